@@ -1,0 +1,153 @@
+"""The three nouns of leasing: an endpoint, the outcome of a call to it, and the lease in between.
+
+Decides what counts as the endpoint's fault when a call raises. Must not know pools, strategies,
+clocks or threads: a lease knows only the holder it goes back to.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Protocol, Self
+from urllib.parse import urlsplit
+
+from balancer.errors import EndpointError, EndpointOverloaded
+
+__all__ = ["Endpoint", "Holder", "Lease", "Outcome", "outcome_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One server (or local slot) that does the work.
+
+    Args:
+        url: its name in the pool; unique there. Any scheme.
+        capacity: how many leases may be out at once (>= 1).
+        weight: its share of the work relative to the others (> 0, finite).
+        labels: what it offers; a request for labels is served only by endpoints that have them all.
+        host: the machine it runs on; by default the host part of `url`.
+
+    Raises:
+        ValueError: a field is out of range.
+    """
+
+    url: str
+    capacity: int = 1
+    weight: float = 1.0
+    labels: frozenset[str] = frozenset()
+    host: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.url, str) or not self.url.strip():
+            raise ValueError(f"endpoint url is {self.url!r}; it must be a non-empty string")
+        if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or self.capacity < 1:
+            raise ValueError(f"endpoint {self.url}: capacity is {self.capacity!r}; it must be a whole number >= 1")
+        if not (isinstance(self.weight, int | float) and math.isfinite(self.weight) and self.weight > 0):
+            raise ValueError(f"endpoint {self.url}: weight is {self.weight!r}; it must be a finite number > 0")
+        if isinstance(self.labels, str):
+            raise ValueError(f"endpoint {self.url}: labels is {self.labels!r}; it must be a set of strings")
+        object.__setattr__(self, "labels", frozenset(self.labels))
+        if self.host is None:
+            object.__setattr__(self, "host", _host_of(self.url))
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:  # e.g. an unclosed "[": a name is a name, whatever it looks like
+        return url
+
+
+class Outcome(Enum):
+    """How a lease ended, as far as the endpoint is concerned."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"  # the endpoint's fault
+    OVERLOAD = "overload"  # it said, or showed, that it is busy
+    IGNORED = "ignored"  # says nothing about the endpoint
+
+
+# Errors of HTTP clients that mean "the endpoint did not do its part", by the name they are known by,
+# so that nothing has to be imported to recognise them.
+_TRANSPORT_ERRORS = frozenset(
+    {
+        "aiohttp.client_exceptions.ClientConnectionError",
+        "aiohttp.client_exceptions.ClientPayloadError",
+        "http.client.HTTPException",
+        "httpx.TransportError",
+        "httpx2.TransportError",
+        "openai.APIConnectionError",
+        "requests.exceptions.ConnectionError",
+        "requests.exceptions.Timeout",
+        "requests.exceptions.ChunkedEncodingError",
+        "urllib3.exceptions.HTTPError",
+        "urllib.error.URLError",
+    }
+)
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """Return the outcome that a call which raised `error` (None: it did not) says about the endpoint.
+
+    Transport errors, time-outs and `EndpointError` are failures; `EndpointOverloaded` is an overload;
+    any other exception is the caller's own and is ignored.
+    """
+    if error is None:
+        return Outcome.SUCCESS
+    if isinstance(error, EndpointOverloaded):
+        return Outcome.OVERLOAD
+    if isinstance(error, EndpointError | ConnectionError | TimeoutError):
+        return Outcome.FAILURE
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    return Outcome.IGNORED if names.isdisjoint(_TRANSPORT_ERRORS) else Outcome.FAILURE
+
+
+class Holder(Protocol):
+    """Whoever grants leases and takes them back."""
+
+    def release(self, lease: "Lease", outcome: Outcome) -> None:
+        """Take `lease` back; raise `LeaseError` if it is not out."""
+        ...
+
+
+class Lease:
+    """The right to one slot of an endpoint. It ends exactly once, with an outcome.
+
+    Use it as a context manager, or call `release`. Made by a pool, never by hand.
+
+    Attributes:
+        endpoint: the endpoint as it was when the lease was granted.
+        id: grows with every grant of a pool and is never reused.
+        outcome: set it inside a `with` block to override what the block's end would say.
+        granted_s: the pool's clock when the lease was granted.
+    """
+
+    __slots__ = ("_holder", "account", "endpoint", "granted_s", "id", "outcome")
+
+    def __init__(self, id: int, endpoint: Endpoint, granted_s: float, account: object, holder: Holder) -> None:
+        self.id = id
+        self.endpoint = endpoint
+        self.granted_s = granted_s
+        self.account = account  # the ledger's own entry; None once the lease has ended
+        self.outcome: Outcome | None = None
+        self._holder = holder
+
+    def release(self, outcome: Outcome | None = None) -> None:
+        """Give the slot back. Without `outcome`, what `lease.outcome` says, else success.
+
+        Raises:
+            LeaseError: it was given back already; nothing is changed.
+        """
+        self._holder.release(self, outcome or self.outcome or Outcome.SUCCESS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._holder.release(self, self.outcome or (Outcome.SUCCESS if kind is None else outcome_of(error)))
+
+    def __repr__(self) -> str:
+        state = "ended" if self.account is None else "out"
+        return f"<Lease {self.id} of {self.endpoint.url}, {state}>"

@@ -1,0 +1,128 @@
+"""Every error this package raises on purpose, under one root.
+
+Decides nothing; it only names what can go wrong, so that a caller can tell its own mistake
+(`LeaseError`, `ConfigError`) from the pool's answer (`AcquireTimeout`, `NoEndpoint`) and from an
+endpoint's fault (`EndpointError`). Errors carry their facts as fields; the message is one line.
+"""
+
+from collections.abc import Iterable
+
+__all__ = [
+    "AcquireTimeout",
+    "BalancerError",
+    "ConfigError",
+    "EndpointError",
+    "EndpointOverloaded",
+    "LeaseError",
+    "NoEndpoint",
+    "PackageError",
+    "PoolClosed",
+    "StrategyError",
+    "TooManyWaiters",
+]
+
+
+class BalancerError(Exception):
+    """Root of every error raised by this package."""
+
+
+class AcquireTimeout(BalancerError):
+    """No endpoint came free in time. Fields: `waited_s`, `timeout_s` (seconds)."""
+
+    def __init__(self, waited_s: float, timeout_s: float) -> None:
+        super().__init__(
+            f"no endpoint came free within {timeout_s:g} s (waited {waited_s:.3f} s); "
+            "add endpoints or capacity, or allow a longer timeout"
+        )
+        self.waited_s = waited_s
+        self.timeout_s = timeout_s
+
+
+class PoolClosed(BalancerError):
+    """The pool was closed before or while this caller waited."""
+
+    def __init__(self) -> None:
+        super().__init__("the pool is closed; leases already out may still be released")
+
+
+class TooManyWaiters(BalancerError):
+    """The queue of waiters is full. Fields: `waiting`, `limit`."""
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it")
+        self.waiting = waiting
+        self.limit = limit
+
+
+class NoEndpoint(BalancerError):
+    """No endpoint of the pool could ever serve the request, so waiting would be for ever.
+
+    Fields: `labels`, `exclude` (what the request asked for), `endpoints` (how many there are in service).
+    """
+
+    def __init__(self, labels: frozenset[str], exclude: frozenset[str], endpoints: int) -> None:
+        wants = []
+        if labels:
+            wants.append(f"labels {sorted(labels)}")
+        if exclude:
+            wants.append(f"excluding {sorted(exclude)}")
+        asked = " and ".join(wants) or "any endpoint"
+        super().__init__(
+            f"none of the {endpoints} endpoints in service can serve a request for {asked}; "
+            "add one that can, or ask for less"
+        )
+        self.labels = labels
+        self.exclude = exclude
+        self.endpoints = endpoints
+
+
+class LeaseError(BalancerError):
+    """A lease was returned twice, or to a pool that did not grant it. Nothing was changed. Field: `lease_id`."""
+
+    def __init__(self, lease_id: int, reason: str) -> None:
+        super().__init__(f"lease {lease_id}: {reason}")
+        self.lease_id = lease_id
+
+
+class StrategyError(BalancerError):
+    """A strategy broke its contract, for example by picking an endpoint that is full. Field: `strategy`."""
+
+    def __init__(self, strategy: str, reason: str) -> None:
+        super().__init__(f"strategy {strategy!r} {reason}")
+        self.strategy = strategy
+
+
+class ConfigError(BalancerError):
+    """A setting cannot be used. Field: `problems`, one line for each thing to fix."""
+
+    def __init__(self, problems: str | Iterable[str]) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PackageError(BalancerError):
+    """A problem package cannot be read. Field: `problems`, one line for each thing to fix."""
+
+    def __init__(self, problems: str | Iterable[str]) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class EndpointError(BalancerError):
+    """The endpoint, not the caller or the program, is at fault; the call may be tried elsewhere.
+
+    Fields: `endpoint` (its URL, or None while it is unknown) and `reason`.
+    """
+
+    def __init__(self, reason: str, *, endpoint: str | None = None) -> None:
+        super().__init__(f"{endpoint}: {reason}" if endpoint else reason)
+        self.reason = reason
+        self.endpoint = endpoint
+
+
+class EndpointOverloaded(EndpointError):
+    """The endpoint said that it has too much to do. Field: `retry_after_s`, if it said how long."""
+
+    def __init__(self, reason: str, *, endpoint: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(reason, endpoint=endpoint)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,1 @@
+"""Problems in; inputs, expected outputs, verdicts and a report out."""

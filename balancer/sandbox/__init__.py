@@ -1,0 +1,1 @@
+"""Run a program somewhere: on a SandboxFusion server, or isolated on this machine."""

@@ -1,0 +1,140 @@
+"""What it means to run one program once: the protocol every executor keeps.
+
+Says what goes in (a program, its input, limits) and what comes out (how it ended, what it printed).
+It must not know where the program runs, nor what its output means: judging is the pipeline's business.
+
+An executor is bound to one endpoint and is used by many threads at once. It either returns an
+`Execution`, which says something about *the program*, or raises `EndpointError`, which says
+something about *the endpoint*. It never mixes the two.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+__all__ = ["Execution", "Executor", "Limits", "Program", "Status"]
+
+
+class Status(Enum):
+    """How a program ended."""
+
+    FINISHED = "finished"  # it ended by itself; `exit_code` tells how (negative: killed by that signal)
+    TIME_LIMIT = "time_limit"  # CPU or wall time ran out
+    MEMORY_LIMIT = "memory_limit"  # it was killed, or gave up, for memory
+    OUTPUT_LIMIT = "output_limit"  # it printed more than allowed; stdout holds the allowed part
+    COMPILE_ERROR = "compile_error"  # it never ran; stderr holds the compiler's words
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may use.
+
+    Args:
+        cpu_s: CPU time in seconds; the program's own time limit.
+        wall_s: wall-clock time in seconds; guards against programs that sleep.
+        compile_s: wall-clock seconds for compiling.
+        memory_bytes: address space of one process.
+        output_bytes: bytes kept from stdout, and from stderr.
+        processes: processes and threads at once.
+    """
+
+    cpu_s: float = 10.0
+    wall_s: float = 30.0
+    compile_s: float = 30.0
+    memory_bytes: int = 512 * 2**20
+    output_bytes: int = 16 * 2**20
+    processes: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program to run.
+
+    Args:
+        language: "python" or "cpp" (an executor may know more; `Executor.languages` says).
+        source: its text.
+        name: for people only, e.g. "submissions/accepted/sum.py".
+        args: command-line arguments. File arguments are relative to the working directory.
+    """
+
+    language: str
+    source: str
+    name: str = ""
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What came of one run.
+
+    Attributes:
+        status: how it ended.
+        stdout, stderr: what it printed, possibly cut at the limit.
+        exit_code: None when the run has none (time limit, compile error).
+        time_s: CPU seconds where the endpoint can measure them, else wall seconds.
+        cpu_measured: whether `time_s` is CPU time. A time limit hit on wall time alone may be the
+            endpoint's fault (see `suspect`).
+        memory_bytes: peak memory, if known.
+        message: one line for people, e.g. why it was killed.
+    """
+
+    status: Status
+    stdout: bytes = b""
+    stderr: bytes = b""
+    exit_code: int | None = None
+    time_s: float = 0.0
+    cpu_measured: bool = False
+    memory_bytes: int | None = None
+    message: str = ""
+
+    @property
+    def suspect(self) -> bool:
+        """True for a time limit that an overloaded endpoint may have caused: wall time, and nothing printed."""
+        return self.status is Status.TIME_LIMIT and not self.cpu_measured and not self.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorOptions:
+    """What the config says about one endpoint's executor.
+
+    Args:
+        isolation: for local endpoints: "auto" (bubblewrap, else unshare), "bubblewrap", "unshare" or
+            "rlimits" (no isolation: must be asked for by name).
+        headers: for HTTP endpoints: headers to send, plain text; never log or print them.
+        cache_dir: where compiled programs are kept, or None for a private temporary folder.
+    """
+
+    isolation: str = "auto"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cache_dir: str | None = None
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Run programs on one endpoint. Thread-safe; blocks until the run is over."""
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages it can run, e.g. {"python", "cpp"}; found out once, cheaply."""
+        ...
+
+    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        """Run `program` once with `stdin`; `files` lie in its working directory.
+
+        Raises:
+            EndpointError: the endpoint failed; nothing is known about the program.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Return if the endpoint is there.
+
+        Raises:
+            EndpointError: it is not, and why.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and temporary files. May be called twice."""
+        ...
