@@ -102,6 +102,9 @@ def outcome_of(error: BaseException | None) -> Outcome:
     return Outcome.IGNORED if names.isdisjoint(_TRANSPORT_ERRORS) else Outcome.FAILURE
 
 
+_SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+
+
 class Holder(Protocol):
     """Whoever grants leases and takes them back."""
 
@@ -138,7 +141,7 @@ class Lease:
         Raises:
             LeaseError: it was given back already; nothing is changed.
         """
-        self._holder.release(self, outcome or self.outcome or Outcome.SUCCESS)
+        self._holder.release(self, outcome or self.outcome or _SUCCESS)
 
     def __enter__(self) -> Self:
         return self
@@ -146,7 +149,7 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._holder.release(self, self.outcome or (Outcome.SUCCESS if kind is None else outcome_of(error)))
+        self._holder.release(self, self.outcome or (_SUCCESS if kind is None else outcome_of(error)))
 
     def __repr__(self) -> str:
         state = "ended" if self.account is None else "out"

@@ -6,11 +6,13 @@ endpoint's fault (`EndpointError`). Errors carry their facts as fields; the mess
 """
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 __all__ = [
     "AcquireTimeout",
     "BalancerError",
     "ConfigError",
+    "DuplicateEndpoint",
     "EndpointError",
     "EndpointOverloaded",
     "LeaseError",
@@ -19,6 +21,7 @@ __all__ = [
     "PoolClosed",
     "StrategyError",
     "TooManyWaiters",
+    "UnknownEndpoint",
 ]
 
 
@@ -74,6 +77,27 @@ class NoEndpoint(BalancerError):
         self.labels = labels
         self.exclude = exclude
         self.endpoints = endpoints
+
+
+class UnknownEndpoint(BalancerError, KeyError):
+    """No endpoint of the pool has this URL. Fields: `url`, `known` (some that exist)."""
+
+    def __init__(self, url: str, known: Iterable[str]) -> None:
+        self.url = url
+        self.known = tuple(known)
+        near = get_close_matches(url, self.known, n=3, cutoff=0.0)
+        super().__init__(f"no endpoint {url!r} among the {len(self.known)} of the pool; nearest: {near}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would show its repr
+
+
+class DuplicateEndpoint(BalancerError, ValueError):
+    """An active endpoint of the pool has this URL already. Field: `url`."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"endpoint {url!r} is in the pool already; URLs must differ; to change one, use update()")
+        self.url = url
 
 
 class LeaseError(BalancerError):

@@ -16,6 +16,7 @@ How the ledger calls it, always one call at a time:
 """
 
 import random
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 
 from balancer.endpoint import Endpoint, Outcome
 
-__all__ = ["ANY", "Node", "Options", "Request", "Strategy"]
+__all__ = ["ANY", "Node", "Request", "Strategy", "StrategyOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +55,23 @@ ANY = Request()
 
 
 class Node:
-    """One endpoint in service, as a strategy sees it. Only the ledger writes to it.
+    """One endpoint in service, as a strategy sees it. Only the ledger writes to it, but for `note`.
 
     Attributes:
         endpoint: the frozen spec (URL, weight, labels); replaced by `Pool.update`.
         in_flight: leases out now.
         limit: slots in force now. After a cut it may lie below `in_flight`.
+        note: the strategy's own, to find what it knows of this node without a look-up. Set it in
+            `join`: it may hold what another strategy left.
     """
 
-    __slots__ = ("endpoint", "in_flight", "limit")
+    __slots__ = ("endpoint", "in_flight", "limit", "note")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.in_flight = 0
         self.limit = endpoint.capacity
+        self.note: Any = None
 
     @property
     def free(self) -> int:
@@ -78,14 +82,14 @@ class Node:
         return f"<{type(self).__name__} {self.endpoint.url} {self.in_flight}/{self.limit}>"
 
 
-class Options(BaseModel):
+class StrategyOptions(BaseModel):
     """Base of a strategy's options: frozen, and an unknown option is an error. Has none of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, hide_input_in_errors=True)
 
 
 class Strategy(Protocol):
-    """Chooses the endpoint of the next lease.
+    """Chooses the endpoint of the next lease. Subclass it, or just have the same methods.
 
     Class attributes:
         name: what a config calls it.
@@ -98,22 +102,27 @@ class Strategy(Protocol):
     """
 
     name: ClassVar[str]
-    Options: ClassVar[type[Options]]
+    Options: ClassVar[type[StrategyOptions]] = StrategyOptions
 
+    @abstractmethod
     def __init__(self, options: Any, rng: random.Random) -> None: ...
 
+    @abstractmethod
     def join(self, node: Node, now: float) -> None:
         """Take `node` into service. Some of its slots may be out already."""
         ...
 
+    @abstractmethod
     def leave(self, node: Node, now: float) -> None:
         """Forget `node`: it must not be picked any more."""
         ...
 
+    @abstractmethod
     def change(self, node: Node, now: float) -> None:
         """Adapt to a new `node.limit`, weight or labels."""
         ...
 
+    @abstractmethod
     def pick(self, request: Request, now: float) -> Node | None:
         """Choose a node with a free slot that `request` admits, and count the slot as taken.
 
@@ -121,6 +130,7 @@ class Strategy(Protocol):
         """
         ...
 
+    @abstractmethod
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """Learn that a lease of `node` ended after `elapsed_s` seconds; its slot may be free again."""
         ...

@@ -1,0 +1,230 @@
+"""TOML in, frozen and validated settings out, with errors that say what to do.
+
+Decides what a config may hold, what is assumed where it is silent, and how ranges and `${ENV}` expand.
+A config is data: nothing in it is executed. It must not know whether a strategy exists (`check` asks the
+registry) and must never show a value that came from the environment.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
+
+from balancer.endpoint import Endpoint
+from balancer.errors import ConfigError
+from balancer.ranges import expand_range
+from balancer.wording import describe
+
+__all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config"]
+
+
+class _Settings(BaseModel):
+    # strict: 4 is a number, "4" and true are not; a typo must not become a setting.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class PoolSettings(_Settings):
+    """`[pool]`: how endpoints are chosen and waited for."""
+
+    strategy: str = "fifo"
+    options: dict[str, Any] = {}
+    acquire_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    max_waiters: Annotated[int, Field(ge=0)] | None = None
+    seed: int | None = None
+
+
+def _checked_url(url: str) -> str:
+    scheme, found, rest = url.partition("://")
+    if not found or not scheme or not rest.strip("/ "):
+        raise ValueError('it must look like "http://host:port/" or "local://name"')
+    expand_range(url)
+    if "@" in rest.split("/")[0]:
+        raise PydanticCustomError("credentials", 'put credentials in [endpoints.headers], as "${{NAME}}"')
+    return url
+
+
+class EndpointSettings(_Settings):
+    """`[[endpoints]]`: one server or, with ranges in its URL, several."""
+
+    url: Annotated[str, AfterValidator(_checked_url)]
+    capacity: Annotated[int, Field(ge=1)] = 1
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    labels: list[str] = []
+    host: str | None = None
+    headers: dict[str, SecretStr] = {}
+    isolation: Literal["auto", "bubblewrap", "unshare", "rlimits"] = "auto"
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs this entry stands for."""
+        return expand_range(self.url)
+
+
+def _local_endpoints() -> list[EndpointSettings]:
+    return [EndpointSettings(url=f"local://{{1..{os.cpu_count() or 1}}}")]
+
+
+Workers = Annotated[int, Field(ge=1, le=1000)]
+
+
+class PipelineSettings(_Settings):
+    """`[pipeline]`: which problems, how many threads, how many inputs, how much patience.
+
+    Attributes:
+        problems: folder of problem packages, relative to the current folder.
+        results: folder for the results, likewise.
+        sample_level_workers: problems at work at once.
+        output_generation_workers, solution_validation_workers: threads a problem uses in each function.
+        generators: names of the input generators, in the order they are asked.
+        max_inputs: valid inputs wanted per problem beyond its own data.
+        max_proposals: proposals tried per problem to get them.
+        seed: of the generators.
+        attempts: endpoints tried for one program run before it counts as unjudged.
+        time_limit_s: CPU seconds for a run where the package names no limit.
+        time_limit_factor: multiplies the package's own limits (they are for other machines).
+        quiet_label: endpoints with this label re-run time limits that an overload may have caused.
+    """
+
+    problems: str
+    results: str = "results"
+    sample_level_workers: Workers = 4
+    output_generation_workers: Workers = 8
+    solution_validation_workers: Workers = 8
+    generators: list[str] = ["data", "mutate"]
+    max_inputs: Annotated[int, Field(ge=0)] = 30
+    max_proposals: Annotated[int, Field(ge=0)] = 60
+    seed: int = 1
+    attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    time_limit_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    time_limit_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
+    quiet_label: str = "quiet"
+
+
+class Config(_Settings):
+    """A whole config file.
+
+    Attributes:
+        pool: `[pool]`.
+        endpoints: `[[endpoints]]`; without any: one `local://` endpoint a core.
+        pipeline: `[pipeline]`, or None.
+    """
+
+    pool: PoolSettings = PoolSettings()
+    endpoints: Annotated[list[EndpointSettings], Field(default_factory=_local_endpoints, min_length=1)]
+    pipeline: PipelineSettings | None = None
+
+    @property
+    def pool_endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints as the pool takes them."""
+        return tuple(
+            Endpoint(url, capacity=entry.capacity, weight=entry.weight, labels=frozenset(entry.labels), host=entry.host)
+            for url, entry in self.by_url.items()
+        )
+
+    @property
+    def by_url(self) -> dict[str, EndpointSettings]:
+        """The settings of each endpoint, ranges expanded."""
+        return {url: entry for entry in self.endpoints for url in entry.urls}
+
+
+def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
+    """Read the TOML file at `path`.
+
+    Args:
+        path: the file.
+        environ: where `${NAME}` is looked up; default: the process environment.
+
+    Raises:
+        ConfigError: with one line for each thing to fix: file, key, what was found, what is allowed.
+    """
+    file = str(path)
+    try:
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}; give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is not TOML: {error}") from None
+    return parse_config(raw, file=file, environ=os.environ if environ is None else environ)
+
+
+def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) -> Config:
+    """Return the config that the parsed TOML `raw` describes; `file` names it in errors."""
+    environment = _Environment(environ)
+    filled = environment.fill(raw, ())
+    problems = environment.problems
+    try:
+        config = Config.model_validate(filled)
+    except ValidationError as error:
+        problems += _lines(error, environment.filled)
+    else:
+        problems += _duplicates(config)
+    if problems:
+        raise ConfigError(f"{file}: {line}" for line in problems)
+    return config
+
+
+Place = tuple[str | int, ...]  # where a value stands, e.g. ("endpoints", 0, "url")
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "pool": PoolSettings,
+    "endpoints": EndpointSettings,
+    "pipeline": PipelineSettings,
+}
+
+
+def _lines(error: ValidationError, secret: set[Place]) -> list[str]:
+    lines = []
+    for details in error.errors():
+        place = details["loc"]
+        within = _SECTIONS.get(str(place[0]), Config) if len(place) > 1 else Config
+        hidden = place in secret or "headers" in place or details["type"] == "credentials"
+        lines.append(f"{_key(place)}: {describe(details, within.model_fields, secret=hidden)}")
+    return lines
+
+
+def _duplicates(config: Config) -> list[str]:
+    first: dict[str, int] = {}
+    lines = []
+    for number, entry in enumerate(config.endpoints):
+        for url in entry.urls:
+            if url in first:
+                lines.append(
+                    f"endpoints[{number}].url: {url!r} is in endpoints[{first[url]}] already; URLs must differ"
+                )
+            first.setdefault(url, number)
+    return lines
+
+
+def _key(place: Place) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
+class _Environment:
+    """Fills `${NAME}` in and remembers where, so that what came from there is never shown."""
+
+    _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.filled: set[Place] = set()
+        self.problems: list[str] = []
+
+    def fill(self, value: Any, place: Place) -> Any:
+        if isinstance(value, dict):
+            return {key: self.fill(item, (*place, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item, (*place, index)) for index, item in enumerate(value)]
+        if isinstance(value, str):
+            return self._NAME.sub(lambda match: self._look_up(match[1], place), value)
+        return value
+
+    def _look_up(self, name: str, place: Place) -> str:
+        self.filled.add(place)
+        if name not in self._environ:
+            self.problems.append(f"{_key(place)}: ${{{name}}} is not set; export {name}, or write the value here")
+        return self._environ.get(name, "unset")

@@ -1,0 +1,175 @@
+"""What happened: counters in, a picture of the pool out.
+
+Decides how waits are summarised and what "fair" and "balanced" mean in numbers. Pure: it is handed
+times and counts, and must not know clocks, locks or who counts.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["EndpointStats", "PoolStats", "WaitHistogram", "WaitStats", "balance_score", "jain_index"]
+
+
+def jain_index(shares: Iterable[float]) -> float:
+    """Return Jain's fairness index of `shares`: 1 when all are equal, 1/n when one has everything.
+
+    Source: Jain, Chiu, Hawe, DEC-TR-301 (1984): (sum x)^2 / (n sum x^2). No share at all counts as fair.
+    """
+    values = list(shares)
+    total = sum(values)
+    if total == 0:
+        return 1.0
+    return total * total / (len(values) * sum(x * x for x in values))
+
+
+def balance_score(counts: Iterable[float]) -> float:
+    """Return 1 / (1 + population variance of `counts`): 1 when all endpoints had equally many leases."""
+    values = list(counts)
+    if not values:
+        return 1.0
+    mean = sum(values) / len(values)
+    return 1.0 / (1.0 + sum((x - mean) ** 2 for x in values) / len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class WaitStats:
+    """How long granted acquires waited, in seconds. All zero when nothing was granted."""
+
+    mean: float = 0.0
+    p50: float = 0.0
+    p90: float = 0.0
+    p99: float = 0.0
+    max: float = 0.0
+
+
+# 32 buckets an octave: a bucket's geometric middle is within 2**(1/64) - 1 = 1.1% of everything in it.
+_BUCKETS_PER_OCTAVE = 32
+
+
+class WaitHistogram:
+    """Waits in buckets of 2.2% width, so that a million cost no more memory than a hundred.
+
+    `add` costs O(1); most grants need no wait at all, and those the caller only counts: see `summary`.
+    """
+
+    __slots__ = ("_buckets", "_max_s", "_total_s")
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, int] = {}
+        self._total_s = 0.0
+        self._max_s = 0.0
+
+    def add(self, wait_s: float) -> None:
+        """Count one wait."""
+        if wait_s > 0:
+            bucket = math.floor(math.log2(wait_s) * _BUCKETS_PER_OCTAVE)
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+            self._total_s += wait_s
+            self._max_s = max(self._max_s, wait_s)
+
+    def copy(self) -> "WaitHistogram":
+        """Return an independent copy; O(buckets), a few hundred at most."""
+        twin = WaitHistogram()
+        twin._buckets = self._buckets.copy()
+        twin._total_s, twin._max_s = self._total_s, self._max_s
+        return twin
+
+    def summary(self, grants: int) -> WaitStats:
+        """Return mean and quantiles over `grants` grants, those not added here having waited 0 s."""
+        if not grants:
+            return WaitStats()
+        p50, p90, p99 = (self._quantile(q, grants) for q in (0.5, 0.9, 0.99))
+        return WaitStats(mean=self._total_s / grants, p50=p50, p90=p90, p99=p99, max=self._max_s)
+
+    def _quantile(self, q: float, grants: int) -> float:
+        beyond = grants - math.ceil(q * grants)  # how many grants waited longer than the one we look for
+        for bucket in sorted(self._buckets, reverse=True):
+            if beyond < self._buckets[bucket]:
+                return min(self._max_s, math.exp2((bucket + 0.5) / _BUCKETS_PER_OCTAVE))
+            beyond -= self._buckets[bucket]
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStats:
+    """One endpoint's counters.
+
+    Attributes:
+        url, weight, capacity: its spec.
+        state: "active", "draining" (no new leases) or "retiring" (gone when its last lease ends).
+        in_flight: leases out now.
+        limit: slots in force now; 0 unless active.
+        leases: leases granted so far.
+        failures, overloads: leases that ended so.
+        share: its part of all leases granted by the endpoints listed, 0..1.
+        busy_s: slot-seconds leased so far, leases still out included.
+    """
+
+    url: str
+    state: str
+    in_flight: int
+    limit: int
+    leases: int
+    failures: int
+    share: float
+    busy_s: float
+    overloads: int = 0
+    capacity: int = 1
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """The whole pool at one instant.
+
+    Attributes:
+        endpoints: in the order they were added.
+        strategy: name of the strategy in force.
+        acquired, timed_out: acquires that got a lease, and that ran out of time.
+        waiting: waiters now.
+        success_rate: acquired / (acquired + timed_out); 1 before the first acquire.
+        wait_s: how long the granted ones waited.
+        jain: Jain's index over endpoints of leases / weight.
+        balance_score: 1 / (1 + variance of lease counts).
+    """
+
+    endpoints: tuple[EndpointStats, ...]
+    strategy: str
+    acquired: int
+    timed_out: int
+    waiting: int
+    success_rate: float
+    wait_s: WaitStats
+    jain: float
+    balance_score: float
+
+    @classmethod
+    def of(
+        cls,
+        endpoints: Sequence[EndpointStats],
+        *,
+        strategy: str,
+        acquired: int,
+        timed_out: int,
+        waiting: int,
+        waits: WaitHistogram,
+    ) -> "PoolStats":
+        """Derive the pool's figures from its counters."""
+        asked = acquired + timed_out
+        return cls(
+            endpoints=tuple(endpoints),
+            strategy=strategy,
+            acquired=acquired,
+            timed_out=timed_out,
+            waiting=waiting,
+            success_rate=acquired / asked if asked else 1.0,
+            wait_s=waits.summary(acquired),
+            jain=jain_index(e.leases / e.weight for e in endpoints),
+            balance_score=balance_score(e.leases for e in endpoints),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists and numbers, ready for JSON."""
+        return asdict(self)

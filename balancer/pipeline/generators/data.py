@@ -1,0 +1,30 @@
+"""The problem's own data as proposals: what its submissions were judged on before.
+
+It must not change anything; `mutate` does.
+"""
+
+import random
+from collections.abc import Iterable
+from itertools import islice
+from typing import ClassVar
+
+from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.model import Problem, Proposal
+
+__all__ = ["DataGenerator", "balancer_generators"]
+
+
+class DataGenerator:
+    """Propose the known inputs of a problem, in their order, samples first."""
+
+    name: ClassVar[str] = "data"
+
+    def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield at most `budget` known inputs; `rng` is not used."""
+        return islice(problem.data, max(budget, 0))
+
+
+@hookimpl
+def balancer_generators() -> list[Generator]:
+    """Offer the one generator of this module."""
+    return [DataGenerator()]

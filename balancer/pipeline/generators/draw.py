@@ -1,0 +1,165 @@
+"""Draw values: where in a range they lie, and how the values of a list go together.
+
+Wrong programs rarely fail on an arbitrary list. They fail on ties, on extremes, on order, on overflow; so
+those are what the two enumerations name. All randomness comes from the generator that is passed in.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["How", "Limits", "Where", "draw_number", "draw_numbers", "draw_words"]
+
+
+class Where(Enum):
+    """Which part of its range a value is drawn from."""
+
+    TINY = "tiny"  # a few values at the low end, or around zero
+    SEEN = "seen"  # as in the known inputs
+    LOW = "low"  # the least value
+    HIGH = "high"  # the greatest value
+    FULL = "full"  # anywhere
+    LOG = "log"  # any number of digits
+    EDGE = "edge"  # values at which programs break
+
+
+class How(Enum):
+    """How the values of a list go together."""
+
+    RANDOM = "random"
+    EQUAL = "all equal"
+    FEW = "few different"
+    SORTED = "sorted"
+    REVERSED = "reversed"
+    RAMP = "consecutive"
+    ALTERNATING = "alternating"
+    ODD_ONE = "all but one equal"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The range to draw from, and the part of it that was seen."""
+
+    low: int
+    high: int
+    seen_low: int
+    seen_high: int
+
+
+# Where programs break: around powers of two (overflow), around powers of ten (digits, usual limits), Fermat
+# pseudoprimes to every base (Carmichael numbers), squares of primes, primes used as moduli, and numbers with
+# more divisors than any smaller one.
+_CARMICHAEL = (561, 1105, 1729, 2465, 2821, 6601, 8911, 10585, 41041, 825265, 321197185)
+_SQUARES = (4, 9, 25, 49, 121, 169, 961, 10201, 994009, 46337**2, 65521**2, 999983**2)
+_PRIMES = (2, 3, 5, 7, 11, 13, 31, 97, 101, 997, 65537, 998244353, 10**9 + 7, 2**31 - 1)
+_DIVISORS = (12, 60, 360, 5040, 55440, 720720, 735134400)
+_NEAR = (-1, 0, 1)
+_EDGES = sorted(
+    {power + near for bits in (7, 8, 15, 16, 24, 31, 32, 53, 62, 63) for power in (2**bits,) for near in _NEAR}
+    | {10**digits + near for digits in range(1, 19) for near in _NEAR}
+    | {0, 1, 2, 3, *_CARMICHAEL, *_SQUARES, *_PRIMES, *_DIVISORS}
+)
+
+
+def draw_number(limits: Limits, where: Where, rng: random.Random) -> int:
+    """Draw one number within `limits`."""
+    low, high = limits.low, max(limits.low, limits.high)
+    if where is Where.LOG:
+        return _logarithmic(low, high, rng)
+    if where is Where.EDGE:
+        return rng.choice(_edges(low, high))
+    first, last = _part(limits, where, rng)
+    return rng.randint(min(max(first, low), high), max(min(last, high), low))
+
+
+def _part(limits: Limits, where: Where, rng: random.Random) -> tuple[int, int]:
+    if where is Where.LOW:
+        return limits.low, limits.low
+    if where is Where.HIGH:
+        return limits.high, limits.high
+    if where is Where.SEEN:
+        return limits.seen_low, limits.seen_high
+    if where is Where.TINY:
+        width = rng.choice((1, 2, 3, 5, 9))
+        return (-width, width) if limits.low < 0 < limits.high else (limits.low, limits.low + width)
+    return limits.low, limits.high
+
+
+def _logarithmic(low: int, high: int, rng: random.Random) -> int:
+    """Draw a number of any size: as often of two digits as of nine."""
+    if low < 0 < high and rng.random() < 0.5:
+        return -_logarithmic(0, -low, rng)
+    start = max(low, 0) if high > 0 else low
+    return min(start + rng.getrandbits(rng.randint(0, max(high - start, 1).bit_length())), high)
+
+
+def _edges(low: int, high: int) -> list[int]:
+    inside = [edge for edge in _EDGES if low <= edge <= high]
+    inside += [-edge for edge in _EDGES if edge and low <= -edge <= high]
+    return inside + [edge for edge in (low, low + 1, high - 1, high) if low <= edge <= high]
+
+
+def draw_numbers(count: int, limits: Limits, where: Where, how: How, rng: random.Random) -> list[int]:
+    """Draw `count` numbers within `limits`."""
+    if how is How.RAMP and count > 1:
+        return _ramp(count, limits, rng)
+    if how is How.ALTERNATING:
+        return [(limits.low, limits.high)[index % 2] for index in range(count)]
+    # A part of the range is chosen once for the whole list: "tiny" is the same few values everywhere.
+    if where in (Where.TINY, Where.SEEN, Where.FULL):
+        first, last = _part(limits, where, rng)
+        low = min(max(first, limits.low), max(limits.low, limits.high))
+        high = max(min(last, limits.high), low)
+        return _arrange(count, how, lambda: rng.randint(low, high), rng)
+    return _arrange(count, how, lambda: draw_number(limits, where, rng), rng)
+
+
+def _ramp(count: int, limits: Limits, rng: random.Random) -> list[int]:
+    width = max(limits.high - limits.low + 1, 1)
+    start = max(min(limits.seen_low, limits.high), limits.low) - limits.low if rng.random() < 0.5 else 0
+    return [limits.low + (start + index) % width for index in range(count)]
+
+
+def _arrange(count: int, how: How, draw: "Callable[[], int]", rng: random.Random) -> list[int]:
+    if how is How.EQUAL:
+        return [draw()] * count
+    if how in (How.FEW, How.ODD_ONE):
+        few = [draw() for _ in range(2 if how is How.ODD_ONE else 3)]
+        values = [few[0]] * count if how is How.ODD_ONE else [rng.choice(few) for _ in range(count)]
+        if how is How.ODD_ONE and count:
+            values[rng.randrange(count)] = few[1]
+        return values
+    values = [draw() for _ in range(count)]
+    if how in (How.SORTED, How.REVERSED):
+        values.sort(reverse=how is How.REVERSED)
+    return values
+
+
+def draw_words(count: int, letters: str, limits: Limits, where: Where, how: How, rng: random.Random) -> list[str]:
+    """Draw `count` words of `letters`, their lengths within `limits`; `how` says what a word looks like."""
+    few = rng.sample(letters, min(2, len(letters))) if where in (Where.TINY, Where.LOW) else letters
+    lengths = draw_numbers(count, limits, where, How.RANDOM, rng)
+    words = [_word(length, few, how, rng) for length in lengths]
+    if how is How.EQUAL and rng.random() < 0.5:
+        return words[:1] * count
+    if how in (How.SORTED, How.REVERSED):
+        words.sort(reverse=how is How.REVERSED)
+    return words
+
+
+def _word(length: int, letters: Sequence[str], how: How, rng: random.Random) -> str:
+    if how is How.EQUAL:
+        return rng.choice(letters) * length
+    if how is How.ALTERNATING:
+        pair = rng.choice(letters) + rng.choice(letters)
+        return (pair * (length // 2 + 1))[:length]
+    if how is How.RAMP:
+        return ("".join(letters) * (length // len(letters) + 1))[:length]
+    if how is How.ODD_ONE and length:
+        at = rng.randrange(length)
+        return letters[0] * at + rng.choice(letters) + letters[0] * (length - at - 1)
+    if how is How.FEW:  # a palindrome
+        half = "".join(rng.choices(letters, k=length // 2))
+        return half + "".join(rng.choices(letters, k=length % 2)) + half[::-1]
+    return "".join(rng.choices(letters, k=length))

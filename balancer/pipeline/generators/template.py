@@ -1,0 +1,223 @@
+"""A template: the shape that all inputs of a problem share, line by line, and how to read one with it.
+
+A template is a sequence of nodes. A node is a `Line` of fields, a `Choice` between lines by their first
+word, or a `Repeat` of nodes. Where a number of things is told by a number that came before, a `Count` says
+so; that is what keeps "n" true when a list grows.
+
+An input read with a template is an `Instance`: for every field, at every place, its tokens in order. A field
+of a single line has one token there, a list has many, and a column of repeated lines is a list as well.
+
+Pure. It must not know what tokens mean.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Choice", "Count", "Instance", "Line", "Mismatch", "Node", "Reading", "Repeat", "Slot", "read", "tokenize"]
+
+# A field's number, and which pass of each repeated block around it this is: (3, (0, 2)).
+Slot = tuple[int, tuple[int, ...]]
+Instance = Mapping[Slot, Sequence[str]]
+
+
+class Mismatch(Exception):  # noqa: N818  (it is an answer, not an error)
+    """The input does not have the shape of the template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many: the value of an earlier field plus a constant, or just the constant."""
+
+    field: int | None
+    plus: int = 0
+
+    def of(self, values: Mapping[int, int]) -> int:
+        """Return the number, given the values of earlier fields."""
+        return self.plus + (0 if self.field is None else values[self.field])
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line with a token for each field, then, if `tail` is a field, a list of them.
+
+    Args:
+        count: the length of the list; None if nothing tells it.
+    """
+
+    fields: tuple[int, ...]
+    tail: int | None = None
+    count: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A line whose first word, of the field `key`, says which fields follow."""
+
+    key: int
+    lines: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Nodes that come again and again; `count` is None if they do so up to the end of the input."""
+
+    count: Count | None
+    body: "tuple[Node, ...]"
+
+    @property
+    def table(self) -> "Line | Choice | None":
+        """The repeated line, if there is just one and it has no list: its fields are columns then."""
+        only = self.body[0] if len(self.body) == 1 else None
+        if isinstance(only, Choice) or (isinstance(only, Line) and only.tail is None):
+            return only
+        return None
+
+
+Node = Line | Choice | Repeat
+
+
+@dataclass(slots=True)
+class Reading:
+    """What came of reading an input, so far.
+
+    Attributes:
+        slots: the instance.
+        values: the latest value of each field that is a whole number and stands on its own.
+        lengths: every count that was used, by its node, and what it came to.
+    """
+
+    slots: dict[Slot, list[str]] = field(default_factory=dict)
+    values: dict[int, int] = field(default_factory=dict)
+    lengths: list[tuple[Line | Repeat, int]] = field(default_factory=list)
+
+
+def tokenize(data: bytes) -> list[list[str]] | None:
+    """Split text into lines of tokens; None if it is not text. Spaces at the ends of lines are lost."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    if not all(character.isprintable() or character in "\t\r\n" for character in text):
+        return None
+    return [line.split() for line in text.removesuffix("\n").split("\n")]
+
+
+def read(nodes: Sequence[Node], lines: Sequence[list[str]]) -> Reading:
+    """Read a whole input.
+
+    Raises:
+        Mismatch: it has another shape.
+    """
+    reading = Reading()
+    if read_nodes(nodes, lines, 0, reading) != len(lines):
+        raise Mismatch
+    return reading
+
+
+def read_nodes(
+    nodes: Sequence[Node], lines: Sequence[list[str]], at: int, reading: Reading, where: tuple[int, ...] = ()
+) -> int:
+    """Read `nodes` from line `at` on into `reading`; return the line after them."""
+    for node in nodes:
+        if isinstance(node, Repeat):
+            at = _read_repeat(node, lines, at, reading, where)
+        elif at >= len(lines):
+            raise Mismatch
+        elif isinstance(node, Line):
+            _read_line(node, lines[at], reading, where)
+            at += 1
+        else:
+            _read_choice(node, lines[at : at + 1], reading, where)
+            at += 1
+    return at
+
+
+def _read_line(node: Line, tokens: list[str], reading: Reading, where: tuple[int, ...]) -> None:
+    lead = len(node.fields)
+    if len(tokens) < lead or (node.tail is None and len(tokens) > lead):
+        raise Mismatch
+    for number, token in zip(node.fields, tokens, strict=False):
+        reading.slots[number, where] = [token]
+        reading.values.pop(number, None)
+        value = whole_number(token)
+        if value is not None:
+            reading.values[number] = value
+    if node.tail is not None:
+        if node.count is not None and _count(node.count, reading) != len(tokens) - lead:
+            raise Mismatch
+        reading.lengths.append((node, len(tokens) - lead))
+        reading.slots[node.tail, where] = tokens[lead:]
+
+
+def _read_repeat(node: Repeat, lines: Sequence[list[str]], at: int, reading: Reading, where: tuple[int, ...]) -> int:
+    count = len(lines) - at if node.count is None else _count(node.count, reading)
+    if node.table is not None:
+        rows = lines[at : at + count]
+        if len(rows) < count:
+            raise Mismatch
+        _read_table(node.table, rows, reading, where)
+        reading.lengths.append((node, count))
+        return at + count
+    if count > len(lines):
+        raise Mismatch
+    passes = 0
+    while passes < count and (node.count is not None or at < len(lines)):
+        after = read_nodes(node.body, lines, at, reading, (*where, passes))
+        if node.count is None and after == at:  # a body that takes no line would never end
+            raise Mismatch
+        at = after
+        passes += 1
+    reading.lengths.append((node, passes))
+    return at
+
+
+def _read_table(table: Line | Choice, rows: Sequence[list[str]], reading: Reading, where: tuple[int, ...]) -> None:
+    if isinstance(table, Choice):
+        _read_choice(table, rows, reading, where)
+        return
+    if any(len(row) != len(table.fields) for row in rows):
+        raise Mismatch
+    for index, number in enumerate(table.fields):
+        reading.slots[number, where] = [row[index] for row in rows]
+
+
+def _read_choice(node: Choice, rows: Sequence[list[str]], reading: Reading, where: tuple[int, ...]) -> None:
+    known = dict(node.lines)
+    for number in (node.key, *(number for fields in known.values() for number in fields)):
+        reading.slots[number, where] = []
+    for row in rows:
+        if not row or row[0] not in known or len(row) != len(known[row[0]]) + 1:
+            raise Mismatch
+        for number, token in zip((node.key, *known[row[0]]), row, strict=True):
+            reading.slots[number, where].append(token)
+
+
+def _count(count: Count, reading: Reading) -> int:
+    try:
+        found = count.of(reading.values)
+    except KeyError as error:
+        raise Mismatch from error
+    if found < 0:
+        raise Mismatch
+    return found
+
+
+def whole_number(token: str) -> int | None:
+    """Return the value of a token that is a whole number of up to 18 digits, written in ASCII."""
+    digits = token.removeprefix("-")
+    return int(token) if len(digits) <= 18 and digits.isascii() and digits.isdigit() else None
+
+
+def fields_of(nodes: Sequence[Node]) -> Iterator[int]:
+    """Yield every field's number, in the order of the text."""
+    for node in nodes:
+        if isinstance(node, Repeat):
+            yield from fields_of(node.body)
+        elif isinstance(node, Choice):
+            yield node.key
+            for _, fields in node.lines:
+                yield from fields
+        else:
+            yield from node.fields
+            if node.tail is not None:
+                yield node.tail

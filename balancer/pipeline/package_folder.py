@@ -1,0 +1,147 @@
+"""One package's folder: what lies in it, and its files' bytes, text and YAML.
+
+Decides what may be read at all: ordinary files of a sensible size that lie inside the package. Nothing is
+followed out of it and nothing is executed. It must not know what the files mean.
+"""
+
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from balancer.errors import PackageError
+
+__all__ = ["MAX_FILE_BYTES", "Findings", "Folder", "describe"]
+
+# An archive's largest inputs are some tens of MB; more is a mistake, and every byte is kept in memory.
+MAX_FILE_BYTES = 64 * 2**20
+_SHOWN_CHARACTERS = 60
+
+
+class Findings:
+    """Everything that is wrong with a package, one line each, so that a person can mend it in one go."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, error: PackageError) -> None:
+        """Keep the lines of `error`."""
+        self.lines.extend(error.problems)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep the lines of a PackageError raised inside, and go on after it."""
+        try:
+            yield
+        except PackageError as error:
+            self.add(error)
+
+    def raise_any(self) -> None:
+        """Raise one PackageError with every line; do nothing if there is none."""
+        if self.lines:
+            raise PackageError(self.lines)
+
+
+class Folder:
+    """Read one package. Paths are relative to its root, and shown with it.
+
+    Every method raises PackageError, with one line, for what may not be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._real_root = root.resolve()
+
+    def error(self, path: str, found: str) -> PackageError:
+        """Make the error that says what was found at `path`."""
+        return PackageError(f"{self.root / path}: {found}")
+
+    def has(self, path: str) -> bool:
+        """Say whether there is anything at `path`."""
+        return (self.root / path).exists()
+
+    def is_folder(self, path: str) -> bool:
+        """Say whether `path` is a folder."""
+        return (self.root / path).is_dir()
+
+    def entries(self, path: str) -> list[str]:
+        """List the folder at `path`, "2.in" before "10.in"; none if it is missing. Hidden files are left out."""
+        folder = self.root / path
+        if not folder.is_dir():
+            return []
+        self._check_inside(path)
+        try:
+            names = [entry.name for entry in folder.iterdir()]
+        except OSError as error:
+            raise self.error(path, f"cannot be read ({error.strerror}); make it readable") from error
+        return [f"{path}/{name}" for name in sorted(names, key=_natural) if not name.startswith((".", "__"))]
+
+    def data(self, path: str) -> bytes:
+        """Return the bytes of the file at `path`."""
+        self._check_inside(path)
+        file = self.root / path
+        if not file.is_file():  # a named pipe would block for ever
+            raise self.error(path, "is not an ordinary file; only files may lie here, take it out")
+        try:
+            size = file.stat().st_size
+            if size > MAX_FILE_BYTES:
+                raise self.error(path, f"has {size} bytes; {MAX_FILE_BYTES} (64 MiB) are allowed, make it smaller")
+            return file.read_bytes()
+        except OSError as error:
+            raise self.error(path, f"cannot be read ({error.strerror}); make it readable") from error
+
+    def text(self, path: str) -> str:
+        """Return the text of the file at `path`, which must be UTF-8 (a byte-order mark is dropped)."""
+        try:
+            return self.data(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise self.error(path, f"is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+
+    def mapping(self, path: str) -> Mapping[str, Any]:
+        """Return the mapping in the YAML file at `path`; an empty file is an empty mapping."""
+        try:
+            found = yaml.safe_load(self.text(path))
+        except yaml.MarkedYAMLError as error:
+            raise self._yaml_error(path, error) from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise self.error(path, f"is not YAML ({_one_line(error)}); mend the syntax") from error
+        if found is None:
+            return {}
+        if not isinstance(found, dict):
+            raise self.error(path, f"holds {describe(found)}; a mapping 'key: value' is allowed, write one")
+        return found
+
+    def _yaml_error(self, path: str, error: yaml.MarkedYAMLError) -> PackageError:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        reason = error.problem or "unknown syntax"
+        return PackageError(f"{self.root / path}{line}: is not YAML ({reason}); mend the syntax")
+
+    def _check_inside(self, path: str) -> None:
+        try:
+            real = (self.root / path).resolve(strict=True)
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise self.error(path, "is a link to nowhere or a missing file; put the file there") from error
+        if not real.is_relative_to(self._real_root):
+            raise self.error(path, "is a link that leads outside the package; put a copy there")
+        if self.is_folder(path) and real != self._real_root / path:
+            raise self.error(path, "is a link to a folder; links to files in the package are allowed, put a copy there")
+
+
+def describe(value: object) -> str:
+    """Show any YAML value in a line, cut to a sensible length (aliases can nest without end)."""
+    return _one_line(reprlib.repr(value))
+
+
+def _one_line(thing: object) -> str:
+    text = " ".join(str(thing).split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def _natural(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Order by numbers where there are numbers: text and numbers alternate, so they never meet."""
+    parts = re.split(r"([0-9]+)", name)
+    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name

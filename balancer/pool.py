@@ -1,0 +1,260 @@
+"""The pool for threads: a lock, the core, and one wake-up lock for each waiter.
+
+A shell: it serialises the calls to the core, reads the clock, and wakes those whose wait has ended after
+it has let go of its lock. It must not decide who is next; the core and the strategy do.
+"""
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from types import TracebackType
+from typing import Any, Self
+
+from balancer.config import Config, load_config
+from balancer.core import Core, Waiter
+from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.metrics import PoolStats
+from balancer.plugins import Registry, default_registry
+from balancer.strategy import ANY, Request
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """Endpoints, leased one call at a time to whichever thread needs one.
+
+    Args:
+        endpoints: those in service from the start; more may be added later.
+        strategy: the name of a registered strategy.
+        options: its options.
+        seed: makes its random choices repeatable; None for a random seed.
+        max_waiters: how many acquires may wait at once; one more raises `TooManyWaiters`. None: any number.
+        acquire_timeout_s: how long an acquire waits unless it says otherwise; None: for ever.
+        clock: returns the time in seconds; must never go back.
+        registry: where strategies are looked up; default: everything installed.
+
+    Raises:
+        ConfigError: unknown strategy or wrong option.
+        DuplicateEndpoint: two endpoints have one URL.
+        ValueError: a number is out of range.
+    """
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint] = (),
+        *,
+        strategy: str = "fifo",
+        options: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        max_waiters: int | None = None,
+        acquire_timeout_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        registry: Registry | None = None,
+    ) -> None:
+        self._registry = registry or default_registry()
+        self._random = random.Random(seed)
+        self._timeout_s = _checked_timeout(acquire_timeout_s)
+        self._clock = clock
+        self._lock = threading.Lock()
+        # `with` costs twice as much as these two, which is felt on the path of every lease.
+        self._enter, self._leave = self._lock.acquire, self._lock.release
+        chosen = self._registry.strategy(strategy, options, self._random)
+        self._core = Core(endpoints, chosen, holder=self, max_waiters=max_waiters, now=clock())
+
+    @classmethod
+    def from_config(cls, config: Config | str | PathLike[str]) -> Self:
+        """Return the pool that a config, or the TOML file at this path, describes. Raises ConfigError."""
+        if not isinstance(config, Config):
+            config = load_config(config)
+        settings = config.pool
+        return cls(
+            config.pool_endpoints,
+            strategy=settings.strategy,
+            options=settings.options,
+            seed=settings.seed,
+            max_waiters=settings.max_waiters,
+            acquire_timeout_s=settings.acquire_timeout_s,
+        )
+
+    # -- leases ------------------------------------------------------------------------------------
+
+    def acquire(
+        self,
+        timeout: float | None = None,
+        *,
+        labels: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        priority: int = 0,
+    ) -> Lease:
+        """Take an endpoint; the lease must be released once, or used in a `with` block.
+
+        Args:
+            timeout: seconds to wait at most; 0: do not wait; None: as the pool was told.
+            labels: the endpoint must have all of these.
+            exclude: URLs that will not do.
+            priority: each level is worth 10 s of waiting, so a higher one goes first and none starves.
+
+        Raises:
+            AcquireTimeout: none came free in time.
+            NoEndpoint: no endpoint in service could ever serve this request.
+            TooManyWaiters: `max_waiters` callers wait already.
+            PoolClosed: the pool is closed, or was while this call waited.
+        """
+        request = _request(labels, exclude) if labels or exclude else ANY
+        timeout_s = self._timeout_s if timeout is None else _checked_timeout(timeout)
+        self._enter()
+        try:
+            lease = self._core.acquire(request, now := self._clock())
+            if lease is not None:
+                return lease
+            gate = threading.Lock()
+            gate.acquire()
+            waiter = self._core.wait(request, now, now + timeout_s, priority, gate.release)
+        finally:
+            self._leave()
+        return self._wait(waiter, gate)
+
+    # A lease is its own context manager: nothing stands between the grant and the `with` block.
+    lease = acquire
+
+    def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
+        """Take `lease` back and hand its slot to whoever waits longest for it.
+
+        Raises:
+            LeaseError: it was given back already, or is another pool's. Nothing is changed.
+        """
+        self._enter()
+        try:
+            ended = self._core.release(lease, outcome, self._clock())
+        finally:
+            self._leave()
+        for waiter in ended:
+            waiter.wake()
+
+    def _wait(self, waiter: Waiter, gate: threading.Lock) -> Lease:
+        try:
+            left_s = waiter.deadline_s - self._clock()
+            in_time = gate.acquire(timeout=min(left_s, threading.TIMEOUT_MAX)) if left_s > 0 else False
+            if not in_time:
+                with self._lock:
+                    self._core.cancel(waiter, self._clock(), timed_out=True)
+        except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
+            self._abandon(waiter)
+            raise
+        if waiter.lease is not None:  # perhaps granted just as time ran out: then it is ours, not lost
+            return waiter.lease
+        assert waiter.error is not None, "a wait ends with a lease or an error"
+        raise waiter.error
+
+    def _abandon(self, waiter: Waiter) -> None:
+        with self._lock:
+            self._core.cancel(waiter, self._clock(), timed_out=False)
+        if waiter.lease is not None:
+            waiter.lease.release(Outcome.IGNORED)
+
+    # -- membership --------------------------------------------------------------------------------
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Take `endpoint` into service; one that is draining comes back under this spec.
+
+        Raises:
+            DuplicateEndpoint: an active endpoint has this URL.
+        """
+        self._change(lambda now: self._core.add(endpoint, now))
+
+    def drain(self, url: str) -> None:
+        """Grant no new lease of `url`. It stays listed until it is removed, or added back.
+
+        Waiters that only it could have served get `NoEndpoint`.
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+        """
+        self._change(lambda now: self._core.drain(url, now))
+
+    def remove(self, url: str) -> None:
+        """Grant no new lease of `url` and forget it when its last lease ends (now, if it has none).
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+        """
+        self._change(lambda now: self._core.remove(url, now))
+
+    def update(
+        self,
+        url: str,
+        *,
+        capacity: int | None = None,
+        weight: float | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> None:
+        """Change what is given. A smaller capacity takes effect as leases end.
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+            ValueError: a value is out of range; nothing is changed.
+        """
+        given = {"capacity": capacity, "weight": weight, "labels": None if labels is None else frozenset(labels)}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self._change(lambda now: self._core.update(replace(self._core.ledger.account(url).endpoint, **changes), now))
+
+    def set_strategy(self, name: str, **options: Any) -> None:
+        """Let another strategy choose from now on; leases out and waiters carry over.
+
+        Raises:
+            ConfigError: unknown strategy or wrong option; nothing is changed.
+        """
+        chosen = self._registry.strategy(name, options, self._random)
+        self._change(lambda now: self._core.set_strategy(chosen, now))
+
+    def close(self) -> None:
+        """Fail every waiter and every later acquire with `PoolClosed`; leases out may still be returned."""
+        self._change(lambda now: self._core.close())
+
+    def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
+        with self._lock:
+            ended = act(self._clock())
+        for waiter in ended:
+            waiter.wake()
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def stats(self) -> PoolStats:
+        """Return the counters of the pool and of each endpoint, all at one instant.
+
+        Leasing stops only while the counters are copied; the sums are done afterwards.
+        """
+        with self._lock:
+            endpoints, totals, waits = self._core.counters(self._clock())
+            strategy = self._core.ledger.strategy.name
+        return PoolStats.of(endpoints, strategy=strategy, waits=waits, **totals)
+
+    def __repr__(self) -> str:
+        with self._lock:
+            return f"<Pool {self._core!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _request(labels: Iterable[str], exclude: Iterable[str]) -> Request:
+    if isinstance(labels, str) or isinstance(exclude, str):
+        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
+    return Request(frozenset(labels), frozenset(exclude))
+
+
+def _checked_timeout(timeout_s: float | None) -> float:
+    if timeout_s is None:
+        return math.inf
+    if not timeout_s >= 0:  # also catches NaN
+        raise ValueError(f"timeout is {timeout_s!r}; it must be a number of seconds >= 0, or None")
+    return timeout_s

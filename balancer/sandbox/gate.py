@@ -1,0 +1,56 @@
+"""Let work in until the gate is shut; shutting it tells the work inside to stop, and waits for it.
+
+Decides who may still begin. The signal is a file descriptor, so that whoever waits for processes and pipes can
+wait for it as well. It must not know what the work is.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["Gate"]
+
+
+class Gate:
+    """A gate that is open, then shut for good. Thread-safe.
+
+    Attributes:
+        signal: file descriptor that becomes readable when the gate is shut; valid while anybody is inside.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._shut = False
+        self.signal, self._writer = os.pipe()
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._shut
+
+    @contextmanager
+    def enter(self) -> Iterator[bool]:
+        """Go inside for the length of a `with` block; yields False if the gate is shut."""
+        with self._changed:
+            admitted = not self._shut
+            self._inside += admitted
+        try:
+            yield admitted
+        finally:
+            with self._changed:
+                self._inside -= admitted
+                self._changed.notify_all()
+
+    def shut(self) -> bool:
+        """Shut the gate, wait until nobody is inside; return False if it was shut before."""
+        with self._changed:
+            first = not self._shut
+            self._shut = True
+            if first:
+                os.close(self._writer)  # the reader now sees the end of the file
+            self._changed.wait_for(lambda: not self._inside)
+            if first:
+                os.close(self.signal)
+        return first

@@ -1,0 +1,40 @@
+"""How errors are worded: the nearest name that exists, and a pydantic error as a line a person can act on.
+
+Must not know files or settings; it turns facts into words.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from pydantic_core import ErrorDetails
+
+__all__ = ["describe", "did_you_mean"]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the nearest of `known`, or nothing if none is near."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False) -> str:
+    """Return what was found and what is allowed, for one error of a pydantic model.
+
+    Args:
+        error: one of `ValidationError.errors()`.
+        known: the keys that exist where it happened.
+        secret: True if the value found must not be shown.
+    """
+    key = str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        known = sorted(known)
+        return f"unknown key{did_you_mean(key, known)} (known: {', '.join(known) or 'none'})"
+    if error["type"] == "missing":
+        return "is missing"
+    found = "a secret value" if secret else _short(repr(error["input"]))
+    message = error["msg"].removeprefix("Value error, ")
+    return f"found {found}: {message[:1].lower()}{message[1:]}"
+
+
+def _short(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
