@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from balancer.errors import EndpointError, EndpointOverloaded
@@ -131,7 +131,7 @@ class Lease:
         self.id = id
         self.endpoint = endpoint
         self.granted_s = granted_s
-        self.account = account  # the ledger's own entry; None once the lease has ended
+        self.account: Any = account  # the ledger's own entry; None once the lease has ended
         self.outcome: Outcome | None = None
         self._holder = holder
 

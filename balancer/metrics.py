@@ -5,7 +5,7 @@ times and counts, and must not know clocks, locks or who counts.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -173,3 +173,9 @@ class PoolStats:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists and numbers, ready for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "PoolStats":
+        """Return what `to_dict` was called on."""
+        endpoints = tuple(EndpointStats(**endpoint) for endpoint in data["endpoints"])
+        return cls(**{**data, "endpoints": endpoints, "wait_s": WaitStats(**data["wait_s"])})

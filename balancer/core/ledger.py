@@ -190,7 +190,7 @@ class Ledger:
                 leases=a.leases,
                 failures=a.failures,
                 share=a.leases / total,
-                busy_s=a.busy_s + a.in_flight * now,
+                busy_s=max(0.0, a.busy_s + a.in_flight * now),  # never -1e-13 from rounding
                 overloads=a.overloads,
                 capacity=a.endpoint.capacity,
                 weight=a.endpoint.weight,

@@ -54,13 +54,15 @@ def _status(ended: Ended, language: str, limits: Limits) -> tuple[Status, str]:
 def gave_up_for_memory(language: str, exit_code: int, stderr: bytes) -> bool:
     """Tell whether a program died of a memory limit, by its last words.
 
-    Python's traceback ends with MemoryError and the exit code is 1; the C++ runtime says std::bad_alloc and
-    aborts. Any other death (a crash after `malloc` returned null, a stack that could not grow) looks like any
+    Python's traceback ends with MemoryError and the exit code is 1, or, if there is not even memory for the
+    traceback, Python names the lost error and says "lost sys.stderr"; the C++ runtime says std::bad_alloc and aborts. Any other death (a crash after `malloc` returned null, a stack that could not grow) looks like any
     other crash and is not counted. A program may forge this, to its own cost only.
     """
     tail = stderr[-_TAIL_BYTES:].rstrip()
     if language == "python":
-        return exit_code == 1 and tail.rpartition(b"\n")[2].startswith(b"MemoryError")
+        last = tail.rpartition(b"\n")[2]
+        lost = last == b"lost sys.stderr" and b"object type name: MemoryError\n" in tail
+        return exit_code == 1 and (lost or last.startswith(b"MemoryError"))
     if language == "cpp":
         return exit_code == -signal.SIGABRT and b"'std::bad_alloc'" in tail
     return False

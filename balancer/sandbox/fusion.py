@@ -142,7 +142,7 @@ class FusionExecutor:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise self._failed("answered in a compressed form that was not asked for")
         content = bytearray()
-        for chunk in response.iter_raw():
+        for chunk in response.iter_bytes():
             content += chunk
             if len(content) > cap:
                 raise self._failed(f"answered with more than {cap} bytes")
@@ -211,9 +211,7 @@ def _checked(headers: Mapping[str, str], url: str) -> dict[str, str]:
         if not _NAME.fullmatch(name):
             raise ConfigError(f"endpoint {url}: {name!r} is no header name; allowed are letters, digits and hyphens")
         if not _FIELD.fullmatch(value):
-            raise ConfigError(
-                f"endpoint {url}: header {name!r} has a value that cannot be sent; allowed is plain ASCII"
-            )
+            raise ConfigError(f"endpoint {url}: header {name!r} has a value that cannot be sent; plain ASCII can")
     return dict(headers)
 
 

@@ -41,7 +41,7 @@ class RunCodeRequest(BaseModel):
     stdin: str | None = None
     compile_timeout: float = Field(10.0, gt=0, le=3600)
     run_timeout: float = Field(10.0, gt=0, le=3600)
-    memory_limit_MB: int = Field(-1, ge=-1, le=2**20)
+    memory_limit_MB: int = Field(-1, ge=-1, le=2**20)  # noqa: N815 (the API's name)
     files: dict[str, str | None] = Field(default_factory=dict)  # name -> base64
     fetch_files: list[str] = Field(default_factory=list)
     wall_timeout: float | None = Field(None, gt=0, le=7200)

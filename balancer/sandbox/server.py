@@ -5,10 +5,12 @@ time, keeps output whole, and runs no more programs at once than it has workers:
 know how programs are run or how their ends are told (`server_answer`). There is no authentication.
 """
 
+import json
 import os
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
 
 import anyio
@@ -28,7 +30,7 @@ from balancer.sandbox.server_answer import answer_to
 __all__ = ["build_app", "serve"]
 
 _BODY_BYTES = 64 * 2**20
-_GRACE_S = 2  # what running programs get to finish when the server is told to stop
+_GRACE_S = 5  # for answers under way when the server is told to stop
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -76,12 +78,13 @@ class _Desk:
         try:
             asked = RunCodeRequest.model_validate_json(body)
         except ValidationError as error:
-            return 422, JSONResponse({"detail": error.errors(include_url=False, include_context=False)}).body
+            errors = error.errors(include_url=False, include_context=False, include_input=False)
+            return 422, json.dumps({"detail": errors}).encode()
         try:
             return 200, answer_to(asked, self._executor).model_dump_json().encode()
         except ValueError as error:
             detail = [{"type": "value_error", "loc": ["body"], "msg": str(error)}]
-            return 422, JSONResponse({"detail": detail}).body
+            return 422, json.dumps({"detail": detail}).encode()
 
 
 def serve(host: str = "127.0.0.1", port: int = 0, workers: int | None = None, isolation: str = "auto") -> None:
@@ -97,6 +100,7 @@ def serve(host: str = "127.0.0.1", port: int = 0, workers: int | None = None, is
         ConfigError: the isolation does not work here.
         OSError: the address cannot be used.
     """
+    _leave_by_exception()
     executor = LocalExecutor("local://server", ExecutorOptions(isolation=isolation))
     try:
         with _listener(host, port) as listener:
@@ -107,12 +111,23 @@ def serve(host: str = "127.0.0.1", port: int = 0, workers: int | None = None, is
             if host not in _LOOPBACK:
                 print(f"warning: anybody who can reach {host} can run programs here", file=sys.stderr, flush=True)
             print(f"sandbox listens on {_url(listener)} (isolation {executor.isolation})", flush=True)
-            _leave_by_exception()
-            uvicorn.Server(config).run(sockets=[listener])
+            _Server(config, executor).run(sockets=[listener])
     except (KeyboardInterrupt, SystemExit):
         pass  # the way to stop it
     finally:
         executor.close()
+
+
+class _Server(uvicorn.Server):
+    """A server that, told to stop, stops the running programs as well: whoever asked for them tries elsewhere."""
+
+    def __init__(self, config: uvicorn.Config, executor: Executor) -> None:
+        super().__init__(config)
+        self._executor = executor
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        threading.Thread(target=self._executor.close).start()  # it waits, which a signal handler should not
 
 
 def _listener(host: str, port: int) -> socket.socket:

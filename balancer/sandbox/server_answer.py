@@ -67,30 +67,32 @@ def _files(request: RunCodeRequest) -> dict[str, bytes]:
         if content is None:
             continue
         try:
-            files[name] = base64.b64decode(content)
+            files[name] = base64.b64decode(content, validate=True)
         except binascii.Error as error:
             raise ValueError(f"file {name!r} is not base64: {error}") from error
     return files
 
 
 def _answer(execution: Execution, *, compiled: bool) -> RunCodeAnswer:
+    built: CommandResult | None = None
+    ran: CommandResult | None = None
     if execution.status is Status.COMPILE_ERROR:
-        results = _compile_result(execution), None
+        built = _command(1, stderr=_text(execution.stderr))
     else:
-        built = CommandResult(status=CommandStatus.FINISHED, execution_time=0.0, return_code=0, stdout="", stderr="")
-        results = built if compiled else None, _run_result(execution)
-    well = all(result.went_well for result in results if result is not None)
+        built = _command(0) if compiled else None
+        ran = _run_result(execution)
+    well = all(result.went_well for result in (built, ran) if result is not None)
     return RunCodeAnswer(
         status=RunStatus.SUCCESS if well else RunStatus.FAILED,
         message=execution.message,
-        compile_result=results[0],
-        run_result=results[1],
+        compile_result=built,
+        run_result=ran,
     )
 
 
-def _compile_result(execution: Execution) -> CommandResult:
+def _command(return_code: int, *, stderr: str = "") -> CommandResult:
     return CommandResult(
-        status=CommandStatus.FINISHED, execution_time=0.0, return_code=1, stdout="", stderr=_text(execution.stderr)
+        status=CommandStatus.FINISHED, execution_time=0.0, return_code=return_code, stdout="", stderr=stderr
     )
 
 

@@ -31,12 +31,14 @@ class Range:
         highs: greatest value; where the validator does not name it, several guesses, the likely ones first.
         bound: an earlier field that the value should not exceed.
         letters: what words are made of.
+        lowest: the validator names the least value.
     """
 
     low: int
     highs: tuple[int, ...]
     bound: Count | None = None
     letters: str = ""
+    lowest: bool = False
 
     @property
     def sure(self) -> bool:
@@ -48,7 +50,7 @@ def find_ranges(facts: Facts, hints: Hints) -> dict[int, Range]:
     """Return the range of every field."""
     numbers = {number: fact for number, fact in facts.fields.items() if fact.kind is not Kind.WORD}
     spans = _align(list(numbers.items()), hints.spans)
-    ranges = {number: _number_range(fact, spans.get(number), hints) for number, fact in numbers.items()}
+    ranges = {number: _number_range(fact, spans.get(number), _guesses(fact, hints)) for number, fact in numbers.items()}
     for number, fact in facts.fields.items():
         if fact.kind is Kind.WORD:
             ranges[number] = _word_range(fact, hints.alphabets)
@@ -90,25 +92,28 @@ def _score(fact: Fact, span: Span) -> float:
     return score
 
 
-def _number_range(fact: Fact, span: Span | None, hints: Hints) -> Range:
+def _number_range(fact: Fact, span: Span | None, guesses: tuple[int, ...]) -> Range:
     low = min(fact.low, 1) if fact.low >= 0 else -max(abs(fact.low), abs(fact.high))
+    lowest = span is not None and span.low is not None
     if span is not None and span.low is not None:
         low = span.low
     if span is None or span.high is None:
-        return Range(low, _guesses(fact, hints), fact.bound)
+        return Range(low, guesses, fact.bound, lowest=lowest)
     high = min(span.high, _LARGEST_COUNT) if fact.counts else span.high
     if span.weight >= _SURE:
-        return Range(low, (high,))
-    smaller = [value for value in hints.constants if fact.high < value < high and value not in _EXIT_CODES]
-    return Range(low, (*reversed(smaller), high), fact.bound)
+        return Range(low, (high,), lowest=lowest)
+    smaller = [value for value in guesses if fact.high < value < high]
+    return Range(low, (*sorted(smaller, reverse=True), high), fact.bound, lowest=lowest)
 
 
 def _guesses(fact: Fact, hints: Hints) -> tuple[int, ...]:
-    """Guess greatest values: what the validator names anywhere, then what is usual."""
+    """Guess greatest values: what was seen, what the validator names in any pair or anywhere, what is usual."""
+    spans = [span.high for span in hints.spans if span.high is not None and _score(fact, span) >= _SURE]
     named = [value for value in reversed(hints.constants) if value not in _EXIT_CODES]
-    usual = _COUNTS if fact.counts else _VALUES
-    limit = _LARGEST_COUNT if fact.counts else max(_VALUES)
-    guesses = [value for value in (*named, *usual) if max(fact.high, 2) < value <= limit]
+    few = fact.counts or fact.limits
+    usual = _COUNTS if few else _VALUES
+    limit = _LARGEST_COUNT if few else max(_VALUES)
+    guesses = [value for value in (*spans, *named, *usual) if max(fact.high, 2) < value <= limit]
     return tuple(dict.fromkeys([max(fact.high, 2), *guesses]))
 
 
@@ -138,7 +143,9 @@ def trust(fact: Fact, hints: Hints) -> Mapping[str, float]:
     has to talk of it; one that does not talk of it hardly does.
     """
     shares = {}
-    for topic, seen in (("order", fact.order is not Order.NONE), ("distinct", fact.distinct or fact.permutation)):
+    for topic, seen in (("order", fact.order is not Order.NONE), ("distinct", fact.distinct)):
         told = topic in hints.mentions
         shares[topic] = 0.0 if not seen else 0.9 if told else 0.2 if hints.known else 0.5
+    if fact.permutation:  # hardly an accident
+        shares["distinct"] = 0.9
     return shares

@@ -7,6 +7,7 @@ as many tokens as its count says, cut or filled up as need be.
 from collections.abc import Mapping, Sequence
 
 from balancer.pipeline.generators.fill import Fill, TooLargeError
+from balancer.pipeline.generators.study import Study
 from balancer.pipeline.generators.template import Choice, Count, Line, Node, Repeat, Slot, fields_of, whole_number
 
 __all__ = ["build"]
@@ -17,11 +18,12 @@ _MOST_BYTES = 3_000_000
 Given = Mapping[Slot, Sequence[str]]
 
 
-def build(nodes: Sequence[Node], given: Given, fill: Fill) -> bytes:
-    """Return an input. Raises TooLargeError."""
+def build(study: Study, given: Given, fill: Fill) -> bytes:
+    """Return an input of the studied problem. Raises TooLargeError."""
     writer = _Writer(given, fill)
-    writer.nodes(nodes, ())
-    return ("\n".join(writer.lines) + "\n").encode()
+    writer.nodes(study.nodes, ())
+    ending = [] if study.ending is None else [study.ending]
+    return ("\n".join(writer.lines + ending) + "\n").encode()
 
 
 class _Writer:
@@ -83,7 +85,7 @@ class _Writer:
         if count is not None:
             return max(count.of(self._values), 0)
         given = self._given.get((number, where))
-        return self._fill.length(number) if given is None else len(given)
+        return self._fill.length(number, self._values) if given is None else len(given)
 
     def _write(self, line: str) -> None:
         self._room -= len(line) + 1

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 __all__ = ["How", "Limits", "Where", "draw_number", "draw_numbers", "draw_words"]
 
@@ -94,10 +95,11 @@ def _logarithmic(low: int, high: int, rng: random.Random) -> int:
     return min(start + rng.getrandbits(rng.randint(0, max(high - start, 1).bit_length())), high)
 
 
-def _edges(low: int, high: int) -> list[int]:
+@lru_cache(maxsize=256)
+def _edges(low: int, high: int) -> tuple[int, ...]:
     inside = [edge for edge in _EDGES if low <= edge <= high]
     inside += [-edge for edge in _EDGES if edge and low <= -edge <= high]
-    return inside + [edge for edge in (low, low + 1, high - 1, high) if low <= edge <= high]
+    return (*inside, *(edge for edge in (low, low + 1, high - 1, high) if low <= edge <= high))
 
 
 def draw_numbers(count: int, limits: Limits, where: Where, how: How, rng: random.Random) -> list[int]:

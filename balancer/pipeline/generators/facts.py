@@ -4,6 +4,7 @@ Everything here is an observation on a few inputs, so it may be chance: how far 
 who use it. Pure. It must not know validators.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -61,7 +62,9 @@ class Fact:
         letters: every character of words, sorted.
         closed: the letters are an alphabet of their own; others would be odd.
         words: the words themselves, if they look like keywords.
+        once: letters that every list of words had exactly once: the start of a maze, say.
         counts: it tells how many of something there are.
+        limits: other fields are bounded by it.
         bounds: earlier fields that no value exceeds and that some come close to, the closest first.
         order, distinct, permutation: of the values of a list.
         length: what tells the length of a word.
@@ -74,7 +77,9 @@ class Fact:
     letters: str = ""
     closed: bool = False
     words: tuple[str, ...] = ()
+    once: str = ""
     counts: bool = False
+    limits: bool = False
     bounds: tuple[Count, ...] = ()
     order: Order = Order.NONE
     distinct: bool = False
@@ -118,9 +123,15 @@ def observe(nodes: Sequence[Node], instances: Sequence[Instance]) -> Facts:
             seen[number].lists.append(tokens)
             seen[number].contexts.append(_context(number, where, instance, scopes, singles))
     fields = {number: _fact(what, number in counting) for number, what in seen.items()}
+    for choice in _choices(nodes):
+        words = tuple(word for word, _ in choice.lines)
+        fields[choice.key] = Fact(Kind.WORD, 1, max(map(len, words)), words=words)
     tables = [fields for fields in tables_of(nodes) if len(fields) > 1]
     for table in tables:
         fields.update(_shared_bounds({number: fields[number] for number in table}))
+    for number in {fact.bound.field for fact in fields.values() if fact.bound is not None}:
+        if number is not None:
+            fields[number] = replace(fields[number], limits=True)
     relations = [relation for table in tables for relation in _relations(table, instances)]
     return Facts(fields, tuple(relations))
 
@@ -153,6 +164,14 @@ def _single_lines(nodes: Sequence[Node]) -> Iterator[Line]:
             yield from _single_lines(node.body)
 
 
+def _choices(nodes: Sequence[Node]) -> Iterator[Choice]:
+    for node in nodes:
+        if isinstance(node, Choice):
+            yield node
+        elif isinstance(node, Repeat):
+            yield from _choices(node.body)
+
+
 def _counting(nodes: Sequence[Node]) -> Iterator[int]:
     for node in nodes:
         if isinstance(node, Choice):
@@ -179,13 +198,25 @@ def _context(
 
 def _fact(seen: _Seen, counts: bool) -> Fact:
     kinds = {_kind_of(token) for token in seen.tokens()}
-    if Kind.WORD in kinds or not kinds:
+    if Kind.WORD in kinds or not kinds or (Kind.FLOAT not in kinds and not counts and _are_digit_words(seen)):
         return _word_fact(seen)
     if Kind.FLOAT in kinds:
         values = [float(token) for token in seen.tokens()]
         decimals = max(len(token.partition(".")[2]) for token in seen.tokens())
-        return Fact(Kind.FLOAT, int(min(values)), int(max(values)) + 1, decimals)
+        return Fact(Kind.FLOAT, math.floor(min(values)), math.ceil(max(values)), decimals)
     return _int_fact(seen, counts)
+
+
+def _are_digit_words(seen: _Seen) -> bool:
+    """Say whether whole numbers are words in truth: "0110", or as many digits as an earlier field says."""
+    tokens = list(seen.tokens())
+    if any(len(token) > 1 and token.startswith("0") for token in tokens):
+        return True
+    return max(map(len, tokens)) > 2 and _telling(seen, _word_lengths(seen)) is not None
+
+
+def _word_lengths(seen: _Seen) -> list[list[int]]:
+    return [[len(token) for token in tokens] for tokens in seen.lists]
 
 
 def _kind_of(token: str) -> Kind:
@@ -212,8 +243,17 @@ def _word_fact(seen: _Seen) -> Fact:
         closed=len(letters) <= _LETTERS_CLOSED and sum(lengths) >= 5 * len(letters),
         words=tuple(words) if keywords and len(words) > 1 else (),
         distinct=_all_distinct(seen.lists),
-        length=_telling(seen, [[len(token) for token in tokens] for tokens in seen.lists]),
+        once=_once(seen, letters),
+        length=_telling(seen, _word_lengths(seen)),
     )
+
+
+def _once(seen: _Seen, letters: str) -> str:
+    if len(seen.lists) < 2 or len(letters) > _LETTERS_CLOSED + 2:
+        return ""
+    texts = ["".join(tokens) for tokens in seen.lists]
+    found = [letter for letter in letters if all(text.count(letter) == 1 for text in texts)]
+    return "".join(found) if len(found) < len(letters) else ""
 
 
 def _telling(seen: _Seen, values: list[list[int]]) -> Count | None:

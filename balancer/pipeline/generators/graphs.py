@@ -4,12 +4,13 @@ Pure: numbers in, pairs out. It must not know how edges are written in an input.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
-__all__ = ["Shape", "draw_edges", "edges_wanted"]
+__all__ = ["Shape", "draw_edges", "edges_wanted", "is_connected"]
 
 _Edge = tuple[int, int]
+_MOST_NODES = 10**6  # in a list of all nodes; with more, any shape is lost in the crowd anyway
 
 
 class Shape(Enum):
@@ -37,11 +38,19 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
     return wanted.get(shape)
 
 
-def draw_edges(shape: Shape, nodes: int, count: int, rng: random.Random, *, simple: bool) -> list[_Edge]:
+def draw_edges(
+    shape: Shape, nodes: int, count: int, rng: random.Random, *, simple: bool, connected: bool
+) -> list[_Edge]:
     """Return `count` edges between nodes 0 to `nodes` - 1, as far as there are any.
 
     Edges beyond those of the shape are random. `simple`: no edge twice and no loop, if there are enough.
+    `connected`: every node is reached from every other, if there are edges enough.
     """
+    if nodes > _MOST_NODES:
+        return _random_edges(nodes, count, set(), rng, simple=False)
+    scattered = shape in (Shape.RANDOM, Shape.PARTS) or (shape is Shape.COMPLETE and 2 * count < nodes * (nodes - 1))
+    if connected and scattered:
+        shape = Shape.TREE
     edges = [_EDGES[shape](index, nodes, rng) for index in range(_natural_count(shape, nodes, count))]
     if shape is Shape.COMPLETE:
         edges = _complete(nodes, count)
@@ -98,3 +107,23 @@ def _relabelled(edges: list[_Edge], nodes: int, rng: random.Random) -> list[_Edg
     turned = [edge if rng.random() < 0.5 else (edge[1], edge[0]) for edge in turned]
     rng.shuffle(turned)
     return turned
+
+
+def is_connected(nodes: int, edges: Iterable[_Edge]) -> bool:
+    """Say whether every node from 0 to `nodes` - 1 is reached from every other."""
+    if nodes > _MOST_NODES:
+        return False
+    leader = list(range(nodes))
+
+    def find(node: int) -> int:
+        while leader[node] != node:
+            leader[node] = leader[leader[node]]
+            node = leader[node]
+        return node
+
+    parts = nodes
+    for left, right in edges:
+        one, other = find(left), find(right)
+        parts -= one != other
+        leader[one] = other
+    return parts <= 1

@@ -45,14 +45,14 @@ class Front:
 
 
 def next_nodes(fronts: Sequence[Front], first: int) -> Iterator[Node]:
-    """Yield nodes, with fields numbered from `first`, that may come next in every input; none is at its end.
+    """Yield nodes, with fields numbered from `first`, that may come next in every input.
 
-    Not every one fits: each is still to be read.
+    Not every one fits: each is still to be read. Where an input is at its end, only nothing may come.
     """
     for count, rows in _counted_rows(fronts):
         yield from (Repeat(count, (table,)) for table in _tables(rows, first))
-    lines = [front.lines[front.at] for front in fronts]
-    yield from _lines(fronts, lines, first)
+    if not any(front.ended for front in fronts):
+        yield from _lines(fronts, [front.lines[front.at] for front in fronts], first)
     yield from _counted_list_rows(fronts, first)
     rest = [row for front in fronts for row in front.lines[front.at :]]
     if len(rest) > len(fronts):

@@ -8,6 +8,8 @@ things that they bound first appear. It must not know the problem's inputs: `bou
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from keyword import iskeyword
 
 from balancer.pipeline.generators.constants import Token, lex
 from balancer.sandbox.protocol import Program
@@ -18,6 +20,7 @@ _COMPARISONS = frozenset({"<", "<=", ">", ">="})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**", "<<", ">>"})
 # Calls whose numbers bound nothing.
 _DEAF = frozenset({"exit", "_exit", "quit", "range", "split", "substr", "resize", "reserve", "assign", "setprecision"})
+_ENDS = frozenset({"\n", ";", ":", "{"})  # of statements
 _PAIR_DISTANCE = 14  # tokens between "1 <=" and "<= 100", as in "1 <= int(a[0]) and int(a[0]) <= 100"
 
 _CLASS = re.compile(r"\[((?:\\.|[^\]\\^])+)\](?:\{(\d{1,8})(?:,(\d{0,8}))?\}|([+*]))?")
@@ -26,6 +29,7 @@ _RANGE = re.compile(r"(.)-(.)|\\?(.)", re.DOTALL)
 _MENTIONS = {
     "order": re.compile(r"sort|increas|ascend|decreas|descend|monoton|prev|last|pairwise|adjacent"),
     "distinct": re.compile(r"\bset\b|distinct|unique|duplicat|permut|seen|used|twice"),
+    "connected": re.compile(r"connect|union|parent|root|tree|reach|component|visit"),
 }
 
 
@@ -55,7 +59,7 @@ class Hints:
         spans: in the order in which the things they bound first appear.
         constants: every constant, sorted.
         alphabets: in the order of the text.
-        mentions: "order" or "distinct" if there is any talk of it.
+        mentions: "order", "distinct" or "connected" if there is any talk of it, in code, texts or comments.
         known: whether there was a validator at all.
     """
 
@@ -78,8 +82,7 @@ def mine(validators: Sequence[Program]) -> Hints:
         spans += _spans(tokens)
         constants.update(token.value for token in tokens if token.value is not None)
         alphabets += [alphabet for text in texts for alphabet in _alphabets(text)]
-        names = " ".join(token.text for token in tokens).lower()
-        mentions.update(topic for topic, pattern in _MENTIONS.items() if pattern.search(names))
+        mentions.update(topic for topic, pattern in _MENTIONS.items() if pattern.search(program.source.lower()))
     return Hints(tuple(spans), tuple(sorted(constants)), tuple(alphabets), frozenset(mentions), bool(validators))
 
 
@@ -145,7 +148,7 @@ def _is_pair(tokens: Sequence[Token], one: int, other: int) -> bool:
     if low.value is None or high.value is None or low.value >= high.value or other - one > _PAIR_DISTANCE:
         return False
     between = {token.text for token in tokens[one + 1 : other]}
-    return between == {","} or (bool(between & _COMPARISONS) and not between & {"\n", ";", ":", "{"})
+    return between == {","} or (bool(between & _COMPARISONS) and not between & _ENDS)
 
 
 def _lone(tokens: Sequence[Token], index: int) -> Span | None:
@@ -163,10 +166,17 @@ def _lone(tokens: Sequence[Token], index: int) -> Span | None:
 
 
 def _bounded_name(tokens: Sequence[Token], one: int, last: int) -> str:
-    """Return the name between two bounds, or the nearest one before the first on its line."""
-    nearby = [*tokens[one + 1 : last], *reversed(tokens[max(one - 8, 0) : one])]
-    names = (token.text for token in nearby if token.value is None and token.text.isidentifier() and not token.called)
-    return next(names, "")
+    """Return the name that is bounded: after "1 <=", before "<= 9", or the first other one in the call."""
+    if last == one and _text(tokens, one + 1) in _COMPARISONS:
+        last = one + 8
+    nearby = [*_statement(tokens[one + 1 : last]), *_statement(list(reversed(tokens[max(one - 8, 0) : one])))]
+    names = (token.text for token in nearby if token.value is None and not token.called)
+    return next((name for name in names if name.isidentifier() and not iskeyword(name)), "")
+
+
+def _statement(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Yield tokens up to the end of the statement."""
+    return takewhile(lambda token: token.text not in _ENDS, tokens)
 
 
 def _text(tokens: Sequence[Token], index: int) -> str:

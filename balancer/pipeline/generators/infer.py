@@ -35,6 +35,7 @@ __all__ = ["infer"]
 _STEPS, _BLOCK_STEPS, _ONE_BLOCK_STEPS = 3000, 4000, 1000
 _NODES, _BLOCK_NODES = 12, 5
 _WAYS = 4  # ways to read up to the same lines that are followed up
+_OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
 _HEADER = 2  # nodes before the first block: "t", or "n m" and a line more
 
 
@@ -92,7 +93,7 @@ class _Search:
             if ways[state.places] > _WAYS:
                 continue
             yield cost, state
-            if len(state.nodes) < self._room and not any(front.ended for front in state.fronts):
+            if len(state.nodes) < self._room and not state.ended:
                 for further in self._extended(state, blocks):
                     heapq.heappush(queue, (cost + _node_cost(further.nodes[-1], None), next(order), further))
 
@@ -101,7 +102,7 @@ class _Search:
             further = self._advance(state, node)
             if further is not None:
                 yield further
-        if blocks and 0 < len(state.nodes) <= _HEADER:
+        if blocks and len(state.nodes) <= _HEADER:
             for node in self._blocks(state.fronts, state.first):
                 further = self._advance(state, node)
                 if further is not None and further.ended:
@@ -110,6 +111,8 @@ class _Search:
     def _blocks(self, fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
         """Yield blocks of several lines that may come again and again, up to the end of the input: test cases, say."""
         known: dict[tuple[int, ...], list[tuple[Node, ...]]] = {}
+        if first == 0:
+            yield from (Repeat(None, body) for body in self._bodies(fronts, first))
         for count, passes in possible_counts(fronts):
             inside = tuple(index for index, number in enumerate(passes) if number)
             if count.plus == 0 and inside not in known:
@@ -167,7 +170,7 @@ def _count_cost(node: Line | Repeat, seen: _Seen | None) -> float:
     """Rate a count: one that came true for several lengths is sure, one that was always 1 may be chance."""
     if node.count is None:
         return 3.0
-    offset = 1.0 if node.count.plus and node.count.field is not None else 0.0
+    offset = _OFFSET_COSTS[node.count.plus] if node.count.field is not None else 0.0
     if seen is None:
         return offset
     lengths = seen.get(id(node), set())

@@ -94,7 +94,7 @@ def _styled(found: Study, styles: Iterable[Style], rng: random.Random) -> Iterat
     for style in styles:
         fill = Fill(found, style, rng)
         try:
-            data = build(found.nodes, {}, fill)
+            data = build(found, {}, fill)
         except TooLargeError:
             continue
         sizes = "".join(f" {found.names[number]}={value}" for number, value in sorted(fill.sizes.items()))
@@ -107,6 +107,6 @@ _AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))
 def _changed(found: Study, rng: random.Random) -> Iterator[_Made]:
     for detail, given in changes(found, rng):
         try:
-            yield detail, build(found.nodes, given, Fill(found, _AS_SEEN, rng))
+            yield detail, build(found, given, Fill(found, _AS_SEEN, rng))
         except TooLargeError:
             continue

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from balancer.pipeline.generators.bounds import Range, find_ranges
-from balancer.pipeline.generators.facts import Facts, Kind, observe, tables_of
+from balancer.pipeline.generators.facts import Facts, Kind, observe
+from balancer.pipeline.generators.graphs import is_connected
 from balancer.pipeline.generators.hints import Hints, mine
 from balancer.pipeline.generators.infer import infer
 from balancer.pipeline.generators.template import (
@@ -30,6 +31,7 @@ __all__ = ["EdgeTable", "Load", "Study", "study"]
 # The template is searched for in inputs that are small enough to be read hundreds of times, the smallest first.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
 _OBSERVED_BYTES = 2**20
+_END_MARKS = frozenset({"0", "-1", "#", "*", ".", "$", "end", "END", "quit", "exit"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class EdgeTable:
         bound: what tells the number of nodes; nodes are `low` to that.
         rows: the field that counts the edges, or None.
         simple: no edge was seen twice, nor a loop.
+        connected: every graph seen is in one piece.
     """
 
     left: int
@@ -49,6 +52,7 @@ class EdgeTable:
     low: int
     rows: Count | None
     simple: bool
+    connected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Study:
         blocks: those of them that tell how often several lines are repeated: test cases.
         loads: for each of `sizes`, what it makes longer.
         names: for people.
+        ending: the line that ends every input, such as "0 0", if there is one; the template does not have it.
     """
 
     nodes: tuple[Node, ...]
@@ -83,15 +88,33 @@ class Study:
     loads: dict[int, tuple[Load, ...]]
     edges: tuple[EdgeTable, ...]
     names: dict[int, str]
+    ending: str | None
 
 
 def study(problem: Problem) -> Study | None:
     """Study a problem's known inputs; None if they share no template."""
     texts = [known.data for known in sorted(problem.data, key=lambda known: len(known.data))]
     inputs = [lines for lines in map(tokenize, texts) if lines is not None]
-    nodes = _template([lines for lines in inputs if _size(lines) <= _SEARCHED_BYTES] or inputs[:1])
-    if nodes is None:
-        return None
+    ending = _ending(inputs)
+    if ending is not None:
+        ended = [lines[:-1] for lines in inputs]
+        nodes = _template(ended)
+        if nodes is not None and any(isinstance(node, Repeat) and node.count is None for node in nodes):
+            return _studied(problem, nodes, ended, ending)
+    nodes = _template(inputs)
+    return None if nodes is None else _studied(problem, nodes, inputs, None)
+
+
+def _ending(inputs: Sequence[Sequence[list[str]]]) -> str | None:
+    """Return the last line of all inputs if it is the same one, and looks like a mark of the end."""
+    lasts = {" ".join(lines[-1]) for lines in inputs if lines}
+    last = lasts.pop() if len(lasts) == 1 and len(inputs) > 1 else ""
+    return last if last and all(token in _END_MARKS for token in last.split()) else None
+
+
+def _studied(
+    problem: Problem, nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]], ending: str | None
+) -> Study:
     instances = tuple(_read_all(nodes, inputs))
     facts = observe(nodes, instances)
     hints = mine(problem.input_validators)
@@ -110,12 +133,14 @@ def study(problem: Problem) -> Study | None:
         loads={number: tuple(found) for number, found in loads.items()},
         edges=tuple(_edges(nodes, facts, instances)),
         names=_names(nodes, frozenset(loads)),
+        ending=ending,
     )
 
 
 def _template(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
     """Return the template of the smallest inputs; of the smallest few, or one, if some are odd ones out."""
-    chosen = list(inputs[:_SEARCHED_INPUTS])
+    small = [lines for lines in inputs if _size(lines) <= _SEARCHED_BYTES]
+    chosen = list((small or inputs[:1])[:_SEARCHED_INPUTS])
     while chosen:
         nodes = infer(chosen)
         if nodes is not None and list(fields_of(nodes)):
@@ -175,26 +200,42 @@ def _blocks(nodes: Sequence[Node]) -> Iterator[int]:
 
 def _edges(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance]) -> Iterator[EdgeTable]:
     for node in nodes:
-        if not isinstance(node, Repeat):
-            continue
-        yield from _edges(node.body, facts, instances)
-        for fields in tables_of((node,)) if isinstance(node.table, Line) else ():
-            for left, right in pairwise(fields):
-                one, other = facts.fields[left], facts.fields[right]
-                if one.kind is Kind.INT and one.bound is not None and one.bound == other.bound:
-                    low = min(one.low, other.low, 1)
-                    simple = _is_simple(left, right, instances)
-                    yield EdgeTable(left, right, one.bound, low, node.count, simple)
+        if isinstance(node, Repeat):
+            yield from _edges(node.body, facts, instances)
+            if isinstance(node.table, Line):
+                for left, right in pairwise(node.table.fields):
+                    yield from _edge_table(left, right, node, facts, instances)
 
 
-def _is_simple(left: int, right: int, instances: Sequence[Instance]) -> bool:
+def _edge_table(
+    left: int, right: int, node: Repeat, facts: Facts, instances: Sequence[Instance]
+) -> Iterator[EdgeTable]:
+    """Yield the two columns as edges, if both are bounded by the same number of nodes."""
+    one, other = facts.fields[left], facts.fields[right]
+    if one.kind is not Kind.INT or one.bound is None or one.bound != other.bound:
+        return
+    low = min(one.low, other.low, 1)
+    graphs = list(_graphs(left, right, one.bound, low, instances))
+    simple = all(len({frozenset(edge) for edge in edges}) == len(edges) for _, edges in graphs)
+    loops = any(from_ == to for _, edges in graphs for from_, to in edges)
+    connected = all(is_connected(size, edges) for size, edges in graphs)
+    yield EdgeTable(left, right, one.bound, low, node.count, simple and not loops, connected)
+
+
+def _graphs(
+    left: int, right: int, bound: Count, low: int, instances: Sequence[Instance]
+) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Yield each graph seen: its number of nodes, and its edges with nodes numbered from 0."""
     for instance in instances:
         for (number, where), tokens in instance.items():
             if number == left:
-                edges = [frozenset(edge) for edge in zip(tokens, instance[right, where], strict=True)]
-                if len(set(edges)) < len(edges) or any(len(edge) < 2 for edge in edges):
-                    return False
-    return True
+                edges = [
+                    (int(from_) - low, int(to) - low) for from_, to in zip(tokens, instance[right, where], strict=True)
+                ]
+                # The nearest block around the edges that has the bound.
+                places = [(bound.field or 0, where[:depth]) for depth in range(len(where), -1, -1)]
+                told = next(instance[place] for place in places if place in instance)
+                yield int(told[0]) + bound.plus - low + 1, edges
 
 
 def _names(nodes: Sequence[Node], counting: frozenset[int]) -> dict[int, str]:

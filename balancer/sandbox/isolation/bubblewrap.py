@@ -50,19 +50,8 @@ class Bubblewrap:
         mounts = (argument for entry in view_of(stage) for argument in _arguments(entry))
         drop = drop_user(stage.uid) if stage.uid is not None else ()
         # Everything that is not a mount of its own lies in the root, which is in memory without bounds: close it.
-        return (
-            *drop,
-            tool("bwrap"),
-            *_NAMESPACES,
-            *_PROCESS,
-            *mounts,
-            "--remount-ro",
-            "/",
-            "--chdir",
-            BOX,
-            "--",
-            *start,
-        )
+        last = ("--remount-ro", "/", "--chdir", BOX, "--")
+        return (*drop, tool("bwrap"), *_NAMESPACES, *_PROCESS, *mounts, *last, *start)
 
 
 def _arguments(entry: Entry) -> Iterator[str]:

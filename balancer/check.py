@@ -1,0 +1,92 @@
+"""What a config would run: `balancer check`.
+
+Decides what a person wants to see before a run, and finds what would fail it. Runs no program.
+"""
+
+from pathlib import Path
+from random import Random
+
+from rich.console import Console
+
+from balancer.config import Config, PipelineSettings
+from balancer.errors import BalancerError, ConfigError
+from balancer.pipeline.package import find_packages, read_problem
+from balancer.pipeline.run import make_executors
+from balancer.plugins import Registry
+
+__all__ = ["check_config"]
+
+
+def check_config(config: Config, registry: Registry, console: Console) -> None:
+    """Print what `config` would run.
+
+    Raises:
+        ConfigError: with one line for everything that stands in the way.
+    """
+    problems: list[str] = []
+    pool = config.pool
+    try:
+        options = registry.strategy_options(pool.strategy, pool.options)
+        registry.strategy(pool.strategy, pool.options, Random(0))
+        console.print(f"strategy   {pool.strategy} {options.model_dump() or ''}".rstrip(), markup=False)
+    except ConfigError as error:
+        problems += error.problems
+    problems += _check_endpoints(config, registry, console)
+    if config.pipeline is None:
+        console.print("pipeline   none: the config has no [pipeline], so there is a pool only")
+    else:
+        problems += _check_pipeline(config.pipeline, registry, console)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_endpoints(config: Config, registry: Registry, console: Console) -> list[str]:
+    slots = sum(endpoint.capacity for endpoint in config.pool_endpoints)
+    console.print(f"endpoints  {len(config.pool_endpoints)} with {slots} slots", markup=False)
+    for endpoint in config.pool_endpoints:
+        labels = f", labels {', '.join(sorted(endpoint.labels))}" if endpoint.labels else ""
+        line = f"           {endpoint.url} capacity {endpoint.capacity}, weight {endpoint.weight:g}{labels}"
+        console.print(line, markup=False, highlight=False)
+    try:
+        executors = make_executors(config, registry, Path("."))
+    except ConfigError as error:
+        return list(error.problems)
+    languages = sorted(frozenset().union(*(executor.languages for executor in executors.values())))
+    for executor in executors.values():
+        executor.close()
+    console.print(f"languages  {', '.join(languages)}", markup=False)
+    return []
+
+
+def _check_pipeline(settings: PipelineSettings, registry: Registry, console: Console) -> list[str]:
+    lines: list[str] = []
+    for name in settings.generators:
+        try:
+            registry.find(name, registry.generators, "generator")
+        except ConfigError as error:
+            lines += error.problems
+    found = []
+    try:
+        for package in find_packages(Path(settings.problems)):
+            try:
+                found.append(read_problem(package))
+            except BalancerError as error:
+                lines += str(error).splitlines()
+    except BalancerError as error:
+        lines += str(error).splitlines()
+    accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
+    console.print(f"problems   {len(found)} in {settings.problems}: {accepted} accepted, {wrong} wrong submissions")
+    for problem in found:
+        for name, why in problem.left_out.items():
+            console.print(f"           {problem.id}/{name} is left out: {why}", markup=False)
+    console.print(
+        f"inputs     from {', '.join(settings.generators)}: at most {settings.max_inputs} beyond a problem's own, "
+        f"seed {settings.seed}",
+        markup=False,
+    )
+    console.print(
+        f"workers    {settings.sample_level_workers} samples x {settings.output_generation_workers} for outputs, "
+        f"{settings.solution_validation_workers} for solutions"
+    )
+    console.print(f"results    {settings.results}", markup=False)
+    return lines

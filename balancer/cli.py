@@ -1,0 +1,106 @@
+"""The `balancer` command.
+
+Decides what is said on the terminal and with which exit code: 0 done, 2 something to put right first,
+130 stopped. It must not know how anything is done; plugins add commands of their own.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from balancer.config import Config, load_config
+from balancer.errors import BalancerError
+from balancer.plugins import Registry, default_registry
+
+__all__ = ["main", "make_app"]
+
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML config file.", show_default=False)]
+StrategyOption = Annotated[
+    str | None, typer.Option("--strategy", metavar="NAME", help="Use this strategy, with default options.")
+]
+
+
+def make_app(registry: Registry) -> typer.Typer:
+    """Return the command line with the commands of every plugin in `registry`."""
+    app = typer.Typer(
+        help="Lease the endpoints of a pool by a strategy of your choice, and judge programs over them.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.command()
+    def run(
+        config: ConfigArgument,
+        strategy: StrategyOption = None,
+        results: Annotated[
+            Path | None, typer.Option("--results", metavar="DIR", help="Write here instead of where the config says.")
+        ] = None,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier run in that folder.")] = False,
+    ) -> None:
+        """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
+        from balancer.pipeline.report import print_summary, write_report
+        from balancer.pipeline.run import run_pipeline, settings_of
+
+        console = Console()
+        settings = _with(load_config(config), strategy, results)
+        found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh)
+        report = write_report(found, Path(settings_of(settings).results))
+        print_summary(found, console, report)
+        raise typer.Exit(0 if found.complete else 130)
+
+    @app.command()
+    def check(config: ConfigArgument, strategy: StrategyOption = None) -> None:
+        """Say what CONFIG would run, and whether it can. Runs nothing."""
+        from balancer.check import check_config
+
+        check_config(_with(load_config(config), strategy, None), registry, Console())
+
+    @app.command()
+    def strategies() -> None:
+        """List the strategies, their options and the plugins they come from."""
+        _print_strategies(registry, Console())
+
+    registry.add_commands(app)
+    return app
+
+
+def _with(config: Config, strategy: str | None, results: Path | None) -> Config:
+    """Return `config` with what the command line says instead."""
+    if strategy is not None:
+        config = config.model_copy(
+            update={"pool": config.pool.model_copy(update={"strategy": strategy, "options": {}})}
+        )
+    if results is not None and config.pipeline is not None:
+        pipeline = config.pipeline.model_copy(update={"results": str(results)})
+        config = config.model_copy(update={"pipeline": pipeline})
+    return config
+
+
+def _print_strategies(registry: Registry, console: Console) -> None:
+    table = Table("strategy", "what it does", "options", "plugin", title="strategies", show_lines=True)
+    for name, registered in sorted(registry.strategies.items()):
+        kind = registered.item
+        options = [
+            f"{option} = {field.default!r}: {field.description or ''}"
+            for option, field in kind.Options.model_fields.items()
+        ]
+        summary = (kind.__doc__ or "").strip().splitlines()
+        table.add_row(name, summary[0] if summary else "", "\n".join(options) or "none", registered.plugin)
+    console.print(table)
+    for broken in registry.broken:
+        console.print(str(broken), markup=False)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is a line for each problem, and exit code 2."""
+    try:
+        make_app(default_registry())()
+    except BalancerError as error:
+        for line in str(error).splitlines():
+            print(f"balancer: {line}", file=sys.stderr)
+        sys.exit(2)

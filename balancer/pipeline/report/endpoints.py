@@ -1,0 +1,84 @@
+"""One line per endpoint: what it was asked to do and what it did.
+
+Decides how a lease's endpoint is matched with the pool's counters, and what is shown of endpoints that have
+left the pool since. Pure; it must not know how a report looks.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from balancer.pipeline.report.words import shorten, visible
+from balancer.pipeline.results import RunResult, Span
+
+__all__ = ["EndpointLine", "endpoint_lines", "gone_endpoints"]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLine:
+    """One endpoint in a report.
+
+    Attributes:
+        number: from 1, in the order they were added: tells two apart whose short names are the same.
+        url, state, capacity, leases, failures, overloads: as in `EndpointStats`.
+        share: its part of all leases, 0..1.
+        due: its part of all weights, 0..1.
+        utilisation: part of its slot-seconds of the makespan that were leased; 0 if there was no time.
+        spans: its leases.
+    """
+
+    number: int
+    url: str
+    state: str
+    capacity: int
+    leases: int
+    failures: int
+    overloads: int
+    share: float
+    due: float
+    utilisation: float
+    spans: tuple[Span, ...]
+
+    def label(self, most: int) -> str:
+        """Return a name of at most `most` characters; the scheme, which all have, is left out."""
+        name = visible(self.url).removeprefix("http://").removeprefix("https://").rstrip("/")
+        return shorten(f"{self.number}  {name}", most)
+
+
+def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
+    """Return a line for each endpoint of the pool, in the pool's order."""
+    spans = _by_endpoint(result)
+    weights = sum(stats.weight for stats in result.pool.endpoints)
+    return tuple(
+        EndpointLine(
+            number=number,
+            url=stats.url,
+            state=stats.state,
+            capacity=stats.capacity,
+            leases=stats.leases,
+            failures=stats.failures,
+            overloads=stats.overloads,
+            share=stats.share,
+            due=stats.weight / weights if weights else 0.0,
+            utilisation=_utilisation(spans[stats.url], stats.capacity * result.makespan_s),
+            spans=tuple(spans[stats.url]),
+        )
+        for number, stats in enumerate(result.pool.endpoints, start=1)
+    )
+
+
+def gone_endpoints(result: RunResult) -> Mapping[str, int]:
+    """Return the endpoints that ran something and are not in the pool any more, and how many leases they had."""
+    known = {stats.url for stats in result.pool.endpoints}
+    return {url: len(spans) for url, spans in _by_endpoint(result).items() if url not in known}
+
+
+def _by_endpoint(result: RunResult) -> Mapping[str, list[Span]]:
+    spans: defaultdict[str, list[Span]] = defaultdict(list)
+    for span in result.spans:
+        spans[span.endpoint].append(span)
+    return spans
+
+
+def _utilisation(spans: list[Span], offered_s: float) -> float:
+    return sum(span.ended_s - span.started_s for span in spans) / offered_s if offered_s > 0 else 0.0

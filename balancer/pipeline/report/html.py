@@ -1,0 +1,64 @@
+"""`report.html`: one page that stands alone, to be read, mailed and printed.
+
+Decides what the page is made from; the templates decide how it looks. Every string that comes from data is
+escaped by the template engine, and made visible (see `words.visible`) on the way. It must not know matplotlib.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from balancer.pipeline.model import Verdict
+from balancer.pipeline.report import words
+from balancer.pipeline.report.chart import Chart
+from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
+from balancer.pipeline.report.headline import lost, tiles, warnings
+from balancer.pipeline.report.matrix import LETTERS, matrix
+from balancer.pipeline.results import RunResult
+
+__all__ = ["page"]
+
+
+def page(result: RunResult, charts: Sequence[Chart]) -> str:
+    """Return the page as text."""
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            result=result,
+            counts=result.summary()["counts"],
+            tiles=tiles(result),
+            warnings=warnings(result),
+            lost=lost(result),
+            matrices=[matrix(problem) for problem in result.problems],
+            endpoints=endpoint_lines(result),
+            gone=gone_endpoints(result),
+            legend=[(verdict.value, letter) for verdict, letter in LETTERS.items()],
+            uncompiled=[(p.id, s.name) for p in result.problems for s in p.submissions if not s.compiles],
+            charts=[(chart, Markup(chart.svg)) for chart in charts],  # drawn by us, escaped by matplotlib
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("balancer.pipeline.report", "."),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["words"] = words
+    environment.filters["spaced"] = _spaced
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _spaced(value: Verdict | str) -> str:
+    return (value.value if isinstance(value, Verdict) else value).replace("_", " ")

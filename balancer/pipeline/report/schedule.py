@@ -1,0 +1,70 @@
+"""From leases to what can be drawn of them: rows that do not overlap, how busy it was when, the longest ones.
+
+Pure; it must not know what drawing is.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from balancer.pipeline.results import Span
+
+__all__ = ["Window", "busy_levels", "lanes", "longest", "window"]
+
+
+class Window(NamedTuple):
+    """From when to when, in seconds since the session began."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def length_s(self) -> float:
+        """How long it is; 0 if nothing happened."""
+        return max(0.0, self.end_s - self.start_s)
+
+
+def window(spans: Iterable[Span]) -> Window:
+    """Return the time from the first lease's start to the last one's end."""
+    spans = list(spans)
+    return Window(min((s.started_s for s in spans), default=0.0), max((s.ended_s for s in spans), default=0.0))
+
+
+def longest(spans: Sequence[Span], most: int) -> list[Span]:
+    """Return the `most` longest of `spans`, in their own order."""
+    ranked = sorted(range(len(spans)), key=lambda i: spans[i].started_s - spans[i].ended_s)
+    return [spans[i] for i in sorted(ranked[:most])]
+
+
+def lanes(spans: Iterable[Span], *, tolerance_s: float = 0.0) -> list[tuple[int, Span]]:
+    """Return each span with the lowest lane, from 0, that is free when it starts.
+
+    Args:
+        tolerance_s: spans that overlap by no more than this may share a lane: a lease is given to the
+            next in line a moment before the last holder has looked at its clock.
+    """
+    free: list[int] = []
+    taken: list[tuple[float, int]] = []
+    placed: list[tuple[int, Span]] = []
+    for span in sorted(spans, key=lambda s: (s.started_s, s.ended_s)):
+        while taken and taken[0][0] <= span.started_s + tolerance_s:
+            heapq.heappush(free, heapq.heappop(taken)[1])
+        lane = heapq.heappop(free) if free else len(taken)
+        heapq.heappush(taken, (span.ended_s, lane))
+        placed.append((lane, span))
+    return placed
+
+
+def busy_levels(spans: Iterable[Span], within: Window, bins: int, *, capacity: int) -> list[float]:
+    """Return, for each of `bins` equal parts of `within`, which part of `capacity` slots was leased, 0..1."""
+    width_s = within.length_s / bins
+    if width_s <= 0:
+        return [0.0] * bins
+    busy_s = [0.0] * bins
+    for span in spans:
+        first = max(0, int((span.started_s - within.start_s) / width_s))
+        last = min(bins - 1, int((span.ended_s - within.start_s) / width_s))
+        for index in range(first, last + 1):
+            left_s = within.start_s + index * width_s
+            busy_s[index] += max(0.0, min(span.ended_s, left_s + width_s) - max(span.started_s, left_s))
+    return [min(1.0, value / (width_s * max(1, capacity))) for value in busy_s]

@@ -1,0 +1,161 @@
+"""The summary in the terminal.
+
+Decides what fits into 80 columns. Its own words are ASCII, and names are encoded as the terminal is, so that no
+locale makes it fail. It must not know files, nor where the report is but for the path it is given.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
+from balancer.pipeline.report.headline import warnings
+from balancer.pipeline.report.words import NOTHING, count, number, percent, ratio, seconds, shorten, visible
+from balancer.pipeline.results import CaseState, ProblemResult, RunResult
+
+__all__ = ["print_summary"]
+
+_MOST_SURVIVORS = 20  # problems listed with their survivors
+_MOST_ENDPOINTS = 12
+_OTHER_COLUMNS = 62  # what the table of problems needs beside their names
+_Clean = Callable[..., Text]
+
+
+def print_summary(result: RunResult, console: Console, *, report: Path | None = None) -> None:
+    """Print what was found, at any width from 80 columns.
+
+    Args:
+        report: where `report.html` is, if there is one.
+    """
+    clean = _cleaner(console)
+    for part in _parts(result, clean, console.width):
+        console.print(part)
+    if report is not None:
+        console.print(Text.assemble("report: ", clean(str(report), style="bold")), soft_wrap=True)
+
+
+def _cleaner(console: Console) -> _Clean:
+    """Return what makes a text that this console can print from a string that may hold anything."""
+
+    def clean(text: str, most: int = 1000, style: str = "") -> Text:
+        encoding = console.encoding
+        shown = shorten(visible(text), most, gap="...").replace(NOTHING, "-")
+        return Text(shown.encode(encoding, "replace").decode(encoding), style=style)
+
+    return clean
+
+
+def _parts(result: RunResult, clean: _Clean, width: int) -> Iterator[RenderableType]:
+    yield _problems(result, clean, width)
+    for warning in warnings(result):
+        yield clean(warning, style="bold yellow")
+    if any(problem.survivors for problem in result.problems):
+        yield _survivors(result, clean)
+    if result.pool.endpoints:
+        yield _endpoints(endpoint_lines(result), clean, width)
+    yield _pool(result, clean)
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+
+
+def _problems(result: RunResult, clean: _Clean, width: int) -> Table:
+    table = _table("Problems")
+    table.show_footer = len(result.problems) > 1
+    counts = result.summary()["counts"]
+    totals = (
+        "all",
+        f"{sum(len(p.ready) for p in result.problems)} ({counts['cases_kept']})",
+        _kept(counts["accepted_kept"], counts["accepted"]),
+        _killed(counts["wrong_killed_before"], counts["wrong_killed"], counts["wrong"]),
+        str(counts["contested"]),
+        str(sum(p.unjudged for p in result.problems)),
+    )
+    heads = ("problem", "cases\n(kept)", "accepted\nkept", "wrong killed\nbefore -> after", "contested", "unjudged")
+    for head, total in zip(heads, totals, strict=True):
+        table.add_column(head, clean(total), justify="left" if head == "problem" else "right", no_wrap=True)
+    for problem in result.problems:
+        table.add_row(*_problem_row(problem, clean, width))
+    return table
+
+
+def _problem_row(problem: ProblemResult, clean: _Clean, width: int) -> Iterator[Text]:
+    kept, accepted = len(problem.kept), len(problem.accepted)
+    killed, wrong = len(problem.killed), len(problem.wrong)
+    contested = sum(case.state is CaseState.CONTESTED for case in problem.cases)
+    yield clean(problem.id, max(8, width - _OTHER_COLUMNS))
+    yield clean(f"{len(problem.ready)} ({len(problem.killers)})")
+    yield clean(_kept(kept, accepted), style="" if kept == accepted else "bold red")
+    yield clean(_killed(len(problem.killed_before), killed, wrong), style="green" if wrong and killed == wrong else "")
+    yield clean(str(contested), style="yellow" if contested else "")
+    yield clean(str(problem.unjudged), style="bold yellow" if problem.unjudged else "")
+
+
+def _kept(kept: int, accepted: int) -> str:
+    return f"{kept}/{accepted}" if accepted else NOTHING
+
+
+def _killed(before: int, after: int, wrong: int) -> str:
+    return f"{before} -> {after} of {wrong}" if wrong else NOTHING
+
+
+def _survivors(result: RunResult, clean: _Clean) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.title, grid.title_justify, grid.title_style = "Wrong submissions that survive", "left", "bold"
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    surviving = [problem for problem in result.problems if problem.survivors]
+    for problem in surviving[:_MOST_SURVIVORS]:
+        names = Text(", ").join(clean(s.name, 40) for s in problem.survivors)
+        grid.add_row(clean(problem.id, 24), names)
+    if len(surviving) > _MOST_SURVIVORS:
+        grid.add_row("...", f"and in {count(len(surviving) - _MOST_SURVIVORS, 'more problem')}: see the report")
+    return grid
+
+
+def _endpoints(lines: tuple[EndpointLine, ...], clean: _Clean, width: int) -> Table:
+    table = _table("Endpoints")
+    table.add_column("endpoint", no_wrap=True)
+    for head in ("leases", "share", "by\nweight", "utili-\nsation", "failures", "overloads"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for line in lines[:_MOST_ENDPOINTS]:
+        table.add_row(
+            clean(line.url, max(12, width - 56)),
+            clean(str(line.leases)),
+            *(clean(percent(part)) for part in (line.share, line.due, line.utilisation)),
+            *(clean(str(n), style="bold yellow" if n else "") for n in (line.failures, line.overloads)),
+        )
+    if len(lines) > _MOST_ENDPOINTS:
+        table.add_row(f"... and {len(lines) - _MOST_ENDPOINTS} more: see the report")
+    return table
+
+
+def _pool(result: RunResult, clean: _Clean) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.title, grid.title_justify, grid.title_style = "Pool", "left", "bold"
+    for what, words in _pool_lines(result):
+        grid.add_row(what, clean(words))
+    return grid
+
+
+def _pool_lines(result: RunResult) -> Iterator[tuple[str, str]]:
+    pool, waits = result.pool, result.pool.wait_s
+    rate = f" ({percent(pool.success_rate)} succeeded)" if pool.acquired + pool.timed_out else ""
+    yield "strategy", result.strategy
+    yield "acquires", f"{pool.acquired} got a lease, {pool.timed_out} timed out{rate}"
+    yield "waits", f"p50 {seconds(waits.p50)}, p99 {seconds(waits.p99)}, longest {seconds(waits.max)}"
+    yield "fairness", f"Jain's index {number(pool.jain)}, balance score {number(pool.balance_score)}"
+    bound_s = result.bound_s
+    if bound_s:
+        yield (
+            "makespan",
+            f"{seconds(result.makespan_s)}, lower bound {seconds(bound_s)}, ratio {ratio(result.makespan_s, bound_s)}, "
+            f"utilisation {percent(result.utilisation)}",
+        )

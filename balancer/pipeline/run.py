@@ -1,0 +1,159 @@
+"""A whole run: from a config to a report, in threads, stoppable, resumable.
+
+Decides how problems are spread over threads and what happens when somebody stops the run. A shell: it
+must not know how a program is judged, nor how endpoints are chosen.
+"""
+
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from balancer.config import Config, PipelineSettings
+from balancer.errors import ConfigError
+from balancer.pipeline.collect import collect
+from balancer.pipeline.model import Problem
+from balancer.pipeline.package import fingerprint, read_problems
+from balancer.pipeline.progress import Progress
+from balancer.pipeline.results import RunResult, Span
+from balancer.pipeline.runner import Runner, Stopped
+from balancer.pipeline.sample import Sample
+from balancer.pipeline.steps import judge_problem
+from balancer.pipeline.store import Store
+from balancer.plugins import Registry
+from balancer.pool import Pool
+from balancer.sandbox.protocol import Executor, ExecutorOptions
+
+__all__ = ["make_executors", "run_pipeline"]
+
+
+def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh: bool = False) -> RunResult:
+    """Judge the problems of `config` over one pool, and return what was found.
+
+    A run that was stopped or killed goes on where it was; one that is complete runs nothing. If it is
+    stopped by ctrl-C the result says `complete=False`.
+
+    Args:
+        config: must have a `pipeline`.
+        registry: the plugins.
+        console: for progress.
+        fresh: forget what is in the results folder and start over.
+
+    Raises:
+        ConfigError, PackageError: something must be put right first; nothing was run.
+    """
+    settings = settings_of(config)
+    problems = read_problems(Path(settings.problems))
+    generators = [registry.find(name, registry.generators, "generator") for name in settings.generators]
+    results = Path(settings.results)
+    if fresh:
+        shutil.rmtree(results, ignore_errors=True)
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(results))
+        store.claim(_essence(settings, problems))
+        pool = Pool.from_config(config)
+        executors = make_executors(config, registry, results / "compiled")
+        for executor in executors.values():
+            stack.callback(executor.close)
+        session = store.begin_session(config.pool.strategy, sum(e.capacity for e in config.pool_endpoints))
+        runner = _runner(pool, executors, settings, store, session)
+        progress = stack.enter_context(Progress(console, len(problems)))
+        samples = [Sample(problem, generators, settings, runner, store, progress) for problem in problems]
+        with _stop_on_signal(runner, progress):
+            complete = _judge_all(samples, settings.sample_level_workers)
+        store.end_session(session, pool.stats().to_dict(), complete=complete)
+        return collect(store, problems)
+
+
+def settings_of(config: Config) -> PipelineSettings:
+    """Return `[pipeline]`, or raise ConfigError if there is none."""
+    if config.pipeline is None:
+        raise ConfigError('the config has no [pipeline] section; add one with at least problems = "FOLDER"')
+    return config.pipeline
+
+
+def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str, Executor]:
+    """Return an executor for each endpoint URL, by the scheme of the URL.
+
+    Raises:
+        ConfigError: no plugin serves a scheme, or an executor cannot work here.
+    """
+    executors: dict[str, Executor] = {}
+    for url, entry in config.by_url.items():
+        plugin = registry.find(urlsplit(url).scheme, registry.executors, "endpoint scheme")
+        headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
+        executors[url] = plugin.make(url, ExecutorOptions(entry.isolation, headers, str(cache)))
+    return executors
+
+
+def _runner(
+    pool: Pool, executors: Mapping[str, Executor], settings: PipelineSettings, store: Store, session: int
+) -> Runner:
+    began_s = time.monotonic()
+
+    def record(span: Span) -> None:
+        store.add_span(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
+
+    return Runner(pool, executors, attempts=settings.attempts, quiet_label=settings.quiet_label, on_span=record)
+
+
+def _essence(settings: PipelineSettings, problems: Sequence[Problem]) -> dict[str, str]:
+    """Return what the verdicts depend on; endpoints, strategy and threads are not part of it."""
+    chosen = settings.model_dump(
+        include={"generators", "max_inputs", "max_proposals", "seed", "time_limit_s", "time_limit_factor"}
+    )
+    return {
+        **{f"setting {name}": str(value) for name, value in chosen.items()},
+        **{f"problem {problem.id}": fingerprint(problem) for problem in problems},
+    }
+
+
+def _judge_all(samples: Sequence[Sample], workers: int) -> bool:
+    """Judge all samples, `workers` at a time. Return False if the run was stopped."""
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="sample")
+    futures: set[Future[None]] = {threads.submit(judge_problem, sample) for sample in samples}
+    try:
+        # In short waits, so that the main thread takes signals meanwhile.
+        while wait(futures, timeout=0.2, return_when=FIRST_EXCEPTION).not_done:
+            if any(future.done() and future.exception() for future in futures):
+                break
+    finally:
+        for future in futures:
+            future.cancel()
+        threads.shutdown(wait=True)
+    errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
+    for error in errors:
+        if not isinstance(error, Stopped):
+            raise error
+    return not errors and not any(future.cancelled() for future in futures)
+
+
+@contextmanager
+def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[None]:
+    """Stop cleanly at the first SIGINT or SIGTERM; at the second, die at once: the store bears it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_DFL)
+        progress.say("stopping: programs that run are let end; once more to stop at once")
+        runner.stop()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {each: signal.signal(each, stop) for each in signals}
+    try:
+        yield
+    finally:
+        for each in signals:
+            signal.signal(each, before[each])

@@ -1,0 +1,216 @@
+"""Run one program on some endpoint of the pool: one lease per program run.
+
+Decides where a run that failed is tried again, how often, and when it is given up as unjudged. A shell:
+it knows the clock and the pool. It must not know what a program's output means.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from balancer.endpoint import Lease, Outcome, outcome_of
+from balancer.errors import AcquireTimeout, EndpointError, EndpointOverloaded, NoEndpoint, PoolClosed
+from balancer.pipeline.results import Span, Stage
+from balancer.pool import Pool
+from balancer.sandbox.protocol import Execution, Executor, Limits, Program
+
+__all__ = ["Ran", "Runner", "Stopped", "Task"]
+
+
+class Stopped(Exception):
+    """The run was asked to stop; what was under way is done again by the next session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One program run: what to run (see `Executor.run`) and, to be recorded, what for."""
+
+    program: Program
+    stdin: bytes
+    limits: Limits
+    problem: str
+    stage: Stage
+    subject: str
+    case: int
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a task: an execution or, if every try failed, None and why."""
+
+    execution: Execution | None
+    note: str = ""
+
+
+class Runner:
+    """Runs tasks on the endpoints of a pool.
+
+    Args:
+        pool: leases the endpoints; `stop` closes it.
+        executors: one for each endpoint URL.
+        attempts: tries before a task is given up.
+        quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
+        on_span: called, by the thread that ran the program, once its lease has ended.
+        clock: seconds, for spans.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        executors: Mapping[str, Executor],
+        *,
+        attempts: int,
+        quiet_label: str,
+        on_span: Callable[[Span], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._executors = executors
+        self._attempts = attempts
+        self._quiet_label = quiet_label
+        self._on_span = on_span
+        self._clock = clock
+        self._stopping = threading.Event()
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages that some endpoint runs."""
+        return frozenset().union(*(executor.languages for executor in self._executors.values()))
+
+    def stop(self) -> None:
+        """Start no more programs. Those that run end by themselves; whoever waits gets `Stopped`."""
+        self._stopping.set()
+        self._pool.close()
+
+    @property
+    def stopping(self) -> bool:
+        """True once `stop` was called."""
+        return self._stopping.is_set()
+
+    def run(self, task: Task) -> Ran:
+        """Run `task`, elsewhere if an endpoint fails.
+
+        A time limit that an overloaded endpoint may have caused does not count until a second run ends
+        the same way: on a quiet endpoint if there is one, else on another one, else on the same.
+
+        Raises:
+            Stopped: `stop` was called.
+        """
+        tries = self._tries(task)
+        ran = self._run(task, tries)
+        if ran.execution is None or not ran.execution.suspect:
+            return ran
+        second = self._tries(task, labels=frozenset({self._quiet_label}), avoid={tries.last})
+        return self._run(task, second)
+
+    def _tries(self, task: Task, labels: frozenset[str] = frozenset(), avoid: Iterable[str] = ()) -> "_Tries":
+        unable = {url for url, executor in self._executors.items() if task.program.language not in executor.languages}
+        return _Tries(frozenset(self._executors) - unable, frozenset(unable), labels, set(avoid))
+
+    def _run(self, task: Task, tries: "_Tries") -> Ran:
+        retrying = Retrying(
+            retry=retry_if_exception_type((EndpointError, AcquireTimeout)),
+            stop=stop_after_attempt(self._attempts),
+            wait=tries.wait_s,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return Ran(retrying(self._try_once, task, tries))
+        except (EndpointError, AcquireTimeout, NoEndpoint) as error:
+            return Ran(None, f"after {tries.count} of {self._attempts} tries: {error}")
+        except PoolClosed:
+            raise Stopped from None
+
+    def _try_once(self, task: Task, tries: "_Tries") -> Execution:
+        if self.stopping:
+            raise Stopped
+        tries.count += 1
+        lease = self._acquire(tries)
+        started_s = self._clock()
+        error: EndpointError | None = None
+        try:
+            with lease:
+                return self._execute(lease, task)
+        except EndpointError as failure:
+            error = failure
+            tries.failed(lease.endpoint.url)
+            raise
+        finally:
+            tries.last = lease.endpoint.url
+            self._on_span(_span(task, lease, started_s, self._clock(), outcome_of(error)))
+
+    def _acquire(self, tries: "_Tries") -> Lease:
+        *wishes, last_wish = tries.wishes()
+        for labels, exclude in wishes:
+            try:
+                return self._pool.acquire(labels=labels, exclude=exclude)
+            except NoEndpoint:
+                continue
+        labels, exclude = last_wish
+        return self._pool.acquire(labels=labels, exclude=exclude)
+
+    def _execute(self, lease: Lease, task: Task) -> Execution:
+        url = lease.endpoint.url
+        try:
+            return self._executors[url].run(task.program, task.stdin, task.limits, task.files)
+        except EndpointError:
+            raise
+        except Exception as error:  # an executor is a plugin: however it fails, the program is not to blame
+            raise EndpointError(f"{type(error).__name__}: {error}", endpoint=url) from error
+
+    def _sleep(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
+
+
+class _Tries:
+    """Where one task has been, and where it may go next."""
+
+    # From 0.1 s doubling to 5 s, each drawn between 0 and that, so that many tasks that wait for one
+    # endpoint to come back do not all return to it at once.
+    _backoff = wait_random_exponential(multiplier=0.1, max=5.0)
+
+    def __init__(self, able: frozenset[str], unable: frozenset[str], labels: frozenset[str], avoid: set[str]) -> None:
+        self._able = able
+        self._unable = unable
+        self._labels = labels
+        self._avoid = avoid
+        self.last = ""
+        self.count = 0
+
+    def failed(self, url: str) -> None:
+        """Avoid `url`; once all have failed, only the one that failed last."""
+        self._avoid.add(url)
+        if self._avoid >= self._able:
+            self._avoid = {url}
+
+    def wishes(self) -> list[tuple[frozenset[str], frozenset[str]]]:
+        """Return (labels, exclude) of the requests to make, best first; the last will do if nothing else does."""
+        elsewhere = self._unable | self._avoid
+        wishes = [(self._labels, elsewhere), (frozenset[str](), elsewhere), (frozenset[str](), self._unable)]
+        return wishes if self._labels else wishes[1:]
+
+    def wait_s(self, state: RetryCallState) -> float:
+        """Return how long to wait before the next try: not at all while there is an endpoint left to try."""
+        error = state.outcome.exception() if state.outcome else None
+        if len(self._able) > self.count:
+            return 0.0
+        asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else None
+        return max(asked_s or 0.0, self._backoff(state))
+
+
+def _span(task: Task, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:
+    return Span(
+        endpoint=lease.endpoint.url,
+        problem=task.problem,
+        stage=task.stage,
+        subject=task.subject,
+        case=task.case,
+        started_s=started_s,
+        ended_s=ended_s,
+        outcome=outcome.value,
+    )

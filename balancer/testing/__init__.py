@@ -1,0 +1,13 @@
+"""For authors of strategies, and for whoever tests code that uses a pool.
+
+- `clock`: a clock that moves only when told to.
+- `model`, `shadow`, `referee`: a naive model of the pool, and what holds the real core against it.
+- `walk`: a long random walk over both; needs nothing but the standard library.
+- `conformance`: the contract of a strategy as one call, `check_strategy(MyStrategy)`; needs Hypothesis.
+
+Nothing in production imports this package.
+"""
+
+from balancer.testing.clock import ManualClock
+
+__all__ = ["ManualClock"]

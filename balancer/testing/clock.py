@@ -1,0 +1,43 @@
+"""A clock that moves only when it is told to.
+
+Decides nothing about what happens when time passes; whoever holds the clock does. Hand it to a pool as
+`clock=`, or pass `clock()` wherever a strategy or the core takes `now`.
+"""
+
+import math
+
+__all__ = ["ManualClock"]
+
+
+class ManualClock:
+    """Return the same instant at every call until it is moved on; it never goes back.
+
+    Args:
+        start_s: the first instant, in seconds. Not 0 by default, so that a mistake such as taking an
+            instant for a duration shows.
+    """
+
+    __slots__ = ("_now_s",)
+
+    def __init__(self, start_s: float = 1000.0) -> None:
+        if not math.isfinite(start_s):
+            raise ValueError(f"start_s is {start_s!r}; it must be a finite number of seconds")
+        self._now_s = float(start_s)
+
+    def __call__(self) -> float:
+        """Return the instant, in seconds."""
+        return self._now_s
+
+    def advance(self, by_s: float) -> float:
+        """Move on by `by_s` seconds and return the new instant.
+
+        Raises:
+            ValueError: `by_s` is negative or not finite; a monotonic clock does neither.
+        """
+        if not (math.isfinite(by_s) and by_s >= 0):
+            raise ValueError(f"the clock was told to advance by {by_s!r} s; it takes a finite number >= 0")
+        self._now_s += by_s
+        return self._now_s
+
+    def __repr__(self) -> str:
+        return f"<ManualClock at {self._now_s!r} s>"

@@ -1,0 +1,176 @@
+"""A naive model of a pool: lists and scans, and nothing clever.
+
+Decides what a pool *should* do, in the plainest words there are, so that the real one can be held
+against it. It does not choose endpoints: it is told which one was granted and says whether that was
+allowed. It must not import the core, nor share a data structure or a constant with it.
+"""
+
+from dataclasses import dataclass, field
+
+from balancer.endpoint import Endpoint, Outcome
+from balancer.strategy import Request
+
+__all__ = ["ModelEndpoint", "ModelPool", "ModelWaiter"]
+
+# Restated here, not imported: the model must notice when the pool's own figure changes.
+_PRIORITY_WORTH_S = 10.0
+
+
+@dataclass(slots=True)
+class ModelEndpoint:
+    """One endpoint: its spec, its state, and who holds it since when."""
+
+    spec: Endpoint
+    state: str = "active"
+    held_since_s: dict[int, float] = field(default_factory=dict)  # by lease id
+    leases: int = 0
+    failures: int = 0
+    overloads: int = 0
+    ended_s: float = 0.0  # slot-seconds of the leases that ended
+
+    @property
+    def in_flight(self) -> int:
+        """Leases out now."""
+        return len(self.held_since_s)
+
+    @property
+    def limit(self) -> int:
+        """Slots in force."""
+        return self.spec.capacity if self.state == "active" else 0
+
+    def serves(self, request: Request) -> bool:
+        """Return whether it may serve `request`, now or later."""
+        fits = all(label in self.spec.labels for label in request.labels)
+        return self.state == "active" and fits and self.spec.url not in request.exclude
+
+    def busy_s(self, now: float) -> float:
+        """Slot-seconds leased so far."""
+        return self.ended_s + sum(now - since_s for since_s in self.held_since_s.values())
+
+
+@dataclass(eq=False, slots=True)
+class ModelWaiter:
+    """One who waits."""
+
+    request: Request
+    since_s: float
+    deadline_s: float
+    priority: int
+    number: int  # in the order of arrival
+
+    @property
+    def claim(self) -> tuple[float, int]:
+        """The oldest claim is served first."""
+        return (self.since_s - _PRIORITY_WORTH_S * self.priority, self.number)
+
+
+class ModelPool:
+    """What a pool should hold. Every illegal move is an AssertionError that says what was wrong."""
+
+    def __init__(self, specs: list[Endpoint], max_waiters: int | None) -> None:
+        self.endpoints = [ModelEndpoint(spec) for spec in specs]
+        self.waiters: list[ModelWaiter] = []
+        self.max_waiters = max_waiters
+        self.closed = False
+        self.last_id = 0
+        self.acquired = 0
+        self.timed_out = 0
+        self.handed_off = 0  # grants to those who waited
+        self.waited_s = 0.0  # by all of them
+        self.longest_wait_s = 0.0
+        self._numbers = 0
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def find(self, url: str) -> ModelEndpoint | None:
+        """Return the endpoint of this URL, if there is one."""
+        return next((endpoint for endpoint in self.endpoints if endpoint.spec.url == url), None)
+
+    def free_for(self, request: Request) -> list[ModelEndpoint]:
+        """Return the endpoints that could serve `request` at once."""
+        return [e for e in self.endpoints if e.serves(request) and e.in_flight < e.limit]
+
+    def hopeless(self, request: Request) -> bool:
+        """Return whether nobody in service could ever serve `request`."""
+        return not any(endpoint.serves(request) for endpoint in self.endpoints)
+
+    def full(self, now: float, deadline_s: float) -> bool:
+        """Return whether one more waiter is too many; one that will not wait never is."""
+        return self.max_waiters is not None and len(self.waiters) >= self.max_waiters and deadline_s > now
+
+    def in_order(self) -> list[ModelWaiter]:
+        """Return the waiters, oldest claim first."""
+        return sorted(self.waiters, key=lambda waiter: waiter.claim)
+
+    # -- moves -------------------------------------------------------------------------------------
+
+    def grant(self, lease_id: int, url: str, request: Request, now: float) -> None:
+        """Book a grant that was observed; AssertionError if it was not allowed."""
+        endpoint = self.find(url)
+        assert endpoint is not None, f"lease {lease_id} is for {url}, which is not in the pool"
+        assert endpoint.state == "active", f"lease {lease_id} is for {url}, which is {endpoint.state}"
+        assert endpoint.serves(request), f"lease {lease_id} is for {url}, which may not serve {request}"
+        assert endpoint.in_flight < endpoint.limit, f"lease {lease_id} is for {url}, which is full"
+        assert lease_id > self.last_id, f"lease id {lease_id} does not grow; the last was {self.last_id}"
+        endpoint.held_since_s[lease_id] = now
+        endpoint.leases += 1
+        self.last_id = lease_id
+        self.acquired += 1
+
+    def release(self, lease_id: int, outcome: Outcome, now: float) -> None:
+        """End a lease that is out."""
+        endpoint = next(e for e in self.endpoints if lease_id in e.held_since_s)
+        endpoint.ended_s += now - endpoint.held_since_s.pop(lease_id)
+        endpoint.failures += outcome is Outcome.FAILURE
+        endpoint.overloads += outcome is Outcome.OVERLOAD
+        self._forget_retired()
+
+    def wait(self, request: Request, now: float, deadline_s: float, priority: int) -> ModelWaiter:
+        """Queue a waiter."""
+        self._numbers += 1
+        waiter = ModelWaiter(request, now, deadline_s, priority, self._numbers)
+        self.waiters.append(waiter)
+        return waiter
+
+    def serve(self, waiter: ModelWaiter, lease_id: int, url: str, now: float) -> None:
+        """Book a hand-off that was observed."""
+        assert now < waiter.deadline_s, f"lease {lease_id} went to a waiter {now - waiter.deadline_s:g} s too late"
+        self.grant(lease_id, url, waiter.request, now)
+        self.handed_off += 1
+        self.waited_s += now - waiter.since_s
+        self.longest_wait_s = max(self.longest_wait_s, now - waiter.since_s)
+        self.waiters.remove(waiter)
+
+    def time_out(self, waiter: ModelWaiter) -> None:
+        """Book a time-out."""
+        self.timed_out += 1
+        self.waiters.remove(waiter)
+
+    def give_up(self, waiter: ModelWaiter) -> None:
+        """Book a cancellation, or any other end without a lease."""
+        self.waiters.remove(waiter)
+
+    def add(self, spec: Endpoint) -> None:
+        """Take an endpoint into service, or back into it."""
+        endpoint = self.find(spec.url)
+        if endpoint is None:
+            self.endpoints.append(ModelEndpoint(spec))
+        else:
+            endpoint.spec, endpoint.state = spec, "active"
+
+    def update(self, spec: Endpoint) -> None:
+        """Replace a spec."""
+        endpoint = self.find(spec.url)
+        assert endpoint is not None, "the caller looked it up"
+        endpoint.spec = spec
+
+    def stop(self, url: str, state: str) -> None:
+        """Drain or retire an endpoint; one that retires cannot be made to drain instead."""
+        endpoint = self.find(url)
+        assert endpoint is not None, "the caller looked it up"
+        if endpoint.state != "retiring":
+            endpoint.state = state
+        self._forget_retired()
+
+    def _forget_retired(self) -> None:
+        self.endpoints = [e for e in self.endpoints if e.state != "retiring" or e.held_since_s]

@@ -1,0 +1,198 @@
+"""Holds a core against the naive model: what must agree, and who must have been served.
+
+Decides what "agree" means, which is the whole contract of the core and of a strategy inside it:
+
+- conservation: the leases out of an endpoint are its in-flight, and at the grant at most its limit;
+- nothing is granted that is draining, retiring, excluded or without the labels asked for;
+- lease ids grow and are never used again; a waiter ends once, and never with a lease after its deadline;
+- work conservation: no waiter could use a slot that is free;
+- order: of the waiters that can use a freed slot, the one with the oldest claim gets it;
+- what is refused (a second return, a stranger's lease, an unknown URL) changes nothing at all.
+
+It must not choose the calls, nor make them. Every breach is an AssertionError with one line that says
+what happened and what should have.
+"""
+
+from collections.abc import Callable, Sequence
+from math import isclose
+
+from balancer.core import Core, Waiter
+from balancer.endpoint import Lease
+from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint
+from balancer.metrics import EndpointStats, WaitStats
+from balancer.strategy import Request
+from balancer.testing.clock import ManualClock
+from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
+
+__all__ = ["Law", "Referee"]
+
+Law = Callable[[Sequence[ModelEndpoint], str], None]
+"""Told the endpoints that could have been granted, as they were just before, and the URL that was."""
+
+
+class Referee:
+    """Watches a core and its model.
+
+    Attributes:
+        out: the leases out, oldest first.
+        waiting: those who wait, in order of arrival.
+        grants: the URL of every lease granted so far.
+    """
+
+    def __init__(self, core: Core, model: ModelPool, clock: ManualClock, law: Law | None) -> None:
+        self._core = core
+        self._model = model
+        self._clock = clock
+        self._law = law
+        self._finished: list[tuple[Waiter, Lease | None, BalancerError | None]] = []
+        self.out: list[Lease] = []
+        self.waiting: dict[Waiter, ModelWaiter] = {}
+        self.grants: list[str] = []
+
+    # -- what happened -----------------------------------------------------------------------------
+
+    def granted(self, lease: Lease | None, request: Request) -> None:
+        """Book what an acquire got at once; nothing, only if nothing was free."""
+        free = self._model.free_for(request)
+        if lease is None:
+            assert not free, f"no lease for {request}, though {free[0].spec.url} has a slot free"
+            return
+        self._judge(free, lease)
+        self._model.grant(lease.id, lease.endpoint.url, request, self._clock())
+        self._take(lease)
+
+    def gave_up(self, waiter: Waiter, kind: type[BalancerError]) -> None:
+        """Book a waiter that ended without a lease."""
+        model = self.waiting.pop(waiter)
+        assert isinstance(waiter.error, kind), f"a waiter ended with {waiter.error!r}, not with {kind.__name__}"
+        if kind is AcquireTimeout:
+            self._model.time_out(model)
+        else:
+            self._model.give_up(model)
+        self._finish(waiter)
+
+    def settle(self, ended: Sequence[Waiter]) -> None:
+        """Hold what a call did to the waiters against what it should have done."""
+        left = set(ended)
+        assert len(left) == len(ended), "a waiter was reported twice"
+        core_of = {model: waiter for waiter, model in self.waiting.items()}
+        for model in self._model.in_order():  # oldest claim first: this is the order in which slots are due
+            waiter = core_of[model]
+            if self._settle_one(waiter, model):
+                assert waiter in left, "a waiter ended, but the shell was not told to wake it"
+                left.remove(waiter)
+        assert not left, f"{left} were reported, but did not wait"
+
+    # -- whether it agrees -------------------------------------------------------------------------
+
+    def snapshot(self) -> tuple[object, ...]:
+        """Return all that can be seen of the core, to compare."""
+        endpoints, totals, waits = self._core.counters(self._clock())
+        ended = [waiter.ended for waiter in self.waiting]
+        leases = [repr(lease) for lease in self.out]
+        return endpoints, totals, waits.summary(totals["acquired"]), ended, leases, repr(self._core)
+
+    def check(self) -> None:
+        """Check that core and model agree on everything."""
+        now = self._clock()
+        model = self._model
+        endpoints, totals, waits = self._core.counters(now)
+        expected = {"acquired": model.acquired, "timed_out": model.timed_out, "waiting": len(model.waiters)}
+        assert totals == expected, f"the totals are {totals}, not {expected}"
+        self._check_endpoints(endpoints, now)
+        _check_waits(waits.summary(model.acquired), model)
+        self._check_waiters(now)
+
+    def check_ended(self) -> None:
+        """Check that who has ended has stayed so."""
+        for waiter, lease, error in self._finished:
+            assert (waiter.lease, waiter.error) == (lease, error), "a waiter that had ended ended again"
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _settle_one(self, waiter: Waiter, model: ModelWaiter) -> bool:
+        """Check one waiter; return whether it ended."""
+        if self._model.hopeless(model.request):
+            self.gave_up(waiter, NoEndpoint)
+            return True
+        if self._clock() >= model.deadline_s:  # may be told so now or by its own timer, but must not be served
+            if waiter.ended:
+                self.gave_up(waiter, AcquireTimeout)
+            return waiter.ended
+        free = self._model.free_for(model.request)
+        if not free:
+            assert not waiter.ended, f"{waiter.lease or waiter.error!r} for a waiter that no free slot can serve"
+            return False
+        self._serve(waiter, model, free)
+        return True
+
+    def _serve(self, waiter: Waiter, model: ModelWaiter, free: Sequence[ModelEndpoint]) -> None:
+        lease = waiter.lease
+        assert lease is not None, f"{free[0].spec.url} has a slot free, but the oldest who can use it waits on"
+        self._judge(free, lease)
+        self._model.serve(model, lease.id, lease.endpoint.url, self._clock())
+        del self.waiting[waiter]
+        self._finish(waiter)
+        self._take(lease)
+
+    def _finish(self, waiter: Waiter) -> None:
+        assert (waiter.lease is None) != (waiter.error is None), "a waiter ends with a lease or an error, not both"
+        self._finished.append((waiter, waiter.lease, waiter.error))
+
+    def _judge(self, free: Sequence[ModelEndpoint], lease: Lease) -> None:
+        if self._law is not None:
+            self._law(free, lease.endpoint.url)
+
+    def _take(self, lease: Lease) -> None:
+        known = self._model.find(lease.endpoint.url)
+        assert known is not None, f"{lease} is not in the pool"
+        assert lease.endpoint == known.spec, f"{lease} shows {lease.endpoint}, but the spec is {known.spec}"
+        assert lease.granted_s == self._clock(), f"{lease} says it was granted at {lease.granted_s}"
+        self.out.append(lease)
+        self.grants.append(lease.endpoint.url)
+
+    def _check_endpoints(self, endpoints: Sequence[EndpointStats], now: float) -> None:
+        found, expected = [e.url for e in endpoints], [e.spec.url for e in self._model.endpoints]
+        assert found == expected, f"the endpoints listed are {found}, not {expected}"
+        leases = sum(endpoint.leases for endpoint in self._model.endpoints) or 1
+        for stats, endpoint in zip(endpoints, self._model.endpoints, strict=True):
+            _check_endpoint(stats, endpoint, leases, now)
+
+    def _check_waiters(self, now: float) -> None:
+        assert not any(waiter.ended for waiter in self.waiting), "a waiter ended, but the shell was not told"
+        for model in self._model.waiters:
+            free = self._model.free_for(model.request) if now < model.deadline_s else ()
+            assert not free, f"{free[0].spec.url} has a slot free while somebody waits who could use it"
+
+
+def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, leases: int, now: float) -> None:
+    spec = expected.spec
+    wanted = EndpointStats(
+        url=spec.url,
+        state=expected.state,
+        in_flight=expected.in_flight,
+        limit=expected.limit,
+        leases=expected.leases,
+        failures=expected.failures,
+        share=expected.leases / leases,
+        busy_s=stats.busy_s,
+        overloads=expected.overloads,
+        capacity=spec.capacity,
+        weight=spec.weight,
+    )
+    assert stats == wanted, f"the counters are {stats}, not {wanted}"
+    busy_s = expected.busy_s(now)
+    assert _near(stats.busy_s, busy_s), f"{spec.url}: busy_s is {stats.busy_s}, not {busy_s}"
+    assert stats.busy_s >= 0, f"{spec.url}: busy_s is {stats.busy_s}; a time cannot be negative"
+
+
+def _check_waits(summary: WaitStats, model: ModelPool) -> None:
+    assert _near(summary.mean * model.acquired, model.waited_s), f"the mean wait is {summary.mean}"
+    longest_s = model.longest_wait_s
+    assert summary.max == longest_s, f"the longest wait is {summary.max}, not {longest_s}"
+
+
+def _near(found: float, expected: float) -> bool:
+    # Both add up instants of some thousands or millions of seconds, whose last bit is worth up to 1e-10 s;
+    # a walk of 100 000 steps with a random error of that size each strays by 3e-8 s.
+    return isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6)

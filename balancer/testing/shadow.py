@@ -1,0 +1,248 @@
+"""A core and the naive model side by side: every call goes to both, and both must agree afterwards.
+
+Decides how a call on the one is a call on the other, and which calls must be refused. What "agree" means
+is the referee's business. It must not choose the calls: a state machine, a random walk or a person does.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from balancer.core import Core, Waiter
+from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.errors import (
+    AcquireTimeout,
+    BalancerError,
+    DuplicateEndpoint,
+    LeaseError,
+    NoEndpoint,
+    PoolClosed,
+    TooManyWaiters,
+    UnknownEndpoint,
+)
+from balancer.strategy import ANY, Request, Strategy
+from balancer.testing.clock import ManualClock
+from balancer.testing.model import ModelPool
+from balancer.testing.referee import Law, Referee
+
+__all__ = ["Maker", "Shadow"]
+
+Maker = Callable[[random.Random], Strategy]
+"""Makes a fresh strategy."""
+
+
+class _Holder:
+    """Stands for a shell: all that a lease needs of it is that it is somebody."""
+
+    def release(self, lease: Lease, outcome: Outcome) -> None:
+        raise AssertionError("the shadow gives leases back by itself")
+
+
+class Shadow:
+    """A core under test, and the model it is held against.
+
+    Args:
+        make: makes the strategy under test.
+        specs: the endpoints from the start.
+        max_waiters: as for `Core`.
+        seed: of the strategy's random choices.
+        law: what more must hold of each grant, e.g. that it is the least loaded.
+
+    Attributes:
+        core, model, clock: the two that must agree, and the time they are told.
+        ended: the leases that were given back.
+    """
+
+    def __init__(
+        self,
+        make: Maker,
+        specs: Iterable[Endpoint] = (),
+        *,
+        max_waiters: int | None = None,
+        seed: int = 0,
+        law: Law | None = None,
+    ) -> None:
+        specs = list(specs)
+        self._random = random.Random(seed)
+        self.clock = ManualClock()
+        self.model = ModelPool(specs, max_waiters)
+        self.core = Core(specs, make(self._random), holder=_Holder(), max_waiters=max_waiters, now=self.clock())
+        self.ended: list[Lease] = []
+        self._referee = Referee(self.core, self.model, self.clock, law)
+        self._stranger = Core([Endpoint("stranger")], make(self._random), holder=_Holder(), now=0.0)
+
+    @property
+    def out(self) -> list[Lease]:
+        """The leases out, oldest first."""
+        return self._referee.out
+
+    @property
+    def waiting(self) -> list[Waiter]:
+        """Those who wait, in order of arrival."""
+        return list(self._referee.waiting)
+
+    @property
+    def grants(self) -> list[str]:
+        """The URL of every lease granted so far."""
+        return self._referee.grants
+
+    # -- leases ------------------------------------------------------------------------------------
+
+    def acquire(self, request: Request = ANY, *, timeout_s: float = 60.0, priority: int = 0) -> None:
+        """Ask for a lease; wait for one if there is none."""
+        now = self.clock()
+        if self.model.closed:
+            self._refused(PoolClosed, lambda: self.core.acquire(request, now))
+            return
+        lease = self.core.acquire(request, now)
+        self._referee.granted(lease, request)
+        if lease is None:
+            self._wait(request, now + timeout_s, priority)
+
+    def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
+        """Give a lease back that is out."""
+        self.out.remove(lease)
+        self.ended.append(lease)
+        ended = self.core.release(lease, outcome, self.clock())
+        self.model.release(lease.id, outcome, self.clock())
+        self._referee.settle(ended)
+
+    def release_again(self, lease: Lease) -> None:
+        """Give a lease back that has ended; it must be refused."""
+        self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
+
+    def release_foreign(self) -> None:
+        """Give back what another pool granted; it must be refused, here and not there."""
+        lease = self._stranger.acquire(ANY, 0.0)
+        assert lease is not None, "the other pool's only slot was lost when its lease was returned here"
+        self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
+        self._stranger.release(lease, Outcome.SUCCESS, 0.0)
+
+    def cancel(self, waiter: Waiter) -> None:
+        """Let a waiter give up because its caller is gone."""
+        self.core.cancel(waiter, self.clock(), timed_out=False)
+        self._referee.gave_up(waiter, BalancerError)
+        self.core.cancel(waiter, self.clock(), timed_out=True)  # it has ended, so this must do nothing
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock on; whose time is up does not know it yet."""
+        self.clock.advance(seconds)
+
+    def time_out(self) -> None:
+        """Let all those give up whose deadline has passed, as a shell's timer would."""
+        for waiter in self.waiting:
+            if self.clock() >= waiter.deadline_s:
+                self.core.cancel(waiter, self.clock(), timed_out=True)
+                self._referee.gave_up(waiter, AcquireTimeout)
+                self.core.cancel(waiter, self.clock(), timed_out=True)  # likewise
+
+    # -- membership --------------------------------------------------------------------------------
+
+    def add(self, spec: Endpoint) -> None:
+        """Add an endpoint, or bring it back; one that is active must be refused."""
+        known = self.model.find(spec.url)
+        if known is not None and known.state == "active":
+            self._refused(DuplicateEndpoint, lambda: self.core.add(spec, self.clock()))
+            return
+        ended = self.core.add(spec, self.clock())
+        self.model.add(spec)
+        self._referee.settle(ended)
+
+    def update(self, url: str, **changes: Any) -> None:
+        """Change fields of a spec; an unknown URL must be refused."""
+        known = self.model.find(url)
+        if known is None:
+            self._refused(UnknownEndpoint, lambda: self.core.update(Endpoint(url), self.clock()))
+            return
+        spec = replace(known.spec, **changes)
+        ended = self.core.update(spec, self.clock())
+        self.model.update(spec)
+        self._referee.settle(ended)
+
+    def drain(self, url: str) -> None:
+        """Drain an endpoint; an unknown URL must be refused."""
+        self._stop(url, "draining", lambda: self.core.drain(url, self.clock()))
+
+    def remove(self, url: str) -> None:
+        """Remove an endpoint; an unknown URL must be refused."""
+        self._stop(url, "retiring", lambda: self.core.remove(url, self.clock()))
+
+    def set_strategy(self, make: Maker) -> None:
+        """Let another strategy choose."""
+        self._referee.settle(self.core.set_strategy(make(self._random), self.clock()))
+
+    def close(self) -> None:
+        """Close the pool: every waiter must get `PoolClosed`, and nobody else."""
+        ended = self.core.close()
+        self.model.closed = True
+        assert set(ended) == set(self.waiting), "close() must end every waiter, and nobody else"
+        for waiter in ended:
+            self._referee.gave_up(waiter, PoolClosed)
+
+    # -- judging -----------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check that core and model agree on everything."""
+        self._referee.check()
+
+    def finish(self) -> None:
+        """Give everything back and check that nothing was lost: every slot can be leased once more."""
+        self._release_everything()
+        self.time_out()
+        assert not self.waiting, f"{len(self.waiting)} wait though every slot is free"
+        if not self.model.closed:
+            self._lease_everything()
+            self._release_everything()
+        self.check()
+        busy = [e.url for e in self.core.counters(self.clock())[0] if e.in_flight]
+        assert not busy, f"{busy} have leases out though all were given back"
+        self._referee.check_ended()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _refused(self, kind: type[BalancerError], call: Callable[[], object]) -> None:
+        """Check that `call` raises `kind` and changes nothing."""
+        before = self._referee.snapshot()
+        try:
+            call()
+        except kind:
+            assert self._referee.snapshot() == before, f"{kind.__name__} was raised, but something had changed"
+        else:
+            raise AssertionError(f"{kind.__name__} should have been raised")
+
+    def _wait(self, request: Request, deadline_s: float, priority: int) -> None:
+        now = self.clock()
+
+        def wait() -> Waiter:
+            return self.core.wait(request, now, deadline_s, priority, _never)
+
+        if self.model.hopeless(request):
+            self._refused(NoEndpoint, wait)
+        elif self.model.full(now, deadline_s):
+            self._refused(TooManyWaiters, wait)
+        else:
+            self._referee.waiting[wait()] = self.model.wait(request, now, deadline_s, priority)
+
+    def _stop(self, url: str, state: str, stop: Callable[[], Sequence[Waiter]]) -> None:
+        if self.model.find(url) is None:
+            self._refused(UnknownEndpoint, stop)
+            return
+        ended = stop()
+        self.model.stop(url, state)
+        self._referee.settle(ended)
+
+    def _release_everything(self) -> None:
+        while self.out:
+            self.release(self.out[0])
+
+    def _lease_everything(self) -> None:
+        slots = sum(endpoint.limit for endpoint in self.model.endpoints)
+        for number in range(slots):
+            self.acquire()
+            assert len(self.out) == number + 1, f"only {number} of {slots} free slots could be leased"
+        assert self.core.acquire(ANY, self.clock()) is None, f"more than {slots} slots could be leased"
+
+
+def _never() -> None:
+    raise AssertionError("the core woke a waiter; only the shell may, after it has let go of its lock")

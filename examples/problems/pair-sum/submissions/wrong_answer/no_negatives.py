@@ -1,0 +1,14 @@
+# Wrong: drops entries above the sum, but a negative partner may exist.
+import sys
+
+n, wanted, *numbers = map(int, sys.stdin.buffer.read().split())
+position = {}
+for i, x in enumerate(numbers, 1):
+    if x > wanted:
+        continue
+    if wanted - x in position:
+        print(position[wanted - x], i)
+        break
+    position[x] = i
+else:
+    print("none")

@@ -1,0 +1,24 @@
+"""What all tests share: Hypothesis profiles, and the strategies that are registered."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+# A run leaves nothing behind in the tree.
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"balancer-hypothesis-{os.getuid()}")
+
+# The same examples in every normal run, so that a red test is about the change; new ones under stress.
+_COMMON = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("normal", _COMMON, derandomize=True)
+settings.register_profile("stress", _COMMON, max_examples=2000)
+settings.load_profile("stress" if os.environ.get("BALANCER_STRESS") == "1" else "normal")
+
+
+@pytest.fixture(scope="session")
+def in_full() -> bool:
+    """Return whether stress tests run in full (BALANCER_STRESS=1) or in a short form."""
+    return os.environ.get("BALANCER_STRESS") == "1"

@@ -1,0 +1,58 @@
+"""Real servers for tests: `balancer sandbox` in a process of its own, on a port of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["RunningServer", "running_server"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+_STOP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A sandbox server that runs. Attributes: `url`, ending with a slash, and its process id `pid`."""
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def running_server(*, isolation: str = "auto", workers: int = 2) -> Iterator[RunningServer]:
+    """Run a sandbox server for the length of a `with` block.
+
+    Args:
+        isolation: as in `ExecutorOptions`.
+        workers: programs at once.
+    """
+    code = f"from balancer.sandbox.server import serve; serve(port=0, workers={workers}, isolation={isolation!r})"
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code],
+        stdout=subprocess.PIPE,
+        env=environment,
+        cwd=_ROOT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.search(r"http://\S+", line)
+            assert found, f"the server said {line!r}"
+            yield RunningServer(found[0], process.pid)
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -1,0 +1,143 @@
+"""What answers of a SandboxFusion server mean, as tables."""
+
+import json
+from typing import Any
+
+import pytest
+
+from balancer.errors import EndpointError
+from balancer.sandbox.fusion_answer import TRUSTED_BYTES, execution_of_answer
+from balancer.sandbox.fusion_wire import RunCodeAnswer
+from balancer.sandbox.protocol import Execution, Limits, Status
+
+URL = "http://s/"
+
+
+def command(return_code: int | None = 0, /, **more: Any) -> dict[str, Any]:
+    return {
+        "status": "Finished",
+        "execution_time": 0.25,
+        "return_code": return_code,
+        "stdout": "out",
+        "stderr": "",
+    } | more
+
+
+def timed_out(**more: Any) -> dict[str, Any]:
+    return command(None, status="TimeLimitExceeded", **more)
+
+
+def answer(status: str, run: Any = None, build: Any = None, **more: Any) -> dict[str, Any]:
+    return {"status": status, "message": "", "compile_result": build, "run_result": run} | more
+
+
+def meaning(
+    body: dict[str, Any], *, language: str = "python", scripted: bool = False, output_bytes: int = 10**6
+) -> Execution:
+    return execution_of_answer(
+        RunCodeAnswer.model_validate_json(json.dumps(body)),
+        language=language,
+        scripted=scripted,
+        limits=Limits(output_bytes=output_bytes),
+        endpoint=URL,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "language", "status", "exit_code"),
+    [
+        (answer("Success", command()), "python", Status.FINISHED, 0),
+        (answer("Success", command(), command()), "cpp", Status.FINISHED, 0),
+        (answer("Failed", command(42)), "python", Status.FINISHED, 42),
+        (answer("Failed", command(-11), command()), "cpp", Status.FINISHED, -11),
+        (answer("Failed", timed_out()), "python", Status.TIME_LIMIT, None),
+        (answer("Failed", None, command(1, stderr="e")), "cpp", Status.COMPILE_ERROR, None),
+        (answer("Failed", None, timed_out()), "cpp", Status.COMPILE_ERROR, None),
+        (answer("Failed", command(1, stderr="x\nMemoryError")), "python", Status.MEMORY_LIMIT, 1),
+        (answer("Failed", command(-6, stderr="of 'std::bad_alloc'"), command()), "cpp", Status.MEMORY_LIMIT, -6),
+        (answer("Success", command(stdout="[DecodeError] x")), "python", Status.FINISHED, 0),
+        (answer("Success", command(stdout=None, stderr=None)), "python", Status.FINISHED, 0),
+    ],
+)
+def test_what_it_says_about_the_program(
+    body: dict[str, Any], language: str, status: Status, exit_code: int | None
+) -> None:
+    execution = meaning(body, language=language)
+    assert (execution.status, execution.exit_code) == (status, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (answer("SandboxError", message="no\n  disk"), "the sandbox failed: no disk"),
+        (answer("SandboxError", command()), "the sandbox failed: no reason given"),
+        (answer("Success", command(status="Error", stderr="boom")), "could not start a command: boom"),
+        (answer("Failed", None, command(status="Error")), "could not start a command"),
+        (answer("Success"), "no run_result"),
+        (answer("Success", None, command()), "no run_result"),
+        (answer("Success", command(1)), "contradicts itself: status Success"),
+        (answer("Success", timed_out()), "contradicts itself: status Success"),
+        (answer("Success", None, command(1)), "contradicts itself: status Success"),
+        (answer("Failed", command()), "contradicts itself: status Failed"),
+        (answer("Failed", command(None)), "contradicts itself: a command has a return code"),
+        (answer("Failed", timed_out(return_code=0)), "contradicts itself: a command has a return code"),
+    ],
+)
+def test_what_it_says_about_the_server(body: dict[str, Any], reason: str) -> None:
+    with pytest.raises(EndpointError, match=reason) as caught:
+        meaning(body)
+    assert caught.value.endpoint == URL
+    assert "\n" not in str(caught.value)
+
+
+def test_partial_output_of_a_time_limit_is_kept() -> None:
+    execution = meaning(answer("Failed", timed_out(stdout="so far")))
+    assert (execution.stdout, execution.cpu_measured, execution.suspect) == (b"so far", False, False)
+    assert execution.time_s == 0.25
+    assert meaning(answer("Failed", timed_out(stdout=""))).suspect
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("body", [command, timed_out])
+@pytest.mark.parametrize("size", [TRUSTED_BYTES + 1, 219_264, 303_104])
+def test_more_than_the_server_can_be_trusted_with_is_cut(stream: str, body: Any, size: int) -> None:
+    execution = meaning(answer("Success" if body is command else "Failed", body(**{stream: "x" * size})))
+    assert (execution.status, execution.exit_code) == (Status.OUTPUT_LIMIT, None)
+
+
+def test_bytes_count_not_characters() -> None:
+    text = "ä" * (TRUSTED_BYTES // 2)
+    assert meaning(answer("Success", command(stdout=text))).status is Status.FINISHED
+    assert meaning(answer("Success", command(stdout=text + "x"))).status is Status.OUTPUT_LIMIT
+
+
+def test_a_server_that_says_whether_it_cut_is_believed() -> None:
+    long = "x" * (TRUSTED_BYTES + 1)
+    assert meaning(answer("Success", command(stdout=long, output_cut=False))).status is Status.FINISHED
+    assert meaning(answer("Failed", command(-9, output_cut=True))).status is Status.OUTPUT_LIMIT
+
+
+def test_our_own_limit_holds_in_any_case() -> None:
+    execution = meaning(answer("Success", command(stdout="x" * 11, output_cut=False)), output_bytes=10)
+    assert (execution.status, execution.stdout) == (Status.OUTPUT_LIMIT, b"x" * 10)
+
+
+def test_measured_cpu_time_is_preferred() -> None:
+    execution = meaning(answer("Success", command(cpu_time=0.125, peak_memory=99)))
+    assert (execution.time_s, execution.cpu_measured, execution.memory_bytes) == (0.125, True, 99)
+
+
+@pytest.mark.parametrize(
+    ("scripted", "return_code", "stderr", "status"),
+    [
+        (True, 1, "main.cpp:1: error\nballast\nbalancer: compile error\n", Status.COMPILE_ERROR),
+        (True, 1, "main.cpp:1: error\n", Status.FINISHED),
+        (True, 43, "balancer: compile error\n", Status.FINISHED),
+        (False, 1, "balancer: compile error\n", Status.FINISHED),
+    ],
+)
+def test_a_script_says_when_compiling_failed(scripted: bool, return_code: int, stderr: str, status: Status) -> None:
+    execution = meaning(answer("Failed", command(return_code, stderr=stderr)), language="cpp", scripted=scripted)
+    assert execution.status is status
+    if status is Status.COMPILE_ERROR:
+        assert execution.stderr == b"main.cpp:1: error\nballast\n"

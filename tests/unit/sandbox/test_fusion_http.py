@@ -1,0 +1,257 @@
+"""The SandboxFusion client against every answer a server can think of; no sockets."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+
+from balancer.errors import ConfigError, EndpointError, EndpointOverloaded
+from balancer.sandbox.fusion import FusionExecutor, parse_retry_after
+from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
+
+URL = "http://10.0.0.1:8080/api/"
+SECRET = "Bearer s3cr3t"
+GOOD = {
+    "status": "Success",
+    "message": "",
+    "compile_result": None,
+    "run_result": {"status": "Finished", "execution_time": 0.1, "return_code": 0, "stdout": "3\n", "stderr": ""},
+    "executor_pod_name": None,
+    "files": {},
+    "something_new": 1,
+}
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def executor(handler: Handler, clock: Clock | None = None) -> FusionExecutor:
+    options = ExecutorOptions(headers={"Authorization": SECRET})
+    return FusionExecutor(URL, options, transport=httpx2.MockTransport(handler), clock=clock or Clock())
+
+
+def run(handler: Handler, clock: Clock | None = None) -> Execution:
+    client = executor(handler, clock)
+    try:
+        return client.run(Program("python", "print(1+2)"), b"", Limits(wall_s=5.0, output_bytes=1000), {})
+    finally:
+        client.close()
+
+
+def fails(handler: Handler, clock: Clock | None = None) -> EndpointError:
+    with pytest.raises(EndpointError) as caught:
+        run(handler, clock)
+    error = caught.value
+    assert error.endpoint == URL
+    assert "\n" not in str(error)
+    assert "s3cr3t" not in str(error)
+    return error
+
+
+def test_a_good_answer() -> None:
+    seen: list[httpx2.Request] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200, json=GOOD)
+
+    assert run(handler) == Execution(Status.FINISHED, stdout=b"3\n", exit_code=0, time_s=0.1)
+    (request,) = seen
+    assert (request.method, str(request.url)) == ("POST", "http://10.0.0.1:8080/api/run_code")
+    assert request.headers["Authorization"] == SECRET
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Accept-Encoding"] == "identity"
+    assert json.loads(request.content)["code"] == "print(1+2)"
+
+
+def test_it_is_an_executor() -> None:
+    client = executor(lambda request: httpx2.Response(200))
+    assert isinstance(client, Executor)
+    assert {"python", "cpp"} <= client.languages
+    assert "s3cr3t" not in repr(client)
+    client.close()
+    client.close()
+    with pytest.raises(EndpointError, match="closed"):
+        client.ping()
+
+
+def changed(**changes: Any) -> bytes:
+    result = {**GOOD["run_result"], **changes}  # type: ignore[dict-item]
+    return json.dumps({**GOOD, "run_result": result}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "malformed: body"),
+        (b"{", "malformed: body"),
+        (b"<html>busy</html>", "malformed: body"),
+        (b"null", "malformed: body"),
+        (b"[]", "malformed: body"),
+        (b"{}", "malformed: status"),
+        (b'{"status": "Great"}', "malformed: status"),
+        (b'{"status": "Success", "run_result": 3}', "malformed: run_result"),
+        (b'{"status": "Success", "run_result": {}}', "malformed: run_result.status"),
+        (changed(return_code="0"), "malformed: run_result.return_code"),
+        (changed(return_code=0.5), "malformed: run_result.return_code"),
+        (changed(return_code=True), "malformed: run_result.return_code"),
+        (changed(stdout=3), "malformed: run_result.stdout"),
+        (changed(stdout=["3"]), "malformed: run_result.stdout"),
+        (changed(execution_time="fast"), "malformed: run_result.execution_time"),
+        (changed(execution_time=-1), "malformed: run_result.execution_time"),
+        (changed(execution_time=float("nan")), "malformed: run_result.execution_time"),
+        (changed(stdout="?").replace(b'"?"', b'"\xff"'), "malformed: body"),
+        (changed(stdout="?").replace(b'"?"', b'"\\ud800"'), "malformed: body"),
+    ],
+)
+def test_malformed_answers(content: bytes, reason: str) -> None:
+    assert reason in fails(lambda request: httpx2.Response(200, content=content)).reason
+
+
+@pytest.mark.parametrize("status", [201, 204, 400, 401, 404, 413, 422, 500, 502, 504])
+def test_other_statuses_are_the_servers_fault(status: int) -> None:
+    error = fails(lambda request: httpx2.Response(status, json={"detail": "a\nb"}))
+    assert not isinstance(error, EndpointOverloaded)
+    assert f"answered {status}" in error.reason
+
+
+def test_redirects_are_not_followed() -> None:
+    calls: list[str] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        calls.append(str(request.url))
+        return httpx2.Response(307, headers={"Location": "http://elsewhere/"})
+
+    assert "redirect" in fails(handler).reason
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("header", "retry_s"), [({"Retry-After": "7"}, 7.0), ({}, None), ({"Retry-After": "?"}, None)])
+def test_busy_servers(status: int, header: dict[str, str], retry_s: float | None) -> None:
+    error = fails(lambda request: httpx2.Response(status, headers=header))
+    assert isinstance(error, EndpointOverloaded)
+    assert error.retry_after_s == retry_s
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx2.ConnectError("[Errno 111] Connection refused"),
+        httpx2.ReadError("[Errno 104] Connection reset by peer"),
+        httpx2.RemoteProtocolError("Server disconnected without sending a response."),
+        httpx2.ReadTimeout("too slow"),
+        httpx2.ConnectTimeout("too slow"),
+    ],
+)
+def test_transport_errors(error: httpx2.HTTPError) -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    reason = fails(handler).reason
+    assert "no answer within 15 s" in reason or str(error) in reason
+
+
+class Drip(httpx2.SyncByteStream):
+    """A body of one byte a second, for ever."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.sent = 0
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self.clock.now_s += 1.0
+            self.sent += 1
+            yield b" "
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_slow_drip_ends_at_the_deadline() -> None:
+    clock = Clock()
+    body = Drip(clock)
+    assert "no answer within 15 s" in fails(lambda request: httpx2.Response(200, stream=body), clock).reason
+    assert body.sent == 15  # wall limit 5 s and the margin of 10 s
+    assert body.closed
+
+
+def test_a_flood_ends_at_the_cap() -> None:
+    error = fails(lambda request: httpx2.Response(200, content=iter([b" " * 2**20] * 100)))
+    assert "answered with more than 1060576 bytes" in error.reason
+
+
+def test_compressed_answers_are_not_unpacked() -> None:
+    error = fails(lambda request: httpx2.Response(200, headers={"Content-Encoding": "gzip"}, content=iter([b"x"])))
+    assert "compressed" in error.reason
+
+
+@pytest.mark.parametrize("content", [b"pong", b'"pong"', b"pong\n"])
+def test_ping(content: bytes) -> None:
+    client = executor(lambda request: httpx2.Response(200, content=content))
+    client.ping()
+    client.close()
+
+
+@pytest.mark.parametrize("response", [httpx2.Response(200, content=b"<html>"), httpx2.Response(404)])
+def test_ping_of_something_else(response: httpx2.Response) -> None:
+    client = executor(lambda request: response)
+    with pytest.raises(EndpointError):
+        client.ping()
+    client.close()
+
+
+@pytest.mark.parametrize("url", ["http://", "ftp://x/", "http://[::1", "x", "http://a:b/"])
+def test_urls_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(ConfigError, match="endpoint url is"):
+        FusionExecutor(url)
+
+
+@pytest.mark.parametrize("value", ["s3cr3t\r\nX: y", "s3cr3té", " s3cr3t", ""])
+def test_headers_that_cannot_be_sent_are_not_quoted(value: str) -> None:
+    with pytest.raises(ConfigError, match="header 'X-Key'") as caught:
+        FusionExecutor(URL, ExecutorOptions(headers={"X-Key": value}))
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_header_names() -> None:
+    with pytest.raises(ConfigError, match="no header name"):
+        FusionExecutor(URL, ExecutorOptions(headers={"X Key": "a"}))
+
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 5 ", 5.0),
+        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
+        ("Thu, 01 Jan 2026 12:00:30 -0000", 30.0),
+        ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
+        ("9" * 400, float("9" * 18)),
+        (None, None),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("nan", None),
+        ("soon", None),
+        ("٣", None),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(value, NOW) == seconds

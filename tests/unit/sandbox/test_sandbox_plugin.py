@@ -1,0 +1,71 @@
+"""What the sandbox offers to the plugin manager."""
+
+import sys
+
+import pluggy
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from balancer.errors import ConfigError
+from balancer.hookspecs import PROJECT, HookSpecs
+from balancer.sandbox import commands, plugin
+
+
+def manager() -> pluggy.PluginManager:
+    plugins = pluggy.PluginManager(PROJECT)
+    plugins.add_hookspecs(HookSpecs)
+    plugins.register(plugin)
+    plugins.register(commands)
+    plugins.check_pending()
+    return plugins
+
+
+def command_line() -> typer.Typer:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    manager().hook.balancer_commands(app=app)
+    return app
+
+
+def test_executors_for_all_schemes() -> None:
+    (executors,) = manager().hook.balancer_executors()
+    assert [executor.schemes for executor in executors] == [("local",), ("http", "https")]
+    assert all(executor.summary for executor in executors)
+
+
+def test_the_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "balancer.sandbox.server", raising=False)
+    result = CliRunner().invoke(command_line(), ["sandbox"])
+    assert result.exit_code == 2
+    assert result.output == "the sandbox server needs uvicorn: pip install 'balancer[server]'\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ConfigError("no isolation works here"), "no isolation works here\n"),
+        (
+            OSError(98, "Address already in use"),
+            "cannot listen on 127.0.0.1 port 7: Address already in use; choose another --port\n",
+        ),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    def serve(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("balancer.sandbox.server.serve", serve)
+    result = CliRunner().invoke(command_line(), ["sandbox", "--port", "7"])
+    assert (result.exit_code, result.output) == (2, line)
+
+
+def test_the_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[object, ...]] = []
+    monkeypatch.setattr("balancer.sandbox.server.serve", lambda *arguments: seen.append(arguments))
+    options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "unshare"]
+    assert CliRunner().invoke(command_line(), ["sandbox", *options]).exit_code == 0
+    assert seen == [("::1", 0, 3, "unshare")]
