@@ -67,11 +67,19 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         session = store.begin_session(config.pool.strategy, sum(e.capacity for e in config.pool_endpoints))
         runner = _runner(pool, executors, settings, store, session)
         progress = stack.enter_context(Progress(console, len(problems)))
+        for problem in problems:
+            progress.plan(problem.id, _guess(problem, settings))
         samples = [Sample(problem, generators, settings, runner, store, progress) for problem in problems]
         with _stop_on_signal(runner, progress):
             complete = _judge_all(samples, settings.sample_level_workers)
         store.end_session(session, pool.stats().to_dict(), complete=complete)
         return collect(store, problems)
+
+
+def _guess(problem: Problem, settings: PipelineSettings) -> int:
+    """Guess how many programs `problem` takes, for the ETA, until its inputs are known."""
+    cases = len(problem.data) + settings.max_inputs
+    return cases * (len(problem.input_validators) + len(problem.submissions))
 
 
 def settings_of(config: Config) -> PipelineSettings:

@@ -73,7 +73,8 @@ def validate_inputs(sample: Sample) -> None:
     """
     while batch := _next_batch(sample):
         submissions = len(sample.problem.submissions)
-        sample.progress.plan(sample.problem.id, len(batch) * (1 + submissions))
+        known = len(sample.store.cases(sample.problem.id, CaseState.VALID))
+        sample.progress.plan(sample.problem.id, len(batch) + (known + len(batch)) * submissions)
         sample.in_threads(sample.settings.output_generation_workers, lambda case: _validate(sample, case), batch)
     for case in sample.store.cases(sample.problem.id, CaseState.PROPOSED):
         sample.store.set_case(sample.problem.id, case.id, CaseState.SPARE)

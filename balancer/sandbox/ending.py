@@ -54,8 +54,9 @@ def _status(ended: Ended, language: str, limits: Limits) -> tuple[Status, str]:
 def gave_up_for_memory(language: str, exit_code: int, stderr: bytes) -> bool:
     """Tell whether a program died of a memory limit, by its last words.
 
-    Python's traceback ends with MemoryError and the exit code is 1, or, if there is not even memory for the
-    traceback, Python names the lost error and says "lost sys.stderr"; the C++ runtime says std::bad_alloc and aborts. Any other death (a crash after `malloc` returned null, a stack that could not grow) looks like any
+    Python's traceback ends with MemoryError and the exit code is 1; where memory does not even suffice for the
+    traceback, Python names the error in a dump that ends with "lost sys.stderr". The C++ runtime says std::bad_alloc
+    and aborts. Any other death (a crash after `malloc` returned null, a stack that could not grow) looks like any
     other crash and is not counted. A program may forge this, to its own cost only.
     """
     tail = stderr[-_TAIL_BYTES:].rstrip()

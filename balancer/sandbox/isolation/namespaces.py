@@ -42,6 +42,7 @@ pivot_root . .old
 umount -l /.old
 echo 0 >/proc/sys/user/max_user_namespaces
 cd /box
+unset OLDPWD
 exec "$@"
 """
 

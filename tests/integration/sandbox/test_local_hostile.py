@@ -7,7 +7,7 @@ import sys
 import textwrap
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,9 @@ from balancer.sandbox.protocol import Execution, Limits, Program, Status
 from tests.integration.sandbox.processes import processes_with, wait_until
 
 LIMITS = Limits(cpu_s=0.5, wall_s=1.0, memory_bytes=256 * 2**20, output_bytes=100_000, processes=16)
+# For programs that use up their CPU time: wall time enough to do so even when others keep the machine busy.
+BUSY = replace(LIMITS, wall_s=8.0)
+ROOMY = Limits(cpu_s=4.0, wall_s=8.0)  # for programs that are to end by themselves
 OVERTIME_S = 1.0
 
 
@@ -41,7 +44,7 @@ class Attack:
 TIME, MEMORY, OUTPUT = (frozenset({s}) for s in (Status.TIME_LIMIT, Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT))
 
 ATTACKS = [
-    Attack("busy loop", "while True: pass", TIME, message="CPU time", isolated_only=False),
+    Attack("busy loop", "while True: pass", TIME, message="CPU time", limits=BUSY, isolated_only=False),
     Attack("sleeper", "import time; time.sleep(60)", TIME, message="wall time", isolated_only=False),
     Attack(
         "deaf to all signals",
@@ -65,6 +68,7 @@ ATTACKS = [
         """,
         TIME,
         message="CPU time",
+        limits=BUSY,
         isolated_only=False,
     ),
     Attack(
@@ -76,6 +80,7 @@ ATTACKS = [
         """,
         TIME,
         message="CPU time",
+        limits=BUSY,
     ),
     Attack(
         "fork bomb",
@@ -191,10 +196,10 @@ ATTACKS = [
         import os
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         print(set(pids) <= {1, 2, os.getpid(), os.getppid()}, os.getppid())
-        os.kill(-1, 9)
-        print("alive")
+        try: os.kill(-1, 9)
+        except ProcessLookupError: print("nobody to kill")
         """,
-        prints="True 1\nalive\n",
+        prints="True 1\nnobody to kill\n",
     ),
     Attack(
         "privileges",
@@ -225,7 +230,7 @@ ATTACKS = [
         print(total <= 160 * 2**20)
         """,
         prints="True\n",
-        limits=Limits(cpu_s=2.0, wall_s=4.0),
+        limits=ROOMY,
     ),
     Attack(
         "huge file",
@@ -237,7 +242,7 @@ ATTACKS = [
         except OSError as error: print(error.errno in (errno.EFBIG, errno.ENOSPC))
         """,
         prints="True\n",
-        limits=Limits(cpu_s=2.0, wall_s=4.0),
+        limits=ROOMY,
     ),
     Attack(
         "sparse file",
@@ -295,10 +300,10 @@ def test_cpu_limits_below_a_second_are_kept(isolated: LocalExecutor, marker: str
 
 
 def test_time_of_all_processes_counts(isolated: LocalExecutor, marker: str) -> None:
-    source = "import os\npid = os.fork()\nwhile os.times().user < 0.2: pass\nif pid: os.wait()"
-    execution = run(isolated, Attack("", source), marker)
+    source = "import os, time\npid = os.fork()\nwhile time.process_time() < 0.2: pass\nif pid: os.wait()"
+    execution = run(isolated, Attack("", source, limits=ROOMY), marker)
     assert execution.status is Status.FINISHED
-    assert 0.4 <= execution.time_s < 0.5
+    assert 0.35 <= execution.time_s < 0.6  # the child's clock starts at 0, the parent's with its start-up
 
 
 def test_no_network(isolated: LocalExecutor, marker: str) -> None:
@@ -312,10 +317,10 @@ def test_no_network(isolated: LocalExecutor, marker: str) -> None:
         targets += [(socket.AF_INET, ("8.8.8.8", 53))]
         for family, address in targets:
             try: socket.socket(family).connect(address); print("connected to", address)
-            except OSError as error: print(type(error).__name__)
+            except OSError: print("failed")
         """
         execution = run(isolated, Attack("", source), marker)
-        assert execution.stdout.decode().split() == ["ConnectionRefusedError", "ConnectionRefusedError", "OSError"]
+        assert execution.stdout.decode().split() == ["failed"] * 3
         tcp.settimeout(0)
         with pytest.raises(BlockingIOError):
             tcp.accept()

@@ -1,0 +1,93 @@
+"""The three functions of the old global queue of API paths, over a pool that is safe.
+
+Code written for the old queue changes one import. What differs: nobody starves (waiters are served in
+order), an endpoint is never handed out twice at once, and giving back what is not out is an error
+instead of a duplicate. A path that is listed n times has n slots, as it had n entries in the queue.
+
+The pool is global to the process, as the queue was. New code should make a `Pool` and pass it on.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+
+from balancer.endpoint import Endpoint, Lease
+from balancer.errors import AcquireTimeout, BalancerError, UnknownEndpoint
+from balancer.pool import Pool
+
+__all__ = ["get_api_path", "initialize_global_api_queue", "return_api_path"]
+
+
+class _GlobalQueue:
+    """The pool, and the leases that were handed out as bare paths."""
+
+    def __init__(self, paths: Counter[str]) -> None:
+        self.paths = paths
+        self.pool = Pool(Endpoint(path, capacity=slots) for path, slots in paths.items())
+        self._out: dict[str, list[Lease]] = {path: [] for path in paths}
+        self._lock = threading.Lock()
+
+    def get(self, timeout: float) -> str | None:
+        try:
+            lease = self.pool.acquire(timeout)
+        except AcquireTimeout:
+            return None
+        with self._lock:
+            self._out[lease.endpoint.url].append(lease)
+        return lease.endpoint.url
+
+    def give_back(self, path: str) -> None:
+        with self._lock:
+            if path not in self._out:
+                raise UnknownEndpoint(path, self._out)
+            if not self._out[path]:
+                raise BalancerError(f"{path!r} is not out, so it cannot be returned; return each path once")
+            lease = self._out[path].pop()
+        lease.release()
+
+
+_state_lock = threading.Lock()
+_queue: _GlobalQueue | None = None
+
+
+def initialize_global_api_queue(api_paths: Iterable[str]) -> None:
+    """Make the global pool. Calling it again with the same paths does nothing, leases out or not.
+
+    Raises:
+        BalancerError: it was made with other paths, or there are none.
+    """
+    global _queue
+    paths = Counter(api_paths)
+    with _state_lock:
+        if not paths:
+            raise BalancerError("api_paths is empty; name at least one endpoint")
+        if _queue is None:
+            _queue = _GlobalQueue(paths)
+        elif _queue.paths != paths:
+            raise BalancerError(
+                f"the global queue exists already with {sorted(_queue.paths)}, not {sorted(paths)}; initialise it once"
+            )
+
+
+def get_api_path(timeout: float = 0.1) -> str | None:
+    """Take a path, waiting `timeout` seconds at most; None if none came free.
+
+    Raises:
+        BalancerError: the queue was not initialised.
+    """
+    return _initialised().get(timeout)
+
+
+def return_api_path(path: str) -> None:
+    """Give back a path that `get_api_path` returned.
+
+    Raises:
+        BalancerError: it is not out, or was never in the queue. Nothing is changed.
+    """
+    _initialised().give_back(path)
+
+
+def _initialised() -> _GlobalQueue:
+    if _queue is None:
+        raise BalancerError("the global queue does not exist; call initialize_global_api_queue(api_paths) first")
+    return _queue
