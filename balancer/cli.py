@@ -50,7 +50,7 @@ def make_app(registry: Registry) -> typer.Typer:
         settings = _with(load_config(config), strategy, results)
         found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh)
         report = write_report(found, Path(settings_of(settings).results))
-        print_summary(found, console, report)
+        print_summary(found, console, report=report)
         raise typer.Exit(0 if found.complete else 130)
 
     @app.command()

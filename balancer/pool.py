@@ -105,7 +105,8 @@ class Pool:
             PoolClosed: the pool is closed, or was while this call waited.
         """
         request = _request(labels, exclude) if labels or exclude else ANY
-        timeout_s = self._timeout_s if timeout is None else _checked_timeout(timeout)
+        if timeout is not None:
+            _checked_timeout(timeout)
         self._enter()
         try:
             lease = self._core.acquire(request, now := self._clock())
@@ -113,7 +114,8 @@ class Pool:
                 return lease
             gate = threading.Lock()
             gate.acquire()
-            waiter = self._core.wait(request, now, now + timeout_s, priority, gate.release)
+            deadline_s = now + (self._timeout_s if timeout is None else timeout)
+            waiter = self._core.wait(request, now, deadline_s, priority, gate.release)
         finally:
             self._leave()
         return self._wait(waiter, gate)

@@ -47,7 +47,7 @@ class Fifo(Strategy):
         if not self._queue:
             return None
         node = self._queue.popleft() if request.open else self._take_admitted(request)
-        if self._unused and node in self._unused:
+        if self._unused and node is not None:
             self._queue_unused(node)
         return node
 
@@ -64,10 +64,11 @@ class Fifo(Strategy):
         return None
 
     def _queue_unused(self, node: Node) -> None:
-        self._queue.append(node)
-        self._unused[node] -= 1
-        if not self._unused[node]:
-            del self._unused[node]
+        left = self._unused.pop(node, 0)
+        if left:
+            self._queue.append(node)
+        if left > 1:
+            self._unused[node] = left - 1
 
 
 @hookimpl

@@ -115,7 +115,11 @@ class WeightedHealth(Strategy):
         """O(log N)."""
         record: _Record = node.note
         if outcome is _SUCCESS:
-            self._learn_success(record, elapsed_s)
+            # Only successes tell of speed: to fail at once is not to be fast. The step is that of a mean
+            # over the decayed number of successes.
+            record.successes += 1.0
+            if elapsed_s > _SHORTEST_S or record.duration_s != _SHORTEST_S:
+                self._learn_speed(record, elapsed_s)
         elif outcome is not Outcome.IGNORED:
             record.failures += 1.0
             self._weigh(record, now)
@@ -139,17 +143,13 @@ class WeightedHealth(Strategy):
         ramp = max(0.1, age_s / options.slow_start_s) if age_s < options.slow_start_s else 1.0
         record.weight = record.node.endpoint.weight * max(options.floor, health) * ramp
 
-    def _learn_success(self, record: _Record, elapsed_s: float) -> None:
-        # Only successes tell of speed: to fail at once is not to be fast. The step is that of a mean
-        # over the decayed number of successes.
-        record.successes += 1.0
-        duration_s = elapsed_s if elapsed_s > _SHORTEST_S else _SHORTEST_S
+    def _learn_speed(self, record: _Record, elapsed_s: float) -> None:
+        duration_s = max(elapsed_s, _SHORTEST_S)
         if record.duration_s:
             duration_s = record.duration_s + (duration_s - record.duration_s) / record.successes
         else:
             record.stale_s = 0.0
-        if duration_s != record.duration_s:
-            self._learn_duration(record, duration_s)
+        self._learn_duration(record, duration_s)
 
     def _learn_duration(self, record: _Record, duration_s: float) -> None:
         self._duration_count += (duration_s > 0) - (record.duration_s > 0)
@@ -157,9 +157,8 @@ class WeightedHealth(Strategy):
         record.duration_s = duration_s
 
     def _queue(self, record: _Record) -> None:
-        while record.due in self._whose:
+        while self._whose.setdefault(record.due, record) is not record:
             record.due = math.nextafter(record.due, math.inf)
-        self._whose[record.due] = record
         heappush(self._heap, record.due)
 
     def _unqueue(self, record: _Record) -> None:

@@ -57,9 +57,12 @@ class Core:
         self._waits = WaitHistogram()
         self._timed_out = 0
         self._closed = False
-        # Nobody waits for a slot that is free, so to acquire is to take. The alias saves a call a lease.
+        # Nobody waits for a slot that is free, so to acquire is to take; and while nobody waits at all, to
+        # release is to end. The aliases save two calls a lease.
         self.acquire: Callable[[Request, float], Lease | None] = self._ledger.take
         """Return a lease at once, or None if it takes waiting (see `wait`); PoolClosed once it is closed."""
+        self.release: Callable[[Lease, Outcome, float], Ended] = self._ledger.end
+        """End a lease and hand its slot on; LeaseError, and nothing changed, if it is not out."""
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -77,16 +80,8 @@ class Core:
         full = self._max_waiters is not None and self._waiters.size >= self._max_waiters
         if full and deadline_s > now:  # one that will not wait is no burden: it gets its time-out
             raise TooManyWaiters(self._waiters.size, self._max_waiters or 0)
+        self.release = self._end_and_hand_off
         return self._waiters.push(request, now, deadline_s, priority, wake)
-
-    def release(self, lease: Lease, outcome: Outcome, now: float) -> Ended:
-        """End `lease` and hand its slot on.
-
-        Raises:
-            LeaseError: it ended before, or was granted elsewhere. Nothing is changed.
-        """
-        self._ledger.end(lease, outcome, now)
-        return self._hand_off(now) if self._waiters.size else ()
 
     def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> None:
         """Let `waiter` give up, because its time ran out or because its caller is gone.
@@ -168,6 +163,13 @@ class Core:
         )
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Ended:
+        self._ledger.end(lease, outcome, now)
+        ended = self._hand_off(now)
+        if not self._waiters.size:
+            self.release = self._ledger.end
+        return ended
 
     def _hand_off(self, now: float) -> list[Waiter]:
         ended: list[Waiter] = []

@@ -78,8 +78,8 @@ class Ledger:
         self.granted += 1
         return Lease(self.granted, account.endpoint, now, account, self._holder)
 
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> None:
-        """End `lease`.
+    def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
+        """End `lease`. Return nothing, as an empty tuple: the waiters that this served.
 
         Raises:
             LeaseError: it ended before, or was granted elsewhere. Nothing is changed.
@@ -99,6 +99,7 @@ class Ledger:
             self._strategy.finish(account, outcome, now - lease.granted_s, now)
         elif account.state is State.RETIRING and not account.in_flight:
             del self._accounts[account.endpoint.url]
+        return ()
 
     # -- membership --------------------------------------------------------------------------------
 

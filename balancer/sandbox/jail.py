@@ -38,8 +38,6 @@ _ENVIRONMENT = MappingProxyType(
         "PYTHONHASHSEED": "0",
     }
 )
-# The first process of the namespace counts as well.
-_OWN_PROCESSES = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class Jail:
         # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
         # that has no others.
         counted = isolation.nested or stage.uid is not None
-        processes = limits.processes + _OWN_PROCESSES if counted else None
+        processes = limits.processes + isolation.processes if counted else None
         rlimits = prlimit_arguments(limits, processes=processes, file_bytes=task.file_bytes)
         return Command(
             argv=isolation.argv(stage, rlimits, (*template, *task.args)),

@@ -13,8 +13,8 @@ from balancer.pipeline.generators.template import Count
 __all__ = ["Range", "find_ranges", "trust"]
 
 # Without any hint: bounds that problems often have, the likely ones first.
-_COUNTS = (100, 10**3, 10, 10**4, 10**5, 2 * 10**5)
-_VALUES = (10**3, 10**6, 10**9, 100, 10**5, 10**4, 2**31 - 1, 10**18)
+_COUNTS = (100, 10**3, 10**5, 10**4, 10, 2 * 10**5)
+_VALUES = (10**9, 10**3, 10**6, 10**5, 100, 10**4, 10**18, 2**31 - 1)
 _LENGTHS = (20, 100, 10**3, 10, 10**5)
 _LARGEST_COUNT = 2 * 10**6  # nothing is counted beyond that: the input would have no place for it
 _EXIT_CODES = frozenset({42, 43})  # of validators

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import pairwise
 
+from balancer.pipeline.generators.relations import Relation, find_relations, tables_of
 from balancer.pipeline.generators.template import Choice, Count, Instance, Line, Node, Repeat, fields_of
 
-__all__ = ["Fact", "Facts", "Kind", "Order", "Relation", "Tie", "observe", "tables_of"]
+__all__ = ["Fact", "Facts", "Kind", "Order", "observe"]
 
 _VOCABULARY = 5  # as many different words, seen twice each, are keywords
 _LETTERS_CLOSED = 4  # as many different letters, seen five times each, are an alphabet: "ACGT", ".#"
@@ -32,24 +33,6 @@ class Order(Enum):
     NONE = "none"
     UP = "up"  # each at least as large as the one before
     STRICTLY_UP = "strictly up"
-
-
-class Tie(Enum):
-    """How two fields of one line are related, in every line seen."""
-
-    LESS = "less"
-    AT_MOST = "at most"
-    DIFFER = "differ"
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """`left` `tie` `right`, seen in `lines` lines."""
-
-    left: int
-    right: int
-    tie: Tie
-    lines: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +112,11 @@ def observe(nodes: Sequence[Node], instances: Sequence[Instance]) -> Facts:
     tables = [fields for fields in tables_of(nodes) if len(fields) > 1]
     for table in tables:
         fields.update(_shared_bounds({number: fields[number] for number in table}))
-    for number in {fact.bound.field for fact in fields.values() if fact.bound is not None}:
-        if number is not None:
-            fields[number] = replace(fields[number], limits=True)
-    relations = [relation for table in tables for relation in _relations(table, instances)]
+    for bound in [fact.bound for fact in fields.values() if fact.bound is not None]:
+        if bound.field is not None:
+            fields[bound.field] = replace(fields[bound.field], limits=True)
+    relations = [relation for table in tables for relation in find_relations(table, instances)]
     return Facts(fields, tuple(relations))
-
-
-def tables_of(nodes: Sequence[Node]) -> Iterator[tuple[int, ...]]:
-    """Yield the fields that stand together on one line, single or repeated."""
-    for node in nodes:
-        if isinstance(node, Repeat):
-            yield from tables_of(node.body)
-        elif isinstance(node, Choice):
-            yield from (fields for _, fields in node.lines)
-        else:
-            yield node.fields
 
 
 def _scopes(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -317,28 +289,3 @@ def _order(lists: list[list[int]]) -> Order:
 
 def _all_distinct(lists: Sequence[Sequence[object]]) -> bool:
     return all(len(set(values)) == len(values) for values in lists) and any(len(values) > 2 for values in lists)
-
-
-def _relations(fields: tuple[int, ...], instances: Sequence[Instance]) -> Iterator[Relation]:
-    for index, left in enumerate(fields):
-        for right in fields[index + 1 :]:
-            steps = _steps(left, right, instances)
-            if steps and min(steps) >= 0:
-                yield Relation(left, right, Tie.LESS if min(steps) > 0 else Tie.AT_MOST, len(steps))
-            elif steps and max(steps) <= 0:
-                yield Relation(right, left, Tie.LESS if max(steps) < 0 else Tie.AT_MOST, len(steps))
-            elif steps and 0 not in steps:
-                yield Relation(left, right, Tie.DIFFER, len(steps))
-
-
-def _steps(left: int, right: int, instances: Sequence[Instance]) -> list[int]:
-    """Return right - left for every line; nothing if they are not whole numbers everywhere."""
-    steps: list[int] = []
-    for instance in instances:
-        for (number, where), tokens in instance.items():
-            if number == left:
-                for one, other in zip(tokens, instance.get((right, where), ()), strict=False):
-                    if _kind_of(one) is not Kind.INT or _kind_of(other) is not Kind.INT:
-                        return []
-                    steps.append(int(other) - int(one))
-    return steps

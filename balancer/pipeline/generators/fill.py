@@ -25,6 +25,9 @@ from balancer.pipeline.generators.template import Count, whole_number
 
 __all__ = ["Fill", "TooLargeError"]
 
+_LONG = 50
+_RAREST = 3e-4  # the least share of a keyword: some in 10**4 lines
+
 Columns = dict[int, list[str]]
 
 
@@ -126,7 +129,7 @@ class Fill:
     def _words(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
         fact, found, mood = self._study.facts.fields[number], self._study.ranges[number], self._moods[number]
         if fact.words:
-            return self._rng.choices(fact.words, self._keyword_weights(len(fact.words)), k=count)
+            return self._rng.choices(fact.words, self._keyword_weights(len(fact.words), count), k=count)
         most = min(mood.high, max(ROOM_BYTES // count - 1, 1))
         limits = Limits(found.low, most, fact.low, min(fact.high, most))
         if fact.length is not None and fact.length.field in known:
@@ -141,10 +144,10 @@ class Fill:
             raise TooLargeError
         return max(length.of(known), 0)
 
-    def _keyword_weights(self, count: int) -> list[float]:
-        """Weigh keywords about equally, or one far above the others: mostly "push" makes a deep stack."""
-        power = self._rng.choice((0, 1, 6))
-        return [self._rng.random() ** power + 1e-3 for _ in range(count)]
+    def _keyword_weights(self, keywords: int, count: int) -> list[float]:
+        """Weigh keywords about equally or, in long inputs, one far above the others: only that makes a deep stack."""
+        power = self._rng.choice((0, 1, 5, 20) if count > _LONG else (0, 0, 1))
+        return [self._rng.random() ** power + _RAREST for _ in range(keywords)]
 
     def _shape(self, columns: Columns, count: int, known: Mapping[int, int], *, fresh: bool) -> None:
         """Let columns that are the edges of a graph be one; given edges only if they are none any more."""

@@ -6,7 +6,7 @@ Pure functions on lists. They must not know fields or templates.
 import random
 from collections.abc import Sequence
 
-from balancer.pipeline.generators.facts import Tie
+from balancer.pipeline.generators.relations import Tie
 
 __all__ = ["distinct_words", "fold", "place_once", "ranks", "resize_word", "tie"]
 

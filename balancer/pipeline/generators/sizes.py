@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from balancer.pipeline.generators.bounds import trust
 from balancer.pipeline.generators.draw import How, Where
-from balancer.pipeline.generators.facts import Kind, Relation
+from balancer.pipeline.generators.facts import Kind
 from balancer.pipeline.generators.graphs import edges_wanted
+from balancer.pipeline.generators.relations import Relation
 from balancer.pipeline.generators.study import EdgeTable, Load, Study
 from balancer.pipeline.generators.styles import MOST, Style
 
@@ -31,7 +32,6 @@ _FREE_LENGTH = 1000  # of a list that nothing counts
 
 # How far to trust what was seen in a few inputs.
 _BOUND_TRUST = 0.9
-_SEEN_HIGH_TRUST = 0.4
 _NEGATIVE_SHARE = 0.08  # nobody said that values are not negative
 _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
 _SIMPLE_TRUST = 0.7
@@ -62,7 +62,7 @@ def decide_mood(study: Study, number: int, style: Style, rng: random.Random) -> 
     """Decide how the values of a field are drawn."""
     fact, found = study.facts.fields[number], study.ranges[number]
     trusted = trust(fact, study.hints)
-    high = found.highs[0] if rng.random() < _SEEN_HIGH_TRUST else rng.choice(found.highs)
+    high = rng.choices(found.highs, [1 / (1 + index) for index in range(len(found.highs))])[0]
     negative = not (found.lowest or fact.counts or fact.limits or fact.kind is Kind.WORD)
     return Mood(
         where=rng.choice(style.where),
@@ -134,7 +134,8 @@ class Sizes:
         for edges in self._study.edges:
             if edges.rows is not None and edges.rows.field == number and edges.bound.field in known:
                 wanted, most = self._edge_count(edges, wanted, most, known)
-        return max(min(wanted, most), found.low if wanted or found.sure else 0, 0)
+        least = 0 if wanted == 0 and not found.lowest and self._rng.random() < 0.5 else found.low
+        return max(min(wanted, most), least, 0)
 
     def length(self, number: int, known: Mapping[int, int]) -> int:
         """Choose the length of a list that nothing counts; there may be as many as the largest of `known`."""

@@ -79,7 +79,7 @@ def _verdict_tiles(result: RunResult) -> Iterator[Tile]:
         Tone.BAD if unjudged else Tone.GOOD,
     )
     yield Tile("Problems", str(summary["problems"]), f"{count(summary['judged'], 'verdict')}")
-    yield Tile("Cases", str(summary["cases"]), f"kept: {counts['cases_kept']}, which kill a wrong one")
+    yield Tile("Cases", str(summary["cases"]), f"{counts['cases_kept']} kept, because they kill")
 
 
 def _time_tiles(result: RunResult) -> Iterator[Tile]:

@@ -16,6 +16,7 @@ from balancer.pipeline.report.chart import Chart
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import lost, tiles, warnings
 from balancer.pipeline.report.matrix import LETTERS, matrix
+from balancer.pipeline.report.notes import notes
 from balancer.pipeline.results import RunResult
 
 __all__ = ["page"]
@@ -36,7 +37,7 @@ def page(result: RunResult, charts: Sequence[Chart]) -> str:
             endpoints=endpoint_lines(result),
             gone=gone_endpoints(result),
             legend=[(verdict.value, letter) for verdict, letter in LETTERS.items()],
-            uncompiled=[(p.id, s.name) for p in result.problems for s in p.submissions if not s.compiles],
+            noted=notes(result),
             charts=[(chart, Markup(chart.svg)) for chart in charts],  # drawn by us, escaped by matplotlib
         )
     )
@@ -52,7 +53,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["words"] = words
-    environment.filters["spaced"] = _spaced
+    environment.filters.update(spaced=_spaced, plain=_plain)
     return environment
 
 
@@ -62,3 +63,8 @@ def _shown(value: Any) -> Any:
 
 def _spaced(value: Verdict | str) -> str:
     return (value.value if isinstance(value, Verdict) else value).replace("_", " ")
+
+
+def _plain(name: str) -> str:
+    """Return only what makes a name another name: "Pair Sum" is "pair-sum"."""
+    return "".join(c for c in name.casefold() if c.isalnum())

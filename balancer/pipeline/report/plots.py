@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, Final
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
@@ -27,24 +28,28 @@ __all__ = [
     "HALF_IN",
     "INK",
     "ORANGE",
-    "PLAIN",
+    "ROW_IN",
     "SKY",
-    "SMALL",
     "WIDE_IN",
     "Box",
-    "axes",
     "boxes",
+    "dot_entry",
+    "dots",
     "drawable",
-    "figure",
     "legend",
-    "row_labels",
+    "remark",
+    "rows",
+    "swatch",
+    "tick_entry",
+    "ticks",
     "to_svg",
 ]
 
 # Placeholders: `to_svg` turns them into variables of the page, which knows whether it is light or dark.
 INK: Final = "#010203"
 FAINT: Final = "#040506"
-_VARIABLES: Final = {INK: "var(--ink)", FAINT: "var(--faint)"}
+PAPER: Final = "#070809"
+_VARIABLES: Final = {INK: "var(--ink)", FAINT: "var(--faint)", PAPER: "var(--paper)"}
 
 # Okabe and Ito's palette ("Color Universal Design", 2008): told apart by colour-blind readers, and dark
 # enough on white as well as light enough on black.
@@ -57,40 +62,51 @@ ORANGE: Final = "#e69f00"
 # and 7.5 pt on A4.
 WIDE_IN: Final = 8.0
 HALF_IN: Final = 3.9
-SMALL: Final = 8.0
+ROW_IN: Final = 0.19  # such letters are 0.11 in high
+_FRAME_IN: Final = 0.85  # a scale, its label and a legend
+_LETTERS_PT: Final = 8.0
 _FONT: Final = "DejaVu Sans"  # comes with matplotlib
 
 # Names are text, not formulas: neither $...$ nor TeX.
-PLAIN: Final[dict[str, Any]] = {"fontfamily": _FONT, "fontsize": SMALL, "parse_math": False, "usetex": False}
+_PLAIN: Final[dict[str, Any]] = {"fontfamily": _FONT, "fontsize": _LETTERS_PT, "parse_math": False, "usetex": False}
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 
 
-def figure(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure whose parts make room for each other."""
-    drawing = Figure(figsize=(width_in, height_in), dpi=72, layout="constrained", facecolor="none", edgecolor="none")
-    FigureCanvasSVG(drawing)
-    return drawing
+def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float = ROW_IN) -> tuple[Figure, Axes]:
+    """Return a figure and its axes: a row for each label, the first at the top, over a scale with light lines.
 
-
-def axes(drawing: Figure, *, xlabel: str) -> Axes:
-    """Return the figure's only axes: a scale below, light lines up from it, rows with the first at the top."""
+    Rows are at 0, 1, ... on the y axis, and all parts make room for each other.
+    """
+    size = (width_in, _FRAME_IN + row_in * len(labels))
+    drawing = Figure(figsize=size, dpi=72, layout="constrained", facecolor="none", edgecolor="none")
     ax = drawing.add_subplot()
     ax.set_facecolor("none")
-    for spine in ax.spines.values():
-        spine.set(visible=False)
+    ax.spines[:].set_visible(False)
     ax.grid(visible=False)
     ax.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
     ax.set_axisbelow(True)
-    ax.tick_params(length=0, pad=4, labelsize=SMALL, labelfontfamily=_FONT, labelcolor=INK)
-    ax.set_xlabel(xlabel, color=INK, **PLAIN)
-    return ax
-
-
-def row_labels(ax: Axes, labels: Sequence[str]) -> None:
-    """Give the rows 0, 1, ... of `ax` their names, the first at the top."""
-    ax.set_yticks(range(len(labels)), [drawable(label) for label in labels], color=INK, **PLAIN)
+    ax.tick_params(length=0, pad=6, labelsize=_LETTERS_PT, labelfontfamily=_FONT, labelcolor=INK)
+    ax.set_xlabel(xlabel, color=INK, **_PLAIN)
+    ax.set_yticks(range(len(labels)), [drawable(label) for label in labels], color=INK, **_PLAIN)
     ax.set_ylim(len(labels) - 0.4, -0.6)
+    return drawing, ax
+
+
+def remark(ax: Axes, x: float, row: int, words: str, *, beside: bool = False) -> None:
+    """Write `words` at `x` in a row; `beside` the axes, `x` counts in widths of the axes."""
+    transform = ax.get_yaxis_transform() if beside else ax.transData
+    ax.text(x, row, drawable(words), va="center", color=INK, transform=transform, **_PLAIN)
+
+
+def dots(ax: Axes, values: Sequence[float], *, hollow: bool = False) -> None:
+    """Put a dot into each row."""
+    ax.add_line(_dot(values, hollow=hollow))
+
+
+def ticks(ax: Axes, values: Sequence[float]) -> None:
+    """Put an upright stroke into each row."""
+    ax.add_line(_tick(values))
 
 
 def boxes(ax: Axes, corners: Iterable[Box], colour: str, *, alpha: float = 1.0) -> None:
@@ -105,23 +121,66 @@ def boxes(ax: Axes, corners: Iterable[Box], colour: str, *, alpha: float = 1.0) 
         ax.add_patch(PathPatch(Path(vertices, codes), facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha))
 
 
-def legend(drawing: Figure, entries: Sequence[Any]) -> None:
-    """Put a legend above the axes; `entries` are artists that have labels."""
-    box = drawing.legend(
-        handles=list(entries),
+def legend(drawing: Figure, entries: Sequence[Artist]) -> None:
+    """Put a legend above the axes, made of what `swatch`, `dot_entry` and `tick_entry` return."""
+    drawing.legend(
+        handles=entries,
         loc="outside upper left",
         ncols=max(1, len(entries)),
         frameon=False,
-        prop=FontProperties(family=_FONT, size=SMALL),
+        prop=FontProperties(family=_FONT, size=_LETTERS_PT),
         labelcolor=INK,
         handlelength=1.2,
         handletextpad=0.5,
         columnspacing=1.4,
         borderpad=0.0,
     )
-    for handle in box.legend_handles:
-        if isinstance(handle, Patch):
-            handle.set_linewidth(0)
+
+
+def swatch(words: str, colour: str, *, alpha: float = 1.0) -> Artist:
+    """Return a legend's entry for `boxes`."""
+    return Patch(facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha, label=words)
+
+
+def dot_entry(words: str, *, hollow: bool = False) -> Artist:
+    """Return a legend's entry for `dots`."""
+    return _dot([], hollow=hollow, words=words)
+
+
+def tick_entry(words: str) -> Artist:
+    """Return a legend's entry for `ticks`."""
+    return _tick([], words=words)
+
+
+def _dot(values: Sequence[float], *, hollow: bool, words: str = "") -> Line2D:
+    face, edge = (PAPER, INK) if hollow else (ORANGE, ORANGE)
+    return Line2D(
+        values,
+        range(len(values)),
+        color="none",
+        marker="o",
+        markersize=5.0 if hollow else 7.0,  # where both are, both are seen
+        markeredgewidth=1.2,
+        markerfacecolor=face,
+        markeredgecolor=edge,
+        label=words,
+        zorder=4 if hollow else 3,
+        clip_on=False,
+    )
+
+
+def _tick(values: Sequence[float], *, words: str = "") -> Line2D:
+    return Line2D(
+        values,
+        range(len(values)),
+        color="none",
+        marker="|",
+        markersize=9.0,
+        markeredgewidth=1.6,
+        markeredgecolor=INK,
+        label=words,
+        clip_on=False,
+    )
 
 
 def drawable(text: str) -> str:

@@ -54,16 +54,17 @@ def part_of(part: int, whole: int) -> str:
     return f"{part} of {whole}" if whole else NOTHING
 
 
-def percent(part: float, whole: float = 1.0) -> str:
+def percent(part: float, whole: float = 1.0, *, digits: int = 0) -> str:
     """Return part / whole as a percentage. Never rounded up to "100%" nor down to "0%"; `NOTHING` of nothing."""
     if not whole or not math.isfinite(part / whole):
         return NOTHING
     share = part / whole
-    if 0 < share < 0.005:
-        return "<1%"
-    if 0.995 <= share < 1:
-        return ">99%"
-    return f"{share:.0%}"
+    least = 10.0 ** -(digits + 2)  # the smallest share that can be written
+    if 0 < share < least / 2:
+        return f"<{least:.{digits}%}"
+    if 1 - least / 2 <= share < 1:
+        return f">{1 - least:.{digits}%}"
+    return f"{share:.{digits}%}"
 
 
 def ratio(number: float, base: float) -> str:
@@ -78,8 +79,8 @@ def times(number: float, base: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return three significant digits, or `NOTHING` for what is not finite."""
-    return f"{value:.3g}" if math.isfinite(value) else NOTHING
+    """Return four significant digits, or `NOTHING` for what is not finite."""
+    return f"{value:.4g}" if math.isfinite(value) else NOTHING
 
 
 def seconds(value_s: float) -> str:

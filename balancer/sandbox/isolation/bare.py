@@ -20,6 +20,7 @@ class Bare:
 
     name: ClassVar[str] = "rlimits"
     nested: ClassVar[bool] = False
+    processes: ClassVar[int] = 0
     tools: ClassVar[tuple[str, ...]] = ("prlimit", "setpriv")
     advice: ClassVar[str] = "install util-linux"
 

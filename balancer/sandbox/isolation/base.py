@@ -33,12 +33,14 @@ class Isolation(Protocol):
     Attributes:
         name: as in `ExecutorOptions.isolation`.
         nested: whether programs run in a pid namespace of their own.
+        processes: how many processes of its own the kernel counts with the program's.
         tools: the commands it needs.
         advice: what to do when it does not work.
     """
 
     name: ClassVar[str]
     nested: ClassVar[bool]
+    processes: ClassVar[int]
     tools: ClassVar[tuple[str, ...]]
     advice: ClassVar[str]
 

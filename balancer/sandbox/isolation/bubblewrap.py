@@ -37,6 +37,7 @@ class Bubblewrap:
 
     name: ClassVar[str] = "bubblewrap"
     nested: ClassVar[bool] = True
+    processes: ClassVar[int] = 1  # the first one of the pid namespace
     tools: ClassVar[tuple[str, ...]] = ("bwrap", "prlimit", "setpriv")
     advice: ClassVar[str] = "install bubblewrap 0.8 or newer"
 

@@ -52,6 +52,7 @@ class Unshare:
 
     name: ClassVar[str] = "unshare"
     nested: ClassVar[bool] = True
+    processes: ClassVar[int] = 2  # the first one of the pid namespace, and `unshare` itself, which moves along
     tools: ClassVar[tuple[str, ...]] = ("unshare", "prlimit", "setpriv", "mount", "umount", "pivot_root")
     advice: ClassVar[str] = "allow unprivileged user namespaces and install util-linux 2.38 or newer"
 

@@ -71,12 +71,15 @@ def made_up_problem(name: str, rng: Random, *, cases: int = 40, wrong: int = 4) 
     accepted = tuple(
         submission(f"accepted/{s}", [Verdict.ACCEPTED] * cases, accepted=True) for s in ("reference.cpp", "other.py")
     )
+    disagrees = rng.random() < 0.2
     return ProblemResult(
         id=name,
         name=name.replace("-", " ").title(),
-        cases=(*ready, contested) if rng.random() < 0.2 else ready,
+        cases=(*ready, contested) if disagrees else ready,
         submissions=(*accepted, *_wrong(rng, cases, wrong)),
-        disagreements=(Disagreement(cases, contested.origin, "accepted/other.py", Verdict.WRONG_ANSWER, "3 != 4"),),
+        disagreements=(Disagreement(cases, contested.origin, "accepted/other.py", Verdict.WRONG_ANSWER, "3 != 4"),)
+        if disagrees
+        else (),
         invalid=rng.randrange(9),
         left_out={"wrong_answer/old.rb": "unknown language 'ruby'"} if rng.random() < 0.2 else {},
         notes=("proposed 400 inputs, kept 40",) if rng.random() < 0.2 else (),
@@ -119,9 +122,7 @@ def empty_run() -> RunResult:
     return RunResult(problems=(), pool=pool, slots=0, makespan_s=0.0, spans=(), strategy="fifo")
 
 
-def _schedule(
-    rng: Random, problems: Sequence[ProblemResult], urls: Sequence[str], capacity: int
-) -> Iterator[Span]:
+def _schedule(rng: Random, problems: Sequence[ProblemResult], urls: Sequence[str], capacity: int) -> Iterator[Span]:
     """Give each run to the slot that is free first."""
     slots = [(0.25 + rng.random() / 50, n, urls[n % len(urls)]) for n in range(len(urls) * capacity)]
     heapq.heapify(slots)

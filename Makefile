@@ -1,0 +1,43 @@
+# One word each; every one sets up what it needs. PYTHON picks the interpreter (>= 3.11).
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test lint bench stress setup system clean
+
+run: $(READY) system          ## judge the example problems on this machine and write a report
+	$(BIN)/balancer run examples/quickstart.toml
+
+test: $(READY) system lint    ## lint, types, import rules and the whole test-suite
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+lint: $(READY)                ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)               ## lease cost as ratios to queue.Queue, measured in the same run
+	$(BIN)/python -m tests.benchmarks.bench_pool
+
+stress: $(READY) system       ## the long randomised runs, in full
+	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress
+
+setup: $(READY)
+
+# Isolation of programs: bubblewrap if it can be had, else util-linux unshare is used. Never fails.
+system:
+	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		{ apt-get install -y -qq bubblewrap || { apt-get update -qq && apt-get install -y -qq bubblewrap; }; } >/dev/null 2>&1; } || \
+		echo "bubblewrap is not installed; programs run under unshare instead (balancer check says what works here)"
+
+$(READY): pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "needs Python >= 3.11 with venv: install it, or make PYTHON=/path/to/python3.x"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+clean:                        ## remove what the other words made
+	rm -rf $(VENV) results .hypothesis .mypy_cache .ruff_cache

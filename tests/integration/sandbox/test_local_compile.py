@@ -1,0 +1,185 @@
+"""Compiling: once, for everybody, and whatever the source is."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from balancer.sandbox.compile import Compiler
+from balancer.sandbox.jail import Jail, Task
+from balancer.sandbox.languages import Language
+from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.process import Ended
+from balancer.sandbox.protocol import Execution, ExecutorOptions, Limits, Program, Status
+
+LIMITS = Limits(cpu_s=5.0, wall_s=10.0, compile_s=20.0)
+PRINT = '#include <cstdio>\nint main() {{ puts("{}"); }}'
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+    """Every task that is run from now on."""
+    seen: list[Task] = []
+    run = Jail.run
+
+    def recorded(self: Jail, task: Task) -> Ended:
+        seen.append(task)
+        return run(self, task)
+
+    monkeypatch.setattr(Jail, "run", recorded)
+    return seen
+
+
+def compilations(jobs: list[Task]) -> int:
+    return sum(task.output is not None for task in jobs)
+
+
+def run(executor: LocalExecutor, source: str, limits: Limits = LIMITS) -> Execution:
+    return executor.run(Program("cpp", source), b"", limits, {})
+
+
+def test_once_for_all_threads(local: LocalExecutor, jobs: list[Task]) -> None:
+    source = PRINT.format(f"threads {local.isolation}")
+    outputs: list[bytes] = []
+    threads = [threading.Thread(target=lambda: outputs.append(run(local, source).stdout)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outputs == [f"threads {local.isolation}\n".encode()] * 4
+    assert compilations(jobs) == 1
+
+
+def test_once_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[Task]) -> None:
+    options = ExecutorOptions(cache_dir=str(tmp_path / "new" / "cache"))
+    for number in range(2):
+        executor = LocalExecutor(f"local://{number}", options)
+        assert run(executor, PRINT.format("shared")).stdout == b"shared\n"
+        executor.close()
+    assert compilations(jobs) == 1
+    (binary,) = (path for path in Path(options.cache_dir or "").iterdir() if "lock" not in path.name)
+    assert binary.stat().st_mode & 0o777 == 0o555
+
+
+def test_once_for_all_processes_of_a_folder(tmp_path: Path) -> None:
+    """Two processes compile the same program at the same time: one inode comes of it, and no scraps."""
+    code = f"""
+from balancer.sandbox.languages import Language
+from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.protocol import ExecutorOptions, Limits, Program
+executor = LocalExecutor("local://x", ExecutorOptions(cache_dir={str(tmp_path)!r}))
+print(executor.run(Program("cpp", {PRINT.format("processes")!r}), b"", Limits(), {{}}).stdout.decode())
+executor.close()
+"""
+    children = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
+    assert [child.communicate()[0].strip() for child in children] == [b"processes"] * 2
+    kept = [path for path in tmp_path.iterdir() if not path.name.startswith("lock-")]
+    assert len(kept) == 1
+    assert kept[0].stat().st_nlink == 1  # the links of both processes are gone with them
+
+
+def test_a_folder_on_another_file_system() -> None:
+    shared = Path("/dev/shm/balancer-test-cache")
+    shutil.rmtree(shared, ignore_errors=True)
+    if not shared.parent.is_dir() or shared.parent.stat().st_dev == Path("/tmp").stat().st_dev:
+        pytest.skip("/dev/shm is not a file system of its own here")
+    try:
+        for number in range(2):
+            executor = LocalExecutor(f"local://{number}", ExecutorOptions(cache_dir=str(shared)))
+            assert run(executor, PRINT.format("far")).stdout == b"far\n"
+            executor.close()
+        assert len([path for path in shared.iterdir() if not path.name.startswith("lock-")]) == 1
+    finally:
+        shutil.rmtree(shared)
+
+
+def test_flags_and_compiler_are_part_of_the_key(local: LocalExecutor) -> None:
+    compiler = local._compiler
+    language = Language("cpp", "main.cpp", (), ("g++", "-O2"))
+    other = Language("cpp", "main.cpp", (), ("g++", "-O0"))
+    assert compiler._digest(language, b"x") != compiler._digest(other, b"x")
+    assert compiler._digest(language, b"x") != compiler._digest(language, b"y")
+    newer = Compiler(local._jail, "g++ 99", live=compiler._live)
+    assert compiler._digest(language, b"x") != newer._digest(language, b"x")
+
+
+def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[Task]) -> None:
+    source = f"int main() {{ return {local.isolation}; }}"
+    first, second = run(local, source), run(local, source)
+    assert first == second
+    assert (first.status, first.exit_code, first.stdout) == (Status.COMPILE_ERROR, None, b"")
+    assert f"main.cpp:1:21: error: ".encode() in first.stderr
+    assert compilations(jobs) == 1
+
+
+def test_linker_messages_are_the_same_every_time(local: LocalExecutor) -> None:
+    words = []
+    for comment in ("// 1\n", "// 2\n"):
+        execution = run(local, f"void f();\nint main() {{ f(); }} {comment}")
+        assert execution.status is Status.COMPILE_ERROR
+        words.append(execution.stderr)
+    assert words[0] == words[1]
+    assert b"main.o" in words[0]
+    assert b"/tmp/" not in words[0]
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "/etc/shadow", "/root/.bashrc", "/proc/self/environ", "/proc/1/cmdline"]
+)
+def test_nothing_leaks_through_the_compiler(
+    isolated: LocalExecutor, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", "s3cr3t")
+    execution = run(isolated, f'#include "{path}"\nint main() {{}}')
+    # Files of /proc seem empty to the preprocessor; the others are not there.
+    assert execution.status is (Status.FINISHED if path.startswith("/proc") else Status.COMPILE_ERROR)
+    assert not any(word in execution.stderr for word in (b"root:", b"s3cr3t", b"balancer", b"alias"))
+    assembler = run(isolated, f'asm(".incbin \\"{path}\\"");\nint main() {{ return 0; }}')
+    assert assembler.status is (Status.FINISHED if path.startswith("/proc") else Status.COMPILE_ERROR)
+
+
+def test_the_binary_cannot_smuggle_a_file_out(isolated: LocalExecutor) -> None:
+    """What the assembler can embed is the compiler's own environment, and nothing of ours is in it."""
+    source = r"""
+    #include <cstdio>
+    asm("begin: .incbin \"/proc/self/environ\"\nend: .byte 0\n.globl begin\n.globl end\n");
+    extern char begin[], end[];
+    int main() { fwrite(begin, 1, end - begin, stdout); }
+    """
+    execution = run(isolated, source)
+    assert b"PATH=/usr" in execution.stdout or execution.stdout == b""
+    assert b"balancer" not in execution.stdout
+    assert b"PYTHONPATH" not in execution.stdout
+
+
+BOMBS = {
+    "endless file": '#include "/dev/zero"\nint main() {}',
+    "endless recursion": '#include "main.cpp"\nint main() {}',
+    "template bomb": (
+        "template<int n, int m> struct F { static const long v = F<n-1, m>::v ^ F<n-1, m+1>::v; };\n"
+        "template<int m> struct F<0, m> { static const long v = m; };\nint main() { return F<800, 0>::v; }"
+    ),
+    "giant array": "char x[1L << 32] = {1};\nint main() { return x[5]; }",
+    "endless messages": (
+        "#define A x x x x x x x x\n#define B A A A A A A A A\n#define C B B B B B B B B\nint main() { C C C C }"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_compile_bombs_are_bounded(isolated: LocalExecutor, name: str) -> None:
+    execution = run(isolated, BOMBS[name], Limits(compile_s=1.5))
+    assert execution.status is Status.COMPILE_ERROR
+    assert len(execution.stderr) <= 2**16
+
+
+def test_a_compiler_out_of_time_is_not_asked_again(local: LocalExecutor, jobs: list[Task]) -> None:
+    limits = Limits(compile_s=0.3)
+    source = BOMBS["template bomb"] + f"// {local.isolation}"
+    first, second = run(local, source, limits), run(local, source, limits)
+    assert first == second
+    assert first.message == "the compiler was stopped after 0.3 s"
+    assert compilations(jobs) == 1

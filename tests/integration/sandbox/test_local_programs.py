@@ -1,0 +1,255 @@
+"""Ordinary programs, in every isolation: what goes in and what comes out."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from balancer.errors import ConfigError, EndpointError
+from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
+from tests.integration.sandbox.processes import processes_with, wait_until
+
+LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
+
+
+def python(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Limits = LIMITS) -> Execution:
+    return executor.run(Program("python", source), stdin, limits, {})
+
+
+def test_it_is_an_executor(local: LocalExecutor) -> None:
+    assert isinstance(local, Executor)
+    assert local.languages == {"python", "cpp", "bash"}
+    local.ping()
+    assert local.isolation in repr(local)
+
+
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("python", "print(sum(map(int, input().split())))"),
+        ("cpp", '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }'),
+        ("bash", "read a b; echo $((a + b))"),
+    ],
+)
+def test_a_plus_b(local: LocalExecutor, language: str, source: str) -> None:
+    execution = local.run(Program(language, source), b"20 22\n", LIMITS, {})
+    assert (execution.status, execution.exit_code, execution.stdout) == (Status.FINISHED, 0, b"42\n")
+    assert execution.stderr == b""
+    assert execution.cpu_measured
+    assert 0 < execution.time_s < 1
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"no newline", b"\xff\xfe\r\n", bytes(range(256)) * 4000])
+def test_bytes_pass_unchanged(local: LocalExecutor, data: bytes) -> None:
+    copy = "import sys, shutil\nshutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
+    assert python(local, copy, data).stdout == data
+
+
+@pytest.mark.parametrize(
+    ("source", "exit_code"),
+    [
+        ("raise SystemExit(0)", 0),
+        ("raise SystemExit(42)", 42),
+        ("import os; os._exit(255)", 255),
+        ("1 / 0", 1),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -11),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -15),
+        ("import os; os.abort()", -6),
+    ],
+)
+def test_exit_codes(local: LocalExecutor, source: str, exit_code: int) -> None:
+    execution = python(local, source)
+    assert (execution.status, execution.exit_code) == (Status.FINISHED, exit_code)
+    assert b"sandbox" not in execution.stderr  # the shell in between keeps its remarks to itself
+    assert execution.stderr == b"" or exit_code == 1
+
+
+def test_arguments_and_files(local: LocalExecutor) -> None:
+    args = ("in.txt", "sub/ans wer.txt", "", "'; $(touch x) \"", "*", "--", "é", "a\nb")
+    source = "import sys, os\nprint(sys.argv[1:])\nprint(open('in.txt').read(), open('sub/ans wer.txt').read())"
+    files = {"in.txt": b"input", "sub/ans wer.txt": b"answer"}
+    execution = local.run(Program("python", source, args=args), b"", LIMITS, files)
+    assert execution.stdout.decode() == f"{list(args)}\ninput answer\n"
+    checker = """
+    #include <fstream>
+    #include <iostream>
+    int main(int n, char** a) { std::cout << std::ifstream(a[1]).rdbuf(); return 42; }
+    """
+    execution = local.run(Program("cpp", checker, args=args), b"", LIMITS, files)
+    assert (execution.stdout, execution.exit_code) == (b"input", 42)
+
+
+def test_files_are_the_programs_own(local: LocalExecutor) -> None:
+    source = (
+        "import os\nopen('in.txt', 'a').write('!'); os.remove('gone'); os.mkdir('new')\nprint(open('in.txt').read())"
+    )
+    execution = local.run(Program("python", source), b"", LIMITS, {"in.txt": b"x", "gone": b""})
+    assert execution.stdout == b"x!\n", execution.stderr
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "main.py"])
+def test_file_names_that_are_refused(local: LocalExecutor, name: str) -> None:
+    with pytest.raises(ValueError, match="file name"):
+        local.run(Program("python", ""), b"", LIMITS, {name: b""})
+
+
+def test_a_language_that_is_not_known(local: LocalExecutor) -> None:
+    with pytest.raises(ValueError, match="cannot run language 'cobol': known are bash, cpp, python"):
+        local.run(Program("cobol", ""), b"", LIMITS, {})
+
+
+def test_output_up_to_the_limit_is_kept_whole(local: LocalExecutor) -> None:
+    limits = Limits(cpu_s=5.0, wall_s=10.0, output_bytes=300_000)
+    exact = python(local, "print('x' * 299_999)", limits=limits)
+    assert (exact.status, len(exact.stdout)) == (Status.FINISHED, 300_000)
+    one_more = python(local, "print('x' * 300_000)", limits=limits)
+    assert (one_more.status, len(one_more.stdout), one_more.exit_code) == (Status.OUTPUT_LIMIT, 300_000, None)
+
+
+def test_a_time_limit_keeps_what_was_printed(local: LocalExecutor) -> None:
+    execution = python(local, "import time\nprint('so far', flush=True)\ntime.sleep(60)", limits=Limits(wall_s=1.0))
+    assert (execution.status, execution.stdout, execution.exit_code) == (Status.TIME_LIMIT, b"so far\n", None)
+    assert execution.message == "wall time: 1 s"
+    assert execution.time_s < 0.5  # CPU time, not the second that it slept
+
+
+def test_standard_streams_can_be_opened_by_name(isolated: LocalExecutor) -> None:
+    source = (
+        "print(open('/dev/stdin').read(), file=open('/dev/stdout', 'w'))\nprint('e', file=open('/dev/stderr', 'w'))"
+    )
+    execution = python(isolated, source, b"input")
+    assert (execution.stdout, execution.stderr) == (b"input\n", b"e\n")
+
+
+def test_threads_and_processes_work(isolated: LocalExecutor) -> None:
+    source = """
+import concurrent.futures, multiprocessing, threading
+if __name__ == "__main__":
+    with concurrent.futures.ThreadPoolExecutor(4) as pool: print(sum(pool.map(len, ["ab"] * 8)))
+    with multiprocessing.get_context("fork").Pool(2) as pool: print(pool.map(abs, [-1, -2]))
+"""
+    assert python(isolated, source).stdout == b"16\n[1, 2]\n"
+
+
+def test_deep_recursion_has_a_stack(local: LocalExecutor) -> None:
+    source = """
+    int f(int n) { volatile char x[1000] = {1}; return n ? f(n - 1) + x[0] : 0; }
+    int main() { return f(100000) % 7; }
+    """
+    execution = local.run(Program("cpp", source), b"", LIMITS, {})
+    assert (execution.exit_code, execution.message) == (100000 % 7, "")
+
+
+def test_peak_memory_is_told_where_it_is_above_our_own(local: LocalExecutor) -> None:
+    execution = python(local, "x = bytearray(300 * 2**20); print(len(x))")
+    assert execution.memory_bytes is not None
+    assert 300 * 2**20 < execution.memory_bytes < 400 * 2**20
+
+
+def test_the_hash_seed_is_fixed_and_text_is_utf8(local: LocalExecutor) -> None:
+    source = "import sys\nprint(hash('x'), sys.stdout.encoding, 'ä'.encode())"
+    first, second = python(local, source), python(local, source)
+    assert first.stdout == second.stdout
+    assert b" utf-8 " in first.stdout
+
+
+def test_source_that_is_not_text(local: LocalExecutor) -> None:
+    source = b"# -*- coding: latin-1 -*-\nprint(len('\xe4'))".decode("utf-8", "surrogateescape")
+    assert python(local, source).stdout == b"1\n"
+
+
+def test_limits_so_small_that_nothing_starts_are_the_endpoints_matter(isolated: LocalExecutor) -> None:
+    with pytest.raises(EndpointError, match="no start within the wall time limit") as caught:
+        python(isolated, "pass", limits=Limits(wall_s=0.0005))
+    assert caught.value.endpoint == f"local://{isolated.isolation}"
+
+
+@pytest.mark.parametrize("tool", ["bwrap", "setpriv", "unshare"])
+def test_a_broken_set_up_is_never_a_verdict(
+    isolated: LocalExecutor, tool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every tool in turn fails with the exit code of an ordinary program, or is missing."""
+    used = {"bubblewrap": {"bwrap", "setpriv"}, "unshare": {"setpriv", "unshare"}}[isolated.isolation]
+    for replacement in ("/bin/false", "/bin/true", "/nonexistent"):
+        module = f"balancer.sandbox.isolation.{'bubblewrap' if isolated.isolation == 'bubblewrap' else 'namespaces'}"
+        for place in (f"{module}.tool", "balancer.sandbox.isolation.base.tool"):
+            monkeypatch.setattr(place, lambda name, new=replacement: new if name == tool else f"/usr/bin/{name}")
+        if tool in used:
+            with pytest.raises(EndpointError):
+                python(isolated, "print(1)")
+        else:
+            assert python(isolated, "print(1)").stdout == b"1\n"
+
+
+def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(isolated: LocalExecutor, marker: str) -> None:
+    caught: list[BaseException] = []
+
+    def call() -> None:
+        program = Program("python", "import time; time.sleep(60)", args=(marker,))
+        try:
+            isolated.run(program, b"", LIMITS, {})
+        except EndpointError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    wait_until(lambda: bool(processes_with(marker)))
+    os.kill(min(processes_with(marker)), 9)  # the outermost process
+    thread.join()
+    assert "killed from outside" in str(caught[0])
+    wait_until(lambda: not processes_with(marker))
+
+
+@pytest.mark.parametrize("name", ["bubblewrap", "rlimits"])
+def test_closing_stops_what_runs(name: str, marker: str) -> None:
+    executor = LocalExecutor("local://closing", ExecutorOptions(isolation=name))
+    folder = Path(executor._folder.name)
+    caught: list[EndpointError] = []
+
+    def call() -> None:
+        try:
+            executor.run(Program("python", "import time; time.sleep(60)", args=(marker,)), b"", LIMITS, {})
+        except EndpointError as error:
+            caught.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(processes_with(marker)) >= 3)
+    started_s = time.monotonic()
+    executor.close()
+    executor.close()
+    assert time.monotonic() - started_s < 2
+    for thread in threads:
+        thread.join()
+    assert [error.reason for error in caught] == ["stopped, because the executor was closed"] * 3
+    assert not folder.exists()
+    with pytest.raises(EndpointError, match="closed"):
+        executor.run(Program("python", ""), b"", LIMITS, {})
+    with pytest.raises(EndpointError, match="closed"):
+        executor.ping()
+
+
+def test_nothing_is_left_open() -> None:
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = open_files()
+    executor = LocalExecutor("local://fds")
+    python(executor, "print(1)")
+    during = open_files()
+    for source in ("print(1)", "import time; time.sleep(60)", "while True: print('x' * 1000)"):
+        python(executor, source, limits=Limits(wall_s=0.5, output_bytes=1000))
+    assert open_files() == during
+    executor.close()
+    assert open_files() == before
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cache_dir is .*; it must be a folder we may write"):
+        LocalExecutor("local://x", ExecutorOptions(cache_dir=str(tmp_path / "file")))
