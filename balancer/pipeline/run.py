@@ -21,6 +21,7 @@ from rich.console import Console
 from balancer.config import Config, PipelineSettings
 from balancer.errors import ConfigError
 from balancer.pipeline.collect import collect
+from balancer.pipeline.export import export_cases
 from balancer.pipeline.model import Problem
 from balancer.pipeline.package import fingerprint, read_problems
 from balancer.pipeline.progress import Progress
@@ -73,7 +74,9 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         with _stop_on_signal(runner, progress):
             complete = _judge_all(samples, settings.sample_level_workers)
         store.end_session(session, pool.stats().to_dict(), complete=complete)
-        return collect(store, problems)
+        found = collect(store, problems)
+        export_cases(store, found, results / "cases")
+        return found
 
 
 def _guess(problem: Problem, settings: PipelineSettings) -> int:

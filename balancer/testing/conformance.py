@@ -23,7 +23,7 @@ from balancer.testing.walk import URLS, random_walk
 
 try:
     import hypothesis
-    from hypothesis import HealthCheck
+    from hypothesis import HealthCheck, Phase
     from hypothesis import strategies as st
     from hypothesis.stateful import (
         RuleBasedStateMachine,
@@ -46,6 +46,7 @@ _SETTINGS = hypothesis.settings(
     deadline=None,  # a step is some 0.1 ms, but another process may have the core
     database=None,  # leaves no folder behind; give your own settings to keep counterexamples
     suppress_health_check=[HealthCheck.too_slow],  # likewise
+    phases=[Phase.generate, Phase.shrink],  # to explain takes many seconds and says little about a list of calls
 )
 
 

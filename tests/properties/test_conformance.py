@@ -8,7 +8,7 @@ import unittest
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.errors import StrategyError
@@ -16,6 +16,9 @@ from balancer.strategy import ANY, Node, Request, Strategy
 from balancer.testing.conformance import as_test_case, check_repeatable, check_strategy, maker_of
 from balancer.testing.shadow import Shadow
 from tests.registered import KINDS, NAMES
+
+
+_UNSHRUNK = settings(max_examples=100, phases=[Phase.generate])  # where it is enough to know that it fails
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,7 +131,7 @@ def test_a_strategy_that_breaks_the_contract_is_found_out(
     kind: type[Strategy], error: type[Exception] | tuple[type[Exception], ...]
 ) -> None:
     with pytest.raises(error):
-        check_strategy(kind)
+        check_strategy(kind, settings=_UNSHRUNK)
 
 
 def test_the_plainest_right_strategy_passes() -> None:
@@ -141,7 +144,7 @@ def test_a_law_is_asked_about_every_grant() -> None:
 
     check_strategy(_Scan, law=first_of_the_free)  # it scans in the order they joined, which is the model's
     with pytest.raises(AssertionError):
-        check_strategy(KINDS["least_in_flight"], law=first_of_the_free)
+        check_strategy(KINDS["least_in_flight"], law=first_of_the_free, settings=_UNSHRUNK)
 
 
 class _UsesGlobalRandom(_Scan):

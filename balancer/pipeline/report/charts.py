@@ -97,9 +97,9 @@ def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str) -> 
     ax.grid(visible=False)
     plots.boxes(ax, [_cell(row, 0, when.length_s) for row in range(len(lines))], plots.FAINT, alpha=0.12)
     for level, cells in _heat(lines, when).items():
-        plots.boxes(ax, cells, plots.BLUE, alpha=_LEVELS[level])
+        plots.boxes(ax, cells, plots.HEAT, alpha=_LEVELS[level])
     ax.set_xlim(0, when.length_s)
-    plots.legend(drawing, [plots.swatch(words, plots.BLUE, alpha=high) for words, high in _level_names()])
+    plots.legend(drawing, [plots.swatch(words, plots.HEAT, alpha=high) for words, high in _level_names()])
     caption = (
         f"Part of an endpoint's slots that were leased, over {_BINS} equal parts of the makespan; "
         f"grey where none was.{left_out}"

@@ -4,7 +4,8 @@ Decides the order of rows and columns, the letters, and what is left out of a ma
 be read. Pure; it must not know how a report looks.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -12,7 +13,7 @@ from balancer.pipeline.model import Verdict
 from balancer.pipeline.report.words import seconds, shorten, size, visible
 from balancer.pipeline.results import CaseResult, ProblemResult, SubmissionResult
 
-__all__ = ["LETTERS", "MOST_COLUMNS", "Cell", "Column", "Group", "Matrix", "Row", "matrix"]
+__all__ = ["BAND", "LETTERS", "MOST_COLUMNS", "Band", "Cell", "Column", "Group", "Matrix", "Row", "matrix"]
 
 LETTERS: Mapping[Verdict, str] = MappingProxyType(
     {
@@ -24,7 +25,8 @@ LETTERS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.UNJUDGED: "?",
     }
 )
-MOST_COLUMNS = 120  # a screen shows about 50 and a printed page 45: beyond this nobody compares columns
+MOST_COLUMNS = 120  # three bands: beyond this nobody compares columns
+BAND = 40  # columns side by side: what an A4 page and a screen of 1000 px have room for
 _MOST_DETAIL = 80
 
 
@@ -58,65 +60,74 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows of one kind, under one heading."""
+    """Submissions of one kind, under one heading."""
 
     heading: str
     rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
-    """All of it. `hidden` cases are not shown: there were too many."""
+class Band:
+    """Some of the cases, for all submissions."""
 
-    problem: str
     columns: tuple[Column, ...]
     groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """All of it, in bands of columns. `shown` of its `cases` are shown, all unless there were too many."""
+
+    problem: str
+    bands: tuple[Band, ...]
     cases: int
-    hidden: int
+    shown: int
 
 
 def matrix(problem: ProblemResult, *, most: int = MOST_COLUMNS) -> Matrix:
-    """Return the matrix of `problem`, with at most `most` cases: first those that kill, then sample data."""
+    """Return the matrix of `problem`, with at most `most` cases: first those that kill, then its own data."""
     kept = {case.id for case in problem.killers}
     shown = _most_telling(problem.ready, kept, most)
-    groups = (
-        ("accepted", lambda s: s.accepted and s.compiles),
-        ("wrong", lambda s: not s.accepted and s.compiles),
-        ("does not compile: not counted", lambda s: not s.compiles),
-    )
+    bands = _bands(shown) if problem.submissions else ()
     return Matrix(
         problem=problem.id,
-        columns=tuple(_column(case, kept) for case in shown),
-        groups=tuple(_groups(problem, shown, groups)),
+        bands=tuple(Band(tuple(_column(c, kept) for c in cases), _groups(problem, cases)) for cases in bands),
         cases=len(problem.ready),
-        hidden=len(problem.ready) - len(shown),
+        shown=len(shown),
     )
 
 
-def _most_telling(cases: tuple[CaseResult, ...], kept: set[int], most: int) -> list[CaseResult]:
+def _bands(cases: Sequence[CaseResult]) -> Iterator[Sequence[CaseResult]]:
+    """Split `cases` into the fewest bands, all of about the same width."""
+    bands = math.ceil(len(cases) / BAND)
+    width = math.ceil(len(cases) / max(1, bands))
+    return (cases[start : start + width] for start in range(0, len(cases), max(1, width)))
+
+
+def _most_telling(cases: Sequence[CaseResult], kept: set[int], most: int) -> list[CaseResult]:
     """Return at most `most` of `cases`, in their own order."""
     ranked = sorted(cases, key=lambda case: (case.id not in kept, not case.sample))
     chosen = {case.id for case in ranked[:most]}
     return [case for case in cases if case.id in chosen]
 
 
-def _groups(
-    problem: ProblemResult,
-    shown: list[CaseResult],
-    groups: tuple[tuple[str, Callable[[SubmissionResult], bool]], ...],
-) -> Iterator[Group]:
-    for heading, belongs in groups:
-        rows = tuple(_row(s, problem.ready, shown) for s in problem.submissions if belongs(s))
-        if rows:
-            yield Group(heading, rows)
+def _groups(problem: ProblemResult, cases: Sequence[CaseResult]) -> tuple[Group, ...]:
+    uncompiled = tuple(s for s in problem.submissions if not s.compiles)
+    groups = (
+        ("accepted", problem.accepted),
+        ("wrong", problem.wrong),
+        ("does not compile: not counted", uncompiled),
+    )
+    return tuple(Group(heading, tuple(_row(s, problem, cases) for s in rows)) for heading, rows in groups if rows)
 
 
-def _row(submission: SubmissionResult, ready: tuple[CaseResult, ...], shown: list[CaseResult]) -> Row:
-    return Row(submission.name, len(submission.killed_by(ready)), tuple(_cell(submission, case) for case in shown))
+def _row(submission: SubmissionResult, problem: ProblemResult, cases: Sequence[CaseResult]) -> Row:
+    kills = len(submission.killed_by(problem.ready))
+    return Row(submission.name, kills, tuple(_cell(submission, case) for case in cases))
 
 
 def _column(case: CaseResult, kept: set[int]) -> Column:
-    marks = [mark for mark, is_so in (("sample data", case.sample), ("kept", case.id in kept)) if is_so]
+    marks = [mark for mark, is_so in (("the problem's own data", case.sample), ("kept", case.id in kept)) if is_so]
     title = " \u00b7 ".join([f"case {case.id}", _origin(case), size(case.size), *marks])
     return Column(case.id, title, case.sample, case.id in kept)
 

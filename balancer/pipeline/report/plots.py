@@ -26,6 +26,7 @@ __all__ = [
     "FAINT",
     "GREEN",
     "HALF_IN",
+    "HEAT",
     "INK",
     "ORANGE",
     "ROW_IN",
@@ -49,7 +50,8 @@ __all__ = [
 INK: Final = "#010203"
 FAINT: Final = "#040506"
 PAPER: Final = "#070809"
-_VARIABLES: Final = {INK: "var(--ink)", FAINT: "var(--faint)", PAPER: "var(--paper)"}
+HEAT: Final = "#0a0b0c"
+_VARIABLES: Final = {INK: "var(--ink)", FAINT: "var(--faint)", PAPER: "var(--paper)", HEAT: "var(--heat)"}
 
 # Okabe and Ito's palette ("Color Universal Design", 2008): told apart by colour-blind readers, and dark
 # enough on white as well as light enough on black.

@@ -111,7 +111,7 @@ def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[Task]
     first, second = run(local, source), run(local, source)
     assert first == second
     assert (first.status, first.exit_code, first.stdout) == (Status.COMPILE_ERROR, None, b"")
-    assert f"main.cpp:1:21: error: ".encode() in first.stderr
+    assert b"main.cpp:1:21: error: " in first.stderr
     assert compilations(jobs) == 1
 
 

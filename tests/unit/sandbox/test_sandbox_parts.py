@@ -50,6 +50,21 @@ class TestUids:
         with pool.lend() as again:
             assert again == 11  # the stack of `with` returned it first
 
+    def test_who_finds_none_waits_for_one(self) -> None:
+        pool = UidPool(range(10, 11))
+        lent: list[int] = []
+
+        def borrow() -> None:
+            with pool.lend() as uid:
+                lent.append(uid)
+
+        thread = threading.Thread(target=borrow)
+        with pool.lend():
+            thread.start()
+            assert lent == []
+        thread.join()
+        assert lent == [10]
+
     def test_a_process_has_one_pool(self) -> None:
         assert own_uids() is own_uids()
 

@@ -1,0 +1,212 @@
+"""The SandboxFusion client against servers that misbehave below HTTP, over real sockets."""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from balancer.errors import EndpointError
+from balancer.sandbox import fusion
+from balancer.sandbox.fusion import FusionExecutor
+from balancer.sandbox.protocol import Limits, Program, Status
+
+DEADLINE_S = 0.5  # of a call: wall limit and margin
+OVERTIME_S = 0.3
+BODY = (
+    b'{"status": "Success", "run_result": {"status": "Finished", "return_code": 0, "stdout": "3", "execution_time": 1}}'
+)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+Behaviour = Callable[[socket.socket, threading.Event], None]
+
+
+@pytest.fixture(autouse=True)
+def short_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion, "_MARGIN_S", DEADLINE_S - 0.2)
+
+
+@contextmanager
+def server(behaviour: Behaviour) -> Iterator[tuple[str, list[int]]]:
+    """Serve every connection with `behaviour`; yields the URL and a list that grows with each connection."""
+    stop = threading.Event()
+    connections: list[int] = []
+    threads: list[threading.Thread] = []
+
+    def serve(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            behaviour(connection, stop)
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connections.append(1)
+                threads.append(threading.Thread(target=serve, args=(connection,)))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        acceptor = threading.Thread(target=accept, args=(listener,))
+        acceptor.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/", connections
+        stop.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        acceptor.join()
+    for thread in threads:
+        thread.join()
+
+
+def run(url: str, source: str = "print(3)") -> Status:
+    executor = FusionExecutor(url)
+    try:
+        return executor.run(Program("python", source), b"", Limits(wall_s=0.2), {}).status
+    finally:
+        executor.close()
+
+
+def receive_request(connection: socket.socket) -> None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+    )
+    while len(body) < length:
+        body += connection.recv(65536)
+
+
+def drip(connection: socket.socket, data: bytes, stop: threading.Event) -> None:
+    """Send `data` over and over, a byte every 20 ms, until the client has had enough."""
+    while True:
+        for byte in data:
+            connection.sendall(bytes([byte]))
+            if stop.wait(0.02):
+                return
+
+
+def drip_headers(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    drip(connection, b"X-Slow: yes\r\n", stop)
+
+
+def drip_body(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    drip(connection, b" ", stop)
+
+
+def drip_continues(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+    drip(connection, b"HTTP/1.1 102 Processing\r\n\r\n", stop)
+
+
+def drip_then_stall(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    for _ in range(10):
+        connection.sendall(b" ")
+        stop.wait(0.03)
+    stop.wait()
+
+
+def silence(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+    stop.wait()
+
+
+def deaf(connection: socket.socket, stop: threading.Event) -> None:
+    stop.wait()
+
+
+@pytest.mark.parametrize("behaviour", [drip_headers, drip_body, drip_continues, drip_then_stall, silence])
+def test_the_deadline_is_for_all_of_it(behaviour: Behaviour) -> None:
+    with server(behaviour) as (url, _):
+        started_s = time.monotonic()
+        with pytest.raises(EndpointError, match=r"no answer within 0\.5 s"):
+            run(url)
+        assert time.monotonic() - started_s < DEADLINE_S + OVERTIME_S
+
+
+def test_a_server_that_does_not_read() -> None:
+    with server(deaf) as (url, _):
+        started_s = time.monotonic()
+        with pytest.raises(EndpointError, match=r"no answer within 0\.5 s"):
+            run(url, "#" * 20_000_000)
+        assert time.monotonic() - started_s < DEADLINE_S + OVERTIME_S + 0.5  # encoding so much takes its time
+
+
+def reset(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def hang_up(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+
+
+def hang_up_midway(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+    connection.sendall(HEAD + BODY[:20])
+
+
+def other_protocol(connection: socket.socket, stop: threading.Event) -> None:
+    connection.sendall(b"SSH-2.0-OpenSSH_9.9\r\n")
+    stop.wait(0.1)
+
+
+def endless_header(connection: socket.socket, stop: threading.Event) -> None:
+    receive_request(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+@pytest.mark.parametrize("behaviour", [reset, hang_up, hang_up_midway, other_protocol, endless_header])
+def test_broken_exchanges(behaviour: Behaviour) -> None:
+    with server(behaviour) as (url, _), pytest.raises(EndpointError) as caught:
+        run(url)
+    assert caught.value.endpoint == url
+    assert "\n" not in str(caught.value)
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_nobody_listens() -> None:
+    with pytest.raises(EndpointError, match="Connection refused"):
+        run(f"http://127.0.0.1:{closed_port()}/")
+
+
+def test_no_tls_where_it_is_expected() -> None:
+    with server(other_protocol) as (url, _), pytest.raises(EndpointError, match="ConnectError"):
+        run(url.replace("http:", "https:"))
+
+
+def answer_well(connection: socket.socket, stop: threading.Event) -> None:
+    while True:
+        receive_request(connection)
+        connection.sendall(HEAD + BODY)
+
+
+def test_connections_are_kept_and_shared() -> None:
+    with server(answer_well) as (url, connections):
+        executor = FusionExecutor(url)
+        for _ in range(5):
+            executor.run(Program("python", ""), b"", Limits(wall_s=0.2), {})
+        executor.close()
+    assert len(connections) == 1
+
+
+def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = f"http://127.0.0.1:{closed_port()}/"
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, proxy)
+    with server(answer_well) as (url, _):
+        assert run(url) is Status.FINISHED

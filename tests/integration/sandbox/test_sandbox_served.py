@@ -1,0 +1,214 @@
+"""Client and server together: real programs, over real sockets, through SandboxFusion's API."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from balancer.errors import EndpointError
+from balancer.sandbox.fusion import FusionExecutor
+from balancer.sandbox.protocol import Execution, Limits, Program, Status
+from tests.integration.sandbox.processes import processes_with, wait_until
+from tests.servers import RunningServer, running_server
+
+LIMITS = Limits(cpu_s=4.0, wall_s=8.0)
+CHECKER = r"""
+#include <cstdio>
+#include <cstdlib>
+int main(int n, char** a) {
+    int x, y;
+    FILE* answer = fopen(a[2], "r");
+    if (n != 4 || !answer || fscanf(answer, "%d", &x) != 1) return 1;
+    if (scanf("%d", &y) != 1) return 43;
+    printf("%s", a[3]);
+    return x == y ? 42 : 43;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server(workers=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(server: RunningServer) -> Iterator[FusionExecutor]:
+    executor = FusionExecutor(server.url)
+    executor.ping()
+    yield executor
+    executor.close()
+
+
+def python(executor: FusionExecutor, source: str, stdin: bytes = b"", limits: Limits = LIMITS) -> Execution:
+    return executor.run(Program("python", source), stdin, limits, {})
+
+
+@pytest.mark.parametrize("stdin", [b"20 22\n", b"20 22\r\n \xc3\xa4\xff"])  # the second one goes as a script
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("python", "import sys; print(sum(map(int, sys.stdin.buffer.read().split()[:2])))"),
+        ("cpp", '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }'),
+        ("bash", "read -r a b; echo $((a + ${b%$'\\r'}))"),
+    ],
+)
+def test_a_plus_b(served: FusionExecutor, language: str, source: str, stdin: bytes) -> None:
+    execution = served.run(Program(language, source), stdin, LIMITS, {})
+    assert (execution.status, execution.exit_code, execution.stdout) == (Status.FINISHED, 0, b"42\n"), execution
+    assert execution.cpu_measured
+
+
+@pytest.mark.parametrize(("output", "exit_code"), [(b"7", 42), (b"8", 43), (b"", 43)])
+def test_a_checker_with_arguments(served: FusionExecutor, output: bytes, exit_code: int) -> None:
+    args = ("in.txt", "ans.txt", "it's $HOME")
+    execution = served.run(Program("cpp", CHECKER, args=args), output, LIMITS, {"in.txt": b"", "ans.txt": b"7\n"})
+    assert (execution.status, execution.exit_code) == (Status.FINISHED, exit_code)
+    assert execution.stdout == (b"it's $HOME" if output else b"")
+
+
+def test_a_checker_in_python(served: FusionExecutor) -> None:
+    source = "import sys\nsys.exit(42 if open(sys.argv[1]).read() == input() else 43)"
+    execution = served.run(Program("python", source, args=("a/b.txt",)), b"x", LIMITS, {"a/b.txt": b"x"})
+    assert execution.exit_code == 42
+
+
+def test_compile_errors(served: FusionExecutor) -> None:
+    for args in ((), ("x",)):
+        execution = served.run(Program("cpp", "int main() { return x; }", args=args), b"", LIMITS, {})
+        assert (execution.status, execution.exit_code) == (Status.COMPILE_ERROR, None)
+        assert b"main.cpp:1:21: error" in execution.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "limits", "status", "exit_code"),
+    [
+        ("raise SystemExit(3)", LIMITS, Status.FINISHED, 3),
+        ("import os; os.abort()", LIMITS, Status.FINISHED, -6),
+        ("x = bytearray(2**30)", LIMITS, Status.MEMORY_LIMIT, 1),
+        ("while True: pass", Limits(cpu_s=0.3, wall_s=8.0), Status.TIME_LIMIT, None),
+        ("import time; time.sleep(60)", Limits(wall_s=0.5), Status.TIME_LIMIT, None),
+        ("print('x' * 10**6)", Limits(output_bytes=10**5), Status.OUTPUT_LIMIT, None),
+    ],
+)
+def test_every_end(served: FusionExecutor, source: str, limits: Limits, status: Status, exit_code: int | None) -> None:
+    execution = python(served, source, limits=limits)
+    assert (execution.status, execution.exit_code) == (status, exit_code)
+    assert not execution.suspect
+
+
+def test_output_is_kept_whole_beyond_what_sandboxfusion_can(served: FusionExecutor) -> None:
+    execution = python(served, "print('ä' * 500_000)")
+    assert (execution.status, len(execution.stdout)) == (Status.FINISHED, 1_000_001)
+
+
+def test_requests_beyond_the_workers_wait(served: FusionExecutor) -> None:
+    """Six programs that sleep 0.3 s, two at a time, cannot be done before 0.9 s; and all are done."""
+    statuses: list[Status] = []
+
+    def ask() -> None:
+        statuses.append(python(served, "import time; time.sleep(0.3)").status)
+
+    started_s = time.monotonic()
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - started_s >= 0.9
+    assert statuses == [Status.FINISHED] * 6
+
+
+class TestApi:
+    def test_ping(self, server: RunningServer) -> None:
+        response = httpx2.get(server.url + "v1/ping", trust_env=False)
+        assert (response.status_code, response.json()) == (200, "pong")
+
+    def test_an_answer(self, server: RunningServer) -> None:
+        body = {"code": "print(1)", "language": "python"}
+        answer = httpx2.post(server.url + "run_code", json=body, trust_env=False).json()
+        assert (answer["status"], answer["compile_result"]) == ("Success", None)
+        assert (answer["run_result"]["return_code"], answer["run_result"]["stdout"]) == (0, "1\n")
+
+    def test_run_timeout_alone_means_wall_time(self, server: RunningServer) -> None:
+        body = {"code": "import time; time.sleep(60)", "language": "python", "run_timeout": 0.5}
+        answer = httpx2.post(server.url + "run_code", json=body, trust_env=False).json()
+        result = answer["run_result"]
+        assert (answer["status"], result["status"], result["return_code"]) == ("Failed", "TimeLimitExceeded", None)
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status"), [("GET", "run_code", 405), ("POST", "submit", 404), ("POST", "run_code", 422)]
+    )
+    def test_other_requests(self, server: RunningServer, method: str, path: str, status: int) -> None:
+        assert httpx2.request(method, server.url + path, trust_env=False).status_code == status
+
+    def test_who_hangs_up_while_waiting_is_not_served(self, server: RunningServer, marker: str) -> None:
+        """Both workers are busy; a third request is given up; its program never runs."""
+        busy = FusionExecutor(server.url)
+        threads = [threading.Thread(target=python, args=(busy, "import time; time.sleep(1)")) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        body = f'{{"code": "sleep 5 # {marker}", "language": "bash"}}'.encode()
+        address = ("127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2]))
+        with socket.create_connection(address) as connection:
+            head = f"POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            time.sleep(0.2)
+        for thread in threads:
+            thread.join()
+        started_s = time.monotonic()
+        assert python(busy, "print(1)").stdout == b"1\n"
+        assert python(busy, "print(1)").stdout == b"1\n"
+        assert time.monotonic() - started_s < 2
+        busy.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly(number: signal.Signals, marker: str) -> None:
+    caught: list[EndpointError] = []
+    with running_server() as server:
+        executor = FusionExecutor(server.url)
+        program = Program("python", "import time; time.sleep(60)", args=(marker,))
+
+        def ask() -> None:
+            try:
+                executor.run(program, b"", LIMITS, {})
+            except EndpointError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        wait_until(lambda: bool(processes_with(marker)))
+        folders = folders_of(server.pid)
+        assert folders
+        started_s = time.monotonic()
+        os.kill(server.pid, number)
+        thread.join()
+        executor.close()
+    assert time.monotonic() - started_s < 3
+    assert len(caught) == 1
+    assert not any(folder.exists() for folder in folders)
+
+
+def folders_of(pid: int) -> list[Path]:
+    """Return the temporary folders that the sandboxes below `pid` were given."""
+    found = []
+    for folder in Path("/tmp").glob("balancer-*/run-*"):
+        found.append(folder.parent)
+    assert pid
+    return found
+
+
+def test_a_client_that_leaves_does_not_hold_a_worker_for_ever(server: RunningServer) -> None:
+    executor = FusionExecutor(server.url)
+    started_s = time.monotonic()
+    assert python(executor, "print(1)").status is Status.FINISHED
+    assert time.monotonic() - started_s < 2
+    executor.close()
