@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from types import TracebackType
@@ -59,7 +60,8 @@ class Pool:
         self._random = random.Random(seed)
         self._timeout_s = _checked_timeout(acquire_timeout_s)
         self._clock = clock
-        self._lock = threading.Lock()
+        # Re-entrant, so that a signal handler may call the pool whatever the thread it interrupts is doing.
+        self._lock = threading.RLock()
         # `with` costs twice as much as these two, which is felt on the path of every lease.
         self._enter, self._leave = self._lock.acquire, self._lock.release
         chosen = self._registry.strategy(strategy, options, self._random)
@@ -107,18 +109,16 @@ class Pool:
         request = _request(labels, exclude) if labels or exclude else ANY
         if timeout is not None:
             _checked_timeout(timeout)
-        self._enter()
         try:
+            self._enter()
             lease = self._core.acquire(request, now := self._clock())
-            if lease is not None:
-                return lease
-            gate = threading.Lock()
-            gate.acquire()
-            deadline_s = now + (self._timeout_s if timeout is None else timeout)
-            waiter = self._core.wait(request, now, deadline_s, priority, gate.release)
-        finally:
-            self._leave()
-        return self._wait(waiter, gate)
+            if lease is None:
+                queued = self._queue(request, now, timeout, priority)
+        except BaseException:
+            self._let_go()
+            raise
+        self._leave()
+        return self._wait(*queued) if lease is None else lease
 
     # A lease is its own context manager: nothing stands between the grant and the `with` block.
     lease = acquire
@@ -129,13 +129,28 @@ class Pool:
         Raises:
             LeaseError: it was given back already, or is another pool's. Nothing is changed.
         """
-        self._enter()
         try:
+            self._enter()
             ended = self._core.release(lease, outcome, self._clock())
-        finally:
-            self._leave()
+        except BaseException:
+            self._let_go()
+            raise
+        self._leave()
         for waiter in ended:
             waiter.wake()
+
+    def _queue(
+        self, request: Request, now: float, timeout: float | None, priority: int
+    ) -> tuple[Waiter, threading.Lock]:
+        gate = threading.Lock()
+        gate.acquire()
+        deadline_s = now + (self._timeout_s if timeout is None else timeout)
+        return self._core.wait(request, now, deadline_s, priority, gate.release), gate
+
+    def _let_go(self) -> None:
+        """Release the lock if this thread holds it: an exception may come before it has, from a signal."""
+        with suppress(RuntimeError):
+            self._leave()
 
     def _wait(self, waiter: Waiter, gate: threading.Lock) -> Lease:
         try:

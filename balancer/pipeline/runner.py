@@ -12,12 +12,25 @@ from dataclasses import dataclass, field
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from balancer.endpoint import Lease, Outcome, outcome_of
-from balancer.errors import AcquireTimeout, EndpointError, EndpointOverloaded, NoEndpoint, PoolClosed
+from balancer.errors import (
+    AcquireTimeout,
+    EndpointError,
+    EndpointOverloaded,
+    NoEndpoint,
+    PoolClosed,
+    TooManyWaiters,
+)
 from balancer.pipeline.results import Span, Stage
 from balancer.pool import Pool
 from balancer.sandbox.protocol import Execution, Executor, Limits, Program
 
 __all__ = ["Ran", "Runner", "Stopped", "Task"]
+
+_TRANSIENT = (EndpointError, AcquireTimeout, TooManyWaiters)
+
+# What an endpoint's Retry-After is cut to: a server may ask for days, or for more than a thread can wait,
+# and a run that seems to hang helps nobody. After a minute it is asked again.
+_LONGEST_WAIT_S = 60.0
 
 
 class Stopped(Exception):
@@ -113,7 +126,7 @@ class Runner:
 
     def _run(self, task: Task, tries: "_Tries") -> Ran:
         retrying = Retrying(
-            retry=retry_if_exception_type((EndpointError, AcquireTimeout)),
+            retry=retry_if_exception_type(_TRANSIENT),
             stop=stop_after_attempt(self._attempts),
             wait=tries.wait_s,
             sleep=self._sleep,
@@ -121,7 +134,7 @@ class Runner:
         )
         try:
             return Ran(retrying(self._try_once, task, tries))
-        except (EndpointError, AcquireTimeout, NoEndpoint) as error:
+        except (*_TRANSIENT, NoEndpoint) as error:
             return Ran(None, f"after {tries.count} of {self._attempts} tries: {error}")
         except PoolClosed:
             raise Stopped from None
@@ -131,18 +144,21 @@ class Runner:
             raise Stopped
         tries.count += 1
         lease = self._acquire(tries)
-        started_s = self._clock()
+        tries.last = lease.endpoint.url
+        started_s = ended_s = self._clock()
         error: EndpointError | None = None
         try:
             with lease:
-                return self._execute(lease, task)
+                try:
+                    return self._execute(lease, task)
+                finally:
+                    ended_s = self._clock()  # before the slot is handed on: no slot is ever busy twice
         except EndpointError as failure:
             error = failure
             tries.failed(lease.endpoint.url)
             raise
         finally:
-            tries.last = lease.endpoint.url
-            self._on_span(_span(task, lease, started_s, self._clock(), outcome_of(error)))
+            self._on_span(_span(task, lease, started_s, ended_s, outcome_of(error)))
 
     def _acquire(self, tries: "_Tries") -> Lease:
         *wishes, last_wish = tries.wishes()
@@ -200,7 +216,7 @@ class _Tries:
         if len(self._able) > self.count:
             return 0.0
         asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else None
-        return max(asked_s or 0.0, self._backoff(state))
+        return max(min(asked_s or 0.0, _LONGEST_WAIT_S), self._backoff(state))
 
 
 def _span(task: Task, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:

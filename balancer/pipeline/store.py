@@ -12,14 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
-from balancer.errors import ConfigError
+from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.model import Origin, Proposal, Verdict
 from balancer.pipeline.results import CaseState, Span, Stage
 
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]
 
+_DATABASE = "run.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS problems (id TEXT PRIMARY KEY, notes TEXT NOT NULL);
@@ -79,29 +80,24 @@ class Store:
 
     Args:
         folder: made if it is missing.
+        fresh: forget what an earlier run left in it. Nothing else in the folder is touched, and nothing at
+            all while another process is using it.
 
     Raises:
         ConfigError: another process is using it, or it cannot be written.
+
+    Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._guard = (folder / "run.lock").open("w")
-            fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._db = sqlite3.connect(folder / "run.sqlite", check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
-        except BlockingIOError:
-            self._guard.close()
-            raise ConfigError(f"{folder}: another run is writing here; wait for it or choose other --results") from None
-        except OSError as error:
-            raise ConfigError(f"{folder}: cannot be written: {error.strerror}; choose other --results") from None
-        except sqlite3.DatabaseError as error:
-            self._guard.close()
-            raise ConfigError(f"{folder / 'run.sqlite'}: {error}; use --fresh, or choose other --results") from None
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
+        self._guard = _lock(folder)
+        try:
+            self._db = _open(folder / _DATABASE, fresh=fresh)
+        except BaseException:
+            self._guard.close()
+            raise
 
     def close(self) -> None:
         """Close the database and let other processes in."""
@@ -121,7 +117,7 @@ class Store:
         """Remember what is being judged, or check that it is what was being judged here before.
 
         Raises:
-            ConfigError: a line for each difference.
+            ConfigError: a line that names the differences.
         """
         row = self._row("SELECT value FROM meta WHERE key = 'fingerprint'")
         if row is None:
@@ -131,7 +127,7 @@ class Store:
         changed = sorted(k for k in before.keys() | fingerprint.keys() if before.get(k) != fingerprint.get(k))
         if changed:
             raise ConfigError(
-                f"the results folder holds a run with other {', '.join(changed)}; "
+                f"{self._folder}: holds a run with other {', '.join(changed)}; "
                 "use --fresh to start over, or choose other --results"
             )
 
@@ -241,24 +237,69 @@ class Store:
     # -- inside --------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _using(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                advice = "make sure that the disk has room and run again, or start over with --fresh"
+                raise BalancerError(f"{self._folder / _DATABASE}: {error}; {advice}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._using() as db:
+            db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if db.in_transaction:  # some errors have rolled it back already
+                    db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _do(self, sql: str, *values: object) -> int:
-        with self._lock:
-            return self._db.execute(sql, values).lastrowid or 0
+        with self._using() as db:
+            return db.execute(sql, values).lastrowid or 0
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
+        with self._using() as db:
+            return db.execute(sql, values).fetchall()
 
     def _row(self, sql: str, *values: object) -> tuple[Any, ...] | None:
         rows = self._rows(sql, *values)
         return rows[0] if rows else None
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Return a file that keeps other processes out of `folder` until it is closed, also by the end of the process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        guard = (folder / "run.lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}; choose other --results") from None
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        guard.close()
+        busy = isinstance(error, BlockingIOError)
+        found = "another run is writing here; wait for it" if busy else f"cannot be locked: {error.strerror};"
+        raise ConfigError(f"{folder}: {found} or choose other --results") from None
+    return guard
+
+
+def _open(file: Path, *, fresh: bool) -> sqlite3.Connection:
+    try:
+        if fresh:
+            for ending in ("", "-wal", "-shm"):
+                file.with_name(file.name + ending).unlink(missing_ok=True)
+        db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(f"{file}: {error}; choose other --results") from None
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.executescript(_SCHEMA)
+    except sqlite3.Error as error:
+        db.close()
+        raise ConfigError(f"{file}: {error}; use --fresh, or choose other --results") from None
+    return db

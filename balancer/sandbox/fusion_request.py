@@ -91,7 +91,7 @@ def _scripted(program: Program, stdin: bytes, limits: Limits, files: Mapping[str
         compile_timeout=limits.compile_s,
         run_timeout=_run_timeout_s(limits) + extra_s,
         memory_limit_MB=_mebibytes(limits, compiled=bool(language.compile)),
-        files=_encoded({**files, language.file: source, _INPUT: stdin}),
+        files=_encoded({**files, _source_file(program): source, _INPUT: stdin}),
         wall_timeout=limits.wall_s + extra_s,
         output_limit=limits.output_bytes,
     )
@@ -100,13 +100,18 @@ def _scripted(program: Program, stdin: bytes, limits: Limits, files: Mapping[str
 
 def _script(program: Program) -> str:
     """Return the script; arguments are quoted, all else is fixed."""
-    file = LANGUAGES[program.language].file
+    file = _source_file(program)
     run = {"python": ["python3", file], "cpp": [f"./{_PROGRAM}"], "bash": ["bash", file]}[program.language]
     lines = [f"exec {shlex.join([*run, *program.args])} <{_INPUT}"]
     if program.language == "cpp":
         build = shlex.join(["g++", *CXX_FLAGS, file, "-o", _PROGRAM])
         lines.insert(0, f"{build} </dev/null 1>&2 || {{ echo {shlex.quote(COMPILE_MARK.decode())} >&2; exit 1; }}")
     return "\n".join(lines) + "\n"
+
+
+def _source_file(program: Program) -> str:
+    """Return where a script finds the program's source. The script itself is "main.sh" on our own servers."""
+    return _PROGRAM if program.language == "bash" else LANGUAGES[program.language].file
 
 
 def _run_timeout_s(limits: Limits) -> float:

@@ -10,6 +10,7 @@ Decides how Hypothesis draws the calls; what must hold after each is the referee
 module alone: `balancer.testing.walk` does without.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -46,6 +47,7 @@ _SETTINGS = hypothesis.settings(
     deadline=None,  # a step is some 0.1 ms, but another process may have the core
     database=None,  # leaves no folder behind; give your own settings to keep counterexamples
     suppress_health_check=[HealthCheck.too_slow],  # likewise
+    report_multiple_bugs=False,  # one is enough to work on
     phases=[Phase.generate, Phase.shrink],  # to explain takes many seconds and says little about a list of calls
 )
 
@@ -201,7 +203,7 @@ class _PoolMachine(RuleBasedStateMachine):
         self.shadow.check()
 
     def teardown(self) -> None:
-        if hasattr(self, "shadow"):  # else its making failed
+        if sys.exc_info()[0] is None:  # else a step has failed, and that is the error to be shown
             self.shadow.finish()
 
 

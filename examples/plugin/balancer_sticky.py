@@ -8,10 +8,11 @@ back, behind all others. Weights are not looked at: capacity says how much an en
 import random
 from collections import OrderedDict
 
+from pydantic import Field
+
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
-from pydantic import Field
 
 __all__ = ["Sticky"]
 

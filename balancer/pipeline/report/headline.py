@@ -79,7 +79,11 @@ def _verdict_tiles(result: RunResult) -> Iterator[Tile]:
         Tone.BAD if unjudged else Tone.GOOD,
     )
     yield Tile("Problems", str(summary["problems"]), f"{count(summary['judged'], 'verdict')}")
-    yield Tile("Cases", str(summary["cases"]), f"{counts['cases_kept']} kept, because they kill")
+    yield Tile(
+        "Cases",
+        str(summary["cases"]),
+        f"{counts['cases_kept']} kept, because they kill" if counts["cases_kept"] else "none kept",
+    )
 
 
 def _time_tiles(result: RunResult) -> Iterator[Tile]:
@@ -87,7 +91,7 @@ def _time_tiles(result: RunResult) -> Iterator[Tile]:
     yield Tile(
         "Makespan / bound",
         times(result.makespan_s, bound_s),
-        f"{seconds(result.makespan_s)} of at least {seconds(bound_s)}" if bound_s else "nothing was run",
+        f"{seconds(result.makespan_s)}, at best {seconds(bound_s)}" if bound_s else "nothing was run",
     )
     offered = result.makespan_s > 0 and result.slots > 0
     yield Tile(

@@ -30,6 +30,7 @@ def page(result: RunResult, charts: Sequence[Chart]) -> str:
         .render(
             result=result,
             counts=result.summary()["counts"],
+            bound_s=result.bound_s,
             tiles=tiles(result),
             warnings=warnings(result),
             lost=lost(result),

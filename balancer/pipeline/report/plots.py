@@ -88,7 +88,7 @@ def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float =
     ax.grid(visible=False)
     ax.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
     ax.set_axisbelow(True)
-    ax.tick_params(length=0, pad=6, labelsize=_LETTERS_PT, labelfontfamily=_FONT, labelcolor=INK)
+    ax.tick_params(bottom=False, left=False, pad=6, labelsize=_LETTERS_PT, labelfontfamily=_FONT, labelcolor=INK)
     ax.set_xlabel(xlabel, color=INK, **_PLAIN)
     ax.set_yticks(range(len(labels)), [drawable(label) for label in labels], color=INK, **_PLAIN)
     ax.set_ylim(len(labels) - 0.4, -0.6)
@@ -159,7 +159,7 @@ def _dot(values: Sequence[float], *, hollow: bool, words: str = "") -> Line2D:
     return Line2D(
         values,
         range(len(values)),
-        color="none",
+        linestyle="none",
         marker="o",
         markersize=5.0 if hollow else 7.0,  # where both are, both are seen
         markeredgewidth=1.2,
@@ -175,7 +175,7 @@ def _tick(values: Sequence[float], *, words: str = "") -> Line2D:
     return Line2D(
         values,
         range(len(values)),
-        color="none",
+        linestyle="none",
         marker="|",
         markersize=9.0,
         markeredgewidth=1.6,
@@ -204,7 +204,7 @@ def to_svg(drawing: Figure, name: str) -> str:
     text = buffer.getvalue()
     text = re.sub(r"<!--.*?-->\s*|<defs>\s*<style.*?</style>\s*</defs>\s*", "", text[text.index("<svg") :], flags=re.S)
     text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text))
-    text = re.sub(r' d="[^"]*"', lambda d: re.sub(r"(\.\d\d)\d+|\n", r"\1 ", d[0]), text)
+    text = re.sub(r' d="[^"]*"', lambda d: re.sub(r"\s+", " ", re.sub(r"(\.\d\d)\d+", r"\1", d[0])), text)
     for placeholder, variable in _VARIABLES.items():
         text = text.replace(placeholder, variable)
     return _renamed(text, name).strip()

@@ -21,12 +21,12 @@ __all__ = ["print_summary"]
 
 _MOST_SURVIVORS = 20  # problems listed with their survivors
 _MOST_ENDPOINTS = 12
-_OTHER_COLUMNS = 62  # what the table of problems needs beside their names
+_OTHER_COLUMNS = 60  # what the table of problems needs beside their names
 _Clean = Callable[..., Text]
 
 
 def print_summary(result: RunResult, console: Console, *, report: Path | None = None) -> None:
-    """Print what was found, at any width from 80 columns.
+    """Print what was found, at any width from 80 columns; without colours where `console` has none.
 
     Args:
         report: where `report.html` is, if there is one.
@@ -34,6 +34,7 @@ def print_summary(result: RunResult, console: Console, *, report: Path | None = 
     clean = _cleaner(console)
     for part in _parts(result, clean, console.width):
         console.print(part)
+        console.print()
     if report is not None:
         console.print(Text.assemble("report: ", clean(str(report), style="bold")), soft_wrap=True)
 
@@ -50,20 +51,50 @@ def _cleaner(console: Console) -> _Clean:
 
 
 def _parts(result: RunResult, clean: _Clean, width: int) -> Iterator[RenderableType]:
-    yield _problems(result, clean, width)
-    for warning in warnings(result):
-        yield clean(warning, style="bold yellow")
+    if result.problems:
+        yield _problems(result, clean, width)
+    yield Text("\n").join([clean(_sentence(result)), *(clean(w, style="bold yellow") for w in warnings(result))])
     if any(problem.survivors for problem in result.problems):
-        yield _survivors(result, clean)
+        yield _survivors(result, clean, width)
     if result.pool.endpoints:
         yield _endpoints(endpoint_lines(result), clean, width)
     yield _pool(result, clean)
 
 
+def _sentence(result: RunResult) -> str:
+    summary = result.summary()
+    counts = summary["counts"]
+    said = [f"{count(summary['problems'], 'problem')}, {count(summary['cases'], 'case')}"]
+    if counts["accepted"]:
+        said.append(f"accepted kept {_rate(counts['accepted_kept'], counts['accepted'])}")
+    if wrong := counts["wrong"]:
+        before, after = counts["wrong_killed_before"], counts["wrong_killed"]
+        said.append(f"wrong killed before {_rate(before, wrong)}, after {_rate(after, wrong)}")
+    return "; ".join(said)
+
+
+def _rate(part: int, whole: int) -> str:
+    return f"{part}/{whole} ({percent(part, whole)})"
+
+
 def _table(title: str) -> Table:
     return Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
+
+
+def _grid(title: str) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.title, grid.title_justify, grid.title_style = title, "left", "bold"
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    return grid
 
 
 def _problems(result: RunResult, clean: _Clean, width: int) -> Table:
@@ -106,14 +137,11 @@ def _killed(before: int, after: int, wrong: int) -> str:
     return f"{before} -> {after} of {wrong}" if wrong else NOTHING
 
 
-def _survivors(result: RunResult, clean: _Clean) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.title, grid.title_justify, grid.title_style = "Wrong submissions that survive", "left", "bold"
-    grid.add_column(no_wrap=True)
-    grid.add_column()
+def _survivors(result: RunResult, clean: _Clean, width: int) -> Table:
+    grid = _grid("Wrong submissions that survive")
     surviving = [problem for problem in result.problems if problem.survivors]
     for problem in surviving[:_MOST_SURVIVORS]:
-        names = Text(", ").join(clean(s.name, 40) for s in problem.survivors)
+        names = Text(", ").join(clean(s.name, width // 2) for s in problem.survivors)
         grid.add_row(clean(problem.id, 24), names)
     if len(surviving) > _MOST_SURVIVORS:
         grid.add_row("...", f"and in {count(len(surviving) - _MOST_SURVIVORS, 'more problem')}: see the report")
@@ -129,17 +157,17 @@ def _endpoints(lines: tuple[EndpointLine, ...], clean: _Clean, width: int) -> Ta
         table.add_row(
             clean(line.url, max(12, width - 56)),
             clean(str(line.leases)),
-            *(clean(percent(part)) for part in (line.share, line.due, line.utilisation)),
+            *(clean(percent(part, digits=1)) for part in (line.share, line.due)),
+            clean(percent(line.utilisation)),
             *(clean(str(n), style="bold yellow" if n else "") for n in (line.failures, line.overloads)),
         )
     if len(lines) > _MOST_ENDPOINTS:
-        table.add_row(f"... and {len(lines) - _MOST_ENDPOINTS} more: see the report")
+        table.add_row(f"... and {len(lines) - _MOST_ENDPOINTS} more")
     return table
 
 
 def _pool(result: RunResult, clean: _Clean) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.title, grid.title_justify, grid.title_style = "Pool", "left", "bold"
+    grid = _grid("Pool")
     for what, words in _pool_lines(result):
         grid.add_row(what, clean(words))
     return grid

@@ -67,16 +67,23 @@ def run(url: str, source: str = "print(3)") -> Status:
         executor.close()
 
 
+def receive(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("the client has left")
+    return data
+
+
 def receive_request(connection: socket.socket) -> None:
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += receive(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(
         int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
     )
     while len(body) < length:
-        body += connection.recv(65536)
+        body += receive(connection)
 
 
 def drip(connection: socket.socket, data: bytes, stop: threading.Event) -> None:

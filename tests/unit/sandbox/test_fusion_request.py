@@ -81,7 +81,7 @@ def test_arguments_reach_the_program_as_they_are(args: list[str]) -> None:
 def test_the_shell_agrees_about_quoting() -> None:
     args = ("", " ", "'", '"', "$HOME", "`id`", "\\", "a\nb", "*", "--", "é", "!x")
     asked = request_for(Program("bash", "", args=args), b"", LIMITS, NO_FILES)
-    script = asked.body.code.replace("exec bash main.sh", "printf '%s\\0'").replace("<.stdin", "</dev/null")
+    script = asked.body.code.replace("exec bash .program", "printf '%s\\0'").replace("<.stdin", "</dev/null")
     printed = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
     assert printed.decode().split("\0")[:-1] == list(args)
 

@@ -17,8 +17,9 @@ int main() {
     for (Player& p : players) {
         std::cin >> p.name >> p.score;
     }
-    std::stable_sort(players.begin(), players.end(),
-                     [](const Player& a, const Player& b) { return a.score > b.score; });
+    std::stable_sort(
+        players.begin(), players.end(),
+        [](const Player& a, const Player& b) { return a.score > b.score; });
     int rank = 1;
     for (int i = 0; i < n; ++i) {
         if (i > 0 && players[i].score < players[i - 1].score) {

@@ -1,0 +1,147 @@
+"""The example of a third party's plugin: it installs, keeps the contract, and works beside one that is broken."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from balancer.endpoint import Endpoint, Outcome
+from balancer.plugins import Registry
+from balancer.strategy import Strategy
+from balancer.testing.conformance import check_strategy, maker_of
+from balancer.testing.shadow import Shadow
+from tests.contracts.documents import ROOT
+from tests.registered import KINDS
+
+_PLUGIN = ROOT / "examples" / "plugin"
+_RUN = Path(__file__).with_name("plugin_run.py")
+
+_CONFIG = """
+[pool]
+strategy = "sticky"
+
+[[endpoints]]
+url = "http://10.0.0.{1..3}:8080/"
+"""
+
+_BROKEN_MODULE = """
+raise RuntimeError("this plugin was written for another version")
+"""
+
+
+@pytest.fixture
+def sticky(monkeypatch: pytest.MonkeyPatch) -> type[Strategy]:
+    monkeypatch.syspath_prepend(_PLUGIN)
+    return Registry(["balancer_sticky"], group=None).strategies["sticky"].item
+
+
+# -- the strategy itself ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"patience": 3}])
+def test_it_keeps_the_contract(sticky: type[Strategy], options: dict[str, int]) -> None:
+    check_strategy(sticky, options=options, others=list(KINDS.values()), settings=settings(max_examples=40))
+
+
+def test_it_stays_with_the_endpoint_that_answered_last(sticky: type[Strategy]) -> None:
+    shadow = _shadow(sticky, capacity=2)
+    for _ in range(5):
+        shadow.acquire()
+    assert shadow.grants == ["a", "a", "b", "b", "c"]
+    shadow.release(shadow.out[2])  # one of b, which is now the favourite
+    shadow.acquire()
+    shadow.acquire()
+    assert shadow.grants[5:] == ["b", "c"]
+
+
+def test_it_leaves_an_endpoint_that_fails_as_often_as_its_patience_allows(sticky: type[Strategy]) -> None:
+    shadow = _shadow(sticky, capacity=1, patience=2)
+    for outcome in (Outcome.FAILURE, Outcome.SUCCESS, Outcome.FAILURE, Outcome.OVERLOAD, Outcome.IGNORED):
+        shadow.acquire()
+        shadow.release(shadow.out[0], outcome)
+    shadow.acquire()
+    assert shadow.grants == ["a", "a", "a", "a", "b", "b"]
+
+
+def _shadow(kind: type[Strategy], *, capacity: int, patience: int = 1) -> Shadow:
+    specs = [Endpoint(name, capacity=capacity) for name in ("a", "b", "c")]
+    return Shadow(maker_of(kind, {"patience": patience}), specs)
+
+
+# -- installed, in a process of its own ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the example installed, and a broken plugin beside it. Needs no network."""
+    folder = tmp_path_factory.mktemp("plugin")
+    source, target = folder / "source", folder / "site"
+    shutil.copytree(_PLUGIN, source, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index"]
+    # Without isolation the build uses the hatchling that is installed here (extra `dev`).
+    _run([*pip, "--no-deps", "--no-build-isolation", "--target", str(target), str(source)])
+    _install_by_hand(target, "balancer_broken", _BROKEN_MODULE)
+    return target
+
+
+def _install_by_hand(target: Path, name: str, module: str) -> None:
+    (target / f"{name}.py").write_text(module)
+    info = target / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[balancer]\nbroken = {name}\n")
+
+
+def _run(argv: list[str], *, site: Path | None = None, code: int = 0) -> str:
+    # Wide enough that rich breaks no line that a test looks for.
+    environment = {**os.environ, "COLUMNS": "200", "PIP_ROOT_USER_ACTION": "ignore"}
+    if site is not None:
+        environment["PYTHONPATH"] = f"{site}{os.pathsep}{ROOT}"
+    ran = subprocess.run(argv, env=environment, cwd=site or ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    return ran.stdout + ran.stderr
+
+
+def _balancer(site: Path, *arguments: str, code: int = 0) -> str:
+    main = "from balancer.cli import main; main()"
+    return _run([sys.executable, "-W", "error", "-c", main, *arguments], site=site, code=code)
+
+
+def test_it_is_listed_with_its_options_and_the_broken_one_is_named(site: Path) -> None:
+    listed = _balancer(site, "strategies")
+    row = next(line for line in listed.splitlines() if " sticky " in line)
+    assert "Stay with one endpoint while it has a free slot" in row
+    assert "patience = 1: failures in a row" in listed
+    assert all(f" {name} " in listed for name in KINDS)
+    assert (
+        "plugin 'broken' is broken and was set aside: RuntimeError: this plugin was written for another version"
+        in listed
+    )
+
+
+def test_a_config_selects_it_by_name_and_a_pool_leases_by_it(site: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(_CONFIG)
+    assert "strategy   sticky {'patience': 1}" in _balancer(site, "check", str(config))
+    printed = _run([sys.executable, "-W", "error", str(_RUN), str(config)], site=site)
+    first, second = "http://10.0.0.1:8080/", "http://10.0.0.2:8080/"
+    assert printed.split() == ["sticky", first, first, second, second]
+
+
+def test_a_wrong_option_is_one_line_that_names_the_right_one(site: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(_CONFIG + "[pool.options]\npatiense = 2\n")
+    said = _balancer(site, "check", str(config), code=2)
+    assert "strategy 'sticky', option patiense: unknown key; did you mean 'patience'?" in said
+
+
+def test_an_unknown_strategy_is_answered_with_the_plugin_that_may_have_had_it(site: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(_CONFIG.replace("sticky", "stiky"))
+    said = _balancer(site, "check", str(config), code=2)
+    assert "unknown strategy 'stiky'; did you mean 'sticky'?" in said
+    assert "plugin 'broken' is broken" in said

@@ -1,0 +1,88 @@
+"""Who may import whom, and what must not be used where: the rules that a reader could only hope for."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.documents import ROOT, name_of
+
+_PURE = [
+    *sorted((ROOT / "balancer" / "core").glob("*.py")),
+    *(ROOT / "balancer" / f"{name}.py" for name in ("endpoint", "strategy", "metrics")),
+    *sorted((ROOT / "strategies").glob("*.py")),
+]
+_IMPURE = {"asyncio", "logging", "socket", "threading", "time"}
+_HEAVY = ("httpx2", "matplotlib", "rich", "sqlite3", "starlette", "typer")
+
+
+def test_the_rooms_import_only_whom_they_may() -> None:
+    """The contracts are in pyproject.toml, under [tool.importlinter]."""
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    ran = subprocess.run(
+        [sys.executable, "-c", command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert " 0 broken." in ran.stdout, ran.stdout
+
+
+def test_importing_the_package_is_cheap() -> None:
+    """Whoever only wants a pool must not pay for plots, servers, terminals and databases."""
+    code = "import sys, balancer; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "pydantic" in ran.stdout.split(), "the list of modules is not what it should be"
+    assert set(ran.stdout.split()) & set(_HEAVY) == set()
+
+
+def _breaches(source: str) -> Iterator[str]:
+    """Yield what pure code must not have: an impure import, or the random module's own generator."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                yield from (f"imports {name.name}" for name in names if _top(name.name) in _IMPURE)
+                yield from (f"hides random as {name.asname}" for name in names if name.name == "random" and name.asname)
+            case ast.ImportFrom(module=str(module)) if _top(module) in _IMPURE:
+                yield f"imports from {module}"
+            case ast.ImportFrom(module="random", names=names):
+                yield from (f"imports random.{name.name}" for name in names if name.name != "Random")
+            case ast.Attribute(value=ast.Name(id="random"), attr=attribute) if attribute != "Random":
+                yield f"uses random.{attribute}"
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("file", _PURE, ids=name_of)
+def test_pure_code_has_no_clock_thread_socket_log_or_ambient_randomness(file: Path) -> None:
+    assert list(_breaches(file.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time",
+        "import os, threading",
+        "import logging.handlers",
+        "from socket import socket",
+        "from asyncio.events import get_event_loop",
+        "import random\nx = random.random()",
+        "import random\npick = random.choice",
+        "import random as r",
+        "from random import shuffle",
+        "def f():\n    import time",
+    ],
+)
+def test_the_check_notices(source: str) -> None:
+    assert list(_breaches(source))
+
+
+def test_the_check_allows_a_generator_that_is_passed_in() -> None:
+    source = "import random\ndef f(rng: random.Random) -> float:\n    return rng.random()"
+    assert list(_breaches(source)) == []

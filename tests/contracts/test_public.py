@@ -1,0 +1,261 @@
+"""The public contract, word for word: users and later versions rely on it. Let it grow; do not break it."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import balancer
+from balancer import (
+    AcquireTimeout,
+    BalancerError,
+    ConfigError,
+    DuplicateEndpoint,
+    Endpoint,
+    EndpointError,
+    EndpointOverloaded,
+    EndpointStats,
+    Lease,
+    LeaseError,
+    NoEndpoint,
+    Outcome,
+    Pool,
+    PoolClosed,
+    PoolStats,
+    StrategyError,
+    TooManyWaiters,
+    UnknownEndpoint,
+    load_config,
+)
+
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_REQUIRED = inspect.Parameter.empty
+
+
+def _parameters(call: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Return name -> (kind, default), without self."""
+    found = inspect.signature(call).parameters.values()
+    return {p.name: (p.kind, p.default) for p in found if p.name not in ("self", "cls")}
+
+
+def _pool() -> Pool:
+    return Pool([Endpoint("http://a/", capacity=2), Endpoint("http://b/")], seed=1)
+
+
+def test_the_names() -> None:
+    promised = {
+        "AcquireTimeout", "BalancerError", "ConfigError", "Endpoint", "EndpointError", "Lease", "LeaseError", "Outcome",
+        "Pool", "PoolClosed", "PoolStats", "TooManyWaiters", "load_config",
+    }  # fmt: skip
+    assert promised <= set(balancer.__all__)
+    assert all(hasattr(balancer, name) for name in balancer.__all__)
+
+
+# -- endpoint, outcome, lease -------------------------------------------------------------------------
+
+
+def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
+    endpoint = Endpoint("http://10.0.0.1:8080/")
+    assert dataclasses.asdict(endpoint) == {
+        "url": "http://10.0.0.1:8080/",
+        "capacity": 1,
+        "weight": 1.0,
+        "labels": frozenset(),
+        "host": "10.0.0.1",
+    }
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        endpoint.capacity = 2  # type: ignore[misc]
+
+
+@pytest.mark.xfail(strict=True, reason="Endpoint takes its optional fields by position as well; the contract says not")
+def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
+    kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
+    assert kinds == {"url": _POSITIONAL, **dict.fromkeys(("capacity", "weight", "labels", "host"), _KEYWORD)}
+
+
+def test_the_outcomes() -> None:
+    assert [outcome.name for outcome in Outcome] == ["SUCCESS", "FAILURE", "OVERLOAD", "IGNORED"]
+
+
+def test_a_lease_is_a_context_manager_with_an_endpoint_an_id_and_an_outcome() -> None:
+    pool = _pool()
+    with pool.lease(timeout=5.0) as lease:
+        assert isinstance(lease, Lease)
+        assert lease.endpoint.url == "http://a/"
+        assert lease.outcome is None
+        first = lease.id
+    later = pool.acquire(timeout=5.0)
+    assert later.id > first
+    later.release(Outcome.SUCCESS)
+    with pytest.raises(LeaseError):
+        later.release(Outcome.SUCCESS)
+
+
+@pytest.mark.parametrize(
+    ("error", "counts"),
+    [
+        (EndpointError("boom"), "failures"),
+        (EndpointOverloaded("busy"), "overloads"),
+        (TimeoutError(), "failures"),
+        (ConnectionResetError(), "failures"),
+        (KeyError("mine"), None),
+    ],
+)
+def test_an_error_in_the_block_gives_the_endpoint_back_and_says_whose_fault_it_was(
+    error: Exception, counts: str | None
+) -> None:
+    pool = _pool()
+    with pytest.raises(type(error)), pool.lease(timeout=0):
+        raise error
+    endpoint = pool.stats().endpoints[0]
+    assert endpoint.in_flight == 0
+    assert {name: getattr(endpoint, name) for name in ("failures", "overloads")} == {
+        "failures": int(counts == "failures"),
+        "overloads": int(counts == "overloads"),
+    }
+
+
+def test_an_outcome_that_is_set_overrides_what_the_error_says() -> None:
+    pool = _pool()
+    lease = pool.acquire(timeout=0)
+    lease.outcome = Outcome.IGNORED
+    with pytest.raises(TimeoutError), lease:
+        raise TimeoutError
+    assert pool.stats().endpoints[0].failures == 0
+
+
+# -- pool ---------------------------------------------------------------------------------------------
+
+
+def test_the_pool_takes_endpoints_and_the_rest_by_name() -> None:
+    found = _parameters(Pool)
+    assert found.pop("endpoints")[0] is _POSITIONAL
+    promised = {"strategy": "fifo", "options": None, "seed": None, "max_waiters": None}
+    assert promised.items() <= {name: default for name, (_, default) in found.items()}.items()
+    assert {kind for kind, _ in found.values()} == {_KEYWORD}
+
+
+@pytest.mark.parametrize("method", ["acquire", "lease"])
+def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> None:
+    assert _parameters(getattr(Pool, method)) == {
+        "timeout": (_POSITIONAL, None),
+        "labels": (_KEYWORD, ()),
+        "exclude": (_KEYWORD, ()),
+        "priority": (_KEYWORD, 0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "parameters"),
+    [
+        (Pool.from_config, {"config": (_POSITIONAL, _REQUIRED)}),
+        (Pool.add, {"endpoint": (_POSITIONAL, _REQUIRED)}),
+        (Pool.drain, {"url": (_POSITIONAL, _REQUIRED)}),
+        (Pool.remove, {"url": (_POSITIONAL, _REQUIRED)}),
+        (
+            Pool.update,
+            {"url": (_POSITIONAL, _REQUIRED), **dict.fromkeys(("capacity", "weight", "labels"), (_KEYWORD, None))},
+        ),
+        (
+            Pool.set_strategy,
+            {"name": (_POSITIONAL, _REQUIRED), "options": (inspect.Parameter.VAR_KEYWORD, _REQUIRED)},
+        ),
+        (Pool.stats, {}),
+        (Pool.close, {}),
+        (Lease.release, {"outcome": (_POSITIONAL, None)}),
+        (load_config, {"path": (_POSITIONAL, _REQUIRED), "environ": (_KEYWORD, None)}),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", ""),
+)
+def test_the_other_calls(call: Callable[..., Any], parameters: dict[str, tuple[Any, Any]]) -> None:
+    assert _parameters(call) == parameters
+
+
+def test_a_closed_pool_refuses_but_takes_leases_back() -> None:
+    pool = _pool()
+    lease = pool.acquire(0)
+    pool.close()
+    with pytest.raises(PoolClosed):
+        pool.acquire(0)
+    lease.release(Outcome.SUCCESS)
+    assert pool.stats().endpoints[0].in_flight == 0
+
+
+def test_a_strategy_is_changed_while_leases_are_out() -> None:
+    pool = _pool()
+    with pool.lease(timeout=0):
+        pool.set_strategy("weighted_health", decay_s=5.0)
+        assert pool.stats().strategy == "weighted_health"
+        assert pool.stats().endpoints[0].in_flight == 1
+    assert pool.stats().endpoints[0].in_flight == 0
+
+
+# -- stats --------------------------------------------------------------------------------------------
+
+
+def test_the_figures_of_a_pool() -> None:
+    stats = _pool().stats()
+    assert isinstance(stats, PoolStats)
+    assert isinstance(stats.endpoints, tuple)
+    for name in ("acquired", "timed_out", "waiting", "success_rate", "jain", "balance_score"):
+        assert isinstance(getattr(stats, name), int | float)
+    assert [field.name for field in dataclasses.fields(stats.wait_s)] == ["mean", "p50", "p90", "p99", "max"]
+    promised = ("url", "state", "in_flight", "limit", "leases", "failures", "share", "busy_s")
+    assert set(promised) <= {field.name for field in dataclasses.fields(EndpointStats)}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        stats.acquired = 1  # type: ignore[misc]
+
+
+def test_the_balance_score_is_one_over_one_plus_the_variance_of_lease_counts() -> None:
+    pool = Pool([Endpoint("http://a/"), Endpoint("http://b/")])
+    for _ in range(3):
+        with pool.lease(timeout=0):
+            pass
+    assert [endpoint.leases for endpoint in pool.stats().endpoints] == [2, 1]
+    assert pool.stats().balance_score == 1 / (1 + 0.25)
+
+
+# -- errors -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "fields"),
+    [
+        (AcquireTimeout(0.5, 1.0), {"waited_s": 0.5, "timeout_s": 1.0}),
+        (PoolClosed(), {}),
+        (TooManyWaiters(3, 2), {"waiting": 3, "limit": 2}),
+        (
+            NoEndpoint(frozenset({"gpu"}), frozenset({"http://a/"}), 2),
+            {"labels": frozenset({"gpu"}), "exclude": frozenset({"http://a/"}), "endpoints": 2},
+        ),
+        (UnknownEndpoint("http://c/", ["http://a/"]), {"url": "http://c/", "known": ("http://a/",)}),
+        (DuplicateEndpoint("http://a/"), {"url": "http://a/"}),
+        (LeaseError(7, "was given back already"), {"lease_id": 7}),
+        (StrategyError("mine", "picked nobody"), {"strategy": "mine"}),
+        (ConfigError("pool.seed: found 'x'"), {"problems": ("pool.seed: found 'x'",)}),
+        (EndpointError("boom", endpoint="http://a/"), {"endpoint": "http://a/", "reason": "boom"}),
+        (
+            EndpointOverloaded("busy", endpoint="http://a/", retry_after_s=2.0),
+            {"endpoint": "http://a/", "reason": "busy", "retry_after_s": 2.0},
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_has_one_root_one_line_and_its_facts_as_fields(
+    error: BalancerError, fields: dict[str, object]
+) -> None:
+    assert isinstance(error, BalancerError)
+    assert str(error)
+    assert "\n" not in str(error)
+    assert {name: getattr(error, name) for name in fields} == fields
+
+
+def test_a_timeout_says_how_long_it_waited() -> None:
+    pool = Pool([Endpoint("http://a/")])
+    with pool.lease(), pytest.raises(AcquireTimeout) as caught:
+        pool.acquire(timeout=0)
+    assert caught.value.waited_s >= 0
+    assert caught.value.timeout_s == 0

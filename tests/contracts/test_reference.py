@@ -1,0 +1,151 @@
+"""The reference pages name what there is: no more, no less, and with the right defaults."""
+
+import ast
+import importlib
+import re
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+import balancer
+from balancer.config import Config, EndpointSettings, PipelineSettings, PoolSettings
+from balancer.metrics import PoolStats, WaitHistogram
+from balancer.pipeline.model import Verdict
+from balancer.pipeline.results import CaseState, ProblemResult, RunResult
+from balancer.plugins import default_registry
+from tests.contracts.documents import ROOT, prose, rows
+
+_DOCS = ROOT / "docs"
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def _names(document: str, heading: str) -> list[str]:
+    """Return what the first column of a table names in backticks."""
+    return [name for row in rows(_DOCS / document, heading) for name in _CODE.findall(row[0])]
+
+
+# -- public names -------------------------------------------------------------------------------------
+
+
+def test_the_public_names_are_those_that_the_library_page_lists() -> None:
+    assert sorted(_names("library.md", "Public names")) == sorted(balancer.__all__)
+
+
+def _modules() -> list[str]:
+    files = [file for room in ("balancer", "strategies") for file in sorted((ROOT / room).rglob("*.py"))]
+    named = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files]
+    return [name for name in named if not name.rpartition(".")[2].startswith("_")]
+
+
+def _defines_something(module: ModuleType) -> bool:
+    tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+    return any(not isinstance(statement, ast.Expr) for statement in tree.body)
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
+    module = importlib.import_module(name)
+    if not _defines_something(module):
+        return
+    public = module.__all__
+    assert len(set(public)) == len(public), f"{name}.__all__ names something twice"
+    assert [item for item in public if not hasattr(module, item)] == []
+
+
+# -- configuration ------------------------------------------------------------------------------------
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "[pool]": PoolSettings,
+    "[[endpoints]]": EndpointSettings,
+    "[pipeline]": PipelineSettings,
+}
+
+
+def _as_toml(value: Any) -> str:
+    """Write a default as the page does."""
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return f'`"{value}"`'
+    return f"`{str(value).replace(chr(39), chr(34))}`"
+
+
+@pytest.mark.parametrize("section", _SECTIONS)
+def test_every_key_is_on_the_config_page_with_its_default(section: str) -> None:
+    listed = {_CODE.findall(key)[0]: default for key, _, default, _ in rows(_DOCS / "config.md", section)}
+    fields = _SECTIONS[section].model_fields
+    assert listed == {
+        name: "required" if field.is_required() else _as_toml(field.get_default(call_default_factory=True))
+        for name, field in fields.items()
+    }
+
+
+def test_the_config_page_has_every_section() -> None:
+    assert {section.strip("[]") for section in _SECTIONS} == set(Config.model_fields)
+
+
+@pytest.mark.parametrize("name", sorted(default_registry().strategies))
+def test_every_strategy_is_on_its_page_with_its_options(name: str) -> None:
+    assert name in _names("strategies.md", "Which one")
+    options = default_registry().strategies[name].item.Options.model_fields
+    if options:
+        listed = [(_CODE.findall(row[0])[0], row[1]) for row in rows(_DOCS / "strategies.md", f"Options of {name}")]
+        assert listed == [(option, _as_toml(field.default)) for option, field in options.items()]
+
+
+# -- results ------------------------------------------------------------------------------------------
+
+
+def test_every_verdict_and_case_state_is_on_the_pipeline_page() -> None:
+    assert _names("pipeline.md", "Verdicts") == [verdict.value for verdict in Verdict]
+    assert _names("pipeline.md", "What becomes of an input") == [state.value for state in CaseState]
+
+
+def _summary() -> dict[str, Any]:
+    pool = PoolStats.of([], strategy="fifo", acquired=0, timed_out=0, waiting=0, waits=WaitHistogram())
+    problem = ProblemResult("p", "P", (), ())
+    return RunResult((problem,), pool, slots=0, makespan_s=0.0, spans=(), strategy="fifo").summary()
+
+
+def test_every_key_of_the_summary_is_on_the_pipeline_page() -> None:
+    summary = _summary()
+    assert _names("pipeline.md", "summary.json") == list(summary)
+    assert _names("pipeline.md", "counts") == list(summary["counts"])
+    assert _names("pipeline.md", "per_problem") == list(summary["per_problem"][0])
+
+
+# -- glossary -----------------------------------------------------------------------------------------
+
+
+def _terms() -> list[str]:
+    return [term.strip() for row in rows(_DOCS / "glossary.md", "Terms") for term in row[0].split(",")]
+
+
+def test_the_glossary_explains_every_term_it_uses_and_each_once() -> None:
+    terms = Counter(_terms())
+    assert [term for term, times in terms.items() if times > 1] == []
+    used = set(re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", prose(_DOCS / "glossary.md")))
+    assert sorted(used - terms.keys()) == []
+
+
+def test_every_term_of_the_glossary_is_used_on_another_page() -> None:
+    pages = [page for page in _DOCS.rglob("*.md") if page.name != "glossary.md"]
+    words = " ".join(re.sub(r"[-\s]+", " ", page.read_text(encoding="utf-8")) for page in pages).lower()
+    assert [term for term in _terms() if re.sub(r"[-\s]+", " ", term).lower() not in words] == []
+
+
+# -- decisions ----------------------------------------------------------------------------------------
+
+
+def test_decisions_are_numbered_short_and_have_three_parts() -> None:
+    files = sorted((_DOCS / "decisions").glob("[0-9]*.md"))
+    assert [file.name[:4] for file in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == ["Context", "Decision", "Consequences"], file.name
+        assert text.startswith(f"# {file.name[:4]} "), f"{file.name} must begin with its number"
+        assert len(text.splitlines()) < 40, f"{file.name} is too long"

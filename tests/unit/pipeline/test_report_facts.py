@@ -1,0 +1,138 @@
+"""What a report says before anybody has decided how it looks: headline, endpoints, matrix, notes."""
+
+from dataclasses import replace
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.pipeline.model import Verdict
+from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
+from balancer.pipeline.report.headline import Tone, lost, tiles, warnings
+from balancer.pipeline.report.matrix import BAND, LETTERS, matrix
+from balancer.pipeline.report.notes import Note, notes
+from balancer.pipeline.results import CaseState, ProblemResult, RunResult
+from tests.unit.pipeline.report_results import case, empty_run, made_up_problem, made_up_run, submission
+
+_A, _W, _Q = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
+
+
+def _problem(**changes: object) -> ProblemResult:
+    """Return a problem with 1 sample case and 2 more, on which one wrong submission dies late and one lives."""
+    problem = ProblemResult(
+        id="sum",
+        name="Sum",
+        cases=(case(0, sample=True), case(1), case(2)),
+        submissions=(
+            submission("good", [_A, _A, _A], accepted=True),
+            submission("late", [_A, _A, _W]),
+            submission("alive", [_A, _A, _A]),
+        ),
+    )
+    return replace(problem, **changes)  # type: ignore[arg-type]
+
+
+def _run(*problems: ProblemResult) -> RunResult:
+    return replace(empty_run(), problems=problems)
+
+
+def _tile(result: RunResult, label: str) -> tuple[str, Tone]:
+    return next((tile.value, tile.tone) for tile in tiles(result) if tile.label == label)
+
+
+def test_the_headline_counts_before_and_after() -> None:
+    result = _run(_problem())
+    assert _tile(result, "Accepted kept") == ("1 of 1", Tone.GOOD)
+    assert _tile(result, "Wrong killed") == ("0 \u2192 1 of 2", Tone.PLAIN)
+    assert _tile(result, "Unjudged") == ("0", Tone.GOOD)
+    assert warnings(result) == ()
+
+
+def test_nothing_is_praised_where_there_is_nothing() -> None:
+    assert all(value in ("\u2013", "0", "fifo") for value in (tile.value for tile in tiles(empty_run())))
+    assert _tile(empty_run(), "Accepted kept")[1] is Tone.PLAIN
+
+
+def test_an_accepted_submission_that_is_lost_is_told_by_name() -> None:
+    result = _run(_problem(submissions=(submission("good", [_A, _W, _A], accepted=True),)))
+    assert lost(result) == (("sum", "good"),)
+    assert _tile(result, "Accepted kept") == ("0 of 1", Tone.BAD)
+    assert any("1 accepted submission rejected" in warning for warning in warnings(result))
+
+
+def test_whatever_weakens_the_figures_is_a_warning() -> None:
+    unjudged = _problem(submissions=(submission("late", [_A, _Q, _Q]),))
+    idle = _problem(id="idle", cases=(case(0, state=CaseState.CONTESTED),))
+    result = replace(_run(unjudged, idle), complete=False, sessions=3)
+    words = " ".join(warnings(result))
+    assert [part in words for part in ("Not complete", "3 sessions", "2 verdicts unjudged", "idle")] == [True] * 4
+    assert _tile(result, "Unjudged") == ("2", Tone.BAD)
+
+
+def test_endpoint_lines_add_up() -> None:
+    result = made_up_run(problems=2, cases=10, endpoints=3, capacity=2)
+    lines = endpoint_lines(result)
+    assert [line.number for line in lines] == [1, 2, 3]
+    assert sum(len(line.spans) for line in lines) == len(result.spans)
+    assert abs(sum(line.utilisation for line in lines) / 3 - result.utilisation) < 1e-9
+    assert abs(sum(line.due for line in lines) - 1) < 1e-9
+
+
+def test_leases_of_an_endpoint_that_has_left_are_not_lost() -> None:
+    result = made_up_run(problems=1, cases=5, endpoints=2)
+    first, second = result.pool.endpoints
+    left = replace(result, pool=replace(result.pool, endpoints=(first,)))
+    assert gone_endpoints(result) == {}
+    assert gone_endpoints(left) == {second.url: sum(s.endpoint == second.url for s in result.spans)}
+
+
+def test_endpoints_with_the_same_short_name_have_different_labels() -> None:
+    result = made_up_run(problems=1, cases=5, endpoints=2)
+    same = replace(result.pool.endpoints[0], url="http://" + "x" * 200 + "/a" + "y" * 200)
+    lines = endpoint_lines(replace(result, pool=replace(result.pool, endpoints=(same, same))))
+    assert len({line.label(28) for line in lines}) == 2
+    assert all(len(line.label(28)) == 28 for line in lines)
+
+
+def test_a_matrix_has_a_letter_for_each_run() -> None:
+    (band,) = matrix(_problem()).bands
+    assert [(c.id, c.sample, c.kept) for c in band.columns] == [(0, True, False), (1, False, False), (2, False, True)]
+    assert [(g.heading, [(r.name, r.kills) for r in g.rows]) for g in band.groups] == [
+        ("accepted", [("good", 0)]),
+        ("wrong", [("late", 1), ("alive", 0)]),
+    ]
+    assert [cell.letter for cell in band.groups[1].rows[0].cells] == ["A", "A", "W"]
+    first = band.groups[1].rows[0].cells[0].title
+    assert [part in first for part in ("case 0", "accepted", "12.3 ms", "data: sample/0.in")] == [True] * 4
+
+
+def test_runs_that_never_were_and_programs_that_do_not_compile_are_told_apart() -> None:
+    broken = submission("broken", [Verdict.COMPILE_ERROR] * 3)
+    (band,) = matrix(_problem(submissions=(submission("short", [_A]), broken))).bands
+    assert [cell.kind for cell in band.groups[0].rows[0].cells] == ["accepted", "none", "none"]
+    assert band.groups[1].heading.startswith("does not compile")
+    assert Note("sum", "broken", "does not compile: not counted") in notes(_run(_problem(submissions=(broken,))))
+
+
+def test_every_verdict_has_a_letter_of_its_own() -> None:
+    assert set(LETTERS) == set(Verdict)
+    assert len(set(LETTERS.values())) == len(Verdict)
+
+
+@given(st.integers(0, 200), st.integers(0, 130))
+def test_a_wide_matrix_keeps_what_tells_most(cases: int, most: int) -> None:
+    problem = made_up_problem("p", Random(cases), cases=cases)
+    found = matrix(problem, most=most)
+    columns = [column for band in found.bands for column in band.columns]
+    assert len(columns) == found.shown == min(cases, most)
+    assert [column.id for column in columns] == sorted(column.id for column in columns)
+    assert all(len(band.columns) <= BAND for band in found.bands)
+    widths = [len(band.columns) for band in found.bands]
+    assert len(widths) == -(-len(columns) // BAND)
+    kept = len(problem.killers)
+    assert sum(column.kept for column in columns) == min(kept, most)
+
+
+def test_left_out_and_notes_are_listed_by_problem() -> None:
+    problem = _problem(left_out={"old.rb": "unknown language"}, notes=("slow",))
+    assert notes(_run(problem)) == (Note("sum", "old.rb", "left out: unknown language"), Note("sum", "", "slow"))

@@ -1,0 +1,187 @@
+"""The page: whole, alone, and deaf to what names try to tell a browser."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import balancer.pipeline.report
+from balancer.pipeline.model import Origin, Verdict
+from balancer.pipeline.report.chart import Chart
+from balancer.pipeline.report.charts import draw_charts
+from balancer.pipeline.report.html import page
+from balancer.pipeline.results import CaseState, Disagreement, ProblemResult, RunResult
+from tests.unit.pipeline.report_results import case, empty_run, made_up_run, submission
+
+EVIL = "</style></title><script>alert(1)</script>\" onload='x' $\\frac{1}{$ {{ 7*7 }} \x1b[31m\u202e\udce9 &amp; -->"
+
+_ATTRIBUTES = re.compile(
+    "aria-label|charset|class|clip-path|colspan|content|d|height|href|id|lang|name|role|rowspan|scope|style|title"
+    "|transform|version|viewbox|width|x|xlink:href|xmlns|xmlns:xlink|y"
+)
+_VOID = frozenset({"br", "meta"})
+_TAGS = re.compile(
+    "a|br|body|clippath|code|dd|defs|div|dl|dt|em|figcaption|figure|g|h1|h2|h3|head|header|html|li|main|meta|nav|p|path"
+    "|rect|section|span|style|svg|table|tbody|td|tfoot|th|thead|title|tr|ul|use"
+)
+
+
+class _Strict(HTMLParser):
+    """Fails on tags or attributes that the page does not use, and on tags that do not match."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert _TAGS.fullmatch(tag), tag
+        for name, value in attrs:
+            assert _ATTRIBUTES.fullmatch(name), (tag, name, value)
+            assert "href" not in name or (value or "").startswith("#")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def _checked(html: str) -> str:
+    """Return the page's text, after checking that it is whole and stands alone."""
+    parser = _Strict()
+    parser.feed(html)
+    parser.close()
+    assert parser.open == []
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert len(ids := re.findall(r' id="([^"]+)"', html)) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
+    html.encode()
+    return "".join(parser.text)
+
+
+def hostile_run(evil: str = EVIL) -> RunResult:
+    """Return a run with `evil` in every string that comes from packages, configs or endpoints."""
+    origin = Origin(evil, evil)
+    cases = tuple(replace(case(n, sample=n == 0), origin=origin) for n in range(3))
+    problem = ProblemResult(
+        id=evil,
+        name=evil + "!",
+        cases=(*cases, replace(case(3, state=CaseState.CONTESTED), origin=origin)),
+        submissions=(
+            submission(evil, [Verdict.WRONG_ANSWER] * 3, accepted=True),
+            submission(evil, [Verdict.ACCEPTED] * 3, expected=evil),
+            submission(evil, [Verdict.RUN_TIME_ERROR, Verdict.TIME_LIMIT, Verdict.UNJUDGED], expected=evil),
+            submission(evil, [Verdict.COMPILE_ERROR] * 3, expected=evil),
+        ),
+        disagreements=(Disagreement(3, origin, evil, Verdict.WRONG_ANSWER, evil),),
+        left_out={evil: evil},
+        notes=(evil,),
+    )
+    idle = replace(problem, id=evil + "2", cases=())
+    run = made_up_run(problems=1, cases=4, endpoints=2, capacity=1)
+    urls = {endpoint.url: endpoint.url + evil for endpoint in run.pool.endpoints}
+    pool = replace(
+        run.pool,
+        strategy=evil,
+        endpoints=tuple(replace(e, url=urls[e.url], state=evil) for e in run.pool.endpoints),
+    )
+    gone = replace(run.spans[0], endpoint=evil)
+    spans = (replace(s, endpoint=urls[s.endpoint], problem=evil, subject=evil, outcome=evil) for s in run.spans)
+    return replace(run, problems=(problem, idle), pool=pool, spans=(*spans, gone), strategy=evil, complete=False)
+
+
+def test_names_are_text_and_nothing_else() -> None:
+    result = hostile_run()
+    html = page(result, draw_charts(result))
+    text = _checked(html)
+    assert "<script" not in html
+    assert "49" not in re.findall(r"\{\{.*?\}\}|\b49\b", text)
+    assert all(character not in html for character in "\x1b\u202e")
+    assert text.count("<script>alert(1)</script>") > 20
+
+
+def test_every_string_of_the_results_is_on_the_page() -> None:
+    """Otherwise the test above could pass because a name is not shown at all."""
+    text = _checked(page(made_up_run(problems=2, cases=4), ()))
+    for word in (
+        "cheapest-trip",
+        "wrong_answer/greedy.cpp",
+        "least_in_flight",
+        "http://sandbox-0.judge.example.org:8080/",
+    ):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        empty_run(),
+        made_up_run(problems=1, cases=0, wrong=0, endpoints=1),
+        made_up_run(problems=1, cases=3, wrong=0, endpoints=1, capacity=1),
+        made_up_run(problems=2, cases=130, wrong=1, endpoints=1, capacity=1),
+        replace(made_up_run(problems=1, cases=3), makespan_s=0.0, spans=()),
+        replace(made_up_run(problems=1, cases=3), slots=0),
+        replace(empty_run(), problems=(ProblemResult("bare", "bare", (), ()),)),
+    ],
+    ids=["empty", "no cases", "no wrong", "wide", "no time", "no slots", "no submissions"],
+)
+def test_a_page_of_little_is_whole_and_makes_sense(result: RunResult) -> None:
+    text = _checked(page(result, draw_charts(result)))
+    assert not re.search(r"\bnan\b|\binf\b|\bNone\b(?!:|\.)", text)
+    assert "0 of 0" not in text
+
+
+def test_the_headline_comes_first_and_the_order_is_kept() -> None:
+    html = page(replace(made_up_run(problems=1, cases=3), complete=False, sessions=4), ())
+    sections = ("problems", "survivors", "disagreements", "notes", "matrices", "endpoints", "pool", "charts")
+    marks = ["tiles", "warning", *(f'id="{section}"' for section in sections)]
+    body = html[html.index("<main>") :]
+    places = [body.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert "it took 4 sessions" in html
+
+
+def test_survivors_and_lost_submissions_are_listed() -> None:
+    result = made_up_run(problems=4, cases=10)
+    html = page(result, ())
+    survivors = html[html.index('id="survivors"') : html.index('id="disagreements"')]
+    names = re.findall(r"<code>([^<]*)</code></td>", survivors)
+    assert names == [s.name for p in result.problems for s in p.survivors]
+    assert "Accepted submissions that a case rejects" not in html
+    assert "Accepted submissions that a case rejects" in page(hostile_run("x"), ())
+
+
+def test_each_cell_has_its_letter_and_each_kept_case_its_mark() -> None:
+    result = made_up_run(problems=3, cases=25)
+    html = page(result, ())
+    matrices = html[html.index('id="matrices"') : html.index('id="endpoints"')]
+    for verdict, letter in ((Verdict.WRONG_ANSWER, "W"), (Verdict.ACCEPTED, "A"), (Verdict.TIME_LIMIT, "T")):
+        expected = sum(v is verdict for p in result.problems for s in p.submissions for v in s.verdicts.values())
+        assert len(re.findall(rf'<td class="cell {verdict.value}" title="[^"]+">{letter}</td>', matrices)) == expected
+    marks = re.findall(r">(S?K?)</th>", matrices)
+    assert sum("K" in mark for mark in marks) == sum(len(p.killers) for p in result.problems)
+    assert sum("S" in mark for mark in marks) == sum(len(p.before) for p in result.problems)
+
+
+def test_charts_stand_under_their_titles() -> None:
+    html = page(empty_run(), (Chart("A <title>", "how to & why", "<svg><g></g></svg>", wide=False),))
+    assert "<h3>A &lt;title&gt;</h3>" in html
+    assert "how to &amp; why" in html
+    assert "<svg><g></g></svg>" in html
+
+
+def test_templates_mark_nothing_as_safe() -> None:
+    """Escaping has no exception in a template: the only markup from outside is the charts' SVG."""
+    folder = Path(balancer.pipeline.report.__file__).parent
+    templates = list(folder.glob("*.j2"))
+    assert templates
+    for template in templates:
+        assert not re.search(r"\|\s*safe|autoescape|Markup", template.read_text(encoding="utf-8"))

@@ -1,0 +1,86 @@
+"""The summary in the terminal."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from balancer.pipeline.report.table import print_summary
+from balancer.pipeline.results import RunResult
+from tests.unit.pipeline.report_results import empty_run, made_up_run
+from tests.unit.pipeline.test_report_html import hostile_run
+
+
+def _printed(result: RunResult, width: int, *, colours: bool = False, report: Path | None = None) -> str:
+    out = io.StringIO()
+    print_summary(result, Console(file=out, width=width, force_terminal=colours), report=report)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+@pytest.mark.parametrize("endpoints", [1, 4, 32])
+def test_it_fits_and_nothing_is_cut_but_names(width: int, endpoints: int) -> None:
+    result = made_up_run(problems=14, cases=40, endpoints=endpoints)
+    text = _printed(replace(result, complete=False, sessions=2), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "\u2026" not in text  # what rich puts where it had to cut
+    assert "\x1b" not in text
+    counts = result.summary()["counts"]
+    assert f"{counts['wrong_killed_before']} -> {counts['wrong_killed']} of {counts['wrong']}" in text
+    assert "Not complete" in text
+
+
+def test_each_problem_is_a_line_with_its_counts() -> None:
+    result = made_up_run(problems=3, cases=12)
+    text = _printed(result, 80)
+    for problem in result.problems:
+        (line,) = [line for line in text.splitlines() if line.startswith(problem.id) and "->" in line]
+        assert f"12 ({len(problem.killers)})" in line
+        assert f"{len(problem.killed_before)} -> {len(problem.killed)} of {len(problem.wrong)}" in line
+
+
+def test_survivors_are_named() -> None:
+    result = made_up_run(problems=3, cases=12)
+    text = _printed(result, 140)
+    for problem in result.problems:
+        block = text[text.index("Wrong submissions that survive") :]
+        (line,) = [line for line in block.splitlines() if line.startswith(problem.id)]
+        assert line.split(maxsplit=1)[1].strip() == ", ".join(s.name for s in problem.survivors)
+
+
+def test_the_path_of_the_report_is_not_broken() -> None:
+    path = Path("/home/somebody") / ("x" * 90) / "report.html"
+    assert f"report: {path}\n" in _printed(empty_run(), 80, report=path)
+    assert "report:" not in _printed(empty_run(), 80)
+
+
+def test_a_run_of_nothing_says_so() -> None:
+    text = _printed(empty_run(), 80)
+    assert "0 problems, 0 cases\n" in text
+    assert "%" not in text
+    assert "nan" not in text
+
+
+def test_names_cannot_command_the_terminal() -> None:
+    text = _printed(hostile_run(), 80)
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "[bold red]" in _printed(hostile_run("[bold red]"), 140)
+
+
+def test_a_terminal_that_knows_only_ascii_is_enough() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    print_summary(hostile_run("gr\u00f6\u00dfer \u65e5"), Console(file=out, width=80), report=Path("r\u00e9"))
+    out.flush()
+    assert b"gr??er" in raw.getvalue()
+
+
+def test_long_lists_end_somewhere() -> None:
+    result = made_up_run(problems=60, cases=3, wrong=2, endpoints=32, capacity=1)
+    text = _printed(result, 80)
+    surviving = sum(bool(p.survivors) for p in result.problems)
+    assert surviving > 20
+    assert f"and in {surviving - 20} more problems" in text
+    assert "... and 20 more" in text

@@ -1,0 +1,366 @@
+"""Where a program run goes, how often it is tried, and that every try is one lease that ends."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.pipeline.results import Span, Stage
+from balancer.pipeline.runner import Ran, Runner, Stopped, Task
+from balancer.pool import Pool
+from balancer.sandbox.protocol import Execution, Limits, Program, Status
+from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, finished, hasty, no_leases_out
+
+TASK = Task(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
+
+
+def urls(spans: list[Span]) -> list[str]:
+    return [span.endpoint for span in spans]
+
+
+def outcomes(spans: list[Span]) -> list[str]:
+    return [span.outcome for span in spans]
+
+
+# -- tries ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_one_lease_and_one_span() -> None:
+    runner, pool, spans = hasty({"a": FakeExecutor()})
+    ran = runner.run(TASK)
+    assert ran == Ran(finished(b"42\n"))
+    assert [(s.problem, s.stage, s.subject, s.case) for s in spans] == [("doubling", Stage.AGREE, TASK.subject, 7)]
+    assert outcomes(spans) == ["success"]
+    assert pool.stats().acquired == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"), [(DOWN, "failure"), (BUSY, "overload"), (ZeroDivisionError("plugin"), "failure")]
+)
+def test_what_fails_is_run_elsewhere_at_once(failure: Exception, outcome: str) -> None:
+    runner, pool, spans = hasty({"a": FakeExecutor(always=failure), "b": FakeExecutor()})
+    assert runner.run(TASK).execution == finished(b"42\n")
+    assert urls(spans) == ["a", "b"]
+    assert outcomes(spans) == [outcome, "success"]
+    assert runner.waits_s == [0]
+    stats = {endpoint.url: endpoint for endpoint in pool.stats().endpoints}
+    assert (stats["a"].failures, stats["a"].overloads) == ((1, 0) if outcome == "failure" else (0, 1))
+
+
+def test_a_failed_program_is_no_failed_endpoint() -> None:
+    killed = Execution(Status.MEMORY_LIMIT, exit_code=-9)
+    runner, pool, spans = hasty({"a": FakeExecutor(always=killed), "b": FakeExecutor()})
+    assert runner.run(TASK).execution == killed
+    assert outcomes(spans) == ["success"]
+    assert pool.stats().endpoints[0].failures == 0
+
+
+def test_it_waits_for_a_busy_endpoint_rather_than_to_go_back_to_the_one_that_failed() -> None:
+    gate = threading.Event()
+    executors = {"a": FakeExecutor(), "b": FakeExecutor(script=[DOWN], gate=gate)}
+    runner, pool, spans = hasty(executors)
+    first = pool.acquire(exclude={"b"})
+    with ThreadPoolExecutor(1) as threads:
+        run = threads.submit(runner.run, TASK)
+        executors["b"].started.wait(5)
+        gate.set()  # b fails, is free and idle; a is out
+        until(lambda: pool.stats().waiting == 1)
+        assert len(executors["b"].calls) == 1
+        first.release()
+        assert run.result(5).execution == finished(b"42\n")
+    assert urls(spans) == ["b", "a"]
+
+
+@given(st.data())
+def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(data: st.DataObject) -> None:
+    """Any script of failures on any pool, some of whose endpoints do not know the language."""
+    names = [f"e{n}" for n in range(data.draw(st.integers(1, 4)))]
+    able = set(data.draw(st.lists(st.sampled_from(names), unique=True)))
+    step = st.sampled_from([DOWN, BUSY, OSError("broken pipe"), None])
+    executors = {
+        name: FakeExecutor(
+            script=data.draw(st.lists(step, max_size=4)),
+            always=data.draw(step),
+            languages=["python"] if name in able else ["cobol"],
+        )
+        for name in names
+    }
+    attempts = data.draw(st.integers(1, 6))
+    runner, pool, spans = hasty(executors, attempts=attempts)
+    ran = runner.run(TASK)
+
+    assert set(urls(spans)) <= able
+    assert len(spans) == pool.stats().acquired == sum(len(e.calls) for e in executors.values()) <= attempts
+    assert all(before != after for before, after in zip(urls(spans), urls(spans)[1:], strict=False)) or len(able) == 1
+    assert len(set(urls(spans)[: len(able)])) == min(len(spans), len(able)), "each is tried once before any twice"
+    assert outcomes(spans)[:-1].count("success") == 0
+    if ran.execution is None:
+        assert ran.note
+        assert len(spans) == (attempts if able else 0)
+    else:
+        assert ran.execution == finished(b"42\n")
+        assert outcomes(spans)[-1] == "success"
+    assert no_leases_out(pool)
+
+
+# -- waits ---------------------------------------------------------------------------------------------
+
+
+def test_a_single_endpoint_is_tried_again_with_growing_pauses() -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(script=[DOWN] * 9)}, attempts=10)
+    assert runner.run(TASK).execution == finished(b"42\n")
+    assert urls(spans) == ["a"] * 10
+    bounds_s = [0.1 * 2**n for n in range(9)]
+    assert all(0 <= wait_s <= min(5.0, bound_s) for wait_s, bound_s in zip(runner.waits_s, bounds_s, strict=True))
+    assert sum(wait_s > 0 for wait_s in runner.waits_s) >= 8
+
+
+def test_pauses_begin_when_no_endpoint_is_left_to_try() -> None:
+    runner, _, spans = hasty({name: FakeExecutor(always=DOWN) for name in "abc"}, attempts=5)
+    runner.run(TASK)
+    assert len(spans) == 5
+    assert [wait_s == 0 for wait_s in runner.waits_s] == [True, True, False, False]
+
+
+def test_the_pause_that_an_endpoint_asks_for_is_kept() -> None:
+    busy = EndpointOverloaded("quota", retry_after_s=7.5)
+    runner, _, _ = hasty({"a": FakeExecutor(script=[busy, DOWN])})
+    assert runner.run(TASK).execution == finished(b"42\n")
+    assert 7.5 <= runner.waits_s[0] <= 8.5
+    assert runner.waits_s[1] <= 1.0
+
+
+@pytest.mark.parametrize("asked_s", [86_400.0, 1e18, float("inf")])
+def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s: float) -> None:
+    """Retry-After is up to the server; threads refuse to wait longer than 292 years (OverflowError)."""
+    runner, _, _ = hasty({"a": FakeExecutor(script=[EndpointOverloaded("later", retry_after_s=asked_s)])})
+    assert runner.run(TASK).execution == finished(b"42\n")
+    assert max(runner.waits_s) <= 60
+
+
+# -- giving up -----------------------------------------------------------------------------------------
+
+
+def test_when_all_endpoints_are_down_it_is_unjudged_and_says_why() -> None:
+    runner, pool, spans = hasty({name: FakeExecutor(always=DOWN) for name in "ab"}, attempts=4)
+    ran = runner.run(TASK)
+    assert ran == Ran(None, "after 4 of 4 tries: connection refused")
+    assert outcomes(spans) == ["failure"] * 4
+    assert no_leases_out(pool)
+
+
+def test_the_note_names_the_plugin_s_own_error_and_its_endpoint() -> None:
+    runner, _, _ = hasty({"a": FakeExecutor(always=KeyError("x"))}, attempts=1)
+    assert runner.run(TASK).note == "after 1 of 1 tries: a: KeyError: 'x'"
+
+
+def test_no_endpoint_in_time_is_unjudged() -> None:
+    runner, pool, spans = hasty({"a": FakeExecutor()}, acquire_timeout_s=0.01, attempts=3)
+    with pool.acquire():
+        ran = runner.run(TASK)
+    assert ran.execution is None
+    assert "no endpoint came free within 0.01 s" in ran.note
+    assert spans == []
+
+
+def test_a_full_queue_of_waiters_is_unjudged_and_ends_no_run() -> None:
+    runner, pool, _ = hasty({"a": FakeExecutor()}, max_waiters=0, attempts=2)
+    with pool.acquire():
+        ran = runner.run(TASK)
+    assert ran.execution is None
+    assert "max_waiters is 0" in ran.note
+
+
+# -- languages -----------------------------------------------------------------------------------------
+
+
+def test_a_program_runs_where_its_language_is_known() -> None:
+    executors = {"a": FakeExecutor(languages=["cpp"]), "b": FakeExecutor(), "c": FakeExecutor(languages=["cpp"])}
+    runner, _, spans = hasty(executors)
+    assert runner.languages == {"cpp", "python"}
+    assert [runner.run(TASK).execution for _ in range(5)] == [finished(b"42\n")] * 5
+    assert set(urls(spans)) == {"b"}
+
+
+def test_a_language_that_nobody_knows_is_unjudged_at_once() -> None:
+    runner, pool, spans = hasty({"a": FakeExecutor(languages=["cpp"])})
+    ran = runner.run(TASK)
+    assert ran.execution is None
+    assert ran.note.startswith("after 1 of 5 tries: none of the 1 endpoints")
+    assert spans == []
+    assert no_leases_out(pool)
+
+
+# -- suspect time limits -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quiet", ["b", "c"])
+def test_a_suspect_time_limit_is_run_again_on_the_quiet_endpoint(quiet: str) -> None:
+    executors = {"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor(), "c": FakeExecutor()}
+    runner, _, spans = hasty(executors, labels={quiet: "quiet"})
+    assert runner.run(TASK).execution == finished(b"42\n")
+    assert urls(spans) == ["a", quiet]
+
+
+def test_without_a_quiet_one_it_is_run_again_on_another() -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor()})
+    assert runner.run(TASK).execution == finished(b"42\n")
+    assert urls(spans) == ["a", "b"]
+
+
+def test_if_the_only_quiet_one_was_suspect_itself_it_is_run_again_on_another() -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor()}, labels={"a": "quiet"})
+    assert runner.run(TASK).execution == finished(b"42\n")
+    assert urls(spans) == ["a", "b"]
+
+
+def test_on_a_single_endpoint_it_is_run_again_there_and_counts_if_confirmed() -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT)})
+    assert runner.run(TASK).execution == SUSPECT
+    assert urls(spans) == ["a", "a"]
+
+
+def test_it_does_not_count_when_the_second_look_fails() -> None:
+    executors = {"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor(always=DOWN)}
+    runner, _, spans = hasty(executors, labels={"b": "quiet"}, attempts=1)
+    ran = runner.run(TASK)
+    assert ran.execution is None
+    assert urls(spans) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        Execution(Status.TIME_LIMIT, time_s=1.0, cpu_measured=True),
+        Execution(Status.TIME_LIMIT, stdout=b"4", time_s=1.0),
+        Execution(Status.COMPILE_ERROR),
+    ],
+)
+def test_what_is_not_suspect_is_run_once(plain: Execution) -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(always=plain), "b": FakeExecutor()}, labels={"b": "quiet"})
+    assert runner.run(TASK).execution == plain
+    assert urls(spans) == ["a"]
+
+
+# -- stopping ------------------------------------------------------------------------------------------
+
+
+def until(condition: Callable[[], bool], *, patience_s: float = 5.0) -> None:
+    end_s = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.001)
+
+
+@contextmanager
+def running(runner: Runner, tasks: int) -> Iterator[list[Future[Ran]]]:
+    with ThreadPoolExecutor(tasks) as threads:
+        yield [threads.submit(runner.run, TASK) for _ in range(tasks)]
+
+
+def test_stop_lets_programs_end_and_the_waiting_go() -> None:
+    gate = threading.Event()
+    runner, pool, spans = hasty({"a": FakeExecutor(gate=gate)})
+    with running(runner, 4) as runs:
+        until(lambda: pool.stats().waiting == 3)
+        assert not runner.stopping
+        runner.stop()
+        until(lambda: sum(run.done() for run in runs) == 3)
+        gate.set()
+    assert runner.stopping
+    assert sorted(type(run.exception()).__name__ for run in runs) == ["NoneType", "Stopped", "Stopped", "Stopped"]
+    assert outcomes(spans) == ["success"]
+    assert no_leases_out(pool)
+
+
+def test_stop_ends_a_pause() -> None:
+    asks = EndpointOverloaded("later", retry_after_s=50.0)
+    runner, pool, _ = hasty({"a": FakeExecutor(always=asks)}, patient=True)
+    with running(runner, 1) as (run,):
+        until(lambda: pool.stats().acquired == 1 and no_leases_out(pool))
+        runner.stop()
+        with pytest.raises(Stopped):
+            run.result(5)
+
+
+def test_nothing_starts_after_stop() -> None:
+    executor = FakeExecutor()
+    runner, pool, _ = hasty({"a": executor})
+    runner.stop()
+    runner.stop()
+    with pytest.raises(Stopped):
+        runner.run(TASK)
+    assert executor.calls == []
+    assert pool.stats().acquired == 0
+
+
+def test_stop_between_the_two_looks_at_a_time_limit_leaves_no_verdict() -> None:
+    gate = threading.Event()
+    executors = {"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor(always=SUSPECT, gate=gate)}
+    runner, pool, _ = hasty(executors)
+    with pool.acquire(exclude={"a"}), running(runner, 1) as (run,):
+        until(lambda: pool.stats().waiting == 1)  # for b: the second look
+        runner.stop()
+        with pytest.raises(Stopped):
+            run.result(5)
+
+
+# -- spans ---------------------------------------------------------------------------------------------
+
+
+def test_spans_of_a_slot_never_overlap() -> None:
+    """A span lies within its lease, so that no slot is ever busy twice, however threads are scheduled."""
+    runner, pool, spans = hasty({"a": FakeExecutor(), "b": FakeExecutor()}, patient=True)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(runner.run, [TASK] * 400))
+    assert len(spans) == pool.stats().acquired == 400
+    for url in "ab":
+        mine = sorted((s.started_s, s.ended_s) for s in spans if s.endpoint == url)
+        assert all(end <= start for (_, end), (start, _) in zip(mine, mine[1:], strict=False))
+    busy_s = sum(endpoint.busy_s for endpoint in pool.stats().endpoints)
+    assert sum(s.ended_s - s.started_s for s in spans) <= busy_s
+
+
+def test_a_span_ends_before_its_slot_is_handed_on() -> None:
+    """Time goes by in the program, and then when the lease is given back."""
+    now_s = 0.0
+
+    def pass_time(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    class SlowPool(Pool):
+        def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
+            pass_time(1000)
+            super().release(lease, outcome)
+
+    def program(*_: object) -> Execution:
+        pass_time(2)
+        return finished()
+
+    spans: list[Span] = []
+    executors = {"a": FakeExecutor(program)}
+    pool = SlowPool([Endpoint("a")])
+    Runner(pool, executors, attempts=1, quiet_label="", on_span=spans.append, clock=lambda: now_s).run(TASK)
+    assert [(span.started_s, span.ended_s) for span in spans] == [(0, 2)]
+
+
+def test_the_span_is_reported_after_the_lease_has_ended() -> None:
+    runner, pool, _ = hasty({"a": FakeExecutor(script=[DOWN])})
+    seen: list[bool] = []
+    runner._on_span = lambda span: seen.append(no_leases_out(pool))
+    runner.run(TASK)
+    assert seen == [True, True]
+
+
+def test_an_executor_error_of_ours_keeps_its_kind() -> None:
+    """`EndpointError` is not wrapped, so a note is not `EndpointError: ...`."""
+    runner, _, _ = hasty({"a": FakeExecutor(always=EndpointError("gone", endpoint="a"))}, attempts=1)
+    assert runner.run(TASK).note == "after 1 of 1 tries: a: gone"

@@ -1,0 +1,351 @@
+"""What a results folder remembers, for whom it is, and what is said of one that cannot be used."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.errors import BalancerError, ConfigError
+from balancer.pipeline.model import Origin, Proposal, Verdict
+from balancer.pipeline.results import CaseState, Span, Stage
+from balancer.pipeline.store import Session, Store, StoredCase, StoredVerdict
+
+ROOT = Path(__file__).resolve().parents[3]
+OWN = Proposal(b"1\n", Origin("data", "sample/1.in"), b"2\n", sample=True)
+MADE_UP = Proposal(b"\x00\xff", Origin("mutate", "token 1: 1 -> \N{INFINITY}"))
+SPAN = Span("http://a/", "p", Stage.AGREE, "accepted/a.py", 3, 0.5, 1.25, "success")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "deep" / "results") as store:
+        yield store
+
+
+# -- what is put in comes out --------------------------------------------------------------------------
+
+
+def test_an_empty_store_knows_nothing(store: Store) -> None:
+    assert store.sessions() == []
+    assert store.spans(1) == []
+    assert not store.is_proposed("p")
+    assert store.notes("p") == []
+    assert store.cases("p") == []
+    assert store.verdicts("p") == {}
+    assert store.left_out("p") == {}
+
+
+def test_proposals_become_cases_in_their_order(store: Store) -> None:
+    store.propose("p", [OWN, MADE_UP], ["no validator"])
+    store.propose("q", [], [])
+    assert store.is_proposed("p")
+    assert store.is_proposed("q")
+    assert store.notes("p") == ["no validator"]
+    assert store.cases("p") == [
+        StoredCase(1, OWN.data, OWN.answer, OWN.origin, True, CaseState.PROPOSED, ""),
+        StoredCase(2, MADE_UP.data, None, MADE_UP.origin, False, CaseState.PROPOSED, ""),
+    ]
+    assert store.cases("q") == []
+
+
+def test_proposals_are_stored_all_or_none(store: Store) -> None:
+    def failing() -> Iterator[Proposal]:
+        yield OWN
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.propose("p", failing(), [])
+    with pytest.raises(BalancerError):
+        store.propose("p", [OWN, Proposal(None, OWN.origin)], [])  # type: ignore[arg-type]
+    assert not store.is_proposed("p")
+    assert store.cases("p") == []
+    store.propose("p", [OWN], [])
+
+
+def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
+    store.propose("p", [OWN, MADE_UP], [])
+    store.set_case("p", 1, CaseState.VALID)
+    store.set_case("p", 2, CaseState.VALID, answer=b"")
+    store.set_case("p", 2, CaseState.CONTESTED, note="why")
+    own, made_up = store.cases("p")
+    assert (own.state, own.answer, own.note) == (CaseState.VALID, b"2\n", "")
+    assert (made_up.state, made_up.answer, made_up.note) == (CaseState.CONTESTED, b"", "why")
+    assert store.cases("p", CaseState.VALID, CaseState.READY) == [own]
+    assert store.cases("p", CaseState.READY) == []
+
+
+def test_verdicts_replace_one_another(store: Store) -> None:
+    lost = StoredVerdict("a", 1, Verdict.UNJUDGED, 0.0, "down")
+    found = StoredVerdict("a", 1, Verdict.WRONG_ANSWER, 0.25, "line 1")
+    other = StoredVerdict("b", 1, Verdict.ACCEPTED, 0.5, "")
+    for verdict in (lost, other, found):
+        store.set_verdict("p", verdict)
+    assert store.verdicts("p") == {("a", 1): found, ("b", 1): other}
+    assert store.verdicts("q") == {}
+
+
+def test_left_out_keeps_the_last_reason(store: Store) -> None:
+    store.leave_out("p", "b", "first")
+    store.leave_out("p", "b", "last")
+    store.leave_out("p", "a", "why")
+    assert store.left_out("p") == {"a": "why", "b": "last"}
+    assert store.left_out("q") == {}
+
+
+def test_sessions_and_their_spans(store: Store) -> None:
+    first = store.begin_session("fifo", 4)
+    second = store.begin_session("least_in_flight", 8)
+    late = Span("http://b/", "p", Stage.REFERENCE, "accepted/a.py", 4, 0.0, 9.0, "failure")
+    store.add_span(second, late)
+    store.add_span(second, SPAN)
+    store.end_session(second, {"leases": 2}, complete=True)
+    assert store.sessions() == [
+        Session(first, "fifo", 4, None, False),
+        Session(second, "least_in_flight", 8, {"leases": 2}, True),
+    ]
+    assert store.spans(second) == [SPAN, late]
+    assert store.spans(first) == []
+
+
+@given(
+    states=st.lists(st.sampled_from(CaseState), max_size=8),
+    other=st.lists(st.sampled_from(CaseState), max_size=3),
+)
+def test_reopen_tries_again_what_was_lost(
+    tmp_path_factory: pytest.TempPathFactory, states: list[CaseState], other: list[CaseState]
+) -> None:
+    with Store(tmp_path_factory.mktemp("results")) as store:
+        for problem, given_states in (("p", states), ("q", other)):
+            store.propose(problem, [Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)], [])
+            for number, state in enumerate(given_states, start=1):
+                store.set_case(problem, number, state)
+        store.reopen("p")
+        lost = CaseState.UNJUDGED in states
+        again = {CaseState.UNJUDGED: CaseState.PROPOSED} | ({CaseState.SPARE: CaseState.PROPOSED} if lost else {})
+        assert [case.state for case in store.cases("p")] == [again.get(state, state) for state in states]
+        assert [case.state for case in store.cases("q")] == other
+
+
+# -- what is put in stays in ---------------------------------------------------------------------------
+
+
+def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
+    def all_of(store: Store) -> list[object]:
+        return [store.sessions(), store.spans(1), store.notes("p"), store.cases("p"), store.left_out("p")]
+
+    with Store(tmp_path) as store:
+        store.claim({"seed": "1"})
+        store.add_span(store.begin_session("fifo", 1), SPAN)
+        store.propose("p", [OWN, MADE_UP], ["note"])
+        store.leave_out("p", "a", "why")
+        before = all_of(store)
+    with Store(tmp_path) as store:
+        assert all_of(store) == before
+        store.claim({"seed": "1"})
+
+
+def test_nothing_is_lost_when_the_process_dies(tmp_path: Path) -> None:
+    """Each call is durable when it returns, whatever happens to the process next."""
+    code = f"""
+import os, signal
+from balancer.pipeline.model import Origin, Proposal, Verdict
+from balancer.pipeline.results import CaseState
+from balancer.pipeline.store import Store, StoredVerdict
+store = Store(__import__('pathlib').Path({str(tmp_path)!r}))
+store.propose('p', [Proposal(b'1', Origin('g', 'd'))], ['note'])
+store.set_case('p', 1, CaseState.READY, answer=b'2')
+store.set_verdict('p', StoredVerdict('a', 1, Verdict.ACCEPTED, 0.5, ''))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert ended.returncode == -9
+    with Store(tmp_path) as store:
+        assert store.notes("p") == ["note"]
+        assert store.cases("p") == [StoredCase(1, b"1", b"2", Origin("g", "d"), False, CaseState.READY, "")]
+        assert store.verdicts("p") == {("a", 1): StoredVerdict("a", 1, Verdict.ACCEPTED, 0.5, "")}
+
+
+def test_threads_share_it(store: Store) -> None:
+    session = store.begin_session("fifo", 1)
+    store.propose("p", [Proposal(b"%d" % n, OWN.origin) for n in range(40)], [])
+
+    def work(first: int) -> None:
+        for number in range(first, 41, 4):
+            store.set_case("p", number, CaseState.READY, answer=b"%d" % number)
+            store.set_verdict("p", StoredVerdict("a", number, Verdict.ACCEPTED, 0.0, ""))
+            store.add_span(session, SPAN)
+            store.reopen("q")
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [case.answer for case in store.cases("p", CaseState.READY)] == [b"%d" % n for n in range(1, 41)]
+    assert len(store.verdicts("p")) == len(store.spans(session)) == 40
+
+
+# -- whose it is ---------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_kept_and_may_be_made_again(store: Store) -> None:
+    store.claim({"seed": "1", "problem p": "abc"})
+    store.claim({"problem p": "abc", "seed": "1"})
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed": "2", "problem p": "abc"}, "seed"),
+        ({"seed": "1", "problem p": "xyz"}, "problem p"),
+        ({"seed": "1"}, "problem p"),
+        ({"seed": "1", "problem p": "abc", "problem q": "abc"}, "problem q"),
+        ({"seed": "2", "problem q": "abc"}, "problem p, problem q, seed"),
+    ],
+)
+def test_another_run_s_folder_is_refused_in_one_line(store: Store, other: dict[str, str], named: str) -> None:
+    store.claim({"seed": "1", "problem p": "abc"})
+    with pytest.raises(ConfigError) as caught:
+        store.claim(other)
+    (line,) = caught.value.problems
+    assert line.endswith(
+        f"deep/results: holds a run with other {named}; use --fresh to start over, or choose other --results"
+    )
+    store.claim({"seed": "1", "problem p": "abc"})
+
+
+def test_a_second_one_is_locked_out_until_the_first_is_closed(tmp_path: Path) -> None:
+    with Store(tmp_path) as first:
+        for fresh in (False, True):
+            with pytest.raises(ConfigError) as caught:
+                Store(tmp_path, fresh=fresh)
+            (line,) = caught.value.problems
+            assert line == f"{tmp_path}: another run is writing here; wait for it or choose other --results"
+        first.leave_out("p", "a", "still works")
+    with Store(tmp_path) as second:
+        assert second.left_out("p") == {"a": "still works"}
+
+
+def test_another_process_is_locked_out(tmp_path: Path) -> None:
+    code = f"from balancer.pipeline.store import Store; Store(__import__('pathlib').Path({str(tmp_path)!r}))"
+    with Store(tmp_path):
+        ended = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
+        )
+    assert ended.returncode == 1
+    assert b"another run is writing here" in ended.stderr
+
+
+def test_fresh_forgets_the_run_and_nothing_else(tmp_path: Path) -> None:
+    """The folder may be anybody's: `--results .` must not cost them their files."""
+    (tmp_path / "thesis.tex").write_text("ten years of work")
+    (tmp_path / "photos").mkdir()
+    with Store(tmp_path) as store:
+        store.claim({"seed": "1"})
+        store.leave_out("p", "a", "why")
+    with Store(tmp_path, fresh=True) as store:
+        store.claim({"seed": "2"})
+        assert store.left_out("p") == {}
+    assert (tmp_path / "thesis.tex").read_text() == "ten years of work"
+    assert (tmp_path / "photos").is_dir()
+
+
+# -- what cannot be used -------------------------------------------------------------------------------
+
+
+def _is_a_file(folder: Path) -> None:
+    folder.write_text("")
+
+
+def _is_in_a_file(folder: Path) -> None:
+    folder.parent.rmdir()
+    folder.parent.write_text("")
+
+
+def _lock_is_a_folder(folder: Path) -> None:
+    (folder / "run.lock").mkdir(parents=True)
+
+
+def _database_is_a_folder(folder: Path) -> None:
+    (folder / "run.sqlite").mkdir(parents=True)
+
+
+def _database_is_garbage(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "run.sqlite").write_bytes(bytes(range(256)) * 64)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (_is_a_file, "results: cannot be written: File exists"),
+        (_is_in_a_file, "results: cannot be written: Not a directory"),
+        (_lock_is_a_folder, "results: cannot be written: Is a directory"),
+        (_database_is_a_folder, "run.sqlite: unable to open database file"),
+        (_database_is_garbage, "run.sqlite: file is not a database; use --fresh"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path, spoil: object, found: str) -> None:
+    folder = tmp_path / "a" / "results"
+    folder.parent.mkdir()
+    spoil(folder)  # type: ignore[operator]
+    with pytest.raises(ConfigError) as caught:
+        Store(folder)
+    (line,) = caught.value.problems
+    assert found in line
+    assert "choose other --results" in line
+
+
+def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    _database_is_garbage(folder)
+    with pytest.raises(ConfigError):
+        Store(folder)
+    with Store(folder, fresh=True) as store:
+        store.propose("p", [OWN], [])
+
+
+def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
+    """As a disk that is full, which is played here by a limit on the pages."""
+    with Store(tmp_path) as store:
+        store.propose("p", [OWN], [])
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        big = Proposal(bytes(200_000), OWN.origin)
+        with pytest.raises(BalancerError, match=r"run\.sqlite: database or disk is full; make sure that the disk"):
+            store.propose("q", [big], [])
+        with pytest.raises(BalancerError, match="disk is full"):
+            for number in range(1000):
+                store.leave_out("p", f"{number}", "x" * 1000)
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        assert not store.is_proposed("q")
+        store.propose("q", [big], [])
+    with Store(tmp_path) as store:
+        assert store.cases("p")[0].data == OWN.data
+
+
+def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.propose("p", [Proposal(bytes(5000), OWN.origin)] * 20, [])
+    file = tmp_path / "run.sqlite"
+    content = bytearray(file.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    file.write_bytes(content)
+    with pytest.raises(BalancerError, match=r"run\.sqlite: .*--fresh"), Store(tmp_path) as store:
+        store.cases("p")
+
+
+def test_the_database_is_plain_sqlite(tmp_path: Path) -> None:
+    """So that anybody can look into it."""
+    with Store(tmp_path) as store:
+        store.set_verdict("p", StoredVerdict("a", 1, Verdict.TIME_LIMIT, 2.0, ""))
+    db = sqlite3.connect(tmp_path / "run.sqlite")
+    assert db.execute("SELECT submission, verdict FROM verdicts").fetchall() == [("a", "time_limit")]
+    db.close()
