@@ -29,6 +29,9 @@ _SHORTEST_S = 0.01
 # A weight is worked out anew at once after a failure, else when this part of `decay_s` has passed: an
 # outcome counts 1 - exp(-1/64) = 1.6% less by then, and a lease need not wait for an exp().
 _STALE = 1 / 64
+# Weights span nine orders and no more: virtual time moves on by 1 / weight, and a double that has reached
+# 1e9 still tells steps of 1e-7 apart.
+_LEAST_WEIGHT = 1e-9
 
 
 class _Record:
@@ -69,8 +72,8 @@ class WeightedHealth(Strategy):
         self._heap: list[float] = []
         self._whose: dict[float, _Record] = {}
         self._clock = 0.0  # virtual time: when the last pick was due
-        self._duration_sum_s = 0.0  # over the nodes whose duration is known
-        self._duration_count = 0
+        self._speed_sum = 0.0  # of 1 / duration, over the nodes whose duration is known
+        self._speed_count = 0
 
     def join(self, node: Node, now: float) -> None:
         """O(log N)."""
@@ -90,7 +93,10 @@ class WeightedHealth(Strategy):
         """O(N)."""
         record: _Record = node.note
         self._unqueue(record)
+        before = record.weight
         self._weigh(record, now)
+        # What is left of its period shrinks or grows with the weight, so that the new one counts at once.
+        record.due = self._clock + max(0.0, record.due - self._clock) * before / record.weight
         if node.free:
             self._queue(record)
 
@@ -115,12 +121,15 @@ class WeightedHealth(Strategy):
         """O(log N)."""
         record: _Record = node.note
         if outcome is _SUCCESS:
+            if now >= record.stale_s:  # fade what is older first: this is new, however long it took
+                self._weigh(record, now)
             # Only successes tell of speed: to fail at once is not to be fast. The step is that of a mean
             # over the decayed number of successes.
             record.successes += 1.0
             if elapsed_s > _SHORTEST_S or record.duration_s != _SHORTEST_S:
                 self._learn_speed(record, elapsed_s)
         elif outcome is not Outcome.IGNORED:
+            self._weigh(record, now)  # likewise
             record.failures += 1.0
             self._weigh(record, now)
         if node.in_flight + 1 == node.limit:  # it was full, so it is not queued
@@ -137,11 +146,14 @@ class WeightedHealth(Strategy):
         good = record.successes + _PRIOR
         health = good / (good + record.failures)
         if record.duration_s:
-            mean_s = self._duration_sum_s / self._duration_count
-            health *= (mean_s / record.duration_s) ** options.speed
+            # By the mean of the speeds, not of the durations: one endpoint a thousand times slower must not make
+            # the others, and with them the scale on which a new endpoint counts 1, a thousand times better.
+            mean_speed = self._speed_sum / self._speed_count
+            health *= (1.0 / record.duration_s / mean_speed) ** options.speed
         age_s = now - record.joined_s
         ramp = max(0.1, age_s / options.slow_start_s) if age_s < options.slow_start_s else 1.0
-        record.weight = record.node.endpoint.weight * max(options.floor, health) * ramp
+        weight = record.node.endpoint.weight * max(options.floor, health) * ramp
+        record.weight = max(_LEAST_WEIGHT, weight)
 
     def _learn_speed(self, record: _Record, elapsed_s: float) -> None:
         duration_s = max(elapsed_s, _SHORTEST_S)
@@ -152,13 +164,17 @@ class WeightedHealth(Strategy):
         self._learn_duration(record, duration_s)
 
     def _learn_duration(self, record: _Record, duration_s: float) -> None:
-        self._duration_count += (duration_s > 0) - (record.duration_s > 0)
-        self._duration_sum_s += duration_s - record.duration_s
+        for known_s, sign in ((record.duration_s, -1), (duration_s, 1)):
+            if known_s:
+                self._speed_count += sign
+                self._speed_sum += sign / known_s
         record.duration_s = duration_s
 
     def _queue(self, record: _Record) -> None:
         while self._whose.setdefault(record.due, record) is not record:
-            record.due = math.nextafter(record.due, math.inf)
+            # Many can be due at one instant, e.g. all that were overdue. Each goes to one of the 2 N next
+            # instants at random, which are half empty or more: O(1), where the first empty one is O(N) away.
+            record.due += math.ulp(record.due) * math.ceil(self._random() * 2 * len(self._whose))
         heappush(self._heap, record.due)
 
     def _unqueue(self, record: _Record) -> None:

@@ -16,7 +16,7 @@ from balancer.config import load_config
 from balancer.plugins import default_registry
 from tests.contracts.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links, name_of
 
-_LANGUAGES = {"python", "toml", "console", "text", "json"}
+_LANGUAGES = {"python", "toml", "console", "sh", "text", "json"}
 _ALL = [block for document in DOCUMENTS for block in blocks(document)]
 
 

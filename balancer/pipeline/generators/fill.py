@@ -147,7 +147,8 @@ class Fill:
     def _keyword_weights(self, keywords: int, count: int) -> list[float]:
         """Weigh keywords about equally or, in long inputs, one far above the others: only that makes a deep stack."""
         power = self._rng.choice((0, 1, 5, 20) if count > _LONG else (0, 0, 1))
-        return [self._rng.random() ** power + _RAREST for _ in range(keywords)]
+        weights = [self._rng.random() ** power for _ in range(keywords)]
+        return [weight / (max(weights) or 1.0) + _RAREST for weight in weights]
 
     def _shape(self, columns: Columns, count: int, known: Mapping[int, int], *, fresh: bool) -> None:
         """Let columns that are the edges of a graph be one; given edges only if they are none any more."""

@@ -89,6 +89,7 @@ def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float =
     ax.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
     ax.set_axisbelow(True)
     ax.tick_params(bottom=False, left=False, pad=6, labelsize=_LETTERS_PT, labelfontfamily=_FONT, labelcolor=INK)
+    ax.tick_params(axis="x", pad=2)
     ax.set_xlabel(xlabel, color=INK, **_PLAIN)
     ax.set_yticks(range(len(labels)), [drawable(label) for label in labels], color=INK, **_PLAIN)
     ax.set_ylim(len(labels) - 0.4, -0.6)
