@@ -11,7 +11,7 @@ from rich.console import Console
 from balancer.config import Config, PipelineSettings
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.package import find_packages, read_problem
-from balancer.pipeline.run import make_executors
+from balancer.pipeline.run import find_generators, make_executors
 from balancer.plugins import Registry
 
 __all__ = ["check_config"]
@@ -30,12 +30,12 @@ def check_config(config: Config, registry: Registry, console: Console) -> None:
         registry.strategy(pool.strategy, pool.options, Random(0))
         console.print(f"strategy   {pool.strategy} {options.model_dump() or ''}".rstrip(), markup=False)
     except ConfigError as error:
-        problems += error.problems
+        problems += config.located("pool", error).problems
     problems += _check_endpoints(config, registry, console)
     if config.pipeline is None:
         console.print("pipeline   none: the config has no [pipeline], so there is a pool only")
     else:
-        problems += _check_pipeline(config.pipeline, registry, console)
+        problems += _check_pipeline(config, config.pipeline, registry, console)
     if problems:
         raise ConfigError(problems)
 
@@ -58,13 +58,12 @@ def _check_endpoints(config: Config, registry: Registry, console: Console) -> li
     return []
 
 
-def _check_pipeline(settings: PipelineSettings, registry: Registry, console: Console) -> list[str]:
+def _check_pipeline(config: Config, settings: PipelineSettings, registry: Registry, console: Console) -> list[str]:
     lines: list[str] = []
-    for name in settings.generators:
-        try:
-            registry.find(name, registry.generators, "generator")
-        except ConfigError as error:
-            lines += error.problems
+    try:
+        find_generators(config, registry)
+    except ConfigError as error:
+        lines += error.problems
     found = []
     try:
         for package in find_packages(Path(settings.problems)):

@@ -5,6 +5,7 @@ Decides what is said on the terminal and with which exit code: 0 done, 2 somethi
 """
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,14 @@ def make_app(registry: Registry) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+
+    @app.callback()
+    def options(
+        show_version: Annotated[
+            bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        ] = False,
+    ) -> None:
+        pass
 
     @app.command()
     def run(
@@ -67,6 +76,12 @@ def make_app(registry: Registry) -> typer.Typer:
 
     registry.add_commands(app)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"balancer {version('balancer')}")
+        raise typer.Exit
 
 
 def _with(config: Config, strategy: str | None, results: Path | None) -> Config:

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from balancer.endpoint import Endpoint
@@ -33,7 +33,7 @@ class PoolSettings(_Settings):
     """`[pool]`: how endpoints are chosen and waited for."""
 
     strategy: str = "fifo"
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], Field(repr=False)] = {}
     acquire_timeout_s: Annotated[float, Field(gt=0)] | None = None
     max_waiters: Annotated[int, Field(ge=0)] | None = None
     seed: int | None = None
@@ -41,11 +41,11 @@ class PoolSettings(_Settings):
 
 def _checked_url(url: str) -> str:
     scheme, found, rest = url.partition("://")
+    if "@" in (rest if found else url).split("/")[0]:  # first, so that no other message quotes them
+        raise PydanticCustomError("credentials", 'put credentials in [endpoints.headers], as "${NAME}"')
     if not found or not scheme or not rest.strip("/ "):
         raise ValueError('it must look like "http://host:port/" or "local://name"')
     expand_range(url)
-    if "@" in rest.split("/")[0]:
-        raise PydanticCustomError("credentials", 'put credentials in [endpoints.headers], as "${{NAME}}"')
     return url
 
 
@@ -119,6 +119,17 @@ class Config(_Settings):
     endpoints: Annotated[list[EndpointSettings], Field(default_factory=_local_endpoints, min_length=1)]
     pipeline: PipelineSettings | None = None
 
+    def __repr__(self) -> str:  # short, for any field may hold what came from the environment
+        return f"<Config of {len(self.by_url)} endpoints, {'with' if self.pipeline else 'without'} a pipeline>"
+
+    __str__ = __repr__
+
+    _file: str = PrivateAttr(default="the config")
+
+    def located(self, key: str, error: ConfigError) -> ConfigError:
+        """Return `error` with the file and the key that each of its lines is about."""
+        return ConfigError(f"{self._file}: {key}: {line}" for line in error.problems)
+
     @property
     def pool_endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints as the pool takes them."""
@@ -163,9 +174,10 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     except ValidationError as error:
         problems += _lines(error, environment.filled)
     else:
-        problems += _duplicates(config)
+        problems += _duplicates(config, environment.filled)
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
+    config._file = file
     return config
 
 
@@ -182,22 +194,29 @@ def _lines(error: ValidationError, secret: set[Place]) -> list[str]:
     for details in error.errors():
         place = details["loc"]
         within = _SECTIONS.get(str(place[0]), Config) if len(place) > 1 else Config
-        hidden = place in secret or "headers" in place or details["type"] == "credentials"
+        hidden = _touches(place, secret) or "headers" in place or details["type"] == "credentials"
         lines.append(f"{_key(place)}: {describe(details, within.model_fields, secret=hidden)}")
     return lines
 
 
-def _duplicates(config: Config) -> list[str]:
+def _duplicates(config: Config, secret: set[Place]) -> list[str]:
     first: dict[str, int] = {}
     lines = []
     for number, entry in enumerate(config.endpoints):
         for url in entry.urls:
             if url in first:
+                places = ("endpoints", number, "url"), ("endpoints", first[url], "url")
+                found = "it" if any(_touches(place, secret) for place in places) else repr(url)
                 lines.append(
-                    f"endpoints[{number}].url: {url!r} is in endpoints[{first[url]}] already; URLs must differ"
+                    f"endpoints[{number}].url: {found} is in endpoints[{first[url]}] already; URLs must differ"
                 )
             first.setdefault(url, number)
     return lines
+
+
+def _touches(place: Place, secret: set[Place]) -> bool:
+    """Return whether what stands at `place` is, holds, or is part of something secret."""
+    return any(place[: len(other)] == other[: len(place)] for other in secret)
 
 
 def _key(place: Place) -> str:

@@ -5,6 +5,7 @@ clocks or threads: a lease knows only the holder it goes back to.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -42,13 +43,20 @@ class Endpoint:
             raise ValueError(f"endpoint url is {self.url!r}; it must be a non-empty string")
         if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or self.capacity < 1:
             raise ValueError(f"endpoint {self.url}: capacity is {self.capacity!r}; it must be a whole number >= 1")
-        if not (isinstance(self.weight, int | float) and math.isfinite(self.weight) and self.weight > 0):
+        number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
+        if not (number and math.isfinite(self.weight) and self.weight > 0):
             raise ValueError(f"endpoint {self.url}: weight is {self.weight!r}; it must be a finite number > 0")
-        if isinstance(self.labels, str):
-            raise ValueError(f"endpoint {self.url}: labels is {self.labels!r}; it must be a set of strings")
-        object.__setattr__(self, "labels", frozenset(self.labels))
+        object.__setattr__(self, "labels", _checked_labels(self.url, self.labels))
         if self.host is None:
             object.__setattr__(self, "host", _host_of(self.url))
+
+
+def _checked_labels(url: str, labels: Any) -> frozenset[str]:
+    several = isinstance(labels, Iterable) and not isinstance(labels, str)
+    given = frozenset(labels if several else (None,))
+    if not all(isinstance(label, str) for label in given):
+        raise ValueError(f"endpoint {url}: labels is {labels!r}; it must be a set of strings")
+    return given
 
 
 def _host_of(url: str) -> str:

@@ -18,10 +18,11 @@ def jain_index(shares: Iterable[float]) -> float:
     Source: Jain, Chiu, Hawe, DEC-TR-301 (1984): (sum x)^2 / (n sum x^2). No share at all counts as fair.
     """
     values = list(shares)
-    total = sum(values)
-    if total == 0:
+    most = max(values, default=0.0)
+    if most == 0:
         return 1.0
-    return total * total / (len(values) * sum(x * x for x in values))
+    parts = [x / most for x in values]  # the index does not change, and no square is too large or too small
+    return sum(parts) ** 2 / (len(parts) * sum(x * x for x in parts))
 
 
 def balance_score(counts: Iterable[float]) -> float:

@@ -18,6 +18,7 @@ from typing import Any, Self
 from balancer.config import Config, load_config
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.errors import ConfigError
 from balancer.metrics import PoolStats
 from balancer.plugins import Registry, default_registry
 from balancer.strategy import ANY, Request
@@ -73,14 +74,17 @@ class Pool:
         if not isinstance(config, Config):
             config = load_config(config)
         settings = config.pool
-        return cls(
-            config.pool_endpoints,
-            strategy=settings.strategy,
-            options=settings.options,
-            seed=settings.seed,
-            max_waiters=settings.max_waiters,
-            acquire_timeout_s=settings.acquire_timeout_s,
-        )
+        try:
+            return cls(
+                config.pool_endpoints,
+                strategy=settings.strategy,
+                options=settings.options,
+                seed=settings.seed,
+                max_waiters=settings.max_waiters,
+                acquire_timeout_s=settings.acquire_timeout_s,
+            )
+        except ConfigError as error:
+            raise config.located("pool", error) from None
 
     # -- leases ------------------------------------------------------------------------------------
 

@@ -21,10 +21,11 @@ def expand_range(name: str) -> list[str]:
     Raises:
         ValueError: a range is malformed, runs backwards, or the name stands for more than 10 000.
     """
-    fixed = _RANGE.sub("\0", name).split("\0")
+    parts = _RANGE.split(name)  # text, what is in the braces, text, and so on
+    fixed, ranges = parts[::2], parts[1::2]
     if "{" in "".join(fixed) or "}" in "".join(fixed):
         raise ValueError(f"{name!r} has a brace without its partner; a range is written {{1..4}}")
-    choices = [_numbers(match[1], name) for match in _RANGE.finditer(name)]
+    choices = [_numbers(text, name) for text in ranges]
     size = 1
     for numbers in choices:
         size *= len(numbers)

@@ -3,12 +3,21 @@
 Must not know files or settings; it turns facts into words.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from pydantic_core import ErrorDetails
 
 __all__ = ["describe", "did_you_mean"]
+
+# Where pydantic speaks of Python, a config is TOML.
+_WORDS = {
+    "dict_type": "it must be a table",
+    "list_type": "it must be a list; a list of tables is written [[name]]",
+    "model_type": "it must be a table",
+    "string_type": "it must be a text in quotes",
+    "too_short": "it must not be empty",
+}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -31,9 +40,18 @@ def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False)
         return f"unknown key{did_you_mean(key, known)} (known: {', '.join(known) or 'none'})"
     if error["type"] == "missing":
         return "is missing"
-    found = "a secret value" if secret else _short(repr(error["input"]))
-    message = error["msg"].removeprefix("Value error, ")
+    message = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    if secret and error["type"] == "value_error":  # our own validators quote what they found
+        message = "it cannot be used here"
+    found = "a value that is not shown" if secret else _found(error["input"])
     return f"found {found}: {message[:1].lower()}{message[1:]}"
+
+
+def _found(value: object) -> str:
+    # A table or a list is named, not shown: it may hold what is secret further down.
+    if isinstance(value, Mapping):
+        return "a table"
+    return "a list" if isinstance(value, list | tuple) else _short(repr(value))
 
 
 def _short(text: str, most: int = 80) -> str:

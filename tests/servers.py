@@ -24,15 +24,16 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(*, isolation: str = "auto", workers: int = 2) -> Iterator[RunningServer]:
+def running_server(*, isolation: str = "auto", workers: int = 2, folder: Path | None = None) -> Iterator[RunningServer]:
     """Run a sandbox server for the length of a `with` block.
 
     Args:
         isolation: as in `ExecutorOptions`.
         workers: programs at once.
+        folder: where it puts its temporary files, instead of the system's place for them.
     """
     code = f"from balancer.sandbox.server import serve; serve(port=0, workers={workers}, isolation={isolation!r})"
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT), **({"TMPDIR": str(folder)} if folder else {})}
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", code],
         stdout=subprocess.PIPE,

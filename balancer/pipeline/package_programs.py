@@ -56,7 +56,7 @@ _INPUT_VALIDATORS = ("input_validators", "input_validator", "input_format_valida
 _OUTPUT_VALIDATORS = ("output_validators", "output_validator")
 
 
-class _UnusableError(Exception):
+class _Unusable(Exception):
     """A program that cannot be used, and why: no fault of the package."""
 
 
@@ -144,7 +144,7 @@ def _read_programs(folder: Folder, place: str, findings: Findings) -> Programs:
             with findings.collect():
                 try:
                     programs.found[path] = _read_program(folder, path)
-                except _UnusableError as why:
+                except _Unusable as why:
                     programs.left_out[path] = str(why)
     return programs
 
@@ -153,7 +153,7 @@ def _read_program(folder: Folder, path: str) -> Program:
     files = list(_files(folder, path))
     sources = [file for file in files if _extension(file) in _SOURCES]
     if len(sources) != 1 and folder.is_folder(path):
-        raise _UnusableError(f"the folder has {len(sources)} sources; one is allowed")
+        raise _Unusable(f"the folder has {len(sources)} sources; one is allowed")
     source = sources[0] if sources else path
     language = _language(source)
     text = folder.text(source)
@@ -180,5 +180,5 @@ def _language(path: str) -> str:
     if extension in _LANGUAGES:
         return _LANGUAGES[extension]
     if extension in _OTHER_LANGUAGES:
-        raise _UnusableError(f"language {_OTHER_LANGUAGES[extension]} is not supported")
-    raise _UnusableError(f"no known language has the extension {extension or '(none)'!r}")
+        raise _Unusable(f"language {_OTHER_LANGUAGES[extension]} is not supported")
+    raise _Unusable(f"no known language has the extension {extension or '(none)'!r}")

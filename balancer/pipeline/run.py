@@ -20,6 +20,7 @@ from rich.console import Console
 
 from balancer.config import Config, PipelineSettings
 from balancer.errors import ConfigError
+from balancer.hookspecs import Generator
 from balancer.pipeline.collect import collect
 from balancer.pipeline.export import export_cases
 from balancer.pipeline.model import Problem
@@ -34,7 +35,7 @@ from balancer.plugins import Registry
 from balancer.pool import Pool
 from balancer.sandbox.protocol import Executor, ExecutorOptions
 
-__all__ = ["make_executors", "run_pipeline"]
+__all__ = ["find_generators", "make_executors", "run_pipeline", "settings_of"]
 
 
 def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh: bool = False) -> RunResult:
@@ -54,14 +55,14 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
     """
     settings = settings_of(config)
     problems = read_problems(Path(settings.problems))
-    generators = [registry.find(name, registry.generators, "generator") for name in settings.generators]
+    generators = find_generators(config, registry)
+    pool = Pool.from_config(config)
     results = Path(settings.results)
     if fresh:
         shutil.rmtree(results, ignore_errors=True)
     with ExitStack() as stack:
         store = stack.enter_context(Store(results))
         store.claim(_essence(settings, problems))
-        pool = Pool.from_config(config)
         executors = make_executors(config, registry, results / "compiled")
         for executor in executors.values():
             stack.callback(executor.close)
@@ -92,6 +93,14 @@ def settings_of(config: Config) -> PipelineSettings:
     return config.pipeline
 
 
+def find_generators(config: Config, registry: Registry) -> list[Generator]:
+    """Return the input generators that the pipeline names. Raises ConfigError for one that does not exist."""
+    try:
+        return [registry.find(name, registry.generators, "generator") for name in settings_of(config).generators]
+    except ConfigError as error:
+        raise config.located("pipeline.generators", error) from None
+
+
 def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str, Executor]:
     """Return an executor for each endpoint URL, by the scheme of the URL.
 
@@ -100,7 +109,10 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
     """
     executors: dict[str, Executor] = {}
     for url, entry in config.by_url.items():
-        plugin = registry.find(urlsplit(url).scheme, registry.executors, "endpoint scheme")
+        try:
+            plugin = registry.find(urlsplit(url).scheme, registry.executors, "endpoint scheme")
+        except ConfigError as error:
+            raise config.located(f"endpoint {url}", error) from None
         headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
         executors[url] = plugin.make(url, ExecutorOptions(entry.isolation, headers, str(cache)))
     return executors

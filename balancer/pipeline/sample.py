@@ -77,7 +77,9 @@ class Sample:
         return Judgement(Verdict.UNJUDGED, ran.note) if ran.execution is None else checker_says(ran.execution)
 
     def judge(self, submission: Submission, case: StoredCase, stage: Stage) -> None:
-        """Run `submission` on `case`, which has an answer, and store the verdict."""
+        """Run `submission` on `case`, which has an answer, and store the verdict; nothing if it is left out by now."""
+        if submission.name in self.store.left_out(self.problem.id):
+            return
         execution, note = self.execute(submission, case, stage)
         self.settle(submission, case, execution, note, stage)
         self.progress.advance(self.problem.id)
@@ -95,5 +97,6 @@ class Sample:
         verdict = StoredVerdict(submission.name, case.id, judgement.verdict, time_s, judgement.note)
         self.store.set_verdict(self.problem.id, verdict)
         if judgement.verdict is Verdict.COMPILE_ERROR:
+            # First: a run that dies between the two must not find a verdict of one that was never left out.
             self.store.leave_out(self.problem.id, submission.name, f"does not compile: {judgement.note}")
         return judgement

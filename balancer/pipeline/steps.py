@@ -7,7 +7,10 @@ on which thread was faster. A step must not know endpoints, nor how a report loo
 
 import random
 import zlib
+from collections.abc import Iterator
+from itertools import islice
 
+from balancer.hookspecs import Generator
 from balancer.pipeline.judge import ACCEPT
 from balancer.pipeline.model import Proposal, Submission, Verdict
 from balancer.pipeline.results import CaseState, Stage
@@ -17,6 +20,9 @@ from balancer.pipeline.store import StoredCase, StoredVerdict
 from balancer.sandbox.protocol import Program, Status
 
 __all__ = ["generate_test_outputs", "judge_problem", "propose_inputs", "validate_inputs", "validate_solutions"]
+
+
+_CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUDGED)
 
 
 def judge_problem(sample: Sample) -> None:
@@ -44,25 +50,37 @@ def _leave_out_unknown_languages(sample: Sample) -> None:
 
 def propose_inputs(sample: Sample) -> None:
     """Ask every generator for inputs and store them: the problem's own first, no input twice."""
-    problem, settings = sample.problem, sample.settings
+    problem = sample.problem
     if sample.store.is_proposed(problem.id):
         return
     notes: list[str] = []
-    proposals: dict[bytes, Proposal] = {}
+    own: dict[bytes, Proposal] = {}
+    made_up: dict[bytes, Proposal] = {}
     for generator in sample.generators:
-        # One seed a problem and generator: what one proposes does not depend on how often another draws.
-        seed = zlib.crc32(f"{settings.seed}/{problem.id}/{generator.name}".encode())
         try:
-            for proposal in generator.propose(problem, random.Random(seed), settings.max_proposals):
-                proposals.setdefault(proposal.data, proposal)
+            for proposal in _proposals(sample, generator):
+                (own if proposal.sample else made_up).setdefault(proposal.data, proposal)
         except Exception as error:  # a generator is a plugin: the others, and the other problems, go on
             notes.append(f"generator {generator.name!r} failed: {type(error).__name__}: {error}")
-    own = [p for p in proposals.values() if p.sample]
-    made_up = [p for p in proposals.values() if not p.sample]
-    if made_up and not problem.input_validators:
-        notes.append(f"it has no input validator, so {len(made_up)} proposed inputs were not used")
-        made_up = []
-    sample.store.propose(problem.id, [*own, *made_up], notes)
+    new = [proposal for data, proposal in made_up.items() if data not in own]
+    if new and not problem.input_validators:
+        notes.append(f"it has no input validator, so {len(new)} proposed inputs were not used")
+        new = []
+    sample.store.propose(problem.id, [*own.values(), *new], notes)
+
+
+def _proposals(sample: Sample, generator: Generator) -> Iterator[Proposal]:
+    """Yield what `generator` proposes: all of the problem's own data, but at most `max_proposals` others."""
+    problem, settings = sample.problem, sample.settings
+    # One seed a problem and generator: what one proposes does not depend on how often another draws.
+    rng = random.Random(zlib.crc32(f"{settings.seed}/{problem.id}/{generator.name}".encode()))
+    budget = len(problem.data) + settings.max_proposals
+    others = 0
+    for proposal in islice(generator.propose(problem, rng, budget), budget):
+        others += not proposal.sample
+        if others > settings.max_proposals:
+            return
+        yield proposal
 
 
 def validate_inputs(sample: Sample) -> None:
@@ -83,8 +101,10 @@ def validate_inputs(sample: Sample) -> None:
 def _next_batch(sample: Sample) -> list[StoredCase]:
     proposed = sample.store.cases(sample.problem.id, CaseState.PROPOSED)
     own = [case for case in proposed if case.sample]
-    valid = sample.store.cases(sample.problem.id, CaseState.VALID, CaseState.CONTESTED, CaseState.READY)
-    wanted = sample.settings.max_inputs - sum(not case.sample for case in valid)
+    # One that was lost to the infrastructure keeps its place, so that the next session, which tries it
+    # again, chooses what this one would have; and when all endpoints are down no more are tried in vain.
+    chosen = sample.store.cases(sample.problem.id, *_CHOSEN)
+    wanted = sample.settings.max_inputs - sum(not case.sample for case in chosen)
     return own or proposed[: max(0, wanted)]
 
 

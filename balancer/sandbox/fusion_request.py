@@ -142,4 +142,8 @@ def _text(data: bytes) -> str | None:
 
 def _sendable(source: str) -> bool:
     """Tell whether `source` is Unicode text (lone surrogates stand for bytes that are not)."""
-    return not any("\ud800" <= char <= "\udfff" for char in source)
+    try:
+        source.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -42,7 +42,7 @@ _WITH_PYTHON = sorted({block.document for block in _of("python") if block.reason
 def test_python_runs(document: Path, tmp_path: Path) -> None:
     """Run all of a document's blocks in order as one script, in a process and a folder of their own."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    script = tmp_path / f"{document.stem}.py"
+    script = tmp_path / "page.py"  # a name that hides no module
     script.write_text(_script(document), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(

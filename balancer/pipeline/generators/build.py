@@ -6,7 +6,7 @@ as many tokens as its count says, cut or filled up as need be.
 
 from collections.abc import Mapping, Sequence
 
-from balancer.pipeline.generators.fill import Fill, TooLargeError
+from balancer.pipeline.generators.fill import Fill, TooLarge
 from balancer.pipeline.generators.study import Study
 from balancer.pipeline.generators.template import Choice, Count, Line, Node, Repeat, Slot, fields_of, whole_number
 
@@ -19,7 +19,7 @@ Given = Mapping[Slot, Sequence[str]]
 
 
 def build(study: Study, given: Given, fill: Fill) -> bytes:
-    """Return an input of the studied problem. Raises TooLargeError."""
+    """Return an input of the studied problem. Raises TooLarge."""
     writer = _Writer(given, fill)
     writer.nodes(study.nodes, ())
     ending = [] if study.ending is None else [study.ending]
@@ -63,7 +63,7 @@ class _Writer:
         elif isinstance(node.table, Choice):
             self._choice(node.table, count, where)
         elif count > _MOST_BLOCKS:
-            raise TooLargeError
+            raise TooLarge
         else:
             for index in range(count):
                 self.nodes(node.body, (*where, index))
@@ -90,7 +90,7 @@ class _Writer:
     def _write(self, line: str) -> None:
         self._room -= len(line) + 1
         if self._room < 0:
-            raise TooLargeError
+            raise TooLarge
         self.lines.append(line)
 
 

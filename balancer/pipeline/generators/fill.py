@@ -23,7 +23,7 @@ from balancer.pipeline.generators.study import EdgeTable, Study
 from balancer.pipeline.generators.styles import Style
 from balancer.pipeline.generators.template import Count, whole_number
 
-__all__ = ["Fill", "TooLargeError"]
+__all__ = ["Fill", "TooLarge"]
 
 _LONG = 50
 _RAREST = 3e-4  # the least share of a keyword: some in 10**4 lines
@@ -31,7 +31,7 @@ _RAREST = 3e-4  # the least share of a keyword: some in 10**4 lines
 Columns = dict[int, list[str]]
 
 
-class TooLargeError(Exception):
+class TooLarge(Exception):
     """The input would take more room than there is, or cannot be made at all."""
 
 
@@ -61,10 +61,10 @@ class Fill:
     ) -> list[list[str]]:
         """Return `count` tokens for each field; those that are given come first.
 
-        `values` are the earlier single fields. Raises TooLargeError.
+        `values` are the earlier single fields. Raises TooLarge.
         """
         if count > MOST_TOKENS:
-            raise TooLargeError
+            raise TooLarge
         known = dict(values)
         columns: Columns = {}
         for number, tokens in zip(fields, given, strict=True):
@@ -141,7 +141,7 @@ class Fill:
 
     def _word_length(self, length: Count, known: Mapping[int, int]) -> int:
         if length.of(known) > ROOM_BYTES:
-            raise TooLargeError
+            raise TooLarge
         return max(length.of(known), 0)
 
     def _keyword_weights(self, keywords: int, count: int) -> list[float]:
@@ -166,7 +166,7 @@ class Fill:
         shape = self._style.shape or Shape.RANDOM
         drawn = draw_edges(shape, nodes, count, self._rng, simple=simple, connected=edges in self._connected)
         if len(drawn) < count:
-            raise TooLargeError
+            raise TooLarge
         return drawn
 
     def _tie(self, columns: Columns) -> None:

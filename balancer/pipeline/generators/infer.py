@@ -31,8 +31,10 @@ from balancer.pipeline.generators.template import (
 __all__ = ["infer"]
 
 # Nodes tried before the search gives up: in all, for what all blocks may be made of, and for one of them.
-# A node takes some 50 us on inputs of a few lines, so that the worst case stays near 0.3 s.
+# A node takes some 50 us on inputs of a few lines, so that the worst case stays near 0.3 s. With more than
+# so many lines in all inputs together, every node takes longer, and fewer are tried.
 _STEPS, _BLOCK_STEPS, _ONE_BLOCK_STEPS = 3000, 4000, 1000
+_LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
 _WAYS = 4  # ways to read up to the same lines that are followed up
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
@@ -43,9 +45,10 @@ def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
     """Return the template of all `inputs`, or None if there is none to be found in reasonable time."""
     if not inputs:
         return None
+    slowness = min(1 + sum(map(len, inputs)) // _LINES, _SLOWEST)
     start = [Front(lines, 0, Reading()) for lines in inputs]
     rated: list[tuple[float, int, tuple[Node, ...]]] = []
-    for cost, order, nodes in _Search(_STEPS, _NODES).complete(start):
+    for cost, order, nodes in _Search(slowness, _STEPS, _NODES).complete(start):
         while rated and rated[0][0] <= cost:  # `cost` is the least that any template to come can have
             return rated[0][2]
         heapq.heappush(rated, (_cost(nodes, inputs), order, nodes))
@@ -72,7 +75,8 @@ class _State:
 class _Search:
     """Enumerate templates, cheap ones first."""
 
-    def __init__(self, steps: int, room: int) -> None:
+    def __init__(self, slowness: int, steps: int, room: int) -> None:
+        self._slowness = slowness
         self._steps = steps
         self._block_steps = _BLOCK_STEPS
         self._room = room
@@ -87,13 +91,13 @@ class _Search:
         order = counter()
         queue = [(0.0, next(order), start)]
         ways: Counter[tuple[int, ...]] = Counter()
-        while queue and self._steps > 0:
+        while queue:
             cost, _, state = heapq.heappop(queue)
             ways[state.places] += 1
             if ways[state.places] > _WAYS:
                 continue
             yield cost, state
-            if len(state.nodes) < self._room and not state.ended:
+            if self._steps > 0 and len(state.nodes) < self._room and not state.ended:
                 for further in self._extended(state, blocks):
                     heapq.heappush(queue, (cost + _node_cost(further.nodes[-1], None), next(order), further))
 
@@ -121,7 +125,7 @@ class _Search:
 
     def _bodies(self, start: Sequence[Front], first: int) -> list[tuple[Node, ...]]:
         """List what comes next in every input, as a block of several nodes."""
-        search = _Search(min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES)
+        search = _Search(self._slowness, min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES)
         states = search._states(_State((), tuple(start), first), blocks=False)
         bodies = [state.nodes for _, state in states if len(state.nodes) > 1]
         self._block_steps = max(self._block_steps - _ONE_BLOCK_STEPS, 0)
@@ -130,7 +134,7 @@ class _Search:
     def _advance(self, state: _State, node: Node) -> _State | None:
         if self._steps <= 0:
             return None
-        self._steps -= 1
+        self._steps -= self._slowness
         try:
             fronts = tuple(front.step(node) for front in state.fronts)
         except Mismatch:

@@ -15,7 +15,7 @@ from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.build import build
 from balancer.pipeline.generators.changes import changes
 from balancer.pipeline.generators.draw import Where
-from balancer.pipeline.generators.fill import Fill, TooLargeError
+from balancer.pipeline.generators.fill import Fill, TooLarge
 from balancer.pipeline.generators.study import Study, study
 from balancer.pipeline.generators.styles import Size, Style, large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.text import text_changes
@@ -95,7 +95,7 @@ def _styled(found: Study, styles: Iterable[Style], rng: random.Random) -> Iterat
         fill = Fill(found, style, rng)
         try:
             data = build(found, {}, fill)
-        except TooLargeError:
+        except TooLarge:
             continue
         sizes = "".join(f" {found.names[number]}={value}" for number, value in sorted(fill.sizes.items()))
         yield style.name + sizes, data
@@ -108,5 +108,5 @@ def _changed(found: Study, rng: random.Random) -> Iterator[_Made]:
     for detail, given in changes(found, rng):
         try:
             yield detail, build(found, given, Fill(found, _AS_SEEN, rng))
-        except TooLargeError:
+        except TooLarge:
             continue

@@ -5,7 +5,7 @@ It puts together what `infer`, `facts`, `hints` and `bounds` find out. It must n
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from balancer.pipeline.generators.bounds import Range, find_ranges
 from balancer.pipeline.generators.facts import Facts, Kind, observe
@@ -28,7 +28,8 @@ from balancer.pipeline.model import Problem
 
 __all__ = ["EdgeTable", "Load", "Study", "study"]
 
-# The template is searched for in inputs that are small enough to be read hundreds of times, the smallest first.
+# The template is searched for in the smallest inputs: so many at most, and so many bytes in all, as they are
+# read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
 _OBSERVED_BYTES = 2**20
 _END_MARKS = frozenset({"0", "-1", "#", "*", ".", "$", "end", "END", "quit", "exit"})
@@ -138,9 +139,10 @@ def _studied(
 
 
 def _template(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
-    """Return the template of the smallest inputs; of the smallest few, or one, if some are odd ones out."""
-    small = [lines for lines in inputs if _size(lines) <= _SEARCHED_BYTES]
-    chosen = list((small or inputs[:1])[:_SEARCHED_INPUTS])
+    """Return the template of the smallest inputs; of half as many, or one, if some are odd ones out."""
+    sizes = accumulate(map(_size, inputs))
+    chosen = [lines for lines, size in zip(inputs, sizes, strict=True) if size <= _SEARCHED_BYTES] or list(inputs[:1])
+    del chosen[_SEARCHED_INPUTS:]
     while chosen:
         nodes = infer(chosen)
         if nodes is not None and list(fields_of(nodes)):

@@ -20,7 +20,7 @@ Slot = tuple[int, tuple[int, ...]]
 Instance = Mapping[Slot, Sequence[str]]
 
 
-class Mismatch(Exception):  # noqa: N818  (it is an answer, not an error)
+class Mismatch(Exception):
     """The input does not have the shape of the template."""
 
 

@@ -99,7 +99,7 @@ def _time_tiles(result: RunResult) -> Iterator[Tile]:
         percent(result.utilisation) if offered else NOTHING,
         f"{count(result.slots, 'slot')}, {count(len(result.pool.endpoints), 'endpoint')}",
     )
-    yield Tile("Strategy", result.strategy, count(result.pool.acquired, "lease"))
+    yield Tile("Strategy", shorten(result.strategy, 60), count(result.pool.acquired, "lease"))
 
 
 def _warnings(result: RunResult) -> Iterator[str]:

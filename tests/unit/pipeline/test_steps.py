@@ -1,0 +1,421 @@
+"""Judging a problem from proposals to verdicts, with programs whose verdicts are known beforehand."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from balancer.pipeline.model import Checker, Origin, Problem, Proposal, Verdict
+from balancer.pipeline.results import CaseState, Stage
+from balancer.pipeline.runner import Stopped
+from balancer.pipeline.steps import judge_problem, propose_inputs, validate_inputs
+from balancer.sandbox.protocol import Execution, Executor, Program, Status
+from tests.unit.pipeline.fakes import (
+    DOWN,
+    PROGRAMS,
+    TRUTH,
+    Bench,
+    End,
+    FakeExecutor,
+    Numbers,
+    Own,
+    end_of,
+    finished,
+    judged,
+    make_problem,
+)
+
+CHECKER = Checker(Program("python", "check output", "check output"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def with_problem(tmp_path: Path, **changes: object) -> Bench:
+    return Bench(tmp_path, make_problem(**changes))  # type: ignore[arg-type]
+
+
+# -- a whole problem -----------------------------------------------------------------------------------
+
+
+def test_every_verdict_is_the_true_one(bench: Bench) -> None:
+    end = judged(bench)
+    inputs = end.inputs(CaseState.READY)
+    assert inputs[:2] == [1, 2]
+    assert len(inputs) == 2 + bench.max_inputs
+    assert all(n <= 50 for n in inputs)
+    for n in inputs:
+        for name in ("double", "add"):
+            assert end.verdict(name, n) is Verdict.ACCEPTED
+        for name, truth in TRUTH.items():
+            assert end.verdict(name, n) is truth(n), (name, n)
+    assert len(end.verdicts) == len(inputs) * (2 + len(TRUTH))
+    assert end.left_out == end.notes == ()
+    assert all(case[2] == b"%d\n" % (2 * int(case[1])) for case in end.cases if case[5] is CaseState.READY)
+
+
+def test_the_inputs_are_the_first_valid_ones(bench: Bench) -> None:
+    end = judged(bench)
+    proposed = [int(case[1]) for case in end.cases[2:]]
+    assert proposed == [n for n in seen(bench) if n not in (1, 2)]
+    valid = [n for n in proposed if n <= 50]
+    assert end.inputs(CaseState.READY)[2:] == valid[: bench.max_inputs]
+    last = proposed.index(valid[bench.max_inputs - 1])
+    assert end.inputs(CaseState.INVALID) == [n for n in proposed[: last + 1] if n > 50]
+    assert end.inputs(CaseState.SPARE) == proposed[last + 1 :], "nothing more is checked once there are enough"
+
+
+def seen(bench: Bench) -> list[int]:
+    """Return what the generator proposes when it is asked as the pipeline asks."""
+    asked: list[int] = []
+
+    class Spy(Numbers):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
+            for proposal in super().propose(problem, rng, budget):
+                asked.append(int(proposal.data))
+                yield proposal
+
+    spied = Bench(bench.folder / "spied", bench.problem, (Own(), Spy()))
+    with spied.open({"a": FakeExecutor()}) as sample:
+        propose_inputs(sample)
+    return asked[: bench.max_proposals]
+
+
+def test_each_stage_runs_what_it_is_for(bench: Bench) -> None:
+    executor = FakeExecutor()
+    with bench.open({"a": executor}) as sample:
+        spans = sample.runner._on_span.__self__  # type: ignore[attr-defined]
+        judge_problem(sample)
+        ready = {case.id for case in sample.store.cases("doubling", CaseState.READY)}
+    by_stage = {stage: {(s.subject, s.case) for s in spans if s.stage is stage} for stage in Stage}
+    assert by_stage[Stage.REFERENCE] == {("double", case) for case in ready}
+    assert by_stage[Stage.AGREE] == {("add", case) for case in ready}
+    assert by_stage[Stage.VALIDATE_SOLUTION] == {(name, case) for name in TRUTH for case in ready}
+    assert {subject for subject, _ in by_stage[Stage.VALIDATE_INPUT]} == {"check input"}
+    assert len(spans) == sum(len(pairs) for pairs in by_stage.values()), "nothing is run twice"
+
+
+def test_a_second_session_of_a_finished_run_runs_nothing(bench: Bench) -> None:
+    end = judged(bench)
+    executor = FakeExecutor()
+    assert judged(bench, {"a": executor}) == end
+    assert executor.calls == []
+
+
+# -- accepted submissions that disagree ----------------------------------------------------------------
+
+
+def test_a_disagreement_is_contested_and_not_used(tmp_path: Path) -> None:
+    end = judged(with_problem(tmp_path, accepted=["double", "double, but 13"], own=[1, 13, 2], answers={}))
+    assert end.inputs(CaseState.CONTESTED) == [13]
+    assert 13 not in end.inputs(CaseState.READY)
+    assert end.verdict("double, but 13", 13) is Verdict.WRONG_ANSWER
+    contested = next(case[0] for case in end.cases if case[1] == b"13")
+    assert {name for name, case, _ in end.verdicts if case == contested} == {"double", "double, but 13"}
+
+
+def test_a_reference_that_disagrees_with_the_package_is_contested(tmp_path: Path) -> None:
+    end = judged(with_problem(tmp_path, own=[1, 2, 3], answers={1: b"2", 2: b"5"}))
+    assert end.inputs(CaseState.CONTESTED) == [2]
+    assert end.verdict("double", 2) is Verdict.WRONG_ANSWER
+    assert [case[2] for case in end.cases[:3]] == [b"2", b"5", b"6\n"], "the package's answers are kept"
+
+
+@pytest.mark.parametrize("reference", ["slow from 20", "crash at 0", "wordy at 9"])
+def test_a_reference_that_fails_on_an_input_is_contested(tmp_path: Path, reference: str) -> None:
+    at = {"slow from 20": 30, "crash at 0": 0, "wordy at 9": 9}[reference]
+    end = judged(with_problem(tmp_path, accepted=[reference, "add"], wrong=[], own=[1, at], answers={}))
+    assert at in end.inputs(CaseState.CONTESTED)
+    assert end.verdict(reference, at) is TRUTH[reference](at)
+
+
+# -- what cannot be used -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", [["broken"], ["broken", "broken 2"]])
+def test_a_reference_that_does_not_compile_is_left_out_for_the_next(
+    tmp_path: Path, broken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROGRAMS, "broken 2", PROGRAMS["broken"])  # type: ignore[arg-type]
+    end = judged(with_problem(tmp_path, accepted=[*broken, "double", "add"]))
+    good = judged(with_problem(tmp_path / "good", accepted=["double", "add"]))
+    assert end.left_out == tuple(broken)
+    assert end.cases == good.cases
+    assert end.verdicts == good.verdicts
+
+
+def test_the_others_are_left_out_too_when_they_do_not_compile(tmp_path: Path) -> None:
+    bench = with_problem(tmp_path, accepted=["double", "broken"], wrong=["square"])
+    end = judged(bench)
+    assert end.left_out == ("broken",)
+    assert len(end.inputs(CaseState.READY)) == 8
+    with bench.open({}) as sample:
+        assert sample.store.left_out("doubling")["broken"] == "does not compile: line 1: syntax"
+
+
+def test_a_wrong_one_that_does_not_compile_is_not_run_again_and_again(tmp_path: Path) -> None:
+    executor = FakeExecutor()
+    bench = with_problem(tmp_path, wrong=["broken", "square"])
+    end = judged(bench, {"a": executor})
+    assert end.left_out == ("broken",)
+    assert sum(program.source == "broken" for program in executor.calls) <= bench.workers
+
+
+def test_without_any_reference_nothing_is_judged(tmp_path: Path) -> None:
+    end = judged(with_problem(tmp_path, accepted=["broken"]))
+    assert end.inputs(CaseState.READY) == []
+    assert end.verdicts == ()
+    assert end.left_out == ("broken",)
+
+
+def test_a_language_that_no_endpoint_runs_is_left_out_and_says_so(tmp_path: Path) -> None:
+    bench = with_problem(tmp_path, accepted=["add", "double"], languages={"add": "cobol", "square": "ada"})
+    end = judged(bench)
+    assert end.left_out == ("add", "square")
+    assert len(end.inputs(CaseState.READY)) == 8
+    with bench.open({}) as sample:
+        assert sample.store.left_out("doubling")["add"] == "no endpoint runs cobol (they run: python)"
+
+
+def test_programs_go_where_their_language_is_known(tmp_path: Path) -> None:
+    bench = with_problem(tmp_path, languages={"add": "cpp", "square": "cpp"})
+    executors = {"a": FakeExecutor(), "b": FakeExecutor(languages=["cpp"])}
+    end = judged(bench, executors)
+    assert end.left_out == ()
+    assert {program.language for program in executors["a"].calls} == {"python"}
+    assert {program.language for program in executors["b"].calls} == {"cpp"}
+    assert all(verdict is not Verdict.UNJUDGED for _, _, verdict in end.verdicts)
+
+
+# -- generators ----------------------------------------------------------------------------------------
+
+
+class Fixed:
+    """Proposes what it is told to."""
+
+    name = "fixed"
+
+    def __init__(self, *inputs: object) -> None:
+        self.inputs = inputs
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+        """Yield them, whatever the budget; raise those that are exceptions."""
+        for item in self.inputs:
+            if isinstance(item, Exception):
+                raise item
+            yield Proposal(b"%d" % item, Origin(self.name, "told"))  # type: ignore[operator]
+
+
+def test_a_generator_that_raises_is_noted_and_the_others_go_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, generators=(Fixed(5, ValueError("no idea")), Own(), Fixed(6)))
+    end = judged(bench)
+    assert end.notes == ("generator 'fixed' failed: ValueError: no idea",)
+    assert end.inputs(CaseState.READY) == [1, 2, 5, 6], "the problem's own come first, wherever `data` stands"
+
+
+def test_no_input_is_proposed_twice(tmp_path: Path) -> None:
+    end = judged(Bench(tmp_path, generators=(Own(), Fixed(2, 5, 1, 5), Fixed(5, 7))))
+    assert [int(case[1]) for case in end.cases] == [1, 2, 5, 7]
+    assert [case[4] for case in end.cases] == [True, True, False, False]
+
+
+def test_an_input_of_its_own_stays_its_own_when_another_generator_was_first(tmp_path: Path) -> None:
+    end = judged(Bench(tmp_path, generators=(Fixed(2, 5), Own())))
+    assert [(int(case[1]), case[4]) for case in end.cases] == [(1, True), (2, True), (5, False)]
+    assert end.cases[1][3] == Origin("data", "2.in")
+
+
+def test_a_generator_without_end_is_cut_at_its_budget(tmp_path: Path) -> None:
+    class Endless(Fixed):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            n = 10
+            while True:
+                assert n < 1000, "nobody stops it"
+                yield Proposal(b"%d" % n, Origin("endless", ""))
+                n += 1
+
+    end = judged(Bench(tmp_path, generators=(Own(), Endless()), max_proposals=5))
+    assert end.inputs(CaseState.READY) == [1, 2, 10, 11, 12, 13, 14]
+
+
+def test_the_budget_does_not_cut_the_problem_s_own_data(tmp_path: Path) -> None:
+    """What the submissions were judged on before is the measure of what comes after."""
+    own = list(range(1, 31))
+    end = judged(Bench(tmp_path, make_problem(own=own), max_proposals=4, max_inputs=2))
+    ready = end.inputs(CaseState.READY)
+    assert ready[:30] == own
+    assert len(ready) <= 32
+
+
+def test_without_a_validator_only_its_own_inputs_are_used(tmp_path: Path) -> None:
+    bench = with_problem(tmp_path, validators=[], own=[1, 60])
+    end = judged(bench)
+    assert end.inputs(*CaseState) == end.inputs(CaseState.READY) == [1, 60]
+    assert end.notes == (f"it has no input validator, so {len(set(seen(bench)) - {1, 60})} proposed inputs were not used",)
+
+
+def test_an_own_input_that_is_not_valid_is_not_used(tmp_path: Path) -> None:
+    bench = with_problem(tmp_path, own=[1, 60])
+    end = judged(bench)
+    assert end.inputs(CaseState.INVALID)[0] == 60
+    with bench.open({}) as sample:
+        assert sample.store.cases("doubling")[1].note == "check input refuses it"
+
+
+def test_all_validators_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def even(data: bytes, _: Mapping[str, bytes]) -> Execution:
+        return finished(code=42 if int(data) % 2 == 0 else 43)
+
+    monkeypatch.setitem(PROGRAMS, "even", even)  # type: ignore[arg-type]
+    end = judged(with_problem(tmp_path, validators=["check input", "even"], own=[2]))
+    assert all(n % 2 == 0 and n <= 50 for n in end.inputs(CaseState.READY))
+    assert any(n % 2 and n <= 50 for n in end.inputs(CaseState.INVALID))
+
+
+@pytest.mark.parametrize(
+    "odd", [finished(code=1), finished(code=0), Execution(Status.TIME_LIMIT), Execution(Status.COMPILE_ERROR)]
+)
+def test_only_42_says_valid(tmp_path: Path, odd: Execution, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROGRAMS, "odd", lambda data, files: odd)  # type: ignore[arg-type]
+    end = judged(with_problem(tmp_path, validators=["odd"]))
+    assert set(end.inputs(*CaseState)) == set(end.inputs(CaseState.INVALID))
+
+
+# -- output validators ---------------------------------------------------------------------------------
+
+
+def test_an_output_validator_judges(tmp_path: Path) -> None:
+    end = judged(with_problem(tmp_path, checker=CHECKER, own=[1, 2]))
+    ready = end.inputs(CaseState.READY)
+    assert {1, 2} <= set(ready)
+    for n in ready:
+        for name, truth in TRUTH.items():
+            assert end.verdict(name, n) is truth(n), (name, n)
+
+
+def test_an_output_validator_that_crashes_is_never_a_verdict(tmp_path: Path) -> None:
+    """It crashes on the input 3: nobody, right or wrong, is judged there, and the case is lost, not contested."""
+    bench = with_problem(tmp_path, checker=CHECKER, own=[1, 3])
+    end = judged(bench)
+    assert end.inputs(CaseState.UNJUDGED) == [3]
+    assert end.verdict("double", 3) is Verdict.UNJUDGED
+    assert 3 not in end.inputs(CaseState.READY, CaseState.CONTESTED)
+    with bench.open({}) as sample:
+        note = sample.store.verdicts("doubling")["double", 2].note
+    assert note == "the output validator failed (exit code 1): IndexError: 3; it must exit with 42 or 43"
+
+
+def test_a_program_that_died_is_not_shown_to_the_output_validator(tmp_path: Path) -> None:
+    executor = FakeExecutor()
+    bench = with_problem(tmp_path, checker=CHECKER, own=[0], accepted=["double"], wrong=["crash at 0"])
+    judged(Bench(tmp_path, bench.problem, (Own(),)), {"a": executor})
+    assert [program.source for program in executor.calls] == ["check input", "double", "check output", "crash at 0"]
+
+
+# -- when the infrastructure fails ---------------------------------------------------------------------
+
+
+def flaky(seed: int, *, failing: float = 0.3) -> dict[str, Executor]:
+    """Return two endpoints that fail now and then, in ways that do not depend on threads."""
+
+    def one(url: str) -> FakeExecutor:
+        rng = Random(f"{seed}/{url}")
+        script = [DOWN if rng.random() < failing else None for _ in range(2000)]
+        return FakeExecutor(script=script)
+
+    return {"a": one("a"), "b": one("b")}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_failures_that_retries_outlast_change_nothing(tmp_path: Path, seed: int) -> None:
+    undisturbed = judged(Bench(tmp_path / "undisturbed"))
+    assert judged(Bench(tmp_path / "flaky", attempts=40), flaky(seed)) == undisturbed
+
+
+def test_when_all_is_down_nothing_is_lost_and_the_next_session_makes_it_good(tmp_path: Path) -> None:
+    undisturbed = judged(Bench(tmp_path / "undisturbed"))
+    bench = Bench(tmp_path / "down")
+    executors = {"a": FakeExecutor(always=DOWN), "b": FakeExecutor(always=DOWN)}
+    down = judged(bench, executors)
+    assert down.inputs(CaseState.READY, CaseState.INVALID, CaseState.CONTESTED) == []
+    assert down.inputs(CaseState.UNJUDGED)[:2] == [1, 2]
+    assert down.verdicts == ()
+    tries = bench.attempts * (2 + bench.max_inputs)
+    assert sum(len(executor.calls) for executor in executors.values()) == tries, "no more inputs than are wanted"
+    with bench.open({}) as sample:
+        assert "connection refused" in sample.store.cases("doubling")[0].note
+    assert judged(bench) == undisturbed
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_was_lost_the_end_is_the_same_once_all_is_well(tmp_path: Path, seed: int) -> None:
+    """Runs fail at random, with a single try each; sessions follow each other; the last is undisturbed."""
+    undisturbed = judged(Bench(tmp_path / "undisturbed"))
+    bench = Bench(tmp_path / "flaky", attempts=1)
+    ends = [judged(bench, flaky(seed * 10 + session, failing=0.2)) for session in range(2)]
+    assert any(Verdict.UNJUDGED in [v for *_, v in end.verdicts] or end.inputs(CaseState.UNJUDGED) for end in ends)
+    assert judged(bench) == undisturbed
+
+
+def test_an_infrastructure_failure_is_never_a_verdict(tmp_path: Path) -> None:
+    """Whatever fails, a verdict that was given is the true one."""
+    for seed in range(5):
+        end = judged(Bench(tmp_path / str(seed), attempts=1), flaky(seed, failing=0.5))
+        for n in end.inputs(CaseState.READY):
+            for name, truth in TRUTH.items():
+                assert end.verdict(name, n) in (truth(n), Verdict.UNJUDGED)
+        assert end.inputs(CaseState.CONTESTED) == []
+
+
+# -- threads -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_end_does_not_depend_on_which_thread_was_faster(tmp_path: Path, seed: int) -> None:
+    undisturbed = judged(Bench(tmp_path / "undisturbed", workers=1))
+    rng = Random(seed)
+    lock = threading.Lock()
+
+    def some_time() -> float:
+        with lock:
+            return rng.choice((0.0, 0.0, 0.001, 0.004))
+
+    executors = {name: FakeExecutor(call_s=some_time) for name in "abcde"}
+    assert judged(Bench(tmp_path / "timed", workers=5), executors) == undisturbed
+
+
+def test_no_more_workers_than_were_asked_for(tmp_path: Path) -> None:
+    lock = threading.Lock()
+    now, most = 0, 0
+
+    def count(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        threading.Event().wait(0.001)
+        with lock:
+            now -= 1
+        return PROGRAMS[program.source](stdin, files)
+
+    end = judged(Bench(tmp_path, workers=3), {name: FakeExecutor(count) for name in "abcdefgh"})
+    assert len(end.inputs(CaseState.READY)) == 8
+    assert most == 3
+
+
+def test_a_stopped_sample_raises_and_keeps_what_it_has(tmp_path: Path) -> None:
+    undisturbed = judged(Bench(tmp_path / "undisturbed"))
+    bench = Bench(tmp_path / "stopped")
+    with bench.open({"a": FakeExecutor()}) as sample:
+        propose_inputs(sample)
+        validate_inputs(sample)
+        sample.runner.stop()
+        with pytest.raises(Stopped):
+            judge_problem(sample)
+        kept: End = end_of(sample.store, bench.problem)
+        assert kept.inputs(CaseState.VALID) == undisturbed.inputs(CaseState.READY)
+    assert judged(bench) == undisturbed

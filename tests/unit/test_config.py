@@ -1,0 +1,290 @@
+"""TOML in, settings out; every mistake is one line; what came from the environment is never shown."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.config import Config, load_config, parse_config
+from balancer.endpoint import Endpoint
+from balancer.errors import ConfigError
+
+
+def parsed(text: str, **environ: str) -> Config:
+    return parse_config(tomllib.loads(text), file="c.toml", environ=environ)
+
+
+def problems_of(text: str, **environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        parsed(text, **environ)
+    return caught.value.problems
+
+
+# -- what is right ---------------------------------------------------------------------------------
+
+
+def test_an_empty_config_is_a_fifo_pool_of_the_local_cores() -> None:
+    config = parsed("")
+    assert config.pool.strategy == "fifo"
+    assert config.pipeline is None
+    assert [e.url for e in config.pool_endpoints] == [f"local://{n}" for n in range(1, (os.cpu_count() or 1) + 1)]
+
+
+def test_a_whole_config_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "balancer.toml"
+    file.write_text(
+        """
+        [pool]
+        strategy = "weighted_health"
+        options = { decay_s = 5 }
+        acquire_timeout_s = 30
+        max_waiters = 0
+        seed = 7
+        [[endpoints]]
+        url = "http://10.0.0.{1..2}:{8080..8081}/"
+        capacity = 2
+        weight = 3
+        labels = ["isolated", "quiet"]
+        headers = { Authorization = "Bearer ${TOKEN}" }
+        [[endpoints]]
+        url = "local://here"
+        host = "me"
+        [pipeline]
+        problems = "examples/${SET}"
+        time_limit_s = 2
+        """
+    )
+    config = load_config(file, environ={"TOKEN": "hush", "SET": "problems"})
+    assert (config.pool.options, config.pool.acquire_timeout_s, config.pool.max_waiters) == ({"decay_s": 5}, 30.0, 0)
+    urls = [f"http://10.0.0.{host}:{port}/" for host in (1, 2) for port in (8080, 8081)]
+    labels = frozenset({"isolated", "quiet"})
+    expected = [Endpoint(url, capacity=2, weight=3.0, labels=labels) for url in urls]
+    assert list(config.pool_endpoints) == [*expected, Endpoint("local://here", host="me")]
+    assert config.by_url[urls[3]].headers["Authorization"].get_secret_value() == "Bearer hush"
+    assert config.pipeline is not None
+    assert config.pipeline.problems == "examples/problems"
+
+
+def test_a_config_cannot_be_changed() -> None:
+    config = parsed("")
+    with pytest.raises(ValueError, match="frozen"):
+        config.pool.strategy = "other"  # type: ignore[misc]
+
+
+def test_the_environment_of_the_process_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BALANCER_TEST_HOST", "h")
+    file = tmp_path / "c.toml"
+    file.write_text('[[endpoints]]\nurl = "http://${BALANCER_TEST_HOST}/"')
+    assert load_config(str(file)).pool_endpoints[0].url == "http://h/"
+
+
+@pytest.mark.parametrize("text", ["$HOST", "${}", "${1A}", "$${", "{HOME}"])
+def test_only_a_dollar_with_a_name_in_braces_is_filled_in(text: str) -> None:
+    config = parsed(f'[pipeline]\nproblems = "{text}"', HOST="h", HOME="h")
+    assert config.pipeline is not None
+    assert config.pipeline.problems == text
+
+
+# -- what is wrong: the exact line for each ---------------------------------------------------------
+
+_POOL = "acquire_timeout_s, max_waiters, options, seed, strategy"
+_H = '[[endpoints]]\nurl = "http://h/"\n'
+_WRONG: list[tuple[str, str]] = [
+    ("pol = 1", "pol: unknown key; did you mean 'pool'? (known: endpoints, pipeline, pool)"),
+    ("pool = 1", "pool: found 1: it must be a table"),
+    ('[pool]\nstategy = ""', f"pool.stategy: unknown key; did you mean 'strategy'? (known: {_POOL})"),
+    ("[pool]\nzzz = 1", f"pool.zzz: unknown key (known: {_POOL})"),
+    ("[pool]\nstrategy = 5", "pool.strategy: found 5: it must be a text in quotes"),
+    ('[pool]\noptions = ["a"]', "pool.options: found a list: it must be a table"),
+    ("[pool]\nacquire_timeout_s = 0", "pool.acquire_timeout_s: found 0: input should be greater than 0"),
+    ("[pool]\nacquire_timeout_s = nan", "pool.acquire_timeout_s: found nan: input should be greater than 0"),
+    ('[pool]\nacquire_timeout_s = "5"', "pool.acquire_timeout_s: found '5': input should be a valid number"),
+    ("[pool]\nmax_waiters = -1", "pool.max_waiters: found -1: input should be greater than or equal to 0"),
+    ("[pool]\nmax_waiters = 1.5", "pool.max_waiters: found 1.5: input should be a valid integer"),
+    ("[pool]\nmax_waiters = true", "pool.max_waiters: found True: input should be a valid integer"),
+    ('[pool]\nseed = "x"', "pool.seed: found 'x': input should be a valid integer"),
+    ("endpoints = []", "endpoints: found a list: it must not be empty"),
+    (
+        '[endpoints]\nurl = "http://a/"\nheaders = {A = "token"}',
+        "endpoints: found a table: it must be a list; a list of tables is written [[name]]",
+    ),
+    ("[[endpoints]]", "endpoints[0].url: is missing"),
+    ("[[endpoints]]\nurl = 5", "endpoints[0].url: found 5: it must be a text in quotes"),
+    (
+        '[[endpoints]]\nurl = "a:80"',
+        'endpoints[0].url: found \'a:80\': it must look like "http://host:port/" or "local://name"',
+    ),
+    (
+        '[[endpoints]]\nurl = "http:///"',
+        'endpoints[0].url: found \'http:///\': it must look like "http://host:port/" or "local://name"',
+    ),
+    (
+        '[[endpoints]]\nurl = "http://h{4..1}/"',
+        "endpoints[0].url: found 'http://h{4..1}/': 'http://h{4..1}/' has the range {4..1}, which runs backwards; "
+        "write {1..4}",
+    ),
+    (
+        '[[endpoints]]\nurl = "http://h{1..4/"',
+        "endpoints[0].url: found 'http://h{1..4/': 'http://h{1..4/' has a brace without its partner; "
+        "a range is written {1..4}",
+    ),
+    (
+        '[[endpoints]]\nurl = "http://me:pw@h/{x}"',
+        'endpoints[0].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
+    ),
+    (
+        '[[endpoints]]\nurl = "me:pw@h"',
+        'endpoints[0].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
+    ),
+    (_H + "capacity = 0", "endpoints[0].capacity: found 0: input should be greater than or equal to 1"),
+    (_H + "capacity = 2.0", "endpoints[0].capacity: found 2.0: input should be a valid integer"),
+    (_H + "weight = 0", "endpoints[0].weight: found 0: input should be greater than 0"),
+    (_H + "weight = inf", "endpoints[0].weight: found inf: input should be a finite number"),
+    (_H + "weight = true", "endpoints[0].weight: found True: input should be a valid number"),
+    (
+        _H + 'labels = "isolated"',
+        "endpoints[0].labels: found 'isolated': it must be a list; a list of tables is written [[name]]",
+    ),
+    (_H + "labels = [1]", "endpoints[0].labels[0]: found 1: it must be a text in quotes"),
+    (
+        _H + 'isolation = "docker"',
+        "endpoints[0].isolation: found 'docker': input should be 'auto', 'bubblewrap', 'unshare' or 'rlimits'",
+    ),
+    (
+        _H + "headers = {A = 5}",
+        "endpoints[0].headers.A: found a value that is not shown: it must be a text in quotes",
+    ),
+    (_H + 'headers = "Bearer x"', "endpoints[0].headers: found a value that is not shown: it must be a table"),
+    (_H + _H, "endpoints[1].url: 'http://h/' is in endpoints[0] already; URLs must differ"),
+    (
+        '[[endpoints]]\nurl = "http://h{1..3}/"\n[[endpoints]]\nurl = "http://h2/"',
+        "endpoints[1].url: 'http://h2/' is in endpoints[0] already; URLs must differ",
+    ),
+    (
+        '[[endpoints]]\nurl = "http://h{1..11}{1..11}/"',
+        "endpoints[0].url: 'http://h111/' is in endpoints[0] already; URLs must differ",
+    ),
+    (
+        '[[endpoints]]\nurl = "http://${UNSET}/"',
+        "endpoints[0].url: ${UNSET} is not set; export UNSET, or write the value here",
+    ),
+    ("[pipeline]", "pipeline.problems: is missing"),
+    (
+        '[pipeline]\nproblems = "p"\nsample_level_workers = 0',
+        "pipeline.sample_level_workers: found 0: input should be greater than or equal to 1",
+    ),
+    (
+        '[pipeline]\nproblems = "p"\nattempts = 101',
+        "pipeline.attempts: found 101: input should be less than or equal to 100",
+    ),
+    ('[pipeline]\nproblems = ["p"]', "pipeline.problems: found a list: it must be a text in quotes"),
+    (
+        '[pipeline]\nproblems = "p"\ntime_limit_s = nan',
+        "pipeline.time_limit_s: found nan: input should be less than or equal to 3600",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), _WRONG, ids=[line.partition(":")[0] for _, line in _WRONG])
+def test_a_mistake_is_one_line_that_says_where_what_and_what_is_allowed(text: str, line: str) -> None:
+    assert problems_of(text) == (f"c.toml: {line}",)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    found = problems_of('[pool]\nstrategy = 5\nbad = 1\n[[endpoints]]\nurl = "x"\ncapacity = 0\nhost = "${UNSET}"')
+    keys = sorted(line.split(": ")[1] for line in found)
+    assert keys == ["endpoints[0].capacity", "endpoints[0].host", "endpoints[0].url", "pool.bad", "pool.strategy"]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "cannot be read: No such file or directory; give the path of a TOML file"),
+        (b"[pool", "is not TOML: Expected ']' at the end of a table declaration (at end of document)"),
+        (b"a = 1\nb = = 2", "is not TOML: Invalid value (at line 2, column 5)"),
+        (b"\xff", "is not TOML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, line: str) -> None:
+    file = tmp_path / "c.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert caught.value.problems == (f"{file}: {line}",)
+
+
+def test_a_folder_is_no_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_config(tmp_path)
+
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+_SECRET = "s3cr3t-Zq9"
+_shapes = st.sampled_from(
+    ["${S}", "http://${S}/", "http://me:${S}@h/{x}", "http://${S}{1..x}/", "local://${S}{", "x${S}@"]
+)
+_keys = st.sampled_from(
+    [
+        *("pool", "endpoints", "pipeline", "strategy", "options", "acquire_timeout_s", "max_waiters", "seed"),
+        *("url", "capacity", "weight", "labels", "host", "headers", "isolation", "problems", "results", "attempts"),
+        "anything",
+    ]
+)
+_values: st.SearchStrategy[Any] = st.recursive(
+    _shapes | st.integers(0, 3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3),
+    max_leaves=8,
+)
+_endpoints = st.lists(st.fixed_dictionaries({"url": _shapes | _values}) | st.dictionaries(_keys, _values, max_size=4))
+_tables = st.fixed_dictionaries(
+    {},
+    optional={
+        "pool": st.dictionaries(_keys, _values, max_size=4) | _values,
+        "endpoints": _endpoints | _values,
+        "pipeline": st.dictionaries(_keys, _values, max_size=4) | _values,
+        "anything": _values,
+    },
+)
+
+
+@given(raw=_tables, set_there=st.booleans())
+def test_a_value_from_the_environment_is_shown_in_no_error_and_no_repr(raw: dict[str, Any], set_there: bool) -> None:
+    environ = {"S": _SECRET} if set_there else {"T": _SECRET}
+    try:
+        config = parse_config(raw, file="c.toml", environ=environ)
+    except ConfigError as error:
+        shown = f"{error} {error!r} {error.problems} {error.__cause__} {error.args}"
+        assert all(line.startswith("c.toml: ") for line in error.problems)  # noqa: PT017, either way is right
+    else:
+        shown = f"{config} {config!r} {config.pool} {[entry.headers for entry in config.endpoints]}"
+    assert _SECRET not in shown
+
+
+def test_secrets_are_hidden_where_they_belong() -> None:
+    config = parsed(_H + 'headers = {A = "${S}"}\n[pool]\nstrategy = "fifo"\noptions = {key = "${S}"}', S=_SECRET)
+    assert _SECRET not in f"{config!r} {config} {config.endpoints!r} {config.pool!r} {config.pool}"
+    assert config.endpoints[0].headers["A"].get_secret_value() == _SECRET
+    assert repr(config) == "<Config of 1 endpoints, without a pipeline>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[endpoints]]\nurl = "${S}"',
+        '[[endpoints]]\nurl = "http://${S}{1..x}/"',
+        '[[endpoints]]\nurl = "http://${S}/"\n[[endpoints]]\nurl = "http://${S}/"',
+        '[[endpoints]]\nurl = "http://${S}/"\n[[endpoints]]\nurl = "http://s3cr3t-Zq9/"',
+        f'{_H}labels = {{a = "${{S}}"}}',
+        f'{_H}labels = [["${{S}}"]]',
+        f'{_H}isolation = "${{S}}"',
+        'pool = ["${S}"]',
+    ],
+)
+def test_an_error_about_a_value_from_the_environment_does_not_show_it(text: str) -> None:
+    assert _SECRET not in str(problems_of(text, S=_SECRET))

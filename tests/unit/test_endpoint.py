@@ -1,0 +1,194 @@
+"""Endpoint, Outcome, Lease, and whose fault an exception is."""
+
+import http.client
+import math
+import urllib.error
+from typing import Any
+
+import httpx2
+import pytest
+
+from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
+from balancer.errors import AcquireTimeout, EndpointError, EndpointOverloaded, LeaseError
+
+
+class _Holder:
+    """Keeps what it is given back."""
+
+    def __init__(self) -> None:
+        self.returned: list[tuple[int, Outcome]] = []
+
+    def release(self, lease: Lease, outcome: Outcome) -> None:
+        if lease.account is None:
+            raise LeaseError(lease.id, "given back already")
+        lease.account = None
+        self.returned.append((lease.id, outcome))
+
+
+def lease_of(holder: _Holder, id: int = 7) -> Lease:
+    return Lease(id, Endpoint("http://a:1/"), 5.0, object(), holder)
+
+
+# -- Endpoint --------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_needs_only_a_url() -> None:
+    endpoint = Endpoint("http://10.0.0.1:8080/")
+    assert (endpoint.capacity, endpoint.weight, endpoint.labels) == (1, 1.0, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://10.0.0.1:8080/", "10.0.0.1"),
+        ("https://user@Example.COM/path", "example.com"),
+        ("http://[::1]:80/", "::1"),
+        ("local://1", "1"),
+        ("just a name", "just a name"),
+        ("http://[broken/", "http://[broken/"),
+        ("http://", "http://"),
+    ],
+)
+def test_the_host_is_that_of_the_url_unless_given(url: str, host: str) -> None:
+    assert Endpoint(url).host == host
+    assert Endpoint(url, host="other").host == "other"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("url", ""),
+        ("url", "  "),
+        ("url", None),
+        ("url", 5),
+        ("capacity", 0),
+        ("capacity", -1),
+        ("capacity", 1.5),
+        ("capacity", True),
+        ("capacity", "2"),
+        ("weight", 0),
+        ("weight", -1.0),
+        ("weight", math.inf),
+        ("weight", math.nan),
+        ("weight", "1"),
+        ("weight", True),
+        ("labels", "isolated"),
+        ("labels", 5),
+        ("labels", [1]),
+    ],
+)
+def test_a_field_out_of_range_is_one_line_that_shows_it(field: str, value: Any) -> None:
+    fields = {"url": "http://a/", field: value}
+    with pytest.raises(ValueError, match=field) as caught:
+        Endpoint(**fields)
+    assert repr(value) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_endpoint_is_a_value() -> None:
+    endpoint = Endpoint("a", labels=["y", "x", "y"])  # type: ignore[arg-type]
+    assert endpoint.labels == {"x", "y"}
+    assert endpoint == Endpoint("a", labels=frozenset("xy"))
+    assert len({endpoint, Endpoint("a", labels=frozenset("xy"))}) == 1
+    with pytest.raises(AttributeError):
+        endpoint.capacity = 2  # type: ignore[misc]
+
+
+# -- Lease -----------------------------------------------------------------------------------------
+
+
+def test_a_lease_is_given_back_with_its_outcome() -> None:
+    holder = _Holder()
+    lease_of(holder, 1).release()
+    lease_of(holder, 2).release(Outcome.OVERLOAD)
+    lease = lease_of(holder, 3)
+    lease.outcome = Outcome.FAILURE
+    lease.release()
+    lease = lease_of(holder, 4)
+    lease.outcome = Outcome.FAILURE
+    lease.release(Outcome.IGNORED)  # what is said last counts
+    expected = [(1, Outcome.SUCCESS), (2, Outcome.OVERLOAD), (3, Outcome.FAILURE), (4, Outcome.IGNORED)]
+    assert holder.returned == expected
+
+
+def test_a_with_block_gives_it_back_at_its_end() -> None:
+    holder = _Holder()
+    with lease_of(holder) as lease:
+        assert holder.returned == []
+        assert lease.endpoint.url == "http://a:1/"
+    assert holder.returned == [(7, Outcome.SUCCESS)]
+
+
+def test_an_exception_in_a_with_block_passes_through_and_sets_the_outcome() -> None:
+    holder = _Holder()
+    for error in (EndpointError("down"), EndpointOverloaded("busy"), KeyError("mine"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), lease_of(holder):
+            raise error
+    expected = [Outcome.FAILURE, Outcome.OVERLOAD, Outcome.IGNORED, Outcome.IGNORED]
+    assert [outcome for _, outcome in holder.returned] == expected
+
+
+def test_the_outcome_set_in_a_with_block_overrides_its_end() -> None:
+    holder = _Holder()
+    with lease_of(holder) as lease:
+        lease.outcome = Outcome.FAILURE
+    lease = lease_of(holder)
+    lease.outcome = Outcome.IGNORED
+    with pytest.raises(EndpointError), lease:
+        raise EndpointError("down")
+    assert [outcome for _, outcome in holder.returned] == [Outcome.FAILURE, Outcome.IGNORED]
+
+
+def test_the_repr_of_a_lease_tells_whether_it_is_out() -> None:
+    lease = lease_of(_Holder())
+    assert repr(lease) == "<Lease 7 of http://a:1/, out>"
+    lease.release()
+    assert repr(lease) == "<Lease 7 of http://a:1/, ended>"
+
+
+# -- whose fault -----------------------------------------------------------------------------------
+
+
+def known_as(*names: str) -> Exception:
+    """Return an exception whose classes go by these dotted names, the root first, as a library's would."""
+    kind: type[Exception] = OSError
+    for name in names:
+        module, _, qualname = name.rpartition(".")
+        kind = type(qualname, (kind,), {"__module__": module})
+    return kind()
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (None, Outcome.SUCCESS),
+        (EndpointError("down"), Outcome.FAILURE),
+        (EndpointOverloaded("busy"), Outcome.OVERLOAD),
+        (ConnectionRefusedError(), Outcome.FAILURE),
+        (ConnectionResetError(), Outcome.FAILURE),
+        (TimeoutError(), Outcome.FAILURE),
+        (http.client.RemoteDisconnected(), Outcome.FAILURE),
+        (http.client.IncompleteRead(b""), Outcome.FAILURE),
+        (urllib.error.URLError("no route"), Outcome.FAILURE),
+        (httpx2.ConnectError("refused"), Outcome.FAILURE),
+        (httpx2.ReadTimeout("slow"), Outcome.FAILURE),
+        (httpx2.RemoteProtocolError("odd"), Outcome.FAILURE),
+        (known_as("requests.exceptions.RequestException", "requests.exceptions.ConnectionError"), Outcome.FAILURE),
+        (known_as("requests.exceptions.Timeout", "requests.exceptions.ReadTimeout"), Outcome.FAILURE),
+        (known_as("urllib3.exceptions.HTTPError", "urllib3.exceptions.ProtocolError"), Outcome.FAILURE),
+        (known_as("aiohttp.client_exceptions.ClientConnectionError", "mine.Wrapped"), Outcome.FAILURE),
+        (known_as("openai.APIConnectionError", "openai.APITimeoutError"), Outcome.FAILURE),
+        (known_as("requests.exceptions.RequestException", "requests.exceptions.InvalidURL"), Outcome.IGNORED),
+        (known_as("mine.ConnectionError"), Outcome.IGNORED),  # a name alone proves nothing
+        (httpx2.InvalidURL("mine"), Outcome.IGNORED),
+        (httpx2.TooManyRedirects("mine"), Outcome.IGNORED),
+        (AcquireTimeout(1.0, 1.0), Outcome.IGNORED),  # another pool had none; this endpoint did nothing wrong
+        (ValueError("mine"), Outcome.IGNORED),
+        (AssertionError(), Outcome.IGNORED),
+        (KeyboardInterrupt(), Outcome.IGNORED),
+        (GeneratorExit(), Outcome.IGNORED),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_an_exception_is_the_endpoints_fault_or_the_callers(error: BaseException | None, outcome: Outcome) -> None:
+    assert outcome_of(error) is outcome

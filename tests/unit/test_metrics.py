@@ -1,0 +1,139 @@
+"""Waits, fairness and balance in numbers, held against the definitions worked out the long way."""
+
+import json
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.metrics import EndpointStats, PoolStats, WaitHistogram, WaitStats, balance_score, jain_index
+
+# A bucket is 1/32 of an octave wide, and its middle stands for it: at most half a bucket off, 2**(1/64).
+_TOLERANCE = 2 ** (1 / 64) * (1 + 1e-9)
+
+_waits_s = st.lists(st.floats(1e-9, 1e6) | st.sampled_from((0.001, 0.002, 1.0, 30.0)), max_size=200)
+
+
+def summary_of(waits_s: Sequence[float], grants: int) -> WaitStats:
+    histogram = WaitHistogram()
+    for wait_s in waits_s:
+        histogram.add(wait_s)
+    return histogram.summary(grants)
+
+
+@given(waits_s=_waits_s, at_once=st.integers(0, 300))
+def test_the_quantiles_are_those_of_the_sorted_list(waits_s: list[float], at_once: int) -> None:
+    grants = len(waits_s) + at_once
+    everything = sorted([0.0] * at_once + waits_s)
+    summary = summary_of(waits_s, grants)
+    for found, q in (
+        (summary.p50, Fraction(50, 100)),
+        (summary.p90, Fraction(90, 100)),
+        (summary.p99, Fraction(99, 100)),
+    ):
+        exact = everything[math.ceil(q * grants) - 1] if grants else 0.0  # nearest rank
+        assert exact / _TOLERANCE <= found <= exact * _TOLERANCE
+
+
+@given(waits_s=_waits_s, at_once=st.integers(0, 300))
+def test_mean_and_max_are_exact(waits_s: list[float], at_once: int) -> None:
+    grants = len(waits_s) + at_once
+    summary = summary_of(waits_s, grants)
+    assert summary.max == max(waits_s, default=0.0)
+    assert math.isclose(summary.mean, sum(waits_s) / grants if grants else 0.0, rel_tol=1e-9)
+
+
+@given(waits_s=_waits_s.filter(len))
+def test_the_quantiles_are_in_order_and_below_the_max(waits_s: list[float]) -> None:
+    summary = summary_of(waits_s, len(waits_s))
+    assert 0 < summary.p50 <= summary.p90 <= summary.p99 <= summary.max
+
+
+def test_no_wait_is_a_wait_of_zero() -> None:
+    assert summary_of([], 0) == summary_of([], 5) == summary_of([0.0, 0.0], 2) == WaitStats()
+
+
+@pytest.mark.parametrize("wait_s", [5e-324, 1e-300, 1e300])
+def test_no_wait_is_too_short_or_too_long(wait_s: float) -> None:
+    assert summary_of([wait_s], 1).max == wait_s
+
+
+def test_a_copy_is_independent() -> None:
+    histogram = WaitHistogram()
+    histogram.add(1.0)
+    copy = histogram.copy()
+    histogram.add(100.0)
+    assert copy.summary(1) == summary_of([1.0], 1)
+    assert histogram.summary(2).max == 100.0
+
+
+@pytest.mark.parametrize(
+    ("shares", "index"),
+    [
+        ([], 1.0),
+        ([0, 0, 0], 1.0),
+        ([5], 1.0),
+        ([3, 3, 3], 1.0),
+        ([1, 0, 0, 0], 0.25),
+        ([1, 2, 3], 36 / (3 * 14)),
+        ([1e-200, 1e-200], 1.0),
+        ([1e300, 0.0], 0.5),
+    ],
+)
+def test_jains_index(shares: list[float], index: float) -> None:
+    assert jain_index(shares) == pytest.approx(index)
+
+
+_shares = st.lists(st.floats(0, 1e9), min_size=1, max_size=50)
+
+
+@given(shares=_shares, factor=st.floats(1e-3, 1e3))
+def test_jains_index_is_between_one_nth_and_one_and_knows_no_unit(shares: list[float], factor: float) -> None:
+    index = jain_index(shares)
+    assert 1 / len(shares) - 1e-9 <= index <= 1 + 1e-9
+    assert jain_index([share * factor for share in shares]) == pytest.approx(index)
+
+
+@given(n=st.integers(1, 20), busy=st.integers(1, 20))
+def test_jains_index_is_k_of_n_when_k_of_n_share_equally(n: int, busy: int) -> None:
+    k = min(n, busy)
+    assert jain_index([1.0] * k + [0.0] * (n - k)) == pytest.approx(k / n)
+
+
+@pytest.mark.parametrize(
+    ("counts", "score"),
+    [([], 1.0), ([4], 1.0), ([7, 7, 7], 1.0), ([0, 2], 1 / 2), ([1, 2, 3], 1 / (1 + 2 / 3))],
+)
+def test_the_balance_score_is_one_over_one_plus_the_variance(counts: list[int], score: float) -> None:
+    assert balance_score(counts) == pytest.approx(score)
+
+
+def endpoint(url: str, leases: int, weight: float = 1.0) -> EndpointStats:
+    return EndpointStats(
+        url, state="active", in_flight=0, limit=1, leases=leases, failures=0, share=0.0, busy_s=0.0, weight=weight
+    )
+
+
+def stats_of(endpoints: list[EndpointStats], acquired: int, timed_out: int) -> PoolStats:
+    waits = WaitHistogram()
+    return PoolStats.of(endpoints, strategy="fifo", acquired=acquired, timed_out=timed_out, waiting=1, waits=waits)
+
+
+def test_the_pool_is_fair_by_weight_and_balanced_by_count() -> None:
+    stats = stats_of([endpoint("a", 20, 2.0), endpoint("b", 10)], acquired=30, timed_out=10)
+    assert stats.jain == pytest.approx(1.0)
+    assert stats.balance_score == pytest.approx(1 / 26)
+    assert stats.success_rate == 0.75
+
+
+def test_an_unused_pool_is_successful_and_fair() -> None:
+    stats = stats_of([], acquired=0, timed_out=0)
+    assert (stats.success_rate, stats.jain, stats.balance_score) == (1.0, 1.0, 1.0)
+
+
+def test_stats_go_to_json_and_back() -> None:
+    stats = stats_of([endpoint("a", 3), endpoint("b", 4)], acquired=7, timed_out=1)
+    assert PoolStats.from_dict(json.loads(json.dumps(stats.to_dict()))) == stats

@@ -1,0 +1,70 @@
+"""The words of an error: the nearest name, and pydantic's errors for people who write TOML."""
+
+from typing import Annotated, Any
+
+import pytest
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from balancer.wording import describe, did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("leest_in_flight", "; did you mean 'least_in_flight'?"),
+        ("FIFO", ""),
+        ("zzz", ""),
+        ("", ""),
+    ],
+)
+def test_the_nearest_name_is_offered_if_there_is_one(name: str, words: str) -> None:
+    assert did_you_mean(name, ["fifo", "least_in_flight"]) == words
+
+
+def test_where_nothing_exists_nothing_is_offered() -> None:
+    assert did_you_mean("fifo", []) == ""
+
+
+def _refuse(value: str) -> str:
+    raise ValueError(f"{value!r} will not do")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    count: Annotated[int, Field(ge=1)] = 1
+    name: str = ""
+    refused: Annotated[str, AfterValidator(_refuse)] = ""
+    names: list[str] = []
+    table: dict[str, str] = {}
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        ({"count": 0}, "found 0: input should be greater than or equal to 1"),
+        ({"count": "0"}, "found '0': input should be a valid integer"),
+        ({"name": 5}, "found 5: it must be a text in quotes"),
+        ({"name": {"a": "b"}}, "found a table: it must be a text in quotes"),
+        ({"name": ["a"]}, "found a list: it must be a text in quotes"),
+        ({"names": {}}, "found a table: it must be a list; a list of tables is written [[name]]"),
+        ({"table": 5}, "found 5: it must be a table"),
+        ({"refused": "x"}, "found 'x': 'x' will not do"),
+        ({"cuont": 5}, "unknown key; did you mean 'count'? (known: count, name, names, refused, table)"),
+        ({"count": "x" * 200}, f"found '{'x' * 76}...: input should be a valid integer"),
+    ],
+)
+def test_an_error_says_what_was_found_and_what_is_allowed(found: dict[str, Any], line: str) -> None:
+    assert describe(_error_of(found), _Model.model_fields) == line
+
+
+@pytest.mark.parametrize("found", [{"count": "hush"}, {"refused": "hush"}, {"name": ["hush"]}, {"table": "hush"}])
+def test_a_secret_is_not_shown_by_any_kind_of_error(found: dict[str, Any]) -> None:
+    line = describe(_error_of(found), _Model.model_fields, secret=True)
+    assert line.startswith("found a value that is not shown: ")
+    assert "hush" not in line
+
+
+def _error_of(found: dict[str, Any]) -> Any:
+    with pytest.raises(ValidationError) as caught:
+        _Model.model_validate(found)
+    return caught.value.errors()[0]
