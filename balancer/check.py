@@ -74,7 +74,9 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
     except BalancerError as error:
         lines += str(error).splitlines()
     accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
-    console.print(f"problems   {len(found)} in {settings.problems}: {accepted} accepted, {wrong} wrong submissions")
+    console.print(
+        f"problems   {len(found)} in {settings.problems}: {accepted} accepted, {wrong} wrong submissions", markup=False
+    )
     for problem in found:
         for name, why in problem.left_out.items():
             console.print(f"           {problem.id}/{name} is left out: {why}", markup=False)

@@ -7,11 +7,12 @@ Decides what is said on the terminal and with which exit code: 0 done, 2 somethi
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from balancer.config import Config, load_config
 from balancer.errors import BalancerError
@@ -105,7 +106,8 @@ def _print_strategies(registry: Registry, console: Console) -> None:
             for option, field in kind.Options.model_fields.items()
         ]
         summary = (kind.__doc__ or "").strip().splitlines()
-        table.add_row(name, summary[0] if summary else "", "\n".join(options) or "none", registered.plugin)
+        words = (name, summary[0] if summary else "", "\n".join(options) or "none", registered.plugin)
+        table.add_row(*map(Text, words))  # a plugin's words are no markup
     console.print(table)
     for broken in registry.broken:
         console.print(str(broken), markup=False)
@@ -115,7 +117,11 @@ def main() -> None:
     """Run the command line; an error of ours is a line for each problem, and exit code 2."""
     try:
         make_app(default_registry())()
-    except BalancerError as error:
-        for line in str(error).splitlines():
-            print(f"balancer: {line}", file=sys.stderr)
-        sys.exit(2)
+    except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full when the report is to be written
+        _complain(error)
+
+
+def _complain(error: Exception) -> NoReturn:
+    for line in str(error).splitlines():
+        print(f"balancer: {line}", file=sys.stderr)
+    sys.exit(2)

@@ -38,8 +38,8 @@ class _GlobalQueue:
 
     def give_back(self, path: str) -> None:
         with self._lock:
-            if path not in self._out:
-                raise UnknownEndpoint(path, self._out)
+            if not isinstance(path, str) or path not in self._out:  # None: what a get that timed out returned
+                raise UnknownEndpoint(str(path), self._out)
             if not self._out[path]:
                 raise BalancerError(f"{path!r} is not out, so it cannot be returned; return each path once")
             lease = self._out[path].pop()
@@ -54,9 +54,11 @@ def initialize_global_api_queue(api_paths: Iterable[str]) -> None:
     """Make the global pool. Calling it again with the same paths does nothing, leases out or not.
 
     Raises:
-        BalancerError: it was made with other paths, or there are none.
+        BalancerError: it was made with other paths, or there are none, or one string was given.
     """
     global _queue
+    if isinstance(api_paths, str):
+        raise BalancerError(f"api_paths is the string {api_paths!r}; give a list of paths, [{api_paths!r}]")
     paths = Counter(api_paths)
     with _state_lock:
         if not paths:
@@ -65,7 +67,8 @@ def initialize_global_api_queue(api_paths: Iterable[str]) -> None:
             _queue = _GlobalQueue(paths)
         elif _queue.paths != paths:
             raise BalancerError(
-                f"the global queue exists already with {sorted(_queue.paths)}, not {sorted(paths)}; initialise it once"
+                f"the global queue exists already with {sorted(_queue.paths.elements())}, "
+                f"not {sorted(paths.elements())}; initialise it once"
             )
 
 

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import PROJECT, ExecutorPlugin, Generator, HookSpecs
+from balancer.offers import names_of_executor, names_of_generator, names_of_strategy
 from balancer.strategy import Strategy
 from balancer.wording import describe, did_you_mean
 
@@ -79,9 +80,12 @@ class Registry:
         self.strategies: dict[str, Registered[type[Strategy]]] = {}
         self.generators: dict[str, Registered[Generator]] = {}
         self.executors: dict[str, Registered[ExecutorPlugin]] = {}
-        self._collect("balancer_strategies", self.strategies, lambda item: (item.name,))
-        self._collect("balancer_generators", self.generators, lambda item: (item.name,))
-        self._collect("balancer_executors", self.executors, lambda item: item.schemes)
+        self._collect("balancer_strategies", self.strategies, names_of_strategy)
+        self._collect("balancer_generators", self.generators, names_of_generator)
+        self._collect("balancer_executors", self.executors, names_of_executor)
+        self._forget_set_aside(self.strategies)
+        self._forget_set_aside(self.generators)
+        self._forget_set_aside(self.executors)
 
     def strategy(self, name: str, options: Mapping[str, Any] | None, rng: random.Random) -> Strategy:
         """Return a fresh strategy.
@@ -100,7 +104,9 @@ class Registry:
         except ValidationError as error:
             fields = kind.Options.model_fields
             raise ConfigError(
-                f"strategy {name!r}, option {'.'.join(map(str, e['loc']))}: {describe(e, fields)}"
+                # A text may have come from the environment, which the config alone knows, so it is not shown.
+                f"strategy {name!r}, option {'.'.join(map(str, e['loc']))}: "
+                f"{describe(e, fields, secret=isinstance(e['input'], str))}"
                 for e in error.errors()
             ) from None
 
@@ -119,36 +125,62 @@ class Registry:
     def _register(self, name: str, load: Callable[[], object]) -> None:
         def register() -> None:
             plugin = load()
-            self.manager.register(plugin, name=name)
-            self.manager.check_pending()
+            if self.manager.has_plugin(name):  # that one is sound, so it must not be set aside with this one
+                raise ValueError("another plugin of this name is loaded already; rename its entry point")
+            try:
+                self.manager.register(plugin, name=name)
+                self.manager.check_pending()
+                if not self.manager.get_hookcallers(plugin):
+                    raise ValueError("it implements no hook; mark its functions with @hookimpl")
+            except Exception:
+                self._set_aside(name)
+                raise
 
         self._guard(name, register)
 
-    def _collect(self, hook: str, into: dict[str, Registered[T]], names: Callable[[T], Iterable[str]]) -> None:
+    def _collect(self, hook: str, into: dict[str, Registered[T]], names: Callable[[object], Iterable[str]]) -> None:
         """Ask each plugin on its own, oldest first, so that a failure has a culprit."""
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             plugin = implementation.plugin_name
-            named: Callable[[], list[tuple[str, T]]] = partial(_offers, implementation.function, names)
-            for name, item in self._guard(plugin, named) or ():
-                if name in into:
-                    taken = f"it offers {name!r}, which plugin {into[name].plugin!r} offers already"
-                    self.broken.append(Broken(plugin, taken))
-                else:
-                    into[name] = Registered(item, plugin)
+            offers: Callable[[], dict[str, T]] = partial(_offers, implementation.function, names, into)
+            found = self._guard(plugin, offers)
+            if found is None:
+                self._set_aside(plugin)
+            else:
+                into.update({name: Registered(item, plugin) for name, item in found.items()})
+
+    def _forget_set_aside(self, offered: dict[str, Registered[T]]) -> None:
+        """Drop what a plugin offered before another of its hooks failed: a plugin is sound or it is not."""
+        for name, entry in list(offered.items()):
+            if not self.manager.has_plugin(entry.plugin):
+                del offered[name]
+
+    def _set_aside(self, plugin: str) -> None:
+        if self.manager.has_plugin(plugin):
+            self.manager.unregister(name=plugin)
 
     def _guard(self, plugin: str, act: Callable[[], T]) -> T | None:
-        """Run `act`; a plugin may fail in any way, even with SystemExit, and is then set aside."""
+        """Run `act`; a plugin may fail in any way, even with SystemExit, and is then named as broken."""
         try:
             return act()
         except (Exception, SystemExit) as error:
             self.broken.append(Broken(plugin, " ".join(f"{type(error).__name__}: {error}".split())))
-            if self.manager.has_plugin(plugin):
-                self.manager.unregister(name=plugin)
             return None
 
 
-def _offers(hook: Callable[..., object], names: Callable[[T], Iterable[str]]) -> list[tuple[str, T]]:
-    return [(name, item) for item in cast(Iterable[T], hook()) for name in names(item)]
+def _offers(
+    hook: Callable[..., object], names: Callable[[object], Iterable[str]], taken: Mapping[str, Registered[T]]
+) -> dict[str, T]:
+    """Return what a hook offers, by name. Raises TypeError for rubbish, ValueError for a name that is taken."""
+    offers: dict[str, T] = {}
+    for item in cast(Iterable[T], hook()):
+        for name in names(item):
+            if name in taken:
+                raise ValueError(f"it offers {name!r}, which plugin {taken[name].plugin!r} offers already")
+            if name in offers:
+                raise ValueError(f"it offers {name!r} twice")
+            offers[name] = item
+    return offers
 
 
 @lru_cache(maxsize=1)

@@ -219,7 +219,9 @@ class Pool:
             UnknownEndpoint: there is no such endpoint.
             ValueError: a value is out of range; nothing is changed.
         """
-        given = {"capacity": capacity, "weight": weight, "labels": None if labels is None else frozenset(labels)}
+        if labels is not None and not isinstance(labels, str):  # a string is left for Endpoint to refuse
+            labels = frozenset(labels)
+        given = {"capacity": capacity, "weight": weight, "labels": labels}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._change(lambda now: self._core.update(replace(self._core.ledger.account(url).endpoint, **changes), now))
 

@@ -16,7 +16,7 @@ from functools import partial
 from balancer.core.ledger import Ledger, State
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Holder, Lease, Outcome
-from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, TooManyWaiters
+from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, StrategyError, TooManyWaiters
 from balancer.metrics import EndpointStats, WaitHistogram
 from balancer.strategy import Request, Strategy
 
@@ -175,15 +175,24 @@ class Core:
         ended: list[Waiter] = []
         for waiter in self._waiters.candidates():
             if now >= waiter.deadline_s:
-                self._waiters.discard(waiter)
                 self._expire(waiter, now)
-                ended.append(waiter)
-            elif lease := self._ledger.take(waiter.request, now):
+            else:
+                self._serve(waiter, now)
+            if waiter.ended:
                 self._waiters.discard(waiter)
-                self._waits.add(now - waiter.since_s)
-                waiter.lease = lease
                 ended.append(waiter)
         return ended
+
+    def _serve(self, waiter: Waiter, now: float) -> None:
+        try:
+            waiter.lease = self._ledger.take(waiter.request, now)
+        except Exception as error:
+            # The strategy's fault. It is told to the waiter it failed to serve, not to whoever gave the slot
+            # back; and those who were served already must still be woken.
+            strategy = self._ledger.strategy.name
+            waiter.error = error if isinstance(error, StrategyError) else StrategyError(strategy, f"raised {error!r}")
+        if waiter.lease is not None:
+            self._waits.add(now - waiter.since_s)
 
     def _expire(self, waiter: Waiter, now: float) -> None:
         self._timed_out += 1

@@ -144,8 +144,14 @@ class Ledger:
 
     def use(self, strategy: Strategy, now: float) -> None:
         """Let `strategy` choose from now on; what is out stays out."""
-        for account in self.active():
-            strategy.join(account, now)
+        notes = [(account, account.note) for account in self.active()]
+        try:
+            for account, _ in notes:
+                strategy.join(account, now)
+        except Exception:  # the one in force goes on, and needs its notes
+            for account, note in notes:
+                account.note = note
+            raise
         self._strategy = strategy
         self._pick = _picker(strategy)
 

@@ -1,9 +1,10 @@
 """From what the store holds to the `RunResult` that reports are made from. Reads, decides nothing."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from balancer.metrics import PoolStats
-from balancer.pipeline.model import Problem, Submission
+from balancer.pipeline.model import Problem, Submission, Verdict
 from balancer.pipeline.results import (
     CaseResult,
     CaseState,
@@ -21,10 +22,11 @@ _UNUSED = (CaseState.INVALID, CaseState.PROPOSED, CaseState.SPARE)
 
 def collect(store: Store, problems: Sequence[Problem]) -> RunResult:
     """Return what is known of `problems`, and the figures of the last session that ran programs."""
-    sessions = [session for session in store.sessions() if session.pool is not None]
-    worked = [session for session in sessions if store.spans(session.id)] or sessions
-    last = worked[-1]
-    spans = store.spans(last.id)
+    spans_of = {session.id: store.spans(session.id) for session in store.sessions()}
+    worked = [session for session in store.sessions() if spans_of[session.id]]  # also one that was killed
+    ended = [session for session in store.sessions() if session.pool is not None]
+    last = next((session for session in reversed(ended) if spans_of[session.id]), ended[-1])
+    spans = spans_of[last.id]
     return RunResult(
         problems=tuple(_problem_result(store, problem) for problem in problems),
         pool=PoolStats.from_dict(last.pool or {}),
@@ -32,8 +34,8 @@ def collect(store: Store, problems: Sequence[Problem]) -> RunResult:
         makespan_s=max((s.ended_s for s in spans), default=0.0) - min((s.started_s for s in spans), default=0.0),
         spans=tuple(spans),
         strategy=last.strategy,
-        complete=sessions[-1].complete,
-        sessions=len(worked),
+        complete=ended[-1].complete,
+        sessions=len(worked) or 1,
     )
 
 
@@ -62,6 +64,7 @@ def _problem_result(store: Store, problem: Problem) -> ProblemResult:
         left_out={**problem.left_out, **left_out},
         notes=(
             *store.notes(problem.id),
+            *_why_unjudged(cases, verdicts.values()),
             *(
                 f"its own input {case.origin.detail} is not used: {case.note}"
                 for case in cases
@@ -69,6 +72,13 @@ def _problem_result(store: Store, problem: Problem) -> ProblemResult:
             ),
         ),
     )
+
+
+def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]) -> list[str]:
+    """Return a line on the most frequent reason why something is unjudged, if anything is."""
+    reasons = Counter(case.note for case in cases if case.state is CaseState.UNJUDGED and case.note)
+    reasons.update(stored.note for stored in verdicts if stored.verdict is Verdict.UNJUDGED)
+    return [f"unjudged, {count} x: {reason}" for reason, count in reasons.most_common(1)]
 
 
 def _submission_result(

@@ -29,8 +29,8 @@ class Findings:
         self.lines: list[str] = []
 
     def add(self, error: PackageError) -> None:
-        """Keep the lines of `error`."""
-        self.lines.extend(error.problems)
+        """Keep the lines of `error`, each once: several readers may come upon the same fault."""
+        self.lines.extend(line for line in error.problems if line not in self.lines)
 
     @contextmanager
     def collect(self) -> Iterator[None]:

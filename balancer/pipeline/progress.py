@@ -81,8 +81,9 @@ class Progress:
         if self._console.is_terminal or now - self._line_s < _LINE_EVERY_S:
             return
         self._line_s = now
-        eta_s = (now - self._started_s) / self._done * (total - self._done) if self._done else 0.0
-        self.say(f"{text}, {self._done}/{total} runs, {now - self._started_s:.0f} s, ETA {eta_s:.0f} s")
+        spent_s = now - self._started_s
+        eta = f"{spent_s / self._done * (total - self._done):.0f} s" if self._done else "unknown"
+        self.say(f"{text}, {self._done}/{total} runs, {spent_s:.0f} s, ETA {eta}")
 
     def __enter__(self) -> Self:
         self._bar.start()

@@ -4,17 +4,15 @@ Decides how problems are spread over threads and what happens when somebody stop
 must not know how a program is judged, nor how endpoints are chosen.
 """
 
-import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -48,24 +46,24 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         config: must have a `pipeline`.
         registry: the plugins.
         console: for progress.
-        fresh: forget what is in the results folder and start over.
+        fresh: forget the run in the results folder and start over.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
+        BalancerError: the run cannot go on, e.g. because the disk is full; what was judged is kept.
     """
     settings = settings_of(config)
     problems = read_problems(Path(settings.problems))
     generators = find_generators(config, registry)
     pool = Pool.from_config(config)
     results = Path(settings.results)
-    if fresh:
-        shutil.rmtree(results, ignore_errors=True)
     with ExitStack() as stack:
-        store = stack.enter_context(Store(results))
-        store.claim(_essence(settings, problems))
+        store = stack.enter_context(Store(results, fresh=fresh))
         executors = make_executors(config, registry, results / "compiled")
         for executor in executors.values():
             stack.callback(executor.close)
+        # Last of all that may refuse: a run that never began must not claim the folder.
+        store.claim(_essence(settings, problems, executors.values()))
         session = store.begin_session(config.pool.strategy, sum(e.capacity for e in config.pool_endpoints))
         runner = _runner(pool, executors, settings, store, session)
         progress = stack.enter_context(Progress(console, len(problems)))
@@ -73,7 +71,7 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
             progress.plan(problem.id, _guess(problem, settings))
         samples = [Sample(problem, generators, settings, runner, store, progress) for problem in problems]
         with _stop_on_signal(runner, progress):
-            complete = _judge_all(samples, settings.sample_level_workers)
+            complete = _judge_all(samples, settings.sample_level_workers, runner)
         store.end_session(session, pool.stats().to_dict(), complete=complete)
         found = collect(store, problems)
         export_cases(store, found, results / "cases")
@@ -108,13 +106,16 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
         ConfigError: no plugin serves a scheme, or an executor cannot work here.
     """
     executors: dict[str, Executor] = {}
-    for url, entry in config.by_url.items():
-        try:
-            plugin = registry.find(urlsplit(url).scheme, registry.executors, "endpoint scheme")
-        except ConfigError as error:
-            raise config.located(f"endpoint {url}", error) from None
-        headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
-        executors[url] = plugin.make(url, ExecutorOptions(entry.isolation, headers, str(cache)))
+    with ExitStack() as made:
+        for url, entry in config.by_url.items():
+            try:
+                plugin = registry.find(url.partition("://")[0].lower(), registry.executors, "endpoint scheme")
+            except ConfigError as error:
+                raise config.located(f"endpoint {url}", error) from None
+            headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
+            executors[url] = plugin.make(url, ExecutorOptions(entry.isolation, headers, str(cache)))
+            made.callback(executors[url].close)
+        made.pop_all()  # all went well: they are the caller's to close
     return executors
 
 
@@ -129,25 +130,32 @@ def _runner(
     return Runner(pool, executors, attempts=settings.attempts, quiet_label=settings.quiet_label, on_span=record)
 
 
-def _essence(settings: PipelineSettings, problems: Sequence[Problem]) -> dict[str, str]:
-    """Return what the verdicts depend on; endpoints, strategy and threads are not part of it."""
+def _essence(settings: PipelineSettings, problems: Sequence[Problem], executors: Iterable[Executor]) -> dict[str, str]:
+    """Return what the verdicts depend on; endpoints, strategy and threads are not part of it.
+
+    The languages are, because a submission in one that no endpoint runs is left out for good.
+    """
     chosen = settings.model_dump(
         include={"generators", "max_inputs", "max_proposals", "seed", "time_limit_s", "time_limit_factor"}
     )
+    known = frozenset[str]().union(*(executor.languages for executor in executors))
+    used = {submission.program.language for problem in problems for submission in problem.submissions}
     return {
+        "languages on the endpoints": ", ".join(sorted(used & known)),
         **{f"setting {name}": str(value) for name, value in chosen.items()},
         **{f"problem {problem.id}": fingerprint(problem) for problem in problems},
     }
 
 
-def _judge_all(samples: Sequence[Sample], workers: int) -> bool:
-    """Judge all samples, `workers` at a time. Return False if the run was stopped."""
+def _judge_all(samples: Sequence[Sample], workers: int, runner: Runner) -> bool:
+    """Judge all samples, `workers` at a time. Return False if the run was stopped; an error stops it as well."""
     threads = ThreadPoolExecutor(workers, thread_name_prefix="sample")
     futures: set[Future[None]] = {threads.submit(judge_problem, sample) for sample in samples}
     try:
         # In short waits, so that the main thread takes signals meanwhile.
         while wait(futures, timeout=0.2, return_when=FIRST_EXCEPTION).not_done:
             if any(future.done() and future.exception() for future in futures):
+                runner.stop()
                 break
     finally:
         for future in futures:

@@ -94,9 +94,9 @@ class Sample:
             answer = execution.stdout if case.answer is None else case.answer
             judgement = judge_end(execution) or self.check(execution.stdout, case, answer, stage, submission.name)
         time_s = execution.time_s if execution else 0.0
-        verdict = StoredVerdict(submission.name, case.id, judgement.verdict, time_s, judgement.note)
-        self.store.set_verdict(self.problem.id, verdict)
         if judgement.verdict is Verdict.COMPILE_ERROR:
             # First: a run that dies between the two must not find a verdict of one that was never left out.
             self.store.leave_out(self.problem.id, submission.name, f"does not compile: {judgement.note}")
+        verdict = StoredVerdict(submission.name, case.id, judgement.verdict, time_s, judgement.note)
+        self.store.set_verdict(self.problem.id, verdict)
         return judgement

@@ -4,7 +4,6 @@ Decides what is durable: every line is committed before it is acted on, in WAL m
 death of the process at any instant. It must not know how anything is judged.
 """
 
-import fcntl
 import json
 import sqlite3
 import threading
@@ -12,15 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from balancer.errors import BalancerError, ConfigError
+from balancer.pipeline.folder import DATABASE, lock_folder, open_database
 from balancer.pipeline.model import Origin, Proposal, Verdict
 from balancer.pipeline.results import CaseState, Span, Stage
 
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]
 
-_DATABASE = "run.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS problems (id TEXT PRIMARY KEY, notes TEXT NOT NULL);
@@ -84,7 +83,7 @@ class Store:
             all while another process is using it.
 
     Raises:
-        ConfigError: another process is using it, or it cannot be written.
+        ConfigError: another process is using it, it holds files but no run, or it cannot be written.
 
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
@@ -92,9 +91,9 @@ class Store:
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._guard = _lock(folder)
+        self._guard = lock_folder(folder)
         try:
-            self._db = _open(folder / _DATABASE, fresh=fresh)
+            self._db = open_database(folder, _SCHEMA, fresh=fresh)
         except BaseException:
             self._guard.close()
             raise
@@ -243,7 +242,7 @@ class Store:
                 yield self._db
             except sqlite3.Error as error:
                 advice = "make sure that the disk has room and run again, or start over with --fresh"
-                raise BalancerError(f"{self._folder / _DATABASE}: {error}; {advice}") from error
+                raise BalancerError(f"{self._folder / DATABASE}: {error}; {advice}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -268,38 +267,3 @@ class Store:
     def _row(self, sql: str, *values: object) -> tuple[Any, ...] | None:
         rows = self._rows(sql, *values)
         return rows[0] if rows else None
-
-
-def _lock(folder: Path) -> IO[str]:
-    """Return a file that keeps other processes out of `folder` until it is closed, also by the end of the process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        guard = (folder / "run.lock").open("w")
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror}; choose other --results") from None
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        guard.close()
-        busy = isinstance(error, BlockingIOError)
-        found = "another run is writing here; wait for it" if busy else f"cannot be locked: {error.strerror};"
-        raise ConfigError(f"{folder}: {found} or choose other --results") from None
-    return guard
-
-
-def _open(file: Path, *, fresh: bool) -> sqlite3.Connection:
-    try:
-        if fresh:
-            for ending in ("", "-wal", "-shm"):
-                file.with_name(file.name + ending).unlink(missing_ok=True)
-        db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigError(f"{file}: {error}; choose other --results") from None
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.executescript(_SCHEMA)
-    except sqlite3.Error as error:
-        db.close()
-        raise ConfigError(f"{file}: {error}; use --fresh, or choose other --results") from None
-    return db

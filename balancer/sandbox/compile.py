@@ -31,7 +31,8 @@ __all__ = ["Compiled", "Compiler"]
 # A compiler needs more than the program it makes: bits/stdc++.h alone takes 250 MB of address space.
 _MEMORY_BYTES = 2 * 2**30
 _BINARY_BYTES = 256 * 2**20
-_MESSAGE_BYTES = 2**16  # template errors go on for megabytes; nobody reads more than the beginning
+_PRINTED_BYTES = 4 * 2**20  # what a compiler may print: a right program may get many warnings, but not so many
+_KEPT_BYTES = 2**14  # nobody reads more than the beginning, and the words of all refused programs are kept in memory
 _PROCESSES = 32
 _LOCKS = 64  # lock files in a shared folder: enough that two programs rarely wait for each other
 _TEMPORARY = re.compile(r"/tmp/cc\w+\.o\b")
@@ -139,7 +140,7 @@ def _limits(compile_s: float) -> Limits:
         cpu_s=compile_s,
         wall_s=compile_s,
         memory_bytes=_MEMORY_BYTES,
-        output_bytes=_MESSAGE_BYTES,
+        output_bytes=_PRINTED_BYTES,
         processes=_PROCESSES,
     )
 
@@ -150,8 +151,8 @@ def _refusal(ended: Ended, compile_s: float) -> Compiled:
     if ended.cut is Cut.WALL or (ended.cpu_s or 0.0) >= compile_s:
         message = f"the compiler was stopped after {compile_s:g} s"
     elif ended.cut is Cut.OUTPUT:
-        message = f"the compiler's messages are cut at {_MESSAGE_BYTES} bytes"
-    text = (ended.stderr or ended.stdout).decode("utf-8", "replace")
+        message = f"the compiler was stopped after {_PRINTED_BYTES} bytes of messages"
+    text = (ended.stderr or ended.stdout)[:_KEPT_BYTES].decode("utf-8", "replace")
     return Compiled(None, _TEMPORARY.sub("main.o", text).encode(), message)
 
 

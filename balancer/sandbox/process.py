@@ -212,7 +212,8 @@ def _watch(child: _Child, pipes: list[BoundedPipe], command: Command, started_s:
                 look_s = now_s + _pause(left_s)
             for key, _ in selector.select(min(look_s, deadline_s) - now_s):
                 if not isinstance(key.data, BoundedPipe):
-                    return key.data  # type: ignore[no-any-return]
+                    reason: Cut | None = key.data
+                    return reason
                 if _take(selector, key.data):
                     return Cut.OUTPUT
     return Cut.WALL

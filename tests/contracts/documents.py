@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["DOCUMENTS", "ROOT", "Block", "anchors", "blocks", "links", "name_of", "rows"]
+__all__ = ["DOCUMENTS", "ROOT", "Block", "anchors", "blocks", "links", "name_of", "prose", "rows"]
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples" / "plugin").glob("*.md")})

@@ -13,7 +13,7 @@ from balancer.pipeline.generators.template import Choice, Count, Line, Node, Rep
 __all__ = ["build"]
 
 _MOST_BLOCKS = 100_000
-_MOST_BYTES = 3_000_000
+_MOST_BYTES = 2_500_000  # when every part of an input took all the room it may
 
 Given = Mapping[Slot, Sequence[str]]
 

@@ -42,7 +42,8 @@ def _resize(study: Study, instance: Instance, rng: random.Random) -> Change | No
     now = int(instance[slot][0])
     found = study.ranges[slot[0]]
     wanted = rng.choice((1, now - 1, now + 1, 2 * now, 2 * now + 1, 3 * now))
-    return _give(study, instance, slot, [str(max(min(wanted, max(found.highs)), found.low, 0))])
+    least = max((load.least for load in study.loads.get(slot[0], ())), default=0)
+    return _give(study, instance, slot, [str(max(min(wanted, max(found.highs)), found.low, least))])
 
 
 def _set_number(study: Study, instance: Instance, rng: random.Random) -> Change | None:

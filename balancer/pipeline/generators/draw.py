@@ -13,6 +13,9 @@ from functools import lru_cache
 __all__ = ["How", "Limits", "Where", "draw_number", "draw_numbers", "draw_words"]
 
 
+_LONG = 200  # letters of a word
+
+
 class Where(Enum):
     """Which part of its range a value is drawn from."""
 
@@ -170,6 +173,14 @@ def _word(length: int, letters: Sequence[str], how: How, rng: random.Random) -> 
         at = rng.randrange(length)
         return letters[0] * at + rng.choice(letters) + letters[0] * (length - at - 1)
     if how is How.FEW:  # a palindrome
-        half = "".join(rng.choices(letters, k=length // 2))
-        return half + "".join(rng.choices(letters, k=length % 2)) + half[::-1]
-    return "".join(rng.choices(letters, k=length))
+        half = _letters(length // 2, letters, rng)
+        return half + _letters(length % 2, letters, rng) + half[::-1]
+    return _letters(length, letters, rng)
+
+
+def _letters(length: int, letters: Sequence[str], rng: random.Random) -> str:
+    """Draw letters; a long word by the byte: ten times as fast, at the price of 10 times "a" for 9 times "z"."""
+    if length < _LONG or not all(letter.isascii() for letter in letters):
+        return "".join(rng.choices(letters, k=length))
+    table = bytes(ord(letters[byte % len(letters)]) for byte in range(256))
+    return rng.randbytes(length).translate(table).decode("ascii")

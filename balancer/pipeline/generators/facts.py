@@ -115,7 +115,8 @@ def observe(nodes: Sequence[Node], instances: Sequence[Instance]) -> Facts:
     for bound in [fact.bound for fact in fields.values() if fact.bound is not None]:
         if bound.field is not None:
             fields[bound.field] = replace(fields[bound.field], limits=True)
-    relations = [relation for table in tables for relation in find_relations(table, instances)]
+    numbers = [[number for number in table if fields[number].kind is Kind.INT] for table in tables]
+    relations = [relation for table in numbers for relation in find_relations(table, instances)]
     return Facts(fields, tuple(relations))
 
 
@@ -263,17 +264,19 @@ def _bounds(contexts: list[dict[int, int]], lists: list[list[int]], low: int) ->
     if low < 0 or sum(map(len, lists)) < 3:
         return ()
     for number in sorted(set.intersection(*(set(context) for context, _ in pairs))):
-        plus = -1 if low == 0 and all(most < context[number] for context, most in pairs) else 0
         shares = [most / max(context[number], 1) for context, most in pairs]
-        if all(most <= context[number] + plus for context, most in pairs) and max(shares) >= 0.5:
-            found.append((-sum(shares), Count(number, plus)))
+        spare = min(context[number] - most for context, most in pairs)
+        if spare >= 0 and max(shares) >= 0.5:
+            # From 0 on, n things end at n - 1; from 1 on they may, if none was n.
+            offsets = [-1] if low == 0 and spare else [0, -1] if spare else [0]
+            found.extend((-sum(shares), Count(number, plus)) for plus in offsets)
     return tuple(count for _, count in sorted(found, key=lambda item: item[0]))
 
 
 def _shared_bounds(table: Mapping[int, Fact]) -> dict[int, Fact]:
     """Let the columns of a table have the same bound where they can: both ends of an edge are nodes."""
     bounded = {number: fact for number, fact in table.items() if fact.bounds}
-    for count in [count for fact in bounded.values() for count in fact.bounds]:
+    for count in [count for fact in sorted(bounded.values(), key=lambda fact: fact.low) for count in fact.bounds]:
         sharing = {number: fact for number, fact in bounded.items() if count in fact.bounds}
         if len(sharing) > 1:
             return {number: replace(fact, bounds=(count,)) for number, fact in sharing.items()}

@@ -140,9 +140,10 @@ class Fill:
         return mend.distinct_words(words, letters, limits.high) if mood.distinct else words
 
     def _word_length(self, length: Count, known: Mapping[int, int]) -> int:
-        if length.of(known) > ROOM_BYTES:
+        found = length.of(known)
+        if not 0 < found <= ROOM_BYTES:  # a word of no letters is no word
             raise TooLarge
-        return max(length.of(known), 0)
+        return found
 
     def _keyword_weights(self, keywords: int, count: int) -> list[float]:
         """Weigh keywords about equally or, in long inputs, one far above the others: only that makes a deep stack."""
@@ -187,7 +188,7 @@ class Fill:
     def _refitted(self, number: int, tokens: list[str], known: Mapping[int, int]) -> list[str]:
         """Make given tokens fit sizes that may have changed."""
         fact, mood = self._study.facts.fields[number], self._moods[number]
-        if fact.length is not None and fact.length.field in known:
+        if tokens and fact.length is not None and fact.length.field in known:
             length = self._word_length(fact.length, known)
             return [mend.resize_word(token, length) for token in tokens]
         if fact.kind is not Kind.INT or number in self._study.sizes:

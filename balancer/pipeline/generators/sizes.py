@@ -28,7 +28,7 @@ __all__ = [
 
 ROOM_BYTES = 1_500_000  # of one input: what 2 * 10**5 numbers of six digits take
 MOST_TOKENS = 300_000
-_FREE_LENGTH = 1000  # of a list that nothing counts
+_FREE_TOKENS, _FREE_SHARE = 100_000, 10  # in all lists that nothing counts; how much of it one may take
 
 # How far to trust what was seen in a few inputs.
 _BOUND_TRUST = 0.9
@@ -123,6 +123,7 @@ class Sizes:
         self._moods = moods
         self._connected = connected
         self._rng = rng
+        self._free_tokens = _FREE_TOKENS
 
     def choose(self, number: int, known: Mapping[int, int]) -> int:
         """Choose the value of a field that tells how many, given the earlier ones."""
@@ -135,13 +136,19 @@ class Sizes:
             if edges.rows is not None and edges.rows.field == number and edges.bound.field in known:
                 wanted, most = self._edge_count(edges, wanted, most, known)
         least = 0 if wanted == 0 and not found.lowest and self._rng.random() < 0.5 else found.low
-        return max(min(wanted, most), least, 0)
+        return max(min(wanted, most), least, *(load.least for load in self._study.loads.get(number, ())), 0)
 
     def length(self, number: int, known: Mapping[int, int]) -> int:
-        """Choose the length of a list that nothing counts; there may be as many as the largest of `known`."""
+        """Choose the length of a list that nothing counts; there may be as many as the largest of `known`.
+
+        Each such list takes its share of what is left, so that all of them together stay within it.
+        """
         lists = max(known.values(), default=1)
         room = min(ROOM_BYTES // self.width(number), MOST_TOKENS) // max(lists, 1)
-        return min(self._rng.randint(self._style.size.low, self._style.size.high), _FREE_LENGTH, max(room, 1))
+        most = max(min(room, self._free_tokens // _FREE_SHARE), 1)
+        length = min(self._rng.randint(self._style.size.low, self._style.size.high), most)
+        self._free_tokens -= length
+        return length
 
     def bound(self, number: int, known: Mapping[int, int], default: int) -> int:
         """Return what an earlier field allows at most; `default` if there is none."""

@@ -58,10 +58,16 @@ class EdgeTable:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one more of a counted thing adds: tokens of `fields`, as often as all of `around` tell."""
+    """What one more of a counted thing adds: tokens of `fields`, as often as all of `around` tell.
+
+    Args:
+        least: the least number that can be told: 1 if there are n - 1 of the thing, or if it counts letters.
+        letters_only: it adds a letter to each word, not a token.
+    """
 
     fields: tuple[int, ...]
     around: tuple[int, ...]
+    least: int = 0
     letters_only: bool = False
 
 
@@ -171,13 +177,13 @@ def _loads(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int
     for node in nodes:
         if isinstance(node, Choice):
             continue
-        counted = None if node.count is None else node.count.field
+        inside = around
+        if node.count is not None and node.count.field is not None:
+            fields = tuple(fields_of(node.body)) if isinstance(node, Repeat) else (node.tail or 0,)
+            yield node.count.field, Load(fields, around, least=max(-node.count.plus, 0))
+            inside = (*around, node.count.field)
         if isinstance(node, Repeat):
-            if counted is not None:
-                yield counted, Load(tuple(fields_of(node.body)), around)
-            yield from _loads(node.body, around if counted is None else (*around, counted))
-        elif counted is not None and node.tail is not None:
-            yield counted, Load((node.tail,), around)
+            yield from _loads(node.body, inside)
 
 
 def _word_loads(nodes: Sequence[Node], facts: Facts, around: tuple[int, ...]) -> Iterator[tuple[int, Load]]:
@@ -189,7 +195,7 @@ def _word_loads(nodes: Sequence[Node], facts: Facts, around: tuple[int, ...]) ->
         for number in fields_of((node,)):
             length = facts.fields[number].length
             if length is not None and length.field is not None:
-                yield length.field, Load((number,), around, letters_only=True)
+                yield length.field, Load((number,), around, least=1, letters_only=True)
 
 
 def _blocks(nodes: Sequence[Node]) -> Iterator[int]:

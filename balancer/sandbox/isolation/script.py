@@ -10,12 +10,15 @@ read; after it the shell's own remarks ("Segmentation fault") go to /dev/null.
 
 __all__ = ["BARE", "INIT", "bare_arguments", "init_arguments"]
 
+# "(:)" only forks, as the program's start will: where the kernel counts other processes as well and refuses, the
+# shell gives up here, before it says "ready".
 # Arguments: folder to copy here (or ""), prlimit arguments, standard input, then the program and its arguments.
 INIT = """\
 copy=$1 limits=$2 input=$3
 shift 3
 [ -z "$copy" ] || cp -R "$copy/." . || exit
 prlimit --pid $$ $limits || exit
+(:)
 echo ready >&0
 exec 3>&2 2>/dev/null
 (exec "$@" <"$input" 2>&3 3>&-)

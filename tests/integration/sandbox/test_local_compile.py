@@ -64,6 +64,20 @@ def test_once_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[Task]) ->
     assert binary.stat().st_mode & 0o777 == 0o555
 
 
+def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[Task]) -> None:
+    """They know of each other only through the folder, as processes do."""
+    executors = [LocalExecutor(f"local://{n}", ExecutorOptions(cache_dir=str(tmp_path))) for n in range(3)]
+    source = PRINT.format("at a time")
+    threads = [threading.Thread(target=run, args=(executor, source)) for executor in executors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for executor in executors:
+        executor.close()
+    assert compilations(jobs) == 1
+
+
 def test_once_for_all_processes_of_a_folder(tmp_path: Path) -> None:
     """Two processes compile the same program at the same time: one inode comes of it, and no scraps."""
     code = f"""
@@ -171,9 +185,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_compile_bombs_are_bounded(isolated: LocalExecutor, name: str) -> None:
-    execution = run(isolated, BOMBS[name], Limits(compile_s=1.5))
+    execution = run(isolated, BOMBS[name], Limits(compile_s=1.0))
     assert execution.status is Status.COMPILE_ERROR
-    assert len(execution.stderr) <= 2**16
+    assert len(execution.stderr) <= 2**14 + 16  # the last character may have been cut
 
 
 def test_a_compiler_out_of_time_is_not_asked_again(local: LocalExecutor, jobs: list[Task]) -> None:

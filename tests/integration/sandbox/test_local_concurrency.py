@@ -6,7 +6,7 @@ from balancer.sandbox.local import LocalExecutor
 from balancer.sandbox.protocol import Execution, Limits, Program, Status
 
 THREADS = 8
-ROUNDS = 4
+ROUNDS = 3
 ECHO = '#include <iostream>\nint main() { std::string s; std::cin >> s; std::cout << "cpp " << s; }'
 
 
@@ -24,7 +24,7 @@ def question(number: int) -> tuple[Program, bytes, Status, bytes]:
 
 
 def test_right_answers_to_the_right_callers(isolated: LocalExecutor) -> None:
-    limits = Limits(cpu_s=0.3, wall_s=20.0, output_bytes=1000)
+    limits = Limits(cpu_s=0.2, wall_s=20.0, output_bytes=1000)
     wrong: list[tuple[int, Execution]] = []
     answers: list[int] = []
 

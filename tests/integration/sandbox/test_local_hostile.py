@@ -17,10 +17,10 @@ from balancer.sandbox.local import LocalExecutor
 from balancer.sandbox.protocol import Execution, Limits, Program, Status
 from tests.integration.sandbox.processes import processes_with, wait_until
 
-LIMITS = Limits(cpu_s=0.5, wall_s=1.0, memory_bytes=256 * 2**20, output_bytes=100_000, processes=16)
-# For programs that use up their CPU time: wall time enough to do so even when others keep the machine busy.
-BUSY = replace(LIMITS, wall_s=8.0)
-ROOMY = Limits(cpu_s=4.0, wall_s=8.0)  # for programs that are to end by themselves
+# Enough for programs that are to end by themselves, even when others keep the machine busy.
+LIMITS = Limits(cpu_s=4.0, wall_s=8.0, memory_bytes=128 * 2**20, output_bytes=100_000, processes=16)
+BUSY = replace(LIMITS, cpu_s=0.3)  # for programs that use up their CPU time
+SLEEPY = replace(LIMITS, wall_s=0.5)  # for programs that use up their wall time
 OVERTIME_S = 1.0
 
 
@@ -45,7 +45,7 @@ TIME, MEMORY, OUTPUT = (frozenset({s}) for s in (Status.TIME_LIMIT, Status.MEMOR
 
 ATTACKS = [
     Attack("busy loop", "while True: pass", TIME, message="CPU time", limits=BUSY, isolated_only=False),
-    Attack("sleeper", "import time; time.sleep(60)", TIME, message="wall time", isolated_only=False),
+    Attack("sleeper", "import time; time.sleep(60)", TIME, message="wall time", limits=SLEEPY, isolated_only=False),
     Attack(
         "deaf to all signals",
         """
@@ -57,6 +57,7 @@ ATTACKS = [
         """,
         TIME,
         message="wall time",
+        limits=SLEEPY,
         isolated_only=False,
     ),
     Attack(
@@ -91,12 +92,14 @@ ATTACKS = [
             except OSError: pass
         """,
         TIME,
+        limits=BUSY,
     ),
     Attack(
         "fork bomb in C++",
         "#include <unistd.h>\nint main() { for (;;) fork(); }",
         TIME,
         language="cpp",
+        limits=BUSY,
     ),
     Attack(
         "more processes than allowed",
@@ -162,7 +165,13 @@ ATTACKS = [
         OUTPUT,
         isolated_only=False,
     ),
-    Attack("closed stdout", "import os, time\nfor fd in range(3): os.close(fd)\ntime.sleep(60)", TIME, message="wall"),
+    Attack(
+        "closed stdout",
+        "import os, time\nfor fd in range(3): os.close(fd)\ntime.sleep(60)",
+        TIME,
+        message="wall",
+        limits=SLEEPY,
+    ),
     Attack(
         "files of others",
         """
@@ -230,7 +239,6 @@ ATTACKS = [
         print(total <= 160 * 2**20)
         """,
         prints="True\n",
-        limits=ROOMY,
     ),
     Attack(
         "huge file",
@@ -242,7 +250,6 @@ ATTACKS = [
         except OSError as error: print(error.errno in (errno.EFBIG, errno.ENOSPC))
         """,
         prints="True\n",
-        limits=ROOMY,
     ),
     Attack(
         "sparse file",
@@ -296,12 +303,12 @@ def test_attack_without_isolation(bare: LocalExecutor, attack: Attack, marker: s
 def test_cpu_limits_below_a_second_are_kept(isolated: LocalExecutor, marker: str) -> None:
     execution = run(isolated, ATTACKS[0], marker)
     assert execution.cpu_measured
-    assert 0.5 <= execution.time_s < 0.7
+    assert BUSY.cpu_s <= execution.time_s < BUSY.cpu_s + 0.15
 
 
 def test_time_of_all_processes_counts(isolated: LocalExecutor, marker: str) -> None:
     source = "import os, time\npid = os.fork()\nwhile time.process_time() < 0.2: pass\nif pid: os.wait()"
-    execution = run(isolated, Attack("", source, limits=ROOMY), marker)
+    execution = run(isolated, Attack("", source), marker)
     assert execution.status is Status.FINISHED
     assert 0.35 <= execution.time_s < 0.6  # the child's clock starts at 0, the parent's with its start-up
 
@@ -357,7 +364,7 @@ def test_programs_do_not_see_each_other(isolated: LocalExecutor, marker: str) ->
         if "secret" in files: print(folder)
     print(len([name for name in os.listdir("/proc") if name.isdigit()]))
     """
-    hider = threading.Thread(target=run, args=(isolated, Attack("", hides), marker))
+    hider = threading.Thread(target=run, args=(isolated, Attack("", hides, limits=SLEEPY), marker))
     hider.start()
     seeker = run(isolated, Attack("", seeks), marker)
     hider.join()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.console import Console
 
@@ -74,7 +74,7 @@ def _unless(odd: Callable[[int], bool], then: Execution) -> Callable[[bytes, Map
 
 
 def _check_input(data: bytes, _: Mapping[str, bytes]) -> Execution:
-    return finished(code=42 if data.isdigit() and int(data) <= 50 else 43)
+    return finished(code=42 if data.strip().isdigit() and int(data) <= 50 else 43)
 
 
 def _check_output(output: bytes, files: Mapping[str, bytes]) -> Execution:
@@ -83,7 +83,7 @@ def _check_output(output: bytes, files: Mapping[str, bytes]) -> Execution:
     return finished(code=42 if output.split() == [b"%d" % (2 * int(files["input.txt"]))] else 43)
 
 
-PROGRAMS: Mapping[str, Callable[[bytes, Mapping[str, bytes]], Execution]] = {
+PROGRAMS: dict[str, Callable[[bytes, Mapping[str, bytes]], Execution]] = {
     "double": _doubling,
     "add": _doubling,
     "double, but 13": _unless(lambda n: n == 13, finished(b"13")),
@@ -141,6 +141,7 @@ class FakeExecutor:
         self.calls: list[Program] = []
         self.started = threading.Event()
         self.always = always
+        self.when_closed: Callable[[], object] = lambda: None
         self._answer = answer
         self._script = iter(list(script))
         self._call_s = call_s
@@ -166,19 +167,22 @@ class FakeExecutor:
         """Return."""
 
     def close(self) -> None:
-        """Do nothing."""
+        """Tell whoever wants to know."""
+        self.when_closed()
 
 
 class Impatient(Runner):
-    """A runner that notes how long it should wait between tries, and does not."""
+    """A runner that notes how long it should wait between tries and, unless it is `patient`, does not."""
+
+    def __init__(self, *args: Any, patient: bool, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.waits_s: list[float] = []
+        self._patient = patient
 
     def _sleep(self, seconds: float) -> None:
-        self.__dict__.setdefault("slept_s", []).append(seconds)
-
-    @property
-    def waits_s(self) -> list[float]:
-        """The waits so far."""
-        return list(self.__dict__.get("slept_s", []))
+        self.waits_s.append(seconds)
+        if self._patient:
+            super()._sleep(seconds)
 
 
 def hasty(
@@ -190,7 +194,7 @@ def hasty(
     acquire_timeout_s: float | None = None,
     max_waiters: int | None = None,
     patient: bool = False,
-) -> tuple[Impatient | Runner, Pool, list[Span]]:
+) -> tuple[Impatient, Pool, list[Span]]:
     """Return a runner that does not wait between tries (unless `patient`), its pool, and the spans it reports."""
     pool = Pool(
         [
@@ -201,8 +205,8 @@ def hasty(
         max_waiters=max_waiters,
     )
     spans: list[Span] = []
-    kind = Runner if patient else Impatient
-    return kind(pool, executors, attempts=attempts, quiet_label="quiet", on_span=spans.append), pool, spans
+    runner = Impatient(pool, executors, attempts=attempts, quiet_label="quiet", on_span=spans.append, patient=patient)
+    return runner, pool, spans
 
 
 def no_leases_out(pool: Pool) -> bool:

@@ -10,6 +10,7 @@ import matplotlib
 import pytest
 
 from balancer.metrics import WaitStats
+from balancer.pipeline.report import plots
 from balancer.pipeline.report.charts import MOST_ROWS, MOST_SPANS, draw_charts
 from balancer.pipeline.report.plots import boxes, drawable, remark, rows, to_svg
 from balancer.pipeline.results import RunResult
@@ -75,7 +76,21 @@ def test_names_are_drawn_as_they_are(name: str) -> None:
     assert len(re.findall("<use ", svg)) >= 2 * len(name.replace(" ", ""))  # a glyph for each letter, twice
 
 
+def test_a_problem_has_its_own_dots_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    dotted: dict[bool, list[float]] = {}
+    worded: list[str] = []
+    monkeypatch.setattr(plots, "dots", lambda ax, values, hollow=False: dotted.update({hollow: list(values)}))
+    monkeypatch.setattr(plots, "remark", lambda ax, x, row, words, beside=False: worded.append(words))
+    draw_charts(replace(made_up_run(problems=8, cases=10), spans=()))
+    problems = sorted(made_up_run(problems=8, cases=10).problems, key=lambda p: len(p.killed) / len(p.wrong))
+    assert any(len(p.killed_before) < len(p.killed) for p in problems)
+    assert dotted[True] == [100 * len(p.killed_before) / len(p.wrong) for p in problems]
+    assert dotted[False] == [100 * len(p.killed) / len(p.wrong) for p in problems]
+    assert worded[:8] == [f"{len(p.killed_before)} \u2192 {len(p.killed)} of {len(p.wrong)}" for p in problems]
+
+
 def test_what_the_font_lacks_has_a_sign() -> None:
+    assert drawable("two\nlines") == "two lines"
     assert drawable("gr\u00f6\u00dfer \u2192 \u65e5") == "gr\u00f6\u00dfer \u2192 \ufffd"
 
 

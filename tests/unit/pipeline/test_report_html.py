@@ -149,6 +149,28 @@ def test_the_headline_comes_first_and_the_order_is_kept() -> None:
     assert "it took 4 sessions" in html
 
 
+def test_the_table_of_problems_has_counts_and_rates_before_and_after() -> None:
+    result = made_up_run(problems=6, cases=10)
+    html = page(result, ())
+    section = html[html.index('id="problems"') : html.index('id="survivors"')]
+    rows = [re.findall(r'<td class="number[^"]*">([^<]*)</td>', row) for row in section.split("<tr>")[3:]]
+    for problem, row in zip(result.problems, rows, strict=False):
+        before, after = len(problem.killed_before), len(problem.killed)
+        assert row[:4] == ["10", str(len(problem.killers)), str(problem.invalid), str(len(problem.cases) - 10)]
+        assert row[4:] == [
+            "2 of 2",
+            "100%",
+            f"{before} of 4",
+            f"{25 * before}%",
+            f"{after} of 4",
+            f"{25 * after}%",
+            "0",
+        ]
+    counts = result.summary()["counts"]
+    before, after = counts["wrong_killed_before"], counts["wrong_killed"]
+    assert [rows[-1][0], *rows[-1][6::2]] == ["60", f"{before} of 24", f"{after} of 24", "0"]
+
+
 def test_survivors_and_lost_submissions_are_listed() -> None:
     result = made_up_run(problems=4, cases=10)
     html = page(result, ())

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -98,7 +99,7 @@ def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(dat
 
     assert set(urls(spans)) <= able
     assert len(spans) == pool.stats().acquired == sum(len(e.calls) for e in executors.values()) <= attempts
-    assert all(before != after for before, after in zip(urls(spans), urls(spans)[1:], strict=False)) or len(able) == 1
+    assert all(before != after for before, after in pairwise(urls(spans))) or len(able) == 1
     assert len(set(urls(spans)[: len(able)])) == min(len(spans), len(able)), "each is tried once before any twice"
     assert outcomes(spans)[:-1].count("success") == 0
     if ran.execution is None:
@@ -323,7 +324,7 @@ def test_spans_of_a_slot_never_overlap() -> None:
     assert len(spans) == pool.stats().acquired == 400
     for url in "ab":
         mine = sorted((s.started_s, s.ended_s) for s in spans if s.endpoint == url)
-        assert all(end <= start for (_, end), (start, _) in zip(mine, mine[1:], strict=False))
+        assert all(end <= start for (_, end), (start, _) in pairwise(mine))
     busy_s = sum(endpoint.busy_s for endpoint in pool.stats().endpoints)
     assert sum(s.ended_s - s.started_s for s in spans) <= busy_s
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_a_reference_that_fails_on_an_input_is_contested(tmp_path: Path, referen
 def test_a_reference_that_does_not_compile_is_left_out_for_the_next(
     tmp_path: Path, broken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PROGRAMS, "broken 2", PROGRAMS["broken"])  # type: ignore[arg-type]
+    monkeypatch.setitem(PROGRAMS, "broken 2", PROGRAMS["broken"])
     end = judged(with_problem(tmp_path, accepted=[*broken, "double", "add"]))
     good = judged(with_problem(tmp_path / "good", accepted=["double", "add"]))
     assert end.left_out == tuple(broken)
@@ -197,9 +198,9 @@ def test_programs_go_where_their_language_is_known(tmp_path: Path) -> None:
 class Fixed:
     """Proposes what it is told to."""
 
-    name = "fixed"
+    name: ClassVar[str] = "fixed"
 
-    def __init__(self, *inputs: object) -> None:
+    def __init__(self, *inputs: int | Exception) -> None:
         self.inputs = inputs
 
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
@@ -207,7 +208,7 @@ class Fixed:
         for item in self.inputs:
             if isinstance(item, Exception):
                 raise item
-            yield Proposal(b"%d" % item, Origin(self.name, "told"))  # type: ignore[operator]
+            yield Proposal(b"%d" % item, Origin(self.name, "told"))
 
 
 def test_a_generator_that_raises_is_noted_and_the_others_go_on(tmp_path: Path) -> None:
@@ -255,7 +256,9 @@ def test_without_a_validator_only_its_own_inputs_are_used(tmp_path: Path) -> Non
     bench = with_problem(tmp_path, validators=[], own=[1, 60])
     end = judged(bench)
     assert end.inputs(*CaseState) == end.inputs(CaseState.READY) == [1, 60]
-    assert end.notes == (f"it has no input validator, so {len(set(seen(bench)) - {1, 60})} proposed inputs were not used",)
+    assert end.notes == (
+        f"it has no input validator, so {len(set(seen(bench)) - {1, 60})} proposed inputs were not used",
+    )
 
 
 def test_an_own_input_that_is_not_valid_is_not_used(tmp_path: Path) -> None:
@@ -270,7 +273,7 @@ def test_all_validators_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def even(data: bytes, _: Mapping[str, bytes]) -> Execution:
         return finished(code=42 if int(data) % 2 == 0 else 43)
 
-    monkeypatch.setitem(PROGRAMS, "even", even)  # type: ignore[arg-type]
+    monkeypatch.setitem(PROGRAMS, "even", even)
     end = judged(with_problem(tmp_path, validators=["check input", "even"], own=[2]))
     assert all(n % 2 == 0 and n <= 50 for n in end.inputs(CaseState.READY))
     assert any(n % 2 and n <= 50 for n in end.inputs(CaseState.INVALID))
@@ -280,7 +283,7 @@ def test_all_validators_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     "odd", [finished(code=1), finished(code=0), Execution(Status.TIME_LIMIT), Execution(Status.COMPILE_ERROR)]
 )
 def test_only_42_says_valid(tmp_path: Path, odd: Execution, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PROGRAMS, "odd", lambda data, files: odd)  # type: ignore[arg-type]
+    monkeypatch.setitem(PROGRAMS, "odd", lambda data, files: odd)
     end = judged(with_problem(tmp_path, validators=["odd"]))
     assert set(end.inputs(*CaseState)) == set(end.inputs(CaseState.INVALID))
 

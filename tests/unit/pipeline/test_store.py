@@ -244,17 +244,31 @@ def test_another_process_is_locked_out(tmp_path: Path) -> None:
 
 
 def test_fresh_forgets_the_run_and_nothing_else(tmp_path: Path) -> None:
-    """The folder may be anybody's: `--results .` must not cost them their files."""
-    (tmp_path / "thesis.tex").write_text("ten years of work")
-    (tmp_path / "photos").mkdir()
+    """Whatever else came to lie there is somebody's."""
     with Store(tmp_path) as store:
         store.claim({"seed": "1"})
         store.leave_out("p", "a", "why")
+    (tmp_path / "thesis.tex").write_text("ten years of work")
+    (tmp_path / "photos").mkdir()
     with Store(tmp_path, fresh=True) as store:
         store.claim({"seed": "2"})
         assert store.left_out("p") == {}
     assert (tmp_path / "thesis.tex").read_text() == "ten years of work"
     assert (tmp_path / "photos").is_dir()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, fresh: bool) -> None:
+    """A run replaces reports and cases in its folder: `--results .` must not cost anybody theirs."""
+    (tmp_path / "cases").mkdir()
+    with pytest.raises(ConfigError, match="holds files but no earlier run; choose an empty folder"):
+        Store(tmp_path, fresh=fresh)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cases"]
+
+
+def test_hidden_files_are_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / ".gitkeep").touch()
+    Store(tmp_path).close()
 
 
 # -- what cannot be used -------------------------------------------------------------------------------
@@ -322,8 +336,7 @@ def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(BalancerError, match=r"run\.sqlite: database or disk is full; make sure that the disk"):
             store.propose("q", [big], [])
         with pytest.raises(BalancerError, match="disk is full"):
-            for number in range(1000):
-                store.leave_out("p", f"{number}", "x" * 1000)
+            store.leave_out("p", "a", "x" * 200_000)
         store._db.execute("PRAGMA max_page_count = 1000000")
         assert not store.is_proposed("q")
         store.propose("q", [big], [])

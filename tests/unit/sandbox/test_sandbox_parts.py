@@ -34,6 +34,7 @@ class TestUids:
     def test_processes_have_ranges_of_their_own(self, first: int, second: int) -> None:
         one, other = high_range(WHOLE_MAP, first), high_range(WHOLE_MAP, second)
         assert first == second or not set(one) & set(other)
+        assert not set(one) & set(high_range(WHOLE_MAP, first + 1))
         assert min(one) > 1_879_048_191  # systemd's last one
         assert max(one) < 2**32 - 2
 

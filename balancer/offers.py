@@ -1,0 +1,55 @@
+"""What a plugin may offer, looked at before it is used: is it what the hook asks for, and what is its name?
+
+Decides what counts as rubbish, so that a plugin is found out when it is loaded and not when a lease is
+taken. It must not know the registry.
+"""
+
+from inspect import isabstract
+from typing import Any
+
+from pydantic import BaseModel
+
+from balancer.hookspecs import ExecutorPlugin
+
+__all__ = ["names_of_executor", "names_of_generator", "names_of_strategy"]
+
+_STRATEGY_METHODS = ("join", "leave", "change", "pick", "finish")
+
+
+def names_of_strategy(item: object) -> tuple[str]:
+    """Return the name of a strategy class. Raises TypeError if it is none."""
+    if not isinstance(item, type):
+        raise TypeError(f"it offers {item!r} as a strategy; that must be a class")
+    name = _name(item)
+    lacking = [method for method in _STRATEGY_METHODS if not callable(getattr(item, method, None))]
+    if lacking or isabstract(item):
+        lacking = lacking or sorted(item.__abstractmethods__)  # type: ignore[attr-defined]  # it is abstract
+        raise TypeError(f"its strategy {name!r} lacks {', '.join(lacking)}")
+    options: Any = getattr(item, "Options", None)
+    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+        raise TypeError(f"its strategy {name!r} has the Options {options!r}; that must be a pydantic model")
+    return (name,)
+
+
+def names_of_generator(item: object) -> tuple[str]:
+    """Return the name of a generator object. Raises TypeError if it is none."""
+    name = _name(item)
+    if not callable(getattr(item, "propose", None)) or isinstance(item, type):
+        raise TypeError(f"its generator {name!r} is {item!r}; that must be an object with a method propose")
+    return (name,)
+
+
+def names_of_executor(item: object) -> tuple[str, ...]:
+    """Return the schemes of an executor plugin. Raises TypeError if it is none."""
+    if not isinstance(item, ExecutorPlugin):
+        raise TypeError(f"it offers {item!r} as an executor; that must be an ExecutorPlugin")
+    if not isinstance(item.schemes, tuple) or not all(isinstance(scheme, str) and scheme for scheme in item.schemes):
+        raise TypeError(f"its executor has the schemes {item.schemes!r}; that must be a tuple of strings")
+    return item.schemes
+
+
+def _name(item: object) -> str:
+    name = getattr(item, "name", None)
+    if not (isinstance(name, str) and name):
+        raise TypeError(f"it offers {item!r} under the name {name!r}; that must be a non-empty string")
+    return name

@@ -1,0 +1,144 @@
+"""`fifo`, held against its definition: the slot that has been free longest is next."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balancer.endpoint import Endpoint
+from balancer.strategy import ANY, Request
+from balancer.testing.conformance import maker_of
+from balancer.testing.shadow import Shadow
+from strategies.fifo import Fifo
+from tests.properties.sequence import Sequence
+
+_URLS = ("a", "b", "c", "d")
+
+
+class _Slots:
+    """The definition, the long way: a list of free slots, each with the turn at which it came free.
+
+    A slot never used yet counts as freed when the one before it at the same endpoint is taken, so that the
+    first round goes over all endpoints and not over all slots of the first.
+    """
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.free: list[tuple[int, Endpoint]] = []
+        self.unused: dict[str, int] = {}
+
+    def put(self, spec: Endpoint) -> None:
+        self.turn += 1
+        self.free.append((self.turn, spec))
+
+    def join(self, spec: Endpoint, free: int) -> None:
+        if free:
+            self.put(spec)
+            self.unused[spec.url] = free - 1
+
+    def leave(self, url: str) -> None:
+        self.free = [slot for slot in self.free if slot[1].url != url]
+        self.unused[url] = 0
+
+    def next(self, request: Request) -> str | None:
+        slots = [slot for slot in self.free if request.admits(slot[1])]
+        if not slots:
+            return None
+        slot = min(slots, key=lambda slot: slot[0])
+        self.free.remove(slot)
+        spec = slot[1]
+        if self.unused.get(spec.url):
+            self.unused[spec.url] -= 1
+            self.put(spec)
+        return spec.url
+
+
+_moves = st.one_of(
+    st.tuples(
+        st.just("take"), st.sampled_from((ANY, Request(exclude=frozenset("a")), Request(exclude=frozenset("bc"))))
+    ),
+    st.tuples(st.just("give"), st.integers(0, 20)),
+    st.tuples(st.just("resize"), st.tuples(st.sampled_from(_URLS), st.integers(1, 4))),
+    st.tuples(st.just("drain"), st.sampled_from(_URLS)),
+    st.tuples(st.just("add"), st.sampled_from(_URLS)),
+)
+
+
+@settings(max_examples=300)
+@given(capacities=st.lists(st.integers(1, 4), min_size=4, max_size=4), moves=st.lists(_moves, max_size=80))
+def test_the_slot_free_longest_is_next(capacities: list[int], moves: list[tuple[str, object]]) -> None:
+    specs = [Endpoint(url, capacity=capacity) for url, capacity in zip(_URLS, capacities, strict=True)]
+    shadow, slots = Shadow(maker_of(Fifo), specs), _Slots()
+    for spec in specs:
+        slots.join(spec, spec.capacity)
+    for move, argument in moves:
+        _MOVES[move](shadow, slots, argument)
+    shadow.finish()
+
+
+def _take(shadow: Shadow, slots: _Slots, request: Request) -> None:
+    expected = slots.next(request)
+    before = len(shadow.grants)
+    if not shadow.model.hopeless(request):
+        shadow.acquire(request, timeout_s=0.0)
+    granted = shadow.grants[before] if len(shadow.grants) > before else None
+    assert granted == expected
+    shadow.time_out()
+
+
+def _give(shadow: Shadow, slots: _Slots, number: int) -> None:
+    if shadow.out:
+        lease = shadow.out[number % len(shadow.out)]
+        shadow.release(lease)
+        endpoint = shadow.model.find(lease.endpoint.url)
+        if endpoint is not None and endpoint.in_flight < endpoint.limit:
+            slots.put(endpoint.spec)
+
+
+def _resize(shadow: Shadow, slots: _Slots, change: tuple[str, int]) -> None:
+    url, capacity = change
+    endpoint = shadow.model.find(url)
+    assert endpoint is not None
+    spec = replace(endpoint.spec, capacity=capacity)
+    shadow.update(url, capacity=capacity)
+    if endpoint.state == "active":
+        slots.leave(url)
+        slots.join(spec, max(0, capacity - endpoint.in_flight))
+
+
+def _drain(shadow: Shadow, slots: _Slots, url: str) -> None:
+    shadow.drain(url)
+    slots.leave(url)
+
+
+def _add(shadow: Shadow, slots: _Slots, url: str) -> None:
+    endpoint = shadow.model.find(url)
+    assert endpoint is not None
+    back = endpoint.state != "active"
+    shadow.add(endpoint.spec)
+    if back:
+        slots.join(endpoint.spec, max(0, endpoint.spec.capacity - endpoint.in_flight))
+
+
+_MOVES = {"take": _take, "give": _give, "resize": _resize, "drain": _drain, "add": _add}
+
+
+@given(capacities=st.lists(st.integers(1, 5), min_size=1, max_size=8))
+def test_the_first_round_goes_over_all_endpoints(capacities: list[int]) -> None:
+    calls = Sequence("fifo", [Endpoint(str(n), capacity=c) for n, c in enumerate(capacities)])
+    first = [calls.take().endpoint.url for _ in capacities]
+    assert first == [str(n) for n in range(len(capacities))]
+
+
+@given(capacities=st.lists(st.integers(1, 5), min_size=1, max_size=8))
+def test_each_round_goes_over_all_endpoints_with_a_slot_left(capacities: list[int]) -> None:
+    calls = Sequence("fifo", [Endpoint(str(n), capacity=c) for n, c in enumerate(capacities)])
+    for level in range(max(capacities)):
+        left = [str(n) for n, c in enumerate(capacities) if c > level]
+        assert [calls.take().endpoint.url for _ in left] == left
+
+
+@given(n=st.integers(1, 9), rounds=st.integers(1, 4))
+def test_equal_calls_go_round_robin(n: int, rounds: int) -> None:
+    calls = Sequence("fifo", [Endpoint(str(number)) for number in range(n)])
+    assert calls.calls(n * rounds) == [str(number) for number in range(n)] * rounds

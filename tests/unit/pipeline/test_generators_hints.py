@@ -1,0 +1,202 @@
+"""What is read out of the text of validators, and what is made of it together with known inputs."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.pipeline.generators.constants import lex
+from balancer.pipeline.generators.draw import Where
+from balancer.pipeline.generators.hints import Alphabet, Hints, Span, mine
+from balancer.pipeline.generators.study import Study, study
+from balancer.pipeline.generators.styles import large_styles, small_styles, telling_styles
+from balancer.pipeline.model import Checker, Origin, Problem, Proposal
+from balancer.sandbox.protocol import Program
+
+
+def python(source: str) -> Hints:
+    return mine([Program("python", source)])
+
+
+def cpp(source: str) -> Hints:
+    return mine([Program("cpp", source)])
+
+
+def constants(source: str, *, is_python: bool = True) -> list[int]:
+    tokens, _ = lex(source, python=is_python)
+    return [token.value for token in tokens if token.value is not None]
+
+
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        ("10**9", [10**9]),
+        ("2 * 10**5", [200_000]),
+        ("200_000", [200_000]),
+        ("1 << 20", [2**20]),
+        ("2**31 - 1", [2**31 - 1]),
+        ("-(2**31)", [-(2**31)]),
+        ("-10**18", [-(10**18)]),
+        ("1e9", [10**9]),
+        ("1e-9", []),
+        ("0x7fffffff", [2**31 - 1]),
+        ("n - 1", [1]),
+        ("f(5)", [5]),
+        ("2 * n", [2]),
+        ("# 5\n6", [6]),
+        ("'7' + \"8\"", []),
+        ('"""9"""\n10', [10]),
+        ("MAX = 3 * 10**5\nx <= MAX", [300_000, 300_000]),
+        ("limit = 7\nx <= limit", [7]),
+        ("2 ** 99999", [2, 99999]),
+        ("10**30", [10, 30]),
+        ("(((", []),
+    ],
+)
+def test_python_constants(source: str, values: list[int]) -> None:
+    assert constants(source) == values
+
+
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        ("1'000'000", [10**6]),
+        ("100000LL", [100_000]),
+        ("#define MAXN 50 // 60\nx < MAXN /* 70 */;", [50, 50]),
+        ("const long long N = 1e5;\nif (n > 2 * N)", [100_000, 200_000]),
+        ("'9' - '0'", []),
+    ],
+)
+def test_cpp_constants(source: str, values: list[int]) -> None:
+    assert constants(source, is_python=False) == values
+
+
+@given(st.text(max_size=120), st.booleans())
+def test_any_text_is_read_without_harm(source: str, is_python: bool) -> None:
+    lex(source, python=is_python)
+    mine([Program("python" if is_python else "cpp", source)])
+
+
+def test_nothing_is_executed(tmp_path: Path) -> None:
+    python(f"open({str(tmp_path / 'ran')!r}, 'w')\n__import__('os').abort()")
+    assert not list(tmp_path.iterdir())
+
+
+def test_pairs_come_in_the_order_of_what_they_bound() -> None:
+    hints = python(
+        "n, d = read().split()\n"
+        "houses = read().split()\n"
+        "integer(d, 0, 5 * 10**5)\n"
+        "if len(houses) != integer(n, 1, 2 * 10**5):\n    sys.exit(43)\n"
+        "for house in houses:\n    integer(house, -7, 7)\n"
+        "sys.exit(42)\n"
+    )
+    assert hints.spans == (Span(1, 200_000), Span(0, 500_000), Span(-7, 7))
+    assert hints.known
+
+
+def test_comparisons_of_all_kinds() -> None:
+    hints = python(
+        "assert 1 <= n <= 100\n"
+        "assert 1 <= k <= n\n"
+        "if m < 2 or m > 50: raise ValueError\n"
+        "if abs(x) > 10**9: raise ValueError\n"
+        "assert 0 <= min(a) and max(a) <= 1000\n"
+    )
+    assert hints.spans == (
+        Span(1, 100),
+        Span(1, None),
+        Span(2, 50),
+        Span(-(10**9), 10**9, 0.8),
+        Span(0, 1000),
+    )
+
+
+def test_a_cpp_validator() -> None:
+    hints = cpp(
+        "const int MAXN = 1e5;\n"
+        'int main() { int n = inf.readInt(1, MAXN, "n"); inf.readSpace(); int m = inf.readInt(0, 2 * MAXN);\n'
+        "for (int i = 0; i < m; i++) { inf.readInt(1, n); inf.readLong(-1000, 1000); }\n"
+        'string s = inf.readToken("[a-c]{2,20}"); }\n'
+    )
+    assert hints.spans == (Span(1, 100_000), Span(0, 200_000), Span(1, None), Span(-1000, 1000))
+    assert hints.alphabets == (Alphabet("abc", 2, 20),)
+
+
+def test_regular_expressions() -> None:
+    hints = python(r"re.fullmatch(r'(0|-?[1-9][0-9]{0,3}) [A-C_]+ [xy]', line)")
+    assert hints.spans == (Span(-9999, 9999, 0.4),)
+    assert hints.alphabets == (Alphabet("ABC_", 1, 10**5), Alphabet("xy", 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("source", "topics"),
+    [
+        ("assert sorted(a) == a", {"order"}),
+        ("assert len(set(a)) == n", {"distinct"}),
+        ("# the graph is connected", {"connected"}),
+        ("assert n", set()),
+    ],
+)
+def test_what_a_validator_talks_of(source: str, topics: set[str]) -> None:
+    assert python(source).mentions == topics
+
+
+def test_no_validator_gives_no_hints() -> None:
+    assert mine([]) == Hints()
+
+
+# -- ranges --------------------------------------------------------------------------------------------
+
+
+def studied(validator: str, *inputs: str) -> Study:
+    data = tuple(Proposal(text.encode(), Origin("data", "")) for text in inputs)
+    validators = (Program("python", validator),) if validator else ()
+    found = study(Problem("p", "p", Path(), None, None, data, validators, Checker(), ()))
+    assert found is not None
+    return found
+
+
+def test_fields_take_the_bounds_that_the_validator_names() -> None:
+    found = studied(
+        "assert 1 <= n <= 1000 and 0 <= d <= 50\nassert all(-9 <= x <= 10**6 for x in a)",
+        "3 4\n7 8 9\n",
+        "2 5\n1 0\n",
+    )
+    ranges = [(found.ranges[field].low, found.ranges[field].highs) for field in range(3)]
+    assert ranges == [(1, (1000,)), (0, (50,)), (-9, (10**6,))]
+
+
+def test_bounds_that_known_inputs_break_are_not_theirs() -> None:
+    found = studied("assert 1 <= n <= 1000\nassert 0 <= x <= 5", "2\n77 99\n", "3\n5 6 -7\n")
+    assert found.ranges[0].highs == (1000,)
+    assert not found.ranges[1].sure
+    assert found.ranges[1].low <= -7
+    assert max(found.ranges[1].highs) >= 99
+
+
+def test_words_take_the_alphabet_of_the_validator() -> None:
+    found = studied("re.fullmatch('[a-z]{1,30}', word)", "abc\n", "xy\n")
+    assert (found.ranges[0].low, found.ranges[0].highs, found.ranges[0].letters) == (
+        1,
+        (30,),
+        "abcdefghijklmnopqrstuvwxyz",
+    )
+
+
+def test_without_a_validator_there_are_guesses() -> None:
+    found = studied("", "3\n7 8 9\n", "2\n5 5\n")
+    assert found.ranges[0].highs[0] == 3
+    assert {1000, 10**5} <= set(found.ranges[0].highs)
+    assert 10**9 in found.ranges[1].highs
+    assert not found.ranges[1].sure
+
+
+def test_every_way_to_draw_is_used() -> None:
+    """A way that no style uses would be dead code."""
+    rng = random.Random(1)
+    large, small = large_styles(rng), small_styles(rng)
+    styles = [*telling_styles(), *(next(large) for _ in range(12)), *(next(small) for _ in range(12))]
+    assert {where for style in styles for where in style.where} == set(Where)

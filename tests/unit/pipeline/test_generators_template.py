@@ -1,0 +1,239 @@
+"""Templates: what is found in inputs of many formats, and that inputs are read and written back unchanged."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.pipeline.generators.build import build
+from balancer.pipeline.generators.draw import Where
+from balancer.pipeline.generators.fill import Fill
+from balancer.pipeline.generators.infer import infer
+from balancer.pipeline.generators.study import Study, study
+from balancer.pipeline.generators.styles import Size, Style
+from balancer.pipeline.generators.template import (
+    Choice,
+    Count,
+    Line,
+    Mismatch,
+    Node,
+    Repeat,
+    fields_of,
+    read,
+    tokenize,
+    whole_number,
+)
+from balancer.pipeline.model import Checker, Origin, Problem, Proposal
+
+
+def problem(*inputs: bytes) -> Problem:
+    data = tuple(Proposal(text, Origin("data", ""), sample=True) for text in inputs)
+    return Problem("p", "p", Path(), None, None, data, (), Checker(), ())
+
+
+def lines(text: str) -> list[list[str]]:
+    found = tokenize(text.encode())
+    assert found is not None
+    return found
+
+
+# One row: a name, known inputs, and the template they share.
+FORMATS: list[tuple[str, list[str], tuple[Node, ...]]] = [
+    ("one number", ["7\n", "12\n"], (Line((0,)),)),
+    ("numbers on a line", ["1 2\n", "3 4\n"], (Line((0, 1)),)),
+    ("n, then n numbers", ["3\n1 2 3\n", "2\n5 7\n"], (Line((0,)), Line((), 1, Count(0)))),
+    ("n k, then n numbers", ["3 9\n1 2 3\n", "2 2\n5 7\n"], (Line((0, 1)), Line((), 2, Count(0)))),
+    ("always as many numbers", ["3\n1 2 3\n", "3\n4 5 6\n"], (Line((0,)), Line((), 1, Count(0)))),
+    ("n, then n lines", ["2\n1 a\n2 b\n", "1\n3 c\n"], (Line((0,)), Repeat(Count(0), (Line((1, 2)),)))),
+    ("a tree", ["3\n1 2\n2 3\n", "4\n1 2\n1 3\n1 4\n"], (Line((0,)), Repeat(Count(0, -1), (Line((1, 2)),)))),
+    (
+        "a matrix",
+        ["2 3\n1 2 3\n4 5 6\n", "3 1\n7\n8\n9\n"],
+        (Line((0, 1)), Repeat(Count(0), (Line((), 2, Count(1)),))),
+    ),
+    (
+        "rows that tell their own length",
+        ["2\n3 1 2 3\n1 9\n", "3\n0\n1 2\n2 5 6\n"],
+        (Line((0,)), Repeat(Count(0), (Line((1,), 2, Count(1)),))),
+    ),
+    ("a list before its end", ["3 5 6 7\n", "1 5\n"], (Line((0,), 1, Count(0)),)),
+    (
+        "two lists",
+        ["2 3\n1 2\n3 4 5\n", "1 2\n1\n3 4\n"],
+        (Line((0, 1)), Line((), 2, Count(0)), Line((), 3, Count(1))),
+    ),
+    (
+        "a graph and queries",
+        ["3 2 1\n1 2\n2 3\n1 3\n", "2 1 2\n1 2\n1 1\n2 2\n", "4 3 2\n1 2\n2 3\n1 4\n1 1\n2 2\n"],
+        (Line((0, 1, 2)), Repeat(Count(1), (Line((3, 4)),)), Repeat(Count(2), (Line((5, 6)),))),
+    ),
+    (
+        "test cases",
+        ["2\n3 9\n1 2 3\n2 8\n5 6\n", "1\n4 7\n1 2 3 4\n"],
+        (Line((0,)), Repeat(Count(0), (Line((1, 2)), Line((), 3, Count(1))))),
+    ),
+    (
+        "test cases, the last one empty",
+        ["2\n3 2\n1 2\n2 3\n2 1\n1 2\n", "1\n4 3\n1 2\n2 3\n3 4\n", "1\n1 0\n"],
+        (Line((0,)), Repeat(Count(0), (Line((1, 2)), Repeat(Count(2), (Line((3, 4)),))))),
+    ),
+    (
+        "commands",
+        ["5\npush 3\npop\npush 4\npush 1\npop\n", "1\npush 2\n", "3\npush 2\npop\npush 3\n"],
+        (Line((0,)), Repeat(Count(0), (Choice(1, (("pop", ()), ("push", (2,)))),))),
+    ),
+    ("lines up to the end", ["1 2\n3 4\n", "5 6\n", "7 8\n9 9\n1 1\n"], (Repeat(None, (Line((0, 1)),)),)),
+    ("words of any number", ["hello world\n", "a b c\n"], (Line((), 0),)),
+]
+
+
+@pytest.mark.parametrize(("inputs", "template"), [row[1:] for row in FORMATS], ids=[row[0] for row in FORMATS])
+def test_the_template_of(inputs: list[str], template: tuple[Node, ...]) -> None:
+    assert infer([lines(text) for text in inputs]) == template
+
+
+def test_a_mark_at_the_end_is_no_part_of_the_template() -> None:
+    found = study(problem(b"1 2\n3 4\n0 0\n", b"5 6\n0 0\n"))
+    assert found is not None
+    assert (found.nodes, found.ending) == ((Repeat(None, (Line((0, 1)),)),), "0 0")
+
+
+def test_inputs_that_do_not_fit_are_left_aside() -> None:
+    """The smallest inputs decide; a larger odd one out is not observed, and does not spoil the rest."""
+    found = study(problem(b"3\n1 2 3\n", b"2\n5 7\n", b"7 odd\nodd odd odd one out of all\n"))
+    assert found is not None
+    assert found.nodes == (Line((0,)),) or len(found.instances) >= 1
+
+
+def test_no_inputs_have_no_template() -> None:
+    assert infer([]) is None
+    assert study(problem()) is None
+    assert study(problem(b"", b"\xff\x00")) is None
+
+
+@pytest.mark.parametrize(
+    ("nodes", "text"),
+    [
+        ((Line((0, 1)),), "1\n"),
+        ((Line((0,)),), "1 2\n"),
+        ((Line((0,)),), "1\n2\n"),
+        ((Line((0,)), Line((), 1, Count(0))), "2\n1\n"),
+        ((Line((0,)), Line((), 1, Count(0))), "x\n1\n"),
+        ((Line((0,)), Line((), 1, Count(0))), "-1\n\n"),
+        ((Line((0,)), Repeat(Count(0), (Line((1,)),))), "3\n1\n2\n"),
+        ((Line((0,)), Repeat(Count(0), (Line((1,)), Line((2,))))), "999999999\n1\n2\n"),
+        ((Repeat(None, (Repeat(Count(None, 0), (Line((0,)),)),)),), "1\n"),
+        ((Repeat(None, (Choice(0, (("a", ()),)),)),), "b\n"),
+    ],
+)
+def test_an_input_of_another_shape_is_a_mismatch(nodes: tuple[Node, ...], text: str) -> None:
+    with pytest.raises(Mismatch):
+        read(nodes, lines(text))
+
+
+def test_an_instance_has_every_list_under_its_field_and_block() -> None:
+    nodes = (Line((0,)), Repeat(Count(0), (Line((1,)), Line((), 2, Count(1)))))
+    assert read(nodes, lines("2\n1\n5\n2\n6 7\n")).slots == {
+        (0, ()): ["2"],
+        (1, (0,)): ["1"],
+        (2, (0,)): ["5"],
+        (1, (1,)): ["2"],
+        (2, (1,)): ["6", "7"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("token", "value"),
+    [("0", 0), ("-12", -12), ("007", 7), ("1" * 18, int("1" * 18)), ("1" * 19, None), ("1.0", None), ("", None),
+     ("-", None), ("\N{ARABIC-INDIC DIGIT THREE}", None), ("--1", None), ("+1", None)],
+)  # fmt: skip
+def test_whole_numbers(token: str, value: int | None) -> None:
+    assert whole_number(token) == value
+
+
+# -- properties ----------------------------------------------------------------------------------------
+
+tokens = st.sampled_from(["0", "1", "2", "3", "10", "-4", "a", "xyz", "0.50", "#", "1e5", "007", "\u00e9"])
+texts = st.lists(st.lists(tokens, max_size=4), max_size=6).map(lambda rows: [list(row) for row in rows])
+
+
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_a_template_reads_every_input_it_was_found_in(inputs: list[list[list[str]]]) -> None:
+    nodes = infer(inputs)
+    if nodes is not None:
+        numbers = list(fields_of(nodes))
+        assert len(set(numbers)) == len(numbers)
+        for found in inputs:
+            read(nodes, found)
+
+
+def _array(rng: random.Random) -> str:
+    n = rng.randint(1, 5)
+    return f"{n} {rng.randint(1, 9)}\n{' '.join(str(rng.randint(-9, 99)) for _ in range(n))}\n"
+
+
+def _grid(rng: random.Random) -> str:
+    n, m = rng.randint(1, 4), rng.randint(1, 5)
+    return f"{n} {m}\n" + "".join("".join(rng.choice(".#") for _ in range(m)) + "\n" for _ in range(n))
+
+
+def _tree(rng: random.Random) -> str:
+    n = rng.randint(2, 6)
+    return f"{n}\n" + "".join(f"{rng.randint(1, node - 1)} {node}\n" for node in range(2, n + 1))
+
+
+def _cases(rng: random.Random) -> str:
+    t = rng.randint(1, 3)
+    return f"{t}\n" + "".join(_array(rng) for _ in range(t))
+
+
+def _points(rng: random.Random) -> str:
+    n = rng.randint(1, 4)
+    return f"{n}\n" + "".join(f"{rng.uniform(-5, 5):.2f} {rng.uniform(-5, 5):.2f}\n" for _ in range(n))
+
+
+def _permutation(rng: random.Random) -> str:
+    n = rng.randint(1, 6)
+    return f"{n}\n{' '.join(map(str, rng.sample(range(1, n + 1), n)))}\n"
+
+
+def _commands(rng: random.Random) -> str:
+    n = rng.randint(2, 7)
+    return f"{n}\n" + "".join(rng.choice(("pop\n", f"push {rng.randint(0, 9)}\n")) for _ in range(n))
+
+
+SETTERS: list[Callable[[random.Random], str]] = [_array, _grid, _tree, _cases, _points, _permutation, _commands]
+AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))
+
+
+def studied(setter: Callable[[random.Random], str], seed: int) -> tuple[Study, list[bytes]]:
+    rng = random.Random(seed)
+    inputs = [setter(rng).encode() for _ in range(4)]
+    found = study(problem(*inputs))
+    assert found is not None
+    return found, inputs
+
+
+@pytest.mark.parametrize("setter", SETTERS, ids=lambda setter: setter.__name__)
+@given(seed=st.integers(0, 10**6))
+def test_a_known_input_is_written_back_as_it_was(setter: Callable[[random.Random], str], seed: int) -> None:
+    """What is given wholly is kept: no mending touches an input that keeps to all that was seen."""
+    found, inputs = studied(setter, seed)
+    written = [build(found, instance, Fill(found, AS_SEEN, random.Random(seed))) for instance in found.instances]
+    assert sorted(written) == sorted(inputs)
+
+
+@pytest.mark.parametrize("setter", SETTERS, ids=lambda setter: setter.__name__)
+@given(seed=st.integers(0, 10**6), low=st.integers(0, 30), extra=st.integers(0, 30))
+def test_a_made_up_input_has_the_template(
+    setter: Callable[[random.Random], str], seed: int, low: int, extra: int
+) -> None:
+    """Counts are true by construction: whatever is written can be read with the same template."""
+    found, _ = studied(setter, seed)
+    style = Style("any", Size(low, low + extra), tuple(Where))
+    written = tokenize(build(found, {}, Fill(found, style, random.Random(seed))))
+    assert written is not None
+    read(found.nodes, written)

@@ -1,0 +1,222 @@
+"""What kept, killed, before and after mean; and what a makespan is held against."""
+
+import heapq
+import json
+from collections import defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.metrics import EndpointStats, PoolStats, WaitHistogram
+from balancer.pipeline.model import Origin, Verdict
+from balancer.pipeline.results import (
+    CaseResult,
+    CaseState,
+    ProblemResult,
+    RunResult,
+    Span,
+    Stage,
+    SubmissionResult,
+    longest_chain_s,
+    rate,
+)
+
+A, W, T, R, C, U = (
+    Verdict.ACCEPTED,
+    Verdict.WRONG_ANSWER,
+    Verdict.TIME_LIMIT,
+    Verdict.RUN_TIME_ERROR,
+    Verdict.COMPILE_ERROR,
+    Verdict.UNJUDGED,
+)
+ORIGIN = Origin("data", "1.in")
+
+
+def case(number: int, *, sample: bool = False, state: CaseState = CaseState.READY) -> CaseResult:
+    return CaseResult(number, ORIGIN, sample, state, 10)
+
+
+def submission(name: str, accepted: bool, *verdicts: Verdict) -> SubmissionResult:
+    """Return a submission with a verdict on each of the cases 1, 2, ..."""
+    return SubmissionResult(name, accepted, "accepted" if accepted else "wrong_answer", dict(enumerate(verdicts, 1)))
+
+
+def pool() -> PoolStats:
+    endpoint = EndpointStats("a", "active", 0, 1, 0, 0, 0.0, 0.0)
+    return PoolStats.of([endpoint], strategy="fifo", acquired=0, timed_out=0, waiting=0, waits=WaitHistogram())
+
+
+def run_of(
+    *problems: ProblemResult, spans: tuple[Span, ...] = (), slots: int = 1, makespan_s: float = 0.0
+) -> RunResult:
+    return RunResult(problems, pool(), slots, makespan_s, spans, "fifo")
+
+
+# A worked example: cases 1 and 2 are the problem's own, 3 and 4 were made up, 5 is contested, 6 was lost.
+EXAMPLE = ProblemResult(
+    id="p",
+    name="P",
+    cases=(
+        case(1, sample=True),
+        case(2, sample=True),
+        case(3),
+        case(4),
+        case(5, state=CaseState.CONTESTED),
+        case(6, state=CaseState.UNJUDGED),
+    ),
+    submissions=(
+        submission("good", True, A, A, A, A),
+        submission("no good", True, A, A, U, R),
+        submission("good but lost", True, U, A, A, A),
+        submission("not compiling", True, C, C, C, C),
+        submission("killed before", False, A, W, A, A),
+        submission("killed after", False, A, A, T, U),
+        submission("killed twice", False, W, A, A, R),
+        submission("survivor", False, A, A, A, A),
+        submission("unknown", False, U, U, U, U),
+        submission("killed on what is not ready", False, A, A, A, A, W),
+    ),
+    invalid=3,
+)
+
+
+def names(submissions: tuple[SubmissionResult, ...]) -> list[str]:
+    return [found.name for found in submissions]
+
+
+def test_what_the_example_means() -> None:
+    assert [c.id for c in EXAMPLE.ready] == [1, 2, 3, 4]
+    assert [c.id for c in EXAMPLE.before] == [1, 2]
+    assert names(EXAMPLE.accepted) == ["good", "no good", "good but lost"]
+    assert names(EXAMPLE.kept) == ["good", "good but lost"]
+    assert names(EXAMPLE.killed_before) == ["killed before", "killed twice"]
+    assert names(EXAMPLE.killed) == ["killed before", "killed after", "killed twice"]
+    assert names(EXAMPLE.survivors) == ["survivor", "unknown", "killed on what is not ready"]
+    assert [c.id for c in EXAMPLE.killers] == [1, 2, 3, 4]
+    assert EXAMPLE.unjudged == 1 + 1 + 1 + 1 + 4
+    assert EXAMPLE.judged == 4 + 3 + 3 + 4 + 4 + 3 + 4 + 4 + 0 + 5
+
+
+def test_the_summary_adds_up() -> None:
+    summary = run_of(EXAMPLE, EXAMPLE).summary()
+    assert summary["problems"] == 2
+    assert summary["cases"] == 8
+    assert summary["unjudged"] == 16
+    assert summary["accepted_kept"] == pytest.approx(4 / 6)
+    assert summary["wrong_killed"] == pytest.approx(6 / 12)
+    assert summary["wrong_killed_before"] == pytest.approx(4 / 12)
+    assert summary["survivors"][0] == "p/survivor"
+    assert summary["counts"] == {
+        "accepted": 6,
+        "accepted_kept": 4,
+        "wrong": 12,
+        "wrong_killed": 6,
+        "wrong_killed_before": 4,
+        "cases_kept": 8,
+        "contested": 2,
+        "invalid_inputs": 6,
+    }
+    assert json.loads(json.dumps(summary))["per_problem"][0]["survivors"] == names(EXAMPLE.survivors)
+
+
+def test_a_rate_over_nothing_is_one() -> None:
+    summary = run_of().summary()
+    assert (summary["accepted_kept"], summary["wrong_killed"], summary["utilisation"]) == (1, 1, 0)
+    assert (rate(0, 0), rate(0, 4), rate(1, 4)) == (1, 0, 0.25)
+
+
+@given(verdicts=st.lists(st.lists(st.sampled_from(Verdict), min_size=4, max_size=4), max_size=6), own=st.integers(0, 4))
+def test_more_cases_kill_no_fewer(verdicts: list[list[Verdict]], own: int) -> None:
+    problem = ProblemResult(
+        "p",
+        "P",
+        tuple(case(n, sample=n <= own) for n in range(1, 5)),
+        tuple(submission(f"{n}", False, *row) for n, row in enumerate(verdicts)),
+    )
+    before, after = set(names(problem.killed_before)), set(names(problem.killed))
+    assert before <= after
+    assert after | set(names(problem.survivors)) == set(names(problem.wrong))
+    assert not after & set(names(problem.survivors))
+    assert problem.judged + problem.unjudged == 4 * len(verdicts)
+    for row, found in zip(verdicts, problem.submissions, strict=True):
+        kills = {number for number, verdict in enumerate(row, 1) if verdict in (W, T, R, C)}
+        assert set(found.killed_by(problem.ready)) == kills
+        assert (found.name in after) == (bool(kills) and C not in row)
+    only_killers = {c.id for c in problem.killers}
+    assert all(set(found.killed_by(problem.ready)) & only_killers for found in problem.killed), "killers are enough"
+
+
+# -- makespan and bound --------------------------------------------------------------------------------
+
+
+def span(stage: Stage, subject: str, start_s: float, end_s: float, *, number: int = 1, problem: str = "p") -> Span:
+    return Span("a", problem, stage, subject, number, start_s, end_s, "success")
+
+
+@pytest.mark.parametrize(
+    ("spans", "longest_s"),
+    [
+        ([], 0),
+        ([span(Stage.AGREE, "x", 5, 7)], 2),
+        # one stage: submissions may run side by side, the slowest counts
+        ([span(Stage.AGREE, "x", 0, 2), span(Stage.AGREE, "y", 0, 3)], 3),
+        # stages follow each other
+        ([span(Stage.VALIDATE_INPUT, "v", 0, 1), span(Stage.REFERENCE, "r", 1, 4), span(Stage.AGREE, "x", 4, 6)], 6),
+        # a second try, and the validator of an output, come after the first
+        ([span(Stage.AGREE, "x", 0, 2), span(Stage.AGREE, "x", 4, 5), span(Stage.AGREE, "y", 0, 2.5)], 3),
+        # cases and problems do not wait for each other
+        ([span(Stage.AGREE, "x", 0, 2), span(Stage.REFERENCE, "r", 2, 5, number=2)], 3),
+        ([span(Stage.AGREE, "x", 0, 2), span(Stage.REFERENCE, "r", 2, 5, problem="q")], 3),
+    ],
+)
+def test_the_longest_chain(spans: list[Span], longest_s: float) -> None:
+    assert longest_chain_s(spans) == longest_s
+
+
+def test_the_bound_is_the_greater_of_work_and_chain() -> None:
+    work = tuple(span(Stage.AGREE, "x", n, n + 1, number=n) for n in range(8))
+    assert run_of(spans=work, slots=2, makespan_s=4).bound_s == 4
+    assert run_of(spans=work, slots=2, makespan_s=8).utilisation == 0.5
+    chain = (span(Stage.REFERENCE, "r", 0, 3), span(Stage.AGREE, "x", 3, 6))
+    assert run_of(spans=chain, slots=4, makespan_s=6).bound_s == 6
+    assert run_of(spans=chain, slots=4, makespan_s=6).utilisation == 0.25
+    assert run_of(slots=0).bound_s == run_of(slots=0).utilisation == 0
+
+
+@given(st.data())
+def test_no_schedule_beats_the_bound(data: st.DataObject) -> None:
+    """Any work, scheduled greedily on any number of slots, as the pipeline orders it: stage by stage for a case."""
+    slots = data.draw(st.integers(1, 5))
+    work: dict[int, list[list[list[float]]]] = {
+        number: [data.draw(st.lists(st.lists(st.floats(0.01, 5), min_size=1, max_size=2), max_size=3)) for _ in Stage]
+        for number in range(data.draw(st.integers(0, 4)))
+    }
+    spans = tuple(schedule(work, slots))
+    makespan_s = max((s.ended_s for s in spans), default=0.0) - min((s.started_s for s in spans), default=0.0)
+    result = run_of(spans=spans, slots=slots, makespan_s=makespan_s)
+    assert result.bound_s <= makespan_s + 1e-9
+    assert 0 <= result.utilisation <= 1 + 1e-9
+    if slots == 1 and spans:
+        assert result.bound_s == pytest.approx(makespan_s)
+        assert result.utilisation == pytest.approx(1)
+
+
+def schedule(work: dict[int, list[list[list[float]]]], slots: int) -> list[Span]:
+    """Run work[case][stage][subject][try] on `slots` slots; a stage of a case waits for the one before."""
+    free_s = [0.0] * slots
+    ready_s: dict[int, float] = defaultdict(float)
+    spans = []
+    for index, stage in enumerate(Stage):
+        for number, stages in work.items():
+            ends_s = [ready_s[number]]
+            for subject, tries in enumerate(stages[index]):
+                after_s = ready_s[number]
+                for length_s in tries:
+                    start_s = max(heapq.heappop(free_s), after_s)
+                    after_s = start_s + length_s
+                    heapq.heappush(free_s, after_s)
+                    spans.append(span(stage, f"{subject}", start_s, after_s, number=number))
+                ends_s.append(after_s)
+            ready_s[number] = max(ends_s)
+    return spans

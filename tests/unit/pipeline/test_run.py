@@ -1,0 +1,350 @@
+"""A whole run over a pool of executors in memory: begun, stopped, gone on with, refused."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from balancer.config import Config, load_config
+from balancer.errors import BalancerError, ConfigError
+from balancer.hookspecs import ExecutorPlugin
+from balancer.pipeline.model import Proposal, Verdict
+from balancer.pipeline.results import CaseState, RunResult
+from balancer.pipeline.run import make_executors, run_pipeline, settings_of
+from balancer.pipeline.store import Store
+from balancer.plugins import BUILT_INS, Registered, Registry
+from balancer.sandbox.protocol import Executor, ExecutorOptions
+from tests.unit.pipeline.fakes import DOWN, TRUTH, FakeExecutor
+
+CONFIG = """
+[pool]
+strategy = "least_in_flight"
+[[endpoints]]
+url = "fake://{1..3}/"
+capacity = 2
+[pipeline]
+problems = "problems"
+results = "results"
+sample_level_workers = 2
+output_generation_workers = 3
+solution_validation_workers = 3
+max_inputs = 4
+max_proposals = 12
+attempts = 2
+"""
+
+
+class Bench:
+    """A folder with a config, problems, and a registry whose executors are in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: dict[str, FakeExecutor] = {}
+        self.closed: list[str] = []
+        self.options: list[ExecutorOptions] = []
+        self.new: Callable[[], FakeExecutor] = FakeExecutor
+        self.registry = Registry(BUILT_INS, group=None)
+        plugin = ExecutorPlugin(("fake",), self._make, "in memory")
+        self.registry.executors["fake"] = Registered(plugin, "tests")
+        self.write(CONFIG)
+        for name in ("doubling", "tripling", "zeroing"):
+            self.package(name)
+
+    def _make(self, url: str, options: ExecutorOptions) -> Executor:
+        executor = self.new()
+        self.options.append(options)
+        executor.when_closed = lambda: self.closed.append(url)
+        self.made[url] = executor
+        return executor
+
+    def write(self, config: str) -> None:
+        (self.folder / "balancer.toml").write_text(config)
+
+    def package(self, name: str, wrong: tuple[str, ...] = ("square", "slow from 20")) -> None:
+        home = self.folder / "problems" / name
+        files = {
+            "problem.yaml": f"name: {name}\n",
+            "data/sample/1.in": "1\n",
+            "data/sample/1.ans": "2\n",
+            "data/secret/2.in": "25\n",
+            "input_validators/check.py": "check input",
+            "submissions/accepted/double.py": "double",
+            "submissions/accepted/add.py": "add",
+            **{f"submissions/wrong_answer/{source}.py": source for source in wrong},
+        }
+        for path, text in files.items():
+            (home / path).parent.mkdir(parents=True, exist_ok=True)
+            (home / path).write_text(text)
+
+    @property
+    def config(self) -> Config:
+        return load_config(self.folder / "balancer.toml")
+
+    def run(self, *, fresh: bool = False) -> RunResult:
+        self.made, self.closed = {}, []
+        return run_pipeline(self.config, self.registry, Console(file=StringIO()), fresh=fresh)
+
+    @property
+    def calls(self) -> int:
+        """How many programs the last run ran."""
+        return sum(len(executor.calls) for executor in self.made.values())
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.chdir(tmp_path)
+    return Bench(tmp_path)
+
+
+def what_was_found(result: RunResult) -> object:
+    return result.problems
+
+
+# -- one run -------------------------------------------------------------------------------------------
+
+
+def test_a_run_judges_everything_and_counts_every_lease(bench: Bench) -> None:
+    result = bench.run()
+    assert result.complete
+    assert result.sessions == 1
+    assert [problem.id for problem in result.problems] == ["doubling", "tripling", "zeroing"]
+    assert (result.slots, result.strategy) == (6, "least_in_flight")
+    assert bench.calls == len(result.spans) == result.pool.acquired
+    assert {span.endpoint for span in result.spans} == set(bench.made)
+    assert all(endpoint.in_flight == 0 for endpoint in result.pool.endpoints)
+    assert sorted(bench.closed) == sorted(bench.made)
+    for problem in result.problems:
+        assert len(problem.ready) == 2 + 4
+        assert (len(problem.kept), len(problem.killed), problem.unjudged) == (2, 2, 0)
+        assert problem.killed_before == problem.killed, "the input 25 is slow, and none is a square"
+    assert result.bound_s <= result.makespan_s
+    assert 0 < result.utilisation <= 1
+    assert all(0 <= span.started_s <= span.ended_s for span in result.spans)
+
+
+def test_verdicts_are_the_true_ones(bench: Bench) -> None:
+    bench.run()
+    with Store(bench.folder / "results") as store:
+        inputs = {case.id: int(case.data) for case in store.cases("tripling", CaseState.READY)}
+        for (name, case), stored in store.verdicts("tripling").items():
+            source = Path(name).stem
+            assert stored.verdict is (TRUTH[source](inputs[case]) if source in TRUTH else Verdict.ACCEPTED)
+
+
+def test_a_complete_run_runs_nothing_and_says_the_same(bench: Bench) -> None:
+    first = bench.run()
+    again = bench.run()
+    assert bench.calls == 0
+    assert again == first, "the figures are those of the session that ran programs"
+
+
+def test_executors_get_what_the_config_says(bench: Bench) -> None:
+    bench.write(CONFIG.replace("capacity = 2", 'capacity = 2\nheaders = { Authorization = "Bearer secret" }'))
+    bench.run()
+    assert [dict(options.headers) for options in bench.options] == [{"Authorization": "Bearer secret"}] * 3
+    assert all(str(options.cache_dir).endswith("results/compiled") for options in bench.options)
+
+
+def test_strategy_endpoints_and_threads_may_change_between_sessions(bench: Bench) -> None:
+    bench.run()
+    changed = (
+        CONFIG.replace("least_in_flight", "fifo").replace("{1..3}", "{4..5}").replace("_workers = 3", "_workers = 1")
+    )
+    bench.write(changed)
+    assert bench.run().complete
+    assert bench.calls == 0
+
+
+# -- what is refused -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("max_inputs = 4", "max_inputs = 5", "setting max_inputs"),
+        ("max_inputs = 4", "max_inputs = 4\nseed = 2", "setting seed"),
+        ("max_inputs = 4", "max_inputs = 4\ntime_limit_factor = 2.0", "setting time_limit_factor"),
+        ("max_inputs = 4", 'max_inputs = 4\ngenerators = ["data"]', "setting generators"),
+    ],
+)
+def test_other_settings_are_another_run(bench: Bench, before: str, after: str, named: str) -> None:
+    bench.run()
+    bench.write(CONFIG.replace(before, after))
+    with pytest.raises(ConfigError, match=rf"^results: holds a run with other {named}; use --fresh to start over"):
+        bench.run()
+    assert bench.calls == 0
+    assert bench.closed, "executors that were made are closed"
+    assert bench.run(fresh=True).sessions == 1
+    assert bench.calls > 0
+
+
+def test_other_problems_are_another_run(bench: Bench) -> None:
+    bench.run()
+    bench.package("doubling", wrong=("crash at 0",))
+    with pytest.raises(ConfigError, match="other problem doubling;"):
+        bench.run()
+    bench.package("fourth")
+    with pytest.raises(ConfigError, match="other problem doubling, problem fourth;"):
+        bench.run()
+
+
+def test_a_language_that_came_since_is_another_run(bench: Bench) -> None:
+    """What no endpoint could run was left out for good; to go on would leave it out without a reason."""
+    for name in ("doubling", "tripling", "zeroing"):
+        (bench.folder / "problems" / name / "submissions/accepted/fast.cpp").write_text("double")
+    bench.run()
+    bench.new = lambda: FakeExecutor(languages=["python", "cpp"])
+    with pytest.raises(ConfigError, match="other languages on the endpoints; use --fresh"):
+        bench.run()
+    result = bench.run(fresh=True)
+    assert all(problem.left_out == {} for problem in result.problems)
+    bench.new = lambda: FakeExecutor(languages=["python", "cpp", "cobol"])
+    assert bench.run().complete, "a language that nobody uses does not matter"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("fake://", "ftp://"), r"unknown endpoint scheme 'ftp'"),
+        (("fake://{1..3}/", "fake://[::1/"), ""),
+        (('"least_in_flight"', '"least_in_fligth"'), r"unknown strategy .*; did you mean 'least_in_flight'"),
+        (("max_inputs", 'generators = ["mutant"]\nmax_inputs'), r"unknown generator 'mutant'; did you mean 'mutate'"),
+        (('"problems"', '"problem"'), r"problem: not a folder"),
+    ],
+)
+def test_a_run_that_never_began_claims_no_folder(bench: Bench, change: tuple[str, str], line: str) -> None:
+    if line:
+        bench.write(CONFIG.replace(*change).replace("max_inputs = 4", "max_inputs = 5"))
+        with pytest.raises(BalancerError, match=line):
+            bench.run()
+        bench.write(CONFIG)
+    else:
+        bench.write(CONFIG.replace(*change))  # an odd name is a name
+    assert bench.run().complete
+
+
+def test_without_a_pipeline_there_is_nothing_to_run(bench: Bench) -> None:
+    bench.write(CONFIG.partition("[pipeline]")[0])
+    with pytest.raises(ConfigError, match=r"no \[pipeline\] section"):
+        settings_of(bench.config)
+
+
+def test_executors_are_closed_when_one_cannot_be_made(bench: Bench) -> None:
+    bench.write(CONFIG + '\n[[endpoints]]\nurl = "gopher://x/"\n')
+    with pytest.raises(ConfigError, match="gopher"):
+        make_executors(bench.config, bench.registry, bench.folder)
+    assert sorted(bench.closed) == ["fake://1/", "fake://2/", "fake://3/"]
+
+
+# -- stopping and going on -----------------------------------------------------------------------------
+
+
+def undisturbed(bench: Bench) -> object:
+    bench.write(CONFIG.replace('"results"', '"undisturbed"'))
+    found = what_was_found(bench.run())
+    bench.write(CONFIG)
+    return found
+
+
+def after_calls(count: int, act: Callable[[], None]) -> Callable[[], FakeExecutor]:
+    """Return what makes executors that together do `act` at their `count`th call."""
+    lock = threading.Lock()
+    calls = 0
+
+    def call_s() -> float:
+        nonlocal calls
+        with lock:
+            calls += 1
+            if calls == count:
+                act()
+        return 0.001
+
+    return lambda: FakeExecutor(call_s=call_s)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("count", [1, 30, 60])
+def test_a_signal_stops_it_and_the_next_run_goes_on(bench: Bench, number: signal.Signals, count: int) -> None:
+    expected = undisturbed(bench)
+    before = signal.getsignal(number)
+    bench.new = after_calls(count, lambda: os.kill(os.getpid(), number))
+    stopped = bench.run()
+    assert not stopped.complete
+    assert signal.getsignal(number) is before
+    assert len(stopped.spans) < 150
+    assert all(endpoint.in_flight == 0 for endpoint in stopped.pool.endpoints)
+    bench.new = FakeExecutor
+    result = bench.run()
+    assert result.complete
+    assert result.sessions == 2
+    assert what_was_found(result) == expected
+    assert len(result.spans) == result.pool.acquired == bench.calls, "figures are the last session's"
+
+
+def test_a_session_that_was_killed_counts_as_one(bench: Bench) -> None:
+    bench.new = after_calls(40, lambda: os.kill(os.getpid(), signal.SIGINT))
+    bench.run()
+    with Store(bench.folder / "results") as store:  # as SIGKILL leaves it: no word on how the session ended
+        store._do("UPDATE sessions SET pool = NULL")
+    bench.new = FakeExecutor
+    assert bench.run().sessions == 2
+
+
+def test_it_runs_outside_the_main_thread(bench: Bench) -> None:
+    results: list[RunResult] = []
+    thread = threading.Thread(target=lambda: results.append(bench.run()))
+    thread.start()
+    thread.join()
+    assert results[0].complete
+
+
+# -- when things fail ----------------------------------------------------------------------------------
+
+
+def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(bench: Bench) -> None:
+    expected = undisturbed(bench)
+    bench.new = lambda: FakeExecutor(always=DOWN)
+    down = bench.run()
+    assert down.complete
+    for problem in down.problems:
+        assert problem.ready == ()
+        assert problem.unjudged == 2 + 4
+        assert problem.notes == ("unjudged, 6 x: after 2 of 2 tries: connection refused",)
+    assert down.summary()["judged"] == 0
+    bench.new = FakeExecutor
+    assert what_was_found(bench.run()) == expected
+
+
+def test_an_error_in_one_problem_stops_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an error of the first minute would be told after hours."""
+    expected = undisturbed(bench)
+    propose = Store.propose
+
+    def failing(store: Store, problem: str, proposals: list[Proposal], notes: list[str]) -> None:
+        if problem == "tripling":
+            raise BalancerError("disk full")
+        propose(store, problem, proposals, notes)
+
+    monkeypatch.setattr(Store, "propose", failing)
+    bench.new = lambda: FakeExecutor(call_s=lambda: 0.02)
+    with pytest.raises(BalancerError, match="disk full"):
+        bench.run()
+    assert bench.calls < 60
+    assert sorted(bench.closed) == sorted(bench.made)
+    monkeypatch.setattr(Store, "propose", propose)
+    bench.new = FakeExecutor
+    assert what_was_found(bench.run()) == expected
+
+
+def test_an_error_of_a_plugin_is_not_swallowed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("balancer.pipeline.run.judge_problem", no_memory)
+    with pytest.raises(MemoryError):
+        bench.run()

@@ -1,0 +1,544 @@
+"""The command line: what each command prints, and the line that each mistake gets, with exit code 2."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from balancer import cli
+from balancer.hookspecs import ExecutorPlugin
+from balancer.pipeline.store import Store
+from balancer.plugins import BUILT_INS, Registered, Registry, default_registry
+from balancer.sandbox.protocol import Execution, ExecutorOptions
+from balancer.strategy import StrategyOptions
+from strategies.fifo import Fifo
+from tests.unit.pipeline.fakes import FakeExecutor, finished
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "hunter2-and-more"
+ENDPOINT = '[[endpoints]]\nurl = "fake://1/"\n'
+PIPELINE = '[pipeline]\nproblems = "problems"\nresults = "results"\nmax_inputs = 0\n'
+GOOD = ENDPOINT + PIPELINE
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What stands on stderr."""
+        return self.err.splitlines()
+
+
+Balancer = Callable[..., Said]
+
+
+def fake(url: str, options: ExecutorOptions) -> FakeExecutor:
+    """Return an executor on which every program prints 2, and every validator accepts."""
+    return FakeExecutor(lambda program, stdin, files: finished(b"2", 42 if "valid" in program.name else 0))
+
+
+@pytest.fixture
+def registry() -> Registry:
+    registry = Registry(BUILT_INS, group=None)
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), fake, "in memory"), "tests")
+    return registry
+
+
+@pytest.fixture
+def balancer(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Balancer:
+    """Return what runs the command in an empty folder, in this process; any exception but an exit is a failure."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "default_registry", lambda: registry)
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def run(*args: str, config: str | None = None) -> Said:
+        if config is not None:
+            Path("c.toml").write_text(config)
+        monkeypatch.setattr(sys, "argv", ["balancer", *args])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return Said(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+def package(name: str = "two", **changes: str | None) -> None:
+    """Write a problem whose answer is always 2."""
+    files: dict[str, str | None] = {
+        "problem.yaml": "name: Two\n",
+        "data/sample/1.in": "1\n",
+        "data/sample/1.ans": "2\n",
+        "input_validators/valid.py": "...",
+        "submissions/accepted/two.py": "...",
+        "submissions/wrong_answer/two.py": "....",
+        **changes,
+    }
+    for path, text in files.items():
+        if text is not None:
+            file = Path("problems") / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+
+
+# -- what goes well ------------------------------------------------------------------------------------
+
+
+def test_run_prints_a_summary_and_writes_a_report(balancer: Balancer) -> None:
+    package()
+    said = balancer("run", "c.toml", config=GOOD)
+    assert said.code == 0
+    assert "two" in said.out
+    assert "report: results/report.html" in said.out
+    summary = json.loads(Path("results/summary.json").read_text())
+    assert (summary["complete"], summary["unjudged"], summary["survivors"]) == (True, 0, ["two/wrong_answer/two.py"])
+    assert Path("results/report.html").read_text().startswith("<!")
+
+
+def test_results_and_strategy_of_the_command_line_win(balancer: Balancer) -> None:
+    package()
+    said = balancer("run", "c.toml", "--results", "other/place", "--strategy", "least_in_flight", config=GOOD)
+    assert said.code == 0
+    assert not Path("results").exists()
+    assert json.loads(Path("other/place/summary.json").read_text())["strategy"] == "least_in_flight"
+
+
+def test_options_of_the_config_s_strategy_do_not_hinder_another(balancer: Balancer) -> None:
+    config = '[pool]\nstrategy = "weighted_health"\n[pool.options]\ndecay_s = 3.0\n' + ENDPOINT
+    assert "{'decay_s': 3.0" in balancer("check", "c.toml", config=config).out
+    assert balancer("check", "c.toml", "--strategy", "fifo").code == 0
+
+
+def test_a_second_run_goes_on_and_fresh_starts_over(balancer: Balancer) -> None:
+    package()
+    assert balancer("run", "c.toml", config=GOOD).code == 0
+    assert balancer("run", "c.toml").code == 0
+    changed = GOOD + "seed = 2\n"
+    assert balancer("run", "c.toml", config=changed).code == 2
+    assert balancer("run", "c.toml", "--fresh").code == 0
+
+
+def test_check_says_what_would_run_and_runs_nothing(balancer: Balancer) -> None:
+    package()
+    package("three", **{"submissions/accepted/slow.rb": "..."})
+    config = '[[endpoints]]\nurl = "fake://{1..3}/"\ncapacity = 2\nlabels = ["quiet", "big"]\n' + PIPELINE
+    said = balancer("check", "c.toml", config=config)
+    assert (said.code, said.err) == (0, "")
+    for words in (
+        "strategy   fifo",
+        "endpoints  3 with 6 slots",
+        "fake://2/ capacity 2, weight 1, labels big, quiet",
+        "languages  python",
+        "problems   2 in problems: 2 accepted, 2 wrong submissions",
+        "three/accepted/slow.rb is left out: language ruby is not supported",
+        "inputs     from data, mutate: at most 0 beyond a problem's own, seed 1",
+        "workers    4 samples x 8 for outputs, 8 for solutions",
+        "results    results",
+    ):
+        assert words in said.out
+    assert not Path("results").exists()
+
+
+def test_check_without_a_pipeline_is_fine(balancer: Balancer) -> None:
+    said = balancer("check", "c.toml", config=ENDPOINT)
+    assert said.code == 0
+    assert "pipeline   none" in said.out
+
+
+def test_the_examples_pass(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "default_registry", default_registry)
+    monkeypatch.chdir(ROOT)
+    said = balancer("check", "examples/production.toml")
+    assert (said.code, said.err) == (0, "")
+    assert "endpoints  4 with 16 slots" in said.out
+    assert "workers    4 samples x 8 for outputs, 8 for solutions" in said.out
+    assert "strategy   weighted_health" in said.out
+    assert "10.0.0.4:8080" in said.out
+    assert balancer("check", "examples/quickstart.toml").code == 0
+
+
+def test_strategies_lists_all_with_their_options(balancer: Balancer, registry: Registry) -> None:
+    class Odd(Fifo):
+        """[bold]Not markup[/nonsense]."""
+
+    Odd.name = "odd"
+    Odd.Options = StrategyOptions
+    registry.strategies["odd"] = Registered(Odd, "an odd [plugin]")
+    registry.broken.clear()
+    said = balancer("strategies")
+    assert said.code == 0
+    for name in ("fifo", "least_in_flight", "weighted_health", "decay_s = 30.0", "strategies.fifo"):
+        assert name in said.out
+    assert "[bold]Not markup[/nonsense]." in said.out
+    assert "an odd [plugin]" in said.out
+
+
+def test_help_names_every_command(balancer: Balancer) -> None:
+    said = balancer("--help")
+    assert said.code == 0
+    assert all(command in said.out for command in ("run", "check", "strategies", "sandbox"))
+
+
+# -- mistakes in a config ------------------------------------------------------------------------------
+
+MISTAKES = {
+    "not TOML": ("[pool\n", "c.toml: is not TOML: "),
+    "unknown section": ("[pol]\n", "c.toml: pol: unknown key; did you mean 'pool'? "),
+    "unknown key": ('[pool]\nstrategi = "fifo"\n', "c.toml: pool.strategi: unknown key; did you mean 'strategy'? "),
+    "unknown key of an endpoint": (
+        '[[endpoints]]\nurl = "fake://1/"\ncapasity = 2\n',
+        "c.toml: endpoints[0].capasity: unknown key; did you mean 'capacity'? ",
+    ),
+    "unknown key of the pipeline": (
+        GOOD + "max_input = 3\n",
+        "c.toml: pipeline.max_input: unknown key; did you mean 'max_inputs'? ",
+    ),
+    "unknown strategy": (
+        '[pool]\nstrategy = "least_inflight"\n' + GOOD,
+        "c.toml: pool: unknown strategy 'least_inflight'; did you mean 'least_in_flight'? "
+        "(there are: fifo, least_in_flight, weighted_health)",
+    ),
+    "unknown option": (
+        '[pool]\nstrategy = "weighted_health"\noptions = { decay = 3 }\n' + GOOD,
+        "c.toml: pool: strategy 'weighted_health', option decay: unknown key; did you mean 'decay_s'? ",
+    ),
+    "option of a strategy without any": (
+        "[pool]\noptions = { decay_s = 3 }\n" + GOOD,
+        "c.toml: pool: strategy 'fifo', option decay_s: unknown key (known: none)",
+    ),
+    "option out of range": (
+        '[pool]\nstrategy = "weighted_health"\noptions = { decay_s = -1.0 }\n' + GOOD,
+        "c.toml: pool: strategy 'weighted_health', option decay_s: found -1.0: ",
+    ),
+    "text for a number": (
+        ENDPOINT + 'capacity = "2"\n' + PIPELINE,
+        "c.toml: endpoints[0].capacity: found '2': input should be a valid integer",
+    ),
+    "capacity 0": (
+        ENDPOINT + "capacity = 0\n" + PIPELINE,
+        "c.toml: endpoints[0].capacity: found 0: input should be greater than or equal to 1",
+    ),
+    "weight that is no number": (ENDPOINT + "weight = nan\n" + PIPELINE, "c.toml: endpoints[0].weight: found nan: "),
+    "no endpoint": ("endpoints = []\n" + PIPELINE, "c.toml: endpoints: found a list: it must not be empty"),
+    "endpoint without URL": ("[[endpoints]]\ncapacity = 1\n" + PIPELINE, "c.toml: endpoints[0].url: is missing"),
+    "URL without scheme": (
+        '[[endpoints]]\nurl = "localhost:8080"\n' + PIPELINE,
+        'c.toml: endpoints[0].url: found \'localhost:8080\': it must look like "http://host:port/" or "local://name"',
+    ),
+    "range that runs backwards": (
+        '[[endpoints]]\nurl = "fake://{4..1}/"\n' + PIPELINE,
+        "c.toml: endpoints[0].url: found 'fake://{4..1}/': 'fake://{4..1}/' has the range {4..1}, "
+        "which runs backwards; write {1..4}",
+    ),
+    "range that is none": (
+        '[[endpoints]]\nurl = "fake://{a..b}/"\n' + PIPELINE,
+        "c.toml: endpoints[0].url: found 'fake://{a..b}/': ",
+    ),
+    "URL twice": (
+        ENDPOINT + ENDPOINT + PIPELINE,
+        "c.toml: endpoints[1].url: 'fake://1/' is in endpoints[0] already; URLs must differ",
+    ),
+    "URL in two ranges": (
+        '[[endpoints]]\nurl = "fake://{1..3}/"\n[[endpoints]]\nurl = "fake://{3..4}/"\n' + PIPELINE,
+        "c.toml: endpoints[1].url: 'fake://3/' is in endpoints[0] already; URLs must differ",
+    ),
+    "variable that is not set": (
+        ENDPOINT + 'headers = { Authorization = "Bearer ${NOT_SET_AT_ALL}" }\n' + PIPELINE,
+        "c.toml: endpoints[0].headers.Authorization: ${NOT_SET_AT_ALL} is not set; export NOT_SET_AT_ALL, "
+        "or write the value here",
+    ),
+    "unknown scheme": (
+        '[[endpoints]]\nurl = "htpp://a/"\n' + PIPELINE,
+        "c.toml: endpoint htpp://a/: unknown endpoint scheme 'htpp'; did you mean 'http'? ",
+    ),
+    "port that is no number": ('[[endpoints]]\nurl = "http://a:b/"\n' + PIPELINE, "endpoint url is 'http://a:b/': "),
+    "address that is none": ('[[endpoints]]\nurl = "http://[::1/"\n' + PIPELINE, "endpoint url is 'http://[::1/': "),
+    "unknown isolation": (
+        '[[endpoints]]\nurl = "local://1"\nisolation = "chroot"\n' + PIPELINE,
+        "c.toml: endpoints[0].isolation: found 'chroot': ",
+    ),
+    "unknown generator": (
+        GOOD + 'generators = ["data", "mutant"]\n',
+        "c.toml: pipeline.generators: unknown generator 'mutant'; did you mean 'mutate'? (there are: data, mutate)",
+    ),
+    "no workers": (
+        GOOD + "sample_level_workers = 0\n",
+        "c.toml: pipeline.sample_level_workers: found 0: input should be greater than or equal to 1",
+    ),
+    "no problems": (ENDPOINT + "[pipeline]\n", "c.toml: pipeline.problems: is missing"),
+    "problems are nowhere": (
+        GOOD.replace('"problems"', '"[/nowhere]"'),
+        "[/nowhere]: not a folder; name a problem package or a folder of them",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_config_is_a_line(balancer: Balancer, command: str, mistake: str) -> None:
+    package()
+    config, line = MISTAKES[mistake]
+    said = balancer(command, "c.toml", config=config)
+    assert said.code == 2
+    assert said.lines == [found for found in said.lines if found.startswith("balancer: ")], said.err
+    assert len(said.lines) == 1
+    assert said.lines[0].startswith(f"balancer: {line}"), said.err
+    if command == "run":
+        assert said.out == ""
+
+
+def test_all_mistakes_are_told_at_once(balancer: Balancer) -> None:
+    package(**{"problem.yaml": "name: [\n"})
+    package("three", **{"data/sample/1.in": None, "data/sample/1.ans": None})
+    config = '[pool]\nstrategy = "fifoo"\n[[endpoints]]\nurl = "ftp://a/"\n' + PIPELINE + 'generators = ["mutat"]\n'
+    said = balancer("check", "c.toml", config=config)
+    assert said.code == 2
+    assert len(said.lines) == 5
+    for words in ("fifoo", "ftp", "mutat", "problems/two/problem.yaml", "problems/three/data"):
+        assert any(words in line for line in said.lines)
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("missing.toml", "missing.toml: cannot be read: No such file or directory; give the path of a TOML file"),
+        (".", ".: cannot be read: Is a directory; give the path of a TOML file"),
+        ("odd.toml", "odd.toml: is not TOML: 'utf-8' codec can't decode byte 0xff in position 0: "),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_a_line(balancer: Balancer, command: str, file: str, line: str) -> None:
+    Path("odd.toml").write_bytes(b"\xff\xfe")
+    said = balancer(command, file)
+    assert said.code == 2
+    (found,) = said.lines
+    assert found.startswith(f"balancer: {line}")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["rnu", "c.toml"], "No such command 'rnu'"),
+        (["run"], "Missing argument 'CONFIG'"),
+        (["run", "c.toml", "--frsh"], "--fresh"),
+        (["run", "c.toml", "d.toml"], "unexpected extra argument"),
+        (["check", "c.toml", "--strategy"], "requires an argument"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told(balancer: Balancer, args: list[str], words: str) -> None:
+    said = balancer(*args, config=GOOD)
+    assert said.code == 2
+    assert words in said.err
+    assert "Traceback" not in said.err
+
+
+def test_an_unknown_strategy_on_the_command_line_is_a_line(balancer: Balancer) -> None:
+    package()
+    said = balancer("run", "c.toml", "--strategy", "fiffo", config=GOOD)
+    assert said.code == 2
+    assert "unknown strategy 'fiffo'; did you mean 'fifo'?" in said.err
+
+
+def test_run_needs_a_pipeline(balancer: Balancer) -> None:
+    said = balancer("run", "c.toml", config=ENDPOINT)
+    assert said.code == 2
+    assert said.lines == ['balancer: the config has no [pipeline] section; add one with at least problems = "FOLDER"']
+
+
+# -- mistakes in packages ------------------------------------------------------------------------------
+
+ODD_PACKAGES: dict[str, tuple[dict[str, str | None], str]] = {
+    "no YAML": ({"problem.yaml": "name: [\n"}, "problem.yaml:2: is not YAML "),
+    "no data": ({"data/sample/1.in": None, "data/sample/1.ans": None}, "data: no inputs; "),
+    "answer without input": ({"data/sample/2.ans": "2"}, "data/sample/2.ans: has no input "),
+    "no accepted submission": ({"submissions/accepted/two.py": None}, "submissions/accepted: no submission that can "),
+    "accepted in another language": (
+        {"submissions/accepted/two.py": None, "submissions/accepted/two.rs": "..."},
+        "submissions/accepted: no submission that can be used (accepted/two.rs: language rust is not supported); ",
+    ),
+    "interactive": ({"problem.yaml": "validation: custom interactive\n"}, "problem.yaml: validation is "),
+    "time limit that is none": (
+        {"problem.yaml": "limits: {time_limit: fast}\n"},
+        "problem.yaml: limits.time_limit is ",
+    ),
+    "unknown flag": ({"problem.yaml": "validator_flags: fuzzy\n"}, "problem.yaml: validator_flags: "),
+    "two output validators": (
+        {"output_validators/a.py": "...", "output_validators/b.py": "..."},
+        "output_validators: found output_validators/a.py, output_validators/b.py; ",
+    ),
+    "submission that is no text": (
+        {"submissions/accepted/three.py": "\udcff"},
+        "submissions/accepted/three.py: is not ",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("odd", ODD_PACKAGES)
+def test_a_package_that_cannot_be_used_is_a_line(balancer: Balancer, command: str, odd: str) -> None:
+    changes, line = ODD_PACKAGES[odd]
+    package("good")
+    package(**{path: text for path, text in changes.items() if text != "\udcff"})
+    for path in (path for path, text in changes.items() if text == "\udcff"):
+        (Path("problems/two") / path).write_bytes(b"print('\xff')")
+    said = balancer(command, "c.toml", config=GOOD)
+    assert said.code == 2
+    (found,) = said.lines
+    assert found.startswith(f"balancer: problems/two/{line}"), said.err
+    assert not Path("results").exists()
+
+
+def test_a_folder_without_packages_is_a_line(balancer: Balancer) -> None:
+    Path("problems/notes").mkdir(parents=True)
+    said = balancer("run", "c.toml", config=GOOD)
+    assert said.code == 2
+    assert said.lines == [
+        "balancer: problems: no folder in it has a problem.yaml; name a problem package or a folder of them"
+    ]
+
+
+# -- results folders -----------------------------------------------------------------------------------
+
+
+def test_the_folder_of_another_run_is_a_line(balancer: Balancer) -> None:
+    package()
+    balancer("run", "c.toml", config=GOOD)
+    package(**{"submissions/wrong_answer/new.py": "..."})
+    said = balancer("run", "c.toml", config=GOOD + "seed = 2\n")
+    assert said.code == 2
+    assert said.lines == [
+        "balancer: results: holds a run with other problem two, setting seed; use --fresh to start over, "
+        "or choose other --results"
+    ]
+
+
+@pytest.mark.parametrize("fresh", [[], ["--fresh"]])
+def test_a_folder_in_use_is_a_line_and_is_not_touched(balancer: Balancer, fresh: list[str]) -> None:
+    package()
+    with Store(Path("results")) as store:
+        store.leave_out("two", "somebody", "is at work")
+        said = balancer("run", "c.toml", *fresh, config=GOOD)
+        assert said.code == 2
+        assert said.lines == ["balancer: results: another run is writing here; wait for it or choose other --results"]
+        assert store.left_out("two") == {"somebody": "is at work"}
+    with Store(Path("results")) as store:
+        assert store.left_out("two") == {"somebody": "is at work"}
+
+
+@pytest.mark.parametrize("fresh", [[], ["--fresh"]])
+def test_a_folder_of_other_files_is_a_line_and_is_not_touched(balancer: Balancer, fresh: list[str]) -> None:
+    package()
+    said = balancer("run", "c.toml", "--results", ".", *fresh, config=GOOD)
+    assert said.code == 2
+    assert said.lines == ["balancer: .: holds files but no earlier run; choose an empty folder with --results"]
+    assert sorted(path.name for path in Path().iterdir()) == ["c.toml", "problems"]
+
+
+def test_a_corrupt_database_is_a_line_and_fresh_mends_it(balancer: Balancer) -> None:
+    package()
+    Path("results").mkdir()
+    Path("results/run.sqlite").write_bytes(b"not a database at all" * 100)
+    said = balancer("run", "c.toml", config=GOOD)
+    assert said.code == 2
+    assert said.lines == [
+        "balancer: results/run.sqlite: file is not a database; use --fresh, or choose other --results"
+    ]
+    assert balancer("run", "c.toml", "--fresh").code == 0
+
+
+def test_results_that_are_a_file_are_a_line(balancer: Balancer) -> None:
+    package()
+    Path("results").write_text("")
+    said = balancer("run", "c.toml", config=GOOD)
+    assert said.code == 2
+    assert said.lines == ["balancer: results: cannot be written: File exists; choose other --results"]
+
+
+def test_a_report_that_cannot_be_written_is_a_line(balancer: Balancer) -> None:
+    package()
+    Path("results/run.lock").parent.mkdir()
+    Path("results/run.lock").touch()
+    Path("results/report.html").mkdir()
+    said = balancer("run", "c.toml", config=GOOD)
+    assert said.code == 2
+    (line,) = said.lines
+    assert line.startswith("balancer: ")
+    assert "report.html" in line
+
+
+# -- secrets, exit codes, processes --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "code"),
+    [
+        (ENDPOINT + 'headers = { Authorization = "Bearer ${TOKEN}" }\n' + PIPELINE, 0),
+        (ENDPOINT + 'headers = { Authorization = 7, Other = "${TOKEN}" }\n' + PIPELINE, 2),
+        ('[[endpoints]]\nurl = "http://a/"\nheaders = { "bad name" = "${TOKEN}" }\n' + PIPELINE, 2),
+        ('[[endpoints]]\nurl = "http://a/"\nheaders = { A = "${TOKEN}\\n" }\n' + PIPELINE, 2),
+        (ENDPOINT + 'capacity = "${TOKEN}"\n' + PIPELINE, 2),
+        ('[[endpoints]]\nurl = "${TOKEN}"\n' + PIPELINE, 2),
+        (f'[[endpoints]]\nurl = "http://me:{SECRET}@a/"\n' + PIPELINE, 2),
+        (ENDPOINT + f'headers = {{ Authorization = ["{SECRET}"] }}\n' + PIPELINE, 2),
+    ],
+)
+def test_secrets_are_never_shown_nor_written(
+    balancer: Balancer, monkeypatch: pytest.MonkeyPatch, config: str, code: int
+) -> None:
+    monkeypatch.setenv("TOKEN", SECRET)
+    package()
+    for command in ("check", "run"):
+        said = balancer(command, "c.toml", config=config)
+        assert said.code == code, said.err
+        assert SECRET not in said.out + said.err
+    written = [path for path in Path("results").rglob("*") if path.is_file()] if Path("results").exists() else []
+    assert written or code
+    assert all(SECRET.encode() not in path.read_bytes() for path in written)
+
+
+def test_unjudged_verdicts_do_not_change_the_exit_code(balancer: Balancer, registry: Registry) -> None:
+    def down(url: str, options: ExecutorOptions) -> FakeExecutor:
+        def fail(*_: object) -> Execution:
+            raise ConnectionRefusedError(f"{url} is down")
+
+        return FakeExecutor(fail)
+
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), down, ""), "tests")
+    package()
+    said = balancer("run", "c.toml", config=GOOD + "attempts = 1\n")
+    assert said.code == 0
+    assert "unjudged: the infrastructure failed" in said.out
+    summary = json.loads(Path("results/summary.json").read_text())
+    assert (summary["judged"], summary["unjudged"]) == (0, 1)
+    assert "ConnectionRefusedError: fake://1/ is down" in summary["per_problem"][0]["notes"][0]
+
+
+def test_a_broken_plugin_is_named_where_it_may_matter(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "default_registry", lambda: Registry((*BUILT_INS, "no.such.plugin"), group=None))
+    said = balancer("check", "c.toml", "--strategy", "magic", config=ENDPOINT.replace("fake", "http"))
+    assert said.code == 2
+    assert "plugin 'no.such.plugin' is broken and was set aside" in said.err
+    assert "plugin 'no.such.plugin' is broken and was set aside" in balancer("strategies").out
+
+
+def test_as_a_process_it_has_no_traceback_and_no_warning(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", "-c", "from balancer.cli import main; main()", "check", "nowhere.toml"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "balancer: nowhere.toml: cannot be read: No such file or directory; give the path of a TOML file\n"
+    )

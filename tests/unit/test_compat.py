@@ -1,0 +1,220 @@
+"""The old global queue's three functions: what they promise, and what they refuse."""
+
+import importlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer import BalancerError, UnknownEndpoint
+from balancer import compat as installed
+
+PATHS = ["http://a:8080/run_code", "http://b:8080/run_code"]
+
+
+@pytest.fixture
+def compat() -> Iterator[ModuleType]:
+    """The module as a process sees it first: its pool is global, so each test has its own."""
+    yield importlib.reload(installed)
+    importlib.reload(installed)
+
+
+@pytest.fixture
+def queue(compat: ModuleType) -> ModuleType:
+    """The module with two paths."""
+    compat.initialize_global_api_queue(PATHS)
+    return compat
+
+
+def drain(queue: ModuleType) -> list[str]:
+    """Take all that is there."""
+    taken = []
+    while (path := queue.get_api_path(timeout=0)) is not None:
+        taken.append(path)
+    return taken
+
+
+# -- what it promises ----------------------------------------------------------------------------------
+
+
+def test_each_path_is_handed_out_once_then_none(queue: ModuleType) -> None:
+    assert sorted(drain(queue)) == PATHS
+    assert queue.get_api_path(timeout=0.001) is None
+
+
+def test_what_was_returned_longest_ago_is_next(queue: ModuleType) -> None:
+    first, second = queue.get_api_path(), queue.get_api_path()
+    queue.return_api_path(second)
+    queue.return_api_path(first)
+    assert [queue.get_api_path(), queue.get_api_path()] == [second, first]
+
+
+def test_a_path_listed_n_times_has_n_slots(compat: ModuleType) -> None:
+    compat.initialize_global_api_queue(["http://a", "http://b", "http://a", "http://a"])
+    assert Counter(drain(compat)) == {"http://a": 3, "http://b": 1}
+
+
+@pytest.mark.usefixtures("compat")
+@given(paths=st.lists(st.sampled_from("abc"), min_size=1, max_size=8), data=st.data())
+def test_it_is_a_bag_of_paths(paths: list[str], data: st.DataObject) -> None:
+    """Any order of taking and giving back: what is out and what is in are together what was put in."""
+    compat = importlib.reload(installed)
+    compat.initialize_global_api_queue(paths)
+    out: list[str] = []
+    for take in data.draw(st.lists(st.booleans(), max_size=30)):
+        if take:
+            path = compat.get_api_path(timeout=0)
+            assert (path is None) == (len(out) == len(paths))
+            out += [path] if path else []
+        elif out:
+            compat.return_api_path(out.pop(data.draw(st.integers(0, len(out) - 1))))
+    assert Counter(out + drain(compat)) == Counter(paths)
+
+
+def test_initialising_again_does_nothing(queue: ModuleType) -> None:
+    path = queue.get_api_path()
+    queue.initialize_global_api_queue(list(reversed(PATHS)))
+    queue.initialize_global_api_queue(iter(PATHS))
+    assert drain(queue) == [other for other in PATHS if other != path], "the one that is out stays out"
+    queue.return_api_path(path)
+
+
+def test_a_waiter_gets_what_comes_back(queue: ModuleType) -> None:
+    path, _ = drain(queue)
+    got: list[str | None] = []
+    waiter = threading.Thread(target=lambda: got.append(queue.get_api_path(timeout=5)))
+    waiter.start()
+    queue.return_api_path(path)
+    waiter.join()
+    assert got == [path]
+
+
+def test_threads_never_share_a_slot(compat: ModuleType) -> None:
+    compat.initialize_global_api_queue(["a", "a", "b"])
+    slots = {"a": 2, "b": 1}
+    held: Counter[str] = Counter()
+    faults: list[object] = []
+    lock = threading.Lock()
+
+    def work() -> None:
+        for _ in range(100):
+            path = compat.get_api_path(timeout=5)
+            with lock:
+                held[path] += 1
+                if path is None or held[path] > slots[path]:
+                    faults.append((path, dict(held)))
+            with lock:
+                held[path] -= 1
+            compat.return_api_path(path)
+
+    threads = [threading.Thread(target=work) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert sorted(drain(compat)) == ["a", "a", "b"]
+
+
+def test_many_threads_may_initialise_it(compat: ModuleType) -> None:
+    barrier = threading.Barrier(8)
+
+    def initialise() -> None:
+        barrier.wait()
+        compat.initialize_global_api_queue(PATHS)
+
+    threads = [threading.Thread(target=initialise) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(drain(compat)) == PATHS
+
+
+# -- what it refuses -----------------------------------------------------------------------------------
+
+
+def test_nothing_can_be_taken_or_returned_before_it_is_made(compat: ModuleType) -> None:
+    for use in (compat.get_api_path, lambda: compat.return_api_path(PATHS[0])):
+        with pytest.raises(BalancerError, match=r"call initialize_global_api_queue\(api_paths\) first"):
+            use()
+
+
+def test_without_paths_it_is_not_made(compat: ModuleType) -> None:
+    with pytest.raises(BalancerError, match="name at least one endpoint"):
+        compat.initialize_global_api_queue([])
+    compat.initialize_global_api_queue(PATHS)
+
+
+def test_one_string_is_not_a_list_of_paths(compat: ModuleType) -> None:
+    """Else every letter would be an endpoint."""
+    with pytest.raises(BalancerError, match="a list of paths"):
+        compat.initialize_global_api_queue(PATHS[0])
+    compat.initialize_global_api_queue(PATHS)
+
+
+@pytest.mark.parametrize("other", [PATHS[:1], [*PATHS, PATHS[0]], ["http://c"], [*PATHS, "http://c"]])
+def test_other_paths_are_refused_and_change_nothing(queue: ModuleType, other: list[str]) -> None:
+    with pytest.raises(BalancerError, match=r"exists already with (.*), not (?!\1).*; initialise it once"):
+        queue.initialize_global_api_queue(other)
+    assert sorted(drain(queue)) == PATHS
+
+
+@pytest.mark.parametrize("foreign", ["http://c", "", None, 7, ["http://a"]])
+def test_a_foreign_path_cannot_be_returned(queue: ModuleType, foreign: object) -> None:
+    path = queue.get_api_path()
+    with pytest.raises(UnknownEndpoint, match="no endpoint"):
+        queue.return_api_path(foreign)
+    assert len(drain(queue)) == 1
+    queue.return_api_path(path)
+    assert drain(queue) == [path]
+
+
+def test_a_path_cannot_be_returned_twice(queue: ModuleType) -> None:
+    path = queue.get_api_path()
+    queue.return_api_path(path)
+    with pytest.raises(BalancerError, match="is not out, so it cannot be returned; return each path once"):
+        queue.return_api_path(path)
+    assert sorted(drain(queue)) == PATHS, "there is no duplicate"
+
+
+def test_a_path_that_is_in_cannot_be_returned(queue: ModuleType) -> None:
+    taken = queue.get_api_path()
+    other = next(path for path in PATHS if path != taken)
+    with pytest.raises(BalancerError, match="is not out"):
+        queue.return_api_path(other)
+    assert drain(queue) == [other]
+
+
+def test_a_double_return_under_load_is_refused_once_each(compat: ModuleType) -> None:
+    """Of two threads that return one lease, one succeeds."""
+    compat.initialize_global_api_queue(["a"])
+    for _ in range(50):
+        compat.get_api_path()
+        errors: list[BalancerError] = []
+        barrier = threading.Barrier(2)
+
+        def give_back(barrier: threading.Barrier = barrier, errors: list[BalancerError] = errors) -> None:
+            barrier.wait()
+            try:
+                compat.return_api_path("a")
+            except BalancerError as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=give_back) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(errors) == 1
+    assert drain(compat) == ["a"]
+
+
+def test_a_negative_timeout_is_refused(queue: ModuleType) -> None:
+    with pytest.raises(ValueError, match="must be a number of seconds >= 0"):
+        queue.get_api_path(timeout=-1)
+    assert sorted(drain(queue)) == PATHS

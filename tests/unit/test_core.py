@@ -1,0 +1,309 @@
+"""The core and its two ledgers, by example; the properties are in tests/properties."""
+
+import random
+from typing import Any
+
+import pytest
+
+from balancer.core import Core
+from balancer.core.waiters import WaitQueue
+from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.errors import (
+    AcquireTimeout,
+    DuplicateEndpoint,
+    LeaseError,
+    NoEndpoint,
+    PoolClosed,
+    StrategyError,
+    TooManyWaiters,
+    UnknownEndpoint,
+)
+from balancer.plugins import default_registry
+from balancer.strategy import ANY, Node, Request
+from strategies.fifo import Fifo
+
+
+class _Holder:
+    def release(self, lease: Lease, outcome: Outcome) -> None:
+        raise AssertionError("the core gives nothing back by itself")
+
+
+def woken() -> None:
+    raise AssertionError("the core wakes nobody; the shell does")
+
+
+def core_of(*specs: Endpoint, strategy: Any = None, max_waiters: int | None = None) -> Core:
+    chosen = strategy or default_registry().strategy("fifo", None, random.Random(0))
+    return Core(specs, chosen, holder=_Holder(), max_waiters=max_waiters, now=0.0)
+
+
+def wait(core: Core, now: float = 0.0, deadline_s: float = 100.0, request: Request = ANY, priority: int = 0) -> Any:
+    assert core.acquire(request, now) is None
+    return core.wait(request, now, deadline_s, priority, woken)
+
+
+def taken(core: Core, request: Request = ANY, now: float = 0.0) -> Lease:
+    lease = core.acquire(request, now)
+    assert lease is not None
+    return lease
+
+
+def test_a_freed_slot_goes_to_the_oldest_waiter() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    first, second = wait(core, 1.0), wait(core, 2.0)
+    assert core.release(lease, Outcome.SUCCESS, 5.0) == [first]
+    assert (first.lease.id, first.lease.granted_s) == (2, 5.0)
+    assert not second.ended
+    assert core.waiting == 1
+
+
+def test_a_level_of_priority_is_worth_ten_seconds() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    plain = wait(core, 1.0)
+    just_late, just_in_time = wait(core, 11.5, priority=1), wait(core, 20.5, priority=2)
+    order = []
+    for _ in range(3):
+        (waiter,) = core.release(lease, Outcome.SUCCESS, 30.0)
+        order.append(waiter)
+        lease = waiter.lease
+    assert order == [just_in_time, plain, just_late]
+
+
+def test_a_waiter_that_cannot_use_the_slot_is_passed_over_and_keeps_its_place() -> None:
+    core = core_of(Endpoint("a"), Endpoint("b"))
+    first, second = taken(core), taken(core)
+    assert (first.endpoint.url, second.endpoint.url) == ("a", "b")
+    wants_b, any_will_do = wait(core, 1.0, request=Request(exclude=frozenset("a"))), wait(core, 2.0)
+    assert core.release(first, Outcome.SUCCESS, 3.0) == [any_will_do]
+    assert core.release(second, Outcome.SUCCESS, 4.0) == [wants_b]
+
+
+def test_a_waiter_past_its_deadline_is_told_so_and_the_slot_goes_on() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    late, patient = wait(core, 1.0, deadline_s=2.0), wait(core, 1.5)
+    assert core.release(lease, Outcome.SUCCESS, 2.0) == [late, patient]
+    assert isinstance(late.error, AcquireTimeout)
+    assert (late.error.waited_s, late.error.timeout_s) == (1.0, 1.0)
+    assert patient.lease is not None
+
+
+def test_a_larger_capacity_serves_as_many_as_it_can() -> None:
+    core = core_of(Endpoint("a"))
+    taken(core)
+    waiters = [wait(core, float(n)) for n in range(4)]
+    assert core.update(Endpoint("a", capacity=3), 10.0) == waiters[:2]
+    assert core.add(Endpoint("b"), 11.0) == waiters[2:3]
+    assert core.waiting == 1
+
+
+def test_a_smaller_capacity_takes_effect_as_leases_end() -> None:
+    core = core_of(Endpoint("a", capacity=3))
+    leases = [taken(core) for _ in range(3)]
+    core.update(Endpoint("a", capacity=1), 0.0)
+    for lease in leases[:2]:
+        core.release(lease, Outcome.SUCCESS, 1.0)
+        assert core.acquire(ANY, 1.0) is None
+    core.release(leases[2], Outcome.SUCCESS, 1.0)
+    taken(core)
+    assert core.acquire(ANY, 1.0) is None
+
+
+def test_waiters_that_nobody_could_ever_serve_are_told_at_once() -> None:
+    core = core_of(Endpoint("a", labels=frozenset({"gpu"})), Endpoint("b"))
+    leases = [taken(core), taken(core)]
+    gpu, plain = wait(core, request=Request(labels=frozenset({"gpu"}))), wait(core)
+    assert core.drain("a", 1.0) == [gpu]
+    assert isinstance(gpu.error, NoEndpoint)
+    assert "labels ['gpu']" in str(gpu.error)
+    assert (gpu.error.labels, gpu.error.endpoints) == ({"gpu"}, 1)
+    assert core.remove("b", 1.0) == [plain]
+    with pytest.raises(NoEndpoint):
+        core.wait(ANY, 1.0, 2.0, 0, woken)
+    for lease in leases:
+        core.release(lease, Outcome.SUCCESS, 2.0)
+    assert [account.endpoint.url for account in core.ledger.accounts()] == ["a"]  # drained stays, removed goes
+
+
+def test_the_errors_of_waiters_are_one_each() -> None:
+    core = core_of(Endpoint("a"))
+    taken(core)
+    first, second = wait(core), wait(core)
+    core.close()
+    assert isinstance(first.error, PoolClosed)
+    assert first.error is not second.error
+
+
+def test_a_closed_core_grants_nothing_but_takes_back() -> None:
+    core = core_of(Endpoint("a", capacity=2))
+    lease = taken(core)
+    assert list(core.close()) == []
+    assert core.closed
+    with pytest.raises(PoolClosed):
+        core.acquire(ANY, 1.0)
+    assert list(core.release(lease, Outcome.SUCCESS, 1.0)) == []
+    assert "0/2 in flight" in repr(core)
+    assert repr(core).endswith("closed")
+
+
+def test_the_queue_of_waiters_may_be_bounded() -> None:
+    core = core_of(Endpoint("a"), max_waiters=1)
+    taken(core)
+    wait(core)
+    with pytest.raises(TooManyWaiters) as caught:
+        wait(core)
+    assert (caught.value.waiting, caught.value.limit) == (1, 1)
+    assert not wait(core, now=5.0, deadline_s=5.0).ended  # it will not wait, so it is let in to time out
+    with pytest.raises(ValueError, match="max_waiters is -1"):
+        core_of(max_waiters=-1)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_an_outcome_is_counted_once(outcome: Outcome) -> None:
+    core = core_of(Endpoint("a"))
+    core.release(taken(core), outcome, 2.5)
+    (stats,), totals, _ = core.counters(3.0)
+    assert (stats.failures, stats.overloads) == (outcome is Outcome.FAILURE, outcome is Outcome.OVERLOAD)
+    assert (stats.leases, stats.share, stats.busy_s, stats.in_flight) == (1, 1.0, 2.5, 0)
+    assert totals == {"acquired": 1, "timed_out": 0, "waiting": 0}
+
+
+def test_busy_counts_the_leases_still_out() -> None:
+    core = core_of(Endpoint("a", capacity=2))
+    first = taken(core, now=10.0)
+    taken(core, now=20.0)
+    core.release(first, Outcome.SUCCESS, 25.0)
+    assert core.counters(30.0)[0][0].busy_s == pytest.approx(15.0 + 10.0)
+
+
+def test_a_lease_shows_the_endpoint_as_it_was() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    core.update(Endpoint("a", weight=5.0), 1.0)
+    assert lease.endpoint.weight == 1.0
+
+
+def test_one_that_was_drained_comes_back_under_its_new_spec() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    core.drain("a", 1.0)
+    core.add(Endpoint("a", capacity=2), 2.0)
+    assert taken(core, now=2.0).endpoint.capacity == 2
+    assert core.acquire(ANY, 2.0) is None  # the old lease still holds the other slot
+    core.release(lease, Outcome.SUCCESS, 3.0)
+    taken(core)
+
+
+def test_one_that_retires_cannot_be_made_to_stay_by_draining_it() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    core.remove("a", 1.0)
+    core.drain("a", 1.0)
+    assert core.counters(1.0)[0][0].state == "retiring"
+    core.release(lease, Outcome.SUCCESS, 2.0)
+    assert core.counters(2.0)[0] == []
+
+
+@pytest.mark.parametrize("method", ["drain", "remove"])
+def test_an_unknown_url_is_refused_with_the_nearest(method: str) -> None:
+    core = core_of(Endpoint("http://a/"))
+    with pytest.raises(UnknownEndpoint, match=r"nearest: .*http://a/") as caught:
+        getattr(core, method)("http://aa/", 0.0)
+    assert str(caught.value).startswith("no endpoint 'http://aa/' among the 1 of the pool")
+    assert isinstance(caught.value, KeyError)
+
+
+def test_urls_must_differ() -> None:
+    with pytest.raises(DuplicateEndpoint, match="'a' is in the pool already"):
+        core_of(Endpoint("a"), Endpoint("a", capacity=2))
+
+
+def test_a_second_return_says_which_lease() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    core.release(lease, Outcome.SUCCESS, 1.0)
+    with pytest.raises(LeaseError, match=r"lease 1: <Lease 1 of a, ended> was given back already") as caught:
+        core.release(lease, Outcome.SUCCESS, 1.0)
+    assert caught.value.lease_id == 1
+
+
+# -- a strategy that fails -------------------------------------------------------------------------
+
+
+class _Faulty(Fifo):
+    """Fails to choose, from the given pick on."""
+
+    def __init__(self, fails_at: int, how: Exception | None) -> None:
+        super().__init__(None, random.Random(0))  # type: ignore[arg-type]
+        self.left = fails_at
+        self.how = how
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        self.left -= 1
+        if self.left >= 0:
+            return super().pick(request, now)
+        if self.how:
+            raise self.how
+        node = Node(Endpoint("full"))
+        node.in_flight = 1
+        return node
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        (None, r"strategy 'fifo' picked <Node full 1/1>, which cannot serve"),
+        (ZeroDivisionError("division by zero"), r"strategy 'fifo' raised ZeroDivisionError\('division by zero'\)"),
+    ],
+)
+def test_a_strategy_that_fails_in_a_hand_off_fails_the_waiter_and_loses_nobody(
+    how: Exception | None, reason: str
+) -> None:
+    core = core_of(Endpoint("a"), strategy=_Faulty(3, how))
+    lease = taken(core)
+    served, failed = wait(core, 1.0), core.wait(ANY, 2.0, 100.0, 0, woken)
+    ended = core.update(Endpoint("a", capacity=3), 3.0)
+    assert ended == [served, failed]
+    assert served.lease is not None
+    with pytest.raises(StrategyError, match=reason):
+        raise failed.error  # type: ignore[misc]
+    core.release(lease, Outcome.SUCCESS, 4.0)  # and whoever gives back is not bothered
+
+
+class _CannotJoin(Fifo):
+    def join(self, node: Node, now: float) -> None:
+        node.note = "overwritten"
+        if node.endpoint.url == "b":
+            raise RuntimeError("cannot join")
+
+
+@pytest.mark.parametrize("name", sorted(default_registry().strategies))
+def test_a_strategy_that_cannot_take_over_leaves_the_old_one_in_force(name: str) -> None:
+    core = core_of(Endpoint("a"), Endpoint("b"), strategy=default_registry().strategy(name, None, random.Random(0)))
+    lease = taken(core)
+    with pytest.raises(RuntimeError, match="cannot join"):
+        core.set_strategy(_CannotJoin(None, random.Random(0)), 1.0)  # type: ignore[arg-type]
+    core.release(lease, Outcome.SUCCESS, 2.0)
+    assert {taken(core).endpoint.url, taken(core).endpoint.url} == {"a", "b"}
+    assert core.ledger.strategy.name == name
+
+
+# -- the queue by itself ---------------------------------------------------------------------------
+
+
+def test_the_queue_offers_the_oldest_claim_of_each_group_first() -> None:
+    queue = WaitQueue()
+    ask = [Request(labels=frozenset({label})) for label in "xy"]
+    waiters = [queue.push(ask[n % 2], float(n), 100.0, 0, woken) for n in range(6)]
+    served = []
+    for waiter in queue.candidates():
+        if waiter.request == ask[0]:  # only one kind can be served
+            queue.discard(waiter)
+            served.append(waiter)
+    assert served == waiters[::2]
+    assert list(queue) == waiters[1::2]
+    assert queue.size == 3
+    assert queue.requests() == [ask[1]]
+    assert queue.asking(ask[1]) == waiters[1::2]

@@ -1,0 +1,129 @@
+"""The public kit: the manual clock, the walk, and that the model notices what a real pool might do wrong."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+from balancer.endpoint import Endpoint, Outcome
+from balancer.strategy import ANY, Request
+from balancer.testing import ManualClock
+from balancer.testing.model import ModelPool
+from balancer.testing.walk import random_walk
+from tests.registered import MAKERS, NAMES
+
+
+def test_the_clock_moves_only_when_told() -> None:
+    clock = ManualClock(5.0)
+    assert (clock(), clock()) == (5.0, 5.0)
+    assert clock.advance(1.5) == clock() == 6.5
+    assert clock.advance(0) == 6.5
+    assert repr(clock) == "<ManualClock at 6.5 s>"
+
+
+@pytest.mark.parametrize("by_s", [-1.0, -1e-9, math.inf, math.nan])
+def test_the_clock_never_goes_back(by_s: float) -> None:
+    clock = ManualClock()
+    with pytest.raises(ValueError, match="was told to advance by"):
+        clock.advance(by_s)
+    assert clock() == 1000.0
+    if not math.isfinite(by_s):
+        with pytest.raises(ValueError, match="start_s is"):
+            ManualClock(by_s)
+
+
+def granted(specs: list[Endpoint]) -> ModelPool:
+    model = ModelPool(specs, None)
+    model.grant(1, "a", ANY, 0.0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("url", "request_", "lease_id", "reason"),
+    [
+        ("a", ANY, 2, "which is full"),
+        ("z", ANY, 2, "which is not in the pool"),
+        ("b", Request(exclude=frozenset("b")), 2, "which may not serve"),
+        ("b", Request(labels=frozenset("x")), 2, "which may not serve"),
+        ("b", ANY, 1, "does not grow"),
+        ("c", ANY, 2, "which is draining"),
+        ("d", ANY, 2, "which is retiring"),
+    ],
+)
+def test_the_model_refuses_a_grant_that_was_not_allowed(
+    url: str, request_: Request, lease_id: int, reason: str
+) -> None:
+    model = granted([Endpoint("a"), Endpoint("b"), Endpoint("c"), Endpoint("d", capacity=2)])
+    model.stop("c", "draining")
+    model.endpoints[3].held_since_s[0] = 0.0
+    model.stop("d", "retiring")
+    with pytest.raises(AssertionError, match=reason):
+        model.grant(lease_id, url, request_, 1.0)
+
+
+def test_the_model_refuses_to_serve_who_came_too_late() -> None:
+    model = ModelPool([Endpoint("a")], None)
+    waiter = model.wait(ANY, 0.0, 5.0, 0)
+    with pytest.raises(AssertionError, match="too late"):
+        model.serve(waiter, 1, "a", 5.0)
+
+
+def test_the_model_counts_what_happened() -> None:
+    model = granted([Endpoint("a", capacity=2)])
+    model.grant(2, "a", ANY, 1.0)
+    model.release(1, Outcome.OVERLOAD, 4.0)
+    assert model.endpoints[0].busy_s(5.0) == 4.0 + 4.0
+    assert (model.endpoints[0].overloads, model.endpoints[0].in_flight, model.acquired) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_walk_does_everything_and_can_be_repeated(name: str) -> None:
+    walk = random_walk(MAKERS[name], 3000, seed=1, thorough_every=100)
+    assert min(walk.moves.values()) >= 1
+    assert len(walk.moves) == 13
+    assert min(walk.handed_off, walk.timed_out) > 50
+    assert len(walk.grants) > 500
+    assert walk == random_walk(MAKERS[name], 3000, seed=1, thorough_every=1000)
+    assert walk.grants != random_walk(MAKERS[name], 3000, seed=2, thorough_every=1000).grants
+
+
+_REPLAY = """
+from tests.registered import MAKERS
+from balancer.testing.walk import random_walk
+print([random_walk(make, 1500, seed=3, thorough_every=500).grants for _, make in sorted(MAKERS.items())])
+"""
+
+
+def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed() -> None:
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", _REPLAY],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(runs) == 1
+    assert len(runs.pop()) > 1000
+
+
+def test_the_kit_but_for_conformance_does_without_hypothesis() -> None:
+    script = (
+        "import sys; sys.modules['hypothesis'] = None\n"
+        "import balancer.testing.walk, balancer.testing.shadow\n"
+        "import balancer.testing.conformance"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    last = run.stderr.strip().splitlines()[-1]
+    assert last == "ImportError: balancer.testing.conformance needs Hypothesis; run: pip install hypothesis"
