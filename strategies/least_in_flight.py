@@ -100,17 +100,22 @@ class LeastInFlight(Strategy):
             bucket = self._buckets[load] = []
             heappush(self._loads, load)
         place: _Place = node.note
-        place.bucket = bucket
         place.index = len(bucket)
+        place.bucket = bucket
         bucket.append(node)
 
     def _drop(self, node: Node) -> None:
-        """Take `node` out of its bucket; the last of the bucket moves to its place."""
+        """Take `node` out of its bucket; the last of the bucket moves to its place.
+
+        Nothing is called here: Python looks for signals after a call, and a Ctrl-C half-way would leave buckets
+        that contradict the places, and with them a pool that can do nothing more.
+        """
         place: _Place = node.note
         bucket = place.bucket
         assert bucket is not None, "only a node in a bucket is dropped"
         place.bucket = None
-        last = bucket.pop()
+        last = bucket[-1]
+        del bucket[-1]
         if last is not node:
             bucket[place.index] = last
             last.note.index = place.index

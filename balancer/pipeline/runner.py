@@ -22,7 +22,7 @@ from balancer.errors import (
 )
 from balancer.pipeline.results import Span, Stage
 from balancer.pool import Pool
-from balancer.sandbox.protocol import Execution, Executor, Limits, Program
+from balancer.sandbox.protocol import Execution, Executor, Limits, Program, Status
 
 __all__ = ["Ran", "Runner", "Stopped", "Task"]
 
@@ -115,7 +115,7 @@ class Runner:
         """
         tries = self._tries(task)
         ran = self._run(task, tries)
-        if ran.execution is None or not ran.execution.suspect:
+        if ran.execution is None or not _is_suspect(ran.execution, task.limits):
             return ran
         second = self._tries(task, labels=frozenset({self._quiet_label}), avoid={tries.last})
         return self._run(task, second)
@@ -217,6 +217,12 @@ class _Tries:
             return 0.0
         asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else None
         return max(min(asked_s or 0.0, _LONGEST_WAIT_S), self._backoff(state))
+
+
+def _is_suspect(execution: Execution, limits: Limits) -> bool:
+    """Return whether the endpoint may have caused a time limit: it looks so, or wall time ran out with CPU to spare."""
+    starved = execution.cpu_measured and execution.time_s < limits.cpu_s
+    return execution.suspect or (execution.status is Status.TIME_LIMIT and starved)
 
 
 def _span(task: Task, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:

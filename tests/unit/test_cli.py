@@ -76,7 +76,7 @@ def balancer(
     return run
 
 
-def package(name: str = "two", **changes: str | None) -> None:
+def package(name: str = "two", /, **changes: str | None) -> None:
     """Write a problem whose answer is always 2."""
     files: dict[str, str | None] = {
         "problem.yaml": "name: Two\n",
@@ -391,7 +391,7 @@ ODD_PACKAGES: dict[str, tuple[dict[str, str | None], str]] = {
 def test_a_package_that_cannot_be_used_is_a_line(balancer: Balancer, command: str, odd: str) -> None:
     changes, line = ODD_PACKAGES[odd]
     package("good")
-    package(**{path: text for path, text in changes.items() if text != "\udcff"})
+    package("two", **{path: text for path, text in changes.items() if text != "\udcff"})
     for path in (path for path, text in changes.items() if text == "\udcff"):
         (Path("problems/two") / path).write_bytes(b"print('\xff')")
     said = balancer(command, "c.toml", config=GOOD)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from balancer.pipeline.generators import mend
-from balancer.pipeline.generators.draw import Limits, Where, draw_number, draw_numbers, draw_words
+from balancer.pipeline.generators.draw import How, Limits, Where, draw_number, draw_numbers, draw_words
 from balancer.pipeline.generators.facts import Fact, Kind
 from balancer.pipeline.generators.graphs import Shape, draw_edges, is_connected
 from balancer.pipeline.generators.sizes import (
@@ -105,6 +105,8 @@ class Fill:
         fact, mood, limits = self._study.facts.fields[number], self._moods[number], self._limits(number, known)
         if mood.distinct and limits.high - limits.low + 1 >= count:
             drawn = self._rng.sample(range(limits.low, limits.low + self._span(limits, count, fact)), count)
+            if mood.how in (How.SORTED, How.REVERSED):
+                drawn.sort(reverse=mood.how is How.REVERSED)
         else:
             drawn = draw_numbers(count, limits, mood.where, mood.how, self._rng)
         return sorted(drawn) if mood.ordered else drawn

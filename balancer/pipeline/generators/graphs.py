@@ -63,8 +63,7 @@ def draw_edges(
 def _natural_count(shape: Shape, nodes: int, count: int) -> int:
     if shape in (Shape.RANDOM, Shape.COMPLETE):
         return 0
-    wanted = edges_wanted(shape, nodes) or 0
-    return max(min(wanted if nodes > 2 else nodes - 1, count), 0)
+    return max(min(edges_wanted(shape, nodes) or 0, count), 0)
 
 
 _EDGES: dict[Shape, Callable[[int, int, random.Random], _Edge]] = {

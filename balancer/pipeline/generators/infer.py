@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count as counter
+from itertools import pairwise
 
 from balancer.pipeline.generators.guess import Front, next_nodes, possible_counts
 from balancer.pipeline.generators.template import (
@@ -127,7 +128,9 @@ class _Search:
         """List what comes next in every input, as a block of several nodes."""
         search = _Search(self._slowness, min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES)
         states = search._states(_State((), tuple(start), first), blocks=False)
-        bodies = [state.nodes for _, state in states if len(state.nodes) > 1]
+        bodies = [
+            state.nodes for _, state in states if len(state.nodes) > 1 and not all(map(_says_nothing, state.nodes))
+        ]
         self._block_steps = max(self._block_steps - _ONE_BLOCK_STEPS, 0)
         return bodies
 
@@ -141,6 +144,11 @@ class _Search:
             return None
         first = max(fields_of((node,)), default=state.first - 1) + 1
         return _State((*state.nodes, node), fronts, first)
+
+
+def _says_nothing(node: Node) -> bool:
+    """True for a line of any length: a block of such lines only would fit anything."""
+    return isinstance(node, Line) and not node.fields and node.count is None
 
 
 _Seen = dict[int, set[int]]  # lengths that a node's count came to, by the node's identity
@@ -157,7 +165,10 @@ def _cost(nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]]) -> flo
         for (number, _), tokens in reading.slots.items():
             kinds.setdefault(number, set()).update(whole_number(token) is not None for token in tokens)
     mixed = sum(len(seen) > 1 for seen in kinds.values())
-    return 1.5 * mixed + sum(_node_cost(node, lengths) for node in nodes)
+    # Counts are mostly used in the order in which they are told: n, m, then n of this and m of that.
+    used = [node.count.field for node in nodes if not isinstance(node, Choice) and node.count]
+    swaps = sum(later < earlier for earlier, later in pairwise(field for field in used if field is not None))
+    return 1.5 * mixed + 0.05 * swaps + sum(_node_cost(node, lengths) for node in nodes)
 
 
 def _node_cost(node: Node, seen: _Seen | None) -> float:
@@ -180,4 +191,4 @@ def _count_cost(node: Line | Repeat, seen: _Seen | None) -> float:
     lengths = seen.get(id(node), set())
     if max(lengths, default=0) <= 1:
         return offset + 1.5
-    return offset + {1: 0.5, 2: 0.2}.get(len(lengths), 0.0)
+    return offset + {1: 0.25, 2: 0.1}.get(len(lengths), 0.0)

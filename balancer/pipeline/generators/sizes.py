@@ -34,7 +34,7 @@ _FREE_TOKENS, _FREE_SHARE = 100_000, 10  # in all lists that nothing counts; how
 _BOUND_TRUST = 0.9
 _NEGATIVE_SHARE = 0.08  # nobody said that values are not negative
 _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
-_SIMPLE_TRUST = 0.7
+_SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 
 

@@ -145,16 +145,24 @@ def _studied(
 
 
 def _template(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
-    """Return the template of the smallest inputs; of half as many, or one, if some are odd ones out."""
+    """Return the template of the smallest inputs, or of some of them if others are odd ones out."""
     sizes = accumulate(map(_size, inputs))
-    chosen = [lines for lines, size in zip(inputs, sizes, strict=True) if size <= _SEARCHED_BYTES] or list(inputs[:1])
-    del chosen[_SEARCHED_INPUTS:]
-    while chosen:
+    small = [lines for lines, size in zip(inputs, sizes, strict=True) if size <= _SEARCHED_BYTES] or list(inputs[:1])
+    for chosen in _choices(small[:_SEARCHED_INPUTS]):
         nodes = infer(chosen)
         if nodes is not None and list(fields_of(nodes)):
             return nodes
-        chosen = chosen[: len(chosen) // 2]
     return None
+
+
+def _choices(inputs: list[Sequence[list[str]]]) -> Iterator[list[Sequence[list[str]]]]:
+    """Yield all inputs, then all but one, the largest left out first, then half of them, and half of that."""
+    yield inputs
+    if len(inputs) > 2:
+        yield from ([*inputs[:index], *inputs[index + 1 :]] for index in reversed(range(len(inputs))))
+    while len(inputs) > 1:
+        inputs = inputs[: len(inputs) // 2]
+        yield inputs
 
 
 def _size(lines: Sequence[list[str]]) -> int:

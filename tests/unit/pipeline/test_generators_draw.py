@@ -136,6 +136,10 @@ def test_folded_values_do_not_exceed_the_bound(numbers: list[int], low: int, wid
     assert all(after <= low + width for after in folded)
 
 
+def test_values_are_folded_evenly() -> None:
+    assert mend.fold([1, 5, 6, 7, 12], 1, 5) == [1, 5, 1, 2, 2]
+
+
 @given(values, st.integers(0, 1))
 def test_ranks_are_a_permutation_in_the_same_order(numbers: list[int], low: int) -> None:
     found = mend.ranks(numbers, low)

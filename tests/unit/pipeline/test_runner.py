@@ -216,6 +216,18 @@ def test_without_a_quiet_one_it_is_run_again_on_another() -> None:
     assert urls(spans) == ["a", "b"]
 
 
+@pytest.mark.parametrize("printed", [b"", b"4"])
+def test_wall_time_that_ran_out_with_cpu_time_to_spare_is_suspect(printed: bytes) -> None:
+    """A program that sleeps, or an endpoint that starved it: a second look tells."""
+    starved = Execution(Status.TIME_LIMIT, printed, time_s=0.5, cpu_measured=True)
+    runner, _, spans = hasty({"a": FakeExecutor(script=[starved]), "b": FakeExecutor()})
+    assert runner.run(TASK).execution == finished(b"42\n")
+    assert urls(spans) == ["a", "b"]
+    sleeper, _, spans = hasty({"a": FakeExecutor(always=starved), "b": FakeExecutor(always=starved)})
+    assert sleeper.run(TASK).execution == starved
+    assert len(spans) == 2
+
+
 def test_if_the_only_quiet_one_was_suspect_itself_it_is_run_again_on_another() -> None:
     runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor()}, labels={"a": "quiet"})
     assert runner.run(TASK).execution == finished(b"42\n")
@@ -239,8 +251,9 @@ def test_it_does_not_count_when_the_second_look_fails() -> None:
 @pytest.mark.parametrize(
     "plain",
     [
-        Execution(Status.TIME_LIMIT, time_s=1.0, cpu_measured=True),
+        Execution(Status.TIME_LIMIT, time_s=Limits().cpu_s, cpu_measured=True),
         Execution(Status.TIME_LIMIT, stdout=b"4", time_s=1.0),
+        Execution(Status.FINISHED, exit_code=0, time_s=0.1, cpu_measured=True),
         Execution(Status.COMPILE_ERROR),
     ],
 )

@@ -1,0 +1,328 @@
+"""What a lease costs, as ratios to `queue.Queue` get+put measured in the same run.
+
+    python -m tests.benchmarks.bench_pool [--short]
+
+A nanosecond here is not one elsewhere, and not one a minute later; a ratio carries over. So the contenders
+take turns, many times, and each ratio is taken within a turn; the table shows the median over the turns.
+What runs in one thread is timed in that thread's CPU time, so that a busy machine does not count.
+"""
+
+import argparse
+import gc
+import queue
+import statistics
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rich.console import Console
+from rich.table import Table
+
+from balancer import Endpoint, Pool
+from balancer.metrics import jain_index
+from balancer.plugins import default_registry
+
+STRATEGIES = sorted(default_registry().strategies)
+SIZES = (4, 1000, 10_000)
+THREADS, ENDPOINTS, HOLD_S = 128, 4, 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure. A turn of `pairs` is some 5 ms, so that a switch of tasks is a small part of one."""
+
+    turns: int
+    pairs: int
+    crowd_s: float
+    crowd_turns: int
+
+
+FULL = Effort(turns=60, pairs=4000, crowd_s=2.0, crowd_turns=3)
+SHORT = Effort(turns=10, pairs=1000, crowd_s=0.4, crowd_turns=1)
+
+
+# -- one thread ------------------------------------------------------------------------------------
+
+Run = Callable[[int], None]
+"""Lease and give back so many times."""
+
+
+def queue_run(size: int) -> Run:
+    """Return the yardstick: `queue.Queue` get and put."""
+    slots: queue.Queue[int] = queue.Queue()
+    for number in range(size):
+        slots.put(number)
+
+    def run(pairs: int) -> None:
+        get, put = slots.get, slots.put
+        for _ in range(pairs):
+            put(get())
+
+    return run
+
+
+def pool_of(strategy: str, size: int) -> Pool:
+    return Pool([Endpoint(f"http://10.0.0.1:{number}/") for number in range(size)], strategy=strategy, seed=1)
+
+
+def acquire_run(strategy: str, size: int) -> Run:
+    """Return acquire and release."""
+    pool = pool_of(strategy, size)
+
+    def run(pairs: int) -> None:
+        acquire, release = pool.acquire, pool.release
+        for _ in range(pairs):
+            release(acquire())
+
+    return run
+
+
+def lease_run(strategy: str, size: int) -> Run:
+    """Return `with pool.lease()`."""
+    pool = pool_of(strategy, size)
+
+    def run(pairs: int) -> None:
+        lease = pool.lease
+        for _ in range(pairs):
+            with lease():
+                pass
+
+    return run
+
+
+def seconds_a_pair(run: Run, pairs: int) -> float:
+    """Return the CPU seconds of this thread for one pair."""
+    started_s = time.thread_time()
+    run(pairs)
+    return (time.thread_time() - started_s) / pairs
+
+
+def take_turns(runs: Sequence[Run], effort: Effort) -> list[list[float]]:
+    """Return the seconds a pair of each run, for every turn."""
+    for run in runs:
+        run(effort.pairs)  # warm up
+    gc.collect()
+    gc.disable()
+    try:
+        return [[seconds_a_pair(run, effort.pairs) for run in runs] for _ in range(effort.turns)]
+    finally:
+        gc.enable()
+
+
+def ratio(turns: list[list[float]], of: int, to: int) -> float:
+    """Return the median over the turns of one run's time by another's."""
+    return statistics.median(turn[of] / turn[to] for turn in turns)
+
+
+# -- many threads ----------------------------------------------------------------------------------
+
+Hold = Callable[[Callable[[], None]], None]
+"""Take a slot, call what it is given while it has it, give it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What many threads achieved: leases a second, by what the mean hold time allows, and how evenly."""
+
+    rate: float
+    of_ideal: float
+    jain: float
+
+
+def crowd(turn: Hold, run_s: float, threads: int = THREADS) -> Crowd:
+    """Let `threads` threads take turns back to back; `turn(hold)` calls `hold` while it has a slot.
+
+    The ideal is what the holds themselves allow: a sleep of 1 ms takes 1.06 ms or more, so the ideal is
+    not 4000 leases a second but the number of endpoints by the mean time that a hold was measured to take.
+    """
+    counts, held_s = [0] * threads, [0.0] * threads
+    barrier = threading.Barrier(threads + 1)
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        def hold() -> None:
+            started_s = time.perf_counter()
+            time.sleep(HOLD_S)
+            held_s[number] += time.perf_counter() - started_s
+
+        barrier.wait()
+        while not stop.is_set():
+            turn(hold)
+            counts[number] += 1
+
+    workers = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    barrier.wait()
+    started_s = time.perf_counter()
+    time.sleep(run_s)
+    done, held, took_s = list(counts), sum(held_s), time.perf_counter() - started_s
+    stop.set()
+    for worker in workers:
+        worker.join(30)
+    rate, mean_hold_s = sum(done) / took_s, held / max(1, sum(done))
+    return Crowd(rate, rate / (ENDPOINTS / mean_hold_s), jain_index(done))
+
+
+def pool_turn(strategy: str) -> Hold:
+    pool = pool_of(strategy, ENDPOINTS)
+
+    def turn(hold: Callable[[], None]) -> None:
+        with pool.lease():
+            hold()
+
+    return turn
+
+
+def queue_turn(*, poll: bool) -> Hold:
+    """Return a pool of tokens in a queue: as such, or as the old design asked it, with a time-out and a retry."""
+    slots: queue.Queue[int] = queue.Queue()
+    for number in range(ENDPOINTS):
+        slots.put(number)
+
+    def turn(hold: Callable[[], None]) -> None:
+        while True:
+            try:
+                slot = slots.get(timeout=0.1 if poll else None)
+                break
+            except queue.Empty:
+                time.sleep(0.1)
+        hold()
+        slots.put(slot)
+
+    return turn
+
+
+def hand_off_turn() -> Hold:
+    """Return the plainest fair pool there is: a freed slot goes to the thread that waits longest, which wakes.
+
+    It knows no endpoints, deadlines or counters, so this is what fairness by itself costs: a switch of
+    threads for every lease, during which the slot is idle. The unfair ones above hardly ever switch.
+    """
+    lock, free = threading.Lock(), list(range(ENDPOINTS))
+    waiters: deque[tuple[threading.Lock, list[int]]] = deque()
+
+    def take() -> int:
+        with lock:
+            if free:
+                return free.pop()
+            gate = threading.Lock()
+            box: list[int] = []
+            gate.acquire()
+            waiters.append((gate, box))
+        gate.acquire()
+        return box[0]
+
+    def turn(hold: Callable[[], None]) -> None:
+        slot = take()
+        hold()
+        with lock:
+            gate, box = waiters.popleft() if waiters else (None, free)
+            box.append(slot)
+        if gate:
+            gate.release()
+
+    return turn
+
+
+def semaphore_turn() -> Hold:
+    slots = threading.Semaphore(ENDPOINTS)
+
+    def turn(hold: Callable[[], None]) -> None:
+        with slots:
+            hold()
+
+    return turn
+
+
+def sleep_turn() -> Hold:
+    """Return no pool at all: with as many threads as endpoints, all that can be done."""
+    return lambda hold: hold()
+
+
+# -- the report ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table; `base` is the number of the row it is compared with as the pool grows."""
+
+    what: str
+    run: Run
+    target: str = ""
+    base: int | None = None
+
+
+def rows() -> list[Row]:
+    """Return what to measure, the yardstick first."""
+    found = [Row("queue.Queue get+put", queue_run(4))]
+    for strategy in STRATEGIES:
+        base = len(found)
+        most = "1.0" if strategy == "fifo" else "1.5"
+        found.append(Row(f"{strategy}, 4 endpoints", acquire_run(strategy, 4), f"<= {most} x queue.Queue"))
+        found.append(Row(f"{strategy}, 4, in a with block", lease_run(strategy, 4)))
+        for size in SIZES[1:]:
+            target = "<= 1.3 x 4 endpoints" if size == 10_000 else ""
+            found.append(Row(f"{strategy}, {size} endpoints", acquire_run(strategy, size), target, base))
+    return found
+
+
+def report_one_thread(console: Console, effort: Effort) -> None:
+    """Print what a lease costs in one thread."""
+    measured = rows()
+    turns = take_turns([row.run for row in measured], effort)
+    table = Table(title=f"One thread; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians")
+    for heading in ("what", "ns a pair", "x queue.Queue", "x 4 endpoints", "target"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for number, row in enumerate(measured):
+        nanoseconds = statistics.median(turn[number] for turn in turns) * 1e9
+        to_base = "" if row.base is None else f"{ratio(turns, number, row.base):.2f}"
+        table.add_row(row.what, f"{nanoseconds:.0f}", f"{ratio(turns, number, 0):.2f}", to_base, row.target)
+    console.print(table)
+
+
+def contenders() -> dict[str, tuple[Callable[[], Hold], int]]:
+    """Return what makes each pool, and for how many threads, by name."""
+    return {
+        f"no pool, {ENDPOINTS} threads": (sleep_turn, ENDPOINTS),
+        "threading.Semaphore": (semaphore_turn, THREADS),
+        "queue.Queue of tokens": (partial(queue_turn, poll=False), THREADS),
+        "the old design: get(0.1), sleep, retry": (partial(queue_turn, poll=True), THREADS),
+        "the plainest hand-off": (hand_off_turn, THREADS),
+        **{f"Pool, {strategy}": (partial(pool_turn, strategy), THREADS) for strategy in STRATEGIES},
+    }
+
+
+def report_crowd(console: Console, effort: Effort) -> None:
+    """Print what many threads achieve."""
+    runs: dict[str, list[Crowd]] = {}
+    for _ in range(effort.crowd_turns):
+        for name, (make, threads) in contenders().items():
+            runs.setdefault(name, []).append(crowd(make(), effort.crowd_s, threads))
+    table = Table(title=f"{THREADS} threads, {ENDPOINTS} endpoints, leases of 1 ms; best of {effort.crowd_turns}")
+    for heading in ("what", "leases/s", "of the ideal", "Jain over threads", "target"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for name, found in runs.items():
+        best = max(found, key=lambda found: found.of_ideal)
+        target = ">= 95%" if name.startswith("Pool") else ""
+        table.add_row(name, f"{best.rate:.0f}", f"{best.of_ideal:.1%}", f"{best.jain:.3f}", target)
+    console.print(table)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--short", action="store_true", help="some seconds instead of a minute; rougher")
+    effort = SHORT if parser.parse_args(arguments).short else FULL
+    console = Console(width=110)
+    report_one_thread(console, effort)
+    report_crowd(console, effort)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""A folder to judge problems in, with the real command in a process of its own, and servers to judge them on."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+__all__ = ["ROOT", "Place", "alive", "children_of", "free_port", "make_place", "serving", "until"]
+
+ROOT = Path(__file__).resolve().parents[3]
+_COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.cli import main; main()"]
+_PATIENCE_S = 60.0  # the machine may be busy with other things
+_LOOK_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder with problems, where `balancer run c.toml` is called, and one for its temporary files."""
+
+    folder: Path
+    scratch: Path
+
+    def write(self, urls: Sequence[str], *, capacity: int = 1, more: str = "") -> None:
+        """Write the config."""
+        endpoints = "".join(f'[[endpoints]]\nurl = "{url}"\ncapacity = {capacity}\n' for url in urls)
+        text = f"""{endpoints}
+[pipeline]
+problems = "problems"
+results = "results"
+sample_level_workers = 2
+output_generation_workers = 3
+solution_validation_workers = 3
+max_inputs = 2
+max_proposals = 12
+{more}"""
+        (self.folder / "c.toml").write_text(text)
+
+    @contextmanager
+    def running(self, *args: str) -> Iterator[subprocess.Popen[str]]:
+        """Have `balancer run c.toml` run in a process group of its own, as a shell does; killed in the end."""
+        with subprocess.Popen(
+            [*_COMMAND, "run", "c.toml", *args],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.scratch), "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def run(self, *args: str) -> str:
+        """Run it to its end, which must be good; return what it printed."""
+        with self.running(*args) as process:
+            out, err = process.communicate(timeout=_PATIENCE_S)
+        assert process.returncode == 0, err
+        return out
+
+    def leases(self) -> int:
+        """Return how many leases have ended so far, over all sessions."""
+        return int(self._rows("SELECT count(*) FROM spans")[0][0]) if self._has("spans") else 0
+
+    def end(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return what is known in the end; times are not part of it."""
+        return {
+            "cases": self._rows("SELECT problem, id, data, answer, generator, detail, sample, state FROM cases"),
+            "verdicts": self._rows("SELECT problem, submission, case_id, verdict FROM verdicts"),
+            "left out": self._rows("SELECT problem, name FROM left_out"),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return the summary."""
+        summary: dict[str, Any] = json.loads((self.folder / "results/summary.json").read_text())
+        return summary
+
+    def left_behind(self) -> list[str]:
+        """Return what lies in the folder for temporary files."""
+        return sorted(entry.name for entry in self.scratch.iterdir())
+
+    def _has(self, table: str) -> bool:
+        if not (self.folder / "results/run.sqlite").exists():
+            return False
+        return bool(self._rows(f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"))
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.folder / "results/run.sqlite", timeout=10)) as db:
+            return sorted(db.execute(sql).fetchall(), key=repr)
+
+
+@contextmanager
+def make_place(folder: Path) -> Iterator[Place]:
+    """Fill a folder with two light problems, one with an output validator of its own; Python only."""
+    for name in ("exact-change", "meeting-room"):
+        home = folder / "problems" / name
+        shutil.copytree(ROOT / "examples/problems" / name, home)
+        for file in home.rglob("*.cpp"):
+            file.unlink()
+        accepted = next((home / "submissions/accepted").glob("*.py"))
+        shutil.copy(accepted, accepted.with_name("again.py"))
+    with TemporaryDirectory(prefix="balancer-tests-") as scratch:  # pytest's folders are closed to other users
+        Path(scratch).chmod(0o711)
+        yield Place(folder, Path(scratch))
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until `condition` holds; fail if that takes too long, or if `process` ends meanwhile."""
+    end_s = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s, "it took too long"
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"it ended too soon: {process.communicate()}")
+        time.sleep(_LOOK_S)
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def serving(port: int, *, workers: int = 2) -> Iterator[int]:
+    """Run `balancer sandbox` on `port` for the length of a `with` block; yields its process id."""
+    command = [*_COMMAND, "sandbox", "--port", str(port), "--workers", str(workers)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert f":{port}/" in line, line
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_PATIENCE_S)
+
+
+def children_of(pid: int) -> set[tuple[int, int]]:
+    """Return the processes below `pid`, each as its id and the tick it began at."""
+    parents: dict[int, tuple[int, int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (found := _parent(int(entry.name))):
+            parents[int(entry.name)] = found
+    below = {pid}
+    while more := {child for child, (parent, _) in parents.items() if parent in below} - below:
+        below |= more
+    return {(child, parents[child][1]) for child in below - {pid}}
+
+
+def alive(process: tuple[int, int]) -> bool:
+    """Return whether a process that `children_of` found still runs."""
+    found = _parent(process[0])
+    return found is not None and found[1] == process[1]
+
+
+def _parent(pid: int) -> tuple[int, int] | None:
+    """Return the parent of `pid` and the tick it began at; None if it is gone, or dead and not yet waited for."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else (int(fields[1]), int(fields[19]))

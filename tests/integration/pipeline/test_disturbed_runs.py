@@ -1,0 +1,166 @@
+"""`balancer run` over real servers, while servers and the command itself are killed: the verdicts stay the same."""
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.integration.pipeline.hostile import HOSTILITIES, hostile_server
+from tests.integration.pipeline.place import Place, alive, children_of, free_port, make_place, serving, until
+from tests.servers import running_server
+
+End = dict[str, list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[str]]:
+    """Two servers that nobody kills."""
+    with running_server(workers=1) as one, running_server(workers=1) as other:
+        yield [one.url, other.url]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(servers: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[End, int]:
+    """How a run ends that is left alone, and how many leases it takes."""
+    with make_place(tmp_path_factory.mktemp("undisturbed")) as place:
+        place.write(servers)
+        place.run()
+        assert place.left_behind() == []
+    end = place.end()
+    states = {row[-1] for row in end["cases"]}
+    assert "ready" in states
+    assert states <= {"ready", "invalid", "spare"}
+    assert {row[-1] for row in end["verdicts"]} >= {"accepted", "wrong_answer"}
+    summary = place.summary()
+    assert (summary["unjudged"], summary["complete"], summary["sessions"]) == (0, True, 1)
+    assert summary["bound_s"] <= summary["makespan_s"]
+    assert 0 < summary["utilisation"] <= 1
+    assert place.leases() == summary["pool"]["acquired"]
+    return end, place.leases()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with make_place(tmp_path) as place:
+        yield place
+
+
+def test_a_server_is_killed_amid_its_work(place: Place, servers: list[str], undisturbed: tuple[End, int]) -> None:
+    with running_server(workers=1) as doomed:
+        place.write([*servers, doomed.url])
+        with place.running() as process:
+            until(lambda: place.leases() >= 20, process)
+            os.kill(doomed.pid, signal.SIGKILL)
+            _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert place.end() == undisturbed[0]
+    summary = place.summary()
+    assert summary["unjudged"] == 0
+    failures = {endpoint["url"]: endpoint["failures"] for endpoint in summary["pool"]["endpoints"]}
+    assert failures.pop(doomed.url) > 0
+    assert set(failures.values()) == {0}
+
+
+def test_the_command_is_killed_three_times(place: Place, servers: list[str], undisturbed: tuple[End, int]) -> None:
+    end, leases = undisturbed
+    place.write(servers)
+    for after in sorted(Random(20260101).sample(range(5, leases - 15), 3)):
+        with place.running() as process:
+            until(partial(_at_least, place, after), process)
+            process.kill()
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    place.run()
+    assert place.end() == end
+    summary = place.summary()
+    assert (summary["complete"], summary["sessions"], summary["unjudged"]) == (True, 4, 0)
+    assert place.leases() <= leases + 3 * 2, "only what was under way is run again"
+
+
+def _at_least(place: Place, leases: int) -> bool:
+    return place.leases() >= leases
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int], signals: int) -> None:
+    """One stops cleanly, two at once; both go to the whole process group, as from a terminal."""
+    place.write(["local://1", "local://2"])
+    seen: set[tuple[int, int]] = set()
+    with place.running() as process:
+        assert process.stderr is not None
+
+        def look() -> bool:
+            seen.update(children_of(process.pid))
+            return place.leases() >= 10 and len(seen) > 3
+
+        until(look, process)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.readline()
+        if signals == 2:
+            os.killpg(process.pid, signal.SIGINT)
+        seen.update(children_of(process.pid))
+        out, _ = process.communicate(timeout=60)
+    assert said == "stopping: programs that run are let end; once more to stop at once\n"
+    if signals == 1:
+        assert process.returncode == 130
+        assert "Not complete" in out
+        assert place.summary()["complete"] is False
+        assert place.left_behind() == []
+    else:
+        assert process.returncode == -signal.SIGINT
+    until(lambda: not any(alive(child) for child in seen))
+
+    place.run()
+    assert place.end() == undisturbed[0]
+    assert place.summary()["complete"] is True
+
+
+def test_all_servers_are_down_and_come_back(place: Place, undisturbed: tuple[End, int]) -> None:
+    ports = [free_port(), free_port()]
+    place.write([f"http://127.0.0.1:{port}/" for port in ports], capacity=2, more="attempts = 2\n")
+    out = place.run()
+    assert "unjudged: the infrastructure failed" in out
+    summary = place.summary()
+    assert (summary["judged"], summary["cases"], summary["complete"]) == (0, 0, True)
+    end = undisturbed[0]
+    assert summary["unjudged"] == sum(row[-1] == "ready" for row in end["cases"]), "whatever would be used is waiting"
+    assert all("ConnectError" in problem["notes"][0] for problem in summary["per_problem"])
+    assert len(place.end()["cases"]) == len(end["cases"])
+    with serving(ports[0]):
+        place.run()
+    assert place.end() == end
+    assert place.summary()["unjudged"] == 0
+
+
+def test_a_hostile_server_changes_no_verdict(place: Place, servers: list[str], undisturbed: tuple[End, int]) -> None:
+    with hostile_server(servers[0]) as (url, misdeeds):
+        place.write([url, servers[1]])
+        place.run()
+    assert len(misdeeds) >= len(HOSTILITIES), "each way was tried"
+    assert place.end() == undisturbed[0]
+    summary = place.summary()
+    assert summary["unjudged"] == 0
+    hostile, good = summary["pool"]["endpoints"]
+    assert hostile["failures"] + hostile["overloads"] == len(misdeeds)
+    assert hostile["overloads"] >= 1
+    assert good["failures"] == 0
+
+
+def test_two_commands_do_not_share_a_folder(place: Place, servers: list[str]) -> None:
+    place.write(servers)
+    with place.running() as first:
+        until(lambda: place.leases() >= 1, first)
+        for args in ((), ("--fresh",)):
+            with place.running(*args) as second:
+                out, err = second.communicate(timeout=60)
+            assert (second.returncode, out) == (2, "")
+            assert err == ("balancer: results: another run is writing here; wait for it or choose other --results\n")
+        assert first.poll() is None
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=60)
+    assert first.returncode == 130

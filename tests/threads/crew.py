@@ -1,0 +1,65 @@
+"""Threads that start together, end in time, and whose failures are not lost."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from balancer import Pool
+
+__all__ = ["crew", "switching_often", "until"]
+
+
+def crew(size: int, work: Callable[[int], None], *, join_s: float = 30.0) -> None:
+    """Run `work(0)` to `work(size - 1)`, a thread each, all starting together; raise what the first raised."""
+    barrier = threading.Barrier(size)
+    errors: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            barrier.wait(join_s)
+            work(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(size)]
+    for thread in threads:
+        thread.start()
+    deadline_s = time.monotonic() + join_s
+    for thread in threads:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    if errors:
+        raise errors[0]
+    stuck = sum(thread.is_alive() for thread in threads)
+    assert not stuck, f"{stuck} of {size} threads are stuck"
+
+
+def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:
+    """Wait for what another thread is about to do."""
+    deadline_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"it did not come true within {within_s:g} s"
+        time.sleep(0.0005)
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Let threads take turns a thousand times more often, which finds more interleavings a second."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
+
+
+def assert_nothing_lost(pool: Pool, slots: int) -> None:
+    """Check that nobody holds or waits, and that every slot can be leased."""
+    stats = pool.stats()
+    assert [e.in_flight for e in stats.endpoints] == [0] * len(stats.endpoints), f"leases are out: {pool!r}"
+    assert stats.waiting == 0, f"somebody waits: {pool!r}"
+    leases = [pool.acquire(timeout=0) for _ in range(slots)]
+    assert all(e.in_flight == e.limit for e in pool.stats().endpoints)
+    for lease in leases:
+        lease.release()

@@ -1,0 +1,59 @@
+"""Raise an exception at a chosen point of some code, as a signal would: where CPython looks for signals.
+
+CPython looks when a function starts, after a call, and when a loop goes round; nowhere else. So a test that
+interrupts at each of these in turn has tried them all, which no number of real signals would.
+"""
+
+import dis
+import sys
+from collections.abc import Callable
+from functools import cache
+from types import CodeType, FrameType
+from typing import Any
+
+__all__ = ["Interrupted", "interrupted_at"]
+
+_LOOKS_AFTER = ("CALL", "JUMP_BACKWARD")
+
+
+class Interrupted(BaseException):
+    """Stands for KeyboardInterrupt."""
+
+
+@cache
+def _names(code: CodeType) -> dict[int, str]:
+    return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
+
+
+def interrupted_at(number: int, folders: tuple[str, ...], act: Callable[[], object]) -> str | None:
+    """Run `act` and interrupt it at its `number`-th point within files of `folders`, counted from 1.
+
+    Returns:
+        Where that was, or None if `act` has fewer points.
+    """
+    points = 0
+    where: str | None = None
+    last: dict[FrameType, str] = {}
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal points, where
+        if where is not None or not any(folder in frame.f_code.co_filename for folder in folders):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            points += last.get(frame, "CALL").startswith(_LOOKS_AFTER)
+            last[frame] = _names(frame.f_code).get(frame.f_lasti, "")
+            if points == number:
+                where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
+                raise Interrupted
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    except Interrupted:
+        pass
+    finally:
+        sys.settrace(before)
+    return where

@@ -1,0 +1,125 @@
+"""Many threads, few endpoints: everyone gets a turn, in turn.
+
+Shares are counted in leases and waits in the leases that others got meanwhile, not in seconds: so a noisy
+machine, on which a millisecond may take ten, does not blur them. The first lease of each thread is left
+out, for threads that start earlier find the pool empty.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from balancer import Endpoint, Pool
+from balancer.metrics import jain_index
+from tests.registered import NAMES
+from tests.threads.crew import assert_nothing_lost, crew
+
+_THREADS, _ENDPOINTS, _HOLD_S, _RUN_S = 32, 4, 0.001, 0.7
+
+
+def ids_by_thread(turn: Callable[[], int]) -> list[list[int]]:
+    """Let the threads take turns back to back for a while; return the lease ids that each got."""
+    ids: list[list[int]] = [[] for _ in range(_THREADS)]
+    ends_s = time.monotonic() + _RUN_S
+
+    def work(number: int) -> None:
+        while time.monotonic() < ends_s:
+            ids[number].append(turn())
+
+    crew(_THREADS, work)
+    return ids
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_thread_gets_its_share_and_none_waits_long(name: str) -> None:
+    pool = Pool([Endpoint(f"e{n}") for n in range(_ENDPOINTS)], strategy=name, seed=1)
+
+    def turn() -> int:
+        with pool.lease(timeout=10) as lease:
+            time.sleep(_HOLD_S)
+            return lease.id
+
+    ids = ids_by_thread(turn)
+    assert jain_index(len(got) - 1 for got in ids) >= 0.99, [len(got) for got in ids]
+    gaps = [after - before for got in ids for before, after in pairwise(got)]
+    mean = sum(gaps) / len(gaps)
+    assert max(gaps) <= 3 * mean, f"one waited for {max(gaps)} leases of others, the mean is {mean:.1f}"
+    assert len(gaps) > 500
+    assert_nothing_lost(pool, _ENDPOINTS)
+
+
+def test_the_measure_notices_a_pool_that_lets_the_quick_barge_in() -> None:
+    """A semaphore hands nothing over: whoever gives a slot back is first to take it again."""
+    slots, counter = threading.Semaphore(_ENDPOINTS), iter(range(10**9))
+
+    def turn() -> int:
+        with slots:
+            time.sleep(_HOLD_S)
+            return next(counter)
+
+    ids = ids_by_thread(turn)
+    assert jain_index(max(0, len(got) - 1) for got in ids) < 0.9
+
+
+def test_the_wait_in_seconds_is_even_too() -> None:
+    """In seconds a busy machine shows, so the best of three runs counts; an unfair pool has no good run."""
+    ratios = []
+    for _ in range(3):
+        pool = Pool([Endpoint(f"e{n}") for n in range(_ENDPOINTS)])
+
+        def work(number: int, pool: Pool = pool) -> None:
+            for _ in range(15):
+                with pool.lease():
+                    time.sleep(_HOLD_S)
+
+        crew(_THREADS, work)
+        waits = pool.stats().wait_s
+        ratios.append(waits.max / waits.mean)
+        if ratios[-1] <= 3:
+            break
+    assert min(ratios) <= 3, ratios
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_six_threads_on_two_endpoints_all_get_what_they_ask_for(name: str) -> None:
+    """The old queue, asked with get(timeout=0.01) and again with 0.1, served 73% of these."""
+    pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
+    started_s = time.monotonic()
+
+    def work(number: int) -> None:
+        for _ in range(5):
+            with pool.lease(timeout=5):
+                time.sleep(0.05)
+
+    crew(6, work)
+    took_s = time.monotonic() - started_s
+    stats = pool.stats()
+    assert (stats.acquired, stats.timed_out, stats.success_rate) == (30, 0, 1.0)
+    assert [e.leases for e in stats.endpoints] == [15, 15]
+    assert took_s >= 15 * 0.05
+    assert took_s < 2 * 15 * 0.05  # work conservation: 30 calls of 50 ms on two are 0.75 s
+    assert_nothing_lost(pool, 2)
+
+
+def test_a_high_priority_overtakes_and_the_low_is_not_starved() -> None:
+    pool = Pool([Endpoint("a")])
+    order: list[int] = []
+    first = pool.acquire()
+    threads = []
+    for priority in (0, -1, 2, 1):
+
+        def work(priority: int = priority) -> None:
+            with pool.lease(timeout=10, priority=priority):
+                order.append(priority)
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+        while pool.stats().waiting < len(threads):
+            time.sleep(0.001)
+    first.release()
+    for thread in threads:
+        thread.join(10)
+    assert order == [2, 1, 0, -1]

@@ -1,0 +1,175 @@
+"""Ctrl-C and its like: whoever waits and is interrupted keeps no lease, and nobody is left with a locked pool."""
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from types import FrameType
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, Pool
+from tests.registered import NAMES
+from tests.threads.crew import assert_nothing_lost, until
+from tests.threads.interrupts import Interrupted, interrupted_at
+
+_UNDER_THE_LOCK = ("balancer/core/", "balancer/pool.py", "balancer/endpoint.py", "/strategies/")
+
+
+class _Waiter(threading.Thread):
+    """Waits for a lease in a thread that can be interrupted from another."""
+
+    def __init__(self, pool: Pool, timeout: float | None) -> None:
+        super().__init__(daemon=True)
+        self.pool, self.timeout = pool, timeout
+        self.ended_with: BaseException | str | None = None
+        self.start()
+        until(lambda: pool.stats().waiting == 1)
+        time.sleep(0.02)  # it is in the queue; now it also sleeps
+
+    def run(self) -> None:
+        try:
+            lease = self.pool.acquire(timeout=self.timeout)
+            self.ended_with = lease.endpoint.url
+        except BaseException as error:
+            self.ended_with = error
+
+    def interrupt(self) -> None:
+        """Make `Interrupted` rise in the thread as soon as it runs again, which it does when it is woken."""
+        assert self.ident is not None
+        count = ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(Interrupted))
+        assert count == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(name: str) -> None:
+    pool = Pool([Endpoint("a")], strategy=name)
+    lease = pool.acquire()
+    waiter = _Waiter(pool, None)
+    waiter.interrupt()
+    lease.release()  # the slot is handed to it, and then it wakes to its interruption
+    waiter.join(10)
+    assert isinstance(waiter.ended_with, Interrupted)
+    assert pool.stats().acquired == 2
+    assert_nothing_lost(pool, 1)
+
+
+def test_the_lease_of_an_interrupted_thread_goes_to_the_next() -> None:
+    pool = Pool([Endpoint("a")])
+    lease = pool.acquire()
+    waiter = _Waiter(pool, None)
+    next_in_line: list[str] = []
+    thread = threading.Thread(target=lambda: next_in_line.append(pool.acquire(timeout=10).endpoint.url))
+    thread.start()
+    until(lambda: pool.stats().waiting == 2)
+    waiter.interrupt()
+    lease.release()
+    thread.join(10)
+    assert next_in_line == ["a"]
+
+
+def test_an_exception_in_a_thread_whose_time_is_up_leaves_no_waiter_behind() -> None:
+    pool = Pool([Endpoint("a")])
+    lease = pool.acquire()
+    waiter = _Waiter(pool, 0.05)
+    waiter.interrupt()
+    waiter.join(10)
+    assert isinstance(waiter.ended_with, Interrupted)
+    lease.release()
+    assert_nothing_lost(pool, 1)
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """Make SIGUSR1 raise `Interrupted` in the main thread, as Ctrl-C raises KeyboardInterrupt."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="signals come to the main thread only"
+)
+def test_a_signal_ends_a_wait_at_once(alarm: None) -> None:
+    pool = Pool([Endpoint("a")])
+    lease = pool.acquire()
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    started_s = time.monotonic()
+    with pytest.raises(Interrupted):
+        pool.acquire(timeout=20)
+    assert time.monotonic() - started_s < 5
+    lease.release()
+    assert_nothing_lost(pool, 1)
+
+
+def is_locked(pool: Pool) -> bool:
+    """Return whether another thread finds the pool's lock taken for good."""
+    thread = threading.Thread(target=pool.stats, daemon=True)
+    thread.start()
+    thread.join(2)
+    return thread.is_alive()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_interrupt_at_any_point_of_a_lease_leaves_the_pool_unlocked(name: str) -> None:
+    number = 0
+    while True:
+        pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
+        number += 1
+        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: [pool.acquire(0).release() for _ in range(2)])
+        if where is None:
+            break
+        assert not is_locked(pool), f"interrupted at {where}"
+    assert number > 30, "there were fewer points than a lease has"
+
+
+def test_an_interrupt_at_any_point_of_a_wait_leaves_the_pool_unlocked() -> None:
+    number = 0
+    while True:
+        pool = Pool([Endpoint("a")])
+        pool.acquire()
+        number += 1
+        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: _wait_in_vain(pool))
+        if where is None:
+            break
+        assert not is_locked(pool), f"interrupted at {where}"
+    assert number > 20, "there were fewer points than a wait has"
+
+
+def _granted(pool: Pool) -> bool:
+    try:
+        pool.acquire(timeout=0)
+    except AcquireTimeout:
+        return False
+    return True
+
+
+def _wait_in_vain(pool: Pool) -> None:
+    # KeyError: interrupted half-way out of the queue, and then asked to leave it again.
+    with suppress(AcquireTimeout, KeyError):
+        pool.acquire(timeout=0.001)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_interrupt_costs_at_most_the_endpoint_it_was_about(name: str) -> None:
+    """A lease whose caller is gone before it has it cannot be told from one in use. The others must go on."""
+    number = 0
+    while True:
+        pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
+        number += 1
+        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: [pool.acquire(0).release() for _ in range(4)])
+        if where is None:
+            break
+        lease = pool.acquire(timeout=0)
+        lease.release()
+        pool.add(Endpoint("c", capacity=2))
+        slots = sum(_granted(pool) for _ in range(4))
+        assert slots >= 3, f"interrupted at {where}"

@@ -1,0 +1,181 @@
+"""What befalls threads while they wait: the pool closes, members go, stages start in the wrong order."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from balancer import Endpoint, NoEndpoint, Pool, PoolClosed
+from tests.registered import NAMES
+from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
+
+
+def outcomes_of(pool: Pool, waiters: int, event: Callable[[Pool], Any], **arguments: Any) -> Counter[str]:
+    """Let threads wait on a pool, let something happen to it, and return how their waits ended."""
+    ends: Counter[str] = Counter()
+
+    def work(number: int) -> None:
+        if number:
+            try:
+                pool.acquire(timeout=20, **arguments).release()
+                ends["lease"] += 1
+            except (NoEndpoint, PoolClosed) as error:
+                ends[type(error).__name__] += 1
+        else:
+            until(lambda: pool.stats().waiting == waiters)
+            event(pool)
+
+    crew(waiters + 1, work)
+    return ends
+
+
+def busy_pool(*specs: Endpoint) -> Pool:
+    pool = Pool(specs)
+    for _ in range(sum(spec.capacity for spec in specs)):
+        pool.acquire(timeout=0)
+    return pool
+
+
+def test_close_ends_every_wait() -> None:
+    assert outcomes_of(busy_pool(Endpoint("a")), 8, lambda pool: pool.close()) == {"PoolClosed": 8}
+
+
+def test_a_new_endpoint_serves_those_who_wait() -> None:
+    add = outcomes_of(busy_pool(Endpoint("a")), 8, lambda pool: pool.add(Endpoint("b", capacity=2)))
+    assert add == {"lease": 8}
+
+
+def test_more_capacity_serves_those_who_wait() -> None:
+    assert outcomes_of(busy_pool(Endpoint("a")), 8, lambda pool: pool.update("a", capacity=3)) == {"lease": 8}
+
+
+def test_new_labels_serve_those_who_wait_for_them() -> None:
+    pool = busy_pool(Endpoint("a", labels=frozenset("x")), Endpoint("b", capacity=2))
+    pool.update("b", capacity=4)
+    assert outcomes_of(pool, 3, lambda pool: pool.update("b", labels=["x"]), labels=["x"]) == {"lease": 3}
+
+
+@pytest.mark.parametrize("leave", ["drain", "remove"])
+def test_those_who_waited_for_what_is_gone_are_told(leave: str) -> None:
+    pool = busy_pool(Endpoint("a"))
+    assert outcomes_of(pool, 5, lambda pool: getattr(pool, leave)("a")) == {"NoEndpoint": 5}
+
+
+def test_a_change_of_strategy_keeps_those_who_wait() -> None:
+    pool = Pool([Endpoint("a")])
+    lease = pool.acquire()
+
+    def change(pool: Pool) -> None:
+        for name in NAMES * 3:
+            pool.set_strategy(name)
+        lease.release()
+
+    assert outcomes_of(pool, 6, change) == {"lease": 6}
+    assert_nothing_lost(pool, 1)
+
+
+@pytest.mark.parametrize("consumers_first", [True, False])
+def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: bool) -> None:
+    """The old workers kept an endpoint until their queue had been empty for a second: if those of the second
+    stage took them all, the first could never feed them. A lease lasts one call, so the order is all the same.
+    """
+    pool = Pool([Endpoint("a"), Endpoint("b")])
+    made = threading.Semaphore(0)
+    done: list[int] = []
+    total = 60
+
+    def consume() -> None:
+        for _ in range(total // 6):
+            made.acquire()
+            with pool.lease(timeout=20):
+                time.sleep(0.0005)
+            done.append(1)
+
+    def produce() -> None:
+        for _ in range(total // 6):
+            with pool.lease(timeout=20):
+                time.sleep(0.0005)
+            made.release()
+
+    stages = (consume, produce) if consumers_first else (produce, consume)
+
+    def work(number: int) -> None:
+        if number >= 6:
+            time.sleep(0.01)
+        stages[number // 6]()
+
+    crew(12, work)
+    assert len(done) == total
+    assert_nothing_lost(pool, 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_lost_while_members_come_and_go(name: str) -> None:
+    pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
+    stop = threading.Event()
+    served = [0] * 7
+
+    def work(number: int) -> None:
+        if number:
+            while not stop.is_set():
+                with pool.lease(timeout=20, exclude=["b"] if number == 1 else ()):
+                    served[number] += 1
+            return
+        try:
+            for turn in range(150):
+                pool.add(Endpoint(f"extra{turn}", capacity=1 + turn % 3, weight=1.0 + turn % 2))
+                pool.update("a", capacity=1 + turn % 4)
+                pool.update("b", weight=0.5 + turn % 2, labels=["x"] if turn % 2 else [])
+                pool.drain(f"extra{turn}") if turn % 2 else pool.remove(f"extra{turn}")
+                pool.set_strategy(NAMES[turn % len(NAMES)])
+                if turn % 2:
+                    pool.remove(f"extra{turn}")
+        finally:
+            stop.set()
+
+    with switching_often():
+        crew(7, work)
+    stats = pool.stats()
+    assert [e.url for e in stats.endpoints] == ["a", "b"]
+    assert sum(served) == stats.acquired
+    assert min(served[1:]) > 0
+    assert_nothing_lost(pool, 1 + 149 % 4 + 1)
+
+
+def test_the_repr_shows_who_waits() -> None:
+    pool = busy_pool(Endpoint("a"), Endpoint("b"))
+    shown: list[str] = []
+
+    def look(pool: Pool) -> None:
+        shown.append(repr(pool))
+        pool.close()
+
+    outcomes_of(pool, 3, look)
+    assert shown == ["<Pool fifo: 2 active; 2/2 in flight, 3 waiting, 2 granted>"]
+
+
+def test_stats_can_be_read_while_the_pool_is_busy() -> None:
+    pool = Pool([Endpoint(f"e{n}") for n in range(3)])
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        if number:
+            while not stop.is_set():
+                with pool.lease():
+                    pass
+            return
+        try:
+            for _ in range(300):
+                stats = pool.stats()
+                assert sum(e.leases for e in stats.endpoints) == stats.acquired
+                assert all(0 <= e.in_flight <= e.limit for e in stats.endpoints)
+                assert not (stats.waiting and any(e.in_flight < e.limit for e in stats.endpoints))
+        finally:
+            stop.set()
+
+    with switching_often():
+        crew(5, work)
+    assert_nothing_lost(pool, 3)

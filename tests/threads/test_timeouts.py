@@ -1,0 +1,104 @@
+"""Time-outs: kept exactly, and never at the cost of a slot, even at the very moment of a release."""
+
+import random
+import statistics
+import threading
+import time
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, Pool
+from tests.registered import NAMES
+from tests.threads.crew import assert_nothing_lost, crew, switching_often
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, 0.01, 0.05])
+def test_a_timeout_is_kept(timeout_s: float) -> None:
+    """Never early; late by what the machine takes to wake a thread, at the median of nine."""
+    pool = Pool([Endpoint("a")])
+    pool.acquire()
+    over_s = []
+    for _ in range(9):
+        started_s = time.monotonic()
+        with pytest.raises(AcquireTimeout) as caught:
+            pool.acquire(timeout=timeout_s)
+        over_s.append(time.monotonic() - started_s - timeout_s)
+        assert caught.value.waited_s >= timeout_s
+    assert min(over_s) >= 0
+    assert statistics.median(over_s) < 0.05
+    assert pool.stats().timed_out == 9
+
+
+def test_a_timeout_is_kept_while_the_slot_goes_from_hand_to_hand() -> None:
+    """A waiter that is passed over again and again waits no longer than it said."""
+    pool = Pool([Endpoint("a"), Endpoint("b", labels=frozenset("b"))])
+    pool.acquire(labels=["b"])
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        if number:
+            while not stop.is_set():
+                with pool.lease():
+                    time.sleep(0.0005)
+            return
+        try:
+            for _ in range(5):
+                started_s = time.monotonic()
+                with pytest.raises(AcquireTimeout):
+                    pool.acquire(timeout=0.03, labels=["b"])
+                over_s.append(time.monotonic() - started_s - 0.03)
+        finally:
+            stop.set()
+
+    over_s: list[float] = []
+    crew(4, work)
+    assert min(over_s) >= 0
+    assert statistics.median(over_s) < 0.05
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_slot_is_lost_when_a_wait_ends_at_the_moment_of_a_release(name: str) -> None:
+    pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
+    served, late = [0] * 6, [0] * 6
+
+    def work(number: int) -> None:
+        rng = random.Random(number)
+        for _ in range(400):
+            try:
+                with pool.lease(timeout=rng.uniform(0, 3e-4)):
+                    time.sleep(rng.uniform(0, 2e-4))
+                served[number] += 1
+            except AcquireTimeout:
+                late[number] += 1
+
+    with switching_often():
+        crew(6, work)
+    stats = pool.stats()
+    assert (stats.acquired, stats.timed_out) == (sum(served), sum(late))
+    assert sum(served) > 100, "too few were served to tell"
+    assert sum(late) > 100, "too few ran out of time to tell"
+    assert_nothing_lost(pool, 2)
+
+
+def test_a_wait_that_ended_with_a_lease_too_late_keeps_it() -> None:
+    """The pool's clock may say that time is left when the thread's timer says that it is over."""
+    now_s = [0.0]
+    pool = Pool([Endpoint("a")], clock=lambda: now_s[0])  # stands still, so no deadline ever passes for the core
+    held = pool.acquire()
+    got: list[str] = []
+
+    def work() -> None:
+        try:
+            with pool.lease(timeout=0.05) as lease:
+                got.append(lease.endpoint.url)
+        except AcquireTimeout:
+            got.append("late")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not pool.stats().waiting:
+        time.sleep(0.0005)
+    held.release()
+    thread.join(5)
+    assert got == ["a"]
+    assert_nothing_lost(pool, 1)

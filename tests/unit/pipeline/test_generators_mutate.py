@@ -1,0 +1,315 @@
+"""The generators as the pipeline uses them: deterministic, distinct, lazy, mostly valid, and never out of order."""
+
+import functools
+import random
+import re
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pluggy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.hookspecs import PROJECT, HookSpecs
+from balancer.pipeline.generators import data, mutate
+from balancer.pipeline.generators.changes import changes
+from balancer.pipeline.generators.data import DataGenerator
+from balancer.pipeline.generators.graphs import is_connected
+from balancer.pipeline.generators.mutate import MutateGenerator
+from balancer.pipeline.generators.study import study
+from balancer.pipeline.generators.text import text_changes
+from balancer.pipeline.model import Checker, Origin, Problem, Proposal
+from balancer.sandbox.protocol import Program
+
+
+def problem(*inputs: bytes | str, validator: str = "") -> Problem:
+    known = [text.encode() if isinstance(text, str) else text for text in inputs]
+    proposals = tuple(Proposal(text, Origin("data", ""), sample=True) for text in known)
+    validators = (Program("python", validator),) if validator else ()
+    return Problem("p", "p", Path(), None, None, proposals, validators, Checker(), ())
+
+
+def proposed(what: Problem, budget: int, seed: int = 1) -> list[Proposal]:
+    return list(MutateGenerator().propose(what, random.Random(seed), budget))
+
+
+# -- any input at all ----------------------------------------------------------------------------------
+
+token = st.sampled_from(
+    ["0", "1", "2", "3", "5", "-7", "10", "2.50", "abc", "#.", "0110", "9" * 30, "\u00e9", "-", "1e9"]
+)
+line = st.lists(token, max_size=4).map(" ".join)
+any_input = st.binary(max_size=40) | st.lists(line, max_size=5).map(lambda lines: "\n".join(lines).encode())
+
+
+@given(st.lists(any_input, max_size=3), st.integers(0, 12), st.integers(0, 10**6))
+def test_any_known_inputs_give_distinct_new_inputs_within_the_budget(
+    inputs: list[bytes], budget: int, seed: int
+) -> None:
+    found = [proposal.data for proposal in proposed(problem(*inputs), budget, seed)]
+    assert len(found) <= budget
+    assert len(set(found)) == len(found)
+    assert not set(found) & set(inputs)
+
+
+@given(st.lists(any_input, min_size=1, max_size=3), st.integers(0, 10**6))
+def test_the_same_problem_and_seed_give_the_same_inputs(inputs: list[bytes], seed: int) -> None:
+    first, second = (proposed(problem(*inputs), 10, seed) for _ in range(2))
+    assert first == second
+
+
+@given(st.lists(st.binary(max_size=30), min_size=1, max_size=3), st.integers(0, 10**6))
+def test_text_is_changed_in_one_place(inputs: list[bytes], seed: int) -> None:
+    for detail, _ in islice(text_changes(inputs, random.Random(seed)), 20):
+        assert detail
+        assert "\n" not in detail
+
+
+def test_text_changes_of_nothing_end() -> None:
+    assert list(text_changes([], random.Random(1))) == []
+
+
+def test_other_seeds_give_other_inputs() -> None:
+    what = problem("3\n1 2 3\n", "2\n5 5\n")
+    assert proposed(what, 20, 1) != proposed(what, 20, 2)
+
+
+def test_a_smaller_budget_gives_the_first_of_them() -> None:
+    what = problem("3\n1 2 3\n", "2\n5 5\n")
+    assert proposed(what, 40)[:15] == proposed(what, 15)
+
+
+@pytest.mark.parametrize("budget", [0, -1])
+def test_no_budget_no_inputs(budget: int) -> None:
+    what = problem("3\n1 2 3\n")
+    assert proposed(what, budget) == []
+    assert list(DataGenerator().propose(what, random.Random(1), budget)) == []
+
+
+def test_when_nothing_new_is_left_it_ends() -> None:
+    """There are few inputs of one digit within 1 to 3."""
+    found = proposed(problem("1\n", "2\n", validator="assert 1 <= n <= 3"), 500)
+    assert {proposal.data for proposal in found} >= {b"3\n"}
+    assert len(found) < 500
+
+
+def test_inputs_are_made_one_at_a_time() -> None:
+    """A thousand inputs of a megabyte would take minutes; the first few take none of that time."""
+    what = problem("3\n1 2 3\n", "2\n5 5\n", validator="assert 1 <= n <= 200000\nassert 0 <= x <= 10**9")
+    started = time.process_time()
+    stream = iter(MutateGenerator().propose(what, random.Random(1), 10**6))
+    assert len(list(islice(stream, 3))) == 3
+    assert time.process_time() - started < 2
+
+
+def test_origins_say_what_was_done() -> None:
+    found = proposed(problem("3 4\n1 2 3\n", "2 1\n5 5\n"), 60)
+    details = [proposal.origin.detail for proposal in found]
+    assert all(proposal.origin.generator == "mutate" for proposal in found)
+    assert all(0 < len(detail) <= 80 and "\n" not in detail for detail in details)
+    assert any(re.fullmatch(r"n: \d+ -> \d+", detail) for detail in details)
+    assert any(re.fullmatch(r"random tiny n=\d+", detail) for detail in details)
+    assert any(re.fullmatch(r"list b (all equal|sorted|.*)", detail) for detail in details)
+    assert not any(proposal.sample or proposal.answer is not None for proposal in found)
+
+
+def test_a_long_list_takes_the_room_there_is() -> None:
+    """A million numbers of ten digits are allowed; 1.5 MB are made of them, not 11 and not nothing."""
+    what = problem("2\n1 2\n", "3\n7 5 9\n", validator="assert 1 <= n <= 10**6\nassert 1 <= x <= 10**9")
+    assert 1_200_000 <= max(len(made.data) for made in proposed(what, 20)) <= 1_500_000
+
+
+def test_sizes_of_known_inputs_are_changed() -> None:
+    found = study(problem("4\n1 2 3 9\n"))
+    assert found is not None
+    details = {detail for detail, _ in islice(changes(found, random.Random(1)), 300)}
+    assert {"n: 4 -> 1", "n: 4 -> 3", "n: 4 -> 5", "n: 4 -> 8"} <= details
+
+
+def test_inputs_stay_within_their_room() -> None:
+    what = problem(
+        "2 2\nab\nba\n", "1 3\nxyz\n", validator="assert 1 <= n <= 10**6 and 1 <= m <= 10**6\nre.match('[a-z]+', w)"
+    )
+    sizes = [len(proposal.data) for proposal in proposed(what, 40)]
+    assert max(sizes) <= 2_500_000
+    assert max(sizes) >= 500_000
+
+
+# -- formats: counts are true, most inputs are valid, the corners are there ------------------------------
+
+
+class Reader:
+    """Reads an input as a validator would: strictly, line by line. A failed check is an AssertionError."""
+
+    def __init__(self, text: bytes) -> None:
+        lines = text.decode().split("\n")
+        assert lines.pop() == ""
+        self._lines = iter(lines)
+
+    def words(self, count: int) -> list[str]:
+        words = next(self._lines, "").split(" ")
+        assert len(words) == count
+        assert all(words)
+        return words
+
+    def ints(self, count: int, low: int, high: int) -> list[int]:
+        values = []
+        for word in self.words(count):
+            assert re.fullmatch("0|-?[1-9][0-9]*", word)
+            assert low <= int(word) <= high
+            values.append(int(word))
+        return values
+
+    def end(self) -> None:
+        assert next(self._lines, None) is None
+
+
+def _array(read: Reader) -> None:
+    (n,) = read.ints(1, 1, 50000)
+    read.ints(n, -(10**9), 10**9)
+
+
+def _edges(read: Reader) -> None:
+    n, m = read.ints(2, 0, 20000)
+    assert n >= 1
+    for _ in range(m):
+        read.ints(2, 1, n)
+
+
+def _cases(read: Reader) -> None:
+    (t,) = read.ints(1, 1, 10**4)
+    total = 0
+    for _ in range(t):
+        n, k = read.ints(2, 1, 50000)
+        assert k <= n
+        total += n
+        read.ints(n, 0, 10**9)
+    assert total <= 50000
+
+
+def _grid(read: Reader) -> None:
+    n, m = read.ints(2, 1, 300)
+    for _ in range(n):
+        (row,) = read.words(1)
+        assert re.fullmatch("[.#]*", row)
+        assert len(row) == m
+
+
+def _permutation(read: Reader) -> None:
+    (n,) = read.ints(1, 1, 50000)
+    assert sorted(read.ints(n, 1, n)) == list(range(1, n + 1))
+
+
+def _tree(read: Reader) -> None:
+    (n,) = read.ints(1, 1, 20000)
+    edges = [read.ints(2, 1, n) for _ in range(n - 1)]
+    assert is_connected(n, [(one - 1, other - 1) for one, other in edges])
+
+
+# One row: known inputs, the validator as text (only read), the validator as code, and the share valid at least.
+FORMATS: list[tuple[list[str], str, Callable[[Reader], None], float]] = [
+    (
+        ["3\n7 5 9\n", "2\n-4 4\n"],
+        "assert 1 <= n <= 50000\nassert all(-10**9 <= x <= 10**9 for x in a)",
+        _array,
+        0.9,
+    ),
+    (
+        ["4 3\n1 2\n4 3\n2 4\n", "3 1\n3 1\n", "5 4\n1 2\n3 3\n5 1\n1 2\n"],
+        "n, m = read()\nassert 1 <= n <= 20000\nassert 0 <= m <= 20000\nassert 1 <= u <= n and 1 <= v <= n",
+        _edges,
+        0.8,
+    ),
+    (
+        ["2\n3 2\n1 2 3\n1 1\n5\n", "1\n4 3\n9 9 1 2\n"],
+        "assert 1 <= t <= 10**4\nassert 1 <= n <= 50000\nassert 1 <= k <= n\n"
+        "assert all(0 <= x <= 10**9 for x in a)\nassert total <= 50000",
+        _cases,
+        0.8,
+    ),
+    (
+        ["2 3\n.#.\n##.\n", "1 2\n..\n"],
+        "assert 1 <= n <= 300 and 1 <= m <= 300\nre.fullmatch('[.#]*', row)",
+        _grid,
+        0.9,
+    ),
+    (
+        ["4\n2 1 4 3\n", "3\n3 1 2\n"],
+        "assert 1 <= n <= 50000\nassert sorted(p) == list(range(1, n + 1))",
+        _permutation,
+        0.7,
+    ),
+    (["3\n1 2\n3 2\n", "5\n1 2\n4 1\n4 3\n5 4\n"], "assert 1 <= n <= 20000\n# a tree", _tree, 0.85),
+]
+
+
+@functools.cache
+def checked(index: int, seed: int) -> list[tuple[Proposal, bool]]:
+    """Return the inputs proposed for a format, and whether each is valid."""
+    inputs, validator, check, _ = FORMATS[index]
+    return [(made, is_valid(check, made.data)) for made in proposed(problem(*inputs, validator=validator), 60, seed)]
+
+
+def is_valid(check: Callable[[Reader], None], text: bytes) -> bool:
+    try:
+        read = Reader(text)
+        check(read)
+        read.end()
+    except AssertionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("index", range(len(FORMATS)), ids=[check.__name__ for _, _, check, _ in FORMATS])
+def test_most_inputs_are_valid(index: int) -> None:
+    inputs, _, check, share = FORMATS[index]
+    assert all(is_valid(check, text.encode()) for text in inputs)
+    found = checked(index, seed=1)
+    assert len(found) == 60
+    assert sum(valid for _, valid in found) >= share * len(found)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_corners_of_a_list_come_early(seed: int) -> None:
+    """Within a budget of 40: one element, the most, extremes, ties, order, and many small ones."""
+    lists = [list(map(int, made.data.split()[1:])) for made, valid in checked(0, seed)[:40] if valid]
+    assert any(len(values) == 1 for values in lists)
+    assert any(len(values) == 50000 for values in lists)
+    assert any(max(values) == 10**9 for values in lists)
+    assert any(min(values) == -(10**9) for values in lists)
+    assert any(len(values) > 2 and len(set(values)) == 1 for values in lists)
+    assert any(len(values) > 2 and values == sorted(values) and len(set(values)) > 2 for values in lists)
+    assert any(len(values) > 2 and values == sorted(values, reverse=True) and len(set(values)) > 2 for values in lists)
+    assert sum(len(values) <= 10 for values in lists) >= 15
+
+
+def test_deep_and_wide_graphs_are_among_the_large_ones() -> None:
+    degrees = []
+    for made, valid in checked(1, seed=1):
+        rows = made.data.split(b"\n")[1:-1]
+        if valid and len(rows) > 1000:
+            ends = [end for row in rows for end in row.split()]
+            degrees.append(max(ends.count(end) for end in set(ends[:50])))
+    assert max(degrees) > 1000  # a star
+    assert min(degrees) <= 10  # a path, perhaps with some edges more
+
+
+# -- the hooks -----------------------------------------------------------------------------------------
+
+
+def test_data_proposes_the_problems_own_inputs_in_order() -> None:
+    what = problem("1\n", "2\n", "3\n")
+    found = list(DataGenerator().propose(what, random.Random(1), 2))
+    assert found == list(what.data[:2])
+
+
+def test_both_modules_are_plugins() -> None:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(HookSpecs)
+    for module in (data, mutate):
+        manager.register(module)
+    names = {generator.name for found in manager.hook.balancer_generators() for generator in found}
+    assert names == {"data", "mutate"}
