@@ -98,7 +98,10 @@ def _with(config: Config, strategy: str | None, results: Path | None) -> Config:
 
 
 def _print_strategies(registry: Registry, console: Console) -> None:
-    table = Table("strategy", "what it does", "options", "plugin", title="strategies", show_lines=True)
+    table = Table(title="strategies", show_lines=True)
+    table.add_column("strategy", no_wrap=True)
+    for heading in ("what it does", "options", "plugin"):
+        table.add_column(heading, overflow="fold")
     for name, registered in sorted(registry.strategies.items()):
         kind = registered.item
         options = [
@@ -119,6 +122,8 @@ def main() -> None:
         make_app(default_registry())()
     except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full when the report is to be written
         _complain(error)
+    except KeyboardInterrupt:  # while plugins are loaded, or before there is anything to stop
+        sys.exit(130)
 
 
 def _complain(error: Exception) -> NoReturn:

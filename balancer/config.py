@@ -83,7 +83,7 @@ class PipelineSettings(_Settings):
         output_generation_workers, solution_validation_workers: threads a problem uses in each function.
         generators: names of the input generators, in the order they are asked.
         max_inputs: valid inputs wanted per problem beyond its own data.
-        max_proposals: proposals tried per problem to get them.
+        max_proposals: proposals asked of each generator per problem to get them.
         seed: of the generators.
         attempts: endpoints tried for one program run before it counts as unjudged.
         time_limit_s: CPU seconds for a run where the package names no limit.

@@ -6,7 +6,7 @@ clocks or threads: a lease knows only the holder it goes back to.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -33,6 +33,7 @@ class Endpoint:
     """
 
     url: str
+    _: KW_ONLY
     capacity: int = 1
     weight: float = 1.0
     labels: frozenset[str] = frozenset()

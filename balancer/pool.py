@@ -61,7 +61,7 @@ class Pool:
         self._random = random.Random(seed)
         self._timeout_s = _checked_timeout(acquire_timeout_s)
         self._clock = clock
-        # Re-entrant, so that a signal handler may call the pool whatever the thread it interrupts is doing.
+        # Re-entrant, because only then can `_let_go` tell whether this thread holds it.
         self._lock = threading.RLock()
         # `with` costs twice as much as these two, which is felt on the path of every lease.
         self._enter, self._leave = self._lock.acquire, self._lock.release

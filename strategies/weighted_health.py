@@ -68,7 +68,7 @@ class WeightedHealth(Strategy):
         self._options = options
         self._random = rng.random
         # Nodes with a free slot: a heap of the virtual times they are due, all different, and whose each is.
-        # Bare floats compare three times as fast as tuples, which is most of the cost at 10 000 endpoints.
+        # Bare floats compare faster than tuples, which is felt at 10 000 endpoints.
         self._heap: list[float] = []
         self._whose: dict[float, _Record] = {}
         self._clock = 0.0  # virtual time: when the last pick was due

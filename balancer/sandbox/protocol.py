@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Execution", "Executor", "Limits", "Program", "Status"]
+__all__ = ["Execution", "Executor", "ExecutorOptions", "Limits", "Program", "Status"]
 
 
 class Status(Enum):

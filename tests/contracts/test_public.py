@@ -70,7 +70,6 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
         endpoint.capacity = 2  # type: ignore[misc]
 
 
-@pytest.mark.xfail(strict=True, reason="Endpoint takes its optional fields by position as well; the contract says not")
 def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
     assert kinds == {"url": _POSITIONAL, **dict.fromkeys(("capacity", "weight", "labels", "host"), _KEYWORD)}

@@ -89,9 +89,7 @@ def _change(pool: Pool, rng: random.Random) -> str:
         rng.choice(
             (
                 lambda: pool.update(url, capacity=rng.randint(1, 4)),
-                lambda: pool.update(
-                    url, weight=rng.choice((0.5, 1.0, 2.0)), labels=list(rng.choice(("a", "b", "ab")))
-                ),
+                lambda: pool.update(url, weight=rng.choice((0.5, 1.0, 2.0)), labels=list(rng.choice(("a", "b", "ab")))),
                 lambda: pool.drain(url),
                 lambda: pool.remove(url),
                 lambda: pool.set_strategy(rng.choice(NAMES)),

@@ -534,6 +534,16 @@ def test_a_broken_plugin_is_named_where_it_may_matter(balancer: Balancer, monkey
     assert "plugin 'no.such.plugin' is broken and was set aside" in balancer("strategies").out
 
 
+def test_ctrl_c_before_there_is_anything_to_stop_has_no_traceback(
+    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> Registry:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "default_registry", interrupted)
+    assert balancer("strategies") == Said(130, "", "")
+
+
 def test_as_a_process_it_has_no_traceback_and_no_warning(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", "-c", "from balancer.cli import main; main()", "check", "nowhere.toml"]

@@ -25,7 +25,8 @@ from balancer.pipeline.generators.template import Count, whole_number
 
 __all__ = ["Fill", "TooLarge"]
 
-_LONG = 50
+_LONGEST_RANGE = 2**62  # that random.sample can draw from
+_LONG = 50  # lines in which one keyword may be above the others
 _RAREST = 3e-4  # the least share of a keyword: some in 10**4 lines
 
 Columns = dict[int, list[str]]
@@ -113,7 +114,7 @@ class Fill:
 
     def _span(self, limits: Limits, count: int, fact: Fact) -> int:
         """Return from how many values distinct ones are drawn: just enough for a permutation, else up to all."""
-        width = limits.high - limits.low + 1
+        width = min(limits.high - limits.low + 1, _LONGEST_RANGE)
         if fact.permutation:
             return count
         return width if self._rng.random() < 0.5 else min(width, 2 * count + 2)

@@ -31,7 +31,7 @@ __all__ = ["EdgeTable", "Load", "Study", "study"]
 # The template is searched for in the smallest inputs: so many at most, and so many bytes in all, as they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
-_OBSERVED_BYTES = 2**20
+_OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
 _END_MARKS = frozenset({"0", "-1", "#", "*", ".", "$", "end", "END", "quit", "exit"})
 
 
@@ -170,15 +170,16 @@ def _size(lines: Sequence[list[str]]) -> int:
 
 
 def _read_all(nodes: Sequence[Node], inputs: Sequence[Sequence[list[str]]]) -> Iterator[Instance]:
-    left = _OBSERVED_BYTES
+    """Yield the inputs that have the template, the smallest in any case, more while there is room for them."""
+    read_bytes = 0
     for lines in inputs:
-        left -= _size(lines)
-        if left < 0:
+        if read_bytes and read_bytes + _size(lines) > _OBSERVED_BYTES:
             return
         try:
             yield read(nodes, lines).slots
         except Mismatch:
             continue
+        read_bytes += _size(lines)
 
 
 def _loads(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, Load]]:

@@ -40,7 +40,7 @@ class Style:
     where: tuple[Where, ...]
     how: tuple[How, ...] = (How.RANDOM,)
     shape: Shape | None = None
-    blocks: Size = Size(1, 3)
+    blocks: Size = Size(1, 6)
 
 
 _ONE, _TWO, _FEW, _SMALL = Size(1, 1), Size(2, 2), Size(2, 6), Size(5, 12)
@@ -95,5 +95,5 @@ def small_styles(rng: random.Random) -> Iterator[Style]:
         yield Style("random small", Size(3, 8), (Where.TINY, Where.SEEN), shape=rng.choice([None, *Shape]))
         yield Style("random", Size(2, 6), (Where.FULL, Where.LOG, Where.EDGE))
         yield Style("random mixed", Size(1, 10), _ANYWHERE, _ANYHOW, rng.choice(list(Shape)))
-        yield Style("random few values", Size(4, 20), (Where.TINY,), _ANYHOW)
+        yield Style("random few values", Size(4, 20), (Where.TINY,), _ANYHOW, blocks=Size(10, 50))
         yield Style("random medium", Size(10, 60), (Where.SEEN, Where.TINY, Where.LOG), _ANYHOW)

@@ -1,8 +1,11 @@
 """The generators as the pipeline uses them: deterministic, distinct, lazy, mostly valid, and never out of order."""
 
 import functools
+import os
 import random
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -70,6 +73,32 @@ def test_text_is_changed_in_one_place(inputs: list[bytes], seed: int) -> None:
 
 def test_text_changes_of_nothing_end() -> None:
     assert list(text_changes([], random.Random(1))) == []
+
+
+def test_inputs_do_not_depend_on_the_hash_seed_of_the_process() -> None:
+    """Sets of strings come in another order in every process; nothing may follow it."""
+    code = (
+        "import random, hashlib, test_generators_mutate as t\n"
+        "what = t.problem('3 ab\\npush 1\\npop\\npush 2\\n', '4 b\\npop\\npop\\npush 1\\npush 3\\n')\n"
+        "print(hashlib.sha256(b''.join(made.data for made in t.proposed(what, 40))).hexdigest())\n"
+    )
+    here, root = Path(__file__).parent, Path(mutate.__file__).parents[3]
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": f"{here}{os.pathsep}{root}"},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+    assert len(digests.pop()) > 60
+
+
+def test_values_beyond_64_bits_are_drawn() -> None:
+    what = problem("3\n1 2 99999999999999999999999\n", "2\n-5 7\n")
+    assert any(re.search(rb"\d{20}", made.data) for made in proposed(what, 30))
 
 
 def test_other_seeds_give_other_inputs() -> None:
