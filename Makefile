@@ -20,7 +20,7 @@ lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/lint-imports
 
 bench: $(READY)               ## lease cost as ratios to queue.Queue, measured in the same run
-	$(BIN)/python -m tests.benchmarks.bench_pool
+	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 
 stress: $(READY) system       ## the long randomised runs, in full
 	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress

@@ -159,7 +159,8 @@ class Pool:
     def _wait(self, waiter: Waiter, gate: threading.Lock) -> Lease:
         try:
             left_s = waiter.deadline_s - self._clock()
-            in_time = gate.acquire(timeout=min(left_s, threading.TIMEOUT_MAX)) if left_s > 0 else False
+            # -1 is for ever; TIMEOUT_MAX is not, and on some systems it is only 49 days.
+            in_time = gate.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1) if left_s > 0 else False
             if not in_time:
                 with self._lock:
                     self._core.cancel(waiter, self._clock(), timed_out=True)

@@ -99,7 +99,9 @@ def test_the_first_to_be_filled_is_unbiased_and_so_is_the_last() -> None:
 def test_an_idle_endpoint_of_more_weight_comes_first() -> None:
     """Loads with the lease: 1/2 against 1, so b, then a tie of 2/2 and 1."""
     for seed in range(10):
-        calls = Sequence("least_in_flight", [Endpoint("a", capacity=4), Endpoint("b", capacity=4, weight=2.0)], seed=seed)
+        calls = Sequence(
+            "least_in_flight", [Endpoint("a", capacity=4), Endpoint("b", capacity=4, weight=2.0)], seed=seed
+        )
         first, *rest = [calls.take(ANY).endpoint.url for _ in range(3)]
         assert first == "b"
         assert sorted(rest) == ["a", "b"]
