@@ -1,4 +1,4 @@
-"""Raise an exception at a chosen point of some code, as a signal would: where CPython looks for signals.
+"""Do something at a chosen point of some code, as a signal would: where CPython looks for signals.
 
 CPython looks when a function starts, after a call, and when a loop goes round; nowhere else. So a test that
 interrupts at each of these in turn has tried them all, which no number of real signals would.
@@ -25,8 +25,20 @@ def _names(code: CodeType) -> dict[int, str]:
     return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
 
 
-def interrupted_at(number: int, folders: tuple[str, ...], act: Callable[[], object]) -> str | None:
-    """Run `act` and interrupt it at its `number`-th point within files of `folders`, counted from 1.
+def _interrupt() -> None:
+    raise Interrupted
+
+
+def interrupted_at(
+    number: int, folders: tuple[str, ...], act: Callable[[], object], handler: Callable[[], object] = _interrupt
+) -> str | None:
+    """Run `act`, and at its `number`-th point within files of `folders`, counted from 1, the handler.
+
+    Args:
+        number: of the point.
+        folders: parts of paths of the files that count.
+        act: what is interrupted.
+        handler: what the signal handler does; by default it raises `Interrupted`, as that of Ctrl-C does.
 
     Returns:
         Where that was, or None if `act` has fewer points.
@@ -45,7 +57,7 @@ def interrupted_at(number: int, folders: tuple[str, ...], act: Callable[[], obje
             last[frame] = _names(frame.f_code).get(frame.f_lasti, "")
             if points == number:
                 where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
-                raise Interrupted
+                handler()
         return trace
 
     before = sys.gettrace()

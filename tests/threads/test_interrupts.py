@@ -144,6 +144,36 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_the_pool_unlocked() -> None:
     assert number > 20, "there were fewer points than a wait has"
 
 
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="the core is not re-entrant: a call that a signal handler makes while the core is half-way through another "
+    "can corrupt it; the pool should refuse such a call, or not say that it is allowed",
+)
+def test_a_signal_handler_may_lease_at_any_point() -> None:
+    broken = []
+    for number in range(1, 1000):
+        pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy="least_in_flight", seed=1)
+        where = _leased_at(number, pool)
+        if where is None:
+            break
+        if sum(_granted(pool) for _ in range(4)) != 3:
+            broken.append(where)
+    assert not broken, broken
+
+
+def _leased_at(number: int, pool: Pool) -> str | None:
+    def lease_again() -> None:
+        with suppress(AcquireTimeout):
+            pool.acquire(timeout=0).release()
+
+    with suppress(IndexError, AssertionError, KeyError):  # what it raises where it is broken
+        return interrupted_at(
+            number, _UNDER_THE_LOCK, lambda: [pool.acquire(0).release() for _ in range(2)], lease_again
+        )
+    return f"point {number}, with an error"
+
+
 def _granted(pool: Pool) -> bool:
     try:
         pool.acquire(timeout=0)

@@ -133,14 +133,24 @@ class Fill:
         fact, found, mood = self._study.facts.fields[number], self._study.ranges[number], self._moods[number]
         if fact.words:
             return self._rng.choices(fact.words, self._keyword_weights(len(fact.words), count), k=count)
-        most = min(mood.high, max(ROOM_BYTES // count - 1, 1))
-        limits = Limits(found.low, most, fact.low, min(fact.high, most))
-        if fact.length is not None and fact.length.field in known:
-            exact = self._word_length(fact.length, known)
-            limits = Limits(exact, exact, exact, exact)
         letters = fact.letters if mood.where is Where.SEEN else found.letters
+        if count == 1 and mood.where in (Where.LOW, Where.HIGH):
+            letters = letters[0] if mood.where is Where.LOW else letters[-1]
+        limits = self._word_limits(number, count, known)
         words = draw_words(count, letters, limits, mood.where, mood.how, self._rng)
         return mend.distinct_words(words, letters, limits.high) if mood.distinct else words
+
+    def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> Limits:
+        """Return how long words may be: as told by an earlier field or, for a word alone, by the style."""
+        fact, low = self._study.facts.fields[number], self._study.ranges[number].low
+        most = max(min(self._moods[number].high, ROOM_BYTES // count - 1), low)
+        if fact.length is not None and fact.length.field in known:
+            exact = self._word_length(fact.length, known)
+        elif count == 1:
+            exact = self._sizes.letters(low, most)
+        else:
+            return Limits(low, most, fact.low, min(fact.high, most))
+        return Limits(exact, exact, exact, exact)
 
     def _word_length(self, length: Count, known: Mapping[int, int]) -> int:
         found = length.of(known)

@@ -150,6 +150,10 @@ class Sizes:
         self._free_tokens -= length
         return length
 
+    def letters(self, low: int, high: int) -> int:
+        """Choose the length of a word that stands alone: to a program it is as much a list as any."""
+        return min(max(self._rng.randint(self._style.size.low, self._style.size.high), low), high)
+
     def bound(self, number: int, known: Mapping[int, int], default: int) -> int:
         """Return what an earlier field allows at most; `default` if there is none."""
         bound = self._study.ranges[number].bound
