@@ -32,22 +32,16 @@ class Waiter:
         wake: the shell's own; called, outside the shell's lock, once it has ended.
     """
 
-    __slots__ = ("claim", "deadline_s", "error", "group", "lease", "request", "since_s", "wake")
+    __slots__ = ("deadline_s", "error", "group", "lease", "request", "since_s", "ticket", "wake")
 
     def __init__(
-        self,
-        request: Request,
-        since_s: float,
-        deadline_s: float,
-        priority: int,
-        ticket: int,
-        wake: Callable[[], object],
+        self, group: "_Group", since_s: float, deadline_s: float, ticket: int, wake: Callable[[], object]
     ) -> None:
-        self.request = request
+        self.group = group
+        self.request = group.request
         self.since_s = since_s
         self.deadline_s = deadline_s
-        self.group = (request, priority)
-        self.claim = (since_s - priority * PRIORITY_WORTH_S, ticket)
+        self.ticket = ticket
         self.wake = wake
         self.lease: Lease | None = None
         self.error: BalancerError | None = None
@@ -58,10 +52,32 @@ class Waiter:
         return self.lease is not None or self.error is not None
 
 
+class _Group:
+    """Waiters that ask for the same with the same priority; their order of arrival is the order of their claims."""
+
+    __slots__ = ("priority", "request", "waiters")
+
+    def __init__(self, request: Request, priority: int) -> None:
+        self.request = request
+        self.priority = priority
+        # OrderedDict, not dict: a plain dict rescans the slots deleted at its front on every look.
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
+
+    @property
+    def head(self) -> Waiter:
+        """The waiter with the oldest claim."""
+        return next(iter(self.waiters))
+
+    @property
+    def claim(self) -> tuple[float, int]:
+        """What the head's claim is; the ticket decides between equal instants."""
+        head = self.head
+        return head.since_s - self.priority * PRIORITY_WORTH_S, head.ticket
+
+
 class WaitQueue:
     """Waiters, grouped by what they ask for, so that a freed slot looks at groups and not at waiters.
 
-    Within a group the order of arrival is the order of claims, so its first waiter stands for it.
     `push` and `discard` cost O(1); `candidates` O(groups).
 
     Attributes:
@@ -69,29 +85,32 @@ class WaitQueue:
     """
 
     def __init__(self) -> None:
-        # OrderedDict, not dict: a plain dict rescans the slots deleted at its front on every look.
-        self._groups: dict[tuple[Request, int], OrderedDict[Waiter, None]] = {}
+        self._groups: dict[tuple[Request, int], _Group] = {}
         self._tickets = count()
         self.size = 0
 
     def __iter__(self) -> Iterator[Waiter]:
-        return (waiter for group in self._groups.values() for waiter in group)
+        return (waiter for group in self._groups.values() for waiter in group.waiters)
 
     def push(
         self, request: Request, since_s: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
         """Queue a new waiter behind those of its group."""
-        waiter = Waiter(request, since_s, deadline_s, priority, next(self._tickets), wake)
-        self._groups.setdefault(waiter.group, OrderedDict())[waiter] = None
+        key = (request, priority)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(request, priority)
+        waiter = Waiter(group, since_s, deadline_s, next(self._tickets), wake)
+        group.waiters[waiter] = None
         self.size += 1
         return waiter
 
     def discard(self, waiter: Waiter) -> None:
         """Take `waiter` out, wherever it stands."""
-        group = self._groups[waiter.group]
-        del group[waiter]
-        if not group:
-            del self._groups[waiter.group]
+        group = waiter.group
+        del group.waiters[waiter]
+        if not group.waiters:
+            del self._groups[group.request, group.priority]
         self.size -= 1
 
     def requests(self) -> list[Request]:
@@ -108,14 +127,13 @@ class WaitQueue:
         Each must be discarded (it was served, or ran out of time) or left standing before the next is
         asked for. One left standing could not use any free slot, so neither can the rest of its group.
         """
-        heads = [(next(iter(group)).claim, key) for key, group in self._groups.items()]
-        heapify(heads)
+        heads = [(group.claim, group) for group in self._groups.values()]
+        heapify(heads)  # no two claims are equal, so groups are never compared
         while heads:
-            key = heads[0][1]
-            head = next(iter(self._groups[key]))
+            group = heads[0][1]
+            head = group.head
             yield head
-            group = self._groups.get(key)
-            if group is None or head in group:
+            if not group.waiters or group.head is head:
                 heappop(heads)
             else:
-                heapreplace(heads, (next(iter(group)).claim, key))
+                heapreplace(heads, (group.claim, group))

@@ -16,9 +16,10 @@ from pathlib import Path
 __all__ = ["UidPool", "high_range", "own_uids"]
 
 _SLOTS = 256  # concurrent runs of one process
-# Above every range that distributions, systemd (up to 1 879 048 191) or containers hand out. A process id is at
-# most 2^22, so that the last range ends at 2e9 + 2^30 < 2^32 - 2.
-_FIRST = 2_000_000_000
+# Above every range that distributions, systemd (up to 1 879 048 191) or containers hand out, and below 2^31:
+# bubblewrap writes user ids as signed numbers, and the kernel refuses its map for any from there on.
+_FIRST = 1_879_048_192
+_ROOM = 2**31 - _FIRST  # 2^28: the ranges of 2^20 processes
 
 
 class UidPool:
@@ -51,11 +52,12 @@ def high_range(uid_map: str, pid: int) -> range:
         pid: tells processes apart, so that their ranges do not overlap where there is room for it.
     """
     last = max(int(first) + int(count) for first, _, count in map(str.split, uid_map.splitlines())) - 1
-    first = _FIRST + pid * _SLOTS
+    # Two processes have the same range only if their ids differ by a multiple of 2^20. That costs them a shared
+    # count of processes, and only without isolation or on kernels before 5.14.
+    first = _FIRST + pid * _SLOTS % _ROOM
     if first + _SLOTS <= last:
         return range(first, first + _SLOTS)
-    # Few ids are mapped, as in a container: take the top of what there is. Ranges of two processes may then be
-    # the same, which costs them only a shared count of processes on kernels before 5.14.
+    # Few ids are mapped, as in a container: take the top of what there is, at the same cost.
     top = last - 1  # leave out 65534, "nobody", the usual last but one
     return range(max(1, top - _SLOTS), top)
 

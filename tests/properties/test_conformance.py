@@ -26,7 +26,7 @@ _FEW = settings(max_examples=40)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_registered_strategy_keeps_the_contract(name: str) -> None:
     others = [KINDS[other] for other in NAMES if other != name]
-    check_strategy(KINDS[name], others=others, settings=settings(max_examples=150, stateful_step_count=50))
+    check_strategy(KINDS[name], others=others, settings=settings(max_examples=100, stateful_step_count=50))
 
 
 @pytest.mark.parametrize(

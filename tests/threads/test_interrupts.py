@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, Pool
+from balancer import AcquireTimeout, Endpoint, Pool, PoolClosed
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import Interrupted, interrupted_at
@@ -32,8 +32,8 @@ class _Waiter(threading.Thread):
 
     def run(self) -> None:
         try:
-            lease = self.pool.acquire(timeout=self.timeout)
-            self.ended_with = lease.endpoint.url
+            with self.pool.lease(timeout=self.timeout) as lease:
+                self.ended_with = lease.endpoint.url
         except BaseException as error:
             self.ended_with = error
 
@@ -146,32 +146,20 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_the_pool_unlocked() -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    raises=AssertionError,
-    reason="the core is not re-entrant: a call that a signal handler makes while the core is half-way through another "
-    "can corrupt it; the pool should refuse such a call, or not say that it is allowed",
+    reason="the core is not re-entrant: what a signal handler does to the pool while the same thread is half-way "
+    "through a release corrupts the queue of waiters, at half of all points; an RLock lets it in",
 )
-def test_a_signal_handler_may_lease_at_any_point() -> None:
-    broken = []
+def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release() -> None:
     for number in range(1, 1000):
-        pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy="least_in_flight", seed=1)
-        where = _leased_at(number, pool)
+        pool = Pool([Endpoint("a")])
+        lease = pool.acquire()
+        waiter = _Waiter(pool, 5)
+        where = interrupted_at(number, _UNDER_THE_LOCK, lease.release, pool.close)
+        waiter.join(10)
+        assert isinstance(waiter.ended_with, str | PoolClosed), f"{waiter.ended_with} after a handler at {where}"
+        assert [e.in_flight for e in pool.stats().endpoints] == [0], f"a handler at {where}"
         if where is None:
             break
-        if sum(_granted(pool) for _ in range(4)) != 3:
-            broken.append(where)
-    assert not broken, broken
-
-
-def _leased_at(number: int, pool: Pool) -> str | None:
-    def lease_again() -> None:
-        with suppress(AcquireTimeout):
-            pool.acquire(timeout=0).release()
-
-    with suppress(IndexError, AssertionError, KeyError):  # what it raises where it is broken
-        return interrupted_at(
-            number, _UNDER_THE_LOCK, lambda: [pool.acquire(0).release() for _ in range(2)], lease_again
-        )
-    return f"point {number}, with an error"
 
 
 def _granted(pool: Pool) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -532,6 +533,20 @@ def test_a_broken_plugin_is_named_where_it_may_matter(balancer: Balancer, monkey
     assert said.code == 2
     assert "plugin 'no.such.plugin' is broken and was set aside" in said.err
     assert "plugin 'no.such.plugin' is broken and was set aside" in balancer("strategies").out
+
+
+def test_a_run_that_is_stopped_says_so(balancer: Balancer, registry: Registry) -> None:
+    def stop(*_: object) -> Execution:
+        os.kill(os.getpid(), signal.SIGINT)
+        return finished(b"2", 42)
+
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), lambda *_: FakeExecutor(stop), ""), "tests")
+    package()
+    said = balancer("run", "c.toml", config=GOOD)
+    assert said.code == 130
+    assert said.err == "stopping: programs that run are let end; once more to stop at once\n"
+    assert "Not complete: the run was stopped" in said.out
+    assert json.loads(Path("results/summary.json").read_text())["complete"] is False
 
 
 def test_ctrl_c_before_there_is_anything_to_stop_has_no_traceback(

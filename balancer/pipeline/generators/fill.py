@@ -160,7 +160,7 @@ class Fill:
 
     def _keyword_weights(self, keywords: int, count: int) -> list[float]:
         """Weigh keywords about equally or, in long inputs, one far above the others: only that makes a deep stack."""
-        power = self._rng.choice((0, 1, 5, 20) if count > _LONG else (0, 0, 1))
+        power = self._rng.choice((0, 1, 20, 20) if count > _LONG else (0, 0, 1))
         weights = [self._rng.random() ** power for _ in range(keywords)]
         return [weight / (max(weights) or 1.0) + _RAREST for weight in weights]
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import ConfigError, EndpointError
+from balancer.sandbox import jail
 from balancer.sandbox.local import LocalExecutor
 from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
+from balancer.sandbox.uids import UidPool, high_range
 from tests.integration.sandbox.processes import processes_with, wait_until
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
@@ -166,6 +168,17 @@ def test_limits_so_small_that_nothing_starts_are_the_endpoints_matter(isolated: 
     with pytest.raises(EndpointError, match="no start within the wall time limit") as caught:
         python(isolated, "pass", limits=Limits(wall_s=0.0005))
     assert caught.value.endpoint == f"local://{isolated.isolation}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as other users")
+@pytest.mark.parametrize("pid", [1, 2**20 - 1, 2**22])
+def test_every_user_id_works(local: LocalExecutor, pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """User ids depend on our process id: the first and the last of the whole range have to work alike."""
+    uids = high_range(Path("/proc/self/uid_map").read_text(), pid)
+    for uid in (uids[0], uids[-1]):
+        monkeypatch.setattr(jail, "own_uids", lambda uid=uid: UidPool(range(uid, uid + 1)))
+        execution = python(local, "import os; print(os.stat('/dev/stdout').st_uid in (os.getuid(), 0))")
+        assert (execution.exit_code, execution.stdout) == (0, b"True\n")
 
 
 @pytest.mark.parametrize("tool", ["bwrap", "setpriv", "unshare"])

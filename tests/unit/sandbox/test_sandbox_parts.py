@@ -33,10 +33,10 @@ class TestUids:
     @given(PIDS, PIDS)
     def test_processes_have_ranges_of_their_own(self, first: int, second: int) -> None:
         one, other = high_range(WHOLE_MAP, first), high_range(WHOLE_MAP, second)
-        assert first == second or not set(one) & set(other)
+        assert (first - second) % 2**20 == 0 or not set(one) & set(other)
         assert not set(one) & set(high_range(WHOLE_MAP, first + 1))
         assert min(one) > 1_879_048_191  # systemd's last one
-        assert max(one) < 2**32 - 2
+        assert max(one) < 2**31  # more is too much for bubblewrap
 
     @given(PIDS, st.integers(2, 2**32 - 1))
     def test_the_range_is_mapped_and_not_root(self, pid: int, count: int) -> None:
