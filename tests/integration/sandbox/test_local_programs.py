@@ -10,6 +10,7 @@ import pytest
 from balancer.errors import ConfigError, EndpointError
 from balancer.sandbox import jail
 from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.proctree import children_of
 from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.uids import UidPool, high_range
 from tests.integration.sandbox.processes import processes_with, wait_until
@@ -212,7 +213,8 @@ def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(isolated: LocalEx
     thread = threading.Thread(target=call)
     thread.start()
     wait_until(lambda: bool(processes_with(marker)))
-    os.kill(min(processes_with(marker)), 9)  # the outermost process
+    (outermost,) = set(processes_with(marker)) & set(children_of(os.getpid()))
+    os.kill(outermost, 9)
     thread.join()
     assert "killed from outside" in str(caught[0])
     wait_until(lambda: not processes_with(marker))
