@@ -91,8 +91,10 @@ class WeightedHealth(Strategy):
     def leave(self, node: Node, now: float) -> None:
         """O(N)."""
         record: _Record = node.note
-        self._learn_duration(record, 0.0)
         self._unqueue(record)
+        if record.duration_s:
+            self._speed_sum -= 1.0 / record.duration_s
+            self._speed_count -= 1
 
     def change(self, node: Node, now: float) -> None:
         """O(N)."""
@@ -107,8 +109,14 @@ class WeightedHealth(Strategy):
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(log N) for an open request."""
-        record = self._first() if request.open else self._first_admitted(request)
-        if record is None:
+        if request.open and self._ticks:
+            records = self._due[self._ticks[0]]
+            record = records.pop(0)
+            if not records:
+                del self._due[heappop(self._ticks)]
+        elif (admitted := self._first_admitted(request)) is not None:
+            record = admitted
+        else:
             return None
         if now >= record.stale_s:
             self._weigh(record, now)
@@ -163,19 +171,17 @@ class WeightedHealth(Strategy):
         record.failures *= fade
 
     def _learn_speed(self, record: _Record, elapsed_s: float, now: float) -> None:
-        duration_s = max(elapsed_s, _SHORTEST_S)
-        if record.duration_s:
-            duration_s = record.duration_s + (duration_s - record.duration_s) / record.successes
-            record.stale_s = min(record.stale_s, now + self._step_s)
+        known_s = record.duration_s
+        duration_s = elapsed_s if elapsed_s > _SHORTEST_S else _SHORTEST_S
+        if known_s:
+            duration_s = known_s + (duration_s - known_s) / record.successes
+            self._speed_sum += 1.0 / duration_s - 1.0 / known_s
+            if record.stale_s > now + self._step_s:
+                record.stale_s = now + self._step_s
         else:
+            self._speed_sum += 1.0 / duration_s
+            self._speed_count += 1
             record.stale_s = now
-        self._learn_duration(record, duration_s)
-
-    def _learn_duration(self, record: _Record, duration_s: float) -> None:
-        for known_s, sign in ((record.duration_s, -1), (duration_s, 1)):
-            if known_s:
-                self._speed_count += sign
-                self._speed_sum += sign / known_s
         record.duration_s = duration_s
 
     def _queue(self, record: _Record) -> None:
@@ -191,15 +197,6 @@ class WeightedHealth(Strategy):
         tick = int(record.due * _TICKS)
         if record in self._due.get(tick, ()):
             self._take(tick, self._due[tick].index(record))
-
-    def _first(self) -> _Record | None:
-        if not self._ticks:
-            return None
-        records = self._due[self._ticks[0]]
-        record = records.pop(0)
-        if not records:
-            del self._due[heappop(self._ticks)]
-        return record
 
     def _first_admitted(self, request: Request) -> _Record | None:
         for tick in sorted(self._ticks):

@@ -129,7 +129,8 @@ def _spans(tokens: Sequence[Token]) -> list[Span]:
             last, span = index, _lone(tokens, index)
         position += 1 if last == index else 2
         if span is not None:
-            found.append((first_seen.get(_bounded_name(tokens, index, last), index), index, span))
+            name = _bounded_name(tokens, index, last)
+            found.append((_table_use(tokens, index) or first_seen.get(name, index), index, span))
     return [span for _, _, span in sorted(found, key=lambda item: item[:2])]
 
 
@@ -172,6 +173,17 @@ def _bounded_name(tokens: Sequence[Token], one: int, last: int) -> str:
     nearby = [*_statement(tokens[one + 1 : last]), *_statement(list(reversed(tokens[max(one - 8, 0) : one])))]
     names = (token.text for token in nearby if token.value is None and not token.called)
     return next((name for name in names if name.isidentifier() and not iskeyword(name)), "")
+
+
+def _table_use(tokens: Sequence[Token], index: int) -> int | None:
+    """Return where a table of bounds is used that the constant stands in: BOUNDS = {"add": (-5, 5), "undo": (0, 9)}."""
+    start = index
+    while start > 0 and tokens[start - 1].text not in ("\n", ";"):
+        start -= 1
+    name = tokens[start].text
+    if not name.isidentifier() or _text(tokens, start + 1) != "=":
+        return None
+    return next((later for later in range(index, len(tokens)) if tokens[later].text == name), None)
 
 
 def _statement(tokens: Sequence[Token]) -> Iterator[Token]:

@@ -97,6 +97,11 @@ def test_pairs_come_in_the_order_of_what_they_bound() -> None:
     assert hints.known
 
 
+def test_a_table_of_bounds_counts_where_it_is_used() -> None:
+    hints = python("LIMITS = {'add': (-5, 5), 'undo': (0, 9)}\nassert 1 <= n <= 100\nlow, high = LIMITS[word]\n")
+    assert hints.spans == (Span(1, 100), Span(-5, 5), Span(0, 9))
+
+
 def test_comparisons_of_all_kinds() -> None:
     hints = python(
         "assert 1 <= n <= 100\n"
