@@ -17,6 +17,7 @@ __all__ = ["LeastInFlight"]
 # Random draws before looking at every candidate. A retry excludes one endpoint or two, so a draw nearly
 # always succeeds in a large pool; keeping only admitted draws leaves each admitted node equally likely.
 _DRAWS = 8
+_FEW_BUCKETS = 64  # not worth a sweep; one for each number of leases out, where weights are equal
 
 
 class _Place:
@@ -39,6 +40,7 @@ class LeastInFlight(Strategy):
         # Nodes with a free slot, in buckets of equal load, each a plain list: any member in O(1).
         self._buckets: dict[float, list[Node]] = {}
         self._loads: list[float] = []  # a heap of the buckets' keys; an empty bucket goes when it is on top
+        self._sweep_at = _FEW_BUCKETS  # or when there are more than this
 
     def join(self, node: Node, now: float) -> None:
         """O(log N)."""
@@ -52,9 +54,11 @@ class LeastInFlight(Strategy):
             self._drop(node)
 
     def change(self, node: Node, now: float) -> None:
-        """O(log N)."""
+        """O(log N), amortised."""
         self.leave(node, now)
         self.join(node, now)
+        if len(self._buckets) > self._sweep_at:
+            self._sweep()
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(1), amortised, for an open request; O(log N) where weights differ."""
@@ -103,6 +107,12 @@ class LeastInFlight(Strategy):
         place.index = len(bucket)
         place.bucket = bucket
         bucket.append(node)
+
+    def _sweep(self) -> None:
+        """Forget the empty buckets: a weight that changes again and again leaves them behind."""
+        self._buckets = {load: bucket for load, bucket in self._buckets.items() if bucket}
+        self._loads = sorted(self._buckets)
+        self._sweep_at = 2 * len(self._buckets) + _FEW_BUCKETS
 
     def _drop(self, node: Node) -> None:
         """Take `node` out of its bucket; the last of the bucket moves to its place.

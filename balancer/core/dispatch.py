@@ -166,13 +166,16 @@ class Core:
 
     def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Ended:
         self._ledger.end(lease, outcome, now)
-        ended = self._hand_off(now)
+        # No waiter could use a slot that was free before, so the one that came free now serves one at most.
+        ended = self._hand_off(now, most=1)
         if not self._waiters.size:
             self.release = self._ledger.end
         return ended
 
-    def _hand_off(self, now: float) -> list[Waiter]:
+    def _hand_off(self, now: float, *, most: int | None = None) -> list[Waiter]:
+        """Serve those who can be served, oldest claim first, but not more than `most`."""
         ended: list[Waiter] = []
+        served = 0
         for waiter in self._waiters.candidates():
             if now >= waiter.deadline_s:
                 self._expire(waiter, now)
@@ -181,6 +184,9 @@ class Core:
             if waiter.ended:
                 self._waiters.discard(waiter)
                 ended.append(waiter)
+                served += waiter.lease is not None
+                if served == most:
+                    break
         return ended
 
     def _serve(self, waiter: Waiter, now: float) -> None:

@@ -5,8 +5,10 @@ thousand, always the same one, and an unfair one nearly always. Critical values:
 Statistical Methods, table 1.3.6.7.4.
 """
 
+import random
 from collections import Counter
 from collections.abc import Sequence as Listed
+from time import thread_time
 
 import pytest
 from hypothesis import settings
@@ -110,3 +112,25 @@ def test_an_idle_endpoint_of_more_weight_comes_first() -> None:
 def test_the_chi_square_would_notice_a_favourite() -> None:
     with pytest.raises(AssertionError, match="chi-square"):
         assert_unbiased(Counter({url: 500 + 150 * (url == "e0") for url in _TEN}), _TEN)
+
+
+def test_weights_that_change_all_the_time_leave_nothing_behind() -> None:
+    """An autoscaler may set a weight every few seconds for months; a lease must not cost more for it.
+
+    What a filtered lease costs after 3000 changes, by what it cost before them, in time of this thread;
+    with a bucket left behind by each it is some 60 times as much.
+    """
+    calls, rng = Sequence("least_in_flight", [Endpoint(url, capacity=2) for url in _TEN], seed=7), random.Random(7)
+
+    def cost_s() -> float:
+        rounds_s = []
+        for _ in range(5):
+            started_s = thread_time()
+            calls.calls(100, request=Request(exclude=frozenset(["e1"])))
+            rounds_s.append(thread_time() - started_s)
+        return min(rounds_s)
+
+    before_s = cost_s()
+    for _ in range(3000):
+        calls.core.update(Endpoint("e0", capacity=2, weight=rng.uniform(0.1, 0.9)), calls.clock())
+    assert cost_s() < 5 * before_s

@@ -252,7 +252,11 @@ def undisturbed(bench: Bench) -> object:
 
 
 def after_calls(count: int, act: Callable[[], None]) -> Callable[[], FakeExecutor]:
-    """Return what makes executors that together do `act` at their `count`th call."""
+    """Return what makes executors that together do `act` at their `count`th call.
+
+    Calls are slow from then on: a signal may reach the main thread as late as 0.2 s afterwards, if the kernel
+    hands it to another thread, and the run must not be over by then.
+    """
     lock = threading.Lock()
     calls = 0
 
@@ -262,7 +266,7 @@ def after_calls(count: int, act: Callable[[], None]) -> Callable[[], FakeExecuto
             calls += 1
             if calls == count:
                 act()
-        return 0.001
+            return 0.001 if calls < count else 0.04
 
     return lambda: FakeExecutor(call_s=call_s)
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import ClassVar
@@ -216,6 +217,26 @@ def test_a_generator_that_raises_is_noted_and_the_others_go_on(tmp_path: Path) -
     end = judged(bench)
     assert end.notes == ("generator 'fixed' failed: ValueError: no idea",)
     assert end.inputs(CaseState.READY) == [1, 2, 5, 6], "the problem's own come first, wherever `data` stands"
+
+
+def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path: Path) -> None:
+    def proposed(name: str, seed: int) -> list[int]:
+        bench = Bench(tmp_path / f"{name}-{seed}", make_problem(name), (Numbers(),))
+        with bench.open({"a": FakeExecutor()}) as sample:
+            settings = bench.settings.model_copy(update={"seed": seed})
+            propose_inputs(replace(sample, settings=settings))
+            return [int(case.data) for case in sample.store.cases(name)]
+
+    assert proposed("p", 1) != proposed("q", 1)
+    assert proposed("p", 2) != proposed("p", 1)
+
+
+def test_what_a_generator_proposes_does_not_depend_on_the_others(tmp_path: Path) -> None:
+    alone = Bench(tmp_path / "alone", generators=(Numbers(),))
+    with_others = Bench(tmp_path / "others", generators=(Own(), Fixed(76, 77), Numbers()))
+    own = {76, 77, 1, 2}
+    found = [judged(bench).inputs(*CaseState) for bench in (alone, with_others)]
+    assert [n for n in found[0] if n not in own] == [n for n in found[1] if n not in own]
 
 
 def test_no_input_is_proposed_twice(tmp_path: Path) -> None:
