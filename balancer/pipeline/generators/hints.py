@@ -181,7 +181,7 @@ def _table_use(tokens: Sequence[Token], index: int) -> int | None:
     while start > 0 and tokens[start - 1].text not in ("\n", ";"):
         start -= 1
     name = tokens[start].text
-    if not name.isidentifier() or _text(tokens, start + 1) != "=":
+    if tokens[index].call.isidentifier() or not name.isidentifier() or _text(tokens, start + 1) != "=":
         return None
     return next((later for later in range(index, len(tokens)) if tokens[later].text == name), None)
 

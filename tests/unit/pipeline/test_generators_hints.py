@@ -102,6 +102,13 @@ def test_a_table_of_bounds_counts_where_it_is_used() -> None:
     assert hints.spans == (Span(1, 100), Span(-5, 5), Span(0, 9))
 
 
+def test_a_call_whose_result_is_kept_is_no_table_of_bounds() -> None:
+    hints = python(
+        "towns, roads = read()\nn = integer(towns, 1, 100)\nm = integer(roads, 0, 9)\ninteger(u, 1, n)\nuse(n)"
+    )
+    assert hints.spans == (Span(1, 100), Span(0, 9), Span(1, None))
+
+
 def test_comparisons_of_all_kinds() -> None:
     hints = python(
         "assert 1 <= n <= 100\n"
