@@ -109,14 +109,8 @@ class WeightedHealth(Strategy):
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(log N) for an open request."""
-        if request.open and self._ticks:
-            records = self._due[self._ticks[0]]
-            record = records.pop(0)
-            if not records:
-                del self._due[heappop(self._ticks)]
-        elif (admitted := self._first_admitted(request)) is not None:
-            record = admitted
-        else:
+        record = self._first() if request.open else self._first_admitted(request)
+        if record is None:
             return None
         if now >= record.stale_s:
             self._weigh(record, now)
@@ -184,33 +178,40 @@ class WeightedHealth(Strategy):
             record.stale_s = now
         record.duration_s = duration_s
 
+    # An interrupt may come between any two of these steps, and must cost no other endpoint than its own. So a
+    # tick is in the heap before it has records, an empty one goes only when it comes first, and twice is no harm.
+
     def _queue(self, record: _Record) -> None:
         tick = int(record.due * _TICKS)
         records = self._due.get(tick)
         if records is None:
-            self._due[tick] = [record]
             heappush(self._ticks, tick)
+            self._due[tick] = [record]
         else:
             records.append(record)
 
     def _unqueue(self, record: _Record) -> None:
-        tick = int(record.due * _TICKS)
-        if record in self._due.get(tick, ()):
-            self._take(tick, self._due[tick].index(record))
+        records = self._due.get(int(record.due * _TICKS), [])
+        if record in records:
+            records.remove(record)
+
+    def _first(self) -> _Record | None:
+        ticks = self._ticks
+        while ticks:
+            records = self._due.get(ticks[0])
+            if records:
+                return records.pop(0)
+            self._due.pop(ticks[0], None)
+            heappop(ticks)
+        return None
 
     def _first_admitted(self, request: Request) -> _Record | None:
         for tick in sorted(self._ticks):
-            for index, record in enumerate(self._due[tick]):
+            records = self._due.get(tick, [])
+            for index, record in enumerate(records):
                 if request.admits(record.node.endpoint):
-                    return self._take(tick, index)
+                    return records.pop(index)
         return None
-
-    def _take(self, tick: int, index: int) -> _Record:
-        record = self._due[tick].pop(index)
-        if not self._due[tick]:
-            del self._due[tick]
-            self._ticks = sorted(self._due)  # a sorted list is a heap
-        return record
 
 
 @hookimpl

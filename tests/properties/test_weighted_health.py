@@ -83,6 +83,17 @@ def test_slow_start_does_not_upset_the_shares_of_those_that_started_together(see
     assert furthest_off(urls[300:], weights) <= [1.0 + 1e-9] * 3  # 15 s on, all have started
 
 
+def test_an_endpoint_that_was_full_for_long_is_not_owed_what_it_could_not_take() -> None:
+    calls = sequence_of([1.0, 1.0], capacity=1)
+    calls.calls(20)
+    held = [calls.take(), calls.take()]
+    busy = next(lease for lease in held if lease.endpoint.url == "e0")
+    calls.give(next(lease for lease in held if lease is not busy))
+    assert calls.calls(200) == ["e1"] * 200  # e0 is busy with one long call meanwhile
+    calls.give(busy, Outcome.IGNORED)
+    assert max(furthest_off(calls.calls(50), [1.0, 1.0])) <= 1.0 + 1e-9
+
+
 def test_a_new_weight_counts_at_once() -> None:
     calls = sequence_of([0.01, 1.0, 1.0, 1.0])
     calls.calls(500)

@@ -25,6 +25,21 @@ def _names(code: CodeType) -> dict[int, str]:
     return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
 
 
+@cache
+def _enable_opcode_events() -> None:
+    """Ask for opcode events once, in vain: from 3.13 on they come only from the next `settrace` on."""
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        frame.f_trace_opcodes = True
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        (lambda: None)()
+    finally:
+        sys.settrace(before)
+
+
 def _interrupt() -> None:
     raise Interrupted
 
@@ -60,6 +75,7 @@ def interrupted_at(
                 handler()
         return trace
 
+    _enable_opcode_events()
     before = sys.gettrace()
     sys.settrace(trace)
     try:
