@@ -25,21 +25,6 @@ def _names(code: CodeType) -> dict[int, str]:
     return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
 
 
-@cache
-def _enable_opcode_events() -> None:
-    """Ask for opcode events once, in vain: from 3.13 on they come only from the next `settrace` on."""
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        frame.f_trace_opcodes = True
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        (lambda: None)()
-    finally:
-        sys.settrace(before)
-
-
 def _interrupt() -> None:
     raise Interrupted
 
@@ -49,8 +34,10 @@ def interrupted_at(
 ) -> str | None:
     """Run `act`, and at its `number`-th point within files of `folders`, counted from 1, the handler.
 
+    From Python 3.13 on, code has points only from the second time that it is run here.
+
     Args:
-        number: of the point.
+        number: of the point; 0 for none.
         folders: parts of paths of the files that count.
         act: what is interrupted.
         handler: what the signal handler does; by default it raises `Interrupted`, as that of Ctrl-C does.
@@ -70,12 +57,11 @@ def interrupted_at(
         if event == "opcode":
             points += last.get(frame, "CALL").startswith(_LOOKS_AFTER)
             last[frame] = _names(frame.f_code).get(frame.f_lasti, "")
-            if points == number:
+            if 0 < number == points:
                 where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
                 handler()
         return trace
 
-    _enable_opcode_events()
     before = sys.gettrace()
     sys.settrace(trace)
     try:

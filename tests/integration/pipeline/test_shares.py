@@ -14,7 +14,8 @@ from balancer.pipeline.sample import Sample
 from balancer.pipeline.steps import judge_problem
 from balancer.pipeline.store import Store
 from balancer.pool import Pool
-from tests.unit.pipeline.fakes import Bench, FakeExecutor, make_problem, no_leases_out, quiet_progress
+from tests.unit.pipeline.bench import Bench, make_problem, quiet_progress
+from tests.unit.pipeline.fakes import FakeExecutor, no_leases_out
 
 URLS = ["a", "b", "c", "d"]
 CALL_S = 0.02

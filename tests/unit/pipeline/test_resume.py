@@ -16,7 +16,8 @@ from balancer.pipeline.runner import Stopped
 from balancer.pipeline.steps import judge_problem
 from balancer.pipeline.store import Store
 from balancer.sandbox.protocol import Program
-from tests.unit.pipeline.fakes import DOWN, Bench, End, FakeExecutor, end_of, judged, make_problem
+from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem
+from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 
 WRONG = ["square", "slow from 20"]
 PROBLEMS = {

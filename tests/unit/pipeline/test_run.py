@@ -19,7 +19,8 @@ from balancer.pipeline.run import make_executors, run_pipeline, settings_of
 from balancer.pipeline.store import Store
 from balancer.plugins import BUILT_INS, Registered, Registry
 from balancer.sandbox.protocol import Executor, ExecutorOptions
-from tests.unit.pipeline.fakes import DOWN, TRUTH, FakeExecutor
+from tests.unit.pipeline.fakes import DOWN, FakeExecutor
+from tests.unit.pipeline.programs import TRUTH
 
 CONFIG = """
 [pool]

@@ -17,7 +17,8 @@ from balancer.pipeline.results import Span, Stage
 from balancer.pipeline.runner import Ran, Runner, Stopped, Task
 from balancer.pool import Pool
 from balancer.sandbox.protocol import Execution, Limits, Program, Status
-from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, finished, hasty, no_leases_out
+from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, hasty, no_leases_out
+from tests.unit.pipeline.programs import finished
 
 TASK = Task(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
 

@@ -10,7 +10,8 @@ import pytest
 from balancer.pipeline.sample import VALIDATOR_LIMITS, Sample
 from balancer.pipeline.steps import judge_problem
 from balancer.sandbox.protocol import Execution, Limits, Program
-from tests.unit.pipeline.fakes import Bench, FakeExecutor, hasty, make_problem, quiet_progress
+from tests.unit.pipeline.bench import Bench, make_problem, quiet_progress
+from tests.unit.pipeline.fakes import FakeExecutor, hasty
 
 
 def sample_with(

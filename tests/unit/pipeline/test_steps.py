@@ -14,20 +14,9 @@ from balancer.pipeline.results import CaseState, Stage
 from balancer.pipeline.runner import Stopped
 from balancer.pipeline.steps import judge_problem, propose_inputs, validate_inputs
 from balancer.sandbox.protocol import Execution, Executor, Program, Status
-from tests.unit.pipeline.fakes import (
-    DOWN,
-    PROGRAMS,
-    TRUTH,
-    Bench,
-    End,
-    FakeExecutor,
-    Numbers,
-    Own,
-    end_of,
-    finished,
-    judged,
-    make_problem,
-)
+from tests.unit.pipeline.bench import Bench, End, Numbers, Own, end_of, judged, make_problem
+from tests.unit.pipeline.fakes import DOWN, FakeExecutor
+from tests.unit.pipeline.programs import PROGRAMS, TRUTH, finished
 
 CHECKER = Checker(Program("python", "check output", "check output"))
 
