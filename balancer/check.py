@@ -5,6 +5,7 @@ Decides what a person wants to see before a run, and finds what would fail it. R
 
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -33,7 +34,7 @@ def check_config(config: Config, registry: Registry, console: Console) -> None:
         problems += config.located("pool", error).problems
     problems += _check_endpoints(config, registry, console)
     if config.pipeline is None:
-        console.print("pipeline   none: the config has no [pipeline], so there is a pool only")
+        console.print("pipeline   none: the config has no [pipeline], so there is a pool only", markup=False)
     else:
         problems += _check_pipeline(config, config.pipeline, registry, console)
     if problems:
@@ -47,13 +48,16 @@ def _check_endpoints(config: Config, registry: Registry, console: Console) -> li
         labels = f", labels {', '.join(sorted(endpoint.labels))}" if endpoint.labels else ""
         line = f"           {endpoint.url} capacity {endpoint.capacity}, weight {endpoint.weight:g}{labels}"
         console.print(line, markup=False, highlight=False)
-    try:
-        executors = make_executors(config, registry, Path("."))
-    except ConfigError as error:
-        return list(error.problems)
-    languages = sorted(frozenset().union(*(executor.languages for executor in executors.values())))
-    for executor in executors.values():
-        executor.close()
+    with TemporaryDirectory(prefix="balancer-check-") as cache:
+        try:
+            executors = make_executors(config, registry, Path(cache))
+        except ConfigError as error:
+            return list(error.problems)
+        languages = sorted(frozenset().union(*(executor.languages for executor in executors.values())))
+        for executor in executors.values():
+            executor.close()
+    if any(entry.isolation == "rlimits" for entry in config.endpoints):
+        console.print('isolation  NONE for some local endpoints: isolation = "rlimits" only limits time and memory')
     console.print(f"languages  {', '.join(languages)}", markup=False)
     return []
 

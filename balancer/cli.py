@@ -61,6 +61,8 @@ def make_app(registry: Registry) -> typer.Typer:
         found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh)
         report = write_report(found, Path(settings_of(settings).results))
         print_summary(found, console, report=report)
+        if not found.complete:
+            console.print("stopped; the same command goes on from here", markup=False)
         raise typer.Exit(0 if found.complete else 130)
 
     @app.command()

@@ -85,7 +85,7 @@ class PipelineSettings(_Settings):
         max_inputs: valid inputs wanted per problem beyond its own data.
         max_proposals: proposals asked of each generator per problem to get them.
         seed: of the generators.
-        attempts: endpoints tried for one program run before it counts as unjudged.
+        attempts: tries for one program run before it counts as unjudged; at least one on each endpoint.
         time_limit_s: CPU seconds for a run where the package names no limit.
         time_limit_factor: multiplies the package's own limits (they are for other machines).
         quiet_label: endpoints with this label re-run time limits that an overload may have caused.

@@ -69,7 +69,7 @@ class Pool:
         self._core = Core(endpoints, chosen, holder=self, max_waiters=max_waiters, now=clock())
 
     @classmethod
-    def from_config(cls, config: Config | str | PathLike[str]) -> Self:
+    def from_config(cls, config: Config | str | PathLike[str], *, registry: Registry | None = None) -> Self:
         """Return the pool that a config, or the TOML file at this path, describes. Raises ConfigError."""
         if not isinstance(config, Config):
             config = load_config(config)
@@ -82,6 +82,7 @@ class Pool:
                 seed=settings.seed,
                 max_waiters=settings.max_waiters,
                 acquire_timeout_s=settings.acquire_timeout_s,
+                registry=registry,
             )
         except ConfigError as error:
             raise config.located("pool", error) from None

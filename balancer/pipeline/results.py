@@ -102,6 +102,11 @@ class SubmissionResult:
         return [c.id for c in cases if c.id in self.verdicts and self.verdicts[c.id].kills]
 
     @property
+    def ran(self) -> bool:
+        """False if the infrastructure failed on every case: then nothing is known about it."""
+        return any(verdict is not Verdict.UNJUDGED for verdict in self.verdicts.values())
+
+    @property
     def compiles(self) -> bool:
         """False if it could not be compiled: then no case says anything about it."""
         return Verdict.COMPILE_ERROR not in self.verdicts.values()
@@ -152,8 +157,8 @@ class ProblemResult:
 
     @property
     def kept(self) -> tuple[SubmissionResult, ...]:
-        """Accepted submissions that no case kills."""
-        return tuple(s for s in self.accepted if not s.killed_by(self.ready))
+        """Accepted submissions that were judged and that no case kills."""
+        return tuple(s for s in self.accepted if s.ran and not s.killed_by(self.ready))
 
     @property
     def killed(self) -> tuple[SubmissionResult, ...]:
@@ -167,8 +172,8 @@ class ProblemResult:
 
     @property
     def survivors(self) -> tuple[SubmissionResult, ...]:
-        """Wrong submissions that no case kills."""
-        return tuple(s for s in self.wrong if not s.killed_by(self.ready))
+        """Wrong submissions that were judged and that no case kills."""
+        return tuple(s for s in self.wrong if s.ran and not s.killed_by(self.ready))
 
     @property
     def killers(self) -> tuple[CaseResult, ...]:

@@ -55,7 +55,7 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
     settings = settings_of(config)
     problems = read_problems(Path(settings.problems))
     generators = find_generators(config, registry)
-    pool = Pool.from_config(config)
+    pool = Pool.from_config(config, registry=registry)
     results = Path(settings.results)
     with ExitStack() as stack:
         store = stack.enter_context(Store(results, fresh=fresh))

@@ -125,9 +125,11 @@ class Runner:
         return _Tries(frozenset(self._executors) - unable, frozenset(unable), labels, set(avoid))
 
     def _run(self, task: Task, tries: "_Tries") -> Ran:
+        # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
+        most = max(self._attempts, tries.able)
         retrying = Retrying(
             retry=retry_if_exception_type(_TRANSIENT),
-            stop=stop_after_attempt(self._attempts),
+            stop=stop_after_attempt(most),
             wait=tries.wait_s,
             sleep=self._sleep,
             reraise=True,
@@ -135,7 +137,7 @@ class Runner:
         try:
             return Ran(retrying(self._try_once, task, tries))
         except (*_TRANSIENT, NoEndpoint) as error:
-            return Ran(None, f"after {tries.count} of {self._attempts} tries: {error}")
+            return Ran(None, f"after {tries.count} of {most} tries: {error}")
         except PoolClosed:
             raise Stopped from None
 
@@ -197,6 +199,11 @@ class _Tries:
         self._avoid = avoid
         self.last = ""
         self.count = 0
+
+    @property
+    def able(self) -> int:
+        """How many endpoints can run it."""
+        return len(self._able)
 
     def failed(self, url: str) -> None:
         """Avoid `url`; once all have failed, only the one that failed last."""

@@ -150,7 +150,7 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
 @pytest.mark.parametrize(
     ("call", "parameters"),
     [
-        (Pool.from_config, {"config": (_POSITIONAL, _REQUIRED)}),
+        (Pool.from_config, {"config": (_POSITIONAL, _REQUIRED), "registry": (_KEYWORD, None)}),
         (Pool.add, {"endpoint": (_POSITIONAL, _REQUIRED)}),
         (Pool.drain, {"url": (_POSITIONAL, _REQUIRED)}),
         (Pool.remove, {"url": (_POSITIONAL, _REQUIRED)}),

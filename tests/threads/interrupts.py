@@ -53,6 +53,7 @@ def interrupted_at(
         nonlocal points, where
         if where is not None or not any(folder in frame.f_code.co_filename for folder in folders):
             return None
+        frame.f_trace = trace  # from 3.13 on, opcodes are traced only where this is set when they are asked for
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         if event == "opcode":
             points += last.get(frame, "CALL").startswith(_LOOKS_AFTER)

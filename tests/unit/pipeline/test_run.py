@@ -319,7 +319,7 @@ def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(ben
     for problem in down.problems:
         assert problem.ready == ()
         assert problem.unjudged == 2 + 4
-        assert problem.notes == ("unjudged, 6 x: after 2 of 2 tries: connection refused",)
+        assert problem.notes == ("unjudged, 6 x: after 3 of 3 tries: connection refused",)
     assert down.summary()["judged"] == 0
     bench.new = FakeExecutor
     assert what_was_found(bench.run()) == expected
