@@ -141,18 +141,22 @@ class _Child:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if not inner:
-            self._kill_group()
+            self._behead()
 
     def wait(self) -> None:
         """Wait for its end and take its status; kill the group if a killed one takes too long."""
         if not _readable(self.pidfd, _DEATH_S):
-            self._kill_group()
-        if not self.nested:
-            self._kill_group()  # leftovers in the same group; the dead leader still holds its number
+            self._behead()
+        # Leftovers in the same group; the dead leader still holds its number. A nested one leaves some if it was
+        # killed from outside before the first process of its namespace had asked to die with it.
+        self._kill_group()
         _, self.status, self.usage = os.wait4(self.pid, 0)
 
-    def _kill_group(self) -> None:
+    def _behead(self) -> None:
         self.beheaded = self.nested
+        self._kill_group()
+
+    def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 

@@ -200,7 +200,11 @@ def test_a_broken_set_up_is_never_a_verdict(
             assert python(isolated, "print(1)").stdout == b"1\n"
 
 
-def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(isolated: LocalExecutor, marker: str) -> None:
+@pytest.mark.parametrize("pause_s", [0.0, 0.0, 0.0, 0.002, 0.004, 0.006, 0.01, 0.02, 0.3])
+def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(
+    isolated: LocalExecutor, marker: str, pause_s: float
+) -> None:
+    """At any moment: while the sandbox is being set up, and when the program runs."""
     caught: list[BaseException] = []
 
     def call() -> None:
@@ -212,9 +216,10 @@ def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(isolated: LocalEx
 
     thread = threading.Thread(target=call)
     thread.start()
-    wait_until(lambda: bool(processes_with(marker)))
-    (outermost,) = set(processes_with(marker)) & set(children_of(os.getpid()))
-    os.kill(outermost, 9)
+    while not (outermost := set(processes_with(marker)) & set(children_of(os.getpid()))):
+        assert thread.is_alive()
+    time.sleep(pause_s)
+    os.kill(outermost.pop(), 9)
     thread.join()
     assert "killed from outside" in str(caught[0])
     wait_until(lambda: not processes_with(marker))
