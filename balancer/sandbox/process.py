@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from balancer.sandbox.pipes import BoundedPipe
-from balancer.sandbox.proctree import children_of, cpu_of_tree
+from balancer.sandbox.proctree import children_of, cpu_of_tree, processes_reading
 
 __all__ = ["Command", "Cut", "Ended", "supervise"]
 
@@ -127,6 +127,7 @@ class _Child:
     pid: int
     pidfd: int
     nested: bool
+    status_inode: int  # of the pipe that is its standard input, see `isolation.script`
     beheaded: bool = False  # a nested one was killed from above, with all that it knew of the program
     seen_s: float = 0.0  # CPU time of all its processes when they were killed
     status: int | None = None
@@ -147,10 +148,20 @@ class _Child:
         """Wait for its end and take its status; kill the group if a killed one takes too long."""
         if not _readable(self.pidfd, _DEATH_S):
             self._behead()
-        # Leftovers in the same group; the dead leader still holds its number. A nested one leaves some if it was
-        # killed from outside before the first process of its namespace had asked to die with it.
-        self._kill_group()
+        if not self.nested:
+            self._kill_group()  # leftovers in the same group; the dead leader still holds its number
         _, self.status, self.usage = os.wait4(self.pid, 0)
+        if self.nested and os.WIFSIGNALED(self.status):
+            self._kill_orphans()
+
+    def _kill_orphans(self) -> None:
+        """Kill what a nested one leaves if it is killed before its namespace's first process has asked to die with it.
+
+        That process may be in a session of its own already, so the group does not find it; its standard input does.
+        """
+        for pid in processes_reading(self.status_inode):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def _behead(self) -> None:
         self.beheaded = self.nested
@@ -175,7 +186,7 @@ def _started(command: Command, pipes: list[BoundedPipe]) -> Iterator[_Child]:
         start_new_session=True,  # no `preexec_fn`, `user` or `group`: these forbid vfork and are unsafe with threads
     )
     try:
-        child = _Child(process.pid, os.pidfd_open(process.pid), command.nested)
+        child = _Child(process.pid, os.pidfd_open(process.pid), command.nested, os.fstat(status).st_ino)
     except OSError:
         process.kill()
         process.wait()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["children_of", "cpu_of_tree"]
+__all__ = ["children_of", "cpu_of_tree", "processes_reading"]
 
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
@@ -29,6 +29,16 @@ def cpu_of_tree(pid: int) -> float:
     The kernel rounds each figure down to a clock tick (10 ms), so this is never more than what was used.
     """
     return sum(map(_cpu_of, _tree(pid)))
+
+
+def processes_reading(inode: int) -> list[int]:
+    """Return the processes whose standard input is the pipe with this inode, as far as we may know."""
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            if os.readlink(f"/proc/{int(name)}/fd/0") == f"pipe:[{inode}]":
+                found.append(int(name))
+    return found
 
 
 def _tree(pid: int) -> Iterator[int]:
