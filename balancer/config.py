@@ -7,33 +7,27 @@ registry) and must never show a value that came from the environment.
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.ranges import expand_range
-from balancer.wording import describe
+from balancer.settings import Place, Settings, key_of, problems_of, read_toml
 
 __all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config"]
 
 
-class _Settings(BaseModel):
-    # strict: 4 is a number, "4" and true are not; a typo must not become a setting.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class PoolSettings(_Settings):
+class PoolSettings(Settings):
     """`[pool]`: how endpoints are chosen and waited for."""
 
     strategy: str = "fifo"
-    options: Annotated[dict[str, Any], Field(repr=False)] = {}
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
     acquire_timeout_s: Annotated[float, Field(gt=0)] | None = None
     max_waiters: Annotated[int, Field(ge=0)] | None = None
     seed: int | None = None
@@ -49,15 +43,15 @@ def _checked_url(url: str) -> str:
     return url
 
 
-class EndpointSettings(_Settings):
+class EndpointSettings(Settings):
     """`[[endpoints]]`: one server or, with ranges in its URL, several."""
 
     url: Annotated[str, AfterValidator(_checked_url)]
     capacity: Annotated[int, Field(ge=1)] = 1
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    labels: list[str] = []
+    labels: list[str] = Field(default_factory=list)
     host: str | None = None
-    headers: dict[str, SecretStr] = {}
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
     isolation: Literal["auto", "bubblewrap", "unshare", "rlimits"] = "auto"
 
     @property
@@ -73,7 +67,7 @@ def _local_endpoints() -> list[EndpointSettings]:
 Workers = Annotated[int, Field(ge=1, le=1000)]
 
 
-class PipelineSettings(_Settings):
+class PipelineSettings(Settings):
     """`[pipeline]`: which problems, how many threads, how many inputs, how much patience.
 
     Attributes:
@@ -96,7 +90,7 @@ class PipelineSettings(_Settings):
     sample_level_workers: Workers = 4
     output_generation_workers: Workers = 8
     solution_validation_workers: Workers = 8
-    generators: list[str] = ["data", "mutate"]
+    generators: list[str] = Field(default_factory=lambda: ["data", "mutate"])
     max_inputs: Annotated[int, Field(ge=0)] = 30
     max_proposals: Annotated[int, Field(ge=0)] = 60
     seed: int = 1
@@ -106,7 +100,7 @@ class PipelineSettings(_Settings):
     quiet_label: str = "quiet"
 
 
-class Config(_Settings):
+class Config(Settings):
     """A whole config file.
 
     Attributes:
@@ -154,14 +148,7 @@ def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None 
     Raises:
         ConfigError: with one line for each thing to fix: file, key, what was found, what is allowed.
     """
-    file = str(path)
-    try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}; give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: is not TOML: {error}") from None
-    return parse_config(raw, file=file, environ=os.environ if environ is None else environ)
+    return parse_config(read_toml(path), file=str(path), environ=os.environ if environ is None else environ)
 
 
 def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) -> Config:
@@ -172,7 +159,7 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     try:
         config = Config.model_validate(filled)
     except ValidationError as error:
-        problems += _lines(error, environment.filled)
+        problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
     else:
         problems += _duplicates(config, environment.filled)
     if problems:
@@ -181,22 +168,8 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     return config
 
 
-Place = tuple[str | int, ...]  # where a value stands, e.g. ("endpoints", 0, "url")
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "pool": PoolSettings,
-    "endpoints": EndpointSettings,
-    "pipeline": PipelineSettings,
-}
-
-
-def _lines(error: ValidationError, secret: set[Place]) -> list[str]:
-    lines = []
-    for details in error.errors():
-        place = details["loc"]
-        within = _SECTIONS.get(str(place[0]), Config) if len(place) > 1 else Config
-        hidden = _touches(place, secret) or "headers" in place or details["type"] == "credentials"
-        lines.append(f"{_key(place)}: {describe(details, within.model_fields, secret=hidden)}")
-    return lines
+def _hidden(secret: set[Place], place: Place, details: ErrorDetails) -> bool:
+    return _touches(place, secret) or "headers" in place or details["type"] == "credentials"
 
 
 def _duplicates(config: Config, secret: set[Place]) -> list[str]:
@@ -217,10 +190,6 @@ def _duplicates(config: Config, secret: set[Place]) -> list[str]:
 def _touches(place: Place, secret: set[Place]) -> bool:
     """Return whether what stands at `place` is, holds, or is part of something secret."""
     return any(place[: len(other)] == other[: len(place)] for other in secret)
-
-
-def _key(place: Place) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
 class _Environment:
@@ -245,5 +214,5 @@ class _Environment:
     def _look_up(self, name: str, place: Place) -> str:
         self.filled.add(place)
         if name not in self._environ:
-            self.problems.append(f"{_key(place)}: ${{{name}}} is not set; export {name}, or write the value here")
+            self.problems.append(f"{key_of(place)}: ${{{name}}} is not set; export {name}, or write the value here")
         return self._environ.get(name, "unset")

@@ -7,6 +7,7 @@ times and counts, and must not know clocks, locks or who counts.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import floor, log2
 from typing import Any
 
 __all__ = ["EndpointStats", "PoolStats", "WaitHistogram", "WaitStats", "balance_score", "jain_index"]
@@ -65,10 +66,11 @@ class WaitHistogram:
     def add(self, wait_s: float) -> None:
         """Count one wait."""
         if wait_s > 0:
-            bucket = math.floor(math.log2(wait_s) * _BUCKETS_PER_OCTAVE)
+            bucket = floor(log2(wait_s) * _BUCKETS_PER_OCTAVE)
             self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
             self._total_s += wait_s
-            self._max_s = max(self._max_s, wait_s)
+            if wait_s > self._max_s:
+                self._max_s = wait_s
 
     def copy(self) -> "WaitHistogram":
         """Return an independent copy; O(buckets), a few hundred at most."""

@@ -167,10 +167,21 @@ class Core:
     def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Ended:
         self._ledger.end(lease, outcome, now)
         # No waiter could use a slot that was free before, so the one that came free now serves one at most.
-        ended = self._hand_off(now, most=1)
+        ended = self._serve_head(now) or self._hand_off(now, most=1)
         if not self._waiters.size:
             self.release = self._ledger.end
         return ended
+
+    def _serve_head(self, now: float) -> Ended:
+        """Serve the head of the queue if that is plainly who is next: nearly always all ask for the same."""
+        head = self._waiters.sole_head
+        if head is None or now >= head.deadline_s:
+            return ()
+        self._serve(head, now)
+        if not head.ended:
+            return ()
+        self._waiters.discard(head)
+        return [head]
 
     def _hand_off(self, now: float, *, most: int | None = None) -> list[Waiter]:
         """Serve those who can be served, oldest claim first, but not more than `most`."""
@@ -181,7 +192,7 @@ class Core:
                 self._expire(waiter, now)
             else:
                 self._serve(waiter, now)
-            if waiter.ended:
+            if waiter.lease is not None or waiter.error is not None:
                 self._waiters.discard(waiter)
                 ended.append(waiter)
                 served += waiter.lease is not None

@@ -92,6 +92,14 @@ class WaitQueue:
     def __iter__(self) -> Iterator[Waiter]:
         return (waiter for group in self._groups.values() for waiter in group.waiters)
 
+    @property
+    def sole_head(self) -> Waiter | None:
+        """The waiter with the oldest claim, if all ask for the same with the same priority; else None."""
+        if len(self._groups) == 1:
+            for group in self._groups.values():
+                return next(iter(group.waiters))
+        return None
+
     def push(
         self, request: Request, since_s: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:

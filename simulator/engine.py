@@ -1,0 +1,274 @@
+"""One run: a scenario, a policy and a replication in, a record out.
+
+Decides nothing about balancing: that is the production core's and the strategy's business. It is a shell like the
+threaded pool: it makes one call at a time to the core, says what time it is, and does what comes of it. There is
+no process per customer: every event calls a function.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from simpy import Environment
+
+from balancer.core import Core
+from balancer.endpoint import Lease, Outcome
+from balancer.errors import BalancerError, NoEndpoint
+from balancer.plugins import Registry, default_registry
+from balancer.strategy import Request
+from simulator.batch import BatchSource, bound_of, works_of
+from simulator.calendar import after
+from simulator.cluster import Cluster
+from simulator.disciplines import BASELINES, Discipline, Leasing
+from simulator.membership import Membership
+from simulator.record import EndpointRecord, Record, Span, Timeline
+from simulator.scenario import Policy, Scenario
+from simulator.sources import ClosedSource, OpenSource, Source
+from simulator.streams import Purpose, Streams
+from simulator.tally import Tally
+from simulator.task import Task
+from simulator.workload import Batch, Closed
+
+__all__ = ["Observer", "simulate_once"]
+
+Observer = Callable[[Task, Lease], None]
+"""Told of every grant, as it is made."""
+
+_BINS: Final = 120  # of a timeline
+_SETTLE_EVERY: Final = 4096  # requests: the tallies keep the values of so many, and no more
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+_FAILURES: Final = (Outcome.FAILURE, Outcome.OVERLOAD)
+
+
+def simulate_once(
+    scenario: Scenario,
+    policy: Policy,
+    replication: int = 0,
+    *,
+    registry: Registry | None = None,
+    spans: int = 0,
+    observer: Observer | None = None,
+) -> Record:
+    """Run `scenario` once under `policy`.
+
+    Args:
+        replication: its number; it decides the random numbers together with the scenario's seed.
+        registry: where strategies are looked up; default: all that are installed.
+        spans: how many calls to keep, the first ones.
+        observer: told of every grant.
+
+    Raises:
+        ConfigError: there is no such strategy, or an option is wrong.
+    """
+    return _Run(scenario, policy, replication, registry or default_registry(), spans, observer).record()
+
+
+class _Holder:
+    """Whom the core's leases belong to. They are given back through the core: nobody releases a lease by itself."""
+
+    def release(self, lease: Lease, outcome: Outcome) -> None:
+        raise AssertionError("a simulated lease is given back by its discipline")
+
+
+class _Run:
+    """What is under way in one run."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        policy: Policy,
+        replication: int,
+        registry: Registry,
+        spans: int,
+        observer: Observer | None,
+    ) -> None:
+        self._scenario = scenario
+        self._policy = policy
+        self._replication = replication
+        self._observer = observer
+        self._spans: list[Span] | None = [] if spans else None
+        self._most_spans = spans
+        self._env = env = Environment()
+        self._streams = streams = Streams(scenario.seed, replication)
+        baseline = BASELINES.get(policy.strategy)
+        strategy = registry.strategy(
+            "fifo" if baseline else policy.strategy, policy.options, streams.choices(Purpose.STRATEGY)
+        )
+        self._core = Core((), strategy, holder=_Holder(), max_waiters=scenario.max_waiters, now=env.now)
+        self._discipline: Discipline = (baseline or Leasing)(env, self._core, self)
+        self._ask, self._done = self._discipline.ask, self._discipline.done
+        cluster = Cluster(env, scenario, streams, self._served)
+        self._servers = cluster.servers
+        self._membership = Membership(env, self._core, scenario, self._discipline.enlist)
+        self._bound_s: float | None = None
+        self._source = self._source_of(scenario, streams)
+        self._concluded = self._source.conclude
+        self._counts_from_s = scenario.warmup_s
+        self._wait, self._sojourn = Tally(), Tally()
+        self._completed = self._lost = self._timed_out = self._under_way = 0
+        self._last_s = 0.0
+        self._before: dict[str, tuple[int, int, float]] = {}
+        self._looks: list[tuple[float, list[float]]] = []
+
+    def _source_of(self, scenario: Scenario, streams: Streams) -> Source:
+        workload = scenario.workload
+        if isinstance(workload, Batch):
+            works = works_of(scenario, workload, streams)
+            self._bound_s = bound_of(scenario, workload, works)
+            return BatchSource(self._env, scenario, workload, works, self._submit)
+        if isinstance(workload, Closed):
+            return ClosedSource(self._env, scenario, workload, streams, self._submit)
+        return OpenSource(self._env, scenario, workload, streams, self._submit)
+
+    # -- the way of a task -------------------------------------------------------------------------
+
+    def _submit(self, task: Task) -> None:
+        if task.arrived_s >= self._counts_from_s:
+            self._under_way += 1
+        self._ask(task)
+
+    def start(self, task: Task, lease: Lease) -> None:
+        """Begin the call: `lease` is granted."""
+        now = self._env.now
+        task.lease = lease
+        task.attempt += 1
+        if task.arrived_s >= self._counts_from_s:
+            self._wait.add(now - task.asked_s)
+        if task.worker is not None:
+            task.worker.calls += 1
+        if self._observer is not None:
+            self._observer(task, lease)
+        task.server = server = self._servers[lease.endpoint.url]
+        task.asked_s = now
+        server.begin(task, now)
+
+    def _served(self, task: Task, outcome: Outcome) -> None:
+        now = self._env.now
+        task.server.finish(now, outcome is not _SUCCESS)
+        if self._spans is not None:
+            self._keep_span(task, outcome)
+        self._done(task, outcome)
+        if outcome is _SUCCESS:
+            if task.arrived_s >= self._counts_from_s:
+                self._completed += 1
+                self._under_way -= 1
+                self._sojourn.add(now - task.arrived_s)
+                if not self._completed % _SETTLE_EVERY:
+                    self._settle()
+            self._last_s = now
+            self._concluded(task)
+        else:
+            self._fail(task)
+
+    def _fail(self, task: Task) -> None:
+        requests = self._scenario.requests
+        if task.attempt >= requests.attempts:
+            self._lose(task, timed_out=False)
+            return
+        if requests.exclude_failed:
+            task.request = Request(task.request.labels, task.request.exclude | {task.lease.endpoint.url})
+        after(self._env, requests.retry_pause_s, self._retry, task)
+
+    def _retry(self, task: Task) -> None:
+        task.asked_s = self._env.now
+        self._ask(task)
+
+    def refuse(self, task: Task, error: BalancerError) -> None:
+        """Give up: there is no endpoint for `task`; but one that has failed it is better than none."""
+        if isinstance(error, NoEndpoint) and task.request.exclude:
+            task.request = task.demand.request
+            after(self._env, 0.0, self._retry, task)
+        else:
+            self._lose(task, timed_out=True)
+
+    def _lose(self, task: Task, *, timed_out: bool) -> None:
+        if task.arrived_s >= self._counts_from_s:
+            self._under_way -= 1
+            self._timed_out += timed_out
+            self._lost += not timed_out
+        self._last_s = self._env.now
+        self._concluded(task)
+
+    def _keep_span(self, task: Task, outcome: Outcome) -> None:
+        if self._spans is not None and len(self._spans) < self._most_spans:
+            part = task.worker.part if task.worker else "requests"
+            url, ok = task.lease.endpoint.url, outcome not in _FAILURES
+            self._spans.append(Span(task.number, part, task.demand.name, url, task.asked_s, self._env.now, ok))
+
+    def _settle(self) -> None:
+        self._wait.settle()
+        self._sojourn.settle()
+
+    # -- the run -----------------------------------------------------------------------------------
+
+    def record(self) -> Record:
+        """Run to the end and return what it came to."""
+        scenario = self._scenario
+        self._membership.begin()
+        self._look()
+        if scenario.warmup_s:
+            after(self._env, scenario.warmup_s, _Run._end_warmup, self)
+        self._source.begin()
+        self._run_to_the_end()
+        self._settle()
+        end_s = self._last_s if scenario.is_batch else scenario.horizon_s
+        return Record(
+            policy=self._policy.label,
+            replication=self._replication,
+            measured_s=max(end_s - scenario.warmup_s, 1e-9),
+            completed=self._completed,
+            lost=self._lost,
+            timed_out=self._timed_out,
+            unfinished=self._under_way,
+            wait=self._wait,
+            sojourn=self._sojourn,
+            endpoints=self._endpoints(end_s),
+            worker_calls=tuple(worker.calls for worker in self._source.workers),
+            makespan_s=end_s if scenario.is_batch and self._source.finished else None,
+            bound_s=self._bound_s,
+            timeline=self._timeline(),
+            spans=tuple(self._spans or ()),
+        )
+
+    def _run_to_the_end(self) -> None:
+        env, horizon_s = self._env, self._scenario.horizon_s
+        if not self._scenario.is_batch:
+            env.run(until=horizon_s)
+            return
+        while not self._source.finished and env.peek() <= horizon_s:
+            env.step()
+
+    def _end_warmup(self) -> None:
+        now = self._env.now
+        self._before = {url: (s.calls, s.failures, s.busy_until(now)) for url, s in self._servers.items()}
+        for worker in self._source.workers:
+            worker.calls = 0
+
+    def _endpoints(self, end_s: float) -> tuple[EndpointRecord, ...]:
+        return tuple(self._endpoint(server.url, end_s) for server in self._servers.values())
+
+    def _endpoint(self, url: str, end_s: float) -> EndpointRecord:
+        server = self._servers[url]
+        calls, failures, busy_s = self._before.get(url, (0, 0, 0.0))
+        return EndpointRecord(
+            url=url,
+            capacity=server.model.capacity,
+            weight=server.model.weight,
+            calls=server.calls - calls,
+            failures=server.failures - failures,
+            busy_s=max(0.0, server.busy_until(end_s) - busy_s),
+        )
+
+    # -- over time ---------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        now = self._env.now
+        self._looks.append((now, [server.busy_until(now) for server in self._servers.values()]))
+        after(self._env, self._scenario.horizon_s / _BINS, _Run._look, self)
+
+    def _timeline(self) -> Timeline:
+        edges_s = np.array([at_s for at_s, _ in self._looks])
+        busy = np.array([row for _, row in self._looks])
+        slots = np.array([server.model.capacity for server in self._servers.values()])
+        utilisation = np.diff(busy, axis=0) / np.maximum(np.diff(edges_s)[:, None], 1e-12) / slots
+        return Timeline(edges_s, np.clip(utilisation, 0.0, 1.0).T, tuple(self._servers))
