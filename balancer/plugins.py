@@ -32,6 +32,7 @@ BUILT_INS = (
     "balancer.pipeline.generators.mutate",
     "balancer.sandbox.plugin",
     "balancer.sandbox.commands",
+    "simulator.commands",
 )
 
 T = TypeVar("T")

@@ -5,7 +5,6 @@ arithmetic on floats: no randomness, no clock, and nothing outside the standard 
 the simulator, the core or any strategy, or it could not be a witness against them.
 """
 
-from simulator.analytic.makespan import makespan_bound_s
 from simulator.analytic.network import ClosedNetwork, Station, closed_network
 from simulator.analytic.queues import MarkovQueue, Queue, mg1, mm1, mmc
 from simulator.analytic.supermarket import Supermarket, supermarket
@@ -17,7 +16,6 @@ __all__ = [
     "Station",
     "Supermarket",
     "closed_network",
-    "makespan_bound_s",
     "mg1",
     "mm1",
     "mmc",

@@ -6,11 +6,11 @@ Decides the ranges only. It must not know which formula asks. Every test is writ
 import math
 from numbers import Integral
 
-__all__ = ["require_load", "require_not_negative", "require_positive", "require_share", "require_whole"]
+__all__ = ["require_not_negative", "require_positive", "require_share", "require_utilisation", "require_whole"]
 
 
-def require_load(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a load that a queue can bear: 0 <= value < 1."""
+def require_utilisation(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a utilisation that a queue can bear: 0 <= value < 1."""
     _require(0.0 <= value < 1.0, name, value, ">= 0 and < 1, or the queue grows without end")
 
 

@@ -13,7 +13,7 @@ from simulator.analytic.arguments import require_not_negative, require_positive,
 
 __all__ = ["ClosedNetwork", "Station", "closed_network"]
 
-_ROUNDING = 1e-9  # what the probabilities may miss 1 by: a hundred thousand of them, each rounded
+_ROUNDING = 1e-9  # what the sum may miss 1 by: probabilities are often written to ten decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Station:
     Attributes:
         throughput: visits per second that end here.
         sojourn_s: mean time in seconds of one visit, wait and service.
-        utilisation: share of the time that the server works, in [0, 1].
+        utilisation: share of the time that the server works, in [0, 1] up to rounding.
         number: mean number of customers that wait or are served here.
     """
 
@@ -97,7 +97,7 @@ def _mean(chances: Sequence[float], values: Sequence[float]) -> float:
 
 
 def _chances(service_s: Sequence[float], probabilities: Sequence[float] | None) -> Sequence[float]:
-    if not service_s:
+    if len(service_s) == 0:
         raise ValueError("service_s is empty; it must have a mean service time for each station")
     for index, seconds in enumerate(service_s):
         require_positive(f"service_s[{index}]", seconds)

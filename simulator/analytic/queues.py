@@ -1,8 +1,8 @@
 """Queues in steady state: one line, Poisson arrivals, first come first served.
 
 Decides the mean wait of M/M/1, M/M/c and M/G/1, and the whole distribution of the wait where it is
-exponential. A queue is given by its load `rho`, the share of its servers' time that is used, and not by
-its arrival rate: 1 - rho is then exact, and it is what every formula divides by.
+exponential. A queue is given by its utilisation `rho`, the share of its servers' time that is used, and
+not by its arrival rate: 1 - rho is then exact, and it is what every formula divides by.
 It must not know how an arrival chooses among several lines (see `supermarket`).
 """
 
@@ -10,13 +10,12 @@ import math
 from dataclasses import dataclass
 
 from simulator.analytic.arguments import (
-    require_load,
     require_not_negative,
     require_positive,
     require_share,
+    require_utilisation,
     require_whole,
 )
-
 
 __all__ = ["MarkovQueue", "Queue", "mg1", "mm1", "mmc"]
 
@@ -99,7 +98,7 @@ def mm1(rho: float, service_s: float = 1.0) -> MarkovQueue:
     """Return M/M/1: one server, exponential service.
 
     Args:
-        rho: load, in [0, 1).
+        rho: utilisation, in [0, 1).
         service_s: mean service time in seconds, > 0; by default waits come out in service times.
 
     Raises:
@@ -107,7 +106,7 @@ def mm1(rho: float, service_s: float = 1.0) -> MarkovQueue:
 
     Source: Kleinrock, Queueing Systems I (1975), section 3.2.
     """
-    require_load("rho", rho)
+    require_utilisation("rho", rho)
     require_positive("service_s", service_s)
     return MarkovQueue(1, rho, service_s, rho * service_s / (1.0 - rho), rho)
 
@@ -119,7 +118,7 @@ def mmc(servers: int, rho: float, service_s: float = 1.0) -> MarkovQueue:
 
     Args:
         servers: c, >= 1.
-        rho: load per server, in [0, 1).
+        rho: utilisation, in [0, 1).
         service_s: mean service time in seconds, > 0.
 
     Raises:
@@ -128,7 +127,7 @@ def mmc(servers: int, rho: float, service_s: float = 1.0) -> MarkovQueue:
     Takes O(servers) time. Source: Erlang (1917); Kleinrock (1975), section 3.5.
     """
     require_whole("servers", servers, least=1)
-    require_load("rho", rho)
+    require_utilisation("rho", rho)
     require_positive("service_s", service_s)
     blocked = _erlang_b(servers, rho * servers)
     probability = blocked / (1.0 - rho + rho * blocked)
@@ -151,7 +150,7 @@ def mg1(rho: float, service_s: float = 1.0, *, scv: float) -> Queue:
     """Return M/G/1: one server, any service times, by the Pollaczek-Khinchine formula.
 
     Args:
-        rho: load, in [0, 1).
+        rho: utilisation, in [0, 1).
         service_s: mean service time in seconds, > 0.
         scv: squared coefficient of variation of the service time, variance / mean^2, >= 0:
             0 if it is constant, 1 if it is exponential.
@@ -161,7 +160,7 @@ def mg1(rho: float, service_s: float = 1.0, *, scv: float) -> Queue:
 
     Source: Pollaczek (1930), Khinchine (1932); Kleinrock (1975), section 5.6.
     """
-    require_load("rho", rho)
+    require_utilisation("rho", rho)
     require_positive("service_s", service_s)
     require_not_negative("scv", scv)
     return Queue(1, rho, service_s, rho * service_s * (1.0 + scv) / (2.0 * (1.0 - rho)))

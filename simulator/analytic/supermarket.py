@@ -1,13 +1,13 @@
 """The supermarket model: an arrival looks at a few lines at random and joins the shortest of them.
 
 Decides how long the lines are, and the sojourn, in the limit of infinitely many servers. A finite pool is
-slower than the limit, the more so at high load (at 100 servers by 1% at a load of 0.9, 8.5% at 0.99).
+slower than the limit, the more so the busier it is (100 servers by 1% at a utilisation of 0.9, by 8.5% at 0.99).
 It must not know strategies: `p2c` is held against it from outside.
 """
 
 from dataclasses import dataclass
 
-from simulator.analytic.arguments import require_load, require_positive, require_whole
+from simulator.analytic.arguments import require_positive, require_utilisation, require_whole
 
 __all__ = ["Supermarket", "supermarket"]
 
@@ -18,7 +18,7 @@ class Supermarket:
 
     Attributes:
         choices: d, the lines an arrival looks at, >= 1.
-        rho: load per server, in [0, 1).
+        rho: utilisation, in [0, 1).
         service_s: mean service time in seconds.
         sojourn_s: mean time in seconds from arrival to departure.
     """
@@ -47,11 +47,10 @@ class Supermarket:
         Takes O(number) time.
         """
         require_whole("number", number, least=0)
-        share = 1.0
+        exponent = 0.0
         for _ in range(number):
-            # The exponent of s_i is d times that of s_(i-1), plus 1.
-            share = self.rho * share**self.choices
-        return share
+            exponent = self.choices * exponent + 1.0  # where it reaches infinity, the share is 0
+        return float(self.rho**exponent)
 
 
 def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket:
@@ -61,7 +60,7 @@ def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket
 
     Args:
         choices: d, >= 1.
-        rho: load per server, in [0, 1).
+        rho: utilisation, in [0, 1).
         service_s: mean service time in seconds, > 0.
 
     Raises:
@@ -70,7 +69,7 @@ def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket
     Source: Vvedenskaya, Dobrushin and Karpelevich (1996); Mitzenmacher (2001), IEEE TPDS 12(10).
     """
     require_whole("choices", choices, least=1)
-    require_load("rho", rho)
+    require_utilisation("rho", rho)
     require_positive("service_s", service_s)
     times = 1.0 / (1.0 - rho) if choices == 1 else _sojourn(choices, rho)
     return Supermarket(choices, rho, service_s, times * service_s)
@@ -78,9 +77,9 @@ def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket
 
 def _sojourn(choices: int, rho: float) -> float:
     """Return the sum until a term no longer changes it: at most some 60 terms, as exponents grow like d^i."""
-    total, term = 0.0, 1.0
+    total, exponent, term = 0.0, 0.0, 1.0
     while total + term > total:
         total += term
-        # From (d^i - d)/(d - 1) to the next exponent: d times it, plus d.
-        term = (rho * term) ** choices
+        exponent = choices * (exponent + 1.0)
+        term = rho**exponent  # afresh each time: a product of products would gather rounding
     return total

@@ -12,10 +12,10 @@ from itertools import groupby, pairwise
 from balancer.endpoint import Outcome
 from balancer.metrics import WaitStats
 from balancer.pipeline.report import plots
-from balancer.pipeline.report.chart import Chart
+from balancer.reporting.chart import Chart
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.schedule import Window, busy_levels, lanes, longest, window
-from balancer.pipeline.report.words import percent, seconds, shorten
+from balancer.reporting.words import percent, seconds, shorten
 from balancer.pipeline.results import ProblemResult, RunResult, Span, Stage
 
 __all__ = ["MOST_ROWS", "MOST_SPANS", "draw_charts"]

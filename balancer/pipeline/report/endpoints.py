@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.pipeline.report.words import shorten, visible
+from balancer.reporting.words import shorten, visible
 from balancer.pipeline.results import RunResult, Span
 
 __all__ = ["EndpointLine", "endpoint_lines", "gone_endpoints"]

@@ -5,33 +5,14 @@ looks.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 
-from balancer.pipeline.report.words import NOTHING, count, part_of, percent, seconds, shorten, times
+from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 from balancer.pipeline.results import RunResult
+from balancer.reporting.tile import Tile, Tone
 
-__all__ = ["Tile", "Tone", "lost", "tiles", "warnings"]
+__all__ = ["lost", "tiles", "warnings"]
 
 _MOST_NAMED = 5
-
-
-class Tone(Enum):
-    """Whether a figure is as one would wish it."""
-
-    PLAIN = "plain"
-    GOOD = "good"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure: what it is, its value, and a word on it."""
-
-    label: str
-    value: str
-    note: str
-    tone: Tone = Tone.PLAIN
 
 
 def tiles(result: RunResult) -> tuple[Tile, ...]:

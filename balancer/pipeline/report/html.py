@@ -1,23 +1,20 @@
 """`report.html`: one page that stands alone, to be read, mailed and printed.
 
-Decides what the page is made from; the templates decide how it looks. Every string that comes from data is
-escaped by the template engine, and made visible (see `words.visible`) on the way. It must not know matplotlib.
+Decides what the page is made from; the templates decide how it looks. It must not know matplotlib.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from balancer.pipeline.model import Verdict
-from balancer.pipeline.report import words
-from balancer.pipeline.report.chart import Chart
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import lost, tiles, warnings
 from balancer.pipeline.report.matrix import LETTERS, matrix
 from balancer.pipeline.report.notes import notes
 from balancer.pipeline.results import RunResult
+from balancer.reporting.chart import Chart
+from balancer.reporting.html import drawn, environment
 
 __all__ = ["page"]
 
@@ -39,27 +36,15 @@ def page(result: RunResult, charts: Sequence[Chart]) -> str:
             gone=gone_endpoints(result),
             legend=[(verdict.value, letter) for verdict, letter in LETTERS.items()],
             noted=notes(result),
-            charts=[(chart, Markup(chart.svg)) for chart in charts],  # drawn by us, escaped by matplotlib
+            charts=drawn(charts),
         )
     )
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("balancer.pipeline.report", "."),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["words"] = words
-    environment.filters.update(spaced=_spaced, plain=_plain)
-    return environment
-
-
-def _shown(value: Any) -> Any:
-    return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    made = environment("balancer.pipeline.report")
+    made.filters.update(spaced=_spaced, plain=_plain)
+    return made
 
 
 def _spaced(value: Verdict | str) -> str:

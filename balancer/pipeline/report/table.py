@@ -4,7 +4,7 @@ Decides what fits into 80 columns. Its own words are ASCII, and names are encode
 locale makes it fail. It must not know files, nor where the report is but for the path it is given.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
@@ -14,7 +14,8 @@ from rich.text import Text
 
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.headline import warnings
-from balancer.pipeline.report.words import NOTHING, count, number, percent, ratio, seconds, shorten, visible
+from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
+from balancer.reporting.terminal import Clean, cleaner
 from balancer.pipeline.results import CaseState, ProblemResult, RunResult
 
 __all__ = ["print_summary"]
@@ -22,7 +23,6 @@ __all__ = ["print_summary"]
 _MOST_SURVIVORS = 20  # problems listed with their survivors
 _MOST_ENDPOINTS = 12
 _OTHER_COLUMNS = 60  # what the table of problems needs beside their names
-_Clean = Callable[..., Text]
 
 
 def print_summary(result: RunResult, console: Console, *, report: Path | None = None) -> None:
@@ -31,7 +31,7 @@ def print_summary(result: RunResult, console: Console, *, report: Path | None = 
     Args:
         report: where `report.html` is, if there is one.
     """
-    clean = _cleaner(console)
+    clean = cleaner(console)
     for part in _parts(result, clean, console.width):
         console.print(part)
         console.print()
@@ -39,18 +39,7 @@ def print_summary(result: RunResult, console: Console, *, report: Path | None = 
         console.print(Text.assemble("report: ", clean(str(report), style="bold")), soft_wrap=True)
 
 
-def _cleaner(console: Console) -> _Clean:
-    """Return what makes a text that this console can print from a string that may hold anything."""
-
-    def clean(text: str, most: int = 1000, style: str = "") -> Text:
-        encoding = console.encoding
-        shown = shorten(visible(text), most, gap="...").replace(NOTHING, "-")
-        return Text(shown.encode(encoding, "replace").decode(encoding), style=style)
-
-    return clean
-
-
-def _parts(result: RunResult, clean: _Clean, width: int) -> Iterator[RenderableType]:
+def _parts(result: RunResult, clean: Clean, width: int) -> Iterator[RenderableType]:
     if result.problems:
         yield _problems(result, clean, width)
     yield Text("\n").join([clean(_sentence(result)), *(clean(w, style="bold yellow") for w in warnings(result))])
@@ -97,7 +86,7 @@ def _grid(title: str) -> Table:
     return grid
 
 
-def _problems(result: RunResult, clean: _Clean, width: int) -> Table:
+def _problems(result: RunResult, clean: Clean, width: int) -> Table:
     table = _table("Problems")
     table.show_footer = len(result.problems) > 1
     counts = result.summary()["counts"]
@@ -117,7 +106,7 @@ def _problems(result: RunResult, clean: _Clean, width: int) -> Table:
     return table
 
 
-def _problem_row(problem: ProblemResult, clean: _Clean, width: int) -> Iterator[Text]:
+def _problem_row(problem: ProblemResult, clean: Clean, width: int) -> Iterator[Text]:
     kept, accepted = len(problem.kept), len(problem.accepted)
     killed, wrong = len(problem.killed), len(problem.wrong)
     contested = sum(case.state is CaseState.CONTESTED for case in problem.cases)
@@ -137,7 +126,7 @@ def _killed(before: int, after: int, wrong: int) -> str:
     return f"{before} -> {after} of {wrong}" if wrong else NOTHING
 
 
-def _survivors(result: RunResult, clean: _Clean, width: int) -> Table:
+def _survivors(result: RunResult, clean: Clean, width: int) -> Table:
     grid = _grid("Wrong submissions that survive")
     surviving = [problem for problem in result.problems if problem.survivors]
     for problem in surviving[:_MOST_SURVIVORS]:
@@ -148,7 +137,7 @@ def _survivors(result: RunResult, clean: _Clean, width: int) -> Table:
     return grid
 
 
-def _endpoints(lines: tuple[EndpointLine, ...], clean: _Clean, width: int) -> Table:
+def _endpoints(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Table:
     table = _table("Endpoints")
     table.add_column("endpoint", no_wrap=True)
     for head in ("leases", "share", "by\nweight", "utili-\nsation", "failures", "overloads"):
@@ -166,7 +155,7 @@ def _endpoints(lines: tuple[EndpointLine, ...], clean: _Clean, width: int) -> Ta
     return table
 
 
-def _pool(result: RunResult, clean: _Clean) -> Table:
+def _pool(result: RunResult, clean: Clean) -> Table:
     grid = _grid("Pool")
     for what, words in _pool_lines(result):
         grid.add_row(what, clean(words))

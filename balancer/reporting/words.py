@@ -1,6 +1,6 @@
 """How numbers and names are worded in reports.
 
-Decides units, rounding, and what of a name can be shown at all: names come out of packages that anyone may
+Decides units, rounding, and what of a name can be shown at all: names come out of files that anyone may
 have written. Pure; it must not know HTML, terminals or plots, nor escape for them.
 """
 

@@ -1,0 +1,128 @@
+"""Drawings of named rows over a scale: boxes, dots, upright strokes and words in them.
+
+Decides where a row is and how high. Importing this imports matplotlib, so only what draws may import it. It must
+not know what is drawn.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
+
+from balancer.reporting.style import FAINT, INK, LETTERS, ORANGE, PAPER, ROW_IN, blank, drawable, dress
+
+__all__ = [
+    "Box",
+    "boxes",
+    "dot_entry",
+    "dots",
+    "dress_rows",
+    "remark",
+    "rows",
+    "swatch",
+    "tick_entry",
+    "ticks",
+]
+
+_FRAME_IN: Final = 0.85  # a scale, its label and a legend
+
+Box = tuple[float, float, float, float]  # left, right, bottom, top
+
+
+def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float = ROW_IN) -> tuple[Figure, Axes]:
+    """Return a figure and its axes: a row for each label, the first at the top, over a scale with light lines.
+
+    Rows are at 0, 1, ... on the y axis, and all parts make room for each other.
+    """
+    size = (width_in, _FRAME_IN + row_in * len(labels))
+    drawing = Figure(figsize=size, dpi=72, layout="constrained", facecolor="none", edgecolor="none")
+    ax = drawing.add_subplot()
+    ax.set_facecolor("none")
+    ax.spines[:].set_visible(False)
+    ax.grid(visible=False)
+    ax.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
+    ax.set_axisbelow(True)
+    ax.tick_params(bottom=False, left=False, pad=6, labelsize=_LETTERS_PT, labelfontfamily=_FONT, labelcolor=INK)
+    ax.tick_params(axis="x", pad=2)
+    ax.set_xlabel(xlabel, color=INK, **_PLAIN)
+    ax.set_yticks(range(len(labels)), [drawable(label) for label in labels], color=INK, **_PLAIN)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    return drawing, ax
+
+
+def remark(ax: Axes, x: float, row: int, words: str, *, beside: bool = False) -> None:
+    """Write `words` at `x` in a row; `beside` the axes, `x` counts in widths of the axes."""
+    transform = ax.get_yaxis_transform() if beside else ax.transData
+    ax.text(x, row, drawable(words), va="center", color=INK, transform=transform, **_PLAIN)
+
+
+def dots(ax: Axes, values: Sequence[float], *, hollow: bool = False) -> None:
+    """Put a dot into each row."""
+    ax.add_line(_dot(values, hollow=hollow))
+
+
+def ticks(ax: Axes, values: Sequence[float]) -> None:
+    """Put an upright stroke into each row."""
+    ax.add_line(_tick(values))
+
+
+def boxes(ax: Axes, corners: Iterable[Box], colour: str, *, alpha: float = 1.0) -> None:
+    """Fill many rectangles as one shape: a third of the size of one shape each."""
+    vertices = [
+        corner
+        for left, right, bottom, top in corners
+        for corner in ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
+    ]
+    if vertices:
+        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * (len(vertices) // 5)
+        ax.add_patch(PathPatch(Path(vertices, codes), facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha))
+
+
+def swatch(words: str, colour: str, *, alpha: float = 1.0) -> Artist:
+    """Return a legend's entry for `boxes`."""
+    return Patch(facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha, label=words)
+
+
+def dot_entry(words: str, *, hollow: bool = False) -> Artist:
+    """Return a legend's entry for `dots`."""
+    return _dot([], hollow=hollow, words=words)
+
+
+def tick_entry(words: str) -> Artist:
+    """Return a legend's entry for `ticks`."""
+    return _tick([], words=words)
+
+
+def _dot(values: Sequence[float], *, hollow: bool, words: str = "") -> Line2D:
+    face, edge = (PAPER, INK) if hollow else (ORANGE, ORANGE)
+    return Line2D(
+        values,
+        range(len(values)),
+        linestyle="none",
+        marker="o",
+        markersize=5.0 if hollow else 7.0,  # where both are, both are seen
+        markeredgewidth=1.2,
+        markerfacecolor=face,
+        markeredgecolor=edge,
+        label=words,
+        zorder=4 if hollow else 3,
+        clip_on=False,
+    )
+
+
+def _tick(values: Sequence[float], *, words: str = "") -> Line2D:
+    return Line2D(
+        values,
+        range(len(values)),
+        linestyle="none",
+        marker="|",
+        markersize=9.0,
+        markeredgewidth=1.6,
+        markeredgecolor=INK,
+        label=words,
+        clip_on=False,
+    )

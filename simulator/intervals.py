@@ -1,0 +1,68 @@
+"""What is known of a figure after some replications: its mean, and how far off that may be.
+
+Decides how intervals are made: Student's t over replications, which are independent; 95% unless said otherwise. It
+must not know what is measured.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+__all__ = ["Interval", "difference_of", "interval_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The mean over `count` replications, give or take `half`; `half` is NaN when there is only one."""
+
+    mean: float
+    half: float
+    count: int
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+        return self.mean + self.half
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is clearly above or clearly below 0."""
+        return self.low > 0 or self.high < 0
+
+
+def interval_of(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Return the mean of `values`, one for each replication, with its confidence interval.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("there is no interval of no values; run at least one replication")
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count == 1:
+        return Interval(mean, math.nan, 1)
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1))
+    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(count)
+    return Interval(mean, half, count)
+
+
+def difference_of(values: Sequence[float], others: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Return the mean of values - others, pair by pair, with its interval.
+
+    With common random numbers most of the noise is the same in both and drops out.
+
+    Raises:
+        ValueError: there are not as many of each, or none.
+    """
+    if len(values) != len(others):
+        raise ValueError(f"{len(values)} values and {len(others)} others; a paired difference takes as many of each")
+    return interval_of(np.subtract(values, others).tolist(), confidence)

@@ -1,0 +1,127 @@
+"""The tables in the terminal.
+
+Decides what fits beside each other. It must not know files or charts. Names are encoded as the terminal is, so no
+locale makes it fail.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from simulator.report.figures import figure_of, worded, worded_difference
+from simulator.study import Study
+
+__all__ = ["print_ranking", "print_study"]
+
+_COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "utilisation")
+_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "closed": ("throughput_per_s", *_COMMON, "jain_workers", "lost"),
+    "batch": ("makespan_s", "makespan_by_bound", *_COMMON, "lost"),
+}
+_OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
+
+
+def print_study(study: Study, console: Console) -> None:
+    """Print the main figures of each policy, and the share of each endpoint."""
+    console.print(_figures(study, console))
+    console.print(_shares(study, console))
+
+
+def print_ranking(study: Study, console: Console, *, by: str | None = None) -> None:
+    """Print the policies, the best first, each with its paired difference to the best. Raises ConfigError."""
+    name = by or study.default_metric
+    ranking = study.ranking(by)
+    figure = figure_of(name)
+    table = _table(f"{study.scenario.name}\nranked by {figure.heading}: {figure.meaning}", console)
+    for heading in ("", "policy", figure.heading, "more than the best", "lost"):
+        table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=heading != "policy")
+    for place, policy in enumerate(ranking, start=1):
+        table.add_row(*(_encoded(text, console) for text in _ranked(study, ranking[0], policy, name, place)))
+    console.print(table)
+    for line in _remarks(study, ranking, name):
+        console.print(_encoded(line, console))
+
+
+def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iterator[str]:
+    metrics, unit = study.metrics(policy), figure_of(name).unit
+    yield str(place)
+    yield policy
+    yield worded(metrics[name], unit) if name in metrics else "-"
+    if policy == best or name not in metrics or name not in study.metrics(best):
+        yield ""
+    else:
+        difference = study.difference(policy, best, name)
+        yield worded_difference(difference, study.metric(best, name).mean, unit) + ("" if difference.is_clear else " ~")
+    yield worded(metrics["lost"], "part") if "lost" in metrics else "-"
+
+
+def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
+    count = study.scenario.replications
+    if count == 1:
+        yield "one replication: nothing can be said about chance; ask for more with --replications"
+    else:
+        yield f"\u00b1: 95% intervals over {count} replications; differences are paired (the same requests and faults)"
+        compared = [p for p in ranking[1:] if name in study.metrics(p) and name in study.metrics(ranking[0])]
+        if any(not study.difference(p, ranking[0], name).is_clear for p in compared):
+            yield "~: the interval holds 0, so chance may have made the difference"
+    losers = [policy for policy in ranking if study.loses_more(policy)]
+    if losers:
+        yield f"ranked last for losing more requests, whatever the rest took: {', '.join(losers)}"
+
+
+def _figures(study: Study, console: Console) -> Table:
+    table = _table(study.scenario.name, console)
+    wanted = _COLUMNS.get(study.scenario.workload.kind, _OPEN)
+    keys = tuple(key for key in wanted if any(key in study.metrics(policy) for policy in study.policies))
+    table.add_column("policy")
+    for key in keys:
+        table.add_column(figure_of(key).heading.replace(", ", ",\n").replace(" ", "\n", 1), justify="right")
+    for policy in study.policies:
+        metrics = study.metrics(policy)
+        cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in keys]
+        table.add_row(_encoded(policy, console), *(_encoded(cell, console) for cell in cells))
+    return table
+
+
+_MOST_ENDPOINTS: Final = 12
+
+
+def _shares(study: Study, console: Console) -> Table:
+    """Return the part of all calls that each endpoint had, the mean over the replications."""
+    table = _table("share of all calls, by endpoint", console)
+    table.add_column("endpoint", no_wrap=True)
+    for policy in study.policies:
+        table.add_column(_encoded(policy, console), justify="right")
+    urls = list(study.scenario.by_url)
+    for url in urls[:_MOST_ENDPOINTS]:
+        table.add_row(_encoded(url, console), *(f"{_share(study, policy, url):.1%}" for policy in study.policies))
+    if len(urls) > _MOST_ENDPOINTS:
+        table.add_row(f"... and {len(urls) - _MOST_ENDPOINTS} more")
+    return table
+
+
+def _share(study: Study, policy: str, url: str) -> float:
+    records = study.records[policy]
+    return sum(record.shares[url] for record in records) / len(records)
+
+
+def _table(title: str, console: Console) -> Table:
+    return Table(
+        title=_encoded(title, console),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _encoded(text: str, console: Console) -> Text:
+    # A locale without these has something like them.
+    plain = text if "utf" in console.encoding.lower() else text.replace("\u00b1", "+-").replace("\u2009", " ")
+    return Text(plain.encode(console.encoding, "replace").decode(console.encoding))

@@ -1,0 +1,175 @@
+"""A study: a scenario under several policies, replicated, with what is known of each figure.
+
+Decides what is run and what is compared with what. It must not know how results are shown.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from balancer.errors import ConfigError
+from balancer.plugins import Registry, default_registry
+from balancer.wording import did_you_mean
+from simulator.disciplines import BASELINES
+from simulator.intervals import Interval, difference_of, interval_of
+from simulator.parallel import Order, run_orders
+from simulator.record import Record
+from simulator.scenario import Policy, Scenario
+
+__all__ = ["Study", "all_policies", "run_study"]
+
+# More losses than the best policy's by this part of all requests, and a policy is ranked behind those without: it
+# would look quick because it does less.
+_MORE_LOST: Final = 0.01
+_SPANS: Final = 20_000
+
+Progress = Callable[[int, int], None]
+"""Told how many runs are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What was run, and what came of it.
+
+    Attributes:
+        scenario: as it was run.
+        records: of each policy, by its label, one for each replication.
+        curves: the same at each offered load, by load; empty unless the scenario has `loads`.
+    """
+
+    scenario: Scenario
+    records: dict[str, tuple[Record, ...]]
+    curves: dict[float, dict[str, tuple[Record, ...]]] = field(default_factory=dict)
+
+    @property
+    def policies(self) -> list[str]:
+        """The labels, in the order they were given."""
+        return list(self.records)
+
+    def metrics(self, policy: str) -> dict[str, Interval]:
+        """Return every figure that all replications of `policy` have, with its interval."""
+        return intervals(self.records[policy])
+
+    def metric(self, policy: str, name: str) -> Interval:
+        """Return one figure of `policy`. Raises KeyError if its runs do not have it."""
+        return self.metrics(policy)[name]
+
+    def difference(self, policy: str, other: str, name: str) -> Interval:
+        """Return how much larger `name` is under `policy` than under `other`, paired by replication."""
+        values, others = ([record.metrics[name] for record in self.records[p]] for p in (policy, other))
+        return difference_of(values, others)
+
+    @property
+    def default_metric(self) -> str:
+        """What policies are ranked by unless told otherwise: less is better."""
+        return "makespan_s" if self.scenario.is_batch else "sojourn_mean_s"
+
+    def ranking(self, name: str | None = None) -> list[str]:
+        """Return the policies, the best first: by `name` (less is better), but who loses more requests comes last.
+
+        Raises:
+            ConfigError: there is no such figure.
+        """
+        name = name or self.default_metric
+        known = {metric for policy in self.records for metric in self.metrics(policy)}
+        if name not in known:
+            raise ConfigError(
+                f"unknown figure {name!r}{did_you_mean(name, known)} (there are: {', '.join(sorted(known))})"
+            )
+        return sorted(self.records, key=lambda policy: (self.loses_more(policy), self._value(policy, name)))
+
+    def loses_more(self, policy: str) -> bool:
+        """Return whether `policy` loses clearly more requests than the policy that loses least."""
+        lost = {other: self._value(other, "lost", 1.0) for other in self.records}
+        return lost[policy] > min(lost.values()) + _MORE_LOST
+
+    def _value(self, policy: str, name: str, otherwise: float = float("inf")) -> float:
+        interval = self.metrics(policy).get(name)
+        return otherwise if interval is None else interval.mean
+
+
+def intervals(records: Sequence[Record]) -> dict[str, Interval]:
+    """Return every figure that all of `records` have, with its interval."""
+    found = [record.metrics for record in records]
+    names = [name for name in found[0] if all(name in metrics for metrics in found)]
+    return {name: interval_of([metrics[name] for metrics in found]) for name in names}
+
+
+def all_policies(registry: Registry | None = None) -> list[Policy]:
+    """Return every strategy that is installed, with its default options, and the baselines."""
+    names = [*sorted((registry or default_registry()).strategies), *BASELINES]
+    return [Policy(strategy=name) for name in names]
+
+
+def run_study(
+    scenario: Scenario,
+    policies: Iterable[Policy | str] | None = None,
+    *,
+    jobs: int | None = 1,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Run `scenario` under each policy, `scenario.replications` times, and at each of its `loads`.
+
+    Args:
+        policies: strategies and baselines; a name is one with its default options. Default: the scenario's own, or
+            all that are installed.
+        jobs: processes; None: one a core. The results do not depend on it. With more than one, a script needs
+            `if __name__ == "__main__"`.
+        registry: where strategies are looked up, e.g. one of your own; needs jobs=1.
+        progress: told after each run.
+
+    Raises:
+        ConfigError: a strategy or option is unknown, or the workload has no load to vary.
+    """
+    chosen = [Policy(strategy=policy) if isinstance(policy, str) else policy for policy in policies or ()]
+    chosen = chosen or list(scenario.policies) or all_policies(registry)
+    _check(chosen, registry or default_registry())
+    parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
+    orders = [
+        Order(part, policy, replication, _SPANS if part is scenario and not replication else 0)
+        for part in parts
+        for policy in chosen
+        for replication in range(scenario.replications)
+    ]
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, len(orders))
+
+    records = run_orders(orders, jobs=jobs or os.cpu_count() or 1, registry=registry, advance=advance)
+    return _gathered(scenario, chosen, records)
+
+
+def _check(policies: Sequence[Policy], registry: Registry) -> None:
+    """Find mistakes before anything runs, and all of them."""
+    problems: list[str] = []
+    for policy in policies:
+        if policy.strategy in BASELINES:
+            if policy.options:
+                problems.append(f"policies: {policy.strategy!r} is a baseline and has no options; leave them out")
+            continue
+        try:
+            registry.strategy_options(policy.strategy, policy.options)
+        except ConfigError as error:
+            baselines = (
+                f" and the baselines {', '.join(BASELINES)}" if policy.strategy not in registry.strategies else ""
+            )
+            problems += [f"policies: {line}{baselines}" for line in error.problems]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _gathered(scenario: Scenario, policies: Sequence[Policy], records: list[Record]) -> Study:
+    count = scenario.replications
+    labels = [policy.label for policy in policies]
+    groups = [tuple(records[start : start + count]) for start in range(0, len(records), count)]
+    tables = [
+        dict(zip(labels, groups[start : start + len(labels)], strict=True))
+        for start in range(0, len(groups), len(labels))
+    ]
+    return Study(scenario, tables[0], dict(zip(scenario.loads, tables[1:], strict=True)))

@@ -1,0 +1,149 @@
+"""How fast the simulator is, beside a textbook model in SimPy and beside Ciw, in the same run.
+
+    python -m tests.benchmarks.bench_simulator [--short]
+
+All simulate an M/M/8 queue at rho 0.9. The simulator does it with the production core and the strategy `fifo`; the
+textbook model has a `Resource` and a process for each customer. They take turns, in CPU time, and ratios are taken
+within a turn. Their mean waits are shown beside Erlang C's, so that nobody is quick by being wrong.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ciw  # type: ignore[import-untyped]
+import simpy
+from rich.console import Console
+from rich.table import Table
+
+from simulator.analytic import mmc
+from simulator.engine import simulate_once
+from simulator.scenario import EndpointModel, Policy, Scenario
+from simulator.workload import Poisson
+
+SERVERS: Final = 8
+RHO: Final = 0.9
+Model = Callable[[int, int], float]
+"""Simulates so many customers with a seed, and returns their mean wait."""
+
+
+def ours(customers: int, seed: int) -> float:
+    return simulate_once(_scenario(customers, seed), Policy(strategy="fifo")).wait.mean
+
+
+def _scenario(customers: int, seed: int) -> Scenario:
+    rate = SERVERS * RHO
+    endpoints = [EndpointModel(url=f"http://10.0.0.{{1..{SERVERS}}}/")]
+    return Scenario(workload=Poisson(rate_per_s=rate), endpoints=endpoints, horizon_s=customers / rate, seed=seed)
+
+
+def textbook(customers: int, seed: int) -> float:
+    env, rng, waits = simpy.Environment(), random.Random(seed), []
+    servers = simpy.Resource(env, SERVERS)
+
+    def customer() -> Generator[Any, Any, None]:
+        arrived_s = env.now
+        with servers.request() as request:
+            yield request
+            waits.append(env.now - arrived_s)
+            yield env.timeout(rng.expovariate(1.0))
+
+    def source() -> Generator[Any, Any, None]:
+        for _ in range(customers):
+            yield env.timeout(rng.expovariate(SERVERS * RHO))
+            env.process(customer())
+
+    env.process(source())
+    env.run()
+    return statistics.fmean(waits)
+
+
+def with_ciw(customers: int, seed: int) -> float:
+    network = ciw.create_network(
+        arrival_distributions=[ciw.dists.Exponential(SERVERS * RHO)],
+        service_distributions=[ciw.dists.Exponential(1.0)],
+        number_of_servers=[SERVERS],
+    )
+    ciw.seed(seed)
+    simulation = ciw.Simulation(network)
+    simulation.simulate_until_max_customers(customers, method="Finish")
+    return statistics.fmean(record.waiting_time for record in simulation.get_all_records())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table; `least` is how many times as fast ours should be."""
+
+    name: str
+    model: Model
+    least: float | None = None
+
+
+ROWS: Final = (
+    Row("simulator: production core, fifo", ours),
+    Row("SimPy textbook: Resource and processes", textbook, 1.5),
+    Row("Ciw", with_ciw, 3.0),
+)
+
+
+def report_speed(console: Console, customers: int, turns: int) -> None:
+    """Print customers per second of each, and how many times as fast ours is."""
+    for row in ROWS:
+        row.model(1000, 1)  # what is loaded once is loaded
+    rates: dict[str, list[float]] = {row.name: [] for row in ROWS}
+    waits: dict[str, list[float]] = {row.name: [] for row in ROWS}
+    for seed in range(1, turns + 1):
+        for row in ROWS:
+            started_s = time.process_time()
+            waits[row.name].append(row.model(customers, seed))
+            rates[row.name].append(customers / (time.process_time() - started_s))
+    theory_s = mmc(SERVERS, RHO).wait_s
+    title = f"M/M/{SERVERS} at rho {RHO}, {turns} turns of {customers} customers, CPU time, medians"
+    table = Table(title=f"{title}; Erlang C: mean wait {theory_s:.4f} s")
+    for heading in ("what", "customers/s", "ours is so many times as fast", "target", "mean wait, s"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for row in ROWS:
+        ratio = statistics.median(a / b for a, b in zip(rates[ROWS[0].name], rates[row.name], strict=True))
+        table.add_row(
+            row.name,
+            f"{statistics.median(rates[row.name]):,.0f}",
+            "" if row.least is None else f"{ratio:.2f}",
+            "" if row.least is None else f">= {row.least}",
+            f"{statistics.fmean(waits[row.name]):.4f}",
+        )
+    console.print(table)
+
+
+def report_memory(console: Console, customers: int) -> None:
+    """Print the peak of memory for few and for many customers, records off."""
+    table = Table(title="Memory at its peak while a run is under way, records off")
+    table.add_column("customers", justify="right")
+    table.add_column("MB", justify="right")
+    for count in (customers // 10, customers):
+        tracemalloc.start()
+        ours(count, 1)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        table.add_row(f"{count:,}", f"{peak / 1e6:.2f}")
+    console.print(table)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--short", action="store_true", help="some seconds instead of a minute; rougher")
+    short = parser.parse_args(arguments).short
+    console = Console(width=120)
+    report_speed(console, customers=20_000 if short else 100_000, turns=3 if short else 7)
+    report_memory(console, customers=100_000 if short else 400_000)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
