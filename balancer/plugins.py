@@ -27,6 +27,8 @@ __all__ = ["BUILT_INS", "Broken", "Registered", "Registry", "default_registry"]
 BUILT_INS = (
     "strategies.fifo",
     "strategies.least_in_flight",
+    "strategies.p2c",
+    "strategies.random",
     "strategies.weighted_health",
     "balancer.pipeline.generators.data",
     "balancer.pipeline.generators.mutate",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from simpy import Environment
 
+from simulator.calendar import after
 from simulator.distributions import Floats
 from simulator.scenario import Scenario
 from simulator.sources import Submit, demand_of
@@ -102,8 +103,12 @@ class BatchSource:
 
     def conclude(self, task: Task) -> None:
         """Let its worker go on."""
-        if task.worker is not None:
+        if task.worker is None:
+            return
+        if self._env.now > task.arrived_s:
             self._work(task.worker)
+        else:  # refused at once, as the next may be: an event, or a stage of such tasks is a chain of calls as long
+            after(self._env, 0.0, self._work, task.worker)
 
     def _begin_sample(self) -> None:
         number = self._ahead.popleft()

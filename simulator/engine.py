@@ -5,6 +5,8 @@ threaded pool: it makes one call at a time to the core, says what time it is, an
 no process per customer: every event calls a function.
 """
 
+import math
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -109,6 +111,7 @@ class _Run:
         self._last_s = 0.0
         self._before: dict[str, tuple[int, int, float]] = {}
         self._looks: list[tuple[float, list[float]]] = []
+        self._bin_s = min(scenario.horizon_s, self._bound_s or math.inf) / _BINS
 
     def _source_of(self, scenario: Scenario, streams: Streams) -> Source:
         workload = scenario.workload
@@ -223,7 +226,7 @@ class _Run:
             wait=self._wait,
             sojourn=self._sojourn,
             endpoints=self._endpoints(end_s),
-            worker_calls=tuple(worker.calls for worker in self._source.workers),
+            crews=self._crews(),
             makespan_s=end_s if scenario.is_batch and self._source.finished else None,
             bound_s=self._bound_s,
             timeline=self._timeline(),
@@ -259,12 +262,22 @@ class _Run:
             busy_s=max(0.0, server.busy_until(end_s) - busy_s),
         )
 
+    def _crews(self) -> tuple[tuple[int, ...], ...]:
+        crews: dict[str, list[int]] = {}
+        for worker in self._source.workers:
+            crews.setdefault(worker.part, []).append(worker.calls)
+        return tuple(map(tuple, crews.values()))
+
     # -- over time ---------------------------------------------------------------------------------
 
     def _look(self) -> None:
+        """See how busy everybody has been so far, and look again after a while; nobody knows when a batch ends."""
         now = self._env.now
         self._looks.append((now, [server.busy_until(now) for server in self._servers.values()]))
-        after(self._env, self._scenario.horizon_s / _BINS, _Run._look, self)
+        if len(self._looks) > 2 * _BINS:
+            self._looks = self._looks[::2]
+            self._bin_s *= 2
+        after(self._env, self._bin_s, _Run._look, self)
 
     def _timeline(self) -> Timeline:
         edges_s = np.array([at_s for at_s, _ in self._looks])

@@ -23,8 +23,8 @@ class Span:
     part: str
     kind: str
     url: str
-    start_s: float
-    end_s: float
+    started_s: float
+    ended_s: float
     ok: bool
 
 
@@ -67,7 +67,7 @@ class Record:
         unfinished: requests still under way at the end.
         wait, sojourn: seconds from asking to a lease, for every lease; from arrival to success.
         endpoints: in the order of the scenario.
-        worker_calls: calls of each worker, where there are workers.
+        crews: calls of each worker, for each crew that worked together; empty where requests come from nobody.
         makespan_s, bound_s: of a batch: when its last task ended, and what no schedule can beat; else None.
         timeline: how busy the endpoints were.
         spans: the calls, if they were kept.
@@ -83,7 +83,7 @@ class Record:
     wait: Tally
     sojourn: Tally
     endpoints: tuple[EndpointRecord, ...]
-    worker_calls: tuple[int, ...]
+    crews: tuple[tuple[int, ...], ...]
     makespan_s: float | None
     bound_s: float | None
     timeline: Timeline
@@ -101,7 +101,7 @@ class Record:
             **_of("sojourn", self.sojourn),
             "utilisation": self._utilisation(),
             "jain_endpoints": jain_index(e.calls / e.weight for e in self.endpoints),
-            "jain_workers": jain_index(self.worker_calls) if self.worker_calls else None,
+            "jain_workers": self._jain_of_workers(),
             "balance_score": balance_score(e.calls for e in self.endpoints),
             "calls": float(self._calls),
             "failed_calls": sum(e.failures for e in self.endpoints) / self._calls if self._calls else None,
@@ -121,6 +121,12 @@ class Record:
     @property
     def _calls(self) -> int:
         return sum(e.calls for e in self.endpoints)
+
+    def _jain_of_workers(self) -> float | None:
+        """Return Jain's index over workers, of their calls by what their crew had on average."""
+        means = [sum(crew) / len(crew) for crew in self.crews]
+        found = [calls / mean for crew, mean in zip(self.crews, means, strict=True) if mean for calls in crew]
+        return jain_index(found) if found else None
 
     def _part(self, count: int) -> float | None:
         ended = self.completed + self.lost + self.timed_out

@@ -6,7 +6,7 @@ Decides when a task comes, its work and its kind. It must not know how a task ge
 import math
 from collections.abc import Callable, Iterator
 from itertools import repeat
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from simpy import Environment
@@ -22,6 +22,10 @@ from simulator.task import Demand, Task, Worker
 from simulator.workload import Arrivals, Closed, Kind, Open
 
 __all__ = ["ClosedSource", "OpenSource", "Source", "Submit", "demand_of", "durations"]
+
+# How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some time too. Without it,
+# a worker that does not think would ask for ever at one instant.
+_RECOIL_S: Final = 0.001
 
 Submit = Callable[[Task], None]
 """Takes a task that has just come."""
@@ -149,11 +153,11 @@ class ClosedSource:
     def conclude(self, task: Task) -> None:
         """Let its worker think about the next one."""
         if task.worker is not None:
-            self._think(task.worker)
+            self._think(task.worker, least_s=0.0 if self._env.now > task.arrived_s else _RECOIL_S)
 
-    def _think(self, worker: Worker) -> None:
+    def _think(self, worker: Worker, *, least_s: float = 0.0) -> None:
         # Even without a pause it is an event: else a chain of calls that fail at once would never return.
-        after(self._env, next(self._thinks[worker.index]), self._ask, worker)
+        after(self._env, max(least_s, next(self._thinks[worker.index])), self._ask, worker)
 
     def _ask(self, worker: Worker) -> None:
         demand, work_s = next(self._mixtures[worker.index])

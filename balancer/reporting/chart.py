@@ -1,8 +1,11 @@
-"""A chart as a page takes it. It must not know how it was drawn."""
+"""A chart as a page takes it, or a notebook. It must not know how it was drawn."""
 
 from dataclasses import dataclass
 
 __all__ = ["Chart"]
+
+# What `style.css` says for light pages: a notebook has no such page around it.
+_LIGHT = {"var(--ink)": "#1a2430", "var(--faint)": "#8793a0", "var(--paper)": "#fff", "var(--heat)": "#0072b2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +23,10 @@ class Chart:
     caption: str
     svg: str
     wide: bool = True
+
+    def _repr_svg_(self) -> str:
+        """Return the drawing as a notebook shows it: on white."""
+        svg = self.svg.replace("<svg ", '<svg style="background: #fff" ', 1)
+        for variable, colour in _LIGHT.items():
+            svg = svg.replace(variable, colour)
+        return svg

@@ -5,6 +5,7 @@ not know what is drawn.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -13,9 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
-from balancer.reporting.style import FAINT, INK, LETTERS, ORANGE, PAPER, ROW_IN, blank, drawable, dress
+from balancer.reporting.style import INK, LETTERS, ORANGE, PAPER, ROW_IN, blank, drawable, dress
 
 __all__ = [
+    "FRAME_IN",
     "Box",
     "boxes",
     "dot_entry",
@@ -28,7 +30,7 @@ __all__ = [
     "ticks",
 ]
 
-_FRAME_IN: Final = 0.85  # a scale, its label and a legend
+FRAME_IN: Final = 0.85  # a scale, its label and a legend
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 
@@ -38,26 +40,24 @@ def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float =
 
     Rows are at 0, 1, ... on the y axis, and all parts make room for each other.
     """
-    size = (width_in, _FRAME_IN + row_in * len(labels))
-    drawing = Figure(figsize=size, dpi=72, layout="constrained", facecolor="none", edgecolor="none")
+    drawing = blank(width_in, FRAME_IN + row_in * len(labels))
     ax = drawing.add_subplot()
-    ax.set_facecolor("none")
-    ax.spines[:].set_visible(False)
-    ax.grid(visible=False)
-    ax.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
-    ax.set_axisbelow(True)
-    ax.tick_params(bottom=False, left=False, pad=6, labelsize=_LETTERS_PT, labelfontfamily=_FONT, labelcolor=INK)
-    ax.tick_params(axis="x", pad=2)
-    ax.set_xlabel(xlabel, color=INK, **_PLAIN)
-    ax.set_yticks(range(len(labels)), [drawable(label) for label in labels], color=INK, **_PLAIN)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+    dress_rows(ax, labels, xlabel=xlabel)
     return drawing, ax
+
+
+def dress_rows(ax: Axes, labels: Sequence[str], *, xlabel: str) -> None:
+    """Make a row for each label in axes."""
+    dress(ax, grid="x")
+    ax.set_xlabel(xlabel, color=INK, **LETTERS)
+    ax.set_yticks(range(len(labels)), [drawable(label) for label in labels], color=INK, **LETTERS)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
 
 
 def remark(ax: Axes, x: float, row: int, words: str, *, beside: bool = False) -> None:
     """Write `words` at `x` in a row; `beside` the axes, `x` counts in widths of the axes."""
     transform = ax.get_yaxis_transform() if beside else ax.transData
-    ax.text(x, row, drawable(words), va="center", color=INK, transform=transform, **_PLAIN)
+    ax.text(x, row, drawable(words), va="center", color=INK, transform=transform, **LETTERS)
 
 
 def dots(ax: Axes, values: Sequence[float], *, hollow: bool = False) -> None:

@@ -5,11 +5,9 @@ Decides names and layout. It must not know where the texts are written.
 
 import csv
 import io
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from balancer.reporting.files import json_text
 from simulator.intervals import Interval
 from simulator.record import Record
 from simulator.study import Study, intervals
@@ -33,7 +31,7 @@ def to_json(study: Study) -> str:
             for load, table in study.curves.items()
         },
     }
-    return json.dumps(_finite(found), indent=2, allow_nan=False) + "\n"
+    return json_text(found)
 
 
 def runs_csv(study: Study) -> str:
@@ -75,12 +73,3 @@ def _figures(figures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
 
 def _mean_shares(records: tuple[Record, ...]) -> dict[str, float]:
     return {url: sum(r.shares[url] for r in records) / len(records) for url in records[0].shares}
-
-
-def _finite(value: Any) -> Any:
-    """Return `value` with null for each number that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

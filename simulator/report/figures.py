@@ -40,7 +40,7 @@ FIGURES: Final = (
     Figure("sojourn_max_s", "sojourn, max", "s", "the longest"),
     Figure("utilisation", "utilisation", "part", "slots in use, of all slots"),
     Figure("jain_endpoints", "Jain, endpoints", "number", "Jain's index of calls by weight: 1 is even"),
-    Figure("jain_workers", "Jain, workers", "number", "Jain's index of calls over workers: 1 is even"),
+    Figure("jain_workers", "Jain, workers", "number", "Jain's index of calls over the workers of a crew: 1 is even"),
     Figure("balance_score", "balance score", "number", "1 / (1 + variance of calls per endpoint)"),
     Figure("calls", "calls", "count", "calls to endpoints"),
     Figure("failed_calls", "failed calls", "part", "calls that failed, of all calls"),
@@ -86,5 +86,7 @@ def _rounded(value: float, mean: float) -> str:
     """Return `value` with the decimals that give `mean` three digits."""
     if value == 0:
         return "0"
+    if abs(mean) < 0.001:
+        return f"{value:.2g}"
     digits = 2 - math.floor(math.log10(abs(mean))) if mean else 2
     return f"{value:,.{min(max(digits, 0), 4)}f}".replace(",", "\u2009")

@@ -77,14 +77,18 @@ def _figures(study: Study, console: Console) -> Table:
     table = _table(study.scenario.name, console)
     wanted = _COLUMNS.get(study.scenario.workload.kind, _OPEN)
     keys = tuple(key for key in wanted if any(key in study.metrics(policy) for policy in study.policies))
-    table.add_column("policy")
+    table.add_column("policy", no_wrap=True)
     for key in keys:
-        table.add_column(figure_of(key).heading.replace(", ", ",\n").replace(" ", "\n", 1), justify="right")
+        table.add_column(_folded(figure_of(key).heading), justify="right")
     for policy in study.policies:
         metrics = study.metrics(policy)
         cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in keys]
         table.add_row(_encoded(policy, console), *(_encoded(cell, console) for cell in cells))
     return table
+
+
+def _folded(heading: str) -> str:
+    return heading.replace(" ", "\n").replace("utilisation", "utili-\nsation")
 
 
 _MOST_ENDPOINTS: Final = 12

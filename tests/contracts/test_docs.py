@@ -14,6 +14,7 @@ import pytest
 
 from balancer.config import load_config
 from balancer.plugins import default_registry
+from simulator import load_scenario
 from tests.contracts.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links, name_of
 
 _LANGUAGES = {"python", "toml", "console", "sh", "text", "json"}
@@ -67,12 +68,15 @@ def _script(document: Path) -> str:
 
 
 @pytest.mark.parametrize("block", _of("toml"), ids=str)
-def test_a_config_loads(block: Block, tmp_path: Path) -> None:
-    tomllib.loads(block.code)
+def test_a_config_or_scenario_loads(block: Block, tmp_path: Path) -> None:
+    found = tomllib.loads(block.code)
     if block.reason is not None:
         return
     file = tmp_path / "config.toml"
     file.write_text(block.code, encoding="utf-8")
+    if "workload" in found:
+        load_scenario(file)
+        return
     environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block.code), "a-secret")
     config = load_config(file, environ=environ)
     registry = default_registry()

@@ -40,6 +40,18 @@ def test_importing_the_package_is_cheap() -> None:
     assert set(ran.stdout.split()) & set(_HEAVY) == set()
 
 
+def test_a_pool_does_not_pay_for_the_simulator() -> None:
+    """Its plugin is loaded with all others, but what it needs is not."""
+    code = "import sys; from balancer import Endpoint, Pool; Pool([Endpoint('http://a/')]); print(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    loaded = set(ran.stdout.split())
+    assert "simulator.commands" in loaded
+    assert loaded & {"numpy", "scipy", "simpy", "matplotlib", "simulator.engine"} == set()
+
+
 def _breaches(source: str) -> Iterator[str]:
     """Yield what pure code must not have: an impure import, or the random module's own generator."""
     for node in ast.walk(ast.parse(source)):

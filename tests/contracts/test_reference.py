@@ -36,7 +36,7 @@ def test_the_public_names_are_those_that_the_library_page_lists() -> None:
 
 
 def _modules() -> list[str]:
-    files = [file for room in ("balancer", "strategies") for file in sorted((ROOT / room).rglob("*.py"))]
+    files = [file for room in ("balancer", "strategies", "simulator") for file in sorted((ROOT / room).rglob("*.py"))]
     named = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files]
     return [name for name in named if not name.rpartition(".")[2].startswith("_")]
 

@@ -22,7 +22,7 @@ MISTAKES = {
     "unknown strategy": (
         '[pool]\nstrategy = "least_inflight"\n' + GOOD,
         "c.toml: pool: unknown strategy 'least_inflight'; did you mean 'least_in_flight'? "
-        "(there are: fifo, least_in_flight, weighted_health)",
+        "(there are: fifo, least_in_flight, p2c, random, weighted_health)",
     ),
     "unknown option": (
         '[pool]\nstrategy = "weighted_health"\noptions = { decay = 3 }\n' + GOOD,

@@ -11,12 +11,14 @@ from itertools import groupby, pairwise
 
 from balancer.endpoint import Outcome
 from balancer.metrics import WaitStats
-from balancer.pipeline.report import plots
-from balancer.reporting.chart import Chart
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
-from balancer.pipeline.report.schedule import Window, busy_levels, lanes, longest, window
-from balancer.reporting.words import percent, seconds, shorten
 from balancer.pipeline.results import ProblemResult, RunResult, Span, Stage
+from balancer.reporting import rows, style
+from balancer.reporting.chart import Chart
+from balancer.reporting.legend import legend
+from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
+from balancer.reporting.svg import to_svg
+from balancer.reporting.words import percent, seconds, shorten
 
 __all__ = ["MOST_ROWS", "MOST_SPANS", "draw_charts"]
 
@@ -28,10 +30,10 @@ _SHORT_LABEL = 20
 _TIME = "time since the first lease (s)"
 _LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 _STAGES = {
-    Stage.VALIDATE_INPUT: ("check input", plots.SKY),
-    Stage.REFERENCE: ("reference solution", plots.BLUE),
-    Stage.AGREE: ("other accepted", plots.GREEN),
-    Stage.VALIDATE_SOLUTION: ("wrong submissions", plots.ORANGE),
+    Stage.VALIDATE_INPUT: ("check input", style.SKY),
+    Stage.REFERENCE: ("reference solution", style.BLUE),
+    Stage.AGREE: ("other accepted", style.GREEN),
+    Stage.VALIDATE_SOLUTION: ("wrong submissions", style.ORANGE),
 }
 _FAILED = (Outcome.FAILURE.value, Outcome.OVERLOAD.value)
 
@@ -70,47 +72,47 @@ def _left_out(rows: int) -> str:
 def _killed(problems: Sequence[ProblemResult]) -> Chart:
     shown = sorted(problems, key=lambda p: len(p.killed) / len(p.wrong))[:MOST_ROWS]
     labels = [shorten(p.id, _LABEL) for p in shown]
-    drawing, ax = plots.rows(labels, width_in=plots.WIDE_IN, xlabel="wrong submissions killed (%)")
+    drawing, ax = rows.rows(labels, width_in=style.WIDE_IN, xlabel="wrong submissions killed (%)")
     before = [100 * len(p.killed_before) / len(p.wrong) for p in shown]
     after = [100 * len(p.killed) / len(p.wrong) for p in shown]
     bars = [(low, high, row - 0.09, row + 0.09) for row, (low, high) in enumerate(zip(before, after, strict=True))]
-    plots.boxes(ax, bars, plots.ORANGE)
-    plots.dots(ax, after)
-    plots.dots(ax, before, hollow=True)
+    rows.boxes(ax, bars, style.ORANGE)
+    rows.dots(ax, after)
+    rows.dots(ax, before, hollow=True)
     for row, p in enumerate(shown):
         words = f"{len(p.killed_before)} \u2192 {len(p.killed)} of {len(p.wrong)}"
-        plots.remark(ax, 1.03, row, words, beside=True)
+        rows.remark(ax, 1.03, row, words, beside=True)
     ax.set_xlim(0, 100)
     entries = (
-        plots.dot_entry("before: the problem's own data", hollow=True),
-        plots.dot_entry("after: with generated cases"),
+        rows.dot_entry("before: the problem's own data", hollow=True),
+        rows.dot_entry("after: with generated cases"),
     )
-    plots.legend(drawing, entries)
+    legend(drawing, entries)
     more = f" Shown are {MOST_ROWS} of {len(problems)}; the table has them all." if len(problems) > MOST_ROWS else ""
     caption = f"For each problem with wrong submissions, the weakest first: the further right, the better.{more}"
-    return Chart("Wrong submissions killed, before and after", caption, plots.to_svg(drawing, "killed"))
+    return Chart("Wrong submissions killed, before and after", caption, to_svg(drawing, "killed"))
 
 
 def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str) -> Chart:
     labels = [line.label(_LABEL) for line in lines]
-    drawing, ax = plots.rows(labels, width_in=plots.WIDE_IN, xlabel=_TIME)
+    drawing, ax = rows.rows(labels, width_in=style.WIDE_IN, xlabel=_TIME)
     ax.grid(visible=False)
-    plots.boxes(ax, [_cell(row, 0, when.length_s) for row in range(len(lines))], plots.FAINT, alpha=0.12)
+    rows.boxes(ax, [_cell(row, 0, when.length_s) for row in range(len(lines))], style.FAINT, alpha=0.12)
     for level, cells in _heat(lines, when).items():
-        plots.boxes(ax, cells, plots.HEAT, alpha=_LEVELS[level])
+        rows.boxes(ax, cells, style.HEAT, alpha=_LEVELS[level])
     ax.set_xlim(0, when.length_s)
-    plots.legend(drawing, [plots.swatch(words, plots.HEAT, alpha=high) for words, high in _level_names()])
+    legend(drawing, [rows.swatch(words, style.HEAT, alpha=high) for words, high in _level_names()])
     caption = (
         f"Part of an endpoint's slots that were leased, over {_BINS} equal parts of the makespan; "
         f"grey where none was.{left_out}"
     )
-    return Chart("Utilisation over time", caption, plots.to_svg(drawing, "heat"))
+    return Chart("Utilisation over time", caption, to_svg(drawing, "heat"))
 
 
-def _heat(lines: Sequence[EndpointLine], when: Window) -> dict[int, list[plots.Box]]:
+def _heat(lines: Sequence[EndpointLine], when: Window) -> dict[int, list[rows.Box]]:
     """Return the rectangles of each level; neighbours of the same level are one."""
     width_s = when.length_s / _BINS
-    found: defaultdict[int, list[plots.Box]] = defaultdict(list)
+    found: defaultdict[int, list[rows.Box]] = defaultdict(list)
     for row, line in enumerate(lines):
         first = 0
         for level, run in groupby(busy_levels(line.spans, when, _BINS, capacity=line.capacity), key=_level):
@@ -125,7 +127,7 @@ def _level(part: float) -> int | None:
     return min(int(part * len(_LEVELS)), len(_LEVELS) - 1) if part > 0 else None
 
 
-def _cell(row: int, left: float, right: float) -> plots.Box:
+def _cell(row: int, left: float, right: float) -> rows.Box:
     return left, right, row - 0.42, row + 0.42
 
 
@@ -138,25 +140,25 @@ def _leases(lines: Sequence[EndpointLine], when: Window, left_out: str) -> Chart
     labels = [line.label(_LABEL) for line in lines]
     most_slots = max(line.capacity for line in lines)
     # 0.09 in a slot, but no more than half an inch an endpoint and 8 in (a page) for all of them.
-    row_in = max(plots.ROW_IN, min(0.09 * most_slots, 0.5, 8.0 / len(lines)))
-    drawing, ax = plots.rows(labels, width_in=plots.WIDE_IN, xlabel=_TIME, row_in=row_in)
+    row_in = max(style.ROW_IN, min(0.09 * most_slots, 0.5, 8.0 / len(lines)))
+    drawing, ax = rows.rows(labels, width_in=style.WIDE_IN, xlabel=_TIME, row_in=row_in)
     for colour, bars in _bars(lines, when).items():
-        plots.boxes(ax, bars, colour)
+        rows.boxes(ax, bars, colour)
     between = [row + 0.5 for row in range(len(lines) - 1)]
-    ax.hlines(between, 0, when.length_s, color=plots.FAINT, alpha=0.35, linewidth=0.5)
+    ax.hlines(between, 0, when.length_s, color=style.FAINT, alpha=0.35, linewidth=0.5)
     ax.set_xlim(0, when.length_s)
-    names = [*_STAGES.values(), ("failed or overloaded", plots.INK)]
-    plots.legend(drawing, [plots.swatch(words, colour) for words, colour in names])
+    names = [*_STAGES.values(), ("failed or overloaded", style.INK)]
+    legend(drawing, [rows.swatch(words, colour) for words, colour in names])
     total = sum(len(line.spans) for line in lines)
     thinned = f" Drawn are the {MOST_SPANS} longest of {total} leases." if total > MOST_SPANS else ""
     caption = f"A bar is a lease, a line is a slot.{thinned}{left_out}"
-    return Chart("Leases", caption, plots.to_svg(drawing, "leases"))
+    return Chart("Leases", caption, to_svg(drawing, "leases"))
 
 
-def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[plots.Box]]:
+def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[rows.Box]]:
     """Return the bars of the longest leases, by colour."""
     kept = {id(span) for span in longest([span for line in lines for span in line.spans], MOST_SPANS)}
-    found: defaultdict[str, list[plots.Box]] = defaultdict(list)
+    found: defaultdict[str, list[rows.Box]] = defaultdict(list)
     for row, line in enumerate(lines):
         placed = lanes(line.spans, tolerance_s=when.length_s / 1000)
         height = 0.86 / max([line.capacity, *(lane + 1 for lane, _ in placed)])
@@ -169,27 +171,27 @@ def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[plots.B
 
 
 def _colour(span: Span) -> str:
-    return plots.INK if span.outcome in _FAILED else _STAGES[span.stage][1]
+    return style.INK if span.outcome in _FAILED else _STAGES[span.stage][1]
 
 
 def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:
     labels = [line.label(_SHORT_LABEL) for line in lines]
-    drawing, ax = plots.rows(labels, width_in=plots.HALF_IN, xlabel="part of all leases (%)")
-    plots.boxes(ax, [(0, 100 * line.share, row - 0.3, row + 0.3) for row, line in enumerate(lines)], plots.SKY)
-    plots.ticks(ax, [100 * line.due for line in lines])
+    drawing, ax = rows.rows(labels, width_in=style.HALF_IN, xlabel="part of all leases (%)")
+    rows.boxes(ax, [(0, 100 * line.share, row - 0.3, row + 0.3) for row, line in enumerate(lines)], style.SKY)
+    rows.ticks(ax, [100 * line.due for line in lines])
     ax.set_xlim(0, 108 * max(max(line.share, line.due) for line in lines))
-    plots.legend(drawing, (plots.swatch("share", plots.SKY), plots.tick_entry("by weight")))
+    legend(drawing, (rows.swatch("share", style.SKY), rows.tick_entry("by weight")))
     most, least = max(line.share for line in lines), min(line.share for line in lines)
     caption = f"From {percent(least, digits=1)} to {percent(most, digits=1)}.{left_out}"
-    return Chart("Share of leases against weight", caption, plots.to_svg(drawing, "shares"), wide=False)
+    return Chart("Share of leases against weight", caption, to_svg(drawing, "shares"), wide=False)
 
 
 def _waits(waits: WaitStats) -> Chart:
     values_s = {field.name: float(getattr(waits, field.name)) for field in fields(waits)}
     scale, unit = (1.0, "s") if waits.max >= 1 else (1000.0, "ms")
-    drawing, ax = plots.rows(list(values_s), width_in=plots.HALF_IN, xlabel=f"time waited for a lease ({unit})")
-    plots.boxes(ax, [(0, scale * s, row - 0.3, row + 0.3) for row, s in enumerate(values_s.values())], plots.SKY)
+    drawing, ax = rows.rows(list(values_s), width_in=style.HALF_IN, xlabel=f"time waited for a lease ({unit})")
+    rows.boxes(ax, [(0, scale * s, row - 0.3, row + 0.3) for row, s in enumerate(values_s.values())], style.SKY)
     for row, value_s in enumerate(values_s.values()):
-        plots.remark(ax, scale * (value_s + 0.015 * waits.max), row, seconds(value_s))
+        rows.remark(ax, scale * (value_s + 0.015 * waits.max), row, seconds(value_s))
     ax.set_xlim(0, 1.3 * scale * waits.max)
-    return Chart("Waits", "Over all leases that were granted.", plots.to_svg(drawing, "waits"), wide=False)
+    return Chart("Waits", "Over all leases that were granted.", to_svg(drawing, "waits"), wide=False)

@@ -6,9 +6,9 @@ looks.
 
 from collections.abc import Iterator
 
-from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 from balancer.pipeline.results import RunResult
 from balancer.reporting.tile import Tile, Tone
+from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 
 __all__ = ["lost", "tiles", "warnings"]
 

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.headline import warnings
-from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
-from balancer.reporting.terminal import Clean, cleaner
 from balancer.pipeline.results import CaseState, ProblemResult, RunResult
+from balancer.reporting.terminal import Clean, cleaner
+from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
 
 __all__ = ["print_summary"]
 

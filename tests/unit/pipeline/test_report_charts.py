@@ -3,17 +3,15 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import pairwise
 from xml.etree import ElementTree
 
 import matplotlib
 import pytest
 
 from balancer.metrics import WaitStats
-from balancer.pipeline.report import plots
 from balancer.pipeline.report.charts import MOST_ROWS, MOST_SPANS, draw_charts
-from balancer.pipeline.report.plots import boxes, drawable, remark, rows, to_svg
 from balancer.pipeline.results import RunResult
+from balancer.reporting import rows
 from tests.unit.pipeline.report_results import empty_run, made_up_run
 
 _SMALL = made_up_run(problems=3, cases=6, endpoints=3, capacity=2)
@@ -66,53 +64,17 @@ def test_ids_of_all_charts_are_different_and_are_used() -> None:
         assert set(re.findall(r' id="([^"]+)"', svg)) == set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
 
 
-@pytest.mark.parametrize("name", ["$x^2$", "$\\frac{$", "a_b", "<b>&\"'", "--><script>", "\u65e5\u672c", "\x00\ud800"])
-def test_names_are_drawn_as_they_are(name: str) -> None:
-    drawing, ax = rows([name], width_in=4.0, xlabel="x")
-    remark(ax, 0.0, 0, name)
-    svg = to_svg(drawing, "x")
-    ElementTree.fromstring(svg)
-    assert "script" not in svg
-    assert len(re.findall("<use ", svg)) >= 2 * len(name.replace(" ", ""))  # a glyph for each letter, twice
-
-
 def test_a_problem_has_its_own_dots_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     dotted: dict[bool, list[float]] = {}
     worded: list[str] = []
-    monkeypatch.setattr(plots, "dots", lambda ax, values, hollow=False: dotted.update({hollow: list(values)}))
-    monkeypatch.setattr(plots, "remark", lambda ax, x, row, words, beside=False: worded.append(words))
+    monkeypatch.setattr(rows, "dots", lambda ax, values, hollow=False: dotted.update({hollow: list(values)}))
+    monkeypatch.setattr(rows, "remark", lambda ax, x, row, words, beside=False: worded.append(words))
     draw_charts(replace(made_up_run(problems=8, cases=10), spans=()))
     problems = sorted(made_up_run(problems=8, cases=10).problems, key=lambda p: len(p.killed) / len(p.wrong))
     assert any(len(p.killed_before) < len(p.killed) for p in problems)
     assert dotted[True] == [100 * len(p.killed_before) / len(p.wrong) for p in problems]
     assert dotted[False] == [100 * len(p.killed) / len(p.wrong) for p in problems]
     assert worded[:8] == [f"{len(p.killed_before)} \u2192 {len(p.killed)} of {len(p.wrong)}" for p in problems]
-
-
-def test_what_the_font_lacks_has_a_sign() -> None:
-    assert drawable("two\nlines") == "two lines"
-    assert drawable("gr\u00f6\u00dfer \u2192 \u65e5") == "gr\u00f6\u00dfer \u2192 \ufffd"
-
-
-def test_many_boxes_are_one_shape() -> None:
-    drawing, ax = rows(["a"], width_in=4.0, xlabel="x")
-    ax.set_xlim(0, 100)
-    empty = to_svg(drawing, "x").count("<path")
-    boxes(ax, [(n, n + 0.5, -0.4, 0.4) for n in range(100)], "#56b4e9")
-    svg = to_svg(drawing, "x")
-    assert svg.count("<path") == empty + 1
-    assert max(d.count("z") for d in re.findall(r' d="([^"]*)"', svg)) == 100
-
-
-@pytest.mark.parametrize("endpoints", [1, 32, 50])
-def test_labels_do_not_overlap_however_many_endpoints(endpoints: int) -> None:
-    labels = [f"{n}  sandbox.example.org:8080" for n in range(min(endpoints, MOST_ROWS))]
-    drawing, ax = rows(labels, width_in=8.0, xlabel="time (s)")
-    drawing.draw_without_rendering()
-    found = [label.get_window_extent() for label in ax.get_yticklabels()]
-    assert all(lower.y1 < upper.y0 for upper, lower in pairwise(found))
-    assert all(box.x0 >= 0 for box in found)
-    assert ax.get_window_extent().width > 300
 
 
 def test_what_is_left_out_is_said() -> None:

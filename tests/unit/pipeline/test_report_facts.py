@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.model import Verdict
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
-from balancer.pipeline.report.headline import Tone, lost, tiles, warnings
+from balancer.pipeline.report.headline import lost, tiles, warnings
 from balancer.pipeline.report.matrix import BAND, LETTERS, matrix
 from balancer.pipeline.report.notes import Note, notes
 from balancer.pipeline.results import CaseState, ProblemResult, RunResult
+from balancer.reporting.tile import Tone
 from tests.unit.pipeline.report_results import case, empty_run, made_up_problem, made_up_run, submission
 
 _A, _W, _Q = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED

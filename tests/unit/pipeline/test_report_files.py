@@ -65,18 +65,11 @@ def test_what_fails_leaves_the_old_report_and_nothing_else(tmp_path: Path, monke
     def fail(source: object, target: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("balancer.pipeline.report.files.os.replace", fail)
+    monkeypatch.setattr("balancer.reporting.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(made_up_run(problems=1, cases=2), tmp_path)
     assert _names(tmp_path) == ["report.html", "summary.json"]
     assert (tmp_path / "report.html").read_bytes() == before
-
-
-def test_the_files_have_the_usual_permissions(tmp_path: Path) -> None:
-    usual = tmp_path / "usual"
-    usual.touch()
-    path = write_report(empty_run(), tmp_path)
-    assert path.stat().st_mode == usual.stat().st_mode
 
 
 def test_matplotlib_is_imported_only_to_write_a_report() -> None:

@@ -9,10 +9,10 @@ import pytest
 
 import balancer.pipeline.report
 from balancer.pipeline.model import Origin, Verdict
-from balancer.pipeline.report.chart import Chart
 from balancer.pipeline.report.charts import draw_charts
 from balancer.pipeline.report.html import page
 from balancer.pipeline.results import CaseState, Disagreement, ProblemResult, RunResult
+from balancer.reporting.chart import Chart
 from tests.unit.pipeline.report_results import case, empty_run, made_up_run, submission
 
 EVIL = "</style></title><script>alert(1)</script>\" onload='x' $\\frac{1}{$ {{ 7*7 }} \x1b[31m\u202e\udce9 &amp; -->"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.report.schedule import Window, busy_levels, lanes, longest, window
 from balancer.pipeline.results import Span, Stage
+from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
 
 
 def _span(start_s: float, length_s: float) -> Span:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.report.words import NOTHING, count, part_of, percent, ratio, seconds, shorten, size, visible
+from balancer.reporting.words import NOTHING, count, part_of, percent, ratio, seconds, shorten, size, visible
 
 _ANY_TEXT = st.text(st.characters())  # halves of surrogate pairs as well
 

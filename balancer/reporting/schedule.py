@@ -5,15 +5,30 @@ Pure; it must not know what drawing is.
 
 import heapq
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
-from balancer.pipeline.results import Span
+__all__ = ["Timed", "Window", "busy_levels", "lanes", "longest", "window"]
 
-__all__ = ["Window", "busy_levels", "lanes", "longest", "window"]
+
+class Timed(Protocol):
+    """What has a start and an end, in seconds on one clock."""
+
+    @property
+    def started_s(self) -> float:
+        """When it began."""
+        ...
+
+    @property
+    def ended_s(self) -> float:
+        """When it ended."""
+        ...
+
+
+T = TypeVar("T", bound=Timed)
 
 
 class Window(NamedTuple):
-    """From when to when, in seconds since the session began."""
+    """From when to when, in seconds."""
 
     start_s: float
     end_s: float
@@ -24,19 +39,19 @@ class Window(NamedTuple):
         return max(0.0, self.end_s - self.start_s)
 
 
-def window(spans: Iterable[Span]) -> Window:
+def window(spans: Iterable[Timed]) -> Window:
     """Return the time from the first lease's start to the last one's end."""
     spans = list(spans)
     return Window(min((s.started_s for s in spans), default=0.0), max((s.ended_s for s in spans), default=0.0))
 
 
-def longest(spans: Sequence[Span], most: int) -> list[Span]:
+def longest(spans: Sequence[T], most: int) -> list[T]:
     """Return the `most` longest of `spans`, in their own order."""
     ranked = sorted(range(len(spans)), key=lambda i: spans[i].started_s - spans[i].ended_s)
     return [spans[i] for i in sorted(ranked[:most])]
 
 
-def lanes(spans: Iterable[Span], *, tolerance_s: float = 0.0) -> list[tuple[int, Span]]:
+def lanes(spans: Iterable[T], *, tolerance_s: float = 0.0) -> list[tuple[int, T]]:
     """Return each span with the lowest lane, from 0, that is free when it starts.
 
     Args:
@@ -45,7 +60,7 @@ def lanes(spans: Iterable[Span], *, tolerance_s: float = 0.0) -> list[tuple[int,
     """
     free: list[int] = []
     taken: list[tuple[float, int]] = []
-    placed: list[tuple[int, Span]] = []
+    placed: list[tuple[int, T]] = []
     for span in sorted(spans, key=lambda s: (s.started_s, s.ended_s)):
         while taken and taken[0][0] <= span.started_s + tolerance_s:
             heapq.heappush(free, heapq.heappop(taken)[1])
@@ -55,7 +70,7 @@ def lanes(spans: Iterable[Span], *, tolerance_s: float = 0.0) -> list[tuple[int,
     return placed
 
 
-def busy_levels(spans: Iterable[Span], within: Window, bins: int, *, capacity: int) -> list[float]:
+def busy_levels(spans: Iterable[Timed], within: Window, bins: int, *, capacity: int) -> list[float]:
     """Return, for each of `bins` equal parts of `within`, which part of `capacity` slots was leased, 0..1."""
     width_s = within.length_s / bins
     if width_s <= 0:

@@ -1,0 +1,169 @@
+"""Line charts: several named lines over two scales, each with the interval it may be off by.
+
+Decides what tells lines apart: colour, dashes and markers, so that they can be told apart in grey as well. Importing
+this imports matplotlib, so only what draws may import it. It must not know what is drawn.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from balancer.reporting.legend import LINE_IN, legend
+from balancer.reporting.style import (
+    BLUE,
+    GREEN,
+    INK,
+    LETTERS,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    SKY,
+    VERMILION,
+    blank,
+    drawable,
+    dress,
+)  # fmt: skip
+
+__all__ = ["MOST_LINES", "Line", "Scale", "line_chart"]
+
+Scale = Literal["linear", "log"]
+
+# Colour, dashes (on, off, ... in widths of the line), marker. Neighbours differ in all three.
+_LOOKS: Final = (
+    (BLUE, (), "o"),
+    (VERMILION, (5.0, 2.0), "s"),
+    (GREEN, (6.0, 1.8, 1.2, 1.8), "^"),
+    (PURPLE, (1.2, 1.6), "D"),
+    (ORANGE, (9.0, 2.5), "v"),
+    (SKY, (2.6, 1.4), "X"),
+    (INK, (6.0, 1.8, 1.2, 1.8, 1.2, 1.8), "P"),
+)
+MOST_LINES: Final = 2 * len(_LOOKS)  # the second half is as the first, with hollow markers
+_MARKERS: Final = 12  # on a line: more would hide its dashes
+_HANDLE: Final = 4.0  # letters: dashes and a marker can be seen
+_STEPS: Final = (1, 2, 2.5, 5, 10)  # between marks, times a power of ten
+_MARGIN: Final = 0.04  # of a scale, so that no marker is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A named line.
+
+    Attributes:
+        name: its words in the legend, shown as they are.
+        xs, ys: its points, from left to right; it is interrupted where one is not finite.
+        low, high: the ends of an interval at each point, drawn as a shaded band; empty for none.
+
+    Raises:
+        ValueError: they are not of one length.
+    """
+
+    name: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        sizes = [len(each) for each in (self.xs, self.ys, self.low, self.high)]
+        if sizes[0] != sizes[1] or sizes[2:] not in ([0, 0], [sizes[0]] * 2):
+            raise ValueError(
+                f"line {self.name!r} has {sizes[0]} xs, {sizes[1]} ys, {sizes[2]} low and {sizes[3]} high; "
+                "give as many of each, or no low and high"
+            )
+
+
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    xlabel: str,
+    ylabel: str,
+    width_in: float,
+    height_in: float = 2.8,
+    xscale: Scale = "linear",
+    yscale: Scale = "linear",
+) -> tuple[Figure, Axes]:
+    """Return a figure and its axes: the lines, their legend above, light lines across both scales.
+
+    A linear scale begins at 0 unless that would squeeze the lines into its far half; a log scale has only what
+    is above 0.
+
+    Args:
+        height_in: without the legend.
+
+    Raises:
+        ValueError: there are more lines than can be told apart, `MOST_LINES`.
+    """
+    if len(lines) > MOST_LINES:
+        raise ValueError(f"found {len(lines)} lines; at most {MOST_LINES} can be told apart: draw several charts")
+    drawing = blank(width_in, height_in)
+    ax = drawing.add_subplot()
+    dress(ax, grid="both")
+    ax.set_xlabel(drawable(xlabel), color=INK, **LETTERS)
+    ax.set_ylabel(drawable(ylabel), color=INK, **LETTERS)
+    _scale(ax, "x", [x for line in lines for x in line.xs], xscale)
+    _scale(ax, "y", [y for line in lines for y in (*line.ys, *line.low, *line.high)], yscale)
+    entries = [_draw(ax, line, place, len(lines)) for place, line in enumerate(lines)]
+    if entries:
+        drawing.set_figheight(height_in + LINE_IN * legend(drawing, entries, handle=_HANDLE))
+    return drawing, ax
+
+
+def _draw(ax: Axes, line: Line, place: int, places: int) -> Line2D:
+    colour, dashes, marker = _LOOKS[place % len(_LOOKS)]
+    step = max(1, math.ceil(len(line.xs) / _MARKERS))
+    drawn = Line2D(
+        line.xs,
+        line.ys,
+        color=colour,
+        linewidth=1.4,
+        linestyle=(0, dashes) if dashes else "solid",
+        marker=marker,
+        markersize=4.5,
+        markerfacecolor=colour if place < len(_LOOKS) else PAPER,
+        markeredgecolor=colour,
+        markevery=(place * step // places, step),  # not all at the same x, where lines are close
+        label=line.name,
+        zorder=3,
+    )
+    ax.add_line(drawn)
+    if len(line.low):
+        ax.fill_between(line.xs, line.low, line.high, color=colour, alpha=0.15, linewidth=0, zorder=2)
+    return drawn
+
+
+def _scale(ax: Axes, which: Literal["x", "y"], values: Iterable[float], scale: Scale) -> None:
+    """Set kind, ends and marks of a scale: all of it here, since matplotlib warns where there is nothing to show."""
+    log = scale == "log"
+    low, high = _ends([v for v in values if math.isfinite(v) and (v > 0 or not log)], log=log)
+    ax.set(**{f"{which}scale": scale, f"{which}lim": (low, high)})
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(_marks(low, high) if log else MaxNLocator(6, steps=_STEPS))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _ends(values: Sequence[float], *, log: bool) -> tuple[float, float]:
+    """Return from where to where a scale goes that shows `values`."""
+    low, high = min(values, default=1.0), max(values, default=1.0)
+    if log:
+        room = (high / low) ** _MARGIN if high > low else 2.0
+        return low / room, high * room
+    if 0 < low < high / 2:
+        low = 0.0
+    room = _MARGIN * (high - low) or abs(high) / 10 or 1.0
+    return low - room, high + room
+
+
+def _marks(low: float, high: float) -> Locator:
+    """Return where a log scale has marks: at powers of ten if there are some, else as close as need be."""
+    if high < 10 * low:
+        return MaxNLocator(6, steps=_STEPS)
+    return LogLocator(subs=(1.0, 2.0, 5.0) if high < 1000 * low else (1.0,), numticks=9)

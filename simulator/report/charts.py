@@ -1,0 +1,246 @@
+"""The charts of a study: who is best, how long requests take, who was busy when, who got how much.
+
+Decides what each chart shows and what it leaves out when there is too much, and says so in its caption. It must not
+know pages, nor how a drawing is styled. Importing this imports matplotlib.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
+
+from balancer.reporting import rows, style
+from balancer.reporting.chart import Chart
+from balancer.reporting.heat import heat_map
+from balancer.reporting.legend import legend
+from balancer.reporting.lines import MOST_LINES, Line, Scale, line_chart
+from balancer.reporting.schedule import lanes, longest
+from balancer.reporting.svg import to_svg
+from balancer.reporting.words import percent, shorten
+from simulator.intervals import Interval
+from simulator.record import Record, Span
+from simulator.report.figures import figure_of, worded
+from simulator.study import Study, intervals
+from simulator.tally import Tally
+
+__all__ = ["curves", "draw_charts", "gantt", "ranking", "shares", "tails", "utilisation"]
+
+_MOST_ROWS: Final = 40  # more would not fit on a printed page
+_MOST_SPANS: Final = 2000  # beyond this neighbours cannot be told apart
+_LABEL: Final = 28  # letters: a fifth of a whole page's width
+_SHORT_LABEL: Final = 18
+_TIME: Final = "time since the start (s)"
+_PART_COLOURS: Final = (style.BLUE, style.GREEN, style.ORANGE, style.SKY, style.PURPLE)
+
+
+def draw_charts(study: Study) -> tuple[Chart, ...]:
+    """Return the charts that have something to show, in the order they are read."""
+    return tuple(_charts(study))
+
+
+def _charts(study: Study) -> Iterator[Chart]:
+    if len(study.policies) > 1:
+        yield ranking(study)
+    if study.curves:
+        yield curves(study)
+    yield tails(study, "sojourn")
+    if any(record.wait.most > 0 for records in study.records.values() for record in records):
+        yield tails(study, "wait")
+    for policy in study.policies:
+        yield utilisation(study, policy)
+    if study.scenario.is_batch:
+        for policy in study.policies:
+            yield gantt(study, policy)
+    if len(study.scenario.by_url) > 1:
+        for policy in study.policies:
+            yield shares(study, policy)
+
+
+def ranking(study: Study, name: str | None = None) -> Chart:
+    """Return one figure of each policy with its interval, the best first."""
+    name = name or study.default_metric
+    figure = figure_of(name)
+    policies = [policy for policy in study.ranking(name) if name in study.metrics(policy)]
+    found = [study.metric(policy, name) for policy in policies]
+    drawing, ax = rows.rows(
+        [shorten(policy, _LABEL) for policy in policies], width_in=style.WIDE_IN, xlabel=_axis(name), row_in=0.24
+    )
+    means = [interval.mean for interval in found]
+    if _is_wide(means):
+        ax.set_xscale("log")
+        ax.set_xlim(min(means) / 1.5, max(means) * 6)
+    else:
+        ax.set_xlim(0, 1.25 * max([1e-9, *(_high(interval) for interval in found)]))
+    rows.boxes(ax, [(i.mean - _half(i), i.mean + _half(i), n - 0.12, n + 0.12) for n, i in enumerate(found)], style.SKY)
+    rows.dots(ax, means)
+    for row, interval in enumerate(found):
+        rows.remark(ax, 1.02, row, worded(interval, figure.unit), beside=True)
+    caption = (
+        f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is the mean over {study.scenario.replications} "
+        f"replications, the bar its 95% interval. Less is better; policies that lose more requests are last."
+    )
+    return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing, f"rank{_letters(name)}"))
+
+
+def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
+    """Return how a figure grows with the offered load, a line for each policy."""
+    loads = sorted(study.curves)
+    lines = []
+    for policy in study.policies[:MOST_LINES]:
+        found = [intervals(study.curves[load][policy]).get(name, _NOTHING) for load in loads]
+        lines.append(Line(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found]))
+    scale: Scale = "log" if _is_wide([y for line in lines for y in line.ys]) else "linear"
+    drawing, _ = line_chart(
+        lines, xlabel="offered load (part of what all slots could do)", ylabel=_axis(name), width_in=style.WIDE_IN,
+        yscale=scale,
+    )  # fmt: skip
+    caption = f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; bands are 95% intervals."
+    return Chart("Time by load", caption, to_svg(drawing, f"curve{_letters(name)}"))
+
+
+def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
+    """Return which part of all took longer than a time: the CDF from above, so that the tail can be seen."""
+    tallies = {
+        policy: Tally.merged(getattr(record, which) for record in records) for policy, records in study.records.items()
+    }
+    longest_s = [tally.quantile(0.999) for tally in tallies.values() if tally.count]
+    scale: Scale = "log" if _is_wide(longest_s) else "linear"
+    lines = [
+        Line(policy, *_tail(tally, up_to_s=math.inf if scale == "log" else max(longest_s)))
+        for policy, tally in list(tallies.items())[:MOST_LINES]
+        if tally.count
+    ]
+    words = {"wait": ("Waits", "waited longer for a lease"), "sojourn": ("Times of requests", "took longer")}
+    title, verb = words[which]
+    drawing, _ = line_chart(
+        lines, xlabel="time (s)", ylabel=f"part that {verb}", width_in=style.WIDE_IN, xscale=scale, yscale="log"
+    )
+    caption = (
+        f"How likely it is that a request {verb} than the time below; the further left and down, the better. "
+        f"All {study.scenario.replications} replications together; the rarest thousandth is left out."
+    )
+    return Chart(f"{title}: the tail", caption, to_svg(drawing, f"tail{which}"))
+
+
+def utilisation(study: Study, policy: str) -> Chart:
+    """Return how busy each endpoint was over time, in the first replication."""
+    record = study.records[policy][0]
+    timeline = record.timeline
+    shown = min(len(timeline.urls), _MOST_ROWS)
+    end_s = float(timeline.edges_s[-1])
+    drawing, _ = heat_map(
+        [shorten(url, _LABEL) for url in timeline.urls[:shown]],
+        timeline.utilisation[:shown].tolist(),
+        ends=(0.0, end_s),
+        xlabel=_TIME,
+        label="part of its slots in use",
+        width_in=style.WIDE_IN,
+    )
+    caption = f"In the first replication, over {timeline.utilisation.shape[1]} equal parts of the time."
+    if shown < len(timeline.urls):
+        caption += f" Shown are {shown} of {len(timeline.urls)} endpoints."
+    return Chart(f"Utilisation over time: {policy}", caption, to_svg(drawing, f"heat{_letters(policy)}"))
+
+
+def shares(study: Study, policy: str) -> Chart:
+    """Return the part of all calls that each endpoint had, the mean over replications, beside its weight."""
+    records = study.records[policy]
+    endpoints = records[0].endpoints[:_MOST_ROWS]
+    weights = sum(e.weight for e in records[0].endpoints)
+    found = [100 * sum(r.shares[e.url] for r in records) / len(records) for e in endpoints]
+    due = [100 * e.weight / weights for e in endpoints]
+    labels = [shorten(e.url, _SHORT_LABEL) for e in endpoints]
+    drawing, ax = rows.rows(labels, width_in=style.HALF_IN, xlabel="part of all calls (%)")
+    rows.boxes(ax, [(0, share, row - 0.3, row + 0.3) for row, share in enumerate(found)], style.SKY)
+    rows.ticks(ax, due)
+    ax.set_xlim(0, 1.08 * max(*found, *due))
+    legend(drawing, (rows.swatch("share", style.SKY), rows.tick_entry("by weight")))
+    failed = [r.metrics.get("failed_calls", 0.0) for r in records]
+    caption = (
+        f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."
+    )
+    return Chart(f"Share of calls: {policy}", caption, to_svg(drawing, f"share{_letters(policy)}"), wide=False)
+
+
+def gantt(study: Study, policy: str) -> Chart:
+    """Return the calls of the first replication: a bar is a call, a line of bars is a slot."""
+    record = study.records[policy][0]
+    spans = longest(record.spans, _MOST_SPANS)
+    urls = list(study.scenario.by_url)[:_MOST_ROWS]
+    by_url = {url: lanes((s for s in record.spans if s.url == url), tolerance_s=1e-9) for url in urls}
+    end_s = max((span.ended_s for span in record.spans), default=1.0)
+    most = max(1 + max((lane for lane, _ in placed), default=0) for placed in by_url.values())
+    row_in = max(style.ROW_IN, min(0.09 * most, 0.6, 8.0 / len(urls)))
+    drawing, ax = rows.rows([shorten(u, _LABEL) for u in urls], width_in=style.WIDE_IN, xlabel=_TIME, row_in=row_in)
+    colours = _colours(record)
+    for colour, bars in _bars(list(by_url.values()), {id(span) for span in spans}, colours).items():
+        rows.boxes(ax, bars, colour)
+    ax.hlines([row + 0.5 for row in range(len(urls) - 1)], 0, end_s, color=style.FAINT, alpha=0.35, linewidth=0.5)
+    ax.set_xlim(0, end_s)
+    legend(drawing, [rows.swatch(name, colour) for name, colour in {**colours, "failed": style.INK}.items()])
+    caption = "The first replication; a bar is a call, a line is a slot."
+    if len(record.spans) > len(spans):
+        caption += f" Drawn are the {len(spans)} longest of {len(record.spans)} calls."
+    return Chart(f"Calls: {policy}", caption, to_svg(drawing, f"gantt{_letters(policy)}"))
+
+
+def _bars(
+    rows_of_spans: Sequence[Sequence[tuple[int, Span]]], drawn: set[int], colours: dict[str, str]
+) -> dict[str, list[rows.Box]]:
+    found: defaultdict[str, list[rows.Box]] = defaultdict(list)
+    for row, placed in enumerate(rows_of_spans):
+        height = 0.86 / (1 + max((lane for lane, _ in placed), default=0))
+        for lane, span in placed:
+            if id(span) in drawn:
+                bottom = row - 0.43 + lane * height
+                colour = colours[_stage(span)] if span.ok else style.INK
+                found[colour].append((span.started_s, span.ended_s, bottom, bottom + 0.86 * height))
+    return found
+
+
+def _colours(record: Record) -> dict[str, str]:
+    stages = dict.fromkeys(_stage(span) for span in record.spans)
+    return {stage: _PART_COLOURS[n % len(_PART_COLOURS)] for n, stage in enumerate(stages)}
+
+
+def _stage(span: Span) -> str:
+    return span.part.partition(": ")[2] or span.part
+
+
+_NOTHING: Final = Interval(math.nan, math.nan, 0)
+
+
+def _tail(tally: Tally, *, up_to_s: float) -> tuple[list[float], list[float]]:
+    """Return times and the part that took longer, down to one in a thousand."""
+    values, larger = tally.tail()
+    kept = (larger >= 0.001) & (values <= up_to_s) & (values >= tally.most / 1e5)
+    return values[kept].tolist(), larger[kept].tolist()
+
+
+def _axis(name: str) -> str:
+    figure = figure_of(name)
+    units = {"s": " (s)", "part": " (part of all)", "count": " (number)", "number": ""}
+    return f"{figure.heading}{units[figure.unit]}"
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    """Return whether values differ so much that a linear scale would hide the small ones."""
+    positive = [value for value in values if value > 0 and math.isfinite(value)]
+    return bool(positive) and max(positive) > 20 * min(positive)
+
+
+def _half(interval: Interval) -> float:
+    return 0.0 if math.isnan(interval.half) else interval.half
+
+
+def _high(interval: Interval) -> float:
+    return interval.mean + _half(interval)
+
+
+def _low(interval: Interval) -> float:
+    return interval.mean - _half(interval)
+
+
+def _letters(name: str) -> str:
+    """Return a name as ids may have it, and another for another name."""
+    return "".join(c if c.isalnum() and c.isascii() else f"x{ord(c):x}" for c in name)

@@ -1,0 +1,92 @@
+"""The simulator's page names what a scenario may say and what a study finds: no more, no less, with the defaults."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+import simulator
+from simulator.distributions import Distribution
+from simulator.faults import Fault
+from simulator.report.figures import FIGURES
+from simulator.scenario import Change, EndpointModel, Scenario, load_scenario
+from simulator.study import all_policies
+from simulator.workload import Kind, Requests, Stage, Workload
+from tests.contracts.documents import ROOT, rows
+
+_PAGE = ROOT / "docs" / "simulator.md"
+_CODE = re.compile(r"`([^`]+)`")
+_SCENARIOS = sorted((ROOT / "examples" / "scenarios").glob("*.toml"))
+
+
+def _as_written(value: Any) -> str | None:
+    """Return a default as the page writes it; None for one that it describes in words."""
+    if value is None:
+        return "none"
+    if isinstance(value, BaseModel) or (isinstance(value, list) and value):
+        return None
+    text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"`{text}`"
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [("Scenario", Scenario), ("Endpoints", EndpointModel), ("Requests", Requests), ("Changes", Change)],
+)
+def test_every_key_is_on_the_page_with_its_default(heading: str, model: type[BaseModel]) -> None:
+    listed = {_CODE.findall(key)[0]: default for key, default, _ in rows(_PAGE, heading)}
+    assert list(listed) == list(model.model_fields)
+    for name, field in model.model_fields.items():
+        written = "required" if field.is_required() else _as_written(field.get_default(call_default_factory=True))
+        assert written is None or listed[name] == written, name
+
+
+def _members(union: Any) -> dict[str, type[BaseModel]]:
+    return {model.model_fields["kind"].default: model for model in get_args(get_args(union)[0])}
+
+
+@pytest.mark.parametrize(
+    ("heading", "union"), [("Workloads", Workload), ("Distributions", Distribution), ("Faults", Fault)]
+)
+def test_every_kind_is_on_the_page_with_its_keys(heading: str, union: Any) -> None:
+    table = {_CODE.findall(kind)[0]: keys for kind, keys, _ in rows(_PAGE, heading)}
+    assert list(table) == list(_members(union))
+    for kind, model in _members(union).items():
+        # Keys have letters, defaults are numbers.
+        named = [word for word in _CODE.findall(table[kind]) if re.match(r"[a-z]", word)]
+        assert set(named) == set(model.model_fields) - {"kind"}, kind
+        for name, field in model.model_fields.items():
+            default = field.get_default() if not field.is_required() else None
+            if isinstance(default, int | float) and default != float("inf"):
+                assert f"`{name}` (`{default}`)" in table[kind], f"{kind}.{name}"
+
+
+@pytest.mark.parametrize("model", [Stage, Kind])
+def test_the_keys_of_smaller_tables_are_named(model: type[BaseModel]) -> None:
+    text = _PAGE.read_text(encoding="utf-8")
+    assert [name for name in model.model_fields if f"`{name}`" not in text] == []
+
+
+def test_every_figure_is_on_the_page() -> None:
+    listed = [name for row in rows(_PAGE, "Figures") for name in _CODE.findall(row[0])]
+    assert listed == [figure.key for figure in FIGURES]
+
+
+def test_the_baselines_are_on_the_page() -> None:
+    text = _PAGE.read_text(encoding="utf-8")
+    assert [policy.label for policy in all_policies()[-2:] if f"`{policy.label}`" not in text] == []
+
+
+def test_every_public_name_is_there_and_described() -> None:
+    for name in simulator.__all__:
+        assert getattr(simulator, name).__doc__, name
+    with pytest.raises(AttributeError, match="Scenaro"):
+        _ = simulator.Scenaro
+
+
+@pytest.mark.parametrize("path", _SCENARIOS, ids=lambda path: path.stem)
+def test_the_example_scenarios_load(path: Path) -> None:
+    assert load_scenario(path).policies
+    assert f"examples/scenarios/{path.name}" in path.read_text(encoding="utf-8"), "it must say how it is run"

@@ -1,0 +1,260 @@
+"""`p2c`, held against its definition: of `choices` distinct endpoints, the least (in-flight + 1) / weight.
+
+The exact chance of each endpoint follows from counting all draws in all orders, and is tested by chi-square at
+p = 0.001 with a fixed seed, so a right strategy fails one seed in a thousand, always the same one, and a wrong
+one nearly always. Critical values: NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.4.
+"""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Listed
+from heapq import heappop, heappush
+from itertools import permutations
+from statistics import fmean
+
+import pytest
+from hypothesis import settings
+
+from balancer.endpoint import Endpoint, Lease
+from balancer.errors import ConfigError
+from balancer.plugins import default_registry
+from balancer.strategy import Request
+from balancer.testing.conformance import check_strategy, maker_of
+from balancer.testing.model import ModelEndpoint
+from balancer.testing.referee import Law
+from balancer.testing.walk import random_walk
+from simulator.analytic import supermarket
+from strategies.p2c import P2c
+from tests.properties.sequence import Sequence
+
+_CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 9: 27.877}  # by degrees of freedom
+_FIVE = "abcde"
+_MANY = 1000  # a capacity that is never reached
+
+
+def least_of(choices: int) -> Law:
+    """A law: as many as were drawn had no less load, with the lease, than the one chosen, itself included."""
+
+    def law(free: Listed[ModelEndpoint], chosen: str) -> None:
+        loads = {endpoint.spec.url: (endpoint.in_flight + 1) / endpoint.spec.weight for endpoint in free}
+        beaten = sum(load >= loads[chosen] for load in loads.values())
+        assert beaten >= min(choices, len(loads)), f"{chosen} was chosen, and the loads were {loads}"
+
+    return law
+
+
+@pytest.mark.parametrize("choices", [1, 2, 3, 100])
+def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices: int) -> None:
+    """With 100 choices all are drawn, and the law is that of `least_in_flight`."""
+    options = {"choices": choices}
+    check_strategy(P2c, options=options, law=least_of(choices), settings=settings(max_examples=30))
+    walk = random_walk(maker_of(P2c, options), 3000, seed=5, law=least_of(choices), thorough_every=50)
+    assert len(walk.grants) > 600
+
+
+def test_the_law_would_notice() -> None:
+    free = [ModelEndpoint(Endpoint("a")), ModelEndpoint(Endpoint("b", weight=0.5))]
+    least_of(1)(free, "b")
+    with pytest.raises(AssertionError, match="b was chosen"):
+        least_of(2)(free, "b")
+
+
+@pytest.mark.parametrize("choices", [0, -1, 1.5, "many"])
+def test_choices_that_make_no_sense_are_an_error(choices: object) -> None:
+    with pytest.raises(ConfigError, match="strategy 'p2c', option choices"):
+        default_registry().strategy("p2c", {"choices": choices}, random.Random(0))
+
+
+# -- chances ---------------------------------------------------------------------------------------
+
+
+def chances(loads: Mapping[str, float], choices: int) -> dict[str, float]:
+    """Return the chance of each: its part of all ordered draws, where the first of the least wins."""
+    draws = list(permutations(loads, min(choices, len(loads))))
+    won = Counter(min(draw, key=loads.__getitem__) for draw in draws)
+    return {url: won[url] / len(draws) for url in loads}
+
+
+def assert_follows(found: Iterable[str], expected: Mapping[str, float]) -> None:
+    counts = Counter(found)
+    means = {url: counts.total() * chance for url, chance in expected.items() if chance}
+    assert set(counts) <= set(means), "one was chosen that had no chance"
+    if len(means) > 1:
+        statistic = sum((counts[url] - mean) ** 2 / mean for url, mean in means.items())
+        assert statistic < _CRITICAL[len(means) - 1], f"chi-square {statistic:.1f}: {counts} for {means}"
+
+
+def only(url: str, among: Iterable[str] = _FIVE) -> Request:
+    return Request(exclude=frozenset(among) - {url})
+
+
+def sequence_of(
+    in_flight: Listed[int],
+    *,
+    weights: Listed[float] = (1.0,) * 5,
+    capacities: Listed[int] = (_MANY,) * 5,
+    choices: int = 2,
+    seed: int = 1,
+) -> Sequence:
+    """Return five endpoints, or fewer, with so many leases out."""
+    named = list(zip(_FIVE, in_flight, weights, capacities, strict=False))
+    specs = [Endpoint(url, weight=weight, capacity=capacity) for url, _, weight, capacity in named]
+    calls = Sequence("p2c", specs, options={"choices": choices}, seed=seed)
+    for url, leases, *_ in named:
+        for _ in range(leases):
+            calls.take(only(url))
+    return calls
+
+
+def loads_of(in_flight: Listed[int], weights: Listed[float] = (1.0,) * 5) -> dict[str, float]:
+    return {url: (leases + 1) / weight for url, leases, weight in zip(_FIVE, in_flight, weights, strict=False)}
+
+
+@pytest.mark.parametrize("choices", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize(
+    ("in_flight", "weights"),
+    [
+        ((0, 0, 0, 0, 0), (1.0,) * 5),
+        ((0, 1, 2, 3, 4), (1.0,) * 5),
+        ((1, 0, 1, 0, 3), (1.0,) * 5),
+        ((0, 0, 0, 0, 0), (3.0, 2.0, 1.0, 1.0, 0.5)),
+        ((2, 1, 0, 3, 0), (3.0, 2.0, 1.0, 1.0, 0.5)),
+        ((1, 0), (1.0,) * 5),
+    ],
+)
+def test_chances_are_those_of_distinct_draws(
+    in_flight: tuple[int, ...], weights: tuple[float, ...], choices: int
+) -> None:
+    found = sequence_of(in_flight, weights=weights, choices=choices).calls(4000)
+    assert_follows(found, chances(loads_of(in_flight, weights), choices))
+
+
+def test_these_chances_are_known_in_simple_cases() -> None:
+    """Without ties, the k-th least of n wins when it is drawn with one of the n - k after it: 2 (n - k) / n (n - 1)."""
+    of_five = dict(zip(_FIVE, (0.4, 0.3, 0.2, 0.1, 0.0), strict=True))
+    assert chances(loads_of((0, 1, 2, 3, 4)), 2) == pytest.approx(of_five)
+    assert chances(loads_of((0, 0, 7)), 2) == pytest.approx({"a": 0.5, "b": 0.5, "c": 0})
+    assert chances(loads_of((0, 5)), 1) == {"a": 0.5, "b": 0.5}
+
+
+def test_the_first_choice_of_a_new_pool_is_unbiased() -> None:
+    firsts = [sequence_of((0,) * 5, seed=seed).take().endpoint.url for seed in range(2000)]
+    assert_follows(firsts, dict.fromkeys(_FIVE, 0.2))
+
+
+def test_with_one_choice_neither_load_nor_weight_counts() -> None:
+    found = sequence_of((9, 0, 4, 0, 1), weights=(1.0, 50.0, 0.1, 1.0, 2.0), choices=1).calls(5000)
+    assert_follows(found, dict.fromkeys(_FIVE, 0.2))
+
+
+def test_a_full_endpoint_is_not_drawn() -> None:
+    """Full: the second and the fourth, though their load is the least."""
+    loads = loads_of((2, 0, 3, 0, 2), (1.0, 9.0, 1.0, 9.0, 1.0))
+    calls = sequence_of((2, 1, 3, 1, 2), weights=(1.0, 9.0, 1.0, 9.0, 1.0), capacities=(3, 1, 4, 1, 3))
+    assert_follows(calls.calls(4000), chances({url: loads[url] for url in "ace"}, 2))
+
+
+@pytest.mark.parametrize("admitted", ["bcde", "ace", "cd", "e"])
+@pytest.mark.parametrize("choices", [1, 2, 3])
+def test_chances_among_the_admitted(admitted: str, choices: int) -> None:
+    loads = loads_of((0, 1, 1, 2, 3))
+    request = Request(exclude=frozenset(_FIVE) - frozenset(admitted))
+    found = sequence_of((0, 1, 1, 2, 3), choices=choices).calls(4000, request=request)
+    assert_follows(found, chances({url: loads[url] for url in admitted}, choices))
+
+
+def test_chances_where_only_one_in_twenty_is_admitted() -> None:
+    labelled = [Endpoint(f"x{n}", labels=frozenset("x"), weight=1.0 + (n == 0), capacity=_MANY) for n in range(5)]
+    calls = Sequence("p2c", [Endpoint(f"e{n}", weight=9.0) for n in range(95)] + labelled, seed=3)
+    found = calls.calls(3000, request=Request(labels=frozenset("x")))
+    assert_follows(found, chances({f"x{n}": 0.5 if n == 0 else 1.0 for n in range(5)}, 2))
+
+
+def test_the_chi_square_would_notice_draws_with_replacement() -> None:
+    """Then the k-th least of five has a chance of (2 (5 - k) + 1) / 25, as in gRFC A48."""
+    found = [url for url, count in zip(_FIVE, (9, 7, 5, 3, 1), strict=True) for _ in range(160 * count)]
+    with pytest.raises(AssertionError, match="no chance"):
+        assert_follows(found, chances(loads_of((0, 1, 2, 3, 4)), 2))
+    with pytest.raises(AssertionError, match="chi-square"):
+        assert_follows([url for url in found if url != "e"], chances(loads_of((0, 1, 2, 3, 4)), 2))
+
+
+# -- a pool that changes ---------------------------------------------------------------------------
+
+
+def test_chances_follow_who_is_there_and_what_they_weigh() -> None:
+    calls = sequence_of((0, 1, 2, 3, 4))
+    loads = loads_of((0, 1, 2, 3, 4))
+    calls.core.drain("a", calls.clock())
+    del loads["a"]
+    assert_follows(calls.calls(4000), chances(loads, 2))
+    calls.core.add(Endpoint("f", capacity=2), calls.clock())
+    calls.core.update(Endpoint("e", capacity=_MANY, weight=10.0), calls.clock())
+    loads |= {"e": 0.5, "f": 1.0}
+    assert_follows(calls.calls(4000), chances(loads, 2))
+    calls.core.update(Endpoint("b", capacity=1), calls.clock())  # which is out already
+    calls.core.remove("f", calls.clock())
+    assert_follows(calls.calls(4000), chances({url: loads[url] for url in "cde"}, 2))
+
+
+@pytest.mark.parametrize(("choices", "exclude"), [(1, ""), (2, ""), (3, ""), (2, "b")])
+def test_chances_hold_however_endpoints_come_and_go(choices: int, exclude: str) -> None:
+    """Ends of calls and their order depend on what was chosen; the next choice must depend on loads alone.
+
+    Choices less their chances sum up to a martingale, whose variance is the sum of p (1 - p), whatever happens
+    in between: the sum by its root is normal. Within 3.9 for 5 endpoints is p > 0.0005.
+    """
+    capacities = dict(zip(_FIVE, (1, 2, 1, 4, 2), strict=True))
+    weights = dict(zip(_FIVE, (1.0, 1.0, 2.0, 3.0, 1.5), strict=True))
+    specs = [Endpoint(url, capacity=capacities[url], weight=weights[url]) for url in _FIVE]
+    calls = Sequence("p2c", specs, options={"choices": choices}, seed=4)
+    rng, out, request = random.Random(4), [], Request(exclude=frozenset(exclude))
+    excess, variance = Counter[str](), Counter[str]()
+    for _ in range(6000):
+        busy = Counter(lease.endpoint.url for lease in out)
+        free = [url for url in _FIVE if busy[url] < capacities[url] and url not in exclude]
+        if free and (not out or rng.random() < 0.55):
+            out.append(calls.take(request))
+            for url, chance in chances({url: (busy[url] + 1) / weights[url] for url in free}, choices).items():
+                excess[url] += (url == out[-1].endpoint.url) - chance
+                variance[url] += chance * (1 - chance)
+        else:  # the first or the last to come, so that slots come back in an order of its own
+            calls.give(out.pop(rng.choice((0, -1))))
+    scores = {url: excess[url] / math.sqrt(variance[url]) for url in variance}
+    assert len(scores) == 5 - len(exclude)
+    assert max(map(abs, scores.values())) < 3.9, scores
+
+
+# -- many endpoints --------------------------------------------------------------------------------
+
+
+def mean_in_system(choices: int, rho: float, *, endpoints: int, customers: int, seed: int) -> float:
+    """Return the mean time from arrival to end, at servers with a queue each: Poisson arrivals, service Exp(1)."""
+    specs = [Endpoint(f"e{n}", capacity=customers) for n in range(endpoints)]
+    calls, rng = Sequence("p2c", specs, options={"choices": choices}, seed=seed), random.Random(seed)
+    done_s = {spec.url: 0.0 for spec in specs}  # when each server will have done all that waits for it
+    under_way: list[tuple[float, int, Lease]] = []
+    arrival_s, in_system_s, skipped = 0.0, 0.0, customers // 10
+    for number in range(customers):
+        arrival_s += rng.expovariate(rho * endpoints)
+        while under_way and under_way[0][0] <= arrival_s:
+            calls.give(heappop(under_way)[2])
+        lease = calls.take()
+        end_s = max(arrival_s, done_s[lease.endpoint.url]) + rng.expovariate(1.0)
+        done_s[lease.endpoint.url] = end_s
+        heappush(under_way, (end_s, number, lease))
+        in_system_s += (end_s - arrival_s) * (number >= skipped)
+    return in_system_s / (customers - skipped)
+
+
+@pytest.mark.parametrize(("choices", "rho", "deviation"), [(1, 0.5, 0.025), (2, 0.7, 0.023), (3, 0.7, 0.017)])
+def test_many_endpoints_are_the_supermarket_model(choices: int, rho: float, deviation: float) -> None:
+    """One run of 40 000 customers at 200 servers has the standard deviation given (of 8 runs each).
+
+    Three runs are within 4 x deviation / sqrt(3), some 3%. At these loads 200 servers are above the limit of
+    infinitely many by some 0.1%; one choice fewer or more is 16% off or further.
+    """
+    runs = [mean_in_system(choices, rho, endpoints=200, customers=40_000, seed=seed) for seed in range(3)]
+    assert fmean(runs) == pytest.approx(supermarket(choices, rho).sojourn_s, abs=4 * deviation / math.sqrt(3))

@@ -1,0 +1,66 @@
+"""Small scenarios for tests, said in a line, and what comes of them.
+
+Instants and works are dyadic (0.25, 1.5), so that sums of them are exact and tests may ask for equality.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from simulator import Policy, Record, Scenario, simulate_once
+from simulator.disciplines import BASELINES
+from tests.registered import NAMES
+
+__all__ = ["ALL", "at", "batch", "calls", "closed", "endpoint", "run", "times"]
+
+ALL = [*NAMES, *BASELINES]
+"""Every strategy that is registered, and the baselines."""
+
+_KEEP_ALL = 1_000_000
+
+Given = Mapping[str, Any]
+
+
+def endpoint(url: str = "a", **values: Any) -> dict[str, Any]:
+    """Return an endpoint with one slot, unless `values` say otherwise."""
+    return {"url": url, **values}
+
+
+def at(at_s: Sequence[float], work_s: Sequence[float] | float = 1.0, *endpoints: Given, **values: Any) -> Scenario:
+    """Return a scenario with requests at the given instants; `work_s` is of each, or the same for all."""
+    works = [work_s] * len(at_s) if isinstance(work_s, int | float) else list(work_s)
+    return _scenario({"kind": "arrivals", "at_s": list(at_s), "work_s": works}, endpoints, values)
+
+
+def closed(workers: int, think_s: float, work_s: float, *endpoints: Given, **values: Any) -> Scenario:
+    """Return a scenario with workers that think and ask in turn; both take the same time every time."""
+    think = {"kind": "deterministic", "mean_s": think_s}
+    work = {"kind": "deterministic", "mean_s": work_s}
+    return _scenario({"kind": "closed", "workers": workers, "think": think}, endpoints, {"work": work, **values})
+
+
+def batch(stages: Sequence[Given], *endpoints: Given, samples: int = 1, **values: Any) -> Scenario:
+    """Return a batch; `samples_at_once` and `task_spread` may be among `values`; a task takes 1 s."""
+    shape = {name: values.pop(name) for name in ("samples_at_once", "task_spread") if name in values}
+    workload = {"kind": "batch", "samples": samples, "stages": list(stages), **shape}
+    return _scenario(workload, endpoints, {"work": {"kind": "deterministic", "mean_s": 1.0}, **values})
+
+
+def _scenario(workload: Given, endpoints: Sequence[Given], values: Given) -> Scenario:
+    return Scenario.model_validate(
+        {"workload": workload, "endpoints": list(endpoints or [endpoint()]), "horizon_s": 100.0, **values}
+    )
+
+
+def run(scenario: Scenario, policy: str = "fifo", replication: int = 0, **values: Any) -> Record:
+    """Run `scenario` once and keep all its calls."""
+    return simulate_once(scenario, Policy(strategy=policy), replication, **{"spans": _KEEP_ALL, **values})
+
+
+def calls(record: Record) -> list[tuple[int, str, float, float, bool]]:
+    """Return (task, URL, start, end, succeeded) of every call that has ended, as they ended."""
+    return [(span.task, span.url, span.started_s, span.ended_s, span.ok) for span in record.spans]
+
+
+def times(record: Record) -> list[tuple[float, float]]:
+    """Return (start, end) of every call that has ended, by task, then as they ended."""
+    return [(span.started_s, span.ended_s) for span in sorted(record.spans, key=lambda span: span.task)]

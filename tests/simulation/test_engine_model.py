@@ -1,0 +1,649 @@
+"""The simulator's model, by hand: what a scenario says happens, at the instant that arithmetic says."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simpy import Environment
+
+from balancer.endpoint import Lease
+from simulator import Record, Scenario
+from simulator.batch import works_of
+from simulator.calendar import after
+from simulator.disciplines import BASELINES
+from simulator.stations import Job, Line, SharedHost, Station, Timer
+from simulator.streams import Purpose, Streams
+from simulator.task import Task
+from simulator.workload import Batch
+from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run, times
+
+_ONCE = {"attempts": 1}
+
+
+def ended(record: Record) -> tuple[int, int, int, int]:
+    return record.completed, record.lost, record.timed_out, record.unfinished
+
+
+# -- stations ---------------------------------------------------------------------------------------
+
+
+class _Noted(Job):
+    """Notes when it is done."""
+
+    def __init__(self, env: Environment, work_s: float) -> None:
+        super().__init__(work_s)
+        self.env = env
+        self.done_s: list[float] = []
+
+    def done(self) -> None:
+        self.done_s.append(self.env.now)
+
+
+def visit(station: Station, env: Environment, *visits: tuple[float, float], drop: dict[int, float]) -> list[Any]:
+    """Let jobs (enters at, work) visit `station`; return when each was done, None for those that were dropped."""
+    jobs = [_Noted(env, work_s) for _, work_s in visits]
+    for job, (at_s, _) in zip(jobs, visits, strict=True):
+        after(env, at_s, station.enter, job)
+    for number, at_s in drop.items():
+        after(env, at_s, station.drop, jobs[number])
+    env.run()
+    assert all(len(job.done_s) <= 1 for job in jobs)
+    return [job.done_s[0] if job.done_s else None for job in jobs]
+
+
+@pytest.mark.parametrize(
+    ("visits", "drop", "done"),
+    [
+        ([(0, 3), (0, 1), (1, 2)], {}, [3, 1, 3]),  # room for everybody
+        ([(0, 3), (0, 1)], {0: 2}, [None, 1]),
+    ],
+)
+def test_a_timer_has_room_for_everybody(
+    visits: list[tuple[float, float]], drop: dict[int, float], done: list[float | None]
+) -> None:
+    env = Environment()
+    assert visit(Timer(env), env, *visits, drop=drop) == done
+
+
+@pytest.mark.parametrize(
+    ("parallel", "visits", "drop", "done"),
+    [
+        (1, [(0, 3), (0, 1), (0, 2)], {}, [3, 4, 6]),  # first come first served, though the second is shorter
+        (2, [(0, 3), (0, 1), (0, 1), (0, 1)], {}, [3, 1, 2, 3]),
+        (1, [(0, 3), (0, 1), (0, 2)], {0: 1}, [None, 2, 4]),  # who is dropped inside makes room at once
+        (1, [(0, 3), (0, 1), (0, 2)], {1: 1}, [3, None, 5]),  # who is dropped in line is stepped over
+        (1, [(0, 3), (0, 1), (0, 2)], {1: 1, 0: 2}, [None, None, 4]),
+        (2, [(0, 4), (0, 4), (0, 1), (0, 1)], {0: 1, 1: 1}, [None, None, 2, 2]),
+        (1, [(5, 1), (0, 1)], {}, [6, 1]),
+    ],
+)
+def test_a_line_lets_in_so_many(
+    parallel: int, visits: list[tuple[float, float]], drop: dict[int, float], done: list[float | None]
+) -> None:
+    env = Environment()
+    assert visit(Line(parallel, Timer(env)), env, *visits, drop=drop) == done
+
+
+@pytest.mark.parametrize(
+    ("cores", "visits", "drop", "done"),
+    [
+        (1, [(0, 1), (0, 3)], {}, [2, 4]),  # half a core each till 2 s, then all of it
+        (1, [(0, 2), (1, 0.5)], {}, [2.5, 2]),  # 1 s is left at 1 s; both get 0.5 s of work by 2 s
+        (2, [(0, 2), (0, 2), (0, 2), (0, 2)], {}, [4, 4, 4, 4]),
+        (2, [(0, 1), (0, 1)], {}, [1, 1]),
+        (4, [(0, 1)], {}, [1]),  # nobody uses more than one core
+        (0.5, [(0, 1)], {}, [2]),
+        (1, [(0, 2), (0, 2)], {0: 1}, [None, 2.5]),  # 0.5 s each by 1 s; the other 1.5 s at full speed
+        (1, [(0, 1), (0, 2)], {0: 1}, [None, 2.5]),  # it was the next to be done
+        (1, [(0, 1), (4, 1)], {}, [1, 5]),  # idle in between
+        (1, [(0, 0), (0, 1)], {}, [0, 1]),  # no work takes no time
+    ],
+)
+def test_a_host_shares_its_cores_evenly(
+    cores: float, visits: list[tuple[float, float]], drop: dict[int, float], done: list[float | None]
+) -> None:
+    env = Environment()
+    assert visit(SharedHost(env, cores), env, *visits, drop=drop) == done
+
+
+@given(works=st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=12))
+def test_jobs_that_share_a_core_end_when_theory_says(works: list[float]) -> None:
+    """The k-th shortest of n that begin together: all shorter ones whole, and as much of each longer one."""
+    env = Environment()
+    done = visit(SharedHost(env, 1), env, *((0, w) for w in works), drop={})
+    assert done == pytest.approx([sum(min(w, other) for other in works) for w in works])
+
+
+def test_a_line_may_stand_before_a_host() -> None:
+    env = Environment()
+    host = SharedHost(env, 1)
+    # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
+    done = visit(Line(2, host), env, (0, 1), (0, 2), (0, 1), drop={})
+    assert done == [2, 4, 4]
+
+
+# -- endpoints --------------------------------------------------------------------------------------
+
+
+def test_calls_take_their_work_by_the_speed_and_wait_for_a_slot() -> None:
+    record = run(at([0, 0, 0.5], [1, 2, 1], endpoint(capacity=2, speed=2.0)))
+    assert times(record) == [(0, 0.5), (0, 1), (0.5, 1)]
+    assert record.wait.most == 0
+    waited = run(at([0, 0, 0.5], [1, 2, 1], endpoint(speed=2.0)))
+    assert times(waited) == [(0, 0.5), (0.5, 1.5), (1.5, 2)]
+    assert (waited.wait.mean, waited.sojourn.mean, waited.sojourn.most) == (0.5, 3.5 / 3, 1.5)
+
+
+def test_calls_queue_inside_an_endpoint_that_has_more_leases_than_room() -> None:
+    record = run(at([0, 0, 0], [3, 1, 1], endpoint(capacity=3, parallel=1)))
+    assert times(record) == [(0, 3), (0, 4), (0, 5)]
+    assert record.endpoints[0].busy_s == 12  # slot-seconds: a lease that queues inside is out
+    assert record.wait.most == 0
+
+
+def test_endpoints_of_one_host_share_its_cores() -> None:
+    pair = [endpoint("http://h:1/"), endpoint("http://h:2/"), endpoint("http://other/")]
+    record = run(at([0, 0, 0], [1, 3, 2], *pair, hosts={"h": {"cores": 1}}))
+    assert times(record) == [(0, 2), (0, 4), (0, 2)]
+
+
+def test_speed_counts_on_a_host_too() -> None:
+    record = run(at([0, 0], [2, 2], endpoint("a", host="h", speed=2.0, capacity=2), hosts={"h": {"cores": 1}}))
+    assert times(record) == [(0, 2), (0, 2)]
+
+
+def test_service_stands_for_the_work_and_network_comes_on_top() -> None:
+    service = {"kind": "deterministic", "mean_s": 3.0}
+    network = {"kind": "deterministic", "mean_s": 0.25}
+    assert times(run(at([0], 1, endpoint(service=service, speed=2.0)))) == [(0, 1.5)]
+    assert times(run(at([0], 1, endpoint(network=network, speed=2.0)))) == [(0, 0.75)]
+
+
+def test_nobody_stands_in_line_while_on_the_way() -> None:
+    network = {"kind": "deterministic", "mean_s": 0.25}
+    record = run(at([0, 0], 1, endpoint(capacity=2, parallel=1, network=network)))
+    assert times(record) == [(0, 1.25), (0, 2.25)]
+
+
+# -- faults -----------------------------------------------------------------------------------------
+
+
+def faulty(*faults: dict[str, Any], at_s: Sequence[float], work_s: float = 0.5, **values: Any) -> Record:
+    """Run calls on an endpoint with room for all of them."""
+    model = endpoint(capacity=100, faults=list(faults), **values)
+    return run(at(at_s, work_s, model, requests=_ONCE))
+
+
+def test_slow_within_slows_the_calls_that_begin_then() -> None:
+    record = faulty({"kind": "slow_within", "from_s": 2, "to_s": 4, "factor": 3}, at_s=[1.75, 2, 3.75, 4])
+    assert times(record) == [(1.75, 2.25), (2, 3.5), (3.75, 5.25), (4, 4.5)]
+    assert ended(record) == (4, 0, 0, 0)
+
+
+def test_fail_within_does_the_work_and_fails() -> None:
+    record = faulty({"kind": "fail_within", "from_s": 2, "to_s": 4}, at_s=[1.75, 2, 3.75, 4])
+    assert calls(record) == [
+        (1, "a", 1.75, 2.25, True),
+        (2, "a", 2, 2.5, False),
+        (3, "a", 3.75, 4.25, False),
+        (4, "a", 4, 4.5, True),
+    ]
+    assert ended(record) == (2, 2, 0, 0)
+    assert record.endpoints[0].failures == 2
+
+
+def test_fast_fail_does_no_work() -> None:
+    record = faulty({"kind": "fast_fail", "from_s": 2, "to_s": 4, "after_s": 0.125}, at_s=[1.75, 2, 3.75, 4])
+    assert times(record) == [(1.75, 2.25), (2, 2.125), (3.75, 3.875), (4, 4.5)]
+    assert ended(record) == (2, 2, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["fail_within", "fast_fail"])
+def test_failures_come_with_their_probability(kind: str) -> None:
+    count, probability = 2000, 0.25
+    record = faulty({"kind": kind, "probability": probability}, at_s=[n / 8 for n in range(count)][:790])
+    calls_ended = record.completed + record.lost
+    deviation = (probability * (1 - probability) / calls_ended) ** 0.5  # binomial: 1.5% of all
+    assert record.lost / calls_ended == pytest.approx(probability, abs=4 * deviation)
+
+
+def test_warm_up_falls_evenly_and_begins_with_the_endpoint() -> None:
+    warmup = {"kind": "warmup", "window_s": 4, "factor": 3}
+    assert times(faulty(warmup, at_s=[0, 2, 3, 4, 9])) == [(0, 1.5), (2, 3), (3, 3.75), (4, 4.5), (9, 9.5)]
+    other = endpoint("b", capacity=100, speed=1.0)
+    late = run(at([8], 0.5, endpoint(from_s=8, faults=[warmup]), other, changes=[{"at_s": 8, "do": "drain", "url": "b"}]))
+    assert calls(late) == [(1, "a", 8, 9.5, True)]
+
+
+def test_faults_add_up() -> None:
+    slow, slower = ({"kind": "slow_within", "factor": factor} for factor in (2, 3))
+    warmup = {"kind": "warmup", "window_s": 4, "factor": 3}
+    assert times(faulty(slow, slower, warmup, at_s=[0, 2, 4])) == [(0, 9), (2, 8), (4, 7)]
+    assert times(faulty(slow, {"kind": "fast_fail", "after_s": 0.25}, at_s=[0])) == [(0, 0.25)]
+    assert calls(faulty(slow, {"kind": "fail_within"}, at_s=[0])) == [(1, "a", 0, 1, False)]
+
+
+def crash_instants(mtbf_s: float, mttr_s: float, seed: int = 1) -> tuple[float, float, float]:
+    """Return when the first endpoint crashes, is up again, and crashes again."""
+    rng = Streams(seed, 0).choices(Purpose.FAULTS, 0, 1)
+    down_s = rng.expovariate(1 / mtbf_s)
+    up_s = down_s + rng.expovariate(1 / mttr_s)
+    return down_s, up_s, up_s + rng.expovariate(1 / mtbf_s)
+
+
+def test_a_crash_fails_what_is_under_way_and_refuses_till_it_is_repaired() -> None:
+    down_s, up_s, again_s = crash_instants(20, 4)
+    crash = {"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 4, "refuse_s": 0.125}
+    middle_s = (down_s + up_s) / 2
+    in_time_s = up_s + 0.01
+    record = faulty(crash, at_s=[0, down_s - 0.25, middle_s, in_time_s], work_s=down_s - 1)
+    _, caught, refused, _ = sorted(record.spans, key=lambda span: span.task)
+    assert (caught.ended_s, caught.ok) == (pytest.approx(down_s), False)
+    assert (refused.ended_s, refused.ok) == (pytest.approx(min(middle_s + 0.125, again_s)), False)
+    outcomes = {span.task: span.ok for span in record.spans}
+    assert outcomes == {1: True, 2: False, 3: False, 4: in_time_s + down_s - 1 < again_s}
+
+
+def test_a_crash_empties_the_line_and_those_who_wait_outside_are_refused() -> None:
+    down_s, up_s, _ = crash_instants(20, 4)
+    crash = {"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 4, "refuse_s": 0.0625}
+    record = run(at([0, 0, 0], 1000, endpoint(capacity=2, parallel=1, faults=[crash]), requests=_ONCE))
+    assert [(end_s, ok) for _, _, _, end_s, ok in calls(record)] == [
+        (pytest.approx(down_s), False),
+        (pytest.approx(down_s), False),
+        (pytest.approx(down_s + 0.0625), False),
+    ]
+    assert up_s > down_s + 0.0625
+    assert ended(record) == (0, 3, 0, 0)
+
+
+def test_warm_up_begins_again_after_a_repair() -> None:
+    _, up_s, again_s = crash_instants(20, 4)
+    faults = [{"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 4}, {"kind": "warmup", "window_s": 1000, "factor": 5}]
+    record = faulty(*faults, at_s=[up_s + 1e-6], work_s=1e-3)
+    assert again_s > up_s + 0.01
+    assert times(record) == [(pytest.approx(up_s), pytest.approx(up_s + 5e-3, rel=1e-6))]
+
+
+def test_faults_of_one_endpoint_are_not_those_of_another() -> None:
+    record = run(at([0, 0], 1, endpoint("a", faults=[{"kind": "fail_within"}]), endpoint("b"), requests=_ONCE))
+    assert calls(record) == [(1, "a", 0, 1, False), (2, "b", 0, 1, True)]
+
+
+# -- calls that fail --------------------------------------------------------------------------------
+
+
+def test_a_call_that_takes_too_long_is_given_up_and_its_slot_is_free() -> None:
+    limits = {"attempts": 1, "call_timeout_s": 2}
+    record = run(at([0, 0], [5, 1], endpoint(), requests=limits))
+    assert calls(record) == [(1, "a", 0, 2, False), (2, "a", 2, 3, True)]
+    assert ended(record) == (1, 1, 0, 0)
+
+
+def test_a_call_that_is_given_up_leaves_the_line_and_the_way() -> None:
+    limits = {"attempts": 1, "call_timeout_s": 2}
+    queued = run(at([0, 0, 0.5], [1.5, 9, 0.25], endpoint(capacity=3, parallel=1), requests=limits))
+    # The second is inside from 1.5 s and given up at 2 s; only then is the third let in.
+    assert calls(queued) == [(1, "a", 0, 1.5, True), (2, "a", 0, 2, False), (3, "a", 0.5, 2.25, True)]
+    far = {"kind": "deterministic", "mean_s": 3.0}
+    assert calls(run(at([0], 1, endpoint(network=far), requests=limits))) == [(1, "a", 0, 2, False)]
+
+
+def test_a_time_out_makes_room_on_a_shared_host() -> None:
+    limits = {"attempts": 1, "call_timeout_s": 2}
+    record = run(at([0, 1], [9, 1], endpoint(capacity=2, host="h"), hosts={"h": {"cores": 1}}, requests=limits))
+    assert calls(record) == [(1, "a", 0, 2, False), (2, "a", 1, 2.5, True)]
+
+
+BROKEN = {"faults": [{"kind": "fail_within"}]}
+
+
+def test_a_retry_does_not_go_where_it_failed() -> None:
+    record = run(at([0], 1, endpoint("a", **BROKEN), endpoint("b")))
+    assert calls(record) == [(1, "a", 0, 1, False), (1, "b", 1, 2, True)]
+    assert ended(record) == (1, 0, 0, 0)
+    assert record.sojourn.mean == 2
+
+
+def test_a_retry_waits_for_another_rather_than_go_where_it_failed() -> None:
+    # `fifo` gives the first request a, the second b. a is free from 1 s on, but only b will do, at 5 s.
+    record = run(at([0, 0], [1, 5], endpoint("a", **BROKEN), endpoint("b")))
+    assert calls(record) == [(1, "a", 0, 1, False), (2, "b", 0, 5, True), (1, "b", 5, 6, True)]
+    assert record.wait.most == 4
+
+
+def test_without_exclusion_a_retry_goes_anywhere() -> None:
+    record = run(at([0], 1, endpoint("a", **BROKEN), requests={"attempts": 3, "exclude_failed": False}))
+    assert calls(record) == [(1, "a", start, start + 1, False) for start in (0, 1, 2)]
+    assert ended(record) == (0, 1, 0, 0)
+
+
+def test_when_all_have_failed_it_starts_over_with_all() -> None:
+    record = run(at([0], 1, endpoint("a", **BROKEN), endpoint("b", **BROKEN), requests={"attempts": 5}))
+    urls = [url for _, url, *_ in calls(record)]
+    assert sorted(urls[:2]) == ["a", "b"]
+    assert sorted(urls[2:4]) == ["a", "b"]
+    assert [start_s for _, _, start_s, _, _ in calls(record)] == [0, 1, 2, 3, 4]
+    assert ended(record) == (0, 1, 0, 0)
+
+
+def test_who_waits_for_another_falls_back_when_that_one_goes() -> None:
+    changes = [{"at_s": 3, "do": "drain", "url": "b"}]
+    record = run(at([0, 0], [1, 5], endpoint("a", **BROKEN), endpoint("b"), changes=changes))
+    assert calls(record)[:2] == [(1, "a", 0, 1, False), (1, "a", 3, 4, False)]
+
+
+def test_a_retry_may_pause() -> None:
+    record = run(at([0], 1, endpoint("a", **BROKEN), endpoint("b"), requests={"retry_pause_s": 0.5}))
+    assert calls(record) == [(1, "a", 0, 1, False), (1, "b", 1.5, 2.5, True)]
+    assert record.wait.most == 0  # a pause is not a wait
+
+
+# -- who gets what, and when ------------------------------------------------------------------------
+
+
+def kind(**values: Any) -> dict[str, Any]:
+    return {"kinds": [values]}
+
+
+def test_who_has_waited_long_enough_is_refused() -> None:
+    record = run(at([0, 0, 0.5], [3, 1, 1], requests=kind(acquire_timeout_s=2.75)))
+    assert calls(record) == [(1, "a", 0, 3, True), (3, "a", 3, 4, True)]
+    assert ended(record) == (2, 0, 1, 0)
+    assert record.metrics["timed_out"] == record.metrics["lost"] == pytest.approx(1 / 3)
+
+
+def test_each_attempt_has_the_whole_time_to_wait() -> None:
+    requests = {**kind(acquire_timeout_s=2.75), "attempts": 2}
+    record = run(at([0, 0.5], [1, 2.5], endpoint("a", **BROKEN), endpoint("b"), requests=requests))
+    assert calls(record) == [(1, "a", 0, 1, False), (2, "b", 0.5, 3, True), (1, "b", 3, 4, True)]
+
+
+def test_only_so_many_may_wait() -> None:
+    record = run(at([0, 0, 0, 2], 1, max_waiters=1))
+    assert times(record) == [(0, 1), (1, 2), (2, 3)]
+    assert ended(record) == (3, 0, 1, 0)
+    none = run(at([0, 0, 1], 1, max_waiters=0))
+    assert ended(none) == (2, 0, 1, 0)
+
+
+def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds() -> None:
+    kinds = [{"name": "low"}, {"name": "high", "priority": 1}]
+    at_s = [n / 4 for n in range(21)]  # within 5 s, while the first call takes 8
+    record = run(at(at_s, [8, *[1] * 20], requests={"kinds": kinds}))
+    order = [span.kind for span in record.spans[1:]]
+    assert order == sorted(order)  # all high ones, then all low ones
+    assert len(set(order)) == 2
+
+
+def test_priority_is_a_head_start_of_ten_seconds_and_no_more() -> None:
+    kinds = [{"name": "low"}, {"name": "high", "priority": 1}]
+    at_s = [0, *(1 + n / 4 for n in range(12)), *(16 + n / 4 for n in range(12))]
+    record = run(at(at_s, [24, *[1] * 24], requests={"kinds": kinds}))
+    assert {span.task for span in record.spans[1:13]} == set(range(2, 14))  # those that came early, low ones too
+    assert {"low", "high"} == {span.kind for span in record.spans[1:13]} == {span.kind for span in record.spans[13:]}
+
+
+@pytest.mark.parametrize("policy", [name for name in ALL if name not in BASELINES])
+def test_labels_are_kept_to(policy: str) -> None:
+    kinds = [{"name": "any"}, {"name": "gpu", "labels": ["gpu"]}]
+    pair = [endpoint("plain", capacity=2), endpoint("gpu", capacity=2, labels=["gpu"])]
+    record = run(at([n / 4 for n in range(80)], 1, *pair, requests={"kinds": kinds}), policy)
+    where = Counter((span.kind, span.url) for span in record.spans)
+    assert where["gpu", "plain"] == 0
+    assert min(where["gpu", "gpu"], where["any", "plain"]) > 0
+    assert ended(record) == (80, 0, 0, 0)
+
+
+def test_kinds_come_in_their_shares_and_with_their_work() -> None:
+    kinds = [{"name": "short", "share": 3}, {"name": "long", "work": {"kind": "deterministic", "mean_s": 2}}]
+    workload = {"kind": "poisson", "rate_per_s": 16}
+    short = {"kind": "deterministic", "mean_s": 0.5}
+    values = {"workload": workload, "endpoints": [endpoint(capacity=1000)], "requests": {"kinds": kinds}, "work": short}
+    record = run(Scenario.model_validate({**values, "horizon_s": 100.0}))
+    lasted = {span.kind: {round(span.ended_s - span.started_s, 9)} for span in record.spans}
+    assert lasted == {"short": {0.5}, "long": {2.0}}
+    count = len(record.spans)
+    deviation = (0.75 * 0.25 / count) ** 0.5  # binomial: 1.1% of all
+    assert sum(span.kind == "short" for span in record.spans) / count == pytest.approx(0.75, abs=4 * deviation)
+
+
+# -- who is in the pool -----------------------------------------------------------------------------
+
+
+def change(at_s: float, do: str, url: str = "a", **values: Any) -> dict[str, Any]:
+    return {"at_s": at_s, "do": do, "url": url, **values}
+
+
+def test_who_drains_ends_its_calls_and_takes_no_more_until_it_is_added() -> None:
+    changes = [change(0.5, "drain", "b"), change(5, "add", "b")]
+    record = run(at([0, 0, 1, 5.25], [2, 2, 1, 1], endpoint("a"), endpoint("b"), changes=changes))
+    assert calls(record) == [(1, "a", 0, 2, True), (2, "b", 0, 2, True), (3, "a", 2, 3, True), (4, "a", 5.25, 6.25, True)]
+    back = run(at([0, 0, 1, 5.25, 5.25], [9, 2, 1, 1, 1], endpoint("a"), endpoint("b"), changes=changes))
+    assert calls(back) == [(2, "b", 0, 2, True), (3, "b", 5, 6, True), (4, "b", 6, 7, True), (5, "b", 7, 8, True), (1, "a", 0, 9, True)]
+
+
+def test_who_is_removed_ends_its_calls_and_those_it_leaves_with_nowhere_to_go_are_refused() -> None:
+    record = run(at([0, 0, 2], 3, changes=[change(1, "remove")]))
+    assert calls(record) == [(1, "a", 0, 3, True)]
+    assert ended(record) == (1, 0, 2, 0)
+
+
+def test_a_new_capacity_counts_at_once() -> None:
+    more = run(at([0, 0], 3, changes=[change(1, "update", capacity=2)]))
+    assert times(more) == [(0, 3), (1, 4)]
+    fewer = run(at([0, 0, 0.5], 2, endpoint(capacity=2), changes=[change(1, "update", capacity=1)]))
+    assert times(fewer) == [(0, 2), (0, 2), (2, 4)]
+    assert ended(fewer) == (3, 0, 0, 0)
+
+
+def test_a_new_capacity_gives_no_more_room_inside() -> None:
+    record = run(at([0, 0], 3, endpoint(parallel=1), changes=[change(1, "update", capacity=2)]))
+    assert times(record) == [(0, 3), (1, 6)]
+
+
+def test_a_new_weight_is_what_the_pool_knows() -> None:
+    weights: list[tuple[float, float]] = []
+
+    def see(task: Task, lease: Lease) -> None:
+        weights.append((lease.granted_s, lease.endpoint.weight))
+
+    run(at([0, 2], 1, changes=[change(1, "update", weight=3.0)]), observer=see)
+    assert weights == [(0, 1.0), (2, 3.0)]
+
+
+def test_an_endpoint_may_join_late() -> None:
+    record = run(at([0, 0, 0], 4, endpoint("a"), endpoint("late", from_s=2)))
+    assert calls(record) == [(1, "a", 0, 4, True), (2, "late", 2, 6, True), (3, "a", 4, 8, True)]
+    alone = run(at([0, 3], 1, endpoint(from_s=2)))
+    assert calls(alone) == [(2, "a", 3, 4, True)]
+    assert ended(alone) == (1, 0, 1, 0)
+
+
+# -- the designs it replaces ------------------------------------------------------------------------
+
+
+def test_the_old_queue_is_kept_until_its_owner_has_had_no_work_for_a_second() -> None:
+    # Both ask at 2 s. The first calls till 3.05 s and keeps the endpoint till 4.05 s; the second listens from
+    # 2.0 to 2.1 s, from 2.2 to 2.3 s ... so it hears at once. At 4.15 s it would be asleep, till 4.2 s.
+    def starts(work_s: float) -> list[float]:
+        record = run(closed(2, 2.0, work_s, horizon_s=7.0), "old_global_queue")
+        return [span.started_s for span in record.spans]
+
+    assert starts(1.05) == pytest.approx([2.0, 4.05])
+    assert starts(1.15) == pytest.approx([2.0, 4.2])
+
+
+def test_the_old_queue_is_never_given_up_by_one_who_is_busy_enough() -> None:
+    record = run(closed(3, 0.5, 1.0, endpoint("a"), horizon_s=50.0), "old_global_queue")
+    assert sorted(record.crews[0])[:2] == [0, 0]
+    assert record.unfinished == 3
+    starts = [span.started_s for span in record.spans]
+    assert {later - earlier for earlier, later in pairwise(starts)} == {1.5}
+
+
+def test_the_old_queue_gives_up_when_it_next_looks_at_the_time() -> None:
+    refused: list[float] = []
+    scenario = at([0, 0, 0.5], [4, 1, 0.25], requests=kind(acquire_timeout_s=0.25))
+    record = run(scenario, "old_global_queue")
+    # It listens till 0.1 s and from 0.2 to 0.3 s; the third from 0.5 s on, till 0.8 s.
+    assert ended(record) == (1, 0, 2, 0)
+    assert not refused
+
+
+def test_nobody_in_particular_keeps_nothing_of_the_old_queue() -> None:
+    record = run(at([0, 1.5, 1.5], 1), "old_global_queue")
+    first, second, third = times(record)
+    assert (first, second) == ((0, 1), (1.5, 2.5))
+    assert third[0] == pytest.approx(2.5)  # it listens from 2.5 to 2.6 s
+
+
+def test_the_old_queue_retries_where_it_failed() -> None:
+    requests = {"attempts": 2}
+    pair = [endpoint("a", **BROKEN), endpoint("b")]
+    record = run(closed(1, 0.25, 1.0, *pair, requests=requests, horizon_s=9.0), "old_global_queue")
+    assert {url for _, url, *_ in calls(record)} == {"a"}
+    assert record.completed == 0
+    assert record.lost == 4
+
+
+def test_worker_k_always_uses_endpoint_k() -> None:
+    trio = [endpoint(url) for url in "abc"]
+    record = run(closed(5, 0.25, 1.0, *trio, horizon_s=20.0), "always_first")
+    first_round = {task: url for task, url, *_ in calls(record) if task <= 5}
+    assert first_round == {1: "a", 2: "b", 3: "c", 4: "a", 5: "b"}
+    assert {url for _, url, *_ in calls(run(at([0, 0, 3], 1, *trio), "always_first"))} == {"a"}
+
+
+def test_without_a_pool_every_sample_starts_with_the_first_endpoint() -> None:
+    stages = [{"name": "run", "tasks": 2, "workers": 2}]
+    record = run(batch(stages, *(endpoint(url) for url in "abcd"), samples=2), "always_first")
+    urls = defaultdict(set)
+    for span in record.spans:
+        urls[span.part].add(span.url)
+    assert urls == {"sample 1: run": {"a", "b"}, "sample 2: run": {"a", "b"}}
+    assert record.makespan_s == 2.0
+    assert run(batch(stages, *(endpoint(url) for url in "abcd"), samples=2)).makespan_s == 1.0
+
+
+# -- what counts ------------------------------------------------------------------------------------
+
+
+def test_who_comes_before_the_warm_up_ends_is_not_counted() -> None:
+    record = run(at([0, 0.5, 1, 2], [3, 1, 1, 1], endpoint(capacity=9), warmup_s=1.0, horizon_s=9.0))
+    assert ended(record) == (2, 0, 0, 0)
+    assert record.wait.count == record.sojourn.count == 2
+    (only,) = record.endpoints
+    assert (only.calls, only.busy_s, record.measured_s) == (2, 2 + 0.5 + 1 + 1, 8.0)  # from 1 s on, and no sooner
+    assert record.metrics["throughput_per_s"] == 2 / 8
+
+
+def test_calls_of_workers_count_from_the_warm_up_on() -> None:
+    record = run(closed(1, 1.0, 1.0, warmup_s=4.5, horizon_s=9.5))
+    assert record.crews == ((3,),)  # at 5, 7 and 9 s
+    assert record.unfinished == 1
+
+
+def test_what_is_under_way_at_the_end_is_unfinished() -> None:
+    record = run(at([0, 0, 3], [2, 2, 1], horizon_s=3.5))
+    assert ended(record) == (1, 0, 0, 2)
+    assert record.endpoints[0].busy_s == 3.5
+    assert record.metrics["utilisation"] == 1.0
+
+
+def test_failures_that_end_before_the_warm_up_does_are_not_counted() -> None:
+    record = run(at([0, 2], 0.5, endpoint(**BROKEN), requests=_ONCE, warmup_s=1.0))
+    assert (record.endpoints[0].calls, record.endpoints[0].failures) == (1, 1)
+
+
+# -- batches ----------------------------------------------------------------------------------------
+
+TWO_STAGES = [{"name": "make", "tasks": 4, "workers": 2}, {"name": "judge", "tasks": 3, "workers": 3}]
+
+
+def test_a_batch_by_hand() -> None:
+    record = run(batch(TWO_STAGES, endpoint(capacity=3)))
+    assert (record.makespan_s, record.bound_s) == (3.0, 3.0)  # 2 rounds of 2, then 1 of 3
+    assert record.crews == ((2, 2), (1, 1, 1))
+    tight = run(batch(TWO_STAGES, endpoint(capacity=2)))
+    assert (tight.makespan_s, tight.bound_s) == (4.0, 3.5)  # 7 s of work on two slots
+    fast = run(batch(TWO_STAGES, endpoint(capacity=2, speed=2.0)))
+    assert (fast.makespan_s, fast.bound_s) == (2.0, 1.75)
+    assert ended(fast) == (7, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "at_once", "makespan_s"),
+    [(1, 1, 3.0), (4, 1, 12.0), (4, 2, 6.0), (4, 4, 3.0), (3, 2, 6.0)],
+)
+def test_only_so_many_samples_at_once(samples: int, at_once: int, makespan_s: float) -> None:
+    record = run(batch(TWO_STAGES, endpoint(capacity=20), samples=samples, samples_at_once=at_once))
+    assert record.makespan_s == makespan_s
+    assert record.bound_s == 3.0 * max(1.0, samples / at_once)
+
+
+def test_a_bound_knows_cores_and_parallel() -> None:
+    stages = [{"name": "run", "tasks": 12, "workers": 12}]
+    cores = run(batch(stages, endpoint(capacity=12, host="h", speed=2.0), hosts={"h": {"cores": 3}}))
+    assert (cores.makespan_s, cores.bound_s) == (2.0, 2.0)
+    inside = run(batch(stages, endpoint(capacity=12, parallel=3)))
+    assert (inside.makespan_s, inside.bound_s) == (4.0, 4.0)
+
+
+def test_stragglers_take_longer() -> None:
+    stage = {"name": "run", "tasks": 400, "workers": 400, "straggler_factor": 8.0}
+    room = endpoint(capacity=400)
+    everyone = run(batch([{**stage, "straggler_share": 1.0}], room))
+    assert {span.ended_s for span in everyone.spans} == {8.0}
+    some = run(batch([{**stage, "straggler_share": 0.25}], room))
+    assert {span.ended_s for span in some.spans} == {1.0, 8.0}
+    deviation = (0.25 * 0.75 / 400) ** 0.5  # binomial: 2.2% of all
+    assert sum(span.ended_s == 8.0 for span in some.spans) / 400 == pytest.approx(0.25, abs=4 * deviation)
+
+
+def test_the_number_of_tasks_may_vary() -> None:
+    stage = {"name": "run", "tasks": 100, "workers": 5}
+    scenario = batch([stage], endpoint(capacity=20), samples=40, task_spread=0.5)
+    record = run(scenario)
+    counts = Counter(span.part for span in record.spans)
+    assert len(counts) == 40
+    assert 50 <= min(counts.values()) < 70  # uniform on 50..150: 40 of them miss 50..70 with a chance of 0.8^40 = 1e-4
+    assert 130 < max(counts.values()) <= 150
+
+
+def test_a_batch_that_is_not_done_in_time_has_no_makespan() -> None:
+    record = run(batch(TWO_STAGES, endpoint(capacity=1), horizon_s=2.5))
+    assert record.makespan_s is None
+    assert "makespan_s" not in record.metrics
+    assert (record.completed, record.unfinished) == (2, 2)
+    assert record.measured_s == 2.5
+    assert record.endpoints[0].busy_s == 2.5
+
+
+def test_a_batch_of_which_nothing_can_be_done_ends_all_the_same() -> None:
+    stage = {"name": "run", "tasks": 5000, "workers": 3}
+    record = run(batch([stage, stage], endpoint(from_s=50.0), samples=2, samples_at_once=1))
+    assert ended(record) == (0, 0, 20_000, 0)
+    assert record.makespan_s == 0.0
+
+
+def test_a_lost_task_does_not_stop_its_stage() -> None:
+    record = run(batch(TWO_STAGES, endpoint(capacity=3, **BROKEN), requests=_ONCE))
+    assert ended(record) == (0, 7, 0, 0)
+    assert record.makespan_s == 3.0
+
+
+def test_time_goes_on_though_every_request_is_refused_at_once() -> None:
+    """A worker that does not pause asks again at the same instant, for ever, unless something makes it."""
+    record = run(closed(3, 0.0, 1.0, endpoint(from_s=2.0), horizon_s=4.0))
+    assert record.completed > 0
+    full = run(closed(3, 0.0, 1.0, max_waiters=1, horizon_s=4.0))
+    assert full.completed == 3
+    black_hole = endpoint(faults=[{"kind": "fast_fail", "after_s": 0.0}])
+    assert run(closed(1, 0.0, 1.0, black_hole, horizon_s=1.0)).lost > 0
+
+
