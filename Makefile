@@ -19,8 +19,9 @@ lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)               ## lease cost as ratios to queue.Queue, measured in the same run
+bench: $(READY)               ## lease cost beside queue.Queue, the simulator beside SimPy and Ciw, in the same run
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 
 stress: $(READY) system       ## the long randomised runs, in full
 	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress

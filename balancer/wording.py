@@ -40,11 +40,23 @@ def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False)
         return f"unknown key{did_you_mean(key, known)} (known: {', '.join(known) or 'none'})"
     if error["type"] == "missing":
         return "is missing"
+    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return _tag(error)
     message = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
     if secret and error["type"] == "value_error":  # our own validators quote what they found
         message = "it cannot be used here"
     found = "a value that is not shown" if secret else _found(error["input"])
     return f"found {found}: {message[:1].lower()}{message[1:]}"
+
+
+def _tag(error: ErrorDetails) -> str:
+    """Describe a table that does not say, or not rightly, which of several kinds it is."""
+    context = error.get("ctx", {})
+    key, found = str(context.get("discriminator", "kind")).strip("'"), str(context.get("tag", ""))
+    tags = [tag.strip(" '") for tag in str(context.get("expected_tags", "")).split(",")]
+    if not found:
+        return f"its {key} is missing; the table must say which it is"
+    return f"found {key} {_short(repr(found))}{did_you_mean(found, tags)} (there are: {', '.join(tags)})"
 
 
 def _found(value: object) -> str:

@@ -41,12 +41,16 @@ def _stage_works(scenario: Scenario, batch: Batch, stage: Stage, streams: Stream
     return np.where(slow, works * stage.straggler_factor, works)
 
 
-def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float:
-    """Return seconds that no schedule can beat, faults and network left out.
+def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float | None:
+    """Return seconds in which no schedule can do all tasks, faults and network left out.
+
+    None if an endpoint has a `service` of its own: what its calls take is drawn when they are made.
 
     The largest of: all work at the rate of all slots; the longest sample by itself; the samples by themselves, as
     many at once as may be. A sample by itself: in each stage the longest task, or all of them over its workers.
     """
+    if any(model.service for model in scenario.endpoints):
+        return None
     fastest = max(model.speed for model in scenario.endpoints)
     alone = [
         sum(max(float(w.max()), float(w.sum()) / s.workers) for w, s in zip(stages, batch.stages, strict=True))
@@ -61,9 +65,10 @@ def _rate(scenario: Scenario) -> float:
     """Return the work that all endpoints do in a second; a host does no more than its cores allow."""
     by_host: dict[str | None, float] = {}
     fastest: dict[str | None, float] = {}
+    leases = scenario.most_leases
     for url, model in scenario.by_url.items():
         host = model.endpoint(url).host
-        slots = min(model.capacity, model.parallel or model.capacity)
+        slots = min(leases[url], model.parallel or leases[url])
         by_host[host] = by_host.get(host, 0.0) + slots * model.speed
         fastest[host] = max(fastest.get(host, 0.0), model.speed)
     cores = {host: limit.cores * fastest[host] for host, limit in scenario.hosts.items()}

@@ -36,6 +36,7 @@ class Cluster:
         self._env = env
         self._scenario = scenario
         self._streams = streams
+        self._most_leases = scenario.most_leases
         self._hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
         self.servers: dict[str, Server] = {
             url: self._server(number, url, model, served) for number, (url, model) in enumerate(scenario.by_url.items())
@@ -43,7 +44,8 @@ class Cluster:
 
     def _server(self, number: int, url: str, model: EndpointModel, served: Served) -> Server:
         host = self._hosts.get(model.endpoint(url).host or "")
-        line = model.parallel if model.parallel is not None and model.parallel < model.capacity else None
+        parallel = model.parallel or 0
+        line = parallel if 0 < parallel < self._most_leases[url] else None
         timeout_s = self._scenario.requests.call_timeout_s
         if not (model.faults or model.service or model.network or host or line or timeout_s):
             return Server(self._env, url, model, served)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from balancer.errors import ConfigError
 from balancer.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -69,8 +70,10 @@ def compare(
     out: OutOption = None,
 ) -> None:
     """Rank the strategies on SCENARIO, with intervals, on the same requests and faults."""
+    from simulator.report.figures import checked_figure
     from simulator.report.table import print_ranking
 
+    by = checked_figure(by) if by else None
     study = _study(scenario, strategy, replications, seed, jobs)
     print_ranking(study, Console(), by=by)
     _write(study, out)
@@ -86,8 +89,11 @@ def _study(
     scenario = load_scenario(path)
     given = {"replications": replications, "seed": seed}
     scenario = scenario.changed(**{name: value for name, value in given.items() if value is not None})
-    with StudyProgress() as progress:
-        return run_study(scenario, strategies, jobs=jobs, progress=progress)
+    try:
+        with StudyProgress() as progress:
+            return run_study(scenario, strategies, jobs=jobs, progress=progress)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 
 
 def _write(study: "Study", out: Path | None) -> None:

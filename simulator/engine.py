@@ -6,7 +6,6 @@ no process per customer: every event calls a function.
 """
 
 import math
-import math
 from collections.abc import Callable
 from typing import Final
 
@@ -214,7 +213,7 @@ class _Run:
         self._source.begin()
         self._run_to_the_end()
         self._settle()
-        end_s = self._last_s if scenario.is_batch else scenario.horizon_s
+        end_s = self._last_s if scenario.is_batch and self._source.finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,
             replication=self._replication,

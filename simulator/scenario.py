@@ -150,6 +150,14 @@ class Scenario(Settings):
         return {url: model for model in self.endpoints for url in model.urls}
 
     @property
+    def most_leases(self) -> dict[str, int]:
+        """The largest capacity that each endpoint has at any time, changes included."""
+        most = {url: model.capacity for url, model in self.by_url.items()}
+        for change in self.changes:
+            most[change.url] = max(most[change.url], change.capacity or 0)
+        return most
+
+    @property
     def is_batch(self) -> bool:
         """Whether it has an end."""
         return isinstance(self.workload, Batch)

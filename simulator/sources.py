@@ -23,8 +23,8 @@ from simulator.workload import Arrivals, Closed, Kind, Open
 
 __all__ = ["ClosedSource", "OpenSource", "Source", "Submit", "demand_of", "durations"]
 
-# How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some time too. Without it,
-# a worker that does not think would ask for ever at one instant.
+# How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some
+# time too. Without it, a worker that does not think would ask for ever at one instant.
 _RECOIL_S: Final = 0.001
 
 Submit = Callable[[Task], None]

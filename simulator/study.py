@@ -6,10 +6,10 @@ Decides what is run and what is compared with what. It must not know how results
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from balancer.errors import ConfigError
-from balancer.plugins import Registry, default_registry
+from balancer.plugins import Registered, Registry, default_registry
 from balancer.wording import did_you_mean
 from simulator.disciplines import BASELINES
 from simulator.intervals import Interval, difference_of, interval_of
@@ -74,9 +74,7 @@ class Study:
         name = name or self.default_metric
         known = {metric for policy in self.records for metric in self.metrics(policy)}
         if name not in known:
-            raise ConfigError(
-                f"unknown figure {name!r}{did_you_mean(name, known)} (there are: {', '.join(sorted(known))})"
-            )
+            raise ConfigError(f"no run has the figure {name!r}{did_you_mean(name, known)} ({', '.join(sorted(known))})")
         return sorted(self.records, key=lambda policy: (self.loses_more(policy), self._value(policy, name)))
 
     def loses_more(self, policy: str) -> bool:
@@ -147,21 +145,23 @@ def run_study(
 
 def _check(policies: Sequence[Policy], registry: Registry) -> None:
     """Find mistakes before anything runs, and all of them."""
-    problems: list[str] = []
-    for policy in policies:
-        if policy.strategy in BASELINES:
-            if policy.options:
-                problems.append(f"policies: {policy.strategy!r} is a baseline and has no options; leave them out")
-            continue
-        try:
-            registry.strategy_options(policy.strategy, policy.options)
-        except ConfigError as error:
-            baselines = (
-                f" and the baselines {', '.join(BASELINES)}" if policy.strategy not in registry.strategies else ""
-            )
-            problems += [f"policies: {line}{baselines}" for line in error.problems]
+    problems = [f"policies: {line}" for policy in policies for line in _mistakes(policy, registry)]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(dict.fromkeys(problems))
+
+
+def _mistakes(policy: Policy, registry: Registry) -> tuple[str, ...]:
+    baselines = {name: Registered(kind, "simulator") for name, kind in BASELINES.items()}
+    known: dict[str, Registered[Any]] = {**registry.strategies, **baselines}
+    try:
+        registry.find(policy.strategy, known, "strategy")
+        if policy.strategy not in BASELINES:
+            registry.strategy_options(policy.strategy, policy.options)
+    except ConfigError as error:
+        return error.problems
+    if policy.strategy in BASELINES and policy.options:
+        return (f"{policy.strategy!r} is a baseline and has no options; leave them out",)
+    return ()
 
 
 def _gathered(scenario: Scenario, policies: Sequence[Policy], records: list[Record]) -> Study:

@@ -24,14 +24,17 @@ _DARTS = 8
 _HEAVIEST = 2.0**1000  # more counts as this, so that the sum over 2**23 endpoints is still a finite double
 
 
+_NOWHERE = -1
+
+
 class _Place:
-    """Where a node stands: `bucket[index]`; no bucket while it has no free slot."""
+    """Where a node stands: `bucket[index]`; its index is `_NOWHERE` while it has no free slot."""
 
     __slots__ = ("bucket", "index")
 
-    def __init__(self) -> None:
-        self.bucket: list[Node] | None = None
-        self.index = 0
+    def __init__(self, bucket: list[Node]) -> None:
+        self.bucket = bucket
+        self.index = _NOWHERE
 
 
 class Random(Strategy):
@@ -48,13 +51,13 @@ class Random(Strategy):
 
     def join(self, node: Node, now: float) -> None:
         """O(1)."""
-        node.note = _Place()
+        node.note = _Place(self._buckets.setdefault(_strip(_weight(node)), []))
         if node.free:
             self._put(node)
 
     def leave(self, node: Node, now: float) -> None:
         """O(1)."""
-        if node.note.bucket is not None:
+        if node.note.index != _NOWHERE:
             self._drop(node)
 
     def change(self, node: Node, now: float) -> None:
@@ -71,7 +74,7 @@ class Random(Strategy):
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """O(1)."""
-        if node.note.bucket is None and node.in_flight < node.limit:
+        if node.note.index == _NOWHERE and node.in_flight < node.limit:
             self._put(node)
 
     def _any(self) -> Node | None:
@@ -111,14 +114,9 @@ class Random(Strategy):
         return None  # rounding may leave nothing of the last strip
 
     def _put(self, node: Node) -> None:
-        strip = _strip(_weight(node))
-        bucket = self._buckets.get(strip)
-        if bucket is None:
-            bucket = self._buckets[strip] = []
         place: _Place = node.note
-        place.index = len(bucket)
-        place.bucket = bucket
-        bucket.append(node)
+        place.index = len(place.bucket)
+        place.bucket.append(node)
 
     def _drop(self, node: Node) -> None:
         """Take `node` out of its bucket; the last of the bucket moves to its place.
@@ -127,14 +125,13 @@ class Random(Strategy):
         that contradict the places, and with them a pool that can do nothing more.
         """
         place: _Place = node.note
-        bucket = place.bucket
-        assert bucket is not None, "only a node in a bucket is dropped"
-        place.bucket = None
+        bucket, index = place.bucket, place.index
+        place.index = _NOWHERE
         last = bucket[-1]
         del bucket[-1]
         if last is not node:
-            bucket[place.index] = last
-            last.note.index = place.index
+            bucket[index] = last
+            last.note.index = index
 
 
 def _weight(node: Node) -> float:

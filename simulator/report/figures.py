@@ -7,9 +7,11 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from balancer.errors import ConfigError
+from balancer.wording import did_you_mean
 from simulator.intervals import Interval
 
-__all__ = ["FIGURES", "Figure", "figure_of", "worded", "worded_difference"]
+__all__ = ["FIGURES", "Figure", "checked_figure", "figure_of", "worded", "worded_difference"]
 
 Unit = Literal["s", "part", "number", "count"]
 
@@ -54,6 +56,13 @@ _BY_KEY: Final = {figure.key: figure for figure in FIGURES}
 def figure_of(key: str) -> Figure:
     """Return the figure with this key. Raises KeyError."""
     return _BY_KEY[key]
+
+
+def checked_figure(key: str) -> str:
+    """Return `key` if there is such a figure. Raises ConfigError with the nearest that there is."""
+    if key not in _BY_KEY:
+        raise ConfigError(f"unknown figure {key!r}{did_you_mean(key, _BY_KEY)} (there are: {', '.join(_BY_KEY)})")
+    return key
 
 
 def worded(interval: Interval, unit: Unit) -> str:

@@ -17,10 +17,10 @@ from simulator.study import Study
 
 __all__ = ["print_ranking", "print_study"]
 
-_COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "utilisation")
+_COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s")
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "closed": ("throughput_per_s", *_COMMON, "jain_workers", "lost"),
-    "batch": ("makespan_s", "makespan_by_bound", *_COMMON, "lost"),
+    "batch": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
 }
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 
@@ -28,6 +28,7 @@ _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 def print_study(study: Study, console: Console) -> None:
     """Print the main figures of each policy, and the share of each endpoint."""
     console.print(_figures(study, console))
+    console.print()
     console.print(_shares(study, console))
 
 
@@ -88,7 +89,7 @@ def _figures(study: Study, console: Console) -> Table:
 
 
 def _folded(heading: str) -> str:
-    return heading.replace(" ", "\n").replace("utilisation", "utili-\nsation")
+    return heading.replace(" ", "\n").replace("/", "\n/").replace("utilisation", "utili-\nsation")
 
 
 _MOST_ENDPOINTS: Final = 12
@@ -99,7 +100,7 @@ def _shares(study: Study, console: Console) -> Table:
     table = _table("share of all calls, by endpoint", console)
     table.add_column("endpoint", no_wrap=True)
     for policy in study.policies:
-        table.add_column(_encoded(policy, console), justify="right")
+        table.add_column(_encoded(policy.replace("_", "_\n"), console), justify="right")
     urls = list(study.scenario.by_url)
     for url in urls[:_MOST_ENDPOINTS]:
         table.add_row(_encoded(url, console), *(f"{_share(study, policy, url):.1%}" for policy in study.policies))

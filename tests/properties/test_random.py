@@ -127,6 +127,14 @@ def test_a_weight_that_changes_while_its_endpoint_is_full_counts_afterwards() ->
     assert_follows(calls.calls(4000), {"a": 6 / 7, "b": 1 / 7})
 
 
+def test_an_endpoint_cut_below_what_it_has_out_has_no_chance() -> None:
+    calls = sequence_of({"a": 1.0, "b": 1.0}, capacity=3)
+    leases = [calls.take(Request(exclude=frozenset("b"))) for _ in range(3)]
+    calls.core.update(Endpoint("a", capacity=1), calls.clock())
+    calls.give(leases[0])
+    assert set(calls.calls(50)) == {"b"}
+
+
 @pytest.mark.parametrize("exclude", ["", "b"])
 def test_chances_hold_however_endpoints_come_and_go(exclude: str) -> None:
     """Ends of calls and their order depend on what was chosen; the next choice must not.
@@ -165,20 +173,31 @@ class _Counting(random.Random):
 
 
 def _nodes(weights: Listed[float]) -> list[Node]:
-    return [Node(Endpoint(f"e{n}", weight=weight, capacity=2)) for n, weight in enumerate(weights)]
+    return [Node(Endpoint(f"e{n}", weight=weight)) for n, weight in enumerate(weights)]
 
 
-@pytest.mark.parametrize("spread", [0.0, 1.0, 8.0])
-def test_a_choice_takes_less_than_two_darts_whatever_the_weights(spread: float) -> None:
-    """More than half of each strip counts, so the darts are geometric with mean < 2 and deviation < 1.5. The
-    mean of 2000 is below 2 + 4 x 1.5 / sqrt(2000)."""
-    rng, weigh = _Counting(5), random.Random(5)
+def darts(weights: Listed[float]) -> float:
+    """Return how many darts a choice takes, by the mean of 2000."""
+    rng = _Counting(5)
     strategy = Random(StrategyOptions(), rng)
-    for node in _nodes([weigh.lognormvariate(0.0, spread) for _ in range(300)]):
+    for node in _nodes(weights):
         strategy.join(node, 0.0)
     for _ in range(2000):
         assert strategy.pick(ANY, 0.0) is not None
-    assert rng.drawn < 2000 * 2.14
+    return rng.drawn / 2000
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 8.0])
+def test_a_choice_takes_less_than_two_darts_whatever_the_weights(spread: float) -> None:
+    """More than half of each strip counts, so the darts are geometric with mean < 2 and deviation < 1.5. The
+    mean of 2000 is below 2 + 4 x 1.5 / sqrt(2000)."""
+    weigh = random.Random(5)
+    assert darts([weigh.lognormvariate(0.0, spread) for _ in range(300)]) < 2.14
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.25, 64.0])
+def test_a_choice_takes_one_dart_where_all_of_a_strip_counts(weight: float) -> None:
+    assert darts([weight] * 10) == 1.0
 
 
 @pytest.mark.parametrize("request_", [ANY, Request(exclude=frozenset(["e0"]))])

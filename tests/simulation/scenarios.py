@@ -46,9 +46,8 @@ def batch(stages: Sequence[Given], *endpoints: Given, samples: int = 1, **values
 
 
 def _scenario(workload: Given, endpoints: Sequence[Given], values: Given) -> Scenario:
-    return Scenario.model_validate(
-        {"workload": workload, "endpoints": list(endpoints or [endpoint()]), "horizon_s": 100.0, **values}
-    )
+    usual = {"endpoints": list(endpoints or [endpoint()]), "horizon_s": 100.0}
+    return Scenario.model_validate({"workload": workload, **usual, **values})
 
 
 def run(scenario: Scenario, policy: str = "fifo", replication: int = 0, **values: Any) -> Record:
