@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simulator.record import Record
     from simulator.scenario import Change, EndpointModel, Host, Policy, Scenario, load_scenario
     from simulator.study import Study, run_study
+    from simulator.sweep import Sweep, sweep
     from simulator.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Requests, Stage
 
 __all__ = [
@@ -48,10 +49,12 @@ __all__ = [
     "Stage",
     "Study",
     "StudyProgress",
+    "Sweep",
     "Warmup",
     "load_scenario",
     "run_study",
     "simulate_once",
+    "sweep",
 ]
 
 _HOMES = {
@@ -63,6 +66,7 @@ _HOMES = {
     "record": ("Record",),
     "scenario": ("Change", "EndpointModel", "Host", "Policy", "Scenario", "load_scenario"),
     "study": ("Study", "run_study"),
+    "sweep": ("Sweep", "sweep"),
     "workload": ("Arrivals", "Batch", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Stage"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-__all__ = ["Interval", "difference_of", "interval_of"]
+__all__ = ["Interval", "at_most_of", "difference_of", "interval_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +66,20 @@ def difference_of(values: Sequence[float], others: Sequence[float], confidence: 
     if len(values) != len(others):
         raise ValueError(f"{len(values)} values and {len(others)} others; a paired difference takes as many of each")
     return interval_of(np.subtract(values, others).tolist(), confidence)
+
+
+def at_most_of(values: Sequence[float], certainty: float = 0.95) -> float:
+    """Return what one more replication stays below with `certainty`: the upper prediction limit for normal values.
+
+    It is mean + t * deviation * sqrt(1 + 1/n): it allows for the scatter of the one and for what n values leave
+    unknown (Hahn and Meeker, Statistical Intervals, 4.7). With few values that is a wide margin.
+
+    Raises:
+        ValueError: there are fewer than two values, so nothing is known of their scatter.
+    """
+    count = len(values)
+    if count < 2:
+        raise ValueError(f"found {count} values; a limit for the next one takes at least 2: run more replications")
+    mean = math.fsum(values) / count
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1))
+    return mean + float(stdtrit(count - 1, certainty)) * deviation * math.sqrt(1 + 1 / count)

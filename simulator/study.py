@@ -17,7 +17,7 @@ from simulator.parallel import Order, run_orders
 from simulator.record import Record
 from simulator.scenario import Policy, Scenario
 
-__all__ = ["Study", "all_policies", "run_study"]
+__all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
 
 # More losses than the best policy's by this part of all requests, and a policy is ranked behind those without: it
 # would look quick because it does less.
@@ -121,9 +121,7 @@ def run_study(
     Raises:
         ConfigError: a strategy or option is unknown, or the workload has no load to vary.
     """
-    chosen = [Policy(strategy=policy) if isinstance(policy, str) else policy for policy in policies or ()]
-    chosen = chosen or list(scenario.policies) or all_policies(registry)
-    _check(chosen, registry or default_registry())
+    chosen = chosen_policies(scenario, policies, registry)
     parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
     orders = [
         Order(part, policy, replication, _SPANS if part is scenario and not replication else 0)
@@ -141,6 +139,20 @@ def run_study(
 
     records = run_orders(orders, jobs=jobs or os.cpu_count() or 1, registry=registry, advance=advance)
     return _gathered(scenario, chosen, records)
+
+
+def chosen_policies(
+    scenario: Scenario, policies: Iterable[Policy | str] | None = None, registry: Registry | None = None
+) -> list[Policy]:
+    """Return the policies that are meant: those given, else the scenario's own, else all that are installed.
+
+    Raises:
+        ConfigError: a strategy or option is unknown; all mistakes at once.
+    """
+    chosen = [Policy(strategy=policy) if isinstance(policy, str) else policy for policy in policies or ()]
+    chosen = chosen or list(scenario.policies) or all_policies(registry)
+    _check(chosen, registry or default_registry())
+    return chosen
 
 
 def _check(policies: Sequence[Policy], registry: Registry) -> None:

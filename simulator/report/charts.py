@@ -6,7 +6,7 @@ know pages, nor how a drawing is styled. Importing this imports matplotlib.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from balancer.reporting import rows, style
@@ -23,7 +23,7 @@ from simulator.report.figures import figure_of, worded
 from simulator.study import Study, intervals
 from simulator.tally import Tally
 
-__all__ = ["curves", "draw_charts", "gantt", "ranking", "shares", "tails", "utilisation"]
+__all__ = ["curves", "draw_charts", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
 
 _MOST_ROWS: Final = 40  # more would not fit on a printed page
 _MOST_SPANS: Final = 2000  # beyond this neighbours cannot be told apart
@@ -96,6 +96,39 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
     )  # fmt: skip
     caption = f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; bands are 95% intervals."
     return Chart("Time by load", caption, to_svg(drawing, f"curve{_letters(name)}"))
+
+
+def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: str, title: str = "") -> Chart:
+    """Return how a figure changes with a value, a line for each name, with the band of its intervals.
+
+    Args:
+        lines: by name, the figure at each value; one without an interval (`half` is NaN), e.g. a deadline, has no band.
+        name: of the figure.
+        xlabel: what was changed, with its unit.
+        title: default: the figure, by `xlabel`.
+    """
+    figure = figure_of(name)
+    means = [interval.mean for line in lines.values() for interval in line.values()]
+    hours = figure.unit == "s" and max(means) >= 9999.5  # as `worded` has it
+    scale = 1 / 3600 if hours else 1.0
+    drawing, _ = line_chart(
+        [_line_of(words, line, scale) for words, line in lines.items()],
+        xlabel=xlabel,
+        ylabel=f"{figure.heading} (h)" if hours else _axis(name),
+        width_in=style.WIDE_IN,
+    )
+    caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; bands are 95% intervals."
+    title = title or f"{figure.heading[0].upper()}{figure.heading[1:]} by {xlabel}"
+    return Chart(title, caption, to_svg(drawing, f"trend{_letters(name + xlabel)}"))
+
+
+def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> Line:
+    xs = sorted(line)
+    found = [line[x] for x in xs]
+    if all(math.isnan(interval.half) for interval in found):
+        return Line(words, xs, [scale * i.mean for i in found])
+    low, high = ([scale * end(i) for i in found] for end in (_low, _high))
+    return Line(words, xs, [scale * i.mean for i in found], low, high)
 
 
 def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:

@@ -7,7 +7,7 @@ one nearly always. Critical values: NIST/SEMATECH e-Handbook of Statistical Meth
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Listed
 from heapq import heappop, heappush
@@ -210,8 +210,9 @@ def test_chances_hold_however_endpoints_come_and_go(choices: int, exclude: str) 
     weights = dict(zip(_FIVE, (1.0, 1.0, 2.0, 3.0, 1.5), strict=True))
     specs = [Endpoint(url, capacity=capacities[url], weight=weights[url]) for url in _FIVE]
     calls = Sequence("p2c", specs, options={"choices": choices}, seed=4)
-    rng, out, request = random.Random(4), [], Request(exclude=frozenset(exclude))
-    excess, variance = Counter[str](), Counter[str]()
+    rng, request = random.Random(4), Request(exclude=frozenset(exclude))
+    out: list[Lease] = []
+    excess, variance = defaultdict[str, float](float), defaultdict[str, float](float)
     for _ in range(6000):
         busy = Counter(lease.endpoint.url for lease in out)
         free = [url for url in _FIVE if busy[url] < capacities[url] and url not in exclude]
