@@ -52,6 +52,9 @@ def problems_of(
     lines = []
     for details in error.errors():
         place, within = _located(details["loc"], root)
+        if not place:  # it is about several keys, and names them
+            lines += details["msg"].removeprefix("Value error, ").splitlines()
+            continue
         known = {name for model in within for name in model.model_fields}
         lines.append(f"{key_of(place)}: {describe(details, known, secret=secret(place, details))}")
     return lines

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simulator.record import Record
     from simulator.scenario import Change, EndpointModel, Host, Policy, Scenario, load_scenario
     from simulator.study import Study, run_study
-    from simulator.sweep import Sweep, sweep
+    from simulator.sweep import Sweep, run_sweep
     from simulator.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Requests, Stage
 
 __all__ = [
@@ -53,8 +53,8 @@ __all__ = [
     "Warmup",
     "load_scenario",
     "run_study",
+    "run_sweep",
     "simulate_once",
-    "sweep",
 ]
 
 _HOMES = {
@@ -66,7 +66,7 @@ _HOMES = {
     "record": ("Record",),
     "scenario": ("Change", "EndpointModel", "Host", "Policy", "Scenario", "load_scenario"),
     "study": ("Study", "run_study"),
-    "sweep": ("Sweep", "sweep"),
+    "sweep": ("Sweep", "run_sweep"),
     "workload": ("Arrivals", "Batch", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Stage"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

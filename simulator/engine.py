@@ -188,6 +188,8 @@ class _Run:
             self._under_way -= 1
             self._timed_out += timed_out
             self._lost += not timed_out
+            if not (self._lost + self._timed_out) % _SETTLE_EVERY:
+                self._settle()
         self._last_s = self._env.now
         self._concluded(task)
 

@@ -17,12 +17,12 @@ class StudyProgress:
     """Shows how many runs are done; hand it to `run_study` as `progress`, in a `with` block.
 
     Args:
-        console: where to show it; default: standard error. A notebook is a terminal here.
+        console: where to show it; default: standard error; a notebook gets lines, as a bar there needs ipywidgets.
         clock: seconds.
     """
 
     def __init__(self, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or _standard_error()
         self._clock = clock
         self._started_s = self._line_s = clock()
         shown = self._console.is_terminal or self._console.is_jupyter
@@ -58,3 +58,9 @@ class StudyProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+
+def _standard_error() -> Console:
+    """Return what writes to standard error, plainly in a notebook: Jupyter says that its stream is a terminal."""
+    console = Console(stderr=True)
+    return Console(stderr=True, force_jupyter=False, force_terminal=False) if console.is_jupyter else console

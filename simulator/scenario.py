@@ -140,8 +140,8 @@ class Scenario(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for problem in _problems(self):
-            raise ValueError(problem)
+        if problems := _problems(self):
+            raise ValueError("\n".join(problems))
         return self
 
     @property
@@ -202,13 +202,17 @@ def _problems(scenario: Scenario) -> list[str]:
     found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in {u for u in urls if urls.count(u) > 1}]
     found += [f"changes: there is no endpoint {c.url!r}" for c in scenario.changes if c.url not in urls]
     labels = [policy.label for policy in scenario.policies]
-    found += [f"policies: {label!r} is there twice; give one a label" for label in labels if labels.count(label) > 1]
+    found += [f"policies: {label!r} is there twice; give one a label" for label in {one for one in labels if labels.count(one) > 1}]
     if scenario.warmup_s >= scenario.horizon_s:
         found.append(f"warmup_s is {scenario.warmup_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
     if scenario.is_batch and scenario.warmup_s:
         found.append("warmup_s: a batch is counted from its first task; leave it out")
     hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
+    count = len(scenario.requests.kinds)
+    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals) else 0
+    if last >= count:
+        found.append(f"workload.kinds: found {last}, and requests.kinds has {count}; the first is 0")
     offered = {label for model in scenario.endpoints for label in model.labels}
     for kind in scenario.requests.kinds:
         if not set(kind.labels) <= offered:
@@ -229,7 +233,9 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
         return scenario
     try:
         return scenario.changed(workload=scenario.workload.loaded(Path(path).parent))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: workload.file: {error.filename} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise ConfigError(f"{path}: workload.file: {error}") from None
 
 

@@ -4,7 +4,7 @@ Decides when a task comes, its work and its kind. It must not know how a task ge
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Final, Protocol
 
@@ -62,14 +62,17 @@ def demand_of(kind: Kind) -> Demand:
     return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf)
 
 
-def mixture(scenario: Scenario, streams: Streams, *which: int, block: int = 4096) -> Iterator[tuple[Demand, float]]:
-    """Yield the kind and the work of one task after another, for ever.
+def mixture(
+    scenario: Scenario, streams: Streams, *which: int, block: int = 4096, recorded: Sequence[int] = ()
+) -> Iterator[tuple[Demand, float]]:
+    """Yield the kind and the work of one task after another, for ever or as long as kinds are recorded.
 
     Args:
         scenario: has the kinds, their shares and their work.
         streams: the replication's.
         which: tells the streams of several workers apart.
         block: numbers drawn at once.
+        recorded: the place of each task's kind among the kinds; none: they are drawn by their shares.
     """
     kinds = scenario.requests.kinds
     pairs = [
@@ -80,6 +83,8 @@ def mixture(scenario: Scenario, streams: Streams, *which: int, block: int = 4096
         )
         for number, kind in enumerate(kinds)
     ]
+    if recorded:
+        return (next(pairs[number]) for number in recorded)
     if len(pairs) == 1:
         return pairs[0]
     numbers = _numbers([kind.share for kind in kinds], streams.numbers(Purpose.KINDS, *which), block)
@@ -104,7 +109,8 @@ class OpenSource:
         self._arrivals: list[Callable[[Event], None]] = [self._arrive]
         self._submit = submit
         self._gaps = gaps_of(workload, streams)
-        self._mixture = mixture(scenario, streams)
+        recorded = workload.kinds if isinstance(workload, Arrivals) else []
+        self._mixture = mixture(scenario, streams, recorded=recorded)
         if isinstance(workload, Arrivals) and workload.work_s:
             self._mixture = ((demand, w) for w, (demand, _) in zip(workload.work_s, self._mixture, strict=False))
         self._count = 0

@@ -71,10 +71,10 @@ class Study:
         Raises:
             ConfigError: there is no such figure.
         """
-        name = name or self.default_metric
         known = {metric for policy in self.records for metric in self.metrics(policy)}
-        if name not in known:
+        if name is not None and name not in known:
             raise ConfigError(f"no run has the figure {name!r}{did_you_mean(name, known)} ({', '.join(sorted(known))})")
+        name = name or self.default_metric
         return sorted(self.records, key=lambda policy: (self.loses_more(policy), self._value(policy, name)))
 
     def loses_more(self, policy: str) -> bool:

@@ -18,7 +18,7 @@ from simulator.record import Record
 from simulator.scenario import Policy, Scenario
 from simulator.study import Progress, Study, chosen_policies
 
-__all__ = ["Sweep", "sweep"]
+__all__ = ["Sweep", "run_sweep"]
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -51,7 +51,7 @@ class Sweep(Generic[Key]):
         return difference_of(self.values(key, name, policy), self.values(other, name, policy))
 
 
-def sweep(
+def run_sweep(
     scenarios: Mapping[Key, Scenario],
     policies: Iterable[Policy | str] | None = None,
     *,

@@ -74,7 +74,7 @@ class Tally:
         place = int(np.searchsorted(below, rank - self._zeros))
         inside = int(self._buckets[place])
         part = (rank - self._zeros - (int(below[place]) - inside) - 0.5) / inside  # how far into the bucket, by rank
-        return min(self._most, _SHORTEST_S * 2.0 ** ((place + part) / _PER_OCTAVE))
+        return min(self._most, float(_SHORTEST_S * 2.0 ** ((place + part) / _PER_OCTAVE)))
 
     def tail(self) -> tuple[Floats, Floats]:
         """Return values in ascending order, and the part of all that is larger than each: the tail of the CDF."""

@@ -45,12 +45,14 @@ class Arrivals(Settings):
     """Open, as recorded: requests come at the given instants (seconds since the start, in order).
 
     Either `at_s` lists them, or `file` names a text file with one number a line, relative to the scenario.
-    `work_s`, if given, is the work of each.
+    `work_s`, if given, is the work of each, and `kinds` the place of its kind in `requests.kinds`, 0 for the first;
+    else work and kinds are drawn.
     """
 
     kind: Literal["arrivals"] = "arrivals"
     at_s: list[Seconds] = Field(default_factory=list)
     work_s: list[Seconds] = Field(default_factory=list)
+    kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     file: str | None = None
 
     @model_validator(mode="after")
@@ -59,8 +61,9 @@ class Arrivals(Settings):
             raise ValueError("give the instants either as at_s or as file")
         if self.at_s != sorted(self.at_s):
             raise ValueError("at_s must be in order")
-        if self.work_s and len(self.work_s) != len(self.at_s):
-            raise ValueError(f"work_s has {len(self.work_s)} values and at_s {len(self.at_s)}; one for each")
+        for name, values in (("work_s", self.work_s), ("kinds", self.kinds)):
+            if values and len(values) != len(self.at_s):
+                raise ValueError(f"{name} has {len(values)} values and at_s {len(self.at_s)}; one for each")
         return self
 
     def loaded(self, folder: Path) -> "Arrivals":

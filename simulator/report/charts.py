@@ -39,11 +39,12 @@ def draw_charts(study: Study) -> tuple[Chart, ...]:
 
 
 def _charts(study: Study) -> Iterator[Chart]:
-    if len(study.policies) > 1:
+    if sum(study.default_metric in study.metrics(policy) for policy in study.policies) > 1:
         yield ranking(study)
     if study.curves:
         yield curves(study)
-    yield tails(study, "sojourn")
+    if any(record.sojourn.count for records in study.records.values() for record in records):
+        yield tails(study, "sojourn")
     if any(record.wait.most > 0 for records in study.records.values() for record in records):
         yield tails(study, "wait")
     for policy in study.policies:
@@ -58,9 +59,10 @@ def _charts(study: Study) -> Iterator[Chart]:
 
 def ranking(study: Study, name: str | None = None) -> Chart:
     """Return one figure of each policy with its interval, the best first."""
+    ranking = study.ranking(name)
     name = name or study.default_metric
     figure = figure_of(name)
-    policies = [policy for policy in study.ranking(name) if name in study.metrics(policy)]
+    policies = [policy for policy in ranking if name in study.metrics(policy)]
     found = [study.metric(policy, name) for policy in policies]
     drawing, ax = rows.rows(
         [shorten(policy, _LABEL) for policy in policies], width_in=style.WIDE_IN, xlabel=_axis(name), row_in=0.24
@@ -105,7 +107,7 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
         lines: by name, the figure at each value; one without an interval (`half` is NaN), e.g. a deadline, has no band.
         name: of the figure.
         xlabel: what was changed, with its unit.
-        title: default: the figure, by `xlabel`.
+        title: default: the figure, by `xlabel`. It must differ from that of other trends on the page, as their ids do.
     """
     figure = figure_of(name)
     means = [interval.mean for line in lines.values() for interval in line.values()]
@@ -119,7 +121,7 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
     )
     caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; bands are 95% intervals."
     title = title or f"{figure.heading[0].upper()}{figure.heading[1:]} by {xlabel}"
-    return Chart(title, caption, to_svg(drawing, f"trend{_letters(name + xlabel)}"))
+    return Chart(title, caption, to_svg(drawing, f"trend{_letters(title)}"))
 
 
 def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> Line:

@@ -62,6 +62,8 @@ def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iter
 
 def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
     count = study.scenario.replications
+    if not any(name in study.metrics(policy) for policy in ranking):
+        yield _nothing(study)
     if count == 1:
         yield "one replication: nothing can be said about chance; ask for more with --replications"
     else:
@@ -72,6 +74,13 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
     losers = [policy for policy in ranking if study.loses_more(policy)]
     if losers:
         yield f"ranked last for losing more requests, whatever the rest took: {', '.join(losers)}"
+
+
+def _nothing(study: Study) -> str:
+    horizon = f"{study.scenario.horizon_s:g} s"
+    if study.scenario.is_batch:
+        return f"no batch was done within horizon_s, {horizon}: raise it, or see with `simulate` what holds it up"
+    return f"in no replication did a request succeed within horizon_s, {horizon}: raise it, or see what fails"
 
 
 def _figures(study: Study, console: Console) -> Table:
