@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint bench stress setup system clean
+.PHONY: run test lint bench notebooks stress setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	$(BIN)/balancer run examples/quickstart.toml
@@ -22,6 +22,9 @@ lint: $(READY)                ## format, lint, types, import rules
 bench: $(READY)               ## lease cost beside queue.Queue, the simulator beside SimPy and Ciw, in the same run
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
+
+notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
+	$(BIN)/python notebooks/build.py $(NOTEBOOKS)
 
 stress: $(READY) system       ## the long randomised runs, in full
 	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress

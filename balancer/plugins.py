@@ -37,6 +37,8 @@ BUILT_INS = (
     "simulator.commands",
 )
 
+_BY_HAND = "added by hand"
+
 T = TypeVar("T")
 
 
@@ -89,6 +91,18 @@ class Registry:
         self._forget_set_aside(self.strategies)
         self._forget_set_aside(self.generators)
         self._forget_set_aside(self.executors)
+
+    def add_strategy(self, kind: type[Strategy]) -> None:
+        """Offer a strategy that no plugin offers, e.g. one that is being written in a notebook.
+
+        Raises:
+            TypeError: it is no strategy.
+            ValueError: there is one of this name; a later version may replace one that was added so.
+        """
+        (name,) = names_of_strategy(kind)
+        if name in self.strategies and self.strategies[name].plugin != _BY_HAND:
+            raise ValueError(f"plugin {self.strategies[name].plugin!r} offers {name!r} already; give it another name")
+        self.strategies[name] = Registered(kind, _BY_HAND)
 
     def strategy(self, name: str, options: Mapping[str, Any] | None, rng: random.Random) -> Strategy:
         """Return a fresh strategy.

@@ -3,7 +3,7 @@
 Decides what belongs together and what is allowed. It must not know the engine. Same scenario, same numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -199,10 +199,10 @@ class Scenario(Settings):
 
 def _problems(scenario: Scenario) -> list[str]:
     urls = [url for model in scenario.endpoints for url in model.urls]
-    found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in {u for u in urls if urls.count(u) > 1}]
+    found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in _twice(urls)]
     found += [f"changes: there is no endpoint {c.url!r}" for c in scenario.changes if c.url not in urls]
     labels = [policy.label for policy in scenario.policies]
-    found += [f"policies: {label!r} is there twice; give one a label" for label in {one for one in labels if labels.count(one) > 1}]
+    found += [f"policies: {label!r} is there twice; give one a label" for label in _twice(labels)]
     if scenario.warmup_s >= scenario.horizon_s:
         found.append(f"warmup_s is {scenario.warmup_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
     if scenario.is_batch and scenario.warmup_s:
@@ -220,6 +220,10 @@ def _problems(scenario: Scenario) -> list[str]:
                 f"requests.kinds: {kind.name!r} asks for {kind.labels}, and the endpoints offer {sorted(offered)}"
             )
     return found
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def load_scenario(path: str | PathLike[str]) -> Scenario:

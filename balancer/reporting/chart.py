@@ -26,7 +26,8 @@ class Chart:
 
     def _repr_svg_(self) -> str:
         """Return the drawing as a notebook shows it: on white."""
-        svg = self.svg.replace("<svg ", '<svg style="background: #fff" ', 1)
+        width = "56rem" if self.wide else "28rem"
+        svg = self.svg.replace("<svg ", f'<svg style="background: #fff; width: 100%; max-width: {width}" ', 1)
         for variable, colour in _LIGHT.items():
             svg = svg.replace(variable, colour)
         return svg

@@ -8,6 +8,9 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
+from zlib import crc32
+
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from balancer.reporting import rows, style
 from balancer.reporting.chart import Chart
@@ -70,6 +73,8 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     means = [interval.mean for interval in found]
     if _is_wide(means):
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlim(min(means) / 1.5, max(means) * 6)
     else:
         ax.set_xlim(0, 1.25 * max([1e-9, *(_high(interval) for interval in found)]))
@@ -81,7 +86,7 @@ def ranking(study: Study, name: str | None = None) -> Chart:
         f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is the mean over {study.scenario.replications} "
         f"replications, the bar its 95% interval. Less is better; policies that lose more requests are last."
     )
-    return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing, f"rank{_letters(name)}"))
+    return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing, _ids("rank", study, name)))
 
 
 def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
@@ -97,7 +102,7 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
         yscale=scale,
     )  # fmt: skip
     caption = f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; bands are 95% intervals."
-    return Chart("Time by load", caption, to_svg(drawing, f"curve{_letters(name)}"))
+    return Chart("Time by load", caption, to_svg(drawing, _ids("curve", study, name)))
 
 
 def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: str, title: str = "") -> Chart:
@@ -113,15 +118,17 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
     means = [interval.mean for line in lines.values() for interval in line.values()]
     hours = figure.unit == "s" and max(means) >= 9999.5  # as `worded` has it
     scale = 1 / 3600 if hours else 1.0
-    drawing, _ = line_chart(
+    drawing, ax = line_chart(
         [_line_of(words, line, scale) for words, line in lines.items()],
         xlabel=xlabel,
         ylabel=f"{figure.heading} (h)" if hours else _axis(name),
         width_in=style.WIDE_IN,
     )
+    if all(float(x).is_integer() for line in lines.values() for x in line):
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))  # there is no half a host
     caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; bands are 95% intervals."
     title = title or f"{figure.heading[0].upper()}{figure.heading[1:]} by {xlabel}"
-    return Chart(title, caption, to_svg(drawing, f"trend{_letters(title)}"))
+    return Chart(title, caption, to_svg(drawing, f"trend{crc32(title.encode()):x}"))
 
 
 def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> Line:
@@ -154,7 +161,7 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
         f"How likely it is that a request {verb} than the time below; the further left and down, the better. "
         f"All {study.scenario.replications} replications together; the rarest thousandth is left out."
     )
-    return Chart(f"{title}: the tail", caption, to_svg(drawing, f"tail{which}"))
+    return Chart(f"{title}: the tail", caption, to_svg(drawing, _ids("tail", study, which)))
 
 
 def utilisation(study: Study, policy: str) -> Chart:
@@ -174,7 +181,7 @@ def utilisation(study: Study, policy: str) -> Chart:
     caption = f"In the first replication, over {timeline.utilisation.shape[1]} equal parts of the time."
     if shown < len(timeline.urls):
         caption += f" Shown are {shown} of {len(timeline.urls)} endpoints."
-    return Chart(f"Utilisation over time: {policy}", caption, to_svg(drawing, f"heat{_letters(policy)}"))
+    return Chart(f"Utilisation over time: {policy}", caption, to_svg(drawing, _ids("heat", study, policy)))
 
 
 def shares(study: Study, policy: str) -> Chart:
@@ -194,7 +201,7 @@ def shares(study: Study, policy: str) -> Chart:
     caption = (
         f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."
     )
-    return Chart(f"Share of calls: {policy}", caption, to_svg(drawing, f"share{_letters(policy)}"), wide=False)
+    return Chart(f"Share of calls: {policy}", caption, to_svg(drawing, _ids("share", study, policy)), wide=False)
 
 
 def gantt(study: Study, policy: str) -> Chart:
@@ -216,7 +223,7 @@ def gantt(study: Study, policy: str) -> Chart:
     caption = "The first replication; a bar is a call, a line is a slot."
     if len(record.spans) > len(spans):
         caption += f" Drawn are the {len(spans)} longest of {len(record.spans)} calls."
-    return Chart(f"Calls: {policy}", caption, to_svg(drawing, f"gantt{_letters(policy)}"))
+    return Chart(f"Calls: {policy}", caption, to_svg(drawing, _ids("gantt", study, policy)))
 
 
 def _bars(
@@ -276,6 +283,6 @@ def _low(interval: Interval) -> float:
     return interval.mean - _half(interval)
 
 
-def _letters(name: str) -> str:
-    """Return a name as ids may have it, and another for another name."""
-    return "".join(c if c.isalnum() and c.isascii() else f"x{ord(c):x}" for c in name)
+def _ids(kind: str, study: Study, which: str) -> str:
+    """Return what makes the ids of a drawing differ from those of others, also of other studies in a notebook."""
+    return f"{kind}{crc32(f'{study.scenario.name} {which}'.encode()):x}"

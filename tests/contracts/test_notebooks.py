@@ -1,0 +1,54 @@
+"""The notebooks that are committed are their scripts, executed from start to end without an error.
+
+`make notebooks` executes them again, in CI in a short form; here only what is committed is looked at.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import pytest
+
+from tests.contracts.documents import ROOT, name_of
+
+_SOURCES = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
+
+
+def _cells(notebook: Any, kind: str) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+def test_there_are_four() -> None:
+    assert [path.stem[:2] for path in _SOURCES] == ["01", "02", "03", "04"]
+
+
+@pytest.mark.parametrize("source", _SOURCES, ids=name_of)
+def test_the_notebook_is_its_script_executed(source: Path) -> None:
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    written = [(cell.cell_type, cell.source) for cell in jupytext.read(source).cells]
+    assert [(cell.cell_type, cell.source) for cell in notebook.cells] == written, "run: make notebooks"
+    code = _cells(notebook, "code")
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert [output for cell in code for output in cell.outputs if output.output_type == "error"] == []
+
+
+@pytest.mark.parametrize("source", _SOURCES, ids=name_of)
+def test_it_begins_with_a_question_and_ends_with_an_answer(source: Path) -> None:
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    words = _cells(notebook, "markdown")
+    assert re.search(r"\?$", words[0].source, flags=re.MULTILINE)
+    assert re.search(r"^## Answer$", words[-1].source, flags=re.MULTILINE)
+    assert notebook.cells[-1].cell_type == "code", "the answer is computed, so that its numbers are those found"
+    answers = [output for output in notebook.cells[-1].outputs if "text/markdown" in output.get("data", {})]
+    assert answers
+
+
+@pytest.mark.parametrize("source", _SOURCES, ids=name_of)
+def test_it_has_pictures_with_words_on_their_scales(source: Path) -> None:
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    outputs = [output.get("data", {}) for cell in _cells(notebook, "code") for output in cell.outputs]
+    pictures = [data["image/svg+xml"] for data in outputs if "image/svg+xml" in data]
+    assert len(pictures) >= 3
+    assert [picture for picture in pictures if "<svg" not in picture or "var(--" in picture] == []

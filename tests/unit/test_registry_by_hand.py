@@ -1,0 +1,35 @@
+"""A strategy that no plugin offers is added to a registry by hand, and then is one like the others."""
+
+import pytest
+
+from balancer import Endpoint, Pool
+from balancer.plugins import Registry
+from strategies.fifo import Fifo
+
+
+class Mine(Fifo):
+    name = "mine"
+
+
+def test_it_can_be_used_and_replaced() -> None:
+    registry = Registry()
+    registry.add_strategy(Mine)
+    assert (
+        Pool([Endpoint("http://a/")], strategy="mine", registry=registry).acquire(timeout=0).endpoint.url == "http://a/"
+    )
+
+    class Better(Mine):
+        pass
+
+    registry.add_strategy(Better)
+    assert registry.strategies["mine"].item is Better
+    assert "mine" not in Registry().strategies
+
+
+def test_a_plugin_s_name_and_what_is_no_strategy_are_refused() -> None:
+    registry = Registry()
+    with pytest.raises(ValueError, match="'strategies.fifo' offers 'fifo' already"):
+        registry.add_strategy(Fifo)
+    with pytest.raises(TypeError, match="that must be a class"):
+        registry.add_strategy(object())  # type: ignore[arg-type]
+    assert registry.strategies["fifo"].plugin == "strategies.fifo"
