@@ -52,7 +52,8 @@ def _scenario(workload: Given, endpoints: Sequence[Given], values: Given) -> Sce
 
 def run(scenario: Scenario, policy: str = "fifo", replication: int = 0, **values: Any) -> Record:
     """Run `scenario` once and keep all its calls."""
-    return simulate_once(scenario, Policy(strategy=policy), replication, **{"spans": _KEEP_ALL, **values})
+    values.setdefault("spans", _KEEP_ALL)
+    return simulate_once(scenario, Policy(strategy=policy), replication, **values)
 
 
 def calls(record: Record) -> list[tuple[int, str, float, float, bool]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from simulator import Record, Scenario
 from simulator.batch import works_of
 from simulator.calendar import after
 from simulator.disciplines import BASELINES
+from simulator.record import Span
 from simulator.stations import Job, Line, SharedHost, Station, Timer
 from simulator.streams import Purpose, Streams
 from simulator.task import Task
@@ -215,7 +216,9 @@ def test_warm_up_falls_evenly_and_begins_with_the_endpoint() -> None:
     warmup = {"kind": "warmup", "window_s": 4, "factor": 3}
     assert times(faulty(warmup, at_s=[0, 2, 3, 4, 9])) == [(0, 1.5), (2, 3), (3, 3.75), (4, 4.5), (9, 9.5)]
     other = endpoint("b", capacity=100, speed=1.0)
-    late = run(at([8], 0.5, endpoint(from_s=8, faults=[warmup]), other, changes=[{"at_s": 8, "do": "drain", "url": "b"}]))
+    late = run(
+        at([8], 0.5, endpoint(from_s=8, faults=[warmup]), other, changes=[{"at_s": 8, "do": "drain", "url": "b"}])
+    )
     assert calls(late) == [(1, "a", 8, 9.5, True)]
 
 
@@ -299,7 +302,7 @@ def test_a_time_out_makes_room_on_a_shared_host() -> None:
     assert calls(record) == [(1, "a", 0, 2, False), (2, "a", 1, 2.5, True)]
 
 
-BROKEN = {"faults": [{"kind": "fail_within"}]}
+BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
 
 
 def test_a_retry_does_not_go_where_it_failed() -> None:
@@ -422,9 +425,20 @@ def change(at_s: float, do: str, url: str = "a", **values: Any) -> dict[str, Any
 def test_who_drains_ends_its_calls_and_takes_no_more_until_it_is_added() -> None:
     changes = [change(0.5, "drain", "b"), change(5, "add", "b")]
     record = run(at([0, 0, 1, 5.25], [2, 2, 1, 1], endpoint("a"), endpoint("b"), changes=changes))
-    assert calls(record) == [(1, "a", 0, 2, True), (2, "b", 0, 2, True), (3, "a", 2, 3, True), (4, "a", 5.25, 6.25, True)]
+    assert calls(record) == [
+        (1, "a", 0, 2, True),
+        (2, "b", 0, 2, True),
+        (3, "a", 2, 3, True),
+        (4, "a", 5.25, 6.25, True),
+    ]
     back = run(at([0, 0, 1, 5.25, 5.25], [9, 2, 1, 1, 1], endpoint("a"), endpoint("b"), changes=changes))
-    assert calls(back) == [(2, "b", 0, 2, True), (3, "b", 5, 6, True), (4, "b", 6, 7, True), (5, "b", 7, 8, True), (1, "a", 0, 9, True)]
+    assert calls(back) == [
+        (2, "b", 0, 2, True),
+        (3, "b", 5, 6, True),
+        (4, "b", 6, 7, True),
+        (5, "b", 7, 8, True),
+        (1, "a", 0, 9, True),
+    ]
 
 
 def test_who_is_removed_ends_its_calls_and_those_it_leaves_with_nowhere_to_go_are_refused() -> None:
@@ -645,8 +659,6 @@ def test_time_goes_on_though_every_request_is_refused_at_once() -> None:
     assert run(closed(1, 0.0, 1.0, black_hole, horizon_s=1.0)).lost > 0
 
 
-
-
 # -- whatever the scenario --------------------------------------------------------------------------
 
 _eighths = st.integers(0, 80).map(lambda n: n / 8)
@@ -677,7 +689,7 @@ _sound = {
 
 
 @st.composite
-def _clusters(draw: st.DrawFn, **more: st.SearchStrategy[Any]) -> dict[str, Any]:
+def _clusters(draw: st.DrawFn, /, **more: st.SearchStrategy[Any]) -> dict[str, Any]:
     """Draw one to three endpoints, named a, b, c, and the host that some of them share."""
     models = draw(st.lists(st.fixed_dictionaries({**_sound, **more}), min_size=1, max_size=3))
     shared = any(model["host"] == "shared" for model in models)
@@ -686,7 +698,7 @@ def _clusters(draw: st.DrawFn, **more: st.SearchStrategy[Any]) -> dict[str, Any]
 
 
 _troubled = _clusters(
-    faults=st.lists(_faults, max_size=2), from_s=st.sampled_from([0.0, 0.0, 3.0]), labels=st.sampled_from([[], ["x"]])
+    faults=st.lists(_faults, max_size=2), from_s=st.sampled_from([0.0, 0.0, 1.5]), labels=st.sampled_from([[], ["x"]])
 )
 _requests = st.fixed_dictionaries(
     {
@@ -725,9 +737,9 @@ def _changes(url: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     return st.sampled_from(
         [
             [],
-            [change(2, "drain", url), change(5, "add", url)],
-            [change(2, "remove", url)],
-            [change(2, "update", url, capacity=3), change(5, "update", url, capacity=1, weight=2.0)],
+            [change(1, "drain", url), change(2, "add", url)],
+            [change(1, "remove", url)],
+            [change(1, "update", url, capacity=3), change(2, "update", url, capacity=1, weight=2.0)],
         ]
     )
 
@@ -735,22 +747,23 @@ def _changes(url: str) -> st.SearchStrategy[list[dict[str, Any]]]:
 def check_calls(scenario: Scenario, record: Record) -> None:
     """Check what holds for the calls of any run."""
     most = scenario.most_leases
-    by_url, by_task = defaultdict(list), defaultdict(list)
+    by_url = defaultdict(list)
     for span in record.spans:
         assert 0 <= span.started_s <= span.ended_s <= scenario.horizon_s
         by_url[span.url].append(span)
-        by_task[span.task].append(span)
     for url, spans in by_url.items():
-        # Ends before begins of the same instant: a slot that comes free is handed on at once.
-        steps = sorted([(s.started_s, 1) for s in spans] + [(s.ended_s, -1) for s in spans if s.ended_s > s.started_s])
-        out = 0
-        for _, step in steps:
-            out += step
-            assert out <= most[url] + sum(s.ended_s == s.started_s for s in spans), f"{url} has too many calls at once"
-    for spans in by_task.values():
+        assert _most_at_once(spans) <= most[url], f"{url} has too many calls at once"
+    for spans in _by_task(record).values():
         assert len(spans) <= scenario.requests.attempts
         assert not any(span.ok for span in spans[:-1]), "a request that has its answer called again"
         assert all(later.started_s >= earlier.ended_s for earlier, later in pairwise(spans))
+
+
+def _most_at_once(spans: Sequence[Span]) -> int:
+    """Return the largest number under way; of one instant, ends come before begins, as a slot is handed on at once."""
+    lasting = [span for span in spans if span.ended_s > span.started_s]
+    steps = sorted([(span.started_s, 1) for span in lasting] + [(span.ended_s, -1) for span in lasting])
+    return max(accumulate(step for _, step in steps), default=0)
 
 
 def check_counts(scenario: Scenario, record: Record) -> None:
@@ -764,14 +777,14 @@ def check_counts(scenario: Scenario, record: Record) -> None:
     begun = sum(e.calls for e in record.endpoints)
     assert begun == record.wait.count
     assert 0 <= begun - len(record.spans) <= record.unfinished
-    lasted: Counter[str] = Counter()
+    lasted: dict[str, float] = defaultdict(float)
     for span in record.spans:
         lasted[span.url] += span.ended_s - span.started_s
     for e in record.endpoints:
         assert e.busy_s >= lasted[e.url] - 1e-9
 
 
-def _by_task(record: Record) -> dict[int, list[Any]]:
+def _by_task(record: Record) -> dict[int, list[Span]]:
     tasks = defaultdict(list)
     for span in record.spans:
         tasks[span.task].append(span)
@@ -779,7 +792,6 @@ def _by_task(record: Record) -> dict[int, list[Any]]:
 
 
 @pytest.mark.parametrize("policy", ALL)
-@settings(max_examples=40)
 @given(
     arrivals=st.lists(st.tuples(_eighths, _works), min_size=1, max_size=30).map(sorted),
     values=_values(),
@@ -803,14 +815,17 @@ def test_every_request_ends_once_or_is_unfinished(
 
 
 @pytest.mark.parametrize("policy", ALL)
-@settings(max_examples=25)
-@given(workers=st.integers(1, 5), think_s=st.sampled_from([0.0, 0.75]), work_s=st.sampled_from([0.0, 0.5]), values=_values())
-def test_every_worker_goes_on(
-    policy: str, workers: int, think_s: float, work_s: float, values: dict[str, Any]
-) -> None:
+@settings(max_examples=20)
+@given(
+    workers=st.integers(1, 5),
+    think_s=st.sampled_from([0.0, 0.75]),
+    work_s=st.sampled_from([0.0, 0.5]),
+    values=_values(),
+)
+def test_every_worker_goes_on(policy: str, workers: int, think_s: float, work_s: float, values: dict[str, Any]) -> None:
     """It thinks, or has one request under way: so requests made and requests ended differ by no more than that."""
     seen: set[int] = set()
-    scenario = closed(workers, think_s, work_s, horizon_s=20.0, **values)
+    scenario = closed(workers, think_s, work_s, horizon_s=4.0, **values)
     record = run(scenario, policy, observer=lambda task, _: seen.add(task.number))
     assert record.unfinished <= workers
     assert sum(ended(record)) >= max(seen, default=0) - workers
@@ -846,7 +861,6 @@ _batches = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("policy", ALL)
-@settings(max_examples=40)
 @given(stages=_stages, cluster=_clusters(), shape=_batches, failing=st.booleans())
 def test_no_batch_beats_its_bound_and_stages_come_in_order(
     policy: str, stages: list[dict[str, Any]], cluster: dict[str, Any], shape: dict[str, Any], failing: bool
@@ -880,7 +894,8 @@ def _spans_of_parts(record: Record) -> Counter[str]:
 
 def check_order(workload: Batch, record: Record) -> None:
     """Check that a stage begins once the one before has ended, and how many samples and workers are at it at once."""
-    begins, ends = {}, {}
+    begins: dict[str, float] = {}
+    ends: dict[str, float] = {}
     for span in record.spans:
         begins[span.part] = min(span.started_s, begins.get(span.part, span.started_s))
         ends[span.part] = max(span.ended_s, ends.get(span.part, span.ended_s))
@@ -890,11 +905,7 @@ def check_order(workload: Batch, record: Record) -> None:
     for stage in workload.stages:
         for number in range(1, workload.samples + 1):
             spans = [span for span in record.spans if span.part == f"sample {number}: {stage.name}"]
-            assert all(_at_once(spans, span.started_s) <= stage.workers for span in spans)
+            assert _most_at_once(spans) <= stage.workers
     for begin_s in begins.values():
         under_way = {p.partition(":")[0] for p in begins if begins[p] <= begin_s < ends[p]}
         assert len(under_way) <= workload.samples_at_once
-
-
-def _at_once(spans: Sequence[Any], at_s: float) -> int:
-    return sum(span.started_s <= at_s < span.ended_s for span in spans)

@@ -1,0 +1,184 @@
+"""A plan: all that decides what happens in one short history, whoever carries it out. Data, and how to generate it.
+
+It must not know pools or simulators, nor what comes of it.
+
+Two rules make "the same" a plain `==`. All instants and durations are multiples of 2^-36 s below 2^12 s, and all
+speeds powers of two, so that sums and quotients of them are exact. And no two of them have the same fraction, so that
+two events do not fall on one instant: of two callers at the very same time the pool serves the one whose thread is
+first at its lock, and only a simulator can say which that is. What follows from an event at once (the next attempt
+after a failure without a pause) is no such tie; it has an order of its own.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+__all__ = ["MOST_ARRIVALS", "Arrival", "Change", "Kind", "Plan", "Site", "plans"]
+
+MOST_ARRIVALS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An endpoint: its spec, its speed, when it joins, and the windows [from, to) in which calls begin to fail."""
+
+    url: str
+    capacity: int
+    weight: float
+    labels: frozenset[str]
+    speed: float
+    from_s: float
+    failing: tuple[tuple[float, float], ...]
+
+    def fails(self, at_s: float) -> bool:
+        """Return whether a call that begins at this instant fails, after its work."""
+        return any(from_s <= at_s < to_s for from_s, to_s in self.failing)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a request asks for, and how long it waits for it (None: for ever)."""
+
+    labels: frozenset[str]
+    priority: int
+    timeout_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request: when it comes, its work at speed 1, and which kind it is of."""
+
+    at_s: float
+    work_s: float
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is done to the membership of an endpoint: "add" (back), "drain", "remove" or "update"."""
+
+    at_s: float
+    do: str
+    url: str
+    capacity: int | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole history before it happens; arrivals and changes are in order. Attributes as in a scenario."""
+
+    sites: tuple[Site, ...]
+    kinds: tuple[Kind, ...]
+    arrivals: tuple[Arrival, ...]
+    changes: tuple[Change, ...]
+    attempts: int
+    exclude_failed: bool
+    pause_s: float
+    max_waiters: int | None
+    horizon_s: float
+    seed: int
+
+
+_TICKS_PER_S = 16
+# The same for every plan, so that a shrunk plan is as free of ties as any. Multiples of 4, for a speed of 4 at most;
+# below 2^-6 s, so that they never reach a tick.
+_FRACTIONS = [4 * units * 2.0**-36 for units in random.Random(0).sample(range(1, 2**28), 200)]
+
+_WHEN = st.integers(0, 6 * _TICKS_PER_S)  # short enough that most requests meet others
+_WORK = st.integers(_TICKS_PER_S // 2, 4 * _TICKS_PER_S)
+_TIMEOUT = st.integers(1, 6 * _TICKS_PER_S)
+_PAUSE = st.integers(1, _TICKS_PER_S)
+_GAP = st.integers(1, 2 * _TICKS_PER_S)  # from one change to an endpoint to the next
+_MORE = st.integers(0, 8 * _TICKS_PER_S)
+_ONE_IN_FOUR = st.sampled_from([False, False, False, True])
+_LABELS = st.sampled_from([frozenset("xy"), frozenset("x"), frozenset("y"), frozenset[str]()])
+_WINDOW = st.tuples(st.integers(0, 3 * _TICKS_PER_S), st.just(math.inf) | _MORE).map(
+    lambda w: (w[0] / _TICKS_PER_S, sum(w) / _TICKS_PER_S)
+)
+# What may be done to an endpoint in each state, and the state that it is in then.
+_MOVES = {
+    "active": [("drain", "draining"), ("remove", "gone"), ("update", "active"), ("update", "active")],
+    "draining": [("add", "active"), ("remove", "gone"), ("update", "draining")],
+    "gone": [("add", "active")],
+}
+
+
+class _Instants:
+    """Turns ticks into seconds, each with a fraction that no other has."""
+
+    def __init__(self) -> None:
+        self._fractions = iter(_FRACTIONS)
+
+    def __call__(self, ticks: int) -> float:
+        return ticks / _TICKS_PER_S + next(self._fractions)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Generate plans in which most requests meet others, and faults and changes meet both."""
+    exact = _Instants()
+    sites = tuple(_site(draw, f"http://s{number}", exact) for number in range(draw(st.sampled_from([1, 1, 2, 3, 4]))))
+    offered = sorted({label for site in sites for label in site.labels})
+    kinds = tuple(_kind(draw, offered, exact) for _ in range(draw(st.integers(1, 3))))
+    changes = [change for site in sites for change in _changes(draw, site, exact)]
+    return Plan(
+        sites=sites,
+        kinds=kinds,
+        arrivals=_arrivals(draw, len(kinds), exact),
+        changes=tuple(sorted(changes, key=lambda change: change.at_s)),
+        attempts=draw(st.sampled_from([1, 2, 3, 3, 4])),
+        exclude_failed=not draw(_ONE_IN_FOUR),
+        pause_s=exact(draw(_PAUSE)) if draw(_ONE_IN_FOUR) else 0.0,
+        max_waiters=draw(st.sampled_from([None, None, None, 0, 2, 4, 6])),
+        # Mostly when all is over; else in the middle, with leases out and callers waiting.
+        horizon_s=exact(_TICKS_PER_S * 4000 if not draw(_ONE_IN_FOUR) else _TICKS_PER_S + draw(_MORE)),
+        seed=draw(st.integers(0, 2**32)),
+    )
+
+
+def _site(draw: st.DrawFn, url: str, exact: _Instants) -> Site:
+    return Site(
+        url=url,
+        capacity=draw(st.sampled_from([1, 1, 1, 2, 3])),
+        weight=draw(st.sampled_from([1.0, 0.5, 2.0, 3.0])),
+        labels=draw(_LABELS),
+        speed=draw(st.sampled_from([1.0, 0.5, 2.0])),
+        from_s=exact(draw(_WHEN)) if draw(_ONE_IN_FOUR) else 0.0,
+        failing=() if draw(_ONE_IN_FOUR) else (draw(_WINDOW),),
+    )
+
+
+def _kind(draw: st.DrawFn, offered: list[str], exact: _Instants) -> Kind:
+    some = st.frozensets(st.sampled_from(offered)) if offered else st.just(frozenset[str]())
+    return Kind(
+        labels=draw(some) if draw(_ONE_IN_FOUR) else frozenset(),
+        priority=draw(st.integers(-1, 1)),
+        timeout_s=exact(draw(_TIMEOUT)) if draw(_ONE_IN_FOUR) else None,
+    )
+
+
+def _arrivals(draw: st.DrawFn, kinds: int, exact: _Instants) -> tuple[Arrival, ...]:
+    one = st.tuples(_WHEN, _WORK, st.integers(0, kinds - 1))
+    # Given any size, most lists would be short, and their requests would not meet.
+    size = draw(st.sampled_from([1, 4, 10, 16, 20, 22, 24, MOST_ARRIVALS]))
+    drawn = draw(st.lists(one, min_size=size, max_size=size))
+    found = [Arrival(exact(at), exact(work), kind) for at, work, kind in drawn]
+    return tuple(sorted(found, key=lambda arrival: arrival.at_s))
+
+
+def _changes(draw: st.DrawFn, site: Site, exact: _Instants) -> Iterator[Change]:
+    at, state = math.ceil(site.from_s * _TICKS_PER_S), "active"
+    for gap, choice in draw(st.lists(st.tuples(_GAP, st.integers(0, 3)), max_size=5)):
+        at += gap
+        do, state = _MOVES[state][choice % len(_MOVES[state])]
+        values = _update(draw) if do == "update" else {}
+        yield Change(exact(at), do, site.url, **values)
+
+
+def _update(draw: st.DrawFn) -> dict[str, Any]:
+    return {"capacity": draw(st.sampled_from([None, 4, 1, 2])), "weight": draw(st.sampled_from([None, 0.5, 4.0]))}

@@ -1,0 +1,131 @@
+"""Carries out a plan in the simulator.
+
+Decides how a plan is written as a scenario. It must not know the threaded pool.
+"""
+
+import random
+from unittest.mock import patch
+
+from simpy import Environment
+
+from balancer.core import Core
+from balancer.endpoint import Lease
+from balancer.errors import BalancerError
+from balancer.metrics import PoolStats
+from simulator import Policy, Scenario, simulate_once
+from simulator.disciplines import Client, Leasing
+from simulator.streams import Purpose, Streams
+from simulator.task import Task
+from tests.equivalence.happened import Granted, Happened, Refused
+from tests.equivalence.listening import ListeningRegistry
+from tests.equivalence.plan import Change, Kind, Plan, Site
+
+__all__ = ["choices_of", "simulate"]
+
+
+def choices_of(plan: Plan) -> random.Random:
+    """Return the randomness that the simulator gives to the strategy."""
+    return Streams(plan.seed, 0).choices(Purpose.STRATEGY)
+
+
+def simulate(plan: Plan, strategy: str) -> Happened:
+    """Return what the simulator makes of `plan`."""
+    registry, watch = ListeningRegistry(), _Watch()
+    with patch("simulator.engine.Leasing", watch.discipline):
+        record = simulate_once(scenario_of(plan), Policy(strategy=strategy), registry=registry, observer=watch.granted)
+    endpoints, totals, waits = watch.core.counters(plan.horizon_s)
+    return Happened(
+        answers=watch.answers,
+        told=registry.told,
+        calls={endpoint.url: (endpoint.calls, endpoint.failures) for endpoint in record.endpoints},
+        completed=record.completed,
+        lost=record.lost,
+        refused=record.timed_out,
+        unfinished=record.unfinished,
+        stats=PoolStats.of(endpoints, strategy=strategy, waits=waits, **totals),
+    )
+
+
+class _Watch:
+    """Writes down grants, and refusals, of which the engine tells nobody; and keeps the core for its counters."""
+
+    def __init__(self) -> None:
+        self.answers: list[Granted | Refused] = []
+        self.core: Core
+
+    def granted(self, task: Task, lease: Lease) -> None:
+        self.answers.append(Granted(task.number, lease.endpoint.url, lease.id, lease.granted_s))
+
+    def discipline(self, env: Environment, core: Core, client: Client) -> Leasing:
+        self.core = core
+        return Leasing(env, core, _Watched(env, client, self.answers))
+
+
+class _Watched:
+    def __init__(self, env: Environment, client: Client, answers: list[Granted | Refused]) -> None:
+        self.start = client.start
+        self._env = env
+        self._client = client
+        self._answers = answers
+
+    def refuse(self, task: Task, error: BalancerError) -> None:
+        self._answers.append(Refused(task.number, type(error), str(error), self._env.now))
+        self._client.refuse(task, error)
+
+
+def scenario_of(plan: Plan) -> Scenario:
+    """Return the scenario that says what `plan` says."""
+    workload = {
+        "kind": "arrivals",
+        "at_s": [arrival.at_s for arrival in plan.arrivals],
+        "work_s": [arrival.work_s for arrival in plan.arrivals],
+        "kinds": [arrival.kind for arrival in plan.arrivals],
+    }
+    requests = {
+        "attempts": plan.attempts,
+        "exclude_failed": plan.exclude_failed,
+        "retry_pause_s": plan.pause_s,
+        "kinds": [_kind(number, kind) for number, kind in enumerate(plan.kinds)],
+    }
+    return Scenario.model_validate(
+        {
+            "workload": workload,
+            "requests": requests,
+            "endpoints": [_endpoint(site) for site in plan.sites],
+            "changes": [_change(change) for change in plan.changes],
+            "max_waiters": plan.max_waiters,
+            "horizon_s": plan.horizon_s,
+            "seed": plan.seed,
+        }
+    )
+
+
+def _endpoint(site: Site) -> dict[str, object]:
+    return {
+        "url": site.url,
+        "capacity": site.capacity,
+        "weight": site.weight,
+        "labels": sorted(site.labels),
+        "speed": site.speed,
+        "from_s": site.from_s,
+        "faults": [{"kind": "fail_within", "from_s": from_s, "to_s": to_s} for from_s, to_s in site.failing],
+    }
+
+
+def _kind(number: int, kind: Kind) -> dict[str, object]:
+    return {
+        "name": f"kind {number}",
+        "labels": sorted(kind.labels),
+        "priority": kind.priority,
+        "acquire_timeout_s": kind.timeout_s,
+    }
+
+
+def _change(change: Change) -> dict[str, object]:
+    return {
+        "at_s": change.at_s,
+        "do": change.do,
+        "url": change.url,
+        "capacity": change.capacity,
+        "weight": change.weight,
+    }

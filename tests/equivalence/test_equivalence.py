@@ -1,0 +1,75 @@
+"""The threaded pool and the simulator are two shells of one core: of one plan they make the same history.
+
+So what is found out in the simulator holds for the pool. The same grants, to the same callers, of the same endpoints,
+at the same instants and in the same order; the same refusals in between; the same calls to the strategy, so that it
+draws the same random numbers; the same counters at the end. For every strategy that is registered.
+
+Not tested here: what real time does (the manual clock stands still while threads run), who is first when two callers
+come at the very same time, faults and workloads beyond those of a plan, and interleavings inside the pool's calls;
+other tests do that.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, reject, settings
+
+from tests.equivalence.driven import Driver, Tie
+from tests.equivalence.happened import Happened
+from tests.equivalence.listening import ListeningRegistry
+from tests.equivalence.plan import MOST_ARRIVALS, Plan, plans
+from tests.equivalence.simulated import choices_of, simulate
+from tests.registered import NAMES
+
+# What must have happened at least once in the plans of a test, or else it has shown less than it says.
+_WORTH_SEEING = [
+    "waited, then served",
+    "waited, then refused",
+    "retried",
+    "asked again for any",
+    "AcquireTimeout",
+    "NoEndpoint",
+    "TooManyWaiters",
+    "add that ended a wait",
+    "drain that ended a wait",
+    "remove that ended a wait",
+    "update that ended a wait",
+]
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[Executor]:
+    with ThreadPoolExecutor(MOST_ARRIVALS) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pool_and_the_simulator_make_the_same_history_of_a_plan(name: str, threads: Executor) -> None:
+    seen = Counter[str]()
+
+    @settings(max_examples=150)
+    @given(plan=plans())
+    def same(plan: Plan) -> None:
+        driver = Driver(plan, name, ListeningRegistry(choices_of(plan)), threads)
+        try:
+            pool = driver.run()
+        except Tie:
+            reject()
+        check_same(plan, pool, simulate(plan, name))
+        seen.update(driver.seen)
+
+    same()
+    assert [sight for sight in _WORTH_SEEING if not seen[sight]] == []
+
+
+def check_same(plan: Plan, pool: Happened, simulated: Happened) -> None:
+    """Check that all agrees; what callers see comes first, for it is the easiest to read."""
+    assert pool.answers == simulated.answers
+    assert pool.told == simulated.told
+    assert pool == simulated
+    removed = {change.url for change in plan.changes if change.do == "remove"}  # and so counted anew, if it came back
+    for endpoint in pool.stats.endpoints:
+        if endpoint.url not in removed:
+            assert (endpoint.leases, endpoint.failures) == simulated.calls[endpoint.url]

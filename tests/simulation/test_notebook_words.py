@@ -1,0 +1,142 @@
+"""What notebooks show of studies: tables, sentences, trends, limits for the next run, and progress."""
+
+import math
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from balancer.reporting.lines import Line, line_chart
+from simulator import Closed, EndpointModel, Interval, Scenario, Study, StudyProgress, run_study
+from simulator.intervals import at_most_of, interval_of
+from simulator.report.charts import trend
+from simulator.report.markdown import best_in_words, markdown_table
+
+
+def _study(makespans: dict[str, Sequence[float]], lost: dict[str, int] | None = None) -> Study:
+    """Return a study of runs that ended at these instants, whose requests were lost so often (of 100)."""
+    scenario = Scenario(workload=Closed(workers=1), endpoints=[EndpointModel(url="a")], horizon_s=5.0, replications=3)
+    record = replace(run_study(scenario, ["fifo"]).records["fifo"][0], completed=100)
+    return Study(
+        scenario,
+        {
+            policy: tuple(replace(record, makespan_s=s, lost=(lost or {}).get(policy, 0)) for s in found)
+            for policy, found in makespans.items()
+        },
+    )
+
+
+def test_a_table_has_its_numbers_to_the_right_and_keeps_its_columns() -> None:
+    assert (
+        markdown_table(["x", "y"], [["a|b", "1"], ["c", "2"]]) == "| x | y |\n| :-- | --: |\n| a\\|b | 1 |\n| c | 2 |"
+    )
+    with pytest.raises(ValueError, match="row of 1 cells under 2 headings"):
+        markdown_table(["x", "y"], [["a"]])
+
+
+def test_the_best_is_named_alone_if_the_others_are_clearly_worse() -> None:
+    study = _study({"slow": [20.0, 22.0, 24.0], "quick": [10.0, 11.0, 12.0]})
+    words = best_in_words(study, "makespan_s")
+    assert words.startswith("`quick` (11.0 s")
+    assert "slow" not in words
+
+
+def test_who_cannot_be_told_apart_from_the_best_is_named_too() -> None:
+    # Differences to the best: 2, -1, 1 and so 0.67 +- 3.8, which holds 0.
+    study = _study({"best": [10.0, 11.0, 12.0], "alike": [12.0, 10.0, 13.0], "worse": [30.0, 31.0, 32.0]})
+    words = best_in_words(study, "makespan_s")
+    assert words.startswith("`best`")
+    assert words.endswith("not distinguishable from `alike`")
+
+
+def test_who_loses_more_is_never_as_good_as_the_best() -> None:
+    study = _study({"lossy": [10.0, 11.0, 12.0], "sound": [10.0, 11.0, 12.0]}, lost={"lossy": 50})
+    words = best_in_words(study, "makespan_s")
+    assert words.startswith("`sound`")
+    assert "lossy" not in words
+
+
+def test_the_limit_for_the_next_run_is_that_of_the_tables() -> None:
+    # mean 2, deviation 1, t(0.95; 2) = 2.919986, sqrt(1 + 1/3) = 1.154701
+    assert at_most_of([1.0, 2.0, 3.0]) == pytest.approx(2 + 2.919986 * 1.154701, abs=1e-5)
+    assert at_most_of([5.0, 5.0]) == 5.0
+    with pytest.raises(ValueError, match="found 1 values"):
+        at_most_of([1.0])
+
+
+def test_the_next_run_stays_below_the_limit_as_often_as_it_says() -> None:
+    rng = random.Random(1)
+    trials, certainty = 4000, 0.9
+    below = 0
+    for _ in range(trials):
+        *seen, following = (rng.gauss(10.0, 2.0) for _ in range(6))
+        below += following <= at_most_of(seen, certainty)
+    # The standard error of the part is sqrt(0.9 * 0.1 / 4000) = 0.0047; four of them are 0.019.
+    assert below / trials == pytest.approx(certainty, abs=4 * math.sqrt(certainty * (1 - certainty) / trials))
+
+
+def test_a_trend_has_a_line_for_each_name_and_a_band_only_where_there_is_an_interval() -> None:
+    measured = {1.0: interval_of([10.0, 12.0]), 2.0: interval_of([5.0, 6.0])}
+    limit = {1.0: Interval(8.0, math.nan, 1), 2.0: Interval(8.0, math.nan, 1)}
+    both = trend({"measured": measured, "limit": limit}, "makespan_s", xlabel="hosts")
+    alone = trend({"limit": limit}, "makespan_s", xlabel="hosts")
+    assert both.title == "Makespan by hosts"
+    assert _bands(both.svg) == 1
+    assert _bands(alone.svg) == 0
+
+
+def test_a_trend_of_long_times_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, list[float]]] = []
+
+    def spy(lines: Sequence[Line], **given: Any) -> Any:
+        drawn.append((given["ylabel"], list(lines[0].ys)))
+        return line_chart(lines, **given)
+
+    monkeypatch.setattr("simulator.report.charts.line_chart", spy)
+    for seconds in (36_000.0, 36.0):
+        trend({"a": {1.0: interval_of([seconds, seconds])}}, "makespan_s", xlabel="hosts")
+    assert drawn == [("makespan (h)", [10.0]), ("makespan (s)", [36.0])]
+
+
+def test_between_whole_values_there_are_no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+
+    def spy(lines: Sequence[Line], **given: Any) -> Any:
+        drawn.append(line_chart(lines, **given))
+        return drawn[-1]
+
+    monkeypatch.setattr("simulator.report.charts.line_chart", spy)
+    for xs in ((6.0, 7.0, 8.0), (0.6, 0.7, 0.8)):
+        trend({"a": {x: interval_of([1.0, 2.0]) for x in xs}}, "lost", xlabel="hosts")
+    whole, parts = ([float(x).is_integer() for x in ax.get_xticks()] for _, ax in drawn)
+    assert all(whole)
+    assert not all(parts)
+
+
+def test_trends_with_other_titles_have_other_ids() -> None:
+    line = {"a": {1.0: interval_of([1.0, 2.0]), 2.0: interval_of([1.0, 2.0])}}
+    one, other = (trend(line, "makespan_s", xlabel="hosts", title=title) for title in ("one", "other"))
+    assert _ids(one.svg)
+    assert not _ids(one.svg) & _ids(other.svg)
+
+
+def test_progress_in_a_notebook_is_plain_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    times = iter([0.0, 5.0, 12.0])
+    with StudyProgress(clock=lambda: next(times)) as progress:
+        progress(1, 4)
+        progress(2, 4)
+    assert capsys.readouterr().err == "2/4 runs, 12 s, ETA 12 s\n"
+
+
+def _bands(svg: str) -> int:
+    return len(re.findall(r"(?:fill-)?opacity: 0\.15", svg))
+
+
+def _ids(svg: str) -> set[str]:
+    return set(re.findall(r'\bid="([^"]+)"', svg))

@@ -1,0 +1,292 @@
+"""The same scenario gives the same numbers, whoever runs it; and what must not depend on the strategy does not."""
+
+import pickle
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from balancer.endpoint import Lease
+from simulator import Policy, Record, Scenario, run_study, simulate_once
+from simulator.report.export import endpoints_csv, runs_csv, to_json
+from simulator.streams import Purpose, Streams
+from simulator.task import Task
+from tests.simulation.scenarios import ALL, run
+
+TROUBLED: dict[str, Any] = {
+    "workload": {"kind": "on_off", "on_rate_per_s": 6.0, "off_rate_per_s": 1.0, "on_s": 5.0, "off_s": 5.0},
+    "work": {"kind": "lognormal", "mean_s": 0.75, "cv": 2.0},
+    "endpoints": [
+        {"url": "http://plain-{1..2}/", "capacity": 2, "network": {"kind": "exponential", "mean_s": 0.05}},
+        {"url": "slow", "speed": 0.5, "weight": 0.5, "service": {"kind": "exponential", "mean_s": 0.5}},
+        {
+            "url": "flapping",
+            "capacity": 3,
+            "parallel": 2,
+            "host": "h",
+            "labels": ["x"],
+            "faults": [
+                {"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 3},
+                {"kind": "fail_within", "probability": 0.1},
+                {"kind": "warmup", "window_s": 5},
+            ],
+        },
+    ],
+    "hosts": {"h": {"cores": 1.5}},
+    "requests": {
+        "call_timeout_s": 5.0,
+        "kinds": [{"name": "any", "share": 3}, {"name": "x", "labels": ["x"], "acquire_timeout_s": 4.0, "priority": 1}],
+    },
+    "changes": [{"at_s": 20, "do": "drain", "url": "slow"}, {"at_s": 30, "do": "add", "url": "slow"}],
+    "horizon_s": 60.0,
+    "warmup_s": 5.0,
+    "replications": 2,
+}
+"""Has a bit of everything that is random."""
+
+WORKLOADS: dict[str, dict[str, Any]] = {
+    "open": {},
+    "closed": {"workload": {"kind": "closed", "workers": 6, "think": {"kind": "exponential", "mean_s": 0.25}}},
+    "batch": {
+        "workload": {
+            "kind": "batch",
+            "samples": 4,
+            "samples_at_once": 2,
+            "task_spread": 0.5,
+            "stages": [
+                {"name": "make", "tasks": 6, "workers": 2},
+                {"name": "judge", "tasks": 9, "workers": 3, "straggler_share": 0.2, "straggler_factor": 4},
+            ],
+        },
+        "warmup_s": 0.0,
+        "horizon_s": 1000.0,
+    },
+}
+
+
+def troubled(workload: str = "open", **values: Any) -> Scenario:
+    return Scenario.model_validate({**TROUBLED, **WORKLOADS[workload], **values})
+
+
+def bytes_of(record: Record) -> bytes:
+    return pickle.dumps(record)
+
+
+# -- the same again ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("policy", ALL)
+def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
+    first, second = (run(troubled(workload), policy) for _ in range(2))
+    assert bytes_of(first) == bytes_of(second)
+    assert first.completed > 20
+
+
+def test_the_same_study_gives_the_same_bytes() -> None:
+    first, second = (run_study(troubled(), ALL) for _ in range(2))
+    for export in (to_json, runs_csv, endpoints_csv):
+        assert export(first) == export(second)
+
+
+def test_a_policy_does_not_depend_on_its_company() -> None:
+    alone = run_study(troubled(), ["p2c"]).records["p2c"]
+    last_of_all = run_study(troubled(), [*(p for p in ALL if p != "p2c"), "p2c"]).records["p2c"]
+    assert list(map(bytes_of, alone)) == list(map(bytes_of, last_of_all))
+
+
+def test_it_does_not_matter_in_how_many_processes_it_runs() -> None:
+    scenario = troubled(horizon_s=20.0, changes=[], loads=[0.5])
+    policies = ["random", "old_global_queue"]
+    told: list[tuple[int, int]] = []
+    here = run_study(scenario, policies, jobs=1)
+    elsewhere = run_study(scenario, policies, jobs=2, progress=lambda done, of: told.append((done, of)))
+    assert to_json(here) == to_json(elsewhere)
+    assert {p: list(map(bytes_of, here.records[p])) for p in policies} == {
+        p: list(map(bytes_of, elsewhere.records[p])) for p in policies
+    }
+    assert told == [(done, 8) for done in range(1, 9)]  # 2 policies x 2 replications x (the scenario and its load)
+
+
+def test_watching_changes_nothing() -> None:
+    plain = simulate_once(troubled(), Policy(strategy="random"))
+    watched = run(troubled(), "random", observer=lambda task, lease: None)
+    assert watched.spans
+    assert not plain.spans
+    assert plain.metrics == watched.metrics
+
+
+# -- another seed is another run --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_another_seed_or_replication_is_another_run(workload: str) -> None:
+    records = [
+        run(troubled(workload), "fifo"),
+        run(troubled(workload), "fifo", replication=1),
+        run(troubled(workload, seed=2), "fifo"),
+        run(troubled(workload, seed=2), "fifo", replication=1),
+    ]
+    means = {record.sojourn.mean for record in records}
+    assert len(means) == len(records)
+
+
+def test_only_the_random_strategy_has_a_randomness_of_its_own() -> None:
+    """Else "the same run" could be true because nothing is random, and the streams below one and the same."""
+    draws = {strategy: choices_of(strategy) for strategy in ("random", "p2c", "fifo")}
+    assert len({tuple(urls) for urls in draws.values()}) == 3
+
+
+def choices_of(strategy: str) -> list[str]:
+    urls: list[str] = []
+    run(troubled(), strategy, observer=lambda task, lease: urls.append(lease.endpoint.url))
+    return urls[:50]
+
+
+def test_every_purpose_has_a_stream_of_its_own() -> None:
+    """Else kinds of requests could go with the gaps between them, or the faults of one run with those of the next."""
+    names = [(seed, replication) for seed in (0, 1) for replication in (0, 1)]
+    which: list[tuple[int, ...]] = [(), (0,), (1,), (0, 0), (0, 1), (1, 0)]
+    firsts = [
+        float(Streams(*name).numbers(purpose, *numbers).random())
+        for name in names
+        for purpose in Purpose
+        for numbers in which
+    ]
+    assert len(set(firsts)) == len(firsts) == 4 * len(Purpose) * len(which)
+    again = [float(Streams(0, 0).numbers(purpose).random()) for purpose in Purpose]
+    assert set(again) <= set(firsts)
+
+
+# -- common random numbers --------------------------------------------------------------------------
+
+Seen = dict[Any, Any]
+
+
+def seen(scenario: Scenario, policy: str, see: Callable[[Seen, Task], None]) -> Seen:
+    found: Seen = {}
+
+    def observe(task: Task, lease: Lease) -> None:
+        see(found, task)
+
+    run(scenario, policy, observer=observe)
+    return found
+
+
+def see_request(found: Seen, task: Task) -> None:
+    found[task.number] = (task.arrived_s, task.work_s, task.demand.name)
+
+
+def see_nth_of_worker(found: Seen, task: Task) -> None:
+    works = found.setdefault((task.worker.part, task.worker.index) if task.worker else None, {})
+    works[task.number] = (task.work_s, task.demand.name)
+
+
+@pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
+def test_every_policy_meets_the_same_requests(policy: str) -> None:
+    expected, found = (seen(troubled(), name, see_request) for name in ("fifo", policy))
+    both = expected.keys() & found.keys()  # some found no endpoint under one of them
+    assert len(both) > 100
+    assert {number: expected[number] for number in both} == {number: found[number] for number in both}
+
+
+@pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
+def test_the_nth_request_of_a_worker_is_the_same_under_every_policy(policy: str) -> None:
+    # Every request is seen: there is no time-out, and all may go anywhere.
+    values: dict[str, Any] = {"requests": {"kinds": [{"name": "a"}, {"name": "b"}]}, "changes": []}
+    expected, found = (seen(troubled("closed", **values), name, see_nth_of_worker) for name in ("fifo", policy))
+    assert expected.keys() == found.keys()
+    for worker, works in expected.items():
+        pairs = list(zip(_in_order(works), _in_order(found[worker]), strict=False))
+        assert all(one == other for one, other in pairs)
+        if policy not in ("old_global_queue", "always_first"):  # under which some workers get next to nothing
+            assert len(pairs) > 10
+
+
+def _in_order(works: dict[int, tuple[float, str]]) -> list[tuple[float, str]]:
+    return [work for _, work in sorted(works.items())]
+
+
+@pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
+def test_every_policy_meets_the_same_batch(policy: str) -> None:
+    def works(policy: str) -> dict[str, list[float]]:
+        found: dict[str, dict[int, float]] = {}
+
+        def see(task: Task, lease: Lease) -> None:
+            assert task.worker is not None
+            found.setdefault(task.worker.part, {})[task.number] = task.work_s
+
+        run(troubled("batch", requests={}), policy, observer=see)
+        return {part: [work for _, work in sorted(tasks.items())] for part, tasks in found.items()}
+
+    assert works(policy) == works("fifo")
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_crashes_do_not_depend_on_the_policy(policy: str) -> None:
+    """Calls longer than the run end at the crashes only, and those are the same whoever makes the calls."""
+    crash = {"kind": "crash_repair", "mtbf_s": 10, "mttr_s": 2, "refuse_s": 0.01}
+    scenario = Scenario.model_validate(
+        {
+            # More workers than `always_first` or the old queue could keep away from an endpoint.
+            "workload": {"kind": "closed", "workers": 6},
+            "work": {"kind": "deterministic", "mean_s": 1e6},
+            "endpoints": [{"url": f"http://{name}/", "capacity": 3, "faults": [crash]} for name in "ab"],
+            "requests": {"attempts": 1},
+            "horizon_s": 100.0,
+        }
+    )
+    assert crashes(run(scenario, policy)) == crashes(run(scenario, "fifo"))
+    first, second = crashes(run(scenario, policy)).values()
+    assert len(first) > 2
+    assert first != second
+
+
+def crashes(record: Record) -> dict[str, list[float]]:
+    """Return when calls ended that were not refused, by endpoint."""
+    found: dict[str, set[float]] = {endpoint.url: set() for endpoint in record.endpoints}
+    for span in record.spans:
+        if span.ended_s - span.started_s > 0.0101:
+            found[span.url].add(span.ended_s)
+    return {url: sorted(instants) for url, instants in found.items()}
+
+
+# -- memory -----------------------------------------------------------------------------------------
+
+
+def peak_bytes(count: int, **values: Any) -> int:
+    scenario = Scenario.model_validate(
+        {
+            "workload": {"kind": "poisson", "rate_per_s": 4.0},
+            "endpoints": [{"url": "http://h-{1..8}/", **values.pop("endpoint", {})}],
+            "horizon_s": count / 4.0,
+            **values,
+        }
+    )
+    tracemalloc.start()
+    try:
+        record = simulate_once(scenario, Policy(strategy="fifo"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    ended = record.completed + record.lost + record.timed_out
+    assert ended == pytest.approx(count, rel=0.05)  # Poisson: 20 000 +- 0.7%
+    return peak
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"endpoint": {"faults": [{"kind": "fail_within"}]}, "requests": {"attempts": 1}},
+        {"endpoint": {"capacity": 2, "parallel": 1}, "requests": {"call_timeout_s": 50.0}},
+    ],
+    ids=["sound", "all fail", "a line, and calls that may time out"],
+)
+def test_memory_does_not_grow_with_the_number_of_requests(values: dict[str, Any]) -> None:
+    peak_bytes(2_000, **values)  # what is loaded or cached once does not count
+    few, many = (peak_bytes(count, **values) for count in (10_000, 40_000))
+    # Four times as many requests. Both keep a block of 4096 values of each tally and random numbers by the block; the
+    # rest is what is under way, which is as much in both but for chance.
+    assert many < 1.5 * few
