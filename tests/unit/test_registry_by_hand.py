@@ -28,7 +28,7 @@ def test_it_can_be_used_and_replaced() -> None:
 
 def test_a_plugin_s_name_and_what_is_no_strategy_are_refused() -> None:
     registry = Registry()
-    with pytest.raises(ValueError, match="'strategies.fifo' offers 'fifo' already"):
+    with pytest.raises(ValueError, match=r"'strategies\.fifo' offers 'fifo' already"):
         registry.add_strategy(Fifo)
     with pytest.raises(TypeError, match="that must be a class"):
         registry.add_strategy(object())  # type: ignore[arg-type]
