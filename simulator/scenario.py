@@ -239,6 +239,8 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
         return scenario.changed(workload=scenario.workload.loaded(Path(path).parent))
     except OSError as error:
         raise ConfigError(f"{path}: workload.file: {error.filename} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: workload.file: {line}" for line in problems_of(error, Arrivals)) from None
     except ValueError as error:
         raise ConfigError(f"{path}: workload.file: {error}") from None
 

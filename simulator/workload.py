@@ -3,8 +3,9 @@
 Decides what a workload means; `arrivals`, `closed` and `batch` make it happen. It must not know engines or pools.
 """
 
+import csv
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -44,9 +45,9 @@ class OnOff(Settings):
 class Arrivals(Settings):
     """Open, as recorded: requests come at the given instants (seconds since the start, in order).
 
-    Either `at_s` lists them, or `file` names a text file with one number a line, relative to the scenario.
     `work_s`, if given, is the work of each, and `kinds` the place of its kind in `requests.kinds`, 0 for the first;
-    else work and kinds are drawn.
+    else work and kinds are drawn. Either the lists are given or `file`, relative to the scenario: a line of CSV for
+    each request, with its instant and, if known, its work and its kind.
     """
 
     kind: Literal["arrivals"] = "arrivals"
@@ -59,6 +60,8 @@ class Arrivals(Settings):
     def _in_order(self) -> "Arrivals":
         if bool(self.at_s) == bool(self.file):
             raise ValueError("give the instants either as at_s or as file")
+        if self.file and (self.work_s or self.kinds):
+            raise ValueError("with a file, work and kinds are its second and third columns")
         if self.at_s != sorted(self.at_s):
             raise ValueError("at_s must be in order")
         for name, values in (("work_s", self.work_s), ("kinds", self.kinds)):
@@ -67,19 +70,34 @@ class Arrivals(Settings):
         return self
 
     def loaded(self, folder: Path) -> "Arrivals":
-        """Return this with the instants of `file` in it. Raises ValueError or OSError if it cannot be read."""
+        """Return this with what is in `file`. Raises ValueError or OSError if it cannot be read."""
         if self.file is None:
             return self
         path = folder / self.file
-        numbers = [_instant(line, path, n) for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)]
-        return Arrivals(at_s=numbers)
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [_numbers(row, f"{path}:{line}") for line, row in enumerate(csv.reader(file), start=1) if row]
+        widths = {len(row) for row in rows}
+        if len(widths) != 1:
+            raise ValueError(f"{path}: found rows of {sorted(widths) or 'no'} columns; all must have as many, 1 to 3")
+        at_s, work_s, kinds = ([row[n] for row in rows if n < len(row)] for n in range(3))
+        whole: list[Any] = [int(kind) if kind.is_integer() else kind for kind in kinds]  # others are refused below
+        return Arrivals(at_s=at_s, work_s=work_s, kinds=whole)
 
 
-def _instant(line: str, path: Path, number: int) -> float:
+_COLUMNS = ("the instant, in seconds", "the work, in seconds", "the place of the kind")
+
+
+def _numbers(row: list[str], place: str) -> list[float]:
+    if len(row) > len(_COLUMNS):
+        raise ValueError(f"{place}: found {len(row)} columns; there are at most {len(_COLUMNS)}: {', '.join(_COLUMNS)}")
+    return [_number(text, f"{place}: {name}") for text, name in zip(row, _COLUMNS, strict=False)]
+
+
+def _number(text: str, place: str) -> float:
     try:
-        return float(line)
+        return float(text)
     except ValueError:
-        raise ValueError(f"{path}:{number}: found {line[:40]!r}; it must be a number of seconds") from None
+        raise ValueError(f"{place}: found {text[:40]!r}; it must be a number") from None
 
 
 class Closed(Settings):

@@ -27,7 +27,10 @@ __all__ = ["Driver", "Tie"]
 
 
 class Tie(Exception):
-    """Two events of the plan fall on one instant, so nobody can say what is right."""
+    """Two events fall on one instant, so nobody can say what is right: one plan in a thousand.
+
+    Mostly two callers of one kind that lost their endpoint together, asked again together, and will give up together.
+    """
 
 
 @dataclass(slots=True)
