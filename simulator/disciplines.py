@@ -127,7 +127,7 @@ class AlwaysFirst(Leasing):
         super().ask(task)
 
 
-class OldGlobalQueue:
+class OldGlobalQueue(Leasing):
     """The design this pool replaces: one queue of endpoints, polled, and kept for as long as there is work.
 
     A worker asks for 0.1 s, sleeps 0.1 s, and asks again. It keeps what it got until its own work has been used up
@@ -136,15 +136,6 @@ class OldGlobalQueue:
 
     POLL_S: Final = 0.1
     LINGER_S: Final = 1.0
-
-    def __init__(self, env: Environment, core: Core, client: Client) -> None:
-        self._env = env
-        self._core = core
-        self._start, self._refuse = client.start, client.refuse
-
-    def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint as it is."""
-        return endpoint
 
     def ask(self, task: Task) -> None:
         """Use the endpoint that the worker has, or begin to poll for one."""
@@ -198,13 +189,8 @@ class OldGlobalQueue:
         else:
             after(self._env, self.POLL_S, self._listen, task)
 
-    def _expire(self, waiter: Waiter) -> None:
-        if not waiter.ended:
-            self._core.cancel(waiter, self._env.now, timed_out=True)
-            waiter.wake()
 
-
-BASELINES: Final[dict[str, type[AlwaysFirst] | type[OldGlobalQueue]]] = {
+BASELINES: Final[dict[str, type[Leasing]]] = {
     "always_first": AlwaysFirst,
     "old_global_queue": OldGlobalQueue,
 }

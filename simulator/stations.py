@@ -3,6 +3,7 @@
 Decides when a job is done. It must not know endpoints, leases or faults.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from heapq import heappop, heappush
 from itertools import count
@@ -15,8 +16,8 @@ from simulator.calendar import after
 __all__ = ["Job", "Line", "SharedHost", "Station", "Timer"]
 
 
-class Job:
-    """Some work. `station` hears about its end; `dropped` is set when nobody waits for it any more."""
+class Job(ABC):
+    """Some work; `dropped` is set when nobody waits for it any more."""
 
     __slots__ = ("dropped", "due", "work_s")
 
@@ -25,9 +26,9 @@ class Job:
         self.dropped = False
         self.due = 0.0
 
+    @abstractmethod
     def done(self) -> None:
         """Hear that the work is done; not called for one that was dropped."""
-        raise NotImplementedError(f"{type(self).__name__} must say what happens when it is done")
 
 
 class Station(Protocol):
