@@ -11,6 +11,7 @@ versions) is not. Needs no kernel to be installed: the Python that runs this run
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,9 @@ class OwnPython(AsyncKernelManager):
     """Starts a kernel with the Python that runs this, whatever kernels are installed."""
 
     def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits, transport="ipc")  # nobody else can listen, as over TCP
+        # Sockets in a folder of its own, not TCP: nobody else can listen, and both ends find them whatever their folder.
+        self.sockets = tempfile.TemporaryDirectory(prefix="balancer-")
+        super().__init__(**traits, transport="ipc", ip=f"{self.sockets.name}/kernel")
 
     @property
     def kernel_spec(self) -> KernelSpec:
