@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -83,11 +83,13 @@ def two() -> dict[str, FakeExecutor]:
 @cache
 def undisturbed(name: str) -> tuple[End, int]:
     """Return where a problem ends if it is left alone, and how many writes that takes."""
-    bench = bench_of(PROBLEMS[name], Path(mkdtemp(prefix="balancer-undisturbed-")))
-    with bench.open(two(), mortal(10**9)) as sample:
+    with (
+        TemporaryDirectory(prefix="balancer-undisturbed-") as folder,
+        bench_of(PROBLEMS[name], Path(folder)).open(two(), mortal(10**9)) as sample,
+    ):
         judge_problem(sample)
         assert isinstance(sample.store, Mortal)
-        return end_of(sample.store, bench.problem), sample.store.writes
+        return end_of(sample.store, PROBLEMS[name]), sample.store.writes
 
 
 def die(bench: Bench, writes: int) -> None:
