@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from balancer.errors import ConfigError
@@ -24,6 +25,23 @@ class Settings(BaseModel):
     """Base of every table of a file: an unknown key is an error, and "4" is not 4."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return plain data from which an equal table can be made: what is not as by default, and which kind it is."""
+        fields = type(self).model_fields
+        return {
+            name: _data(value)
+            for name, value in self
+            if _is_tag(fields[name]) or value != fields[name].get_default(call_default_factory=True)
+        }
+
+
+def _data(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.to_data()
+    if isinstance(value, dict):
+        return {key: _data(item) for key, item in value.items()}
+    return [_data(item) for item in value] if isinstance(value, list) else value
 
 
 def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
@@ -85,7 +103,11 @@ def _located(loc: Place, root: type[BaseModel]) -> tuple[Place, list[type[BaseMo
 
 def _tag_of(model: type[BaseModel]) -> object:
     field = model.model_fields.get("kind")
-    return get_args(field.annotation)[0] if field and get_origin(field.annotation) is Literal else None
+    return get_args(field.annotation)[0] if field and _is_tag(field) else None
+
+
+def _is_tag(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

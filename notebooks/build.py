@@ -4,12 +4,14 @@
     python notebooks/build.py 03_capacity           # one
     python notebooks/build.py --short --check       # what CI does: small, and nothing is written
 
-Decides how they are run and what of a run is kept: what would differ from one run to the next (times, progress,
-versions) is not. Needs no kernel to be installed: the Python that runs this runs them.
+Decides how they are run, what counts as a failure (an error, or a word on standard error) and what of a run is kept:
+what would differ from one run to the next (times, progress, versions) is not. Needs no kernel to be installed: the
+Python that runs this runs them.
 """
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -22,11 +24,13 @@ import nbformat
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parent
 LONGEST_CELL_S = 900
+# What `StudyProgress` says of a run that takes long; how often depends on the machine.
+PROGRESS = re.compile(r"\d+/\d+ runs, \d+ s, ETA \d+ s")
 
 
 class OwnPython(AsyncKernelManager):
@@ -43,6 +47,32 @@ class OwnPython(AsyncKernelManager):
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
+class ProgressLine:
+    """A line for a notebook: its name, the cells that are done, seconds; a terminal sees it change."""
+
+    def __init__(self, name: str, cells: int) -> None:
+        self._name, self._cells, self._done = name, cells, 0
+        self._started_s = time.monotonic()
+        self._rewritten = sys.stdout.isatty()
+        if self._rewritten:
+            self._show()
+
+    def count(self, **_: Any) -> None:
+        """Count a cell; nbclient calls this after each."""
+        self._done += 1
+        if self._rewritten:
+            self._show()
+
+    def end(self, *, failed: bool) -> None:
+        """Show the line for the last time."""
+        self._show(": failed\n" if failed else "\n")
+
+    def _show(self, end: str = "") -> None:
+        begin = "\r" if self._rewritten else ""
+        seconds = time.monotonic() - self._started_s
+        print(f"{begin}{self._name}  {self._done}/{self._cells} cells  {seconds:.0f} s", end=end, flush=True)
+
+
 def sources(names: Sequence[str]) -> list[Path]:
     """Return the scripts of these notebooks, or of all. Raises SystemExit if there is no such notebook."""
     found = {path.stem: path for path in sorted(FOLDER.glob("[0-9]*.py"))}
@@ -52,20 +82,39 @@ def sources(names: Sequence[str]) -> list[Path]:
     return [found[name] for name in names or found]
 
 
-def executed(source: Path) -> NotebookNode:
-    """Return the notebook with its outputs. Raises CellExecutionError."""
+def read(source: Path) -> NotebookNode:
+    """Return the notebook without outputs."""
     notebook = jupytext.read(source)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # else it is random
+    return notebook
+
+
+def execute(notebook: NotebookNode, line: ProgressLine) -> str | None:
+    """Fill in the outputs; return what went wrong, with the cell and its traceback or words, or None."""
     client = NotebookClient(
         notebook,
         timeout=LONGEST_CELL_S,
         record_timing=False,
         kernel_manager_class=OwnPython,
         resources={"metadata": {"path": str(FOLDER)}},
+        on_cell_executed=line.count,
     )
-    client.execute()
-    return kept(notebook)
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        return str(error)
+    return complaint(notebook)
+
+
+def complaint(notebook: NotebookNode) -> str | None:
+    """Return what the first cell that wrote to standard error wrote there, progress aside, or None."""
+    for cell in notebook.cells:
+        errors = [output.text for output in cell.get("outputs", []) if output.get("name") == "stderr"]
+        words = [word for word in "".join(errors).splitlines() if word.strip() and not PROGRESS.fullmatch(word.strip())]
+        if words:
+            return "\n".join(["this cell wrote to standard error:", cell.source, "------------------", *words])
+    return None
 
 
 def kept(notebook: NotebookNode) -> NotebookNode:
@@ -79,17 +128,14 @@ def kept(notebook: NotebookNode) -> NotebookNode:
 
 def build(source: Path, *, check: bool) -> str | None:
     """Execute one notebook and, unless it is only a check, write it; return what went wrong, or None."""
-    started_s = time.monotonic()
-    print(f"{source.stem} ...", end=" ", flush=True)
-    try:
-        notebook = executed(source)
-    except CellExecutionError as error:
-        print("failed")
-        return f"{source.name}: {error}"
+    notebook = read(source)
+    line = ProgressLine(source.stem, sum(cell.cell_type == "code" for cell in notebook.cells))
+    failure = execute(notebook, line)
+    line.end(failed=failure is not None)
+    if failure is not None:
+        return f"{source.name}: {failure}"
     if not check:
-        nbformat.write(notebook, source.with_suffix(".ipynb"))
-    cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    print(f"{cells} cells, {time.monotonic() - started_s:.0f} s", flush=True)
+        nbformat.write(kept(notebook), source.with_suffix(".ipynb"))
     return None
 
 

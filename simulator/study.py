@@ -77,6 +77,29 @@ class Study:
         name = name or self.default_metric
         return sorted(self.records, key=lambda policy: (self.loses_more(policy), self._value(policy, name)))
 
+    def best(self, name: str | None = None) -> list[str]:
+        """Return the best policy by `name` (less is better), then those that cannot be told apart from it.
+
+        A policy is as good as the best if the interval of their paired difference holds 0, and it loses no more
+        requests. With one replication there are no intervals, so no policy can be told apart.
+
+        Raises:
+            ConfigError: there is no such figure.
+        """
+        name = name or self.default_metric
+        best, *others = [policy for policy in self.ranking(name) if name in self.metrics(policy)]
+        alike = [p for p in others if not self.loses_more(p) and not self.difference(p, best, name).is_clear]
+        return [best, *alike]
+
+    def at_load(self, load: float) -> "Study":
+        """Return the study at one of the scenario's `loads`, to be ranked and compared like any other.
+
+        Raises:
+            KeyError: the scenario was not run at this load.
+        """
+        records = self.curves[load]
+        return Study(self.scenario.at_load(load), records)
+
     def loses_more(self, policy: str) -> bool:
         """Return whether `policy` loses clearly more requests than the policy that loses least."""
         lost = {other: self._value(other, "lost", 1.0) for other in self.records}
@@ -137,7 +160,9 @@ def run_study(
         if progress is not None:
             progress(done, len(orders))
 
-    records = run_orders(orders, jobs=jobs or os.cpu_count() or 1, registry=registry, advance=advance)
+    records = run_orders(
+        orders, jobs=(os.cpu_count() or 1) if jobs is None else jobs, registry=registry, advance=advance
+    )
     return _gathered(scenario, chosen, records)
 
 

@@ -83,7 +83,9 @@ def run_sweep(
         if progress is not None:
             progress(next(done), len(orders))
 
-    records = iter(run_orders(orders, jobs=jobs or os.cpu_count() or 1, registry=registry, advance=advance))
+    records = iter(
+        run_orders(orders, jobs=(os.cpu_count() or 1) if jobs is None else jobs, registry=registry, advance=advance)
+    )
     return Sweep({key: Study(scenario, _of_one(scenario, chosen, records)) for key, scenario in scenarios.items()})
 
 

@@ -1,6 +1,6 @@
 """A chart as a page takes it, or a notebook. It must not know how it was drawn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Chart"]
 
@@ -21,7 +21,7 @@ class Chart:
 
     title: str
     caption: str
-    svg: str
+    svg: str = field(repr=False)  # a notebook keeps the repr beside the drawing
     wide: bool = True
 
     def _repr_svg_(self) -> str:

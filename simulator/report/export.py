@@ -19,7 +19,7 @@ def to_json(study: Study) -> str:
     """Return the scenario, every figure with its 95% interval, paired differences and curves, as JSON text."""
     best = study.ranking()[0]
     found = {
-        "scenario": study.scenario.model_dump(mode="json", exclude_defaults=True),
+        "scenario": study.scenario.to_data(),
         "ranking": {"by": study.default_metric, "policies": study.ranking()},
         "policies": {policy: _figures(study.metrics(policy)) for policy in study.policies},
         "differences_to_best": {

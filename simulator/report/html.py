@@ -6,6 +6,7 @@ Decides what the page is made from; the template decides how it looks.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from balancer.reporting.files import json_text
 from balancer.reporting.html import drawn, environment
 from balancer.reporting.tile import Tile, Tone
 from simulator.report.charts import draw_charts
@@ -29,7 +30,7 @@ def page(study: Study) -> str:
             by=figure_of(study.default_metric),
             figures=figures,
             cells={figure.key: [_cell(study, policy, figure) for policy in study.policies] for figure in figures},
-            settings=study.scenario.model_dump_json(indent=2, exclude_defaults=True).splitlines(),
+            settings=json_text(study.scenario.to_data()).splitlines(),
             charts=drawn(draw_charts(study)),
         )
     )

@@ -1,6 +1,6 @@
 """Tables and sentences in Markdown, for notebooks.
 
-Decides how a table is written, and when a policy may be called the best. It must not know notebooks.
+Decides how a table and a sentence are written. It must not know notebooks, nor how it is found what is best.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,14 +28,11 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
 def best_in_words(study: Study, name: str | None = None) -> str:
     """Return which policy is best by `name` (less is better), and which ones cannot be told apart from it.
 
-    A policy is as good as the best if the interval of their paired difference holds 0, and it loses no more requests.
-
     Raises:
         ConfigError: there is no such figure.
     """
     name = name or study.default_metric
-    best, *others = [p for p in study.ranking(name) if name in study.metrics(p)]
-    alike = [p for p in others if not study.loses_more(p) and not study.difference(p, best, name).is_clear]
+    best, *alike = study.best(name)
     found = f"`{best}` ({worded(study.metric(best, name), figure_of(name).unit)})"
     if not alike:
         return found

@@ -1,0 +1,280 @@
+"""What people see of a study: tables, files, charts and the page; and the commands that make them."""
+
+import csv
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from balancer.cli import make_app
+from balancer.errors import ConfigError
+from balancer.plugins import default_registry
+from simulator.intervals import Interval
+from simulator.report.export import endpoints_csv, runs_csv, to_json
+from simulator.report.figures import FIGURES, checked_figure, worded, worded_difference
+from simulator.report.files import write_report
+from simulator.report.html import page
+from simulator.report.table import print_ranking, print_study
+from simulator.scenario import load_scenario
+from simulator.study import Study, run_study
+from tests.contracts.documents import ROOT
+
+_OPEN = """
+name = "open: <b>&amp;</b> $x_1$"
+horizon_s = 40.0
+warmup_s = 4.0
+replications = 3
+policies = ["fifo", "p2c", "always_first"]
+
+[workload]
+kind = "poisson"
+rate_per_s = 3.0
+
+[[endpoints]]
+url = "http://<script>/$a_1$"
+faults = [{ kind = "crash_repair", mtbf_s = 10.0, mttr_s = 3.0 }]
+
+[[endpoints]]
+url = "http://b{1..3}/"
+"""
+
+_BATCH = """
+name = "batch"
+horizon_s = 500.0
+replications = 2
+policies = ["fifo", "old_global_queue"]
+
+[workload]
+kind = "batch"
+samples = 3
+stages = [{ name = "one", tasks = 4, workers = 2 }, { name = "two", tasks = 6, workers = 3 }]
+
+[[endpoints]]
+url = "http://a{1..2}/"
+"""
+
+_NOTHING = _OPEN.replace("rate_per_s = 3.0", "rate_per_s = 0.000001")
+
+
+def study_of(folder: Path, text: str, **changes: object) -> Study:
+    path = folder / "scenario.toml"
+    path.write_text(text)
+    return run_study(load_scenario(path).changed(**changes))
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
+    folder = tmp_path_factory.mktemp("studies")
+    return {
+        "open": study_of(folder, _OPEN),
+        "batch": study_of(folder, _BATCH),
+        "loads": study_of(folder, _OPEN, loads=[0.3, 0.6], replications=2),
+        "one": study_of(folder, _OPEN, replications=1),
+        "nothing": study_of(folder, _NOTHING),
+        "unfinished": study_of(folder, _BATCH, horizon_s=1.0),
+    }
+
+
+KINDS = ("open", "batch", "loads", "one", "nothing", "unfinished")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_tables_fit_80_columns_in_any_encoding(studies: dict[str, Study], kind: str, encoding: str) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=80, force_terminal=False)
+    print_study(studies[kind], console)
+    print_ranking(studies[kind], console)
+    file.flush()
+    file.seek(0)
+    text = file.read()
+    assert max(map(len, text.splitlines())) <= 80
+    for policy in studies[kind].policies:
+        assert policy in text
+
+
+def printed(study: Study) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    print_ranking(study, console)
+    assert isinstance(console.file, io.StringIO)
+    return " ".join(console.file.getvalue().split())
+
+
+def test_the_ranking_says_how_sure_it_is(studies: dict[str, Study]) -> None:
+    assert "95% intervals over 3 replications" in printed(studies["open"])
+    assert "one replication: nothing can be said about chance" in printed(studies["one"])
+    assert "in no replication did a request succeed" in printed(studies["nothing"])
+    assert "no batch was done within horizon_s, 1 s" in printed(studies["unfinished"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_stands_alone_and_escapes_names(studies: dict[str, Study], kind: str) -> None:
+    study = studies[kind]
+    text = page(study)
+    assert text == page(study), "the same study gives the same bytes"
+    assert not re.search(r"""(src|href)=["'](?!#)""", text), "nothing is loaded from elsewhere"
+    assert "<script>" not in text
+    assert "<b>&amp;" not in text
+    for policy in study.policies:
+        assert f"<code>{policy}</code>" in text
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_has_the_charts_that_its_study_is_about(studies: dict[str, Study]) -> None:
+    def titles(kind: str) -> list[str]:
+        return re.findall(r"<figure[^>]*><h3>([^<]+)</h3>", page(studies[kind]))
+
+    assert titles("open")[0] == "Ranking by sojourn, mean"
+    assert "Time by load" in titles("loads")
+    assert "Time by load" not in titles("open")
+    assert [title for title in titles("batch") if title.startswith("Calls: ")] == [
+        "Calls: fifo",
+        "Calls: old_global_queue",
+    ]
+    for policy in studies["open"].policies:
+        assert {f"Utilisation over time: {policy}", f"Share of calls: {policy}"} <= set(titles("open"))
+    assert {"Times of requests: the tail", "Waits: the tail"} <= set(titles("open"))
+
+
+def test_the_files_have_every_figure(studies: dict[str, Study], tmp_path: Path) -> None:
+    study = studies["open"]
+    assert write_report(study, tmp_path / "new" / "folder") == tmp_path / "new" / "folder" / "report.html"
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
+        "endpoints.csv", "report.html", "results.json", "runs.csv",
+    ]  # fmt: skip
+    found = json.loads(to_json(study))
+    assert found["ranking"]["policies"] == study.ranking()
+    assert found["policies"]["fifo"]["wait_mean_s"]["mean"] == study.metric("fifo", "wait_mean_s").mean
+    assert sum(found["shares"]["fifo"].values()) == pytest.approx(1.0)
+    assert study.ranking()[0] not in found["differences_to_best"]
+    runs = list(csv.DictReader(io.StringIO(runs_csv(study))))
+    assert [(row["policy"], row["replication"]) for row in runs] == [
+        (policy, str(number)) for policy in study.policies for number in range(3)
+    ]
+    assert float(runs[0]["wait_mean_s"]) == study.records["fifo"][0].metrics["wait_mean_s"]
+    endpoints = list(csv.DictReader(io.StringIO(endpoints_csv(study))))
+    assert len(endpoints) == 3 * 3 * 4
+    assert endpoints[0]["url"] == "http://<script>/$a_1$"
+
+
+def test_the_scenario_in_the_results_makes_the_same_results(studies: dict[str, Study], tmp_path: Path) -> None:
+    first = to_json(studies["open"])
+    again = type(studies["open"].scenario).model_validate(json.loads(first)["scenario"])
+    assert to_json(run_study(again)) == first
+
+
+@pytest.mark.parametrize(
+    ("interval", "unit", "words"),
+    [
+        (Interval(1.2345, 0.0567, 5), "s", "1.23 s \u00b10.06"),
+        (Interval(0.01234, 0.00012, 5), "s", "12.3 ms \u00b10.1"),
+        (Interval(36_000.0, 360.0, 5), "s", "10.0 h \u00b10.1"),
+        (Interval(0.1234, 0.0012, 5), "part", "12.3% \u00b10.1"),
+        (Interval(0.0, 0.0, 5), "part", "0% \u00b10"),
+        (Interval(12345.6, 78.9, 5), "count", "12\u2009346 \u00b179"),
+        (Interval(2.0, float("nan"), 1), "number", "2.00"),
+    ],
+)
+def test_figures_are_written_with_three_digits(interval: Interval, unit: str, words: str) -> None:
+    assert worded(interval, unit) == words  # type: ignore[arg-type]  # one of the units
+
+
+def test_differences_have_a_sign_and_a_part() -> None:
+    assert worded_difference(Interval(-0.5, 0.05, 5), 2.0, "s") == "-500 ms \u00b150 (-25%)"
+    assert worded_difference(Interval(3.0, 0.1, 5), 2.0, "s") == "+3.00 s \u00b10.10 (+150%)"
+
+
+def test_figures_that_are_not_there_are_named() -> None:
+    assert checked_figure(FIGURES[0].key) == FIGURES[0].key
+    with pytest.raises(ConfigError, match="unknown figure 'wait'"):
+        checked_figure("wait")
+
+
+# -- commands -----------------------------------------------------------------------------------------
+
+
+def invoke(*arguments: str) -> tuple[int, str, BaseException | None]:
+    result = CliRunner().invoke(make_app(default_registry()), list(arguments))
+    return result.exit_code, result.output, result.exception
+
+
+def test_the_commands_print_and_write(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(_BATCH)
+    code, output, _ = invoke("compare", str(scenario), "--jobs", "1", "--out", str(tmp_path / "out"))
+    assert code == 0, output
+    assert "ranked by makespan" in output
+    assert (tmp_path / "out" / "report.html").exists()
+    code, output, _ = invoke(
+        "simulate", str(scenario), "--strategy", "random", "--replications", "1", "--seed", "5", "--jobs", "1"
+    )
+    assert code == 0, output
+    assert "random" in output
+    assert "fifo" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("compare", "nothing.toml"), "nothing.toml: cannot be read"),
+        (("compare", "scenario.toml", "--strategy", "fif"), "scenario.toml: policies: unknown strategy 'fif'"),
+        (("compare", "scenario.toml", "--by", "wait"), "unknown figure 'wait'"),
+        (("simulate", "bad.toml"), "bad.toml: workload.rate_per_s: found -1.0"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: tuple[str, ...], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("scenario.toml").write_text(_BATCH)
+    Path("bad.toml").write_text(_OPEN.replace("rate_per_s = 3.0", "rate_per_s = -1.0"))
+    _, _, error = invoke(*arguments)
+    assert isinstance(error, ConfigError)
+    assert line in str(error)
+    assert len(error.problems) == 1
+
+
+def test_ctrl_c_stops_it_at_once_and_leaves_no_process(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(_OPEN.replace("replications = 3", "replications = 2000").replace("40.0", "4000.0"))
+    command = [sys.executable, "-c", "from balancer.cli import main; main()", "compare", str(scenario), "--jobs", "2"]
+    running = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        while len(group(running.pid)) < 3:  # two workers have started
+            assert running.poll() is None
+            time.sleep(0.05)
+        for pid in group(running.pid):  # as a terminal does
+            running.send_signal(signal.SIGINT) if pid == running.pid else None
+        output, _ = running.communicate(timeout=30)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    assert "Traceback" not in output
+    end_s = time.monotonic() + 10
+    while group(running.pid):
+        assert time.monotonic() < end_s, "a worker is left"
+        time.sleep(0.05)
+
+
+def group(leader: int) -> list[int]:
+    """Return the processes of a group that are alive."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(pgrp) == leader and state != "Z":
+            found.append(int(stat.parent.name))
+    return found

@@ -1,0 +1,160 @@
+"""What is compared with what: intervals, paired differences, rankings."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+from scipy import stats
+
+from balancer.errors import ConfigError
+from simulator.disciplines import BASELINES
+from simulator.distributions import Exponential
+from simulator.faults import FastFail
+from simulator.intervals import difference_of, interval_of
+from simulator.scenario import EndpointModel, Policy, Scenario
+from simulator.study import Study, all_policies, run_study
+from simulator.workload import Batch, Closed, Poisson, Requests, Stage
+from tests.registered import NAMES
+
+
+def scenario(**values: object) -> Scenario:
+    usual: dict[str, object] = {
+        "workload": Poisson(rate_per_s=3.0),
+        "work": Exponential(mean_s=1.0),
+        "endpoints": [EndpointModel(url="http://quick/", speed=3.0), EndpointModel(url="http://slow/{1..3}")],
+        "horizon_s": 60.0,
+        "replications": 4,
+    }
+    return Scenario.model_validate({**usual, **values})
+
+
+# -- intervals ----------------------------------------------------------------------------------------
+
+
+def test_an_interval_is_students() -> None:
+    values = [1.0, 2.0, 4.0, 9.0]
+    expected = stats.t.interval(0.95, 3, loc=4.0, scale=stats.sem(values))
+    interval = interval_of(values)
+    assert (interval.low, interval.high) == pytest.approx(expected)
+    assert (interval.mean, interval.count) == (4.0, 4)
+    assert interval.is_clear is (interval.low > 0)
+
+
+def test_one_value_has_no_interval_and_no_values_nothing_at_all() -> None:
+    assert math.isnan(interval_of([3.0]).half)
+    assert not interval_of([3.0]).is_clear
+    with pytest.raises(ValueError, match="at least one replication"):
+        interval_of([])
+    with pytest.raises(ValueError, match="as many of each"):
+        difference_of([1.0], [1.0, 2.0])
+
+
+def test_a_paired_difference_drops_what_both_have() -> None:
+    common = [1.0, 10.0, 100.0, 1000.0]
+    difference = difference_of([value + 1 for value in common], common)
+    assert difference.mean == pytest.approx(1.0)
+    assert difference.half == pytest.approx(0.0, abs=1e-9)
+
+
+# -- studies ------------------------------------------------------------------------------------------
+
+
+def test_it_runs_what_the_scenario_says_or_what_it_is_told_or_everything() -> None:
+    named = scenario(policies=["fifo", {"strategy": "p2c", "options": {"choices": 3}}], replications=1)
+    assert run_study(named).policies == ["fifo", "p2c (choices=3)"]
+    assert run_study(named, ["random", Policy(strategy="fifo", label="mine")]).policies == ["random", "mine"]
+    assert run_study(scenario(replications=1)).policies == [*NAMES, *BASELINES]
+    assert [policy.strategy for policy in all_policies()] == [*NAMES, *BASELINES]
+
+
+def test_progress_is_told_after_each_run_and_loads_are_run_as_well() -> None:
+    told: list[tuple[int, int]] = []
+    study = run_study(
+        scenario(loads=[0.2, 0.5], replications=2), ["fifo", "p2c"], progress=lambda *done: told.append(done)
+    )
+    assert told == [(number, 12) for number in range(1, 13)]
+    assert {load: list(table) for load, table in study.curves.items()} == {0.2: ["fifo", "p2c"], 0.5: ["fifo", "p2c"]}
+    low, high = (sum(record.metrics["utilisation"] for record in study.curves[load]["fifo"]) / 2 for load in (0.2, 0.5))
+    assert high > 1.5 * low
+
+
+@pytest.mark.parametrize(
+    ("policies", "line"),
+    [
+        (["fif"], "policies: unknown strategy 'fif'; did you mean 'fifo'?"),
+        (["old_queue"], "did you mean 'old_global_queue'?"),
+        ([Policy(strategy="p2c", options={"choices": 0})], "policies: strategy 'p2c', option choices: found 0"),
+        ([Policy(strategy="always_first", options={"x": 1})], "'always_first' is a baseline and has no options"),
+    ],
+)
+def test_mistakes_are_found_before_anything_runs(policies: list[Policy | str], line: str) -> None:
+    def never(done: int, total: int) -> None:
+        raise AssertionError("something ran")
+
+    with pytest.raises(ConfigError) as caught:
+        run_study(scenario(), policies, progress=never)
+    assert line in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "workload", [Closed(workers=1), Batch(samples=1, stages=[Stage(name="s", tasks=1, workers=1)])]
+)
+def test_only_an_open_workload_has_a_load(workload: Closed | Batch) -> None:
+    with pytest.raises(ConfigError, match="has no offered load"):
+        run_study(scenario(workload=workload, loads=[0.5]), ["fifo"])
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return run_study(scenario(), ["fifo", "least_in_flight", "always_first"])
+
+
+def test_the_ranking_is_by_the_mean_and_differences_are_paired(study: Study) -> None:
+    ranking = study.ranking("sojourn_mean_s")
+    means = [study.metric(policy, "sojourn_mean_s").mean for policy in ranking]
+    assert means == sorted(means)
+    best, worst = ranking[0], ranking[-1]
+    difference = study.difference(worst, best, "sojourn_mean_s")
+    assert difference.mean == pytest.approx(means[-1] - means[0])
+    each = [a.metrics["sojourn_mean_s"] - b.metrics["sojourn_mean_s"]
+            for a, b in zip(study.records[worst], study.records[best], strict=True)]  # fmt: skip
+    assert difference == interval_of(each)
+
+
+def test_an_unknown_figure_is_named(study: Study) -> None:
+    with pytest.raises(ConfigError, match=r"'sojourn_p98_s'; did you mean 'sojourn_p9"):
+        study.ranking("sojourn_p98_s")
+
+
+def test_who_loses_more_is_ranked_behind_however_quick() -> None:
+    """With one attempt `fifo` loses more to the black hole, which is quick, than `weighted_health`."""
+    bad = scenario(
+        endpoints=[
+            EndpointModel(url="http://hole/", faults=[FastFail()]),
+            EndpointModel(url="http://slow/", speed=0.5),
+        ],
+        requests=Requests(attempts=1),
+        workload=Poisson(rate_per_s=0.2),
+        horizon_s=400.0,
+    )
+    found = run_study(bad, ["fifo", "weighted_health"])
+    lost = {policy: found.metric(policy, "lost").mean for policy in found.policies}
+    assert lost["weighted_health"] + 0.01 < lost["fifo"], "the scenario does not show what it should"
+    assert found.loses_more("fifo")
+    assert not found.loses_more("weighted_health")
+    assert found.ranking()[-1] == "fifo"
+    assert found.ranking("calls")[-1] == "fifo"
+
+
+@pytest.mark.parametrize(
+    ("run", "line"),
+    [
+        (lambda: run_study(scenario(), ["fifo"], jobs=0), "jobs is 0; it must be >= 1"),
+        (lambda: scenario(warmup_s=60.0), "warmup_s is 60 and horizon_s 60"),
+        (lambda: scenario(endpoints=[EndpointModel(url="http://a/")] * 2), "is there twice"),
+        (lambda: scenario(hosts={"nowhere": {"cores": 1.0}}), "no endpoint is on 'nowhere'"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(run: Callable[[], object], line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        run()
