@@ -13,43 +13,100 @@
 #
 # What is a strategy, and can we trust a simulation of it before we change production?
 #
-# A *pool* has *endpoints*; each has some *slots*. Whoever wants to call one asks for a *lease*, the right to one slot,
-# and gives it back when the call is over. If no slot is free, it waits its turn. A *strategy* decides one thing:
-# which of the free endpoints is next. Here we watch some of them at work, on the code that runs in production, but
-# with a clock that costs nothing.
+# - A *pool* has *endpoints*; each has some *slots*.
+# - Whoever wants to call an endpoint asks for a *lease*, the right to one slot, and gives it back when the call is over.
+#   If no slot is free, it waits its turn.
+# - A *strategy* decides one thing: which of the free endpoints is next.
+# - A *policy* is what a simulation compares: a strategy with its options, or one of the designs that the pool replaces.
+#
+# Here we watch some of them at work: the code that production runs, with a clock that costs nothing.
 
 # %%
 import os
 import random
+import tomllib
+from math import nan
 
 from IPython.display import Markdown, display
 
+from balancer import Pool
+from balancer.config import Config
 from balancer.endpoint import Outcome
 from balancer.plugins import Registry
 from balancer.reporting.chart import Chart
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
-from simulator import EndpointModel, Exponential, Lognormal, Poisson, Scenario, run_study
+from simulator import Closed, EndpointModel, Exponential, Interval, Lognormal, Poisson, Scenario, Study, run_study
 from simulator.analytic import mmc
-from simulator.report.charts import shares, tails, utilisation
-from simulator.report.figures import worded, worded_difference
+from simulator.report.charts import shares, tails, trend, utilisation
+from simulator.report.figures import figure_of, worded, worded_difference
 from simulator.report.markdown import best_in_words, markdown_table
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
-HORIZON_S, REPLICATIONS = (600.0, 4) if SHORT else (6000.0, 10)
+HORIZON_S, REPLICATIONS = (600.0, 4) if SHORT else (4000.0, 10)
+STRATEGIES = ["fifo", "least_in_flight", "weighted_health", "p2c", "random"]
 
 
 def show(chart: Chart) -> None:
     display(Markdown(f"**{chart.title}**"), chart, Markdown(f"*{chart.caption}*"))
 
 
+def more_than(study: Study, policy: str, other: str, name: str = "sojourn_mean_s") -> str:
+    """How much larger a figure is under one policy than under another, in words."""
+    return worded_difference(
+        study.difference(policy, other, name), study.metric(other, name).mean, figure_of(name).unit
+    )
+
+
+# %% [markdown]
+# ## One pool, four endpoints, six callers
+#
+# A *scenario* says who asks and what the endpoints are like. Here six callers share four endpoints with one slot each.
+# A caller thinks for half a second, asks for a lease, makes a call that takes about a second, and begins again.
+
+# %%
+first = Scenario(
+    name="six callers",
+    workload=Closed(workers=6, think=Exponential(mean_s=0.5)),
+    work=Lognormal(mean_s=1.0, cv=1.0),
+    endpoints=[EndpointModel(url="http://10.0.0.{1..4}/")],
+    horizon_s=300.0,
+    replications=REPLICATIONS,
+)
+six = run_study(first, ["fifo"])
+FIGURES = ("throughput_per_s", "utilisation", "wait_mean_s", "wait_p99_s", "jain_workers")
+display(
+    Markdown(
+        markdown_table(
+            ["figure", "what it means", "found"],
+            [
+                [
+                    figure_of(name).heading,
+                    figure_of(name).meaning,
+                    worded(six.metric("fifo", name), figure_of(name).unit),
+                ]
+                for name in FIGURES
+            ],
+        )
+    )
+)
+
+# %%
+show(tails(six, "wait"))
+
+# %%
+show(shares(six, "fifo"))
+
+# %%
+show(utilisation(six, "fifo"))
+
 # %% [markdown]
 # ## Can it be trusted?
 #
-# Four endpoints with one slot each, requests that come at random and take a random time: for that, mathematics knows
-# the mean wait (Erlang's C formula of 1917). The simulation should find it, within its own uncertainty.
+# Now requests that come at random, whatever becomes of them, to the same four endpoints. For that, mathematics knows
+# the wait (Erlang's formula of 1917). The simulation should find it, within its own uncertainty.
 
 # %%
-SLOTS, LOAD = 4, 0.8
+SLOTS, LOAD, LOADS = 4, 0.8, [0.3, 0.5, 0.7, 0.8, 0.9]
 textbook = Scenario(
     name="four alike",
     workload=Poisson(rate_per_s=SLOTS * LOAD),
@@ -59,26 +116,48 @@ textbook = Scenario(
     warmup_s=HORIZON_S / 10,
     replications=REPLICATIONS,
 )
-found = run_study(textbook, ["fifo"])
-simulated = found.metric("fifo", "wait_mean_s")
-theory_s = mmc(SLOTS, LOAD).wait_s
-inside = simulated.low <= theory_s <= simulated.high
-display(
-    Markdown(
-        f"Simulated: **{worded(simulated, 's')}** (95% interval over {REPLICATIONS} replications). "
-        f"Erlang: **{theory_s * 1000:.0f} ms**, which is {'inside' if inside else 'outside'} the interval"
-        f"{'' if inside else ', as happens to one interval in twenty'}."
+by_load = run_study(textbook.changed(loads=LOADS), ["fifo"])
+simulated = {load: by_load.at_load(load).metric("fifo", "wait_mean_s") for load in LOADS}
+theory = {load: mmc(SLOTS, load).wait_s for load in LOADS}
+inside = [load for load in LOADS if simulated[load].low <= theory[load] <= simulated[load].high]
+exact = {load: Interval(wait_s, nan, 1) for load, wait_s in theory.items()}  # no uncertainty, so no band
+show(
+    trend(
+        {"simulated": simulated, "Erlang": exact},
+        "wait_mean_s",
+        xlabel="offered load (part of what all slots could do)",
     )
 )
 
 # %%
-show(tails(found, "wait"))
+display(
+    Markdown(
+        markdown_table(
+            ["offered load", "simulated", "Erlang", "Erlang is"],
+            [
+                [
+                    f"{load:.0%}",
+                    worded(simulated[load], "s"),
+                    worded(exact[load], "s"),
+                    "inside the interval" if load in inside else "outside",
+                ]
+                for load in LOADS
+            ],
+        )
+        + f"\n\nErlang's wait is inside {len(inside)} of {len(LOADS)} intervals. They are 95% intervals, over "
+        f"{REPLICATIONS} replications: even if all is well, one in twenty misses."
+    )
+)
 
 # %% [markdown]
 # ## What a strategy changes
 #
-# While endpoints are alike and have no queue of their own, it changes nothing: any free slot is as good as another.
-# Now let one endpoint be twice as quick as two others, and one half as quick; each takes two calls at once.
+# First the same four endpoints, which are alike, under each strategy. Then four that are not: one is twice as quick as
+# two others, and one half as quick; each takes two calls at once.
+
+# %%
+alike = run_study(textbook, STRATEGIES)
+display(Markdown(f"Four endpoints that are alike, by the mean time of a request: {best_in_words(alike)}."))
 
 # %%
 mixed = Scenario(
@@ -94,7 +173,8 @@ mixed = Scenario(
     warmup_s=HORIZON_S / 10,
     replications=REPLICATIONS,
 )
-study = run_study(mixed, ["fifo", "least_in_flight", "weighted_health", "random"])
+study = run_study(mixed, STRATEGIES)
+best, worst = study.ranking()[0], study.ranking()[-1]
 display(
     Markdown(
         markdown_table(
@@ -103,14 +183,8 @@ display(
                 [
                     f"`{policy}`",
                     worded(study.metric(policy, "sojourn_mean_s"), "s"),
-                    ""
-                    if policy == study.ranking()[0]
-                    else worded_difference(
-                        study.difference(policy, study.ranking()[0], "sojourn_mean_s"),
-                        study.metric(study.ranking()[0], "sojourn_mean_s").mean,
-                        "s",
-                    ),
-                    f"{sum(r.shares['http://slow/'] for r in study.records[policy]) / REPLICATIONS:.1%}",
+                    "" if policy == best else more_than(study, policy, best),
+                    f"{sum(record.shares['http://slow/'] for record in study.records[policy]) / REPLICATIONS:.1%}",
                 ]
                 for policy in study.ranking()
             ],
@@ -120,19 +194,19 @@ display(
 
 # %% [markdown]
 # All strategies met the very same requests, so the differences are much surer than the times themselves. Where the
-# calls went:
+# calls went, under the worst and the best of them:
 
 # %%
-for policy in ("fifo", study.ranking()[0]):
+for policy in (worst, best):
     show(shares(study, policy))
 
 # %%
-show(utilisation(study, study.ranking()[0]))
+show(utilisation(study, best))
 
 # %% [markdown]
 # ## A strategy of our own
 #
-# A strategy is a class with five methods. This one takes the quickest endpoint that is free, by what it has seen so far.
+# A strategy is a class with a few methods. This one takes the endpoint that is free and was the quickest last time.
 
 
 # %%
@@ -165,27 +239,62 @@ class QuickestFree(Strategy):
 
 registry = Registry()
 registry.add_strategy(QuickestFree)
-ours = run_study(mixed, ["quickest_free", "fifo", "least_in_flight", "weighted_health"], registry=registry)
-display(Markdown(f"Best by the mean time of a request: {best_in_words(ours)}."))
+ours = run_study(mixed, ["quickest_free", *STRATEGIES], registry=registry)
+mine = ours.ranking().index("quickest_free") + 1
+others = [policy for policy in ours.ranking() if policy != "quickest_free"]
+display(
+    Markdown(
+        f"Best by the mean time of a request: {best_in_words(ours)}. Ours came in at place {mine} of {len(ours.policies)}.\n\n"
+        + markdown_table(
+            ["beside", "the mean time of a request is, with ours"],
+            [[f"`{policy}`", more_than(ours, "quickest_free", policy)] for policy in others],
+        )
+    )
+)
 
 # %%
 show(tails(ours, "sojourn"))
 
 # %% [markdown]
+# In production a strategy is one line of the config, here our own. The pool below is a real one, not a simulation; its
+# strategy can be changed while it is in use.
+
+# %%
+CONFIG = """
+[pool]
+strategy = "quickest_free"
+seed = 1
+
+[[endpoints]]
+url = "http://10.0.0.{1..4}/"
+capacity = 2
+"""
+pool = Pool.from_config(Config.model_validate(tomllib.loads(CONFIG)), registry=registry)
+print(pool.stats().strategy)
+with pool.lease(timeout=1.0) as lease:
+    pool.set_strategy(best)  # the lease that is out carries over
+    print(pool.stats().strategy, "with", sum(endpoint.in_flight for endpoint in pool.stats().endpoints), "in flight")
+
+# %% [markdown]
 # ## Answer
 
 # %%
-best, worst = study.ranking()[0], study.ranking()[-1]
-gain = study.difference(worst, best, "sojourn_mean_s")
-mine = ours.ranking().index("quickest_free") + 1
+ALIKE = {
+    True: "With endpoints that are alike, none of the strategies could be told apart from the best.",
+    False: f"Even with endpoints that are alike, only {len(alike.best())} of {len(STRATEGIES)} strategies were as good as the best.",
+}
+TRUST = {
+    True: f"It found the wait that theory knows at each of {len(LOADS)} loads",
+    False: f"It found the wait that theory knows at {len(inside)} of {len(LOADS)} loads, within its 95% intervals",
+}
 display(
     Markdown(
-        f"A strategy decides which free endpoint is next, and nothing else. With endpoints that are alike it hardly matters. "
-        f"With three speeds it does: from `{best}` to `{worst}` a request takes "
-        f"{worded_difference(gain, study.metric(best, 'sojourn_mean_s').mean, 's')} more on average.\n\n"
-        f"The simulation can be trusted as far as we can check it: it found the wait that theory predicts "
-        f"({worded(simulated, 's')} against {theory_s * 1000:.0f} ms), and it runs the code that production runs.\n\n"
-        f"A strategy of our own took a dozen lines to try, and came in at place {mine} of {len(ours.policies)}. In production "
-        f'the choice is one line of the config, `strategy = "{best}"`.'
+        f"A strategy decides which free endpoint is next, and nothing else. {ALIKE[len(alike.best()) == len(STRATEGIES)]} "
+        f"With three speeds, the best by the mean time of a request is {best_in_words(study)}; with `{worst}`, the last, a "
+        f"request takes {more_than(study, worst, best)} more.\n\n"
+        f"Can the simulation be trusted? {TRUST[len(inside) == len(LOADS)]}, and it makes its choices with the code that "
+        f"production runs. What it does not know is what we did not tell it: how our own endpoints behave.\n\n"
+        f"A strategy of our own is one class. Ours came in at place {mine} of {len(ours.policies)} here, before anything in "
+        f'production was touched. What is chosen is then one line of the config: `strategy = "{best}"`.'
     )
 )

@@ -109,7 +109,7 @@ class Record:
             "timed_out": self._part(self.timed_out),
             "unfinished": float(self.unfinished),
             "makespan_s": self.makespan_s,
-            "makespan_by_bound": self.makespan_s / self.bound_s if self.makespan_s and self.bound_s else None,
+            "makespan_by_bound": self._by_bound(),
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -121,6 +121,12 @@ class Record:
     @property
     def _calls(self) -> int:
         return sum(e.calls for e in self.endpoints)
+
+    def _by_bound(self) -> float | None:
+        """Return makespan / bound; None if there is neither, or if work was lost: then the bound is no bound."""
+        if not self.makespan_s or not self.bound_s or self.lost or self.timed_out:
+            return None
+        return self.makespan_s / self.bound_s
 
     def _jain_of_workers(self) -> float | None:
         """Return Jain's index over workers, of their calls by what their crew had on average."""

@@ -200,7 +200,7 @@ class Scenario(Settings):
 def _problems(scenario: Scenario) -> list[str]:
     urls = [url for model in scenario.endpoints for url in model.urls]
     found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in _twice(urls)]
-    found += [f"changes: there is no endpoint {c.url!r}" for c in scenario.changes if c.url not in urls]
+    found += _impossible(scenario)
     labels = [policy.label for policy in scenario.policies]
     found += [f"policies: {label!r} is there twice; give one a label" for label in _twice(labels)]
     if scenario.warmup_s >= scenario.horizon_s:
@@ -219,6 +219,25 @@ def _problems(scenario: Scenario) -> list[str]:
             found.append(
                 f"requests.kinds: {kind.name!r} asks for {kind.labels}, and the endpoints offer {sorted(offered)}"
             )
+    return found
+
+
+def _impossible(scenario: Scenario) -> list[str]:
+    """Return what the changes ask of endpoints that are not there, or are there already."""
+    there = {url: model.from_s == 0 for url, model in scenario.by_url.items()}
+    known = dict(there)  # also those that drain
+    joins = [Change(at_s=model.from_s, do="add", url=url) for url, model in scenario.by_url.items() if model.from_s]
+    found = []
+    for change in sorted([*joins, *scenario.changes], key=lambda change: change.at_s):
+        url = change.url
+        if url not in there:
+            found.append(f"changes: there is no endpoint {url!r}")
+        elif there[url] if change.do == "add" else not known[url]:
+            state = "there already" if change.do == "add" else "not there"
+            found.append(f"changes: {change.do!r} of {url!r} at {change.at_s:g} s, when it is {state}")
+        else:
+            there[url] = change.do == "add" or (there[url] and change.do == "update")
+            known[url] = change.do != "remove"
     return found
 
 
