@@ -58,31 +58,30 @@ def more_than(study: Study, policy: str, other: str, name: str = "sojourn_mean_s
 
 
 # %% [markdown]
-# ## One pool, four endpoints, six callers
+# ## One pool and a few callers
 #
-# A *scenario* says who asks and what the endpoints are like. Here six callers share four endpoints with one slot each.
-# A caller thinks for half a second, asks for a lease, makes a call that takes about a second, and begins again.
+# A *scenario* says who asks and what the endpoints are like. Here a few callers share four endpoints with one slot each:
+# there are more callers than slots. A caller thinks for a while, asks for a lease, makes its call, and begins again.
 
 # %%
 first = Scenario(
-    name="six callers",
+    name="a few callers",
     workload=Closed(workers=6, think=Exponential(mean_s=0.5)),
     work=Lognormal(mean_s=1.0, cv=1.0),
     endpoints=[EndpointModel(url="http://10.0.0.{1..4}/")],
     horizon_s=300.0,
     replications=REPLICATIONS,
 )
-six = run_study(first, ["fifo"])
+few = run_study(first, ["fifo"])
 FIGURES = ("throughput_per_s", "utilisation", "wait_mean_s", "wait_p99_s", "jain_workers")
 display(
     Markdown(
         markdown_table(
-            ["figure", "what it means", "found"],
+            ["figure", "found"],
             [
                 [
-                    figure_of(name).heading,
-                    figure_of(name).meaning,
-                    worded(six.metric("fifo", name), figure_of(name).unit),
+                    f"{figure_of(name).heading}: {figure_of(name).meaning}",
+                    worded(few.metric("fifo", name), figure_of(name).unit),
                 ]
                 for name in FIGURES
             ],
@@ -91,13 +90,13 @@ display(
 )
 
 # %%
-show(tails(six, "wait"))
+show(tails(few, "wait"))
 
 # %%
-show(shares(six, "fifo"))
+show(shares(few, "fifo"))
 
 # %%
-show(utilisation(six, "fifo"))
+show(utilisation(few, "fifo"))
 
 # %% [markdown]
 # ## Can it be trusted?
@@ -126,6 +125,7 @@ show(
         {"simulated": simulated, "Erlang": exact},
         "wait_mean_s",
         xlabel="offered load (part of what all slots could do)",
+        title="The wait by load, simulated and by formula",
     )
 )
 
@@ -152,8 +152,8 @@ display(
 # %% [markdown]
 # ## What a strategy changes
 #
-# First the same four endpoints, which are alike, under each strategy. Then four that are not: one is twice as quick as
-# two others, and one half as quick; each takes two calls at once.
+# First the same four endpoints, which are alike, under each strategy. Then four that are not: one is quicker than two
+# others, and one is slower; each takes more than one call at once.
 
 # %%
 alike = run_study(textbook, STRATEGIES)
@@ -193,8 +193,8 @@ display(
 )
 
 # %% [markdown]
-# All strategies met the very same requests, so the differences are much surer than the times themselves. Where the
-# calls went, under the worst and the best of them:
+# All strategies met the very same requests, so most of what is chance is in none of the differences. Where the calls went,
+# under the last and the first of them:
 
 # %%
 for policy in (worst, best):
@@ -279,21 +279,20 @@ with pool.lease(timeout=1.0) as lease:
 # ## Answer
 
 # %%
-ALIKE = {
-    True: "With endpoints that are alike, none of the strategies could be told apart from the best.",
-    False: f"Even with endpoints that are alike, only {len(alike.best())} of {len(STRATEGIES)} strategies were as good as the best.",
-}
-TRUST = {
-    True: f"It found the wait that theory knows at each of {len(LOADS)} loads",
-    False: f"It found the wait that theory knows at {len(inside)} of {len(LOADS)} loads, within its 95% intervals",
-}
+as_good = len(alike.best())
+ALIKE = (
+    "none of the strategies could be told apart from the best"
+    if as_good == len(STRATEGIES)
+    else (f"{as_good} of {len(STRATEGIES)} strategies are as good as the best")
+)
 display(
     Markdown(
-        f"A strategy decides which free endpoint is next, and nothing else. {ALIKE[len(alike.best()) == len(STRATEGIES)]} "
-        f"With three speeds, the best by the mean time of a request is {best_in_words(study)}; with `{worst}`, the last, a "
-        f"request takes {more_than(study, worst, best)} more.\n\n"
-        f"Can the simulation be trusted? {TRUST[len(inside) == len(LOADS)]}, and it makes its choices with the code that "
-        f"production runs. What it does not know is what we did not tell it: how our own endpoints behave.\n\n"
+        f"A strategy decides which free endpoint is next, and nothing else. With endpoints that are alike, {ALIKE}. With "
+        f"three speeds, the best by the mean time of a request is {best_in_words(study)}; with `{worst}`, the last, a request "
+        f"takes {more_than(study, worst, best)} more.\n\n"
+        f"Can the simulation be trusted? As far as mathematics can tell: the wait that theory knows is inside {len(inside)} "
+        f"of the {len(LOADS)} intervals that it found. And it makes its choices with the code that production runs. What "
+        f"it does not know is what we did not tell it: how our own endpoints behave.\n\n"
         f"A strategy of our own is one class. Ours came in at place {mine} of {len(ours.policies)} here, before anything in "
         f'production was touched. What is chosen is then one line of the config: `strategy = "{best}"`.'
     )

@@ -13,11 +13,13 @@
 #
 # Which strategy should we run, and what did the old global queue cost us?
 #
-# We try every strategy, and two designs that the pool replaces, on four situations: endpoints that differ and a load
-# that grows; bursts with a heavy tail; many threads on few endpoints; and a batch like the pipeline's.
+# We try every strategy, and two designs that the pool replaces, on endpoints that are alike and on endpoints that differ,
+# from a low load to a high one; in bursts with a heavy tail; with many threads on few endpoints; and in a batch like the
+# pipeline's.
 #
 # - `old_global_queue`: a thread polls one queue of endpoints, and keeps what it gets until it has had no work for a second.
-# - `always_first`: every part of the program numbers its own workers; worker k calls endpoint k.
+# - `always_first`: every part of the program numbers its own workers; worker k calls endpoint k. It is tried where
+#   requests belong to workers, that is with threads and in the batch.
 
 # %%
 import os
@@ -44,11 +46,13 @@ from simulator.report.figures import figure_of, worded, worded_difference
 from simulator.report.markdown import best_in_words, markdown_table
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
-HORIZON_S, REPLICATIONS = (200.0, 3) if SHORT else (1500.0, 8)
+HORIZON_S, REPLICATIONS = (200.0, 3) if SHORT else (1000.0, 8)
 JOBS = 1 if SHORT else None  # processes; None: one a core
 
 STRATEGIES = ["fifo", "least_in_flight", "weighted_health", "p2c", "random"]
-BASELINES = ["old_global_queue", "always_first"]
+OLD = "old_global_queue"
+LOADS = [0.3, 0.6, 0.9] if SHORT else [0.3, 0.45, 0.6, 0.75, 0.9, 0.95]
+SHOWN = (0.3, 0.6, 0.9)  # of these, in tables
 
 
 def show(chart: Chart) -> None:
@@ -60,39 +64,79 @@ def run(scenario: Scenario, policies: list[str]) -> Study:
         return run_study(scenario, policies, jobs=JOBS, progress=progress)
 
 
+def beside_best(study: Study, policy: str, name: str) -> str:
+    """How much more than the best of the others `policy` has, in words."""
+    best = next(other for other in study.ranking(name) if other != policy)
+    difference = study.difference(policy, best, name)
+    return worded_difference(difference, study.metric(best, name).mean, figure_of(name).unit) + (
+        "" if difference.is_clear else ", which may be chance"
+    )
+
+
 # %% [markdown]
-# ## Endpoints that differ, and a load that grows
+# ## Endpoints that are alike
 #
-# Three speeds, two calls at once in each endpoint. First at 60% of what all of them could do; then from 30% to 95%.
+# As many endpoints of one speed as of three further down, with the same slots, so that the two can be compared.
 
 # %%
-speeds = Scenario(
+alike = Scenario(
+    name="alike",
+    workload=Poisson(rate_per_s=10.8),
+    work=Lognormal(mean_s=1.0, cv=1.0),
+    endpoints=[EndpointModel(url="http://plain-{1..9}/", capacity=2)],
+    horizon_s=HORIZON_S,
+    warmup_s=HORIZON_S / 10,
+    replications=REPLICATIONS,
+    loads=LOADS,
+)
+of_one_speed = run(alike, [*STRATEGIES, OLD])
+show(curves(of_one_speed))
+
+# %% [markdown]
+# ## Endpoints of three speeds
+
+# %%
+speeds = alike.changed(
     name="three speeds",
     workload=Poisson(rate_per_s=12.6),
-    work=Lognormal(mean_s=1.0, cv=1.0),
     endpoints=[
         EndpointModel(url="http://quick-{1..3}/", capacity=2, speed=2.0, weight=2.0),
         EndpointModel(url="http://plain-{1..3}/", capacity=2),
         EndpointModel(url="http://slow-{1..3}/", capacity=2, speed=0.5, weight=0.5),
     ],
-    horizon_s=HORIZON_S,
-    warmup_s=HORIZON_S / 10,
-    replications=REPLICATIONS,
-    loads=[0.3, 0.6, 0.9] if SHORT else [0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 0.95],
 )
-by_load = run(speeds, STRATEGIES)
-show(ranking(by_load))
+of_three_speeds = run(speeds, [*STRATEGIES, OLD])
+show(curves(of_three_speeds))
 
 # %%
-show(curves(by_load))
+show(ranking(of_three_speeds.at_load(SHOWN[0])))
 
 # %% [markdown]
 # The nearer the load comes to 1, the less there is to choose: when every slot is busy, the only free one is the one that
-# has just come free.
-#
+# has just come free. How much the strategies of the pool differ at each load, from the first to the last of them:
+
+# %%
+SITES = {"alike": of_one_speed, "three speeds": of_three_speeds}
+
+
+def spread(study: Study, name: str = "sojourn_mean_s") -> str:
+    first, *_, last = [policy for policy in study.ranking(name) if policy != OLD]
+    return worded_difference(study.difference(last, first, name), study.metric(first, name).mean, figure_of(name).unit)
+
+
+display(
+    Markdown(
+        markdown_table(
+            ["endpoints", *(f"load {load:.0%}" for load in SHOWN)],
+            [[words, *(spread(study.at_load(load)) for load in SHOWN)] for words, study in SITES.items()],
+        )
+    )
+)
+
+# %% [markdown]
 # ## Bursts and a heavy tail
 #
-# The same endpoints, but requests come in bursts, and a few of them take very long.
+# The three speeds again, but requests come in bursts, and a few of them take very long.
 
 # %%
 bursts = speeds.changed(
@@ -101,44 +145,61 @@ bursts = speeds.changed(
     work=Pareto(mean_s=1.0, alpha=2.2),
     loads=[],
 )
-bursty = run(bursts, STRATEGIES)
+bursty = run(bursts, [*STRATEGIES, OLD])
 show(tails(bursty, "sojourn"))
+
+# %%
+show(ranking(bursty, "sojourn_p99_s"))
 
 # %% [markdown]
 # ## Many threads on few endpoints
 #
-# Twenty-four threads that never pause on four endpoints. Nobody can be quicker than the endpoints; the question is whether
-# all threads get their share. Jain's index is 1 if they do and 1/24 if one has everything.
+# Threads that never pause, on far fewer endpoints. Nobody can be quicker than the endpoints; the question is whether all
+# threads get their share. Jain's index is 1 if they do; if one has everything it is 1 by the number of threads.
 
 # %%
+THREADS, FEW = 24, 4
 threads = Scenario(
-    name="24 threads, 4 endpoints",
-    workload=Closed(workers=24),
+    name=f"{THREADS} threads, {FEW} endpoints",
+    workload=Closed(workers=THREADS),
     work=Lognormal(mean_s=0.5, cv=1.0),
-    endpoints=[EndpointModel(url="http://10.0.0.{1..4}/")],
+    endpoints=[EndpointModel(url=f"http://10.0.0.{{1..{FEW}}}/")],
     horizon_s=HORIZON_S / 2,
     replications=REPLICATIONS,
 )
+BASELINES = [OLD, "always_first"]
 crowd = run(threads, [*STRATEGIES, *BASELINES])
-FAIRNESS = ("jain_workers", "throughput_per_s", "wait_max_s")
+
+
+def starved(policy: str) -> float:
+    """Threads that never got an endpoint, the mean over the replications."""
+    calls = [calls for record in crowd.records[policy] for crew in record.crews for calls in crew]
+    return calls.count(0) / REPLICATIONS
+
+
+FAIRNESS = ("jain_workers", "throughput_per_s", "wait_mean_s", "wait_max_s")
 display(
     Markdown(
         markdown_table(
-            ["policy", *(figure_of(name).heading for name in FAIRNESS)],
+            ["policy", f"of {THREADS} threads got nothing", *(figure_of(name).heading for name in FAIRNESS)],
             [
-                [f"`{policy}`", *(worded(crowd.metric(policy, name), figure_of(name).unit) for name in FAIRNESS)]
+                [
+                    f"`{policy}`",
+                    f"{starved(policy):g}",
+                    *(worded(crowd.metric(policy, name), figure_of(name).unit) for name in FAIRNESS),
+                ]
                 for policy in crowd.policies
             ],
         )
+        + "\n\nA wait counts when it ends with a lease: who got nothing is not in the last two columns."
     )
 )
 
 # %% [markdown]
-# (The longest wait counts leases that were granted. Under the old queue most threads never got any.)
-#
 # ## A batch
 #
-# Sixteen problems, four at a time; each generates outputs and then validates solutions, eight threads in each stage.
+# The shape of the pipeline: a few problems at a time, each of which generates outputs and then validates solutions, with
+# its own threads in each stage.
 
 # %%
 batch = Scenario(
@@ -160,49 +221,62 @@ batch = Scenario(
 batched = run(batch, [*STRATEGIES, *BASELINES])
 show(ranking(batched))
 
+# %% [markdown]
+# No schedule can beat the *bound*: all the work over all the slots, or the longest chain of it. How near each policy comes:
+
+# %%
+show(ranking(batched, "makespan_by_bound"))
+
 # %%
 show(gantt(batched, batched.ranking()[0]))
 
 # %%
-show(gantt(batched, "old_global_queue"))
+show(gantt(batched, OLD))
+
+# %% [markdown]
+# ## Which one where
+#
+# A policy is as good as the best if the 95% interval of their difference, paired by replication, holds 0. Each row is a
+# comparison of its own, so now and then one finds a difference where there is none.
+
+# %%
+SITUATIONS = {
+    **{
+        f"{words}, load {load:.0%}": (s.at_load(load), "sojourn_mean_s") for words, s in SITES.items() for load in SHOWN
+    },
+    "bursts, heavy tail": (bursty, "sojourn_p99_s"),
+    "a batch": (batched, "makespan_s"),
+}
+display(
+    Markdown(
+        markdown_table(
+            ["situation", "by", "best", f"`{OLD}` has more than the best"],
+            [
+                [words, figure_of(name).heading, best_in_words(study, name), beside_best(study, OLD, name)]
+                for words, (study, name) in SITUATIONS.items()
+            ],
+        )
+    )
+)
 
 # %% [markdown]
 # ## Answer
 
 # %%
-PARTS = (
-    ("three speeds, 60% load", by_load, "sojourn_mean_s"),
-    ("bursts, heavy tail: the slowest in a hundred", bursty, "sojourn_p99_s"),
-    ("a batch", batched, "makespan_s"),
-)
+wins = {p: sum(p in study.best(name) for study, name in SITUATIONS.values()) for p in STRATEGIES}
+most = max(wins.values())
+choice = " or ".join(f"`{policy}`" for policy in STRATEGIES if wins[policy] == most)
+loses = [w for w, (s, name) in SITUATIONS.items() if OLD not in s.best(name)]
+jain, jain_old = (crowd.metric(policy, "jain_workers").mean for policy in (STRATEGIES[0], OLD))
 display(
     Markdown(
-        markdown_table(
-            ["situation", "by", "best"],
-            [[words, figure_of(name).heading, best_in_words(study, name)] for words, study, name in PARTS],
-        )
-    )
-)
-
-
-def more_than_best(policy: str) -> str:
-    best = batched.ranking()[0]
-    return worded_difference(
-        batched.difference(policy, best, "makespan_s"), batched.metric(best, "makespan_s").mean, "s"
-    )
-
-
-best = crowd.metric("fifo", "jain_workers").mean
-old = crowd.metric("old_global_queue", "jain_workers").mean
-starved = (
-    sum(sum(calls == 0 for calls in record.crews[0]) for record in crowd.records["old_global_queue"]) / REPLICATIONS
-)
-display(
-    Markdown(
-        f"Where endpoints differ, take the one that the table names; where they are alike and busy, any strategy of the pool "
-        f"will do.\n\n"
-        f"The old global queue cost us twice. In a batch it took {more_than_best('old_global_queue')} more than the best, "
-        f"because threads kept endpoints they had no work for. And it starved threads: of 24 threads, "
-        f"{starved:.0f} never got an endpoint (Jain's index {old:.2f}, against {best:.2f} with the pool)."
+        f"Run {choice}: the best, or not distinguishable from it, in {most} of {len(SITUATIONS)} situations. "
+        f"The others: {', '.join(f'`{p}` in {wins[p]}' for p in STRATEGIES if wins[p] < most) or 'none'}. How much it matters "
+        f"depends on the endpoints: at {SHOWN[0]:.0%} load, {spread(of_one_speed.at_load(SHOWN[0]))} between the first and "
+        f"the last strategy if they are alike, {spread(of_three_speeds.at_load(SHOWN[0]))} with three speeds.\n\n"
+        f"The old global queue was clearly worse than the best in {len(loses)} of {len(SITUATIONS)} situations. In the batch "
+        f"it took {beside_best(batched, OLD, 'makespan_s')} more; threads keep endpoints that they have no work for. Of "
+        f"{THREADS} threads on {FEW} endpoints, {starved(OLD):g} never got one (Jain's index {jain_old:.2f}, against "
+        f"{jain:.2f} with the pool)."
     )
 )

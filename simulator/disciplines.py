@@ -24,7 +24,7 @@ __all__ = ["BASELINES", "AlwaysFirst", "Client", "Discipline", "Leasing", "OldGl
 class Client(Protocol):
     """Told what became of a task that asked."""
 
-    def start(self, task: Task, lease: Lease) -> None:
+    def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
         ...
 
@@ -68,7 +68,7 @@ class Leasing:
         if lease is None:
             self._wait(task, now)
         else:
-            self._start(task, lease)
+            self._start(task, lease, now)
 
     def done(self, task: Task, outcome: Outcome) -> None:
         """Give the slot back; whoever waited for it is served."""
@@ -91,7 +91,7 @@ class Leasing:
         waiter: Waiter = task.waiter
         task.waiter = None  # each knows the other, and nobody else knows them: a cycle is costly to find
         if waiter.lease is not None:
-            self._start(task, waiter.lease)
+            self._start(task, waiter.lease, self._env.now)
         elif waiter.error is not None:
             self._refuse(task, waiter.error)
 
@@ -142,7 +142,7 @@ class OldGlobalQueue(Leasing):
         worker = task.worker
         if worker is not None and worker.lease is not None:
             worker.turn += 1  # it lingers no more
-            self._start(task, worker.lease)
+            self._start(task, worker.lease, self._env.now)
         else:
             self._listen(task)
 
@@ -170,7 +170,7 @@ class OldGlobalQueue(Leasing):
         now = self._env.now
         lease = self._core.acquire(ANY, now)
         if lease is not None:
-            self._start(task, lease)
+            self._start(task, lease, now)
             return
         try:
             task.waiter = self._core.wait(ANY, now, now + self.POLL_S, 0, partial(self._woken, task))
@@ -183,7 +183,7 @@ class OldGlobalQueue(Leasing):
         waiter: Waiter = task.waiter
         task.waiter = None
         if waiter.lease is not None:
-            self._start(task, waiter.lease)
+            self._start(task, waiter.lease, self._env.now)
         elif self._env.now - task.asked_s >= task.demand.timeout_s and waiter.error is not None:
             self._refuse(task, waiter.error)
         else:

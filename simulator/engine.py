@@ -129,9 +129,8 @@ class _Run:
             self._under_way += 1
         self._ask(task)
 
-    def start(self, task: Task, lease: Lease) -> None:
+    def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
-        now = self._env.now
         task.lease = lease
         task.attempt += 1
         if task.arrived_s >= self._counts_from_s:
