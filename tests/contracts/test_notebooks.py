@@ -4,12 +4,14 @@
 """
 
 import re
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.contracts.documents import ROOT, name_of
 
@@ -31,7 +33,8 @@ def test_the_notebook_is_its_script_executed(source: Path) -> None:
     assert [(cell.cell_type, cell.source) for cell in notebook.cells] == written, "run: make notebooks"
     code = _cells(notebook, "code")
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert [output for cell in code for output in cell.outputs if output.output_type == "error"] == []
+    outputs = [output for cell in code for output in cell.outputs]
+    assert [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"] == []
 
 
 @pytest.mark.parametrize("source", _SOURCES, ids=name_of)
@@ -52,3 +55,32 @@ def test_it_has_pictures_with_words_on_their_scales(source: Path) -> None:
     pictures = [data["image/svg+xml"] for data in outputs if "image/svg+xml" in data]
     assert len(pictures) >= 3
     assert [picture for picture in pictures if "<svg" not in picture or "var(--" in picture] == []
+
+
+@pytest.mark.parametrize("source", _SOURCES, ids=name_of)
+def test_each_cell_that_shows_a_picture_has_it(source: Path) -> None:
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    showing = [cell for cell in _cells(notebook, "code") if re.search(r"^ *show\(", cell.source, flags=re.MULTILINE)]
+    assert showing
+    without = [
+        cell.source for cell in showing if not any("image/svg+xml" in output.get("data", {}) for output in cell.outputs)
+    ]
+    assert without == []
+
+
+def _stderr(*texts: str) -> Any:
+    quiet = new_code_cell("1 + 1", outputs=[new_output("stream", name="stdout", text="2\n")])
+    loud = new_code_cell("warn()", outputs=[new_output("stream", name="stderr", text=text) for text in texts])
+    return new_notebook(cells=[quiet, loud])
+
+
+def test_a_word_on_standard_error_is_a_failure_and_progress_is_not() -> None:
+    spec = spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    build = module_from_spec(spec)
+    spec.loader.exec_module(build)
+    progress = "12/40 runs, 20 s, ETA 47 s\n"
+    assert build.complaint(_stderr(progress, progress)) is None
+    words = build.complaint(_stderr(progress, "DeprecationWarning: it is old\n"))
+    assert words.splitlines()[1:] == ["warn()", "------------------", "DeprecationWarning: it is old"]
