@@ -44,7 +44,7 @@ from simulator.report.markdown import best_in_words, markdown_table
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 PROBLEMS, REPLICATIONS, FEW, DEADLINE_H = (12, 3, 3, 0.36) if SHORT else (200, 5, 3, 3.6)
-JOBS = 1 if SHORT else None  # processes; None: one a core
+JOBS = 1 if SHORT or "__file__" in globals() else None  # processes; None: one a core, which a plain script cannot have
 
 CORES = 2  # of each host
 DEADLINE_S = 3600 * DEADLINE_H

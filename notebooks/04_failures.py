@@ -47,7 +47,7 @@ from simulator.workload import Workload
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, CLOSED_S, REPLICATIONS = (150.0, 60.0, 3) if SHORT else (1200.0, 150.0, 6)
-JOBS = 1 if SHORT else None  # processes; None: one a core
+JOBS = 1 if SHORT or "__file__" in globals() else None  # processes; None: one a core, which a plain script cannot have
 
 STRATEGIES = ("fifo", "least_in_flight", "weighted_health", "p2c", "random")
 SOUND = 3  # endpoints, beside the bad one

@@ -29,7 +29,7 @@ class Figure:
 FIGURES: Final = (
     Figure("throughput_per_s", "requests/s", "number", "requests that succeeded, per second"),
     Figure("makespan_s", "makespan", "s", "when the last task of the batch ended"),
-    Figure("makespan_by_bound", "by bound", "number", "makespan / what no schedule can beat"),
+    Figure("makespan_by_bound", "makespan / bound", "number", "makespan / what no schedule can beat"),
     Figure("wait_mean_s", "wait, mean", "s", "from asking for an endpoint to the lease, over all leases"),
     Figure("wait_p50_s", "wait, p50", "s", "half of the leases waited no longer"),
     Figure("wait_p90_s", "wait, p90", "s", "nine in ten waited no longer"),
