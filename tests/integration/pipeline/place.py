@@ -162,9 +162,25 @@ def children_of(pid: int) -> set[tuple[int, int]]:
 
 
 def alive(process: tuple[int, int]) -> bool:
-    """Return whether a process that `children_of` found still runs."""
-    found = _parent(process[0])
-    return found is not None and found[1] == process[1]
+    """Return whether a process that `children_of` found still runs.
+
+    A bubblewrap whose first half was killed while it set up the namespaces waits for ever for a word from that half. It
+    has not begun the program and never will, so it is counted as dead; nobody who is dead himself can clear it away.
+    """
+    pid, began = process
+    found = _parent(pid)
+    return (
+        found is not None
+        and found[1] == began
+        and not (_name(pid) == "bwrap" and found[0] == 1 and not children_of(pid))
+    )
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _parent(pid: int) -> tuple[int, int] | None:
