@@ -19,9 +19,10 @@ lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)               ## lease cost beside queue.Queue, the simulator beside SimPy and Ciw, in the same run
+bench: $(READY)               ## a lease beside queue.Queue, the simulator beside SimPy and Ciw, a run beside its bound
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_pipeline $(BENCH)
 
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)

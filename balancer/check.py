@@ -3,6 +3,7 @@
 Decides what a person wants to see before a run, and finds what would fail it. Runs no program.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.package import find_packages, read_problem
 from balancer.pipeline.run import find_generators, make_executors
 from balancer.plugins import Registry
+from balancer.policies import HealthSettings
 
 __all__ = ["check_config"]
 
@@ -33,6 +35,8 @@ def check_config(config: Config, registry: Registry, console: Console) -> None:
     except ConfigError as error:
         problems += config.located("pool", error).problems
     problems += _check_endpoints(config, registry, console)
+    for line in _policies(config):
+        console.print(line, markup=False, highlight=False)
     if config.pipeline is None:
         console.print("pipeline   none: the config has no [pipeline], so there is a pool only", markup=False)
     else:
@@ -60,6 +64,34 @@ def _check_endpoints(config: Config, registry: Registry, console: Console) -> li
         console.print('isolation  NONE for some local endpoints: isolation = "rlimits" only limits time and memory')
     console.print(f"languages  {', '.join(languages)}", markup=False)
     return []
+
+
+def _policies(config: Config) -> Iterator[str]:
+    """Yield what the config says about health, limits and retries."""
+    health, limits, retries = config.health, config.limits, config.retries
+    if health is None:
+        yield "health     off: no endpoint is taken out of service for its failures"
+    else:
+        tests = [f"after {health.consecutive_failures} failures in a row"] if health.consecutive_failures else []
+        tests += [f"below {health.success_rate:.0%} success"] if health.success_rate else []
+        tests += [f"outliers of {health.min_hosts} or more"] if health.rate_sds or health.failure_share < 1 else []
+        yield f"health     ejects {', '.join(tests) or 'nobody'}"
+        yield f"           for {health.cooldown_s:g} to {health.max_cooldown_s:g} s; pings: {_pings(health)}"
+    yield "limits     " + (
+        "fixed: the capacities"
+        if limits.kind == "fixed"
+        else f"aimd: from {limits.initial} slots up to the capacities, x {limits.backoff:g} when overloaded"
+    )
+    for host, cap in sorted(config.host_caps.items()):
+        yield f"host cap   {cap} slots on {'each other host' if host == '*' else host}"
+    yield (
+        f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
+        f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"
+    )
+
+
+def _pings(health: HealthSettings) -> str:
+    return "off" if health.ping == "off" else f"{health.ping}, every {health.ping_every_s:g} s"
 
 
 def _check_pipeline(config: Config, settings: PipelineSettings, registry: Registry, console: Console) -> list[str]:

@@ -1,7 +1,7 @@
 """The `balancer` command.
 
 Decides what is said on the terminal and with which exit code: 0 done, 2 something to put right first,
-130 stopped. It must not know how anything is done; plugins add commands of their own.
+130 stopped by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add commands of their own.
 """
 
 import sys
@@ -17,8 +17,11 @@ from rich.text import Text
 from balancer.config import Config, load_config
 from balancer.errors import BalancerError
 from balancer.plugins import Registry, default_registry
+from balancer.stopping import Stopped, raising_stopped
 
 __all__ = ["main", "make_app"]
+
+_NAME = "balancer"
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML config file.", show_default=False)]
 StrategyOption = Annotated[
@@ -121,14 +124,30 @@ def _print_strategies(registry: Registry, console: Console) -> None:
 def main() -> None:
     """Run the command line; an error of ours is a line for each problem, and exit code 2."""
     try:
-        make_app(default_registry())()
+        with raising_stopped():
+            code = make_app(default_registry())(prog_name=_NAME, standalone_mode=False)
+    except Stopped as stopped:
+        print(f"{_NAME}: {'; '.join(['stopped', *getattr(stopped, '__notes__', ())])}", file=sys.stderr)
+        raise
     except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full when the report is to be written
-        _complain(error)
-    except KeyboardInterrupt:  # while plugins are loaded, or before there is anything to stop
-        sys.exit(130)
+        _complain(str(error))
+    except typer.Abort:  # somebody did not answer a plugin's question
+        sys.exit(1)
+    except Exception as error:
+        if not isinstance(error, typer.BadParameter.__bases__):  # a usage error: typer makes only this kind public
+            raise
+        _complain(_usage(error))
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _complain(error: Exception) -> NoReturn:
-    for line in str(error).splitlines():
-        print(f"balancer: {line}", file=sys.stderr)
+def _usage(error: Exception) -> str:
+    """Return what is wrong with the command line, in a line; nothing if the help was shown instead."""
+    words = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    where = getattr(getattr(error, "ctx", None), "command_path", _NAME)
+    return f"{words.rstrip('.')} (see {where} --help)" if words else ""
+
+
+def _complain(error: str) -> NoReturn:
+    for line in error.splitlines():
+        print(f"{_NAME}: {line}", file=sys.stderr)
     sys.exit(2)

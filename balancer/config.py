@@ -17,10 +17,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
+from balancer.policies import HealthSettings, LimitSettings, RetrySettings
 from balancer.ranges import expand_range
 from balancer.settings import Place, Settings, key_of, problems_of, read_toml
+from balancer.wording import did_you_mean
 
-__all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config"]
+__all__ = ["Config", "EndpointSettings", "HealthSection", "PipelineSettings", "PoolSettings", "load_config"]
 
 
 class PoolSettings(Settings):
@@ -62,6 +64,20 @@ class EndpointSettings(Settings):
 
 def _local_endpoints() -> list[EndpointSettings]:
     return [EndpointSettings(url=f"local://{{1..{os.cpu_count() or 1}}}")]
+
+
+class HealthSection(HealthSettings):
+    """`[health]` of a config: the settings, and whether there is any health at all.
+
+    Attributes:
+        enabled: False: no endpoint is ever taken out of service for its failures.
+    """
+
+    enabled: bool = True
+
+
+def _if_enabled(section: HealthSection | None) -> HealthSection | None:
+    return section if section and section.enabled else None
 
 
 Workers = Annotated[int, Field(ge=1, le=1000)]
@@ -106,11 +122,19 @@ class Config(Settings):
     Attributes:
         pool: `[pool]`.
         endpoints: `[[endpoints]]`; without any: one `local://` endpoint a core.
+        health: `[health]`; None if it is not enabled.
+        limits: `[limits]`.
+        host_caps: `[host_caps]`: for a host, how many slots its endpoints may have in use together; "*": for any other.
+        retries: `[retries]`.
         pipeline: `[pipeline]`, or None.
     """
 
     pool: PoolSettings = PoolSettings()
     endpoints: Annotated[list[EndpointSettings], Field(default_factory=_local_endpoints, min_length=1)]
+    health: Annotated[HealthSection | None, AfterValidator(_if_enabled)] = HealthSection()
+    limits: LimitSettings = LimitSettings()
+    host_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    retries: RetrySettings = RetrySettings()
     pipeline: PipelineSettings | None = None
 
     def __repr__(self) -> str:  # short, for any field may hold what came from the environment
@@ -161,7 +185,7 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     except ValidationError as error:
         problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
     else:
-        problems += _duplicates(config, environment.filled)
+        problems += _duplicates(config, environment.filled) + _unknown_hosts(config, environment.filled)
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
     config._file = file
@@ -185,6 +209,29 @@ def _duplicates(config: Config, secret: set[Place]) -> list[str]:
                 )
             first.setdefault(url, number)
     return lines
+
+
+def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
+    """Return a line for each cap of a host that has no endpoint; a host from the environment is not shown."""
+    shown: set[str | None] = set()
+    hosts = {endpoint.host for endpoint in config.pool_endpoints}
+    for number, entry in enumerate(config.endpoints):
+        if not any(_touches(("endpoints", number, key), secret) for key in ("url", "host")):
+            shown |= {Endpoint(url, host=entry.host).host for url in entry.urls}
+    known = sorted(filter(None, shown))
+    return [
+        f"host_caps.{host}: no endpoint is on this host{did_you_mean(host, known)} (hosts: {_few(known)})"
+        for host in config.host_caps
+        if host not in hosts and host != _ANY_HOST
+    ]
+
+
+_ANY_HOST = "*"
+
+
+def _few(names: list[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none that can be shown") + more
 
 
 def _touches(place: Place, secret: set[Place]) -> bool:

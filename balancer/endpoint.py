@@ -1,4 +1,4 @@
-"""The three nouns of leasing: an endpoint, the outcome of a call to it, and the lease in between.
+"""The nouns of leasing: an endpoint, the outcome of a call to it, and the lease in between.
 
 Decides what counts as the endpoint's fault when a call raises. Must not know pools, strategies,
 clocks or threads: a lease knows only the holder it goes back to.
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from balancer.errors import EndpointError, EndpointOverloaded
 
-__all__ = ["Endpoint", "Holder", "Lease", "Outcome", "outcome_of"]
+__all__ = ["Endpoint", "Hint", "Holder", "Lease", "Outcome", "hint_of", "outcome_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,28 @@ def outcome_of(error: BaseException | None) -> Outcome:
     return Outcome.IGNORED if names.isdisjoint(_TRANSPORT_ERRORS) else Outcome.FAILURE
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a call says about the endpoint beyond its outcome.
+
+    Args:
+        retry_after_s: the endpoint asked to be left alone for so long, in seconds; None: it did not.
+        timed_out: the call took too long, which a limit takes for a sign of overload.
+    """
+
+    retry_after_s: float | None = None
+    timed_out: bool = False
+
+
+def hint_of(error: BaseException) -> Hint | None:
+    """Return what `error` says about the endpoint beyond its outcome, if anything."""
+    if isinstance(error, EndpointOverloaded) and error.retry_after_s is not None:
+        return Hint(retry_after_s=error.retry_after_s)
+    causes = (error, error.__cause__)
+    late = any(isinstance(cause, TimeoutError) or type(cause).__name__.endswith("Timeout") for cause in causes)
+    return Hint(timed_out=True) if late else None
+
+
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
@@ -123,7 +145,7 @@ class Holder(Protocol):
 
 
 class Lease:
-    """The right to one slot of an endpoint. It ends exactly once, with an outcome.
+    """The right to a slot of an endpoint, or to several. It ends exactly once, with an outcome.
 
     Use it as a context manager, or call `release`. Made by a pool, never by hand.
 
@@ -132,17 +154,28 @@ class Lease:
         id: grows with every grant of a pool and is never reused.
         outcome: set it inside a `with` block to override what the block's end would say.
         granted_s: the pool's clock when the lease was granted.
+        slots: how many slots of the endpoint it holds.
+        hint: what the call says beyond its outcome; set by the end of a `with` block, or by hand.
     """
 
-    __slots__ = ("_holder", "account", "endpoint", "granted_s", "id", "outcome")
+    __slots__ = ("_holder", "account", "endpoint", "granted_s", "hint", "id", "outcome", "slots")
 
-    def __init__(self, id: int, endpoint: Endpoint, granted_s: float, account: object, holder: Holder) -> None:
+    def __init__(
+        self, id: int, endpoint: Endpoint, granted_s: float, account: object, holder: Holder, slots: int = 1
+    ) -> None:
         self.id = id
         self.endpoint = endpoint
         self.granted_s = granted_s
         self.account: Any = account  # the ledger's own entry; None once the lease has ended
+        self.slots = slots
         self.outcome: Outcome | None = None
+        self.hint: Hint | None = None
         self._holder = holder
+
+    @property
+    def ended(self) -> bool:
+        """True once it was given back: by its holder or, if it hedges a call, because the call is cancelled."""
+        return self.account is None
 
     def release(self, outcome: Outcome | None = None) -> None:
         """Give the slot back. Without `outcome`, what `lease.outcome` says, else success.
@@ -158,7 +191,12 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._holder.release(self, self.outcome or (_SUCCESS if kind is None else outcome_of(error)))
+        if error is None:
+            self._holder.release(self, self.outcome or _SUCCESS)
+            return
+        if self.hint is None:
+            self.hint = hint_of(error)
+        self._holder.release(self, self.outcome or outcome_of(error))
 
     def __repr__(self) -> str:
         state = "ended" if self.account is None else "out"

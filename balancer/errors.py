@@ -60,11 +60,13 @@ class TooManyWaiters(BalancerError):
 class NoEndpoint(BalancerError):
     """No endpoint of the pool could ever serve the request, so waiting would be for ever.
 
-    Fields: `labels`, `exclude` (what the request asked for), `endpoints` (how many there are in service).
+    Fields: `labels`, `exclude`, `slots` (what the request asked for), `endpoints` (how many there are in service).
     """
 
-    def __init__(self, labels: frozenset[str], exclude: frozenset[str], endpoints: int) -> None:
+    def __init__(self, labels: frozenset[str], exclude: frozenset[str], endpoints: int, slots: int = 1) -> None:
         wants = []
+        if slots > 1:
+            wants.append(f"{slots} slots at once")
         if labels:
             wants.append(f"labels {sorted(labels)}")
         if exclude:
@@ -76,6 +78,7 @@ class NoEndpoint(BalancerError):
         )
         self.labels = labels
         self.exclude = exclude
+        self.slots = slots
         self.endpoints = endpoints
 
 

@@ -102,12 +102,13 @@ class EndpointStats:
     Attributes:
         url, weight, capacity: its spec.
         state: "active", "draining" (no new leases) or "retiring" (gone when its last lease ends).
-        in_flight: leases out now.
+        in_flight: slots leased now.
         limit: slots in force now; 0 unless active.
         leases: leases granted so far.
         failures, overloads: leases that ended so.
         share: its part of all leases granted by the endpoints listed, 0..1.
         busy_s: slot-seconds leased so far, leases still out included.
+        health: "healthy", "ejected", "half_open", "slow_start" or "resting"; "" where health is not watched.
     """
 
     url: str
@@ -121,6 +122,7 @@ class EndpointStats:
     overloads: int = 0
     capacity: int = 1
     weight: float = 1.0
+    health: str = ""
 
 
 @dataclass(frozen=True, slots=True)

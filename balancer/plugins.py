@@ -25,11 +25,20 @@ from balancer.wording import describe, did_you_mean
 __all__ = ["BUILT_INS", "Broken", "Registered", "Registry", "default_registry"]
 
 BUILT_INS = (
+    "strategies.c3",
     "strategies.fifo",
+    "strategies.first",
+    "strategies.jiq",
     "strategies.least_in_flight",
     "strategies.p2c",
+    "strategies.peak_ewma",
+    "strategies.prequal",
     "strategies.random",
+    "strategies.rendezvous",
+    "strategies.round_robin",
     "strategies.weighted_health",
+    "strategies.weighted_least_request",
+    "strategies.weighted_round_robin",
     "balancer.pipeline.generators.data",
     "balancer.pipeline.generators.mutate",
     "balancer.sandbox.plugin",

@@ -13,17 +13,23 @@ from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from balancer.calls import SharedBudget, call
 from balancer.config import Config, load_config
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import ConfigError
 from balancer.metrics import PoolStats
 from balancer.plugins import Registry, default_registry
+from balancer.policies import HealthSettings, LimitSettings, RetrySettings
 from balancer.strategy import ANY, Request
 
 __all__ = ["Pool"]
+
+_SOONEST_S = 0.001
+
+T = TypeVar("T")
 
 
 class Pool:
@@ -36,6 +42,11 @@ class Pool:
         seed: makes its random choices repeatable; None for a random seed.
         max_waiters: how many acquires may wait at once; one more raises `TooManyWaiters`. None: any number.
         acquire_timeout_s: how long an acquire waits unless it says otherwise; None: for ever.
+        health: when endpoints are taken out of service, and how they come back; None: never.
+        limits: how many slots of an endpoint are used at once; None: its capacity.
+        host_caps: slots that may be out at once on a host, for all of its endpoints together; "*" stands for every
+            host that is not named.
+        retries: how `call` tries again; None: by the defaults.
         clock: returns the time in seconds; must never go back.
         registry: where strategies are looked up; default: everything installed.
 
@@ -54,6 +65,10 @@ class Pool:
         seed: int | None = None,
         max_waiters: int | None = None,
         acquire_timeout_s: float | None = None,
+        health: HealthSettings | None = None,
+        limits: LimitSettings | None = None,
+        host_caps: Mapping[str, int] | None = None,
+        retries: RetrySettings | None = None,
         clock: Callable[[], float] = time.monotonic,
         registry: Registry | None = None,
     ) -> None:
@@ -61,12 +76,27 @@ class Pool:
         self._random = random.Random(seed)
         self._timeout_s = _checked_timeout(acquire_timeout_s)
         self._clock = clock
+        self._retries = retries or RetrySettings()
+        self._budget = SharedBudget(self._retries, clock)
         # Re-entrant, because only then can `_let_go` tell whether this thread holds it.
         self._lock = threading.RLock()
         # `with` costs twice as much as these two, which is felt on the path of every lease.
         self._enter, self._leave = self._lock.acquire, self._lock.release
         chosen = self._registry.strategy(strategy, options, self._random)
-        self._core = Core(endpoints, chosen, holder=self, max_waiters=max_waiters, now=clock())
+        self._core = Core(
+            endpoints,
+            chosen,
+            holder=self,
+            max_waiters=max_waiters,
+            health=health,
+            limits=limits,
+            host_caps=host_caps or {},
+            rng=random.Random(None if seed is None else ~seed),  # apart from what the strategy draws
+            now=clock(),
+        )
+        self._ruled = bool(health or limits or host_caps)
+        self._timer: threading.Timer | None = None  # calls `_tick`
+        self._timer_s = math.inf  # and when
 
     @classmethod
     def from_config(cls, config: Config | str | PathLike[str], *, registry: Registry | None = None) -> Self:
@@ -82,6 +112,10 @@ class Pool:
                 seed=settings.seed,
                 max_waiters=settings.max_waiters,
                 acquire_timeout_s=settings.acquire_timeout_s,
+                health=config.health,
+                limits=config.limits,
+                host_caps=config.host_caps,
+                retries=config.retries,
                 registry=registry,
             )
         except ConfigError as error:
@@ -96,6 +130,8 @@ class Pool:
         labels: Iterable[str] = (),
         exclude: Iterable[str] = (),
         priority: int = 0,
+        slots: int = 1,
+        key: str | None = None,
     ) -> Lease:
         """Take an endpoint; the lease must be released once, or used in a `with` block.
 
@@ -104,6 +140,9 @@ class Pool:
             labels: the endpoint must have all of these.
             exclude: URLs that will not do.
             priority: each level is worth 10 s of waiting, so a higher one goes first and none starves.
+            slots: how many slots of one endpoint to take, for a call that runs several programs at once. Where a limit
+                is in force that is less, all that there are.
+            key: calls of one key like to go to the same endpoint, for strategies that know affinity (`rendezvous`).
 
         Raises:
             AcquireTimeout: none came free in time.
@@ -111,19 +150,19 @@ class Pool:
             TooManyWaiters: `max_waiters` callers wait already.
             PoolClosed: the pool is closed, or was while this call waited.
         """
-        request = _request(labels, exclude) if labels or exclude else ANY
+        request = _request(labels, exclude, slots, key) if labels or exclude or key or slots != 1 else ANY
         if timeout is not None:
             _checked_timeout(timeout)
         try:
             self._enter()
             lease = self._core.acquire(request, now := self._clock())
             if lease is None:
-                queued = self._queue(request, now, timeout, priority)
+                return self._wait(request, now, timeout, priority)
         except BaseException:
             self._let_go()
             raise
         self._leave()
-        return self._wait(*queued) if lease is None else lease
+        return lease
 
     # A lease is its own context manager: nothing stands between the grant and the `with` block.
     lease = acquire
@@ -137,34 +176,70 @@ class Pool:
         try:
             self._enter()
             ended = self._core.release(lease, outcome, self._clock())
+            timer = self._arm() if self._ruled else None
         except BaseException:
             self._let_go()
             raise
         self._leave()
         for waiter in ended:
             waiter.wake()
+        if timer is not None:
+            self._start(timer)
 
-    def _queue(
-        self, request: Request, now: float, timeout: float | None, priority: int
-    ) -> tuple[Waiter, threading.Lock]:
-        gate = threading.Lock()
-        gate.acquire()
-        deadline_s = now + (self._timeout_s if timeout is None else timeout)
-        return self._core.wait(request, now, deadline_s, priority, gate.release), gate
+    def call(
+        self,
+        fn: Callable[[Lease], T],
+        *,
+        attempts: int = 3,
+        deadline_s: float | None = None,
+        budget: SharedBudget | None = None,
+        labels: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        priority: int = 0,
+        slots: int = 1,
+        key: str | None = None,
+        hedge_after_s: float | None = None,
+    ) -> T:
+        """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
+
+        Args and errors are those of `balancer.calls.call`.
+        """
+        return call(
+            self,
+            fn,
+            attempts=attempts,
+            deadline_s=deadline_s,
+            budget=budget,
+            labels=labels,
+            exclude=exclude,
+            priority=priority,
+            slots=slots,
+            key=key,
+            hedge_after_s=hedge_after_s,
+        )
 
     def _let_go(self) -> None:
         """Release the lock if this thread holds it: an exception may come before it has, from a signal."""
         with suppress(RuntimeError):
             self._leave()
 
-    def _wait(self, waiter: Waiter, gate: threading.Lock) -> Lease:
+    def _wait(self, request: Request, now: float, timeout: float | None, priority: int) -> Lease:
+        """Queue, let go of the lock, and wait."""
+        gate = threading.Lock()
+        gate.acquire()
+        deadline_s = now + (self._timeout_s if timeout is None else timeout)
+        waiter = self._core.wait(request, now, deadline_s, priority, gate.release)
         try:
+            self._leave()
+            if self._ruled and not waiter.ended:
+                self._change(_nothing)  # sees to a timer
             left_s = waiter.deadline_s - self._clock()
             # -1 is for ever; TIMEOUT_MAX is not, and on some systems it is only 49 days.
-            in_time = gate.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1) if left_s > 0 else False
+            in_time = waiter.ended or (
+                gate.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1) if left_s > 0 else False
+            )
             if not in_time:
-                with self._lock:
-                    self._core.cancel(waiter, self._clock(), timed_out=True)
+                self._change(lambda now: self._core.cancel(waiter, now, timed_out=True))
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             self._abandon(waiter)
             raise
@@ -174,10 +249,50 @@ class Pool:
         raise waiter.error
 
     def _abandon(self, waiter: Waiter) -> None:
-        with self._lock:
-            self._core.cancel(waiter, self._clock(), timed_out=False)
+        self._change(lambda now: self._core.cancel(waiter, now, timed_out=False))
         if waiter.lease is not None:
             waiter.lease.release(Outcome.IGNORED)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def pinged(self, url: str, ok: bool) -> None:
+        """Tell the outcome of an active probe of `url`: see `HealthSettings.ping`. One that has gone is no error."""
+        self._change(lambda now: self._core.pinged(url, ok, now))
+
+    def _arm(self) -> threading.Timer | None:
+        """Return a timer, to be started, for what is due next. None: there is one, or nobody waits.
+
+        While nobody waits the next call is early enough.
+        """
+        due_s, timer = self._core.due_s, self._timer
+        if due_s == math.inf or not self._core.waiting:
+            return None
+        if timer is not None:
+            if due_s >= self._timer_s and timer.is_alive():
+                return None
+            timer.cancel()
+        # A clock that stands still, as those of tests do, must not make it spin.
+        left_s = max(_SOONEST_S, due_s - self._clock())
+        self._timer, self._timer_s = threading.Timer(min(left_s, threading.TIMEOUT_MAX), self._tick), due_s
+        self._timer.daemon = True
+        return self._timer
+
+    def _start(self, timer: threading.Timer) -> None:
+        """Start what `_arm` returned. If the machine has no more threads, the next call to the pool tries again."""
+        try:
+            timer.start()
+        except RuntimeError:
+            return
+        except BaseException:  # e.g. KeyboardInterrupt: this thread goes, but others may wait
+            self._change(_nothing)
+            raise
+
+    def _tick(self) -> None:
+        with self._lock:
+            if threading.current_thread() is not self._timer:
+                return  # another has taken its place
+            self._timer = None
+        self._change(lambda now: self._core.tick(now) if now >= self._core.due_s else ())
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -238,15 +353,36 @@ class Pool:
 
     def close(self) -> None:
         """Fail every waiter and every later acquire with `PoolClosed`; leases out may still be returned."""
-        self._change(lambda now: self._core.close())
+        self._change(self._core.close)
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
 
     def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
         with self._lock:
             ended = act(self._clock())
+            timer = self._arm() if self._ruled else None
         for waiter in ended:
             waiter.wake()
+        if timer is not None:
+            self._start(timer)
 
     # -- looking -----------------------------------------------------------------------------------
+
+    @property
+    def retries(self) -> RetrySettings:
+        """How `call` tries again."""
+        return self._retries
+
+    @property
+    def budget(self) -> SharedBudget:
+        """The retries that all calls over this pool share."""
+        return self._budget
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Returns the time in seconds; never goes back."""
+        return self._clock
 
     def stats(self) -> PoolStats:
         """Return the counters of the pool and of each endpoint, all at one instant.
@@ -271,10 +407,16 @@ class Pool:
         self.close()
 
 
-def _request(labels: Iterable[str], exclude: Iterable[str]) -> Request:
+def _nothing(now: float) -> Sequence[Waiter]:
+    return ()
+
+
+def _request(labels: Iterable[str], exclude: Iterable[str], slots: int, key: str | None) -> Request:
     if isinstance(labels, str) or isinstance(exclude, str):
         raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
-    return Request(frozenset(labels), frozenset(exclude))
+    if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+        raise ValueError(f"slots is {slots!r}; it must be a whole number >= 1")
+    return Request(frozenset(labels), frozenset(exclude), slots, key)
 
 
 def _checked_timeout(timeout_s: float | None) -> float:

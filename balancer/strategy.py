@@ -7,12 +7,15 @@ simulator alike.
 
 How the ledger calls it, always one call at a time:
 
-    join(node)            node is in service; node.in_flight leases are out already (a live change)
-    pick(request)         choose a node that has a free slot and that the request admits, and count it
-                          as taken: the ledger raises node.in_flight right after
-    finish(node, ...)     a slot came back; node.in_flight is lowered already
-    change(node)          node.limit or node.endpoint is new
+    join(node)            node is in service; node.in_flight slots are out already (a live change)
+    pick(request)         choose a node that the request fits, and count what it takes as taken: the ledger
+                          raises node.in_flight right after, by 1 or by `request.takes(node)`
+    finish(node, ...)     a lease came back; node.in_flight is lowered already
+    change(node)          node.limit, node.ceiling, node.weight, node.in_flight or node.endpoint is new
     leave(node)           node is out of service: no more calls about it
+
+What else there is to know of an endpoint (it is ejected, probed, starting slowly, limited, on a busy host)
+reaches a strategy as a limit, which may be 0, and as a weight. So no strategy needs to know of health.
 """
 
 import random
@@ -29,26 +32,38 @@ __all__ = ["ANY", "Node", "Request", "Strategy", "StrategyOptions"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a caller asks for.
+    """What a caller asks for. Two are equal if the same endpoints can serve them in the same way.
 
     Args:
         labels: the endpoint must have all of these.
         exclude: URLs that will not do, e.g. the endpoint that just failed.
+        slots: how many slots of one endpoint it takes (>= 1), e.g. for a call that runs several programs at once.
+        key: requests of one key like to go to the same endpoint, for strategies that know affinity. A wish only.
 
     Attributes:
-        open: True if every endpoint will do; lets a strategy skip the filter.
+        open: True if any free slot will do; lets a strategy skip the filter.
     """
 
     labels: frozenset[str] = frozenset()
     exclude: frozenset[str] = frozenset()
+    slots: int = 1
+    key: str | None = field(default=None, compare=False)
     open: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "open", not self.labels and not self.exclude)
+        object.__setattr__(self, "open", not self.labels and not self.exclude and self.slots == 1)
 
     def admits(self, endpoint: Endpoint) -> bool:
-        """Return whether `endpoint` may serve this request."""
-        return self.labels <= endpoint.labels and endpoint.url not in self.exclude
+        """Return whether `endpoint` may serve this request, once it has room."""
+        return self.slots <= endpoint.capacity and self.labels <= endpoint.labels and endpoint.url not in self.exclude
+
+    def takes(self, node: "Node") -> int:
+        """Return how many slots of `node` it takes: what it asks for, or all there are while they are limited."""
+        return min(self.slots, node.ceiling)
+
+    def fits(self, node: "Node") -> bool:
+        """Return whether `node` may serve this request, and has room for it."""
+        return node.in_flight + (min(self.slots, node.ceiling) or 1) <= node.limit and self.admits(node.endpoint)
 
 
 ANY = Request()
@@ -58,19 +73,23 @@ class Node:
     """One endpoint in service, as a strategy sees it. Only the ledger writes to it, but for `note`.
 
     Attributes:
-        endpoint: the frozen spec (URL, weight, labels); replaced by `Pool.update`.
-        in_flight: leases out now.
+        endpoint: the frozen spec (URL, capacity, labels); replaced by `Pool.update`.
+        in_flight: slots leased now.
         limit: slots in force now. After a cut it may lie below `in_flight`.
+        ceiling: what `limit` is while nothing else runs on its host; no lease takes more.
+        weight: its share now; the weight of the spec, less while it starts slowly. For all but the spec's own
+            weight, use this one.
         note: the strategy's own, to find what it knows of this node without a look-up. Set it in
             `join`: it may hold what another strategy left.
     """
 
-    __slots__ = ("endpoint", "in_flight", "limit", "note")
+    __slots__ = ("ceiling", "endpoint", "in_flight", "limit", "note", "weight")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.in_flight = 0
-        self.limit = endpoint.capacity
+        self.limit = self.ceiling = endpoint.capacity
+        self.weight = endpoint.weight
         self.note: Any = None
 
     @property
@@ -109,7 +128,7 @@ class Strategy(Protocol):
 
     @abstractmethod
     def join(self, node: Node, now: float) -> None:
-        """Take `node` into service. Some of its slots may be out already."""
+        """Take `node` into service. Some of its slots may be out already, and its limit may be 0."""
         ...
 
     @abstractmethod
@@ -119,12 +138,12 @@ class Strategy(Protocol):
 
     @abstractmethod
     def change(self, node: Node, now: float) -> None:
-        """Adapt to a new `node.limit`, weight or labels."""
+        """Adapt to a new limit, ceiling, weight, in-flight or spec. What was learned of `node` stays."""
         ...
 
     @abstractmethod
     def pick(self, request: Request, now: float) -> Node | None:
-        """Choose a node with a free slot that `request` admits, and count the slot as taken.
+        """Choose a node that `request` fits, and count the slots it takes as taken.
 
         Return None only if there is none: a pool never lets a slot idle while someone may use it.
         """
@@ -132,5 +151,9 @@ class Strategy(Protocol):
 
     @abstractmethod
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """Learn that a lease of `node` ended after `elapsed_s` seconds; its slot may be free again."""
+        """Learn that a lease of `node` ended after `elapsed_s` seconds; its slots may be free again.
+
+        Not every lease was picked: some were out when `node` joined, some were kept for one who waited for several
+        slots.
+        """
         ...

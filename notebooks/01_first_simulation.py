@@ -152,7 +152,7 @@ display(
 # %% [markdown]
 # ## What a strategy changes
 #
-# First the same four endpoints, which are alike, under each strategy. Then four that are not: one is quicker than two
+# First the same four endpoints, which are alike, under some of the strategies. Then four that are not: one is quicker than two
 # others, and one is slower; each takes more than one call at once.
 
 # %%

@@ -13,9 +13,13 @@
 #
 # Which strategy should we run, and what did the old global queue cost us?
 #
-# We try every strategy, and two designs that the pool replaces, on endpoints that are alike and on endpoints that differ,
+# We try strategies, and two designs that the pool replaces, on endpoints that are alike and on endpoints that differ,
 # from a low load to a high one; in bursts with a heavy tail; with many threads on few endpoints; and in a batch like the
-# pipeline's.
+# pipeline's. Nothing fails here; what happens if it does is the question of [the fourth notebook](04_failures.ipynb).
+#
+# There is one strategy of each kind, by what it looks at: `random` at nothing but weights, `fifo` at which slot has been free
+# longest, `least_in_flight` at how many calls each endpoint has, `p2c` at how many two of them have, `peak_ewma` also at how
+# long calls take, and `weighted_health` at how long they take and which fail. [Strategies](../docs/strategies.md) has all.
 #
 # - `old_global_queue`: a thread polls one queue of endpoints, and keeps what it gets until it has had no work for a second.
 # - `always_first`: every part of the program numbers its own workers; worker k calls endpoint k. It is tried where
@@ -50,7 +54,7 @@ HORIZON_S, REPLICATIONS = (200.0, 3) if SHORT else (800.0, 8)
 AS_SCRIPT = "__file__" in globals()  # then processes would import it again, and run it
 JOBS = 1 if SHORT or AS_SCRIPT else None  # processes; None: one a core
 
-STRATEGIES = ["fifo", "least_in_flight", "weighted_health", "p2c", "random"]
+STRATEGIES = ["fifo", "least_in_flight", "weighted_health", "peak_ewma", "p2c", "random"]
 OLD = "old_global_queue"
 LOADS = [0.3, 0.6, 0.9] if SHORT else [0.3, 0.45, 0.6, 0.75, 0.9, 0.95]
 SHOWN = (0.3, 0.6, 0.9)  # of these, in tables
@@ -95,6 +99,9 @@ show(curves(of_one_speed))
 
 # %% [markdown]
 # ## Endpoints of three speeds
+#
+# The pool knows how quick they are: the speeds are the weights. [Strategies](../docs/strategies.md) says which one to use
+# where nobody knows.
 
 # %%
 speeds = alike.changed(
@@ -198,7 +205,9 @@ display(
                 for policy in crowd.policies
             ],
         )
-        + "\n\nA wait counts when it ends with a lease: who got nothing is not in the last two columns."
+        + f"\n\nA wait that has not ended counts as longer than it has been so far: with `{OLD}` the longest lasts for all the "
+        f"{threads.horizon_s:g} s of a run, as {starved(OLD):g} threads wait from the start to the end. Its mean is an "
+        "estimate (Kaplan and Meier): hardly any of the waits that were counted are those of these threads."
     )
 )
 

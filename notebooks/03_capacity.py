@@ -196,7 +196,8 @@ display(
 # A host can be given more leases than it has cores. Then calls share the cores, and each takes longer. That matters
 # twice: the work is not done sooner, and a call has a time limit that does not know why it is slow. Here a call that
 # reaches its limit is given up and judged "time limit". With one core for each call that is right. What comes on
-# top with more leases is **wrong verdicts**.
+# top with more leases is **wrong verdicts**. (Where a host has more ports than cores, `host_caps` keeps the pool to as many
+# leases as there are cores: see [the fourth notebook](04_failures.ipynb).)
 
 # %%
 LEASES = (1, 2, 3, 4, 6, 8)

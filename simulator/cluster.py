@@ -47,7 +47,7 @@ class Cluster:
         parallel = model.parallel or 0
         line = parallel if 0 < parallel < self._most_leases[url] else None
         timeout_s = self._scenario.requests.call_timeout_s
-        if not (model.faults or model.service or model.network or host or line or timeout_s):
+        if not (model.faults or model.service or model.network or host or line or timeout_s or model.refuse_beyond):
             return Server(self._env, url, model, served)
         weather = Weather(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
         station: Station = host or Timer(self._env)

@@ -17,6 +17,7 @@ from balancer.errors import BalancerError, NoEndpoint, TooManyWaiters
 from balancer.strategy import ANY, Request
 from simulator.calendar import after
 from simulator.task import Task, Worker
+from simulator.ticker import Ticker
 
 __all__ = ["BASELINES", "AlwaysFirst", "Client", "Discipline", "Leasing", "OldGlobalQueue"]
 
@@ -40,12 +41,20 @@ class Discipline(Protocol):
         """Return the endpoint as the pool is to know it."""
         ...
 
+    def changed(self) -> None:
+        """Hear that somebody has joined, left or changed."""
+        ...
+
     def ask(self, task: Task) -> None:
         """Get an endpoint for `task`; `Client.start` or `Client.refuse` is called, now or later."""
         ...
 
     def done(self, task: Task, outcome: Outcome) -> None:
         """Hear that the call of `task` has ended."""
+        ...
+
+    def done_by_rules(self, task: Task, outcome: Outcome) -> None:
+        """Hear the same, where the pool has rules."""
         ...
 
 
@@ -56,10 +65,15 @@ class Leasing:
         self._env = env
         self._core = core
         self._start, self._refuse = client.start, client.refuse
+        self._ticker = Ticker(env, core)
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint as it is."""
         return endpoint
+
+    def changed(self) -> None:
+        """See to what is due next for those who wait."""
+        self._ticker.arm()
 
     def ask(self, task: Task) -> None:
         """Take a free slot, or wait for one."""
@@ -75,6 +89,11 @@ class Leasing:
         for waiter in self._core.release(task.lease, outcome, self._env.now):
             waiter.wake()
 
+    def done_by_rules(self, task: Task, outcome: Outcome) -> None:
+        """Do as `done` does, where what an endpoint did may have consequences later."""
+        self.done(task, outcome)
+        self._ticker.arm()
+
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s
         woken = partial(self._woken, task)
@@ -84,6 +103,10 @@ class Leasing:
             self._refuse(task, error)
             return
         task.waiter = waiter
+        if waiter.ended:  # its claim was older than that of one for whom slots were kept
+            self._woken(task)
+            return
+        self._ticker.arm()
         if timeout_s < math.inf:
             after(self._env, timeout_s, self._expire, waiter)
 
@@ -97,8 +120,10 @@ class Leasing:
 
     def _expire(self, waiter: Waiter) -> None:
         if not waiter.ended:
-            self._core.cancel(waiter, self._env.now, timed_out=True)
+            others = self._core.cancel(waiter, self._env.now, timed_out=True)
             waiter.wake()
+            for other in others:
+                other.wake()
 
 
 class AlwaysFirst(Leasing):

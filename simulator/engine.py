@@ -13,10 +13,12 @@ import numpy as np
 from simpy import Environment
 
 from balancer.core import Core
+from balancer.core.health import Health
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import BalancerError, NoEndpoint
+from balancer.errors import BalancerError, NoEndpoint, StrategyError
 from balancer.plugins import Registry, default_registry
-from balancer.strategy import Request
+from balancer.retry import LONGEST_ASKED_S, RetryBudget, pause_s
+from balancer.strategy import Strategy
 from simulator.batch import BatchSource, bound_of, works_of
 from simulator.calendar import after
 from simulator.cluster import Cluster
@@ -24,13 +26,14 @@ from simulator.disciplines import BASELINES, Discipline, Leasing
 from simulator.membership import Membership
 from simulator.record import EndpointRecord, Record, Span, Timeline
 from simulator.scenario import Policy, Scenario
+from simulator.slots import slot_seconds, slots_of
 from simulator.sources import ClosedSource, OpenSource, Source
 from simulator.streams import Purpose, Streams
 from simulator.tally import Tally
 from simulator.task import Task
 from simulator.workload import Batch, Closed
 
-__all__ = ["Observer", "simulate_once"]
+__all__ = ["Observer", "Run", "simulate_once"]
 
 Observer = Callable[[Task, Lease], None]
 """Told of every grant, as it is made."""
@@ -39,6 +42,7 @@ _BINS: Final = 120  # of a timeline
 _SETTLE_EVERY: Final = 4096  # requests: the tallies keep the values of so many, and no more
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 _FAILURES: Final = (Outcome.FAILURE, Outcome.OVERLOAD)
+_OUT: Final = (Health.EJECTED, Health.RESTING)
 
 
 def simulate_once(
@@ -61,7 +65,34 @@ def simulate_once(
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
-    return _Run(scenario, policy, replication, registry or default_registry(), spans, observer).record()
+    hedges = scenario.requests.hedge_after_s is not None and policy.strategy not in BASELINES
+    kind = _hedged() if hedges else Run
+    return kind(scenario, policy, replication, registry or default_registry(), spans, observer).record()
+
+
+def _hedged() -> "type[Run]":
+    from simulator.hedging import HedgedRun  # it is made of this module's
+
+    return HedgedRun
+
+
+def _has_rules(scenario: Scenario) -> bool:
+    return bool(scenario.health or scenario.limits or scenario.host_caps)
+
+
+def _core_of(scenario: Scenario, strategy: Strategy, streams: Streams, now: float, *, by_rules: bool) -> Core:
+    """Return the core; what the pool replaces has no rules."""
+    return Core(
+        (),
+        strategy,
+        holder=_Holder(),
+        max_waiters=scenario.max_waiters,
+        health=scenario.health if by_rules else None,
+        limits=scenario.limits if by_rules else None,
+        host_caps=scenario.host_caps if by_rules else {},
+        rng=streams.choices(Purpose.HEALTH),
+        now=now,
+    )
 
 
 class _Holder:
@@ -71,7 +102,7 @@ class _Holder:
         raise AssertionError("a simulated lease is given back by its discipline")
 
 
-class _Run:
+class Run:
     """What is under way in one run."""
 
     def __init__(
@@ -95,21 +126,29 @@ class _Run:
         strategy = registry.strategy(
             "fifo" if baseline else policy.strategy, policy.options, streams.choices(Purpose.STRATEGY)
         )
-        self._core = Core((), strategy, holder=_Holder(), max_waiters=scenario.max_waiters, now=env.now)
+        self._core = _core_of(scenario, strategy, streams, env.now, by_rules=baseline is None)
         self._discipline: Discipline = (baseline or Leasing)(env, self._core, self)
-        self._ask, self._done = self._discipline.ask, self._discipline.done
+        self._ask = self._discipline.ask
+        self._done = self._discipline.done_by_rules if _has_rules(scenario) else self._discipline.done
+        self._retries = None if baseline else scenario.retries
+        self._budget = RetryBudget(self._retries) if self._retries else None
+        self._ejects = scenario.health is not None and baseline is None
+        self._pauses = streams.choices(Purpose.RETRIES)
         cluster = Cluster(env, scenario, streams, self._served)
         self._servers = cluster.servers
-        self._membership = Membership(env, self._core, scenario, self._discipline.enlist)
+        self._membership = Membership(env, self._core, scenario, self._discipline)
         self._bound_s: float | None = None
         self._source = self._source_of(scenario, streams)
         self._concluded = self._source.conclude
         self._counts_from_s = scenario.warmup_s
         self._wait, self._sojourn = Tally(), Tally()
-        self._completed = self._lost = self._timed_out = self._under_way = 0
+        self._completed = self._lost = self._timed_out = 0
+        self._under_way: dict[Task, bool] = {}  # of those that count, the oldest first; whether it asks for an endpoint
+        self._halfway = (0, 0)
         self._last_s = 0.0
         self._before: dict[str, tuple[int, int, float]] = {}
         self._looks: list[tuple[float, list[float]]] = []
+        self._slots = slots_of(scenario)
         self._bin_s = min(scenario.horizon_s, self._bound_s or math.inf) / _BINS
 
     def _source_of(self, scenario: Scenario, streams: Streams) -> Source:
@@ -126,15 +165,21 @@ class _Run:
 
     def _submit(self, task: Task) -> None:
         if task.arrived_s >= self._counts_from_s:
-            self._under_way += 1
+            self._under_way[task] = True
+        if self._budget is not None:
+            self._budget.attempted(self._env.now)
         self._ask(task)
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
-        task.lease = lease
         task.attempt += 1
         if task.arrived_s >= self._counts_from_s:
             self._wait.add(now - task.asked_s)
+            self._under_way[task] = False
+        self._begin(task, lease, now)
+
+    def _begin(self, task: Task, lease: Lease, now: float) -> None:
+        task.lease = lease
         if task.worker is not None:
             task.worker.calls += 1
         if self._observer is not None:
@@ -144,15 +189,21 @@ class _Run:
         server.begin(task, now)
 
     def _served(self, task: Task, outcome: Outcome) -> None:
-        now = self._env.now
-        task.server.finish(now, outcome is not _SUCCESS)
+        self._end(task, outcome)
+        self._conclude(task, outcome)
+
+    def _end(self, task: Task, outcome: Outcome) -> None:
+        task.server.finish(task, self._env.now, outcome is not _SUCCESS)
         if self._spans is not None:
             self._keep_span(task, outcome)
         self._done(task, outcome)
+
+    def _conclude(self, task: Task, outcome: Outcome) -> None:
         if outcome is _SUCCESS:
+            now = self._env.now
             if task.arrived_s >= self._counts_from_s:
                 self._completed += 1
-                self._under_way -= 1
+                del self._under_way[task]
                 self._sojourn.add(now - task.arrived_s)
                 if not self._completed % _SETTLE_EVERY:
                     self._settle()
@@ -162,29 +213,57 @@ class _Run:
             self._fail(task)
 
     def _fail(self, task: Task) -> None:
-        requests = self._scenario.requests
-        if task.attempt >= requests.attempts:
+        requests, now = self._scenario.requests, self._env.now
+        if task.attempt >= requests.attempts or (self._budget is not None and not self._budget.try_spend(now)):
             self._lose(task, timed_out=False)
             return
+        task.failed_s = now
         if requests.exclude_failed:
-            task.request = Request(task.request.labels, task.request.exclude | {task.lease.endpoint.url})
-        after(self._env, requests.retry_pause_s, self._retry, task)
+            task.failed_at |= {task.lease.endpoint.url}
+        retries = self._retries
+        drawn_s = pause_s(retries, task.attempt, self._pauses) if retries else requests.retry_pause_s
+        after(self._env, drawn_s, self._retry, task)
 
     def _retry(self, task: Task) -> None:
+        if task.failed_at:
+            task.avoid(task.failed_at | self._out_of_service())
         task.asked_s = self._env.now
+        if task.arrived_s >= self._counts_from_s:
+            self._under_way[task] = True
         self._ask(task)
 
+    def _out_of_service(self) -> frozenset[str]:
+        """Return whom a retry does not wait for, though it has not failed there: see `balancer.calls`."""
+        if not self._ejects:
+            return frozenset()
+        accounts = self._core.ledger.active()
+        return frozenset(a.endpoint.url for a in accounts if a.record and a.record.state in _OUT and not a.limit)
+
     def refuse(self, task: Task, error: BalancerError) -> None:
-        """Give up: there is no endpoint for `task`; but one that has failed it is better than none."""
+        """Give up: there is no endpoint for `task`; but one that has failed it is better than none.
+
+        Raises:
+            StrategyError: it is the strategy that failed, and what comes of such a run would say nothing.
+        """
+        if isinstance(error, StrategyError):
+            raise error
         if isinstance(error, NoEndpoint) and task.request.exclude:
-            task.request = task.demand.request
-            after(self._env, 0.0, self._retry, task)
+            task.failed_at, task.request = frozenset(), task.demand.request
+            if task.arrived_s >= self._counts_from_s:
+                self._under_way[task] = False
+            after(self._env, self._rest_s(task), self._retry, task)
         else:
             self._lose(task, timed_out=True)
 
+    def _rest_s(self, task: Task) -> float:
+        """Return for how long the endpoint where it failed still asks to be left alone: there is no other."""
+        hint = task.lease.hint
+        asked_s = min(hint.retry_after_s or 0.0, LONGEST_ASKED_S) if hint else 0.0
+        return max(0.0, task.failed_s + asked_s - self._env.now)
+
     def _lose(self, task: Task, *, timed_out: bool) -> None:
         if task.arrived_s >= self._counts_from_s:
-            self._under_way -= 1
+            del self._under_way[task]
             self._timed_out += timed_out
             self._lost += not timed_out
             if not (self._lost + self._timed_out) % _SETTLE_EVERY:
@@ -210,10 +289,15 @@ class _Run:
         self._membership.begin()
         self._look()
         if scenario.warmup_s:
-            after(self._env, scenario.warmup_s, _Run._end_warmup, self)
-        self._source.begin()
-        self._run_to_the_end()
-        self._settle()
+            after(self._env, scenario.warmup_s, Run._end_warmup, self)
+        after(self._env, (scenario.warmup_s + scenario.horizon_s) / 2, Run._look_halfway, self)
+        try:
+            self._source.begin()
+            self._run_to_the_end()
+        except Exception as error:  # most likely of the strategy, which the traceback does not name
+            error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
+            raise
+        self._leave_open()
         end_s = self._last_s if scenario.is_batch and self._source.finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,
@@ -222,7 +306,8 @@ class _Run:
             completed=self._completed,
             lost=self._lost,
             timed_out=self._timed_out,
-            unfinished=self._under_way,
+            unfinished=len(self._under_way),
+            halfway=self._halfway,
             wait=self._wait,
             sojourn=self._sojourn,
             endpoints=self._endpoints(end_s),
@@ -241,6 +326,17 @@ class _Run:
         while not self._source.finished and env.peek() <= horizon_s:
             env.step()
 
+    def _look_halfway(self) -> None:
+        ended = self._completed + self._lost + self._timed_out
+        self._halfway = (ended + len(self._under_way), len(self._under_way))
+
+    def _leave_open(self) -> None:
+        """Count what is under way as longer than it has been so far."""
+        now = self._env.now
+        self._settle()
+        self._wait.leave_open(now - task.asked_s for task, asks in self._under_way.items() if asks)
+        self._sojourn.leave_open(now - task.arrived_s for task in self._under_way)
+
     def _end_warmup(self) -> None:
         now = self._env.now
         self._before = {url: (s.calls, s.failures, s.busy_until(now)) for url, s in self._servers.items()}
@@ -256,6 +352,7 @@ class _Run:
         return EndpointRecord(
             url=url,
             capacity=server.model.capacity,
+            slots_s=float(np.diff(slot_seconds(self._slots[url], np.array([self._counts_from_s, end_s])))[0]),
             weight=server.model.weight,
             calls=server.calls - calls,
             failures=server.failures - failures,
@@ -277,11 +374,11 @@ class _Run:
         if len(self._looks) > 2 * _BINS:
             self._looks = self._looks[::2]
             self._bin_s *= 2
-        after(self._env, self._bin_s, _Run._look, self)
+        after(self._env, self._bin_s, Run._look, self)
 
     def _timeline(self) -> Timeline:
         edges_s = np.array([at_s for at_s, _ in self._looks])
         busy = np.array([row for _, row in self._looks])
-        slots = np.array([server.model.capacity for server in self._servers.values()])
-        utilisation = np.diff(busy, axis=0) / np.maximum(np.diff(edges_s)[:, None], 1e-12) / slots
-        return Timeline(edges_s, np.clip(utilisation, 0.0, 1.0).T, tuple(self._servers))
+        slots = np.array([slot_seconds(self._slots[url], edges_s) for url in self._servers])
+        utilisation = np.diff(busy.T) / np.maximum(np.diff(slots), 1e-12)
+        return Timeline(edges_s, np.clip(utilisation, 0.0, 1.0), tuple(self._servers))

@@ -5,13 +5,13 @@ All instants are seconds since the start of the run.
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from balancer.settings import Settings
 
-__all__ = ["CrashRepair", "FailWithin", "FastFail", "Fault", "SlowWithin", "Warmup"]
+__all__ = ["CrashRepair", "FailWithin", "FastFail", "Fault", "SlowWithin", "Spell", "Warmup"]
 
 Instant = Annotated[float, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -19,30 +19,45 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 
 
-class SlowWithin(Settings):
+class Spell(Settings):
+    """What all faults that hold between two instants have in common."""
+
+    from_s: Instant = 0.0
+    to_s: Instant = math.inf
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.from_s >= self.to_s:
+            raise ValueError(f"from_s is {self.from_s:g} and to_s {self.to_s:g}; from_s must be less")
+        return self
+
+    def missed(self, joins_s: float, horizon_s: float) -> str | None:
+        """Return why this never happens to an endpoint that joins at `joins_s` in a run up to `horizon_s`, or None."""
+        if self.from_s >= horizon_s:
+            return f"from_s is {self.from_s:g}, and the run ends at horizon_s = {horizon_s:g}; begin before that"
+        if self.to_s <= joins_s:
+            return f"to_s is {self.to_s:g}, and the endpoint joins at from_s = {joins_s:g}; end after that"
+        return None
+
+
+class SlowWithin(Spell):
     """Calls that begin between two instants take `factor` times as long."""
 
     kind: Literal["slow_within"] = "slow_within"
-    from_s: Instant = 0.0
-    to_s: Instant = math.inf
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
 
 
-class FailWithin(Settings):
+class FailWithin(Spell):
     """Calls that begin between two instants do their work and then fail, each with `probability`."""
 
     kind: Literal["fail_within"] = "fail_within"
-    from_s: Instant = 0.0
-    to_s: Instant = math.inf
     probability: Probability = 1.0
 
 
-class FastFail(Settings):
+class FastFail(Spell):
     """The black hole: calls fail after `after_s`, without any work, so the endpoint is always free."""
 
     kind: Literal["fast_fail"] = "fast_fail"
-    from_s: Instant = 0.0
-    to_s: Instant = math.inf
     probability: Probability = 1.0
     after_s: Seconds = 0.01
 

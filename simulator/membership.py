@@ -1,29 +1,27 @@
 """Who is in the pool, and what the scenario changes on the way. It must not know strategies or calls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from simpy import Environment
 
 from balancer.core import Core, Waiter
-from balancer.endpoint import Endpoint
 from simulator.calendar import after
+from simulator.disciplines import Discipline
 from simulator.scenario import Change, Scenario
 
 __all__ = ["Membership"]
-
-Enlist = Callable[[Endpoint], Endpoint]
-"""What the pool is to know an endpoint as."""
 
 
 class Membership:
     """Puts the endpoints into the pool and carries out the changes, each at its instant."""
 
-    def __init__(self, env: Environment, core: Core, scenario: Scenario, enlist: Enlist) -> None:
+    def __init__(self, env: Environment, core: Core, scenario: Scenario, discipline: Discipline) -> None:
         self._env = env
         self._core = core
         self._scenario = scenario
-        self._specs = {url: enlist(model.endpoint(url)) for url, model in scenario.by_url.items()}
+        self._changed = discipline.changed
+        self._specs = {url: discipline.enlist(model.endpoint(url)) for url, model in scenario.by_url.items()}
 
     def begin(self) -> None:
         """Let those that are there from the start join, and wait for the others."""
@@ -38,6 +36,7 @@ class Membership:
     def _change(self, change: Change) -> None:
         for waiter in self._carry_out(change):
             waiter.wake()
+        self._changed()
 
     def _carry_out(self, change: Change) -> Sequence[Waiter]:
         now, url = self._env.now, change.url

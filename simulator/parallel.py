@@ -4,18 +4,21 @@ Decides where a replication runs, never what comes out: that depends on the scen
 replication's number alone. It must not know what is done with the records.
 """
 
-import multiprocessing
-import signal
+import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Final
 
 from balancer.plugins import Registry
 from simulator.engine import simulate_once
+from simulator.processes import work_off
 from simulator.record import Record
 from simulator.scenario import Policy, Scenario
 
 __all__ = ["Order", "run_orders"]
+
+_MOST_A_CORE: Final = 4  # processes; more would only take memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +37,26 @@ def run_orders(
     """Return the record of each order, in order.
 
     Args:
-        jobs: processes; 1: this one. Others see only strategies that are installed, so `registry` needs 1.
+        jobs: processes, of which no more than four a core are used; 1: this one. Others see only strategies that are
+            installed, so `registry` needs 1.
         advance: called whenever a run has ended.
 
     Raises:
         ValueError: `jobs` is less than 1, or more than 1 with a registry of your own.
+        BalancerError: a process came to an end before its run did.
     """
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}; it must be >= 1")
     if jobs > 1 and registry is not None:
         raise ValueError(f"jobs is {jobs}, but other processes do not know a registry of your own; use jobs=1")
-    if min(jobs, len(orders)) > 1:
-        return _in_processes(orders, min(jobs, len(orders)), advance)
+    jobs = min(jobs, len(orders), _MOST_A_CORE * (os.cpu_count() or 1))
+    if jobs > 1:
+        found: dict[int, Record] = {}
+        with closing(work_off(orders, _run, processes=jobs)) as answers:
+            for number, record in answers:
+                found[number] = record
+                advance()
+        return [found[number] for number in range(len(orders))]
     records = []
     for order in orders:
         records.append(_run(order, registry))
@@ -55,24 +66,3 @@ def run_orders(
 
 def _run(order: Order, registry: Registry | None = None) -> Record:
     return simulate_once(order.scenario, order.policy, order.replication, registry=registry, spans=order.spans)
-
-
-def _in_processes(orders: Sequence[Order], jobs: int, advance: Callable[[], None]) -> list[Record]:
-    # "spawn": a fork would copy whatever threads the caller has in the middle of what they do.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_ignore_interrupts) as executor:
-        try:
-            futures = [executor.submit(_run, order) for order in orders]
-            for future in as_completed(futures):
-                future.result()
-                advance()
-        except BaseException:  # ctrl-C, or a run that failed: the others are of no use any more
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-    return [future.result() for future in futures]
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C goes to all; the parent decides

@@ -45,17 +45,25 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """One endpoint: its spec, and what it did in the time that counts (`busy_s` in slot-seconds)."""
+    """One endpoint: its spec, and what it did in the time that counts.
+
+    Attributes:
+        url, capacity, weight: as it was when it came.
+        slots_s: slot-seconds that it had, see `simulator.slots`.
+        calls, failures: begun; ended in failure.
+        busy_s: slot-seconds that were in use.
+    """
 
     url: str
     capacity: int
+    slots_s: float
     weight: float
     calls: int
     failures: int
     busy_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Record:
     """One run.
 
@@ -65,7 +73,10 @@ class Record:
         measured_s: from the end of the warm-up to the end.
         completed, lost, timed_out: requests that succeeded, that failed at every attempt, that found no endpoint.
         unfinished: requests still under way at the end.
-        wait, sojourn: seconds from asking to a lease, for every lease; from arrival to success.
+        halfway: requests that had come, and those under way, in the middle of the time that counts; of a batch that
+            was done before: none.
+        wait, sojourn: seconds from asking to a lease, for every lease; from arrival to success. What is under way at
+            the end counts as longer than it has been so far.
         endpoints: in the order of the scenario.
         crews: calls of each worker, for each crew that worked together; empty where requests come from nobody.
         makespan_s, bound_s: of a batch: when its last task ended, and what no schedule can beat; else None.
@@ -80,6 +91,7 @@ class Record:
     lost: int
     timed_out: int
     unfinished: int
+    halfway: tuple[int, int]
     wait: Tally
     sojourn: Tally
     endpoints: tuple[EndpointRecord, ...]
@@ -88,6 +100,17 @@ class Record:
     bound_s: float | None
     timeline: Timeline
     spans: tuple[Span, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        return (
+            f"<Record of {self.policy!r}, replication {self.replication}: {self.completed} completed, "
+            f"{self.lost + self.timed_out} lost, {self.unfinished} unfinished>"
+        )
+
+    @property
+    def arrived(self) -> int:
+        """Requests that came in the time that counts."""
+        return self.completed + self.lost + self.timed_out + self.unfinished
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -107,7 +130,7 @@ class Record:
             "failed_calls": sum(e.failures for e in self.endpoints) / self._calls if self._calls else None,
             "lost": self._part(self.lost + self.timed_out),
             "timed_out": self._part(self.timed_out),
-            "unfinished": float(self.unfinished),
+            "unfinished": self.unfinished / self.arrived if self.arrived else None,
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
         }
@@ -139,8 +162,8 @@ class Record:
         return count / ended if ended else None
 
     def _utilisation(self) -> float:
-        slots = sum(e.capacity for e in self.endpoints)
-        return float(np.clip(sum(e.busy_s for e in self.endpoints) / (slots * self.measured_s), 0.0, 1.0))
+        slots_s = sum(e.slots_s for e in self.endpoints)
+        return float(np.clip(sum(e.busy_s for e in self.endpoints) / max(slots_s, 1e-12), 0.0, 1.0))
 
 
 def _of(name: str, tally: Tally) -> dict[str, float | None]:

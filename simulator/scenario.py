@@ -3,20 +3,23 @@
 Decides what belongs together and what is allowed. It must not know the engine. Same scenario, same numbers.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
+from balancer.policies import HealthSettings, LimitSettings, RetrySettings
 from balancer.ranges import expand_range
 from balancer.settings import Settings, problems_of, read_toml
 from simulator.distributions import Distribution, Exponential
 from simulator.faults import Fault
-from simulator.workload import Arrivals, Batch, Closed, Poisson, Requests, Workload
+from simulator.sound import problems_in, twice
+from simulator.workload import Arrivals, Batch, Closed, Kind, Poisson, Requests, Workload
 
 __all__ = ["Change", "EndpointModel", "Host", "Policy", "Scenario", "load_scenario"]
 
@@ -31,6 +34,9 @@ class EndpointModel(Settings):
         url, capacity, weight, labels, host: as in a config; `capacity` leases may be out at once.
         speed: work done per second; 2 halves the time of every call.
         parallel: how many calls it works on at once; the others queue inside it. Default: all.
+        refuse_beyond: calls it takes in at once, at work or queued; one more is refused at once as an overload.
+            Default: it takes all.
+        retry_after_s: what a refusal asks for: to be left alone so long. Default: it does not say.
         service: seconds of a call at speed 1, instead of the request's own work.
         network: seconds that each call spends on the way, besides.
         faults: what is wrong with it.
@@ -44,15 +50,18 @@ class EndpointModel(Settings):
     host: str | None = None
     speed: Positive = 1.0
     parallel: Count | None = None
+    refuse_beyond: Count | None = None
+    retry_after_s: Positive | None = None
     service: Distribution | None = None
     network: Distribution | None = None
     faults: list[Fault] = Field(default_factory=list)
     from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
-    @model_validator(mode="after")
-    def _sound(self) -> Self:
-        expand_range(self.url)
-        return self
+    @field_validator("url")
+    @classmethod
+    def _sound(cls, url: str) -> str:
+        expand_range(url)
+        return url
 
     @property
     def urls(self) -> list[str]:
@@ -79,6 +88,15 @@ class Change(Settings):
     capacity: Count | None = None
     weight: Positive | None = None
 
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        values = self.capacity is not None or self.weight is not None
+        if self.do == "update" and not values:
+            raise ValueError("'update' needs capacity or weight, or both")
+        if self.do != "update" and values:
+            raise ValueError(f"{self.do!r} takes neither capacity nor weight; they are for 'update'")
+        return self
+
 
 class Policy(Settings):
     """A strategy with its options, or one of the baselines; `label` is what tables call it."""
@@ -104,7 +122,7 @@ class Scenario(Settings):
         work: seconds that a request takes on an endpoint of speed 1.
         endpoints: the cluster.
         requests: kinds, attempts, time-outs.
-        hosts: by name; a host that is not here has cores enough.
+        hosts: by name, which may have ranges; a host that is not here has cores enough.
         changes: of the pool's membership, on the way.
         policies: strategies to compare; a plain name is one with its default options.
         horizon_s: how long to simulate; a batch ends when it is done, or then at the latest.
@@ -113,6 +131,9 @@ class Scenario(Settings):
         seed: of everything.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
+        health, limits, host_caps, retries: as in a config, for every policy that is not a baseline. Without `health`
+            nobody is ejected, without `retries` there is no budget and the pauses are `requests.retry_pause_s`.
+            `health.ping` must be "off": active probes are not simulated.
     """
 
     name: str = "scenario"
@@ -129,6 +150,10 @@ class Scenario(Settings):
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     max_waiters: Annotated[int, Field(ge=0)] | None = None
+    health: HealthSettings | None = None
+    limits: LimitSettings | None = None
+    host_caps: dict[str, Count] = Field(default_factory=dict)
+    retries: RetrySettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -138,9 +163,17 @@ class Scenario(Settings):
             return {**data, "policies": policies}
         return data
 
+    @field_validator("hosts")
+    @classmethod
+    def _each_host(cls, hosts: dict[str, Host]) -> dict[str, Host]:
+        names = [name for given in hosts for name in expand_range(given)]
+        if double := twice(names):
+            raise ValueError(f"{double[0]!r} is there twice; names, ranges expanded, must differ")
+        return {name: host for given, host in hosts.items() for name in expand_range(given)}
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if problems := _problems(self):
+        if problems := problems_in(self):
             raise ValueError("\n".join(problems))
         return self
 
@@ -166,12 +199,13 @@ class Scenario(Settings):
     def rate(self) -> float:
         """Requests per second that the endpoints could finish if none were ever idle or at fault.
 
-        Hosts, faults and network are left out.
+        Hosts, caps, faults and network are left out.
         """
         total = 0.0
         for model in self.by_url.values():
-            mean_s = (model.service or self.work).mean_s if model.service else self._mean_work_s()
-            total += min(model.capacity, model.parallel or model.capacity) * model.speed / mean_s
+            call_s, slots_s = self._call_s(model), self._slots_s(model)
+            at_work = model.parallel or math.inf
+            total += min(model.capacity / slots_s, at_work / call_s) if call_s else math.inf
         return total
 
     def at_load(self, load: float) -> "Scenario":
@@ -191,58 +225,24 @@ class Scenario(Settings):
         unchanged = {name: getattr(self, name) for name in type(self).model_fields if name not in values}
         return _validated({**unchanged, **values}, "the scenario")
 
-    def _mean_work_s(self) -> float:
+    @property
+    def quickest_call_s(self) -> float:
+        """Mean seconds of a call at the endpoint where it takes least; faults, hosts and network are left out."""
+        return min(map(self._call_s, self.endpoints))
+
+    def _call_s(self, model: EndpointModel) -> float:
+        return self._mean(lambda kind: self._seconds(model, kind))
+
+    def _slots_s(self, model: EndpointModel) -> float:
+        """Return the mean slot-seconds of a call."""
+        return self._mean(lambda kind: kind.slots * self._seconds(model, kind))
+
+    def _seconds(self, model: EndpointModel, kind: Kind) -> float:
+        return (model.service or kind.work or self.work).mean_s / model.speed
+
+    def _mean(self, of: Callable[[Kind], float]) -> float:
         kinds = self.requests.kinds
-        total = sum(kind.share for kind in kinds)
-        return sum(kind.share * (kind.work or self.work).mean_s for kind in kinds) / total
-
-
-def _problems(scenario: Scenario) -> list[str]:
-    urls = [url for model in scenario.endpoints for url in model.urls]
-    found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in _twice(urls)]
-    found += _impossible(scenario)
-    labels = [policy.label for policy in scenario.policies]
-    found += [f"policies: {label!r} is there twice; give one a label" for label in _twice(labels)]
-    if scenario.warmup_s >= scenario.horizon_s:
-        found.append(f"warmup_s is {scenario.warmup_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
-    if scenario.is_batch and scenario.warmup_s:
-        found.append("warmup_s: a batch is counted from its first task; leave it out")
-    hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
-    found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
-    count = len(scenario.requests.kinds)
-    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals) else 0
-    if last >= count:
-        found.append(f"workload.kinds: found {last}, and requests.kinds has {count}; the first is 0")
-    offered = {label for model in scenario.endpoints for label in model.labels}
-    for kind in scenario.requests.kinds:
-        if not set(kind.labels) <= offered:
-            found.append(
-                f"requests.kinds: {kind.name!r} asks for {kind.labels}, and the endpoints offer {sorted(offered)}"
-            )
-    return found
-
-
-def _impossible(scenario: Scenario) -> list[str]:
-    """Return what the changes ask of endpoints that are not there, or are there already."""
-    there = {url: model.from_s == 0 for url, model in scenario.by_url.items()}
-    known = dict(there)  # also those that drain
-    joins = [Change(at_s=model.from_s, do="add", url=url) for url, model in scenario.by_url.items() if model.from_s]
-    found = []
-    for change in sorted([*joins, *scenario.changes], key=lambda change: change.at_s):
-        url = change.url
-        if url not in there:
-            found.append(f"changes: there is no endpoint {url!r}")
-        elif there[url] if change.do == "add" else not known[url]:
-            state = "there already" if change.do == "add" else "not there"
-            found.append(f"changes: {change.do!r} of {url!r} at {change.at_s:g} s, when it is {state}")
-        else:
-            there[url] = change.do == "add" or (there[url] and change.do == "update")
-            known[url] = change.do != "remove"
-    return found
-
-
-def _twice(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+        return sum(kind.share * of(kind) for kind in kinds) / sum(kind.share for kind in kinds)
 
 
 def load_scenario(path: str | PathLike[str]) -> Scenario:
@@ -251,7 +251,13 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
     Raises:
         ConfigError: with one line for each thing to fix: file, key, what was found, what is allowed.
     """
-    scenario = _validated(read_toml(path), str(path))
+    raw = read_toml(path)
+    if alien := sorted({"pool", "pipeline"} & set(raw)):
+        raise ConfigError(
+            f"{path}: this is a run config, for balancer run: it has [{alien[0]}]; a scenario has [workload] and "
+            "[[endpoints]], see docs/simulator.md"
+        )
+    scenario = _validated(raw, str(path))
     if not isinstance(scenario.workload, Arrivals):
         return scenario
     try:

@@ -5,12 +5,12 @@ told when a call begins and says when it ends.
 """
 
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import Final, cast
 
 from simpy import Environment
 from simpy.events import Event
 
-from balancer.endpoint import Outcome
+from balancer.endpoint import Hint, Outcome
 from simulator.calendar import after
 from simulator.scenario import EndpointModel
 from simulator.stations import Job, Station
@@ -18,6 +18,9 @@ from simulator.task import Task
 from simulator.weather import Weather
 
 __all__ = ["FaultyServer", "Served", "Server"]
+
+_REFUSAL_S: Final = 0.005
+"""What it takes to be told that an endpoint is too busy."""
 
 Served = Callable[[Task, Outcome], None]
 """Told of the end of every call."""
@@ -29,8 +32,8 @@ class Server:
     Attributes:
         url, model: what it is.
         calls, failures: begun, and ended in failure, so far.
-        in_flight: calls under way.
-        busy_s: slot-seconds of calls so far, see `busy_until`.
+        in_flight: slots in use.
+        busy_s: slot-seconds so far, see `busy_until`.
     """
 
     __slots__ = ("_ends", "busy_s", "calls", "failures", "in_flight", "model", "served", "speed", "url")
@@ -43,26 +46,31 @@ class Server:
         self.calls = 0
         self.failures = 0
         self.in_flight = 0
-        # Each call books -begin when it begins and +end when it ends: one addition each.
+        # Each call books -begin when it begins and +end when it ends, for each of its slots: one addition each.
         self.busy_s = 0.0
         self._ends: list[Callable[[Event], None]] = [self._succeed]
 
     def begin(self, task: Task, now: float) -> None:
         """Begin a call."""
-        self.calls += 1
-        self.in_flight += 1
-        self.busy_s -= now
+        self._book(task, now)
         task.happen(task.work_s / self.speed, self._ends)
 
-    def finish(self, now: float, failed: bool) -> None:
-        """Book the end of a call."""
-        self.in_flight -= 1
-        self.busy_s += now
+    def finish(self, task: Task, now: float, failed: bool) -> None:
+        """Book that the slots of a call are free again: it has ended, or nobody waits for it any more."""
+        slots = task.lease.slots
+        self.in_flight -= slots
+        self.busy_s += now * slots
         self.failures += failed
 
     def busy_until(self, now: float) -> float:
-        """Return slot-seconds of calls so far, those under way included."""
+        """Return slot-seconds so far, those of calls under way included."""
         return self.busy_s + self.in_flight * now
+
+    def _book(self, task: Task, now: float) -> None:
+        slots = task.lease.slots
+        self.calls += 1
+        self.in_flight += slots
+        self.busy_s -= now * slots
 
     def _succeed(self, event: Event) -> None:
         self.served(cast(Task, event), Outcome.SUCCESS)
@@ -121,9 +129,11 @@ class FaultyServer(Server):
 
     def begin(self, task: Task, now: float) -> None:
         """Begin a call."""
-        self.calls += 1
-        self.in_flight += 1
-        self.busy_s -= now
+        self._book(task, now)
+        beyond = self.model.refuse_beyond
+        if beyond is not None and len(self._calls) >= beyond:
+            after(self._env, _REFUSAL_S, self._refuse, task)
+            return
         effect = self._weather.meet(now)
         work_s = task.work_s if self._service is None else next(self._service)
         call = _Call(self, task, work_s * effect.factor / self.speed, effect.fails)
@@ -162,8 +172,13 @@ class FaultyServer(Server):
         if call in self._calls:
             self.end(call, Outcome.FAILURE)
 
+    def _refuse(self, task: Task) -> None:
+        task.lease.hint = Hint(retry_after_s=self.model.retry_after_s)
+        self.served(task, Outcome.OVERLOAD)
+
     def _give_up(self, call: _Call) -> None:
         if call in self._calls:
+            call.task.lease.hint = Hint(timed_out=True)
             self._abort(call)
 
     def _abort(self, call: _Call) -> None:

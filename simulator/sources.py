@@ -58,7 +58,7 @@ def durations(distribution: Distribution, rng: np.random.Generator, block: int =
 
 def demand_of(kind: Kind) -> Demand:
     """Return a kind of request, ready for use."""
-    request = Request(frozenset(kind.labels)) if kind.labels else ANY
+    request = Request(frozenset(kind.labels), slots=kind.slots) if kind.labels or kind.slots > 1 else ANY
     return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf)
 
 

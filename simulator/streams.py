@@ -27,6 +27,8 @@ class Purpose(IntEnum):
     STRATEGY = 6
     BATCH = 7
     NETWORK = 8
+    HEALTH = 9
+    RETRIES = 10
 
 
 class Streams:

@@ -6,6 +6,7 @@ Decides what is run and what is compared with what. It must not know how results
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf, sqrt
 from typing import Any, Final
 
 from balancer.errors import ConfigError
@@ -15,6 +16,7 @@ from simulator.disciplines import BASELINES
 from simulator.intervals import Interval, difference_of, interval_of
 from simulator.parallel import Order, run_orders
 from simulator.record import Record
+from simulator.report.figures import checked_figure, ranking_figure
 from simulator.scenario import Policy, Scenario
 
 __all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
@@ -22,13 +24,18 @@ __all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
 # More losses than the best policy's by this part of all requests, and a policy is ranked behind those without: it
 # would look quick because it does less.
 _MORE_LOST: Final = 0.01
+# A policy cannot keep up if more requests are under way at the end than in the middle, by more than this part of those
+# that came between. Where as many come as are served, the difference has about the variance of the two counts, which
+# are Poisson's: so many deviations of it may be chance.
+_GROWTH: Final = 0.01
+_CHANCE: Final = 2.0
 _SPANS: Final = 20_000
 
 Progress = Callable[[int, int], None]
 """Told how many runs are done, and of how many."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Study:
     """What was run, and what came of it.
 
@@ -42,23 +49,51 @@ class Study:
     records: dict[str, tuple[Record, ...]]
     curves: dict[float, dict[str, tuple[Record, ...]]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        loads = f", loads {', '.join(f'{load:g}' for load in self.curves)}" if self.curves else ""
+        count = self.scenario.replications
+        many = "replication" if count == 1 else "replications"
+        return f"<Study of {self.scenario.name!r}: {', '.join(self.policies)}; {count} {many}{loads}>"
+
     @property
     def policies(self) -> list[str]:
         """The labels, in the order they were given."""
         return list(self.records)
 
     def metrics(self, policy: str) -> dict[str, Interval]:
-        """Return every figure that all replications of `policy` have, with its interval."""
-        return intervals(self.records[policy])
+        """Return every figure that all replications of `policy` have, with its interval.
+
+        Raises:
+            ConfigError: there is no such policy.
+        """
+        return intervals(self._runs(policy))
+
+    def values(self, policy: str, name: str) -> list[float]:
+        """Return one figure of `policy` in each replication.
+
+        Raises:
+            ConfigError: there is no such policy or figure, or a run of it does not have the figure.
+        """
+        found = [record.metrics for record in self._runs(policy)]
+        if not all(name in metrics for metrics in found):
+            raise ConfigError(self._without(policy, name))
+        return [metrics[name] for metrics in found]
 
     def metric(self, policy: str, name: str) -> Interval:
-        """Return one figure of `policy`. Raises KeyError if its runs do not have it."""
-        return self.metrics(policy)[name]
+        """Return one figure of `policy`.
+
+        Raises:
+            ConfigError: there is no such policy or figure, or a run of it does not have the figure.
+        """
+        return interval_of(self.values(policy, name))
 
     def difference(self, policy: str, other: str, name: str) -> Interval:
-        """Return how much larger `name` is under `policy` than under `other`, paired by replication."""
-        values, others = ([record.metrics[name] for record in self.records[p]] for p in (policy, other))
-        return difference_of(values, others)
+        """Return how much larger `name` is under `policy` than under `other`, paired by replication.
+
+        Raises:
+            ConfigError: there is no such policy or figure, or a run does not have the figure.
+        """
+        return difference_of(self.values(policy, name), self.values(other, name))
 
     @property
     def default_metric(self) -> str:
@@ -66,28 +101,33 @@ class Study:
         return "makespan_s" if self.scenario.is_batch else "sojourn_mean_s"
 
     def ranking(self, name: str | None = None) -> list[str]:
-        """Return the policies, the best first: by `name` (less is better), but who loses more requests comes last.
+        """Return the policies, the best first: by `name`, by its better end, but who loses more requests comes last.
 
         Raises:
-            ConfigError: there is no such figure.
+            ConfigError: there is no such figure, or neither of its ends is better.
         """
-        known = {metric for policy in self.records for metric in self.metrics(policy)}
-        if name is not None and name not in known:
-            raise ConfigError(f"no run has the figure {name!r}{did_you_mean(name, known)} ({', '.join(sorted(known))})")
-        name = name or self.default_metric
-        return sorted(self.records, key=lambda policy: (self.loses_more(policy), self._value(policy, name)))
+        figure = ranking_figure(name or self.default_metric)
+        if name is not None and not any(name in self.metrics(policy) for policy in self.records):
+            raise ConfigError(self._without(self.policies[0], name))
+        sign = -1 if figure.better == "more" else 1
+        found = {policy: self.metrics(policy).get(figure.key) for policy in self.records}
+        values = {policy: inf if interval is None else sign * interval.mean for policy, interval in found.items()}
+        return sorted(self.records, key=lambda policy: (self.loses_more(policy), values[policy]))
 
     def best(self, name: str | None = None) -> list[str]:
-        """Return the best policy by `name` (less is better), then those that cannot be told apart from it.
+        """Return the best policy by `name`, by its better end, then those that cannot be told apart from it.
 
         A policy is as good as the best if the interval of their paired difference holds 0, and it loses no more
         requests. With one replication there are no intervals, so no policy can be told apart.
 
         Raises:
-            ConfigError: there is no such figure.
+            ConfigError: there is no such figure, neither of its ends is better, or no policy has it in all its runs.
         """
         name = name or self.default_metric
-        best, *others = [policy for policy in self.ranking(name) if name in self.metrics(policy)]
+        ranked = [policy for policy in self.ranking(name) if name in self.metrics(policy)]
+        if not ranked:
+            raise ConfigError(self._without(self.policies[0], name))
+        best, *others = ranked
         alike = [p for p in others if not self.loses_more(p) and not self.difference(p, best, name).is_clear]
         return [best, *alike]
 
@@ -101,13 +141,62 @@ class Study:
         return Study(self.scenario.at_load(load), records)
 
     def loses_more(self, policy: str) -> bool:
-        """Return whether `policy` loses clearly more requests than the policy that loses least."""
-        lost = {other: self._value(other, "lost", 1.0) for other in self.records}
+        """Return whether `policy` loses clearly more requests than the policy that loses least.
+
+        What is under way at the end is lost as well if `policy` cannot keep up, see `keeps_up`.
+        """
+        lost = {other: self._lost(other) for other in self.records}
         return lost[policy] > min(lost.values()) + _MORE_LOST
 
-    def _value(self, policy: str, name: str, otherwise: float = float("inf")) -> float:
-        interval = self.metrics(policy).get(name)
-        return otherwise if interval is None else interval.mean
+    def keeps_up(self, policy: str) -> bool:
+        """Return whether as many requests end under `policy` as come, but for chance.
+
+        They do not if in the second half of the time that counts, all replications together, the number under way
+        grows by more than 1% of those that come and by more than chance explains. A batch has a makespan instead, and
+        always keeps up.
+        """
+        if self.scenario.is_batch:
+            return True
+        came = growth = 0
+        for record in self._runs(policy):
+            arrived, under_way = record.halfway
+            came += record.arrived - arrived
+            growth += record.unfinished - under_way
+        return growth <= _GROWTH * came + _CHANCE * sqrt(2 * came)
+
+    def unfinished(self, policy: str) -> float:
+        """Return the part of the requests that were still under way at the end, all replications together."""
+        came = sum(record.arrived for record in self._runs(policy))
+        return sum(record.unfinished for record in self._runs(policy)) / max(1, came)
+
+    def _lost(self, policy: str) -> float:
+        """Return the part of the requests that come to nothing; all of them if none has ended."""
+        came = sum(record.arrived for record in self._runs(policy))
+        if self.keeps_up(policy):
+            came -= sum(record.unfinished for record in self._runs(policy))
+        return 1 - sum(record.completed for record in self._runs(policy)) / came if came else 1.0
+
+    def _runs(self, policy: str) -> tuple[Record, ...]:
+        if policy not in self.records:
+            raise ConfigError(
+                f"study: unknown policy {policy!r}{did_you_mean(policy, self.records)} "
+                f"(there are: {', '.join(self.records)})"
+            )
+        return self.records[policy]
+
+    def _without(self, policy: str, name: str) -> str:
+        """Return why there is no such figure, and what to do."""
+        checked_figure(name)
+        records = self._runs(policy)
+        missing = sum(name not in record.metrics for record in records)
+        line = f"study: {policy!r} has no {name} in {missing} of {len(records)} replications"
+        completed = sum(record.completed for record in records)
+        if completed:
+            return f"{line}; it has {', '.join(self.metrics(policy))}"
+        return (
+            f"{line}: none of {sum(record.arrived for record in records)} requests succeeded; raise horizon_s or see "
+            "what fails, and hold a strategy of your own against check_strategy of balancer.testing.conformance"
+        )
 
 
 def intervals(records: Sequence[Record]) -> dict[str, Interval]:
@@ -142,8 +231,11 @@ def run_study(
         progress: told after each run.
 
     Raises:
-        ConfigError: a strategy or option is unknown, or the workload has no load to vary.
+        ConfigError: a strategy or option is unknown, there is none, or the workload has no load to vary.
+        TypeError: `scenario` is not one, e.g. the path of one.
     """
+    if not isinstance(scenario, Scenario):
+        raise TypeError(f"run_study takes a Scenario, not {scenario!r}; load a file with load_scenario(path)")
     chosen = chosen_policies(scenario, policies, registry)
     parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
     orders = [
@@ -172,10 +264,16 @@ def chosen_policies(
     """Return the policies that are meant: those given, else the scenario's own, else all that are installed.
 
     Raises:
-        ConfigError: a strategy or option is unknown; all mistakes at once.
+        ConfigError: a strategy or option is unknown, all mistakes at once; or the list is empty, or no list.
     """
-    chosen = [Policy(strategy=policy) if isinstance(policy, str) else policy for policy in policies or ()]
-    chosen = chosen or list(scenario.policies) or all_policies(registry)
+    if isinstance(policies, str):
+        raise ConfigError(f"policies: found the text {policies!r}; give a list, [{policies!r}]")
+    if policies is None:
+        chosen = list(scenario.policies) or all_policies(registry)
+    else:
+        chosen = [Policy(strategy=policy) if isinstance(policy, str) else policy for policy in policies]
+    if not chosen:
+        raise ConfigError("policies: found none; name at least one, or leave them out for those of the scenario")
     _check(chosen, registry or default_registry())
     return chosen
 

@@ -34,14 +34,24 @@ class Sweep(Generic[Key]):
         return self.studies[key]
 
     def metric(self, key: Key, name: str, policy: str | None = None) -> Interval:
-        """Return one figure of one scenario; `policy` defaults to the first. Raises KeyError."""
+        """Return one figure of one scenario; `policy` defaults to the first.
+
+        Raises:
+            KeyError: there is no such scenario.
+            ConfigError: it has no such policy or figure.
+        """
         study = self.studies[key]
         return study.metric(policy or study.policies[0], name)
 
     def values(self, key: Key, name: str, policy: str | None = None) -> list[float]:
-        """Return one figure of one scenario in each replication; `policy` defaults to the first. Raises KeyError."""
+        """Return one figure of one scenario in each replication; `policy` defaults to the first.
+
+        Raises:
+            KeyError: there is no such scenario.
+            ConfigError: it has no such policy or figure.
+        """
         study = self.studies[key]
-        return [record.metrics[name] for record in study.records[policy or study.policies[0]]]
+        return study.values(policy or study.policies[0], name)
 
     def difference(self, key: Key, other: Key, name: str, policy: str | None = None) -> Interval:
         """Return how much larger `name` is at `key` than at `other`, paired by replication.

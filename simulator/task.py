@@ -1,6 +1,6 @@
 """A task on its way through a run, and the worker that it belongs to. Data; it decides nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simpy import Environment
@@ -58,16 +58,26 @@ class Task(Entry):
     Attributes:
         number: in the order in which tasks were made.
         work_s: seconds of work at speed 1.
-        demand, request: what it asks for; `request` grows exclusions with every failure.
+        demand, request: what it asks for, and what the present attempt asks for: a retry goes elsewhere.
+        failed_at: where it failed, as far as that is to be avoided.
+        failed_s: when it last failed.
         worker: who does it; None: nobody in particular.
         arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint.
         attempt: calls begun so far.
         lease, server, waiter: of the present attempt.
+        rival: of a call that is made twice: the other one, while it is under way.
+        leader: of the second one: the task that it is made for.
+        beaten: the other one was faster; nobody waits for the end of this one.
     """
 
     lease: Lease
     server: "Server"
     attempt = 0
+    failed_at: frozenset[str] = frozenset()
+    failed_s = 0.0
+    rival: "Task | None" = None
+    leader: "Task | None" = None
+    beaten = False
     waiter: Any = None
 
     def __init__(
@@ -80,3 +90,7 @@ class Task(Entry):
         self.request = demand.request
         self.worker = worker
         self.arrived_s = self.asked_s = now
+
+    def avoid(self, urls: frozenset[str]) -> None:
+        """Let the next attempt ask for another endpoint than these."""
+        self.request = replace(self.demand.request, exclude=urls)

@@ -141,12 +141,16 @@ Workload = Annotated[Poisson | OnOff | Arrivals | Closed | Batch, Field(discrimi
 
 
 class Kind(Settings):
-    """A kind of request, and how large a share of all requests it is (shares are relative)."""
+    """A kind of request, and how large a share of all requests it is (shares are relative).
+
+    `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other.
+    """
 
     name: str = "all"
     share: Positive = 1.0
     labels: list[str] = Field(default_factory=list)
     priority: int = 0
+    slots: Count = 1
     acquire_timeout_s: Positive | None = None
     work: Distribution | None = None
 
@@ -159,6 +163,7 @@ class Requests(Settings):
         exclude_failed: a retry does not go to an endpoint that failed this request, while another will do.
         retry_pause_s: between a failure and the next attempt.
         call_timeout_s: a call that takes longer is given up and counts as a failure of the endpoint.
+        hedge_after_s: a call that takes longer is made a second time, elsewhere; the first success counts.
         kinds: one, unless they differ.
     """
 
@@ -166,4 +171,5 @@ class Requests(Settings):
     exclude_failed: bool = True
     retry_pause_s: Seconds = 0.0
     call_timeout_s: Positive | None = None
+    hedge_after_s: Positive | None = None
     kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])

@@ -14,61 +14,107 @@ from balancer.strategy import Node, Request, Strategy, StrategyOptions
 __all__ = ["Fifo"]
 
 
+class _Slots:
+    """The free slots of one node: those with an entry in the queue, and those without one yet.
+
+    Attributes:
+        free: how many there are.
+        unused: of these, how many have no entry. A node comes with one entry, and each time one is taken the next
+            of its unused slots is queued. So the first round goes over all endpoints, not over the slots of the first.
+    """
+
+    __slots__ = ("free", "node", "unused")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.free = 0
+        self.unused = 0
+
+
 class Fifo(Strategy):
     """The slot that has been free longest is next: one global queue."""
 
     name = "fifo"
 
     def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
-        self._queue: deque[Node] = deque()  # one entry a free slot, the one freed longest ago first
-        # A node joins with one entry; each time one of its entries is taken the next of its unused
-        # slots is queued. So the first round goes over all endpoints, not over the slots of the first.
-        self._unused: dict[Node, int] = {}
+        # One entry a free slot, the one freed longest ago first. A slot is counted before its entry is put, so that an
+        # interrupt in between leaves no entry that is not free.
+        self._queue: deque[_Slots] = deque()
 
     def join(self, node: Node, now: float) -> None:
         """Queue the free slots of `node`; O(1)."""
-        if node.free:
-            self._queue.append(node)
-        if node.free > 1:
-            self._unused[node] = node.free - 1
+        node.note = _Slots(node)
+        self._let_in(node.note, node.free)
 
     def leave(self, node: Node, now: float) -> None:
         """Drop the slots of `node`; O(free slots)."""
-        self._unused.pop(node, None)
-        self._queue = deque(queued for queued in self._queue if queued is not node)
+        slots: _Slots = node.note
+        slots.free = slots.unused = 0
+        self._queue = deque(queued for queued in self._queue if queued is not slots)
 
     def change(self, node: Node, now: float) -> None:
-        """Queue the free slots of `node` anew, behind the others; O(free slots)."""
-        self.leave(node, now)
-        self.join(node, now)
+        """Queue what is free besides, behind the others; O(1). Drop what is not free any more; O(free slots)."""
+        slots: _Slots = node.note
+        if node.free > slots.free:
+            self._let_in(slots, node.free - slots.free)
+        elif not node.free:
+            self.leave(node, now)
+        else:
+            self._cut(slots, slots.free - node.free)
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(1) for an open request, else O(free slots)."""
-        if not self._queue:
+        queue = self._queue
+        if not queue:
             return None
-        node = self._queue.popleft() if request.open else self._take_admitted(request)
-        if self._unused and node is not None:
-            self._queue_unused(node)
-        return node
+        if not request.open:
+            return self._first_that_fits(request)
+        slots = queue.popleft()
+        slots.free -= 1
+        if slots.unused:
+            self._queue_unused(slots)
+        return slots.node
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """O(1)."""
-        if node.in_flight < node.limit:
-            self._queue.append(node)
+        """O(1) for each slot that came back."""
+        slots: _Slots = node.note
+        back = node.limit - node.in_flight - slots.free
+        if back == 1:  # nearly always, and a loop would look twice
+            slots.free += 1
+            self._queue.append(slots)
+        elif back > 1:
+            slots.free += back
+            self._queue.extend([slots] * back)
 
-    def _take_admitted(self, request: Request) -> Node | None:
-        for position, node in enumerate(self._queue):
-            if request.admits(node.endpoint):
-                del self._queue[position]
-                return node
+    def _first_that_fits(self, request: Request) -> Node | None:
+        for slots in self._queue:
+            if request.fits(slots.node):
+                for _ in range(request.takes(slots.node)):
+                    slots.free -= 1
+                    self._queue.remove(slots)  # the first of its entries
+                    if slots.unused:
+                        self._queue_unused(slots)
+                return slots.node
         return None
 
-    def _queue_unused(self, node: Node) -> None:
-        left = self._unused.pop(node, 0)
-        if left:
-            self._queue.append(node)
-        if left > 1:
-            self._unused[node] = left - 1
+    def _let_in(self, slots: _Slots, count: int) -> None:
+        has_entry = slots.free > slots.unused
+        slots.free += count
+        slots.unused += count
+        if slots.unused and not has_entry:
+            self._queue_unused(slots)
+
+    def _queue_unused(self, slots: _Slots) -> None:
+        slots.unused -= 1
+        self._queue.append(slots)
+
+    def _cut(self, slots: _Slots, count: int) -> None:
+        unused = min(count, slots.unused)
+        slots.unused -= unused
+        slots.free -= unused
+        for _ in range(count - unused):
+            slots.free -= 1
+            self._queue.remove(slots)
 
 
 @hookimpl

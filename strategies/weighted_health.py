@@ -1,9 +1,9 @@
 """`weighted_health`: shares by weight, less for the endpoints that fail or are slow.
 
 Load metric: the virtual time at which an endpoint is due, which moves on by 1 / (weight x health x
-slow start) with every lease. Selection rule: earliest due first (EDF; the scheduler of Envoy and gRPC,
-gRFC A58), which is smooth: a weight of 2:1 is 2:1 in every short window. A random phase at the start
-keeps many pools from marching in step.
+slow start) with every slot that is leased. Selection rule: earliest due first (EDF, see
+`balancer.kit.deadlines`), which is smooth: a weight of 2:1 is 2:1 in every short window. A random phase at
+the start keeps many pools from marching in step.
 
 Health is the success rate times the speed, both decayed, so that an old fault is forgotten. It moves
 choices, it takes nobody out: where callers queue for the only free slot, that slot is used.
@@ -11,12 +11,12 @@ choices, it takes nobody out: where callers queue for the only free slot, that s
 
 import math
 import random
-from heapq import heappop, heappush
 
 from pydantic import Field
 
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
+from balancer.kit.deadlines import Deadline, Deadlines, bounded
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 __all__ = ["WeightedHealth"]
@@ -29,29 +29,20 @@ _SHORTEST_S = 0.01
 # A weight is worked out anew at once after a failure, else when this part of `decay_s` has passed: an
 # outcome counts 1 - exp(-1/64) = 1.6% less by then, and a lease need not wait for an exp().
 _STALE = 1 / 64
-# Weights span nine orders and no more: virtual time moves on by 1 / weight, and a double that has reached
-# 1e9 still tells steps of 1e-7 apart.
-_LEAST_WEIGHT = 1e-9
-
-# Virtual time is kept exactly and looked at in ticks of 1/64 of the period of an endpoint of weight 1. The
-# order within a tick hardly shows, and finding the next endpoint costs the same among 4 and among 10 000.
-_TICKS = 64
 
 
-class _Record:
+class _Record(Deadline):
     """What is known of one node, and what follows from it."""
 
-    __slots__ = ("due", "duration_s", "failures", "joined_s", "node", "stale_s", "successes", "updated_s", "weight")
+    __slots__ = ("duration_s", "failures", "joined_s", "stale_s", "successes", "updated_s")
 
     def __init__(self, node: Node, now: float) -> None:
-        self.node = node
+        super().__init__(node, node.weight)
         self.joined_s = now
-        self.due = 0.0
         self.successes = 0.0
         self.failures = 0.0
         self.duration_s = 0.0  # mean duration of the calls that succeeded; 0 before the first
         self.updated_s = now  # when the counts were last decayed
-        self.weight = node.endpoint.weight
         self.stale_s = now  # when the weight is to be worked out anew
 
 
@@ -72,26 +63,20 @@ class WeightedHealth(Strategy):
         self._options = options
         self._random = rng.random
         self._step_s = options.decay_s * _STALE
-        # Nodes with a free slot, by the tick they are due in, first come first served within one; and a
-        # heap of these ticks. There are few of them however many endpoints there are.
-        self._due: dict[int, list[_Record]] = {}
-        self._ticks: list[int] = []
-        self._clock = 0.0  # virtual time: when the last pick was due
+        self._deadlines = Deadlines[_Record]()
         self._speed_sum = 0.0  # of 1 / duration, over the nodes whose duration is known
         self._speed_count = 0
 
     def join(self, node: Node, now: float) -> None:
         """O(log N)."""
         record = node.note = _Record(node, now)
-        self._weigh(record, now)
-        record.due = self._clock + self._random() / record.weight
-        if node.free:
-            self._queue(record)
+        record.weight = self._weigh(record, now)
+        self._deadlines.start(record, self._random())
 
     def leave(self, node: Node, now: float) -> None:
         """O(N)."""
         record: _Record = node.note
-        self._unqueue(record)
+        self._deadlines.drop(record)
         if record.duration_s:
             self._speed_sum -= 1.0 / record.duration_s
             self._speed_count -= 1
@@ -99,28 +84,21 @@ class WeightedHealth(Strategy):
     def change(self, node: Node, now: float) -> None:
         """O(N)."""
         record: _Record = node.note
-        self._unqueue(record)
-        before = record.weight
-        self._weigh(record, now)
-        # What is left of its period shrinks or grows with the weight, so that the new one counts at once.
-        record.due = self._clock + max(0.0, record.due - self._clock) * before / record.weight
-        if node.free:
-            self._queue(record)
+        self._deadlines.reweigh(record, self._weigh(record, now))
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(log N) for an open request."""
-        record = self._first() if request.open else self._first_admitted(request)
+        record = self._deadlines.first(request)
         if record is None:
             return None
         if now >= record.stale_s:
-            self._weigh(record, now)
-        # An endpoint that was full for long is due at once, but is not owed what it could not take.
-        if record.due > self._clock:
-            self._clock = record.due
-        record.due = self._clock + 1.0 / record.weight
-        if record.node.in_flight + 1 < record.node.limit:
-            self._queue(record)
-        return record.node
+            record.weight = self._weigh(record, now)
+        node = record.node
+        slots = 1 if request.open else request.takes(node)
+        record.due += slots / record.weight
+        if node.in_flight + slots < node.limit:
+            self._deadlines.queue(record)
+        return node
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """O(log N)."""
@@ -134,14 +112,14 @@ class WeightedHealth(Strategy):
             if elapsed_s > _SHORTEST_S or record.duration_s != _SHORTEST_S:
                 self._learn_speed(record, elapsed_s, now)
         elif outcome is not Outcome.IGNORED:
-            self._weigh(record, now)  # likewise
+            self._fade(record, now)  # likewise
             record.failures += 1.0
-            self._weigh(record, now)
-        if node.in_flight + 1 == node.limit:  # it was full, so it is not queued
-            self._queue(record)
+            record.weight = self._weigh(record, now)
+        if not record.queued and node.in_flight < node.limit:
+            self._deadlines.queue(record)
 
-    def _weigh(self, record: _Record, now: float) -> None:
-        """Decay what is known, and work out the weight that follows from it."""
+    def _weigh(self, record: _Record, now: float) -> float:
+        """Decay what is known, and return the weight that follows from it."""
         options = self._options
         self._fade(record, now)
         good = record.successes + _PRIOR
@@ -153,10 +131,11 @@ class WeightedHealth(Strategy):
             health *= (1.0 / record.duration_s / mean_speed) ** options.speed
         age_s = now - record.joined_s
         ramp = max(0.1, age_s / options.slow_start_s) if age_s < options.slow_start_s else 1.0
-        weight = record.node.endpoint.weight * max(options.floor, health) * ramp
-        record.weight = max(_LEAST_WEIGHT, weight)
         # Time alone changes it only while there are failures to forget, or it is still starting.
         record.stale_s = now + self._step_s if record.failures or ramp < 1.0 else math.inf
+        weight = bounded(record.node.weight * max(options.floor, health) * ramp)
+        self._deadlines.refine(weight)
+        return weight
 
     def _fade(self, record: _Record, now: float) -> None:
         fade = math.exp((record.updated_s - now) / self._options.decay_s)
@@ -177,41 +156,6 @@ class WeightedHealth(Strategy):
             self._speed_count += 1
             record.stale_s = now
         record.duration_s = duration_s
-
-    # An interrupt may come between any two of these steps, and must cost no other endpoint than its own. So a
-    # tick is in the heap before it has records, an empty one goes only when it comes first, and twice is no harm.
-
-    def _queue(self, record: _Record) -> None:
-        tick = int(record.due * _TICKS)
-        records = self._due.get(tick)
-        if records is None:
-            heappush(self._ticks, tick)
-            self._due[tick] = [record]
-        else:
-            records.append(record)
-
-    def _unqueue(self, record: _Record) -> None:
-        records = self._due.get(int(record.due * _TICKS), [])
-        if record in records:
-            records.remove(record)
-
-    def _first(self) -> _Record | None:
-        ticks = self._ticks
-        while ticks:
-            records = self._due.get(ticks[0])
-            if records:
-                return records.pop(0)
-            self._due.pop(ticks[0], None)
-            heappop(ticks)
-        return None
-
-    def _first_admitted(self, request: Request) -> _Record | None:
-        for tick in sorted(self._ticks):
-            records = self._due.get(tick, [])
-            for index, record in enumerate(records):
-                if request.admits(record.node.endpoint):
-                    return records.pop(index)
-        return None
 
 
 @hookimpl

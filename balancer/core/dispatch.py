@@ -1,7 +1,8 @@
 """The core a shell drives: leases for those who ask, a hand-off for those who wait.
 
 Decides when a waiter is served and when it fails. After every call this holds: no waiter could use a
-slot that is free (work conservation), so a new request that finds a free slot overtakes nobody.
+slot that is free (work conservation), so a new request that finds a free slot overtakes nobody. But for
+slots that are kept: whoever waits for several slots at once has those of one endpoint kept from later claims.
 The core must not know clocks, threads or sockets; it is not thread-safe, and calls nothing but the
 strategy's methods.
 
@@ -9,20 +10,28 @@ Methods that can end waiters return those that ended. Their `lease` or `error` i
 them once it has let go of its lock.
 """
 
+import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
-from balancer.core.ledger import Ledger, State
+from balancer.core.account import Account, State
+from balancer.core.ledger import Ledger
+from balancer.core.rules import Rules
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Holder, Lease, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, StrategyError, TooManyWaiters
 from balancer.metrics import EndpointStats, WaitHistogram
+from balancer.policies import HealthSettings, LimitSettings
 from balancer.strategy import Request, Strategy
 
 __all__ = ["Core"]
 
 Ended = Sequence[Waiter]
+
+_SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+_NO_CAPS: Mapping[str, int] = MappingProxyType({})
 
 
 class Core:
@@ -33,11 +42,16 @@ class Core:
         strategy: chooses; it must be fresh.
         holder: who the leases go back to (the shell).
         max_waiters: how many may wait at once; None for any number.
+        health, limits, host_caps: the rules around the strategy; see `balancer.core.rules`.
+        rng: for the jitter of cooldowns; needed with `health`.
         now: the shell's clock.
+
+    Attributes:
+        due_s: while somebody waits, a shell calls `tick` at this instant. Else the next call is early enough.
 
     Raises:
         DuplicateEndpoint: two endpoints have one URL.
-        ValueError: `max_waiters` is negative.
+        ValueError: `max_waiters` is negative, or a cap is not a whole number >= 1.
     """
 
     def __init__(
@@ -47,21 +61,30 @@ class Core:
         *,
         holder: Holder,
         max_waiters: int | None = None,
+        health: HealthSettings | None = None,
+        limits: LimitSettings | None = None,
+        host_caps: Mapping[str, int] = _NO_CAPS,
+        rng: random.Random | None = None,
         now: float,
     ) -> None:
         if max_waiters is not None and max_waiters < 0:
             raise ValueError(f"max_waiters is {max_waiters}; it must be >= 0, or None for no limit")
-        self._ledger = Ledger(endpoints, strategy, holder=holder, now=now)
+        self._rules = Rules(health, limits, host_caps, rng or random.Random(0))
+        self._ledger = Ledger(endpoints, strategy, holder=holder, rules=self._rules, now=now)
         self._waiters = WaitQueue()
         self._max_waiters = max_waiters
         self._waits = WaitHistogram()
         self._timed_out = 0
         self._closed = False
-        # Nobody waits for a slot that is free, so to acquire is to take; and while nobody waits at all, to
-        # release is to end. The aliases save two calls a lease.
-        self.acquire: Callable[[Request, float], Lease | None] = self._ledger.take
+        self.due_s = self._rules.due_s
+        # Nobody waits for a slot that is free, so to acquire is to take; and while nobody waits at all and there
+        # are no rules, to release is to end. The aliases save two calls a lease.
+        self.acquire: Callable[[Request, float], Lease | None] = (
+            self._take_by_rules if self._rules.any else self._ledger.take
+        )
         """Return a lease at once, or None if it takes waiting (see `wait`); PoolClosed once it is closed."""
-        self.release: Callable[[Lease, Outcome, float], Ended] = self._ledger.end
+        self._idle_release = self._end_by_rules if self._rules.any else self._ledger.end
+        self.release: Callable[[Lease, Outcome, float], Ended] = self._idle_release
         """End a lease and hand its slot on; LeaseError, and nothing changed, if it is not out."""
 
     # -- leases ------------------------------------------------------------------------------------
@@ -70,6 +93,8 @@ class Core:
         self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
         """Queue a request that `acquire` could not serve.
+
+        It may have ended already when it is returned: its claim may be older than that of one for whom slots are kept.
 
         Raises:
             NoEndpoint: nobody in service could ever serve it.
@@ -80,21 +105,38 @@ class Core:
         full = self._max_waiters is not None and self._waiters.size >= self._max_waiters
         if full and deadline_s > now:  # one that will not wait is no burden: it gets its time-out
             raise TooManyWaiters(self._waiters.size, self._max_waiters or 0)
-        self.release = self._end_and_hand_off
-        return self._waiters.push(request, now, deadline_s, priority, wake)
+        waiter = self._waiters.push(request, now, deadline_s, priority, wake)
+        if self._ledger.kept or request.slots > 1:
+            self._keep_anew(waiter, now)
+        self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
+        return waiter
 
-    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> None:
+    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Ended:
         """Let `waiter` give up, because its time ran out or because its caller is gone.
 
-        Does nothing to one that has ended: its lease is then its owner's to use or to give back.
+        Does nothing to one that has ended: its lease is then its owner's to use or to give back. Returns the others
+        that this served: slots may have been kept for it.
         """
         if waiter.ended:
-            return
+            return ()
         self._waiters.discard(waiter)
         if timed_out:
             self._expire(waiter, now)
         else:
             waiter.error = BalancerError("the wait was cancelled")
+        return self._hand_off(now) if self._ledger.kept else ()
+
+    # -- rules -------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> Ended:
+        """Let time do what is due: end cooldowns, go on with slow starts."""
+        self._ledger.tick(now)
+        return self._hand_off(now)
+
+    def pinged(self, url: str, ok: bool, now: float) -> Ended:
+        """Learn from an active probe of `url`; of an endpoint that has gone, nothing."""
+        self._ledger.pinged(url, ok, now)
+        return self._hand_off(now)
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -106,27 +148,28 @@ class Core:
     def update(self, endpoint: Endpoint, now: float) -> Ended:
         """Replace the spec of the endpoint with this URL. Raises UnknownEndpoint if there is none."""
         self._ledger.update(endpoint, now)
-        return [*self._fail_stranded(now), *self._hand_off(now)]
+        return self._fail_stranded(now) + self._hand_off(now)
 
     def drain(self, url: str, now: float) -> Ended:
         """Grant no new lease of `url`, but keep it listed. Raises UnknownEndpoint if there is none."""
         self._ledger.stop(url, State.DRAINING, now)
-        return self._fail_stranded(now)
+        return self._fail_stranded(now) + self._hand_off(now)
 
     def remove(self, url: str, now: float) -> Ended:
         """Grant no new lease of `url` and forget it once idle. Raises UnknownEndpoint if there is none."""
         self._ledger.stop(url, State.RETIRING, now)
-        return self._fail_stranded(now)
+        return self._fail_stranded(now) + self._hand_off(now)
 
     def set_strategy(self, strategy: Strategy, now: float) -> Ended:
         """Let a fresh `strategy` choose from now on; leases and waiters carry over."""
         self._ledger.use(strategy, now)
         return self._hand_off(now)
 
-    def close(self) -> Ended:
+    def close(self, now: float) -> Ended:
         """Fail every waiter and every later acquire; leases out may still be returned."""
         self._closed = True
         self.acquire = _refuse
+        self._ledger.free_kept(now)
         return self._fail(list(self._waiters), PoolClosed)
 
     # -- looking -----------------------------------------------------------------------------------
@@ -157,19 +200,47 @@ class Core:
         states = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
         busy = sum(account.in_flight for account in accounts)
         slots = sum(account.limit for account in accounts)
+        panic = ", panic" if self._rules.panic else ""
         return (
             f"{self._ledger.strategy.name}: {states or 'no endpoints'}; {busy}/{slots} in flight, "
-            f"{self._waiters.size} waiting, {self._ledger.granted} granted{', closed' if self._closed else ''}"
+            f"{self._waiters.size} waiting, {self._ledger.granted} granted{panic}{', closed' if self._closed else ''}"
         )
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _take_by_rules(self, request: Request, now: float) -> Lease | None:
+        # While somebody waits the shell sees to it that `tick` is called in time: it may end waits.
+        if now >= self.due_s and not self._waiters.size:
+            self.tick(now)
+        return self._ledger.take(request, now)
+
+    def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> Ended:
+        """End a lease, let the rules learn from it, and serve whoever can be served thereafter."""
+        account: Account | None = lease.account
+        try:
+            self._ledger.end(lease, outcome, now)
+        finally:  # a strategy may raise when the lease has ended already
+            if account is not None and lease.account is None:
+                record = account.record
+                if outcome is _SUCCESS and record is not None and now < record.look_s:
+                    record.fresh += 1
+                else:
+                    self._ledger.learn(account, lease, outcome, now)
+                    self.due_s = self._rules.due_s
+        if now >= self.due_s:
+            return self.tick(now)
+        return self._hand_off(now) if self._waiters.size else ()
+
     def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Ended:
+        if self._rules.any:
+            return self._end_by_rules(lease, outcome, now)
         self._ledger.end(lease, outcome, now)
+        if lease.slots > 1 or self._ledger.kept:
+            return self._hand_off(now)
         # No waiter could use a slot that was free before, so the one that came free now serves one at most.
         ended = self._serve_head(now) or self._hand_off(now, most=1)
         if not self._waiters.size:
-            self.release = self._ledger.end
+            self.release = self._idle_release
         return ended
 
     def _serve_head(self, now: float) -> Ended:
@@ -185,8 +256,10 @@ class Core:
 
     def _hand_off(self, now: float, *, most: int | None = None) -> list[Waiter]:
         """Serve those who can be served, oldest claim first, but not more than `most`."""
+        self.due_s = self._rules.due_s
         ended: list[Waiter] = []
         served = 0
+        before = self._ledger.free_kept(now) if self._ledger.kept else {}
         for waiter in self._waiters.candidates():
             if now >= waiter.deadline_s:
                 self._expire(waiter, now)
@@ -198,7 +271,24 @@ class Core:
                 served += waiter.lease is not None
                 if served == most:
                     break
+            elif waiter.request.slots > 1:
+                self._ledger.keep(waiter.group, waiter.request, now, before)
+        self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
         return ended
+
+    def _keep_anew(self, fresh: Waiter, now: float) -> None:
+        """Keep slots for those who wait for several, oldest claim first; `fresh` gets what no older claim keeps.
+
+        Nobody else can be served: what was kept before still is, or is granted to `fresh`.
+        """
+        before = self._ledger.free_kept(now)
+        for waiter in self._waiters.candidates():
+            if waiter is fresh:
+                self._serve(waiter, now)
+            if waiter.ended:
+                self._waiters.discard(waiter)
+            elif waiter.request.slots > 1:
+                self._ledger.keep(waiter.group, waiter.request, now, before, stay=True)
 
     def _serve(self, waiter: Waiter, now: float) -> None:
         try:
@@ -230,7 +320,7 @@ class Core:
         return waiters
 
     def _no_endpoint(self, request: Request) -> NoEndpoint:
-        return NoEndpoint(request.labels, request.exclude, len(self._ledger.active()))
+        return NoEndpoint(request.labels, request.exclude, len(self._ledger.active()), request.slots)
 
 
 def _refuse(request: Request, now: float) -> Lease | None:

@@ -5,43 +5,21 @@ exactly once. An endpoint that leaves while leased stays on the books until its 
 gets no new one meanwhile. The ledger must not know who waits, nor how a strategy chooses.
 """
 
-from collections.abc import Callable, Iterable
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import cast
 
+from balancer.core.account import Account, State
+from balancer.core.rules import Rules
 from balancer.endpoint import Endpoint, Holder, Lease, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, StrategyError, UnknownEndpoint
 from balancer.metrics import EndpointStats
-from balancer.strategy import Node, Request, Strategy
+from balancer.strategy import Request, Strategy
 
-__all__ = ["Account", "Ledger", "State"]
-
-
-_SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+__all__ = ["Ledger"]
 
 
-class State(Enum):
-    """Whether an endpoint takes new leases, and what happens to it afterwards."""
-
-    ACTIVE = "active"
-    DRAINING = "draining"  # no new leases; stays listed until it is added back or removed
-    RETIRING = "retiring"  # no new leases; gone when the last one ends
-
-
-class Account(Node):
-    """One endpoint's entry. While it is not active its limit is 0, so nothing can be leased."""
-
-    __slots__ = ("busy_s", "failures", "leases", "overloads", "state")
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
-        self.state = State.ACTIVE
-        self.leases = 0
-        self.failures = 0
-        self.overloads = 0
-        # Sum of (end - start) over its leases, with -start booked at the grant and +end at the end:
-        # one addition each, and `busy_s + in_flight * now` counts the leases that are still out.
-        self.busy_s = 0.0
+_SUCCESS, _ACTIVE = Outcome.SUCCESS, State.ACTIVE  # looked up once: an attribute of an Enum is slow to find
 
 
 _Picker = Callable[[Request, float], Account | None]
@@ -52,11 +30,17 @@ class Ledger:
 
     Attributes:
         granted: leases granted so far, which is also the id of the last one.
+        kept: whose free slots are kept for whom, of those who wait for several; oldest claim first.
     """
 
-    def __init__(self, endpoints: Iterable[Endpoint], strategy: Strategy, *, holder: Holder, now: float) -> None:
+    def __init__(
+        self, endpoints: Iterable[Endpoint], strategy: Strategy, *, holder: Holder, rules: Rules, now: float
+    ) -> None:
         self.granted = 0
+        self.kept: dict[object, Account] = {}
+        self._held: list[Account] = []  # all whose slots are kept: with an endpoint, those of its host
         self._holder = holder
+        self._rules = rules
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
         self._pick: _Picker = _picker(strategy)
@@ -70,13 +54,25 @@ class Ledger:
         account = self._pick(request, now)
         if account is None:
             return None
-        if account.in_flight >= account.limit or not (request.open or request.admits(account.endpoint)):
-            raise StrategyError(self._strategy.name, f"picked {account!r}, which cannot serve {request}")
-        account.in_flight += 1
+        if request.open:
+            if account.in_flight >= account.limit:
+                raise self._broken(request, account)
+            account.in_flight += 1
+            account.busy_s -= now
+            self.granted += 1
+            lease = Lease(self.granted, account.endpoint, now, account, self._holder)
+        else:
+            if not request.fits(account):
+                raise self._broken(request, account)
+            slots = request.takes(account)
+            account.in_flight += slots
+            account.busy_s -= now * slots
+            self.granted += 1
+            lease = Lease(self.granted, account.endpoint, now, account, self._holder, slots)
         account.leases += 1
-        account.busy_s -= now
-        self.granted += 1
-        return Lease(self.granted, account.endpoint, now, account, self._holder)
+        if account.alert:
+            self._refresh(self._rules.granted(account, lease), now)
+        return lease
 
     def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
         """End `lease`. Return nothing, as an empty tuple: the waiters that this served.
@@ -90,16 +86,71 @@ class Ledger:
         if account is None:
             raise LeaseError(lease.id, f"{lease!r} was given back already; a lease ends once")
         lease.account = None
-        account.in_flight -= 1
-        account.busy_s += now
+        slots = lease.slots
+        account.in_flight -= slots
+        account.busy_s += now * slots
         if outcome is not _SUCCESS:
             account.failures += outcome is Outcome.FAILURE
             account.overloads += outcome is Outcome.OVERLOAD
-        if account.limit:
+        if account.state is _ACTIVE:
             self._strategy.finish(account, outcome, now - lease.granted_s, now)
         elif account.state is State.RETIRING and not account.in_flight:
-            del self._accounts[account.endpoint.url]
+            self._forget(account)
         return ()
+
+    def learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
+        """Let the rules learn how a lease of `account` ended."""
+        self._refresh(self._rules.ended(account, lease, outcome, now), now)
+
+    def pinged(self, url: str, ok: bool, now: float) -> None:
+        """Let the rules learn from an active probe; of an endpoint that has gone, nothing."""
+        account = self._accounts.get(url)
+        if account is not None:
+            self._refresh(self._rules.pinged(account, ok, now), now)
+
+    def tick(self, now: float) -> None:
+        """Let time do what is due."""
+        self._refresh(self._rules.tick(now), now)
+
+    # -- slots that are kept -----------------------------------------------------------------------
+
+    def keep(
+        self, whom: object, request: Request, now: float, before: Mapping[object, Account], *, stay: bool = False
+    ) -> None:
+        """Keep the free slots of one endpoint for `whom`, so that no later claim takes them one by one.
+
+        It is the endpoint that misses the fewest slots for `request`; of equals, one that was kept `before`, so that
+        what was begun is ended. With `stay`, it is the one that was kept for `whom` before, unless an older claim has
+        it by now: so nothing that was kept before becomes free. O(N).
+        """
+        best = before.get(whom) if stay else None
+        if best is None or best.kept:
+            best = self._nearest(request, set(before.values()))
+        if best is not None:
+            self.kept[whom] = best
+            for account in self._rules.together(best):
+                account.kept = True
+                self._held.append(account)
+            self._refresh(self._rules.together(best), now)
+
+    def free_kept(self, now: float) -> dict[object, Account]:
+        """Keep nothing for anybody; return what was kept for whom."""
+        kept, self.kept = self.kept, {}
+        held, self._held = self._held, []
+        for account in held:
+            account.kept = False
+        self._refresh(held, now)
+        return kept
+
+    def _nearest(self, request: Request, before: set[Account]) -> Account | None:
+        """Return the account that misses the fewest slots for `request`, of those that are not kept."""
+        best, least = None, inf
+        for account in self._accounts.values():
+            if account.ceiling and not account.kept and request.admits(account.endpoint):
+                missing = account.in_flight + request.takes(account) - account.limit - (account in before) / 2
+                if missing < least:
+                    best, least = account, missing
+        return best
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -116,8 +167,10 @@ class Ledger:
             raise DuplicateEndpoint(endpoint.url)
         account.endpoint = endpoint
         account.state = State.ACTIVE
-        account.limit = endpoint.capacity
+        moved = self._rules.join(account, now)
+        self._stand(account, now)
         self._strategy.join(account, now)
+        self._refresh(moved, now)
 
     def update(self, endpoint: Endpoint, now: float) -> None:
         """Give the endpoint of this URL a new capacity, weight or labels.
@@ -128,19 +181,23 @@ class Ledger:
         account.endpoint = endpoint
         if account.state is not State.ACTIVE:
             return
-        account.limit = endpoint.capacity
+        moved = self._rules.change(account)
+        self._stand(account, now)
         self._strategy.change(account, now)
+        self._refresh(moved, now)
 
     def stop(self, url: str, state: State, now: float) -> None:
         """Grant no new lease of `url`: `DRAINING` keeps it listed, `RETIRING` forgets it when idle."""
         account = self.account(url)
-        if account.state is State.ACTIVE:
-            account.limit = 0
-            self._strategy.leave(account, now)
-        if state is State.RETIRING or account.state is State.ACTIVE:
+        was_active = account.state is State.ACTIVE
+        if was_active or state is State.RETIRING:
             account.state = state
+        if was_active:
+            account.limit = account.ceiling = 0
+            self._strategy.leave(account, now)
+            self._refresh(self._rules.leave(account, now), now)
         if account.state is State.RETIRING and not account.in_flight:
-            del self._accounts[url]
+            self._forget(account)
 
     def use(self, strategy: Strategy, now: float) -> None:
         """Let `strategy` choose from now on; what is out stays out."""
@@ -204,9 +261,33 @@ class Ledger:
                 overloads=a.overloads,
                 capacity=a.endpoint.capacity,
                 weight=a.endpoint.weight,
+                health=a.record.state.value if a.record else "",
             )
             for a in self._accounts.values()
         ]
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _refresh(self, accounts: Iterable[Account], now: float) -> None:
+        """Let the strategy know of the accounts that stand otherwise than it was told."""
+        for account in accounts:
+            if account.state is State.ACTIVE:
+                before = account.ceiling, account.limit, account.weight
+                self._stand(account, now)
+                if before != (account.ceiling, account.limit, account.weight):
+                    self._strategy.change(account, now)
+
+    def _stand(self, account: Account, now: float) -> None:
+        account.ceiling, account.limit, account.weight = self._rules.standing(account, now)
+        if account.kept:
+            account.limit = min(account.limit, account.in_flight)
+
+    def _forget(self, account: Account) -> None:
+        del self._accounts[account.endpoint.url]
+        self._rules.forget(account)
+
+    def _broken(self, request: Request, account: Account) -> StrategyError:
+        return StrategyError(self._strategy.name, f"picked {account!r}, which cannot serve {request}")
 
 
 def _picker(strategy: Strategy) -> _Picker:

@@ -35,10 +35,16 @@ class Waiter:
     __slots__ = ("deadline_s", "error", "group", "lease", "request", "since_s", "ticket", "wake")
 
     def __init__(
-        self, group: "_Group", since_s: float, deadline_s: float, ticket: int, wake: Callable[[], object]
+        self,
+        group: "_Group",
+        request: Request,
+        since_s: float,
+        deadline_s: float,
+        ticket: int,
+        wake: Callable[[], object],
     ) -> None:
         self.group = group
-        self.request = group.request
+        self.request = request  # equals that of the group, but for the key
         self.since_s = since_s
         self.deadline_s = deadline_s
         self.ticket = ticket
@@ -108,7 +114,7 @@ class WaitQueue:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(request, priority)
-        waiter = Waiter(group, since_s, deadline_s, next(self._tickets), wake)
+        waiter = Waiter(group, request, since_s, deadline_s, next(self._tickets), wake)
         group.waiters[waiter] = None
         self.size += 1
         return waiter

@@ -31,6 +31,7 @@ from balancer.pipeline.steps import judge_problem
 from balancer.pipeline.store import Store
 from balancer.plugins import Registry
 from balancer.pool import Pool
+from balancer.prober import Prober, pings_of
 from balancer.sandbox.protocol import Executor, ExecutorOptions
 
 __all__ = ["find_generators", "make_executors", "run_pipeline", "settings_of"]
@@ -66,6 +67,9 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         store.claim(_essence(settings, problems, executors.values()))
         session = store.begin_session(config.pool.strategy, sum(e.capacity for e in config.pool_endpoints))
         runner = _runner(pool, executors, settings, store, session)
+        if config.health and config.health.ping != "off":
+            pings = pings_of(executors, config.health.ping)
+            stack.enter_context(Prober(pool, pings, every_s=config.health.ping_every_s))
         progress = stack.enter_context(Progress(console, len(problems)))
         for problem in problems:
             progress.plan(problem.id, _guess(problem, settings))

@@ -2,15 +2,20 @@
 
 Decides where a run that failed is tried again, how often, and when it is given up as unjudged. A shell:
 it knows the clock and the pool. It must not know what a program's output means.
+
+It is not `Pool.call`: a retry that the budget refuses is late here, not lost, and each endpoint is owed a try.
 """
 
+import math
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
+from balancer.calls import out_of_service
 from balancer.endpoint import Lease, Outcome, outcome_of
 from balancer.errors import (
     AcquireTimeout,
@@ -21,16 +26,14 @@ from balancer.errors import (
     TooManyWaiters,
 )
 from balancer.pipeline.results import Span, Stage
+from balancer.policies import RetrySettings
 from balancer.pool import Pool
+from balancer.retry import LONGEST_ASKED_S, pause_s
 from balancer.sandbox.protocol import Execution, Executor, Limits, Program, Status
 
 __all__ = ["Ran", "Runner", "Stopped", "Task"]
 
 _TRANSIENT = (EndpointError, AcquireTimeout, TooManyWaiters)
-
-# What an endpoint's Retry-After is cut to: a server may ask for days, or for more than a thread can wait,
-# and a run that seems to hang helps nobody. After a minute it is asked again.
-_LONGEST_WAIT_S = 60.0
 
 
 class Stopped(Exception):
@@ -63,7 +66,7 @@ class Runner:
     """Runs tasks on the endpoints of a pool.
 
     Args:
-        pool: leases the endpoints; `stop` closes it.
+        pool: leases the endpoints, and says how retries are limited; `stop` closes it.
         executors: one for each endpoint URL.
         attempts: tries before a task is given up.
         quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
@@ -82,6 +85,7 @@ class Runner:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
+        self._budget = pool.budget
         self._executors = executors
         self._attempts = attempts
         self._quiet_label = quiet_label
@@ -122,7 +126,8 @@ class Runner:
 
     def _tries(self, task: Task, labels: frozenset[str] = frozenset(), avoid: Iterable[str] = ()) -> "_Tries":
         unable = {url for url, executor in self._executors.items() if task.program.language not in executor.languages}
-        return _Tries(frozenset(self._executors) - unable, frozenset(unable), labels, set(avoid))
+        able = frozenset(self._executors) - unable
+        return _Tries(able, frozenset(unable), labels, set(avoid), self._pool.retries)
 
     def _run(self, task: Task, tries: "_Tries") -> Ran:
         # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
@@ -145,7 +150,11 @@ class Runner:
         if self.stopping:
             raise Stopped
         tries.count += 1
+        if tries.last:  # it has cost an endpoint something already
+            self._await_budget()
         lease = self._acquire(tries)
+        if not tries.last:
+            self._budget.attempted()
         tries.last = lease.endpoint.url
         started_s = ended_s = self._clock()
         error: EndpointError | None = None
@@ -162,8 +171,20 @@ class Runner:
         finally:
             self._on_span(_span(task, lease, started_s, ended_s, outcome_of(error)))
 
+    def _await_budget(self) -> None:
+        """Wait until the budget has a retry. One that will never have any by itself costs a window of waiting."""
+        while not self._budget.try_spend():
+            wait_s = self._budget.wait_s()
+            self._sleep(self._pool.retries.budget_window_s if wait_s == math.inf else wait_s)
+            if self.stopping:
+                raise Stopped
+            if wait_s == math.inf:
+                return
+
     def _acquire(self, tries: "_Tries") -> Lease:
-        *wishes, last_wish = tries.wishes()
+        # To wait for an endpoint that rests is worse than to go back to one that failed once.
+        resting = out_of_service(self._pool) if tries.avoids else frozenset[str]()
+        *wishes, last_wish = tries.wishes(resting)
         for labels, exclude in wishes:
             try:
                 return self._pool.acquire(labels=labels, exclude=exclude)
@@ -188,11 +209,16 @@ class Runner:
 class _Tries:
     """Where one task has been, and where it may go next."""
 
-    # From 0.1 s doubling to 5 s, each drawn between 0 and that, so that many tasks that wait for one
-    # endpoint to come back do not all return to it at once.
-    _backoff = wait_random_exponential(multiplier=0.1, max=5.0)
-
-    def __init__(self, able: frozenset[str], unable: frozenset[str], labels: frozenset[str], avoid: set[str]) -> None:
+    def __init__(
+        self,
+        able: frozenset[str],
+        unable: frozenset[str],
+        labels: frozenset[str],
+        avoid: set[str],
+        settings: RetrySettings,
+    ) -> None:
+        self._settings = settings
+        self._random: random.Random | None = None
         self._able = able
         self._unable = unable
         self._labels = labels
@@ -205,17 +231,27 @@ class _Tries:
         """How many endpoints can run it."""
         return len(self._able)
 
+    @property
+    def avoids(self) -> bool:
+        """Whether some endpoint is to be avoided."""
+        return bool(self._avoid)
+
     def failed(self, url: str) -> None:
         """Avoid `url`; once all have failed, only the one that failed last."""
         self._avoid.add(url)
         if self._avoid >= self._able:
             self._avoid = {url}
 
-    def wishes(self) -> list[tuple[frozenset[str], frozenset[str]]]:
-        """Return (labels, exclude) of the requests to make, best first; the last will do if nothing else does."""
-        elsewhere = self._unable | self._avoid
-        wishes = [(self._labels, elsewhere), (frozenset[str](), elsewhere), (frozenset[str](), self._unable)]
-        return wishes if self._labels else wishes[1:]
+    def wishes(self, resting: frozenset[str]) -> list[tuple[frozenset[str], frozenset[str]]]:
+        """Return (labels, exclude) of the requests to make, best first; the last will do if nothing else does.
+
+        Args:
+            resting: endpoints that are not worth waiting for.
+        """
+        nowhere = self._unable | resting
+        anyone = frozenset[str]()
+        wishes = [(anyone, nowhere | self._avoid), (anyone, nowhere | {self.last}), (anyone, self._unable)]
+        return [(self._labels, nowhere | self._avoid), *wishes] if self._labels else wishes
 
     def wait_s(self, state: RetryCallState) -> float:
         """Return how long to wait before the next try: not at all while there is an endpoint left to try."""
@@ -223,7 +259,8 @@ class _Tries:
         if len(self._able) > self.count:
             return 0.0
         asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else None
-        return max(min(asked_s or 0.0, _LONGEST_WAIT_S), self._backoff(state))
+        self._random = self._random or random.Random()
+        return max(min(asked_s or 0.0, LONGEST_ASKED_S), pause_s(self._settings, state.attempt_number, self._random))
 
 
 def _is_suspect(execution: Execution, limits: Limits) -> bool:

@@ -22,7 +22,8 @@ __all__ = ["STEPS", "heat_map"]
 STEPS: Final = 10  # more shades of one colour cannot be told apart
 _BAR_IN: Final = 0.1
 _LEAST: Final = 0.1  # the ramp's weakest colour is well off "nothing"
-_NOTHING_ALPHA: Final = 0.12
+_NOTHING_ALPHA: Final = 0.18
+_GAP: Final = 0.02  # between grey and the ramp, of the ramp
 _HALF_ROW: Final = 0.42
 
 
@@ -35,6 +36,7 @@ def heat_map(
     label: str,
     width_in: float,
     row_in: float = ROW_IN,
+    nothing: str = "0",
 ) -> tuple[Figure, Axes]:
     """Return a figure and its axes: a row for each label, the first at the top, and a colour bar above.
 
@@ -43,6 +45,7 @@ def heat_map(
             or 1, nan is left out. 0 is grey, so that it differs from what is left out.
         ends: from when to when, in the unit of `xlabel`.
         label: what the values are.
+        nothing: what a value of 0 is called, under the grey beside the colour bar.
 
     Raises:
         ValueError: there is not one row of values for each label, or the time has no length.
@@ -59,7 +62,7 @@ def heat_map(
     ax.grid(visible=False)
     _fill(ax, _steps(values, ends))
     ax.set_xlim(ends)
-    _bar(drawing.add_subplot(grid[0, 1]), drawable(label))
+    _bar(drawing.add_subplot(grid[0, 0]), drawable(label), drawable(nothing))
     return drawing, ax
 
 
@@ -90,14 +93,16 @@ def _fill(ax: Axes, steps: Mapping[int, Iterable[Box]]) -> None:
             boxes(ax, found, HEAT, alpha=_LEAST + (1 - _LEAST) * step / STEPS)
 
 
-def _bar(ax: Axes, label: str) -> None:
-    """Draw the ramp, with its scale above and what it is of at its left."""
+def _bar(ax: Axes, label: str, nothing: str) -> None:
+    """Draw grey and the ramp, with their scale above and what it is of at their right."""
     dress(ax, grid="x")
     ax.grid(visible=False)
-    _fill(ax, {step: [((step - 1) / STEPS, step / STEPS, 0.0, 1.0)] for step in range(1, STEPS + 1)})
-    ax.set(xlim=(0, 1), ylim=(0, 1))
+    grey = (-1 / STEPS - _GAP, -_GAP)
+    ramp = {step: [((step - 1) / STEPS, step / STEPS, 0.0, 1.0)] for step in range(1, STEPS + 1)}
+    _fill(ax, {0: [(*grey, 0.0, 1.0)], **ramp})
+    ax.set(xlim=(grey[0], 1), ylim=(0, 1))
     ax.xaxis.tick_top()
     ax.tick_params(top=False)
-    ax.set_xticks([0.0, 0.5, 1.0], ["0", "0.5", "1"], color=INK, **LETTERS)
+    ax.set_xticks([sum(grey) / 2, 0.5, 1.0], [nothing, "0.5", "1"], color=INK, **LETTERS)
     ax.set_yticks([])
-    ax.text(-0.03, 0.5, label, ha="right", va="center", color=INK, **LETTERS)
+    ax.text(1.03, 0.5, label, ha="left", va="center", color=INK, **LETTERS)

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from balancer.reporting.legend import LINE_IN, legend
 from balancer.reporting.style import (
@@ -48,6 +49,8 @@ MOST_LINES: Final = 2 * len(_LOOKS)  # the second half is as the first, with hol
 _MARKERS: Final = 12  # on a line: more would hide its dashes
 _HANDLE: Final = 4.0  # letters: dashes and a marker can be seen
 _STEPS: Final = (1, 2, 2.5, 5, 10)  # between marks, times a power of ten
+_STROKE_PT: Final = 1.0
+_BESIDE_PT: Final = 2.0  # from one line's strokes to the next one's: on top of each other they would be one
 _MARGIN: Final = 0.04  # of a scale, so that no marker is cut
 
 
@@ -58,7 +61,7 @@ class Line:
     Attributes:
         name: its words in the legend, shown as they are.
         xs, ys: its points, from left to right; it is interrupted where one is not finite.
-        low, high: the ends of an interval at each point, drawn as a shaded band; empty for none.
+        low, high: the ends of an interval at each point, drawn as an upright stroke; empty for none.
 
     Raises:
         ValueError: they are not of one length.
@@ -118,6 +121,7 @@ def line_chart(
 def _draw(ax: Axes, line: Line, place: int, places: int) -> Line2D:
     colour, dashes, marker = _LOOKS[place % len(_LOOKS)]
     step = max(1, math.ceil(len(line.xs) / _MARKERS))
+    first = place * step // places  # not all at the same x, where lines are close
     drawn = Line2D(
         line.xs,
         line.ys,
@@ -128,13 +132,17 @@ def _draw(ax: Axes, line: Line, place: int, places: int) -> Line2D:
         markersize=4.5,
         markerfacecolor=colour if place < len(_LOOKS) else PAPER,
         markeredgecolor=colour,
-        markevery=(place * step // places, step),  # not all at the same x, where lines are close
+        markevery=(first, step),
         label=line.name,
         zorder=3,
     )
     ax.add_line(drawn)
     if len(line.low):
-        ax.fill_between(line.xs, line.low, line.high, color=colour, alpha=0.15, linewidth=0, zorder=2)
+        marked = slice(first, None, step)
+        beside_in = (place - (places - 1) / 2) * _BESIDE_PT / 72
+        beside = ax.transData + ScaledTranslation(beside_in, 0, ax.figure.dpi_scale_trans)
+        ends = (line.xs[marked], line.low[marked], line.high[marked])
+        ax.vlines(*ends, color=colour, linewidth=_STROKE_PT, transform=beside, zorder=2)
     return drawn
 
 

@@ -1,13 +1,14 @@
-"""From leases to what can be drawn of them: rows that do not overlap, how busy it was when, the longest ones.
+"""From leases to what can be drawn of them: rows that do not overlap, blocks, how busy it was when, the longest ones.
 
 Pure; it must not know what drawing is.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-__all__ = ["Timed", "Window", "busy_levels", "lanes", "longest", "window"]
+__all__ = ["Block", "Timed", "Window", "blocks", "busy_levels", "lanes", "longest", "window"]
 
 
 class Timed(Protocol):
@@ -68,6 +69,45 @@ def lanes(spans: Iterable[T], *, tolerance_s: float = 0.0) -> list[tuple[int, T]
         heapq.heappush(taken, (span.ended_s, lane))
         placed.append((lane, span))
     return placed
+
+
+class Block(NamedTuple):
+    """What is drawn as one: a span, or several short ones after each other.
+
+    Attributes:
+        start_s, end_s: from the first one's start to the last one's end.
+        parts: which part of that time was in use, 0..1, for each kind of span.
+        spans: how many it is made of.
+    """
+
+    start_s: float
+    end_s: float
+    parts: Mapping[str, float]
+    spans: int
+
+
+def blocks(spans: Iterable[T], *, kind: Callable[[T], str], longest_s: float) -> list[Block]:
+    """Return blocks of the spans of one lane: together they last as long as the spans, in each kind.
+
+    A span joins the block before it if that is no longer than `longest_s` then. So a longer span is alone, and as
+    two neighbours are longer than `longest_s` together, there are at most 2 * time / `longest_s` + 2 blocks.
+    """
+    found: list[list[T]] = []
+    for span in sorted(spans, key=lambda s: (s.started_s, s.ended_s)):
+        if found and span.ended_s - found[-1][0].started_s <= longest_s:
+            found[-1].append(span)
+        else:
+            found.append([span])
+    return [_block(group, kind) for group in found]
+
+
+def _block(group: Sequence[T], kind: Callable[[T], str]) -> Block:
+    when = window(group)
+    used_s: defaultdict[str, float] = defaultdict(float)
+    for span in group:
+        used_s[kind(span)] += span.ended_s - span.started_s
+    parts = {name: value_s / when.length_s if when.length_s else 1.0 / len(used_s) for name, value_s in used_s.items()}
+    return Block(*when, parts, len(group))
 
 
 def busy_levels(spans: Iterable[Timed], within: Window, bins: int, *, capacity: int) -> list[float]:

@@ -20,7 +20,7 @@ from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Request, Strategy
 from balancer.testing.referee import Law
 from balancer.testing.shadow import Maker, Shadow
-from balancer.testing.walk import URLS, random_walk
+from balancer.testing.walk import HOST_CAPS, URLS, random_walk
 
 try:
     import hypothesis
@@ -120,8 +120,15 @@ _urls = st.sampled_from(URLS[:4])
 _labels = st.frozensets(st.sampled_from("ab"))
 _weights = st.sampled_from((0.25, 1.0, 2.0, 3.0))
 _capacities = st.integers(1, 4)
-_specs = st.builds(Endpoint, _urls, capacity=_capacities, weight=_weights, labels=_labels)
-_requests = st.one_of(st.just(Request()), st.builds(Request, _labels, st.frozensets(_urls, max_size=2)))
+_hosts = st.sampled_from((None, "shared"))
+_specs = st.builds(Endpoint, _urls, capacity=_capacities, weight=_weights, labels=_labels, host=_hosts)
+_keys = st.sampled_from((None, "k", "l"))
+_requests = st.one_of(
+    st.just(Request()),
+    st.builds(Request, key=_keys),
+    st.builds(Request, slots=st.integers(2, 4), key=_keys),
+    st.builds(Request, _labels, st.frozensets(_urls, max_size=2), st.integers(1, 3), _keys),
+)
 _timeouts_s = st.sampled_from((60.0, 0.0, 0.01, 5.0, float("inf")))
 _pauses_s = st.sampled_from((0.01, 0.5, 5.0, 60.0))
 _which = st.integers(0, 99)  # of those there are, counted round
@@ -137,7 +144,9 @@ class _PoolMachine(RuleBasedStateMachine):
     )
     def start(self, specs: list[Endpoint], max_waiters: int | None, seed: int) -> None:
         setup = self.setup
-        self.shadow = Shadow(setup.makers[0], specs, max_waiters=max_waiters, seed=seed, law=setup.law)
+        self.shadow = Shadow(
+            setup.makers[0], specs, max_waiters=max_waiters, host_caps=HOST_CAPS, seed=seed, law=setup.law
+        )
 
     @rule(request=_requests, timeout_s=_timeouts_s, priority=st.integers(-1, 2))
     def acquire(self, request: Request, timeout_s: float, priority: int) -> None:

@@ -5,6 +5,7 @@ against it. It does not choose endpoints: it is told which one was granted and s
 allowed. It must not import the core, nor share a data structure or a constant with it.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from balancer.endpoint import Endpoint, Outcome
@@ -22,7 +23,7 @@ class ModelEndpoint:
 
     spec: Endpoint
     state: str = "active"
-    held_since_s: dict[int, float] = field(default_factory=dict)  # by lease id
+    held: dict[int, tuple[float, int]] = field(default_factory=dict)  # since when, and slots; by lease id
     leases: int = 0
     failures: int = 0
     overloads: int = 0
@@ -30,22 +31,22 @@ class ModelEndpoint:
 
     @property
     def in_flight(self) -> int:
-        """Leases out now."""
-        return len(self.held_since_s)
+        """Slots leased now."""
+        return sum(slots for _, slots in self.held.values())
 
     @property
     def limit(self) -> int:
-        """Slots in force."""
+        """Slots in force, as far as its host does not matter."""
         return self.spec.capacity if self.state == "active" else 0
 
     def serves(self, request: Request) -> bool:
         """Return whether it may serve `request`, now or later."""
-        fits = all(label in self.spec.labels for label in request.labels)
+        fits = all(label in self.spec.labels for label in request.labels) and request.slots <= self.spec.capacity
         return self.state == "active" and fits and self.spec.url not in request.exclude
 
     def busy_s(self, now: float) -> float:
         """Slot-seconds leased so far."""
-        return self.ended_s + sum(now - since_s for since_s in self.held_since_s.values())
+        return self.ended_s + sum((now - since_s) * slots for since_s, slots in self.held.values())
 
 
 @dataclass(eq=False, slots=True)
@@ -67,10 +68,13 @@ class ModelWaiter:
 class ModelPool:
     """What a pool should hold. Every illegal move is an AssertionError that says what was wrong."""
 
-    def __init__(self, specs: list[Endpoint], max_waiters: int | None) -> None:
+    def __init__(
+        self, specs: list[Endpoint], max_waiters: int | None, host_caps: Mapping[str, int] | None = None
+    ) -> None:
         self.endpoints = [ModelEndpoint(spec) for spec in specs]
         self.waiters: list[ModelWaiter] = []
         self.max_waiters = max_waiters
+        self.host_caps = host_caps or {}
         self.closed = False
         self.last_id = 0
         self.acquired = 0
@@ -86,9 +90,31 @@ class ModelPool:
         """Return the endpoint of this URL, if there is one."""
         return next((endpoint for endpoint in self.endpoints if endpoint.spec.url == url), None)
 
-    def free_for(self, request: Request) -> list[ModelEndpoint]:
-        """Return the endpoints that could serve `request` at once."""
-        return [e for e in self.endpoints if e.serves(request) and e.in_flight < e.limit]
+    def free_for(self, request: Request, kept: Collection[str] = ()) -> list[ModelEndpoint]:
+        """Return the endpoints that could serve `request` at once; those of the URLs `kept` are not for it."""
+        return [e for e in self.endpoints if e.serves(request) and self._fits(request, e) and e.spec.url not in kept]
+
+    def together(self, endpoint: ModelEndpoint) -> list[ModelEndpoint]:
+        """Return the endpoints that share the cap of its host: itself alone, if there is no cap."""
+        if endpoint.spec.host not in self.host_caps:
+            return [endpoint]
+        return [other for other in self.endpoints if other.spec.host == endpoint.spec.host]
+
+    def ceiling(self, endpoint: ModelEndpoint) -> int:
+        """Return how many slots of it may be out at once."""
+        return min(endpoint.limit, self.host_caps.get(str(endpoint.spec.host), endpoint.limit))
+
+    def limit(self, endpoint: ModelEndpoint) -> int:
+        """Return its slots in force, as its host is used now."""
+        cap = self.host_caps.get(str(endpoint.spec.host))
+        if cap is None or endpoint.state != "active":
+            return endpoint.limit
+        on_host = sum(other.in_flight for other in self.together(endpoint))
+        return min(self.ceiling(endpoint), endpoint.in_flight + max(0, cap - on_host))
+
+    def takes(self, request: Request, endpoint: ModelEndpoint) -> int:
+        """Return how many of its slots `request` takes: those it asks for, or all there are."""
+        return min(request.slots, self.ceiling(endpoint))
 
     def hopeless(self, request: Request) -> bool:
         """Return whether nobody in service could ever serve `request`."""
@@ -110,17 +136,18 @@ class ModelPool:
         assert endpoint is not None, f"lease {lease_id} is for {url}, which is not in the pool"
         assert endpoint.state == "active", f"lease {lease_id} is for {url}, which is {endpoint.state}"
         assert endpoint.serves(request), f"lease {lease_id} is for {url}, which may not serve {request}"
-        assert endpoint.in_flight < endpoint.limit, f"lease {lease_id} is for {url}, which is full"
+        assert self._fits(request, endpoint), f"lease {lease_id} is for {url}, which is full"
         assert lease_id > self.last_id, f"lease id {lease_id} does not grow; the last was {self.last_id}"
-        endpoint.held_since_s[lease_id] = now
+        endpoint.held[lease_id] = now, self.takes(request, endpoint)
         endpoint.leases += 1
         self.last_id = lease_id
         self.acquired += 1
 
     def release(self, lease_id: int, outcome: Outcome, now: float) -> None:
         """End a lease that is out."""
-        endpoint = next(e for e in self.endpoints if lease_id in e.held_since_s)
-        endpoint.ended_s += now - endpoint.held_since_s.pop(lease_id)
+        endpoint = next(e for e in self.endpoints if lease_id in e.held)
+        since_s, slots = endpoint.held.pop(lease_id)
+        endpoint.ended_s += (now - since_s) * slots
         endpoint.failures += outcome is Outcome.FAILURE
         endpoint.overloads += outcome is Outcome.OVERLOAD
         self._forget_retired()
@@ -134,7 +161,8 @@ class ModelPool:
 
     def serve(self, waiter: ModelWaiter, lease_id: int, url: str, now: float) -> None:
         """Book a hand-off that was observed."""
-        assert now < waiter.deadline_s, f"lease {lease_id} went to a waiter {now - waiter.deadline_s:g} s too late"
+        in_time = now < waiter.deadline_s or now == waiter.since_s
+        assert in_time, f"lease {lease_id} went to a waiter {now - waiter.deadline_s:g} s too late"
         self.grant(lease_id, url, waiter.request, now)
         self.handed_off += 1
         self.waited_s += now - waiter.since_s
@@ -172,5 +200,8 @@ class ModelPool:
             endpoint.state = state
         self._forget_retired()
 
+    def _fits(self, request: Request, endpoint: ModelEndpoint) -> bool:
+        return 0 < self.takes(request, endpoint) <= self.limit(endpoint) - endpoint.in_flight
+
     def _forget_retired(self) -> None:
-        self.endpoints = [e for e in self.endpoints if e.state != "retiring" or e.held_since_s]
+        self.endpoints = [e for e in self.endpoints if e.state != "retiring" or e.held]

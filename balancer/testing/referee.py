@@ -2,10 +2,12 @@
 
 Decides what "agree" means, which is the whole contract of the core and of a strategy inside it:
 
-- conservation: the leases out of an endpoint are its in-flight, and at the grant at most its limit;
+- conservation: the slots out of an endpoint are its in-flight, and at the grant at most its limit, and those of its
+  host at most the host's cap; a lease has as many as were asked for;
 - nothing is granted that is draining, retiring, excluded or without the labels asked for;
 - lease ids grow and are never used again; a waiter ends once, and never with a lease after its deadline;
-- work conservation: no waiter could use a slot that is free;
+- work conservation: no waiter could use a slot that is free, unless it is kept for an older claim that needs several;
+- one endpoint (and those that share its host) is kept for each of these, and no more;
 - order: of the waiters that can use a freed slot, the one with the oldest claim gets it;
 - what is refused (a second return, a stranger's lease, an unknown URL) changes nothing at all.
 
@@ -13,7 +15,7 @@ It must not choose the calls, nor make them. Every breach is an AssertionError w
 what happened and what should have.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isclose
 
 from balancer.core import Core, Waiter
@@ -53,7 +55,7 @@ class Referee:
 
     def granted(self, lease: Lease | None, request: Request) -> None:
         """Book what an acquire got at once; nothing, only if nothing was free."""
-        free = self._model.free_for(request)
+        free = self._model.free_for(request, self._keepers())
         if lease is None:
             assert not free, f"no lease for {request}, though {free[0].spec.url} has a slot free"
             return
@@ -75,10 +77,11 @@ class Referee:
         """Hold what a call did to the waiters against what it should have done."""
         left = set(ended)
         assert len(left) == len(ended), "a waiter was reported twice"
+        keepers = self._keepers()
         core_of = {model: waiter for waiter, model in self.waiting.items()}
         for model in self._model.in_order():  # oldest claim first: this is the order in which slots are due
             waiter = core_of[model]
-            if self._settle_one(waiter, model):
+            if self._settle_one(waiter, model, _kept_before(model, keepers)):
                 assert waiter in left, "a waiter ended, but the shell was not told to wake it"
                 left.remove(waiter)
         assert not left, f"{left} were reported, but did not wait"
@@ -99,9 +102,10 @@ class Referee:
         endpoints, totals, waits = self._core.counters(now)
         expected = {"acquired": model.acquired, "timed_out": model.timed_out, "waiting": len(model.waiters)}
         assert totals == expected, f"the totals are {totals}, not {expected}"
-        self._check_endpoints(endpoints, now)
+        keepers = self._keepers()
+        self._check_endpoints(endpoints, keepers, now)
         _check_waits(waits.summary(model.acquired), model)
-        self._check_waiters(now)
+        self._check_waiters(keepers, now)
 
     def check_ended(self) -> None:
         """Check that who has ended has stayed so."""
@@ -110,16 +114,17 @@ class Referee:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _settle_one(self, waiter: Waiter, model: ModelWaiter) -> bool:
+    def _settle_one(self, waiter: Waiter, model: ModelWaiter, kept: Collection[str]) -> bool:
         """Check one waiter; return whether it ended."""
         if self._model.hopeless(model.request):
             self.gave_up(waiter, NoEndpoint)
             return True
-        if self._clock() >= model.deadline_s:  # may be told so now or by its own timer, but must not be served
+        # Whose time is up may be told so now or by its own timer, but must not be served, unless at its arrival.
+        if self._clock() >= model.deadline_s and not (waiter.lease and self._clock() == model.since_s):
             if waiter.ended:
                 self.gave_up(waiter, AcquireTimeout)
             return waiter.ended
-        free = self._model.free_for(model.request)
+        free = self._model.free_for(model.request, kept)
         if not free:
             assert not waiter.ended, f"{waiter.lease or waiter.error!r} for a waiter that no free slot can serve"
             return False
@@ -148,30 +153,60 @@ class Referee:
         assert known is not None, f"{lease} is not in the pool"
         assert lease.endpoint == known.spec, f"{lease} shows {lease.endpoint}, but the spec is {known.spec}"
         assert lease.granted_s == self._clock(), f"{lease} says it was granted at {lease.granted_s}"
+        slots = known.held[lease.id][1]
+        assert lease.slots == slots, f"{lease} has {lease.slots} slots, not {slots}"
         self.out.append(lease)
         self.grants.append(lease.endpoint.url)
 
-    def _check_endpoints(self, endpoints: Sequence[EndpointStats], now: float) -> None:
+    def _keepers(self) -> dict[str, ModelWaiter]:
+        """Return for whom the slots of which URL are kept, checked."""
+        heads: dict[object, ModelWaiter] = {}
+        for waiter, model in self.waiting.items():  # in order of arrival, as in a group
+            if not waiter.ended:
+                heads.setdefault(waiter.group, model)
+        keepers: dict[str, ModelWaiter] = {}
+        for whom, account in self._core.ledger.kept.items():
+            model, endpoint = heads[whom], self._model.find(account.endpoint.url)
+            assert endpoint is not None, f"{account.endpoint.url} is kept, but is not in the pool"
+            assert model.request.slots > 1, f"{endpoint.spec.url} is kept for {model}, which needs one slot only"
+            assert endpoint.serves(model.request), f"{endpoint.spec.url} is kept for {model}, which it cannot serve"
+            for other in self._model.together(endpoint):
+                assert other.spec.url not in keepers, f"{other.spec.url} is kept twice"
+                keepers[other.spec.url] = model
+        return keepers
+
+    def _check_endpoints(
+        self, endpoints: Sequence[EndpointStats], keepers: Mapping[str, ModelWaiter], now: float
+    ) -> None:
         found, expected = [e.url for e in endpoints], [e.spec.url for e in self._model.endpoints]
         assert found == expected, f"the endpoints listed are {found}, not {expected}"
         leases = sum(endpoint.leases for endpoint in self._model.endpoints) or 1
         for stats, endpoint in zip(endpoints, self._model.endpoints, strict=True):
-            _check_endpoint(stats, endpoint, leases, now)
+            limit = self._model.limit(endpoint)
+            if endpoint.spec.url in keepers:
+                limit = min(limit, endpoint.in_flight)
+            _check_endpoint(stats, endpoint, limit, leases, now)
 
-    def _check_waiters(self, now: float) -> None:
+    def _check_waiters(self, keepers: Mapping[str, ModelWaiter], now: float) -> None:
         assert not any(waiter.ended for waiter in self.waiting), "a waiter ended, but the shell was not told"
         for model in self._model.waiters:
-            free = self._model.free_for(model.request) if now < model.deadline_s else ()
+            kept = _kept_before(model, keepers)
+            free = self._model.free_for(model.request, kept) if now < model.deadline_s else ()
             assert not free, f"{free[0].spec.url} has a slot free while somebody waits who could use it"
 
 
-def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, leases: int, now: float) -> None:
+def _kept_before(waiter: ModelWaiter, keepers: Mapping[str, ModelWaiter]) -> list[str]:
+    """Return the URLs that are kept for claims older than that of `waiter`."""
+    return [url for url, keeper in keepers.items() if keeper.claim < waiter.claim]
+
+
+def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, leases: int, now: float) -> None:
     spec = expected.spec
     wanted = EndpointStats(
         url=spec.url,
         state=expected.state,
         in_flight=expected.in_flight,
-        limit=expected.limit,
+        limit=limit,
         leases=expected.leases,
         failures=expected.failures,
         share=expected.leases / leases,

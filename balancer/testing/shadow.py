@@ -5,7 +5,7 @@ is the referee's business. It must not choose the calls: a state machine, a rand
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,7 @@ class Shadow:
     Args:
         make: makes the strategy under test.
         specs: the endpoints from the start.
-        max_waiters: as for `Core`.
+        max_waiters, host_caps: as for `Core`; a full host shows a strategy what a limit of 0 is.
         seed: of the strategy's random choices.
         law: what more must hold of each grant, e.g. that it is the least loaded.
 
@@ -60,14 +60,22 @@ class Shadow:
         specs: Iterable[Endpoint] = (),
         *,
         max_waiters: int | None = None,
+        host_caps: Mapping[str, int] | None = None,
         seed: int = 0,
         law: Law | None = None,
     ) -> None:
         specs = list(specs)
         self._random = random.Random(seed)
         self.clock = ManualClock()
-        self.model = ModelPool(specs, max_waiters)
-        self.core = Core(specs, make(self._random), holder=_Holder(), max_waiters=max_waiters, now=self.clock())
+        self.model = ModelPool(specs, max_waiters, host_caps)
+        self.core = Core(
+            specs,
+            make(self._random),
+            holder=_Holder(),
+            max_waiters=max_waiters,
+            host_caps=host_caps or {},
+            now=self.clock(),
+        )
         self.ended: list[Lease] = []
         self._referee = Referee(self.core, self.model, self.clock, law)
         self._stranger = Core([Endpoint("stranger")], make(self._random), holder=_Holder(), now=0.0)
@@ -121,8 +129,7 @@ class Shadow:
 
     def cancel(self, waiter: Waiter) -> None:
         """Let a waiter give up because its caller is gone."""
-        self.core.cancel(waiter, self.clock(), timed_out=False)
-        self._referee.gave_up(waiter, BalancerError)
+        self._gives_up(waiter, BalancerError, timed_out=False)
         self.core.cancel(waiter, self.clock(), timed_out=True)  # it has ended, so this must do nothing
 
     def pass_time(self, seconds: float) -> None:
@@ -132,9 +139,8 @@ class Shadow:
     def time_out(self) -> None:
         """Let all those give up whose deadline has passed, as a shell's timer would."""
         for waiter in self.waiting:
-            if self.clock() >= waiter.deadline_s:
-                self.core.cancel(waiter, self.clock(), timed_out=True)
-                self._referee.gave_up(waiter, AcquireTimeout)
+            if self.clock() >= waiter.deadline_s and not waiter.ended:
+                self._gives_up(waiter, AcquireTimeout, timed_out=True)
                 self.core.cancel(waiter, self.clock(), timed_out=True)  # likewise
 
     # -- membership --------------------------------------------------------------------------------
@@ -174,7 +180,7 @@ class Shadow:
 
     def close(self) -> None:
         """Close the pool: every waiter must get `PoolClosed`, and nobody else."""
-        ended = self.core.close()
+        ended = self.core.close(self.clock())
         self.model.closed = True
         assert set(ended) == set(self.waiting), "close() must end every waiter, and nobody else"
         for waiter in ended:
@@ -222,7 +228,14 @@ class Shadow:
         elif self.model.full(now, deadline_s):
             self._refused(TooManyWaiters, wait)
         else:
-            self._referee.waiting[wait()] = self.model.wait(request, now, deadline_s, priority)
+            waiter = wait()
+            self._referee.waiting[waiter] = self.model.wait(request, now, deadline_s, priority)
+            self._referee.settle([waiter] if waiter.ended else ())
+
+    def _gives_up(self, waiter: Waiter, kind: type[BalancerError], *, timed_out: bool) -> None:
+        others = self.core.cancel(waiter, self.clock(), timed_out=timed_out)
+        self._referee.gave_up(waiter, kind)
+        self._referee.settle(others)
 
     def _stop(self, url: str, state: str, stop: Callable[[], Sequence[Waiter]]) -> None:
         if self.model.find(url) is None:
@@ -237,11 +250,11 @@ class Shadow:
             self.release(self.out[0])
 
     def _lease_everything(self) -> None:
-        slots = sum(endpoint.limit for endpoint in self.model.endpoints)
-        for number in range(slots):
+        while self.model.free_for(ANY):
+            out = len(self.out)
             self.acquire()
-            assert len(self.out) == number + 1, f"only {number} of {slots} free slots could be leased"
-        assert self.core.acquire(ANY, self.clock()) is None, f"more than {slots} slots could be leased"
+            assert len(self.out) > out, "a free slot could not be leased"
+        assert self.core.acquire(ANY, self.clock()) is None, "more slots could be leased than there are"
 
 
 def _never() -> None:

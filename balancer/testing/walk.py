@@ -14,9 +14,10 @@ from balancer.strategy import ANY, Request
 from balancer.testing.referee import Law
 from balancer.testing.shadow import Maker, Shadow
 
-__all__ = ["URLS", "Walk", "random_walk"]
+__all__ = ["HOST_CAPS", "URLS", "Walk", "random_walk"]
 
 URLS = tuple(f"http://10.0.0.{number}/" for number in range(1, 7))
+HOST_CAPS = {"10.0.0.4": 2, "shared": 2}
 _LABELS = (frozenset[str](), frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"}))
 _OUTCOMES = (*[Outcome.SUCCESS] * 5, *Outcome)
 _WEIGHTS = (0.25, 1.0, 1.0, 1.0, 2.0, 3.0)
@@ -76,7 +77,7 @@ class _Walker:
         self.random = random.Random(seed)
         self._makers = (make, *others)
         specs = [self._spec(url) for url in URLS[:3]]
-        self.shadow = Shadow(make, specs, max_waiters=20, seed=seed, law=law)
+        self.shadow = Shadow(make, specs, max_waiters=20, host_caps=HOST_CAPS, seed=seed, law=law)
 
     def acquire(self) -> None:
         timeout_s = self.random.choice((0.0, 0.01, 1.0, 30.0, float("inf")))
@@ -127,7 +128,8 @@ class _Walker:
         if self.random.random() < 0.6:
             return ANY
         exclude = self.random.sample(URLS, self.random.randint(0, 2))
-        return Request(self.random.choice(_LABELS), frozenset(exclude))
+        slots, key = self.random.choice((1, 1, 1, 2, 3, 4)), self.random.choice((None, "k", "l"))
+        return Request(self.random.choice(_LABELS), frozenset(exclude), slots, key)
 
     def _spec(self, url: str) -> Endpoint:
         return Endpoint(
@@ -135,6 +137,7 @@ class _Walker:
             capacity=self.random.randint(1, 4),
             weight=self.random.choice(_WEIGHTS),
             labels=self.random.choice(_LABELS),
+            host=self.random.choice((None, None, "shared")),
         )
 
 

@@ -52,8 +52,8 @@ class Sticky(Strategy):
     def pick(self, request: Request, now: float) -> Node | None:
         """O(1) for an open request, which the first node admits."""
         for node in reversed(self._stack):
-            if request.admits(node.endpoint):
-                if node.free == 1:  # its last one; the ledger counts the lease after this call
+            if request.fits(node):
+                if node.free == request.takes(node):  # its last ones; the ledger counts the lease after this call
                     del self._stack[node]
                 return node
         return None

@@ -6,7 +6,7 @@ know pages, nor how a drawing is styled. Importing this imports matplotlib.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 from zlib import crc32
 
@@ -17,9 +17,9 @@ from balancer.reporting.chart import Chart
 from balancer.reporting.heat import heat_map
 from balancer.reporting.legend import legend
 from balancer.reporting.lines import MOST_LINES, Line, Scale, line_chart
-from balancer.reporting.schedule import lanes, longest
+from balancer.reporting.schedule import Block, blocks, lanes
 from balancer.reporting.svg import to_svg
-from balancer.reporting.words import percent, shorten
+from balancer.reporting.words import percent, seconds, shorten
 from simulator.intervals import Interval
 from simulator.record import Record, Span
 from simulator.report.figures import figure_of, worded
@@ -28,12 +28,16 @@ from simulator.tally import Tally
 
 __all__ = ["curves", "draw_charts", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
 
-_MOST_ROWS: Final = 40  # more would not fit on a printed page
-_MOST_SPANS: Final = 2000  # beyond this neighbours cannot be told apart
+_MOST_ROWS: Final = 50  # more would not fit on a printed page
+_MOST_BLOCKS: Final = 4000  # 250 kB; beyond this neighbours cannot be told apart
+_LONG_LABEL: Final = 44  # letters: policies differ in the options at their end
 _LABEL: Final = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL: Final = 18
+_FAILED: Final = "failed"
 _TIME: Final = "time since the start (s)"
-_PART_COLOURS: Final = (style.BLUE, style.GREEN, style.ORANGE, style.SKY, style.PURPLE)
+_STROKES: Final = "the strokes beside the marks are 95% intervals."
+_LOAD_ROOM: Final = 0.03
+_PART_COLOURS: Final = (style.BLUE, style.ORANGE, style.GREEN, style.SKY, style.PURPLE)  # neighbours differ in grey
 
 
 def draw_charts(study: Study) -> tuple[Chart, ...]:
@@ -68,7 +72,7 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     policies = [policy for policy in ranking if name in study.metrics(policy)]
     found = [study.metric(policy, name) for policy in policies]
     drawing, ax = rows.rows(
-        [shorten(policy, _LABEL) for policy in policies], width_in=style.WIDE_IN, xlabel=_axis(name), row_in=0.24
+        [shorten(policy, _LONG_LABEL) for policy in policies], width_in=style.WIDE_IN, xlabel=_axis(name), row_in=0.24
     )
     means = [interval.mean for interval in found]
     if _is_wide(means):
@@ -84,7 +88,8 @@ def ranking(study: Study, name: str | None = None) -> Chart:
         rows.remark(ax, 1.02, row, worded(interval, figure.unit), beside=True)
     caption = (
         f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is the mean over {study.scenario.replications} "
-        f"replications, the bar its 95% interval. Less is better; policies that lose more requests are last."
+        "replications, the bar its 95% interval, hidden where it is shorter than the dot. "
+        f"{figure.better.capitalize()} is better; policies that lose more requests are last."
     )
     return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing, _ids("rank", study, name)))
 
@@ -97,19 +102,22 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
         found = [intervals(study.curves[load][policy]).get(name, _NOTHING) for load in loads]
         lines.append(Line(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found]))
     scale: Scale = "log" if _is_wide([y for line in lines for y in line.ys]) else "linear"
-    drawing, _ = line_chart(
+    drawing, ax = line_chart(
         lines, xlabel="offered load (part of what all slots could do)", ylabel=_axis(name), width_in=style.WIDE_IN,
         yscale=scale,
     )  # fmt: skip
-    caption = f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; bands are 95% intervals."
+    ax.set_xlim(min(loads) - _LOAD_ROOM, max(1.0, *loads) + _LOAD_ROOM)  # 1: where all slots are in use
+    ax.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10]))
+    caption = f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; {_STROKES}{_left_out(study)}"
     return Chart("Time by load", caption, to_svg(drawing, _ids("curve", study, name)))
 
 
 def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: str, title: str = "") -> Chart:
-    """Return how a figure changes with a value, a line for each name, with the band of its intervals.
+    """Return how a figure changes with a value, a line for each name, with strokes for its intervals.
 
     Args:
-        lines: by name, the figure at each value; one without an interval (`half` is NaN), e.g. a deadline, has no band.
+        lines: by name, the figure at each value; one without an interval (`half` is NaN), e.g. a deadline, has no
+            strokes.
         name: of the figure.
         xlabel: what was changed, with its unit.
         title: default: the figure, by `xlabel`. It must differ from that of other trends on the page, as their ids do.
@@ -126,7 +134,7 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
     )
     if all(float(x).is_integer() for line in lines.values() for x in line):
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))  # there is no half a host
-    caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; bands are 95% intervals."
+    caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; {_STROKES}"
     title = title or f"{figure.heading[0].upper()}{figure.heading[1:]} by {xlabel}"
     return Chart(title, caption, to_svg(drawing, f"trend{crc32(title.encode()):x}"))
 
@@ -159,7 +167,7 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     )
     caption = (
         f"How likely it is that a request {verb} than the time below; the further left and down, the better. "
-        f"All {study.scenario.replications} replications together; the rarest thousandth is left out."
+        f"All {study.scenario.replications} replications together; the rarest thousandth is left out.{_left_out(study)}"
     )
     return Chart(f"{title}: the tail", caption, to_svg(drawing, _ids("tail", study, which)))
 
@@ -177,8 +185,12 @@ def utilisation(study: Study, policy: str) -> Chart:
         xlabel=_TIME,
         label="part of its slots in use",
         width_in=style.WIDE_IN,
+        nothing="none",
     )
-    caption = f"In the first replication, over {timeline.utilisation.shape[1]} equal parts of the time."
+    caption = (
+        f"In the first replication, over {timeline.utilisation.shape[1]} equal parts of the time; "
+        "grey where no slot was in use: idle, down or not in the pool."
+    )
     if shown < len(timeline.urls):
         caption += f" Shown are {shown} of {len(timeline.urls)} endpoints."
     return Chart(f"Utilisation over time: {policy}", caption, to_svg(drawing, _ids("heat", study, policy)))
@@ -201,43 +213,88 @@ def shares(study: Study, policy: str) -> Chart:
     caption = (
         f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."
     )
+    if len(endpoints) < len(records[0].endpoints):
+        caption += f" Shown are {len(endpoints)} of {len(records[0].endpoints)} endpoints."
     return Chart(f"Share of calls: {policy}", caption, to_svg(drawing, _ids("share", study, policy)), wide=False)
 
 
 def gantt(study: Study, policy: str) -> Chart:
-    """Return the calls of the first replication: a bar is a call, a line of bars is a slot."""
+    """Return the calls of the first replication: a bar is a call, a line of bars is a slot.
+
+    Where there are too many, calls that follow each other closely are one block, as high as they used its time.
+    """
     record = study.records[policy][0]
-    spans = longest(record.spans, _MOST_SPANS)
     urls = list(study.scenario.by_url)[:_MOST_ROWS]
-    by_url = {url: lanes((s for s in record.spans if s.url == url), tolerance_s=1e-9) for url in urls}
+    slots = {url: _slots(span for span in record.spans if span.url == url) for url in urls}
     end_s = max((span.ended_s for span in record.spans), default=1.0)
-    most = max(1 + max((lane for lane, _ in placed), default=0) for placed in by_url.values())
+    most = max(1, *(len(each) for each in slots.values()))
     row_in = max(style.ROW_IN, min(0.09 * most, 0.6, 8.0 / len(urls)))
     drawing, ax = rows.rows([shorten(u, _LABEL) for u in urls], width_in=style.WIDE_IN, xlabel=_TIME, row_in=row_in)
-    colours = _colours(record)
-    for colour, bars in _bars(list(by_url.values()), {id(span) for span in spans}, colours).items():
-        rows.boxes(ax, bars, colour)
+    colours = {**_colours(record), _FAILED: style.INK}
+    longest_s, found = _blocks(list(slots.values()), end_s)
+    for kind, bars in _bars(found).items():
+        rows.boxes(ax, bars, colours[kind])
     ax.hlines([row + 0.5 for row in range(len(urls) - 1)], 0, end_s, color=style.FAINT, alpha=0.35, linewidth=0.5)
     ax.set_xlim(0, end_s)
-    legend(drawing, [rows.swatch(name, colour) for name, colour in {**colours, "failed": style.INK}.items()])
-    caption = "The first replication; a bar is a call, a line is a slot."
-    if len(record.spans) > len(spans):
-        caption += f" Drawn are the {len(spans)} longest of {len(record.spans)} calls."
+    legend(drawing, [rows.swatch(name, colour) for name, colour in colours.items()])
+    caption = "".join(_gantt_words(study, record, found, longest_s))
     return Chart(f"Calls: {policy}", caption, to_svg(drawing, _ids("gantt", study, policy)))
 
 
-def _bars(
-    rows_of_spans: Sequence[Sequence[tuple[int, Span]]], drawn: set[int], colours: dict[str, str]
-) -> dict[str, list[rows.Box]]:
+def _slots(spans: Iterable[Span]) -> list[list[Span]]:
+    """Return the calls of each slot of an endpoint."""
+    found: defaultdict[int, list[Span]] = defaultdict(list)
+    for lane, span in lanes(spans, tolerance_s=1e-9):
+        found[lane].append(span)
+    return [found[lane] for lane in sorted(found)]
+
+
+_Blocks = list[list[list[Block]]]  # of each slot of each endpoint
+
+
+def _blocks(endpoints: Sequence[Sequence[Sequence[Span]]], end_s: float) -> tuple[float, _Blocks]:
+    """Return no more blocks than can be drawn, and how long those of several calls are at most (0: there are none)."""
+    longest_s = 0.0
+    while True:
+        found = [[blocks(slot, kind=_kind, longest_s=longest_s) for slot in slots] for slots in endpoints]
+        number = sum(len(slot) for slots in found for slot in slots)
+        if number <= max(_MOST_BLOCKS, 4 * sum(map(len, endpoints))):  # four a slot: there can be more slots
+            return longest_s, found
+        longest_s = 1.5 * longest_s or end_s / 1000
+
+
+def _bars(endpoints: _Blocks) -> dict[str, list[rows.Box]]:
+    """Return the bars of each kind: in a block, each has its part of the height."""
     found: defaultdict[str, list[rows.Box]] = defaultdict(list)
-    for row, placed in enumerate(rows_of_spans):
-        height = 0.86 / (1 + max((lane for lane, _ in placed), default=0))
-        for lane, span in placed:
-            if id(span) in drawn:
-                bottom = row - 0.43 + lane * height
-                colour = colours[_stage(span)] if span.ok else style.INK
-                found[colour].append((span.started_s, span.ended_s, bottom, bottom + 0.86 * height))
+    for row, slots in enumerate(endpoints):
+        height = 0.86 / max(1, len(slots))
+        for lane, slot in enumerate(slots):
+            for block in slot:
+                bottom = row - 0.43 + (lane + 0.93) * height  # y grows downwards
+                for kind, part in sorted(block.parts.items()):
+                    top = bottom - 0.86 * height * part
+                    found[kind].append((block.start_s, block.end_s, bottom, top))
+                    bottom = top
     return found
+
+
+def _gantt_words(study: Study, record: Record, found: _Blocks, longest_s: float) -> Iterator[str]:
+    yield "The first replication; a bar is a call, a line is a slot."
+    merged = [block.spans for slots in found for slot in slots for block in slot if block.spans > 1]
+    if merged:
+        yield (
+            f" {sum(merged)} of {len(record.spans)} calls are drawn together: those of a slot within "
+            f"{seconds(longest_s)} are one block, as high as the part of its time they took."
+        )
+    calls = sum(endpoint.calls for endpoint in record.endpoints)
+    if len(record.spans) < calls:
+        yield f" Kept were the first {len(record.spans)} of {calls} calls."
+    if len(found) < len(study.scenario.by_url):
+        yield f" Shown are {len(found)} of {len(study.scenario.by_url)} endpoints."
+
+
+def _kind(span: Span) -> str:
+    return _stage(span) if span.ok else _FAILED
 
 
 def _colours(record: Record) -> dict[str, str]:
@@ -257,6 +314,11 @@ def _tail(tally: Tally, *, up_to_s: float) -> tuple[list[float], list[float]]:
     values, larger = tally.tail()
     kept = (larger >= 0.001) & (values <= up_to_s) & (values >= tally.most / 1e5)
     return values[kept].tolist(), larger[kept].tolist()
+
+
+def _left_out(study: Study) -> str:
+    number = len(study.policies)
+    return f" Shown are the first {MOST_LINES} of {number} policies." if number > MOST_LINES else ""
 
 
 def _axis(name: str) -> str:

@@ -26,14 +26,16 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
 
 
 def best_in_words(study: Study, name: str | None = None) -> str:
-    """Return which policy is best by `name` (less is better), and which ones cannot be told apart from it.
+    """Return which policy is best by `name`, by its better end, and which ones cannot be told apart from it.
 
     Raises:
-        ConfigError: there is no such figure.
+        ConfigError: there is no such figure, neither of its ends is better, or no policy has it in all its runs.
     """
     name = name or study.default_metric
     best, *alike = study.best(name)
     found = f"`{best}` ({worded(study.metric(best, name), figure_of(name).unit)})"
+    if not study.keeps_up(best):
+        found = f"{found}, which cannot keep up ({study.unfinished(best):.0%} unfinished)"
     if not alike:
         return found
     names = ", ".join(f"`{policy}`" for policy in alike)

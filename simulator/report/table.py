@@ -4,7 +4,7 @@ Decides what fits beside each other. It must not know files or charts. Names are
 locale makes it fail.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rich import box
@@ -13,38 +13,66 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.report.figures import figure_of, worded, worded_difference
+from simulator.report.matrix import BEST, cells_of
 from simulator.study import Study
 
-__all__ = ["print_ranking", "print_study"]
+__all__ = ["print_matrix", "print_ranking", "print_study"]
 
 _COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s")
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "closed": ("throughput_per_s", *_COMMON, "jain_workers", "lost"),
     "batch": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
 }
+_UNFINISHED: Final = "un-\nfin-\nished"  # narrow, or a name beside it would be cut
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 
 
 def print_study(study: Study, console: Console) -> None:
     """Print the main figures of each policy, and the share of each endpoint."""
     console.print(_figures(study, console))
+    for line in _behind(study):
+        console.print(_encoded(line, console))
     console.print()
     console.print(_shares(study, console))
 
 
 def print_ranking(study: Study, console: Console, *, by: str | None = None) -> None:
-    """Print the policies, the best first, each with its paired difference to the best. Raises ConfigError."""
+    """Print the policies, the best first, each with its paired difference to the best.
+
+    Raises:
+        ConfigError: there is no figure `by`, or neither of its ends is better.
+    """
     name = by or study.default_metric
     ranking = study.ranking(by)
     figure = figure_of(name)
-    table = _table(f"{study.scenario.name}\nranked by {figure.heading}: {figure.meaning}", console)
-    for heading in ("", "policy", figure.heading, "more than the best", "lost"):
-        table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=heading != "policy")
+    end = ", more is better" if figure.better == "more" else ""
+    table = _table(f"{study.scenario.name}\nranked by {figure.heading}{end}: {figure.meaning}", console)
+    headings = ["", "policy", figure.heading, "beside the best" if end else "more than the best", "lost"]
+    behind = not all(study.keeps_up(policy) for policy in ranking)
+    for heading in [*headings, *([_UNFINISHED] if behind else [])]:
+        left = heading == "policy"
+        table.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
     for place, policy in enumerate(ranking, start=1):
-        table.add_row(*(_encoded(text, console) for text in _ranked(study, ranking[0], policy, name, place)))
+        cells = [*_ranked(study, ranking[0], policy, name, place), *([_unfinished(study, policy)] if behind else [])]
+        table.add_row(*(_encoded(text, console) for text in cells))
     console.print(table)
     for line in _remarks(study, ranking, name):
         console.print(_encoded(line, console))
+
+
+def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
+    """Print how far each policy is from the best one in each study; those that are best are bold."""
+    table = _table("mean sojourn, of a batch the makespan, by that of the best policy", console)
+    table.add_column("policy", no_wrap=True)
+    for number in range(1, len(studies) + 1):
+        table.add_column(str(number), justify="right")
+    for policy, cells in cells_of(studies).items():
+        marked = [Text(cell, style="bold" if cell == BEST else "") for cell in cells]
+        table.add_row(_encoded(policy, console), *marked)
+    console.print(table)
+    for number, (path, study) in enumerate(studies.items(), start=1):
+        console.print(_encoded(f"{number}: {study.scenario.name} ({path})", console))
+    console.print(_encoded(f"{BEST}: the best, or chance may have made the difference", console))
 
 
 def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iterator[str]:
@@ -73,7 +101,19 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
             yield "~: the interval holds 0, so chance may have made the difference"
     losers = [policy for policy in ranking if study.loses_more(policy)]
     if losers:
-        yield f"ranked last for losing more requests, whatever the rest took: {', '.join(losers)}"
+        unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never ending them"
+        yield f"ranked last for losing more requests{unfinished}, whatever the rest took: {', '.join(losers)}"
+    yield from _behind(study)
+
+
+def _behind(study: Study) -> Iterator[str]:
+    behind = [f"{p} ({_unfinished(study, p)} unfinished)" for p in study.policies if not study.keeps_up(p)]
+    if behind:
+        yield f"cannot keep up, so the times grow with the horizon: {', '.join(behind)}"
+
+
+def _unfinished(study: Study, policy: str) -> str:
+    return f"{study.unfinished(policy):.1%}"
 
 
 def _nothing(study: Study) -> str:
@@ -137,5 +177,6 @@ def _table(title: str, console: Console) -> Table:
 
 def _encoded(text: str, console: Console) -> Text:
     # A locale without these has something like them.
-    plain = text if "utf" in console.encoding.lower() else text.replace("\u00b1", "+-").replace("\u2009", " ")
+    ascii_signs = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x"})
+    plain = text if "utf" in console.encoding.lower() else text.translate(ascii_signs)
     return Text(plain.encode(console.encoding, "replace").decode(console.encoding))

@@ -25,6 +25,7 @@ from rich.table import Table
 from balancer import Endpoint, Pool
 from balancer.metrics import jain_index
 from balancer.plugins import default_registry
+from balancer.policies import HealthSettings
 
 STRATEGIES = sorted(default_registry().strategies)
 SIZES = (4, 1000, 10_000)
@@ -65,13 +66,14 @@ def queue_run(size: int) -> Run:
     return run
 
 
-def pool_of(strategy: str, size: int) -> Pool:
-    return Pool([Endpoint(f"http://10.0.0.1:{number}/") for number in range(size)], strategy=strategy, seed=1)
+def pool_of(strategy: str, size: int, health: HealthSettings | None = None) -> Pool:
+    endpoints = [Endpoint(f"http://10.0.0.1:{number}/") for number in range(size)]
+    return Pool(endpoints, strategy=strategy, seed=1, health=health)
 
 
-def acquire_run(strategy: str, size: int) -> Run:
+def acquire_run(strategy: str, size: int, health: HealthSettings | None = None) -> Run:
     """Return acquire and release."""
-    pool = pool_of(strategy, size)
+    pool = pool_of(strategy, size, health)
 
     def run(pairs: int) -> None:
         acquire, release = pool.acquire, pool.release
@@ -265,6 +267,8 @@ def rows() -> list[Row]:
         most = "1.0" if strategy == "fifo" else "1.5"
         found.append(Row(f"{strategy}, 4 endpoints", acquire_run(strategy, 4), f"<= {most} x queue.Queue"))
         found.append(Row(f"{strategy}, 4, in a with block", lease_run(strategy, 4)))
+        watched = acquire_run(strategy, 4, HealthSettings())
+        found.append(Row(f"{strategy}, 4, health on", watched, "<= 1.25 x health off", base))
         for size in SIZES[1:]:
             target = "<= 1.3 x 4 endpoints" if size == 10_000 else ""
             found.append(Row(f"{strategy}, {size} endpoints", acquire_run(strategy, size), target, base))
@@ -276,7 +280,7 @@ def report_one_thread(console: Console, effort: Effort) -> None:
     measured = rows()
     turns = take_turns([row.run for row in measured], effort)
     table = Table(title=f"One thread; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians")
-    for heading in ("what", "ns a pair", "x queue.Queue", "x 4 endpoints", "target"):
+    for heading in ("what", "ns a pair", "x queue.Queue", "x its first row", "target"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     for number, row in enumerate(measured):
         nanoseconds = statistics.median(turn[number] for turn in turns) * 1e9

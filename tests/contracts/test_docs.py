@@ -17,7 +17,7 @@ from balancer.plugins import default_registry
 from simulator import load_scenario
 from tests.contracts.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links, name_of
 
-_LANGUAGES = {"python", "toml", "console", "sh", "text", "json"}
+_LANGUAGES = {"python", "toml", "console", "sh", "text", "json", "mermaid"}
 _ALL = [block for document in DOCUMENTS for block in blocks(document)]
 
 

@@ -68,6 +68,31 @@ def test_each_cell_that_shows_a_picture_has_it(source: Path) -> None:
     assert without == []
 
 
+def _tables(name: str) -> list[list[list[str]]]:
+    """Return the cells of each table that a notebook shows, headings first."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    outputs = [output.get("data", {}) for cell in _cells(notebook, "code") for output in cell.outputs]
+    texts = [data["text/markdown"].partition("\n\n")[0] for data in outputs if "text/markdown" in data]
+    rows = [[line.strip("| ").split(" | ") for line in text.splitlines()] for text in texts if text.startswith("|")]
+    return [[headings, *cells] for headings, _, *cells in rows]
+
+
+def test_the_black_hole_takes_two_calls_in_a_hundred_with_ejection_and_most_of_them_without() -> None:
+    (found,) = [table for table in _tables("04_failures") if table[0][0] == "part of all calls"]
+    parts = {what: [float(part.partition("%")[0]) for part in parts] for what, *parts in found[1:]}
+    ejected = {what: values for what, values in parts.items() if what.endswith(", ejection")}
+    others = {what: values for what, values in parts.items() if what.endswith(", no ejection")}
+    assert len(ejected) == len(others) == len(parts) / 2 >= 3
+    assert {what: values for what, values in ejected.items() if max(values) > 2.0} == {}
+    assert {what: values for what, values in others.items() if values[-1] < 90.0} == {}  # a caller for each slot
+
+
+def test_notebook_04_tries_all_that_protects_a_pool() -> None:
+    source = (ROOT / "notebooks" / "04_failures.py").read_text(encoding="utf-8")
+    given = ("health=", "limits=", "host_caps=", "retries=", "hedge_after_s=", "call_timeout_s=", "refuse_beyond=")
+    assert [key for key in given if key not in source] == []
+
+
 def _stderr(*texts: str) -> Any:
     quiet = new_code_cell("1 + 1", outputs=[new_output("stream", name="stdout", text="2\n")])
     loud = new_code_cell("warn()", outputs=[new_output("stream", name="stderr", text=text) for text in texts])

@@ -19,6 +19,7 @@ from tests.contracts.documents import ROOT, rows
 _PAGE = ROOT / "docs" / "simulator.md"
 _CODE = re.compile(r"`([^`]+)`")
 _SCENARIOS = sorted((ROOT / "examples" / "scenarios").glob("*.toml"))
+_GUIDE = sorted((ROOT / "examples" / "scenarios" / "guide").glob("*.toml"))
 
 
 def _as_written(value: Any) -> str | None:
@@ -90,3 +91,13 @@ def test_every_public_name_is_there_and_described() -> None:
 def test_the_example_scenarios_load(path: Path) -> None:
     assert load_scenario(path).policies
     assert f"examples/scenarios/{path.name}" in path.read_text(encoding="utf-8"), "it must say how it is run"
+
+
+@pytest.mark.parametrize("path", _GUIDE, ids=lambda path: path.stem)
+def test_the_scenarios_of_the_guide_load_and_compare_all_strategies(path: Path) -> None:
+    assert not load_scenario(path).policies
+    assert "balancer compare examples/scenarios/guide/*.toml" in _PAGE.read_text(encoding="utf-8")
+
+
+def test_the_guide_has_six_scenarios() -> None:
+    assert len(_GUIDE) == 6

@@ -6,7 +6,7 @@ thread that it has set going waits in the pool or has its answer.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
@@ -14,11 +14,14 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
+from unittest.mock import patch
 
 from balancer import Endpoint, Lease, Outcome
+from balancer.calls import out_of_service
+from balancer.core.health import HealthWatch
 from balancer.errors import BalancerError, NoEndpoint
 from balancer.testing import ManualClock
-from tests.equivalence.gate import PATIENCE_S, HandTimedPool, Wait
+from tests.equivalence.gate import PATIENCE_S, Coarse, HandTimedPool, HandTimer, Wait
 from tests.equivalence.happened import Granted, Happened, Refused
 from tests.equivalence.listening import ListeningRegistry
 from tests.equivalence.plan import Arrival, Change, Kind, Plan
@@ -63,21 +66,27 @@ class Driver:
         self._threads = threads
         self._sites = {site.url: site for site in plan.sites}
         self._specs = {
-            s.url: Endpoint(s.url, capacity=s.capacity, weight=s.weight, labels=s.labels) for s in plan.sites
+            s.url: Endpoint(s.url, capacity=s.capacity, weight=s.weight, labels=s.labels, host=s.host)
+            for s in plan.sites
         }
         self._clock = ManualClock(0.0)
         self._news: SimpleQueue[Wait | Future[Lease]] = SimpleQueue()
-        self._pool = HandTimedPool(
-            [self._specs[site.url] for site in plan.sites if not site.from_s],
-            strategy=strategy,
-            max_waiters=plan.max_waiters,
-            clock=self._clock,
-            registry=registry,
-            queued=self._news.put,
-        )
+        with patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))):
+            self._pool = HandTimedPool(
+                [self._specs[site.url] for site in plan.sites if not site.from_s],
+                strategy=strategy,
+                max_waiters=plan.max_waiters,
+                health=plan.rules.health,
+                limits=plan.rules.limits,
+                host_caps=plan.rules.host_caps,
+                clock=self._clock,
+                registry=registry,
+                queued=self._news.put,
+            )
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._tickets = count()
         self._instants: set[float] = set()
+        self._rings: set[float] = set()
         self._asking: dict[Future[Lease], _Caller] = {}
         self._waits: list[Wait] = []
         self._answers: list[Granted | Refused] = []
@@ -97,6 +106,7 @@ class Driver:
                 at_s, _, act = heappop(self._due)
                 self._clock.advance(at_s - self._clock())
                 act()
+                self._see_to_timers()
             self._clock.advance(self._plan.horizon_s - self._clock())
             return self._happened()
         finally:
@@ -141,6 +151,22 @@ class Driver:
         self._instants.add(at_s)
         heappush(self._due, (at_s, next(self._tickets), act))
 
+    def _see_to_timers(self) -> None:
+        timers, self._pool.timers[:] = self._pool.timers[:], []
+        for timer in timers:
+            at_s = self._clock() + timer.after_s
+            ring: Callable[[], None] = partial(self._ring, timer)
+            if at_s in self._rings:  # two timers of one instant do not matter: one of them was cancelled
+                heappush(self._due, (at_s, next(self._tickets), ring))
+            else:
+                self._rings.add(at_s)
+                self._at(at_s, ring)
+
+    def _ring(self, timer: HandTimer) -> None:
+        timer.ring()
+        self.seen["a cooldown that ended a wait"] += bool(self._pool.woken)
+        self._let_the_woken_answer()
+
     def _next(self, act: Callable[[], None]) -> None:
         """Do it now, but after whatever else follows from the same event."""
         heappush(self._due, (self._clock(), next(self._tickets), act))
@@ -156,8 +182,15 @@ class Driver:
 
     def _ask(self, caller: _Caller) -> None:
         kind = caller.kind
+        exclude = caller.exclude and caller.exclude | out_of_service(self._pool)
+        self.seen["left out who was ejected"] += exclude != caller.exclude
         call = self._threads.submit(
-            self._pool.acquire, kind.timeout_s, labels=kind.labels, exclude=caller.exclude, priority=kind.priority
+            self._pool.acquire,
+            kind.timeout_s,
+            labels=kind.labels,
+            exclude=exclude,
+            priority=kind.priority,
+            slots=kind.slots,
         )
         self._asking[call] = caller
         call.add_done_callback(self._news.put)
@@ -178,8 +211,12 @@ class Driver:
     def _expire(self, wait: Wait) -> None:
         if not wait.call.done():
             wait.expire()
-            assert self._hear_news() is wait.call, "another wait ended"
+            heard = {self._hear_news()}
+            while wait.call not in heard:  # others may be served: slots were kept for it
+                heard.add(self._hear_news())
             self._answer(wait.call)
+            self.seen["a time-out that ended another wait"] += bool(self._pool.woken)
+            self._let_the_woken_answer(heard - {wait.call})
 
     def _hear_news(self) -> Wait | Future[Lease]:
         try:
@@ -187,10 +224,10 @@ class Driver:
         except Empty:
             raise AssertionError(f"a caller neither waits nor has an answer: {self._pool!r}") from None
 
-    def _let_the_woken_answer(self) -> None:
+    def _let_the_woken_answer(self, heard: Set[Wait | Future[Lease]] = frozenset()) -> None:
         """Hear those whose waits the pool has just ended, in the order in which it woke them."""
         woken, self._pool.woken[:] = self._pool.woken[:], []
-        heard = {self._hear_news() for _ in woken}
+        heard = heard | {self._hear_news() for _ in range(len(woken) - len(heard))}
         assert heard == {wait.call for wait in woken}, "somebody else's wait ended"
         for wait in woken:
             self.seen["waited, then " + ("refused" if wait.call.exception() else "served")] += 1

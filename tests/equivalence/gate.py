@@ -3,15 +3,18 @@
 Decides only what a wait waits for. Everything else, from the queueing to the cancelling, is the pool's own code.
 """
 
+import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, cast
+from unittest.mock import patch
 
 from balancer import Lease, Pool
 from balancer.core import Waiter
 
-__all__ = ["PATIENCE_S", "HandTimedPool", "Wait"]
+__all__ = ["PATIENCE_S", "Coarse", "HandTimedPool", "HandTimer", "Wait"]
 
 PATIENCE_S = 10.0  # how long anything may take that takes no time; then a test fails instead of hanging
 
@@ -65,18 +68,63 @@ class Wait:
         self._gate.release()
 
 
+class HandTimer(threading.Thread):
+    """Stands for a `threading.Timer`, and rings by hand, in a thread of its own as that does.
+
+    Attributes:
+        after_s: how long the pool means it to wait.
+    """
+
+    def __init__(self, armed: "Callable[[HandTimer], None]", after_s: float, act: Callable[[], None]) -> None:
+        super().__init__(target=act)
+        self.after_s = after_s
+        self._armed = armed
+        self._set = False
+
+    def start(self) -> None:
+        self._set = True
+        self._armed(self)
+
+    def cancel(self) -> None:
+        self._set = False
+
+    def is_alive(self) -> bool:
+        return self._set
+
+    def ring(self) -> None:
+        """Let its time be up, unless it was cancelled, and wait for what it does."""
+        if self._set:
+            self._set = False
+            super().start()
+            self.join(PATIENCE_S)
+
+
+class Coarse(random.Random):
+    """Gives numbers of twenty binary digits, so that sums with them are exact."""
+
+    def random(self) -> float:
+        return self.getrandbits(20) * 2.0**-20
+
+
 class HandTimedPool(Pool):
-    """The pool, with hand-timed waits.
+    """The pool, with hand-timed waits and timers.
 
     Attributes:
         queued: told of every wait when it begins, in the thread that waits.
         woken: the waits that the pool has ended, in order.
+        timers: those that the pool has started, in order.
     """
 
     def __init__(self, *args: Any, queued: Callable[[Wait], None], **values: Any) -> None:
         super().__init__(*args, **values)
         self.queued = queued
         self.woken: list[Wait] = []
+        self.timers: list[HandTimer] = []
+
+    def _arm(self) -> threading.Timer | None:
+        timer = partial(HandTimer, self.timers.append)
+        with patch("balancer.pool.threading.Timer", timer), patch("balancer.pool._SOONEST_S", 0.0):
+            return super()._arm()
 
     def _wait(self, waiter: Waiter, gate: threading.Lock) -> Lease:
         wait = Wait(waiter, gate, self.queued, self.woken.append)

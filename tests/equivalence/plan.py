@@ -12,12 +12,14 @@ after a failure without a pause) is no such tie; it has an order of its own.
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["MOST_ARRIVALS", "Arrival", "Change", "Kind", "Plan", "Site", "plans"]
+from balancer.policies import HealthSettings, LimitSettings
+
+__all__ = ["MOST_ARRIVALS", "Arrival", "Change", "Kind", "Plan", "Rules", "Site", "plans", "ruled_plans"]
 
 MOST_ARRIVALS = 25
 
@@ -33,6 +35,7 @@ class Site:
     speed: float
     from_s: float
     failing: tuple[tuple[float, float], ...]
+    host: str | None = None
 
     def fails(self, at_s: float) -> bool:
         """Return whether a call that begins at this instant fails, after its work."""
@@ -46,6 +49,7 @@ class Kind:
     labels: frozenset[str]
     priority: int
     timeout_s: float | None
+    slots: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """Health, limits and caps, as a pool and a scenario take them."""
+
+    health: HealthSettings | None = None
+    limits: LimitSettings | None = None
+    host_caps: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole history before it happens; arrivals and changes are in order. Attributes as in a scenario."""
 
@@ -82,6 +95,7 @@ class Plan:
     max_waiters: int | None
     horizon_s: float
     seed: int
+    rules: Rules = Rules()
 
 
 _TICKS_PER_S = 16
@@ -126,6 +140,7 @@ def plans(draw: st.DrawFn) -> Plan:
     offered = sorted({label for site in sites for label in site.labels})
     kinds = tuple(_kind(draw, offered, exact) for _ in range(draw(st.integers(1, 3))))
     changes = [change for site in sites for change in _changes(draw, site, exact)]
+    all_there = math.ceil(max(site.from_s for site in sites) * _TICKS_PER_S)
     return Plan(
         sites=sites,
         kinds=kinds,
@@ -136,9 +151,44 @@ def plans(draw: st.DrawFn) -> Plan:
         pause_s=exact(draw(_PAUSE)) if draw(_ONE_IN_FOUR) else 0.0,
         max_waiters=draw(st.sampled_from([None, None, None, 0, 2, 4, 6])),
         # Mostly when all is over; else in the middle, with leases out and callers waiting.
-        horizon_s=exact(_TICKS_PER_S * 4000 if not draw(_ONE_IN_FOUR) else _TICKS_PER_S + draw(_MORE)),
+        horizon_s=exact(_TICKS_PER_S * 4000 if not draw(_ONE_IN_FOUR) else max(_TICKS_PER_S, all_there) + draw(_MORE)),
         seed=draw(st.integers(0, 2**32)),
     )
+
+
+# Halves and quarters, so that when time is up is a sum of few binary digits; see also `Coarse`.
+_HEALTH = st.builds(
+    HealthSettings,
+    consecutive_failures=st.sampled_from([1, 1, 2]),
+    cooldown_s=st.sampled_from([0.5, 2.0]),
+    max_cooldown_s=st.just(4.0),
+    slow_start_s=st.sampled_from([0.0, 2.5]),
+    max_ejected_share=st.sampled_from([0.5, 1.0]),
+    panic_share=st.sampled_from([0.0, 0.5]),
+    interval_s=st.just(1.0),
+    min_hosts=st.just(2),
+    failure_volume=st.just(2),
+)
+_LIMITS = st.builds(LimitSettings, kind=st.just("aimd"), initial=st.integers(1, 2))
+
+
+@st.composite
+def ruled_plans(draw: st.DrawFn) -> Plan:
+    """Generate plans with rules: endpoints are ejected, limited, share hosts, and some requests take several slots."""
+    plan = draw(plans())
+    sites = tuple(replace(site, host=draw(st.sampled_from(["h", "h", None]))) for site in plan.sites)
+    rules = Rules(
+        health=draw(_HEALTH) if not draw(_ONE_IN_FOUR) else None,
+        limits=draw(_LIMITS) if draw(_ONE_IN_FOUR) else None,
+        host_caps=draw(st.sampled_from([{}, {}, {"*": 2}, {"*": 4}])),
+    )
+    kinds = tuple(replace(kind, slots=min(draw(st.integers(1, 3)), _most_slots(plan, kind))) for kind in plan.kinds)
+    return replace(plan, sites=sites, kinds=kinds, rules=rules)
+
+
+def _most_slots(plan: Plan, kind: Kind) -> int:
+    """Return how many slots an endpoint has that will do; a scenario that asks for more is refused."""
+    return max((site.capacity for site in plan.sites if kind.labels <= site.labels), default=1)
 
 
 def _site(draw: st.DrawFn, url: str, exact: _Instants) -> Site:
@@ -181,4 +231,5 @@ def _changes(draw: st.DrawFn, site: Site, exact: _Instants) -> Iterator[Change]:
 
 
 def _update(draw: st.DrawFn) -> dict[str, Any]:
-    return {"capacity": draw(st.sampled_from([None, 4, 1, 2])), "weight": draw(st.sampled_from([None, 0.5, 4.0]))}
+    capacity, weight = draw(st.sampled_from([None, 4, 1, 2])), draw(st.sampled_from([None, 0.5, 4.0]))
+    return {"capacity": capacity, "weight": 2.0 if capacity is None and weight is None else weight}

@@ -9,6 +9,7 @@ from unittest.mock import patch
 from simpy import Environment
 
 from balancer.core import Core
+from balancer.core.health import HealthWatch
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
 from balancer.metrics import PoolStats
@@ -16,6 +17,7 @@ from simulator import Policy, Scenario, simulate_once
 from simulator.disciplines import Client, Leasing
 from simulator.streams import Purpose, Streams
 from simulator.task import Task
+from tests.equivalence.gate import Coarse
 from tests.equivalence.happened import Granted, Happened, Refused
 from tests.equivalence.listening import ListeningRegistry
 from tests.equivalence.plan import Change, Kind, Plan, Site
@@ -31,7 +33,10 @@ def choices_of(plan: Plan) -> random.Random:
 def simulate(plan: Plan, strategy: str) -> Happened:
     """Return what the simulator makes of `plan`."""
     registry, watch = ListeningRegistry(), _Watch()
-    with patch("simulator.engine.Leasing", watch.discipline):
+    with (
+        patch("simulator.engine.Leasing", watch.discipline),
+        patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))),
+    ):
         record = simulate_once(scenario_of(plan), Policy(strategy=strategy), registry=registry, observer=watch.granted)
     endpoints, totals, waits = watch.core.counters(plan.horizon_s)
     return Happened(
@@ -91,24 +96,29 @@ def scenario_of(plan: Plan) -> Scenario:
         {
             "workload": workload,
             "requests": requests,
-            "endpoints": [_endpoint(site) for site in plan.sites],
-            "changes": [_change(change) for change in plan.changes],
+            "endpoints": [_endpoint(site, plan.horizon_s) for site in plan.sites],
+            "changes": [_change(change) for change in plan.changes if change.at_s < plan.horizon_s],
             "max_waiters": plan.max_waiters,
             "horizon_s": plan.horizon_s,
             "seed": plan.seed,
+            "health": plan.rules.health,
+            "limits": plan.rules.limits,
+            "host_caps": plan.rules.host_caps,
         }
     )
 
 
-def _endpoint(site: Site) -> dict[str, object]:
+def _endpoint(site: Site, horizon_s: float) -> dict[str, object]:
+    seen = [(from_s, to_s) for from_s, to_s in site.failing if from_s < min(to_s, horizon_s) and to_s > site.from_s]
     return {
         "url": site.url,
         "capacity": site.capacity,
         "weight": site.weight,
         "labels": sorted(site.labels),
+        "host": site.host,
         "speed": site.speed,
         "from_s": site.from_s,
-        "faults": [{"kind": "fail_within", "from_s": from_s, "to_s": to_s} for from_s, to_s in site.failing],
+        "faults": [{"kind": "fail_within", "from_s": from_s, "to_s": to_s} for from_s, to_s in seen],
     }
 
 
@@ -117,6 +127,7 @@ def _kind(number: int, kind: Kind) -> dict[str, object]:
         "name": f"kind {number}",
         "labels": sorted(kind.labels),
         "priority": kind.priority,
+        "slots": kind.slots,
         "acquire_timeout_s": kind.timeout_s,
     }
 

@@ -15,11 +15,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, reject, settings
+from hypothesis.strategies import SearchStrategy
 
 from tests.equivalence.driven import Driver, Tie
 from tests.equivalence.happened import Happened
 from tests.equivalence.listening import ListeningRegistry
-from tests.equivalence.plan import MOST_ARRIVALS, Plan, plans
+from tests.equivalence.plan import MOST_ARRIVALS, Plan, plans, ruled_plans
 from tests.equivalence.simulated import choices_of, simulate
 from tests.registered import NAMES
 
@@ -35,6 +36,12 @@ _WORTH_SEEING = [
     "add that ended a wait",
     "update that ended a wait",
 ]
+_WITH_RULES = [
+    "waited, then served",
+    "retried",
+    "AcquireTimeout",
+    "a cooldown that ended a wait",
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +52,22 @@ def threads() -> Iterator[Executor]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_pool_and_the_simulator_make_the_same_history_of_a_plan(name: str, threads: Executor) -> None:
+    assert _unseen(name, plans(), threads, 150, _WORTH_SEEING) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_so_they_do_with_health_limits_caps_and_several_slots(name: str, threads: Executor) -> None:
+    assert _unseen(name, ruled_plans(), threads, 150, _WITH_RULES) == []
+
+
+def _unseen(
+    name: str, generated: SearchStrategy[Plan], threads: Executor, examples: int, worth_seeing: list[str]
+) -> list[str]:
+    """Hold the pool and the simulator against each other; return what should have happened in one plan, and has not."""
     seen = Counter[str]()
 
-    @settings(max_examples=150, report_multiple_bugs=False)
-    @given(plan=plans())
+    @settings(max_examples=examples, report_multiple_bugs=False)
+    @given(plan=generated)
     def same(plan: Plan) -> None:
         driver = Driver(plan, name, ListeningRegistry(choices_of(plan)), threads)
         try:
@@ -59,7 +78,7 @@ def test_the_pool_and_the_simulator_make_the_same_history_of_a_plan(name: str, t
         seen.update(driver.seen)
 
     same()
-    assert [sight for sight in _WORTH_SEEING if not seen[sight]] == []
+    return [sight for sight in worth_seeing if not seen[sight]]
 
 
 def check_same(plan: Plan, pool: Happened, simulated: Happened) -> None:

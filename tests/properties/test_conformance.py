@@ -61,7 +61,7 @@ class _Scan(Strategy):
         pass
 
     def pick(self, request: Request, now: float) -> Node | None:
-        return next((n for n in self.nodes if n.free and request.admits(n.endpoint)), None)
+        return next((n for n in self.nodes if request.fits(n)), None)
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         pass
@@ -80,6 +80,26 @@ class _PicksFull(_Scan):
 class _IgnoresRequest(_Scan):
     def pick(self, request: Request, now: float) -> Node | None:
         return super().pick(ANY, now)
+
+
+class _IgnoresSlots(_Scan):
+    def pick(self, request: Request, now: float) -> Node | None:
+        return next((n for n in self.nodes if n.free and request.admits(n.endpoint)), None)
+
+
+class _WaitsForMoreThanThereIs(_Scan):
+    """Takes no notice that a host has fewer slots than were asked for."""
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        return next((n for n in self.nodes if n.free >= request.slots and request.admits(n.endpoint)), None)
+
+
+class _PicksLimitZero(_Scan):
+    """Looks at capacity, not at the limit: so it picks a node whose host is full."""
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        fits = (n for n in self.nodes if n.in_flight + request.slots <= n.endpoint.capacity)
+        return next((n for n in fits if request.admits(n.endpoint)), None)
 
 
 class _IdlesTheLast(_Scan):
@@ -124,6 +144,9 @@ class _RaisesOnFailure(_Scan):
         (_IgnoresLeave, (AssertionError, StrategyError, ValueError)),
         (_PicksFull, StrategyError),
         (_IgnoresRequest, StrategyError),
+        (_IgnoresSlots, StrategyError),
+        (_WaitsForMoreThanThereIs, AssertionError),
+        (_PicksLimitZero, StrategyError),
         (_IdlesTheLast, AssertionError),
         (_CountsItself, (AssertionError, StrategyError)),
         (_RaisesOnFailure, ZeroDivisionError),
@@ -158,7 +181,7 @@ def test_a_law_is_asked_about_every_grant() -> None:
 
 class _UsesGlobalRandom(_Scan):
     def pick(self, request: Request, now: float) -> Node | None:
-        free = [n for n in self.nodes if n.free and request.admits(n.endpoint)]
+        free = [n for n in self.nodes if request.fits(n)]
         return random.choice(free) if free else None
 
 

@@ -10,6 +10,7 @@ from balancer.strategy import ANY, Request
 from balancer.testing.conformance import maker_of
 from balancer.testing.shadow import Shadow
 from strategies.fifo import Fifo
+from tests.properties.books import Books
 from tests.properties.sequence import Sequence
 
 _URLS = ("a", "b", "c", "d")
@@ -35,6 +36,22 @@ class _Slots:
         if free:
             self.put(spec)
             self.unused[spec.url] = free - 1
+
+    def cut(self, spec: Endpoint, count: int) -> None:
+        """Drop the unused ones first, then those free longest."""
+        unused = min(count, self.unused.get(spec.url, 0))
+        self.unused[spec.url] = self.unused.get(spec.url, 0) - unused
+        for slot in [slot for slot in sorted(self.free, key=lambda slot: slot[0]) if slot[1].url == spec.url][
+            : count - unused
+        ]:
+            self.free.remove(slot)
+
+    def raise_(self, spec: Endpoint, count: int) -> None:
+        """Let in unused ones; the first of them has its turn now if none of this endpoint has one."""
+        if any(slot[1].url == spec.url for slot in self.free):
+            self.unused[spec.url] = self.unused.get(spec.url, 0) + count
+        else:
+            self.join(spec, count)
 
     def leave(self, url: str) -> None:
         self.free = [slot for slot in self.free if slot[1].url != url]
@@ -100,10 +117,15 @@ def _resize(shadow: Shadow, slots: _Slots, change: tuple[str, int]) -> None:
     endpoint = shadow.model.find(url)
     assert endpoint is not None
     spec = replace(endpoint.spec, capacity=capacity)
+    free = max(0, endpoint.limit - endpoint.in_flight)
     shadow.update(url, capacity=capacity)
     if endpoint.state == "active":
-        slots.leave(url)
-        slots.join(spec, max(0, capacity - endpoint.in_flight))
+        slots.free = [(turn, spec if old.url == url else old) for turn, old in slots.free]
+        grown = max(0, capacity - endpoint.in_flight) - free
+        if grown < 0:
+            slots.cut(spec, -grown)
+        elif grown:
+            slots.raise_(spec, grown)
 
 
 def _drain(shadow: Shadow, slots: _Slots, url: str) -> None:
@@ -142,3 +164,31 @@ def test_each_round_goes_over_all_endpoints_with_a_slot_left(capacities: list[in
 def test_equal_calls_go_round_robin(n: int, rounds: int) -> None:
     calls = Sequence("fifo", [Endpoint(str(number)) for number in range(n)])
     assert calls.calls(n * rounds) == [str(number) for number in range(n)] * rounds
+
+
+def test_a_change_that_changes_no_slot_costs_no_turn() -> None:
+    """As by a slow start, which changes the weight again and again."""
+    books = Books("fifo", [Endpoint(url, capacity=2) for url in "abc"])
+    books.take()
+    for _ in range(5):
+        books.set("b", weight=0.5)
+    assert [books.take().url for _ in range(5)] == list("bcabc")
+
+
+def test_one_that_comes_back_joins_with_one_slot_as_at_first() -> None:
+    books = Books("fifo", [Endpoint(url, capacity=3) for url in "abc"])
+    books.set("a", limit=0)
+    for taken in [books.take(), books.take()]:
+        books.give(taken)
+    books.set("a", limit=3)
+    assert [books.take().url for _ in range(9)] == list("bcbcabcaa")
+
+
+def test_a_lease_of_several_slots_takes_those_free_longest_and_gives_as_many_back() -> None:
+    books = Books("fifo", [Endpoint("a", capacity=3), Endpoint("b", capacity=2)])
+    both = books.take(Request(slots=2))
+    assert both.url == "a"
+    assert [books.take().url for _ in range(3)] == list("bab")
+    books.give(both)
+    assert [books.take().url for _ in range(2)] == list("aa")
+    assert books.try_take() is None

@@ -39,11 +39,20 @@ def furthest_off(urls: Listed[str], weights: Listed[float], longest: int = 60) -
 # -- shares by weight ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("weights", [(2.0, 1.0), (3.0, 2.0, 1.0), (1.0, 1.0, 1.0, 1.0), (20.0, 10.0)])
+@pytest.mark.parametrize(
+    "weights", [(2.0, 1.0), (3.0, 2.0, 1.0), (1.0, 1.0, 1.0, 1.0), (20.0, 10.0), (1000.0, 500.0), (0.002, 0.001)]
+)
 @pytest.mark.parametrize("seed", range(5))
 def test_shares_are_within_one_lease_in_every_window(weights: tuple[float, ...], seed: int) -> None:
     urls = sequence_of(weights, seed=seed).calls(500)
     assert max(furthest_off(urls, weights)) <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("weights", [(1000.0, 500.0, 700.0), (5.0, 1.0, 1.0, 0.7, 0.3), (1e6, 3e6)])
+def test_shares_are_by_weight(weights: tuple[float, ...]) -> None:
+    urls = sequence_of(weights).calls(10_000)
+    shares = [urls.count(f"e{n}") / 10_000 for n in range(len(weights))]
+    assert shares == pytest.approx([weight / sum(weights) for weight in weights], rel=0.01)
 
 
 @settings(max_examples=60)

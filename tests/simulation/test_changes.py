@@ -13,7 +13,9 @@ from simulator.workload import Poisson
 
 
 def scenario(*changes: tuple[float, str], from_s: float = 0.0) -> Scenario:
-    said: list[Any] = [{"at_s": at_s, "do": do, "url": "http://a/"} for at_s, do in changes]
+    said: list[Any] = [
+        {"at_s": at_s, "do": do, "url": "http://a/", "capacity": 2 if do == "update" else None} for at_s, do in changes
+    ]
     return Scenario(
         workload=Poisson(rate_per_s=2.0),
         endpoints=[EndpointModel(url="http://a/", from_s=from_s), EndpointModel(url="http://b/", capacity=2)],

@@ -732,6 +732,15 @@ def _values(draw: st.DrawFn) -> dict[str, Any]:
     return values
 
 
+def _begun(values: dict[str, Any], horizon_s: float) -> dict[str, Any]:
+    """Return `values` without the faults that would begin when the run is over."""
+    models = [
+        {**model, "faults": [fault for fault in model["faults"] if fault.get("from_s", 0.0) < horizon_s]}
+        for model in values["endpoints"]
+    ]
+    return {**values, "endpoints": models}
+
+
 def _changes(url: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Draw what one may do to an endpoint that is there, in an order that makes sense."""
     return st.sampled_from(
@@ -806,7 +815,7 @@ def test_every_request_ends_once_or_is_unfinished(
     horizon_s: float,
 ) -> None:
     instants, works = zip(*arrivals, strict=True)
-    scenario = at(instants, works, warmup_s=warmup_s, horizon_s=horizon_s, **values)
+    scenario = at(instants, works, warmup_s=warmup_s, horizon_s=horizon_s, **_begun(values, horizon_s))
     record = run(scenario, policy)
     assert sum(ended(record)) == sum(warmup_s <= at_s < horizon_s for at_s in instants)
     check_calls(scenario, record)
@@ -825,7 +834,7 @@ def test_every_request_ends_once_or_is_unfinished(
 def test_every_worker_goes_on(policy: str, workers: int, think_s: float, work_s: float, values: dict[str, Any]) -> None:
     """It thinks, or has one request under way: so requests made and requests ended differ by no more than that."""
     seen: set[int] = set()
-    scenario = closed(workers, think_s, work_s, horizon_s=4.0, **values)
+    scenario = closed(workers, think_s, work_s, horizon_s=4.0, **_begun(values, 4.0))
     record = run(scenario, policy, observer=lambda task, _: seen.add(task.number))
     assert record.unfinished <= workers
     assert sum(ended(record)) >= max(seen, default=0) - workers
@@ -894,18 +903,17 @@ def _spans_of_parts(record: Record) -> Counter[str]:
 
 def check_order(workload: Batch, record: Record) -> None:
     """Check that a stage begins once the one before has ended, and how many samples and workers are at it at once."""
-    begins: dict[str, float] = {}
-    ends: dict[str, float] = {}
+    by_part = defaultdict(list)
     for span in record.spans:
-        begins[span.part] = min(span.started_s, begins.get(span.part, span.started_s))
-        ends[span.part] = max(span.ended_s, ends.get(span.part, span.ended_s))
+        by_part[span.part].append(span)
+    begins = {part: min(span.started_s for span in spans) for part, spans in by_part.items()}
+    ends = {part: max(span.ended_s for span in spans) for part, spans in by_part.items()}
     for number in range(1, workload.samples + 1):
         parts = [f"sample {number}: {stage.name}" for stage in workload.stages]
         assert all(begins[later] >= ends[earlier] for earlier, later in pairwise(parts))
     for stage in workload.stages:
         for number in range(1, workload.samples + 1):
-            spans = [span for span in record.spans if span.part == f"sample {number}: {stage.name}"]
-            assert _most_at_once(spans) <= stage.workers
+            assert _most_at_once(by_part[f"sample {number}: {stage.name}"]) <= stage.workers
     for begin_s in begins.values():
         under_way = {p.partition(":")[0] for p in begins if begins[p] <= begin_s < ends[p]}
         assert len(under_way) <= workload.samples_at_once

@@ -65,6 +65,16 @@ WORKLOADS: dict[str, dict[str, Any]] = {
 }
 
 
+RULED: dict[str, Any] = {
+    "health": {"consecutive_failures": 2, "cooldown_s": 1.0},
+    "limits": {"kind": "aimd"},
+    "host_caps": {"h": 2},
+    "retries": {"budget_per_s": 1.0},
+    "requests": {**TROUBLED["requests"], "hedge_after_s": 1.0},
+}
+"""All rules, for what is troubled."""
+
+
 def troubled(workload: str = "open", **values: Any) -> Scenario:
     return Scenario.model_validate({**TROUBLED, **WORKLOADS[workload], **values})
 
@@ -84,6 +94,14 @@ def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
     assert first.completed > 20
 
 
+@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("policy", ALL)
+def test_the_same_run_with_all_rules_gives_the_same_bytes(policy: str, workload: str) -> None:
+    first, second = (run(troubled(workload, **RULED), policy) for _ in range(2))
+    assert bytes_of(first) == bytes_of(second)
+    assert first.completed > 20
+
+
 def test_the_same_study_gives_the_same_bytes() -> None:
     first, second = (run_study(troubled(), ALL) for _ in range(2))
     for export in (to_json, runs_csv, endpoints_csv):
@@ -96,8 +114,9 @@ def test_a_policy_does_not_depend_on_its_company() -> None:
     assert list(map(bytes_of, alone)) == list(map(bytes_of, last_of_all))
 
 
-def test_it_does_not_matter_in_how_many_processes_it_runs() -> None:
-    scenario = troubled(horizon_s=20.0, changes=[], loads=[0.5])
+@pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all rules"])
+def test_it_does_not_matter_in_how_many_processes_it_runs(rules: dict[str, Any]) -> None:
+    scenario = troubled(horizon_s=20.0, changes=[], loads=[0.5], **rules)
     policies = ["random", "old_global_queue"]
     told: list[tuple[int, int]] = []
     here = run_study(scenario, policies, jobs=1)
@@ -183,9 +202,10 @@ def see_nth_of_worker(found: Seen, task: Task) -> None:
     works[task.number] = (task.work_s, task.demand.name)
 
 
+@pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all rules"])
 @pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
-def test_every_policy_meets_the_same_requests(policy: str) -> None:
-    expected, found = (seen(troubled(), name, see_request) for name in ("fifo", policy))
+def test_every_policy_meets_the_same_requests(policy: str, rules: dict[str, Any]) -> None:
+    expected, found = (seen(troubled(**rules), name, see_request) for name in ("fifo", policy))
     both = expected.keys() & found.keys()  # some found no endpoint under one of them
     assert len(both) > 100
     assert {number: expected[number] for number in both} == {number: found[number] for number in both}

@@ -17,9 +17,8 @@ from typer.testing import CliRunner
 from balancer.cli import make_app
 from balancer.errors import ConfigError
 from balancer.plugins import default_registry
-from simulator.intervals import Interval
 from simulator.report.export import endpoints_csv, runs_csv, to_json
-from simulator.report.figures import FIGURES, checked_figure, worded, worded_difference
+from simulator.report.figures import FIGURES, checked_figure
 from simulator.report.files import write_report
 from simulator.report.html import page
 from simulator.report.table import print_ranking, print_study
@@ -124,7 +123,7 @@ def test_the_page_stands_alone_and_escapes_names(studies: dict[str, Study], kind
     assert "<script>" not in text
     assert "<b>&amp;" not in text
     for policy in study.policies:
-        assert f"<code>{policy}</code>" in text
+        assert f"<code>{policy}</code>" in text.replace("<wbr>", "")
     ids = re.findall(r' id="([^"]+)"', text)
     assert len(ids) == len(set(ids))
 
@@ -170,27 +169,6 @@ def test_the_scenario_in_the_results_makes_the_same_results(studies: dict[str, S
     first = to_json(studies["open"])
     again = type(studies["open"].scenario).model_validate(json.loads(first)["scenario"])
     assert to_json(run_study(again)) == first
-
-
-@pytest.mark.parametrize(
-    ("interval", "unit", "words"),
-    [
-        (Interval(1.2345, 0.0567, 5), "s", "1.23 s \u00b10.06"),
-        (Interval(0.01234, 0.00012, 5), "s", "12.3 ms \u00b10.1"),
-        (Interval(36_000.0, 360.0, 5), "s", "10.0 h \u00b10.1"),
-        (Interval(0.1234, 0.0012, 5), "part", "12.3% \u00b10.1"),
-        (Interval(0.0, 0.0, 5), "part", "0% \u00b10"),
-        (Interval(12345.6, 78.9, 5), "count", "12\u2009346 \u00b179"),
-        (Interval(2.0, float("nan"), 1), "number", "2.00"),
-    ],
-)
-def test_figures_are_written_with_three_digits(interval: Interval, unit: str, words: str) -> None:
-    assert worded(interval, unit) == words  # type: ignore[arg-type]  # one of the units
-
-
-def test_differences_have_a_sign_and_a_part() -> None:
-    assert worded_difference(Interval(-0.5, 0.05, 5), 2.0, "s") == "-500 ms \u00b150 (-25%)"
-    assert worded_difference(Interval(3.0, 0.1, 5), 2.0, "s") == "+3.00 s \u00b10.10 (+150%)"
 
 
 def test_figures_that_are_not_there_are_named() -> None:

@@ -16,7 +16,7 @@ from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import Interrupted, interrupted_at
 
-_UNDER_THE_LOCK = ("balancer/core/", "balancer/pool.py", "balancer/endpoint.py", "/strategies/")
+_UNDER_THE_LOCK = ("balancer/core/", "balancer/kit/", "balancer/pool.py", "balancer/endpoint.py", "/strategies/")
 
 
 class _Waiter(threading.Thread):

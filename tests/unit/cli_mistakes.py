@@ -1,5 +1,7 @@
 """Mistakes in configs and packages, and the line that each gets."""
 
+from tests.registered import NAMES
+
 __all__ = ["ENDPOINT", "GOOD", "MISTAKES", "ODD_PACKAGES", "PIPELINE"]
 
 ENDPOINT = '[[endpoints]]\nurl = "fake://1/"\n'
@@ -22,7 +24,7 @@ MISTAKES = {
     "unknown strategy": (
         '[pool]\nstrategy = "least_inflight"\n' + GOOD,
         "c.toml: pool: unknown strategy 'least_inflight'; did you mean 'least_in_flight'? "
-        "(there are: fifo, least_in_flight, p2c, random, weighted_health)",
+        f"(there are: {', '.join(NAMES)})",
     ),
     "unknown option": (
         '[pool]\nstrategy = "weighted_health"\noptions = { decay = 3 }\n' + GOOD,

@@ -153,6 +153,41 @@ def test_check_says_what_would_run_and_runs_nothing(balancer: Balancer) -> None:
     assert not Path("results").exists()
 
 
+def test_check_says_how_health_limits_and_retries_are_set(balancer: Balancer) -> None:
+    said = balancer("check", "c.toml", config=ENDPOINT)
+    for words in (
+        "health     ejects after 5 failures in a row, below 50% success, outliers of 5 or more\n",
+        "           for 5 to 300 s; pings: off\n",
+        "limits     fixed: the capacities\n",
+        "retries    20% of the calls + 10/s, over 10 s; pauses from 0.05 s, at most 2 s\n",
+    ):
+        assert words in said.out
+    assert "host cap" not in said.out
+    other = """
+[health]
+consecutive_failures = 0
+success_rate = 0
+rate_sds = 0
+failure_share = 1
+ping = "program"
+[limits]
+kind = "aimd"
+initial = 2
+[host_caps]
+"*" = 3
+"""
+    said = balancer("check", "c.toml", config=ENDPOINT + other)
+    for words in (
+        "health     ejects nobody\n",
+        "pings: program, every 5 s\n",
+        "limits     aimd: from 2 slots up to the capacities, x 0.5 when overloaded\n",
+        "host cap   3 slots on each other host\n",
+    ):
+        assert words in said.out
+    said = balancer("check", "c.toml", config=ENDPOINT + "[health]\nenabled = false\n")
+    assert "health     off: no endpoint is taken out of service for its failures\n" in said.out
+
+
 def test_check_without_a_pipeline_is_fine(balancer: Balancer) -> None:
     said = balancer("check", "c.toml", config=ENDPOINT)
     assert said.code == 0
@@ -251,8 +286,10 @@ def test_a_config_that_cannot_be_read_is_a_line(balancer: Balancer, command: str
 def test_a_mistake_on_the_command_line_is_told(balancer: Balancer, args: list[str], words: str) -> None:
     said = balancer(*args, config=GOOD)
     assert said.code == 2
-    assert words in said.err
-    assert "Traceback" not in said.err
+    (line,) = said.lines
+    assert line.startswith("balancer: ")
+    assert words in line
+    assert "--help)" in line
 
 
 def test_an_unknown_strategy_on_the_command_line_is_a_line(balancer: Balancer) -> None:
@@ -438,14 +475,18 @@ def test_a_run_that_is_stopped_says_so(balancer: Balancer, registry: Registry) -
     assert json.loads(Path("results/summary.json").read_text())["complete"] is False
 
 
-def test_ctrl_c_before_there_is_anything_to_stop_has_no_traceback(
-    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_there_is_anything_to_stop_is_a_line(
+    balancer: Balancer, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     def interrupted() -> Registry:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        raise AssertionError("the signal was not heard")
 
+    before = signal.getsignal(number)
     monkeypatch.setattr(cli, "default_registry", interrupted)
-    assert balancer("strategies") == Said(130, "", "")
+    assert balancer("strategies") == Said(128 + number, "", "balancer: stopped\n")
+    assert signal.getsignal(number) is before
 
 
 def test_as_a_process_it_has_no_traceback_and_no_warning(tmp_path: Path) -> None:

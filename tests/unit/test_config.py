@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.config import Config, load_config, parse_config
+from balancer.config import Config, HealthSection, load_config, parse_config
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
+from balancer.policies import LimitSettings, RetrySettings
 
 
 def parsed(text: str, **environ: str) -> Config:
@@ -89,12 +90,58 @@ def test_only_a_dollar_with_a_name_in_braces_is_filled_in(text: str) -> None:
     assert config.pipeline.problems == text
 
 
+# -- health, limits, retries -------------------------------------------------------------------------
+
+
+def test_a_silent_config_has_health_and_a_retry_budget_but_no_limits_and_pings() -> None:
+    config = parsed("")
+    assert config.health == HealthSection()
+    assert config.health is not None
+    assert config.health.ping == "off"
+    assert (config.limits, config.host_caps, config.retries) == (LimitSettings(), {}, RetrySettings())
+    assert config.limits.kind == "fixed"
+
+
+def test_health_can_be_turned_off_and_keeps_its_settings_for_later() -> None:
+    assert parsed("[health]\nenabled = false\ncooldown_s = 3").health is None
+    health = parsed("[health]\ncooldown_s = 3").health
+    assert health is not None
+    assert health.cooldown_s == 3.0
+
+
+def test_limits_hosts_and_retries_are_read() -> None:
+    config = parsed(
+        """
+        [limits]
+        kind = "aimd"
+        initial = 2
+        [host_caps]
+        "10.0.0.1" = 4
+        rack = 8
+        "*" = 2
+        [retries]
+        budget_ratio = 0.1
+        base_s = 0
+        [[endpoints]]
+        url = "http://10.0.0.{1..2}:{8080..8081}/"
+        [[endpoints]]
+        url = "http://10.0.0.3/"
+        host = "rack"
+        """
+    )
+    assert config.limits == LimitSettings(kind="aimd", initial=2)
+    assert config.host_caps == {"10.0.0.1": 4, "rack": 8, "*": 2}
+    assert config.retries == RetrySettings(budget_ratio=0.1, base_s=0.0)
+
+
 # -- what is wrong: the exact line for each ---------------------------------------------------------
 
 _POOL = "acquire_timeout_s, max_waiters, options, seed, strategy"
+_HEALTH = HealthSection.model_fields
+_KEYS = "endpoints, health, host_caps, limits, pipeline, pool, retries"
 _H = '[[endpoints]]\nurl = "http://h/"\n'
 _WRONG: list[tuple[str, str]] = [
-    ("pol = 1", "pol: unknown key; did you mean 'pool'? (known: endpoints, pipeline, pool)"),
+    ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS})"),
     ("pool = 1", "pool: found 1: it must be a table"),
     ('[pool]\nstategy = ""', f"pool.stategy: unknown key; did you mean 'strategy'? (known: {_POOL})"),
     ("[pool]\nzzz = 1", f"pool.zzz: unknown key (known: {_POOL})"),
@@ -172,6 +219,45 @@ _WRONG: list[tuple[str, str]] = [
         '[[endpoints]]\nurl = "http://${UNSET}/"',
         "endpoints[0].url: ${UNSET} is not set; export UNSET, or write the value here",
     ),
+    ("health = false", "health: found False: it must be a table"),
+    (
+        "[health]\ncooldown = 1",
+        "health.cooldown: unknown key; did you mean 'cooldown_s'? (known: " + ", ".join(sorted(_HEALTH)) + ")",
+    ),
+    ('[health]\nenabled = "no"', "health.enabled: found 'no': input should be a valid boolean"),
+    ("[health]\nenabled = false\nping = 1", "health.ping: found 1: input should be 'off', 'ping' or 'program'"),
+    (
+        "[health]\nmax_ejected_share = 1.5",
+        "health.max_ejected_share: found 1.5: input should be less than or equal to 1",
+    ),
+    (
+        "[health]\nmax_cooldown_s = 1",
+        "health: found a table: max_cooldown_s: 1 is less than cooldown_s, 5; raise it",
+    ),
+    ('[limits]\nkind = "gradient"', "limits.kind: found 'gradient': input should be 'fixed' or 'aimd'"),
+    ("[limits]\nbackoff = 1", "limits.backoff: found 1: input should be less than 1"),
+    ("[limits]\ninitial = 0", "limits.initial: found 0: input should be greater than or equal to 1"),
+    ("host_caps = 4", "host_caps: found 4: it must be a table"),
+    (_H + "[host_caps]\nh = 0", "host_caps.h: found 0: input should be greater than or equal to 1"),
+    (_H + "[host_caps]\nh = 1.5", "host_caps.h: found 1.5: input should be a valid integer"),
+    (_H + '[host_caps]\n"*" = 0', "host_caps.*: found 0: input should be greater than or equal to 1"),
+    (
+        '[[endpoints]]\nurl = "http://10.0.0.{1..2}:80/"\n[host_caps]\n"10.0.0.3" = 4',
+        "host_caps.10.0.0.3: no endpoint is on this host; did you mean '10.0.0.2'? (hosts: 10.0.0.1, 10.0.0.2)",
+    ),
+    (
+        _H + 'host = "rack-1"\n[host_caps]\nh = 4',
+        "host_caps.h: no endpoint is on this host (hosts: rack-1)",
+    ),
+    (
+        '[[endpoints]]\nurl = "http://10.0.0.{10..29}/"\n[host_caps]\nhere = 4',
+        "host_caps.here: no endpoint is on this host (hosts: "
+        + ", ".join(f"10.0.0.{n}" for n in range(10, 18))
+        + " and 12 more)",
+    ),
+    ("[retries]\nbudget_ratio = -1", "retries.budget_ratio: found -1: input should be greater than or equal to 0"),
+    ("[retries]\nbudget_per_s = inf", "retries.budget_per_s: found inf: input should be a finite number"),
+    ("[retries]\nbudget_window_s = 0", "retries.budget_window_s: found 0: input should be greater than 0"),
     ("[pipeline]", "pipeline.problems: is missing"),
     (
         '[pipeline]\nproblems = "p"\nsample_level_workers = 0',
@@ -232,6 +318,7 @@ _shapes = st.sampled_from(
 _keys = st.sampled_from(
     [
         *("pool", "endpoints", "pipeline", "strategy", "options", "acquire_timeout_s", "max_waiters", "seed"),
+        *("health", "host_caps", "limits", "retries", "kind", "ping"),
         *("url", "capacity", "weight", "labels", "host", "headers", "isolation", "problems", "results", "attempts"),
         "anything",
     ]
@@ -248,6 +335,8 @@ _tables = st.fixed_dictionaries(
         "pool": st.dictionaries(_keys, _values, max_size=4) | _values,
         "endpoints": _endpoints | _values,
         "pipeline": st.dictionaries(_keys, _values, max_size=4) | _values,
+        "health": st.dictionaries(_keys, _values, max_size=4) | _values,
+        "host_caps": st.dictionaries(st.just("h") | _keys, _values, max_size=4) | _values,
         "anything": _values,
     },
 )
@@ -284,6 +373,8 @@ def test_secrets_are_hidden_where_they_belong() -> None:
         f'{_H}labels = [["${{S}}"]]',
         f'{_H}isolation = "${{S}}"',
         'pool = ["${S}"]',
+        '[[endpoints]]\nurl = "http://${S}/"\n[host_caps]\ns3cr3t = 1',
+        _H + 'host = "${S}"\n[host_caps]\ns3cr3t = 1',
     ],
 )
 def test_an_error_about_a_value_from_the_environment_does_not_show_it(text: str) -> None:

@@ -152,7 +152,7 @@ def test_the_errors_of_waiters_are_one_each() -> None:
     core = core_of(Endpoint("a"))
     taken(core)
     first, second = wait(core), wait(core)
-    core.close()
+    core.close(3.0)
     assert isinstance(first.error, PoolClosed)
     assert first.error is not second.error
 
@@ -160,7 +160,7 @@ def test_the_errors_of_waiters_are_one_each() -> None:
 def test_a_closed_core_grants_nothing_but_takes_back() -> None:
     core = core_of(Endpoint("a", capacity=2))
     lease = taken(core)
-    assert list(core.close()) == []
+    assert list(core.close(3.0)) == []
     assert core.closed
     with pytest.raises(PoolClosed):
         core.acquire(ANY, 1.0)

@@ -56,7 +56,7 @@ def test_the_model_refuses_a_grant_that_was_not_allowed(
 ) -> None:
     model = granted([Endpoint("a"), Endpoint("b"), Endpoint("c"), Endpoint("d", capacity=2)])
     model.stop("c", "draining")
-    model.endpoints[3].held_since_s[0] = 0.0
+    model.endpoints[3].held[0] = 0.0, 1
     model.stop("d", "retiring")
     with pytest.raises(AssertionError, match=reason):
         model.grant(lease_id, url, request_, 1.0)

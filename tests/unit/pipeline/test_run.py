@@ -106,6 +106,17 @@ def what_was_found(result: RunResult) -> object:
     return result.problems
 
 
+class Pinged(FakeExecutor):
+    """Runs no program before it was pinged."""
+
+    def __init__(self) -> None:
+        self.pinged = threading.Event()
+        super().__init__(gate=self.pinged)
+
+    def ping(self) -> None:
+        self.pinged.set()
+
+
 # -- one run -------------------------------------------------------------------------------------------
 
 
@@ -142,6 +153,21 @@ def test_a_complete_run_runs_nothing_and_says_the_same(bench: Bench) -> None:
     again = bench.run()
     assert bench.calls == 0
     assert again == first, "the figures are those of the session that ran programs"
+
+
+def test_endpoints_are_pinged_while_it_runs_and_no_longer(bench: Bench) -> None:
+    bench.new = Pinged
+    bench.write(CONFIG + '[health]\nping = "ping"\nping_every_s = 0.01\n')
+    assert bench.run().complete
+    assert bench.calls > 0
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("ping ")]
+
+
+@pytest.mark.parametrize("health", ["", '[health]\nenabled = false\nping = "ping"\nping_every_s = 0.001\n'])
+def test_nobody_is_pinged_who_was_not_asked_for(bench: Bench, health: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balancer.pipeline.run.Prober", None)  # must not be called
+    bench.write(CONFIG + health)
+    assert bench.run().complete
 
 
 def test_executors_get_what_the_config_says(bench: Bench) -> None:

@@ -50,12 +50,22 @@ def test_the_ramp_gets_stronger_with_every_step_and_the_bar_shows_all_of_it() ->
     drawing, ax = _map([[(step - 0.5) / STEPS for step in range(1, STEPS + 1)]])
     bar = next(each for each in drawing.axes if each is not ax)
     in_map = {boxes[0][0] / 120: key[1] for key, boxes in _boxes(ax).items()}
-    in_bar = {boxes[0][0]: key[1] for key, boxes in _boxes(bar).items()}
+    in_bar = {boxes[0][0]: key[1] for key, boxes in _boxes(bar).items() if key[0] == HEAT}
     alphas = [in_bar[left] for left in sorted(in_bar)]
     assert alphas == sorted(set(alphas))
     assert len(alphas) == STEPS
     assert [in_map[left] for left in sorted(in_map)] == alphas
     assert sorted(in_map) == pytest.approx(sorted(in_bar))
+
+
+def test_the_bar_says_what_grey_means() -> None:
+    drawing, ax = heat_map(["a"], [[0.0, 1.0]], ends=(0, 1), xlabel="", label="", width_in=WIDE_IN, nothing="idle")
+    bar = next(each for each in drawing.axes if each is not ax)
+    (grey,) = (key for key in _boxes(bar) if key[0] == FAINT)
+    ((left, right, _),) = _boxes(bar)[grey]
+    assert grey in _boxes(ax)
+    assert right < 0
+    assert (bar.get_xticklabels()[0].get_text(), bar.get_xticks()[0]) == ("idle", pytest.approx((left + right) / 2))
 
 
 @pytest.mark.parametrize("width_in", [HALF_IN, WIDE_IN])
@@ -71,7 +81,7 @@ def test_all_is_named_and_nothing_overlaps(rows: int, width_in: float) -> None:
     marks = [label.get_window_extent() for label in bar.get_xticklabels()]
     assert all(left.x1 + 4 < right.x0 for left, right in pairwise(marks))
     (label,) = bar.texts
-    assert label.get_window_extent().x0 >= 0
+    assert label.get_window_extent().x1 <= drawing.bbox.x1
     assert marks[-1].y1 <= drawing.bbox.y1 + 1
     names = [name.get_window_extent() for name in ax.get_yticklabels()]
     assert all(lower.y1 < upper.y0 for upper, lower in pairwise(names))

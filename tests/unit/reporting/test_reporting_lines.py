@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -89,11 +90,20 @@ def test_names_are_drawn_as_they_are(name: str) -> None:
     assert not text.get_parse_math()
 
 
-def test_an_interval_is_a_band_in_the_colour_of_its_line() -> None:
-    _, ax = _chart(Line("a", _LOADS, [1, 2, 3], low=[0.5, 1.5, 2.5], high=[1.5, 2.5, 9.5]), *_named(1))
-    (band,) = ax.collections
-    assert band.get_datalim(ax.transData).bounds == pytest.approx((0.1, 0.5, 0.8, 9.0))
-    assert to_hex(asarray(band.get_facecolor())[0]) == ax.lines[0].get_color()
+def test_intervals_are_strokes_in_the_colour_of_their_line_and_beside_each_other() -> None:
+    low, high = [0.5, 1.5, 2.5], [1.5, 2.5, 9.5]
+    drawing, ax = _chart(*(Line(name, _LOADS, [1, 2, 3], low=low, high=high) for name in "abc"), *_named(1))
+    drawing.draw_without_rendering()
+    assert len(ax.collections) == 3  # the fourth has no interval
+    places = []
+    for strokes, line in zip(ax.collections, ax.lines, strict=False):
+        assert isinstance(strokes, LineCollection)
+        assert [path.tolist() for path in strokes.get_segments()] == [
+            [[x, bottom], [x, top]] for x, bottom, top in zip(_LOADS, low, high, strict=True)
+        ]
+        assert to_hex(asarray(strokes.get_color())[0]) == line.get_color()
+        places.append(strokes.get_transform().transform((0.5, 1.0))[0])
+    assert all(right - left >= 1.5 for left, right in pairwise(places))
     assert ax.get_ylim()[1] > 9.5
 
 

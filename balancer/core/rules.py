@@ -1,0 +1,207 @@
+"""What holds around any strategy: health, limits of endpoints, caps of hosts.
+
+Decides how many slots of an endpoint are in force and what it weighs, from all three together. It must not know who
+waits, nor tell a strategy anything: it names the accounts that stand otherwise, and the ledger tells.
+"""
+
+import random
+from collections.abc import Iterable, Mapping
+from math import inf
+from typing import cast
+from weakref import WeakValueDictionary
+
+from balancer.core.account import Account, State
+from balancer.core.health import HealthWatch, Record
+from balancer.core.limits import Aimd, HostGroup
+from balancer.endpoint import Lease, Outcome
+from balancer.policies import HealthSettings, LimitSettings
+
+__all__ = ["Rules"]
+
+Moved = Iterable[Account]
+
+
+class Rules:
+    """Health, limits and host caps of one pool; any of them may be absent.
+
+    Args:
+        health: None: nobody is ejected.
+        limits: None or "fixed": the capacity of each endpoint.
+        host_caps: slots by host; "*" stands for each host that has none of its own.
+        rng: for jitter.
+
+    Methods that may change how accounts stand return these, perhaps some twice.
+    """
+
+    def __init__(
+        self,
+        health: HealthSettings | None,
+        limits: LimitSettings | None,
+        host_caps: Mapping[str, int],
+        rng: random.Random,
+    ) -> None:
+        self._watch = HealthWatch(health, rng) if health else None
+        self._limits = limits if limits and limits.kind == "aimd" else None
+        self._caps = dict(host_caps)
+        self._hosts: WeakValueDictionary[str, HostGroup] = WeakValueDictionary()  # their members hold them
+        for host, cap in self._caps.items():
+            if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
+                raise ValueError(f"host_caps: {host}: {cap!r} slots; it must be a whole number >= 1")
+
+    @property
+    def any(self) -> bool:
+        """True if there is any rule at all."""
+        return bool(self._watch or self._limits or self._caps)
+
+    @property
+    def due_s(self) -> float:
+        """When `tick` has something to do next; `inf`: never."""
+        return self._watch.due_s if self._watch else inf
+
+    @property
+    def panic(self) -> bool:
+        """True while too few endpoints are fit, so that all must serve."""
+        return self._watch is not None and self._watch.panic
+
+    # -- membership --------------------------------------------------------------------------------
+
+    def join(self, account: Account, now: float) -> Moved:
+        """Take an account into service; what was learned of an earlier time there is forgotten."""
+        if self._limits:
+            account.aimd = Aimd(self._limits)
+        if self._watch:
+            account.record = self._watch.join(account, now)
+        return [*self.change(account), *self._moved()]
+
+    def change(self, account: Account) -> list[Account]:
+        """Learn of a new spec."""
+        if account.aimd:
+            account.aimd.cap(account.endpoint.capacity)
+        moved: list[Account] = []
+        group = self._group(account.endpoint.host or account.endpoint.url)
+        if group is not account.host:
+            moved = self._change_host(account, group)
+        self._look(account)
+        return moved
+
+    def leave(self, account: Account, now: float) -> Moved:
+        """Take an account out of service. Its leases still count for its host."""
+        if account.record and self._watch:
+            self._watch.leave(account.record, now)
+            account.record = None
+        account.aimd = None
+        return self._moved()
+
+    def forget(self, account: Account) -> None:
+        """Drop an account for good; it has no leases."""
+        self._quit(account)
+
+    # -- leases ------------------------------------------------------------------------------------
+
+    def granted(self, account: Account, lease: Lease) -> Moved:
+        """Learn of a lease of an account that is on the alert."""
+        if account.record and self._watch:
+            self._watch.granted(account.record, lease)
+        if account.host is None:
+            return ()
+        account.host.in_flight += lease.slots
+        return _members(account.host)
+
+    def ended(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> Moved:
+        """Learn how a lease ended; `account.in_flight` is lowered already."""
+        moved: list[Account] = []
+        if account.host is not None:
+            account.host.in_flight -= lease.slots
+            moved += _members(account.host)
+        if account.aimd is not None:
+            used, capacity = account.in_flight + lease.slots, account.endpoint.capacity
+            if account.aimd.ended(lease, outcome, now, used=used, capacity=capacity):
+                moved.append(account)
+        if account.record is not None and self._watch:
+            self._watch.ended(account.record, lease, outcome, now)
+            moved += self._moved()
+            if account.alert or account.aimd is not None:
+                account.record.look_s = -inf
+        return moved
+
+    def pinged(self, account: Account, ok: bool, now: float) -> Moved:
+        """Learn from an active probe."""
+        if account.record and self._watch:
+            self._watch.pinged(account.record, ok, now)
+        return self._moved()
+
+    def tick(self, now: float) -> Moved:
+        """Let time do what is due."""
+        if self._watch:
+            self._watch.tick(now)
+        return self._moved()
+
+    # -- standing ----------------------------------------------------------------------------------
+
+    def standing(self, account: Account, now: float) -> tuple[int, int, float]:
+        """Return the ceiling, the limit and the weight of an account in service."""
+        most: float = account.endpoint.capacity
+        if account.aimd is not None:
+            most = min(most, account.aimd.limit)
+        if account.record is not None and self._watch:
+            most = min(most, self._watch.most(account.record))
+            weight = account.endpoint.weight * self._watch.ramp(account.record, now)
+        else:
+            weight = account.endpoint.weight
+        if account.host is None:
+            return int(most), int(most), weight
+        ceiling = int(min(most, account.host.cap))
+        return ceiling, min(ceiling, account.in_flight + account.host.free), weight
+
+    def together(self, account: Account) -> Moved:
+        """Return the accounts that take slots from one another: those of one host."""
+        return (account,) if account.host is None else _members(account.host)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _group(self, host: str) -> HostGroup | None:
+        cap = self._caps.get(host, self._caps.get("*"))
+        if cap is None:
+            return None
+        group = self._hosts.get(host)
+        if group is None:
+            group = self._hosts[host] = HostGroup(cap)
+        return group
+
+    def _change_host(self, account: Account, group: HostGroup | None) -> list[Account]:
+        before = account.host
+        self._quit(account)
+        account.host = group
+        if group is not None:
+            group.members[account] = None
+            group.in_flight += account.in_flight
+        return [member for host in (before, group) if host is not None for member in _members(host)]
+
+    def _quit(self, account: Account) -> None:
+        if account.host is not None:
+            del account.host.members[account]
+            account.host.in_flight -= account.in_flight  # a lease that ends just now is still to be taken off
+
+    def _moved(self) -> list[Account]:
+        if self._watch is None or not self._watch.moved:
+            return []
+        moved = [account for record in self._watch.moved if (account := _account(record)).state is State.ACTIVE]
+        self._watch.moved.clear()
+        for account in moved:
+            self._look(account)
+        return moved
+
+    def _look(self, account: Account) -> None:
+        """Decide whether every grant, and so every end, must be told."""
+        half_open = account.record is not None and account.record.half_open
+        account.alert = half_open or account.host is not None
+        if account.alert and account.record is not None:
+            account.record.look_s = -inf
+
+
+def _account(record: Record) -> Account:
+    return cast(Account, record.key)
+
+
+def _members(host: HostGroup) -> list[Account]:
+    return [cast(Account, member) for member in host.members]

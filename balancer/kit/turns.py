@@ -1,0 +1,83 @@
+"""Nodes in an order of their own: each has a number by when it joined, and may stand in a later round than others.
+
+Decides who is the first in that order, in O(log N). It must not know what makes a round.
+
+An entry is made anew when its node moves, and only the last one counts: the others go when they come first, or
+when there are too many. So a node is found to be gone without a search, and an interrupt after any call costs no
+other node than its own.
+"""
+
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final
+
+from balancer.strategy import Node, Request
+
+__all__ = ["Turn", "Turns"]
+
+_FEW: Final = 64  # entries that are not worth a sweep
+
+
+class Turn:
+    """A node's number in the order of joining, and its turn. It is the node's note.
+
+    Attributes:
+        entry: its round, its number and itself; None while it has no turn.
+    """
+
+    __slots__ = ("entry", "node", "number")
+
+    def __init__(self, node: Node, number: int) -> None:
+        self.node = node
+        self.number = number
+        self.entry: tuple[int, int, Turn] | None = None
+
+
+class Turns:
+    """The nodes that may be picked, those of the earliest round first, and within it by number."""
+
+    __slots__ = ("_heap", "_numbers", "_sweep_at")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Turn]] = []
+        self._numbers = count(1)
+        self._sweep_at = _FEW
+
+    def number(self, node: Node) -> Turn:
+        """Note that `node` is the last that joined; it has no turn yet."""
+        turn = node.note = Turn(node, next(self._numbers))
+        return turn
+
+    def queue(self, turn: Turn, round_: int) -> None:
+        """Give it a turn, instead of the one that it had; O(log N), amortised."""
+        entry = turn.entry = (round_, turn.number, turn)
+        heappush(self._heap, entry)
+        if len(self._heap) > self._sweep_at:
+            self._sweep()
+
+    def first(self, request: Request) -> Turn | None:
+        """Return the first that `request` fits, or None; it keeps its turn.
+
+        O(log N), amortised, for an open request.
+        """
+        heap = self._heap
+        while heap:
+            entry = heap[0]
+            if entry[2].entry is entry:
+                break
+            heappop(heap)
+        else:
+            return None
+        return entry[2] if request.open else self._first_that_fits(request)
+
+    def _first_that_fits(self, request: Request) -> Turn | None:
+        heap = self._heap.copy()
+        while heap:
+            entry = heappop(heap)
+            if entry[2].entry is entry and request.fits(entry[2].node):
+                return entry[2]
+        return None
+
+    def _sweep(self) -> None:
+        self._heap = sorted(entry for entry in self._heap if entry[2].entry is entry)
+        self._sweep_at = 2 * len(self._heap) + _FEW

@@ -1,0 +1,133 @@
+"""Try endpoints that nobody uses, on a schedule: active health checks.
+
+Decides when an endpoint is pinged, and tells the pool how it went. A shell: it has a thread for each endpoint, so that
+one that hangs holds nobody up. It must not know what a pool makes of a ping, nor how an executor does one.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from balancer.errors import EndpointError
+from balancer.sandbox.protocol import Executor, Limits, Program, Status
+
+__all__ = ["Pinged", "Prober", "pings_of"]
+
+# Each pause differs from the next by up to so much, so that endpoints that were started together drift apart.
+_JITTER = 0.1
+
+_PROGRAMS = {
+    "python": Program("python", "print('pong')", "ping"),
+    "cpp": Program("cpp", '#include <cstdio>\nint main() { puts("pong"); }', "ping"),
+}
+_LIMITS = Limits(cpu_s=2.0, wall_s=5.0, compile_s=10.0)
+
+
+class Pinged(Protocol):
+    """What the prober needs of a pool."""
+
+    def pinged(self, url: str, ok: bool) -> None:
+        """Learn whether the endpoint answered; one that has gone does not matter."""
+        ...
+
+
+class Prober:
+    """Pings every endpoint about every `every_s` seconds while its `with` block runs.
+
+    A ping is no lease: it takes no slot, and goes to endpoints that are ejected, too. The first comes at a random
+    moment of the first interval. An interval begins when the ping before has ended.
+
+    Args:
+        pool: is told of each ping.
+        pings: for each URL what returns if the endpoint is well, and raises if it is not. It must end by itself, for
+            `stop` waits for it.
+        every_s: seconds between two pings of an endpoint (> 0).
+        seed: makes the schedule repeatable; None for a random one.
+
+    Raises:
+        ValueError: `every_s` is out of range.
+    """
+
+    def __init__(
+        self, pool: Pinged, pings: Mapping[str, Callable[[], object]], *, every_s: float, seed: int | None = None
+    ) -> None:
+        if not every_s > 0:  # also catches NaN
+            raise ValueError(f"every_s is {every_s!r}; it must be a number of seconds > 0")
+        self._pool = pool
+        self._every_s = every_s
+        self._stopping = threading.Event()
+        rng = random.Random(seed)
+        self._threads = [
+            threading.Thread(
+                target=self._go_on, args=(url, ping, random.Random(rng.random())), name=f"ping {url}", daemon=True
+            )
+            for url, ping in pings.items()
+        ]
+
+    def start(self) -> None:
+        """Begin. It can be done once."""
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # e.g. the machine has no more threads
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Start no more pings, and return when the last one has ended. May be called twice."""
+        self._stopping.set()
+        for thread in self._threads:
+            if thread.ident is not None:  # it was started
+                thread.join()
+
+    def _go_on(self, url: str, ping: Callable[[], object], rng: random.Random) -> None:
+        pause_s = rng.uniform(0.0, self._every_s)
+        while not self._stopping.wait(min(pause_s, threading.TIMEOUT_MAX)):
+            ok = _answers(ping)
+            if self._stopping.is_set():  # whatever it is told now may be the end of the run, not of the endpoint
+                return
+            self._pool.pinged(url, ok)
+            pause_s = self._every_s * rng.uniform(1.0 - _JITTER, 1.0 + _JITTER)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _answers(ping: Callable[[], object]) -> bool:
+    try:
+        ping()
+    except Exception:  # a ping may be a plugin's: however it fails, the endpoint did not answer
+        return False
+    return True
+
+
+def pings_of(executors: Mapping[str, Executor], kind: Literal["ping", "program"]) -> dict[str, Callable[[], object]]:
+    """Return what a `Prober` takes, for the executors of a run.
+
+    Args:
+        executors: one for each endpoint URL.
+        kind: "ping" asks whether the endpoint is there; "program" runs a tiny program, which finds out more and takes
+            a core for some milliseconds. An executor that knows neither Python nor C++ is only asked.
+    """
+    return {url: executor.ping if kind == "ping" else _program_ping(executor) for url, executor in executors.items()}
+
+
+def _program_ping(executor: Executor) -> Callable[[], object]:
+    program = next((program for language, program in _PROGRAMS.items() if language in executor.languages), None)
+    if program is None:
+        return executor.ping
+
+    def ping() -> None:
+        done = executor.run(program, b"", _LIMITS, {})
+        if done.status is not Status.FINISHED or done.exit_code != 0 or done.stdout.split() != [b"pong"]:
+            raise EndpointError(f"a program that prints pong ended with {done.status.value}, {done.stdout[:80]!r}")
+
+    return ping

@@ -1,0 +1,72 @@
+"""`round_robin`: the endpoints in turn.
+
+Load metric: none. Selection rule: the next endpoint with a free slot behind the one that had the last turn, in
+the order of joining and then from the front (Nagle, "On Packet Switches With Infinite Storage", RFC 970, 1985, for
+queues). One that is full misses its turn and is owed nothing; one that a request does not fit is passed over,
+and is next as soon as one does.
+"""
+
+import random
+
+from balancer.endpoint import Outcome
+from balancer.hookspecs import hookimpl
+from balancer.kit.turns import Turn, Turns
+from balancer.strategy import Node, Request, Strategy, StrategyOptions
+
+__all__ = ["RoundRobin"]
+
+
+class RoundRobin(Strategy):
+    """The endpoints in turn, whatever their weights."""
+
+    name = "round_robin"
+
+    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+        self._turns = Turns()
+        self._last = (0, 0)  # the round and the number of the latest turn so far
+
+    def join(self, node: Node, now: float) -> None:
+        """O(log N)."""
+        self._turns.number(node)
+        self.change(node, now)
+
+    def leave(self, node: Node, now: float) -> None:
+        """O(1)."""
+        node.note.entry = None
+
+    def change(self, node: Node, now: float) -> None:
+        """O(log N)."""
+        if node.in_flight >= node.limit:
+            node.note.entry = None
+        elif node.note.entry is None:
+            self._queue(node.note)
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        """O(log N), amortised, for an open request."""
+        turn = self._turns.first(request)
+        if turn is None or turn.entry is None:
+            return None
+        this = turn.entry[:2]
+        if this > self._last:
+            self._last = this
+        node = turn.node
+        turn.entry = None
+        if node.in_flight + request.takes(node) < node.limit:
+            self._queue(turn)
+        return node
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        """O(log N)."""
+        if node.note.entry is None and node.in_flight < node.limit:
+            self._queue(node.note)
+
+    def _queue(self, turn: Turn) -> None:
+        """Let it have its turn in this round, if that is still to come, else in the next one."""
+        round_, number = self._last
+        self._turns.queue(turn, round_ if turn.number > number else round_ + 1)
+
+
+@hookimpl
+def balancer_strategies() -> list[type[Strategy]]:
+    """Offer this strategy."""
+    return [RoundRobin]

@@ -1,0 +1,62 @@
+"""`weighted_round_robin`: the endpoints in turn, those of more weight more often.
+
+Load metric: the virtual time at which an endpoint is due, which moves on by 1 / weight with every slot that is
+leased, and is anywhere in the first period to begin with, so that many pools do not march in step. Selection
+rule: earliest due first (EDF), as in Envoy and gRPC (gRFC A58); see `balancer.kit.deadlines`. A weight of 2:1
+is 2:1 in every short window, without the bursts of a round that serves one endpoint twice in a row.
+"""
+
+import random
+
+from balancer.endpoint import Outcome
+from balancer.hookspecs import hookimpl
+from balancer.kit.deadlines import Deadline, Deadlines
+from balancer.strategy import Node, Request, Strategy, StrategyOptions
+
+__all__ = ["WeightedRoundRobin"]
+
+
+class WeightedRoundRobin(Strategy):
+    """The endpoints in turn, by weight, smooth in short windows."""
+
+    name = "weighted_round_robin"
+
+    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+        self._random = rng.random
+        self._deadlines = Deadlines[Deadline]()
+
+    def join(self, node: Node, now: float) -> None:
+        """O(log N)."""
+        node.note = Deadline(node, node.weight)
+        self._deadlines.start(node.note, self._random())
+
+    def leave(self, node: Node, now: float) -> None:
+        """O(due in the same tick)."""
+        self._deadlines.drop(node.note)
+
+    def change(self, node: Node, now: float) -> None:
+        """O(log N); O(due in the same tick) for a new weight, or where no slot is left."""
+        self._deadlines.reweigh(node.note, node.weight)
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        """O(log N) for an open request."""
+        deadline = self._deadlines.first(request)
+        if deadline is None:
+            return None
+        node = deadline.node
+        slots = request.takes(node)
+        deadline.due += slots / deadline.weight
+        if node.in_flight + slots < node.limit:
+            self._deadlines.queue(deadline)
+        return node
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        """O(log N)."""
+        if not node.note.queued and node.in_flight < node.limit:
+            self._deadlines.queue(node.note)
+
+
+@hookimpl
+def balancer_strategies() -> list[type[Strategy]]:
+    """Offer this strategy."""
+    return [WeightedRoundRobin]

@@ -1,0 +1,209 @@
+"""How near the pipeline comes to the bound on 2 fast, 1 slow and 1 flapping HTTP endpoint, beside other strategies.
+
+    python -m tests.benchmarks.bench_pipeline [--short]
+
+The endpoints are real HTTP servers on loopback. What a program does is found out once, in a quiet run over one sound
+server; after that each server answers from memory, after as long as its speed says. So a busy machine changes little,
+and the verdicts of every run can be held against those of the quiet one.
+
+The bound is the work of the calls that succeeded by the speed of all slots, the flapping one counted for the share of
+the time that it is up: no scheduler can be faster on average.
+"""
+
+import argparse
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from balancer.config import parse_config
+from balancer.pipeline.results import RunResult
+from balancer.pipeline.run import run_pipeline
+from balancer.plugins import default_registry
+from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program
+from balancer.sandbox.server import build_app
+
+ROOT = Path(__file__).resolve().parents[2]
+CALL_S = 0.3  # at speed 1
+SLOW = 1 / 3  # speed of the slow one
+UP_S, DOWN_S = 4.0, 2.0  # of the flapping one
+WORKERS = 12  # threads of a stage, so that there is always a call for a free slot
+
+
+@dataclass
+class Memory:
+    """What each program did, by all that it was given."""
+
+    executor: LocalExecutor
+    known: dict[Any, Execution] = field(default_factory=dict)
+
+    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        key = (program, stdin, limits, tuple(sorted(files.items())))
+        if key not in self.known:
+            self.known[key] = self.executor.run(program, stdin, limits, files)
+        return self.known[key]
+
+
+@dataclass(frozen=True)
+class Paced:
+    """An executor that takes as long as its speed says, and answers from memory. Speed None: as fast as it can."""
+
+    memory: Memory
+    speed: float | None
+
+    @property
+    def languages(self) -> frozenset[str]:
+        return self.memory.executor.languages
+
+    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        execution = self.memory.run(program, stdin, limits, files)
+        if self.speed is not None:
+            time.sleep(CALL_S / self.speed)
+        return execution
+
+    def ping(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def flapping(app: ASGIApp) -> ASGIApp:
+    """Return `app`, answering 503 at once whenever it is down; up and down take turns."""
+    began_s = time.monotonic()
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        down = (time.monotonic() - began_s) % (UP_S + DOWN_S) >= UP_S
+        await (PlainTextResponse("down", 503) if down else app)(scope, receive, send)
+
+    return either
+
+
+@contextmanager
+def serving(executor: Executor, *, flaps: bool = False) -> Iterator[str]:
+    """Serve on loopback, in a thread; yields the URL."""
+    app: ASGIApp = build_app(executor, workers=1)
+    server = uvicorn.Server(
+        uvicorn.Config(flapping(app) if flaps else app, port=0, log_level="critical", access_log=False, lifespan="off")
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def problems_in(folder: Path, names: Sequence[str]) -> Path:
+    """Copy problems, with their Python programs only: a compiler would take the time of the machine."""
+    for name in names:
+        shutil.copytree(ROOT / "examples/problems" / name, folder / name)
+        for file in [*(folder / name).rglob("*.cpp")]:
+            file.unlink()
+    return folder
+
+
+def run(urls: Sequence[str], strategy: str, problems: Path, inputs: int) -> RunResult:
+    """Judge the problems over these endpoints."""
+    with TemporaryDirectory(prefix="balancer-bench-") as results:
+        raw = {
+            "pool": {"strategy": strategy, "seed": 1},
+            "endpoints": [{"url": url} for url in urls],
+            "pipeline": {
+                "problems": str(problems),
+                "results": results,
+                "sample_level_workers": 8,
+                "output_generation_workers": WORKERS,
+                "solution_validation_workers": WORKERS,
+                "max_inputs": inputs,
+                "max_proposals": 2 * inputs,
+                "attempts": 20,
+            },
+        }
+        config = parse_config(raw, file="bench", environ={})
+        return run_pipeline(config, default_registry(), Console(file=StringIO()))
+
+
+def verdicts_of(found: RunResult) -> object:
+    """Return what was found, times and places left out."""
+    return [
+        (problem.id, [(case.id, case.state) for case in problem.cases], [vars_of(s) for s in problem.submissions])
+        for problem in found.problems
+    ]
+
+
+def vars_of(submission: Any) -> object:
+    return submission.name, sorted(submission.verdicts.items())
+
+
+def bound_s(found: RunResult) -> float:
+    """Return the least makespan that the calls which succeeded can take on average."""
+    calls = sum(span.outcome == "success" for span in found.spans)
+    return calls * CALL_S / (2 + SLOW + UP_S / (UP_S + DOWN_S))
+
+
+def makespan_s(found: RunResult) -> float:
+    """Return the seconds between the first call and the end of the last."""
+    return max(span.ended_s for span in found.spans) - min(span.started_s for span in found.spans)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--short", action="store_true", help="half a minute instead of some; a short run ends unevenly")
+    short = parser.parse_args(arguments).short
+    names = ["exact-change", "meeting-room"] if short else ["exact-change", "meeting-room", "spread", "undo-log"]
+    strategies = ["least_in_flight"] if short else ["least_in_flight", "fifo", "weighted_health", "peak_ewma"]
+    console = Console(width=110)
+    with ExitStack() as stack:
+        executor = LocalExecutor("local://bench", ExecutorOptions())
+        stack.callback(executor.close)
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="balancer-bench-")))
+        problems = problems_in(folder, names)
+        memory = Memory(executor)
+        inputs = 4 if short else 20
+        quiet_url = stack.enter_context(serving(Paced(memory, None)))
+        quiet = run([quiet_url], "fifo", problems, inputs)
+        urls = [stack.enter_context(serving(Paced(memory, speed))) for speed in (1.0, 1.0, SLOW)]
+        urls.append(stack.enter_context(serving(Paced(memory, 1.0), flaps=True)))
+        table = Table(title="2 fast, 1 slow (a third), 1 flapping endpoint (4 s up, 2 s down); health on")
+        for heading in ("strategy", "calls", "failed", "makespan", "bound", "makespan / bound", "verdicts"):
+            table.add_column(heading, justify="left" if heading == "strategy" else "right")
+        for strategy in strategies:
+            found = run(urls, strategy, problems, inputs)
+            failed = sum(span.outcome != "success" for span in found.spans)
+            same = "as when quiet" if verdicts_of(found) == verdicts_of(quiet) else "OTHERS"
+            took_s, least_s = makespan_s(found), bound_s(found)
+            table.add_row(
+                strategy,
+                str(len(found.spans)),
+                str(failed),
+                f"{took_s:.1f} s",
+                f"{least_s:.1f} s",
+                f"{took_s / least_s:.2f} (target <= 1.10)",
+                same,
+            )
+    console.print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

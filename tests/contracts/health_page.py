@@ -1,0 +1,30 @@
+"""What docs/health.md says of the states, made from the transitions themselves.
+
+    python -m tests.contracts.health_page      # prints the table and the diagram, to be pasted
+"""
+
+from balancer.core.health import TRANSITIONS, Health
+
+__all__ = ["diagram", "table"]
+
+_ARROW = "-->"
+
+
+def table() -> str:
+    """Return the transitions as a table."""
+    lines = ["| state | when | then |", "|---|---|---|"]
+    lines += [f"| `{before.value}` | {event.value} | `{after.value}` |" for (before, event), after in TRANSITIONS.items()]
+    return "\n".join(lines)
+
+
+def diagram() -> str:
+    """Return the transitions as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", f"    [*] {_ARROW} {Health.HEALTHY.value}"]
+    lines += [
+        f"    {before.value} {_ARROW} {after.value}: {event.value}" for (before, event), after in TRANSITIONS.items()
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(), diagram(), sep="\n\n")

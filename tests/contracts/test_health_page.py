@@ -1,0 +1,31 @@
+"""docs/health.md shows the states as they are."""
+
+from balancer.core.health import TRANSITIONS, Health
+from balancer.policies import HealthSettings, LimitSettings
+from tests.contracts.documents import ROOT, blocks
+from tests.contracts.health_page import diagram, table
+
+PAGE = ROOT / "docs" / "health.md"
+
+
+def test_the_table_is_that_of_the_code() -> None:
+    assert table() in PAGE.read_text()
+
+
+def test_the_diagram_is_drawn_from_the_table() -> None:
+    assert [block.code for block in blocks(PAGE) if block.language == "mermaid"] == [diagram()]
+
+
+def test_every_state_is_explained_and_can_be_reached_and_left() -> None:
+    text = PAGE.read_text()
+    for state in Health:
+        assert f"- `{state.value}`: " in text
+        assert any(before is state for before, _ in TRANSITIONS)
+        assert any(after is state for after in TRANSITIONS.values())
+
+
+def test_every_setting_is_explained() -> None:
+    text = PAGE.read_text()
+    for settings in (HealthSettings, LimitSettings):
+        for name in settings.model_fields:
+            assert f"`{name}" in text, name

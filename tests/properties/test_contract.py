@@ -1,0 +1,157 @@
+"""Every registered strategy bears what the ledger may tell it, in any order.
+
+A limit of 0 and back, as by ejection and probing; weights that grow, as by a slow start; leases of several slots; slots
+that are kept and leased past the strategy. Throughout it picks only who can serve, and somebody if anybody can.
+"""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balancer.endpoint import Endpoint, Outcome
+from balancer.strategy import Node, Request
+from strategies.fifo import Fifo
+from tests.properties.books import Books
+from tests.registered import NAMES
+
+_URLS = "abcd"
+
+_urls = st.sampled_from(_URLS)
+_requests = st.builds(
+    Request,
+    st.frozensets(st.just("x"), max_size=1),
+    st.frozensets(_urls, max_size=2),
+    st.sampled_from((1, 1, 1, 2, 3)),
+    st.sampled_from((None, "k", "l")),
+)
+_weights = st.sampled_from((0.1, 0.5, 1.0, 3.0, 1e-300, 1e300))
+_specs = st.builds(
+    Endpoint,
+    _urls,
+    capacity=st.integers(1, 4),
+    weight=_weights,
+    labels=st.frozensets(st.just("x"), max_size=1),
+)
+_moves = st.one_of(
+    st.tuples(st.just("take"), st.one_of(st.just(Request()), _requests)),
+    st.tuples(st.just("take"), st.one_of(st.just(Request()), _requests)),
+    st.tuples(st.just("give"), st.tuples(st.integers(0, 9), st.sampled_from(Outcome))),
+    st.tuples(st.just("limit"), st.tuples(_urls, st.sampled_from((0, 0, 1, 2, 4)))),
+    st.tuples(st.just("weight"), st.tuples(_urls, _weights)),
+    st.tuples(st.just("reserve"), st.tuples(_urls, st.integers(1, 3))),
+    st.tuples(st.just("respec"), _specs),
+    st.tuples(st.just("join"), _specs),
+    st.tuples(st.just("leave"), _urls),
+    st.tuples(st.just("wait"), st.sampled_from((0.01, 1.0, 100.0))),
+)
+
+
+def _do(books: Books, move: str, argument: Any) -> None:
+    known = argument if isinstance(argument, str) else argument[0] if isinstance(argument, tuple) else None
+    if move == "take":
+        books.try_take(argument)
+    elif move == "give":
+        if books.out:
+            books.give(books.out[argument[0] % len(books.out)], argument[1])
+    elif move == "wait":
+        books.now += argument
+    elif move == "join":
+        if argument.url not in books.nodes:
+            books.join(argument)
+    elif move == "respec":
+        if argument.url in books.nodes:
+            books.respec(argument.url, capacity=argument.capacity, weight=argument.weight, labels=argument.labels)
+    elif known in books.nodes:
+        if move == "limit":
+            books.set(known, limit=argument[1])
+        elif move == "weight":
+            books.set(known, weight=argument[1])
+        elif move == "reserve":
+            books.reserve(*argument)
+        else:
+            books.leave(known)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=150)
+@given(
+    specs=st.lists(_specs, max_size=4, unique_by=lambda spec: spec.url),
+    moves=st.lists(_moves, max_size=60),
+    seed=st.integers(0, 99),
+)
+def test_whatever_it_is_told_it_picks_one_that_can_serve(
+    name: str, specs: list[Endpoint], moves: list[tuple[str, Any]], seed: int
+) -> None:
+    books = Books(name, specs, seed=seed)
+    for move, argument in moves:
+        _do(books, move, argument)
+    for url in books.nodes:
+        books.set(url, limit=books.nodes[url].endpoint.capacity)
+    while books.try_take() is not None:  # nothing is lost: all that is free can be had
+        pass
+    assert all(node.in_flight >= node.limit for node in books.nodes.values())
+    for taken in list(books.out):
+        books.give(taken)
+    assert sum(node.in_flight for node in books.nodes.values()) == 0
+
+
+def test_books_would_notice_a_wrong_pick(monkeypatch: pytest.MonkeyPatch) -> None:
+    books = Books("fifo", [Endpoint("a"), Endpoint("b")])
+    monkeypatch.setattr(Fifo, "pick", lambda self, request, now: books.nodes["a"])
+    books.take()
+    with pytest.raises(AssertionError, match="could serve"):
+        books.take()
+    monkeypatch.setattr(Fifo, "pick", lambda self, request, now: None)
+    with pytest.raises(AssertionError, match="nobody was picked"):
+        books.take()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "first"])  # which does not share out
+def test_an_endpoint_that_comes_back_is_not_flooded_and_not_starved(name: str) -> None:
+    """Three alike, one out of service for 300 leases. Of the next 60, one at a time, it has neither none nor most."""
+    books = Books(name, [Endpoint(url, capacity=2) for url in "abc"], seed=3)
+    books.calls(300)
+    books.set("b", limit=0)
+    assert "b" not in books.calls(300)
+    books.set("b", limit=2)
+    urls = books.calls(60)
+    assert 5 <= urls.count("b") <= 35, Counter(urls)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_request_of_several_slots_takes_a_slot_that_is_not_there(name: str) -> None:
+    books = Books(name, [Endpoint("a", capacity=3), Endpoint("b", capacity=2)], seed=1)
+    first = books.take(Request(slots=3))
+    assert (first.url, first.slots) == ("a", 3)
+    assert books.take(Request(slots=2)).url == "b"
+    assert books.try_take() is None
+    books.give(first)
+    assert sorted(books.take().url for _ in range(3)) == ["a"] * 3
+    assert books.try_take() is None
+
+
+def test_a_request_takes_all_there_is_while_slots_are_limited() -> None:
+    node = Node(Endpoint("a", capacity=4))
+    node.limit = node.ceiling = 2
+    assert Request(slots=3).takes(node) == 2
+
+
+@pytest.mark.parametrize("name", ["random", "rendezvous", "weighted_health", "weighted_round_robin"])
+@pytest.mark.parametrize("weight", [0.25, 3.0])
+def test_a_share_is_by_the_weight_in_force_not_by_that_of_the_spec(name: str, weight: float) -> None:
+    """Of 4000 draws the deviation is less than 0.008; the shares are 0.2 and 0.75, and by the spec a half."""
+    options = {"slow_start_s": 0.0} if name == "weighted_health" else None
+    books = Books(name, [Endpoint("a", capacity=2), Endpoint("b", capacity=2)], options=options)
+    books.set("a", weight=weight)
+    assert books.calls(4000).count("a") / 4000 == pytest.approx(weight / (1 + weight), abs=0.032)
+
+
+@pytest.mark.parametrize("name", ["least_in_flight", "p2c"])
+def test_a_load_is_by_the_weight_in_force_not_by_that_of_the_spec(name: str) -> None:
+    """Idle, a has a load of 1 / 0.3, and b with 2 leases out one of 3."""
+    books = Books(name, [Endpoint(url, capacity=9) for url in "ab"])
+    books.set("a", weight=0.3)
+    assert [books.take().url for _ in range(4)] == list("bbba")

@@ -1,0 +1,48 @@
+"""`first`, held against its definition: of those that can serve, the one that joined first."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.endpoint import Endpoint
+from balancer.strategy import Request
+from tests.properties.books import Books
+
+_URLS = "abcd"
+_requests = st.builds(Request, exclude=st.frozensets(st.sampled_from(_URLS), max_size=2), slots=st.sampled_from((1, 2)))
+_moves = st.one_of(
+    st.tuples(st.just("take"), st.one_of(st.just(Request()), _requests)),
+    st.tuples(st.just("give"), st.integers(0, 9)),
+    st.tuples(st.sampled_from(("out", "back", "again")), st.sampled_from(_URLS)),
+)
+
+
+@given(
+    capacities=st.lists(st.integers(1, 3), min_size=4, max_size=4),
+    moves=st.lists(_moves, max_size=80),
+)
+def test_the_first_that_fits_is_next(capacities: list[int], moves: list[tuple[str, object]]) -> None:
+    books = Books("first", [Endpoint(url, capacity=c) for url, c in zip(_URLS, capacities, strict=True)])
+    for move, argument in moves:
+        if isinstance(argument, Request):
+            expected = next((url for url, node in books.nodes.items() if argument.fits(node)), None)
+            taken = books.try_take(argument)
+            assert (taken and taken.url) == expected
+        elif isinstance(argument, int):
+            if books.out:
+                books.give(books.out[argument % len(books.out)])
+        elif move == "again":
+            spec = books.nodes[str(argument)].endpoint
+            books.leave(spec.url)
+            books.join(spec)
+        else:
+            url = str(argument)
+            books.set(url, limit=0 if move == "out" else books.nodes[url].endpoint.capacity)
+
+
+def test_one_is_filled_before_the_next_is_used() -> None:
+    books = Books("first", [Endpoint("a", capacity=2), Endpoint("b", weight=9.0), Endpoint("c", capacity=3)])
+    assert [books.take().url for _ in range(6)] == list("aabccc")
+
+
+def test_calls_one_after_another_all_go_to_the_first() -> None:
+    assert set(Books("first", [Endpoint(url) for url in _URLS]).calls(50)) == {"a"}

@@ -1,0 +1,93 @@
+"""`jiq`, held against its definition: the one idle longest, else any with a free slot, each as likely."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.endpoint import Endpoint
+from balancer.strategy import Request
+from tests.properties.books import Books
+from tests.properties.chances import assert_follows, evenly
+
+_URLS = "abcd"
+_requests = st.builds(Request, exclude=st.frozensets(st.sampled_from(_URLS), max_size=2), slots=st.sampled_from((1, 2)))
+_moves = st.one_of(
+    st.tuples(st.just("take"), st.one_of(st.just(Request()), _requests)),
+    st.tuples(st.just("give"), st.integers(0, 9)),
+    st.tuples(st.sampled_from(("out", "back", "kept", "heavier")), st.sampled_from(_URLS)),
+)
+
+
+def _only(url: str) -> Request:
+    return Request(exclude=frozenset(_URLS) - {url})
+
+
+def _see(books: Books, idle: list[str]) -> list[str]:
+    """Return who is idle, longest first: who was so before, then whoever has become so."""
+    now = [url for url, node in books.nodes.items() if node.limit and not node.in_flight]
+    return [url for url in idle if url in now] + [url for url in now if url not in idle]
+
+
+@given(capacities=st.lists(st.integers(1, 3), min_size=4, max_size=4), moves=st.lists(_moves, max_size=80))
+def test_the_one_idle_longest_is_next(capacities: list[int], moves: list[tuple[str, object]]) -> None:
+    books = Books("jiq", [Endpoint(url, capacity=c) for url, c in zip(_URLS, capacities, strict=True)])
+    idle = _see(books, [])
+    for move, argument in moves:
+        if isinstance(argument, Request):
+            expected = next((url for url in idle if argument.fits(books.nodes[url])), None)
+            taken = books.try_take(argument)
+            assert expected is None or (taken is not None and taken.url == expected)
+        elif isinstance(argument, int):
+            if books.out:
+                books.give(books.out[argument % len(books.out)])
+        elif move == "kept":
+            books.reserve(str(argument), 1)
+        elif move == "heavier":
+            books.set(str(argument), weight=7.0)
+        else:
+            url = str(argument)
+            books.set(url, limit=0 if move == "out" else books.nodes[url].endpoint.capacity)
+        idle = _see(books, idle)
+
+
+def test_idle_ones_are_used_in_turn_before_a_busy_one_is() -> None:
+    books = Books("jiq", [Endpoint(url, capacity=9) for url in _URLS])
+    leases = [books.take() for _ in range(4)]
+    assert [lease.url for lease in leases] == list("abcd")
+    for lease in (leases[2], leases[0]):
+        books.give(lease)
+    assert [books.take().url for _ in range(2)] == ["c", "a"]
+
+
+def busy(capacities: dict[str, int], *, seed: int) -> Books:
+    """Return endpoints with a lease out each; the weights should not count."""
+    specs = [Endpoint(url, capacity=c, weight=1.0 + n) for n, (url, c) in enumerate(capacities.items())]
+    books = Books("jiq", specs, seed=seed)
+    for url in capacities:
+        books.take(_only(url))
+    return books
+
+
+@pytest.mark.parametrize("admitted", ["abcd", "abd", "cd"])
+def test_where_none_is_idle_any_is_as_likely(admitted: str) -> None:
+    books = busy(dict.fromkeys(_URLS, 9), seed=1)
+    for _ in range(3):
+        books.take(_only("a"))  # more leases, and no less likely
+    found = books.calls(4000, request=Request(exclude=frozenset(_URLS) - set(admitted)))
+    assert_follows(found, evenly(admitted))
+
+
+def test_the_first_choice_where_none_is_idle_is_unbiased() -> None:
+    firsts = [busy(dict.fromkeys(_URLS, 9), seed=seed).take().url for seed in range(2000)]
+    assert_follows(firsts, evenly(_URLS))
+
+
+def test_one_that_is_full_is_not_drawn() -> None:
+    assert_follows(busy({"a": 9, "b": 1, "c": 9, "d": 1}, seed=2).calls(3000), evenly("ac"))
+
+
+def test_the_chi_square_would_notice_a_favourite() -> None:
+    with pytest.raises(AssertionError, match="chi-square"):
+        assert_follows(["a"] * 1100 + ["b"] * 900, evenly("ab"))
+    with pytest.raises(AssertionError, match="no chance"):
+        assert_follows(["c"], evenly("ab"))

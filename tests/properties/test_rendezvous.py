@@ -1,0 +1,137 @@
+"""`rendezvous`, held against its definition: a key's endpoint is drawn once and for all, by weight."""
+
+import random
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from balancer.endpoint import Endpoint
+from balancer.strategy import Request
+from tests.properties.books import Books
+from tests.properties.chances import assert_follows, by_weight, evenly
+
+_WEIGHTS = {"http://a/": 5.0, "http://b/": 3.0, "http://c/": 1.0, "http://d/": 0.5}
+_A, _B, _C, _D = _WEIGHTS
+_KEYS = [f"user {number}" for number in range(4000)]
+
+
+def books_of(weights: dict[str, float] = _WEIGHTS, *, capacity: int = 2, seed: int = 0) -> Books:
+    return Books(
+        "rendezvous", [Endpoint(url, weight=weight, capacity=capacity) for url, weight in weights.items()], seed=seed
+    )
+
+
+def homes(books: Books, keys: list[str] = _KEYS, **fields: frozenset[str]) -> dict[str, str]:
+    """Return the endpoint of each key."""
+    return {key: books.calls(1, request=Request(key=key, **fields))[0] for key in keys}
+
+
+def moved(before: dict[str, str], after: dict[str, str]) -> Counter[tuple[str, str]]:
+    return Counter((before[key], after[key]) for key in before if before[key] != after[key])
+
+
+# -- one key ---------------------------------------------------------------------------------------
+
+
+def test_a_key_has_one_endpoint_whatever_the_seed_and_the_order_of_joining() -> None:
+    first = homes(books_of(seed=1))
+    assert homes(books_of(seed=1)) == first
+    assert homes(books_of(dict(reversed(_WEIGHTS.items())), seed=2)) == first
+
+
+def test_other_processes_agree() -> None:
+    program = "from tests.properties.test_rendezvous import *; print(homes(books_of(), _KEYS[:40]))"
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", program.replace("*", "_KEYS, books_of, homes")],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert found == [f"{homes(books_of(), _KEYS[:40])}\n"] * 2
+
+
+def test_where_the_endpoint_of_a_key_is_full_its_second_choice_serves_and_is_always_the_same() -> None:
+    for key in _KEYS[:50]:
+        books = books_of(capacity=1, seed=random.Random(key).randrange(100))
+        order = [books.take(Request(key=key)).url for _ in _WEIGHTS]
+        assert sorted(order) == sorted(_WEIGHTS)
+        for n in range(1, 4):  # the choice without those ahead of it
+            assert homes(books_of(), [key], exclude=frozenset(order[:n])) == {key: order[n]}
+
+
+def test_a_key_is_at_home_only_with_those_that_fit() -> None:
+    books = books_of()
+    for key in _KEYS[:100]:
+        first = homes(books, [key])[key]
+        assert homes(books, [key], exclude=frozenset([first]))[key] != first
+        books.set(first, limit=0)
+        elsewhere = homes(books, [key])[key]
+        assert elsewhere != first
+        books.set(first, limit=2)
+        assert homes(books, [key])[key] == first
+
+
+# -- all keys --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "weights", [dict.fromkeys(_WEIGHTS, 1.0), _WEIGHTS, {_A: 2e-9, _B: 1e-9}, {_A: 64.0, _B: 0.25}]
+)
+def test_keys_are_shared_out_by_weight(weights: dict[str, float]) -> None:
+    assert_follows(homes(books_of(weights)).values(), by_weight(weights))
+
+
+def test_second_choices_are_by_weight_too() -> None:
+    books = books_of()
+    second = [homes(books, [key], exclude=frozenset([_A]))[key] for key, home in homes(books).items() if home == _A]
+    assert_follows(second, by_weight({url: weight for url, weight in _WEIGHTS.items() if url != _A}))
+
+
+def test_keys_that_differ_little_do_not_go_together() -> None:
+    """Of two keys next to each other, both go to one of two alike half the time."""
+    at_home = homes(books_of({_A: 1.0, _B: 1.0}), [str(number) for number in range(4000)])
+    pairs = zip(list(at_home.values())[::2], list(at_home.values())[1::2], strict=True)
+    assert_follows([f"{one} {other}" for one, other in pairs], evenly(f"{u} {v}" for u in (_A, _B) for v in (_A, _B)))
+
+
+def test_only_the_keys_of_one_that_leaves_move() -> None:
+    books = books_of()
+    before = homes(books)
+    books.leave(_B)
+    without = homes(books)
+    assert {source for source, _ in moved(before, without)} == {_B}
+    books.join(Endpoint(_B, weight=3.0, capacity=2))
+    assert homes(books) == before
+
+
+def test_keys_move_only_to_one_that_joins_or_weighs_more() -> None:
+    books = books_of()
+    before = homes(books)
+    books.set(_C, weight=2.0)
+    heavier = homes(books)
+    assert {target for _, target in moved(before, heavier)} == {_C}
+    assert_follows(heavier.values(), by_weight({**_WEIGHTS, _C: 2.0}))
+    books.join(Endpoint("http://e/", weight=4.0))
+    assert {target for _, target in moved(heavier, homes(books))} == {"http://e/"}
+
+
+# -- no key ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exclude", ["", _B])
+def test_without_a_key_chances_are_those_of_a_random_key(exclude: str) -> None:
+    left = {url: weight for url, weight in _WEIGHTS.items() if url != exclude}
+    found = books_of(seed=1).calls(4000, request=Request(exclude=frozenset([exclude])))
+    assert_follows(found, by_weight(left))
+    assert_follows(homes(books_of(), exclude=frozenset([exclude])).values(), by_weight(left))
+
+
+@pytest.mark.parametrize("weights", [{_A: 5e-324, _B: 1.0}, {_A: 1.7e308, _B: 1.7e308}, {_A: 5e-324}])
+def test_no_weight_is_too_small_or_too_large(weights: dict[str, float]) -> None:
+    assert len(homes(books_of(weights), _KEYS[:100])) == 100

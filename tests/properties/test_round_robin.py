@@ -1,0 +1,99 @@
+"""`round_robin`, held against its definition: the next with a free slot behind the last, in the order of joining."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.endpoint import Endpoint
+from balancer.strategy import Request
+from tests.properties.books import Books
+
+_URLS = "abcde"
+
+
+def ring(nodes: list[str], free: set[str], last: str | None) -> str | None:
+    """Return who is next, the long way: `nodes` in the order of joining; `last` had the last turn."""
+    start = nodes.index(last) + 1 if last is not None else 0
+    return next((url for url in nodes[start:] + nodes[:start] if url in free), None)
+
+
+@given(n=st.integers(1, 9), rounds=st.integers(1, 5), capacity=st.integers(1, 3))
+def test_equal_calls_go_round(n: int, rounds: int, capacity: int) -> None:
+    urls = [str(number) for number in range(n)]
+    books = Books("round_robin", [Endpoint(url, capacity=capacity, weight=n - i) for i, url in enumerate(urls)])
+    assert books.calls(n * rounds) == urls * rounds
+
+
+_moves = st.one_of(
+    st.tuples(st.just("take"), st.just("a")),
+    st.tuples(st.just("take"), st.just("a")),
+    st.tuples(st.just("give"), st.sampled_from(_URLS)),
+    st.tuples(st.sampled_from(("out", "back", "join")), st.sampled_from(_URLS)),
+)
+
+
+@given(
+    capacities=st.lists(st.integers(1, 3), min_size=3, max_size=3),
+    moves=st.lists(_moves, max_size=80),
+)
+def test_the_next_one_with_a_free_slot_has_its_turn(capacities: list[int], moves: list[tuple[str, str]]) -> None:
+    books = Books("round_robin", [Endpoint(url, capacity=c) for url, c in zip("abc", capacities, strict=True)])
+    last: str | None = None
+    for move, url in moves:
+        if move == "take":
+            free = {url for url, node in books.nodes.items() if node.free}
+            expected = ring(list(books.nodes), free, last)
+            taken = books.try_take()
+            assert (taken and taken.url) == expected
+            last = expected or last
+        elif move == "give":
+            for taken in [taken for taken in books.out if taken.url == url][:1]:
+                books.give(taken)
+        elif move == "join":
+            if url not in books.nodes:
+                books.join(Endpoint(url, capacity=2))
+        elif url in books.nodes:
+            books.set(url, limit=0 if move == "out" else books.nodes[url].endpoint.capacity)
+
+
+def test_one_that_was_passed_over_is_next() -> None:
+    books = Books("round_robin", [Endpoint(url, labels=frozenset("x" if url in "bd" else "")) for url in "abcd"])
+    assert books.calls(2, request=Request(labels=frozenset("x"))) == ["b", "d"]
+    assert books.calls(6) == ["a", "c", "a", "b", "c", "d"]
+
+
+def test_those_that_are_passed_over_again_and_again_leave_nothing_behind() -> None:
+    """A request with a filter looks at what it passes over, and must not look at what its forerunners passed over."""
+    books = Books("round_robin", [Endpoint(str(n), labels=frozenset("x" if n % 2 else "")) for n in range(8)])
+    books.calls(5000, request=Request(labels=frozenset("x")))
+    assert len(books.strategy._turns._heap) <= 2 * 8 + 64  # type: ignore[attr-defined]  # there is no other way to see it
+
+
+@pytest.mark.parametrize("out", ["a", "b", "e"])
+def test_one_that_comes_back_has_one_turn_a_round(out: str) -> None:
+    books = Books("round_robin", [Endpoint(url, capacity=4) for url in _URLS])
+    books.calls(7)
+    books.set(out, limit=0)
+    books.calls(33)
+    books.set(out, limit=4)
+    urls = books.calls(50)
+    assert Counter(urls) == dict.fromkeys(_URLS, 10)
+    assert all(len(set(urls[i : i + 5])) == 5 for i in range(46))
+
+
+def test_one_that_left_and_joins_again_is_the_last() -> None:
+    books = Books("round_robin", [Endpoint(url) for url in "abc"])
+    assert books.calls(2) == ["a", "b"]
+    books.leave("b")
+    books.join(Endpoint("b"))
+    assert books.calls(5) == ["c", "b", "a", "c", "b"]
+
+
+def test_one_that_had_its_turn_ahead_of_those_passed_over_has_no_other_in_this_round() -> None:
+    books = Books("round_robin", [Endpoint(url, labels=frozenset("x" if url == "b" else "")) for url in "abc"])
+    ahead = books.take(Request(labels=frozenset("x")))
+    assert (ahead.url, books.take().url) == ("b", "a")
+    books.give(ahead)
+    assert books.take().url == "c"

@@ -1,0 +1,132 @@
+"""`weighted_round_robin`: shares by weight in every short window (EDF), from a phase that is drawn at random."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balancer.endpoint import Endpoint
+from balancer.strategy import Request
+from tests.properties.books import Books
+from tests.properties.chances import assert_follows
+from tests.properties.test_weighted_health import furthest_off
+
+
+def books_of(weights: tuple[float, ...], *, seed: int = 0, capacity: int = 4) -> Books:
+    specs = [Endpoint(f"e{n}", weight=weight, capacity=capacity) for n, weight in enumerate(weights)]
+    return Books("weighted_round_robin", specs, seed=seed)
+
+
+def shares(urls: list[str], n: int) -> list[float]:
+    return [urls.count(f"e{number}") / len(urls) for number in range(n)]
+
+
+_WEIGHTS = [
+    (2.0, 1.0),
+    (3.0, 2.0, 1.0),
+    (1.0, 1.0, 1.0, 1.0),
+    (20.0, 10.0),
+    (0.003, 0.002, 0.001),
+    (1000.0, 500.0, 700.0),
+    (5.0, 1.0, 1.0, 0.7, 0.3),
+]
+
+
+@pytest.mark.parametrize("weights", _WEIGHTS)
+@pytest.mark.parametrize("capacity", [1, 4])
+def test_shares_are_by_weight(weights: tuple[float, ...], capacity: int) -> None:
+    found = shares(books_of(weights, capacity=capacity).calls(10_000), len(weights))
+    assert found == pytest.approx([weight / sum(weights) for weight in weights], rel=0.01)
+
+
+@pytest.mark.parametrize("weights", _WEIGHTS[:4])
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_are_within_one_lease_in_every_window(weights: tuple[float, ...], seed: int) -> None:
+    assert max(furthest_off(books_of(weights, seed=seed).calls(500), weights)) <= 1.0 + 1e-9
+
+
+@settings(max_examples=60)
+@given(weights=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 99))
+def test_shares_are_within_the_bound_of_edf_in_every_window(weights: list[int], seed: int) -> None:
+    """For the bound see the test of the same name for `weighted_health`."""
+    urls = books_of(tuple(map(float, weights)), seed=seed).calls(200)
+    bounds = [1 + len(weights) * w / sum(weights) for w in weights]
+    off = furthest_off(urls, weights, longest=40)
+    assert all(found <= bound for found, bound in zip(off, bounds, strict=True)), (off, bounds)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shares_hold_while_calls_are_out_and_end_in_any_order(seed: int) -> None:
+    books = books_of((3.0, 2.0, 1.0), seed=seed, capacity=50)
+    for number in range(10_000):
+        books.take()
+        if len(books.out) > 10:
+            books.give(books.out[(number * 7 + seed) % len(books.out)])
+    leases = Counter(taken.url for taken in books.out)
+    assert leases.total() == 10
+
+
+@pytest.mark.parametrize(
+    ("weights", "first"),
+    # With phases u / w and u' / w', u and u' uniform, the one of weight 2 is due before the one of weight 1 three
+    # times in four: P(u / 2 < u') = 3/4; and of three alike each is as likely the first.
+    [((2.0, 1.0), {"e0": 0.75, "e1": 0.25}), ((1.0, 1.0, 1.0), {"e0": 1 / 3, "e1": 1 / 3, "e2": 1 / 3})],
+)
+def test_the_first_period_begins_anywhere(weights: tuple[float, ...], first: dict[str, float]) -> None:
+    """Ticks are 1/64 of a period of weight 1: where both are due in one, the first that joined is next.
+
+    That moves these chances by less than 1/64 / 2, a standard deviation of 1000 firsts.
+    """
+    assert_follows([books_of(weights, seed=seed).take().url for seed in range(1000)], first)
+
+
+def test_one_that_comes_back_is_owed_nothing() -> None:
+    books = books_of((3.0, 2.0, 1.0))
+    books.calls(100)
+    books.set("e1", limit=0)
+    books.calls(500)
+    books.set("e1", limit=4)
+    assert max(furthest_off(books.calls(300), (3.0, 2.0, 1.0))) <= 1.0 + 1e-9
+
+
+def test_one_that_was_full_for_long_is_owed_nothing() -> None:
+    books = books_of((1.0, 1.0), capacity=1)
+    held = books.take(Request(exclude=frozenset(["e1"])))
+    assert set(books.calls(200)) == {"e1"}
+    books.give(held)
+    assert max(furthest_off(books.calls(50), (1.0, 1.0))) <= 1.0 + 1e-9
+
+
+def test_a_new_weight_counts_at_once() -> None:
+    books = books_of((0.01, 1.0, 1.0, 1.0))
+    books.calls(500)
+    books.set("e0", weight=1.0)
+    assert furthest_off(books.calls(200)[4:], [1.0] * 4) <= [1.0 + 1e-9] * 4
+
+
+def test_a_weight_that_grows_step_by_step_is_followed() -> None:
+    """As by a slow start: in each step its share is that of the weight in force."""
+    books = books_of((0.1, 1.0))
+    books.calls(100)
+    for weight in (0.2, 0.4, 0.6, 0.8, 1.0):
+        books.set("e0", weight=weight)
+        assert shares(books.calls(600), 2)[0] == pytest.approx(weight / (1 + weight), abs=2 / 600)
+
+
+def test_weights_share_out_slots_not_leases() -> None:
+    """e0 gives two slots to every other lease of its own; e1 of the same weight gives as many slots, one by one."""
+    books = Books("weighted_round_robin", [Endpoint("e0", capacity=2, labels=frozenset("x")), Endpoint("e1")])
+    slots = Counter[str]()
+    for number in range(3000):
+        taken = books.take(Request(labels=frozenset("x"), slots=2) if number % 3 == 0 else Request())
+        slots[taken.url] += taken.slots
+        books.give(taken)
+    assert slots["e0"] == pytest.approx(slots["e1"], abs=4)
+
+
+@pytest.mark.parametrize("weights", [(5e-324, 5e-324), (1e-300, 1.0), (1e300, 1.0), (1.7e308, 1.7e308)])
+def test_no_weight_is_too_small_or_too_large(weights: tuple[float, float]) -> None:
+    books = books_of(weights)
+    assert len(books.calls(200)) == 200
+    assert {books.take().url for _ in range(8)} == {"e0", "e1"}

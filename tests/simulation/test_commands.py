@@ -1,0 +1,181 @@
+"""`balancer simulate` and `compare` as processes and on the command line: stopped, misused, with nowhere to write."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from balancer import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+_COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.cli import main; main()"]
+_PATIENCE_S = 120.0
+
+_SHORT = """
+horizon_s = 20.0
+replications = 2
+policies = ["fifo"]
+[workload]
+kind = "poisson"
+rate_per_s = 1.0
+[[endpoints]]
+url = "http://a/"
+"""
+_ENDLESS = _SHORT.replace("20.0", "9e7").replace("replications = 2", "replications = 10000")
+
+
+# -- signals ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def comparing(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Have `compare` run without end, in a process group of its own, as a shell does; all of it is gone afterwards."""
+    (folder / "scenario.toml").write_text(_ENDLESS)
+    process = subprocess.Popen(
+        [*_COMMAND, "compare", "scenario.toml", *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def group(leader: int) -> list[int]:
+    """Return the processes of a group that are alive."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(pgrp) == leader and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def until(holds: Callable[[], bool], why: str) -> None:
+    end_s = time.monotonic() + _PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end_s, why
+        time.sleep(0.02)
+
+
+def simulates(pid: int) -> bool:
+    """Whether the process has numpy, which only what simulates imports."""
+    try:
+        return "numpy" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("to_all", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_signal_stops_it_with_a_line_and_leaves_no_process(
+    tmp_path: Path, number: signal.Signals, jobs: int, to_all: bool
+) -> None:
+    with comparing(tmp_path, "--jobs", str(jobs), "--out", "out") as process:
+        if jobs == 1:
+            until(lambda: simulates(process.pid), "it does not begin")
+        else:  # the parent, two workers, and what tracks their resources: as early as they are there
+            until(lambda: len(group(process.pid)) == 4, "no workers")
+        if to_all:  # as a terminal does
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        out, err = process.communicate(timeout=_PATIENCE_S)
+        assert (process.returncode, out, err) == (128 + number, "", "balancer: stopped; nothing was written\n")
+        until(lambda: not group(process.pid), "a worker is left")
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path) -> None:
+    with comparing(tmp_path, "--jobs", "2") as process:
+        until(lambda: sum(map(simulates, group(process.pid))) == 3, "no workers")
+        process.kill()
+        until(lambda: not group(process.pid), "a worker is left")
+        assert process.communicate() == ("", "")
+
+
+# -- mistakes ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return what runs a command that must fail, in an empty folder, and returns the line that it gets."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str, scenario: str = _SHORT) -> str:
+        Path("scenario.toml").write_text(scenario)
+        monkeypatch.setattr(sys, "argv", ["balancer", *args])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert (ended.value.code, out) == (2, "")
+        (line,) = err.splitlines()
+        return line
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["simulate", "compare"])
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("scenario.toml", "Not a directory"),
+        ("scenario.toml/below", "Not a directory"),
+        ("a" * 300, "File name too long"),
+        ("new/" + "a" * 300, "File name too long"),
+        ("/proc/nothing/can/be/made", "No such file or directory"),
+    ],
+)
+def test_where_nothing_can_be_written_is_said_before_anything_runs(
+    mistake: Callable[..., str], command: str, out: str, reason: str
+) -> None:
+    line = mistake(command, "scenario.toml", "--out", out, scenario=_ENDLESS)
+    assert line == f"balancer: --out: {out}: cannot be written: {reason}; choose a folder that can be made or written"
+    assert [path.name for path in Path().iterdir()] == ["scenario.toml"]
+
+
+def test_what_cannot_be_written_after_all_is_said_as_well(mistake: Callable[..., str]) -> None:
+    Path("out/results.json").mkdir(parents=True)
+    with pytest.raises(AssertionError, match="http://a/"):  # the tables have been printed by then
+        mistake("simulate", "scenario.toml", "--jobs", "1", "--out", "out")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("compare", "scenario.toml", "--jobs", "0"), "Invalid value for '--jobs': "),
+        (("compare", "scenario.toml", "--seed", "x"), "Invalid value for '--seed': "),
+        (("simulate",), "Missing argument 'SCENARIO'"),
+    ],
+)
+def test_a_usage_error_is_one_line(mistake: Callable[..., str], args: tuple[str, ...], line: str) -> None:
+    found = mistake(*args)
+    assert found.startswith(f"balancer: {line}")
+    assert found.endswith(f"(see balancer {args[0]} --help)")
+
+
+@pytest.mark.parametrize("command", ["simulate", "compare"])
+@pytest.mark.parametrize("section", ["pool", "pipeline"])
+def test_a_run_config_is_recognised(mistake: Callable[..., str], command: str, section: str) -> None:
+    line = mistake(command, "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")
+    assert line == (
+        f"balancer: scenario.toml: this is a run config, for balancer run: it has [{section}]; "
+        "a scenario has [workload] and [[endpoints]], see docs/simulator.md"
+    )

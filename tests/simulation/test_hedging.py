@@ -1,0 +1,271 @@
+"""A call that is slow is made a second time: the first success counts, once, and the loser's slot is free at once."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balancer.endpoint import Lease
+from simulator import Record, Scenario, run_study
+from simulator.disciplines import BASELINES
+from simulator.report.export import to_json
+from simulator.task import Task
+from tests.registered import NAMES
+from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run
+from tests.simulation.test_repeatable import bytes_of
+
+_HEDGING: dict[str, Any] = {"requests": {"hedge_after_s": 1.0}}
+_SLOW = endpoint("slow", speed=0.125)
+_FAST = endpoint("fast")
+_BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
+
+
+class Begun:
+    """Told of every grant: which task, where and when; leases too."""
+
+    def __init__(self) -> None:
+        self.leases: list[Lease] = []
+        self.grants: list[tuple[int, str, float]] = []
+
+    def __call__(self, task: Task, lease: Lease) -> None:
+        self.leases.append(lease)
+        self.grants.append((task.number, lease.endpoint.url, lease.granted_s))
+
+
+def ended(record: Record) -> tuple[int, int, int, int]:
+    return record.completed, record.lost, record.timed_out, record.unfinished
+
+
+def hedged(*endpoints: dict[str, Any], at_s: list[float], work_s: float | list[float] = 1.0, **values: Any) -> Any:
+    """Return the record and the grants of a run under `first`, which takes the first endpoint that is free."""
+    begun = Begun()
+    return run(at(at_s, work_s, *endpoints, **{**_HEDGING, **values}), "first", observer=begun), begun.grants
+
+
+def test_the_first_success_counts_and_the_request_is_counted_once() -> None:
+    """On `slow` it takes 8 s; the second one begins at 1 and is done at 2."""
+    record, grants = hedged(_SLOW, _FAST, at_s=[0])
+    assert grants == [(1, "slow", 0), (1, "fast", 1)]
+    assert calls(record) == [(1, "fast", 1, 2, True)]
+    assert ended(record) == (1, 0, 0, 0)
+    assert (record.sojourn.count, record.sojourn.most) == (1, 2.0)
+    assert (record.wait.count, record.metrics["calls"]) == (1, 2)
+    assert [e.failures for e in record.endpoints] == [0, 0]
+
+
+def test_the_first_call_may_win_as_well() -> None:
+    record, grants = hedged(_FAST, _SLOW, at_s=[0], work_s=1.5)
+    assert grants == [(1, "fast", 0), (1, "slow", 1)]
+    assert calls(record) == [(1, "fast", 0, 1.5, True)]
+    assert ended(record) == (1, 0, 0, 0)
+    assert [e.busy_s for e in record.endpoints] == [1.5, 0.5]
+
+
+def test_a_call_that_is_quick_enough_is_made_once() -> None:
+    record, grants = hedged(_FAST, _SLOW, at_s=[0], work_s=0.75)
+    assert grants == [(1, "fast", 0)]
+    assert ended(record) == (1, 0, 0, 0)
+
+
+def test_the_losers_slot_is_free_at_once_though_it_goes_on_at_its_endpoint() -> None:
+    """At 2 `fast` wins. At 2.5 another has the slot of the loser, which goes on till 8; so it stands in line behind it.
+
+    Its own second call, on `fast` from 3.5 on, is the quicker one by far.
+    """
+    values: dict[str, Any] = {"at_s": [0, 2.5], "work_s": [1, 0.0625]}
+    record, _ = hedged(endpoint("slow", speed=0.125), _FAST, **values)
+    assert calls(record)[-1] == (2, "slow", 2.5, 3.0, True)
+    line = endpoint("slow", speed=0.125, parallel=1, capacity=2)
+    record, grants = hedged(line, _FAST, **values)
+    assert grants[2] == (2, "slow", 2.5)
+    assert calls(record)[-1] == (2, "fast", 3.5, 3.5625, True)
+    assert record.endpoints[0].busy_s == 2.0 + 1.0625
+
+
+def test_nobody_is_hedged_where_no_other_slot_is_free() -> None:
+    record, grants = hedged(_SLOW, at_s=[0])
+    assert grants == [(1, "slow", 0)]
+    record, grants = hedged(_SLOW, _FAST, at_s=[0, 0.5], work_s=[1, 5])
+    assert grants == [(1, "slow", 0), (2, "fast", 0.5)]
+    assert ended(record) == (2, 0, 0, 0)
+
+
+def test_a_second_call_goes_where_the_request_may_go() -> None:
+    requests = {"hedge_after_s": 1.0, "kinds": [{"labels": ["x"], "slots": 2}]}
+    trio = [
+        endpoint("slow", speed=0.125, labels=["x"], capacity=2),
+        endpoint("fast", capacity=2),
+        endpoint("small", labels=["x"]),
+        endpoint("right", labels=["x"], capacity=3),
+    ]
+    record, grants = hedged(*trio, at_s=[0], requests=requests)
+    assert grants == [(1, "slow", 0), (1, "right", 1)]
+    assert record.endpoints[3].busy_s == 2 * 1.0
+
+
+# -- failures ---------------------------------------------------------------------------------------
+
+
+def test_if_one_fails_the_other_decides() -> None:
+    """The second call fails at 2; the first one goes on to 8, and nothing is tried again."""
+    record, grants = hedged(_SLOW, endpoint("fast", **_BROKEN), at_s=[0])
+    assert grants == [(1, "slow", 0), (1, "fast", 1)]
+    assert calls(record) == [(1, "fast", 1, 2, False), (1, "slow", 0, 8, True)]
+    assert ended(record) == (1, 0, 0, 0)
+    first = endpoint("fast", speed=0.5, **_BROKEN)
+    record, _ = hedged(first, endpoint("other", speed=0.5), at_s=[0])
+    assert calls(record) == [(1, "fast", 0, 2, False), (1, "other", 1, 3, True)]
+
+
+def test_if_both_fail_it_is_tried_again_where_neither_failed() -> None:
+    pair = [endpoint("a", speed=0.25, **_BROKEN), endpoint("b", speed=0.25, **_BROKEN)]
+    record, grants = hedged(*pair, endpoint("c", from_s=3.5), at_s=[0])
+    assert grants == [(1, "a", 0), (1, "b", 1), (1, "c", 5)]
+    assert calls(record) == [(1, "a", 0, 4, False), (1, "b", 1, 5, False), (1, "c", 5, 6, True)]
+    assert ended(record) == (1, 0, 0, 0)
+
+
+def test_a_retry_may_be_hedged_but_not_where_it_failed() -> None:
+    """It fails on a at 0.5, is slow on b from then on, and a will not do for the second call: c will."""
+    a = endpoint("a", speed=2.0, **_BROKEN)
+    record, grants = hedged(a, endpoint("b", speed=0.125), endpoint("c"), at_s=[0])
+    assert grants == [(1, "a", 0), (1, "b", 0.5), (1, "c", 1.5)]
+    assert calls(record)[-1] == (1, "c", 1.5, 2.5, True)
+
+
+def test_a_pair_that_fails_is_one_attempt() -> None:
+    pair = [endpoint(url, speed=0.5, **_BROKEN) for url in "ab"]
+    record, grants = hedged(*pair, at_s=[0], requests={"hedge_after_s": 1.0, "attempts": 1})
+    assert ended(record) == (0, 1, 0, 0)
+    assert len(grants) == 2
+    assert [e.failures for e in record.endpoints] == [1, 1]
+
+
+def test_each_of_the_two_has_its_own_time_out() -> None:
+    """Either takes 8 s and is given up after 3: the first at 3, the second, which began at 1, at 4."""
+    requests = {"hedge_after_s": 1.0, "call_timeout_s": 3.0, "attempts": 1}
+    record, _ = hedged(_SLOW, endpoint("slow too", speed=0.125), at_s=[0], requests=requests)
+    assert calls(record) == [(1, "slow", 0, 3, False), (1, "slow too", 1, 4, False)]
+    assert ended(record) == (0, 1, 0, 0)
+
+
+def test_a_loser_that_times_out_or_crashes_afterwards_is_no_failure() -> None:
+    requests = {"hedge_after_s": 1.0, "call_timeout_s": 3.0}
+    limits = {"kind": "aimd", "initial": 1}
+    record, _ = hedged(_SLOW, _FAST, at_s=[0], requests=requests, limits=limits, health={"consecutive_failures": 1})
+    assert ended(record) == (1, 0, 0, 0)
+    assert [e.failures for e in record.endpoints] == [0, 0]
+    crash = endpoint("slow", speed=0.001, faults=[{"kind": "crash_repair", "mtbf_s": 5.0, "mttr_s": 1.0}])
+    record, _ = hedged(crash, _FAST, at_s=[0], seed=2)
+    assert ended(record) == (1, 0, 0, 0)
+
+
+# -- the budget -------------------------------------------------------------------------------------
+
+
+def test_second_calls_come_out_of_the_budget() -> None:
+    """Ten slow requests at 0, and a budget of three retries, which nothing gives back in 10 s."""
+    slow = endpoint("slow", capacity=10, speed=0.125)
+    values: dict[str, Any] = {"at_s": [0.0] * 10, "horizon_s": 9.0}
+    budget = {"budget_ratio": 0.3, "budget_per_s": 0.0}
+    _, grants = hedged(slow, endpoint("fast", capacity=10), retries=budget, **values)
+    assert Counter(url for _, url, _ in grants) == {"slow": 10, "fast": 3}
+    _, grants = hedged(slow, endpoint("fast", capacity=10), **values)
+    assert Counter(url for _, url, _ in grants) == {"slow": 10, "fast": 10}
+
+
+def test_who_finds_no_slot_spends_nothing() -> None:
+    """The first three find no other endpoint; the budget of one is there for the fourth, at 4."""
+    slow = endpoint("slow", capacity=4, speed=0.0625)
+    values: dict[str, Any] = {"at_s": [0.0, 0.0, 0.25, 3.0], "horizon_s": 8.0}
+    budget = {"budget_ratio": 0.25, "budget_per_s": 0.0, "budget_window_s": 100.0}
+    changes = [{"at_s": 0.5, "do": "drain", "url": "fast"}, {"at_s": 3.5, "do": "add", "url": "fast"}]
+    _, grants = hedged(slow, _FAST, retries=budget, changes=changes, **values)
+    assert grants[4:] == [(4, "fast", 4.0)]
+
+
+# -- whatever the workload --------------------------------------------------------------------------
+
+_PAIR = [
+    endpoint("http://a{1..2}/", capacity=2, faults=[{"kind": "fail_within", "probability": 0.2}]),
+    endpoint("http://slow/", capacity=2, speed=0.25),
+]
+_WORKLOADS: dict[str, Scenario] = {
+    "open": at([n / 4 for n in range(200)], 0.75, *_PAIR, **_HEDGING),
+    "closed": closed(5, 0.25, 0.75, *_PAIR, **_HEDGING),
+    "batch": batch([{"name": "one", "tasks": 60, "workers": 4}], *_PAIR, **_HEDGING, horizon_s=1000.0),
+}
+
+
+@pytest.mark.parametrize("workload", _WORKLOADS)
+@pytest.mark.parametrize("policy", ALL)
+def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
+    first, second = (run(_WORKLOADS[workload], policy) for _ in range(2))
+    assert bytes_of(first) == bytes_of(second)
+    assert first.completed > 50
+    hedges = int(first.metrics["calls"]) - first.wait.count
+    assert (hedges > 0) == (policy not in BASELINES)
+
+
+@pytest.mark.parametrize("policy", NAMES)
+def test_calls_of_workers_count_both(policy: str) -> None:
+    record = run(_WORKLOADS["closed"], policy)
+    assert sum(record.crews[0]) == record.metrics["calls"] > record.wait.count
+
+
+def test_it_does_not_matter_in_how_many_processes_it_runs() -> None:
+    scenario = _WORKLOADS["open"].changed(replications=2)
+    here, elsewhere = (run_study(scenario, ["fifo", "random"], jobs=jobs) for jobs in (1, 2))
+    assert to_json(here) == to_json(elsewhere)
+
+
+@pytest.mark.parametrize("policy", NAMES)
+@settings(max_examples=60)
+@given(
+    arrivals=st.lists(st.tuples(st.integers(0, 32), st.sampled_from([0.25, 1.0, 3.0])), min_size=1).map(sorted),
+    sites=st.lists(
+        st.fixed_dictionaries(
+            {
+                "capacity": st.integers(1, 3),
+                "speed": st.sampled_from([1.0, 0.25]),
+                "refuse_beyond": st.sampled_from([None, 1]),
+                "faults": st.sampled_from([[], [{"kind": "fail_within", "probability": 0.5}], [{"kind": "fast_fail"}]]),
+            }
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    hedge_after_s=st.sampled_from([0.125, 1.0]),
+    call_timeout_s=st.sampled_from([None, 2.0]),
+    ratio=st.sampled_from([None, 0.0, 0.5]),
+    horizon_s=st.sampled_from([3.0, 1000.0]),
+)
+def test_every_request_ends_once(
+    policy: str,
+    arrivals: list[tuple[int, float]],
+    sites: list[dict[str, Any]],
+    hedge_after_s: float,
+    call_timeout_s: float | None,
+    ratio: float | None,
+    horizon_s: float,
+) -> None:
+    endpoints = [endpoint(f"http://{number}/", **site) for number, site in enumerate(sites)]
+    requests = {"hedge_after_s": hedge_after_s, "call_timeout_s": call_timeout_s}
+    retries = None if ratio is None else {"budget_ratio": ratio, "budget_per_s": 0.5}
+    instants, works = [at_s / 8 for at_s, _ in arrivals], [work_s for _, work_s in arrivals]
+    begun = Begun()
+    scenario = at(instants, works, *endpoints, requests=requests, retries=retries, horizon_s=horizon_s)
+    record = run(scenario, policy, observer=begun)
+    assert record.arrived == sum(at_s < horizon_s for at_s in instants)
+    assert len(begun.grants) == record.metrics["calls"] >= record.wait.count
+    succeeded = Counter(span.task for span in record.spans if span.ok)
+    assert set(succeeded.values()) <= {1}
+    assert len(succeeded) == record.completed == record.sojourn.count
+    for url, model in scenario.by_url.items():
+        leases = [lease for lease in begun.leases if lease.endpoint.url == url]
+        assert sum(not lease.ended for lease in leases) <= model.capacity
+    if horizon_s == 1000.0:
+        assert record.unfinished == 0
+        assert all(lease.ended for lease in begun.leases)

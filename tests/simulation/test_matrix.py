@@ -1,0 +1,230 @@
+"""Several scenarios beside each other: what each cell says, on the terminal and in Markdown."""
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from balancer import cli
+from simulator import Scenario, Study, run_study
+from simulator.report.matrix import cells_of, markdown_matrix
+from simulator.report.table import print_matrix
+
+_CALM: dict[str, Any] = {
+    "name": "calm",
+    "workload": {"kind": "poisson", "rate_per_s": 1.0},
+    "endpoints": [{"url": "http://a{1..4}/"}],
+    "horizon_s": 200.0,
+    "replications": 3,
+}
+_ALIKE = {"work": {"kind": "deterministic", "mean_s": 0.5}, "endpoints": [{"url": "http://a/", "capacity": 100}]}
+# Of two endpoints one is slow, and the first: `first` uses it whenever it is free, `peak_ewma` learns not to.
+_SPEEDS = {
+    "endpoints": [{"url": "http://slow/", "capacity": 9, "speed": 0.1}, {"url": "http://fast/", "capacity": 9}],
+    "work": {"kind": "deterministic", "mean_s": 0.5},
+}
+_TOO_MUCH = {"workload": {"kind": "poisson", "rate_per_s": 8.0}}
+_HOLE = {
+    "endpoints": [
+        {"url": "http://hole/", "faults": [{"kind": "fast_fail"}]},
+        {"url": "http://sound/", "capacity": 20, "weight": 100.0},
+    ],
+    "requests": {"attempts": 1},
+    "horizon_s": 500.0,
+}
+_STAGE = {"name": "one", "tasks": 20, "workers": 4}
+_BATCH = {"workload": {"kind": "batch", "samples": 3, "stages": [_STAGE]}}
+
+
+def study(*policies: str, **values: Any) -> Study:
+    return run_study(Scenario.model_validate({**_CALM, **values}), policies)
+
+
+def cells(*policies: str, **values: Any) -> list[str]:
+    return [cell for (cell,) in cells_of({"s.toml": study(*policies, **values)}).values()]
+
+
+def test_whoever_cannot_be_told_apart_from_the_best_is_the_best() -> None:
+    assert cells("fifo", "random", **_ALIKE) == ["1.00", "1.00"]
+
+
+def test_the_others_are_so_many_times_as_slow() -> None:
+    found = study("peak_ewma", "first", **_SPEEDS)
+    best, slow = (found.metric(policy, "sojourn_mean_s").mean for policy in ("peak_ewma", "first"))
+    assert slow > 1.5 * best
+    assert cells_of({"s": found}) == {"peak_ewma": ["1.00"], "first": [f"{slow / best:.2f}"]}
+
+
+_NEARLY = {
+    "workload": {"kind": "arrivals", "at_s": [float(at_s) for at_s in range(0, 100, 10)]},
+    "work": {"kind": "deterministic", "mean_s": 1.0},
+    "endpoints": [{"url": "http://a/"}, {"url": "http://slower/", "speed": 0.996}],
+}
+
+
+def test_who_is_clearly_behind_by_less_than_a_digit_is_not_written_like_the_best() -> None:
+    """Every other call of `fifo` takes 0.4% longer, and none of `first`."""
+    assert cells("first", "fifo", **_NEARLY) == ["1.00", "1.01"]
+
+
+def test_who_cannot_keep_up_is_said() -> None:
+    assert cells("fifo", **_TOO_MUCH) == ["cannot keep up"]
+
+
+class _Behind(Study):
+    def keeps_up(self, policy: str) -> bool:
+        return policy != "first"
+
+
+def test_who_cannot_keep_up_is_not_what_others_are_measured_by() -> None:
+    found = study("first", "fifo", **_NEARLY)
+    assert cells_of({"s": _Behind(found.scenario, found.records)}) == {"first": ["cannot keep up"], "fifo": ["1.00"]}
+
+
+def test_who_loses_more_is_said_with_how_much() -> None:
+    found = study("least_in_flight", "round_robin", **_HOLE)
+    lost = found.metric("round_robin", "lost").mean
+    assert lost > found.metric("least_in_flight", "lost").mean + 0.05
+    assert cells_of({"s": found}) == {"least_in_flight": ["1.00"], "round_robin": [f"loses {lost:.0%}"]}
+
+
+def test_of_a_batch_the_makespan_counts() -> None:
+    found = study("fifo", "always_first", **_BATCH, endpoints=[{"url": "http://a{1..12}/"}])
+    fifo, first = (found.metric(policy, "makespan_s").mean for policy in ("fifo", "always_first"))
+    assert cells_of({"s": found}) == {"fifo": ["1.00"], "always_first": [f"{first / fifo:.2f}"]}
+    assert first > 1.5 * fifo
+
+
+def test_a_batch_that_is_not_done_has_no_figure() -> None:
+    assert cells("fifo", **_BATCH, horizon_s=2.0) == ["not done in time"]
+
+
+def test_where_nothing_ends_there_is_no_figure() -> None:
+    nobody = cells("fifo", workload={"kind": "arrivals", "at_s": [199.0], "work_s": [5.0]})
+    assert nobody == ["nothing ended"]
+
+
+def test_who_was_not_in_a_study_has_a_dash_there() -> None:
+    found = cells_of({"one": study("fifo", **_ALIKE), "two": study("random", **_ALIKE)})
+    assert found == {"fifo": ["1.00", "-"], "random": ["-", "1.00"]}
+
+
+# -- shown ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def studies() -> dict[str, Study]:
+    long = "weighted_least_request"
+    return {
+        "calm.toml": study("fifo", long, **_ALIKE),
+        "much.toml": study("fifo", long, **_TOO_MUCH),
+        **{f"{n}.toml": study("fifo", long, **_ALIKE) for n in range(3, 7)},
+    }
+
+
+def test_in_markdown_the_best_are_bold(studies: dict[str, Study]) -> None:
+    heading, rule, *rows = markdown_matrix(dict(list(studies.items())[:2])).splitlines()
+    assert (heading, rule) == ("| strategy | calm.toml | much.toml |", "| :-- | --: | --: |")
+    assert rows == [
+        "| `fifo` | **1.00** | cannot keep up |",
+        "| `weighted_least_request` | **1.00** | cannot keep up |",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_six_scenarios_fit_80_columns_in_any_encoding(studies: dict[str, Study], encoding: str) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    print_matrix(studies, Console(file=file, width=80, force_terminal=False))
+    file.flush()
+    file.seek(0)
+    text = file.read()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "weighted_least_request" in text
+    assert "2: calm (much.toml)" in text
+
+
+# -- the command ------------------------------------------------------------------------------------
+
+_TOML = """
+horizon_s = 20.0
+replications = 2
+policies = ["fifo", "random"]
+[workload]
+kind = "poisson"
+rate_per_s = 1.0
+[[endpoints]]
+url = "http://a/"
+"""
+
+
+@pytest.fixture
+def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Return what runs `balancer compare` among a few scenarios; it returns the code, what was said and complained."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    Path("more").mkdir()
+    for path in ("a.toml", "b.toml", "more/a.toml"):
+        Path(path).write_text(_TOML)
+    Path("wrong.toml").write_text(_TOML.replace("fifo", "fifi"))
+    Path("loads.toml").write_text(f"loads = [0.5]\n{_TOML}")
+
+    def run(*args: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["balancer", "compare", *args])
+        try:
+            cli.main()
+        except SystemExit as ended:
+            return ended.code, *capsys.readouterr()
+        return 0, *capsys.readouterr()
+
+    return run
+
+
+def test_several_scenarios_make_a_table(compare: Callable[..., Any]) -> None:
+    code, out, _ = compare("a.toml", "b.toml")
+    assert not code
+    assert out.count("1.00") == 5  # two policies in two scenarios, and the line below
+    assert "2: scenario (b.toml)" in out
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(compare: Callable[..., Any]) -> None:
+    code, out, _ = compare("a.toml", "more/a.toml", "b.toml", "--markdown")
+    assert not code
+    assert out.splitlines()[0] == "| strategy | a.toml | more/a.toml | b.toml |"
+
+
+def test_loads_are_not_run_for_a_table(compare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[float]] = []
+
+    def noting(scenario: Scenario, *args: Any, **values: Any) -> Study:
+        seen.append(scenario.loads)
+        return run_study(scenario, *args, **values)
+
+    monkeypatch.setattr("simulator.study.run_study", noting)
+    compare("a.toml", "loads.toml", "--jobs", "1")
+    assert seen == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["a.toml", "--markdown"], "--markdown: it is for the table of several scenarios, and there is one; "),
+        (["a.toml", "b.toml", "--by", "lost"], "--by: it takes one scenario, and there are 2; give one, or leave it"),
+        (["a.toml", "b.toml", "--out", "x"], "--out: it takes one scenario, and there are 2; give one, or leave it"),
+        (["a.toml", "b.toml", "a.toml"], "SCENARIO: a.toml is there twice; give each once"),
+        (["a.toml", "no.toml"], "no.toml: "),
+        (["a.toml", "wrong.toml"], "wrong.toml: policies: unknown strategy 'fifi'"),
+        (["a.toml", "b.toml", "--strategy", "fifi"], "a.toml: policies: unknown strategy 'fifi'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_is_found_before_anything_runs(
+    compare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, args: list[str], line: str
+) -> None:
+    monkeypatch.setattr("simulator.study.run_orders", None)
+    code, out, err = compare(*args)
+    assert (code, out) == (2, "")
+    (said,) = err.splitlines()
+    assert said.startswith(f"balancer: {line}")

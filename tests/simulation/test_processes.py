@@ -1,0 +1,88 @@
+"""Processes that work off tasks: every answer comes once, mistakes arrive as they are, and a lost process is said."""
+
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from balancer.errors import BalancerError, ConfigError, StrategyError
+from simulator import EndpointModel, Poisson, Scenario, parallel
+from simulator.parallel import Order, run_orders
+from simulator.processes import work_off
+from simulator.scenario import Policy
+
+
+def negative(number: int) -> int:
+    return -number
+
+
+def refuse(error: Exception) -> None:
+    raise error
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def ctrl_c_is_blocked(number: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+class Peculiar(Exception):
+    """An error that cannot be made again from its message."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what} because of {why}")
+
+
+def refuse_peculiarly(number: int) -> None:
+    raise Peculiar("no", "principle")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_every_task_has_its_answer(processes: int) -> None:
+    assert dict(work_off(range(7), negative, processes=processes)) == {n: -n for n in range(7)}
+
+
+def test_a_process_never_hears_ctrl_c_from_its_start_and_the_parent_does() -> None:
+    assert dict(work_off([1, 2], ctrl_c_is_blocked, processes=2)) == {0: True, 1: True}
+    assert not ctrl_c_is_blocked(0)
+
+
+def test_an_error_arrives_as_it_is_and_says_where_it_came_from() -> None:
+    with pytest.raises(ConfigError, match="there is no such thing") as caught:
+        list(work_off([ConfigError("there is no such thing")], refuse, processes=1))
+    assert "in refuse" in caught.value.__notes__[0]
+
+
+def test_an_error_that_cannot_be_sent_is_told_in_words() -> None:
+    with pytest.raises(TypeError):
+        pickle.loads(pickle.dumps(StrategyError("fifo", "is odd")))  # there are such errors among ours
+    with pytest.raises(BalancerError, match="Peculiar: no because of principle"):
+        list(work_off([1], refuse_peculiarly, processes=1))
+
+
+def test_a_process_that_is_killed_is_one_line() -> None:
+    with pytest.raises(BalancerError, match="a process ended before its run did") as caught:
+        list(work_off([1, 2, 3], die, processes=2))
+    assert "\n" not in str(caught.value)
+
+
+def test_more_processes_than_can_be_used_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def here(tasks: list[Any], do: Callable[[Any], Any], *, processes: int) -> Iterator[tuple[int, Any]]:
+        asked.append(processes)
+        yield from enumerate(map(do, tasks))
+
+    monkeypatch.setattr(parallel, "work_off", here)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=2.0)
+    orders = [Order(scenario, Policy(strategy="fifo"), number) for number in range(20)]
+    for jobs in (3, 100_000):
+        assert len(run_orders(orders, jobs=jobs, registry=None, advance=lambda: None)) == 20
+    run_orders(orders[:5], jobs=100_000, registry=None, advance=lambda: None)
+    assert asked == [3, 8, 5]

@@ -1,0 +1,143 @@
+"""Policies are ranked by the better end of a figure, and those that cannot keep up come last."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from balancer.cli import make_app
+from balancer.errors import ConfigError
+from balancer.plugins import default_registry
+from simulator import Closed, EndpointModel, Poisson, Record, Scenario, Study, run_study
+from simulator.report.figures import FIGURES, ranking_figure
+from simulator.report.html import page
+from simulator.report.markdown import best_in_words
+from simulator.report.table import print_ranking, print_study
+from tests.contracts.documents import ROOT, rows
+
+
+def _printed(study: Study) -> str:
+    file = io.StringIO()
+    console = Console(file=file, width=200)
+    print_ranking(study, console)
+    print_study(study, console)
+    return file.getvalue()
+
+
+def _of(records: dict[str, tuple[Record, ...]]) -> Study:
+    return Study(_scenario(), records)
+
+
+def _scenario(rate_per_s: float = 1.0, **values: object) -> Scenario:
+    usual: dict[str, object] = {
+        "workload": Poisson(rate_per_s=rate_per_s),
+        "endpoints": [EndpointModel(url="http://{1..2}/")],
+        "horizon_s": 400.0,
+        "replications": 3,
+    }
+    return Scenario.model_validate({**usual, **values})
+
+
+@pytest.fixture(scope="module")
+def records() -> tuple[Record, ...]:
+    return run_study(_scenario(), ["fifo"]).records["fifo"]
+
+
+# -- the better end -----------------------------------------------------------------------------------
+
+
+def test_more_is_better_where_it_is(records: tuple[Record, ...]) -> None:
+    quicker = tuple(replace(record, completed=1000 + record.completed) for record in records)
+    study = _of({"slow": records, "quick": quicker})
+    assert study.ranking("throughput_per_s") == ["quick", "slow"]
+    assert study.best("throughput_per_s") == ["quick"]
+    assert best_in_words(study, "throughput_per_s").startswith("`quick`")
+
+
+def test_every_figure_of_a_run_ranks_by_its_better_end(records: tuple[Record, ...]) -> None:
+    study = run_study(_scenario(workload=Closed(workers=3)), ["fifo", "always_first"])
+    for key in (figure.key for figure in FIGURES if figure.better != "none" and figure.key in study.metrics("fifo")):
+        first, last = (study.metric(policy, key).mean for policy in study.ranking(key))
+        assert first >= last if ranking_figure(key).better == "more" else first <= last, key
+
+
+def test_the_page_says_which_end_is_better() -> None:
+    ends = {
+        key: better for keys, better, _ in rows(ROOT / "docs" / "simulator.md", "Figures") for key in keys.split(", ")
+    }
+    assert ends == {f"`{figure.key}`": figure.better for figure in FIGURES}
+
+
+def test_a_figure_without_a_better_end_is_refused_with_those_that_have_one(records: tuple[Record, ...]) -> None:
+    study = _of({"fifo": records})
+    for refused in (study.ranking, study.best):
+        with pytest.raises(ConfigError, match=r"^'calls' is neither .* rank by throughput_per_s, .* unfinished$"):
+            refused("calls")
+    result = CliRunner().invoke(
+        make_app(default_registry()), ["compare", "examples/scenarios/mixed_cluster.toml", "--by", "calls"]
+    )
+    assert isinstance(result.exception, ConfigError)
+    assert "rank by throughput_per_s" in str(result.exception)
+
+
+# -- who cannot keep up -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def overloaded() -> Study:
+    """`always_first` sends three requests a second to an endpoint that does two; the other policies use both."""
+    return run_study(
+        _scenario(3.0, endpoints=[EndpointModel(url="http://{1..2}/", speed=2.0)]), ["always_first", "fifo"]
+    )
+
+
+def test_who_cannot_keep_up_is_told_from_who_can(overloaded: Study) -> None:
+    assert overloaded.keeps_up("fifo")
+    assert not overloaded.keeps_up("always_first")
+    # A third of three a second is left over; the standard error of that part of 3600 requests is below 2%.
+    assert overloaded.unfinished("always_first") == pytest.approx(1 / 3, abs=0.06)
+    assert overloaded.metric("always_first", "unfinished").mean == pytest.approx(
+        overloaded.unfinished("always_first"), 0.1
+    )
+
+
+@pytest.mark.parametrize("replications", [1, 20])
+def test_a_busy_queue_keeps_up(replications: int) -> None:
+    """At load 0.9 there are 9 requests under way on average, at the end as in the middle: 1% of all that came."""
+    study = run_study(_scenario(1.8, replications=replications, seed=5), ["fifo"])
+    assert study.unfinished("fifo") > 0.01
+    assert study.keeps_up("fifo")
+
+
+def test_callers_that_wait_for_their_answers_do_not_fall_behind() -> None:
+    study = run_study(_scenario(workload=Closed(workers=40), horizon_s=20.0, replications=2), ["fifo"])
+    assert study.unfinished("fifo") > 0.2
+    assert study.keeps_up("fifo")
+
+
+def test_who_never_ends_requests_is_ranked_last_whatever_the_figure(overloaded: Study) -> None:
+    assert overloaded.metric("always_first", "lost").mean == 0
+    assert overloaded.loses_more("always_first")
+    assert overloaded.ranking("wait_p50_s") == overloaded.ranking("failed_calls") == ["fifo", "always_first"]
+
+
+def test_all_tables_say_who_cannot_keep_up(overloaded: Study) -> None:
+    share = f"{overloaded.unfinished('always_first'):.1%}"
+    text = _printed(overloaded)
+    assert text.count(f"cannot keep up, so the times grow with the horizon: always_first ({share} unfinished)") == 2
+    assert "or never ending them" in text
+    assert "cannot keep up" in best_in_words(_of({"always_first": overloaded.records["always_first"]}))
+
+
+def test_the_page_says_so_too_and_marks_no_loss_as_good(overloaded: Study) -> None:
+    assert f"cannot keep up: {overloaded.unfinished('always_first'):.0%} unfinished" in page(overloaded)
+    alone = page(_of({"always_first": overloaded.records["always_first"]}))
+    assert f"{overloaded.unfinished('always_first'):.1%}" in alone
+    assert "always_first: unfinished at the end" in alone
+    assert "cannot keep up" not in page(_of({"fifo": overloaded.records["fifo"]}))
+
+
+def test_nothing_is_said_where_all_keep_up(records: tuple[Record, ...]) -> None:
+    assert "unfinished" not in _printed(_of({"fifo": records})).replace("-\n", "")

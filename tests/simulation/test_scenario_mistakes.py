@@ -1,0 +1,237 @@
+"""What a scenario cannot mean is refused when it is read: a line that names the place, what was found, what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from balancer.errors import ConfigError
+from simulator import Scenario, load_scenario
+
+_REST = '[workload]\nkind = "poisson"\nrate_per_s = 1.0\n[[endpoints]]\nurl = "http://a/"\n'
+
+
+def read(folder: Path, text: str) -> Scenario:
+    path = folder / "s.toml"
+    path.write_text(text)
+    return load_scenario(path)
+
+
+def complaint(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text)
+    (line,) = caught.value.problems
+    return line.removeprefix(f"{folder / 's.toml'}: ")
+
+
+def fault(kind: str, window: str) -> str:
+    return f'{_REST}faults = [{{ kind = "slow_within" }}, {{ kind = "{kind}", {window} }}]\n'
+
+
+# -- too much for a run -----------------------------------------------------------------------------
+
+_MOST = "in a run, and at most 100,000,000 are allowed; change it or lower horizon_s, which is 1000"
+_ENDPOINT = '[[endpoints]]\nurl = "http://{1..4}/"\n'
+_BURSTY = '[workload]\nkind = "on_off"\non_rate_per_s = '
+_STAGE = '[[workload.stages]]\nname = "a"\ntasks = 1000\nworkers = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (_REST.replace("1.0", "1e12"), "workload.rate_per_s: makes about 1e+15 requests"),
+        (
+            f"{_BURSTY}1e6\non_s = 30.0\noff_s = 10.0\n{_ENDPOINT}",
+            "workload.on_rate_per_s: makes about 7.5e+08 requests",
+        ),
+        (
+            f"{_BURSTY}1.0\noff_rate_per_s = 1e6\non_s = 10.0\noff_s = 30.0\n{_ENDPOINT}",
+            "workload.off_rate_per_s: makes about 7.5e+08 requests",
+        ),
+        (
+            f"{_BURSTY}1.0\non_s = 1e-6\noff_s = 1e-6\n{_ENDPOINT}",
+            "workload.on_s: makes about 5e+08 bursts",
+        ),
+        (
+            '[workload]\nkind = "closed"\nworkers = 1000000\n[work]\nkind = "deterministic"\nmean_s = 0.0\n'
+            + _ENDPOINT,
+            "workload.workers: makes about 1e+12 requests",
+        ),
+        (
+            f'[workload]\nkind = "batch"\nsamples = 1000000\n{_STAGE}{_ENDPOINT}',
+            "workload.samples: makes about 1e+09 requests",
+        ),
+        (
+            '[workload]\nkind = "poisson"\nrate_per_s = 1.0\n'
+            + _ENDPOINT
+            + 'faults = [{ kind = "crash_repair", mtbf_s = 1e-6, mttr_s = 3e-6 }]\n',
+            "endpoints[0].faults[0].mtbf_s: makes about 1e+09 crashes",
+        ),
+    ],
+)
+def test_what_would_run_for_ever_is_refused(tmp_path: Path, text: str, line: str) -> None:
+    assert complaint(tmp_path, text) == f"{line} {_MOST}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _REST.replace("1.0", "1e5"),
+        # The endpoints bound what the workers can ask: 4000 calls of a second at once, for 1000 s.
+        f'[workload]\nkind = "closed"\nworkers = 1000000\n{_ENDPOINT}capacity = 1000\n',
+    ],
+)
+def test_what_is_only_much_is_not(tmp_path: Path, text: str) -> None:
+    read(tmp_path, text)
+
+
+def test_a_load_that_is_too_much_is_refused_too() -> None:
+    scenario = Scenario.model_validate(
+        {
+            "workload": {"kind": "poisson", "rate_per_s": 1.0},
+            "work": {"kind": "deterministic", "mean_s": 1e-9},
+            "endpoints": [{"url": "http://a/"}],
+        }
+    )
+    with pytest.raises(ConfigError, match=r"workload\.rate_per_s: makes about 5e\+11 requests"):
+        scenario.at_load(0.5)
+
+
+# -- what never happens -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["slow_within", "fail_within", "fast_fail"])
+@pytest.mark.parametrize(
+    ("window", "line"),
+    [
+        ("from_s = 9.0, to_s = 5.0", "found a table: from_s is 9 and to_s 5; from_s must be less"),
+        ("from_s = 5.0, to_s = 5.0", "found a table: from_s is 5 and to_s 5; from_s must be less"),
+        ("from_s = 1000.0", "from_s is 1000, and the run ends at horizon_s = 1000; begin before that"),
+    ],
+)
+def test_a_fault_that_never_happens_is_refused(tmp_path: Path, kind: str, window: str, line: str) -> None:
+    assert complaint(tmp_path, fault(kind, window)) == f"endpoints[0].faults[1]: {line}"
+    read(tmp_path, fault(kind, "from_s = 5.0, to_s = 1001.0"))
+
+
+def test_a_fault_that_is_over_before_the_endpoint_joins_is_refused(tmp_path: Path) -> None:
+    line = complaint(tmp_path, fault("fail_within", "to_s = 5.0") + "from_s = 5.0\n")
+    assert line == "endpoints[0].faults[1]: to_s is 5, and the endpoint joins at from_s = 5; end after that"
+    read(tmp_path, fault("fail_within", "to_s = 5.5") + "from_s = 5.0\n")
+
+
+def test_who_joins_when_the_run_is_over_is_refused(tmp_path: Path) -> None:
+    line = complaint(tmp_path, _REST + "from_s = 1000.0\n")
+    assert line == "endpoints[0].from_s: found 1000, and the run ends at horizon_s = 1000; it must be less"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            "at_s = 1e3\ndo = 'drain'",
+            "changes[0].at_s: found 1000, and the run ends at horizon_s = 1000; it must be less",
+        ),
+        ("at_s = 1.0\ndo = 'update'", "changes[0]: found a table: 'update' needs capacity or weight, or both"),
+        *(
+            (
+                f"at_s = 1.0\ndo = '{do}'\ncapacity = 2",
+                f"changes[0]: found a table: '{do}' takes neither capacity nor weight; they are for 'update'",
+            )
+            for do in ("add", "drain", "remove")
+        ),
+    ],
+)
+def test_a_change_that_changes_nothing_is_refused(tmp_path: Path, change: str, line: str) -> None:
+    assert complaint(tmp_path, f"{_REST}[[changes]]\nurl = 'http://a/'\n{change}\n") == line
+
+
+@pytest.mark.parametrize("values", ["capacity = 2", "weight = 2.0", "capacity = 2\nweight = 2.0"])
+def test_an_update_changes_either_or_both(tmp_path: Path, values: str) -> None:
+    read(tmp_path, f"{_REST}[[changes]]\nurl = 'http://a/'\nat_s = 1.0\ndo = 'update'\n{values}\n")
+
+
+# -- rules ------------------------------------------------------------------------------------------
+
+_KINDS = '[[requests.kinds]]\nname = "big"\nslots = 3\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            f'{_REST}[health]\nping = "program"\n',
+            "health.ping: found 'program'; active probes are not simulated, so \"off\" or nothing",
+        ),
+        (
+            f"{_REST}[requests]\nretry_pause_s = 1.0\n[retries]\n",
+            "requests.retry_pause_s: [retries] says how long to pause; give one of the two",
+        ),
+        (
+            f"{_REST}[requests]\nhedge_after_s = 3.0\ncall_timeout_s = 3.0\n",
+            "requests.hedge_after_s: found 3, and a call is given up after call_timeout_s = 3; it must be less",
+        ),
+        (
+            f"{_REST}capacity = 2\n{_KINDS}",
+            "requests.kinds: 'big' takes 3 slots, and no endpoint that it may use has more than 2",
+        ),
+        (
+            f'{_REST}capacity = 4\n[[endpoints]]\nurl = "http://b/"\nlabels = ["x"]\n{_KINDS}labels = ["x"]\n',
+            "requests.kinds: 'big' takes 3 slots, and no endpoint that it may use has more than 1",
+        ),
+        (
+            f"{_REST}retry_after_s = 2.0\n",
+            "endpoints[0].retry_after_s: found 2 without refuse_beyond; give both",
+        ),
+        (f"{_REST}[host_caps]\nb = 2\n", "host_caps: no endpoint is on 'b'"),
+    ],
+)
+def test_rules_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, line: str) -> None:
+    assert complaint(tmp_path, text) == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{_REST}[host_caps]\na = 2\n'*' = 3\n",
+        f"{_REST}refuse_beyond = 1\nretry_after_s = 2.0\n",
+        f"{_REST}[requests]\nhedge_after_s = 2.0\ncall_timeout_s = 3.0\n[retries]\n[health]\n[limits]\n",
+        f"{_REST}[[changes]]\nat_s = 1.0\ndo = 'update'\nurl = 'http://a/'\ncapacity = 3\n{_KINDS}",
+    ],
+)
+def test_rules_that_fit_together_are_not(tmp_path: Path, text: str) -> None:
+    read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("section", "found"),
+    [
+        ("[health]\ncooldown_s = 0.0", "health.cooldown_s"),
+        ("[limits]\nkind = 'aimed'", "limits.kind"),
+        ("[host_caps]\na = 0", "host_caps.a"),
+        ("[retries]\nbudget_ratio = -1.0", "retries.budget_ratio"),
+        ("[requests]\nhedge_after_s = 0.0", "requests.hedge_after_s"),
+        ("[[requests.kinds]]\nslots = 0", "requests.kinds[0].slots"),
+    ],
+)
+def test_a_rule_with_a_wrong_value_is_named(tmp_path: Path, section: str, found: str) -> None:
+    assert complaint(tmp_path, f"{_REST}{section}\n").startswith(f"{found}: found ")
+
+
+# -- names ------------------------------------------------------------------------------------------
+
+
+def test_a_range_that_is_none_is_named_by_its_key(tmp_path: Path) -> None:
+    line = complaint(tmp_path, _REST.replace("http://a/", "http://{4..1}/"))
+    assert line.startswith("endpoints[0].url: found 'http://{4..1}/': ")
+    line = complaint(tmp_path, _REST + "[hosts.'h{2..1}']\ncores = 2\n")
+    assert line.startswith("hosts: found a table: 'h{2..1}' has the range {2..1}, which runs backwards")
+
+
+def test_a_range_of_hosts_has_cores_for_each(tmp_path: Path) -> None:
+    cluster = _REST.replace("http://a/", "http://10.0.0.{1..3}:{8080..8083}/")
+    found = read(tmp_path, f'{cluster}[hosts."10.0.0.{{1..2}}"]\ncores = 2\n[hosts."10.0.0.3"]\ncores = 4\n')
+    assert {name: host.cores for name, host in found.hosts.items()} == {"10.0.0.1": 2, "10.0.0.2": 2, "10.0.0.3": 4}
+    line = complaint(tmp_path, f'{cluster}[hosts."10.0.0.{{1..2}}"]\ncores = 2\n[hosts."10.0.0.2"]\ncores = 4\n')
+    assert line == "hosts: found a table: '10.0.0.2' is there twice; names, ranges expanded, must differ"
+    line = complaint(tmp_path, f'{cluster}[hosts."10.0.0.{{3..4}}"]\ncores = 2\n')
+    assert line == "hosts: no endpoint is on '10.0.0.4'"

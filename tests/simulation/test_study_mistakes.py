@@ -1,0 +1,185 @@
+"""What people get wrong with a study is one line that says what to do; and a study does not flood a notebook."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer.errors import BalancerError, ConfigError, StrategyError
+from balancer.plugins import Registry
+from balancer.strategy import Node, Request
+from simulator import EndpointModel, Poisson, Scenario, Study, run_study, run_sweep
+from strategies.fifo import Fifo
+from tests.contracts.documents import ROOT
+from tests.simulation.scenarios import at
+
+_SCENARIO = Scenario(
+    name="two",
+    workload=Poisson(rate_per_s=1.0),
+    endpoints=[EndpointModel(url="http://{1..2}/")],
+    horizon_s=50.0,
+    replications=2,
+)
+
+
+class Idle(Fifo):
+    """Never chooses."""
+
+    name = "idle"
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        return None
+
+
+class Broken(Fifo):
+    """Fails when a slot is taken."""
+
+    name = "broken"
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        raise ZeroDivisionError("no share")
+
+
+class BrokenLater(Fifo):
+    """Fails when somebody has waited and a slot becomes free."""
+
+    name = "broken_later"
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        if now > 0:
+            raise ZeroDivisionError("no share")
+        return super().pick(request, now)
+
+
+def _registry(strategy: type[Fifo]) -> Registry:
+    registry = Registry()
+    registry.add_strategy(strategy)
+    return registry
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return run_study(_SCENARIO, ["fifo", "p2c"])
+
+
+# -- names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda study: study.metric("pck", "wait_mean_s"),
+        lambda study: study.metrics("pck"),
+        lambda study: study.difference("fifo", "pck", "wait_mean_s"),
+        lambda study: study.difference("pck", "fifo", "wait_mean_s"),
+        lambda study: study.keeps_up("pck"),
+    ],
+)
+def test_an_unknown_policy_is_named_with_the_nearest(study: Study, ask: Callable[[Study], object]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^study: unknown policy 'pck'; did you mean 'p2c'\? \(there are: fifo, p2c\)$"
+    ):
+        ask(study)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda study: study.metric("fifo", "wait_p98_s"),
+        lambda study: study.difference("fifo", "p2c", "wait_p98_s"),
+        lambda study: study.best("wait_p98_s"),
+    ],
+)
+def test_an_unknown_figure_is_named_with_the_nearest(study: Study, ask: Callable[[Study], object]) -> None:
+    with pytest.raises(ConfigError, match=r"^unknown figure 'wait_p98_s'; did you mean 'wait_p9"):
+        ask(study)
+
+
+def test_a_figure_that_the_runs_do_not_have_is_named_with_those_they_have(study: Study) -> None:
+    line = r"^study: 'fifo' has no makespan_s in 2 of 2 replications; it has throughput_per_s, "
+    with pytest.raises(ConfigError, match=line):
+        study.metric("fifo", "makespan_s")
+    with pytest.raises(ConfigError, match=line):
+        study.ranking("makespan_s")
+
+
+@pytest.mark.parametrize(
+    ("run", "kind", "line"),
+    [
+        (lambda: run_study("x.toml"), TypeError, r"^run_study takes a Scenario, not 'x.toml'; .*load_scenario"),  # type: ignore[arg-type]  # the mistake
+        (lambda: run_study(_SCENARIO, []), ConfigError, "^policies: found none; name at least one"),
+        (lambda: run_sweep({1: _SCENARIO}, []), ConfigError, "^policies: found none; name at least one"),
+        (lambda: run_study(_SCENARIO, "fifo"), ConfigError, r"^policies: found the text 'fifo'; give a list"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_one_line(run: Callable[[], Any], kind: type[Exception], line: str) -> None:
+    with pytest.raises(kind, match=line):
+        run()
+
+
+# -- strategies that do not work ----------------------------------------------------------------------
+
+
+def test_a_strategy_that_never_chooses_is_told_from_one_that_works() -> None:
+    study = run_study(_SCENARIO, ["idle"], registry=_registry(Idle))
+    for ask in (study.best, lambda: study.metric("idle", "sojourn_mean_s")):
+        with pytest.raises(ConfigError, match=r"none of \d+ requests succeeded; .* check_strategy"):
+            ask()
+    assert study.ranking() == ["idle"]
+    assert study.metric("idle", "unfinished").mean == 1.0
+    assert not study.keeps_up("idle")
+
+
+def test_an_exception_of_a_strategy_names_it() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        run_study(_SCENARIO, ["broken"], registry=_registry(Broken))
+    assert [note.startswith("under 'broken', replication 0, at ") for note in caught.value.__notes__] == [True]
+
+
+def test_an_exception_while_somebody_waits_ends_the_run_too() -> None:
+    with pytest.raises(StrategyError, match=r"broken_later.*no share"):
+        run_study(at([0.0, 0.0]), ["broken_later"], registry=_registry(BrokenLater))
+
+
+# -- processes ----------------------------------------------------------------------------------------
+
+_SCRIPT = """
+from simulator import EndpointModel, Poisson, Scenario, run_study
+scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=5.0)
+run_study(scenario, ["fifo"], jobs=2)
+"""
+
+
+def test_a_script_without_a_guard_is_told_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(_SCRIPT, encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"{BalancerError.__module__}.BalancerError: jobs: a process ended before its run did")
+    assert 'under `if __name__ == "__main__":`' in last
+
+
+# -- notebooks ----------------------------------------------------------------------------------------
+
+
+def test_a_study_and_a_record_are_a_line_each(study: Study) -> None:
+    assert repr(study) == "<Study of 'two': fifo, p2c; 2 replications>"
+    assert repr(run_study(_SCENARIO.changed(loads=[0.5], replications=1), ["fifo"])) == (
+        "<Study of 'two': fifo; 1 replication, loads 0.5>"
+    )
+    record = study.records["fifo"][1]
+    assert repr(record) == (
+        f"<Record of 'fifo', replication 1: {record.completed} completed, 0 lost, {record.unfinished} unfinished>"
+    )
+    assert len(repr(run_sweep({1: _SCENARIO}, ["fifo"]))) < 100

@@ -1,0 +1,123 @@
+"""What is under way at the end counts as longer than so far: left out, it would make times look shorter."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator import Deterministic, EndpointModel, OnOff, Poisson, Scenario, run_study
+from simulator.tally import Tally
+from tests.simulation.scenarios import at, closed, endpoint, run
+
+
+def _tally(known: list[float], still: list[float]) -> Tally:
+    tally = Tally()
+    for value in known:
+        tally.add(value)
+    tally.leave_open(still)
+    return tally
+
+
+def test_it_is_the_estimator_of_kaplan_and_meier() -> None:
+    """Of 1, 2+, 4, 8+, 16 (+: open): 1 keeps its 1/5, 4 has 4/5 x 1/3, and 16 has the rest."""
+    tally = _tally([1.0, 4.0, 16.0], [2.0, 8.0])
+    assert tally.mean == pytest.approx(1 / 5 + 4 * 4 / 15 + 16 * 8 / 15, rel=0.022)
+    assert tally.count == 3
+    assert [tally.quantile(q) for q in (0.2, 0.4, 0.9)] == pytest.approx([1.0, 4.0, 16.0], rel=0.022)
+    assert tally.tail()[1].tolist() == pytest.approx([1.0, 4 / 5, 8 / 15, 0.0])
+
+
+def test_the_longest_counts_as_if_it_ended_there() -> None:
+    tally = _tally([1.0], [3.0])
+    assert tally.most == 3.0
+    assert tally.mean == pytest.approx(2.0, rel=0.022)
+    assert _tally([], [3.0]).mean == 0.0
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.lists(st.floats(0, 1e6), max_size=20))
+def test_open_values_only_add_and_merged_or_pickled_is_the_same(known: list[float], still: list[float]) -> None:
+    tally = _tally(known, still)
+    merged = Tally.merged(pickle.loads(pickle.dumps(part)) for part in (_tally(known, []), _tally([], still)))
+    assert (merged.mean, merged.most, merged.count) == (tally.mean, tally.most, len(known))
+    assert merged.tail()[1].tolist() == tally.tail()[1].tolist()
+    assert tally.mean >= np.mean([*known, *still]) * (1 - 0.023)
+    assert tally.quantile(0.5) <= tally.quantile(0.9) <= tally.most == max([*known, *still])
+
+
+def test_a_cut_sample_has_the_mean_of_a_whole_one() -> None:
+    """Of 100 000 exponential times, each cut at a uniform instant; the deviation of their mean is 0.7%."""
+    rng = np.random.default_rng(1)
+    times, cuts = rng.exponential(1.0, 100_000), rng.uniform(0.0, 10.0, 100_000)
+    tally = _tally(times[times <= cuts].tolist(), cuts[times > cuts].tolist())
+    assert tally.mean == pytest.approx(1.0, rel=0.02)
+    assert times[times <= cuts].mean() < 0.9
+
+
+def test_requests_under_way_are_open_with_their_age_and_waits_with_theirs() -> None:
+    """One slot, works of 1 s and 90 s at 0, and of 1 s at 90: at 100 the second runs, the third waits since 90."""
+    record = run(at([0.0, 0.0, 90.0], [1.0, 900.0, 1.0]))
+    assert record.unfinished == 2
+    assert record.sojourn.most == 100.0
+    assert record.wait.most == 10.0
+    assert (record.sojourn.count, record.wait.count) == (1, 2)
+    assert record.metrics["sojourn_mean_s"] == pytest.approx(1 / 3 + 100 * 2 / 3, rel=0.022)
+
+
+def test_a_request_that_pauses_before_a_retry_does_not_wait() -> None:
+    faults = [{"kind": "fast_fail", "after_s": 1.0}]
+    record = run(at([0.0], 1.0, endpoint(faults=faults), requests={"attempts": 9, "retry_pause_s": 200.0}))
+    assert (record.unfinished, record.wait.most, record.wait.count) == (1, 0.0, 1)
+
+
+def test_who_waits_for_a_retry_is_open_from_then() -> None:
+    """The call fails at 1; the only other endpoint is busy for good, so it waits from 1 to the end at 100."""
+    quick = endpoint("a", faults=[{"kind": "fast_fail", "after_s": 1.0}])
+    record = run(at([0.0, 0.0], [1000.0, 1000.0], quick, endpoint("b"), requests={"attempts": 9}))
+    assert record.unfinished == 2
+    assert record.wait.most == 99.0
+
+
+def test_what_came_in_the_warm_up_is_not_open() -> None:
+    record = run(at([0.0, 20.0], [1000.0, 1.0], warmup_s=10.0))
+    assert (record.unfinished, record.sojourn.most, record.wait.most) == (1, 80.0, 80.0)
+
+
+def test_a_worker_whose_call_never_ends_is_open() -> None:
+    record = run(closed(2, 0.0, 1000.0))
+    assert (record.unfinished, record.wait.most) == (2, 100.0)
+
+
+def test_a_queue_that_leaves_some_behind_does_not_look_quick() -> None:
+    """The burst at the end is served by neither; only who leaves old requests behind looked quicker for it.
+
+    Both serve the same requests with the same work, and polling costs time: `old_global_queue` cannot be the best.
+    """
+    scenario = Scenario(
+        workload=Poisson(rate_per_s=7.2),
+        endpoints=[EndpointModel(url="http://10.0.0.{1..8}/")],
+        horizon_s=500.0,
+        warmup_s=50.0,
+        replications=3,
+    )
+    study = run_study(scenario, ["fifo", "old_global_queue"])
+    assert study.difference("old_global_queue", "fifo", "sojourn_mean_s").high > 0
+
+
+def test_the_middle_of_the_time_that_counts_is_looked_at() -> None:
+    """From 20 to 100 the middle is 60: by then the second and third had come, and the third is under way."""
+    record = run(at([0.0, 30.0, 50.0, 70.0], [1.0, 1.0, 20.0, 1.0], warmup_s=20.0))
+    assert record.halfway == (2, 1)
+    assert record.arrived == 3
+
+
+def test_bursts_keep_up() -> None:
+    scenario = Scenario(
+        workload=OnOff(on_rate_per_s=3.0, on_s=5.0, off_s=5.0),
+        work=Deterministic(mean_s=1.0),
+        endpoints=[EndpointModel(url="http://{1..2}/")],
+        horizon_s=2000.0,
+        replications=2,
+    )
+    assert run_study(scenario, ["fifo"]).keeps_up("fifo")

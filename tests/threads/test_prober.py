@@ -1,0 +1,159 @@
+"""Active probes: everybody is pinged, whoever hangs holds up nobody, and nothing goes on after the end."""
+
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+import pytest
+
+from balancer import Endpoint, EndpointError, Pool
+from balancer.policies import HealthSettings
+from balancer.prober import Prober, pings_of
+from balancer.sandbox.protocol import Execution, Status
+from tests.threads.crew import until
+from tests.unit.pipeline.fakes import FakeExecutor
+
+_SOON_S = 0.001
+
+
+class Ear:
+    """Stands for a pool: remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: defaultdict[str, list[bool]] = defaultdict(list)
+
+    def pinged(self, url: str, ok: bool) -> None:
+        self.heard[url].append(ok)
+
+
+def fail(error: Exception) -> Callable[[], None]:
+    def ping() -> None:
+        raise error
+
+    return ping
+
+
+def pingers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ping ")]
+
+
+def test_everybody_is_pinged_again_and_again_and_the_pool_hears_how_it_went() -> None:
+    ear = Ear()
+    pings = {"a": lambda: None, "b": fail(EndpointError("down")), "c": fail(ZeroDivisionError("plugin"))}
+    with Prober(ear, pings, every_s=_SOON_S):
+        until(lambda: all(len(ear.heard[url]) >= 3 for url in "abc"))
+    assert {url: set(heard) for url, heard in ear.heard.items()} == {"a": {True}, "b": {False}, "c": {False}}
+
+
+def test_one_that_hangs_holds_up_nobody_and_says_nothing_after_the_end() -> None:
+    ear, hangs, let_go = Ear(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        let_go.wait(30)
+
+    prober = Prober(ear, {"a": hang, "b": lambda: None}, every_s=_SOON_S)
+    prober.start()
+    assert hangs.wait(10)
+    until(lambda: len(ear.heard["b"]) >= 5)
+    stopping = threading.Thread(target=prober.stop)
+    stopping.start()
+    until(lambda: pingers() == ["ping a"])
+    let_go.set()
+    stopping.join(10)
+    assert pingers() == []
+    assert ear.heard["a"] == []
+
+
+def test_no_thread_is_left_and_nothing_is_heard_after_stop() -> None:
+    ear = Ear()
+    prober = Prober(ear, {str(n): lambda: None for n in range(20)}, every_s=_SOON_S)
+    prober.start()
+    until(lambda: len(ear.heard) == 20)
+    prober.stop()
+    assert pingers() == []
+    heard = {url: len(times) for url, times in ear.heard.items()}
+    prober.stop()
+    assert heard == {url: len(times) for url, times in ear.heard.items()}
+
+
+def test_it_stops_in_the_middle_of_a_long_pause_or_if_it_never_began() -> None:
+    with Prober(Ear(), {"a": lambda: None}, every_s=1e300):
+        pass
+    Prober(Ear(), {"a": lambda: None}, every_s=1.0).stop()
+    assert pingers() == []
+
+
+def test_pings_that_began_together_drift_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses are within 10% of the interval, the first anywhere in it; and a seed repeats them."""
+
+    def pauses(seed: int) -> list[float]:
+        waited: list[float] = []
+
+        def wait(seconds: float) -> bool:
+            waited.append(seconds)
+            return len(waited) > 200
+
+        prober = Prober(Ear(), {"a": lambda: None}, every_s=10.0)
+        monkeypatch.setattr(prober._stopping, "wait", wait)
+        prober._go_on("a", lambda: None, random.Random(seed))
+        return waited
+
+    first, *others = pauses(1)
+    assert 0 <= first <= 10.0
+    assert all(9.0 <= pause <= 11.0 for pause in others)
+    assert max(others) - min(others) > 1.5
+    assert pauses(1) == [first, *others]
+    assert 4 < sum(pauses(seed)[0] for seed in range(50)) / 50 < 6
+
+
+@pytest.mark.parametrize("every_s", [0.0, -1.0, float("nan")])
+def test_an_interval_out_of_range_is_refused(every_s: float) -> None:
+    with pytest.raises(ValueError, match="every_s"):
+        Prober(Ear(), {}, every_s=every_s)
+
+
+def test_failed_pings_eject_and_one_that_has_gone_is_no_error() -> None:
+    pool = Pool([Endpoint("a"), Endpoint("b")], health=HealthSettings(consecutive_failures=3, cooldown_s=100.0))
+    with Prober(pool, {"a": fail(EndpointError("down")), "b": lambda: None, "gone": lambda: None}, every_s=_SOON_S):
+        until(lambda: pool.stats().endpoints[0].health == "ejected")
+    assert [endpoint.leases for endpoint in pool.stats().endpoints] == [0, 0]
+    assert {pool.acquire(0).endpoint.url} == {"b"}
+
+
+# -- what a ping is ------------------------------------------------------------------------------------
+
+
+def test_a_ping_is_the_executor_s_own() -> None:
+    executor = FakeExecutor()
+    pings_of({"a": executor}, "ping")["a"]()
+    assert executor.calls == []
+
+
+@pytest.mark.parametrize("language", ["python", "cpp"])
+def test_a_program_is_run_in_a_language_that_the_executor_knows(language: str) -> None:
+    executor = FakeExecutor(lambda *_: Execution(Status.FINISHED, b"pong\n", exit_code=0), languages=[language])
+    pings_of({"a": executor}, "program")["a"]()
+    assert [program.language for program in executor.calls] == [language]
+
+
+def test_an_executor_of_other_languages_is_only_asked() -> None:
+    executor = FakeExecutor(languages=["cobol"])
+    pings_of({"a": executor}, "program")["a"]()
+    assert executor.calls == []
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        Execution(Status.FINISHED, b"", exit_code=0),
+        Execution(Status.FINISHED, b"pong\n", exit_code=1),
+        Execution(Status.TIME_LIMIT),
+        EndpointError("down"),
+    ],
+)
+def test_a_program_that_does_not_do_its_part_is_a_failed_ping(done: Execution | Exception) -> None:
+    ping = pings_of({"a": FakeExecutor(always=done)}, "program")["a"]
+    with pytest.raises(EndpointError):
+        ping()

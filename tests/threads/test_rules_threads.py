@@ -1,0 +1,270 @@
+"""Health, limits and kept slots over real threads: whoever waits out a cooldown is woken, and nothing is lost.
+
+Cooldowns are milliseconds; what is waited for has many seconds, so a slow machine changes nothing.
+"""
+
+import ctypes
+import random
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, Outcome, Pool, PoolClosed
+from balancer.policies import HealthSettings, LimitSettings
+from tests.registered import NAMES
+from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
+from tests.threads.interrupts import Interrupted, interrupted_at
+
+_LONG_S = 30.0
+_QUICK = HealthSettings(consecutive_failures=1, cooldown_s=0.02, max_cooldown_s=3600.0, slow_start_s=0.0)
+
+
+def pool_of(*urls: str, **arguments: object) -> Pool:
+    return Pool([Endpoint(url) for url in urls], **{"health": _QUICK, "seed": 1, **arguments})  # type: ignore[arg-type]
+
+
+def rest(pool: Pool, seconds: float, url: str | None = None) -> None:
+    """Let an endpoint ask to be left alone for so long."""
+    others = () if url is None else [stats.url for stats in pool.stats().endpoints if stats.url != url]
+    with suppress(EndpointOverloaded), pool.lease(timeout=0, exclude=others):
+        raise EndpointOverloaded("busy", retry_after_s=seconds)
+
+
+def timers() -> list[threading.Timer]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+
+
+class _Waiter(threading.Thread):
+    """Waits for a lease, and gives it back."""
+
+    def __init__(self, pool: Pool, waiting: int = 1, slots: int = 1) -> None:
+        super().__init__(daemon=True)
+        self.pool, self.slots = pool, slots
+        self.ended_with: BaseException | str | None = None
+        self.start()
+        until(lambda: pool.stats().waiting == waiting or not self.is_alive())
+
+    def run(self) -> None:
+        try:
+            with self.pool.lease(timeout=_LONG_S, slots=self.slots) as lease:
+                self.ended_with = lease.endpoint.url
+        except BaseException as error:
+            self.ended_with = error
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_time_alone_wakes_who_waits_for_the_only_endpoint(name: str) -> None:
+    pool = pool_of("a", strategy=name)
+    rest(pool, 0.05)
+    assert pool.stats().endpoints[0].health == "resting"
+    with pool.lease(timeout=_LONG_S) as lease:
+        assert lease.endpoint.url == "a"
+    assert_nothing_lost(pool, 1)
+
+
+def test_time_alone_wakes_who_waits_out_a_cooldown() -> None:
+    pool = pool_of("a", "b")
+    with suppress(EndpointError), pool.lease(timeout=0, exclude=["b"]):
+        raise EndpointError("down")
+    with pool.lease(timeout=0):  # b
+        with pool.lease(timeout=_LONG_S) as lease:
+            assert lease.endpoint.url == "a"
+        assert pool.stats().endpoints[0].health == "healthy"
+
+
+def test_all_who_wait_are_served_one_after_the_other_by_a_probe_and_then_by_all_slots() -> None:
+    pool = Pool([Endpoint("a", capacity=4), Endpoint("b")], health=_QUICK)
+    with suppress(EndpointError), pool.lease(timeout=0, exclude=["b"]):
+        raise EndpointError("down")
+    b = pool.acquire(timeout=0)
+    waiters = [_Waiter(pool, number + 1) for number in range(8)]
+    for waiter in waiters:
+        waiter.join(_LONG_S)
+    assert [waiter.ended_with for waiter in waiters] == ["a"] * 8
+    b.release()
+    assert_nothing_lost(pool, 5)
+
+
+def test_what_is_due_earlier_wakes_earlier() -> None:
+    """The waiter's timer is for an hour; then something shorter comes up, while it sleeps."""
+    pool = pool_of("a", "b")
+    b = pool.acquire(timeout=0, exclude=["a"])
+    rest(pool, 3600.0, "a")
+    waiter = _Waiter(pool)
+    b.hint = None
+    with suppress(EndpointOverloaded), b:
+        raise EndpointOverloaded("busy", retry_after_s=0.05)
+    waiter.join(_LONG_S)
+    assert waiter.ended_with == "b"
+
+
+def test_closing_the_pool_ends_the_wait_and_the_timer() -> None:
+    pool = pool_of("a")
+    before = timers()
+    rest(pool, 3600.0)
+    waiter = _Waiter(pool)
+    until(lambda: len(timers()) == len(before) + 1)
+    pool.close()
+    waiter.join(_LONG_S)
+    assert isinstance(waiter.ended_with, PoolClosed)
+    until(lambda: timers() == before)
+
+
+def test_there_is_one_timer_however_often_something_is_due_earlier() -> None:
+    pool = Pool([Endpoint(f"e{number}") for number in range(30)], health=_QUICK)
+    before = len(timers())
+    leases = [pool.acquire(timeout=0) for _ in range(30)]
+    waiter = _Waiter(pool)
+    for number, lease in enumerate(leases):
+        lease.hint = None
+        with suppress(EndpointOverloaded), lease:
+            raise EndpointOverloaded("busy", retry_after_s=3600.0 - number)
+    until(lambda: len(timers()) == before + 1)
+    pool.close()
+    waiter.join(_LONG_S)
+    until(lambda: len(timers()) == before)
+
+
+def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
+    """The earliest endpoint leaves, so its timer rings in vain."""
+    pool = pool_of("a", "b", "c")
+    for url, rest_s in (("a", 0.05), ("b", 0.2), ("c", 3600.0)):
+        rest(pool, rest_s, url)
+    waiter = _Waiter(pool)
+    pool.remove("a")
+    waiter.join(_LONG_S)
+    assert waiter.ended_with == "b"
+
+
+def test_an_interrupted_waiter_leaves_the_others_a_timer() -> None:
+    pool = pool_of("a")
+    rest(pool, 0.5)
+    first, second = _Waiter(pool), _Waiter(pool, 2)
+    assert first.ident is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(first.ident), ctypes.py_object(Interrupted))
+    second.join(_LONG_S)
+    assert second.ended_with == "a"
+    first.join(_LONG_S)
+    assert first.ended_with == "a" or isinstance(first.ended_with, Interrupted)
+    assert_nothing_lost(pool, 1)
+
+
+def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_timer() -> None:
+    """Whoever is interrupted may be the one that saw to the timer."""
+
+    def try_in_vain(pool: Pool) -> None:
+        with suppress(AcquireTimeout, KeyError):
+            pool.acquire(timeout=0.001)
+
+    number = -1  # once in vain, see `interrupted_at`
+    while True:
+        pool = pool_of("a", "b")
+        rest(pool, 0.001, "a")
+        rest(pool, 0.2, "b")
+        number += 1
+        where = interrupted_at(number, ("balancer/pool.py",), lambda pool=pool: try_in_vain(pool))  # type: ignore[misc]
+        if where is None and number > 0:
+            break
+        other = _Waiter(pool)
+        other.join(_LONG_S)
+        assert other.ended_with in ("a", "b"), f"interrupted at {where}: {other.ended_with!r}"
+    assert number > 10
+
+
+def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = pool_of("a", "b")
+    b = pool.acquire(timeout=0, exclude=["a"])
+    rest(pool, 0.05, "a")
+
+    def fails(self: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Timer, "start", fails)
+        waiter = _Waiter(pool)
+        time.sleep(0.1)
+        assert waiter.is_alive()
+    pool.update("b", weight=2.0)
+    waiter.join(_LONG_S)
+    assert waiter.ended_with == "a"
+    b.release()
+
+
+def test_one_who_waits_for_several_slots_gets_them_among_many_who_want_one() -> None:
+    pool = Pool([Endpoint("a", capacity=4), Endpoint("b", capacity=2)])
+    stop = threading.Event()
+
+    def one(number: int) -> None:
+        while not stop.is_set():
+            with pool.lease(timeout=_LONG_S):
+                pass
+
+    def work(number: int) -> None:
+        if number:
+            one(number)
+            return
+        try:
+            for _ in range(100):
+                with pool.lease(timeout=_LONG_S, slots=4) as lease:
+                    assert (lease.endpoint.url, lease.slots) == ("a", 4)
+        finally:
+            stop.set()
+
+    with switching_often():
+        crew(8, work, join_s=60)
+    assert_nothing_lost(pool, 6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_threads_over_endpoints_that_fail_lose_nothing(name: str) -> None:
+    health = HealthSettings(
+        consecutive_failures=2, cooldown_s=0.002, max_cooldown_s=0.01, slow_start_s=0.005, max_ejected_share=0.7
+    )
+    pool = Pool(
+        [Endpoint(f"http://h{n % 2}:{n}/", capacity=1 + n % 3) for n in range(4)],
+        strategy=name,
+        seed=1,
+        health=health,
+        limits=LimitSettings(kind="aimd", initial=2),
+        host_caps={"h0": 3},
+    )
+    ends: list[str] = []
+
+    def call(rng: random.Random) -> str:
+        try:
+            with pool.lease(
+                rng.choice((0.0, 0.002, _LONG_S)), slots=rng.choice((1, 1, 1, 2)), priority=rng.randint(0, 2)
+            ):
+                if rng.random() < 0.3:
+                    raise EndpointError("down")
+                if rng.random() < 0.1:
+                    raise EndpointOverloaded("busy", retry_after_s=rng.choice((None, 0.002)))
+        except AcquireTimeout:
+            return "late"
+        except EndpointError:
+            return "failed"
+        return "done"
+
+    def work(number: int) -> None:
+        rng = random.Random(number)
+        mine = [call(rng) for _ in range(60)]
+        ends.extend(mine)
+
+    crew(12, work, join_s=90)
+    stats = pool.stats()
+    assert len(ends) == 12 * 60
+    assert stats.acquired == len(ends) - ends.count("late")
+    assert stats.timed_out == ends.count("late")
+    assert min(ends.count("failed"), ends.count("done")) > 20
+
+    def heal() -> bool:
+        with suppress(AcquireTimeout):
+            for url in [endpoint.url for endpoint in pool.stats().endpoints]:
+                others = [endpoint.url for endpoint in pool.stats().endpoints if endpoint.url != url]
+                pool.acquire(timeout=0, exclude=others).release(Outcome.SUCCESS)
+        return all(endpoint.health == "healthy" for endpoint in pool.stats().endpoints)
+
+    until(heal, within_s=_LONG_S)
+    assert [endpoint.in_flight for endpoint in pool.stats().endpoints] == [0] * 4

@@ -1,0 +1,128 @@
+"""What retries of program runs cost: a budget that delays and never drops, and endpoints whose health is watched."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from balancer.endpoint import Endpoint
+from balancer.pipeline.results import Span, Stage
+from balancer.pipeline.runner import Ran, Runner, Stopped, Task
+from balancer.policies import HealthSettings, RetrySettings
+from balancer.pool import Pool
+from balancer.sandbox.protocol import Executor, Limits, Program
+from balancer.testing import ManualClock
+from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
+from tests.unit.pipeline.programs import finished
+
+TASK = Task(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
+GOOD = Ran(finished(b"42\n"))
+
+
+class Timed(Runner):
+    """A runner whose pauses pass on the pool's manual clock only."""
+
+    def __init__(
+        self,
+        executors: Mapping[str, Executor],
+        retries: RetrySettings,
+        *,
+        attempts: int = 5,
+        health: HealthSettings | None = None,
+        acquire_timeout_s: float | None = None,
+    ) -> None:
+        self.now = ManualClock()
+        self.slept: list[float] = []
+        self.spans: list[Span] = []
+        self.pool = Pool(
+            map(Endpoint, executors),
+            clock=self.now,
+            retries=retries,
+            health=health,
+            acquire_timeout_s=acquire_timeout_s,
+            seed=1,
+        )
+        super().__init__(
+            self.pool, executors, attempts=attempts, quiet_label="quiet", on_span=self.spans.append, clock=self.now
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now.advance(seconds)
+
+    @property
+    def urls(self) -> list[str]:
+        return [span.endpoint for span in self.spans]
+
+
+def test_an_empty_budget_delays_a_retry_and_drops_none() -> None:
+    """One retry in 8 s; ten runs each need one."""
+    runner = Timed(
+        {"a": FakeExecutor(always=DOWN), "b": FakeExecutor()},
+        RetrySettings(budget_ratio=0.0, budget_per_s=0.125, budget_window_s=8.0, base_s=0.0),
+    )
+    began_s = runner.now()
+    needed = 0
+    for _ in range(10):
+        before = len(runner.spans)
+        assert runner.run(TASK) == GOOD
+        needed += len(runner.spans) - before - 1
+    assert needed >= 5  # fifo takes them in turn
+    assert 8.0 * (needed - 1) <= runner.now() - began_s <= 8.2 * (needed - 1)
+    assert no_leases_out(runner.pool)
+
+
+def test_a_budget_that_never_fills_costs_a_window_and_no_verdict() -> None:
+    runner = Timed(
+        {"a": FakeExecutor(script=[DOWN] * 3)}, RetrySettings(budget_ratio=0.0, budget_per_s=0.0, base_s=0.0)
+    )
+    assert runner.run(TASK) == GOOD
+    assert [pause for pause in runner.slept if pause] == [10.0] * 3
+
+
+def test_first_tries_earn_retries() -> None:
+    runner = Timed({"a": FakeExecutor(script=[None] * 5 + [DOWN])}, RetrySettings(budget_per_s=0.0, base_s=0.0))
+    assert [runner.run(TASK) for _ in range(6)] == [GOOD] * 6
+    assert sum(runner.slept) == 0.0
+    assert runner.pool.budget.wait_s() > 0
+
+
+def test_a_try_that_found_no_endpoint_costs_no_retry() -> None:
+    retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
+    runner = Timed({"a": FakeExecutor()}, retries, attempts=3, acquire_timeout_s=0.0)
+    with runner.pool.acquire():
+        assert runner.run(TASK).execution is None
+    assert runner.pool.budget.try_spend()
+
+
+def test_attempts_are_used_up_however_long_the_budget_makes_them_wait() -> None:
+    retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.125, budget_window_s=8.0, base_s=0.0)
+    runner = Timed({"a": FakeExecutor(always=DOWN)}, retries, attempts=4)
+    assert runner.run(TASK) == Ran(None, "after 4 of 4 tries: connection refused")
+    assert len(runner.spans) == 4
+    assert 16.0 <= sum(runner.slept) <= 16.5  # the first of the three retries is there from the start
+
+
+def test_stop_ends_the_wait_for_the_budget() -> None:
+    retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
+    runner = Timed({"a": FakeExecutor(always=DOWN)}, retries)
+
+    def stop_meanwhile(seconds: float) -> None:
+        assert not runner.stopping, "it goes on waiting"
+        if seconds:
+            runner.stop()
+
+    runner._sleep = stop_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(Stopped):
+        runner.run(TASK)
+    assert len(runner.spans) == 2  # the second try is there from the start
+
+
+def test_an_endpoint_that_rests_is_not_waited_for_while_another_can_serve() -> None:
+    """Of two, one is ejected and the other one fails once: that one is next, for it can serve."""
+    health = HealthSettings(consecutive_failures=1, cooldown_s=1000.0, max_cooldown_s=1000.0)
+    executors = {"a": FakeExecutor(always=DOWN), "b": FakeExecutor(script=[None, DOWN])}
+    runner = Timed(executors, RetrySettings(base_s=0.0), health=health, acquire_timeout_s=1.0)
+    assert runner.run(TASK) == GOOD
+    assert runner.run(TASK) == GOOD
+    assert runner.urls == ["a", "b", "b", "b"]
+    assert no_leases_out(runner.pool)

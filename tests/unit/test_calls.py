@@ -1,0 +1,398 @@
+"""A call over a pool: where it goes, how often, how long it pauses, and what is raised in the end."""
+
+import inspect
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from balancer import (
+    AcquireTimeout,
+    Endpoint,
+    EndpointError,
+    EndpointOverloaded,
+    Lease,
+    NoEndpoint,
+    Outcome,
+    Pool,
+    PoolClosed,
+    TooManyWaiters,
+)
+from balancer.calls import SharedBudget, call, out_of_service
+from balancer.policies import HealthSettings, RetrySettings
+from balancer.testing import ManualClock
+
+NO_PAUSE = RetrySettings(base_s=0.0)
+
+
+class Place:
+    """A pool whose clock moves only in pauses and calls, and what happened there."""
+
+    def __init__(self, *urls: str, clock: ManualClock, retries: RetrySettings = NO_PAUSE, **arguments: Any) -> None:
+        self.clock = clock
+        self.pool = Pool(map(Endpoint, urls), clock=clock, retries=retries, seed=1, **arguments)
+        self.went: list[str] = []
+
+    def fn(self, *steps: Exception | str, call_s: float = 0.0) -> Callable[[Lease], str]:
+        """Return a call that raises or returns one step after the other."""
+        script = iter(steps)
+
+        def run(lease: Lease) -> str:
+            self.went.append(lease.endpoint.url)
+            self.clock.advance(call_s)
+            step = next(script)
+            if isinstance(step, Exception):
+                raise step
+            return step
+
+        return run
+
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """Return (leases, failures, overloads) by URL; and check that no lease is out."""
+        endpoints = self.pool.stats().endpoints
+        assert all(endpoint.in_flight == 0 for endpoint in endpoints)
+        return {endpoint.url: (endpoint.leases, endpoint.failures, endpoint.overloads) for endpoint in endpoints}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def slept(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the pauses so far; they pass on the manual clock only."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.advance(seconds)
+
+    monkeypatch.setattr("balancer.calls.sleep", sleep)
+    return pauses
+
+
+def down(n: int = 0) -> EndpointError:
+    return EndpointError(f"down {n}")
+
+
+def test_a_pool_calls_with_the_same_arguments(clock: ManualClock, slept: list[float]) -> None:
+    bare, method = (
+        [(p.name, p.kind, p.default) for p in inspect.signature(each).parameters.values()] for each in (call, Pool.call)
+    )
+    assert bare[1:] == method[1:]
+    place = Place("a", "b", "c", clock=clock)
+    assert place.pool.call(place.fn(down(), "done"), exclude=["b"]) == "done"
+    assert place.went == ["a", "c"]
+
+
+# -- where and how often -------------------------------------------------------------------------------
+
+
+def test_a_call_is_one_lease_that_succeeds(clock: ManualClock) -> None:
+    place = Place("a", "b", clock=clock)
+    assert call(place.pool, place.fn("done")) == "done"
+    assert place.counts() == {"a": (1, 0, 0), "b": (0, 0, 0)}
+
+
+@pytest.mark.parametrize("error", [down(), TimeoutError(), ConnectionResetError(), EndpointOverloaded("busy")])
+def test_what_an_endpoint_fails_is_done_by_another(error: Exception, clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", "b", clock=clock)
+    assert call(place.pool, place.fn(error, "done")) == "done"
+    assert place.went == ["a", "b"]
+    overload = isinstance(error, EndpointOverloaded)
+    assert place.counts() == {"a": (1, not overload, overload), "b": (1, 0, 0)}
+
+
+@pytest.mark.parametrize("error", [KeyError("mine"), ValueError("bad"), AcquireTimeout(1.0, 1.0)])
+def test_another_error_is_raised_at_once_and_blames_nobody(error: Exception, clock: ManualClock) -> None:
+    place = Place("a", "b", clock=clock)
+    with pytest.raises(type(error)) as caught:
+        call(place.pool, place.fn(error))
+    assert caught.value is error
+    assert not hasattr(error, "__notes__")
+    assert place.counts() == {"a": (1, 0, 0), "b": (0, 0, 0)}
+
+
+def test_the_last_error_is_raised_when_the_attempts_are_used_up(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", "b", "c", "d", clock=clock)
+    errors = [down(n) for n in range(4)]
+    with pytest.raises(EndpointError) as caught:
+        call(place.pool, place.fn(*errors), attempts=3)
+    assert caught.value is errors[2]
+    assert not hasattr(errors[2], "__notes__")
+    assert place.went == ["a", "b", "c"]
+
+
+def test_one_attempt_is_never_repeated(clock: ManualClock) -> None:
+    place = Place("a", "b", clock=clock)
+    with pytest.raises(EndpointError):
+        call(place.pool, place.fn(down()), attempts=1)
+    assert place.went == ["a"]
+
+
+def test_a_single_endpoint_is_tried_again(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", clock=clock)
+    assert call(place.pool, place.fn(down(), down(), "done")) == "done"
+    assert place.went == ["a"] * 3
+
+
+def test_of_two_that_failed_the_other_one_is_next(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", "b", clock=clock)
+    assert call(place.pool, place.fn(down(), down(), down(), "done"), attempts=4) == "done"
+    assert place.went == ["a", "b", "a", "b"]
+
+
+def test_it_goes_only_where_it_may(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", "b", "c", clock=clock)
+    place.pool.update("a", labels=["x"])
+    place.pool.update("b", labels=["x"])
+    place.pool.update("c", labels=["x"])
+    with pytest.raises(EndpointError):
+        call(place.pool, place.fn(*map(down, range(4))), attempts=4, labels=["x"], exclude=["b"])
+    assert place.went == ["a", "c", "a", "c"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_it_never_goes_back_while_another_can_serve(data: st.DataObject) -> None:
+    """Any script on any pool; every lease ends, and nobody is asked more often than `attempts`."""
+    clock = ManualClock()
+    urls = [f"e{n}" for n in range(data.draw(st.integers(1, 4)))]
+    place = Place(*urls, clock=clock, strategy=data.draw(st.sampled_from(["fifo", "random", "least_in_flight"])))
+    script = data.draw(st.lists(st.sampled_from(["down", "busy", "mine", "done"]), min_size=6, max_size=6))
+    kinds: dict[str, Exception | str] = {
+        "down": down(),
+        "busy": EndpointOverloaded("busy"),
+        "mine": KeyError("mine"),
+        "done": "done",
+    }
+    attempts = data.draw(st.integers(1, 5))
+    try:
+        ended = call(place.pool, place.fn(*[kinds[step] for step in script]), attempts=attempts)
+    except Exception as error:
+        ended = "mine" if isinstance(error, KeyError) else "failed"
+    went = place.went
+    assert len(went) <= attempts
+    assert all(before != after for before, after in pairwise(went)) or len(urls) == 1
+    assert len(set(went)) == min(len(went), len(urls))
+    last = script[len(went) - 1]
+    assert ended == {"down": "failed", "busy": "failed", "mine": "mine", "done": "done"}[last]
+    assert ended != "failed" or len(went) == attempts
+    place.counts()
+
+
+def test_an_ejected_endpoint_is_not_waited_for(clock: ManualClock, slept: list[float]) -> None:
+    """Of two, the only other one is ejected: then the one that just failed is all there is."""
+    place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=100.0))
+    with pytest.raises(EndpointError), place.pool.lease(exclude=["b"]):
+        raise down()
+    assert out_of_service(place.pool) == {"a"}
+    assert call(place.pool, place.fn(down(), "done"), deadline_s=50.0) == "done"
+    assert place.went == ["b", "b"]
+
+
+# -- the first lease, and later ones -------------------------------------------------------------------
+
+
+def test_what_the_pool_says_to_the_first_attempt_is_raised(clock: ManualClock) -> None:
+    place = Place("a", clock=clock, max_waiters=0)
+    with pytest.raises(NoEndpoint):
+        call(place.pool, place.fn(), exclude=["a"])
+    with place.pool.lease():
+        with pytest.raises(AcquireTimeout):
+            call(place.pool, place.fn(), deadline_s=0.0)
+        with pytest.raises(TooManyWaiters):
+            call(place.pool, place.fn())
+    place.pool.close()
+    with pytest.raises(PoolClosed):
+        call(place.pool, place.fn())
+    assert place.went == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "note"),
+    [
+        (
+            lambda pool: pool.close(),
+            "it was not tried again: the pool is closed; leases already out may still be released",
+        ),
+        (lambda pool: pool.remove("a"), "it was not tried again: none of the 0 endpoints in service"),
+    ],
+)
+def test_if_there_is_no_endpoint_for_a_retry_the_endpoint_s_own_error_is_raised(
+    spoil: Callable[[Pool], None], note: str, clock: ManualClock, slept: list[float]
+) -> None:
+    place = Place("a", clock=clock)
+    error = down()
+
+    def fn(lease: Lease) -> None:
+        spoil(place.pool)
+        raise error
+
+    with pytest.raises(EndpointError) as caught:
+        call(place.pool, fn)
+    assert caught.value is error
+    assert len(error.__notes__) == 1
+    assert error.__notes__[0].startswith(note)
+
+
+def test_an_error_keeps_its_cause(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", clock=clock)
+
+    def fn(lease: Lease) -> None:
+        place.pool.close()
+        raise down() from OSError("reset")
+
+    with pytest.raises(EndpointError) as caught:
+        call(place.pool, fn)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+# -- the budget ----------------------------------------------------------------------------------------
+
+
+def test_all_calls_over_a_pool_share_a_budget(clock: ManualClock, slept: list[float]) -> None:
+    """Each call earns half a retry, which two calls make whole: every second one is tried again."""
+    retries = RetrySettings(budget_ratio=0.5, budget_per_s=0.0, base_s=0.0)
+    place = Place("a", "b", clock=clock, retries=retries)
+    notes = []
+    for number in range(10):
+        with pytest.raises(EndpointError) as caught:
+            call(place.pool, place.fn(down(number), down(number)), attempts=2)
+        notes.append(getattr(caught.value, "__notes__", []))
+    empty = ["it was not tried again: the retry budget is empty, because too many calls fail"]
+    assert notes == [empty, []] * 5
+    assert len(place.went) == 15
+
+
+def test_a_budget_of_one_s_own(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", "b", clock=clock)
+    own = SharedBudget(RetrySettings(budget_ratio=0.0, budget_per_s=0.1), clock)
+    assert call(place.pool, place.fn(down(), "done"), budget=own) == "done"
+    with pytest.raises(EndpointError):
+        call(place.pool, place.fn(down()), budget=own)
+    assert call(place.pool, place.fn(down(), "done")) == "done"
+    assert own.wait_s() > 0
+    clock.advance(own.wait_s())
+    assert own.try_spend()
+
+
+def test_pools_share_no_budget(clock: ManualClock) -> None:
+    one, other = Pool(clock=clock), Pool(clock=clock)
+    assert one.budget is one.budget
+    assert one.budget is not other.budget
+
+
+def test_who_got_no_lease_earns_no_retry(clock: ManualClock) -> None:
+    retries = RetrySettings(budget_ratio=1.0, budget_per_s=0.0, base_s=0.0)
+    place = Place("a", clock=clock, retries=retries)
+    with place.pool.lease(), pytest.raises(AcquireTimeout):
+        call(place.pool, place.fn(), deadline_s=0.0)
+    assert not place.pool.budget.try_spend()
+
+
+# -- pauses and the deadline ---------------------------------------------------------------------------
+
+
+def test_pauses_are_as_the_pool_s_settings_say(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.5, max_pause_s=3.0))
+    for _ in range(20):
+        with pytest.raises(EndpointError):
+            call(place.pool, place.fn(*map(down, range(5))), attempts=5)
+    rounds = [slept[n::4] for n in range(4)]
+    assert all(0 <= pause <= most for most, pauses in zip((1, 2, 3, 3), rounds, strict=True) for pause in pauses)
+    assert [max(pauses) > most / 2 for most, pauses in zip((1, 2, 3, 3), rounds, strict=True)] == [True] * 4
+    assert len(set(slept)) == 80
+
+
+def test_the_deadline_is_over_calls_and_pauses(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.2, max_pause_s=0.4))
+    started_s = clock()
+    with pytest.raises(EndpointError) as caught:
+        call(place.pool, place.fn(*map(down, range(100)), call_s=1.0), attempts=100, deadline_s=5.5)
+    assert 5.5 <= clock() - started_s < 6.5  # no attempt starts after the deadline; each takes a second
+    assert caught.value.__notes__ == ["it was not tried again: the deadline of 5.5 s has passed"]
+
+
+def test_a_pause_is_cut_so_that_the_deadline_leaves_time_for_an_attempt(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=1000.0, max_pause_s=1000.0))
+    started_s = clock()
+    assert call(place.pool, place.fn(down(), down(), "done"), deadline_s=8.0) == "done"
+    assert clock() - started_s < 8.0
+    assert all(pause <= most for pause, most in zip(slept, (4.0, 6.0), strict=True))
+
+
+def test_what_is_left_is_how_long_a_lease_is_waited_for(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("a", "b", clock=clock)
+    waits: list[float | None] = []
+    acquire = place.pool.acquire
+
+    def spy(timeout: float | None = None, **request: Any) -> Lease:
+        waits.append(timeout)
+        return acquire(timeout, **request)
+
+    monkeypatch.setattr(place.pool, "acquire", spy)
+    call(place.pool, place.fn(down(), "done", call_s=3.0), deadline_s=10.0)
+    call(place.pool, place.fn("done"))
+    assert waits == [10.0, 7.0, None]
+
+
+def test_retry_after_is_kept_if_nobody_else_can_serve(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", clock=clock)
+    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done")) == "done"
+    assert sum(slept) == 7.0
+
+
+def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve(
+    clock: ManualClock, slept: list[float]
+) -> None:
+    place = Place("a", "b", clock=clock)
+    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done")) == "done"
+    assert place.went == ["a", "b"]
+    assert sum(slept) == 0.0
+
+
+@pytest.mark.parametrize("asked_s", [86_400.0, float("inf")])
+def test_no_endpoint_can_hold_a_call_up_for_ever(asked_s: float, clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", clock=clock)
+    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=asked_s), "done")) == "done"
+    assert sum(slept) == 60.0
+
+
+def test_a_rest_longer_than_what_is_left_is_not_begun(clock: ManualClock, slept: list[float]) -> None:
+    place = Place("a", clock=clock)
+    error = EndpointOverloaded("busy", retry_after_s=7.0)
+    with pytest.raises(EndpointOverloaded) as caught:
+        call(place.pool, place.fn(error), deadline_s=5.0)
+    assert caught.value is error
+    assert error.__notes__ == ["it was not tried again: it asks for 7 s, and 5 s are left"]
+    assert sum(slept) == 0.0
+
+
+# -- arguments -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"attempts": 0}, {"deadline_s": -1.0}, {"deadline_s": float("nan")}, {"hedge_after_s": -0.1}, {"slots": 0}],
+)
+def test_a_number_out_of_range_is_refused(arguments: dict[str, Any], clock: ManualClock) -> None:
+    place = Place("a", clock=clock)
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        call(place.pool, place.fn(), **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"labels": "gpu"}, {"exclude": "http://a/"}])
+def test_a_string_is_no_collection_of_strings(arguments: dict[str, Any], clock: ManualClock) -> None:
+    with pytest.raises(TypeError, match="takes a collection of strings"):
+        call(Place("a", clock=clock).pool, lambda lease: None, **arguments)
+
+
+def test_a_lease_that_the_call_gave_back_itself_is_an_error_of_the_caller(clock: ManualClock) -> None:
+    place = Place("a", clock=clock)
+    with pytest.raises(Exception, match="given back already"):
+        call(place.pool, lambda lease: lease.release(Outcome.SUCCESS))

@@ -1,0 +1,637 @@
+"""Who is ejected, for how long, and how it comes back: the core with health on, by example."""
+
+import random
+
+import pytest
+
+from balancer.core.health import TRANSITIONS, Event, Health
+from balancer.endpoint import Endpoint, Hint, Outcome
+from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled, Scan
+
+# One test at a time: no comparison, no own rate, no slow start, unless a test is about it.
+ROW = {"consecutive_failures": 3, "success_rate": 0.0, "slow_start_s": 0.0, "cooldown_s": 5.0, "max_cooldown_s": 300.0}
+OWN = ROW | {"consecutive_failures": 0, "success_rate": 0.5, "success_volume": 10.0}
+COMPARED = ROW | {"consecutive_failures": 0, "interval_s": 10.0, "rate_volume": 100, "failure_volume": 50}
+
+
+def ejected(url: str = "a", *, of: int = 2, jitter: float = 1.0, **settings: object) -> Ruled:
+    """Return a core one of whose endpoints has just been ejected, at 0 s for 5 s."""
+    ruled = Ruled(of, health=ROW | settings, jitter=jitter)
+    ruled.call(url, FAILURE, times=3)
+    assert ruled.out() == [url]
+    return ruled
+
+
+# -- tests ---------------------------------------------------------------------------------------------
+
+
+def test_so_many_failures_in_a_row_eject() -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.call("a", FAILURE, times=2)
+    ruled.call("a", SUCCESS)
+    ruled.call("a", FAILURE, times=2)
+    assert ruled.out() == []
+    ruled.call("a", OVERLOAD)  # is as bad as a failure
+    assert ruled.health() == {"a": "ejected", "b": "healthy"}
+    assert ruled.limits() == {"a": 0, "b": 1}
+    assert ruled.get("a") is None
+
+
+def test_what_says_nothing_of_the_endpoint_neither_counts_nor_breaks_a_row() -> None:
+    ruled = Ruled(2, health=ROW)
+    for outcome in (FAILURE, Outcome.IGNORED, FAILURE, Outcome.IGNORED, FAILURE):
+        ruled.call("a", outcome)
+    assert ruled.out() == ["a"]
+
+
+def test_a_low_success_rate_of_its_own_ejects_once_there_are_enough_outcomes() -> None:
+    ruled = Ruled(2, health=OWN)
+    for outcome in (SUCCESS, FAILURE, FAILURE, SUCCESS, FAILURE, FAILURE, SUCCESS, FAILURE, FAILURE):
+        ruled.call("a", outcome)
+    assert ruled.out() == []  # 3 of 9
+    ruled.call("a", FAILURE)
+    assert ruled.out() == ["a"]
+
+
+def test_half_and_half_is_not_below_one_half() -> None:
+    ruled = Ruled(2, health=OWN)
+    for _ in range(50):
+        ruled.call("a", SUCCESS)
+        ruled.call("a", FAILURE)
+    assert ruled.out() == []
+
+
+def test_old_outcomes_fade() -> None:
+    """1000 successes of ten minutes ago are worth 2e-6; they do not outweigh ten failures."""
+    ruled = Ruled(2, health=OWN | {"decay_s": 30.0})
+    ruled.call("a", SUCCESS, times=1000)
+    ruled.at(600.0)
+    ruled.call("a", FAILURE, times=10)
+    assert ruled.out() == ["a"]
+
+
+def test_successes_that_were_only_counted_are_booked_before_an_endpoint_is_judged() -> None:
+    ruled = Ruled(2, health=OWN | {"decay_s": 1e6, "interval_s": 1e6})
+    ruled.call("a", SUCCESS, times=20)
+    ruled.call("a", FAILURE, times=19)
+    assert ruled.out() == []
+    ruled.call("a", FAILURE, times=2)
+    assert ruled.out() == ["a"]
+
+
+def compare(rates: list[tuple[int, int]], **settings: object) -> list[str]:
+    """Return who is ejected when endpoints with these successes and failures are compared."""
+    ruled = Ruled(len(rates), health=COMPARED | settings)
+    ruled.call("a", Outcome.IGNORED)  # the interval begins
+    for url, (good, bad) in zip(sorted(ruled.urls), rates, strict=True):
+        ruled.call(url, SUCCESS, times=good)
+        ruled.call(url, FAILURE, times=bad)
+    ruled.at(10.0)
+    ruled.call("a", Outcome.IGNORED)  # the interval has ended
+    return ruled.out()
+
+
+def test_a_success_rate_far_below_the_mean_ejects() -> None:
+    assert compare([(100, 0)] * 4 + [(60, 40)]) == ["e"]
+
+
+def test_a_hair_below_four_equals_is_not_far_below() -> None:
+    """Of five, the one that differs is always 2 standard deviations off, by however little."""
+    assert compare([(100, 0)] * 4 + [(99, 1)]) == []
+    assert compare([(1000, 0)] * 4 + [(999, 1)]) == []
+
+
+def test_fewer_than_five_are_not_compared() -> None:
+    assert compare([(100, 0)] * 3 + [(0, 100)]) == []
+
+
+def test_endpoints_with_few_calls_are_not_compared() -> None:
+    assert compare([(100, 0)] * 4 + [(20, 29)]) == []
+    assert compare([(100, 0)] * 3 + [(99, 0), (0, 100)]) == ["e"]  # by percentage, which takes 50 calls of five
+    assert compare([(100, 0)] * 3 + [(49, 0), (0, 100)]) == []
+
+
+def test_a_share_of_failures_above_the_threshold_ejects() -> None:
+    """All but one are bad, so that the one at 14% is not far below the mean; 86% of failures are more than 85%."""
+    assert compare([(14, 86)] + [(16, 84)] * 4, rate_sds=0.0) == ["a"]
+    assert compare([(15, 85)] + [(16, 84)] * 4, rate_sds=0.0) == []
+
+
+def test_of_several_outliers_the_worst_go_as_far_as_the_share_allows() -> None:
+    rates = [(100, 0), (0, 100), (10, 90), (5, 95), (100, 0), (100, 0)]
+    assert compare(rates, max_ejected_share=0.34) == ["b", "d"]
+
+
+def test_what_came_before_an_interval_does_not_count_in_it() -> None:
+    ruled = Ruled(5, health=COMPARED)
+    ruled.call("a", Outcome.IGNORED)
+    for url in "abcd":
+        ruled.call(url, SUCCESS, times=100)
+    ruled.call("e", FAILURE, times=99)
+    ruled.at(20.0)
+    ruled.call("a", Outcome.IGNORED)
+    assert ruled.out() == ["e"]  # 99 are enough for the percentage
+    ruled.at(40.0)
+    ruled.call("e", SUCCESS)
+    ruled.call("a", Outcome.IGNORED)
+    assert ruled.out() == []  # it has come back, and the 99 are forgotten
+
+
+def test_failures_before_an_ejection_are_not_held_against_an_endpoint_that_is_back() -> None:
+    """The interval is longer than the cooldown, so both lie in one interval."""
+    ruled = Ruled(5, health=COMPARED | {"consecutive_failures": 60, "interval_s": 100.0, "rate_volume": 70})
+    ruled.call("a", Outcome.IGNORED)
+    for url in "abcd":
+        ruled.call(url, SUCCESS, times=100)
+    ruled.call("e", FAILURE, times=60)
+    ruled.at(5.0)
+    ruled.call("e", SUCCESS, times=20)
+    ruled.at(100.0)
+    ruled.call("a", Outcome.IGNORED)
+    assert ruled.out() == []
+
+
+# -- how many ------------------------------------------------------------------------------------------
+
+
+_MOST = {  # endpoints: share: how many of them may be ejected
+    1: {0.5: 0, 1.0: 0},
+    2: {0.0: 0, 0.1: 1, 0.5: 1, 1.0: 1},
+    3: {0.1: 1, 0.5: 1, 0.7: 2, 1.0: 2},
+    4: {0.24: 0, 0.5: 2},
+    5: {0.1: 0, 0.5: 2, 1.0: 4},
+    10: {0.3: 3, 0.7: 7},
+    50: {0.0: 0, 0.1: 5, 0.5: 25, 0.58: 29, 1.0: 49},
+}
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "share", "most"), [(n, share, most) for n, row in _MOST.items() for share, most in row.items()]
+)
+def test_no_more_are_ejected_than_the_share_the_next_one_counted(endpoints: int, share: float, most: int) -> None:
+    ruled = Ruled(endpoints, health=ROW | {"max_ejected_share": share, "panic_share": 0.0})
+    for url in sorted(ruled.urls):
+        for _ in range(5):
+            if (lease := ruled.get(url)) is not None:
+                ruled.give(lease, FAILURE)
+    assert len(ruled.out()) == most
+
+
+def test_one_that_could_not_be_ejected_is_ejected_when_it_fails_again_and_there_is_room() -> None:
+    ruled = ejected("a")
+    ruled.call("b", FAILURE, times=10)
+    assert ruled.out() == ["a"]
+    ruled.at(5.0)
+    ruled.call("a", SUCCESS)  # the probe
+    ruled.call("b", FAILURE)
+    assert ruled.out() == ["b"]
+
+
+def test_an_ejected_one_comes_back_when_too_many_are_out_because_others_left() -> None:
+    ruled = ejected("a")
+    ruled.core.remove("b", 1.0)
+    assert ruled.health() == {"a": "healthy"}
+    ruled.take("a")
+
+
+def test_those_that_would_be_back_first_are_brought_back_first() -> None:
+    ruled = Ruled(6, health=ROW | {"panic_share": 0.0})
+    for now, url in enumerate("cab"):
+        ruled.at(float(now))
+        ruled.call(url, FAILURE, times=3)
+    assert ruled.out() == ["a", "b", "c"]
+    ruled.core.drain("f", 3.0)
+    assert ruled.out() == ["a", "b"]
+
+
+def test_one_who_waits_is_served_by_the_one_that_is_brought_back() -> None:
+    ruled = ejected("a")
+    ruled.take("b")
+    waiter = ruled.wait()
+    assert list(ruled.core.remove("b", 1.0)) == [waiter]
+    assert waiter.lease is not None
+    assert waiter.lease.endpoint.url == "a"
+
+
+def test_one_that_is_drained_and_added_again_starts_afresh() -> None:
+    ruled = ejected("a", of=3)
+    ruled.core.drain("a", 1.0)
+    assert ruled.health() == {"a": "", "b": "healthy", "c": "healthy"}
+    assert ruled.core.due_s == float("inf")
+    ruled.core.add(Endpoint("a"), 2.0)
+    assert ruled.health()["a"] == "healthy"
+    ruled.call("a", FAILURE, times=2)
+    assert ruled.out() == []
+
+
+def test_another_strategy_is_told_who_is_ejected() -> None:
+    ruled = ejected("a")
+    fresh = Scan()
+    ruled.core.set_strategy(fresh, 1.0)
+    assert [(node.endpoint.url, node.limit) for node in fresh.nodes] == [("a", 0), ("b", 1)]
+    ruled.take("b")
+    waiter = ruled.wait()
+    assert ruled.at(5.0) == [waiter]
+
+
+# -- cooldown ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("jitter", "lasts_s"), [(0.0, 2.5), (0.5, 3.75), (1.0, 5.0)])
+def test_a_cooldown_lasts_half_of_it_at_least(jitter: float, lasts_s: float) -> None:
+    assert ejected(jitter=jitter).core.due_s == lasts_s
+
+
+def test_jitter_is_drawn_anew_each_time_within_its_bounds() -> None:
+    ruled = Ruled(50, health=ROW)
+    ruled.core._rules._watch._random = random.Random(1).random  # type: ignore[union-attr]  # health is on
+    lasts_s = set()
+    for url in sorted(ruled.urls)[:25]:
+        ruled.call(url, FAILURE, times=3)
+    while ruled.core.due_s < 100.0:
+        lasts_s.add(ruled.core.due_s)
+        ruled.at(ruled.core.due_s)
+    assert len(lasts_s) == 25
+    assert 2.5 <= min(lasts_s) < 3.0
+    assert 4.5 < max(lasts_s) < 5.0
+
+
+def test_cooldowns_double_up_to_the_longest() -> None:
+    ruled = ejected(max_cooldown_s=35.0)
+    lasts_s = []
+    for _ in range(70):  # 2**70 times the first must not overflow anything
+        lasts_s.append(ruled.core.due_s - ruled.now)
+        ruled.at(ruled.core.due_s)
+        ruled.call("a", FAILURE)  # the probe
+    assert lasts_s[:5] == [5.0, 10.0, 20.0, 35.0, 35.0]
+    assert lasts_s[-1] == pytest.approx(35.0)
+
+
+def test_back_off_is_forgotten_after_as_long_in_health() -> None:
+    for healthy_s, lasts_s in ((4.9, 10.0), (5.1, 5.0)):
+        ruled = ejected()
+        ruled.at(5.0)
+        ruled.call("a", SUCCESS)
+        ruled.at(5.0 + healthy_s)
+        ruled.call("a", FAILURE, times=3)
+        assert ruled.core.due_s - ruled.now == pytest.approx(lasts_s)
+
+
+def test_a_rest_is_no_time_in_health() -> None:
+    ruled = ejected()
+    ruled.at(5.0)
+    ruled.call("a", SUCCESS)
+    ruled.at(6.0)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
+    ruled.at(66.0)
+    ruled.call("a", FAILURE, times=3)
+    assert ruled.core.due_s - ruled.now == 10.0
+
+
+# -- Retry-After ---------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_that_asks_for_it_is_left_alone_for_so_long_even_the_only_one() -> None:
+    ruled = Ruled(1, health=ROW)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=7.0))
+    assert ruled.health() == {"a": "resting"}
+    waiter = ruled.wait()
+    assert ruled.at(6.99) == []
+    assert ruled.at(7.0) == [waiter]
+    assert ruled.health() == {"a": "healthy"}
+
+
+def test_a_waiter_whose_time_ends_before_the_rest_gets_its_time_out() -> None:
+    ruled = Ruled(1, health=ROW)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=7.0))
+    waiter = ruled.wait(timeout_s=3.0)
+    ruled.at(3.0)
+    ruled.core.cancel(waiter, 3.0, timed_out=True)
+    assert ruled.at(8.0) == []
+    assert waiter.lease is None
+
+
+@pytest.mark.parametrize("asks_s", [None, 0.0, -1.0, float("nan"), 1.0])
+def test_only_who_asks_for_a_time_gets_a_rest(asks_s: float | None) -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=asks_s))
+    assert ruled.health()["a"] == ("resting" if asks_s == 1.0 else "healthy")
+    ruled.at(1.0)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=asks_s), times=1 if asks_s == 1.0 else 2)
+    assert ruled.core.due_s == (2.0 if asks_s == 1.0 else 6.0)
+
+
+def test_no_more_is_believed_than_the_longest_cooldown() -> None:
+    ruled = Ruled(1, health=ROW)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=float("inf")))
+    assert ruled.core.due_s == 300.0
+
+
+def test_the_longest_of_several_rests_counts() -> None:
+    ruled = Ruled([Endpoint("a", capacity=3)], health=ROW)
+    leases = [ruled.take() for _ in range(3)]
+    for lease, rest_s in zip(leases, (5.0, 60.0, 10.0), strict=True):
+        ruled.give(lease, OVERLOAD, Hint(retry_after_s=rest_s))
+    assert ruled.health() == {"a": "resting"}
+    ruled.at(59.0)
+    assert ruled.health() == {"a": "resting"}
+    ruled.at(60.0)
+    assert ruled.health() == {"a": "healthy"}
+
+
+def test_an_endpoint_that_is_ejected_as_it_asks_for_a_rest_gets_all_of_it() -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.call("a", FAILURE, times=2)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
+    assert ruled.out() == ["a"]
+    assert ruled.core.due_s == 60.0
+
+
+def test_a_rest_asked_for_while_ejected_makes_the_cooldown_longer() -> None:
+    ruled = Ruled([Endpoint("a", capacity=4), Endpoint("b")], health=ROW)
+    late = ruled.take("a")
+    ruled.call("a", FAILURE, times=3)
+    ruled.give(late, OVERLOAD, Hint(retry_after_s=60.0))
+    ruled.at(59.0)
+    assert ruled.health()["a"] == "ejected"
+    ruled.at(60.0)
+    assert ruled.health()["a"] == "half_open"
+
+
+def test_a_probe_that_is_told_to_come_back_later_does() -> None:
+    ruled = ejected()
+    ruled.at(5.0)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=100.0))
+    assert ruled.core.due_s == 105.0
+
+
+def test_a_lease_from_before_that_asks_for_a_rest_while_half_open_has_it() -> None:
+    ruled = Ruled([Endpoint("a", capacity=4), Endpoint("b")], health=ROW)
+    late = ruled.take("a")
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(5.0)
+    assert ruled.health()["a"] == "half_open"
+    ruled.give(late, OVERLOAD, Hint(retry_after_s=60.0))
+    assert ruled.get("a") is None
+    assert ruled.core.due_s == 65.0
+
+
+def test_one_that_asked_for_a_rest_has_it_though_too_many_are_ejected() -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.call("a", FAILURE, times=2)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
+    ruled.core.remove("b", 10.0)
+    assert ruled.health() == {"a": "resting"}
+    assert ruled.core.due_s == 60.0
+
+
+# -- half open -----------------------------------------------------------------------------------------
+
+
+def test_after_the_cooldown_one_lease_at_a_time_tries_it() -> None:
+    ruled = Ruled([Endpoint("a", capacity=3), Endpoint("b")], health=ROW)
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(5.0)
+    assert ruled.health()["a"] == "half_open"
+    probe = ruled.take("a", slots=2)
+    assert probe.slots == 1
+    assert ruled.get("a") is None
+    ruled.give(probe)
+    assert ruled.health()["a"] == "healthy"
+    assert ruled.limits()["a"] == 3
+
+
+def test_a_probe_that_says_nothing_decides_nothing_and_the_next_is_a_probe() -> None:
+    ruled = ejected()
+    ruled.at(5.0)
+    ruled.call("a", Outcome.IGNORED)
+    assert ruled.health()["a"] == "half_open"
+    ruled.call("a", FAILURE)
+    assert ruled.health()["a"] == "ejected"
+
+
+def test_leases_from_before_the_ejection_are_no_probes_but_take_the_place_of_one() -> None:
+    ruled = Ruled([Endpoint("a", capacity=5), Endpoint("b")], health=ROW)
+    old = [ruled.take("a") for _ in range(2)]
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(5.0)
+    assert ruled.get("a") is None
+    ruled.give(old[0], FAILURE)
+    ruled.give(old[1], SUCCESS)
+    assert ruled.health()["a"] == "half_open"
+    ruled.call("a", SUCCESS)
+    assert ruled.health()["a"] == "healthy"
+
+
+def test_a_waiter_waits_the_cooldown_out_and_is_the_probe() -> None:
+    ruled = ejected()
+    ruled.take("b")
+    first, second = ruled.wait(), ruled.wait()
+    assert ruled.at(5.0) == [first]
+    assert first.lease is not None
+    assert ruled.give(first.lease, SUCCESS) == [second]
+    assert ruled.health()["a"] == "healthy"
+
+
+def test_a_late_tick_is_made_good_by_the_next_acquire() -> None:
+    ruled = ejected()
+    ruled.now = 17.0
+    ruled.take("a")
+    assert ruled.health()["a"] == "half_open"
+
+
+# -- pings ---------------------------------------------------------------------------------------------
+
+
+def test_failed_pings_count_in_the_row_of_failures() -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.ping("a", ok=False)
+    ruled.call("a", FAILURE)
+    assert ruled.out() == []
+    ruled.ping("a", ok=False)
+    assert ruled.out() == ["a"]
+
+
+def test_a_good_ping_takes_back_the_failed_ones_and_no_more() -> None:
+    ruled = Ruled(2, health=ROW)
+    for _ in range(20):  # now and then one is lost; that is no row
+        ruled.ping("a", ok=False)
+        ruled.ping("a", ok=True)
+    assert ruled.out() == []
+    for _ in range(3):  # it answers pings, and fails all calls
+        ruled.call("a", FAILURE)
+        ruled.ping("a", ok=True)
+    assert ruled.out() == ["a"]
+
+
+def test_a_failed_ping_is_no_probe_lease() -> None:
+    ruled = ejected(ping="program")
+    ruled.at(5.0)
+    due_s = ruled.core.due_s
+    ruled.ping("a", ok=False)
+    assert ruled.health()["a"] == "half_open"
+    assert ruled.core.due_s == due_s
+    probe = ruled.take("a")
+    ruled.ping("a", ok=False)
+    ruled.give(probe)
+    assert ruled.health()["a"] == "healthy"
+
+
+@pytest.mark.parametrize(("ping", "health"), [("ping", "half_open"), ("program", "healthy"), ("off", "half_open")])
+def test_a_program_that_ran_is_as_good_as_a_probe_and_a_ping_is_not(ping: str, health: str) -> None:
+    ruled = ejected(ping=ping)
+    ruled.ping("a", ok=True)
+    assert ruled.health()["a"] == "ejected"  # it still has to cool down
+    ruled.at(5.0)
+    ruled.ping("a", ok=True)
+    assert ruled.health()["a"] == health
+
+
+def test_a_good_program_ping_serves_those_who_wait() -> None:
+    ruled = Ruled([Endpoint("a", capacity=2), Endpoint("b")], health=ROW | {"ping": "program"})
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(5.0)
+    ruled.take("a")
+    ruled.take("b")
+    waiter = ruled.wait()
+    assert ruled.ping("a", ok=True) == [waiter]
+
+
+def test_a_ping_of_an_endpoint_that_has_gone_is_nothing() -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.core.drain("a", 0.0)
+    for url in ("a", "z"):
+        for _ in range(5):
+            assert ruled.ping(url, ok=False) == []
+
+
+def test_a_failed_ping_does_not_judge_by_successes_that_are_not_booked_yet() -> None:
+    """Many successes were only counted; the failed ping must see them before it asks how good the endpoint is."""
+    ruled = Ruled(2, health=OWN | {"decay_s": 1e6, "interval_s": 1e6})
+    ruled.call("a", FAILURE, times=9)  # one more outcome, and one in ten is too few
+    ruled.call("a", SUCCESS, times=20)
+    ruled.ping("a", ok=False)
+    assert ruled.out() == []
+
+
+# -- panic ---------------------------------------------------------------------------------------------
+
+
+def panicking() -> Ruled:
+    """Return four endpoints, of which three are ejected and half must be fit."""
+    ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.5})
+    for url in "abc":
+        if ruled.health()[url] == "healthy":
+            ruled.call(url, FAILURE, times=3)
+    assert ruled.out() == ["a", "b", "c"]
+    return ruled
+
+
+def test_when_too_few_are_fit_all_serve() -> None:
+    ruled = panicking()
+    assert ruled.limits() == {"a": 1, "b": 1, "c": 1, "d": 1}
+    assert "panic" in repr(ruled.core)
+    for url in "abcd":
+        ruled.take(url)
+
+
+def test_a_waiter_is_served_when_panic_begins() -> None:
+    ruled = Ruled([Endpoint("a"), Endpoint("b"), Endpoint("c", capacity=4)], health=ROW | {"max_ejected_share": 0.7})
+    ruled.call("a", FAILURE, times=3)
+    ruled.call("b", FAILURE, times=2)
+    last = ruled.take("b")
+    for _ in range(4):
+        ruled.take("c")
+    waiters = [ruled.wait(), ruled.wait(), ruled.wait()]
+    assert ruled.give(last, FAILURE) == waiters[:2]  # a and b serve again
+    assert ruled.out() == ["a", "b"]
+
+
+def test_panic_ends_when_enough_are_back() -> None:
+    ruled = panicking()
+    ruled.at(5.0)
+    assert ruled.health()["a"] == "half_open"
+    assert ruled.limits()["b"] == 1
+    ruled.call("a", SUCCESS)
+    assert "panic" not in repr(ruled.core)
+    assert ruled.limits() == {"a": 1, "b": 1, "c": 1, "d": 1}  # b and c are half open
+    ruled.call("b", FAILURE)
+    assert ruled.limits()["b"] == 0
+
+
+def test_exactly_the_share_is_no_panic() -> None:
+    """0.28 * 25 is 7.000000000000001, but seven of 25 are enough."""
+    ruled = Ruled(25, health=ROW | {"panic_share": 0.28, "max_ejected_share": 0.8})
+    for url in sorted(ruled.urls)[:18]:
+        ruled.call(url, FAILURE, times=3)
+    assert len(ruled.out()) == 18
+    assert "panic" not in repr(ruled.core)
+    ruled.call("y", FAILURE, times=3)
+    assert "panic" in repr(ruled.core)
+
+
+def test_who_asked_for_a_rest_has_it_in_a_panic_too() -> None:
+    ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.6})
+    ruled.call("a", FAILURE, times=2)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
+    ruled.call("b", FAILURE, times=3)
+    assert "panic" in repr(ruled.core)
+    assert ruled.limits() == {"a": 0, "b": 1, "c": 1, "d": 1}
+
+
+# -- slow start ----------------------------------------------------------------------------------------
+
+
+def test_one_that_is_back_gets_a_tenth_of_its_weight_and_more_step_by_step() -> None:
+    ruled = Ruled([Endpoint("a", weight=2.0), Endpoint("b")], health=ROW | {"slow_start_s": 10.0})
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(5.0)
+    ruled.call("a", SUCCESS)
+    assert ruled.health()["a"] == "slow_start"
+    del ruled.strategy.weights[:-1]
+    assert ruled.strategy.weights == [("a", pytest.approx(0.2))]
+    ruled.at(9.99)
+    assert ruled.core.ledger.account("a").weight == pytest.approx(0.8)
+    ruled.at(15.0)
+    steps = [0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0]
+    assert ruled.strategy.weights == [("a", pytest.approx(weight)) for weight in steps]
+    assert ruled.health()["a"] == "healthy"
+    assert ruled.core.due_s == float("inf")
+
+
+def test_a_weight_that_is_updated_grows_on_from_where_it_is() -> None:
+    ruled = Ruled(2, health=ROW | {"slow_start_s": 10.0})
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(5.0)
+    ruled.call("a", SUCCESS)
+    ruled.at(10.0)
+    ruled.core.update(Endpoint("a", weight=4.0), 10.0)
+    assert ruled.core.ledger.account("a").weight == pytest.approx(2.0)
+
+
+def test_one_that_fails_again_while_it_starts_slowly_is_out_for_longer() -> None:
+    ruled = ejected(slow_start_s=100.0)
+    ruled.at(5.0)
+    ruled.call("a", SUCCESS)
+    ruled.at(60.0)
+    ruled.call("a", FAILURE, times=3)
+    assert ruled.health()["a"] == "ejected"
+    assert ruled.core.due_s - ruled.now == 10.0
+
+
+def test_a_slow_start_ends_whatever_the_clock_can_resolve() -> None:
+    ruled = Ruled(2, health=ROW | {"slow_start_s": 1e-9})
+    ruled.at(1e9)  # where the clock steps by 1e-7 s
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(1e9 + 5)
+    ruled.call("a", SUCCESS)
+    ruled.at(1e9 + 6)
+    assert ruled.health()["a"] == "healthy"
+
+
+# -- the table -----------------------------------------------------------------------------------------
+
+
+def test_every_state_can_be_entered_and_left() -> None:
+    assert {before for before, _ in TRANSITIONS} == set(Health) == set(TRANSITIONS.values())
+    assert {event for _, event in TRANSITIONS} == set(Event)

@@ -1,0 +1,187 @@
+"""The retry budget against its definition, counted out by hand; and pauses."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.policies import RetrySettings
+from balancer.retry import RetryBudget, pause_s
+
+
+def budget(ratio: float = 0.0, per_s: float = 0.0, window_s: float = 8.0) -> RetryBudget:
+    return RetryBudget(RetrySettings(budget_ratio=ratio, budget_per_s=per_s, budget_window_s=window_s))
+
+
+def spent(budget: RetryBudget, now: float, most: int = 10_000) -> int:
+    """Take what there is."""
+    for count in range(most):
+        if not budget.try_spend(now):
+            return count
+    return most
+
+
+# -- the budget ----------------------------------------------------------------------------------------
+
+
+def test_every_first_attempt_earns_a_part_of_a_retry() -> None:
+    some = budget(ratio=0.25)
+    assert spent(some, 0.0) == 0
+    for _ in range(13):
+        some.attempted(0.0)
+    assert some.balance(0.0) == 3.25
+    assert spent(some, 0.0) == 3
+    assert some.balance(0.0) == 0.25
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.2, 0.29, 0.7, 1 / 3])
+def test_rounding_loses_no_retry(ratio: float) -> None:
+    some = budget(ratio=ratio)
+    for _ in range(300):
+        some.attempted(0.0)
+    assert spent(some, 0.0) == round(300 * ratio)
+
+
+def test_a_quiet_pool_may_retry_too() -> None:
+    assert spent(budget(per_s=2.0, window_s=8.0), 5.0) == 16
+
+
+def test_what_is_spent_comes_back_after_a_window() -> None:
+    some = budget(per_s=1.0)
+    assert spent(some, 0.0) == 8
+    assert spent(some, 8.0) == 0
+    assert spent(some, 8.125) == 8  # a 64th of the window later, so that it is never too early
+
+
+def test_what_is_earned_is_lost_after_a_window() -> None:
+    some = budget(ratio=1.0)
+    some.attempted(0.0)
+    assert some.balance(7.99) == 1.0
+    assert some.balance(8.0) == 0.0
+
+
+def test_attempts_that_no_longer_count_leave_a_debt() -> None:
+    some = budget(ratio=1.0, per_s=0.25)
+    for _ in range(5):
+        some.attempted(0.0)
+    assert spent(some, 4.0) == 7
+    assert some.balance(8.0) == -5.0
+
+
+@pytest.mark.parametrize(
+    ("some", "wait_s"), [(budget(), math.inf), (budget(ratio=1.0), math.inf), (budget(per_s=0.1), math.inf)]
+)
+def test_a_budget_that_never_fills_says_so(some: RetryBudget, wait_s: float) -> None:
+    assert some.wait_s(3.0) == wait_s
+
+
+def test_the_wait_ends_when_the_first_retry_is_forgotten() -> None:
+    some = budget(per_s=0.25)
+    assert some.wait_s(0.0) == 0.0
+    assert [some.try_spend(now) for now in (0.0, 1.0, 2.0)] == [True, True, False]
+    assert some.wait_s(2.0) == pytest.approx(6.125)
+
+
+# A quarter of a part of the window (8 / 64 s), so that instants are exact and fall within and between parts.
+_gaps = st.integers(0, 40).map(lambda n: n / 32) | st.sampled_from([8.0, 20.0])
+_events = st.lists(st.tuples(_gaps, st.sampled_from(["attempt", "retry", "retry", "retries"])), max_size=120)
+_settings = st.builds(
+    RetrySettings,
+    budget_ratio=st.sampled_from([0.0, 0.125, 0.5, 2.0]),
+    budget_per_s=st.sampled_from([0.0, 0.0625, 0.25, 1.0]),
+    budget_window_s=st.sampled_from([1.0, 8.0]),
+)
+
+
+@given(_settings, _events)
+def test_no_window_that_ends_with_a_retry_has_more_than_it_earned(
+    settings: RetrySettings, events: list[tuple[float, str]]
+) -> None:
+    some, now = RetryBudget(settings), 100.0
+    attempts: list[float] = []
+    retries: list[float] = []
+    for gap_s, event in events:
+        now += gap_s
+        if event == "attempt":
+            some.attempted(now)
+            attempts.append(now)
+        elif event == "retry":
+            retries += [now] * some.try_spend(now)
+        else:
+            retries += [now] * spent(some, now, most=30)
+    window_s = settings.budget_window_s
+    for end in retries:
+        earned = settings.budget_ratio * sum(end - window_s < at <= end for at in attempts)
+        earned += settings.budget_per_s * window_s
+        assert sum(end - window_s < at <= end for at in retries) <= earned
+
+
+@given(_settings, _events)
+def test_a_retry_that_is_earned_is_not_refused(settings: RetrySettings, events: list[tuple[float, str]]) -> None:
+    """Even if every retry is counted for one part of the window longer, and every attempt for one part less."""
+    some, now = RetryBudget(settings), 100.0
+    part_s = settings.budget_window_s / 64
+    attempts: list[float] = []
+    retries: list[float] = []
+    for gap_s, event in events:
+        now += gap_s
+        if event == "attempt":
+            some.attempted(now)
+            attempts.append(now)
+            continue
+        earned = settings.budget_ratio * sum(at > now - settings.budget_window_s + part_s for at in attempts)
+        earned += settings.budget_per_s * settings.budget_window_s
+        left = earned - sum(at > now - settings.budget_window_s - part_s for at in retries)
+        granted = some.try_spend(now)
+        assert granted or left < 1
+        retries += [now] * granted
+
+
+@given(_settings, _events)
+def test_the_wait_is_exact(settings: RetrySettings, events: list[tuple[float, str]]) -> None:
+    """After it there is a retry; just before there is none."""
+    some, now = RetryBudget(settings), 100.0
+    for gap_s, event in events:
+        now += gap_s
+        some.attempted(now) if event == "attempt" else some.try_spend(now)
+    wait_s = some.wait_s(now)
+    assert (wait_s == 0.0) == (some.balance(now) >= 1)
+    if wait_s == math.inf:
+        assert not some.try_spend(now + 3 * settings.budget_window_s)
+    elif wait_s > 0:
+        assert some.balance(now + wait_s - settings.budget_window_s / 640) < 1
+        assert some.try_spend(now + wait_s)
+
+
+def test_it_costs_the_same_memory_at_any_rate() -> None:
+    some = budget(ratio=1.0, window_s=8.0)
+    for number in range(20_000):
+        some.attempted(number / 1000)
+        some.try_spend(number / 1000)
+    assert len(some._attempts.ends()) <= 65
+    assert len(some._retries.ends()) <= 66
+
+
+# -- pauses --------------------------------------------------------------------------------------------
+
+
+def test_a_pause_is_drawn_between_nothing_and_twice_its_mean() -> None:
+    """Uniform on [0, 2m]: the mean of n has a standard error of m / sqrt(3 n); four of them are 1.2% here."""
+    rng, settings = random.Random(1), RetrySettings(base_s=0.5, max_pause_s=100.0)
+    for retry, mean_s in [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0)]:
+        drawn = [pause_s(settings, retry, rng) for _ in range(40_000)]
+        assert 0 <= min(drawn) <= 0.01 * mean_s
+        assert 1.99 * mean_s <= max(drawn) <= 2 * mean_s
+        assert sum(drawn) / len(drawn) == pytest.approx(mean_s, rel=0.012)
+
+
+@pytest.mark.parametrize("retry", [1, 5, 100, 10_000])
+def test_no_pause_is_longer_than_the_longest(retry: int) -> None:
+    settings = RetrySettings(base_s=1.0, max_pause_s=1.5)
+    assert all(pause_s(settings, retry, random.Random(seed)) <= 1.5 for seed in range(50))
+
+
+def test_no_base_is_no_pause() -> None:
+    assert pause_s(RetrySettings(base_s=0.0), 7, random.Random(1)) == 0.0
