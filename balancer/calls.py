@@ -273,10 +273,7 @@ class _Call(Generic[T]):
         if self._left_s() == 0 or self._budget.wait_s() > 0:
             return None
         try:
-            try:
-                lease = self._asking.lease(0, self._failed_at.union(self._at))
-            except NoEndpoint:
-                lease = self._asking.lease(0)
+            lease = self._asking.lease(0, self._failed_at.union(self._at))
         except BalancerError:
             return None
         if not self._budget.try_spend():  # another call was faster

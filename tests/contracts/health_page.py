@@ -1,6 +1,6 @@
 """What docs/health.md says of the states, made from the transitions themselves.
 
-    python -m tests.contracts.health_page      # prints the table and the diagram, to be pasted
+python -m tests.contracts.health_page      # prints the table and the diagram, to be pasted
 """
 
 from balancer.core.health import TRANSITIONS, Health
@@ -13,7 +13,9 @@ _ARROW = "-->"
 def table() -> str:
     """Return the transitions as a table."""
     lines = ["| state | when | then |", "|---|---|---|"]
-    lines += [f"| `{before.value}` | {event.value} | `{after.value}` |" for (before, event), after in TRANSITIONS.items()]
+    lines += [
+        f"| `{before.value}` | {event.value} | `{after.value}` |" for (before, event), after in TRANSITIONS.items()
+    ]
     return "\n".join(lines)
 
 
