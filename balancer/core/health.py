@@ -94,6 +94,7 @@ class Record:
         "good",
         "key",
         "look_s",
+        "overload_s",
         "probe",
         "since_s",
         "state",
@@ -117,6 +118,7 @@ class Record:
         self.successes = self.failures = 0.0  # decayed
         self.updated_s = now
         self.good = self.bad = 0  # since endpoints were last compared
+        self.overload_s = -inf  # when it last said that it is busy
         self.fresh = 0
         self.look_s = now
 
@@ -251,11 +253,23 @@ class HealthWatch:
             record.successes += 1.0
             record.good += 1
         elif outcome is not Outcome.IGNORED:
-            record.failures += 1.0
             record.bad += 1
-            self._count_failure(record, rest_s, now)
+            if outcome is Outcome.OVERLOAD:
+                record.overload_s = now
+            if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
+                record.failures += 1.0
+                self._count_failure(record, rest_s, now)
         if rest_s and record.state in _IN:
             self._move(record, Event.ASKED_REST, now, rest_s)
+
+    def _others_are_overloaded(self, record: Record, now: float) -> bool:
+        """Return whether half of the others were overloaded lately: then it is no outlier, and who stays gets more.
+
+        O(N), for an overload.
+        """
+        others = [other for other in self._records if other is not record and other.state in _IN]
+        busy = sum(now - other.overload_s <= self._settings.interval_s for other in others)
+        return bool(others) and 2 * busy >= len(others)
 
     def _rest_longer(self, record: Record, rest_s: float, now: float) -> None:
         """Let an endpoint out of service have the rest that it asks for, if that is longer than what it has."""

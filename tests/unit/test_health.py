@@ -37,6 +37,24 @@ def test_so_many_failures_in_a_row_eject() -> None:
     assert ruled.get("a") is None
 
 
+def test_overloads_do_not_eject_while_half_of_the_others_are_overloaded_too() -> None:
+    ruled = Ruled(3, health={**ROW, "max_ejected_share": 1.0})
+    ruled.call("b", OVERLOAD)
+    ruled.call("a", OVERLOAD, times=20)
+    ruled.call("a", FAILURE, times=2)
+    assert ruled.out() == []
+    ruled.call("a", FAILURE)
+    assert ruled.out() == ["a"]
+
+
+def test_overloads_of_others_long_ago_do_not_excuse_one() -> None:
+    ruled = Ruled(3, health=ROW)
+    ruled.call("b", OVERLOAD)
+    ruled.at(11.0)  # interval_s is 10
+    ruled.call("a", OVERLOAD, times=3)
+    assert ruled.out() == ["a"]
+
+
 def test_what_says_nothing_of_the_endpoint_neither_counts_nor_breaks_a_row() -> None:
     ruled = Ruled(2, health=ROW)
     for outcome in (FAILURE, Outcome.IGNORED, FAILURE, Outcome.IGNORED, FAILURE):
