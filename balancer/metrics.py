@@ -5,6 +5,7 @@ times and counts, and must not know clocks, locks or who counts.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import floor, log2
@@ -59,7 +60,7 @@ class WaitHistogram:
     __slots__ = ("_buckets", "_max_s", "_total_s")
 
     def __init__(self) -> None:
-        self._buckets: dict[int, int] = {}
+        self._buckets: defaultdict[int, int] = defaultdict(int)
         self._total_s = 0.0
         self._max_s = 0.0
 
@@ -67,7 +68,7 @@ class WaitHistogram:
         """Count one wait."""
         if wait_s > 0:
             bucket = floor(log2(wait_s) * _BUCKETS_PER_OCTAVE)
-            self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+            self._buckets[bucket] += 1
             self._total_s += wait_s
             if wait_s > self._max_s:
                 self._max_s = wait_s

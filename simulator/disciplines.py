@@ -96,14 +96,15 @@ class Leasing:
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s
-        woken = partial(self._woken, task)
         try:
-            waiter = self._core.wait(task.request, now, now + timeout_s, task.demand.priority, woken)
+            waiter = self._core.wait(
+                task.request, now, now + timeout_s, task.demand.priority, lambda: self._woken(task)
+            )
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return
         task.waiter = waiter
-        if waiter.ended:  # its claim was older than that of one for whom slots were kept
+        if waiter.lease is not None:  # its claim was older than that of one for whom slots were kept
             self._woken(task)
             return
         self._ticker.arm()

@@ -143,7 +143,7 @@ class Run:
         self._counts_from_s = scenario.warmup_s
         self._wait, self._sojourn = Tally(), Tally()
         self._completed = self._lost = self._timed_out = 0
-        self._under_way: dict[Task, bool] = {}  # of those that count, the oldest first; whether it asks for an endpoint
+        self._under_way: dict[Task, None] = {}  # those that count, the oldest first
         self._halfway = (0, 0)
         self._last_s = 0.0
         self._before: dict[str, tuple[int, int, float]] = {}
@@ -165,7 +165,7 @@ class Run:
 
     def _submit(self, task: Task) -> None:
         if task.arrived_s >= self._counts_from_s:
-            self._under_way[task] = True
+            self._under_way[task] = None
         if self._budget is not None:
             self._budget.attempted(self._env.now)
         self._ask(task)
@@ -175,10 +175,7 @@ class Run:
         task.attempt += 1
         if task.arrived_s >= self._counts_from_s:
             self._wait.add(now - task.asked_s)
-            self._under_way[task] = False
-        self._begin(task, lease, now)
-
-    def _begin(self, task: Task, lease: Lease, now: float) -> None:
+        task.asks = False
         task.lease = lease
         if task.worker is not None:
             task.worker.calls += 1
@@ -189,28 +186,25 @@ class Run:
         server.begin(task, now)
 
     def _served(self, task: Task, outcome: Outcome) -> None:
-        self._end(task, outcome)
-        self._conclude(task, outcome)
-
-    def _end(self, task: Task, outcome: Outcome) -> None:
-        task.server.finish(task, self._env.now, outcome is not _SUCCESS)
+        now = self._env.now
+        task.server.finish(task, now, outcome is not _SUCCESS)
         if self._spans is not None:
             self._keep_span(task, outcome)
         self._done(task, outcome)
-
-    def _conclude(self, task: Task, outcome: Outcome) -> None:
         if outcome is _SUCCESS:
-            now = self._env.now
-            if task.arrived_s >= self._counts_from_s:
-                self._completed += 1
-                del self._under_way[task]
-                self._sojourn.add(now - task.arrived_s)
-                if not self._completed % _SETTLE_EVERY:
-                    self._settle()
-            self._last_s = now
-            self._concluded(task)
+            self._succeed(task, now)
         else:
             self._fail(task)
+
+    def _succeed(self, task: Task, now: float) -> None:
+        if task.arrived_s >= self._counts_from_s:
+            self._completed += 1
+            del self._under_way[task]
+            self._sojourn.add(now - task.arrived_s)
+            if not self._completed % _SETTLE_EVERY:
+                self._settle()
+        self._last_s = now
+        self._concluded(task)
 
     def _fail(self, task: Task) -> None:
         requests, now = self._scenario.requests, self._env.now
@@ -228,8 +222,7 @@ class Run:
         if task.failed_at:
             task.avoid(task.failed_at | self._out_of_service())
         task.asked_s = self._env.now
-        if task.arrived_s >= self._counts_from_s:
-            self._under_way[task] = True
+        task.asks = True
         self._ask(task)
 
     def _out_of_service(self) -> frozenset[str]:
@@ -249,8 +242,7 @@ class Run:
             raise error
         if isinstance(error, NoEndpoint) and task.request.exclude:
             task.failed_at, task.request = frozenset(), task.demand.request
-            if task.arrived_s >= self._counts_from_s:
-                self._under_way[task] = False
+            task.asks = False
             after(self._env, self._rest_s(task), self._retry, task)
         else:
             self._lose(task, timed_out=True)
@@ -334,7 +326,7 @@ class Run:
         """Count what is under way as longer than it has been so far."""
         now = self._env.now
         self._settle()
-        self._wait.leave_open(now - task.asked_s for task, asks in self._under_way.items() if asks)
+        self._wait.leave_open(now - task.asked_s for task in self._under_way if task.asks)
         self._sojourn.leave_open(now - task.arrived_s for task in self._under_way)
 
     def _end_warmup(self) -> None:

@@ -45,6 +45,14 @@ class HedgedRun(Run):
         twin.leader, twin.rival, task.rival = task, task, twin
         self._begin(twin, second, now)
 
+    def _begin(self, twin: Task, lease: Lease, now: float) -> None:
+        if self._observer is not None:
+            self._observer(twin, lease)
+        if twin.worker is not None:
+            twin.worker.calls += 1
+        twin.lease, twin.server, twin.asked_s = lease, self._servers[lease.endpoint.url], now
+        twin.server.begin(twin, now)
+
     def _served(self, task: Task, outcome: Outcome) -> None:
         if task.beaten:
             return  # its slot was given back when the other one succeeded
@@ -52,15 +60,21 @@ class HedgedRun(Run):
         if rival is None and task is leader:
             super()._served(task, outcome)
             return
-        self._end(task, outcome)
+        now = self._env.now
+        task.server.finish(task, now, outcome is not Outcome.SUCCESS)
+        if self._spans is not None:
+            self._keep_span(task, outcome)
+        self._done(task, outcome)
         if rival is not None:
             task.rival = rival.rival = None
         if outcome is not Outcome.SUCCESS and self._scenario.requests.exclude_failed:
             leader.failed_at |= {task.lease.endpoint.url}
-        if rival is None:
-            self._conclude(leader, outcome)
-        elif outcome is Outcome.SUCCESS:
+        if outcome is not Outcome.SUCCESS:
+            if rival is None:
+                self._fail(leader)
+            return
+        if rival is not None:
             rival.beaten = True
-            rival.server.finish(rival, self._env.now, False)
+            rival.server.finish(rival, now, False)
             self._done(rival, Outcome.IGNORED)
-            self._conclude(leader, outcome)
+        self._succeed(leader, now)

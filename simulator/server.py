@@ -5,10 +5,9 @@ told when a call begins and says when it ends.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final, cast
+from typing import Any, Final
 
 from simpy import Environment
-from simpy.events import Event
 
 from balancer.endpoint import Hint, Outcome
 from simulator.calendar import after
@@ -21,6 +20,8 @@ __all__ = ["FaultyServer", "Served", "Server"]
 
 _REFUSAL_S: Final = 0.005
 """What it takes to be told that an endpoint is too busy."""
+
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 Served = Callable[[Task, Outcome], None]
 """Told of the end of every call."""
@@ -48,11 +49,14 @@ class Server:
         self.in_flight = 0
         # Each call books -begin when it begins and +end when it ends, for each of its slots: one addition each.
         self.busy_s = 0.0
-        self._ends: list[Callable[[Event], None]] = [self._succeed]
+        self._ends: list[Callable[[Any], None]] = [self._succeed]
 
     def begin(self, task: Task, now: float) -> None:
         """Begin a call."""
-        self._book(task, now)
+        slots = task.lease.slots
+        self.calls += 1
+        self.in_flight += slots
+        self.busy_s -= now * slots
         task.happen(task.work_s / self.speed, self._ends)
 
     def finish(self, task: Task, now: float, failed: bool) -> None:
@@ -72,8 +76,8 @@ class Server:
         self.in_flight += slots
         self.busy_s -= now * slots
 
-    def _succeed(self, event: Event) -> None:
-        self.served(cast(Task, event), Outcome.SUCCESS)
+    def _succeed(self, task: Task) -> None:
+        self.served(task, _SUCCESS)
 
 
 class _Call(Job):

@@ -8,6 +8,7 @@ know what the numbers are for.
 import random
 from collections.abc import Callable, Iterator
 from enum import IntEnum
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -52,5 +53,4 @@ class Streams:
 
 def endless(draw: Callable[[int], Floats], block: int = 4096) -> Iterator[float]:
     """Yield numbers for ever, drawn by the block: one at a time costs numpy ten times as much."""
-    while True:
-        yield from draw(block).tolist()
+    return chain.from_iterable(draw(block).tolist() for _ in repeat(None))

@@ -64,6 +64,7 @@ class Task(Entry):
         worker: who does it; None: nobody in particular.
         arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint.
         attempt: calls begun so far.
+        asks: it asks for an endpoint, or waits for one.
         lease, server, waiter: of the present attempt.
         rival: of a call that is made twice: the other one, while it is under way.
         leader: of the second one: the task that it is made for.
@@ -73,6 +74,7 @@ class Task(Entry):
     lease: Lease
     server: "Server"
     attempt = 0
+    asks = True
     failed_at: frozenset[str] = frozenset()
     failed_s = 0.0
     rival: "Task | None" = None

@@ -249,7 +249,7 @@ class Core:
         if head is None or now >= head.deadline_s:
             return ()
         self._serve(head, now)
-        if not head.ended:
+        if head.lease is None and head.error is None:
             return ()
         self._waiters.discard(head)
         return [head]

@@ -92,6 +92,7 @@ class WaitQueue:
 
     def __init__(self) -> None:
         self._groups: dict[tuple[Request, int], _Group] = {}
+        self._latest: _Group | None = None  # that somebody joined: nearly always the next one joins the same
         self._tickets = count()
         self.size = 0
 
@@ -110,10 +111,9 @@ class WaitQueue:
         self, request: Request, since_s: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
         """Queue a new waiter behind those of its group."""
-        key = (request, priority)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = _Group(request, priority)
+        group = self._latest
+        if group is None or group.request is not request or group.priority != priority or not group.waiters:
+            group = self._latest = self._groups.setdefault((request, priority), _Group(request, priority))
         waiter = Waiter(group, request, since_s, deadline_s, next(self._tickets), wake)
         group.waiters[waiter] = None
         self.size += 1
