@@ -157,7 +157,7 @@ class Pool:
             self._enter()
             lease = self._core.acquire(request, now := self._clock())
             if lease is None:
-                return self._wait(request, now, timeout, priority)
+                return self._queue(request, now, timeout, priority)
         except BaseException:
             self._let_go()
             raise
@@ -223,7 +223,7 @@ class Pool:
         with suppress(RuntimeError):
             self._leave()
 
-    def _wait(self, request: Request, now: float, timeout: float | None, priority: int) -> Lease:
+    def _queue(self, request: Request, now: float, timeout: float | None, priority: int) -> Lease:
         """Queue, let go of the lock, and wait."""
         gate = threading.Lock()
         gate.acquire()
@@ -231,15 +231,7 @@ class Pool:
         waiter = self._core.wait(request, now, deadline_s, priority, gate.release)
         try:
             self._leave()
-            if self._ruled and not waiter.ended:
-                self._change(_nothing)  # sees to a timer
-            left_s = waiter.deadline_s - self._clock()
-            # -1 is for ever; TIMEOUT_MAX is not, and on some systems it is only 49 days.
-            in_time = waiter.ended or (
-                gate.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1) if left_s > 0 else False
-            )
-            if not in_time:
-                self._change(lambda now: self._core.cancel(waiter, now, timed_out=True))
+            self._wait(waiter, gate)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             self._abandon(waiter)
             raise
@@ -247,6 +239,18 @@ class Pool:
             return waiter.lease
         assert waiter.error is not None, "a wait ends with a lease or an error"
         raise waiter.error
+
+    def _wait(self, waiter: Waiter, gate: threading.Lock) -> None:
+        """Wait until `waiter` has ended, at its deadline at the latest."""
+        if self._ruled and not waiter.ended:
+            self._change(_nothing)  # sees to a timer
+        left_s = waiter.deadline_s - self._clock()
+        # -1 is for ever; TIMEOUT_MAX is not, and on some systems it is only 49 days.
+        in_time = waiter.ended or (
+            gate.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1) if left_s > 0 else False
+        )
+        if not in_time:
+            self._change(lambda now: self._core.cancel(waiter, now, timed_out=True))
 
     def _abandon(self, waiter: Waiter) -> None:
         self._change(lambda now: self._core.cancel(waiter, now, timed_out=False))

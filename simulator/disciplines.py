@@ -4,9 +4,9 @@ Decides what a task does to get an endpoint and when it gives it back. All three
 must not know how long a call takes, nor what a task is for.
 """
 
-import math
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Final, Protocol
 
 from simpy import Environment
@@ -49,11 +49,11 @@ class Discipline(Protocol):
         """Get an endpoint for `task`; `Client.start` or `Client.refuse` is called, now or later."""
         ...
 
-    def done(self, task: Task, outcome: Outcome) -> None:
+    def done(self, task: Task, outcome: Outcome, now: float) -> None:
         """Hear that the call of `task` has ended."""
         ...
 
-    def done_by_rules(self, task: Task, outcome: Outcome) -> None:
+    def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
         """Hear the same, where the pool has rules."""
         ...
 
@@ -77,21 +77,21 @@ class Leasing:
 
     def ask(self, task: Task) -> None:
         """Take a free slot, or wait for one."""
-        now = self._env.now
+        now = task.asked_s
         lease = self._core.acquire(task.request, now)
         if lease is None:
             self._wait(task, now)
         else:
             self._start(task, lease, now)
 
-    def done(self, task: Task, outcome: Outcome) -> None:
+    def done(self, task: Task, outcome: Outcome, now: float) -> None:
         """Give the slot back; whoever waited for it is served."""
-        for waiter in self._core.release(task.lease, outcome, self._env.now):
+        for waiter in self._core.release(task.lease, outcome, now):
             waiter.wake()
 
-    def done_by_rules(self, task: Task, outcome: Outcome) -> None:
+    def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
         """Do as `done` does, where what an endpoint did may have consequences later."""
-        self.done(task, outcome)
+        self.done(task, outcome, now)
         self._ticker.arm()
 
     def _wait(self, task: Task, now: float) -> None:
@@ -107,8 +107,9 @@ class Leasing:
         if waiter.lease is not None:  # its claim was older than that of one for whom slots were kept
             self._woken(task)
             return
-        self._ticker.arm()
-        if timeout_s < math.inf:
+        if self._core.due_s < inf:
+            self._ticker.arm()
+        if timeout_s < inf:
             after(self._env, timeout_s, self._expire, waiter)
 
     def _woken(self, task: Task) -> None:
@@ -172,7 +173,7 @@ class OldGlobalQueue(Leasing):
         else:
             self._listen(task)
 
-    def done(self, task: Task, outcome: Outcome) -> None:
+    def done(self, task: Task, outcome: Outcome, now: float) -> None:
         """Keep the endpoint for a while; whoever is nobody in particular has no more work, and gives it back."""
         worker = task.worker
         if worker is None:

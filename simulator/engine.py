@@ -143,7 +143,7 @@ class Run:
         self._counts_from_s = scenario.warmup_s
         self._wait, self._sojourn = Tally(), Tally()
         self._completed = self._lost = self._timed_out = 0
-        self._under_way: dict[Task, None] = {}  # those that count, the oldest first
+        self._under_way: set[Task] = set()  # those that count
         self._halfway = (0, 0)
         self._last_s = 0.0
         self._before: dict[str, tuple[int, int, float]] = {}
@@ -165,7 +165,7 @@ class Run:
 
     def _submit(self, task: Task) -> None:
         if task.arrived_s >= self._counts_from_s:
-            self._under_way[task] = None
+            self._under_way.add(task)
         if self._budget is not None:
             self._budget.attempted(self._env.now)
         self._ask(task)
@@ -190,7 +190,7 @@ class Run:
         task.server.finish(task, now, outcome is not _SUCCESS)
         if self._spans is not None:
             self._keep_span(task, outcome)
-        self._done(task, outcome)
+        self._done(task, outcome, now)
         if outcome is _SUCCESS:
             self._succeed(task, now)
         else:
@@ -199,7 +199,7 @@ class Run:
     def _succeed(self, task: Task, now: float) -> None:
         if task.arrived_s >= self._counts_from_s:
             self._completed += 1
-            del self._under_way[task]
+            self._under_way.remove(task)
             self._sojourn.add(now - task.arrived_s)
             if not self._completed % _SETTLE_EVERY:
                 self._settle()
@@ -255,7 +255,7 @@ class Run:
 
     def _lose(self, task: Task, *, timed_out: bool) -> None:
         if task.arrived_s >= self._counts_from_s:
-            del self._under_way[task]
+            self._under_way.remove(task)
             self._timed_out += timed_out
             self._lost += not timed_out
             if not (self._lost + self._timed_out) % _SETTLE_EVERY:

@@ -64,7 +64,7 @@ class HedgedRun(Run):
         task.server.finish(task, now, outcome is not Outcome.SUCCESS)
         if self._spans is not None:
             self._keep_span(task, outcome)
-        self._done(task, outcome)
+        self._done(task, outcome, now)
         if rival is not None:
             task.rival = rival.rival = None
         if outcome is not Outcome.SUCCESS and self._scenario.requests.exclude_failed:
@@ -76,5 +76,5 @@ class HedgedRun(Run):
         if rival is not None:
             rival.beaten = True
             rival.server.finish(rival, now, False)
-            self._done(rival, Outcome.IGNORED)
+            self._done(rival, Outcome.IGNORED, now)
         self._succeed(leader, now)

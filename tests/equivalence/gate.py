@@ -126,6 +126,6 @@ class HandTimedPool(Pool):
         with patch("balancer.pool.threading.Timer", timer), patch("balancer.pool._SOONEST_S", 0.0):
             return super()._arm()
 
-    def _wait(self, waiter: Waiter, gate: threading.Lock) -> Lease:
+    def _wait(self, waiter: Waiter, gate: threading.Lock) -> None:
         wait = Wait(waiter, gate, self.queued, self.woken.append)
-        return super()._wait(waiter, cast(threading.Lock, wait))
+        super()._wait(waiter, cast(threading.Lock, wait))
