@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
+from balancer.clients import retry_after_s, said_nothing, status_of
 from balancer.errors import EndpointError, EndpointOverloaded
 
 __all__ = ["Endpoint", "Hint", "Holder", "Lease", "Outcome", "hint_of", "outcome_of"]
@@ -76,30 +77,15 @@ class Outcome(Enum):
     IGNORED = "ignored"  # says nothing about the endpoint
 
 
-# Errors of HTTP clients that mean "the endpoint did not do its part", by the name they are known by,
-# so that nothing has to be imported to recognise them.
-_TRANSPORT_ERRORS = frozenset(
-    {
-        "aiohttp.client_exceptions.ClientConnectionError",
-        "aiohttp.client_exceptions.ClientPayloadError",
-        "http.client.HTTPException",
-        "httpx.TransportError",
-        "httpx2.TransportError",
-        "openai.APIConnectionError",
-        "requests.exceptions.ConnectionError",
-        "requests.exceptions.Timeout",
-        "requests.exceptions.ChunkedEncodingError",
-        "urllib3.exceptions.HTTPError",
-        "urllib.error.URLError",
-    }
-)
+_BUSY = (429, 503)  # HTTP: too many requests, service unavailable
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
     """Return the outcome that a call which raised `error` (None: it did not) says about the endpoint.
 
-    Transport errors, time-outs and `EndpointError` are failures; `EndpointOverloaded` is an overload;
-    any other exception is the caller's own and is ignored.
+    Transport errors, time-outs and `EndpointError` are failures; `EndpointOverloaded` is an overload. Of the errors
+    that HTTP clients raise for a status, 429 and 503 are overloads and the other ones from 500 on failures. Any other
+    exception is the caller's own and is ignored.
     """
     if error is None:
         return Outcome.SUCCESS
@@ -107,8 +93,10 @@ def outcome_of(error: BaseException | None) -> Outcome:
         return Outcome.OVERLOAD
     if isinstance(error, EndpointError | ConnectionError | TimeoutError):
         return Outcome.FAILURE
-    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-    return Outcome.IGNORED if names.isdisjoint(_TRANSPORT_ERRORS) else Outcome.FAILURE
+    status = status_of(error)
+    if status is not None:
+        return Outcome.OVERLOAD if status in _BUSY else Outcome.FAILURE if status >= 500 else Outcome.IGNORED
+    return Outcome.FAILURE if said_nothing(error) else Outcome.IGNORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +114,9 @@ class Hint:
 
 def hint_of(error: BaseException) -> Hint | None:
     """Return what `error` says about the endpoint beyond its outcome, if anything."""
-    if isinstance(error, EndpointOverloaded) and error.retry_after_s is not None:
-        return Hint(retry_after_s=error.retry_after_s)
+    asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else retry_after_s(error)
+    if asked_s is not None:
+        return Hint(retry_after_s=asked_s)
     causes = (error, error.__cause__)
     late = any(isinstance(cause, TimeoutError) or type(cause).__name__.endswith("Timeout") for cause in causes)
     return Hint(timed_out=True) if late else None

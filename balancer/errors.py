@@ -30,15 +30,20 @@ class BalancerError(Exception):
 
 
 class AcquireTimeout(BalancerError):
-    """No endpoint came free in time. Fields: `waited_s`, `timeout_s` (seconds)."""
+    """No endpoint came free in time.
 
-    def __init__(self, waited_s: float, timeout_s: float) -> None:
+    Fields: `waited_s`, `timeout_s` (seconds), `out` (endpoints that served nobody for their health, e.g. ejected ones).
+    """
+
+    def __init__(self, waited_s: float, timeout_s: float, out: int = 0) -> None:
+        unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
         super().__init__(
-            f"no endpoint came free within {timeout_s:g} s (waited {waited_s:.3f} s); "
-            "add endpoints or capacity, or allow a longer timeout"
+            f"no endpoint came free within {timeout_s:.6g} s (waited {waited_s:.3f} s); "
+            f"{unfit}add endpoints or capacity, or allow a longer timeout"
         )
         self.waited_s = waited_s
         self.timeout_s = timeout_s
+        self.out = out
 
 
 class PoolClosed(BalancerError):

@@ -110,6 +110,7 @@ class EndpointStats:
         share: its part of all leases granted by the endpoints listed, 0..1.
         busy_s: slot-seconds leased so far, leases still out included.
         health: "healthy", "ejected", "half_open", "slow_start" or "resting"; "" where health is not watched.
+        ejections: how often it was ejected, a failed probe counted as well.
     """
 
     url: str
@@ -124,6 +125,7 @@ class EndpointStats:
     capacity: int = 1
     weight: float = 1.0
     health: str = ""
+    ejections: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Pool:
         ConfigError: unknown strategy or wrong option.
         DuplicateEndpoint: two endpoints have one URL.
         ValueError: a number is out of range.
+        TypeError: `health`, `limits` or `retries` is something else.
     """
 
     def __init__(
@@ -72,6 +73,13 @@ class Pool:
         clock: Callable[[], float] = time.monotonic,
         registry: Registry | None = None,
     ) -> None:
+        for name, given, kind in (
+            ("health", health, HealthSettings),
+            ("limits", limits, LimitSettings),
+            ("retries", retries, RetrySettings),
+        ):
+            if given is not None and not isinstance(given, kind):
+                raise TypeError(f"{name} is {given!r}; it takes {kind.__name__} of balancer.policies, or None")
         self._registry = registry or default_registry()
         self._random = random.Random(seed)
         self._timeout_s = _checked_timeout(acquire_timeout_s)

@@ -191,6 +191,8 @@ class Core:
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""
+        if now >= self.due_s and not self._waiters.size:
+            self.tick(now)
         totals = {"acquired": self._ledger.granted, "timed_out": self._timed_out, "waiting": self._waiters.size}
         return self._ledger.stats(now), totals, self._waits.copy()
 
@@ -200,6 +202,8 @@ class Core:
         states = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
         busy = sum(account.in_flight for account in accounts)
         slots = sum(account.limit for account in accounts)
+        out = self._ledger.unfit()
+        states += f", {out} of them out of service" if out else ""
         panic = ", panic" if self._rules.panic else ""
         return (
             f"{self._ledger.strategy.name}: {states or 'no endpoints'}; {busy}/{slots} in flight, "
@@ -303,7 +307,8 @@ class Core:
 
     def _expire(self, waiter: Waiter, now: float) -> None:
         self._timed_out += 1
-        waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s)
+        out = self._ledger.unfit() if self._rules.any else 0
+        waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out)
 
     def _fail_stranded(self, now: float) -> list[Waiter]:
         """Fail the waiters that no endpoint in service could ever serve any more."""

@@ -78,6 +78,7 @@ class Record:
 
     Attributes:
         state: how it stands.
+        ejections: how often it was ejected.
         asked: while it is ejected: True if it asked to be left alone, which holds in a panic, too.
         fresh: successes that are not booked yet.
         look_s: until then, all there is to do about a success is to count it in `fresh`.
@@ -87,6 +88,7 @@ class Record:
         "asked",
         "bad",
         "cooldown_s",
+        "ejections",
         "failed_pings",
         "failures",
         "failures_in_row",
@@ -111,6 +113,7 @@ class Record:
         self.until_s = inf  # when time alone changes something
         self.cooldown_s = 0.0  # the last one, before jitter
         self.trips = 0  # ejections in short succession
+        self.ejections = 0  # ever
         self.probe: int | None = None  # the lease that decides
         self.asked = False
         self.failures_in_row = 0
@@ -373,13 +376,15 @@ class HealthWatch:
         record.asked = record.state is Health.EJECTED and least_s > 0
         self.moved.append(record)
         if record.state is Health.EJECTED:
+            record.ejections += 1
             self._time(record, now + max(least_s, self._next_cooldown_s(record)))
         elif record.state is Health.RESTING:
             self._time(record, now + least_s)
         elif record.state is Health.SLOW_START:
-            record.successes = record.failures = 0.0
-            record.failures_in_row = record.failed_pings = 0
-            record.good = record.bad = 0
+            if before is not Health.RESTING:  # who comes back from a rest has not been judged, and has it still to come
+                record.successes = record.failures = 0.0
+                record.failures_in_row = record.failed_pings = 0
+                record.good = record.bad = 0
             self._warm(record, now)
         self._look_for_panic()
 

@@ -238,6 +238,10 @@ class Ledger:
         """Return the accounts that take new leases."""
         return [account for account in self._accounts.values() if account.state is State.ACTIVE]
 
+    def unfit(self) -> int:
+        """Return how many active endpoints serve nobody for now, because of their health; O(N)."""
+        return sum(account.state is _ACTIVE and not account.ceiling for account in self._accounts.values())
+
     def could_serve(self, request: Request) -> bool:
         """Return whether some active endpoint, free or not, may serve `request`."""
         for account in self._accounts.values():  # not any(): a generator costs more than what it mostly finds at once
@@ -262,6 +266,7 @@ class Ledger:
                 capacity=a.endpoint.capacity,
                 weight=a.endpoint.weight,
                 health=a.record.state.value if a.record else "",
+                ejections=a.record.ejections if a.record else 0,
             )
             for a in self._accounts.values()
         ]

@@ -2,3 +2,25 @@
 
 For authors of strategies. A part knows nodes and requests, and no strategy, clock or thread.
 """
+
+from balancer.kit.call_times import CallTime, CallTimeOptions, CallTimes
+from balancer.kit.deadlines import Deadline, Deadlines
+from balancer.kit.places import Place, Places
+from balancer.kit.ranking import LeastOfDraws
+from balancer.kit.strips import Strip, Strips
+from balancer.kit.turns import Turn, Turns
+
+__all__ = [
+    "CallTime",
+    "CallTimeOptions",
+    "CallTimes",
+    "Deadline",
+    "Deadlines",
+    "LeastOfDraws",
+    "Place",
+    "Places",
+    "Strip",
+    "Strips",
+    "Turn",
+    "Turns",
+]

@@ -3,12 +3,13 @@
 import http.client
 import math
 import urllib.error
+from email.message import Message
 from typing import Any
 
 import httpx2
 import pytest
 
-from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
+from balancer.endpoint import Endpoint, Lease, Outcome, hint_of, outcome_of
 from balancer.errors import AcquireTimeout, EndpointError, EndpointOverloaded, LeaseError
 
 
@@ -158,6 +159,42 @@ def known_as(*names: str) -> Exception:
     return kind()
 
 
+STATUSES = {
+    404: Outcome.IGNORED,
+    429: Outcome.OVERLOAD,
+    500: Outcome.FAILURE,
+    502: Outcome.FAILURE,
+    503: Outcome.OVERLOAD,
+}
+
+
+def raised_for(status: int, retry_after: str = "7") -> list[Exception]:
+    """Return what clients raise for a status: two that are installed, and three by their names."""
+    headers = Message()
+    headers["Retry-After"] = retry_after
+    response = httpx2.Response(status, headers=dict(headers), request=httpx2.Request("GET", "http://a/"))
+    with pytest.raises(httpx2.HTTPStatusError) as caught:
+        response.raise_for_status()
+    others = [
+        known_as("requests.exceptions.RequestException", "requests.exceptions.HTTPError"),
+        known_as("openai.APIError", "openai.APIStatusError"),
+        known_as("aiohttp.client_exceptions.ClientError", "aiohttp.client_exceptions.ClientResponseError"),
+    ]
+    vars(others[0]).update(response=response)
+    vars(others[1]).update(response=response, status_code=status)
+    vars(others[2]).update(status=status, headers=headers)
+    return [caught.value, urllib.error.HTTPError("http://a/", status, "", headers, None), *others]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [("7", 7.0), ("0", 0.0), ("-1", None), ("nan", None), ("Wed, 21 Oct 2026", None)]
+)
+def test_a_retry_after_in_seconds_is_heard(retry_after: str, seconds: float | None) -> None:
+    for error in raised_for(503, retry_after):
+        hint = hint_of(error)
+        assert (hint.retry_after_s if hint else None) == seconds
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -181,6 +218,8 @@ def known_as(*names: str) -> Exception:
         (known_as("requests.exceptions.RequestException", "requests.exceptions.InvalidURL"), Outcome.IGNORED),
         (known_as("mine.ConnectionError"), Outcome.IGNORED),  # a name alone proves nothing
         (httpx2.InvalidURL("mine"), Outcome.IGNORED),
+        (http.client.InvalidURL("mine"), Outcome.IGNORED),
+        *[(error, outcome) for status, outcome in STATUSES.items() for error in raised_for(status)],
         (httpx2.TooManyRedirects("mine"), Outcome.IGNORED),
         (AcquireTimeout(1.0, 1.0), Outcome.IGNORED),  # another pool had none; this endpoint did nothing wrong
         (ValueError("mine"), Outcome.IGNORED),

@@ -6,6 +6,7 @@ import pytest
 
 from balancer.core.health import TRANSITIONS, Event, Health
 from balancer.endpoint import Endpoint, Hint, Outcome
+from balancer.errors import AcquireTimeout
 from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled, Scan
 
 # One test at a time: no comparison, no own rate, no slow start, unless a test is about it.
@@ -302,7 +303,7 @@ def test_a_rest_is_no_time_in_health() -> None:
     ruled.at(6.0)
     ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
     ruled.at(66.0)
-    ruled.call("a", FAILURE, times=3)
+    ruled.call("a", FAILURE, times=2)  # and the overload
     assert ruled.core.due_s - ruled.now == 10.0
 
 
@@ -653,3 +654,44 @@ def test_a_slow_start_ends_whatever_the_clock_can_resolve() -> None:
 def test_every_state_can_be_entered_and_left() -> None:
     assert {before for before, _ in TRANSITIONS} == set(Health) == set(TRANSITIONS.values())
     assert {event for _, event in TRANSITIONS} == set(Event)
+
+
+# -- what people see ------------------------------------------------------------------------------------
+
+
+def test_a_row_of_overloads_that_ask_for_rests_ejects_as_well() -> None:
+    """A rest is no judgement, and wipes none out: else `Retry-After` would be a way to stay in service for ever."""
+    ruled = Ruled(2, health={**ROW, "slow_start_s": 0.0})
+    for number in range(3):
+        assert ruled.out() == []
+        ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=1.0))
+        ruled.at(ruled.now + 1.0 if number < 2 else ruled.now)
+    assert ruled.out() == ["a"]
+
+
+def test_looking_at_a_pool_in_which_nobody_asks_shows_the_state_of_now() -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.call("a", FAILURE, times=3)
+    ruled.now += 10.0
+    assert ruled.health()["a"] == "half_open"
+
+
+def test_ejections_are_counted_those_by_a_probe_as_well() -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(6.0)
+    ruled.call("a", FAILURE)
+    assert [stats.ejections for stats in ruled.core.counters(ruled.now)[0]] == [2, 0]
+
+
+def test_who_waits_in_vain_is_told_how_many_are_out() -> None:
+    ruled = Ruled(2, health=ROW)
+    ruled.call("a", FAILURE, times=3)
+    ruled.take("b")
+    waiter = ruled.wait(timeout_s=1.0)
+    ruled.now += 1.0
+    ruled.core.cancel(waiter, ruled.now, timed_out=True)
+    assert isinstance(waiter.error, AcquireTimeout)
+    assert waiter.error.out == 1
+    assert "1 is out of service for now" in str(waiter.error)
+    assert "2 active, 1 of them out of service" in repr(ruled.core)

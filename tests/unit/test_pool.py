@@ -276,3 +276,9 @@ def test_a_config_that_no_plugin_can_serve_is_refused(tmp_path: Path, text: str)
 def test_every_error_has_one_root() -> None:
     for error in (AcquireTimeout, NoEndpoint, PoolClosed, LeaseError, ConfigError, TooManyWaiters, EndpointError):
         assert issubclass(error, BalancerError)
+
+
+@pytest.mark.parametrize("name", ["health", "limits", "retries"])
+def test_settings_of_another_kind_are_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} is True; it takes .*Settings of balancer.policies, or None"):
+        Pool(**{name: True})  # type: ignore[arg-type]
