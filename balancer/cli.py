@@ -66,7 +66,7 @@ def make_app(registry: Registry) -> typer.Typer:
         print_summary(found, console, report=report)
         if not found.complete:
             console.print("stopped; the same command goes on from here", markup=False)
-        raise typer.Exit(0 if found.complete else 130)
+        raise typer.Exit(0 if found.complete else 128 + found.stopped_by)
 
     @app.command()
     def check(config: ConfigArgument, strategy: StrategyOption = None) -> None:

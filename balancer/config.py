@@ -96,6 +96,7 @@ class PipelineSettings(Settings):
         max_proposals: proposals asked of each generator per problem to get them.
         seed: of the generators.
         attempts: tries for one program run before it counts as unjudged; at least one on each endpoint.
+        outage_s: while nothing in the run succeeds, it is tried beyond that for so many seconds.
         time_limit_s: CPU seconds for a run where the package names no limit.
         time_limit_factor: multiplies the package's own limits (they are for other machines).
         quiet_label: endpoints with this label re-run time limits that an overload may have caused.
@@ -111,6 +112,7 @@ class PipelineSettings(Settings):
     max_proposals: Annotated[int, Field(ge=0)] = 60
     seed: int = 1
     attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    outage_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     time_limit_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
     time_limit_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
     quiet_label: str = "quiet"

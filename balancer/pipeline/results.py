@@ -1,11 +1,11 @@
 """What a run found, as plain data: the one thing that reports are made from.
 
-Decides what "kept", "killed", "before" and "after" mean, and what a makespan is held against. Pure: it
+Decides what "kept", "killed", "before", "after" and "not judged" mean, and what a makespan is held against. Pure: it
 must not know files, databases, threads or how a report looks.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -101,10 +101,10 @@ class SubmissionResult:
         """Return the ids of those `cases` on which this submission ran and was not accepted."""
         return [c.id for c in cases if c.id in self.verdicts and self.verdicts[c.id].kills]
 
-    @property
-    def ran(self) -> bool:
-        """False if the infrastructure failed on every case: then nothing is known about it."""
-        return any(verdict is not Verdict.UNJUDGED for verdict in self.verdicts.values())
+    def judged_on(self, cases: Collection[CaseResult]) -> bool:
+        """Return whether there are `cases`, and a verdict that says something on each of them."""
+        unknown = (None, Verdict.UNJUDGED)
+        return bool(cases) and all(self.verdicts.get(case.id) not in unknown for case in cases)
 
     @property
     def compiles(self) -> bool:
@@ -157,8 +157,13 @@ class ProblemResult:
 
     @property
     def kept(self) -> tuple[SubmissionResult, ...]:
-        """Accepted submissions that were judged and that no case kills."""
-        return tuple(s for s in self.accepted if s.ran and not s.killed_by(self.ready))
+        """Accepted submissions that were judged on every case and that none kills."""
+        return tuple(s for s in self.accepted if self._passes(s))
+
+    @property
+    def rejected(self) -> tuple[SubmissionResult, ...]:
+        """Accepted submissions that some case kills."""
+        return tuple(s for s in self.accepted if s.killed_by(self.ready))
 
     @property
     def killed(self) -> tuple[SubmissionResult, ...]:
@@ -172,8 +177,23 @@ class ProblemResult:
 
     @property
     def survivors(self) -> tuple[SubmissionResult, ...]:
-        """Wrong submissions that were judged and that no case kills."""
-        return tuple(s for s in self.wrong if s.ran and not s.killed_by(self.ready))
+        """Wrong submissions that were judged on every case and that none kills."""
+        return tuple(s for s in self.wrong if self._passes(s))
+
+    @property
+    def accepted_judged(self) -> tuple[SubmissionResult, ...]:
+        """Accepted submissions of which it is known whether some case kills them."""
+        return tuple(s for s in self.accepted if self._is_judged(s))
+
+    @property
+    def wrong_judged(self) -> tuple[SubmissionResult, ...]:
+        """Wrong submissions of which it is known whether some case kills them."""
+        return tuple(s for s in self.wrong if self._is_judged(s))
+
+    @property
+    def not_judged(self) -> tuple[SubmissionResult, ...]:
+        """Submissions that no case kills so far, and that were not judged on every case, or there is no case."""
+        return tuple(s for s in (*self.accepted, *self.wrong) if not self._is_judged(s))
 
     @property
     def killers(self) -> tuple[CaseResult, ...]:
@@ -192,6 +212,12 @@ class ProblemResult:
         lost = sum(c.state is CaseState.UNJUDGED for c in self.cases)
         return lost + sum(v is Verdict.UNJUDGED for s in self.submissions for v in s.verdicts.values())
 
+    def _passes(self, submission: SubmissionResult) -> bool:
+        return submission.judged_on(self.ready) and not submission.killed_by(self.ready)
+
+    def _is_judged(self, submission: SubmissionResult) -> bool:
+        return submission.judged_on(self.ready) or bool(submission.killed_by(self.ready))
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -200,12 +226,13 @@ class RunResult:
     Attributes:
         problems: by id.
         pool: the pool's counters at the end of the last session that ran programs.
-        slots: leases the pool could have out at once in that session.
+        slots: leases the pool could have out at once in that session, host caps included.
         makespan_s: how long that session ran programs, from the first lease to the last.
         spans: its leases.
         strategy: the strategy's name.
         complete: False if it was stopped before everything was judged.
         sessions: how many sessions it took (1: never resumed).
+        stopped_by: number of the signal that stopped this session; 0: none did.
     """
 
     problems: tuple[ProblemResult, ...]
@@ -216,6 +243,7 @@ class RunResult:
     strategy: str
     complete: bool = True
     sessions: int = 1
+    stopped_by: int = 0
 
     @property
     def bound_s(self) -> float:
@@ -230,9 +258,11 @@ class RunResult:
         return sum(s.ended_s - s.started_s for s in self.spans) / offered_s if offered_s else 0.0
 
     def summary(self) -> dict[str, Any]:
-        """Return what `summary.json` holds. Rates are 0..1; a rate over nothing is 1."""
+        """Return what `summary.json` holds. Rates are 0..1, over what was judged; see `rate`."""
         accepted = sum(len(p.accepted) for p in self.problems)
+        accepted_judged = sum(len(p.accepted_judged) for p in self.problems)
         wrong = sum(len(p.wrong) for p in self.problems)
+        wrong_judged = sum(len(p.wrong_judged) for p in self.problems)
         kept = sum(len(p.kept) for p in self.problems)
         killed = sum(len(p.killed) for p in self.problems)
         killed_before = sum(len(p.killed_before) for p in self.problems)
@@ -244,17 +274,20 @@ class RunResult:
             "makespan_s": self.makespan_s,
             "bound_s": self.bound_s,
             "utilisation": self.utilisation,
-            "accepted_kept": rate(kept, accepted),
-            "wrong_killed": rate(killed, wrong),
-            "wrong_killed_before": rate(killed_before, wrong),
+            "accepted_kept": rate(kept, accepted_judged, accepted),
+            "wrong_killed": rate(killed, wrong_judged, wrong),
+            "wrong_killed_before": rate(killed_before, wrong_judged, wrong),
             "survivors": [f"{p.id}/{s.name}" for p in self.problems for s in p.survivors],
+            "not_judged": [f"{p.id}/{s.name}" for p in self.problems for s in p.not_judged],
             "strategy": self.strategy,
             "complete": self.complete,
             "sessions": self.sessions,
             "counts": {
                 "accepted": accepted,
+                "accepted_judged": accepted_judged,
                 "accepted_kept": kept,
                 "wrong": wrong,
+                "wrong_judged": wrong_judged,
                 "wrong_killed": killed,
                 "wrong_killed_before": killed_before,
                 "cases_kept": sum(len(p.killers) for p in self.problems),
@@ -266,9 +299,11 @@ class RunResult:
         }
 
 
-def rate(part: int, whole: int) -> float:
-    """Return part / whole, and 1 for nothing of nothing."""
-    return part / whole if whole else 1.0
+def rate(part: int, judged: int, whole: int) -> float | None:
+    """Return part / judged; None if none of the `whole` was judged, and 1 if there is nothing to be judged."""
+    if not whole:
+        return 1.0
+    return part / judged if judged else None
 
 
 def longest_chain_s(spans: Iterable[Span]) -> float:
@@ -289,12 +324,15 @@ def _problem_summary(problem: ProblemResult) -> dict[str, Any]:
         "cases": len(problem.ready),
         "cases_kept": len(problem.killers),
         "accepted": len(problem.accepted),
+        "accepted_judged": len(problem.accepted_judged),
         "accepted_kept": len(problem.kept),
         "wrong": len(problem.wrong),
+        "wrong_judged": len(problem.wrong_judged),
         "wrong_killed": len(problem.killed),
         "wrong_killed_before": len(problem.killed_before),
         "unjudged": problem.unjudged,
         "survivors": [s.name for s in problem.survivors],
+        "not_judged": [s.name for s in problem.not_judged],
         "contested": sum(c.state is CaseState.CONTESTED for c in problem.cases),
         "left_out": dict(problem.left_out),
         "notes": list(problem.notes),

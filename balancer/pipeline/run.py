@@ -7,10 +7,11 @@ must not know how a program is judged, nor how endpoints are chosen.
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -34,14 +35,14 @@ from balancer.pool import Pool
 from balancer.prober import Prober, pings_of
 from balancer.sandbox.protocol import Executor, ExecutorOptions
 
-__all__ = ["find_generators", "make_executors", "run_pipeline", "settings_of"]
+__all__ = ["find_generators", "make_executors", "run_pipeline", "settings_of", "slots_of"]
 
 
 def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh: bool = False) -> RunResult:
     """Judge the problems of `config` over one pool, and return what was found.
 
     A run that was stopped or killed goes on where it was; one that is complete runs nothing. If it is
-    stopped by ctrl-C the result says `complete=False`.
+    stopped by a signal the result says `complete=False`, and which signal it was.
 
     Args:
         config: must have a `pipeline`.
@@ -65,7 +66,7 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
             stack.callback(executor.close)
         # Last of all that may refuse: a run that never began must not claim the folder.
         store.claim(_essence(settings, problems, executors.values()))
-        session = store.begin_session(config.pool.strategy, sum(e.capacity for e in config.pool_endpoints))
+        session = store.begin_session(config.pool.strategy, slots_of(config))
         runner = _runner(pool, executors, settings, store, session)
         if config.health and config.health.ping != "off":
             pings = pings_of(executors, config.health.ping)
@@ -74,18 +75,29 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         for problem in problems:
             progress.plan(problem.id, _guess(problem, settings))
         samples = [Sample(problem, generators, settings, runner, store, progress) for problem in problems]
-        with _stop_on_signal(runner, progress):
+        with _stop_on_signal(runner, progress) as told:
             complete = _judge_all(samples, settings.sample_level_workers, runner)
         store.end_session(session, pool.stats().to_dict(), complete=complete)
         found = collect(store, problems)
         export_cases(store, found, results / "cases")
-        return found
+        return replace(found, stopped_by=told.signal)
 
 
 def _guess(problem: Problem, settings: PipelineSettings) -> int:
     """Guess how many programs `problem` takes, for the ETA, until its inputs are known."""
     cases = len(problem.data) + settings.max_inputs
     return cases * (len(problem.input_validators) + len(problem.submissions))
+
+
+def slots_of(config: Config) -> int:
+    """Return how many slots may be in use at once: of each host its endpoints' capacities, or its cap if that is less."""
+    capacities: dict[str | None, int] = defaultdict(int)
+    for endpoint in config.pool_endpoints:
+        capacities[endpoint.host] += endpoint.capacity
+    caps = {
+        host: config.host_caps.get(host or "", config.host_caps.get("*", slots)) for host, slots in capacities.items()
+    }
+    return sum(min(slots, caps[host]) for host, slots in capacities.items())
 
 
 def settings_of(config: Config) -> PipelineSettings:
@@ -131,7 +143,14 @@ def _runner(
     def record(span: Span) -> None:
         store.add_span(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
 
-    return Runner(pool, executors, attempts=settings.attempts, quiet_label=settings.quiet_label, on_span=record)
+    return Runner(
+        pool,
+        executors,
+        attempts=settings.attempts,
+        outage_s=settings.outage_s,
+        quiet_label=settings.quiet_label,
+        on_span=record,
+    )
 
 
 def _essence(settings: PipelineSettings, problems: Sequence[Problem], executors: Iterable[Executor]) -> dict[str, str]:
@@ -172,14 +191,23 @@ def _judge_all(samples: Sequence[Sample], workers: int, runner: Runner) -> bool:
     return not errors and not any(future.cancelled() for future in futures)
 
 
+@dataclass(slots=True)
+class _Told:
+    """Which signal told a run to stop; 0: none."""
+
+    signal: int = 0
+
+
 @contextmanager
-def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[None]:
+def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[_Told]:
     """Stop cleanly at the first SIGINT or SIGTERM; at the second, die at once: the store bears it."""
+    told = _Told()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield told
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
+        told.signal = number
         for each in signals:
             signal.signal(each, signal.SIG_DFL)
         progress.say("stopping: programs that run are let end; once more to stop at once")
@@ -188,7 +216,7 @@ def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[None]:
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {each: signal.signal(each, stop) for each in signals}
     try:
-        yield
+        yield told
     finally:
         for each in signals:
             signal.signal(each, before[each])

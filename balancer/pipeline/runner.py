@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from balancer.calls import out_of_service
 from balancer.endpoint import Lease, Outcome, outcome_of
@@ -25,6 +25,7 @@ from balancer.errors import (
     PoolClosed,
     TooManyWaiters,
 )
+from balancer.pipeline.outage import Outage
 from balancer.pipeline.results import Span, Stage
 from balancer.policies import RetrySettings
 from balancer.pool import Pool
@@ -71,7 +72,8 @@ class Runner:
         attempts: tries before a task is given up.
         quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
         on_span: called, by the thread that ran the program, once its lease has ended.
-        clock: seconds, for spans.
+        outage_s: while nothing in the run succeeds, tasks are tried beyond their attempts for so many seconds.
+        clock: seconds, for spans and outages.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Runner:
         attempts: int,
         quiet_label: str,
         on_span: Callable[[Span], None],
+        outage_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
@@ -91,6 +94,7 @@ class Runner:
         self._quiet_label = quiet_label
         self._on_span = on_span
         self._clock = clock
+        self._outage = Outage(outage_s)
         self._stopping = threading.Event()
 
     @property
@@ -134,17 +138,28 @@ class Runner:
         most = max(self._attempts, tries.able)
         retrying = Retrying(
             retry=retry_if_exception_type(_TRANSIENT),
-            stop=stop_after_attempt(most),
+            stop=lambda _: tries.count >= most and not self._outage.excuses(tries.successes, tries.tried_s),
             wait=tries.wait_s,
             sleep=self._sleep,
             reraise=True,
         )
         try:
-            return Ran(retrying(self._try_once, task, tries))
+            return Ran(retrying(self._try, task, tries))
         except (*_TRANSIENT, NoEndpoint) as error:
-            return Ran(None, f"after {tries.count} of {most} tries: {error}")
+            of_most = f" of {most}" if tries.count <= most else ""
+            return Ran(None, f"after {tries.count}{of_most} tries: {error}")
         except PoolClosed:
             raise Stopped from None
+
+    def _try(self, task: Task, tries: "_Tries") -> Execution:
+        tries.tried_s = self._clock()
+        try:
+            execution = self._try_once(task, tries)
+        except _TRANSIENT:
+            tries.failed_after(self._outage.failed(self._clock()))
+            raise
+        self._outage.succeeded()
+        return execution
 
     def _try_once(self, task: Task, tries: "_Tries") -> Execution:
         if self.stopping:
@@ -156,7 +171,7 @@ class Runner:
         if not tries.last:
             self._budget.attempted()
         tries.last = lease.endpoint.url
-        started_s = ended_s = self._clock()
+        started_s = ended_s = tries.tried_s = self._clock()
         error: EndpointError | None = None
         try:
             with lease:
@@ -225,6 +240,9 @@ class _Tries:
         self._avoid = avoid
         self.last = ""
         self.count = 0
+        self.tried_s = 0.0  # when the latest try began
+        self.successes = 0  # of the whole run, when the try before the latest failed; of a first one: when it did
+        self._latest_successes: int | None = None
 
     @property
     def able(self) -> int:
@@ -241,6 +259,11 @@ class _Tries:
         self._avoid.add(url)
         if self._avoid >= self._able:
             self._avoid = {url}
+
+    def failed_after(self, successes: int) -> None:
+        """Note that a try has failed when so many calls of the run had succeeded."""
+        self.successes = successes if self._latest_successes is None else self._latest_successes
+        self._latest_successes = successes
 
     def wishes(self, resting: frozenset[str]) -> list[tuple[frozenset[str], frozenset[str]]]:
         """Return (labels, exclude) of the requests to make, best first; the last will do if nothing else does.

@@ -440,7 +440,7 @@ def test_unjudged_verdicts_do_not_change_the_exit_code(balancer: Balancer, regis
 
     registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), down, ""), "tests")
     package()
-    said = balancer("run", "c.toml", config=GOOD + "attempts = 1\n")
+    said = balancer("run", "c.toml", config=GOOD + "attempts = 1\noutage_s = 0\n")
     assert said.code == 0
     assert "unjudged: the infrastructure failed" in said.out
     summary = json.loads(Path("results/summary.json").read_text())
@@ -456,20 +456,21 @@ def test_a_broken_plugin_is_named_where_it_may_matter(balancer: Balancer, monkey
     assert "plugin 'no.such.plugin' is broken and was set aside" in balancer("strategies").out
 
 
-def test_a_run_that_is_stopped_says_so(balancer: Balancer, registry: Registry) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_so(balancer: Balancer, registry: Registry, number: signal.Signals) -> None:
     told = threading.Event()
 
     def stop(*_: object) -> Execution:
         if not told.is_set():  # a second signal would be meant for this process
             told.set()
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             threading.Event().wait(0.4)  # as late as 0.2 s afterwards does the main thread learn of it
         return finished(b"2", 42)
 
     registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), lambda *_: FakeExecutor(stop), ""), "tests")
     package()
     said = balancer("run", "c.toml", config=GOOD)
-    assert said.code == 130
+    assert said.code == 128 + number
     assert said.err == "stopping: programs that run are let end; once more to stop at once\n"
     assert "Not complete: the run was stopped" in said.out
     assert json.loads(Path("results/summary.json").read_text())["complete"] is False

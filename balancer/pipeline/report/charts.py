@@ -44,7 +44,7 @@ def draw_charts(result: RunResult) -> tuple[Chart, ...]:
 
 
 def _charts(result: RunResult) -> Iterator[Chart]:
-    judged = [problem for problem in result.problems if problem.wrong]
+    judged = [problem for problem in result.problems if problem.wrong_judged]
     if judged:
         yield _killed(judged)
     lines = endpoint_lines(result)
@@ -70,17 +70,17 @@ def _left_out(rows: int) -> str:
 
 
 def _killed(problems: Sequence[ProblemResult]) -> Chart:
-    shown = sorted(problems, key=lambda p: len(p.killed) / len(p.wrong))[:MOST_ROWS]
+    shown = sorted(problems, key=lambda p: len(p.killed) / len(p.wrong_judged))[:MOST_ROWS]
     labels = [shorten(p.id, _LABEL) for p in shown]
     drawing, ax = rows.rows(labels, width_in=style.WIDE_IN, xlabel="wrong submissions killed (%)")
-    before = [100 * len(p.killed_before) / len(p.wrong) for p in shown]
-    after = [100 * len(p.killed) / len(p.wrong) for p in shown]
+    before = [100 * len(p.killed_before) / len(p.wrong_judged) for p in shown]
+    after = [100 * len(p.killed) / len(p.wrong_judged) for p in shown]
     bars = [(low, high, row - 0.09, row + 0.09) for row, (low, high) in enumerate(zip(before, after, strict=True))]
     rows.boxes(ax, bars, style.ORANGE)
     rows.dots(ax, after)
     rows.dots(ax, before, hollow=True)
     for row, p in enumerate(shown):
-        words = f"{len(p.killed_before)} \u2192 {len(p.killed)} of {len(p.wrong)}"
+        words = f"{len(p.killed_before)} \u2192 {len(p.killed)} of {len(p.wrong_judged)}"
         rows.remark(ax, 1.03, row, words, beside=True)
     ax.set_xlim(0, 100)
     entries = (
@@ -89,7 +89,7 @@ def _killed(problems: Sequence[ProblemResult]) -> Chart:
     )
     legend(drawing, entries)
     more = f" Shown are {MOST_ROWS} of {len(problems)}; the table has them all." if len(problems) > MOST_ROWS else ""
-    caption = f"For each problem with wrong submissions, the weakest first: the further right, the better.{more}"
+    caption = f"For each problem with wrong submissions that were judged, the weakest first: the further right, the better.{more}"
     return Chart("Wrong submissions killed, before and after", caption, to_svg(drawing, "killed"))
 
 

@@ -20,7 +20,7 @@ class EndpointLine:
 
     Attributes:
         number: from 1, in the order they were added: tells two apart whose short names are the same.
-        url, state, capacity, leases, failures, overloads: as in `EndpointStats`.
+        url, state, capacity, leases, failures, overloads, health, ejections: as in `EndpointStats`.
         share: its part of all leases, 0..1.
         due: its part of all weights, 0..1.
         utilisation: part of its slot-seconds of the makespan that were leased; 0 if there was no time.
@@ -34,6 +34,8 @@ class EndpointLine:
     leases: int
     failures: int
     overloads: int
+    health: str
+    ejections: int
     share: float
     due: float
     utilisation: float
@@ -58,6 +60,8 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
             leases=stats.leases,
             failures=stats.failures,
             overloads=stats.overloads,
+            health=stats.health,
+            ejections=stats.ejections,
             share=stats.share,
             due=stats.weight / weights if weights else 0.0,
             utilisation=_utilisation(spans[stats.url], stats.capacity * result.makespan_s),

@@ -10,7 +10,9 @@ from balancer.pipeline.results import RunResult
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 
-__all__ = ["lost", "tiles", "warnings"]
+__all__ = ["NOT_JUDGED", "lost", "tiles", "warnings"]
+
+NOT_JUDGED = "not judged"
 
 _MOST_NAMED = 5
 
@@ -27,29 +29,25 @@ def warnings(result: RunResult) -> tuple[str, ...]:
 
 def lost(result: RunResult) -> tuple[tuple[str, str], ...]:
     """Return (problem, accepted submission) for each accepted submission that some case rejects."""
-    return tuple(
-        (problem.id, submission.name)
-        for problem in result.problems
-        for submission in problem.accepted
-        if submission not in problem.kept
-    )
+    return tuple((problem.id, submission.name) for problem in result.problems for submission in problem.rejected)
 
 
 def _verdict_tiles(result: RunResult) -> Iterator[Tile]:
     summary = result.summary()
     counts = summary["counts"]
-    kept, accepted = counts["accepted_kept"], counts["accepted"]
-    killed, before, wrong = counts["wrong_killed"], counts["wrong_killed_before"], counts["wrong"]
+    kept, judged, accepted = counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]
     yield Tile(
         "Accepted kept",
-        part_of(kept, accepted),
-        f"{percent(kept, accepted)} of the accepted submissions" if accepted else "no accepted submissions",
-        Tone.PLAIN if not accepted else Tone.GOOD if kept == accepted else Tone.BAD,
+        part_of(kept, judged) if judged else _unknown(accepted),
+        _note(f"{percent(kept, judged)} of the accepted submissions", judged, accepted, "accepted"),
+        Tone.BAD if kept < judged else Tone.GOOD if accepted and kept == accepted else Tone.PLAIN,
     )
+    killed, before = counts["wrong_killed"], counts["wrong_killed_before"]
+    judged, wrong = counts["wrong_judged"], counts["wrong"]
     yield Tile(
         "Wrong killed",
-        f"{before} \u2192 {killed} of {wrong}" if wrong else NOTHING,
-        f"{percent(before, wrong)} before, {percent(killed, wrong)} after" if wrong else "no wrong submissions",
+        f"{before} \u2192 {killed} of {judged}" if judged else _unknown(wrong),
+        _note(f"{percent(before, judged)} before, {percent(killed, judged)} after", judged, wrong, "wrong"),
         Tone.GOOD if wrong and killed == wrong else Tone.PLAIN,
     )
     unjudged = summary["unjudged"]
@@ -65,6 +63,18 @@ def _verdict_tiles(result: RunResult) -> Iterator[Tile]:
         str(summary["cases"]),
         f"{counts['cases_kept']} kept, because they kill" if counts["cases_kept"] else "none kept",
     )
+
+
+def _unknown(submissions: int) -> str:
+    return NOT_JUDGED if submissions else NOTHING
+
+
+def _note(words: str, judged: int, submissions: int, kind: str) -> str:
+    if not submissions:
+        return f"no {kind} submissions"
+    if not judged:
+        return count(submissions, f"{kind} submission")
+    return words if judged == submissions else f"{words}; {submissions - judged} {NOT_JUDGED}"
 
 
 def _time_tiles(result: RunResult) -> Iterator[Tile]:
@@ -94,6 +104,9 @@ def _warnings(result: RunResult) -> Iterator[str]:
             f"{count(unjudged, 'verdict')} unjudged: the infrastructure failed. "
             "They count neither for nor against a submission."
         )
+    unknown = sum(len(problem.not_judged) for problem in result.problems)
+    if unknown:
+        yield f"{count(unknown, 'submission')} not judged on every case: neither kept nor killed, and in no rate."
     rejected = len(lost(result))
     if rejected:
         yield f"{count(rejected, 'accepted submission')} rejected by some case: a case or a submission is wrong."

@@ -9,7 +9,7 @@ from jinja2 import Environment
 
 from balancer.pipeline.model import Verdict
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
-from balancer.pipeline.report.headline import lost, tiles, warnings
+from balancer.pipeline.report.headline import NOT_JUDGED, lost, tiles, warnings
 from balancer.pipeline.report.matrix import LETTERS, matrix
 from balancer.pipeline.report.notes import notes
 from balancer.pipeline.results import RunResult
@@ -21,6 +21,7 @@ __all__ = ["page"]
 
 def page(result: RunResult, charts: Sequence[Chart]) -> str:
     """Return the page as text."""
+    endpoints = endpoint_lines(result)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -32,7 +33,9 @@ def page(result: RunResult, charts: Sequence[Chart]) -> str:
             warnings=warnings(result),
             lost=lost(result),
             matrices=[matrix(problem) for problem in result.problems],
-            endpoints=endpoint_lines(result),
+            not_judged=NOT_JUDGED,
+            endpoints=endpoints,
+            watched=any(line.health for line in endpoints),
             gone=gone_endpoints(result),
             legend=[(verdict.value, letter) for verdict, letter in LETTERS.items()],
             noted=notes(result),

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
-from balancer.pipeline.report.headline import warnings
+from balancer.pipeline.report.headline import NOT_JUDGED, warnings
 from balancer.pipeline.results import CaseState, ProblemResult, RunResult
 from balancer.reporting.terminal import Clean, cleaner
 from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
@@ -55,10 +55,12 @@ def _sentence(result: RunResult) -> str:
     counts = summary["counts"]
     said = [f"{count(summary['problems'], 'problem')}, {count(summary['cases'], 'case')}"]
     if counts["accepted"]:
-        said.append(f"accepted kept {_rate(counts['accepted_kept'], counts['accepted'])}")
-    if wrong := counts["wrong"]:
-        before, after = counts["wrong_killed_before"], counts["wrong_killed"]
-        said.append(f"wrong killed before {_rate(before, wrong)}, after {_rate(after, wrong)}")
+        judged = counts["accepted_judged"]
+        said.append(f"accepted kept {_rate(counts['accepted_kept'], judged)}" if judged else f"accepted {NOT_JUDGED}")
+    if counts["wrong"]:
+        before, after, judged = counts["wrong_killed_before"], counts["wrong_killed"], counts["wrong_judged"]
+        rates = f"wrong killed before {_rate(before, judged)}, after {_rate(after, judged)}"
+        said.append(rates if judged else f"wrong {NOT_JUDGED}")
     return "; ".join(said)
 
 
@@ -93,8 +95,8 @@ def _problems(result: RunResult, clean: Clean, width: int) -> Table:
     totals = (
         "all",
         f"{sum(len(p.ready) for p in result.problems)} ({counts['cases_kept']})",
-        _kept(counts["accepted_kept"], counts["accepted"]),
-        _killed(counts["wrong_killed_before"], counts["wrong_killed"], counts["wrong"]),
+        _kept(counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]),
+        _killed(counts["wrong_killed_before"], counts["wrong_killed"], counts["wrong_judged"], counts["wrong"]),
         str(counts["contested"]),
         str(sum(p.unjudged for p in result.problems)),
     )
@@ -107,23 +109,28 @@ def _problems(result: RunResult, clean: Clean, width: int) -> Table:
 
 
 def _problem_row(problem: ProblemResult, clean: Clean, width: int) -> Iterator[Text]:
-    kept, accepted = len(problem.kept), len(problem.accepted)
-    killed, wrong = len(problem.killed), len(problem.wrong)
+    kept = _kept(len(problem.kept), len(problem.accepted_judged), len(problem.accepted))
+    before, after, wrong = len(problem.killed_before), len(problem.killed), len(problem.wrong)
+    killed = _killed(before, after, len(problem.wrong_judged), wrong)
     contested = sum(case.state is CaseState.CONTESTED for case in problem.cases)
     yield clean(problem.id, max(8, width - _OTHER_COLUMNS))
     yield clean(f"{len(problem.ready)} ({len(problem.killers)})")
-    yield clean(_kept(kept, accepted), style="" if kept == accepted else "bold red")
-    yield clean(_killed(len(problem.killed_before), killed, wrong), style="green" if wrong and killed == wrong else "")
+    yield clean(kept, style="bold red" if problem.rejected else "")
+    yield clean(killed, style="green" if wrong and after == wrong else "")
     yield clean(str(contested), style="yellow" if contested else "")
     yield clean(str(problem.unjudged), style="bold yellow" if problem.unjudged else "")
 
 
-def _kept(kept: int, accepted: int) -> str:
-    return f"{kept}/{accepted}" if accepted else NOTHING
+def _kept(kept: int, judged: int, accepted: int) -> str:
+    return f"{kept}/{judged}" if judged else _unknown(accepted)
 
 
-def _killed(before: int, after: int, wrong: int) -> str:
-    return f"{before} -> {after} of {wrong}" if wrong else NOTHING
+def _killed(before: int, after: int, judged: int, wrong: int) -> str:
+    return f"{before} -> {after} of {judged}" if judged else _unknown(wrong)
+
+
+def _unknown(submissions: int) -> str:
+    return NOT_JUDGED if submissions else NOTHING
 
 
 def _survivors(result: RunResult, clean: Clean, width: int) -> Table:
@@ -140,19 +147,29 @@ def _survivors(result: RunResult, clean: Clean, width: int) -> Table:
 def _endpoints(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Table:
     table = _table("Endpoints")
     table.add_column("endpoint", no_wrap=True)
-    for head in ("leases", "share", "by\nweight", "utili-\nsation", "failures", "overloads"):
+    for head in ("leases", "share", "by\nweight", "utili-\nsation", "fail-\nures", "over-\nloads"):
         table.add_column(head, justify="right", no_wrap=True)
+    watched = any(line.health for line in lines)
+    if watched:
+        table.add_column("ejec-\ntions", justify="right", no_wrap=True)
+        table.add_column("health at\nthe end", no_wrap=True)
     for line in lines[:_MOST_ENDPOINTS]:
         table.add_row(
-            clean(line.url, max(12, width - 56)),
+            clean(line.url, max(12, width - (62 if watched else 48))),
             clean(str(line.leases)),
             *(clean(percent(part, digits=1)) for part in (line.share, line.due)),
             clean(percent(line.utilisation)),
             *(clean(str(n), style="bold yellow" if n else "") for n in (line.failures, line.overloads)),
+            *(_health(line, clean) if watched else ()),
         )
     if len(lines) > _MOST_ENDPOINTS:
         table.add_row(f"... and {len(lines) - _MOST_ENDPOINTS} more")
     return table
+
+
+def _health(line: EndpointLine, clean: Clean) -> Iterator[Text]:
+    yield clean(str(line.ejections), style="bold yellow" if line.ejections else "")
+    yield clean(line.health.replace("_", " "), style="" if line.health == "healthy" else "bold yellow")
 
 
 def _pool(result: RunResult, clean: Clean) -> Table:

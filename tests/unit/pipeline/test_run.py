@@ -37,6 +37,7 @@ solution_validation_workers = 3
 max_inputs = 4
 max_proposals = 12
 attempts = 2
+outage_s = 0
 """
 
 

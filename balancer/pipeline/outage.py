@@ -1,0 +1,49 @@
+"""Whether anything in a run succeeds: what tells an outage of all endpoints from a program run that keeps failing.
+
+Decides when an outage begins, when it is over, and when it has lasted too long to be waited for. Thread-safe. It must
+not know endpoints, nor what a call does.
+"""
+
+import threading
+
+__all__ = ["Outage"]
+
+
+class Outage:
+    """The failures of a run since its last success, those of all threads together.
+
+    It begins with the first failure and ends with any success; so a permanent one is waited for once, by all at once.
+
+    Args:
+        patience_s: how long an outage is waited for; 0: not at all.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._lock = threading.Lock()
+        self._successes = 0
+        self._since_s: float | None = None
+
+    def succeeded(self) -> None:
+        """Count a call that succeeded."""
+        with self._lock:
+            self._successes += 1
+            self._since_s = None
+
+    def failed(self, now: float) -> int:
+        """Count a call that failed at `now`, and return how many succeeded before it."""
+        with self._lock:
+            if self._since_s is None:
+                self._since_s = now
+            return self._successes
+
+    def excuses(self, successes: int, tried_s: float) -> bool:
+        """Return whether a failure may be due to an outage that is still waited for.
+
+        Args:
+            successes: how many calls had succeeded when whoever asks failed the time before.
+            tried_s: when the try that failed began: one that began within the patience may have come too early.
+        """
+        with self._lock:
+            alone = self._successes == successes and self._since_s is not None
+            return alone and tried_s - (self._since_s or 0.0) < self._patience_s
