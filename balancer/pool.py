@@ -19,7 +19,7 @@ from balancer.calls import SharedBudget, call
 from balancer.config import Config, load_config
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import ConfigError
+from balancer.errors import BalancerError, ConfigError, LeaseError
 from balancer.metrics import PoolStats
 from balancer.plugins import Registry, default_registry
 from balancer.policies import HealthSettings, LimitSettings, RetrySettings
@@ -30,6 +30,8 @@ __all__ = ["Pool"]
 _SOONEST_S = 0.001
 
 T = TypeVar("T")
+
+_MOST_PRIORITY = 1_000_000  # some 115 days of waiting
 
 
 class Pool:
@@ -102,6 +104,7 @@ class Pool:
             rng=random.Random(None if seed is None else ~seed),  # apart from what the strategy draws
             now=clock(),
         )
+        self._sleeping: dict[Waiter, None] = {}
         self._ruled = bool(health or limits or host_caps)
         self._timer: threading.Timer | None = None  # calls `_tick`
         self._timer_s = math.inf  # and when
@@ -159,6 +162,10 @@ class Pool:
             PoolClosed: the pool is closed, or was while this call waited.
         """
         request = _request(labels, exclude, slots, key) if labels or exclude or key or slots != 1 else ANY
+        if priority != 0 and not (isinstance(priority, int) and abs(priority) <= _MOST_PRIORITY):
+            raise ValueError(
+                f"priority is {priority!r}; it must be a whole number from -{_MOST_PRIORITY} to {_MOST_PRIORITY}"
+            )
         if timeout is not None:
             _checked_timeout(timeout)
         try:
@@ -166,8 +173,11 @@ class Pool:
             lease = self._core.acquire(request, now := self._clock())
             if lease is None:
                 return self._queue(request, now, timeout, priority)
-        except BaseException:
+        except BalancerError:
             self._let_go()
+            raise
+        except BaseException:
+            self._recover()
             raise
         self._leave()
         return lease
@@ -185,12 +195,15 @@ class Pool:
             self._enter()
             ended = self._core.release(lease, outcome, self._clock())
             timer = self._arm() if self._ruled else None
-        except BaseException:
+            self._leave()
+            for waiter in ended:
+                waiter.wake()
+        except LeaseError:
             self._let_go()
             raise
-        self._leave()
-        for waiter in ended:
-            waiter.wake()
+        except BaseException:
+            self._recover()
+            raise
         if timer is not None:
             self._start(timer)
 
@@ -226,6 +239,15 @@ class Pool:
             hedge_after_s=hedge_after_s,
         )
 
+    def _recover(self) -> None:
+        """Serve and wake those who wait, after a call was cut short: by a strategy that raised, or by an interrupt."""
+        self._let_go()
+        with self._lock, suppress(Exception):  # whatever is wrong has been raised already
+            self._core.recover(self._clock())
+        for waiter in list(self._sleeping):
+            if waiter.ended:
+                waiter.wake()
+
     def _let_go(self) -> None:
         """Release the lock if this thread holds it: an exception may come before it has, from a signal."""
         with suppress(RuntimeError):
@@ -236,13 +258,16 @@ class Pool:
         gate = threading.Lock()
         gate.acquire()
         deadline_s = now + (self._timeout_s if timeout is None else timeout)
-        waiter = self._core.wait(request, now, deadline_s, priority, gate.release)
+        waiter = self._core.wait(request, now, deadline_s, priority, lambda: _open(gate))
         try:
+            self._sleeping[waiter] = None
             self._leave()
             self._wait(waiter, gate)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             self._abandon(waiter)
             raise
+        finally:
+            self._sleeping.pop(waiter, None)
         if waiter.lease is not None:  # perhaps granted just as time ran out: then it is ours, not lost
             return waiter.lease
         assert waiter.error is not None, "a wait ends with a lease or an error"
@@ -371,15 +396,26 @@ class Pool:
             timer.cancel()
 
     def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
-        with self._lock:
-            ended = act(self._clock())
-            timer = self._arm() if self._ruled else None
-        for waiter in ended:
-            waiter.wake()
+        try:
+            with self._lock:
+                ended = act(self._clock())
+                timer = self._arm() if self._ruled else None
+            for waiter in ended:
+                waiter.wake()
+        except BalancerError:  # nothing was changed
+            raise
+        except BaseException:
+            self._recover()
+            raise
         if timer is not None:
             self._start(timer)
 
     # -- looking -----------------------------------------------------------------------------------
+
+    def out_of_service(self) -> frozenset[str]:
+        """Return the URLs of those that serve nobody for now because of their health: ejected, or at rest."""
+        with self._lock:
+            return self._core.out_of_service()
 
     @property
     def retries(self) -> RetrySettings:
@@ -421,6 +457,12 @@ class Pool:
 
 def _nothing(now: float) -> Sequence[Waiter]:
     return ()
+
+
+def _open(gate: threading.Lock) -> None:
+    """Let through who waits at `gate`; to do it twice is no harm."""
+    with suppress(RuntimeError):
+        gate.release()
 
 
 def _request(labels: Iterable[str], exclude: Iterable[str], slots: int, key: str | None) -> Request:

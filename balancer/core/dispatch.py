@@ -133,9 +133,18 @@ class Core:
         self._ledger.tick(now)
         return self._hand_off(now)
 
+    def out_of_service(self) -> frozenset[str]:
+        """Return the URLs of those that serve nobody for now because of their health; O(those that are out)."""
+        return self._rules.out_of_service()
+
     def pinged(self, url: str, ok: bool, now: float) -> Ended:
         """Learn from an active probe of `url`; of an endpoint that has gone, nothing."""
         self._ledger.pinged(url, ok, now)
+        return self._hand_off(now)
+
+    def recover(self, now: float) -> Ended:
+        """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N)."""
+        self._ledger.recount()
         return self._hand_off(now)
 
     # -- membership --------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ TRANSITIONS: dict[tuple[Health, Event], Health] = {
 
 _OUT = (Health.EJECTED, Health.HALF_OPEN)
 _IN = (Health.HEALTHY, Health.SLOW_START)
+_UNFIT = (Health.EJECTED, Health.RESTING)
 _RAMP_STEPS = 10  # a weight that grows is told to the strategy so many times
 _LEAST_RAMP = 0.1
 # Decayed counts are brought up to date when this part of `decay_s` has passed; a success counts 6% too much at most.
@@ -142,6 +143,7 @@ class HealthWatch:
         panic: True while too few are fit, so that all must serve.
         due_s: when `tick` has something to do next; `inf`: never.
         moved: the records that stand otherwise since somebody last cleared this.
+        unfit: the records that are ejected or resting.
     """
 
     def __init__(self, settings: HealthSettings, rng: random.Random) -> None:
@@ -156,6 +158,7 @@ class HealthWatch:
         self.panic = False
         self.due_s = inf
         self.moved: list[Record] = []
+        self.unfit: dict[Record, None] = {}
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -169,6 +172,7 @@ class HealthWatch:
     def leave(self, record: Record, now: float) -> None:
         """Forget an endpoint. Another may have to come back, so that not too many are ejected."""
         del self._records[record]
+        self.unfit.pop(record, None)
         self._out -= record.state in _OUT
         record.until_s = inf
         self._next_due()
@@ -372,6 +376,10 @@ class HealthWatch:
         if before is Health.HEALTHY and now - record.since_s > record.cooldown_s:
             record.trips = 0
         self._out += (record.state in _OUT) - (before in _OUT)
+        if record.state in _UNFIT:
+            self.unfit[record] = None
+        else:
+            self.unfit.pop(record, None)
         record.since_s, record.until_s, record.probe, record.look_s = now, inf, None, -inf
         record.asked = record.state is Health.EJECTED and least_s > 0
         self.moved.append(record)

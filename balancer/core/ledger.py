@@ -79,7 +79,10 @@ class Ledger:
 
         Raises:
             LeaseError: it ended before, or was granted elsewhere. Nothing is changed.
+            TypeError: `outcome` is no outcome; likewise.
         """
+        if outcome is not _SUCCESS and not isinstance(outcome, Outcome):
+            raise TypeError(f"outcome is {outcome!r}; it takes an Outcome, e.g. Outcome.FAILURE")
         if lease._holder is not self._holder:
             raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
         account: Account | None = lease.account
@@ -107,6 +110,10 @@ class Ledger:
         account = self._accounts.get(url)
         if account is not None:
             self._refresh(self._rules.pinged(account, ok, now), now)
+
+    def recount(self) -> None:
+        """Count anew what is in flight on hosts: an interrupt may come between a lease and its count there; O(N)."""
+        self._rules.recount(self._accounts.values())
 
     def tick(self, now: float) -> None:
         """Let time do what is due."""

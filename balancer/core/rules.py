@@ -96,6 +96,21 @@ class Rules:
         """Drop an account for good; it has no leases."""
         self._quit(account)
 
+    def recount(self, accounts: Iterable[Account]) -> None:
+        """Count what is in flight on each host."""
+        for host in self._hosts.values():
+            host.in_flight = 0
+        for account in accounts:
+            if account.host is not None:
+                account.host.in_flight += account.in_flight
+
+    def out_of_service(self) -> frozenset[str]:
+        """Return the URLs of those that serve nobody for now because of their health."""
+        if self._watch is None:
+            return frozenset()
+        out = (_account(record) for record in self._watch.unfit)
+        return frozenset(account.endpoint.url for account in out if not account.ceiling)
+
     # -- leases ------------------------------------------------------------------------------------
 
     def granted(self, account: Account, lease: Lease) -> Moved:

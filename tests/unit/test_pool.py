@@ -1,6 +1,7 @@
 """The pool for threads, as one thread sees it; what threads do to it is in tests/threads."""
 
 import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,13 @@ from balancer import (
     TooManyWaiters,
     UnknownEndpoint,
 )
+from balancer.plugins import Registry
+from balancer.policies import HealthSettings
+from balancer.strategy import Node
 from balancer.testing import ManualClock
+from strategies.fifo import Fifo
 from tests.registered import NAMES
+from tests.threads.crew import until
 
 
 def pool_of(*urls: str, **arguments: Any) -> Pool:
@@ -282,3 +288,53 @@ def test_every_error_has_one_root() -> None:
 def test_settings_of_another_kind_are_refused(name: str) -> None:
     with pytest.raises(TypeError, match=f"{name} is True; it takes .*Settings of balancer.policies, or None"):
         Pool(**{name: True})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("priority", [None, "1", 1.5, 10**400])
+def test_a_priority_that_is_none_is_refused_and_harms_nobody(priority: object) -> None:
+    pool = Pool([Endpoint("a")])
+    with pool.lease(), pytest.raises(ValueError, match="priority is"):
+        pool.acquire(timeout=0, priority=priority)  # type: ignore[arg-type]
+    assert pool.stats().waiting == 0
+
+
+def test_an_outcome_that_is_none_is_refused_and_changes_nothing() -> None:
+    pool = Pool([Endpoint("a")], health=HealthSettings())
+    lease = pool.acquire()
+    with pytest.raises(TypeError, match="outcome is 'success'; it takes an Outcome"):
+        lease.release("success")  # type: ignore[arg-type]
+    assert pool.stats().endpoints[0].in_flight == 1
+    lease.release()
+
+
+@pytest.mark.parametrize("health", [None, HealthSettings()])
+def test_who_waits_is_served_though_the_strategy_raises_as_a_lease_ends(health: HealthSettings | None) -> None:
+    class Raises(Fifo):
+        name = "raises"
+
+        def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+            super().finish(node, outcome, elapsed_s, now)
+            if outcome is Outcome.FAILURE:
+                raise ZeroDivisionError
+
+    registry = Registry()
+    registry.add_strategy(Raises)
+    pool = Pool([Endpoint("a")], strategy="raises", health=health, registry=registry)
+    lease = pool.acquire()
+    served: list[str] = []
+    waiter = threading.Thread(target=lambda: served.append(pool.acquire(timeout=30).endpoint.url))
+    waiter.start()
+    until(lambda: pool.stats().waiting == 1)
+    with pytest.raises(ZeroDivisionError):
+        lease.release(Outcome.FAILURE)
+    waiter.join(30)
+    assert served == ["a"]
+
+
+def test_those_out_of_service_are_named() -> None:
+    pool = Pool([Endpoint("a"), Endpoint("b")], health=HealthSettings(consecutive_failures=1))
+    assert pool.out_of_service() == frozenset()
+    pool.acquire(exclude=["b"]).release(Outcome.FAILURE)
+    assert pool.out_of_service() == {"a"}
+    pool.remove("a")
+    assert pool.out_of_service() == frozenset()
