@@ -115,7 +115,7 @@ class Hint:
 def hint_of(error: BaseException) -> Hint | None:
     """Return what `error` says about the endpoint beyond its outcome, if anything."""
     asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else retry_after_s(error)
-    if asked_s is not None:
+    if isinstance(asked_s, int | float):  # a text is a header that nobody has read
         return Hint(retry_after_s=asked_s)
     causes = (error, error.__cause__)
     late = any(isinstance(cause, TimeoutError) or type(cause).__name__.endswith("Timeout") for cause in causes)

@@ -145,7 +145,7 @@ class Core:
     def recover(self, now: float) -> Ended:
         """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N)."""
         self._ledger.recount()
-        return self._hand_off(now)
+        return self._fail(list(self._waiters), PoolClosed) if self._closed else self._hand_off(now)
 
     # -- membership --------------------------------------------------------------------------------
 

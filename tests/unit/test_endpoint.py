@@ -186,6 +186,10 @@ def raised_for(status: int, retry_after: str = "7") -> list[Exception]:
     return [caught.value, urllib.error.HTTPError("http://a/", status, "", headers, None), *others]
 
 
+def test_a_retry_after_that_is_a_text_is_not_heard() -> None:
+    assert hint_of(EndpointOverloaded("busy", retry_after_s="2")) is None  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("retry_after", "seconds"), [("7", 7.0), ("0", 0.0), ("-1", None), ("nan", None), ("Wed, 21 Oct 2026", None)]
 )
