@@ -274,7 +274,9 @@ class Core:
         served = 0
         before = self._ledger.free_kept(now) if self._ledger.kept else {}
         for waiter in self._waiters.candidates():
-            if now >= waiter.deadline_s:
+            if waiter.error is not None:
+                pass  # it has failed, and an interrupt came before it was taken out
+            elif now >= waiter.deadline_s:
                 self._expire(waiter, now)
             else:
                 self._serve(waiter, now)
@@ -329,8 +331,8 @@ class Core:
 
     def _fail(self, waiters: list[Waiter], error: Callable[[], BalancerError]) -> list[Waiter]:
         for waiter in waiters:
-            self._waiters.discard(waiter)
             waiter.error = error()  # one each: a raised error carries its own traceback
+            self._waiters.discard(waiter)
         return waiters
 
     def _no_endpoint(self, request: Request) -> NoEndpoint:

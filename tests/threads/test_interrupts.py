@@ -11,7 +11,8 @@ from types import FrameType
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, Pool, PoolClosed
+from balancer import AcquireTimeout, Endpoint, LeaseError, Pool, PoolClosed
+from balancer.policies import HealthSettings
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import Interrupted, interrupted_at
@@ -191,3 +192,27 @@ def test_an_interrupt_costs_at_most_the_endpoint_it_was_about(name: str) -> None
         pool.add(Endpoint("c", capacity=2))
         slots = sum(_granted(pool) for _ in range(4))
         assert slots >= 3, f"interrupted at {where}"
+
+
+@pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
+@pytest.mark.parametrize("what", ["release", "close"])
+def test_an_interrupt_at_any_point_of_what_ends_a_wait_leaves_nobody_asleep(
+    what: str, health: HealthSettings | None
+) -> None:
+    """Whoever waits is woken: by that call, by the next one, or by closing at the latest."""
+    number = -1  # once in vain, see `interrupted_at`
+    while True:
+        pool = Pool([Endpoint("a"), Endpoint("b")], seed=1, health=health, host_caps={"*": 2} if health else None)
+        first, second = pool.acquire(), pool.acquire()
+        waiter = _Waiter(pool, None)
+        number += 1
+        where = interrupted_at(number, _UNDER_THE_LOCK, first.release if what == "release" else pool.close)
+        if where is None and number > 0:
+            pool.close()
+            break
+        with suppress(LeaseError):
+            second.release()
+        pool.close()
+        waiter.join(10)
+        assert not waiter.is_alive(), f"interrupted at {where}"
+    assert number > 20, "there were fewer points than that has"
