@@ -13,7 +13,7 @@ import numpy as np
 from simpy import Environment
 
 from balancer.core import Core
-from balancer.core.health import Health
+from balancer.core.states import Health
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, NoEndpoint, StrategyError
 from balancer.plugins import Registry, default_registry

@@ -5,8 +5,8 @@ Decides nothing: it is what the ledger, the rules and, as a `Node`, the strategy
 
 from enum import Enum
 
-from balancer.core.health import Record
 from balancer.core.limits import Aimd, HostGroup
+from balancer.core.states import Record
 from balancer.endpoint import Endpoint
 from balancer.strategy import Node
 

@@ -12,54 +12,17 @@ not: failures in a row, and the endpoint's own decayed success rate. Back-off wi
 import math
 import random
 from collections.abc import Hashable
-from enum import Enum
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
-from statistics import fmean, pstdev
 
+from balancer.core.outliers import outliers, success_rate
+from balancer.core.states import TRANSITIONS, Event, Health, Record
 from balancer.endpoint import Lease, Outcome
 from balancer.policies import HealthSettings
 
-__all__ = ["TRANSITIONS", "Event", "Health", "HealthWatch", "Record"]
+__all__ = ["HealthWatch"]
 
-
-class Health(Enum):
-    """How an endpoint stands."""
-
-    HEALTHY = "healthy"
-    EJECTED = "ejected"  # no leases until its cooldown is over
-    HALF_OPEN = "half_open"  # one lease at a time; the first to end with an answer decides
-    SLOW_START = "slow_start"  # back in service with a weight that grows
-    RESTING = "resting"  # it asked to be left alone (Retry-After); nobody has judged it
-
-
-class Event(Enum):
-    """What makes it stand otherwise."""
-
-    TRIPPED = "a test finds it an outlier"
-    COOLED = "its time is over"
-    PROBED_WELL = "the probe succeeds"
-    PROBED_BADLY = "the probe fails"
-    WARMED = "its weight is whole"
-    ASKED_REST = "it asks to be left alone"
-    READMITTED = "too many are ejected"
-
-
-TRANSITIONS: dict[tuple[Health, Event], Health] = {
-    (Health.HEALTHY, Event.TRIPPED): Health.EJECTED,
-    (Health.HEALTHY, Event.ASKED_REST): Health.RESTING,
-    (Health.EJECTED, Event.COOLED): Health.HALF_OPEN,
-    (Health.EJECTED, Event.READMITTED): Health.SLOW_START,
-    (Health.HALF_OPEN, Event.PROBED_WELL): Health.SLOW_START,
-    (Health.HALF_OPEN, Event.PROBED_BADLY): Health.EJECTED,
-    (Health.HALF_OPEN, Event.READMITTED): Health.SLOW_START,
-    (Health.HALF_OPEN, Event.ASKED_REST): Health.EJECTED,
-    (Health.SLOW_START, Event.WARMED): Health.HEALTHY,
-    (Health.SLOW_START, Event.TRIPPED): Health.EJECTED,
-    (Health.SLOW_START, Event.ASKED_REST): Health.RESTING,
-    (Health.RESTING, Event.COOLED): Health.SLOW_START,
-}
 
 _OUT = (Health.EJECTED, Health.HALF_OPEN)
 _IN = (Health.HEALTHY, Health.SLOW_START)
@@ -69,67 +32,8 @@ _LEAST_RAMP = 0.1
 # Decayed counts are brought up to date when this part of `decay_s` has passed; a success counts 6% too much at most.
 _STALE = 1 / 16
 _MOST_TRIPS = 64  # 2**64 times any cooldown is more than the longest
-_BY_CHANCE = 3.0  # standard errors of a share that lie within chance
 _SMALL = 3  # endpoints of which one may be ejected, though it is more than the share
 _ROUNDING = 1e-9  # 0.28 * 25 is 7.000000000000001
-
-
-class Record:
-    """What is known of one endpoint's health.
-
-    Attributes:
-        state: how it stands.
-        ejections: how often it was ejected.
-        asked: while it is ejected: True if it asked to be left alone, which holds in a panic, too.
-        fresh: successes that are not booked yet.
-        look_s: until then, all there is to do about a success is to count it in `fresh`.
-    """
-
-    __slots__ = (
-        "asked",
-        "bad",
-        "cooldown_s",
-        "ejections",
-        "failed_pings",
-        "failures",
-        "failures_in_row",
-        "fresh",
-        "good",
-        "key",
-        "look_s",
-        "overload_s",
-        "probe",
-        "since_s",
-        "state",
-        "successes",
-        "trips",
-        "until_s",
-        "updated_s",
-    )
-
-    def __init__(self, key: Hashable, now: float) -> None:
-        self.key = key
-        self.state = Health.HEALTHY
-        self.since_s = now
-        self.until_s = inf  # when time alone changes something
-        self.cooldown_s = 0.0  # the last one, before jitter
-        self.trips = 0  # ejections in short succession
-        self.ejections = 0  # ever
-        self.probe: int | None = None  # the lease that decides
-        self.asked = False
-        self.failures_in_row = 0
-        self.failed_pings = 0  # how many of these were pings
-        self.successes = self.failures = 0.0  # decayed
-        self.updated_s = now
-        self.good = self.bad = 0  # since endpoints were last compared
-        self.overload_s = -inf  # when it last said that it is busy
-        self.fresh = 0
-        self.look_s = now
-
-    @property
-    def half_open(self) -> bool:
-        """True while one lease at a time tries it."""
-        return self.state is Health.HALF_OPEN
 
 
 class HealthWatch:
@@ -310,35 +214,12 @@ class HealthWatch:
         for record in self._records:
             self._fade(record, now)
         candidates = [record for record in self._records if record.state in _IN and record.good + record.bad]
-        candidates.sort(key=_rate)  # the worst first: not all may be ejected
-        for record in [*self._far_below_the_mean(candidates), *self._failing_mostly(candidates)]:
+        candidates.sort(key=success_rate)  # the worst first: not all may be ejected
+        for record in outliers(candidates, self._settings):
             if record.state in _IN:
                 self._trip(record, now)
         for record in self._records:
             record.good = record.bad = 0
-
-    def _far_below_the_mean(self, candidates: list[Record]) -> list[Record]:
-        settings = self._settings
-        known = [record for record in candidates if record.good + record.bad >= settings.rate_volume]
-        if len(known) < settings.min_hosts or not settings.rate_sds:
-            return []
-        rates = [_rate(record) for record in known]
-        mean = fmean(rates)
-        bar = mean - settings.rate_sds * pstdev(rates)
-        # Of five, one that is a hair below four equal ones is 2 standard deviations off: rule out chance as well.
-        chance = mean * (1.0 - mean)
-        return [
-            record
-            for record, rate in zip(known, rates, strict=True)
-            if rate < bar and mean - rate > _BY_CHANCE * math.sqrt(chance / (record.good + record.bad))
-        ]
-
-    def _failing_mostly(self, candidates: list[Record]) -> list[Record]:
-        settings = self._settings
-        known = [record for record in candidates if record.good + record.bad >= settings.failure_volume]
-        if len(known) < settings.min_hosts:
-            return []
-        return [record for record in known if 1.0 - _rate(record) > settings.failure_share]
 
     def _judge_probe(self, record: Record, outcome: Outcome, rest_s: float, now: float) -> None:
         if outcome is Outcome.SUCCESS:
@@ -441,8 +322,3 @@ class HealthWatch:
             record.successes *= fade
             record.failures *= fade
             record.updated_s = now
-
-
-def _rate(record: Record) -> float:
-    """Return the success rate since endpoints were last compared."""
-    return record.good / (record.good + record.bad)

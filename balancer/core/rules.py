@@ -11,8 +11,9 @@ from typing import cast
 from weakref import WeakValueDictionary
 
 from balancer.core.account import Account, State
-from balancer.core.health import HealthWatch, Record
+from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
+from balancer.core.states import Record
 from balancer.endpoint import Lease, Outcome
 from balancer.policies import HealthSettings, LimitSettings
 

@@ -3,7 +3,7 @@
 python -m tests.contracts.health_page      # prints the table and the diagram, to be pasted
 """
 
-from balancer.core.health import TRANSITIONS, Health
+from balancer.core.states import TRANSITIONS, Health
 
 __all__ = ["diagram", "table"]
 

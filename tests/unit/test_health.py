@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from balancer.core.health import TRANSITIONS, Event, Health
+from balancer.core.states import TRANSITIONS, Event, Health
 from balancer.endpoint import Endpoint, Hint, Outcome
 from balancer.errors import AcquireTimeout
 from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled, Scan

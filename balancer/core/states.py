@@ -1,0 +1,106 @@
+"""How an endpoint can stand, what makes it stand otherwise, and what is known of one.
+
+Decides which changes there are, as a table. It must not know when one comes about: that is `balancer.core.health`.
+"""
+
+from collections.abc import Hashable
+from enum import Enum
+from math import inf
+
+__all__ = ["TRANSITIONS", "Event", "Health", "Record"]
+
+
+class Health(Enum):
+    """How an endpoint stands."""
+
+    HEALTHY = "healthy"
+    EJECTED = "ejected"  # no leases until its cooldown is over
+    HALF_OPEN = "half_open"  # one lease at a time; the first to end with an answer decides
+    SLOW_START = "slow_start"  # back in service with a weight that grows
+    RESTING = "resting"  # it asked to be left alone (Retry-After); nobody has judged it
+
+
+class Event(Enum):
+    """What makes it stand otherwise."""
+
+    TRIPPED = "a test finds it an outlier"
+    COOLED = "its time is over"
+    PROBED_WELL = "the probe succeeds"
+    PROBED_BADLY = "the probe fails"
+    WARMED = "its weight is whole"
+    ASKED_REST = "it asks to be left alone"
+    READMITTED = "too many are ejected"
+
+
+TRANSITIONS: dict[tuple[Health, Event], Health] = {
+    (Health.HEALTHY, Event.TRIPPED): Health.EJECTED,
+    (Health.HEALTHY, Event.ASKED_REST): Health.RESTING,
+    (Health.EJECTED, Event.COOLED): Health.HALF_OPEN,
+    (Health.EJECTED, Event.READMITTED): Health.SLOW_START,
+    (Health.HALF_OPEN, Event.PROBED_WELL): Health.SLOW_START,
+    (Health.HALF_OPEN, Event.PROBED_BADLY): Health.EJECTED,
+    (Health.HALF_OPEN, Event.READMITTED): Health.SLOW_START,
+    (Health.HALF_OPEN, Event.ASKED_REST): Health.EJECTED,
+    (Health.SLOW_START, Event.WARMED): Health.HEALTHY,
+    (Health.SLOW_START, Event.TRIPPED): Health.EJECTED,
+    (Health.SLOW_START, Event.ASKED_REST): Health.RESTING,
+    (Health.RESTING, Event.COOLED): Health.SLOW_START,
+}
+
+
+class Record:
+    """What is known of one endpoint's health.
+
+    Attributes:
+        state: how it stands.
+        ejections: how often it was ejected.
+        asked: while it is ejected: True if it asked to be left alone, which holds in a panic, too.
+        fresh: successes that are not booked yet.
+        look_s: until then, all there is to do about a success is to count it in `fresh`.
+    """
+
+    __slots__ = (
+        "asked",
+        "bad",
+        "cooldown_s",
+        "ejections",
+        "failed_pings",
+        "failures",
+        "failures_in_row",
+        "fresh",
+        "good",
+        "key",
+        "look_s",
+        "overload_s",
+        "probe",
+        "since_s",
+        "state",
+        "successes",
+        "trips",
+        "until_s",
+        "updated_s",
+    )
+
+    def __init__(self, key: Hashable, now: float) -> None:
+        self.key = key
+        self.state = Health.HEALTHY
+        self.since_s = now
+        self.until_s = inf  # when time alone changes something
+        self.cooldown_s = 0.0  # the last one, before jitter
+        self.trips = 0  # ejections in short succession
+        self.ejections = 0  # ever
+        self.probe: int | None = None  # the lease that decides
+        self.asked = False
+        self.failures_in_row = 0
+        self.failed_pings = 0  # how many of these were pings
+        self.successes = self.failures = 0.0  # decayed
+        self.updated_s = now
+        self.good = self.bad = 0  # since endpoints were last compared
+        self.overload_s = -inf  # when it last said that it is busy
+        self.fresh = 0
+        self.look_s = now
+
+    @property
+    def half_open(self) -> bool:
+        """True while one lease at a time tries it."""
+        return self.state is Health.HALF_OPEN
