@@ -45,5 +45,6 @@ class Outage:
             tried_s: when the try that failed began: one that began within the patience may have come too early.
         """
         with self._lock:
-            alone = self._successes == successes and self._since_s is not None
-            return alone and tried_s - (self._since_s or 0.0) < self._patience_s
+            if not self._patience_s or self._since_s is None or self._successes != successes:
+                return False
+            return tried_s - self._since_s < self._patience_s

@@ -90,7 +90,7 @@ def _guess(problem: Problem, settings: PipelineSettings) -> int:
 
 
 def slots_of(config: Config) -> int:
-    """Return how many slots may be in use at once: of each host its endpoints' capacities, or its cap if that is less."""
+    """Return how many slots may be in use at once: the capacities on each host, or its cap where that is less."""
     capacities: dict[str | None, int] = defaultdict(int)
     for endpoint in config.pool_endpoints:
         capacities[endpoint.host] += endpoint.capacity

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from balancer.calls import out_of_service
 from balancer.endpoint import Lease, Outcome, outcome_of
 from balancer.errors import (
     AcquireTimeout,
@@ -171,7 +170,7 @@ class Runner:
         if not tries.last:
             self._budget.attempted()
         tries.last = lease.endpoint.url
-        started_s = ended_s = tries.tried_s = self._clock()
+        started_s = ended_s = self._clock()
         error: EndpointError | None = None
         try:
             with lease:
@@ -198,7 +197,7 @@ class Runner:
 
     def _acquire(self, tries: "_Tries") -> Lease:
         # To wait for an endpoint that rests is worse than to go back to one that failed once.
-        resting = out_of_service(self._pool) if tries.avoids else frozenset[str]()
+        resting = self._pool.out_of_service() if tries.avoids else frozenset[str]()
         *wishes, last_wish = tries.wishes(resting)
         for labels, exclude in wishes:
             try:

@@ -201,7 +201,7 @@ def test_the_examples_pass(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) 
     assert (said.code, said.err) == (0, "")
     assert "endpoints  4 with 16 slots" in said.out
     assert "workers    4 samples x 8 for outputs, 8 for solutions" in said.out
-    assert "strategy   weighted_health" in said.out
+    assert "strategy   least_in_flight" in said.out
     assert "10.0.0.4:8080" in said.out
     assert balancer("check", "examples/quickstart.toml").code == 0
 

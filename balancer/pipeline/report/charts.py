@@ -89,7 +89,10 @@ def _killed(problems: Sequence[ProblemResult]) -> Chart:
     )
     legend(drawing, entries)
     more = f" Shown are {MOST_ROWS} of {len(problems)}; the table has them all." if len(problems) > MOST_ROWS else ""
-    caption = f"For each problem with wrong submissions that were judged, the weakest first: the further right, the better.{more}"
+    caption = (
+        "For each problem with wrong submissions that were judged, the weakest first: "
+        f"the further right, the better.{more}"
+    )
     return Chart("Wrong submissions killed, before and after", caption, to_svg(drawing, "killed"))
 
 

@@ -46,7 +46,10 @@ def _parts(result: RunResult, clean: Clean, width: int) -> Iterator[RenderableTy
     if any(problem.survivors for problem in result.problems):
         yield _survivors(result, clean, width)
     if result.pool.endpoints:
-        yield _endpoints(endpoint_lines(result), clean, width)
+        lines = endpoint_lines(result)
+        yield _endpoints(lines, clean, width)
+        if any(line.health for line in lines):
+            yield _health(lines, clean, width)
     yield _pool(result, clean)
 
 
@@ -147,29 +150,33 @@ def _survivors(result: RunResult, clean: Clean, width: int) -> Table:
 def _endpoints(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Table:
     table = _table("Endpoints")
     table.add_column("endpoint", no_wrap=True)
-    for head in ("leases", "share", "by\nweight", "utili-\nsation", "fail-\nures", "over-\nloads"):
+    for head in ("leases", "share", "by\nweight", "utili-\nsation", "failures", "overloads"):
         table.add_column(head, justify="right", no_wrap=True)
-    watched = any(line.health for line in lines)
-    if watched:
-        table.add_column("ejec-\ntions", justify="right", no_wrap=True)
-        table.add_column("health at\nthe end", no_wrap=True)
     for line in lines[:_MOST_ENDPOINTS]:
         table.add_row(
-            clean(line.url, max(12, width - (62 if watched else 48))),
+            clean(line.url, max(12, width - 56)),
             clean(str(line.leases)),
             *(clean(percent(part, digits=1)) for part in (line.share, line.due)),
             clean(percent(line.utilisation)),
             *(clean(str(n), style="bold yellow" if n else "") for n in (line.failures, line.overloads)),
-            *(_health(line, clean) if watched else ()),
         )
     if len(lines) > _MOST_ENDPOINTS:
         table.add_row(f"... and {len(lines) - _MOST_ENDPOINTS} more")
     return table
 
 
-def _health(line: EndpointLine, clean: Clean) -> Iterator[Text]:
-    yield clean(str(line.ejections), style="bold yellow" if line.ejections else "")
-    yield clean(line.health.replace("_", " "), style="" if line.health == "healthy" else "bold yellow")
+def _health(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Table:
+    """Return the endpoints that were out of service or are not yet back; the others need no line."""
+    grid = _grid("Health")
+    told = [line for line in lines if line.ejections or line.health != "healthy"]
+    for line in told[:_MOST_ENDPOINTS]:
+        words = f"ejected {count(line.ejections, 'time')}, at the end {line.health.replace('_', ' ')}"
+        grid.add_row(clean(line.url, max(12, width - 44)), clean(words, style="bold yellow"))
+    if len(told) > _MOST_ENDPOINTS:
+        grid.add_row(f"... and {len(told) - _MOST_ENDPOINTS} more")
+    if len(told) < len(lines):
+        grid.add_row("all others" if told else "all endpoints", "never ejected, healthy at the end")
+    return grid
 
 
 def _pool(result: RunResult, clean: Clean) -> Table:

@@ -116,6 +116,30 @@ def made_up_run(
     )
 
 
+def watched(result: RunResult, *health: str) -> RunResult:
+    """Return `result` with the health of its endpoints watched; the nth was ejected n times, from 0."""
+    endpoints = tuple(
+        replace(stats, health=word, ejections=n)
+        for n, (stats, word) in enumerate(zip(result.pool.endpoints, health, strict=True))
+    )
+    return replace(result, pool=replace(result.pool, endpoints=endpoints))
+
+
+def outage_run() -> RunResult:
+    """Return a run that judged nothing, because no endpoint answered."""
+    run = made_up_run(problems=2, cases=3, endpoints=2)
+    lost = tuple(
+        replace(
+            problem,
+            cases=tuple(replace(case, state=CaseState.UNJUDGED) for case in problem.cases),
+            submissions=tuple(replace(s, verdicts={}, times_s={}) for s in problem.submissions),
+            disagreements=(),
+        )
+        for problem in run.problems
+    )
+    return replace(run, problems=lost)
+
+
 def empty_run() -> RunResult:
     """Return a run of nothing on nothing."""
     pool = PoolStats.of([], strategy="fifo", acquired=0, timed_out=0, waiting=0, waits=WaitHistogram())

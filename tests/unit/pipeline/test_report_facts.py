@@ -61,6 +61,31 @@ def test_an_accepted_submission_that_is_lost_is_told_by_name() -> None:
     assert any("1 accepted submission rejected" in warning for warning in warnings(result))
 
 
+def test_an_outage_rejects_nobody() -> None:
+    """A problem of which nothing is known: no verdict, no case."""
+    lost_case = (case(0, state=CaseState.UNJUDGED),)
+    result = _run(_problem(cases=lost_case, submissions=(submission("good", [], accepted=True), submission("bad", []))))
+    assert lost(result) == ()
+    assert _tile(result, "Accepted kept") == ("not judged", Tone.PLAIN)
+    assert _tile(result, "Wrong killed") == ("not judged", Tone.PLAIN)
+    words = " ".join(warnings(result))
+    assert "rejected" not in words
+    assert "2 submissions not judged on every case" in words
+
+
+def test_what_was_not_judged_is_in_no_headline_figure() -> None:
+    submissions = (
+        submission("good", [_A, _A, _A], accepted=True),
+        submission("lost", [_A, _Q, _A], accepted=True),
+        submission("dead", [_W, _Q, _Q]),
+        submission("unknown", [_A, _Q, _A]),
+    )
+    result = _run(_problem(submissions=submissions))
+    assert _tile(result, "Accepted kept") == ("1 of 1", Tone.PLAIN)
+    assert _tile(result, "Wrong killed") == ("1 \u2192 1 of 1", Tone.PLAIN)
+    assert all("; 1 not judged" in tile.note for tile in tiles(result)[:2])
+
+
 def test_whatever_weakens_the_figures_is_a_warning() -> None:
     unjudged = _problem(submissions=(submission("late", [_A, _Q, _Q]),))
     idle = _problem(id="idle", cases=(case(0, state=CaseState.CONTESTED),))

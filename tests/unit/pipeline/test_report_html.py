@@ -13,7 +13,7 @@ from balancer.pipeline.report.charts import draw_charts
 from balancer.pipeline.report.html import page
 from balancer.pipeline.results import CaseState, Disagreement, ProblemResult, RunResult
 from balancer.reporting.chart import Chart
-from tests.unit.pipeline.report_results import case, empty_run, made_up_run, submission
+from tests.unit.pipeline.report_results import case, empty_run, made_up_run, outage_run, submission, watched
 
 EVIL = "</style></title><script>alert(1)</script>\" onload='x' $\\frac{1}{$ {{ 7*7 }} \x1b[31m\u202e\udce9 &amp; -->"
 
@@ -130,8 +130,9 @@ def test_every_string_of_the_results_is_on_the_page() -> None:
         replace(made_up_run(problems=1, cases=3), makespan_s=0.0, spans=()),
         replace(made_up_run(problems=1, cases=3), slots=0),
         replace(empty_run(), problems=(ProblemResult("bare", "bare", (), ()),)),
+        outage_run(),
     ],
-    ids=["empty", "no cases", "no wrong", "wide", "no time", "no slots", "no submissions"],
+    ids=["empty", "no cases", "no wrong", "wide", "no time", "no slots", "no submissions", "outage"],
 )
 def test_a_page_of_little_is_whole_and_makes_sense(result: RunResult) -> None:
     text = _checked(page(result, draw_charts(result)))
@@ -179,6 +180,31 @@ def test_survivors_and_lost_submissions_are_listed() -> None:
     assert names == [s.name for p in result.problems for s in p.survivors]
     assert "Accepted submissions that a case rejects" not in html
     assert "Accepted submissions that a case rejects" in page(hostile_run("x"), ())
+
+
+def test_what_was_not_judged_is_listed_and_in_no_verdict() -> None:
+    result = outage_run()
+    html = page(result, draw_charts(result))
+    assert "Accepted submissions that a case rejects" not in html
+    assert "Not known: no wrong submission was judged." in html
+    assert "Wrong submissions killed, before and after" not in html
+    listed = html[html.index("Submissions not judged on every case") : html.index('id="survivors"')]
+    names = re.findall(r"<code>([^<]*)</code></td>", listed)
+    assert names == [s.name for p in result.problems for s in p.submissions]
+    rows = html[html.index('id="problems"') : html.index("Submissions not judged on every case")]
+    assert rows.count(">not judged</td>") == 3 * (len(result.problems) + 1)
+    assert "not judged" not in page(made_up_run(problems=2, cases=4), ())
+
+
+def test_the_health_of_endpoints_is_shown_if_it_was_watched() -> None:
+    run = made_up_run(problems=1, cases=6, endpoints=2)
+    html = page(watched(run, "healthy", "half_open"), ())
+    section = html[html.index('id="endpoints"') : html.index('id="pool"')]
+    assert re.findall(r"<td[^>]*>(\d+)</td>\s*<td[^>]*>([a-z ]+)</td></tr>", section) == [
+        ("0", "healthy"),
+        ("1", "half open"),
+    ]
+    assert "health" not in page(run, ())
 
 
 def test_each_cell_has_its_letter_and_each_kept_case_its_mark() -> None:

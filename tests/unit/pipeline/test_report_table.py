@@ -9,7 +9,7 @@ from rich.console import Console
 
 from balancer.pipeline.report.table import print_summary
 from balancer.pipeline.results import RunResult
-from tests.unit.pipeline.report_results import empty_run, made_up_run
+from tests.unit.pipeline.report_results import empty_run, made_up_run, outage_run, watched
 from tests.unit.pipeline.test_report_html import hostile_run
 
 
@@ -48,6 +48,44 @@ def test_survivors_are_named() -> None:
         block = text[text.index("Wrong submissions that survive") :]
         (line,) = [line for line in block.splitlines() if line.startswith(problem.id)]
         assert line.split(maxsplit=1)[1].strip() == ", ".join(s.name for s in problem.survivors)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_it_says_how_often_an_endpoint_was_ejected_and_how_it_stood_at_the_end(width: int) -> None:
+    run = made_up_run(problems=2, cases=6, endpoints=5)
+    text = _printed(watched(run, "healthy", "ejected", "half_open", "slow_start", "resting"), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "\u2026" not in text
+    lines = text[text.index("Health") : text.index("Pool")].splitlines()
+    assert [line.split(maxsplit=1)[1].strip() for line in lines if line.startswith("http")] == [
+        "ejected 1 time, at the end ejected",
+        "ejected 2 times, at the end half open",
+        "ejected 3 times, at the end slow start",
+        "ejected 4 times, at the end resting",
+    ]
+    assert ["all", "others", "never", "ejected,", "healthy", "at", "the", "end"] in [line.split() for line in lines]
+    assert "health" not in _printed(run, width).lower(), "nobody watched it"
+
+
+def test_of_many_endpoints_those_in_bad_health_are_shown() -> None:
+    run = made_up_run(problems=1, cases=6, endpoints=40, capacity=1)
+    never = tuple(replace(stats, health="healthy") for stats in run.pool.endpoints)
+    text = _printed(replace(run, pool=replace(run.pool, endpoints=never)), 80)
+    assert "all endpoints  never ejected, healthy at the end" in text
+    last = replace(never[-1], health="ejected", ejections=3)
+    text = _printed(replace(run, pool=replace(run.pool, endpoints=(*never[:-1], last))), 80)
+    assert "ejected 3 times, at the end ejected" in text
+    assert "... and 28 more" in _printed(watched(run, *["resting"] * 40), 80)
+
+
+def test_an_outage_is_no_verdict() -> None:
+    text = _printed(outage_run(), 140)
+    assert "accepted not judged; wrong not judged" in text
+    assert "12 submissions not judged on every case" in text
+    assert "rejected" not in text
+    assert "survive" not in text
+    rows = [line for line in text.splitlines() if line.startswith(("cheapest-trip", "all"))]
+    assert [line.count("not judged") for line in rows] == [2, 2]
 
 
 def test_the_path_of_the_report_is_not_broken() -> None:

@@ -75,6 +75,7 @@ EXAMPLE = ProblemResult(
         submission("killed twice", False, W, A, A, R),
         submission("survivor", False, A, A, A, A),
         submission("unknown", False, U, U, U, U),
+        submission("all but one", False, A, A, A),
         submission("killed on what is not ready", False, A, A, A, A, W),
     ),
     invalid=3,
@@ -89,13 +90,17 @@ def test_what_the_example_means() -> None:
     assert [c.id for c in EXAMPLE.ready] == [1, 2, 3, 4]
     assert [c.id for c in EXAMPLE.before] == [1, 2]
     assert names(EXAMPLE.accepted) == ["good", "no good", "good but lost"]
-    assert names(EXAMPLE.kept) == ["good", "good but lost"]
+    assert names(EXAMPLE.kept) == ["good"]
+    assert names(EXAMPLE.rejected) == ["no good"]
+    assert names(EXAMPLE.accepted_judged) == ["good", "no good"]
     assert names(EXAMPLE.killed_before) == ["killed before", "killed twice"]
     assert names(EXAMPLE.killed) == ["killed before", "killed after", "killed twice"]
     assert names(EXAMPLE.survivors) == ["survivor", "killed on what is not ready"]
+    assert names(EXAMPLE.wrong_judged) == [*names(EXAMPLE.killed), *names(EXAMPLE.survivors)]
+    assert names(EXAMPLE.not_judged) == ["good but lost", "unknown", "all but one"]
     assert [c.id for c in EXAMPLE.killers] == [1, 2, 3, 4]
     assert EXAMPLE.unjudged == 1 + 1 + 1 + 1 + 4
-    assert EXAMPLE.judged == 4 + 3 + 3 + 4 + 4 + 3 + 4 + 4 + 0 + 5
+    assert EXAMPLE.judged == 4 + 3 + 3 + 4 + 4 + 3 + 4 + 4 + 0 + 3 + 5
 
 
 def test_the_summary_adds_up() -> None:
@@ -103,14 +108,17 @@ def test_the_summary_adds_up() -> None:
     assert summary["problems"] == 2
     assert summary["cases"] == 8
     assert summary["unjudged"] == 16
-    assert summary["accepted_kept"] == pytest.approx(4 / 6)
-    assert summary["wrong_killed"] == pytest.approx(6 / 12)
-    assert summary["wrong_killed_before"] == pytest.approx(4 / 12)
+    assert summary["accepted_kept"] == pytest.approx(2 / 4)
+    assert summary["wrong_killed"] == pytest.approx(6 / 10)
+    assert summary["wrong_killed_before"] == pytest.approx(4 / 10)
     assert summary["survivors"][0] == "p/survivor"
+    assert summary["not_judged"] == [f"p/{name}" for name in names(EXAMPLE.not_judged)] * 2
     assert summary["counts"] == {
         "accepted": 6,
-        "accepted_kept": 4,
-        "wrong": 12,
+        "accepted_judged": 4,
+        "accepted_kept": 2,
+        "wrong": 14,
+        "wrong_judged": 10,
         "wrong_killed": 6,
         "wrong_killed_before": 4,
         "cases_kept": 8,
@@ -123,7 +131,24 @@ def test_the_summary_adds_up() -> None:
 def test_a_rate_over_nothing_is_one() -> None:
     summary = run_of().summary()
     assert (summary["accepted_kept"], summary["wrong_killed"], summary["utilisation"]) == (1, 1, 0)
-    assert (rate(0, 0), rate(0, 4), rate(1, 4)) == (1, 0, 0.25)
+    assert (rate(0, 0, 0), rate(0, 4, 4), rate(1, 4, 6)) == (1, 0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("cases", "verdicts"),
+    [((), ()), ((case(1, state=CaseState.UNJUDGED),), ()), ((case(1),), (U,)), ((case(1),), ())],
+    ids=["no case", "no ready case", "unjudged", "never run"],
+)
+def test_what_was_not_judged_is_no_verdict(cases: tuple[CaseResult, ...], verdicts: tuple[Verdict, ...]) -> None:
+    problem = ProblemResult(
+        "p", "P", cases, (submission("right", True, *verdicts), submission("wrong", False, *verdicts))
+    )
+    assert problem.kept == problem.rejected == problem.killed == problem.survivors == ()
+    assert names(problem.not_judged) == ["right", "wrong"]
+    summary = run_of(problem).summary()
+    assert summary["accepted_kept"] is summary["wrong_killed"] is summary["wrong_killed_before"] is None
+    assert summary["survivors"] == []
+    assert summary["per_problem"][0]["not_judged"] == ["right", "wrong"]
 
 
 @given(verdicts=st.lists(st.lists(st.sampled_from(Verdict), min_size=4, max_size=4), max_size=6), own=st.integers(0, 4))
@@ -136,7 +161,7 @@ def test_more_cases_kill_no_fewer(verdicts: list[list[Verdict]], own: int) -> No
     )
     before, after = set(names(problem.killed_before)), set(names(problem.killed))
     assert before <= after
-    unknown = {found.name for found in problem.wrong if not found.ran}
+    unknown = set(names(problem.not_judged))
     assert after | set(names(problem.survivors)) | unknown == set(names(problem.wrong))
     assert not unknown & (after | set(names(problem.survivors)))
     assert not after & set(names(problem.survivors))

@@ -15,7 +15,7 @@ from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.model import Proposal, Verdict
 from balancer.pipeline.results import CaseState, RunResult
-from balancer.pipeline.run import make_executors, run_pipeline, settings_of
+from balancer.pipeline.run import make_executors, run_pipeline, settings_of, slots_of
 from balancer.pipeline.store import Store
 from balancer.plugins import BUILT_INS, Registered, Registry
 from balancer.sandbox.protocol import Executor, ExecutorOptions
@@ -154,6 +154,25 @@ def test_a_complete_run_runs_nothing_and_says_the_same(bench: Bench) -> None:
     again = bench.run()
     assert bench.calls == 0
     assert again == first, "the figures are those of the session that ran programs"
+
+
+@pytest.mark.parametrize(
+    ("caps", "slots"),
+    [
+        ("", 12),
+        ("h1 = 3", 3 + 4 + 4),
+        ("h1 = 5", 12),
+        ('h1 = 3\n"*" = 1', 3 + 1 + 1),
+        ('"*" = 2', 2 + 2 + 2),
+        ('h3 = 100\n"*" = 3', 3 + 3 + 4),
+    ],
+)
+def test_slots_are_those_that_may_be_used_at_once(bench: Bench, caps: str, slots: int) -> None:
+    """Three hosts with two endpoints of two slots each; a host's cap, or that of all others, may be less than four."""
+    config = CONFIG.replace("fake://{1..3}/", "fake://h{1..3}:{1..2}/") + f"[host_caps]\n{caps}\n"
+    bench.write(config)
+    assert slots_of(bench.config) == slots
+    assert bench.run().slots == slots
 
 
 def test_endpoints_are_pinged_while_it_runs_and_no_longer(bench: Bench) -> None:
@@ -307,6 +326,7 @@ def test_a_signal_stops_it_and_the_next_run_goes_on(bench: Bench, number: signal
     bench.new = after_calls(count, lambda: os.kill(os.getpid(), number))
     stopped = bench.run()
     assert not stopped.complete
+    assert stopped.stopped_by == number
     assert signal.getsignal(number) is before
     assert len(stopped.spans) < 150
     assert all(endpoint.in_flight == 0 for endpoint in stopped.pool.endpoints)
@@ -347,7 +367,10 @@ def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(ben
         assert problem.ready == ()
         assert problem.unjudged == 2 + 4
         assert problem.notes == ("unjudged, 6 x: after 3 of 3 tries: connection refused",)
-    assert down.summary()["judged"] == 0
+        assert problem.rejected == problem.kept == problem.survivors == problem.killed == ()
+        assert len(problem.not_judged) == 4
+    summary = down.summary()
+    assert (summary["judged"], summary["accepted_kept"], summary["wrong_killed"]) == (0, None, None)
     bench.new = FakeExecutor
     assert what_was_found(bench.run()) == expected
 

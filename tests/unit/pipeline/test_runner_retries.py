@@ -29,6 +29,7 @@ class Timed(Runner):
         attempts: int = 5,
         health: HealthSettings | None = None,
         acquire_timeout_s: float | None = None,
+        outage_s: float = 0.0,
     ) -> None:
         self.now = ManualClock()
         self.slept: list[float] = []
@@ -42,7 +43,13 @@ class Timed(Runner):
             seed=1,
         )
         super().__init__(
-            self.pool, executors, attempts=attempts, quiet_label="quiet", on_span=self.spans.append, clock=self.now
+            self.pool,
+            executors,
+            attempts=attempts,
+            quiet_label="quiet",
+            on_span=self.spans.append,
+            outage_s=outage_s,
+            clock=self.now,
         )
 
     def _sleep(self, seconds: float) -> None:
