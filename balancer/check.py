@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rich.console import Console
 
@@ -31,7 +32,8 @@ def check_config(config: Config, registry: Registry, console: Console) -> None:
     try:
         options = registry.strategy_options(pool.strategy, pool.options)
         registry.strategy(pool.strategy, pool.options, Random(0))
-        console.print(f"strategy   {pool.strategy} {options.model_dump() or ''}".rstrip(), markup=False)
+        shown = _options(config, options.model_dump())
+        console.print(f"strategy   {config.redact(pool.strategy)} {shown}".rstrip(), markup=False)
     except ConfigError as error:
         problems += config.located("pool", error).problems
     problems += _check_endpoints(config, registry, console)
@@ -45,18 +47,27 @@ def check_config(config: Config, registry: Registry, console: Console) -> None:
         raise ConfigError(problems)
 
 
+def _options(config: Config, options: dict[str, Any]) -> str:
+    """Return the strategy's options, as the file has them where it has a text: that may be from the environment."""
+    written = {name: value for name, value in config.pool.options.items() if isinstance(value, str)}
+    shown = {name: config.redact(written[name]) if name in written else value for name, value in options.items()}
+    return config.redact(str(shown)) if shown else ""
+
+
 def _check_endpoints(config: Config, registry: Registry, console: Console) -> list[str]:
     slots = sum(endpoint.capacity for endpoint in config.pool_endpoints)
     console.print(f"endpoints  {len(config.pool_endpoints)} with {slots} slots", markup=False)
     for endpoint in config.pool_endpoints:
-        labels = f", labels {', '.join(sorted(endpoint.labels))}" if endpoint.labels else ""
-        line = f"           {endpoint.url} capacity {endpoint.capacity}, weight {endpoint.weight:g}{labels}"
+        labels = f", labels {', '.join(map(config.redact, sorted(endpoint.labels)))}" if endpoint.labels else ""
+        line = (
+            f"           {config.redact(endpoint.url)} capacity {endpoint.capacity}, weight {endpoint.weight:g}{labels}"
+        )
         console.print(line, markup=False, highlight=False)
     with TemporaryDirectory(prefix="balancer-check-") as cache:
         try:
             executors = make_executors(config, registry, Path(cache))
         except ConfigError as error:
-            return list(error.problems)
+            return [config.redact(line) for line in error.problems]
         languages = sorted(frozenset().union(*(executor.languages for executor in executors.values())))
         for executor in executors.values():
             executor.close()
@@ -96,6 +107,7 @@ def _pings(health: HealthSettings) -> str:
 
 def _check_pipeline(config: Config, settings: PipelineSettings, registry: Registry, console: Console) -> list[str]:
     lines: list[str] = []
+    redact = config.redact
     try:
         find_generators(config, registry)
     except ConfigError as error:
@@ -106,24 +118,25 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
             try:
                 found.append(read_problem(package))
             except BalancerError as error:
-                lines += str(error).splitlines()
+                lines += redact(str(error)).splitlines()
     except BalancerError as error:
-        lines += str(error).splitlines()
+        lines += redact(str(error)).splitlines()
     accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
     console.print(
-        f"problems   {len(found)} in {settings.problems}: {accepted} accepted, {wrong} wrong submissions", markup=False
+        f"problems   {len(found)} in {redact(settings.problems)}: {accepted} accepted, {wrong} wrong submissions",
+        markup=False,
     )
     for problem in found:
         for name, why in problem.left_out.items():
             console.print(f"           {problem.id}/{name} is left out: {why}", markup=False)
     console.print(
-        f"inputs     from {', '.join(settings.generators)}: at most {settings.max_inputs} beyond a problem's own, "
-        f"seed {settings.seed}",
+        f"inputs     from {', '.join(map(redact, settings.generators))}: "
+        f"at most {settings.max_inputs} beyond a problem's own, seed {settings.seed}",
         markup=False,
     )
     console.print(
         f"workers    {settings.sample_level_workers} samples x {settings.output_generation_workers} for outputs, "
         f"{settings.solution_validation_workers} for solutions"
     )
-    console.print(f"results    {settings.results}", markup=False)
+    console.print(f"results    {redact(settings.results)}", markup=False)
     return lines

@@ -5,6 +5,8 @@ Decides what is said on the terminal and with which exit code: 0 done, 2 somethi
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -61,9 +63,10 @@ def make_app(registry: Registry) -> typer.Typer:
 
         console = Console()
         settings = _with(load_config(config), strategy, results)
-        found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh)
-        report = write_report(found, Path(settings_of(settings).results))
-        print_summary(found, console, report=report)
+        with _redacted(settings):
+            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh)
+            report = write_report(found, Path(settings_of(settings).results))
+        print_summary(found, console, report=Path(settings.redact(str(report))))
         if not found.complete:
             console.print("stopped; the same command goes on from here", markup=False)
         raise typer.Exit(0 if found.complete else 128 + found.stopped_by)
@@ -73,7 +76,9 @@ def make_app(registry: Registry) -> typer.Typer:
         """Say what CONFIG would run, and whether it can. Runs nothing."""
         from balancer.check import check_config
 
-        check_config(_with(load_config(config), strategy, None), registry, Console())
+        settings = _with(load_config(config), strategy, None)
+        with _redacted(settings):
+            check_config(settings, registry, Console())
 
     @app.command()
     def strategies() -> None:
@@ -100,6 +105,15 @@ def _with(config: Config, strategy: str | None, results: Path | None) -> Config:
         pipeline = config.pipeline.model_copy(update={"results": str(results)})
         config = config.model_copy(update={"pipeline": pipeline})
     return config
+
+
+@contextmanager
+def _redacted(config: Config) -> Iterator[None]:
+    """Say what is wrong without what `config` has from the environment, and exit."""
+    try:
+        yield
+    except (BalancerError, OSError) as error:
+        _complain(config.redact(str(error)))
 
 
 def _print_strategies(registry: Registry, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 Decides what a config may hold, what is assumed where it is silent, and how ranges and `${ENV}` expand.
 A config is data: nothing in it is executed. It must not know whether a strategy exists (`check` asks the
-registry) and must never show a value that came from the environment.
+registry) and must never show a value that came from the environment: `Config.redact` is for those who print.
 """
 
 import os
@@ -17,12 +17,13 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.policies import HealthSettings, LimitSettings, RetrySettings
+from balancer.policies import EnabledHealth, HealthSection, LimitSettings, RetrySettings
 from balancer.ranges import expand_range
+from balancer.redaction import Redaction
 from balancer.settings import Place, Settings, key_of, problems_of, read_toml
 from balancer.wording import did_you_mean
 
-__all__ = ["Config", "EndpointSettings", "HealthSection", "PipelineSettings", "PoolSettings", "load_config"]
+__all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config"]
 
 
 class PoolSettings(Settings):
@@ -64,20 +65,6 @@ class EndpointSettings(Settings):
 
 def _local_endpoints() -> list[EndpointSettings]:
     return [EndpointSettings(url=f"local://{{1..{os.cpu_count() or 1}}}")]
-
-
-class HealthSection(HealthSettings):
-    """`[health]` of a config: the settings, and whether there is any health at all.
-
-    Attributes:
-        enabled: False: no endpoint is ever taken out of service for its failures.
-    """
-
-    enabled: bool = True
-
-
-def _if_enabled(section: HealthSection | None) -> HealthSection | None:
-    return section if section and section.enabled else None
 
 
 Workers = Annotated[int, Field(ge=1, le=1000)]
@@ -133,7 +120,7 @@ class Config(Settings):
 
     pool: PoolSettings = PoolSettings()
     endpoints: Annotated[list[EndpointSettings], Field(default_factory=_local_endpoints, min_length=1)]
-    health: Annotated[HealthSection | None, AfterValidator(_if_enabled)] = HealthSection()
+    health: EnabledHealth = HealthSection()
     limits: LimitSettings = LimitSettings()
     host_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     retries: RetrySettings = RetrySettings()
@@ -145,10 +132,18 @@ class Config(Settings):
     __str__ = __repr__
 
     _file: str = PrivateAttr(default="the config")
+    _redaction: Redaction = PrivateAttr(default=Redaction())
 
     def located(self, key: str, error: ConfigError) -> ConfigError:
-        """Return `error` with the file and the key that each of its lines is about."""
-        return ConfigError(f"{self._file}: {key}: {line}" for line in error.problems)
+        """Return `error`, redacted, with the file and the key that each of its lines is about."""
+        return ConfigError(f"{self._file}: {self.redact(f'{key}: {line}')}" for line in error.problems)
+
+    def redact(self, text: str) -> str:
+        """Return `text` with "${NAME}" for each value that came from the environment.
+
+        A value of less than 4 characters is no secret, and is hidden only where it is the whole text.
+        """
+        return self._redaction(text)
 
     @property
     def pool_endpoints(self) -> tuple[Endpoint, ...]:
@@ -191,7 +186,11 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
     config._file = file
+    config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
     return config
+
+
+_LEAST_SECRET = 4
 
 
 def _hidden(secret: set[Place], place: Place, details: ErrorDetails) -> bool:
@@ -242,13 +241,14 @@ def _touches(place: Place, secret: set[Place]) -> bool:
 
 
 class _Environment:
-    """Fills `${NAME}` in and remembers where, so that what came from there is never shown."""
+    """Fills `${NAME}` in and remembers what and where, so that what came from there is never shown."""
 
     _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.filled: set[Place] = set()
+        self.shown: set[tuple[str, str]] = set()  # a value, and what is shown instead
         self.problems: list[str] = []
 
     def fill(self, value: Any, place: Place) -> Any:
@@ -264,4 +264,7 @@ class _Environment:
         self.filled.add(place)
         if name not in self._environ:
             self.problems.append(f"{key_of(place)}: ${{{name}}} is not set; export {name}, or write the value here")
-        return self._environ.get(name, "unset")
+            return "unset"
+        value = self._environ[name]
+        self.shown.add((value, f"${{{name}}}"))
+        return value

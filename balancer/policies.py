@@ -6,14 +6,21 @@ the first two, `balancer.calls` the third.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from balancer.settings import Settings
 
-__all__ = ["HealthSettings", "LimitSettings", "RetrySettings"]
+__all__ = ["EnabledHealth", "HealthSection", "HealthSettings", "LimitSettings", "RetrySettings"]
 
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]
+_LEAST_RAMP_S = 0.001
+
+
+def _none_or_some(seconds: float) -> float:
+    if 0 < seconds < _LEAST_RAMP_S:
+        raise ValueError(f"it must be 0 or at least {_LEAST_RAMP_S:g}")
+    return seconds
 
 
 class HealthSettings(Settings):
@@ -57,7 +64,7 @@ class HealthSettings(Settings):
     max_cooldown_s: _Seconds = 300.0
     max_ejected_share: _Share = 0.5
     panic_share: _Share = 0.5
-    slow_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    slow_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_none_or_some)] = 10.0
     ping: Literal["off", "ping", "program"] = "off"
     ping_every_s: _Seconds = 5.0
 
@@ -68,6 +75,30 @@ class HealthSettings(Settings):
                 f"max_cooldown_s: {self.max_cooldown_s:g} is less than cooldown_s, {self.cooldown_s:g}; raise it"
             )
         return self
+
+
+class HealthSection(HealthSettings):
+    """`[health]` of a file: the settings, and whether there is any health at all.
+
+    Attributes:
+        enabled: False: no endpoint is ever taken out of service for its failures.
+    """
+
+    enabled: bool = True
+
+
+def _section(given: object) -> object:
+    if isinstance(given, HealthSettings) and not isinstance(given, HealthSection):
+        return HealthSection(**dict(given))
+    return given
+
+
+def _if_enabled(section: HealthSection | None) -> HealthSection | None:
+    return section if section and section.enabled else None
+
+
+# The settings; None if they are not there or not enabled.
+EnabledHealth = Annotated[HealthSection | None, BeforeValidator(_section), AfterValidator(_if_enabled)]
 
 
 class LimitSettings(Settings):
@@ -84,6 +115,16 @@ class LimitSettings(Settings):
     kind: Literal["fixed", "aimd"] = "fixed"
     initial: Annotated[int, Field(ge=1)] = 1
     backoff: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        idle = sorted(self.model_fields_set & {"initial", "backoff"})
+        if self.kind == "fixed" and idle:
+            raise ValueError(
+                f'{" and ".join(idle)} without kind = "aimd": fixed limits are the capacities; set it, or leave '
+                f"{'them' if len(idle) > 1 else 'it'} out"
+            )
+        return self
 
 
 class RetrySettings(Settings):

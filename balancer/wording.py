@@ -45,6 +45,8 @@ def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False)
     message = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
     if secret and error["type"] == "value_error":  # our own validators quote what they found
         message = "it cannot be used here"
+    if error["type"] == "value_error" and isinstance(error["input"], Mapping) and not secret:
+        return message  # about several keys of a table, and names them
     found = "a value that is not shown" if secret else _found(error["input"])
     return f"found {found}: {message[:1].lower()}{message[1:]}"
 

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.policies import HealthSettings, LimitSettings, RetrySettings
+from balancer.policies import EnabledHealth, LimitSettings, RetrySettings
 from balancer.ranges import expand_range
 from balancer.settings import Settings, problems_of, read_toml
 from simulator.distributions import Distribution, Exponential
@@ -131,9 +131,9 @@ class Scenario(Settings):
         seed: of everything.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
-        health, limits, host_caps, retries: as in a config, for every policy that is not a baseline. Without `health`
-            nobody is ejected, without `retries` there is no budget and the pauses are `requests.retry_pause_s`.
-            `health.ping` must be "off": active probes are not simulated.
+        health, limits, host_caps, retries: as in a config, for every policy that is not a baseline. Without `health`,
+            or where it is not `enabled`, nobody is ejected; without `retries` there is no budget and the pauses are
+            `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
     """
 
     name: str = "scenario"
@@ -150,7 +150,7 @@ class Scenario(Settings):
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     max_waiters: Annotated[int, Field(ge=0)] | None = None
-    health: HealthSettings | None = None
+    health: EnabledHealth = None
     limits: LimitSettings | None = None
     host_caps: dict[str, Count] = Field(default_factory=dict)
     retries: RetrySettings | None = None

@@ -4,16 +4,18 @@ Decides how that is said, in a line for each. It must not know the engine.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from simulator.extent import faults_of, too_much
-from simulator.faults import Spell
+from simulator.faults import CrashRepair, FastFail, Fault, Spell
 from simulator.workload import Arrivals, Kind
 
 if TYPE_CHECKING:
     from simulator.scenario import Scenario
 
 __all__ = ["problems_in", "twice"]
+
+_LEAST_S: Final = 1e-6  # a worker that does not think would ask again more often than that, and a run not end
 
 
 def problems_in(scenario: "Scenario") -> list[str]:
@@ -23,6 +25,7 @@ def problems_in(scenario: "Scenario") -> list[str]:
     found += _impossible(scenario)
     found += _too_late(scenario)
     found += too_much(scenario)
+    found += _too_short(scenario)
     labels = [policy.label for policy in scenario.policies]
     found += [f"policies: {label!r} is there twice; give one a label" for label in twice(labels)]
     if scenario.warmup_s >= scenario.horizon_s:
@@ -113,6 +116,30 @@ def _too_late(scenario: "Scenario") -> list[str]:
             if isinstance(fault, Spell) and (line := fault.missed(model.from_s, horizon_s))
         ),
     ]
+
+
+def _too_short(scenario: "Scenario") -> list[str]:
+    """Return the times so short that a run goes on for ever, as callers ask again at once when they are over."""
+    requests = scenario.requests
+    quick = [(f"{place}.{name}", time_s) for place, _, fault in faults_of(scenario) for name, time_s in _quick(fault)]
+    limits = [("requests.call_timeout_s", requests.call_timeout_s), ("requests.hedge_after_s", requests.hedge_after_s)]
+    limits += [
+        (f"requests.kinds[{number}].acquire_timeout_s", kind.acquire_timeout_s)
+        for number, kind in enumerate(requests.kinds)
+    ]
+    return [
+        f"{place}: found {time_s:g}; it must be {allowed} {_LEAST_S:g}"
+        for times, allowed in ((quick, "0 or at least"), (limits, "at least"))
+        for place, time_s in times
+        if time_s and time_s < _LEAST_S
+    ]
+
+
+def _quick(fault: Fault) -> list[tuple[str, float]]:
+    """Return after how many seconds the fault fails a call without any work, by key."""
+    if isinstance(fault, FastFail):
+        return [("after_s", fault.after_s)]
+    return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
 
 
 def twice(names: Sequence[str]) -> list[str]:

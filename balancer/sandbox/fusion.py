@@ -2,7 +2,7 @@
 
 Sends one request per run and keeps a deadline of its own for it, whatever the server does. It must not know how
 a run is put into words (`fusion_request`) or what the answer means (`fusion_answer`). Headers may hold secrets:
-they appear in no error, log or repr.
+their values appear in no error, result, log or repr, not even where the server quotes them.
 """
 
 import email.utils
@@ -15,6 +15,7 @@ import httpx2
 from pydantic import ValidationError
 
 from balancer.errors import ConfigError, EndpointError, EndpointOverloaded
+from balancer.redaction import Redaction
 from balancer.sandbox.deadline import DEADLINE, DeadlineTransport
 from balancer.sandbox.fusion_answer import execution_of_answer
 from balancer.sandbox.fusion_request import request_for
@@ -33,6 +34,8 @@ _JSON_FACTOR = 2 * 6
 _JSON_FRAME_BYTES = 2**20
 _BUSY = (429, 503)
 _REASON_CHARS = 200
+# A shorter value, e.g. "application/json", may be in what a program prints by chance.
+_TELLING_CHARS = 20
 _DIGITS = 18  # of a number of seconds; more would only make it infinite
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")  # RFC 9110, without its obsolete parts
@@ -65,6 +68,9 @@ class FusionExecutor:
         self._base = _base(url)
         self._clock = clock
         headers = _checked((options or ExecutorOptions()).headers, url)
+        secrets = _secrets(headers)
+        self._redact = Redaction.of((secret, "***") for secret in secrets)
+        self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
         self._client = httpx2.Client(
             transport=transport or _transport(self._base, clock),
             # A compressed answer may be a thousand times as long as it looks.
@@ -75,6 +81,9 @@ class FusionExecutor:
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
         """Run `program` once, as the protocol says.
+
+        Header values are "***" in what the server says and in the standard error. The standard output is left as it is,
+        for verdicts depend on it: one that holds a value of 20 characters or more is the server's fault.
 
         SandboxFusion measures wall time only (`cpu_measured` is False), and passes at most 128 KiB of output
         reliably: more is OUTPUT_LIMIT. `balancer sandbox` measures CPU time and has no such bound.
@@ -87,13 +96,15 @@ class FusionExecutor:
         asked = request_for(program, stdin, limits, files)
         body = asked.body.model_dump_json(exclude_none=True).encode()
         cap = _JSON_FACTOR * limits.output_bytes + _JSON_FRAME_BYTES
-        content = self._call("POST", "/run_code", body, asked.total_s + _MARGIN_S, cap)
+        answer = self._parsed(self._call("POST", "/run_code", body, asked.total_s + _MARGIN_S, cap))
+        self._check_output(answer)
         return execution_of_answer(
-            self._parsed(content),
+            answer,
             language=program.language,
             scripted=asked.scripted,
             limits=limits,
             endpoint=self._url,
+            redact=self._redact,
         )
 
     def ping(self) -> None:
@@ -131,7 +142,8 @@ class FusionExecutor:
         except httpx2.TimeoutException as error:
             raise self._failed(f"no answer within {total_s:g} s") from error
         except httpx2.HTTPError as error:
-            raise self._failed(f"{type(error).__name__}: {error}") from error
+            words = self._redact(str(error))  # it may quote the answer, so it is not chained either
+            raise self._failed(f"{type(error).__name__}: {words}") from None
         self._check(response, content)
         return content
 
@@ -158,7 +170,8 @@ class FusionExecutor:
         reason = f"answered {status}"
         if response.is_redirect:
             raise self._failed(f"{reason}, a redirect; give the URL that it leads to")
-        detail = " ".join(content[:_REASON_CHARS].decode("utf-8", "replace").split())
+        words = self._redact(content.decode("utf-8", "replace"))  # before it is cut, which may be within a secret
+        detail = " ".join(words.split())[:_REASON_CHARS]
         reason = f"{reason}: {detail}" if detail else reason
         if status in _BUSY:
             retry_s = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
@@ -171,7 +184,12 @@ class FusionExecutor:
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "body"
-            raise self._failed(f"the answer is malformed: {where}: {first['msg']}") from None
+            raise self._failed(self._redact(f"the answer is malformed: {where}: {first['msg']}")) from None
+
+    def _check_output(self, answer: RunCodeAnswer) -> None:
+        printed = (answer.run_result and answer.run_result.stdout) or ""
+        if any(secret in printed for secret in self._telling):
+            raise self._failed("the program's output holds the value of a header; a server must not hand them on")
 
     def _failed(self, reason: str) -> EndpointError:
         return EndpointError(reason, endpoint=self._url)
@@ -189,7 +207,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         return float(text[:_DIGITS])
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # e.g. a year or a zone of twenty digits
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)  # "-0000": UTC, of unknown place
     return max(0.0, (date - now).total_seconds())
@@ -213,6 +231,11 @@ def _checked(headers: Mapping[str, str], url: str) -> dict[str, str]:
         if not _FIELD.fullmatch(value):
             raise ConfigError(f"endpoint {url}: header {name!r} has a value that cannot be sent; plain ASCII can")
     return dict(headers)
+
+
+def _secrets(headers: Mapping[str, str]) -> list[str]:
+    """Return the values, and what follows the scheme in each ("Bearer ", "Basic ")."""
+    return [text for value in headers.values() for text in (value, value.partition(" ")[2].strip()) if text]
 
 
 def _transport(base: httpx2.URL, clock: Callable[[], float]) -> DeadlineTransport:

@@ -15,6 +15,8 @@ Output that is not UTF-8 comes as the text "[DecodeError] ..." with Success. It 
 printed something that no text checker takes for the answer, and the verdict is a wrong answer.
 """
 
+from collections.abc import Callable
+
 from balancer.errors import EndpointError
 from balancer.sandbox.ending import gave_up_for_memory
 from balancer.sandbox.fusion_request import COMPILE_MARK
@@ -33,7 +35,13 @@ _REASON_CHARS = 200
 
 
 def execution_of_answer(
-    answer: RunCodeAnswer, *, language: str, scripted: bool, limits: Limits, endpoint: str
+    answer: RunCodeAnswer,
+    *,
+    language: str,
+    scripted: bool,
+    limits: Limits,
+    endpoint: str,
+    redact: Callable[[str], str] = str,
 ) -> Execution:
     """Return what came of the run.
 
@@ -43,29 +51,31 @@ def execution_of_answer(
         scripted: whether it was run by a script that also compiles.
         limits: what was asked for.
         endpoint: named in errors.
+        redact: takes out of a text what must not be shown; for all but the standard output.
 
     Raises:
         EndpointError: the server failed, or its answer makes no sense.
     """
-    flaw = _flaw(answer)
+    flaw = _flaw(answer, redact)
     if flaw:
         raise EndpointError(flaw, endpoint=endpoint)
     if answer.compile_result is not None and not answer.compile_result.went_well:
-        return _compile_error(answer.compile_result)
+        return _compile_error(answer.compile_result, redact)
     assert answer.run_result is not None  # else it has a flaw
     words = (answer.run_result.stderr or "").encode()
     if scripted and answer.run_result.return_code == 1 and words.rstrip().endswith(COMPILE_MARK):
-        return Execution(Status.COMPILE_ERROR, stderr=words.rstrip().removesuffix(COMPILE_MARK))
-    return _execution(answer.run_result, answer.message, language, limits)
+        compiler = words.rstrip().removesuffix(COMPILE_MARK).decode()
+        return Execution(Status.COMPILE_ERROR, stderr=redact(compiler).encode())
+    return _execution(answer.run_result, answer.message, language, limits, redact)
 
 
-def _flaw(answer: RunCodeAnswer) -> str:
+def _flaw(answer: RunCodeAnswer, redact: Callable[[str], str]) -> str:
     """Return what is wrong with the server or its answer; "" if it says something about the program."""
     results = [result for result in (answer.compile_result, answer.run_result) if result is not None]
     if answer.status is RunStatus.SANDBOX_ERROR:
-        return f"the sandbox failed: {_one_line(answer.message)}"
+        return f"the sandbox failed: {_one_line(redact(answer.message))}"
     if any(result.status is CommandStatus.ERROR for result in results):
-        return f"the sandbox could not start a command: {_one_line(results[-1].stderr or '')}"
+        return f"the sandbox could not start a command: {_one_line(redact(results[-1].stderr or ''))}"
     if any((result.return_code is None) != (result.status is CommandStatus.TIME_LIMIT) for result in results):
         return "the answer contradicts itself: a command has a return code exactly if it finished"
     if answer.run_result is None and (answer.compile_result is None or answer.compile_result.went_well):
@@ -79,24 +89,26 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:_REASON_CHARS] or "no reason given"
 
 
-def _compile_error(result: CommandResult) -> Execution:
+def _compile_error(result: CommandResult, redact: Callable[[str], str]) -> Execution:
     timed_out = result.status is CommandStatus.TIME_LIMIT
-    words = (result.stderr or result.stdout or "").encode()
+    words = redact(result.stderr or result.stdout or "").encode()
     return Execution(Status.COMPILE_ERROR, stderr=words, message="the compiler ran out of time" if timed_out else "")
 
 
-def _execution(result: CommandResult, message: str, language: str, limits: Limits) -> Execution:
+def _execution(
+    result: CommandResult, message: str, language: str, limits: Limits, redact: Callable[[str], str]
+) -> Execution:
     stdout, stderr = (result.stdout or "").encode(), (result.stderr or "").encode()
     status = _status(result, stdout, stderr, language, limits)
     return Execution(
         status=status,
         stdout=stdout[: limits.output_bytes],
-        stderr=stderr[: limits.output_bytes],
+        stderr=redact(result.stderr or "").encode()[: limits.output_bytes],
         exit_code=result.return_code if status in (Status.FINISHED, Status.MEMORY_LIMIT) else None,
         time_s=result.execution_time or 0.0 if result.cpu_time is None else result.cpu_time,
         cpu_measured=result.cpu_time is not None,
         memory_bytes=result.peak_memory,
-        message=message,
+        message=redact(message),
     )
 
 

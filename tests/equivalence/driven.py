@@ -17,7 +17,6 @@ from queue import Empty, SimpleQueue
 from unittest.mock import patch
 
 from balancer import Endpoint, Lease, Outcome
-from balancer.calls import out_of_service
 from balancer.core.health import HealthWatch
 from balancer.errors import BalancerError, NoEndpoint
 from balancer.testing import ManualClock
@@ -182,7 +181,7 @@ class Driver:
 
     def _ask(self, caller: _Caller) -> None:
         kind = caller.kind
-        exclude = caller.exclude and caller.exclude | out_of_service(self._pool)
+        exclude = caller.exclude and caller.exclude | self._pool.out_of_service()
         self.seen["left out who was ejected"] += exclude != caller.exclude
         call = self._threads.submit(
             self._pool.acquire,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import ConfigError
+from balancer.policies import HealthSettings
 from simulator import Scenario, load_scenario
 
 _REST = '[workload]\nkind = "poisson"\nrate_per_s = 1.0\n[[endpoints]]\nurl = "http://a/"\n'
@@ -103,8 +104,8 @@ def test_a_load_that_is_too_much_is_refused_too() -> None:
 @pytest.mark.parametrize(
     ("window", "line"),
     [
-        ("from_s = 9.0, to_s = 5.0", "found a table: from_s is 9 and to_s 5; from_s must be less"),
-        ("from_s = 5.0, to_s = 5.0", "found a table: from_s is 5 and to_s 5; from_s must be less"),
+        ("from_s = 9.0, to_s = 5.0", "from_s is 9 and to_s 5; from_s must be less"),
+        ("from_s = 5.0, to_s = 5.0", "from_s is 5 and to_s 5; from_s must be less"),
         ("from_s = 1000.0", "from_s is 1000, and the run ends at horizon_s = 1000; begin before that"),
     ],
 )
@@ -131,11 +132,11 @@ def test_who_joins_when_the_run_is_over_is_refused(tmp_path: Path) -> None:
             "at_s = 1e3\ndo = 'drain'",
             "changes[0].at_s: found 1000, and the run ends at horizon_s = 1000; it must be less",
         ),
-        ("at_s = 1.0\ndo = 'update'", "changes[0]: found a table: 'update' needs capacity or weight, or both"),
+        ("at_s = 1.0\ndo = 'update'", "changes[0]: 'update' needs capacity or weight, or both"),
         *(
             (
                 f"at_s = 1.0\ndo = '{do}'\ncapacity = 2",
-                f"changes[0]: found a table: '{do}' takes neither capacity nor weight; they are for 'update'",
+                f"changes[0]: '{do}' takes neither capacity nor weight; they are for 'update'",
             )
             for do in ("add", "drain", "remove")
         ),
@@ -202,6 +203,48 @@ def test_rules_that_fit_together_are_not(tmp_path: Path, text: str) -> None:
     read(tmp_path, text)
 
 
+def test_the_table_of_a_config_may_be_pasted(tmp_path: Path) -> None:
+    on = read(tmp_path, f"{_REST}[health]\nenabled = true\ncooldown_s = 3.0\n").health
+    assert on is not None
+    assert on.cooldown_s == 3.0
+    assert read(tmp_path, f"{_REST}[health]\nenabled = false\ncooldown_s = 3.0\n").health is None
+    line = complaint(tmp_path, f"{_REST}[health]\nenabled = false\ncooldown_s = 0.0\n")
+    assert line.startswith("health.cooldown_s: found 0.0")
+
+
+def test_health_may_be_given_in_python_and_is_kept_as_data(tmp_path: Path) -> None:
+    scenario = read(tmp_path, _REST).changed(health=HealthSettings(cooldown_s=3.0))
+    assert scenario.health is not None
+    assert scenario.health.cooldown_s == 3.0
+    assert Scenario.model_validate(scenario.to_data()) == scenario
+
+
+_CLOSED = '[workload]\nkind = "closed"\nworkers = 2\n[[endpoints]]\nurl = "http://a/"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "allowed"),
+    [
+        ('faults = [{{ kind = "fast_fail", after_s = {} }}]', "endpoints[0].faults[0].after_s", "0 or at least"),
+        (
+            'faults = [{{ kind = "crash_repair", mtbf_s = 9.0, mttr_s = 9.0, refuse_s = {} }}]',
+            "endpoints[0].faults[0].refuse_s",
+            "0 or at least",
+        ),
+        ("[[requests.kinds]]\nacquire_timeout_s = {}", "requests.kinds[0].acquire_timeout_s", "at least"),
+        ("[requests]\ncall_timeout_s = {}", "requests.call_timeout_s", "at least"),
+        ("[requests]\nhedge_after_s = {}", "requests.hedge_after_s", "at least"),
+    ],
+)
+def test_a_time_that_never_lets_the_run_end_is_refused(tmp_path: Path, text: str, place: str, allowed: str) -> None:
+    line = complaint(tmp_path, _CLOSED + text.format("1e-9"))
+    assert line == f"{place}: found 1e-09; it must be {allowed} 1e-06"
+    assert complaint(tmp_path, _CLOSED + text.format("9.9e-7")).startswith(f"{place}: found 9.9e-07; ")
+    read(tmp_path, _CLOSED + text.format("1e-6"))
+    if allowed.startswith("0"):
+        read(tmp_path, _CLOSED + text.format("0.0"))
+
+
 @pytest.mark.parametrize(
     ("section", "found"),
     [
@@ -224,7 +267,7 @@ def test_a_range_that_is_none_is_named_by_its_key(tmp_path: Path) -> None:
     line = complaint(tmp_path, _REST.replace("http://a/", "http://{4..1}/"))
     assert line.startswith("endpoints[0].url: found 'http://{4..1}/': ")
     line = complaint(tmp_path, _REST + "[hosts.'h{2..1}']\ncores = 2\n")
-    assert line.startswith("hosts: found a table: 'h{2..1}' has the range {2..1}, which runs backwards")
+    assert line.startswith("hosts: 'h{2..1}' has the range {2..1}, which runs backwards")
 
 
 def test_a_range_of_hosts_has_cores_for_each(tmp_path: Path) -> None:
@@ -232,6 +275,6 @@ def test_a_range_of_hosts_has_cores_for_each(tmp_path: Path) -> None:
     found = read(tmp_path, f'{cluster}[hosts."10.0.0.{{1..2}}"]\ncores = 2\n[hosts."10.0.0.3"]\ncores = 4\n')
     assert {name: host.cores for name, host in found.hosts.items()} == {"10.0.0.1": 2, "10.0.0.2": 2, "10.0.0.3": 4}
     line = complaint(tmp_path, f'{cluster}[hosts."10.0.0.{{1..2}}"]\ncores = 2\n[hosts."10.0.0.2"]\ncores = 4\n')
-    assert line == "hosts: found a table: '10.0.0.2' is there twice; names, ranges expanded, must differ"
+    assert line == "hosts: '10.0.0.2' is there twice; names, ranges expanded, must differ"
     line = complaint(tmp_path, f'{cluster}[hosts."10.0.0.{{3..4}}"]\ncores = 2\n')
     assert line == "hosts: no endpoint is on '10.0.0.4'"

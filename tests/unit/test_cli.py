@@ -431,6 +431,87 @@ def test_secrets_are_never_shown_nor_written(
     assert all(SECRET.encode() not in path.read_bytes() for path in written)
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ('[pool]\nstrategy = "${TOKEN}"\n' + GOOD, "c.toml: pool: unknown strategy '${TOKEN}'"),
+        (
+            '[pool]\nstrategy = "weighted_health"\noptions = { decay_s = "${TOKEN}" }\n' + GOOD,
+            "c.toml: pool: strategy 'weighted_health', option decay_s: found a value that is not shown",
+        ),
+        (
+            GOOD + 'generators = ["data", "${TOKEN}"]\n',
+            "c.toml: pipeline.generators: unknown generator '${TOKEN}'",
+        ),
+        (ENDPOINT + '[pipeline]\nproblems = "no/${TOKEN}"\n', "no/${TOKEN}: not a folder"),
+        (
+            '[[endpoints]]\nurl = "${TOKEN}://x/"\n' + PIPELINE,
+            "c.toml: endpoint ${TOKEN}://x/: unknown endpoint scheme '${TOKEN}'",
+        ),
+        (
+            '[[endpoints]]\nurl = "http://h:${TOKEN}/"\n' + PIPELINE,
+            "endpoint url is 'http://h:${TOKEN}/': Invalid port: '${TOKEN}'",
+        ),
+        (
+            '[[endpoints]]\nurl = "http://h/?t=${TOKEN}"\nheaders = { "bad name" = "x" }\n' + PIPELINE,
+            "endpoint http://h/?t=${TOKEN}: 'bad name' is no header name",
+        ),
+    ],
+)
+def test_what_came_from_the_environment_is_in_no_complaint(
+    balancer: Balancer, monkeypatch: pytest.MonkeyPatch, command: str, config: str, line: str
+) -> None:
+    monkeypatch.setenv("TOKEN", SECRET)
+    package()
+    said = balancer(command, "c.toml", config=config)
+    assert said.code == 2
+    assert f"balancer: {line}" in said.err
+    assert SECRET not in (said.out + said.err).lower()
+
+
+def test_check_shows_names_for_what_came_from_the_environment(
+    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"TOKEN": SECRET, "NUM": "7.750", "OF": "rack", "ALL": "problems", "TO": "results"}.items():
+        monkeypatch.setenv(name, value)
+    package()
+    said = balancer(
+        "check",
+        "c.toml",
+        config="""
+            pool = { strategy = "weighted_health", options = { decay_s = "${NUM}" } }
+            [[endpoints]]
+            url = "fake://${TOKEN}:{1..2}/"
+            labels = ["${OF}", "own"]
+            [pipeline]
+            problems = "${ALL}"
+            results = "to/${TO}"
+        """,
+    )
+    assert (said.code, said.err) == (0, "")
+    for words in (
+        "strategy   weighted_health {'decay_s': '${NUM}',",
+        "fake://${TOKEN}:2/ capacity 1, weight 1, labels own, ${OF}\n",
+        "problems   1 in ${ALL}: ",
+        "results    to/${TO}\n",
+    ):
+        assert words in said.out
+    assert "7.75" not in said.out
+    assert SECRET not in said.out
+
+
+def test_a_run_names_its_report_without_what_came_from_the_environment(
+    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", SECRET)
+    package()
+    said = balancer("run", "c.toml", config=GOOD.replace('"results"', '"to/${TOKEN}"'))
+    assert said.code == 0
+    assert "report: to/${TOKEN}/report.html" in said.out
+    assert Path("to", SECRET, "report.html").exists()
+
+
 def test_unjudged_verdicts_do_not_change_the_exit_code(balancer: Balancer, registry: Registry) -> None:
     def down(url: str, options: ExecutorOptions) -> FakeExecutor:
         def fail(*_: object) -> Execution:

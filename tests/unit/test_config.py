@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.config import Config, HealthSection, load_config, parse_config
+from balancer.config import Config, load_config, parse_config
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.policies import LimitSettings, RetrySettings
+from balancer.policies import HealthSection, LimitSettings, RetrySettings
 
 
 def parsed(text: str, **environ: str) -> Config:
@@ -232,11 +232,21 @@ _WRONG: list[tuple[str, str]] = [
     ),
     (
         "[health]\nmax_cooldown_s = 1",
-        "health: found a table: max_cooldown_s: 1 is less than cooldown_s, 5; raise it",
+        "health: max_cooldown_s: 1 is less than cooldown_s, 5; raise it",
     ),
     ('[limits]\nkind = "gradient"', "limits.kind: found 'gradient': input should be 'fixed' or 'aimd'"),
     ("[limits]\nbackoff = 1", "limits.backoff: found 1: input should be less than 1"),
     ("[limits]\ninitial = 0", "limits.initial: found 0: input should be greater than or equal to 1"),
+    (
+        "[limits]\ninitial = 1",
+        'limits: initial without kind = "aimd": fixed limits are the capacities; set it, or leave it out',
+    ),
+    (
+        '[limits]\nkind = "fixed"\ninitial = 2\nbackoff = 0.7',
+        'limits: backoff and initial without kind = "aimd": fixed limits are the capacities; set it, or leave them out',
+    ),
+    ("[health]\nslow_start_s = 5e-324", "health.slow_start_s: found 5e-324: it must be 0 or at least 0.001"),
+    ("[health]\nslow_start_s = -1", "health.slow_start_s: found -1: input should be greater than or equal to 0"),
     ("host_caps = 4", "host_caps: found 4: it must be a table"),
     (_H + "[host_caps]\nh = 0", "host_caps.h: found 0: input should be greater than or equal to 1"),
     (_H + "[host_caps]\nh = 1.5", "host_caps.h: found 1.5: input should be a valid integer"),
@@ -266,6 +276,10 @@ _WRONG: list[tuple[str, str]] = [
     (
         '[pipeline]\nproblems = "p"\nattempts = 101',
         "pipeline.attempts: found 101: input should be less than or equal to 100",
+    ),
+    (
+        '[pipeline]\nproblems = "p"\noutage_s = -1',
+        "pipeline.outage_s: found -1: input should be greater than or equal to 0",
     ),
     ('[pipeline]\nproblems = ["p"]', "pipeline.problems: found a list: it must be a text in quotes"),
     (
@@ -379,3 +393,37 @@ def test_secrets_are_hidden_where_they_belong() -> None:
 )
 def test_an_error_about_a_value_from_the_environment_does_not_show_it(text: str) -> None:
     assert _SECRET not in str(problems_of(text, S=_SECRET))
+
+
+def test_what_came_from_the_environment_is_redacted_for_those_who_print() -> None:
+    config = parsed(
+        '[[endpoints]]\nurl = "http://${HOST}:{1..2}/"\nlabels = ["${S}"]\nheaders = {A = "Bearer ${T}"}',
+        HOST="10.0.0.{1..2}",
+        S="ab",
+        T=_SECRET,
+        OTHER="other",
+    )
+    assert list(config.by_url)[2] == "http://10.0.0.2:1/"
+    assert config.redact("http://10.0.0.2:1/ is down, other") == "http://${HOST}:1/ is down, other"
+    assert config.redact(f"sent {_SECRET!r} or {_SECRET.upper()}") == "sent '${T}' or ${T}"
+    assert [config.redact(text) for text in ("ab", "cab", "")] == ["${S}", "cab", ""]
+    changed = config.model_copy(update={"pool": config.pool})
+    assert changed.redact(_SECRET) == "${T}"
+
+
+def test_located_errors_are_redacted_but_the_file_is_named_as_it_is() -> None:
+    config = parse_config(
+        {"pool": {"strategy": "${S}"}}, file=f"{_SECRET}.toml", environ={"S": _SECRET, "UNUSED": "unknown"}
+    )
+    located = config.located(f"endpoint {_SECRET}", ConfigError([f"unknown {_SECRET!r}", "two"]))
+    assert located.problems == (
+        f"{_SECRET}.toml: endpoint ${{S}}: unknown '${{S}}'",
+        f"{_SECRET}.toml: endpoint ${{S}}: two",
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 10.0])
+def test_a_slow_start_is_none_or_can_be_divided_by(seconds: float) -> None:
+    health = parsed(f"[health]\nslow_start_s = {seconds}").health
+    assert health is not None
+    assert health.slow_start_s == seconds

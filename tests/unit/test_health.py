@@ -639,12 +639,12 @@ def test_one_that_fails_again_while_it_starts_slowly_is_out_for_longer() -> None
 
 
 def test_a_slow_start_ends_whatever_the_clock_can_resolve() -> None:
-    ruled = Ruled(2, health=ROW | {"slow_start_s": 1e-9})
-    ruled.at(1e9)  # where the clock steps by 1e-7 s
+    ruled = Ruled(2, health=ROW | {"slow_start_s": 0.001})
+    ruled.at(1e14)  # where the clock steps by 0.016 s
     ruled.call("a", FAILURE, times=3)
-    ruled.at(1e9 + 5)
+    ruled.at(1e14 + 5)
     ruled.call("a", SUCCESS)
-    ruled.at(1e9 + 6)
+    ruled.at(1e14 + 6)
     assert ruled.health()["a"] == "healthy"
 
 

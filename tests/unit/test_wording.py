@@ -1,9 +1,9 @@
 """The words of an error: the nearest name, and pydantic's errors for people who write TOML."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from balancer.wording import describe, did_you_mean
 
@@ -29,6 +29,17 @@ def _refuse(value: str) -> str:
     raise ValueError(f"{value!r} will not do")
 
 
+class _Table(BaseModel):
+    low: int = 0
+    high: int = 0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low: {self.low} is more than high, {self.high}")
+        return self
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     count: Annotated[int, Field(ge=1)] = 1
@@ -36,6 +47,7 @@ class _Model(BaseModel):
     refused: Annotated[str, AfterValidator(_refuse)] = ""
     names: list[str] = []
     table: dict[str, str] = {}
+    span: _Table = _Table()
 
 
 @pytest.mark.parametrize(
@@ -48,8 +60,9 @@ class _Model(BaseModel):
         ({"name": ["a"]}, "found a list: it must be a text in quotes"),
         ({"names": {}}, "found a table: it must be a list; a list of tables is written [[name]]"),
         ({"table": 5}, "found 5: it must be a table"),
+        ({"span": {"low": 5}}, "low: 5 is more than high, 0"),
         ({"refused": "x"}, "found 'x': 'x' will not do"),
-        ({"cuont": 5}, "unknown key; did you mean 'count'? (known: count, name, names, refused, table)"),
+        ({"cuont": 5}, "unknown key; did you mean 'count'? (known: count, name, names, refused, span, table)"),
         ({"count": "x" * 200}, f"found '{'x' * 76}...: input should be a valid integer"),
     ],
 )
@@ -62,6 +75,11 @@ def test_a_secret_is_not_shown_by_any_kind_of_error(found: dict[str, Any]) -> No
     line = describe(_error_of(found), _Model.model_fields, secret=True)
     assert line.startswith("found a value that is not shown: ")
     assert "hush" not in line
+
+
+def test_a_secret_in_a_table_is_not_shown_either() -> None:
+    line = describe(_error_of({"span": {"low": 77}}), _Model.model_fields, secret=True)
+    assert line == "found a value that is not shown: it cannot be used here"
 
 
 def _error_of(found: dict[str, Any]) -> Any:

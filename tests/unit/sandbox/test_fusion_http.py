@@ -13,8 +13,8 @@ from balancer.sandbox.fusion import FusionExecutor, parse_retry_after
 from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
 
 URL = "http://10.0.0.1:8080/api/"
-SECRET = "Bearer s3cr3t"
-GOOD = {
+SECRET = "Bearer s3cr3t-0123456789abcdef"
+GOOD: dict[str, Any] = {
     "status": "Success",
     "message": "",
     "compile_result": None,
@@ -123,6 +123,69 @@ def test_other_statuses_are_the_servers_fault(status: int) -> None:
     error = fails(lambda request: httpx2.Response(status, json={"detail": "a\nb"}))
     assert not isinstance(error, EndpointOverloaded)
     assert f"answered {status}" in error.reason
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+@pytest.mark.parametrize("quote", ["you sent {}", "x" * 190 + "{}", "{}" * 50, '["{}"]', "you sent\n{}\n"])
+@pytest.mark.parametrize("quoted", [SECRET, "s3cr3t", "S3CR3T", "Bearer  \n s3cr3t"])
+def test_a_server_that_quotes_a_header_is_not_quoted(status: int, quote: str, quoted: str) -> None:
+    error = fails(lambda request: httpx2.Response(status, text=quote.format(*[quoted] * 50)))
+    assert f"answered {status}: " in error.reason
+    assert "***" in error.reason
+    assert "s3c" not in str(error).lower()  # nor a part, where the text is cut
+
+
+def test_a_value_with_quotes_is_not_shown_as_json_writes_it() -> None:
+    value = 'Key "s3cr3t"'
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(500, json={"sent": request.headers["X-Key"]})
+
+    options = ExecutorOptions(headers={"X-Key": value})
+    client = FusionExecutor(URL, options, transport=httpx2.MockTransport(handler))
+    with pytest.raises(EndpointError) as caught:
+        client.ping()
+    client.close()
+    assert caught.value.reason == 'answered 500: {"sent":"***"}'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "SandboxError", "message": f"you sent {SECRET}"},
+        {"status": "SandboxError", "message": "x" * 196 + "s3cr3t"},
+        {"status": "Failed", "run_result": {"status": "Error", "return_code": 1, "stderr": "no s3cr3t"}},
+        {"files": {"s3cr3t": 1}},
+    ],
+)
+def test_an_answer_that_quotes_a_header_is_not_quoted_in_errors(change: dict[str, Any]) -> None:
+    error = fails(lambda request: httpx2.Response(200, json=GOOD | change))
+    assert "***" in error.reason
+    assert "s3c" not in str(error)
+
+
+def test_words_of_an_execution_are_redacted_and_the_output_is_not() -> None:
+    ended = GOOD["run_result"] | {"stdout": "s3cr3t?", "stderr": f"sent {SECRET}"}
+    execution = run(lambda request: httpx2.Response(200, json=GOOD | {"run_result": ended, "message": SECRET}))
+    assert (execution.stdout, execution.stderr, execution.message) == (b"s3cr3t?", b"sent ***", "***")
+    change = {"status": "Failed", "compile_result": ended | {"return_code": 1}, "run_result": None}
+    execution = run(lambda request: httpx2.Response(200, json=GOOD | change))
+    assert (execution.status, execution.stderr) == (Status.COMPILE_ERROR, b"sent ***")
+
+
+def test_an_output_with_the_whole_of_a_header_is_the_servers_fault() -> None:
+    ended = GOOD["run_result"] | {"stdout": f"HTTP_AUTHORIZATION={SECRET}"}
+    error = fails(lambda request: httpx2.Response(200, json=GOOD | {"run_result": ended}))
+    assert "the program's output holds the value of a header" in error.reason
+
+
+def test_a_transport_error_that_quotes_a_header_is_not_quoted() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.RemoteProtocolError(f"illegal header line: bytearray(b'{SECRET}')")
+
+    error = fails(handler)
+    assert error.reason == "RemoteProtocolError: illegal header line: bytearray(b'***')"
+    assert error.__suppress_context__
 
 
 def test_redirects_are_not_followed() -> None:
@@ -251,6 +314,9 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
         ("nan", None),
         ("soon", None),
         ("٣", None),
+        ("Wed, 21 Oct 2026 07:28:00 +99999999999999", None),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2026 99999999999999999999:28:00 GMT", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
