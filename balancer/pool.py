@@ -415,7 +415,13 @@ class Pool:
     def out_of_service(self) -> frozenset[str]:
         """Return the URLs of those that serve nobody for now because of their health: ejected, or at rest."""
         with self._lock:
-            return self._core.out_of_service()
+            out = self._core.out_of_service()
+        return out  # noqa: RET504, an interrupt after a call within `with` would leave the lock taken
+
+    @property
+    def acquire_timeout_s(self) -> float:
+        """How long an acquire waits unless it says otherwise, in seconds; `inf`: for ever."""
+        return self._timeout_s
 
     @property
     def retries(self) -> RetrySettings:

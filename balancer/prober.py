@@ -6,6 +6,7 @@ one that hangs holds nobody up. It must not know what a pool makes of a ping, no
 
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -17,6 +18,9 @@ __all__ = ["Pinged", "Prober", "pings_of"]
 
 # Each pause differs from the next by up to so much, so that endpoints that were started together drift apart.
 _JITTER = 0.1
+# How long `stop` waits for pings under way, in seconds: enough for those that get an answer, and no run ends later for
+# one that hangs.
+_PATIENCE_S = 1.0
 
 _PROGRAMS = {
     "python": Program("python", "print('pong')", "ping"),
@@ -37,12 +41,12 @@ class Prober:
     """Pings every endpoint about every `every_s` seconds while its `with` block runs.
 
     A ping is no lease: it takes no slot, and goes to endpoints that are ejected, too. The first comes at a random
-    moment of the first interval. An interval begins when the ping before has ended.
+    moment of the first interval. An interval begins when the ping before has ended. Each endpoint has a thread of its
+    own, so it is for some hundreds of endpoints, not for ten thousand.
 
     Args:
         pool: is told of each ping.
-        pings: for each URL what returns if the endpoint is well, and raises if it is not. It must end by itself, for
-            `stop` waits for it.
+        pings: for each URL what returns if the endpoint is well, and raises if it is not.
         every_s: seconds between two pings of an endpoint (> 0).
         seed: makes the schedule repeatable; None for a random one.
 
@@ -76,11 +80,15 @@ class Prober:
             raise
 
     def stop(self) -> None:
-        """Start no more pings, and return when the last one has ended. May be called twice."""
+        """Start no more pings, and wait a second at most for those under way. May be called twice.
+
+        One that hangs longer goes on in its thread, a daemon, and the pool is not told of it.
+        """
         self._stopping.set()
+        until_s = time.monotonic() + _PATIENCE_S
         for thread in self._threads:
             if thread.ident is not None:  # it was started
-                thread.join()
+                thread.join(max(0.0, until_s - time.monotonic()))
 
     def _go_on(self, url: str, ping: Callable[[], object], rng: random.Random) -> None:
         pause_s = rng.uniform(0.0, self._every_s)

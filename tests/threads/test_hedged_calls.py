@@ -9,17 +9,24 @@ from contextvars import ContextVar
 
 import pytest
 
-from balancer import Endpoint, EndpointError, Lease, Outcome, Pool
+from balancer import Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
 from balancer.calls import SharedBudget, call
-from balancer.policies import RetrySettings
+from balancer.policies import HealthSettings, RetrySettings
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
+from tests.threads.interrupts import interrupted_at
 
 _NEVER_S = 60.0
 
 
-def pool_of(*urls: str, ratio: float = 1.0, per_s: float = 10.0, capacity: int = 1) -> Pool:
+def pool_of(
+    *urls: str, ratio: float = 1.0, per_s: float = 10.0, capacity: int = 1, health: HealthSettings | None = None
+) -> Pool:
     retries = RetrySettings(budget_ratio=ratio, budget_per_s=per_s, base_s=0.0)
-    return Pool([Endpoint(url, capacity=capacity) for url in urls], retries=retries, seed=1)
+    return Pool([Endpoint(url, capacity=capacity) for url in urls], retries=retries, health=health, seed=1)
+
+
+def nobody_runs() -> bool:
+    return not any(each.name.startswith("hedged-") for each in threading.enumerate())
 
 
 def ended_as(pool: Pool) -> dict[str, tuple[int, int, int]]:
@@ -85,7 +92,7 @@ def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, 
     stage.fails[loser] = EndpointError("too late to matter")
     stage.go[loser].set()
     until(lambda: loser in stage.through)
-    until(lambda: not any(each.name.startswith("hedged-") for each in threading.enumerate()))
+    until(nobody_runs)
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
 
 
@@ -149,6 +156,159 @@ def test_an_error_of_the_caller_s_own_ends_both() -> None:
     assert stage.leases["a"].ended
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
     stage.go["a"].set()
+
+
+# -- a loser that fails --------------------------------------------------------------------------------
+
+
+def _loses_on_a(pool: Pool, error: Exception) -> None:
+    """Make a call that b wins, and let the loser on a raise `error` afterwards."""
+    stage = Stage("a", "b")
+    stage.fails["a"] = error
+    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0))
+    assert stage.started["a"].wait(10)
+    assert stage.started["b"].wait(10)
+    stage.go["b"].set()
+    thread.join(10)
+    assert came == ["b"]
+    stage.go["a"].set()
+    until(nobody_runs)
+
+
+@pytest.mark.parametrize(
+    ("error", "health"),
+    [
+        (TimeoutError(), "ejected"),
+        (EndpointError("down"), "ejected"),
+        (EndpointOverloaded("busy"), "healthy"),
+        (KeyError("mine"), "healthy"),
+    ],
+)
+def test_health_learns_of_a_loser_that_fails_by_its_endpoint_s_fault(error: Exception, health: str) -> None:
+    pool = pool_of("a", "b", health=HealthSettings(consecutive_failures=2, cooldown_s=300.0))
+    for _ in range(2):
+        _loses_on_a(pool, error)
+    assert {each.url: each.health for each in pool.stats().endpoints} == {"a": health, "b": "healthy"}
+    assert ended_as(pool) == {"a": (2, 0, 0), "b": (2, 0, 0)}
+
+
+def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in the loser's thread would be a warning, and so fail this test."""
+    pool = pool_of("a", "b")
+    told: list[tuple[str, bool]] = []
+
+    def pinged(url: str, ok: bool) -> None:
+        told.append((url, ok))
+        raise RuntimeError("not at home")
+
+    monkeypatch.setattr(pool, "pinged", pinged)
+    _loses_on_a(pool, TimeoutError())
+    assert told == [("a", False)]
+
+
+# -- what must not replace a good answer ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_if_the_machine_has_no_more_threads_the_first_call_goes_on_alone(
+    missing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a thread for the first one, it runs in that of the caller."""
+    pool, stage = pool_of("a", "b"), Stage("a", "b")
+    starts: list[str] = []
+    start = threading.Thread.start
+
+    def starts_few(thread: threading.Thread) -> None:
+        if thread.name.startswith("hedged-"):
+            starts.append(thread.name)
+            if len(starts) == missing:
+                stage.go["a"].set()
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", starts_few)
+    assert call(pool, stage.fn, hedge_after_s=0) == "a"
+    assert len(starts) == missing
+    assert stage.through == ["a"]
+    assert ended_as(pool) == {"a": (1, 0, 0), "b": (missing - 1, 0, 0)}
+
+
+def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
+    pool, stage = pool_of("a", "b"), Stage("a", "b")
+
+    def fn(lease: Lease) -> str:
+        if lease.endpoint.url == "a":
+            lease.release(Outcome.SUCCESS)
+        return stage.fn(lease)
+
+    thread, came = in_background(lambda: call(pool, fn, hedge_after_s=0))
+    assert stage.started["a"].wait(10)
+    assert stage.started["b"].wait(10)
+    stage.go["b"].set()
+    thread.join(10)
+    assert came == ["b"]
+    stage.go["a"].set()
+    until(nobody_runs)
+    assert_nothing_lost(pool, 2)
+
+
+# -- interrupts ----------------------------------------------------------------------------------------
+
+_AROUND_THE_LEASE = ("balancer/calls.py", "balancer/hedging.py", "balancer/retry.py")
+# Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that.
+_IN_NO_HAND = "_Asking.lease, "
+
+
+def _made_twice(pool: Pool, go: threading.Event) -> str:
+    """Make a hedged call, of which a waits for `go`, which b gives."""
+
+    def fn(lease: Lease) -> str:
+        if lease.endpoint.url == "b":
+            go.set()
+        assert go.wait(_NEVER_S)
+        return "done"
+
+    return call(pool, fn, hedge_after_s=0)
+
+
+def _made_again(pool: Pool, go: threading.Event) -> str:
+    """Make a call that fails once."""
+    failed: list[Lease] = []
+
+    def fn(lease: Lease) -> str:
+        if not failed:
+            failed.append(lease)
+            raise EndpointError("down")
+        return "done"
+
+    return call(pool, fn)
+
+
+@pytest.mark.parametrize(("made", "points"), [(_made_twice, 60), (_made_again, 60)])
+def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
+    made: Callable[[Pool, threading.Event], str], points: int
+) -> None:
+    number, in_no_hand = -1, 0  # once in vain, see `interrupted_at`
+    while True:
+        pool, go = pool_of("a", "b"), threading.Event()
+        number += 1
+        where = interrupted_at(number, _AROUND_THE_LEASE, lambda pool=pool, go=go: made(pool, go))  # type: ignore[misc]
+        go.set()
+        if where is None and number > 0:
+            break
+        until(nobody_runs)
+        if where and where.startswith(_IN_NO_HAND) and pool.stats().acquired:
+            in_no_hand += any(each.in_flight for each in pool.stats().endpoints)
+            continue
+        assert not any(each.in_flight for each in pool.stats().endpoints), f"interrupted at {where}"
+        thread, came = in_background(pool.budget.try_spend)
+        thread.join(10)
+        assert came == [True], f"interrupted at {where}, the budget is locked for good"
+    assert number > points, "there were fewer points than a call has"
+    assert in_no_hand <= 2, "more than one for each lease"
+
+
+# -- whether there is a second call --------------------------------------------------------------------
 
 
 def _goes_on_alone(pool: Pool, budget: SharedBudget | None = None, urls: str = "ab") -> None:
@@ -237,7 +397,7 @@ def test_nothing_is_lost_however_threads_take_turns() -> None:
 
     with switching_often():
         crew(6, work)
-    until(lambda: not any(each.name.startswith("hedged-") for each in threading.enumerate()))
+    until(nobody_runs)
     assert sum(wins.values()) == 360
     assert wins["done"] > 200
     assert_nothing_lost(pool, 6)

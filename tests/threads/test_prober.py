@@ -46,24 +46,40 @@ def test_everybody_is_pinged_again_and_again_and_the_pool_hears_how_it_went() ->
     assert {url: set(heard) for url, heard in ear.heard.items()} == {"a": {True}, "b": {False}, "c": {False}}
 
 
-def test_one_that_hangs_holds_up_nobody_and_says_nothing_after_the_end() -> None:
+def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("balancer.prober._PATIENCE_S", 0.01)
     ear, hangs, let_go = Ear(), threading.Event(), threading.Event()
 
     def hang() -> None:
         hangs.set()
         let_go.wait(30)
 
-    prober = Prober(ear, {"a": hang, "b": lambda: None}, every_s=_SOON_S)
+    prober = Prober(ear, {"a": hang, "b": lambda: None, "c": hang}, every_s=_SOON_S)
     prober.start()
     assert hangs.wait(10)
     until(lambda: len(ear.heard["b"]) >= 5)
-    stopping = threading.Thread(target=prober.stop)
-    stopping.start()
-    until(lambda: pingers() == ["ping a"])
+    prober.stop()
+    assert "ping a" in pingers()
     let_go.set()
-    stopping.join(10)
-    assert pingers() == []
-    assert ear.heard["a"] == []
+    until(lambda: pingers() == [])
+    assert ear.heard["a"] == ear.heard["c"] == []
+
+
+def test_pings_that_end_are_waited_for() -> None:
+    ear, pinging, let_go = Ear(), threading.Event(), threading.Event()
+
+    def ping() -> None:
+        pinging.set()
+        let_go.wait(30)
+
+    prober = Prober(ear, {"a": ping}, every_s=_SOON_S)
+    prober.start()
+    assert pinging.wait(10)
+    threading.Timer(0.05, let_go.set).start()
+    prober.stop()
+    assert let_go.is_set()
 
 
 def test_no_thread_is_left_and_nothing_is_heard_after_stop() -> None:

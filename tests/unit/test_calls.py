@@ -1,7 +1,8 @@
 """A call over a pool: where it goes, how often, how long it pauses, and what is raised in the end."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ from balancer import (
     PoolClosed,
     TooManyWaiters,
 )
-from balancer.calls import SharedBudget, call, out_of_service
+from balancer.calls import SharedBudget, call
 from balancer.policies import HealthSettings, RetrySettings
 from balancer.testing import ManualClock
 
@@ -190,7 +191,7 @@ def test_an_ejected_endpoint_is_not_waited_for(clock: ManualClock, slept: list[f
     place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=100.0))
     with pytest.raises(EndpointError), place.pool.lease(exclude=["b"]):
         raise down()
-    assert out_of_service(place.pool) == {"a"}
+    assert place.pool.out_of_service() == {"a"}
     assert call(place.pool, place.fn(down(), "done"), deadline_s=50.0) == "done"
     assert place.went == ["b", "b"]
 
@@ -338,7 +339,7 @@ def test_what_is_left_is_how_long_a_lease_is_waited_for(clock: ManualClock, monk
     monkeypatch.setattr(place.pool, "acquire", spy)
     call(place.pool, place.fn(down(), "done", call_s=3.0), deadline_s=10.0)
     call(place.pool, place.fn("done"))
-    assert waits == [10.0, 7.0, None]
+    assert waits == [10.0, 1.0, None]  # a retry waits in slices
 
 
 def test_retry_after_is_kept_if_nobody_else_can_serve(clock: ManualClock, slept: list[float]) -> None:
@@ -373,6 +374,125 @@ def test_a_rest_longer_than_what_is_left_is_not_begun(clock: ManualClock, slept:
     assert sum(slept) == 0.0
 
 
+# -- what happens while it waits -----------------------------------------------------------------------
+
+
+class Waits:
+    """Stands for `Pool.acquire`: waits pass on the manual clock, and things happen meanwhile.
+
+    Attributes:
+        slices: the time-outs of all waits.
+        then: what happens, by the second it happens at.
+    """
+
+    STEP_S = 0.125
+
+    def __init__(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._clock = place.clock
+        self._acquire = place.pool.acquire
+        self._began_s = place.clock()
+        self.slices: list[float | None] = []
+        self.then: dict[float, Callable[[], object]] = {}
+        monkeypatch.setattr(place.pool, "acquire", self.acquire)
+
+    @property
+    def passed_s(self) -> float:
+        return self._clock() - self._began_s
+
+    def acquire(self, timeout: float | None = None, **request: Any) -> Lease:
+        waited_s, most_s = 0.0, 1000.0 if timeout is None else timeout
+        while True:
+            try:
+                lease = self._acquire(0, **request)
+            except AcquireTimeout:
+                if waited_s >= most_s:
+                    assert timeout is not None, "it waits for ever"
+                    self.slices.append(timeout)
+                    raise AcquireTimeout(waited_s, timeout, 1) from None
+            else:
+                if waited_s or timeout is None:
+                    self.slices.append(timeout)
+                return lease
+            step_s = min(self.STEP_S, most_s - waited_s)
+            self._clock.advance(step_s)
+            waited_s += step_s
+            for at_s in [at_s for at_s in self.then if at_s <= self.passed_s]:
+                self.then.pop(at_s)()
+
+
+@pytest.mark.parametrize("deadline_s", [8.0, None])
+def test_one_that_is_ejected_during_the_wait_is_waited_for_no_longer(
+    deadline_s: float | None, clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=2, cooldown_s=300.0))
+    place.pool.acquire(exclude=["a"]).release(Outcome.FAILURE)
+    other = place.pool.acquire(exclude=["a"])
+    waits = Waits(place, monkeypatch)
+    waits.then[0.5] = lambda: other.release(Outcome.FAILURE)
+    assert call(place.pool, place.fn(down(), "done"), deadline_s=deadline_s) == "done"
+    assert place.went == ["a", "a"]
+    assert waits.passed_s == 1.0
+
+
+@pytest.mark.parametrize("deadline_s", [10.0, None])
+def test_one_that_is_back_sooner_is_taken_before_one_that_asks_for_rest(
+    deadline_s: float | None, clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=4.0))
+    place.pool.acquire(exclude=["a"]).release(Outcome.FAILURE)
+    waits = Waits(place, monkeypatch)
+    fn = place.fn(EndpointOverloaded("busy", retry_after_s=60.0), "done")
+    assert call(place.pool, fn, deadline_s=deadline_s) == "done"
+    assert place.went == ["a", "b"]
+    assert 2.0 <= waits.passed_s <= 4.0  # a cooldown is cut to between half and all of it
+    assert sum(slept) == 0.0
+
+
+def test_the_one_that_asked_for_rest_is_taken_if_it_is_back_sooner(
+    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=300.0))
+    place.pool.acquire(exclude=["a"]).release(Outcome.FAILURE)
+    waits = Waits(place, monkeypatch)
+    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=6.0), "done")) == "done"
+    assert place.went == ["a", "a"]
+    assert waits.slices == [None, 1.0, 2.0, 3.0]
+    assert waits.passed_s == 6.0
+
+
+def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(
+    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=300.0))
+    place.pool.acquire(exclude=["a"]).release(Outcome.FAILURE)
+    waits = Waits(place, monkeypatch)
+    with pytest.raises(EndpointOverloaded) as caught:
+        call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=60.0)), deadline_s=10.0)
+    assert waits.slices == [1.0, 2.0, 4.0, 3.0]
+    (note,) = caught.value.__notes__
+    assert note.startswith("it was not tried again: no endpoint came free within 10 s (waited 10.000 s); 1 is out of")
+
+
+def test_without_a_deadline_a_busy_one_is_waited_for_as_long_as_the_pool_was_told(
+    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place("a", "b", clock=clock, acquire_timeout_s=10.0)
+    place.pool.acquire(exclude=["a"])
+    waits = Waits(place, monkeypatch)
+    with pytest.raises(EndpointError):
+        call(place.pool, place.fn(down(), "done"))
+    assert place.went == ["a"]
+    assert waits.slices == [None, 1.0, 2.0, 4.0, 3.0]
+
+
+def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("a", clock=clock)
+    pauses: list[float] = []
+    monkeypatch.setattr("balancer.calls.sleep", pauses.append)
+    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done"), deadline_s=9.0) == "done"
+    assert sum(pauses) == 7.0
+
+
 # -- arguments -----------------------------------------------------------------------------------------
 
 
@@ -396,3 +516,32 @@ def test_a_lease_that_the_call_gave_back_itself_is_an_error_of_the_caller(clock:
     place = Place("a", clock=clock)
     with pytest.raises(Exception, match="given back already"):
         call(place.pool, lambda lease: lease.release(Outcome.SUCCESS))
+
+
+async def _coroutine(lease: Lease) -> None: ...
+
+
+async def _stream(lease: Lease) -> AsyncIterator[None]:
+    yield
+
+
+def _generator(lease: Lease) -> Iterator[None]:
+    yield
+
+
+class _Caller:
+    async def __call__(self, lease: Lease) -> None: ...
+
+
+@pytest.mark.parametrize("fn", [_coroutine, _stream, _generator, partial(_coroutine), _Caller(), _Caller().__call__])
+def test_a_function_that_would_work_after_its_lease_is_refused(fn: Callable[[Lease], Any], clock: ManualClock) -> None:
+    place = Place("a", clock=clock)
+    with pytest.raises(TypeError, match=r"a coroutine or generator function; pass a plain one") as caught:
+        call(place.pool, fn)
+    assert "\n" not in str(caught.value)
+    assert place.counts() == {"a": (0, 0, 0)}
+
+
+@pytest.mark.parametrize("fn", [partial(str), str, lambda lease: str(lease)])
+def test_any_other_callable_will_do(fn: Callable[[Lease], str], clock: ManualClock) -> None:
+    assert "of a, out" in call(Place("a", clock=clock).pool, fn)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
-from balancer.calls import call, out_of_service
+from balancer.calls import call
 from balancer.pipeline.results import Span, Stage
 from balancer.pipeline.runner import Runner, Task
 from balancer.policies import HealthSettings, RetrySettings
@@ -114,7 +114,7 @@ def test_pings_take_a_black_hole_out_before_anybody_calls_it(
     hole.down = True
     pool = pool_of(servers, health=HealthSettings(cooldown_s=300.0))
     with Prober(pool, pings_of(executors, "ping"), every_s=0.01):
-        until(lambda: out_of_service(pool) == {hole.url})
+        until(lambda: pool.out_of_service() == {hole.url})
     assert by_many(lambda: call(pool, running(executors)).stdout == b"pong\n", 60) == {True: 60}
     assert hole.asked == 0
 
@@ -154,7 +154,7 @@ def test_the_first_recovery_is_used_within_one_cooldown(
     for _ in range(40):
         with pytest.raises(EndpointError):
             call(pool, running(executors), attempts=1)
-    out = out_of_service(pool)
+    out = pool.out_of_service()
     assert len(out) == 2  # as many as may be
     healed = next(server for server in servers if server.url in out)
     healed.down = False
@@ -168,7 +168,7 @@ def test_the_first_recovery_is_used_within_one_cooldown(
     clock.advance(4.1)
     assert call(pool, running(executors), exclude=others, deadline_s=0.0).stdout == b"pong\n"
     assert healed.asked == before + 1
-    assert healed.url not in out_of_service(pool)
+    assert healed.url not in pool.out_of_service()
 
 
 def test_whoever_waits_rather_waits_out_a_cooldown_than_fails(
@@ -182,7 +182,7 @@ def test_whoever_waits_rather_waits_out_a_cooldown_than_fails(
     for _ in range(5):
         with pytest.raises(EndpointError):
             call(pool, running(executors), attempts=1, exclude=exclude)
-    assert out_of_service(pool) == {hole.url}
+    assert pool.out_of_service() == {hole.url}
     hole.down = False
     done = by_many(
         lambda: call(pool, running(executors), attempts=1, exclude=exclude, deadline_s=60.0).exit_code == 0, 16
