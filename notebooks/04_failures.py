@@ -618,9 +618,9 @@ say(
     f"that queue: {limits_words(queueing, unprotected)}. At a load of {LIGHTER:g} instead of {TRUE_LOAD:g}, "
     f"what AIMD changes in the requests lost by servers that queue is "
     f"{more_words(lighter_lost, lighter.metric('fixed', 'lost').mean, 'part')}.\n\n"
-    f"Ejection does not replace limits where all are overloaded. A refusal counts as a failure, so servers are taken out, up "
-    f"to half of them, and the others get still more: with fixed limits {said(limited, fixed_key, 'throughput_per_s')} "
-    f"requests a second are answered with ejection and "
+    f"Ejection does not replace limits where all are overloaded. A refusal does not count against a server while half of the "
+    f"others refuse as well, else some would be taken out and the rest get still more. With fixed limits "
+    f"{said(limited, fixed_key, 'throughput_per_s')} requests a second are answered with ejection and "
     f"{said(limited, (refusing, unprotected, 'fixed'), 'throughput_per_s')} without; with AIMD "
     f"{said(limited, aimd_key, 'throughput_per_s')} with ejection."
 )

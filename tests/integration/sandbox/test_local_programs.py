@@ -1,8 +1,10 @@
 """Ordinary programs, in every isolation: what goes in and what comes out."""
 
 import os
+import resource
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,9 +150,11 @@ def test_deep_recursion_has_a_stack(local: LocalExecutor) -> None:
 
 
 def test_peak_memory_is_told_where_it_is_above_our_own(local: LocalExecutor) -> None:
-    execution = python(local, "x = bytearray(300 * 2**20); print(len(x))")
+    wanted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10 + 100 * 2**20
+    limits = replace(LIMITS, memory_bytes=4 * wanted)
+    execution = python(local, f"x = bytearray({wanted}); print(len(x))", limits=limits)
     assert execution.memory_bytes is not None
-    assert 300 * 2**20 < execution.memory_bytes < 400 * 2**20
+    assert wanted < execution.memory_bytes < wanted + 100 * 2**20
 
 
 def test_the_hash_seed_is_fixed_and_text_is_utf8(local: LocalExecutor) -> None:
