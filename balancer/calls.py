@@ -150,10 +150,10 @@ def call(
     """
     if _works_later(fn):
         raise TypeError(f"fn is {fn!r}, a coroutine or generator function; pass a plain one, which works while it runs")
-    if attempts < 1:
-        raise ValueError(f"attempts is {attempts!r}; it must be at least 1")
+    if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+        raise ValueError(f"attempts is {attempts!r}; it must be a whole number >= 1")
     for name, seconds in (("deadline_s", deadline_s), ("hedge_after_s", hedge_after_s)):
-        if seconds is not None and not seconds >= 0:  # also catches NaN
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):  # also catches NaN
             raise ValueError(f"{name} is {seconds!r}; it must be a number of seconds >= 0, or None")
     if isinstance(labels, str) or isinstance(exclude, str):
         raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")

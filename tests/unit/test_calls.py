@@ -498,7 +498,16 @@ def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, mon
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"attempts": 0}, {"deadline_s": -1.0}, {"deadline_s": float("nan")}, {"hedge_after_s": -0.1}, {"slots": 0}],
+    [
+        {"attempts": 0},
+        {"attempts": 1.5},
+        {"attempts": "3"},
+        {"deadline_s": "1"},
+        {"deadline_s": -1.0},
+        {"deadline_s": float("nan")},
+        {"hedge_after_s": -0.1},
+        {"slots": 0},
+    ],
 )
 def test_a_number_out_of_range_is_refused(arguments: dict[str, Any], clock: ManualClock) -> None:
     place = Place("a", clock=clock)
