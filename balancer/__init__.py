@@ -1,6 +1,6 @@
 """balancer: lease the endpoints of a pool, one call at a time, by a strategy of your choice."""
 
-from balancer.config import Config, load_config
+from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
@@ -16,8 +16,8 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
-from balancer.metrics import EndpointStats, PoolStats
-from balancer.pool import Pool
+from balancer.settings.config import Config, load_config
+from balancer.shells.threads import Pool
 
 __all__ = [
     "AcquireTimeout",

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
-from balancer.clients import retry_after_s, said_nothing, status_of
+from balancer.client_errors import retry_after_s, said_nothing, status_of
 from balancer.errors import EndpointError, EndpointOverloaded
 
 __all__ = ["Endpoint", "Hint", "Holder", "Lease", "Outcome", "hint_of", "outcome_of"]

@@ -27,19 +27,29 @@ import random
 import tomllib
 from math import nan
 
+from balancer_simulator import (
+    Closed,
+    EndpointModel,
+    Exponential,
+    Interval,
+    Lognormal,
+    Poisson,
+    Scenario,
+    Study,
+    run_study,
+)
+from balancer_simulator.analytic import mmc
+from balancer_simulator.report.charts import shares, tails, trend, utilisation
+from balancer_simulator.report.figures import figure_of, worded, worded_difference
+from balancer_simulator.report.markdown import best_in_words, markdown_table
 from IPython.display import Markdown, display
 
 from balancer import Pool
-from balancer.config import Config
 from balancer.endpoint import Outcome
-from balancer.plugins import Registry
+from balancer.plugins.registry import Registry
 from balancer.reporting.chart import Chart
+from balancer.settings.config import Config
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
-from simulator import Closed, EndpointModel, Exponential, Interval, Lognormal, Poisson, Scenario, Study, run_study
-from simulator.analytic import mmc
-from simulator.report.charts import shares, tails, trend, utilisation
-from simulator.report.figures import figure_of, worded, worded_difference
-from simulator.report.markdown import best_in_words, markdown_table
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, REPLICATIONS = (600.0, 4) if SHORT else (4000.0, 10)

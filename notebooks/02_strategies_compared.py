@@ -28,10 +28,7 @@
 # %%
 import os
 
-from IPython.display import Markdown, display
-
-from balancer.reporting.chart import Chart
-from simulator import (
+from balancer_simulator import (
     Batch,
     Closed,
     EndpointModel,
@@ -45,9 +42,12 @@ from simulator import (
     StudyProgress,
     run_study,
 )
-from simulator.report.charts import curves, gantt, ranking, tails
-from simulator.report.figures import figure_of, worded, worded_difference
-from simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.report.charts import curves, gantt, ranking, tails
+from balancer_simulator.report.figures import figure_of, worded, worded_difference
+from balancer_simulator.report.markdown import best_in_words, markdown_table
+from IPython.display import Markdown, display
+
+from balancer.reporting.chart import Chart
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, REPLICATIONS = (200.0, 3) if SHORT else (800.0, 8)

@@ -20,10 +20,7 @@ import os
 from dataclasses import dataclass
 from itertools import pairwise
 
-from IPython.display import Markdown, display
-
-from balancer.reporting.chart import Chart
-from simulator import (
+from balancer_simulator import (
     Batch,
     EndpointModel,
     Host,
@@ -37,10 +34,13 @@ from simulator import (
     run_study,
     run_sweep,
 )
-from simulator.intervals import at_most_of, difference_of, interval_of
-from simulator.report.charts import trend
-from simulator.report.figures import worded, worded_difference
-from simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.report.charts import trend
+from balancer_simulator.report.figures import worded, worded_difference
+from balancer_simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.studies.intervals import at_most_of, difference_of, interval_of
+from IPython.display import Markdown, display
+
+from balancer.reporting.chart import Chart
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 PROBLEMS, REPLICATIONS, FEW, DEADLINE_H = (12, 3, 3, 0.36) if SHORT else (200, 5, 3, 3.6)

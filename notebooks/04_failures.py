@@ -25,11 +25,7 @@ import os
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-from IPython.display import Markdown, display
-
-from balancer.policies import HealthSettings, LimitSettings, RetrySettings
-from balancer.reporting.chart import Chart
-from simulator import (
+from balancer_simulator import (
     Arrivals,
     Change,
     Closed,
@@ -54,12 +50,16 @@ from simulator import (
     run_sweep,
     simulate_once,
 )
-from simulator.faults import Fault
-from simulator.intervals import interval_of
-from simulator.report.charts import ranking, tails, trend, utilisation
-from simulator.report.figures import figure_of, worded, worded_difference
-from simulator.report.markdown import best_in_words, markdown_table
-from simulator.workload import Workload
+from balancer_simulator.report.charts import ranking, tails, trend, utilisation
+from balancer_simulator.report.figures import figure_of, worded, worded_difference
+from balancer_simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.scenario.faults import Fault
+from balancer_simulator.scenario.workload import Workload
+from balancer_simulator.studies.intervals import interval_of
+from IPython.display import Markdown, display
+
+from balancer.reporting.chart import Chart
+from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, CLOSED_S, REPLICATIONS = (200.0, 60.0, 3) if SHORT else (1200.0, 600.0, 5)

@@ -3,7 +3,7 @@
 Taken from the registry, not listed here: a new strategy is tested as soon as it is a plugin.
 """
 
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import Strategy
 from balancer.testing.conformance import maker_of
 from balancer.testing.shadow import Maker

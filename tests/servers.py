@@ -32,7 +32,7 @@ def running_server(*, isolation: str = "auto", workers: int = 2, folder: Path | 
         workers: programs at once.
         folder: where it puts its temporary files, instead of the system's place for them.
     """
-    code = f"from balancer.sandbox.server import serve; serve(port=0, workers={workers}, isolation={isolation!r})"
+    code = f"from balancer.sandbox.server.app import serve; serve(port=0, workers={workers}, isolation={isolation!r})"
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), **({"TMPDIR": str(folder)} if folder else {})}
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", code],

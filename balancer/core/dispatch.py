@@ -18,12 +18,12 @@ from types import MappingProxyType
 
 from balancer.core.account import Account, State
 from balancer.core.ledger import Ledger
+from balancer.core.metrics import EndpointStats, WaitHistogram
 from balancer.core.rules import Rules
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Holder, Lease, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, StrategyError, TooManyWaiters
-from balancer.metrics import EndpointStats, WaitHistogram
-from balancer.policies import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Request, Strategy
 
 __all__ = ["Core"]

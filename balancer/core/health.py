@@ -19,7 +19,7 @@ from math import inf
 from balancer.core.outliers import outliers, success_rate
 from balancer.core.states import TRANSITIONS, Event, Health, Record
 from balancer.endpoint import Lease, Outcome
-from balancer.policies import HealthSettings
+from balancer.settings.rules import HealthSettings
 
 __all__ = ["HealthWatch"]
 

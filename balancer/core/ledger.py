@@ -10,10 +10,10 @@ from math import inf
 from typing import cast
 
 from balancer.core.account import Account, State
+from balancer.core.metrics import EndpointStats
 from balancer.core.rules import Rules
 from balancer.endpoint import Endpoint, Holder, Lease, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, StrategyError, UnknownEndpoint
-from balancer.metrics import EndpointStats
 from balancer.strategy import Request, Strategy
 
 __all__ = ["Ledger"]

@@ -6,7 +6,7 @@ Decides by how much a limit moves. It must not know the ledger, nor what a strat
 import math
 
 from balancer.endpoint import Lease, Outcome
-from balancer.policies import LimitSettings
+from balancer.settings.rules import LimitSettings
 
 __all__ = ["Aimd", "HostGroup"]
 

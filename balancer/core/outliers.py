@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import fmean, pstdev
 
 from balancer.core.states import Record
-from balancer.policies import HealthSettings
+from balancer.settings.rules import HealthSettings
 
 __all__ = ["outliers", "success_rate"]
 

@@ -15,7 +15,7 @@ from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Record
 from balancer.endpoint import Lease, Outcome
-from balancer.policies import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings
 
 __all__ = ["Rules"]
 

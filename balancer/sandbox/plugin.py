@@ -1,8 +1,8 @@
 """The executors that come with the package, offered through the same hook as anybody else's."""
 
 from balancer.hookspecs import ExecutorPlugin, hookimpl
-from balancer.sandbox.fusion import FusionExecutor
-from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.fusion.executor import FusionExecutor
+from balancer.sandbox.local.executor import LocalExecutor
 
 __all__ = ["balancer_executors"]
 

@@ -19,9 +19,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isclose
 
 from balancer.core import Core, Waiter
+from balancer.core.metrics import EndpointStats, WaitStats
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint
-from balancer.metrics import EndpointStats, WaitStats
 from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
 from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter

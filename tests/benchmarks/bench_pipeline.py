@@ -30,13 +30,13 @@ from rich.table import Table
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from balancer.config import parse_config
-from balancer.pipeline.results import RunResult
-from balancer.pipeline.run import run_pipeline
-from balancer.plugins import default_registry
-from balancer.sandbox.local import LocalExecutor
+from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.running.run import run_pipeline
+from balancer.plugins.registry import default_registry
+from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program
-from balancer.sandbox.server import build_app
+from balancer.sandbox.server.app import build_app
+from balancer.settings.config import parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CALL_S = 0.3  # at speed 1

@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer import Endpoint, Pool
-from balancer.metrics import jain_index
-from balancer.plugins import default_registry
-from balancer.policies import HealthSettings
+from balancer.core.metrics import jain_index
+from balancer.plugins.registry import default_registry
+from balancer.settings.rules import HealthSettings
 
 STRATEGIES = sorted(default_registry().strategies)
 SIZES = (4, 1000, 10_000)

@@ -19,13 +19,12 @@ from typing import Any, Final
 
 import ciw  # type: ignore[import-untyped]
 import simpy
+from balancer_simulator.analytic import mmc
+from balancer_simulator.run.engine import simulate_once
+from balancer_simulator.scenario.scenario import EndpointModel, Policy, Scenario
+from balancer_simulator.scenario.workload import Poisson
 from rich.console import Console
 from rich.table import Table
-
-from simulator.analytic import mmc
-from simulator.engine import simulate_once
-from simulator.scenario import EndpointModel, Policy, Scenario
-from simulator.workload import Poisson
 
 SERVERS: Final = 8
 RHO: Final = 0.9

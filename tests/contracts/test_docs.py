@@ -11,10 +11,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from balancer_simulator import load_scenario
 
-from balancer.config import load_config
-from balancer.plugins import default_registry
-from simulator import load_scenario
+from balancer.plugins.registry import default_registry
+from balancer.settings.config import load_config
 from tests.contracts.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links, name_of
 
 _LANGUAGES = {"python", "toml", "console", "sh", "text", "json", "mermaid"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.plugins import Registry
+from balancer.plugins.registry import Registry
 from balancer.strategy import Strategy
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.shadow import Shadow
@@ -107,7 +107,7 @@ def _run(argv: list[str], *, site: Path | None = None, code: int = 0) -> str:
 
 
 def _balancer(site: Path, *arguments: str, code: int = 0) -> str:
-    main = "from balancer.cli import main; main()"
+    main = "from balancer.commands.app import main; main()"
     return _run([sys.executable, "-W", "error", "-c", main, *arguments], site=site, code=code)
 
 

@@ -2,7 +2,8 @@
 
 import re
 
-from simulator.study import all_policies
+from balancer_simulator.studies.study import all_policies
+
 from tests.contracts.documents import ROOT
 
 _PAGE = (ROOT / "docs" / "which-strategy.md").read_text(encoding="utf-8")

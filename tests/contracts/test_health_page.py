@@ -1,7 +1,7 @@
 """docs/health.md shows the states as they are."""
 
 from balancer.core.states import TRANSITIONS, Health
-from balancer.policies import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings
 from tests.contracts.documents import ROOT, blocks
 from tests.contracts.health_page import diagram, table
 

@@ -12,12 +12,12 @@ import pytest
 from pydantic import BaseModel
 
 import balancer
-from balancer.config import Config, EndpointSettings, PipelineSettings, PoolSettings
-from balancer.metrics import PoolStats, WaitHistogram
+from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.pipeline.model import Verdict
-from balancer.pipeline.results import CaseState, ProblemResult, RunResult
-from balancer.plugins import default_registry
-from balancer.policies import HealthSection, LimitSettings, RetrySettings
+from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
+from balancer.plugins.registry import default_registry
+from balancer.settings.config import Config, EndpointSettings, PipelineSettings, PoolSettings
+from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 
 _DOCS = ROOT / "docs"

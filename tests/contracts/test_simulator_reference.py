@@ -4,16 +4,16 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+import balancer_simulator
 import pytest
+from balancer_simulator.report.figures import FIGURES
+from balancer_simulator.scenario.distributions import Distribution
+from balancer_simulator.scenario.faults import Fault
+from balancer_simulator.scenario.scenario import Change, EndpointModel, Scenario, load_scenario
+from balancer_simulator.scenario.workload import Kind, Requests, Stage, Workload
+from balancer_simulator.studies.study import all_policies
 from pydantic import BaseModel
 
-import simulator
-from simulator.distributions import Distribution
-from simulator.faults import Fault
-from simulator.report.figures import FIGURES
-from simulator.scenario import Change, EndpointModel, Scenario, load_scenario
-from simulator.study import all_policies
-from simulator.workload import Kind, Requests, Stage, Workload
 from tests.contracts.documents import ROOT, rows
 
 _PAGE = ROOT / "docs" / "simulator.md"
@@ -81,10 +81,10 @@ def test_the_baselines_are_on_the_page() -> None:
 
 
 def test_every_public_name_is_there_and_described() -> None:
-    for name in simulator.__all__:
-        assert getattr(simulator, name).__doc__, name
+    for name in balancer_simulator.__all__:
+        assert getattr(balancer_simulator, name).__doc__, name
     with pytest.raises(AttributeError, match="Scenaro"):
-        _ = simulator.Scenaro
+        _ = balancer_simulator.Scenaro
 
 
 @pytest.mark.parametrize("path", _SCENARIOS, ids=lambda path: path.stem)

@@ -123,7 +123,7 @@ class HandTimedPool(Pool):
 
     def _arm(self) -> threading.Timer | None:
         timer = partial(HandTimer, self.timers.append)
-        with patch("balancer.pool.threading.Timer", timer), patch("balancer.pool._SOONEST_S", 0.0):
+        with patch("balancer.shells.threads.threading.Timer", timer), patch("balancer.shells.threads._SOONEST_S", 0.0):
             return super()._arm()
 
     def _wait(self, waiter: Waiter, gate: threading.Lock) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from balancer.core.metrics import PoolStats
 from balancer.errors import BalancerError
-from balancer.metrics import PoolStats
 from tests.equivalence.listening import Told
 
 __all__ = ["Granted", "Happened", "Refused"]

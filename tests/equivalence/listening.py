@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.endpoint import Outcome
-from balancer.plugins import Registry, default_registry
+from balancer.plugins.registry import Registry, default_registry
 from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["ListeningRegistry", "Told"]

@@ -17,7 +17,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from balancer.policies import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings
 
 __all__ = ["MOST_ARRIVALS", "Arrival", "Change", "Kind", "Plan", "Rules", "Site", "plans", "ruled_plans"]
 

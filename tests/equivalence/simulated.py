@@ -6,17 +6,17 @@ Decides how a plan is written as a scenario. It must not know the threaded pool.
 import random
 from unittest.mock import patch
 
+from balancer_simulator import Policy, Scenario, simulate_once
+from balancer_simulator.run.disciplines import Client, Leasing
+from balancer_simulator.world.streams import Purpose, Streams
+from balancer_simulator.world.task import Task
 from simpy import Environment
 
 from balancer.core import Core
 from balancer.core.health import HealthWatch
+from balancer.core.metrics import PoolStats
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
-from balancer.metrics import PoolStats
-from simulator import Policy, Scenario, simulate_once
-from simulator.disciplines import Client, Leasing
-from simulator.streams import Purpose, Streams
-from simulator.task import Task
 from tests.equivalence.gate import Coarse
 from tests.equivalence.happened import Granted, Happened, Refused
 from tests.equivalence.listening import ListeningRegistry
@@ -34,7 +34,7 @@ def simulate(plan: Plan, strategy: str) -> Happened:
     """Return what the simulator makes of `plan`."""
     registry, watch = ListeningRegistry(), _Watch()
     with (
-        patch("simulator.engine.Leasing", watch.discipline),
+        patch("balancer_simulator.run.engine.Leasing", watch.discipline),
         patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))),
     ):
         record = simulate_once(scenario_of(plan), Policy(strategy=strategy), registry=registry, observer=watch.granted)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
 
 __all__ = ["Books", "Taken"]

@@ -21,7 +21,7 @@ from typing import Any
 
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.policies import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.shadow import Maker
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Hint, Lease, Outcome
 from balancer.errors import NoEndpoint, TooManyWaiters
-from balancer.policies import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import ANY, Request
 from balancer.testing.shadow import Maker
 from tests.properties.rules_judge import Judge, Rules, Told

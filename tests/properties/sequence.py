@@ -6,7 +6,7 @@ from typing import Any
 
 from balancer.core import Core
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
 

@@ -7,7 +7,7 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import Node
 from tests.properties.call_history import History, hold_against
 from tests.properties.driven import Driven

@@ -14,7 +14,7 @@ import pytest
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.errors import ConfigError
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import Node, Request
 from balancer.testing.conformance import check_strategy
 from tests.properties.call_history import History

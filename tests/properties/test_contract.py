@@ -8,12 +8,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from balancer_strategies.fifo import Fifo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Node, Request
-from strategies.fifo import Fifo
 from tests.properties.books import Books
 from tests.registered import NAMES
 

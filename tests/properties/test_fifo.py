@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from balancer_strategies.fifo import Fifo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,6 @@ from balancer.endpoint import Endpoint
 from balancer.strategy import ANY, Request
 from balancer.testing.conformance import maker_of
 from balancer.testing.shadow import Shadow
-from strategies.fifo import Fifo
 from tests.properties.books import Books
 from tests.properties.sequence import Sequence
 

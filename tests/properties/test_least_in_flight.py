@@ -11,6 +11,7 @@ from collections.abc import Sequence as Listed
 from time import thread_time
 
 import pytest
+from balancer_strategies.least_in_flight import LeastInFlight
 from hypothesis import settings
 
 from balancer.endpoint import Endpoint
@@ -18,7 +19,6 @@ from balancer.strategy import ANY, Request
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
 from balancer.testing.walk import random_walk
-from strategies.least_in_flight import LeastInFlight
 from tests.properties.sequence import Sequence
 
 _CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 5: 20.515, 7: 24.322, 9: 27.877}  # by degrees of freedom

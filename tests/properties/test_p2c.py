@@ -15,18 +15,18 @@ from itertools import permutations
 from statistics import fmean
 
 import pytest
+from balancer_simulator.analytic import supermarket
+from balancer_strategies.p2c import P2c
 from hypothesis import settings
 
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import ConfigError
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import Request
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
 from balancer.testing.referee import Law
 from balancer.testing.walk import random_walk
-from simulator.analytic import supermarket
-from strategies.p2c import P2c
 from tests.properties.sequence import Sequence
 
 _CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 9: 27.877}  # by degrees of freedom

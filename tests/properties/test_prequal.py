@@ -6,7 +6,7 @@ import pytest
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.errors import ConfigError
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import Node
 from tests.properties.call_history import DECAY_S, History, hold_against
 from tests.properties.driven import Driven

@@ -12,10 +12,10 @@ from collections.abc import Hashable, Iterable, Mapping
 from collections.abc import Sequence as Listed
 
 import pytest
+from balancer_strategies.random import Random
 
 from balancer.endpoint import Endpoint, Lease
 from balancer.strategy import ANY, Node, Request, StrategyOptions
-from strategies.random import Random
 from tests.properties.sequence import Sequence
 
 _CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 8: 26.124, 9: 27.877}  # by degrees of freedom

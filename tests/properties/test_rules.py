@@ -15,7 +15,7 @@ from balancer.core.ledger import Ledger
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.rules import Rules as CoreRules
 from balancer.errors import AcquireTimeout, StrategyError
-from balancer.policies import HealthSettings
+from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.conformance import maker_of
 from tests.properties.rules_judge import Rules

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.errors import ConfigError
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from tests.properties.sequence import Sequence
 
 _STEADY: Mapping[str, float] = {"slow_start_s": 0.0}

@@ -12,13 +12,13 @@ from collections.abc import Sequence as Listed
 from itertools import product
 
 import pytest
+from balancer_strategies.weighted_least_request import WeightedLeastRequest
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
 from balancer.testing.conformance import check_strategy
-from strategies.weighted_least_request import WeightedLeastRequest
 from tests.properties.chances import assert_follows, by_weight
 from tests.properties.driven import Driven
 from tests.registered import KINDS

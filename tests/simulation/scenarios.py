@@ -6,8 +6,9 @@ Instants and works are dyadic (0.25, 1.5), so that sums of them are exact and te
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator import Policy, Record, Scenario, simulate_once
-from simulator.disciplines import BASELINES
+from balancer_simulator import Policy, Record, Scenario, simulate_once
+from balancer_simulator.run.disciplines import BASELINES
+
 from tests.registered import NAMES
 
 __all__ = ["ALL", "at", "batch", "calls", "closed", "endpoint", "run", "times"]

@@ -8,10 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from simulator.analytic import (
+from balancer_simulator.analytic import (
     ClosedNetwork,
     MarkovQueue,
     Queue,
@@ -21,6 +18,8 @@ from simulator.analytic import (
     mmc,
     supermarket,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 _EXACT = 1e-12  # a few thousand roundings of 1e-16
 _PRINTED = 5e-5  # four decimals

@@ -3,13 +3,12 @@
 from typing import Any
 
 import pytest
+from balancer_simulator.run.engine import simulate_once
+from balancer_simulator.scenario.scenario import Change, EndpointModel, Policy, Scenario
+from balancer_simulator.scenario.workload import Poisson
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-
-from simulator.engine import simulate_once
-from simulator.scenario import Change, EndpointModel, Policy, Scenario
-from simulator.workload import Poisson
 
 
 def scenario(*changes: tuple[float, str], from_s: float = 0.0) -> Scenario:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from balancer import cli
+from balancer.commands import app as cli
 
 ROOT = Path(__file__).resolve().parents[2]
-_COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.cli import main; main()"]
+_COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
 _PATIENCE_S = 120.0
 
 _SHORT = """

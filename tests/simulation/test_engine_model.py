@@ -6,20 +6,20 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
+from balancer_simulator import Record, Scenario
+from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.run.record import Span
+from balancer_simulator.scenario.workload import Batch
+from balancer_simulator.world.batch import works_of
+from balancer_simulator.world.calendar import after
+from balancer_simulator.world.stations import Job, Line, SharedHost, Station, Timer
+from balancer_simulator.world.streams import Purpose, Streams
+from balancer_simulator.world.task import Task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simpy import Environment
 
 from balancer.endpoint import Lease
-from simulator import Record, Scenario
-from simulator.batch import works_of
-from simulator.calendar import after
-from simulator.disciplines import BASELINES
-from simulator.record import Span
-from simulator.stations import Job, Line, SharedHost, Station, Timer
-from simulator.streams import Purpose, Streams
-from simulator.task import Task
-from simulator.workload import Batch
 from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run, times
 
 _ONCE = {"attempts": 1}

@@ -4,14 +4,14 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from balancer_simulator import Record, Scenario, run_study
+from balancer_simulator.report.export import to_json
+from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.world.task import Task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
-from simulator import Record, Scenario, run_study
-from simulator.disciplines import BASELINES
-from simulator.report.export import to_json
-from simulator.task import Task
 from tests.registered import NAMES
 from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run
 from tests.simulation.test_repeatable import bytes_of

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from balancer_simulator import Scenario, Study, run_study
+from balancer_simulator.report.matrix import cells_of, markdown_matrix
+from balancer_simulator.report.table import print_matrix
 from rich.console import Console
 
-from balancer import cli
-from simulator import Scenario, Study, run_study
-from simulator.report.matrix import cells_of, markdown_matrix
-from simulator.report.table import print_matrix
+from balancer.commands import app as cli
 
 _CALM: dict[str, Any] = {
     "name": "calm",
@@ -203,7 +203,7 @@ def test_loads_are_not_run_for_a_table(compare: Callable[..., Any], monkeypatch:
         seen.append(scenario.loads)
         return run_study(scenario, *args, **values)
 
-    monkeypatch.setattr("simulator.study.run_study", noting)
+    monkeypatch.setattr("balancer_simulator.studies.study.run_study", noting)
     compare("a.toml", "loads.toml", "--jobs", "1")
     assert seen == [[], []]
 
@@ -223,7 +223,7 @@ def test_loads_are_not_run_for_a_table(compare: Callable[..., Any], monkeypatch:
 def test_a_mistake_is_one_line_and_is_found_before_anything_runs(
     compare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, args: list[str], line: str
 ) -> None:
-    monkeypatch.setattr("simulator.study.run_orders", None)
+    monkeypatch.setattr("balancer_simulator.studies.study.run_orders", None)
     code, out, err = compare(*args)
     assert (code, out) == (2, "")
     (said,) = err.splitlines()

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from balancer_simulator import Closed, EndpointModel, Interval, Scenario, Study, StudyProgress, run_study
+from balancer_simulator.report.charts import trend
+from balancer_simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.studies.intervals import at_most_of, interval_of
 
 from balancer.reporting.lines import Line, line_chart
-from simulator import Closed, EndpointModel, Interval, Scenario, Study, StudyProgress, run_study
-from simulator.intervals import at_most_of, interval_of
-from simulator.report.charts import trend
-from simulator.report.markdown import best_in_words, markdown_table
 
 
 def _study(makespans: dict[str, Sequence[float]], lost: dict[str, int] | None = None) -> Study:
@@ -87,7 +87,7 @@ def test_a_trend_has_a_line_for_each_name_and_strokes_only_where_there_is_an_int
         drawn.append([(line.name, len(line.low)) for line in lines])
         return line_chart(lines, **given)
 
-    monkeypatch.setattr("simulator.report.charts.line_chart", spy)
+    monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
     measured = {1.0: interval_of([10.0, 12.0]), 2.0: interval_of([5.0, 6.0])}
     limit = {1.0: Interval(8.0, math.nan, 1), 2.0: Interval(8.0, math.nan, 1)}
     assert trend({"measured": measured, "limit": limit}, "makespan_s", xlabel="hosts").title == "Makespan by hosts"
@@ -102,7 +102,7 @@ def test_a_trend_of_long_times_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> N
         drawn.append((given["ylabel"], list(lines[0].ys)))
         return line_chart(lines, **given)
 
-    monkeypatch.setattr("simulator.report.charts.line_chart", spy)
+    monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
     for seconds in (36_000.0, 36.0):
         trend({"a": {1.0: interval_of([seconds, seconds])}}, "makespan_s", xlabel="hosts")
     assert drawn == [("makespan (h)", [10.0]), ("makespan (s)", [36.0])]
@@ -115,7 +115,7 @@ def test_between_whole_values_there_are_no_marks(monkeypatch: pytest.MonkeyPatch
         drawn.append(line_chart(lines, **given))
         return drawn[-1]
 
-    monkeypatch.setattr("simulator.report.charts.line_chart", spy)
+    monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
     for xs in ((6.0, 7.0, 8.0), (0.6, 0.7, 0.8)):
         trend({"a": {x: interval_of([1.0, 2.0]) for x in xs}}, "lost", xlabel="hosts")
     whole, parts = ([float(x).is_integer() for x in ax.get_xticks()] for _, ax in drawn)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from balancer_simulator import EndpointModel, Poisson, Scenario
+from balancer_simulator.scenario.scenario import Policy
+from balancer_simulator.studies import parallel
+from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.processes import work_off
 
 from balancer.errors import BalancerError, ConfigError, StrategyError
-from simulator import EndpointModel, Poisson, Scenario, parallel
-from simulator.parallel import Order, run_orders
-from simulator.processes import work_off
-from simulator.scenario import Policy
 
 
 def negative(number: int) -> int:

@@ -4,17 +4,17 @@ import io
 from dataclasses import replace
 
 import pytest
+from balancer_simulator import Closed, EndpointModel, Poisson, Record, Scenario, Study, run_study
+from balancer_simulator.report.figures import FIGURES, ranking_figure
+from balancer_simulator.report.html import page
+from balancer_simulator.report.markdown import best_in_words
+from balancer_simulator.report.table import print_ranking, print_study
 from rich.console import Console
 from typer.testing import CliRunner
 
-from balancer.cli import make_app
+from balancer.commands.app import make_app
 from balancer.errors import ConfigError
-from balancer.plugins import default_registry
-from simulator import Closed, EndpointModel, Poisson, Record, Scenario, Study, run_study
-from simulator.report.figures import FIGURES, ranking_figure
-from simulator.report.html import page
-from simulator.report.markdown import best_in_words
-from simulator.report.table import print_ranking, print_study
+from balancer.plugins.registry import default_registry
 from tests.contracts.documents import ROOT, rows
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from balancer_simulator.scenario.scenario import load_scenario
+from balancer_simulator.scenario.workload import Arrivals
 
 from balancer.errors import ConfigError
-from simulator.scenario import load_scenario
-from simulator.workload import Arrivals
 
 _SCENARIO = """
 [workload]

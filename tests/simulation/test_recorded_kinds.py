@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from balancer_simulator import Scenario
 from pydantic import ValidationError
 
-from simulator import Scenario
 from tests.simulation.scenarios import calls, endpoint, run
 
 _WORK = {"kind": "deterministic", "mean_s": 2.0}

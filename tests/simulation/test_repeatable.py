@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from balancer_simulator import Policy, Record, Scenario, run_study, simulate_once
+from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
+from balancer_simulator.world.streams import Purpose, Streams
+from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
-from simulator import Policy, Record, Scenario, run_study, simulate_once
-from simulator.report.export import endpoints_csv, runs_csv, to_json
-from simulator.streams import Purpose, Streams
-from simulator.task import Task
 from tests.simulation.scenarios import ALL, run
 
 TROUBLED: dict[str, Any] = {

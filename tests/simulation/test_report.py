@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 
 import pytest
+from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
+from balancer_simulator.report.figures import FIGURES, checked_figure
+from balancer_simulator.report.files import write_report
+from balancer_simulator.report.html import page
+from balancer_simulator.report.table import print_ranking, print_study
+from balancer_simulator.scenario.scenario import load_scenario
+from balancer_simulator.studies.study import Study, run_study
 from rich.console import Console
 from typer.testing import CliRunner
 
-from balancer.cli import make_app
+from balancer.commands.app import make_app
 from balancer.errors import ConfigError
-from balancer.plugins import default_registry
-from simulator.report.export import endpoints_csv, runs_csv, to_json
-from simulator.report.figures import FIGURES, checked_figure
-from simulator.report.files import write_report
-from simulator.report.html import page
-from simulator.report.table import print_ranking, print_study
-from simulator.scenario import load_scenario
-from simulator.study import Study, run_study
+from balancer.plugins.registry import default_registry
 from tests.contracts.documents import ROOT
 
 _OPEN = """
@@ -224,7 +224,15 @@ def test_a_mistake_is_one_line(
 def test_ctrl_c_stops_it_at_once_and_leaves_no_process(tmp_path: Path) -> None:
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(_OPEN.replace("replications = 3", "replications = 2000").replace("40.0", "4000.0"))
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "compare", str(scenario), "--jobs", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "balancer",
+        "compare",
+        str(scenario),
+        "--jobs",
+        "2",
+    ]
     running = subprocess.Popen(
         command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

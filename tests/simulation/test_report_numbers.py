@@ -4,11 +4,10 @@ import math
 import re
 
 import pytest
+from balancer_simulator.report.numbers import Unit, word_difference, word_figure
+from balancer_simulator.studies.intervals import Interval
 from hypothesis import given
 from hypothesis import strategies as st
-
-from simulator.intervals import Interval
-from simulator.report.numbers import Unit, word_difference, word_figure
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from balancer_simulator.report.charts import curves, gantt
+from balancer_simulator.report.html import page
+from balancer_simulator.scenario.scenario import load_scenario
+from balancer_simulator.studies.study import Study, run_study
 
 from balancer.reporting import rows
 from balancer.reporting.lines import line_chart
-from simulator.report.charts import curves, gantt
-from simulator.report.html import page
-from simulator.scenario import load_scenario
-from simulator.study import Study, run_study
 
 _SCENARIO = """
 name = "batch"
@@ -57,7 +57,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[rows.Box]:
 def test_every_call_is_drawn_however_few_blocks_there_may_be(
     study: Study, drawn: list[rows.Box], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("simulator.report.charts._MOST_BLOCKS", most)
+    monkeypatch.setattr("balancer_simulator.report.charts._MOST_BLOCKS", most)
     chart = gantt(study, "fifo")
     spans = study.records["fifo"][0].spans
     assert ("are drawn together" in chart.caption) == (most < len(spans))
@@ -83,7 +83,7 @@ def test_a_load_of_1_has_a_mark(study: Study, monkeypatch: pytest.MonkeyPatch) -
         axes.append((drawing, ax))
         return drawing, ax
 
-    monkeypatch.setattr("simulator.report.charts.line_chart", spy)
+    monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
     curves(replace(study, curves=dict.fromkeys((0.3, 0.95), study.records)))
     ((drawing, ax),) = axes
     drawing.draw_without_rendering()

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from balancer_simulator import Scenario, load_scenario
 
 from balancer.errors import ConfigError
-from balancer.policies import HealthSettings
-from simulator import Scenario, load_scenario
+from balancer.settings.rules import HealthSettings
 
 _REST = '[workload]\nkind = "poisson"\nrate_per_s = 1.0\n[[endpoints]]\nurl = "http://a/"\n'
 

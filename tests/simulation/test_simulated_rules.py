@@ -6,14 +6,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from balancer_simulator import Record, Scenario
+from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.world.streams import Purpose, Streams
+from balancer_simulator.world.task import Task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
-from simulator import Record, Scenario
-from simulator.disciplines import BASELINES
-from simulator.streams import Purpose, Streams
-from simulator.task import Task
 from tests.registered import NAMES
 from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run
 from tests.simulation.test_repeatable import bytes_of

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from balancer_simulator.scenario.slots import slot_seconds, slots_of
 
-from simulator.slots import slot_seconds, slots_of
 from tests.simulation.scenarios import at, endpoint, run
 
 

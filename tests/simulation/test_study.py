@@ -4,16 +4,16 @@ import math
 from collections.abc import Callable
 
 import pytest
+from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.scenario.distributions import Exponential
+from balancer_simulator.scenario.faults import FastFail
+from balancer_simulator.scenario.scenario import EndpointModel, Policy, Scenario
+from balancer_simulator.scenario.workload import Batch, Closed, Poisson, Requests, Stage
+from balancer_simulator.studies.intervals import difference_of, interval_of
+from balancer_simulator.studies.study import Study, all_policies, run_study
 from scipy import stats
 
 from balancer.errors import ConfigError
-from simulator.disciplines import BASELINES
-from simulator.distributions import Exponential
-from simulator.faults import FastFail
-from simulator.intervals import difference_of, interval_of
-from simulator.scenario import EndpointModel, Policy, Scenario
-from simulator.study import Study, all_policies, run_study
-from simulator.workload import Batch, Closed, Poisson, Requests, Stage
 from tests.registered import NAMES
 
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-
-from simulator import Closed, EndpointModel, Poisson, Scenario, Study, run_study
+from balancer_simulator import Closed, EndpointModel, Poisson, Scenario, Study, run_study
 
 _ENDPOINTS = [EndpointModel(url="http://{1..2}/")]
 

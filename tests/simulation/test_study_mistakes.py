@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from balancer_simulator import EndpointModel, Poisson, Scenario, Study, run_study, run_sweep
+from balancer_strategies.fifo import Fifo
 
 from balancer.errors import BalancerError, ConfigError, StrategyError
-from balancer.plugins import Registry
+from balancer.plugins.registry import Registry
 from balancer.strategy import Node, Request
-from simulator import EndpointModel, Poisson, Scenario, Study, run_study, run_sweep
-from strategies.fifo import Fifo
 from tests.contracts.documents import ROOT
 from tests.simulation.scenarios import at
 
@@ -147,7 +147,7 @@ def test_an_exception_while_somebody_waits_ends_the_run_too() -> None:
 # -- processes ----------------------------------------------------------------------------------------
 
 _SCRIPT = """
-from simulator import EndpointModel, Poisson, Scenario, run_study
+from balancer_simulator import EndpointModel, Poisson, Scenario, run_study
 scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=5.0)
 run_study(scenario, ["fifo"], jobs=2)
 """

@@ -1,9 +1,9 @@
 """Sweeps: each scenario as if it were run alone, and differences paired across scenarios."""
 
 import pytest
+from balancer_simulator import Closed, EndpointModel, Scenario, run_study, run_sweep
 
 from balancer.errors import ConfigError
-from simulator import Closed, EndpointModel, Scenario, run_study, run_sweep
 
 
 def _scenario(workers: int, **values: object) -> Scenario:

@@ -4,10 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
+from balancer_simulator.run.tally import Tally
 from hypothesis import given
 from hypothesis import strategies as st
-
-from simulator.tally import Tally
 
 _WITHIN = 2 ** (1 / 32)  # one bucket
 

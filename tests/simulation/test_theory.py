@@ -17,11 +17,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
-
-from simulator import Policy, Record, Scenario, simulate_once
-from simulator.analytic import ClosedNetwork, closed_network, mg1, mm1, mmc, supermarket
-from simulator.intervals import difference_of
-from simulator.record import Span
+from balancer_simulator import Policy, Record, Scenario, simulate_once
+from balancer_simulator.analytic import ClosedNetwork, closed_network, mg1, mm1, mmc, supermarket
+from balancer_simulator.run.record import Span
+from balancer_simulator.studies.intervals import difference_of
 
 pytestmark = pytest.mark.timeout(1200)  # for the long form; the normal one takes a minute altogether
 

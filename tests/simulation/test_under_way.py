@@ -4,11 +4,11 @@ import pickle
 
 import numpy as np
 import pytest
+from balancer_simulator import Deterministic, EndpointModel, OnOff, Poisson, Scenario, run_study
+from balancer_simulator.run.tally import Tally
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator import Deterministic, EndpointModel, OnOff, Poisson, Scenario, run_study
-from simulator.tally import Tally
 from tests.simulation.scenarios import at, closed, endpoint, run
 
 

@@ -91,7 +91,7 @@ def explore(name: str, scenario: Scenario) -> dict[str, Any]:
             workers=workers,
             invariant=nothing_is_lost,
             clock="real" if name in _IN_REAL_TIME else "explored",
-            trace_packages=["balancer.*", "strategies.*"],
+            trace_packages=["balancer.*", "balancer_strategies.*"],
             max_executions=_MOST.get(name, _FEW) * _TIMES,
             deadlock_timeout=2.0,
             total_timeout=20.0 * _TIMES,

@@ -14,7 +14,7 @@ from itertools import pairwise
 import pytest
 
 from balancer import Endpoint, Pool
-from balancer.metrics import jain_index
+from balancer.core.metrics import jain_index
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew
 

@@ -10,8 +10,8 @@ from contextvars import ContextVar
 import pytest
 
 from balancer import Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
-from balancer.calls import SharedBudget, call
-from balancer.policies import HealthSettings, RetrySettings
+from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.shells.calls import SharedBudget, call
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import interrupted_at
 
@@ -254,7 +254,7 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
 
 # -- interrupts ----------------------------------------------------------------------------------------
 
-_AROUND_THE_LEASE = ("balancer/calls.py", "balancer/hedging.py", "balancer/retry.py")
+_AROUND_THE_LEASE = ("balancer/shells/calls.py", "balancer/shells/hedging.py", "balancer/core/budget.py")
 # Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that.
 _IN_NO_HAND = "_Asking.lease, "
 

@@ -12,12 +12,18 @@ from types import FrameType
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, LeaseError, Pool, PoolClosed
-from balancer.policies import HealthSettings
+from balancer.settings.rules import HealthSettings
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import Interrupted, interrupted_at
 
-_UNDER_THE_LOCK = ("balancer/core/", "balancer/kit/", "balancer/pool.py", "balancer/endpoint.py", "/strategies/")
+_UNDER_THE_LOCK = (
+    "balancer/core/",
+    "balancer/kit/",
+    "balancer/shells/threads.py",
+    "balancer/endpoint.py",
+    "_strategies/",
+)
 
 
 class _Waiter(threading.Thread):

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from balancer import Endpoint, EndpointError, Pool
-from balancer.policies import HealthSettings
-from balancer.prober import Prober, pings_of
+from balancer.sandbox.pings import pings_of
 from balancer.sandbox.protocol import Execution, Status
+from balancer.settings.rules import HealthSettings
+from balancer.shells.prober import Prober
 from tests.threads.crew import until
 from tests.unit.pipeline.fakes import FakeExecutor
 
@@ -49,7 +50,7 @@ def test_everybody_is_pinged_again_and_again_and_the_pool_hears_how_it_went() ->
 def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("balancer.prober._PATIENCE_S", 0.01)
+    monkeypatch.setattr("balancer.shells.prober._PATIENCE_S", 0.01)
     ear, hangs, let_go = Ear(), threading.Event(), threading.Event()
 
     def hang() -> None:

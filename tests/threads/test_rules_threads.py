@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, Outcome, Pool, PoolClosed
-from balancer.policies import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import Interrupted, interrupted_at
@@ -164,7 +164,7 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
         rest(pool, 0.001, "a")
         rest(pool, 0.2, "b")
         number += 1
-        where = interrupted_at(number, ("balancer/pool.py",), lambda pool=pool: try_in_vain(pool))  # type: ignore[misc]
+        where = interrupted_at(number, ("balancer/shells/threads.py",), lambda pool=pool: try_in_vain(pool))  # type: ignore[misc]
         if where is None and number > 0:
             break
         other = _Waiter(pool)

@@ -6,7 +6,7 @@ from typing import Any
 
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Hint, Lease, Outcome
-from balancer.policies import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 __all__ = ["FAILURE", "OVERLOAD", "SUCCESS", "Ruled", "Scan"]

@@ -22,8 +22,8 @@ from balancer import (
     PoolClosed,
     TooManyWaiters,
 )
-from balancer.calls import SharedBudget, call
-from balancer.policies import HealthSettings, RetrySettings
+from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.shells.calls import SharedBudget, call
 from balancer.testing import ManualClock
 
 NO_PAUSE = RetrySettings(base_s=0.0)
@@ -72,7 +72,7 @@ def slept(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         pauses.append(seconds)
         clock.advance(seconds)
 
-    monkeypatch.setattr("balancer.calls.sleep", sleep)
+    monkeypatch.setattr("balancer.shells.calls.sleep", sleep)
     return pauses
 
 
@@ -488,7 +488,7 @@ def test_without_a_deadline_a_busy_one_is_waited_for_as_long_as_the_pool_was_tol
 def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place("a", clock=clock)
     pauses: list[float] = []
-    monkeypatch.setattr("balancer.calls.sleep", pauses.append)
+    monkeypatch.setattr("balancer.shells.calls.sleep", pauses.append)
     assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done"), deadline_s=9.0) == "done"
     assert sum(pauses) == 7.0
 

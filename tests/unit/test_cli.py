@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from balancer_strategies.fifo import Fifo
 
-from balancer import cli
+from balancer.commands import app as cli
 from balancer.hookspecs import ExecutorPlugin
-from balancer.pipeline.store import Store
-from balancer.plugins import BUILT_INS, Registered, Registry, default_registry
+from balancer.pipeline.results.store import Store
+from balancer.plugins.registry import BUILT_INS, Registered, Registry, default_registry
 from balancer.sandbox.protocol import Execution, ExecutorOptions
 from balancer.strategy import StrategyOptions
-from strategies.fifo import Fifo
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, MISTAKES, ODD_PACKAGES, PIPELINE
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import finished
@@ -216,7 +216,7 @@ def test_strategies_lists_all_with_their_options(balancer: Balancer, registry: R
     registry.broken.clear()
     said = balancer("strategies")
     assert said.code == 0
-    for name in ("fifo", "least_in_flight", "weighted_health", "decay_s = 30.0", "strategies.fifo"):
+    for name in ("fifo", "least_in_flight", "weighted_health", "decay_s = 30.0", "balancer_strategies.fifo"):
         assert name in said.out
     assert "[bold]Not markup[/nonsense]." in said.out
     assert "an odd [plugin]" in said.out
@@ -573,7 +573,15 @@ def test_a_signal_before_there_is_anything_to_stop_is_a_line(
 
 def test_as_a_process_it_has_no_traceback_and_no_warning(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "error", "-c", "from balancer.cli import main; main()", "check", "nowhere.toml"]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "balancer",
+        "check",
+        "nowhere.toml",
+    ]
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (

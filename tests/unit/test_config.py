@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.config import Config, load_config, parse_config
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.policies import HealthSection, LimitSettings, RetrySettings
+from balancer.settings.config import Config, load_config, parse_config
+from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 
 
 def parsed(text: str, **environ: str) -> Config:

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+from balancer_strategies.fifo import Fifo
 
 from balancer.core import Core
 from balancer.core.waiters import WaitQueue
@@ -18,9 +19,8 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
-from balancer.plugins import default_registry
+from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
-from strategies.fifo import Fifo
 
 
 class _Holder:

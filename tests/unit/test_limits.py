@@ -7,7 +7,7 @@ import pytest
 from balancer.core.limits import Aimd
 from balancer.endpoint import Endpoint, Hint, Lease, Outcome
 from balancer.errors import LeaseError
-from balancer.policies import LimitSettings
+from balancer.settings.rules import LimitSettings
 from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled, Scan
 
 TIMED_OUT = Hint(timed_out=True)

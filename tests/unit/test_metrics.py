@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.metrics import EndpointStats, PoolStats, WaitHistogram, WaitStats, balance_score, jain_index
+from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram, WaitStats, balance_score, jain_index
 
 # A bucket is 1/32 of an octave wide, and its middle stands for it: at most half a bucket off, 2**(1/64).
 _TOLERANCE = 2 ** (1 / 64) * (1 + 1e-9)

@@ -11,8 +11,8 @@ import pytest
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
-from balancer.plugins import BUILT_INS, Registry, default_registry
-from balancer.pool import Pool
+from balancer.plugins.registry import BUILT_INS, Registry, default_registry
+from balancer.shells.threads import Pool
 from balancer.strategy import Strategy
 
 _HEAD = """
@@ -133,7 +133,7 @@ _BROKEN: list[tuple[str, str]] = [
     (offering("[Good, Good]"), "ValueError: it offers 'good' twice"),
     (
         offering("[type('A', (Good,), {'name': 'fifo'})]"),
-        "ValueError: it offers 'fifo', which plugin 'strategies.fifo'",
+        "ValueError: it offers 'fifo', which plugin 'balancer_strategies.fifo'",
     ),
     (offering("[type('A', (Good,), {'name': 5})]"), "TypeError: it offers <class 'abc.A'> under the name 5;"),
     (offering("[type('A', (Good,), {'name': []})]"), "TypeError: it offers <class 'abc.A'> under the name [];"),
@@ -164,7 +164,7 @@ _BROKEN: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("source", "reason"), _BROKEN, ids=[reason[:60] for _, reason in _BROKEN])
 def test_a_broken_plugin_is_named_and_set_aside_and_the_others_go_on(modules: Path, source: str, reason: str) -> None:
     write(modules, broken=source, sound=offering("[Good]").replace('"good"', '"sound"'))
-    registry = Registry(["strategies.fifo", "broken", "sound"], group=None)
+    registry = Registry(["balancer_strategies.fifo", "broken", "sound"], group=None)
     assert list(reasons(registry)) == ["broken"]
     found = reasons(registry)["broken"]
     assert found.startswith(reason)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from balancer_strategies.fifo import Fifo
 
 from balancer import (
     AcquireTimeout,
@@ -24,11 +25,10 @@ from balancer import (
     TooManyWaiters,
     UnknownEndpoint,
 )
-from balancer.plugins import Registry
-from balancer.policies import HealthSettings
+from balancer.plugins.registry import Registry
+from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node
 from balancer.testing import ManualClock
-from strategies.fifo import Fifo
 from tests.registered import NAMES
 from tests.threads.crew import until
 
@@ -286,7 +286,7 @@ def test_every_error_has_one_root() -> None:
 
 @pytest.mark.parametrize("name", ["health", "limits", "retries"])
 def test_settings_of_another_kind_are_refused(name: str) -> None:
-    with pytest.raises(TypeError, match=f"{name} is True; it takes .*Settings of balancer.policies, or None"):
+    with pytest.raises(TypeError, match=f"{name} is True; it takes .*Settings of balancer.settings.rules, or None"):
         Pool(**{name: True})  # type: ignore[arg-type]
 
 

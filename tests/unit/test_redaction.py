@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.redaction import Redaction
+from balancer.settings.redaction import Redaction
 
 _letters = "aAbé1{}. \n\\\"'"
 

@@ -1,10 +1,10 @@
 """A strategy that no plugin offers is added to a registry by hand, and then is one like the others."""
 
 import pytest
+from balancer_strategies.fifo import Fifo
 
 from balancer import Endpoint, Pool
-from balancer.plugins import Registry
-from strategies.fifo import Fifo
+from balancer.plugins.registry import Registry
 
 
 class Mine(Fifo):
@@ -28,8 +28,8 @@ def test_it_can_be_used_and_replaced() -> None:
 
 def test_a_plugin_s_name_and_what_is_no_strategy_are_refused() -> None:
     registry = Registry()
-    with pytest.raises(ValueError, match=r"'strategies\.fifo' offers 'fifo' already"):
+    with pytest.raises(ValueError, match=r"'balancer_strategies\.fifo' offers 'fifo' already"):
         registry.add_strategy(Fifo)
     with pytest.raises(TypeError, match="that must be a class"):
         registry.add_strategy(object())  # type: ignore[arg-type]
-    assert registry.strategies["fifo"].plugin == "strategies.fifo"
+    assert registry.strategies["fifo"].plugin == "balancer_strategies.fifo"

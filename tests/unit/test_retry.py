@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.policies import RetrySettings
-from balancer.retry import RetryBudget, pause_s
+from balancer.core.budget import RetryBudget, pause_s
+from balancer.settings.rules import RetrySettings
 
 
 def budget(ratio: float = 0.0, per_s: float = 0.0, window_s: float = 8.0) -> RetryBudget:

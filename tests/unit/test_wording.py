@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from balancer.wording import describe, did_you_mean
+from balancer.settings.wording import describe, did_you_mean
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.generators.build import build
-from balancer.pipeline.generators.changes import changes
-from balancer.pipeline.generators.draw import Where
-from balancer.pipeline.generators.fill import Fill, TooLarge
-from balancer.pipeline.generators.study import Study, study
-from balancer.pipeline.generators.styles import Size, Style, large_styles, small_styles, telling_styles
-from balancer.pipeline.generators.text import text_changes
+from balancer.pipeline.generators.draw.fill import Fill, TooLarge
+from balancer.pipeline.generators.draw.styles import Size, Style, large_styles, small_styles, telling_styles
+from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.learn.knowledge import Study, study
+from balancer.pipeline.generators.write.build import build
+from balancer.pipeline.generators.write.changes import changes
+from balancer.pipeline.generators.write.text import text_changes
 from balancer.pipeline.model import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]

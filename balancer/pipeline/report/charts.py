@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from itertools import groupby, pairwise
 
+from balancer.core.metrics import WaitStats
 from balancer.endpoint import Outcome
-from balancer.metrics import WaitStats
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
-from balancer.pipeline.results import ProblemResult, RunResult, Span, Stage
+from balancer.pipeline.results.records import ProblemResult, RunResult, Span, Stage
 from balancer.reporting import rows, style
 from balancer.reporting.chart import Chart
 from balancer.reporting.legend import legend

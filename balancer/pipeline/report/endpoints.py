@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.pipeline.results import RunResult, Span
+from balancer.pipeline.results.records import RunResult, Span
 from balancer.reporting.words import shorten, visible
 
 __all__ = ["EndpointLine", "endpoint_lines", "gone_endpoints"]

@@ -6,7 +6,7 @@ looks.
 
 from collections.abc import Iterator
 
-from balancer.pipeline.results import RunResult
+from balancer.pipeline.results.records import RunResult
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 

@@ -12,7 +12,7 @@ from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import NOT_JUDGED, lost, tiles, warnings
 from balancer.pipeline.report.matrix import LETTERS, matrix
 from balancer.pipeline.report.notes import notes
-from balancer.pipeline.results import RunResult
+from balancer.pipeline.results.records import RunResult
 from balancer.reporting.chart import Chart
 from balancer.reporting.html import drawn, environment
 

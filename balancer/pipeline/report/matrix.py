@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from balancer.pipeline.model import Verdict
-from balancer.pipeline.results import CaseResult, ProblemResult, SubmissionResult
+from balancer.pipeline.results.records import CaseResult, ProblemResult, SubmissionResult
 from balancer.reporting.words import seconds, shorten, size, visible
 
 __all__ = ["BAND", "LETTERS", "MOST_COLUMNS", "Band", "Cell", "Column", "Group", "Matrix", "Row", "matrix"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from balancer.pipeline.results import ProblemResult, RunResult
+from balancer.pipeline.results.records import ProblemResult, RunResult
 
 __all__ = ["Note", "notes"]
 

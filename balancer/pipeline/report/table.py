@@ -14,7 +14,7 @@ from rich.text import Text
 
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.headline import NOT_JUDGED, warnings
-from balancer.pipeline.results import CaseState, ProblemResult, RunResult
+from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
 from balancer.reporting.terminal import Clean, cleaner
 from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
-from balancer.calls import call
-from balancer.pipeline.results import Span, Stage
-from balancer.pipeline.runner import Runner, Task
-from balancer.policies import HealthSettings, RetrySettings
-from balancer.prober import Prober, pings_of
-from balancer.sandbox.fusion import FusionExecutor
+from balancer.pipeline.results.records import Span, Stage
+from balancer.pipeline.running.runner import Runner, Task
+from balancer.sandbox.fusion.executor import FusionExecutor
+from balancer.sandbox.pings import pings_of
 from balancer.sandbox.protocol import Execution, Limits, Program
+from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.shells.calls import call
+from balancer.shells.prober import Prober
 from balancer.testing import ManualClock
 from tests.integration.outages.flaky import FlakyServer, flaky_servers
 from tests.registered import NAMES

@@ -19,7 +19,7 @@ from typing import Any
 __all__ = ["ROOT", "Place", "alive", "children_of", "free_port", "make_place", "serving", "until"]
 
 ROOT = Path(__file__).resolve().parents[3]
-_COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.cli import main; main()"]
+_COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
 _PATIENCE_S = 60.0  # the machine may be busy with other things
 _LOOK_S = 0.01
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from balancer.sandbox.choice import probe
-from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.local.choice import probe
+from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.protocol import ExecutorOptions
 from tests.integration.sandbox.processes import processes_with
 

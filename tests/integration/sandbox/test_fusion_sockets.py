@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from balancer.errors import EndpointError
-from balancer.sandbox import fusion
-from balancer.sandbox.fusion import FusionExecutor
+from balancer.sandbox.fusion import executor as fusion
+from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.protocol import Limits, Program, Status
 
 DEADLINE_S = 0.5  # of a call: wall limit and margin

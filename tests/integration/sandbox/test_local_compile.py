@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from balancer.sandbox.compile import Compiler
-from balancer.sandbox.jail import Jail, Task
-from balancer.sandbox.languages import Language
-from balancer.sandbox.local import LocalExecutor
-from balancer.sandbox.process import Ended
+from balancer.sandbox.local.compile import Compiler
+from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.jail import Jail, Task
+from balancer.sandbox.local.languages import Language
+from balancer.sandbox.local.process import Ended
 from balancer.sandbox.protocol import Execution, ExecutorOptions, Limits, Program, Status
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0, compile_s=20.0)
@@ -81,8 +81,8 @@ def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list
 def test_once_for_all_processes_of_a_folder(tmp_path: Path) -> None:
     """Two processes compile the same program at the same time: one inode comes of it, and no scraps."""
     code = f"""
-from balancer.sandbox.languages import Language
-from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.local.languages import Language
+from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.protocol import ExecutorOptions, Limits, Program
 executor = LocalExecutor("local://x", ExecutorOptions(cache_dir={str(tmp_path)!r}))
 print(executor.run(Program("cpp", {PRINT.format("processes")!r}), b"", Limits(), {{}}).stdout.decode())

@@ -2,7 +2,7 @@
 
 import threading
 
-from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.protocol import Execution, Limits, Program, Status
 
 THREADS = 8

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from balancer.sandbox.languages import LANGUAGES
-from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.languages import LANGUAGES
 from balancer.sandbox.protocol import Execution, Limits, Program, Status
 from tests.integration.sandbox.processes import processes_with, wait_until
 
@@ -409,8 +409,8 @@ def test_forged_reports_are_not_believed(isolated: LocalExecutor, marker: str) -
 
 def test_the_death_of_the_balancer_is_the_death_of_its_programs(isolated: LocalExecutor, marker: str) -> None:
     code = f"""
-from balancer.sandbox.languages import LANGUAGES
-from balancer.sandbox.local import LocalExecutor
+from balancer.sandbox.local.languages import LANGUAGES
+from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.protocol import ExecutorOptions, Limits, Program
 executor = LocalExecutor("local://x", ExecutorOptions(isolation={isolated.isolation!r}))
 source = "import time; print(1, flush=True); time.sleep(60)"

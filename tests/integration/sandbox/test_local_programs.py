@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import ConfigError, EndpointError
-from balancer.sandbox import jail
-from balancer.sandbox.local import LocalExecutor
-from balancer.sandbox.proctree import children_of
+from balancer.sandbox.local import jail
+from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.proctree import children_of
+from balancer.sandbox.local.uids import UidPool, high_range
 from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
-from balancer.sandbox.uids import UidPool, high_range
 from tests.integration.sandbox.processes import processes_with, wait_until
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
@@ -194,8 +194,10 @@ def test_a_broken_set_up_is_never_a_verdict(
     used = {"bubblewrap": {"bwrap"}, "unshare": {"setpriv", "unshare"}}[isolated.isolation]
     used |= {"setpriv"} if os.geteuid() == 0 else set()  # to become another user
     for replacement in ("/bin/false", "/bin/true", "/nonexistent"):
-        module = f"balancer.sandbox.isolation.{'bubblewrap' if isolated.isolation == 'bubblewrap' else 'namespaces'}"
-        for place in (f"{module}.tool", "balancer.sandbox.isolation.base.tool"):
+        module = (
+            f"balancer.sandbox.local.isolation.{'bubblewrap' if isolated.isolation == 'bubblewrap' else 'namespaces'}"
+        )
+        for place in (f"{module}.tool", "balancer.sandbox.local.isolation.base.tool"):
             monkeypatch.setattr(place, lambda name, new=replacement: new if name == tool else f"/usr/bin/{name}")
         if tool in used:
             with pytest.raises(EndpointError):

@@ -7,10 +7,10 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
-from balancer.pipeline.results import Span
-from balancer.pipeline.runner import Runner
-from balancer.pool import Pool
+from balancer.pipeline.results.records import Span
+from balancer.pipeline.running.runner import Runner
 from balancer.sandbox.protocol import Execution, Executor, Limits, Program, Status
+from balancer.shells.threads import Pool
 from tests.unit.pipeline.programs import PROGRAMS
 
 __all__ = ["BUSY", "DOWN", "SUSPECT", "FakeExecutor", "Impatient", "hasty", "no_leases_out"]

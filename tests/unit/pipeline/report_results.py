@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
-from balancer.metrics import EndpointStats, PoolStats, WaitHistogram
+from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
 from balancer.pipeline.model import Origin, Verdict
-from balancer.pipeline.results import (
+from balancer.pipeline.results.records import (
     CaseResult,
     CaseState,
     Disagreement,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.generators.facts import Kind, Order
-from balancer.pipeline.generators.relations import Relation, Tie
-from balancer.pipeline.generators.study import Study, study
-from balancer.pipeline.generators.template import Count
+from balancer.pipeline.generators.learn.facts import Kind, Order
+from balancer.pipeline.generators.learn.knowledge import Study, study
+from balancer.pipeline.generators.learn.relations import Relation, Tie
+from balancer.pipeline.generators.learn.template import Count
 from balancer.pipeline.model import Checker, Origin, Problem, Proposal
 
 

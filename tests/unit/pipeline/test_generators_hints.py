@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.generators.constants import lex
-from balancer.pipeline.generators.draw import Where
-from balancer.pipeline.generators.hints import Alphabet, Hints, Span, mine
-from balancer.pipeline.generators.study import Study, study
-from balancer.pipeline.generators.styles import large_styles, small_styles, telling_styles
+from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
+from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.learn.constants import lex
+from balancer.pipeline.generators.learn.hints import Alphabet, Hints, Span, mine
+from balancer.pipeline.generators.learn.knowledge import Study, study
 from balancer.pipeline.model import Checker, Origin, Problem, Proposal
 from balancer.sandbox.protocol import Program
 

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import PROJECT, HookSpecs
 from balancer.pipeline.generators import data, mutate
-from balancer.pipeline.generators.changes import changes
 from balancer.pipeline.generators.data import DataGenerator
-from balancer.pipeline.generators.graphs import is_connected
+from balancer.pipeline.generators.draw.graphs import is_connected
+from balancer.pipeline.generators.learn.knowledge import study
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.generators.study import study
-from balancer.pipeline.generators.text import text_changes
+from balancer.pipeline.generators.write.changes import changes
+from balancer.pipeline.generators.write.text import text_changes
 from balancer.pipeline.model import Checker, Origin, Problem, Proposal
 from balancer.sandbox.protocol import Program
 

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.generators.build import build
-from balancer.pipeline.generators.draw import Where
-from balancer.pipeline.generators.fill import Fill
-from balancer.pipeline.generators.infer import infer
-from balancer.pipeline.generators.study import Study, study
-from balancer.pipeline.generators.styles import Size, Style
-from balancer.pipeline.generators.template import (
+from balancer.pipeline.generators.draw.fill import Fill
+from balancer.pipeline.generators.draw.styles import Size, Style
+from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.learn.infer import infer
+from balancer.pipeline.generators.learn.knowledge import Study, study
+from balancer.pipeline.generators.learn.template import (
     Choice,
     Count,
     Line,
@@ -26,6 +25,7 @@ from balancer.pipeline.generators.template import (
     tokenize,
     whole_number,
 )
+from balancer.pipeline.generators.write.build import build
 from balancer.pipeline.model import Checker, Origin, Problem, Proposal
 
 

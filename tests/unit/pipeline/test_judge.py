@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.judge import (
+from balancer.pipeline.judging.verdict import (
     ACCEPT,
     Judgement,
     checker_files,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import PackageError
-from balancer.pipeline.package import read_problem, read_problems
-from balancer.pipeline.package_folder import MAX_FILE_BYTES
+from balancer.pipeline.packages.folder import MAX_FILE_BYTES
+from balancer.pipeline.packages.read import read_problem, read_problems
 
 SMALL: dict[str, str | bytes] = {
     "problem.yaml": "name: Sum\n",

@@ -5,7 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from balancer.pipeline.progress import Progress
+from balancer.pipeline.running.progress import Progress
 
 
 class Clock:

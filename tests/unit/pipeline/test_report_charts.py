@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 
-from balancer.metrics import WaitStats
+from balancer.core.metrics import WaitStats
 from balancer.pipeline.report.charts import MOST_ROWS, MOST_SPANS, draw_charts
-from balancer.pipeline.results import RunResult
+from balancer.pipeline.results.records import RunResult
 from balancer.reporting import rows
 from tests.unit.pipeline.report_results import empty_run, made_up_run
 

@@ -11,7 +11,7 @@ from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import lost, tiles, warnings
 from balancer.pipeline.report.matrix import BAND, LETTERS, matrix
 from balancer.pipeline.report.notes import Note, notes
-from balancer.pipeline.results import CaseState, ProblemResult, RunResult
+from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
 from balancer.reporting.tile import Tone
 from tests.unit.pipeline.report_results import case, empty_run, made_up_problem, made_up_run, submission
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.metrics import EndpointStats, PoolStats, WaitHistogram
+from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
 from balancer.pipeline.model import Origin, Verdict
-from balancer.pipeline.results import (
+from balancer.pipeline.results.records import (
     CaseResult,
     CaseState,
     ProblemResult,

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from balancer.config import Config, load_config
 from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.model import Proposal, Verdict
-from balancer.pipeline.results import CaseState, RunResult
-from balancer.pipeline.run import make_executors, run_pipeline, settings_of, slots_of
-from balancer.pipeline.store import Store
-from balancer.plugins import BUILT_INS, Registered, Registry
+from balancer.pipeline.results.records import CaseState, RunResult
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.running.run import make_executors, run_pipeline, settings_of, slots_of
+from balancer.plugins.registry import BUILT_INS, Registered, Registry
 from balancer.sandbox.protocol import Executor, ExecutorOptions
+from balancer.settings.config import Config, load_config
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import TRUTH
 
@@ -185,7 +185,7 @@ def test_endpoints_are_pinged_while_it_runs_and_no_longer(bench: Bench) -> None:
 
 @pytest.mark.parametrize("health", ["", '[health]\nenabled = false\nping = "ping"\nping_every_s = 0.001\n'])
 def test_nobody_is_pinged_who_was_not_asked_for(bench: Bench, health: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balancer.pipeline.run.Prober", None)  # must not be called
+    monkeypatch.setattr("balancer.pipeline.running.run.Prober", None)  # must not be called
     bench.write(CONFIG + health)
     assert bench.run().complete
 
@@ -400,6 +400,6 @@ def test_an_error_of_a_plugin_is_not_swallowed(bench: Bench, monkeypatch: pytest
     def no_memory(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("balancer.pipeline.run.judge_problem", no_memory)
+    monkeypatch.setattr("balancer.pipeline.running.run.judge_problem", no_memory)
     with pytest.raises(MemoryError):
         bench.run()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.runner import Ran, Stopped
-from balancer.policies import RetrySettings
+from balancer.pipeline.running.runner import Ran, Stopped
 from balancer.sandbox.protocol import Execution, Program
+from balancer.settings.rules import RetrySettings
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
 from tests.unit.pipeline.programs import finished
 from tests.unit.pipeline.test_runner_retries import GOOD, TASK, Timed

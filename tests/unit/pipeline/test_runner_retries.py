@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.pipeline.results import Span, Stage
-from balancer.pipeline.runner import Ran, Runner, Stopped, Task
-from balancer.policies import HealthSettings, RetrySettings
-from balancer.pool import Pool
+from balancer.pipeline.results.records import Span, Stage
+from balancer.pipeline.running.runner import Ran, Runner, Stopped, Task
 from balancer.sandbox.protocol import Executor, Limits, Program
+from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.shells.threads import Pool
 from balancer.testing import ManualClock
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
 from tests.unit.pipeline.programs import finished

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.model import Origin, Proposal, Verdict
-from balancer.pipeline.results import CaseState, Span, Stage
-from balancer.pipeline.store import Session, Store, StoredCase, StoredVerdict
+from balancer.pipeline.results.records import CaseState, Span, Stage
+from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN = Proposal(b"1\n", Origin("data", "sample/1.in"), b"2\n", sample=True)
@@ -156,8 +156,8 @@ def test_nothing_is_lost_when_the_process_dies(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from balancer.pipeline.model import Origin, Proposal, Verdict
-from balancer.pipeline.results import CaseState
-from balancer.pipeline.store import Store, StoredVerdict
+from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.store import Store, StoredVerdict
 store = Store(__import__('pathlib').Path({str(tmp_path)!r}))
 store.propose('p', [Proposal(b'1', Origin('g', 'd'))], ['note'])
 store.set_case('p', 1, CaseState.READY, answer=b'2')
@@ -234,7 +234,7 @@ def test_a_second_one_is_locked_out_until_the_first_is_closed(tmp_path: Path) ->
 
 
 def test_another_process_is_locked_out(tmp_path: Path) -> None:
-    code = f"from balancer.pipeline.store import Store; Store(__import__('pathlib').Path({str(tmp_path)!r}))"
+    code = f"from balancer.pipeline.results.store import Store; Store(__import__('pathlib').Path({str(tmp_path)!r}))"
     with Store(tmp_path):
         ended = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE

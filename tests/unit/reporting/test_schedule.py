@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.results import Span, Stage
+from balancer.pipeline.results.records import Span, Stage
 from balancer.reporting.schedule import Window, blocks, busy_levels, lanes, longest, window
 
 

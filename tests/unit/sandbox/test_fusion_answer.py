@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from balancer.errors import EndpointError
-from balancer.sandbox.fusion_answer import TRUSTED_BYTES, execution_of_answer
-from balancer.sandbox.fusion_wire import RunCodeAnswer
+from balancer.sandbox.fusion.answer import TRUSTED_BYTES, execution_of_answer
+from balancer.sandbox.fusion.wire import RunCodeAnswer
 from balancer.sandbox.protocol import Execution, Limits, Status
 
 URL = "http://s/"

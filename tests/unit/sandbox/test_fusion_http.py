@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from balancer.errors import ConfigError, EndpointError, EndpointOverloaded
-from balancer.sandbox.fusion import FusionExecutor, parse_retry_after
+from balancer.sandbox.fusion.executor import FusionExecutor, parse_retry_after
 from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
 
 URL = "http://10.0.0.1:8080/api/"

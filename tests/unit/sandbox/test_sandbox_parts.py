@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import ConfigError
-from balancer.sandbox import choice
-from balancer.sandbox.gate import Gate
-from balancer.sandbox.isolation import ISOLATIONS
-from balancer.sandbox.isolation.namespaces import _escaped
-from balancer.sandbox.isolation.view import BOX, Memory, Stage, view_of
-from balancer.sandbox.jail import check_name
-from balancer.sandbox.languages import find_toolchain
-from balancer.sandbox.limits import prlimit_arguments
-from balancer.sandbox.pipes import BoundedPipe
-from balancer.sandbox.proctree import children_of, cpu_of_tree
+from balancer.sandbox.local import choice
+from balancer.sandbox.local.gate import Gate
+from balancer.sandbox.local.isolation import ISOLATIONS
+from balancer.sandbox.local.isolation.namespaces import _escaped
+from balancer.sandbox.local.isolation.view import BOX, Memory, Stage, view_of
+from balancer.sandbox.local.jail import check_name
+from balancer.sandbox.local.languages import find_toolchain
+from balancer.sandbox.local.limits import prlimit_arguments
+from balancer.sandbox.local.pipes import BoundedPipe
+from balancer.sandbox.local.proctree import children_of, cpu_of_tree
+from balancer.sandbox.local.uids import UidPool, high_range, own_uids
 from balancer.sandbox.protocol import Limits
-from balancer.sandbox.uids import UidPool, high_range, own_uids
 
 WHOLE_MAP = "         0          0 4294967295\n"
 PIDS = st.integers(1, 2**22)

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import PROJECT, HookSpecs
-from balancer.sandbox import commands, plugin
+from balancer.sandbox import plugin
+from balancer.sandbox.server import command as commands
 
 
 def manager() -> pluggy.PluginManager:
@@ -36,7 +37,7 @@ def test_executors_for_all_schemes() -> None:
 
 def test_the_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "balancer.sandbox.server", raising=False)
+    monkeypatch.delitem(sys.modules, "balancer.sandbox.server.app", raising=False)
     result = CliRunner().invoke(command_line(), ["sandbox"])
     assert result.exit_code == 2
     assert result.output == "the sandbox server needs uvicorn: pip install 'balancer[server]'\n"
@@ -58,14 +59,14 @@ def test_the_command_says_in_one_line_what_is_wrong(
     def serve(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("balancer.sandbox.server.serve", serve)
+    monkeypatch.setattr("balancer.sandbox.server.app.serve", serve)
     result = CliRunner().invoke(command_line(), ["sandbox", "--port", "7"])
     assert (result.exit_code, result.output) == (2, line)
 
 
 def test_the_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[object, ...]] = []
-    monkeypatch.setattr("balancer.sandbox.server.serve", lambda *arguments: seen.append(arguments))
+    monkeypatch.setattr("balancer.sandbox.server.app.serve", lambda *arguments: seen.append(arguments))
     options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "unshare"]
     assert CliRunner().invoke(command_line(), ["sandbox", *options]).exit_code == 0
     assert seen == [("::1", 0, 3, "unshare")]

@@ -9,11 +9,11 @@ import httpx2
 import pytest
 
 from balancer.errors import EndpointError
-from balancer.sandbox.fusion_answer import execution_of_answer
-from balancer.sandbox.fusion_wire import RunCodeRequest
+from balancer.sandbox.fusion.answer import execution_of_answer
+from balancer.sandbox.fusion.wire import RunCodeRequest
 from balancer.sandbox.protocol import Execution, Limits, Program, Status
-from balancer.sandbox.server import build_app
-from balancer.sandbox.server_answer import answer_to
+from balancer.sandbox.server.answer import answer_to
+from balancer.sandbox.server.app import build_app
 
 
 class Pretend:

@@ -1,0 +1,120 @@
+"""How many retries there may be in all, and how long to pause before one.
+
+The budget keeps an outage from becoming a storm: when most calls fail, three attempts each would triple the load on
+what is still alive. It is Finagle's `RetryBudget`: every first attempt adds a part of a retry, time adds some more,
+and what was added or spent longer ago than a window no longer counts. Pure: it must not know clocks or threads;
+time arrives as `now`, randomness as a `random.Random`.
+"""
+
+import math
+import random
+from collections import deque
+
+from balancer.settings.rules import RetrySettings
+
+__all__ = ["LONGEST_ASKED_S", "RetryBudget", "pause_s"]
+
+# What an endpoint's Retry-After is cut to: a server may ask for days, or for more than a thread can wait,
+# and a call that seems to hang helps nobody. After a minute it is asked again.
+LONGEST_ASKED_S = 60.0
+
+# A window is counted in so many parts, so that it costs the same memory at any rate. An attempt is forgotten at most
+# one part too early, and a retry one part too late, so that the budget is never exceeded.
+_PARTS = 64
+_ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
+
+
+class RetryBudget:
+    """Retries allowed by the first attempts of the last `budget_window_s` seconds.
+
+    Whenever a retry is granted, the retries of the last window, this one counted, are at most `budget_ratio` x the
+    first attempts of that window + `budget_per_s` x `budget_window_s`. All methods cost O(1), amortised; `now` must
+    not go back.
+
+    Args:
+        settings: ratio, rate and window.
+
+    Source: Finagle, `com.twitter.finagle.service.RetryBudget` (a leaky token bucket with a reserve).
+    """
+
+    __slots__ = ("_attempts", "_part_s", "_ratio", "_reserve", "_retries")
+
+    def __init__(self, settings: RetrySettings) -> None:
+        self._ratio = settings.budget_ratio
+        self._reserve = settings.budget_per_s * settings.budget_window_s
+        self._part_s = settings.budget_window_s / _PARTS
+        self._attempts = _Recent(_PARTS)
+        self._retries = _Recent(_PARTS + 1)
+
+    def attempted(self, now: float) -> None:
+        """Count a first attempt."""
+        self._attempts.add(self._part(now))
+
+    def try_spend(self, now: float) -> bool:
+        """Take one retry out of the budget, if there is one."""
+        if self.balance(now) < 1 - _ROUNDING:
+            return False
+        self._retries.add(self._part(now))
+        return True
+
+    def balance(self, now: float) -> float:
+        """Return how many retries are left; below 0 if attempts that earned them no longer count."""
+        part = self._part(now)
+        return self._ratio * self._attempts.count(part) + self._reserve - self._retries.count(part)
+
+    def wait_s(self, now: float) -> float:
+        """Return in how many seconds a retry will be possible if there is no call until then; `inf`: never."""
+        balance = self.balance(now)
+        if balance >= 1 - _ROUNDING:
+            return 0.0
+        # What is earned ends before what is spent at the same instant: losses are sorted before gains.
+        ends = [(end, float(count)) for end, count in self._retries.ends()]
+        ends += [(end, -self._ratio * count) for end, count in self._attempts.ends()]
+        for end, gain in sorted(ends):
+            balance += gain
+            if balance >= 1 - _ROUNDING:
+                return (end + _ROUNDING) * self._part_s - now  # never just too early
+        return math.inf
+
+    def _part(self, now: float) -> int:
+        return math.floor(now / self._part_s)
+
+
+class _Recent:
+    """How many events the last `life` parts of time have seen."""
+
+    __slots__ = ("_buckets", "_life", "_total")
+
+    def __init__(self, life: int) -> None:
+        self._life = life
+        self._buckets: deque[tuple[int, int]] = deque()  # (part, events in it), oldest first
+        self._total = 0
+
+    def add(self, part: int) -> None:
+        self._total += 1
+        if self._buckets and self._buckets[-1][0] >= part:
+            last, count = self._buckets.pop()
+            self._buckets.append((last, count + 1))
+        else:
+            self._buckets.append((part, 1))
+
+    def count(self, part: int) -> int:
+        """Forget what is too old at `part` and count the rest."""
+        while self._buckets and part - self._buckets[0][0] >= self._life:
+            self._total -= self._buckets.popleft()[1]
+        return self._total
+
+    def ends(self) -> list[tuple[int, int]]:
+        """Return at which part how many of the events will be too old."""
+        return [(part + self._life, count) for part, count in self._buckets]
+
+
+def pause_s(settings: RetrySettings, retry: int, rng: random.Random) -> float:
+    """Return how long to pause before the `retry`-th retry (1, 2, ...), in seconds.
+
+    It is drawn between 0 and twice its mean, so that many that failed together do not all come back together.
+
+    Source: "full jitter", Brooker, Exponential Backoff and Jitter, AWS Architecture Blog, 2015.
+    """
+    doublings = min(retry, 64)  # more would only overflow
+    return rng.uniform(0.0, min(settings.max_pause_s, settings.base_s * 2.0**doublings))

@@ -1,0 +1,1 @@
+"""Draw the values of a new input, within what has been learnt."""

@@ -1,0 +1,227 @@
+"""Choose the values of one input so that they keep to what is known about them.
+
+It must not know in which order an input is written: `build` asks for values as it goes along.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+
+from balancer.pipeline.generators.draw import mend
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, is_connected
+from balancer.pipeline.generators.draw.sizes import (
+    MOST_TOKENS,
+    ROOM_BYTES,
+    Sizes,
+    decide_connected,
+    decide_mood,
+    decide_simple,
+    decide_ties,
+)
+from balancer.pipeline.generators.draw.styles import Style
+from balancer.pipeline.generators.draw.values import How, Limits, Where, draw_number, draw_numbers, draw_words
+from balancer.pipeline.generators.learn.facts import Fact, Kind
+from balancer.pipeline.generators.learn.knowledge import EdgeTable, Study
+from balancer.pipeline.generators.learn.template import Count, whole_number
+
+__all__ = ["Fill", "TooLarge"]
+
+_LONGEST_RANGE = 2**62  # that random.sample can draw from
+_LONG = 50  # lines in which one keyword may be above the others
+_RAREST = 3e-4  # the least share of a keyword: some in 10**4 lines
+
+Columns = dict[int, list[str]]
+
+
+class TooLarge(Exception):
+    """The input would take more room than there is, or cannot be made at all."""
+
+
+class Fill:
+    """Values for one input in one style. Everything that is left to chance is decided by `rng`.
+
+    Attributes:
+        sizes: the numbers of things that were settled, by field.
+    """
+
+    def __init__(self, study: Study, style: Style, rng: random.Random) -> None:
+        self._study = study
+        self._style = style
+        self._rng = rng
+        self._moods = {number: decide_mood(study, number, style, rng) for number in study.ranges}
+        self._ties = decide_ties(study, rng)
+        self._connected = frozenset(edges for edges in study.edges if decide_connected(study, edges, rng))
+        self._sizes = Sizes(study, style, self._moods, self._connected, rng)
+        self.sizes: dict[int, int] = {}
+
+    def length(self, number: int, values: Mapping[int, int]) -> int:
+        """Choose the length of a list that nothing counts, given the earlier single fields."""
+        return self._sizes.length(number, values)
+
+    def columns(
+        self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: Mapping[int, int]
+    ) -> list[list[str]]:
+        """Return `count` tokens for each field; those that are given come first.
+
+        `values` are the earlier single fields. Raises TooLarge.
+        """
+        if count > MOST_TOKENS:
+            raise TooLarge
+        known = dict(values)
+        columns: Columns = {}
+        for number, tokens in zip(fields, given, strict=True):
+            kept = [] if tokens is None else list(tokens[:count])
+            drawn = kept + self._fresh(number, count - len(kept), known)
+            columns[number] = drawn if tokens is None else self._refitted(number, drawn, known)
+            if count == 1:
+                self._learn(number, columns[number][0], known)
+        self._shape(columns, count, known, fresh=all(tokens is None for tokens in given))
+        self._tie(columns)
+        return [self._placed(number, columns[number]) for number in fields]
+
+    def _learn(self, number: int, token: str, known: dict[int, int]) -> None:
+        value = whole_number(token)
+        if value is not None:
+            known[number] = value
+            if number in self._study.sizes:
+                self.sizes[number] = value
+
+    def _fresh(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
+        fact = self._study.facts.fields[number]
+        if count <= 0:
+            return []
+        if fact.kind is Kind.WORD:
+            return self._words(number, count, known)
+        if number in self._study.sizes and count == 1:
+            return [str(self._sizes.choose(number, known))]
+        if fact.kind is Kind.FLOAT:
+            return self._floats(number, count, known)
+        return [str(value) for value in self._numbers(number, count, known)]
+
+    def _limits(self, number: int, known: Mapping[int, int]) -> Limits:
+        fact = self._study.facts.fields[number]
+        low, high = self._moods[number].low, self._sizes.bound(number, known, self._moods[number].high)
+        return Limits(low, max(high, low), fact.low, fact.high)
+
+    def _numbers(self, number: int, count: int, known: Mapping[int, int]) -> list[int]:
+        fact, mood, limits = self._study.facts.fields[number], self._moods[number], self._limits(number, known)
+        if mood.distinct and limits.high - limits.low + 1 >= count:
+            drawn = self._rng.sample(range(limits.low, limits.low + self._span(limits, count, fact)), count)
+            if mood.how in (How.SORTED, How.REVERSED):
+                drawn.sort(reverse=mood.how is How.REVERSED)
+        else:
+            drawn = draw_numbers(count, limits, mood.where, mood.how, self._rng)
+        return sorted(drawn) if mood.ordered else drawn
+
+    def _span(self, limits: Limits, count: int, fact: Fact) -> int:
+        """Return from how many values distinct ones are drawn: just enough for a permutation, else up to all."""
+        width = min(limits.high - limits.low + 1, _LONGEST_RANGE)
+        if fact.permutation:
+            return count
+        return width if self._rng.random() < 0.5 else min(width, 2 * count + 2)
+
+    def _floats(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
+        fact, mood, limits = self._study.facts.fields[number], self._moods[number], self._limits(number, known)
+        scale = 10**fact.decimals
+        if self._rng.random() < 0.2:  # whole numbers, written with a point
+            drawn = [scale * draw_number(limits, mood.where, self._rng) for _ in range(count)]
+        else:
+            scaled = Limits(limits.low * scale, limits.high * scale, fact.low * scale, fact.high * scale)
+            drawn = draw_numbers(count, scaled, mood.where, mood.how, self._rng)
+        return [_decimal(value, fact.decimals) for value in drawn]
+
+    def _words(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
+        fact, found, mood = self._study.facts.fields[number], self._study.ranges[number], self._moods[number]
+        if fact.words:
+            return self._rng.choices(fact.words, self._keyword_weights(len(fact.words), count), k=count)
+        letters = fact.letters if mood.where is Where.SEEN else found.letters
+        if count == 1 and mood.where in (Where.LOW, Where.HIGH):
+            letters = letters[0] if mood.where is Where.LOW else letters[-1]
+        limits = self._word_limits(number, count, known)
+        words = draw_words(count, letters, limits, mood.where, mood.how, self._rng)
+        return mend.distinct_words(words, letters, limits.high) if mood.distinct else words
+
+    def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> Limits:
+        """Return how long words may be: as told by an earlier field or, for a word alone, by the style."""
+        fact, low = self._study.facts.fields[number], self._study.ranges[number].low
+        most = max(min(self._moods[number].high, ROOM_BYTES // count - 1), low)
+        if fact.length is not None and fact.length.field in known:
+            exact = self._word_length(fact.length, known)
+        elif count == 1:
+            exact = self._sizes.letters(low, most)
+        else:
+            return Limits(low, most, fact.low, min(fact.high, most))
+        return Limits(exact, exact, exact, exact)
+
+    def _word_length(self, length: Count, known: Mapping[int, int]) -> int:
+        found = length.of(known)
+        if not 0 < found <= ROOM_BYTES:  # a word of no letters is no word
+            raise TooLarge
+        return found
+
+    def _keyword_weights(self, keywords: int, count: int) -> list[float]:
+        """Weigh keywords about equally or, in long inputs, one far above the others: only that makes a deep stack."""
+        power = self._rng.choice((0, 1, 20, 20) if count > _LONG else (0, 0, 1))
+        weights = [self._rng.random() ** power for _ in range(keywords)]
+        return [weight / (max(weights) or 1.0) + _RAREST for weight in weights]
+
+    def _shape(self, columns: Columns, count: int, known: Mapping[int, int], *, fresh: bool) -> None:
+        """Let columns that are the edges of a graph be one; given edges only if they are none any more."""
+        for edges in self._study.edges:
+            if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
+                continue
+            nodes = edges.bound.of(known) - edges.low + 1
+            if fresh or (edges in self._connected and not _connects(edges, columns, nodes)):
+                drawn = self._edges(edges, nodes, count)
+                columns[edges.left] = [str(edges.low + left) for left, _ in drawn]
+                columns[edges.right] = [str(edges.low + right) for _, right in drawn]
+
+    def _edges(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
+        simple = decide_simple(self._study, edges, self._rng)
+        shape = self._style.shape or Shape.RANDOM
+        drawn = draw_edges(shape, nodes, count, self._rng, simple=simple, connected=edges in self._connected)
+        if len(drawn) < count:
+            raise TooLarge
+        return drawn
+
+    def _tie(self, columns: Columns) -> None:
+        """Put the values of each line in the order that was always seen between two of its fields."""
+        for relation in self._ties:
+            left, right = relation.left, relation.right
+            if left in columns and right in columns and not {left, right} & self._study.sizes:
+                high = max(self._study.ranges[right].highs)
+                pairs = zip(columns[left], columns[right], strict=True)
+                mended = [mend.tie(int(one), int(other), relation.tie, high) for one, other in pairs]
+                columns[left] = [str(one) for one, _ in mended]
+                columns[right] = [str(other) for _, other in mended]
+
+    def _placed(self, number: int, tokens: list[str]) -> list[str]:
+        fact = self._study.facts.fields[number]
+        return mend.place_once(tokens, fact.once, fact.letters, self._rng) if fact.once else tokens
+
+    def _refitted(self, number: int, tokens: list[str], known: Mapping[int, int]) -> list[str]:
+        """Make given tokens fit sizes that may have changed."""
+        fact, mood = self._study.facts.fields[number], self._moods[number]
+        if tokens and fact.length is not None and fact.length.field in known:
+            length = self._word_length(fact.length, known)
+            return [mend.resize_word(token, length) for token in tokens]
+        if fact.kind is not Kind.INT or number in self._study.sizes:
+            return tokens
+        values = [int(token) for token in tokens]
+        if fact.permutation and mood.distinct:
+            return [str(value) for value in mend.ranks(values, fact.low)]
+        limit = self._sizes.bound(number, known, max(values, default=0))
+        values = mend.fold(values, min(fact.low, 1), limit)
+        return [str(value) for value in (sorted(values) if mood.ordered else values)]
+
+
+def _decimal(value: int, decimals: int) -> str:
+    whole, rest = divmod(abs(value), 10**decimals)
+    sign = "-" if value < 0 else ""
+    return f"{sign}{whole}.{rest:0{decimals}}" if decimals else f"{sign}{whole}"
+
+
+def _connects(edges: EdgeTable, columns: Columns, nodes: int) -> bool:
+    pairs = zip(columns[edges.left], columns[edges.right], strict=True)
+    numbered = [(int(left) - edges.low, int(right) - edges.low) for left, right in pairs]
+    inside = all(0 <= left < nodes and 0 <= right < nodes for left, right in numbered)
+    return inside and is_connected(nodes, numbered)

@@ -1,0 +1,99 @@
+"""Styles of made-up inputs: how large, which values, in what arrangement. The most telling ones come first.
+
+Pure tables. They must not know any problem.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from balancer.pipeline.generators.draw.graphs import Shape
+from balancer.pipeline.generators.draw.values import How, Where
+
+__all__ = ["MOST", "Size", "Style", "large_styles", "small_styles", "telling_styles"]
+
+MOST = 10**9  # as many as are allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many of each counted thing; what the field's range does not allow is cut to it."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to make an input up.
+
+    Args:
+        name: for people.
+        size: of lists, tables and graphs.
+        where, how: each field takes one of each.
+        shape: of graphs.
+        blocks: how many test cases, if there are such.
+    """
+
+    name: str
+    size: Size
+    where: tuple[Where, ...]
+    how: tuple[How, ...] = (How.RANDOM,)
+    shape: Shape | None = None
+    blocks: Size = Size(1, 6)
+
+
+_ONE, _TWO, _FEW, _SMALL = Size(1, 1), Size(2, 2), Size(2, 6), Size(5, 12)
+_ALL = Size(MOST, MOST)
+_ONE_BLOCK = Size(1, 1)
+_ANYWHERE = (Where.FULL, Where.LOG, Where.EDGE, Where.HIGH, Where.LOW, Where.TINY, Where.SEEN)
+_ANYHOW = (How.RANDOM, How.RANDOM, How.EQUAL, How.FEW, How.SORTED, How.REVERSED, How.RAMP, How.ODD_ONE)
+
+
+def telling_styles() -> Iterator[Style]:
+    """Yield small inputs at the corners of what is valid."""
+    yield Style("least", _ONE, (Where.LOW,))
+    yield Style("greatest values", _FEW, (Where.HIGH,))
+    yield Style("one, anywhere", _ONE, (Where.FULL, Where.EDGE))
+    yield Style("all equal", _FEW, (Where.SEEN, Where.TINY), (How.EQUAL,))
+    yield Style("extremes in turn", _SMALL, (Where.FULL,), (How.ALTERNATING,))
+    yield Style("reversed", _SMALL, (Where.FULL, Where.SEEN), (How.REVERSED,))
+    yield Style("where programs break", Size(8, 40), (Where.EDGE,))
+    yield Style("least values", _SMALL, (Where.LOW,))
+    yield Style("none", Size(0, 0), (Where.LOW, Where.SEEN))
+    yield Style("one, greatest", _ONE, (Where.HIGH,))
+    yield Style("consecutive", Size(5, 50), (Where.SEEN,), (How.RAMP,))
+    yield Style("greatest values but few", _TWO, (Where.HIGH, Where.LOW), (How.RANDOM, How.EQUAL))
+    yield Style("sorted", _SMALL, (Where.FULL,), (How.SORTED,))
+    yield Style("two parts", _SMALL, (Where.TINY,), shape=Shape.PARTS)
+    yield Style("cycle", _SMALL, (Where.TINY,), shape=Shape.CYCLE)
+    yield Style("complete graph", Size(4, 7), (Where.TINY,), shape=Shape.COMPLETE)
+    yield Style("many small cases", _FEW, (Where.TINY,), _ANYHOW, blocks=Size(20, 100))
+
+
+def large_styles(rng: random.Random) -> Iterator[Style]:
+    """Yield large inputs, without end: against slow programs, small arrays, deep recursion and overflow."""
+    yield Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK)
+    yield Style("most, anywhere", _ALL, (Where.FULL,), shape=Shape.PATH, blocks=_ONE_BLOCK)
+    yield Style("most, few values", _ALL, (Where.TINY,), shape=Shape.STAR, blocks=_ONE_BLOCK)
+    yield Style("most, least values", _ALL, (Where.LOW,), (How.EQUAL,), shape=Shape.TREE, blocks=_ONE_BLOCK)
+    yield Style("a hundred", Size(100, 100), _ANYWHERE, blocks=_ONE_BLOCK)
+    yield Style("most, sorted", _ALL, (Where.FULL,), (How.SORTED, How.RAMP), blocks=_ONE_BLOCK)
+    yield Style("most cases", _FEW, (Where.FULL, Where.TINY), blocks=_ALL)
+    yield Style("a thousand", Size(1000, 1000), _ANYWHERE, blocks=_ONE_BLOCK)
+    yield Style("most, reversed", _ALL, (Where.FULL,), (How.REVERSED,), shape=Shape.CYCLE, blocks=_ONE_BLOCK)
+    sizes = (_ALL, _ALL, Size(10**4, 10**4), Size(10**5, 10**5), Size(10**3, 10**3))
+    while True:
+        shape = rng.choice(list(Shape))
+        yield Style("large", rng.choice(sizes), _ANYWHERE, _ANYHOW, shape, _ONE_BLOCK)
+
+
+def small_styles(rng: random.Random) -> Iterator[Style]:
+    """Yield small random inputs, without end; nothing finds more mistakes than many of them, full of ties."""
+    while True:
+        yield Style("random tiny", Size(1, 4), (Where.TINY,))
+        yield Style("random small", Size(3, 8), (Where.TINY, Where.SEEN), shape=rng.choice([None, *Shape]))
+        yield Style("random", Size(2, 6), (Where.FULL, Where.LOG, Where.EDGE))
+        yield Style("random mixed", Size(1, 10), _ANYWHERE, _ANYHOW, rng.choice(list(Shape)))
+        yield Style("random few values", Size(4, 20), (Where.TINY,), _ANYHOW, blocks=Size(10, 50))
+        yield Style("random medium", Size(10, 60), (Where.SEEN, Where.TINY, Where.LOG), _ANYHOW)

@@ -1,0 +1,99 @@
+"""Write an input by a template: given tokens where there are some, made-up ones elsewhere.
+
+Counts come before what they count, so an input written from top to bottom is always consistent: a list gets
+as many tokens as its count says, cut or filled up as need be.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from balancer.pipeline.generators.draw.fill import Fill, TooLarge
+from balancer.pipeline.generators.learn.knowledge import Study
+from balancer.pipeline.generators.learn.template import Choice, Count, Line, Node, Repeat, Slot, fields_of, whole_number
+
+__all__ = ["build"]
+
+_MOST_BLOCKS = 100_000
+_MOST_BYTES = 2_500_000  # when every part of an input took all the room it may
+
+Given = Mapping[Slot, Sequence[str]]
+
+
+def build(study: Study, given: Given, fill: Fill) -> bytes:
+    """Return an input of the studied problem. Raises TooLarge."""
+    writer = _Writer(given, fill)
+    writer.nodes(study.nodes, ())
+    ending = [] if study.ending is None else [study.ending]
+    return ("\n".join(writer.lines + ending) + "\n").encode()
+
+
+class _Writer:
+    def __init__(self, given: Given, fill: Fill) -> None:
+        self.lines: list[str] = []
+        self._given = given
+        self._fill = fill
+        self._values: dict[int, int] = {}
+        self._room = _MOST_BYTES
+
+    def nodes(self, nodes: Sequence[Node], where: tuple[int, ...]) -> None:
+        """Write `nodes`; `where` tells the pass of each block around them."""
+        for node in nodes:
+            if isinstance(node, Line):
+                self._line(node, where)
+            elif isinstance(node, Choice):
+                self._choice(node, 1, where)
+            else:
+                self._repeat(node, where)
+
+    def _line(self, node: Line, where: tuple[int, ...]) -> None:
+        tokens = [column[0] for column in self._columns(node.fields, 1, where)]
+        for number, token in zip(node.fields, tokens, strict=True):
+            value = whole_number(token)
+            if value is not None:
+                self._values[number] = value
+        if node.tail is not None:
+            tokens += self._columns((node.tail,), self._count(node.count, node.tail, where), where)[0]
+        self._write(" ".join(tokens))
+
+    def _repeat(self, node: Repeat, where: tuple[int, ...]) -> None:
+        first = _first_field(node)
+        count = self._count(node.count, first, where)
+        if isinstance(node.table, Line):
+            for row in zip(*self._columns(node.table.fields, count, where), strict=True):
+                self._write(" ".join(row))
+        elif isinstance(node.table, Choice):
+            self._choice(node.table, count, where)
+        elif count > _MOST_BLOCKS:
+            raise TooLarge
+        else:
+            for index in range(count):
+                self.nodes(node.body, (*where, index))
+
+    def _choice(self, node: Choice, count: int, where: tuple[int, ...]) -> None:
+        words = self._columns((node.key,), count, where)[0]
+        rows = {
+            word: iter(list(zip(*self._columns(fields, words.count(word), where), strict=True)))
+            for word, fields in node.lines
+        }
+        for word in words:
+            self._write(" ".join((word, *next(rows[word], ()))))
+
+    def _columns(self, fields: Sequence[int], count: int, where: tuple[int, ...]) -> list[list[str]]:
+        given = [self._given.get((number, where)) for number in fields]
+        return self._fill.columns(fields, given, count, self._values)
+
+    def _count(self, count: Count | None, number: int, where: tuple[int, ...]) -> int:
+        if count is not None:
+            return max(count.of(self._values), 0)
+        given = self._given.get((number, where))
+        return self._fill.length(number, self._values) if given is None else len(given)
+
+    def _write(self, line: str) -> None:
+        self._room -= len(line) + 1
+        if self._room < 0:
+            raise TooLarge
+        self.lines.append(line)
+
+
+def _first_field(node: Repeat) -> int:
+    """Return the field whose given tokens tell how many lines there were."""
+    return next(fields_of(node.body))

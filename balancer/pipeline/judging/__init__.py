@@ -1,0 +1,1 @@
+"""What an output, and an execution, mean for a submission."""

@@ -1,0 +1,26 @@
+"""The cases worth keeping, as files: what a run leaves behind for others to use.
+
+Decides names and layout: `cases/PROBLEM/004.in` and `.ans`, as the problem package format has them, so
+that a folder can be copied into `data/secret/`. It must not know what makes a case worth keeping.
+"""
+
+import shutil
+from pathlib import Path
+
+from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.store import Store
+
+__all__ = ["export_cases"]
+
+
+def export_cases(store: Store, result: RunResult, folder: Path) -> None:
+    """Write the cases that kill to `folder`, which is made anew; the problem's own ones are not repeated."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for problem in result.problems:
+        wanted = {case.id for case in problem.killers if not case.sample}
+        for case in store.cases(problem.id):
+            if case.id in wanted and case.answer is not None:
+                home = folder / problem.id
+                home.mkdir(parents=True, exist_ok=True)
+                (home / f"{case.id:03}.in").write_bytes(case.data)
+                (home / f"{case.id:03}.ans").write_bytes(case.answer)

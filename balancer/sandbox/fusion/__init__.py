@@ -1,0 +1,1 @@
+"""The executor for servers that speak SandboxFusion's API."""

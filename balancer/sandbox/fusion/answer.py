@@ -1,0 +1,129 @@
+"""What an answer of a SandboxFusion server means for the program, or says about the server.
+
+Decides between an `Execution` and an `EndpointError`. Pure. It must not know how answers are fetched.
+
+| answer | means |
+|---|---|
+| SandboxError, or any command "Error" | the endpoint failed |
+| an answer that contradicts itself | the endpoint failed |
+| compile_result not finished with 0 | COMPILE_ERROR |
+| run_result TimeLimitExceeded | TIME_LIMIT, partial output kept |
+| run_result Finished | FINISHED with its code, or MEMORY_LIMIT by its last words |
+| more output than the server can be trusted with | OUTPUT_LIMIT, whatever else it says |
+
+Output that is not UTF-8 comes as the text "[DecodeError] ..." with Success. It stays what it is: the program
+printed something that no text checker takes for the answer, and the verdict is a wrong answer.
+"""
+
+from collections.abc import Callable
+
+from balancer.errors import EndpointError
+from balancer.sandbox.fusion.request import COMPILE_MARK
+from balancer.sandbox.fusion.wire import CommandResult, CommandStatus, RunCodeAnswer, RunStatus
+from balancer.sandbox.local.ending import gave_up_for_memory
+from balancer.sandbox.protocol import Execution, Limits, Status
+
+__all__ = ["TRUSTED_BYTES", "execution_of_answer"]
+
+# SandboxFusion reads a pipe through asyncio, which stops reading once it holds more than twice its limit of
+# 64 KiB, and then takes only what it holds. What is printed beyond is lost without a word, at a length that
+# depends on timing (135 168 to 303 104 bytes seen; 219 264 if all comes in one write), and a program that
+# prints much more hangs until its time limit. Up to twice the limit nothing is ever lost.
+TRUSTED_BYTES = 2 * 2**16
+
+_REASON_CHARS = 200
+
+
+def execution_of_answer(
+    answer: RunCodeAnswer,
+    *,
+    language: str,
+    scripted: bool,
+    limits: Limits,
+    endpoint: str,
+    redact: Callable[[str], str] = str,
+) -> Execution:
+    """Return what came of the run.
+
+    Args:
+        answer: what the server said.
+        language: the program's own language.
+        scripted: whether it was run by a script that also compiles.
+        limits: what was asked for.
+        endpoint: named in errors.
+        redact: takes out of a text what must not be shown; for all but the standard output.
+
+    Raises:
+        EndpointError: the server failed, or its answer makes no sense.
+    """
+    flaw = _flaw(answer, redact)
+    if flaw:
+        raise EndpointError(flaw, endpoint=endpoint)
+    if answer.compile_result is not None and not answer.compile_result.went_well:
+        return _compile_error(answer.compile_result, redact)
+    assert answer.run_result is not None  # else it has a flaw
+    words = (answer.run_result.stderr or "").encode()
+    if scripted and answer.run_result.return_code == 1 and words.rstrip().endswith(COMPILE_MARK):
+        compiler = words.rstrip().removesuffix(COMPILE_MARK).decode()
+        return Execution(Status.COMPILE_ERROR, stderr=redact(compiler).encode())
+    return _execution(answer.run_result, answer.message, language, limits, redact)
+
+
+def _flaw(answer: RunCodeAnswer, redact: Callable[[str], str]) -> str:
+    """Return what is wrong with the server or its answer; "" if it says something about the program."""
+    results = [result for result in (answer.compile_result, answer.run_result) if result is not None]
+    if answer.status is RunStatus.SANDBOX_ERROR:
+        return f"the sandbox failed: {_one_line(redact(answer.message))}"
+    if any(result.status is CommandStatus.ERROR for result in results):
+        return f"the sandbox could not start a command: {_one_line(redact(results[-1].stderr or ''))}"
+    if any((result.return_code is None) != (result.status is CommandStatus.TIME_LIMIT) for result in results):
+        return "the answer contradicts itself: a command has a return code exactly if it finished"
+    if answer.run_result is None and (answer.compile_result is None or answer.compile_result.went_well):
+        return "the answer has no run_result"
+    if (answer.status is RunStatus.SUCCESS) != all(result.went_well for result in results):
+        return f"the answer contradicts itself: status {answer.status.value} with other results"
+    return ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_REASON_CHARS] or "no reason given"
+
+
+def _compile_error(result: CommandResult, redact: Callable[[str], str]) -> Execution:
+    timed_out = result.status is CommandStatus.TIME_LIMIT
+    words = redact(result.stderr or result.stdout or "").encode()
+    return Execution(Status.COMPILE_ERROR, stderr=words, message="the compiler ran out of time" if timed_out else "")
+
+
+def _execution(
+    result: CommandResult, message: str, language: str, limits: Limits, redact: Callable[[str], str]
+) -> Execution:
+    stdout, stderr = (result.stdout or "").encode(), (result.stderr or "").encode()
+    status = _status(result, stdout, stderr, language, limits)
+    return Execution(
+        status=status,
+        stdout=stdout[: limits.output_bytes],
+        stderr=redact(result.stderr or "").encode()[: limits.output_bytes],
+        exit_code=result.return_code if status in (Status.FINISHED, Status.MEMORY_LIMIT) else None,
+        time_s=result.execution_time or 0.0 if result.cpu_time is None else result.cpu_time,
+        cpu_measured=result.cpu_time is not None,
+        memory_bytes=result.peak_memory,
+        message=redact(message),
+    )
+
+
+def _status(result: CommandResult, stdout: bytes, stderr: bytes, language: str, limits: Limits) -> Status:
+    if _too_much(result, max(len(stdout), len(stderr)), limits):
+        return Status.OUTPUT_LIMIT
+    if result.status is CommandStatus.TIME_LIMIT:
+        return Status.TIME_LIMIT
+    if result.return_code and gave_up_for_memory(language, result.return_code, stderr):
+        return Status.MEMORY_LIMIT
+    return Status.FINISHED
+
+
+def _too_much(result: CommandResult, printed: int, limits: Limits) -> bool:
+    """Tell whether output was cut: as the server says, or as it must be feared of one that does not say."""
+    if printed > limits.output_bytes:
+        return True
+    return printed > TRUSTED_BYTES if result.output_cut is None else result.output_cut

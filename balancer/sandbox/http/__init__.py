@@ -1,0 +1,1 @@
+"""What executors over HTTP have in common."""

@@ -1,0 +1,1 @@
+"""The executor for programs on this machine, isolated."""

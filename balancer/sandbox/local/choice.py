@@ -1,0 +1,66 @@
+"""Which isolation works on this machine.
+
+Decides by trying: the answer of a probe (running `true`) holds for the life of the process. It must not know
+what will be run.
+"""
+
+import functools
+import tempfile
+from pathlib import Path
+
+from balancer.errors import ConfigError, EndpointError
+from balancer.sandbox.local.isolation import AUTO, ISOLATIONS, Isolation
+from balancer.sandbox.local.jail import Jail, Task
+from balancer.sandbox.protocol import Limits
+
+__all__ = ["choose_isolation", "open_to_others", "probe"]
+
+_PROBE = Task(("true",), Limits(cpu_s=1.0, wall_s=10.0))
+
+
+def choose_isolation(name: str) -> Isolation:
+    """Return the isolation called `name`; for "auto" the first one that works here.
+
+    Raises:
+        ConfigError: there is none of that name, or it does not work on this machine.
+    """
+    if name != "auto" and name not in ISOLATIONS:
+        raise ConfigError(f"isolation is {name!r}; allowed are 'auto', {', '.join(map(repr, ISOLATIONS))}")
+    tried = AUTO if name == "auto" else (name,)
+    failures = {}
+    for candidate in tried:
+        reason = probe(candidate)
+        if not reason:
+            return ISOLATIONS[candidate]
+        failures[candidate] = reason
+    raise ConfigError(_complaint(failures))
+
+
+@functools.cache
+def probe(name: str) -> str:
+    """Return "" if the isolation called `name` works here, else why not. Tried once per process."""
+    with tempfile.TemporaryDirectory(prefix="balancer-probe-") as folder:
+        jail = Jail(ISOLATIONS[name], open_to_others(Path(folder)), endpoint=name)
+        try:
+            ended = jail.run(_PROBE)
+        except EndpointError as error:
+            return error.reason
+    return "" if ended.exit_code == 0 else f"`true` ended with {ended.exit_code}"
+
+
+def open_to_others(folder: Path) -> Path:
+    """Let other users pass through `folder`, whose content they cannot list, and return it."""
+    folder.chmod(0o711)
+    return folder
+
+
+def _complaint(failures: dict[str, str]) -> str:
+    tried = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+    advice = ", or ".join(ISOLATIONS[name].advice for name in failures)
+    complaint = f"no isolation works here ({tried}); {advice}"
+    if "rlimits" in failures:
+        return complaint
+    return (
+        f"{complaint}; isolation = 'rlimits' runs programs without any isolation: "
+        "they can read your files, use the network and outlive their run"
+    )

@@ -1,0 +1,34 @@
+"""No isolation at all, only resource limits: for machines where nothing else works, and only when asked for by name.
+
+What it gives up: programs read every file this user may read, use the network, see and may kill other
+processes of this user (as root: of their own one-time user), and may leave processes behind that left their
+process group. Total disk space is not bounded. As an ordinary user the number of processes is not limited
+either, because the kernel would count the user's other processes as well.
+"""
+
+from typing import ClassVar
+
+from balancer.sandbox.local.isolation.base import Places, drop_user
+from balancer.sandbox.local.isolation.script import bare_arguments
+from balancer.sandbox.local.isolation.view import Stage
+
+__all__ = ["Bare"]
+
+
+class Bare:
+    """Run commands with resource limits only."""
+
+    name: ClassVar[str] = "rlimits"
+    nested: ClassVar[bool] = False
+    processes: ClassVar[int] = 0
+    tools: ClassVar[tuple[str, ...]] = ("prlimit", "setpriv")
+    advice: ClassVar[str] = "install util-linux"
+
+    def places(self, stage: Stage) -> Places:
+        """Return where a program finds its things: where they are."""
+        output = str(stage.output) if stage.output else ""
+        return Places(program=str(stage.program), output=output, cwd=str(stage.files or stage.root))
+
+    def argv(self, stage: Stage, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the command that runs `argv` with `limits`."""
+        return (*drop_user(stage.uid), *bare_arguments(limits, str(stage.stdin), argv))

@@ -1,0 +1,67 @@
+"""Isolation by bubblewrap: all namespaces, its own file system, no capabilities, no nested user namespaces.
+
+Needs bubblewrap 0.8 (`--size`, `--disable-userns`). What it does not hold: the total memory of all processes
+(only each one's address space), kernel bugs, and side channels.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from balancer.sandbox.local.isolation.base import Places, drop_user, tool
+from balancer.sandbox.local.isolation.script import init_arguments
+from balancer.sandbox.local.isolation.view import (
+    BOX,
+    FILES,
+    OUTPUT,
+    PROGRAM,
+    STDIN,
+    Bind,
+    Entry,
+    Link,
+    Memory,
+    Proc,
+    Stage,
+    view_of,
+)
+
+__all__ = ["Bubblewrap"]
+
+_NAMESPACES = ("--unshare-all", "--unshare-user", "--disable-userns", "--hostname", "sandbox")
+# --as-pid-1: our own script is the first process. bubblewrap's own reports the program's end and is killed
+# before anybody has waited for it, and the CPU time of the program would be lost with it.
+_PROCESS = ("--as-pid-1", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+
+
+class Bubblewrap:
+    """Run commands below `bwrap`."""
+
+    name: ClassVar[str] = "bubblewrap"
+    nested: ClassVar[bool] = True
+    processes: ClassVar[int] = 1  # the first one of the pid namespace
+    tools: ClassVar[tuple[str, ...]] = ("bwrap", "prlimit", "setpriv")
+    advice: ClassVar[str] = "install bubblewrap 0.8 or newer"
+
+    def places(self, stage: Stage) -> Places:
+        """Return where a program finds its things."""
+        return Places(program=PROGRAM, output=OUTPUT, cwd="/")
+
+    def argv(self, stage: Stage, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the command that runs `argv` in isolation."""
+        start = init_arguments(FILES if stage.files else "", limits, STDIN, argv)
+        mounts = (argument for entry in view_of(stage) for argument in _arguments(entry))
+        drop = drop_user(stage.uid) if stage.uid is not None else ()
+        # Everything that is not a mount of its own lies in the root, which is in memory without bounds: close it.
+        last = ("--remount-ro", "/", "--chdir", BOX, "--")
+        return (*drop, tool("bwrap"), *_NAMESPACES, *_PROCESS, *mounts, *last, *start)
+
+
+def _arguments(entry: Entry) -> Iterator[str]:
+    match entry:
+        case Bind(source, target, writable, device):
+            yield from ("--dev-bind" if device else "--bind" if writable else "--ro-bind", source, target)
+        case Link(target, points_to):
+            yield from ("--symlink", points_to, target)
+        case Memory(target, size):
+            yield from ("--size", str(size), "--tmpfs", target)
+        case Proc(target):
+            yield from ("--proc", target)

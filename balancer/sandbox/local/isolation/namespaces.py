@@ -1,0 +1,110 @@
+"""Isolation by util-linux `unshare`, for machines without bubblewrap: the same namespaces and the same view.
+
+Slower than bubblewrap, as every step is a program of its own. The program is user 0 of a user namespace in
+which nobody else exists, without any capability; outside it is an ordinary user. What it does not hold is what
+bubblewrap does not hold either.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from balancer.sandbox.local.isolation.base import Places, drop_user, tool
+from balancer.sandbox.local.isolation.script import init_arguments
+from balancer.sandbox.local.isolation.view import (
+    FILES,
+    OUTPUT,
+    PROGRAM,
+    STDIN,
+    Bind,
+    Entry,
+    Link,
+    Memory,
+    Proc,
+    Stage,
+    view_of,
+)
+
+__all__ = ["Unshare"]
+
+_NAMESPACES = ("--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
+_DROP = ("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
+
+# Arguments: the table of mounts, the new root, then what to run. `pivot_root` rather than `chroot`: the old
+# root is gone from the namespace, not only out of sight. The sysctl forbids further user namespaces, in which
+# a program could mount file systems in memory past every limit.
+_SETUP = """\
+set -e
+mount -a -T "$1"
+cd "$2"
+shift 2
+pivot_root . .old
+umount -l /.old
+echo 0 >/proc/sys/user/max_user_namespaces
+cd /box
+unset OLDPWD
+exec "$@"
+"""
+
+
+class Unshare:
+    """Run commands below `unshare`."""
+
+    name: ClassVar[str] = "unshare"
+    nested: ClassVar[bool] = True
+    processes: ClassVar[int] = 2  # the first one of the pid namespace, and `unshare` itself, which moves along
+    tools: ClassVar[tuple[str, ...]] = ("unshare", "prlimit", "setpriv", "mount", "umount", "pivot_root")
+    advice: ClassVar[str] = "allow unprivileged user namespaces and install util-linux 2.38 or newer"
+
+    def places(self, stage: Stage) -> Places:
+        """Return where a program finds its things."""
+        return Places(program=PROGRAM, output=OUTPUT, cwd="/")
+
+    def argv(self, stage: Stage, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the command that runs `argv` in isolation; lays out the new root in `stage.root`."""
+        root = stage.root / "root"
+        table = stage.root / "fstab"
+        _lay_out(root, table, tuple(view_of(stage)))
+        start = init_arguments(FILES if stage.files else "", limits, STDIN, argv)
+        enter = (tool("unshare"), *_NAMESPACES, "--fork", "--kill-child", "/bin/sh", "-c", _SETUP, "sandbox")
+        return (*drop_user(stage.uid), *enter, str(table), str(root), tool("setpriv"), *_DROP, *start)
+
+
+def _lay_out(root: Path, table: Path, entries: tuple[Entry, ...]) -> None:
+    """Make the folders to mount on, and the table of mounts for `mount -a`."""
+    (root / ".old").mkdir(parents=True)
+    lines = [_line(str(root), root, "none", "bind,ro")]
+    for entry in entries:
+        target = root / entry.target.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(entry, Link):
+            target.symlink_to(entry.points_to)
+            continue
+        if isinstance(entry, Bind) and not entry.is_folder:
+            target.touch()
+        else:
+            target.mkdir(exist_ok=True)
+        lines.extend(_lines(entry, target))
+    table.write_text("".join(lines))
+
+
+def _lines(entry: Entry, target: Path) -> Iterator[str]:
+    match entry:
+        case Bind(source, _, writable, device):
+            # A folder that has mounts of its own below it cannot be shown without them in a user namespace.
+            bind = "rbind" if entry.is_folder else "bind"
+            guard = "" if device else ",nosuid,nodev"
+            yield _line(source, target, "none", f"{bind}{'' if writable or device else ',ro'}{guard}")
+        case Memory(_, size):
+            yield _line("tmpfs", target, "tmpfs", f"size={size},mode=755,nosuid,nodev")
+        case Proc():
+            yield _line("proc", target, "proc", "nosuid,nodev,noexec")
+
+
+def _line(source: str, target: Path, kind: str, options: str) -> str:
+    return f"{_escaped(source)} {_escaped(str(target))} {kind} {options} 0 0\n"
+
+
+def _escaped(path: str) -> str:
+    """Write `path` as fstab(5) wants it: white space and backslashes as octal numbers."""
+    return "".join(f"\\{ord(char):03o}" if char in " \t\n\\#" else char for char in path)

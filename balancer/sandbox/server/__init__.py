@@ -1,0 +1,1 @@
+"""`balancer sandbox`: the local executor as a server."""

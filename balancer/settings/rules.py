@@ -1,0 +1,146 @@
+"""What a pool may be told about health, limits and retries, in a config, in a scenario or in Python.
+
+Decides the names, the defaults and the ranges. It must not know how any of it is done: `balancer.core` does
+the first two, `balancer.shells.calls` the third.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from balancer.settings.tables import Settings
+
+__all__ = ["EnabledHealth", "HealthSection", "HealthSettings", "LimitSettings", "RetrySettings"]
+
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_LEAST_RAMP_S = 0.001
+
+
+def _none_or_some(seconds: float) -> float:
+    if 0 < seconds < _LEAST_RAMP_S:
+        raise ValueError(f"it must be 0 or at least {_LEAST_RAMP_S:g}")
+    return seconds
+
+
+class HealthSettings(Settings):
+    """`[health]`: when an endpoint is taken out of service, and how it comes back.
+
+    Three tests find the outliers: failures in a row, the endpoint's own success rate, and, among `min_hosts` and more,
+    a comparison with the others (gRFC A50: success rate and failure percentage).
+
+    Attributes:
+        consecutive_failures: so many failures in a row eject; 0: this test is off.
+        success_rate: an own success rate below this ejects; 0: this test is off.
+        success_volume: outcomes, counted with their decay, before the own rate is believed.
+        decay_s: after so many seconds an outcome counts 37%.
+        interval_s: how often endpoints are compared, on the outcomes since the last time.
+        min_hosts: endpoints with enough outcomes that a comparison takes.
+        rate_volume: outcomes in an interval for the test by standard deviations.
+        rate_sds: a success rate so many standard deviations below the mean ejects; 0: this test is off.
+        failure_volume: outcomes in an interval for the test by percentage.
+        failure_share: a share of failures of more than this ejects; 1: this test is off.
+        cooldown_s: how long the first ejection lasts; each one that follows soon lasts twice as long as the one before.
+        max_cooldown_s: but no longer than this; also the longest `Retry-After` that is believed.
+        max_ejected_share: the share of the endpoints that may be ejected, the next one counted; one is always kept, and
+            of 2 or 3 one may be ejected whatever the share.
+        panic_share: when fewer than this share are in service, all are used; 0: never.
+        slow_start_s: an endpoint that comes back gets 10% of its weight, growing to all of it in so many seconds.
+        ping: how endpoints are tried beside their calls: "off", "ping" (`/v1/ping`) or "program" (a program is run).
+        ping_every_s: how often.
+    """
+
+    consecutive_failures: Annotated[int, Field(ge=0)] = 5
+    success_rate: _Share = 0.5
+    success_volume: Annotated[float, Field(ge=1)] = 10.0
+    decay_s: _Seconds = 30.0
+    interval_s: _Seconds = 10.0
+    min_hosts: Annotated[int, Field(ge=2)] = 5
+    rate_volume: Annotated[int, Field(ge=1)] = 100
+    rate_sds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.9
+    failure_volume: Annotated[int, Field(ge=1)] = 50
+    failure_share: _Share = 0.85
+    cooldown_s: _Seconds = 5.0
+    max_cooldown_s: _Seconds = 300.0
+    max_ejected_share: _Share = 0.5
+    panic_share: _Share = 0.5
+    slow_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_none_or_some)] = 10.0
+    ping: Literal["off", "ping", "program"] = "off"
+    ping_every_s: _Seconds = 5.0
+
+    @model_validator(mode="after")
+    def _cooldowns(self) -> Self:
+        if self.max_cooldown_s < self.cooldown_s:
+            raise ValueError(
+                f"max_cooldown_s: {self.max_cooldown_s:g} is less than cooldown_s, {self.cooldown_s:g}; raise it"
+            )
+        return self
+
+
+class HealthSection(HealthSettings):
+    """`[health]` of a file: the settings, and whether there is any health at all.
+
+    Attributes:
+        enabled: False: no endpoint is ever taken out of service for its failures.
+    """
+
+    enabled: bool = True
+
+
+def _section(given: object) -> object:
+    if isinstance(given, HealthSettings) and not isinstance(given, HealthSection):
+        return HealthSection(**dict(given))
+    return given
+
+
+def _if_enabled(section: HealthSection | None) -> HealthSection | None:
+    return section if section and section.enabled else None
+
+
+# The settings; None if they are not there or not enabled.
+EnabledHealth = Annotated[HealthSection | None, BeforeValidator(_section), AfterValidator(_if_enabled)]
+
+
+class LimitSettings(Settings):
+    """`[limits]`: how many slots of an endpoint are used at once, capacity being the most.
+
+    Attributes:
+        kind: "fixed": its capacity. "aimd": starts at `initial`, grows by one for each round of successes that had use
+            for more (additive increase), and shrinks by `backoff` when the endpoint is overloaded or a call times out
+            (multiplicative decrease), once for the calls that were out together.
+        initial: slots to begin with.
+        backoff: what is left of the limit, between 0 and 1.
+    """
+
+    kind: Literal["fixed", "aimd"] = "fixed"
+    initial: Annotated[int, Field(ge=1)] = 1
+    backoff: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        idle = sorted(self.model_fields_set & {"initial", "backoff"})
+        if self.kind == "fixed" and idle:
+            raise ValueError(
+                f'{" and ".join(idle)} without kind = "aimd": fixed limits are the capacities; set it, or leave '
+                f"{'them' if len(idle) > 1 else 'it'} out"
+            )
+        return self
+
+
+class RetrySettings(Settings):
+    """`[retries]`: how often and how soon a call that failed is tried again, and how many retries there may be in all.
+
+    Attributes:
+        budget_ratio: retries per first attempt.
+        budget_per_s: retries a second on top of that, so that a quiet pool may retry too.
+        budget_window_s: how long an attempt and a retry count. At every retry, the window that ends with it has at most
+            `budget_ratio` x first attempts + `budget_per_s` x `budget_window_s` retries.
+        base_s: mean pause before the first retry; twice that before each that follows. 0: no pause.
+        max_pause_s: but no longer than this.
+    """
+
+    budget_ratio: Annotated[float, Field(ge=0, le=10)] = 0.2
+    budget_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    budget_window_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    base_s: Annotated[float, Field(ge=0, le=3600)] = 0.05
+    max_pause_s: Annotated[float, Field(ge=0, le=3600)] = 2.0

@@ -1,0 +1,108 @@
+"""Try endpoints that nobody uses, on a schedule: active health checks.
+
+Decides when an endpoint is pinged, and tells the pool how it went. A shell: it has a thread for each endpoint, so that
+one that hangs holds nobody up. It must not know what a pool makes of a ping, nor how an endpoint answers one.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+__all__ = ["Pinged", "Prober"]
+
+# Each pause differs from the next by up to so much, so that endpoints that were started together drift apart.
+_JITTER = 0.1
+# How long `stop` waits for pings under way, in seconds: enough for those that get an answer, and no run ends later for
+# one that hangs.
+_PATIENCE_S = 1.0
+
+
+class Pinged(Protocol):
+    """What the prober needs of a pool."""
+
+    def pinged(self, url: str, ok: bool) -> None:
+        """Learn whether the endpoint answered; one that has gone does not matter."""
+        ...
+
+
+class Prober:
+    """Pings every endpoint about every `every_s` seconds while its `with` block runs.
+
+    A ping is no lease: it takes no slot, and goes to endpoints that are ejected, too. The first comes at a random
+    moment of the first interval. An interval begins when the ping before has ended. Each endpoint has a thread of its
+    own, so it is for some hundreds of endpoints, not for ten thousand.
+
+    Args:
+        pool: is told of each ping.
+        pings: for each URL what returns if the endpoint is well, and raises if it is not.
+        every_s: seconds between two pings of an endpoint (> 0).
+        seed: makes the schedule repeatable; None for a random one.
+
+    Raises:
+        ValueError: `every_s` is out of range.
+    """
+
+    def __init__(
+        self, pool: Pinged, pings: Mapping[str, Callable[[], object]], *, every_s: float, seed: int | None = None
+    ) -> None:
+        if not every_s > 0:  # also catches NaN
+            raise ValueError(f"every_s is {every_s!r}; it must be a number of seconds > 0")
+        self._pool = pool
+        self._every_s = every_s
+        self._stopping = threading.Event()
+        rng = random.Random(seed)
+        self._threads = [
+            threading.Thread(
+                target=self._go_on, args=(url, ping, random.Random(rng.random())), name=f"ping {url}", daemon=True
+            )
+            for url, ping in pings.items()
+        ]
+
+    def start(self) -> None:
+        """Begin. It can be done once."""
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # e.g. the machine has no more threads
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Start no more pings, and wait a second at most for those under way. May be called twice.
+
+        One that hangs longer goes on in its thread, a daemon, and the pool is not told of it.
+        """
+        self._stopping.set()
+        until_s = time.monotonic() + _PATIENCE_S
+        for thread in self._threads:
+            if thread.ident is not None:  # it was started
+                thread.join(max(0.0, until_s - time.monotonic()))
+
+    def _go_on(self, url: str, ping: Callable[[], object], rng: random.Random) -> None:
+        pause_s = rng.uniform(0.0, self._every_s)
+        while not self._stopping.wait(min(pause_s, threading.TIMEOUT_MAX)):
+            ok = _answers(ping)
+            if self._stopping.is_set():  # whatever it is told now may be the end of the run, not of the endpoint
+                return
+            self._pool.pinged(url, ok)
+            pause_s = self._every_s * rng.uniform(1.0 - _JITTER, 1.0 + _JITTER)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _answers(ping: Callable[[], object]) -> bool:
+    try:
+        ping()
+    except Exception:  # a ping may be a plugin's: however it fails, the endpoint did not answer
+        return False
+    return True

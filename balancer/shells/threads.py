@@ -1,0 +1,487 @@
+"""The pool for threads: a lock, the core, and one wake-up lock for each waiter.
+
+A shell: it serialises the calls to the core, reads the clock, and wakes those whose wait has ended after
+it has let go of its lock. It must not decide who is next; the core and the strategy do.
+"""
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from os import PathLike
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from balancer.core import Core, Waiter
+from balancer.core.metrics import PoolStats
+from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.errors import BalancerError, ConfigError, LeaseError
+from balancer.plugins.registry import Registry, default_registry
+from balancer.settings.config import Config, load_config
+from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
+from balancer.shells.calls import SharedBudget, call
+from balancer.strategy import ANY, Request
+
+__all__ = ["Pool"]
+
+_SOONEST_S = 0.001
+
+T = TypeVar("T")
+
+_MOST_PRIORITY = 1_000_000  # some 115 days of waiting
+
+
+class Pool:
+    """Endpoints, leased one call at a time to whichever thread needs one.
+
+    Args:
+        endpoints: those in service from the start; more may be added later.
+        strategy: the name of a registered strategy.
+        options: its options.
+        seed: makes its random choices repeatable; None for a random seed.
+        max_waiters: how many acquires may wait at once; one more raises `TooManyWaiters`. None: any number.
+        acquire_timeout_s: how long an acquire waits unless it says otherwise; None: for ever.
+        health: when endpoints are taken out of service, and how they come back; None: never.
+        limits: how many slots of an endpoint are used at once; None: its capacity.
+        host_caps: slots that may be out at once on a host, for all of its endpoints together; "*" stands for every
+            host that is not named.
+        retries: how `call` tries again; None: by the defaults.
+        clock: returns the time in seconds; must never go back.
+        registry: where strategies are looked up; default: everything installed.
+
+    Raises:
+        ConfigError: unknown strategy or wrong option.
+        DuplicateEndpoint: two endpoints have one URL.
+        ValueError: a number is out of range.
+        TypeError: `health`, `limits` or `retries` is something else.
+    """
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint] = (),
+        *,
+        strategy: str = "fifo",
+        options: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        max_waiters: int | None = None,
+        acquire_timeout_s: float | None = None,
+        health: HealthSettings | None = None,
+        limits: LimitSettings | None = None,
+        host_caps: Mapping[str, int] | None = None,
+        retries: RetrySettings | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        registry: Registry | None = None,
+    ) -> None:
+        for name, given, kind in (
+            ("health", health, HealthSettings),
+            ("limits", limits, LimitSettings),
+            ("retries", retries, RetrySettings),
+        ):
+            if given is not None and not isinstance(given, kind):
+                raise TypeError(f"{name} is {given!r}; it takes {kind.__name__} of balancer.settings.rules, or None")
+        self._registry = registry or default_registry()
+        self._random = random.Random(seed)
+        self._timeout_s = _checked_timeout(acquire_timeout_s)
+        self._clock = clock
+        self._retries = retries or RetrySettings()
+        self._budget = SharedBudget(self._retries, clock)
+        # Re-entrant, because only then can `_let_go` tell whether this thread holds it.
+        self._lock = threading.RLock()
+        # `with` costs twice as much as these two, which is felt on the path of every lease.
+        self._enter, self._leave = self._lock.acquire, self._lock.release
+        chosen = self._registry.strategy(strategy, options, self._random)
+        self._core = Core(
+            endpoints,
+            chosen,
+            holder=self,
+            max_waiters=max_waiters,
+            health=health,
+            limits=limits,
+            host_caps=host_caps or {},
+            rng=random.Random(None if seed is None else ~seed),  # apart from what the strategy draws
+            now=clock(),
+        )
+        self._sleeping: dict[Waiter, None] = {}
+        self._ruled = bool(health or limits or host_caps)
+        self._timer: threading.Timer | None = None  # calls `_tick`
+        self._timer_s = math.inf  # and when
+
+    @classmethod
+    def from_config(cls, config: Config | str | PathLike[str], *, registry: Registry | None = None) -> Self:
+        """Return the pool that a config, or the TOML file at this path, describes. Raises ConfigError."""
+        if not isinstance(config, Config):
+            config = load_config(config)
+        settings = config.pool
+        try:
+            return cls(
+                config.pool_endpoints,
+                strategy=settings.strategy,
+                options=settings.options,
+                seed=settings.seed,
+                max_waiters=settings.max_waiters,
+                acquire_timeout_s=settings.acquire_timeout_s,
+                health=config.health,
+                limits=config.limits,
+                host_caps=config.host_caps,
+                retries=config.retries,
+                registry=registry,
+            )
+        except ConfigError as error:
+            raise config.located("pool", error) from None
+
+    # -- leases ------------------------------------------------------------------------------------
+
+    def acquire(
+        self,
+        timeout: float | None = None,
+        *,
+        labels: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        priority: int = 0,
+        slots: int = 1,
+        key: str | None = None,
+    ) -> Lease:
+        """Take an endpoint; the lease must be released once, or used in a `with` block.
+
+        Args:
+            timeout: seconds to wait at most; 0: do not wait; None: as the pool was told.
+            labels: the endpoint must have all of these.
+            exclude: URLs that will not do.
+            priority: each level is worth 10 s of waiting, so a higher one goes first and none starves.
+            slots: how many slots of one endpoint to take, for a call that runs several programs at once. Where a limit
+                is in force that is less, all that there are.
+            key: calls of one key like to go to the same endpoint, for strategies that know affinity (`rendezvous`).
+
+        Raises:
+            AcquireTimeout: none came free in time.
+            NoEndpoint: no endpoint in service could ever serve this request.
+            TooManyWaiters: `max_waiters` callers wait already.
+            PoolClosed: the pool is closed, or was while this call waited.
+        """
+        request = _request(labels, exclude, slots, key) if labels or exclude or key or slots != 1 else ANY
+        if priority != 0 and not (isinstance(priority, int) and abs(priority) <= _MOST_PRIORITY):
+            raise ValueError(
+                f"priority is {priority!r}; it must be a whole number from -{_MOST_PRIORITY} to {_MOST_PRIORITY}"
+            )
+        if timeout is not None:
+            _checked_timeout(timeout)
+        try:
+            self._enter()
+            lease = self._core.acquire(request, now := self._clock())
+            if lease is None:
+                return self._queue(request, now, timeout, priority)
+        except BalancerError:
+            self._let_go()
+            raise
+        except BaseException:
+            self._recover()
+            raise
+        self._leave()
+        return lease
+
+    # A lease is its own context manager: nothing stands between the grant and the `with` block.
+    lease = acquire
+
+    def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
+        """Take `lease` back and hand its slot to whoever waits longest for it.
+
+        Raises:
+            LeaseError: it was given back already, or is another pool's. Nothing is changed.
+        """
+        try:
+            self._enter()
+            ended = self._core.release(lease, outcome, self._clock())
+            timer = self._arm() if self._ruled else None
+            self._leave()
+            for waiter in ended:
+                waiter.wake()
+        except LeaseError:
+            self._let_go()
+            raise
+        except BaseException:
+            self._recover()
+            raise
+        if timer is not None:
+            self._start(timer)
+
+    def call(
+        self,
+        fn: Callable[[Lease], T],
+        *,
+        attempts: int = 3,
+        deadline_s: float | None = None,
+        budget: SharedBudget | None = None,
+        labels: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        priority: int = 0,
+        slots: int = 1,
+        key: str | None = None,
+        hedge_after_s: float | None = None,
+    ) -> T:
+        """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
+
+        Args and errors are those of `balancer.shells.calls.call`.
+        """
+        return call(
+            self,
+            fn,
+            attempts=attempts,
+            deadline_s=deadline_s,
+            budget=budget,
+            labels=labels,
+            exclude=exclude,
+            priority=priority,
+            slots=slots,
+            key=key,
+            hedge_after_s=hedge_after_s,
+        )
+
+    def _recover(self) -> None:
+        """Serve and wake those who wait, after a call was cut short: by a strategy that raised, or by an interrupt."""
+        self._let_go()
+        with self._lock, suppress(Exception):  # whatever is wrong has been raised already
+            self._core.recover(self._clock())
+        for waiter in list(self._sleeping):
+            if waiter.ended:
+                waiter.wake()
+
+    def _let_go(self) -> None:
+        """Release the lock if this thread holds it: an exception may come before it has, from a signal."""
+        with suppress(RuntimeError):
+            self._leave()
+
+    def _queue(self, request: Request, now: float, timeout: float | None, priority: int) -> Lease:
+        """Queue, let go of the lock, and wait."""
+        gate = threading.Lock()
+        gate.acquire()
+        deadline_s = now + (self._timeout_s if timeout is None else timeout)
+        waiter = self._core.wait(request, now, deadline_s, priority, lambda: _open(gate))
+        try:
+            self._sleeping[waiter] = None
+            self._leave()
+            self._wait(waiter, gate)
+        except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
+            self._abandon(waiter)
+            raise
+        finally:
+            self._sleeping.pop(waiter, None)
+        if waiter.lease is not None:  # perhaps granted just as time ran out: then it is ours, not lost
+            return waiter.lease
+        assert waiter.error is not None, "a wait ends with a lease or an error"
+        raise waiter.error
+
+    def _wait(self, waiter: Waiter, gate: threading.Lock) -> None:
+        """Wait until `waiter` has ended, at its deadline at the latest."""
+        if self._ruled and not waiter.ended:
+            self._change(_nothing)  # sees to a timer
+        left_s = waiter.deadline_s - self._clock()
+        # -1 is for ever; TIMEOUT_MAX is not, and on some systems it is only 49 days.
+        in_time = waiter.ended or (
+            gate.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1) if left_s > 0 else False
+        )
+        if not in_time:
+            self._change(lambda now: self._core.cancel(waiter, now, timed_out=True))
+
+    def _abandon(self, waiter: Waiter) -> None:
+        self._change(lambda now: self._core.cancel(waiter, now, timed_out=False))
+        if waiter.lease is not None:
+            waiter.lease.release(Outcome.IGNORED)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def pinged(self, url: str, ok: bool) -> None:
+        """Tell the outcome of an active probe of `url`: see `HealthSettings.ping`. One that has gone is no error."""
+        self._change(lambda now: self._core.pinged(url, ok, now))
+
+    def _arm(self) -> threading.Timer | None:
+        """Return a timer, to be started, for what is due next. None: there is one, or nobody waits.
+
+        While nobody waits the next call is early enough.
+        """
+        due_s, timer = self._core.due_s, self._timer
+        if due_s == math.inf or not self._core.waiting:
+            return None
+        if timer is not None:
+            if due_s >= self._timer_s and timer.is_alive():
+                return None
+            timer.cancel()
+        # A clock that stands still, as those of tests do, must not make it spin.
+        left_s = max(_SOONEST_S, due_s - self._clock())
+        self._timer, self._timer_s = threading.Timer(min(left_s, threading.TIMEOUT_MAX), self._tick), due_s
+        self._timer.daemon = True
+        return self._timer
+
+    def _start(self, timer: threading.Timer) -> None:
+        """Start what `_arm` returned. If the machine has no more threads, the next call to the pool tries again."""
+        try:
+            timer.start()
+        except RuntimeError:
+            return
+        except BaseException:  # e.g. KeyboardInterrupt: this thread goes, but others may wait
+            self._change(_nothing)
+            raise
+
+    def _tick(self) -> None:
+        with self._lock:
+            if threading.current_thread() is not self._timer:
+                return  # another has taken its place
+            self._timer = None
+        self._change(lambda now: self._core.tick(now) if now >= self._core.due_s else ())
+
+    # -- membership --------------------------------------------------------------------------------
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Take `endpoint` into service; one that is draining comes back under this spec.
+
+        Raises:
+            DuplicateEndpoint: an active endpoint has this URL.
+        """
+        self._change(lambda now: self._core.add(endpoint, now))
+
+    def drain(self, url: str) -> None:
+        """Grant no new lease of `url`. It stays listed until it is removed, or added back.
+
+        Waiters that only it could have served get `NoEndpoint`.
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+        """
+        self._change(lambda now: self._core.drain(url, now))
+
+    def remove(self, url: str) -> None:
+        """Grant no new lease of `url` and forget it when its last lease ends (now, if it has none).
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+        """
+        self._change(lambda now: self._core.remove(url, now))
+
+    def update(
+        self,
+        url: str,
+        *,
+        capacity: int | None = None,
+        weight: float | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> None:
+        """Change what is given. A smaller capacity takes effect as leases end.
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+            ValueError: a value is out of range; nothing is changed.
+        """
+        if labels is not None and not isinstance(labels, str):  # a string is left for Endpoint to refuse
+            labels = frozenset(labels)
+        given = {"capacity": capacity, "weight": weight, "labels": labels}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self._change(lambda now: self._core.update(replace(self._core.ledger.account(url).endpoint, **changes), now))
+
+    def set_strategy(self, name: str, **options: Any) -> None:
+        """Let another strategy choose from now on; leases out and waiters carry over.
+
+        Raises:
+            ConfigError: unknown strategy or wrong option; nothing is changed.
+        """
+        chosen = self._registry.strategy(name, options, self._random)
+        self._change(lambda now: self._core.set_strategy(chosen, now))
+
+    def close(self) -> None:
+        """Fail every waiter and every later acquire with `PoolClosed`; leases out may still be returned."""
+        self._change(self._core.close)
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+
+    def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
+        try:
+            with self._lock:
+                ended = act(self._clock())
+                timer = self._arm() if self._ruled else None
+            for waiter in ended:
+                waiter.wake()
+        except BalancerError:  # nothing was changed
+            raise
+        except BaseException:
+            self._recover()
+            raise
+        if timer is not None:
+            self._start(timer)
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def out_of_service(self) -> frozenset[str]:
+        """Return the URLs of those that serve nobody for now because of their health: ejected, or at rest."""
+        with self._lock:
+            out = self._core.out_of_service()
+        return out  # noqa: RET504, an interrupt after a call within `with` would leave the lock taken
+
+    @property
+    def acquire_timeout_s(self) -> float:
+        """How long an acquire waits unless it says otherwise, in seconds; `inf`: for ever."""
+        return self._timeout_s
+
+    @property
+    def retries(self) -> RetrySettings:
+        """How `call` tries again."""
+        return self._retries
+
+    @property
+    def budget(self) -> SharedBudget:
+        """The retries that all calls over this pool share."""
+        return self._budget
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Returns the time in seconds; never goes back."""
+        return self._clock
+
+    def stats(self) -> PoolStats:
+        """Return the counters of the pool and of each endpoint, all at one instant.
+
+        Leasing stops only while the counters are copied; the sums are done afterwards.
+        """
+        with self._lock:
+            endpoints, totals, waits = self._core.counters(self._clock())
+            strategy = self._core.ledger.strategy.name
+        return PoolStats.of(endpoints, strategy=strategy, waits=waits, **totals)
+
+    def __repr__(self) -> str:
+        with self._lock:
+            return f"<Pool {self._core!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _nothing(now: float) -> Sequence[Waiter]:
+    return ()
+
+
+def _open(gate: threading.Lock) -> None:
+    """Let through who waits at `gate`; to do it twice is no harm."""
+    with suppress(RuntimeError):
+        gate.release()
+
+
+def _request(labels: Iterable[str], exclude: Iterable[str], slots: int, key: str | None) -> Request:
+    if isinstance(labels, str) or isinstance(exclude, str):
+        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
+    if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+        raise ValueError(f"slots is {slots!r}; it must be a whole number >= 1")
+    return Request(frozenset(labels), frozenset(exclude), slots, key)
+
+
+def _checked_timeout(timeout_s: float | None) -> float:
+    if timeout_s is None:
+        return math.inf
+    if not timeout_s >= 0:  # also catches NaN
+        raise ValueError(f"timeout is {timeout_s!r}; it must be a number of seconds >= 0, or None")
+    return timeout_s

@@ -1,0 +1,85 @@
+"""Try a strategy, a capacity or a number of workers in virtual time, before anyone pays for it.
+
+The names here are the public ones. The simulator drives the production core (`balancer.core`) with the registered
+strategies; it is itself a plugin, which adds `balancer simulate` and `balancer compare`.
+
+A name is imported when it is first used: whoever only wants a pool loads the plugin, and must not pay for numpy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from balancer_simulator.run.engine import simulate_once
+    from balancer_simulator.run.record import Record
+    from balancer_simulator.scenario.distributions import (
+        Deterministic,
+        Empirical,
+        Exponential,
+        Hyperexponential,
+        Lognormal,
+        Pareto,
+    )
+    from balancer_simulator.scenario.faults import CrashRepair, FailWithin, FastFail, SlowWithin, Warmup
+    from balancer_simulator.scenario.scenario import Change, EndpointModel, Host, Policy, Scenario, load_scenario
+    from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Requests, Stage
+    from balancer_simulator.studies.intervals import Interval
+    from balancer_simulator.studies.progress import StudyProgress
+    from balancer_simulator.studies.study import Study, run_study
+    from balancer_simulator.studies.sweep import Sweep, run_sweep
+
+__all__ = [
+    "Arrivals",
+    "Batch",
+    "Change",
+    "Closed",
+    "CrashRepair",
+    "Deterministic",
+    "Empirical",
+    "EndpointModel",
+    "Exponential",
+    "FailWithin",
+    "FastFail",
+    "Host",
+    "Hyperexponential",
+    "Interval",
+    "Kind",
+    "Lognormal",
+    "OnOff",
+    "Pareto",
+    "Poisson",
+    "Policy",
+    "Record",
+    "Requests",
+    "Scenario",
+    "SlowWithin",
+    "Stage",
+    "Study",
+    "StudyProgress",
+    "Sweep",
+    "Warmup",
+    "load_scenario",
+    "run_study",
+    "run_sweep",
+    "simulate_once",
+]
+
+_HOMES = {
+    "scenario.distributions": ("Deterministic", "Empirical", "Exponential", "Hyperexponential", "Lognormal", "Pareto"),
+    "run.engine": ("simulate_once",),
+    "scenario.faults": ("CrashRepair", "FailWithin", "FastFail", "SlowWithin", "Warmup"),
+    "studies.intervals": ("Interval",),
+    "studies.progress": ("StudyProgress",),
+    "run.record": ("Record",),
+    "scenario.scenario": ("Change", "EndpointModel", "Host", "Policy", "Scenario", "load_scenario"),
+    "studies.study": ("Study", "run_study"),
+    "studies.sweep": ("Sweep", "run_sweep"),
+    "scenario.workload": ("Arrivals", "Batch", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Stage"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"balancer_simulator.{_HOME_OF[name]}"), name)

@@ -1,0 +1,210 @@
+"""The commands `balancer simulate` and `balancer compare`.
+
+Decides what is said on the terminal. What is run and how it is shown is in `study` and `report`, imported only when a
+command runs, because numpy and matplotlib take their time.
+"""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from balancer.commands.stopping import saying
+from balancer.errors import ConfigError
+from balancer.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from balancer_simulator.scenario.scenario import Scenario
+    from balancer_simulator.studies.study import Study
+
+__all__ = ["balancer_commands"]
+
+ScenarioArgument = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario, as TOML.", show_default=False)]
+PolicyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        help="Only this strategy or baseline; may be given several times. Default: what SCENARIO says, or all. "
+        "The baseline old_global_queue polls, which takes minutes where many requests wait.",
+    ),
+]
+ReplicationsOption = Annotated[
+    int | None, typer.Option("--replications", metavar="N", min=1, help="Instead of what the scenario says.")
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Likewise.")]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most four a core; default: one. Changes no result."),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write report.html, results.json and CSV files here.")
+]
+
+_NOTHING = "nothing was written"
+
+
+@hookimpl
+def balancer_commands(app: typer.Typer) -> None:
+    """Add both commands to the command line."""
+    app.command("simulate")(simulate)
+    app.command("compare")(compare)
+
+
+def simulate(
+    scenario: ScenarioArgument,
+    strategy: PolicyOption = None,
+    replications: ReplicationsOption = None,
+    seed: SeedOption = None,
+    jobs: JobsOption = None,
+    out: OutOption = None,
+) -> None:
+    """Simulate SCENARIO under its strategies, and say how each endpoint and request fared."""
+    _check_writable(out)
+    with saying(_NOTHING):
+        from balancer_simulator.report.table import print_study
+
+        study = _study(scenario, strategy, replications, seed, jobs)
+        print_study(study, Console())
+    _write(study, out)
+
+
+def compare(
+    scenarios: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SCENARIO...",
+            help="A scenario, as TOML; of several, a table says how far each strategy is from the best in each.",
+            show_default=False,
+        ),
+    ],
+    strategy: PolicyOption = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="FIGURE",
+            help="Rank by this figure, its better end first: the least sojourn_p99_s, the most throughput_per_s. "
+            "A wrong one, or one without a better end like calls, is refused with a list of those that rank.",
+        ),
+    ] = None,
+    replications: ReplicationsOption = None,
+    seed: SeedOption = None,
+    jobs: JobsOption = None,
+    out: OutOption = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Of several scenarios: print the table in Markdown.")
+    ] = False,
+) -> None:
+    """Rank the strategies on SCENARIO, with intervals, on the same requests and faults."""
+    if len(scenarios) > 1:
+        _compare_several(scenarios, strategy, by, replications, seed, jobs, out, markdown)
+        return
+    (scenario,) = scenarios
+    if markdown:
+        raise ConfigError("--markdown: it is for the table of several scenarios, and there is one; leave it out")
+    _check_writable(out)
+    with saying(_NOTHING):
+        from balancer_simulator.report.figures import ranking_figure
+        from balancer_simulator.report.table import print_ranking
+
+        by = ranking_figure(by).key if by else None
+        study = _study(scenario, strategy, replications, seed, jobs)
+        print_ranking(study, Console(), by=by)
+    _write(study, out)
+
+
+def _compare_several(
+    paths: list[Path],
+    strategies: list[str] | None,
+    by: str | None,
+    replications: int | None,
+    seed: int | None,
+    jobs: int | None,
+    out: Path | None,
+    markdown: bool,
+) -> None:
+    if by or out:
+        option = "--by" if by else "--out"
+        raise ConfigError(f"{option}: it takes one scenario, and there are {len(paths)}; give one, or leave it out")
+    if repeated := [path for path in paths if paths.count(path) > 1]:
+        raise ConfigError(f"SCENARIO: {repeated[0]} is there twice; give each once")
+    with saying(_NOTHING):
+        from balancer_simulator.report.matrix import markdown_matrix
+        from balancer_simulator.report.table import print_matrix
+
+        # Curves over loads have no place in a table of one figure each.
+        scenarios = {path: _scenario(path, strategies, replications, seed).changed(loads=[]) for path in paths}
+        names = [path.name for path in paths]
+        called = {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}
+        studies = {called[path]: _run(path, scenario, strategies, jobs) for path, scenario in scenarios.items()}
+        if markdown:
+            print(markdown_matrix(studies))
+        else:
+            print_matrix(studies, Console())
+
+
+def _study(
+    path: Path, strategies: list[str] | None, replications: int | None, seed: int | None, jobs: int | None
+) -> "Study":
+    return _run(path, _scenario(path, strategies, replications, seed), strategies, jobs)
+
+
+def _scenario(path: Path, strategies: list[str] | None, replications: int | None, seed: int | None) -> "Scenario":
+    """Return the scenario at `path`, of which nothing is wrong, nor with the strategies."""
+    from balancer_simulator.scenario.scenario import load_scenario
+    from balancer_simulator.studies.study import chosen_policies
+
+    scenario = load_scenario(path)
+    given = {"replications": replications, "seed": seed}
+    try:
+        chosen_policies(scenario, strategies)
+        return scenario.changed(**{name: value for name, value in given.items() if value is not None})
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {line}" for line in error.problems) from None
+
+
+def _run(path: Path, scenario: "Scenario", strategies: list[str] | None, jobs: int | None) -> "Study":
+    from balancer_simulator.studies.progress import StudyProgress
+    from balancer_simulator.studies.study import run_study
+
+    try:
+        with StudyProgress() as progress:
+            return run_study(scenario, strategies, jobs=jobs, progress=progress)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {line}" for line in error.problems) from None
+
+
+def _write(study: "Study", out: Path | None) -> None:
+    if out is None:
+        return
+    with saying(f"the report in {out} may not be complete"):
+        from balancer_simulator.report.files import write_report
+
+        try:
+            page = write_report(study, out)
+        except OSError as error:
+            raise _unwritable(out, error) from None
+        Console().print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _check_writable(out: Path | None) -> None:
+    """Raise ConfigError unless a report could be written to `out`. Leaves nothing behind."""
+    if out is None:
+        return
+    folder = Path(os.path.abspath(out))
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with TemporaryDirectory(dir=there, prefix=".report-") as scratch:
+            (Path(scratch) / folder.relative_to(there)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+
+
+def _unwritable(out: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"--out: {out}: cannot be written: {error.strerror}; choose a folder that can be made or written"
+    )

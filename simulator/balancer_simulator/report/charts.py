@@ -1,0 +1,350 @@
+"""The charts of a study: who is best, how long requests take, who was busy when, who got how much.
+
+Decides what each chart shows and what it leaves out when there is too much, and says so in its caption. It must not
+know pages, nor how a drawing is styled. Importing this imports matplotlib.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal
+from zlib import crc32
+
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from balancer.reporting import rows, style
+from balancer.reporting.chart import Chart
+from balancer.reporting.heat import heat_map
+from balancer.reporting.legend import legend
+from balancer.reporting.lines import MOST_LINES, Line, Scale, line_chart
+from balancer.reporting.schedule import Block, blocks, lanes
+from balancer.reporting.svg import to_svg
+from balancer.reporting.words import percent, seconds, shorten
+from balancer_simulator.report.figures import figure_of, worded
+from balancer_simulator.run.record import Record, Span
+from balancer_simulator.run.tally import Tally
+from balancer_simulator.studies.intervals import Interval
+from balancer_simulator.studies.study import Study, intervals
+
+__all__ = ["curves", "draw_charts", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
+
+_MOST_ROWS: Final = 50  # more would not fit on a printed page
+_MOST_BLOCKS: Final = 4000  # 250 kB; beyond this neighbours cannot be told apart
+_LONG_LABEL: Final = 44  # letters: policies differ in the options at their end
+_LABEL: Final = 28  # letters: a fifth of a whole page's width
+_SHORT_LABEL: Final = 18
+_FAILED: Final = "failed"
+_TIME: Final = "time since the start (s)"
+_STROKES: Final = "the strokes beside the marks are 95% intervals."
+_LOAD_ROOM: Final = 0.03
+_PART_COLOURS: Final = (style.BLUE, style.ORANGE, style.GREEN, style.SKY, style.PURPLE)  # neighbours differ in grey
+
+
+def draw_charts(study: Study) -> tuple[Chart, ...]:
+    """Return the charts that have something to show, in the order they are read."""
+    return tuple(_charts(study))
+
+
+def _charts(study: Study) -> Iterator[Chart]:
+    if sum(study.default_metric in study.metrics(policy) for policy in study.policies) > 1:
+        yield ranking(study)
+    if study.curves:
+        yield curves(study)
+    if any(record.sojourn.count for records in study.records.values() for record in records):
+        yield tails(study, "sojourn")
+    if any(record.wait.most > 0 for records in study.records.values() for record in records):
+        yield tails(study, "wait")
+    for policy in study.policies:
+        yield utilisation(study, policy)
+    if study.scenario.is_batch:
+        for policy in study.policies:
+            yield gantt(study, policy)
+    if len(study.scenario.by_url) > 1:
+        for policy in study.policies:
+            yield shares(study, policy)
+
+
+def ranking(study: Study, name: str | None = None) -> Chart:
+    """Return one figure of each policy with its interval, the best first."""
+    ranking = study.ranking(name)
+    name = name or study.default_metric
+    figure = figure_of(name)
+    policies = [policy for policy in ranking if name in study.metrics(policy)]
+    found = [study.metric(policy, name) for policy in policies]
+    drawing, ax = rows.rows(
+        [shorten(policy, _LONG_LABEL) for policy in policies], width_in=style.WIDE_IN, xlabel=_axis(name), row_in=0.24
+    )
+    means = [interval.mean for interval in found]
+    if _is_wide(means):
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlim(min(means) / 1.5, max(means) * 6)
+    else:
+        ax.set_xlim(0, 1.25 * max([1e-9, *(_high(interval) for interval in found)]))
+    rows.boxes(ax, [(i.mean - _half(i), i.mean + _half(i), n - 0.12, n + 0.12) for n, i in enumerate(found)], style.SKY)
+    rows.dots(ax, means)
+    for row, interval in enumerate(found):
+        rows.remark(ax, 1.02, row, worded(interval, figure.unit), beside=True)
+    caption = (
+        f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is the mean over {study.scenario.replications} "
+        "replications, the bar its 95% interval, hidden where it is shorter than the dot. "
+        f"{figure.better.capitalize()} is better; policies that lose more requests are last."
+    )
+    return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing, _ids("rank", study, name)))
+
+
+def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
+    """Return how a figure grows with the offered load, a line for each policy."""
+    loads = sorted(study.curves)
+    lines = []
+    for policy in study.policies[:MOST_LINES]:
+        found = [intervals(study.curves[load][policy]).get(name, _NOTHING) for load in loads]
+        lines.append(Line(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found]))
+    scale: Scale = "log" if _is_wide([y for line in lines for y in line.ys]) else "linear"
+    drawing, ax = line_chart(
+        lines, xlabel="offered load (part of what all slots could do)", ylabel=_axis(name), width_in=style.WIDE_IN,
+        yscale=scale,
+    )  # fmt: skip
+    ax.set_xlim(min(loads) - _LOAD_ROOM, max(1.0, *loads) + _LOAD_ROOM)  # 1: where all slots are in use
+    ax.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10]))
+    caption = f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; {_STROKES}{_left_out(study)}"
+    return Chart("Time by load", caption, to_svg(drawing, _ids("curve", study, name)))
+
+
+def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: str, title: str = "") -> Chart:
+    """Return how a figure changes with a value, a line for each name, with strokes for its intervals.
+
+    Args:
+        lines: by name, the figure at each value; one without an interval (`half` is NaN), e.g. a deadline, has no
+            strokes.
+        name: of the figure.
+        xlabel: what was changed, with its unit.
+        title: default: the figure, by `xlabel`. It must differ from that of other trends on the page, as their ids do.
+    """
+    figure = figure_of(name)
+    means = [interval.mean for line in lines.values() for interval in line.values()]
+    hours = figure.unit == "s" and max(means) >= 9999.5  # as `worded` has it
+    scale = 1 / 3600 if hours else 1.0
+    drawing, ax = line_chart(
+        [_line_of(words, line, scale) for words, line in lines.items()],
+        xlabel=xlabel,
+        ylabel=f"{figure.heading} (h)" if hours else _axis(name),
+        width_in=style.WIDE_IN,
+    )
+    if all(float(x).is_integer() for line in lines.values() for x in line):
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))  # there is no half a host
+    caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; {_STROKES}"
+    title = title or f"{figure.heading[0].upper()}{figure.heading[1:]} by {xlabel}"
+    return Chart(title, caption, to_svg(drawing, f"trend{crc32(title.encode()):x}"))
+
+
+def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> Line:
+    xs = sorted(line)
+    found = [line[x] for x in xs]
+    if all(math.isnan(interval.half) for interval in found):
+        return Line(words, xs, [scale * i.mean for i in found])
+    low, high = ([scale * end(i) for i in found] for end in (_low, _high))
+    return Line(words, xs, [scale * i.mean for i in found], low, high)
+
+
+def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
+    """Return which part of all took longer than a time: the CDF from above, so that the tail can be seen."""
+    tallies = {
+        policy: Tally.merged(getattr(record, which) for record in records) for policy, records in study.records.items()
+    }
+    longest_s = [tally.quantile(0.999) for tally in tallies.values() if tally.count]
+    scale: Scale = "log" if _is_wide(longest_s) else "linear"
+    lines = [
+        Line(policy, *_tail(tally, up_to_s=math.inf if scale == "log" else max(longest_s)))
+        for policy, tally in list(tallies.items())[:MOST_LINES]
+        if tally.count
+    ]
+    words = {"wait": ("Waits", "waited longer for a lease"), "sojourn": ("Times of requests", "took longer")}
+    title, verb = words[which]
+    drawing, _ = line_chart(
+        lines, xlabel="time (s)", ylabel=f"part that {verb}", width_in=style.WIDE_IN, xscale=scale, yscale="log"
+    )
+    caption = (
+        f"How likely it is that a request {verb} than the time below; the further left and down, the better. "
+        f"All {study.scenario.replications} replications together; the rarest thousandth is left out.{_left_out(study)}"
+    )
+    return Chart(f"{title}: the tail", caption, to_svg(drawing, _ids("tail", study, which)))
+
+
+def utilisation(study: Study, policy: str) -> Chart:
+    """Return how busy each endpoint was over time, in the first replication."""
+    record = study.records[policy][0]
+    timeline = record.timeline
+    shown = min(len(timeline.urls), _MOST_ROWS)
+    end_s = float(timeline.edges_s[-1])
+    drawing, _ = heat_map(
+        [shorten(url, _LABEL) for url in timeline.urls[:shown]],
+        timeline.utilisation[:shown].tolist(),
+        ends=(0.0, end_s),
+        xlabel=_TIME,
+        label="part of its slots in use",
+        width_in=style.WIDE_IN,
+        nothing="none",
+    )
+    caption = (
+        f"In the first replication, over {timeline.utilisation.shape[1]} equal parts of the time; "
+        "grey where no slot was in use: idle, down or not in the pool."
+    )
+    if shown < len(timeline.urls):
+        caption += f" Shown are {shown} of {len(timeline.urls)} endpoints."
+    return Chart(f"Utilisation over time: {policy}", caption, to_svg(drawing, _ids("heat", study, policy)))
+
+
+def shares(study: Study, policy: str) -> Chart:
+    """Return the part of all calls that each endpoint had, the mean over replications, beside its weight."""
+    records = study.records[policy]
+    endpoints = records[0].endpoints[:_MOST_ROWS]
+    weights = sum(e.weight for e in records[0].endpoints)
+    found = [100 * sum(r.shares[e.url] for r in records) / len(records) for e in endpoints]
+    due = [100 * e.weight / weights for e in endpoints]
+    labels = [shorten(e.url, _SHORT_LABEL) for e in endpoints]
+    drawing, ax = rows.rows(labels, width_in=style.HALF_IN, xlabel="part of all calls (%)")
+    rows.boxes(ax, [(0, share, row - 0.3, row + 0.3) for row, share in enumerate(found)], style.SKY)
+    rows.ticks(ax, due)
+    ax.set_xlim(0, 1.08 * max(*found, *due))
+    legend(drawing, (rows.swatch("share", style.SKY), rows.tick_entry("by weight")))
+    failed = [r.metrics.get("failed_calls", 0.0) for r in records]
+    caption = (
+        f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."
+    )
+    if len(endpoints) < len(records[0].endpoints):
+        caption += f" Shown are {len(endpoints)} of {len(records[0].endpoints)} endpoints."
+    return Chart(f"Share of calls: {policy}", caption, to_svg(drawing, _ids("share", study, policy)), wide=False)
+
+
+def gantt(study: Study, policy: str) -> Chart:
+    """Return the calls of the first replication: a bar is a call, a line of bars is a slot.
+
+    Where there are too many, calls that follow each other closely are one block, as high as they used its time.
+    """
+    record = study.records[policy][0]
+    urls = list(study.scenario.by_url)[:_MOST_ROWS]
+    slots = {url: _slots(span for span in record.spans if span.url == url) for url in urls}
+    end_s = max((span.ended_s for span in record.spans), default=1.0)
+    most = max(1, *(len(each) for each in slots.values()))
+    row_in = max(style.ROW_IN, min(0.09 * most, 0.6, 8.0 / len(urls)))
+    drawing, ax = rows.rows([shorten(u, _LABEL) for u in urls], width_in=style.WIDE_IN, xlabel=_TIME, row_in=row_in)
+    colours = {**_colours(record), _FAILED: style.INK}
+    longest_s, found = _blocks(list(slots.values()), end_s)
+    for kind, bars in _bars(found).items():
+        rows.boxes(ax, bars, colours[kind])
+    ax.hlines([row + 0.5 for row in range(len(urls) - 1)], 0, end_s, color=style.FAINT, alpha=0.35, linewidth=0.5)
+    ax.set_xlim(0, end_s)
+    legend(drawing, [rows.swatch(name, colour) for name, colour in colours.items()])
+    caption = "".join(_gantt_words(study, record, found, longest_s))
+    return Chart(f"Calls: {policy}", caption, to_svg(drawing, _ids("gantt", study, policy)))
+
+
+def _slots(spans: Iterable[Span]) -> list[list[Span]]:
+    """Return the calls of each slot of an endpoint."""
+    found: defaultdict[int, list[Span]] = defaultdict(list)
+    for lane, span in lanes(spans, tolerance_s=1e-9):
+        found[lane].append(span)
+    return [found[lane] for lane in sorted(found)]
+
+
+_Blocks = list[list[list[Block]]]  # of each slot of each endpoint
+
+
+def _blocks(endpoints: Sequence[Sequence[Sequence[Span]]], end_s: float) -> tuple[float, _Blocks]:
+    """Return no more blocks than can be drawn, and how long those of several calls are at most (0: there are none)."""
+    longest_s = 0.0
+    while True:
+        found = [[blocks(slot, kind=_kind, longest_s=longest_s) for slot in slots] for slots in endpoints]
+        number = sum(len(slot) for slots in found for slot in slots)
+        if number <= max(_MOST_BLOCKS, 4 * sum(map(len, endpoints))):  # four a slot: there can be more slots
+            return longest_s, found
+        longest_s = 1.5 * longest_s or end_s / 1000
+
+
+def _bars(endpoints: _Blocks) -> dict[str, list[rows.Box]]:
+    """Return the bars of each kind: in a block, each has its part of the height."""
+    found: defaultdict[str, list[rows.Box]] = defaultdict(list)
+    for row, slots in enumerate(endpoints):
+        height = 0.86 / max(1, len(slots))
+        for lane, slot in enumerate(slots):
+            for block in slot:
+                bottom = row - 0.43 + (lane + 0.93) * height  # y grows downwards
+                for kind, part in sorted(block.parts.items()):
+                    top = bottom - 0.86 * height * part
+                    found[kind].append((block.start_s, block.end_s, bottom, top))
+                    bottom = top
+    return found
+
+
+def _gantt_words(study: Study, record: Record, found: _Blocks, longest_s: float) -> Iterator[str]:
+    yield "The first replication; a bar is a call, a line is a slot."
+    merged = [block.spans for slots in found for slot in slots for block in slot if block.spans > 1]
+    if merged:
+        yield (
+            f" {sum(merged)} of {len(record.spans)} calls are drawn together: those of a slot within "
+            f"{seconds(longest_s)} are one block, as high as the part of its time they took."
+        )
+    calls = sum(endpoint.calls for endpoint in record.endpoints)
+    if len(record.spans) < calls:
+        yield f" Kept were the first {len(record.spans)} of {calls} calls."
+    if len(found) < len(study.scenario.by_url):
+        yield f" Shown are {len(found)} of {len(study.scenario.by_url)} endpoints."
+
+
+def _kind(span: Span) -> str:
+    return _stage(span) if span.ok else _FAILED
+
+
+def _colours(record: Record) -> dict[str, str]:
+    stages = dict.fromkeys(_stage(span) for span in record.spans)
+    return {stage: _PART_COLOURS[n % len(_PART_COLOURS)] for n, stage in enumerate(stages)}
+
+
+def _stage(span: Span) -> str:
+    return span.part.partition(": ")[2] or span.part
+
+
+_NOTHING: Final = Interval(math.nan, math.nan, 0)
+
+
+def _tail(tally: Tally, *, up_to_s: float) -> tuple[list[float], list[float]]:
+    """Return times and the part that took longer, down to one in a thousand."""
+    values, larger = tally.tail()
+    kept = (larger >= 0.001) & (values <= up_to_s) & (values >= tally.most / 1e5)
+    return values[kept].tolist(), larger[kept].tolist()
+
+
+def _left_out(study: Study) -> str:
+    number = len(study.policies)
+    return f" Shown are the first {MOST_LINES} of {number} policies." if number > MOST_LINES else ""
+
+
+def _axis(name: str) -> str:
+    figure = figure_of(name)
+    units = {"s": " (s)", "part": " (part of all)", "count": " (number)", "number": ""}
+    return f"{figure.heading}{units[figure.unit]}"
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    """Return whether values differ so much that a linear scale would hide the small ones."""
+    positive = [value for value in values if value > 0 and math.isfinite(value)]
+    return bool(positive) and max(positive) > 20 * min(positive)
+
+
+def _half(interval: Interval) -> float:
+    return 0.0 if math.isnan(interval.half) else interval.half
+
+
+def _high(interval: Interval) -> float:
+    return interval.mean + _half(interval)
+
+
+def _low(interval: Interval) -> float:
+    return interval.mean - _half(interval)
+
+
+def _ids(kind: str, study: Study, which: str) -> str:
+    """Return what makes the ids of a drawing differ from those of others, also of other studies in a notebook."""
+    return f"{kind}{crc32(f'{study.scenario.name} {which}'.encode()):x}"

@@ -1,0 +1,75 @@
+"""A study as data: JSON for programs, CSV for spreadsheets. The same study gives the same bytes.
+
+Decides names and layout. It must not know where the texts are written.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+from balancer.reporting.files import json_text
+from balancer_simulator.run.record import Record
+from balancer_simulator.studies.intervals import Interval
+from balancer_simulator.studies.study import Study, intervals
+
+__all__ = ["endpoints_csv", "runs_csv", "to_json"]
+
+
+def to_json(study: Study) -> str:
+    """Return the scenario, every figure with its 95% interval, paired differences and curves, as JSON text."""
+    best = study.ranking()[0]
+    found = {
+        "scenario": study.scenario.to_data(),
+        "ranking": {"by": study.default_metric, "policies": study.ranking()},
+        "policies": {policy: _figures(study.metrics(policy)) for policy in study.policies},
+        "differences_to_best": {
+            policy: _figures(_differences(study, policy, best)) for policy in study.policies if policy != best
+        },
+        "shares": {policy: _mean_shares(study.records[policy]) for policy in study.policies},
+        "curves": {
+            f"{load:g}": {policy: _figures(intervals(records)) for policy, records in table.items()}
+            for load, table in study.curves.items()
+        },
+    }
+    return json_text(found)
+
+
+def runs_csv(study: Study) -> str:
+    """Return a line for each run: policy, replication and every figure; empty where a run does not have it."""
+    records = [record for policy in study.policies for record in study.records[policy]]
+    names = list(dict.fromkeys(name for record in records for name in record.metrics))
+    rows = ([r.policy, r.replication, *(r.metrics.get(name, "") for name in names)] for r in records)
+    return _csv(["policy", "replication", *names], rows)
+
+
+def endpoints_csv(study: Study) -> str:
+    """Return a line for each run and endpoint."""
+    rows = (
+        [r.policy, r.replication, e.url, e.capacity, e.weight, e.calls, e.failures, e.busy_s, r.shares[e.url]]
+        for policy in study.policies
+        for r in study.records[policy]
+        for e in r.endpoints
+    )
+    heading = ["policy", "replication", "url", "capacity", "weight", "calls", "failures", "busy_s", "share"]
+    return _csv(heading, rows)
+
+
+def _csv(heading: list[str], rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heading)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _differences(study: Study, policy: str, best: str) -> dict[str, Interval]:
+    names = [name for name in study.metrics(policy) if name in study.metrics(best)]
+    return {name: study.difference(policy, best, name) for name in names}
+
+
+def _figures(figures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {name: {"mean": i.mean, "low": i.low, "high": i.high} for name, i in figures.items()}
+
+
+def _mean_shares(records: tuple[Record, ...]) -> dict[str, float]:
+    return {url: sum(r.shares[url] for r in records) / len(records) for url in records[0].shares}

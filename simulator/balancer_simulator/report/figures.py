@@ -1,0 +1,88 @@
+"""The figures of a run: what each is called, what it means, and how it is written.
+
+Decides which end of a figure is better, if either is, headings and units. It must not know where they are shown, nor
+how many digits a number has.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from balancer.errors import ConfigError
+from balancer.settings.wording import did_you_mean
+from balancer_simulator.report.numbers import Unit, word_difference, word_figure
+from balancer_simulator.studies.intervals import Interval
+
+__all__ = ["FIGURES", "Figure", "checked_figure", "figure_of", "ranking_figure", "worded", "worded_difference"]
+
+Better = Literal["less", "more", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure: its key in `Record.metrics`, a short heading, its unit, which end is better, and what it means."""
+
+    key: str
+    heading: str
+    unit: Unit
+    better: Better
+    meaning: str
+
+
+FIGURES: Final = (
+    Figure("throughput_per_s", "requests/s", "number", "more", "requests that succeeded, per second"),
+    Figure("makespan_s", "makespan", "s", "less", "when the last task of the batch ended"),
+    Figure("makespan_by_bound", "makespan / bound", "number", "less", "makespan / what no schedule can beat"),
+    Figure("wait_mean_s", "wait, mean", "s", "less", "from asking for an endpoint to the lease, over all leases"),
+    Figure("wait_p50_s", "wait, p50", "s", "less", "half of the leases waited no longer"),
+    Figure("wait_p90_s", "wait, p90", "s", "less", "nine in ten waited no longer"),
+    Figure("wait_p99_s", "wait, p99", "s", "less", "99 in 100 waited no longer"),
+    Figure("wait_max_s", "wait, max", "s", "less", "the longest wait"),
+    Figure("sojourn_mean_s", "sojourn, mean", "s", "less", "from arrival to success"),
+    Figure("sojourn_p50_s", "sojourn, p50", "s", "less", "half of them took no longer"),
+    Figure("sojourn_p90_s", "sojourn, p90", "s", "less", "nine in ten took no longer"),
+    Figure("sojourn_p99_s", "sojourn, p99", "s", "less", "99 in 100 took no longer"),
+    Figure("sojourn_max_s", "sojourn, max", "s", "less", "the longest"),
+    Figure("utilisation", "utilisation", "part", "more", "slots in use, of all slots"),
+    Figure("jain_endpoints", "Jain, endpoints", "number", "more", "Jain's index of calls by weight: 1 is even"),
+    Figure(
+        "jain_workers", "Jain, workers", "number", "more", "Jain's index of calls over the workers of a crew: 1 is even"
+    ),
+    Figure("balance_score", "balance score", "number", "more", "1 / (1 + variance of calls per endpoint)"),
+    Figure("calls", "calls", "count", "none", "calls to endpoints"),
+    Figure("failed_calls", "failed calls", "part", "less", "calls that failed, of all calls"),
+    Figure("lost", "lost", "part", "less", "requests that failed at every attempt or found no endpoint in time"),
+    Figure("timed_out", "timed out", "part", "less", "requests that found no endpoint in time"),
+    Figure("unfinished", "unfinished", "part", "less", "requests still under way at the end, of all that came"),
+)
+_BY_KEY: Final = {figure.key: figure for figure in FIGURES}
+
+
+def figure_of(key: str) -> Figure:
+    """Return the figure with this key. Raises KeyError."""
+    return _BY_KEY[key]
+
+
+def checked_figure(key: str) -> str:
+    """Return `key` if there is such a figure. Raises ConfigError with the nearest that there is."""
+    if key not in _BY_KEY:
+        raise ConfigError(f"unknown figure {key!r}{did_you_mean(key, _BY_KEY)} (there are: {', '.join(_BY_KEY)})")
+    return key
+
+
+def ranking_figure(key: str) -> Figure:
+    """Return the figure with this key, if one of its ends is better. Raises ConfigError with those that are."""
+    figure = figure_of(checked_figure(key))
+    if figure.better == "none":
+        able = ", ".join(other.key for other in FIGURES if other.better != "none")
+        raise ConfigError(f"{key!r} is neither better nor worse for being more, so nothing ranks by it; rank by {able}")
+    return figure
+
+
+def worded(interval: Interval, unit: Unit) -> str:
+    """Return a figure and its interval, e.g. "1.23 s +-0.05"; only the figure if there is one replication."""
+    return word_figure(interval, unit)
+
+
+def worded_difference(interval: Interval, base: float, unit: Unit) -> str:
+    """Return a difference with its sign and interval, and what part of `base` it is."""
+    return word_difference(interval, base, unit)

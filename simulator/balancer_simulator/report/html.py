@@ -1,0 +1,112 @@
+"""`report.html` of a study: one page that stands alone.
+
+Decides what the page is made from; the template decides how it looks.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from balancer.reporting.files import json_text
+from balancer.reporting.html import drawn, environment
+from balancer.reporting.tile import Tile, Tone
+from balancer.reporting.words import NOTHING
+from balancer_simulator.report.charts import draw_charts
+from balancer_simulator.report.figures import FIGURES, Figure, figure_of, worded, worded_difference
+from balancer_simulator.studies.study import Study
+
+__all__ = ["page"]
+
+_MOST_BESIDE: Final = 6  # policies in one table; on paper more would not have the room for a figure
+
+
+def page(study: Study) -> str:
+    """Return the page as text."""
+    figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
+    return (
+        environment("balancer_simulator.report")
+        .get_template("report.html.j2")
+        .render(
+            scenario=study.scenario,
+            study=study,
+            tiles=list(_tiles(study)),
+            ranked=list(_ranked(study)),
+            by=figure_of(study.default_metric),
+            figures=figures,
+            cells=defaultdict(lambda: [NOTHING], _cells(study, figures)),
+            behind=[policy for policy in study.policies if not study.keeps_up(policy)],
+            beside=_beside(len(study.policies)),
+            settings=json_text(study.scenario.to_data()).splitlines(),
+            charts=drawn(draw_charts(study)),
+        )
+    )
+
+
+def _cells(study: Study, figures: Sequence[Figure]) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    """Yield the pieces of each figure that a policy has, by policy and key."""
+    for policy in study.policies:
+        metrics = study.metrics(policy)
+        for figure in figures:
+            if figure.key in metrics:
+                yield (policy, figure.key), _pieces(worded(metrics[figure.key], figure.unit))
+
+
+def _beside(policies: int) -> int:
+    """Return how many policies are beside each other in a table: as many in each, and no more than fit."""
+    return math.ceil(policies / math.ceil(policies / _MOST_BESIDE))
+
+
+def _pieces(text: str) -> list[str]:
+    """Return the pieces of a figure between which a narrow column may break it: value, interval, part."""
+    return re.split(r" (?=[\u00b1(])", text) if text else []
+
+
+def _tiles(study: Study) -> Iterator[Tile]:
+    best = study.ranking()[0]
+    name = study.default_metric
+    metrics = study.metrics(best)
+    figure = figure_of(name)
+    yield Tile("best policy", best, f"of {len(study.policies)}")
+    if name in metrics:
+        yield Tile(figure.heading, worded(metrics[name], figure.unit), f"{best}: {figure.meaning}")
+    yield Tile("utilisation", worded(metrics["utilisation"], "part"), best)
+    if "lost" in metrics:
+        sound = metrics["lost"].mean == 0 and study.keeps_up(best)
+        tone = Tone.GOOD if sound else Tone.BAD
+        yield Tile("lost", worded(metrics["lost"], "part"), f"{best}: requests without success", tone)
+    if not study.keeps_up(best):
+        yield Tile("cannot keep up", f"{study.unfinished(best):.1%}", f"{best}: unfinished at the end", Tone.BAD)
+    yield Tile("replications", str(study.scenario.replications), f"seed {study.scenario.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """A line of the ranking."""
+
+    policy: str
+    value: list[str]
+    difference: list[str]
+    remark: str
+    lost: list[str]
+
+
+def _ranked(study: Study) -> Iterator[_Ranked]:
+    ranking, name = study.ranking(), study.default_metric
+    unit = figure_of(name).unit
+    for policy in ranking:
+        metrics = study.metrics(policy)
+        difference = remark = ""
+        if policy != ranking[0] and name in metrics and name in study.metrics(ranking[0]):
+            found = study.difference(policy, ranking[0], name)
+            difference = worded_difference(found, study.metric(ranking[0], name).mean, unit)
+            remark = "" if found.is_clear else "may be chance"
+        if study.loses_more(policy):
+            remark = "loses more requests"
+        if not study.keeps_up(policy):
+            remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
+        value = worded(metrics[name], unit) if name in metrics else NOTHING
+        lost = worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
+        yield _Ranked(policy, _pieces(value), _pieces(difference), remark, _pieces(lost))

@@ -1,0 +1,46 @@
+"""Tables and sentences in Markdown, for notebooks.
+
+Decides how a table and a sentence are written. It must not know notebooks, nor how it is found what is best.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from balancer_simulator.report.figures import figure_of, worded
+from balancer_simulator.studies.study import Study
+
+__all__ = ["best_in_words", "markdown_table"]
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table: the first column to the left, the others to the right.
+
+    Raises:
+        ValueError: a row has not as many cells as there are headings.
+    """
+    lines = [_line(headings), _line([":--", *["--:"] * (len(headings) - 1)])]
+    for row in rows:
+        if len(row) != len(headings):
+            raise ValueError(f"found a row of {len(row)} cells under {len(headings)} headings; give as many")
+        lines.append(_line([cell.replace("|", "\\|") for cell in row]))
+    return "\n".join(lines)
+
+
+def best_in_words(study: Study, name: str | None = None) -> str:
+    """Return which policy is best by `name`, by its better end, and which ones cannot be told apart from it.
+
+    Raises:
+        ConfigError: there is no such figure, neither of its ends is better, or no policy has it in all its runs.
+    """
+    name = name or study.default_metric
+    best, *alike = study.best(name)
+    found = f"`{best}` ({worded(study.metric(best, name), figure_of(name).unit)})"
+    if not study.keeps_up(best):
+        found = f"{found}, which cannot keep up ({study.unfinished(best):.0%} unfinished)"
+    if not alike:
+        return found
+    names = ", ".join(f"`{policy}`" for policy in alike)
+    return f"{found}, not distinguishable from {names}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,182 @@
+"""The tables in the terminal.
+
+Decides what fits beside each other. It must not know files or charts. Names are encoded as the terminal is, so no
+locale makes it fail.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from balancer_simulator.report.figures import figure_of, worded, worded_difference
+from balancer_simulator.report.matrix import BEST, cells_of
+from balancer_simulator.studies.study import Study
+
+__all__ = ["print_matrix", "print_ranking", "print_study"]
+
+_COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s")
+_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "closed": ("throughput_per_s", *_COMMON, "jain_workers", "lost"),
+    "batch": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
+}
+_UNFINISHED: Final = "un-\nfin-\nished"  # narrow, or a name beside it would be cut
+_OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
+
+
+def print_study(study: Study, console: Console) -> None:
+    """Print the main figures of each policy, and the share of each endpoint."""
+    console.print(_figures(study, console))
+    for line in _behind(study):
+        console.print(_encoded(line, console))
+    console.print()
+    console.print(_shares(study, console))
+
+
+def print_ranking(study: Study, console: Console, *, by: str | None = None) -> None:
+    """Print the policies, the best first, each with its paired difference to the best.
+
+    Raises:
+        ConfigError: there is no figure `by`, or neither of its ends is better.
+    """
+    name = by or study.default_metric
+    ranking = study.ranking(by)
+    figure = figure_of(name)
+    end = ", more is better" if figure.better == "more" else ""
+    table = _table(f"{study.scenario.name}\nranked by {figure.heading}{end}: {figure.meaning}", console)
+    headings = ["", "policy", figure.heading, "beside the best" if end else "more than the best", "lost"]
+    behind = not all(study.keeps_up(policy) for policy in ranking)
+    for heading in [*headings, *([_UNFINISHED] if behind else [])]:
+        left = heading == "policy"
+        table.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+    for place, policy in enumerate(ranking, start=1):
+        cells = [*_ranked(study, ranking[0], policy, name, place), *([_unfinished(study, policy)] if behind else [])]
+        table.add_row(*(_encoded(text, console) for text in cells))
+    console.print(table)
+    for line in _remarks(study, ranking, name):
+        console.print(_encoded(line, console))
+
+
+def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
+    """Print how far each policy is from the best one in each study; those that are best are bold."""
+    table = _table("mean sojourn, of a batch the makespan, by that of the best policy", console)
+    table.add_column("policy", no_wrap=True)
+    for number in range(1, len(studies) + 1):
+        table.add_column(str(number), justify="right")
+    for policy, cells in cells_of(studies).items():
+        marked = [Text(cell, style="bold" if cell == BEST else "") for cell in cells]
+        table.add_row(_encoded(policy, console), *marked)
+    console.print(table)
+    for number, (path, study) in enumerate(studies.items(), start=1):
+        console.print(_encoded(f"{number}: {study.scenario.name} ({path})", console))
+    console.print(_encoded(f"{BEST}: the best, or chance may have made the difference", console))
+
+
+def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iterator[str]:
+    metrics, unit = study.metrics(policy), figure_of(name).unit
+    yield str(place)
+    yield policy
+    yield worded(metrics[name], unit) if name in metrics else "-"
+    if policy == best or name not in metrics or name not in study.metrics(best):
+        yield ""
+    else:
+        difference = study.difference(policy, best, name)
+        yield worded_difference(difference, study.metric(best, name).mean, unit) + ("" if difference.is_clear else " ~")
+    yield worded(metrics["lost"], "part") if "lost" in metrics else "-"
+
+
+def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
+    count = study.scenario.replications
+    if not any(name in study.metrics(policy) for policy in ranking):
+        yield _nothing(study)
+    if count == 1:
+        yield "one replication: nothing can be said about chance; ask for more with --replications"
+    else:
+        yield f"\u00b1: 95% intervals over {count} replications; differences are paired (the same requests and faults)"
+        compared = [p for p in ranking[1:] if name in study.metrics(p) and name in study.metrics(ranking[0])]
+        if any(not study.difference(p, ranking[0], name).is_clear for p in compared):
+            yield "~: the interval holds 0, so chance may have made the difference"
+    losers = [policy for policy in ranking if study.loses_more(policy)]
+    if losers:
+        unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never ending them"
+        yield f"ranked last for losing more requests{unfinished}, whatever the rest took: {', '.join(losers)}"
+    yield from _behind(study)
+
+
+def _behind(study: Study) -> Iterator[str]:
+    behind = [f"{p} ({_unfinished(study, p)} unfinished)" for p in study.policies if not study.keeps_up(p)]
+    if behind:
+        yield f"cannot keep up, so the times grow with the horizon: {', '.join(behind)}"
+
+
+def _unfinished(study: Study, policy: str) -> str:
+    return f"{study.unfinished(policy):.1%}"
+
+
+def _nothing(study: Study) -> str:
+    horizon = f"{study.scenario.horizon_s:g} s"
+    if study.scenario.is_batch:
+        return f"no batch was done within horizon_s, {horizon}: raise it, or see with `simulate` what holds it up"
+    return f"in no replication did a request succeed within horizon_s, {horizon}: raise it, or see what fails"
+
+
+def _figures(study: Study, console: Console) -> Table:
+    table = _table(study.scenario.name, console)
+    wanted = _COLUMNS.get(study.scenario.workload.kind, _OPEN)
+    keys = tuple(key for key in wanted if any(key in study.metrics(policy) for policy in study.policies))
+    table.add_column("policy", no_wrap=True)
+    for key in keys:
+        table.add_column(_folded(figure_of(key).heading), justify="right")
+    for policy in study.policies:
+        metrics = study.metrics(policy)
+        cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in keys]
+        table.add_row(_encoded(policy, console), *(_encoded(cell, console) for cell in cells))
+    return table
+
+
+def _folded(heading: str) -> str:
+    return heading.replace(" ", "\n").replace("/", "\n/").replace("utilisation", "utili-\nsation")
+
+
+_MOST_ENDPOINTS: Final = 12
+
+
+def _shares(study: Study, console: Console) -> Table:
+    """Return the part of all calls that each endpoint had, the mean over the replications."""
+    table = _table("share of all calls, by endpoint", console)
+    table.add_column("endpoint", no_wrap=True)
+    for policy in study.policies:
+        table.add_column(_encoded(policy.replace("_", "_\n"), console), justify="right")
+    urls = list(study.scenario.by_url)
+    for url in urls[:_MOST_ENDPOINTS]:
+        table.add_row(_encoded(url, console), *(f"{_share(study, policy, url):.1%}" for policy in study.policies))
+    if len(urls) > _MOST_ENDPOINTS:
+        table.add_row(f"... and {len(urls) - _MOST_ENDPOINTS} more")
+    return table
+
+
+def _share(study: Study, policy: str, url: str) -> float:
+    records = study.records[policy]
+    return sum(record.shares[url] for record in records) / len(records)
+
+
+def _table(title: str, console: Console) -> Table:
+    return Table(
+        title=_encoded(title, console),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _encoded(text: str, console: Console) -> Text:
+    # A locale without these has something like them.
+    ascii_signs = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x"})
+    plain = text if "utf" in console.encoding.lower() else text.translate(ascii_signs)
+    return Text(plain.encode(console.encoding, "replace").decode(console.encoding))

@@ -1,0 +1,1 @@
+"""One run: the core of production, driven through a scenario."""

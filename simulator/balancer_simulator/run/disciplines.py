@@ -1,0 +1,224 @@
+"""How callers use the pool: as it is meant, or as the designs that it replaces did.
+
+Decides what a task does to get an endpoint and when it gives it back. All three work on the production core. It
+must not know how long a call takes, nor what a task is for.
+"""
+
+from dataclasses import replace
+from functools import partial
+from math import inf
+from typing import Final, Protocol
+
+from simpy import Environment
+
+from balancer.core import Core, Waiter
+from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.errors import BalancerError, NoEndpoint, TooManyWaiters
+from balancer.strategy import ANY, Request
+from balancer_simulator.run.ticker import Ticker
+from balancer_simulator.world.calendar import after
+from balancer_simulator.world.task import Task, Worker
+
+__all__ = ["BASELINES", "AlwaysFirst", "Client", "Discipline", "Leasing", "OldGlobalQueue"]
+
+
+class Client(Protocol):
+    """Told what became of a task that asked."""
+
+    def start(self, task: Task, lease: Lease, now: float) -> None:
+        """Begin the call: `lease` is granted."""
+        ...
+
+    def refuse(self, task: Task, error: BalancerError) -> None:
+        """Give up: there is no endpoint for `task`."""
+        ...
+
+
+class Discipline(Protocol):
+    """What a task does to get an endpoint."""
+
+    def enlist(self, endpoint: Endpoint) -> Endpoint:
+        """Return the endpoint as the pool is to know it."""
+        ...
+
+    def changed(self) -> None:
+        """Hear that somebody has joined, left or changed."""
+        ...
+
+    def ask(self, task: Task) -> None:
+        """Get an endpoint for `task`; `Client.start` or `Client.refuse` is called, now or later."""
+        ...
+
+    def done(self, task: Task, outcome: Outcome, now: float) -> None:
+        """Hear that the call of `task` has ended."""
+        ...
+
+    def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
+        """Hear the same, where the pool has rules."""
+        ...
+
+
+class Leasing:
+    """One lease a call, as the pool is meant to be used."""
+
+    def __init__(self, env: Environment, core: Core, client: Client) -> None:
+        self._env = env
+        self._core = core
+        self._start, self._refuse = client.start, client.refuse
+        self._ticker = Ticker(env, core)
+
+    def enlist(self, endpoint: Endpoint) -> Endpoint:
+        """Return the endpoint as it is."""
+        return endpoint
+
+    def changed(self) -> None:
+        """See to what is due next for those who wait."""
+        self._ticker.arm()
+
+    def ask(self, task: Task) -> None:
+        """Take a free slot, or wait for one."""
+        now = task.asked_s
+        lease = self._core.acquire(task.request, now)
+        if lease is None:
+            self._wait(task, now)
+        else:
+            self._start(task, lease, now)
+
+    def done(self, task: Task, outcome: Outcome, now: float) -> None:
+        """Give the slot back; whoever waited for it is served."""
+        for waiter in self._core.release(task.lease, outcome, now):
+            waiter.wake()
+
+    def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
+        """Do as `done` does, where what an endpoint did may have consequences later."""
+        self.done(task, outcome, now)
+        self._ticker.arm()
+
+    def _wait(self, task: Task, now: float) -> None:
+        timeout_s = task.demand.timeout_s
+        try:
+            waiter = self._core.wait(
+                task.request, now, now + timeout_s, task.demand.priority, lambda: self._woken(task)
+            )
+        except (NoEndpoint, TooManyWaiters) as error:
+            self._refuse(task, error)
+            return
+        task.waiter = waiter
+        if waiter.lease is not None:  # its claim was older than that of one for whom slots were kept
+            self._woken(task)
+            return
+        if self._core.due_s < inf:
+            self._ticker.arm()
+        if timeout_s < inf:
+            after(self._env, timeout_s, self._expire, waiter)
+
+    def _woken(self, task: Task) -> None:
+        waiter: Waiter = task.waiter
+        task.waiter = None  # each knows the other, and nobody else knows them: a cycle is costly to find
+        if waiter.lease is not None:
+            self._start(task, waiter.lease, self._env.now)
+        elif waiter.error is not None:
+            self._refuse(task, waiter.error)
+
+    def _expire(self, waiter: Waiter) -> None:
+        if not waiter.ended:
+            others = self._core.cancel(waiter, self._env.now, timed_out=True)
+            waiter.wake()
+            for other in others:
+                other.wake()
+
+
+class AlwaysFirst(Leasing):
+    """The design without a pool: every part numbers its own workers, and worker k calls endpoint k.
+
+    So every part starts with the first endpoint. Requests of an open workload come from nobody in particular: each is
+    a part of its own, with one worker. What a task asks for (labels) is not looked at; a retry goes to the same.
+    """
+
+    def __init__(self, env: Environment, core: Core, client: Client) -> None:
+        super().__init__(env, core, client)
+        self._requests: list[Request] = []
+
+    def enlist(self, endpoint: Endpoint) -> Endpoint:
+        """Return the endpoint with a label that is its own."""
+        label = f"only {endpoint.url}"
+        request = Request(frozenset({label}))
+        if request not in self._requests:
+            self._requests.append(request)
+        return replace(endpoint, labels=endpoint.labels | {label})
+
+    def ask(self, task: Task) -> None:
+        """Wait for the endpoint of this number."""
+        index = task.worker.index if task.worker else 0
+        task.request = self._requests[index % len(self._requests)]
+        super().ask(task)
+
+
+class OldGlobalQueue(Leasing):
+    """The design this pool replaces: one queue of endpoints, polled, and kept for as long as there is work.
+
+    A worker asks for 0.1 s, sleeps 0.1 s, and asks again. It keeps what it got until its own work has been used up
+    for a second. It knows no labels and no exclusions, so a retry goes to the same endpoint.
+    """
+
+    POLL_S: Final = 0.1
+    LINGER_S: Final = 1.0
+
+    def ask(self, task: Task) -> None:
+        """Use the endpoint that the worker has, or begin to poll for one."""
+        worker = task.worker
+        if worker is not None and worker.lease is not None:
+            worker.turn += 1  # it lingers no more
+            self._start(task, worker.lease, self._env.now)
+        else:
+            self._listen(task)
+
+    def done(self, task: Task, outcome: Outcome, now: float) -> None:
+        """Keep the endpoint for a while; whoever is nobody in particular has no more work, and gives it back."""
+        worker = task.worker
+        if worker is None:
+            self._give_back(task.lease)
+            return
+        worker.lease = task.lease
+        worker.turn += 1
+        after(self._env, self.LINGER_S, self._linger, (worker, worker.turn))
+
+    def _linger(self, kept: tuple[Worker, int]) -> None:
+        worker, turn = kept
+        if worker.turn == turn and worker.lease is not None:
+            lease, worker.lease = worker.lease, None
+            self._give_back(lease)
+
+    def _give_back(self, lease: Lease) -> None:
+        for waiter in self._core.release(lease, Outcome.SUCCESS, self._env.now):
+            waiter.wake()
+
+    def _listen(self, task: Task) -> None:
+        now = self._env.now
+        lease = self._core.acquire(ANY, now)
+        if lease is not None:
+            self._start(task, lease, now)
+            return
+        try:
+            task.waiter = self._core.wait(ANY, now, now + self.POLL_S, 0, partial(self._woken, task))
+        except (NoEndpoint, TooManyWaiters) as error:
+            self._refuse(task, error)
+            return
+        after(self._env, self.POLL_S, self._expire, task.waiter)
+
+    def _woken(self, task: Task) -> None:
+        waiter: Waiter = task.waiter
+        task.waiter = None
+        if waiter.lease is not None:
+            self._start(task, waiter.lease, self._env.now)
+        elif self._env.now - task.asked_s >= task.demand.timeout_s and waiter.error is not None:
+            self._refuse(task, waiter.error)
+        else:
+            after(self._env, self.POLL_S, self._listen, task)
+
+
+BASELINES: Final[dict[str, type[Leasing]]] = {
+    "always_first": AlwaysFirst,
+    "old_global_queue": OldGlobalQueue,
+}
+"""Designs that the pool replaces, by the name that scenarios call them; all over one `fifo` queue of slots."""

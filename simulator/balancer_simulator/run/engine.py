@@ -1,0 +1,376 @@
+"""One run: a scenario, a policy and a replication in, a record out.
+
+Decides nothing about balancing: that is the production core's and the strategy's business. It is a shell like the
+threaded pool: it makes one call at a time to the core, says what time it is, and does what comes of it. There is
+no process per customer: every event calls a function.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from simpy import Environment
+
+from balancer.core import Core
+from balancer.core.budget import LONGEST_ASKED_S, RetryBudget, pause_s
+from balancer.core.states import Health
+from balancer.endpoint import Lease, Outcome
+from balancer.errors import BalancerError, NoEndpoint, StrategyError
+from balancer.plugins.registry import Registry, default_registry
+from balancer.strategy import Strategy
+from balancer_simulator.run.disciplines import BASELINES, Discipline, Leasing
+from balancer_simulator.run.record import EndpointRecord, Record, Span, Timeline
+from balancer_simulator.run.tally import Tally
+from balancer_simulator.scenario.scenario import Policy, Scenario
+from balancer_simulator.scenario.slots import slot_seconds, slots_of
+from balancer_simulator.scenario.workload import Batch, Closed
+from balancer_simulator.world.batch import BatchSource, bound_of, works_of
+from balancer_simulator.world.calendar import after
+from balancer_simulator.world.cluster import Cluster
+from balancer_simulator.world.membership import Membership
+from balancer_simulator.world.sources import ClosedSource, OpenSource, Source
+from balancer_simulator.world.streams import Purpose, Streams
+from balancer_simulator.world.task import Task
+
+__all__ = ["Observer", "Run", "simulate_once"]
+
+Observer = Callable[[Task, Lease], None]
+"""Told of every grant, as it is made."""
+
+_BINS: Final = 120  # of a timeline
+_SETTLE_EVERY: Final = 4096  # requests: the tallies keep the values of so many, and no more
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+_FAILURES: Final = (Outcome.FAILURE, Outcome.OVERLOAD)
+_OUT: Final = (Health.EJECTED, Health.RESTING)
+
+
+def simulate_once(
+    scenario: Scenario,
+    policy: Policy,
+    replication: int = 0,
+    *,
+    registry: Registry | None = None,
+    spans: int = 0,
+    observer: Observer | None = None,
+) -> Record:
+    """Run `scenario` once under `policy`.
+
+    Args:
+        replication: its number; it decides the random numbers together with the scenario's seed.
+        registry: where strategies are looked up; default: all that are installed.
+        spans: how many calls to keep, the first ones.
+        observer: told of every grant.
+
+    Raises:
+        ConfigError: there is no such strategy, or an option is wrong.
+    """
+    hedges = scenario.requests.hedge_after_s is not None and policy.strategy not in BASELINES
+    kind = _hedged() if hedges else Run
+    return kind(scenario, policy, replication, registry or default_registry(), spans, observer).record()
+
+
+def _hedged() -> "type[Run]":
+    from balancer_simulator.run.hedging import HedgedRun  # it is made of this module's
+
+    return HedgedRun
+
+
+def _has_rules(scenario: Scenario) -> bool:
+    return bool(scenario.health or scenario.limits or scenario.host_caps)
+
+
+def _core_of(scenario: Scenario, strategy: Strategy, streams: Streams, now: float, *, by_rules: bool) -> Core:
+    """Return the core; what the pool replaces has no rules."""
+    return Core(
+        (),
+        strategy,
+        holder=_Holder(),
+        max_waiters=scenario.max_waiters,
+        health=scenario.health if by_rules else None,
+        limits=scenario.limits if by_rules else None,
+        host_caps=scenario.host_caps if by_rules else {},
+        rng=streams.choices(Purpose.HEALTH),
+        now=now,
+    )
+
+
+class _Holder:
+    """Whom the core's leases belong to. They are given back through the core: nobody releases a lease by itself."""
+
+    def release(self, lease: Lease, outcome: Outcome) -> None:
+        raise AssertionError("a simulated lease is given back by its discipline")
+
+
+class Run:
+    """What is under way in one run."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        policy: Policy,
+        replication: int,
+        registry: Registry,
+        spans: int,
+        observer: Observer | None,
+    ) -> None:
+        self._scenario = scenario
+        self._policy = policy
+        self._replication = replication
+        self._observer = observer
+        self._spans: list[Span] | None = [] if spans else None
+        self._most_spans = spans
+        self._env = env = Environment()
+        self._streams = streams = Streams(scenario.seed, replication)
+        baseline = BASELINES.get(policy.strategy)
+        strategy = registry.strategy(
+            "fifo" if baseline else policy.strategy, policy.options, streams.choices(Purpose.STRATEGY)
+        )
+        self._core = _core_of(scenario, strategy, streams, env.now, by_rules=baseline is None)
+        self._discipline: Discipline = (baseline or Leasing)(env, self._core, self)
+        self._ask = self._discipline.ask
+        self._done = self._discipline.done_by_rules if _has_rules(scenario) else self._discipline.done
+        self._retries = None if baseline else scenario.retries
+        self._budget = RetryBudget(self._retries) if self._retries else None
+        self._ejects = scenario.health is not None and baseline is None
+        self._pauses = streams.choices(Purpose.RETRIES)
+        cluster = Cluster(env, scenario, streams, self._served)
+        self._servers = cluster.servers
+        self._membership = Membership(env, self._core, scenario, self._discipline)
+        self._bound_s: float | None = None
+        self._source = self._source_of(scenario, streams)
+        self._concluded = self._source.conclude
+        self._counts_from_s = scenario.warmup_s
+        self._wait, self._sojourn = Tally(), Tally()
+        self._completed = self._lost = self._timed_out = 0
+        self._under_way: set[Task] = set()  # those that count
+        self._halfway = (0, 0)
+        self._last_s = 0.0
+        self._before: dict[str, tuple[int, int, float]] = {}
+        self._looks: list[tuple[float, list[float]]] = []
+        self._slots = slots_of(scenario)
+        self._bin_s = min(scenario.horizon_s, self._bound_s or math.inf) / _BINS
+
+    def _source_of(self, scenario: Scenario, streams: Streams) -> Source:
+        workload = scenario.workload
+        if isinstance(workload, Batch):
+            works = works_of(scenario, workload, streams)
+            self._bound_s = bound_of(scenario, workload, works)
+            return BatchSource(self._env, scenario, workload, works, self._submit)
+        if isinstance(workload, Closed):
+            return ClosedSource(self._env, scenario, workload, streams, self._submit)
+        return OpenSource(self._env, scenario, workload, streams, self._submit)
+
+    # -- the way of a task -------------------------------------------------------------------------
+
+    def _submit(self, task: Task) -> None:
+        if task.arrived_s >= self._counts_from_s:
+            self._under_way.add(task)
+        if self._budget is not None:
+            self._budget.attempted(self._env.now)
+        self._ask(task)
+
+    def start(self, task: Task, lease: Lease, now: float) -> None:
+        """Begin the call: `lease` is granted."""
+        task.attempt += 1
+        if task.arrived_s >= self._counts_from_s:
+            self._wait.add(now - task.asked_s)
+        task.asks = False
+        task.lease = lease
+        if task.worker is not None:
+            task.worker.calls += 1
+        if self._observer is not None:
+            self._observer(task, lease)
+        task.server = server = self._servers[lease.endpoint.url]
+        task.asked_s = now
+        server.begin(task, now)
+
+    def _served(self, task: Task, outcome: Outcome) -> None:
+        now = self._env.now
+        task.server.finish(task, now, outcome is not _SUCCESS)
+        if self._spans is not None:
+            self._keep_span(task, outcome)
+        self._done(task, outcome, now)
+        if outcome is _SUCCESS:
+            self._succeed(task, now)
+        else:
+            self._fail(task)
+
+    def _succeed(self, task: Task, now: float) -> None:
+        if task.arrived_s >= self._counts_from_s:
+            self._completed += 1
+            self._under_way.remove(task)
+            self._sojourn.add(now - task.arrived_s)
+            if not self._completed % _SETTLE_EVERY:
+                self._settle()
+        self._last_s = now
+        self._concluded(task)
+
+    def _fail(self, task: Task) -> None:
+        requests, now = self._scenario.requests, self._env.now
+        if task.attempt >= requests.attempts or (self._budget is not None and not self._budget.try_spend(now)):
+            self._lose(task, timed_out=False)
+            return
+        task.failed_s = now
+        if requests.exclude_failed:
+            task.failed_at |= {task.lease.endpoint.url}
+        retries = self._retries
+        drawn_s = pause_s(retries, task.attempt, self._pauses) if retries else requests.retry_pause_s
+        after(self._env, drawn_s, self._retry, task)
+
+    def _retry(self, task: Task) -> None:
+        if task.failed_at:
+            task.avoid(task.failed_at | self._out_of_service())
+        task.asked_s = self._env.now
+        task.asks = True
+        self._ask(task)
+
+    def _out_of_service(self) -> frozenset[str]:
+        """Return whom a retry does not wait for, though it has not failed there: see `balancer.shells.calls`."""
+        if not self._ejects:
+            return frozenset()
+        accounts = self._core.ledger.active()
+        return frozenset(a.endpoint.url for a in accounts if a.record and a.record.state in _OUT and not a.limit)
+
+    def refuse(self, task: Task, error: BalancerError) -> None:
+        """Give up: there is no endpoint for `task`; but one that has failed it is better than none.
+
+        Raises:
+            StrategyError: it is the strategy that failed, and what comes of such a run would say nothing.
+        """
+        if isinstance(error, StrategyError):
+            raise error
+        if isinstance(error, NoEndpoint) and task.request.exclude:
+            task.failed_at, task.request = frozenset(), task.demand.request
+            task.asks = False
+            after(self._env, self._rest_s(task), self._retry, task)
+        else:
+            self._lose(task, timed_out=True)
+
+    def _rest_s(self, task: Task) -> float:
+        """Return for how long the endpoint where it failed still asks to be left alone: there is no other."""
+        hint = task.lease.hint
+        asked_s = min(hint.retry_after_s or 0.0, LONGEST_ASKED_S) if hint else 0.0
+        return max(0.0, task.failed_s + asked_s - self._env.now)
+
+    def _lose(self, task: Task, *, timed_out: bool) -> None:
+        if task.arrived_s >= self._counts_from_s:
+            self._under_way.remove(task)
+            self._timed_out += timed_out
+            self._lost += not timed_out
+            if not (self._lost + self._timed_out) % _SETTLE_EVERY:
+                self._settle()
+        self._last_s = self._env.now
+        self._concluded(task)
+
+    def _keep_span(self, task: Task, outcome: Outcome) -> None:
+        if self._spans is not None and len(self._spans) < self._most_spans:
+            part = task.worker.part if task.worker else "requests"
+            url, ok = task.lease.endpoint.url, outcome not in _FAILURES
+            self._spans.append(Span(task.number, part, task.demand.name, url, task.asked_s, self._env.now, ok))
+
+    def _settle(self) -> None:
+        self._wait.settle()
+        self._sojourn.settle()
+
+    # -- the run -----------------------------------------------------------------------------------
+
+    def record(self) -> Record:
+        """Run to the end and return what it came to."""
+        scenario = self._scenario
+        self._membership.begin()
+        self._look()
+        if scenario.warmup_s:
+            after(self._env, scenario.warmup_s, Run._end_warmup, self)
+        after(self._env, (scenario.warmup_s + scenario.horizon_s) / 2, Run._look_halfway, self)
+        try:
+            self._source.begin()
+            self._run_to_the_end()
+        except Exception as error:  # most likely of the strategy, which the traceback does not name
+            error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
+            raise
+        self._leave_open()
+        end_s = self._last_s if scenario.is_batch and self._source.finished else scenario.horizon_s
+        return Record(
+            policy=self._policy.label,
+            replication=self._replication,
+            measured_s=max(end_s - scenario.warmup_s, 1e-9),
+            completed=self._completed,
+            lost=self._lost,
+            timed_out=self._timed_out,
+            unfinished=len(self._under_way),
+            halfway=self._halfway,
+            wait=self._wait,
+            sojourn=self._sojourn,
+            endpoints=self._endpoints(end_s),
+            crews=self._crews(),
+            makespan_s=end_s if scenario.is_batch and self._source.finished else None,
+            bound_s=self._bound_s,
+            timeline=self._timeline(),
+            spans=tuple(self._spans or ()),
+        )
+
+    def _run_to_the_end(self) -> None:
+        env, horizon_s = self._env, self._scenario.horizon_s
+        if not self._scenario.is_batch:
+            env.run(until=horizon_s)
+            return
+        while not self._source.finished and env.peek() <= horizon_s:
+            env.step()
+
+    def _look_halfway(self) -> None:
+        ended = self._completed + self._lost + self._timed_out
+        self._halfway = (ended + len(self._under_way), len(self._under_way))
+
+    def _leave_open(self) -> None:
+        """Count what is under way as longer than it has been so far."""
+        now = self._env.now
+        self._settle()
+        self._wait.leave_open(now - task.asked_s for task in self._under_way if task.asks)
+        self._sojourn.leave_open(now - task.arrived_s for task in self._under_way)
+
+    def _end_warmup(self) -> None:
+        now = self._env.now
+        self._before = {url: (s.calls, s.failures, s.busy_until(now)) for url, s in self._servers.items()}
+        for worker in self._source.workers:
+            worker.calls = 0
+
+    def _endpoints(self, end_s: float) -> tuple[EndpointRecord, ...]:
+        return tuple(self._endpoint(server.url, end_s) for server in self._servers.values())
+
+    def _endpoint(self, url: str, end_s: float) -> EndpointRecord:
+        server = self._servers[url]
+        calls, failures, busy_s = self._before.get(url, (0, 0, 0.0))
+        return EndpointRecord(
+            url=url,
+            capacity=server.model.capacity,
+            slots_s=float(np.diff(slot_seconds(self._slots[url], np.array([self._counts_from_s, end_s])))[0]),
+            weight=server.model.weight,
+            calls=server.calls - calls,
+            failures=server.failures - failures,
+            busy_s=max(0.0, server.busy_until(end_s) - busy_s),
+        )
+
+    def _crews(self) -> tuple[tuple[int, ...], ...]:
+        crews: dict[str, list[int]] = {}
+        for worker in self._source.workers:
+            crews.setdefault(worker.part, []).append(worker.calls)
+        return tuple(map(tuple, crews.values()))
+
+    # -- over time ---------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """See how busy everybody has been so far, and look again after a while; nobody knows when a batch ends."""
+        now = self._env.now
+        self._looks.append((now, [server.busy_until(now) for server in self._servers.values()]))
+        if len(self._looks) > 2 * _BINS:
+            self._looks = self._looks[::2]
+            self._bin_s *= 2
+        after(self._env, self._bin_s, Run._look, self)
+
+    def _timeline(self) -> Timeline:
+        edges_s = np.array([at_s for at_s, _ in self._looks])
+        busy = np.array([row for _, row in self._looks])
+        slots = np.array([slot_seconds(self._slots[url], edges_s) for url in self._servers])
+        utilisation = np.diff(busy.T) / np.maximum(np.diff(slots), 1e-12)
+        return Timeline(edges_s, np.clip(utilisation, 0.0, 1.0), tuple(self._servers))

@@ -1,0 +1,173 @@
+"""What one run of a scenario came to: counts, tallies and, where asked for, every call.
+
+Decides which requests count (those that arrive after the warm-up) and what is known of a run when it has ended.
+It must not know why anything happened.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from balancer.core.metrics import balance_score, jain_index
+from balancer_simulator.run.tally import Tally
+from balancer_simulator.scenario.distributions import Floats
+
+__all__ = ["EndpointRecord", "Record", "Span", "Timeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One call: which task of which part, where, from when to when (seconds), and whether it succeeded."""
+
+    task: int
+    part: str
+    kind: str
+    url: str
+    started_s: float
+    ended_s: float
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """How busy each endpoint was over time.
+
+    Attributes:
+        edges_s: of the bins, one more than there are bins.
+        utilisation: endpoints x bins, 0..1.
+        urls: of the rows.
+    """
+
+    edges_s: Floats
+    utilisation: Floats
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRecord:
+    """One endpoint: its spec, and what it did in the time that counts.
+
+    Attributes:
+        url, capacity, weight: as it was when it came.
+        slots_s: slot-seconds that it had, see `balancer_simulator.scenario.slots`.
+        calls, failures: begun; ended in failure.
+        busy_s: slot-seconds that were in use.
+    """
+
+    url: str
+    capacity: int
+    slots_s: float
+    weight: float
+    calls: int
+    failures: int
+    busy_s: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Record:
+    """One run.
+
+    Attributes:
+        policy: label of the strategy or baseline.
+        replication: its number, from 0.
+        measured_s: from the end of the warm-up to the end.
+        completed, lost, timed_out: requests that succeeded, that failed at every attempt, that found no endpoint.
+        unfinished: requests still under way at the end.
+        halfway: requests that had come, and those under way, in the middle of the time that counts; of a batch that
+            was done before: none.
+        wait, sojourn: seconds from asking to a lease, for every lease; from arrival to success. What is under way at
+            the end counts as longer than it has been so far.
+        endpoints: in the order of the scenario.
+        crews: calls of each worker, for each crew that worked together; empty where requests come from nobody.
+        makespan_s, bound_s: of a batch: when its last task ended, and what no schedule can beat; else None.
+        timeline: how busy the endpoints were.
+        spans: the calls, if they were kept.
+    """
+
+    policy: str
+    replication: int
+    measured_s: float
+    completed: int
+    lost: int
+    timed_out: int
+    unfinished: int
+    halfway: tuple[int, int]
+    wait: Tally
+    sojourn: Tally
+    endpoints: tuple[EndpointRecord, ...]
+    crews: tuple[tuple[int, ...], ...]
+    makespan_s: float | None
+    bound_s: float | None
+    timeline: Timeline
+    spans: tuple[Span, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        return (
+            f"<Record of {self.policy!r}, replication {self.replication}: {self.completed} completed, "
+            f"{self.lost + self.timed_out} lost, {self.unfinished} unfinished>"
+        )
+
+    @property
+    def arrived(self) -> int:
+        """Requests that came in the time that counts."""
+        return self.completed + self.lost + self.timed_out + self.unfinished
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every figure of the run, by name; times in seconds, parts from 0 to 1.
+
+        What does not exist in this run (a makespan, workers, a wait of nobody) is left out.
+        """
+        found: dict[str, float | None] = {
+            "throughput_per_s": self.completed / self.measured_s,
+            **_of("wait", self.wait),
+            **_of("sojourn", self.sojourn),
+            "utilisation": self._utilisation(),
+            "jain_endpoints": jain_index(e.calls / e.weight for e in self.endpoints),
+            "jain_workers": self._jain_of_workers(),
+            "balance_score": balance_score(e.calls for e in self.endpoints),
+            "calls": float(self._calls),
+            "failed_calls": sum(e.failures for e in self.endpoints) / self._calls if self._calls else None,
+            "lost": self._part(self.lost + self.timed_out),
+            "timed_out": self._part(self.timed_out),
+            "unfinished": self.unfinished / self.arrived if self.arrived else None,
+            "makespan_s": self.makespan_s,
+            "makespan_by_bound": self._by_bound(),
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The part of all calls that each endpoint had, by URL."""
+        return {e.url: e.calls / self._calls if self._calls else 0.0 for e in self.endpoints}
+
+    @property
+    def _calls(self) -> int:
+        return sum(e.calls for e in self.endpoints)
+
+    def _by_bound(self) -> float | None:
+        """Return makespan / bound; None if there is neither, or if work was lost: then the bound is no bound."""
+        if not self.makespan_s or not self.bound_s or self.lost or self.timed_out:
+            return None
+        return self.makespan_s / self.bound_s
+
+    def _jain_of_workers(self) -> float | None:
+        """Return Jain's index over workers, of their calls by what their crew had on average."""
+        means = [sum(crew) / len(crew) for crew in self.crews]
+        found = [calls / mean for crew, mean in zip(self.crews, means, strict=True) if mean for calls in crew]
+        return jain_index(found) if found else None
+
+    def _part(self, count: int) -> float | None:
+        ended = self.completed + self.lost + self.timed_out
+        return count / ended if ended else None
+
+    def _utilisation(self) -> float:
+        slots_s = sum(e.slots_s for e in self.endpoints)
+        return float(np.clip(sum(e.busy_s for e in self.endpoints) / max(slots_s, 1e-12), 0.0, 1.0))
+
+
+def _of(name: str, tally: Tally) -> dict[str, float | None]:
+    if not tally.count:
+        return {}
+    quantiles = {f"{name}_p{round(100 * q)}_s": tally.quantile(q) for q in (0.5, 0.9, 0.99)}
+    return {f"{name}_mean_s": tally.mean, **quantiles, f"{name}_max_s": tally.most}

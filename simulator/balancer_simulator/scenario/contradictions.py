@@ -1,0 +1,147 @@
+"""What cannot be meant in a scenario whose every key is sound: what does not fit together, or can never happen.
+
+Decides how that is said, in a line for each. It must not know the engine.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from balancer_simulator.scenario.event_counts import faults_of, too_much
+from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, Spell
+from balancer_simulator.scenario.workload import Arrivals, Kind
+
+if TYPE_CHECKING:
+    from balancer_simulator.scenario.scenario import Scenario
+
+__all__ = ["problems_in", "twice"]
+
+_LEAST_S: Final = 1e-6  # a worker that does not think would ask again more often than that, and a run not end
+
+
+def problems_in(scenario: "Scenario") -> list[str]:
+    """Return a line for each thing to put right."""
+    urls = [url for model in scenario.endpoints for url in model.urls]
+    found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in twice(urls)]
+    found += _impossible(scenario)
+    found += _too_late(scenario)
+    found += too_much(scenario)
+    found += _too_short(scenario)
+    labels = [policy.label for policy in scenario.policies]
+    found += [f"policies: {label!r} is there twice; give one a label" for label in twice(labels)]
+    if scenario.warmup_s >= scenario.horizon_s:
+        found.append(f"warmup_s is {scenario.warmup_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
+    if scenario.is_batch and scenario.warmup_s:
+        found.append("warmup_s: a batch is counted from its first task; leave it out")
+    hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
+    found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
+    found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
+    found += _unlike_production(scenario)
+    count = len(scenario.requests.kinds)
+    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals) else 0
+    if last >= count:
+        found.append(f"workload.kinds: found {last}, and requests.kinds has {count}; the first is 0")
+    offered = {label for model in scenario.endpoints for label in model.labels}
+    for kind in scenario.requests.kinds:
+        if not set(kind.labels) <= offered:
+            found.append(
+                f"requests.kinds: {kind.name!r} asks for {kind.labels}, and the endpoints offer {sorted(offered)}"
+            )
+    return found
+
+
+def _unlike_production(scenario: "Scenario") -> list[str]:
+    """Return what the rules say that a simulation does not do."""
+    found = []
+    if scenario.health and scenario.health.ping != "off":
+        found.append(
+            f'health.ping: found {scenario.health.ping!r}; active probes are not simulated, so "off" or nothing'
+        )
+    if scenario.retries and scenario.requests.retry_pause_s:
+        found.append("requests.retry_pause_s: [retries] says how long to pause; give one of the two")
+    hedge_s, limit_s = scenario.requests.hedge_after_s, scenario.requests.call_timeout_s
+    if hedge_s and limit_s and hedge_s >= limit_s:
+        found.append(
+            f"requests.hedge_after_s: found {hedge_s:g}, and a call is given up after call_timeout_s = {limit_s:g}; "
+            "it must be less"
+        )
+    for kind in scenario.requests.kinds:
+        most = max((n for url, n in scenario.most_leases.items() if _has(scenario, url, kind)), default=kind.slots)
+        if kind.slots > most:
+            found.append(
+                f"requests.kinds: {kind.name!r} takes {kind.slots} slots, and no endpoint that it may use has more "
+                f"than {most}"
+            )
+    found += [
+        f"endpoints[{number}].retry_after_s: found {model.retry_after_s:g} without refuse_beyond; give both"
+        for number, model in enumerate(scenario.endpoints)
+        if model.retry_after_s and not model.refuse_beyond
+    ]
+    return found
+
+
+def _has(scenario: "Scenario", url: str, kind: Kind) -> bool:
+    return set(kind.labels) <= set(scenario.by_url[url].labels)
+
+
+def _impossible(scenario: "Scenario") -> list[str]:
+    """Return what the changes ask of endpoints that are not there, or are there already."""
+    there = {url: model.from_s == 0 for url, model in scenario.by_url.items()}
+    known = dict(there)  # also those that drain
+    steps = [(model.from_s, "add", url) for url, model in scenario.by_url.items() if model.from_s]
+    steps += [(change.at_s, change.do, change.url) for change in scenario.changes]
+    found = []
+    for at_s, do, url in sorted(steps, key=lambda step: step[0]):
+        if url not in there:
+            found.append(f"changes: there is no endpoint {url!r}")
+        elif there[url] if do == "add" else not known[url]:
+            state = "there already" if do == "add" else "not there"
+            found.append(f"changes: {do!r} of {url!r} at {at_s:g} s, when it is {state}")
+        else:
+            there[url] = do == "add" or (there[url] and do == "update")
+            known[url] = do != "remove"
+    return found
+
+
+def _too_late(scenario: "Scenario") -> list[str]:
+    """Return what can never happen because the run is over by then, or the endpoint is not there yet."""
+    horizon_s = scenario.horizon_s
+    late = [(f"changes[{number}].at_s", change.at_s) for number, change in enumerate(scenario.changes)]
+    late += [(f"endpoints[{number}].from_s", model.from_s) for number, model in enumerate(scenario.endpoints)]
+    end = f"the run ends at horizon_s = {horizon_s:g}"
+    return [
+        *(f"{place}: found {at_s:g}, and {end}; it must be less" for place, at_s in late if at_s >= horizon_s),
+        *(
+            f"{place}: {line}"
+            for place, model, fault in faults_of(scenario)
+            if isinstance(fault, Spell) and (line := fault.missed(model.from_s, horizon_s))
+        ),
+    ]
+
+
+def _too_short(scenario: "Scenario") -> list[str]:
+    """Return the times so short that a run goes on for ever, as callers ask again at once when they are over."""
+    requests = scenario.requests
+    quick = [(f"{place}.{name}", time_s) for place, _, fault in faults_of(scenario) for name, time_s in _quick(fault)]
+    limits = [("requests.call_timeout_s", requests.call_timeout_s), ("requests.hedge_after_s", requests.hedge_after_s)]
+    limits += [
+        (f"requests.kinds[{number}].acquire_timeout_s", kind.acquire_timeout_s)
+        for number, kind in enumerate(requests.kinds)
+    ]
+    return [
+        f"{place}: found {time_s:g}; it must be {allowed} {_LEAST_S:g}"
+        for times, allowed in ((quick, "0 or at least"), (limits, "at least"))
+        for place, time_s in times
+        if time_s and time_s < _LEAST_S
+    ]
+
+
+def _quick(fault: Fault) -> list[tuple[str, float]]:
+    """Return after how many seconds the fault fails a call without any work, by key."""
+    if isinstance(fault, FastFail):
+        return [("after_s", fault.after_s)]
+    return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
+
+
+def twice(names: Sequence[str]) -> list[str]:
+    """Return the names that are there more than once."""
+    return sorted({name for name in names if names.count(name) > 1})

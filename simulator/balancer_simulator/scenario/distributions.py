@@ -1,0 +1,152 @@
+"""How long something takes: distributions of seconds, as data.
+
+Decides how a uniform number becomes a duration. One uniform number makes one duration, so two runs that are
+handed the same numbers differ only in what they do with them (common random numbers). It must not know what
+takes so long, nor where the numbers come from.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import ndtri
+
+from balancer.settings.tables import Settings
+
+__all__ = [
+    "Deterministic",
+    "Distribution",
+    "Empirical",
+    "Exponential",
+    "Floats",
+    "Hyperexponential",
+    "Lognormal",
+    "Pareto",
+]
+
+Floats = NDArray[np.float64]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Deterministic(Settings):
+    """Always the same."""
+
+    kind: Literal["deterministic"] = "deterministic"
+    mean_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    @property
+    def scv(self) -> float:
+        """Variance / mean^2."""
+        return 0.0
+
+    def of(self, uniform: Floats) -> Floats:
+        """Return a duration for each number in [0, 1)."""
+        return np.full_like(uniform, self.mean_s)
+
+
+class Exponential(Settings):
+    """Memoryless: the usual assumption of queueing theory."""
+
+    kind: Literal["exponential"] = "exponential"
+    mean_s: Positive
+
+    @property
+    def scv(self) -> float:
+        """Variance / mean^2."""
+        return 1.0
+
+    def of(self, uniform: Floats) -> Floats:
+        """Return a duration for each number in [0, 1)."""
+        return -self.mean_s * np.log1p(-uniform)
+
+
+class Lognormal(Settings):
+    """Most are short, some are long: what running times of programs look like. `cv` is deviation / mean."""
+
+    kind: Literal["lognormal"] = "lognormal"
+    mean_s: Positive
+    cv: Positive = 1.0
+
+    @property
+    def scv(self) -> float:
+        """Variance / mean^2."""
+        return self.cv**2
+
+    def of(self, uniform: Floats) -> Floats:
+        """Return a duration for each number in [0, 1)."""
+        variance = math.log1p(self.cv**2)
+        normal = ndtri(np.maximum(uniform, 1e-300))  # 0 would be minus infinity
+        return self.mean_s * np.exp(math.sqrt(variance) * normal - variance / 2)
+
+
+class Pareto(Settings):
+    """A power tail: the longest take most of the time. `alpha` > 1; up to 2 the variance is infinite."""
+
+    kind: Literal["pareto"] = "pareto"
+    mean_s: Positive
+    alpha: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 2.5
+
+    @property
+    def scv(self) -> float:
+        """Variance / mean^2."""
+        return 1 / (self.alpha * (self.alpha - 2)) if self.alpha > 2 else math.inf
+
+    def of(self, uniform: Floats) -> Floats:
+        """Return a duration for each number in [0, 1)."""
+        least_s = self.mean_s * (self.alpha - 1) / self.alpha
+        return least_s * np.power(1 - uniform, -1 / self.alpha)
+
+
+class Hyperexponential(Settings):
+    """Two kinds of exponential durations with balanced means, so that `cv` >= 1 comes out."""
+
+    kind: Literal["hyperexponential"] = "hyperexponential"
+    mean_s: Positive
+    cv: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+
+    @property
+    def scv(self) -> float:
+        """Variance / mean^2."""
+        return self.cv**2
+
+    def of(self, uniform: Floats) -> Floats:
+        """Return a duration for each number in [0, 1): part of it chooses the kind, the rest is used again."""
+        common = (1 + math.sqrt((self.scv - 1) / (self.scv + 1))) / 2
+        short = uniform < common
+        rest = np.where(short, uniform / common, (uniform - common) / (1 - common))
+        mean_s = self.mean_s / (2 * np.where(short, common, 1 - common))
+        return -mean_s * np.log1p(-np.minimum(rest, 1 - 2**-53))
+
+
+class Empirical(Settings):
+    """One of the durations that were measured, each equally likely."""
+
+    kind: Literal["empirical"] = "empirical"
+    values_s: Annotated[list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)]
+
+    @property
+    def mean_s(self) -> float:
+        """Mean of the values, in seconds."""
+        return float(np.mean(self.values_s))
+
+    @property
+    def scv(self) -> float:
+        """Variance / mean^2."""
+        return float(np.var(self.values_s)) / self.mean_s**2 if self.mean_s else 0.0
+
+    def of(self, uniform: Floats) -> Floats:
+        """Return a duration for each number in [0, 1)."""
+        values: Any = np.asarray(_sorted(self.values_s))
+        return np.asarray(values[(uniform * len(values)).astype(np.intp)], dtype=np.float64)
+
+
+def _sorted(values: Sequence[float]) -> list[float]:
+    return sorted(values)  # so that a larger number is a longer duration, as in the other distributions
+
+
+Distribution = Annotated[
+    Deterministic | Exponential | Lognormal | Pareto | Hyperexponential | Empirical, Field(discriminator="kind")
+]

@@ -1,0 +1,175 @@
+"""Who asks, and when, as data: open, closed and batch workloads, and the kinds of requests.
+
+Decides what a workload means; `arrivals`, `closed` and `batch` make it happen. It must not know engines or pools.
+"""
+
+import csv
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from balancer.settings.tables import Settings
+from balancer_simulator.scenario.distributions import Deterministic, Distribution
+
+__all__ = ["Arrivals", "Batch", "Closed", "Kind", "OnOff", "Open", "Poisson", "Requests", "Stage", "Workload"]
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Poisson(Settings):
+    """Open: requests come at random, `rate_per_s` on average, whatever becomes of them."""
+
+    kind: Literal["poisson"] = "poisson"
+    rate_per_s: Rate
+
+
+class OnOff(Settings):
+    """Open and bursty: Poisson at one rate while on and at another while off; both last exponentially long."""
+
+    kind: Literal["on_off"] = "on_off"
+    on_rate_per_s: Rate
+    off_rate_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    on_s: Positive = 10.0
+    off_s: Positive = 10.0
+
+    @property
+    def rate_per_s(self) -> float:
+        """The mean rate."""
+        return (self.on_rate_per_s * self.on_s + self.off_rate_per_s * self.off_s) / (self.on_s + self.off_s)
+
+
+class Arrivals(Settings):
+    """Open, as recorded: requests come at the given instants (seconds since the start, in order).
+
+    `work_s`, if given, is the work of each, and `kinds` the place of its kind in `requests.kinds`, 0 for the first;
+    else work and kinds are drawn. Either the lists are given or `file`, relative to the scenario: a line of CSV for
+    each request, with its instant and, if known, its work and its kind.
+    """
+
+    kind: Literal["arrivals"] = "arrivals"
+    at_s: list[Seconds] = Field(default_factory=list)
+    work_s: list[Seconds] = Field(default_factory=list)
+    kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Arrivals":
+        if bool(self.at_s) == bool(self.file):
+            raise ValueError("give the instants either as at_s or as file")
+        if self.file and (self.work_s or self.kinds):
+            raise ValueError("with a file, work and kinds are its second and third columns")
+        if self.at_s != sorted(self.at_s):
+            raise ValueError("at_s must be in order")
+        for name, values in (("work_s", self.work_s), ("kinds", self.kinds)):
+            if values and len(values) != len(self.at_s):
+                raise ValueError(f"{name} has {len(values)} values and at_s {len(self.at_s)}; one for each")
+        return self
+
+    def loaded(self, folder: Path) -> "Arrivals":
+        """Return this with what is in `file`. Raises ValueError or OSError if it cannot be read."""
+        if self.file is None:
+            return self
+        path = folder / self.file
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [_numbers(row, f"{path}:{line}") for line, row in enumerate(csv.reader(file), start=1) if row]
+        widths = {len(row) for row in rows}
+        if len(widths) != 1:
+            raise ValueError(f"{path}: found rows of {sorted(widths) or 'no'} columns; all must have as many, 1 to 3")
+        at_s, work_s, kinds = ([row[n] for row in rows if n < len(row)] for n in range(3))
+        whole: list[Any] = [int(kind) if kind.is_integer() else kind for kind in kinds]  # others are refused below
+        return Arrivals(at_s=at_s, work_s=work_s, kinds=whole)
+
+
+_COLUMNS = ("the instant, in seconds", "the work, in seconds", "the place of the kind")
+
+
+def _numbers(row: list[str], place: str) -> list[float]:
+    if len(row) > len(_COLUMNS):
+        raise ValueError(f"{place}: found {len(row)} columns; there are at most {len(_COLUMNS)}: {', '.join(_COLUMNS)}")
+    return [_number(text, f"{place}: {name}") for text, name in zip(row, _COLUMNS, strict=False)]
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{place}: found {text[:40]!r}; it must be a number") from None
+
+
+class Closed(Settings):
+    """`workers` callers, each of which thinks, asks, waits for its answer, and begins again."""
+
+    kind: Literal["closed"] = "closed"
+    workers: Count
+    think: Distribution = Deterministic(mean_s=0.0)
+
+
+class Stage(Settings):
+    """A stage of a sample: a pool of `workers` threads works off `tasks` tasks, then the next stage begins.
+
+    `work` is of one task; default: the scenario's. A straggler's work is multiplied.
+    """
+
+    name: str
+    tasks: Count
+    workers: Count
+    work: Distribution | None = None
+    straggler_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    straggler_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
+
+
+class Batch(Settings):
+    """The shape of the pipeline: `samples`, so many at once, each through its stages in order.
+
+    `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and
+    (1 + spread) times what the stage says.
+    """
+
+    kind: Literal["batch"] = "batch"
+    samples: Count
+    samples_at_once: Count = 4
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    task_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+Open = Poisson | OnOff | Arrivals
+Workload = Annotated[Poisson | OnOff | Arrivals | Closed | Batch, Field(discriminator="kind")]
+
+
+class Kind(Settings):
+    """A kind of request, and how large a share of all requests it is (shares are relative).
+
+    `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other.
+    """
+
+    name: str = "all"
+    share: Positive = 1.0
+    labels: list[str] = Field(default_factory=list)
+    priority: int = 0
+    slots: Count = 1
+    acquire_timeout_s: Positive | None = None
+    work: Distribution | None = None
+
+
+class Requests(Settings):
+    """What all requests have in common, and their kinds.
+
+    Attributes:
+        attempts: calls made for a request until one succeeds.
+        exclude_failed: a retry does not go to an endpoint that failed this request, while another will do.
+        retry_pause_s: between a failure and the next attempt.
+        call_timeout_s: a call that takes longer is given up and counts as a failure of the endpoint.
+        hedge_after_s: a call that takes longer is made a second time, elsewhere; the first success counts.
+        kinds: one, unless they differ.
+    """
+
+    attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    exclude_failed: bool = True
+    retry_pause_s: Seconds = 0.0
+    call_timeout_s: Positive | None = None
+    hedge_after_s: Positive | None = None
+    kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])

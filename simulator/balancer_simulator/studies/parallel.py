@@ -1,0 +1,68 @@
+"""Runs replications, over several processes if asked, and hands them back in the order they were asked for.
+
+Decides where a replication runs, never what comes out: that depends on the scenario, the policy and the
+replication's number alone. It must not know what is done with the records.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+
+from balancer.plugins.registry import Registry
+from balancer_simulator.run.engine import simulate_once
+from balancer_simulator.run.record import Record
+from balancer_simulator.scenario.scenario import Policy, Scenario
+from balancer_simulator.studies.processes import work_off
+
+__all__ = ["Order", "run_orders"]
+
+_MOST_A_CORE: Final = 4  # processes; more would only take memory
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run to be made; `spans` is how many calls to keep."""
+
+    scenario: Scenario
+    policy: Policy
+    replication: int
+    spans: int = 0
+
+
+def run_orders(
+    orders: Sequence[Order], *, jobs: int, registry: Registry | None, advance: Callable[[], None]
+) -> list[Record]:
+    """Return the record of each order, in order.
+
+    Args:
+        jobs: processes, of which no more than four a core are used; 1: this one. Others see only strategies that are
+            installed, so `registry` needs 1.
+        advance: called whenever a run has ended.
+
+    Raises:
+        ValueError: `jobs` is less than 1, or more than 1 with a registry of your own.
+        BalancerError: a process came to an end before its run did.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs is {jobs}; it must be >= 1")
+    if jobs > 1 and registry is not None:
+        raise ValueError(f"jobs is {jobs}, but other processes do not know a registry of your own; use jobs=1")
+    jobs = min(jobs, len(orders), _MOST_A_CORE * (os.cpu_count() or 1))
+    if jobs > 1:
+        found: dict[int, Record] = {}
+        with closing(work_off(orders, _run, processes=jobs)) as answers:
+            for number, record in answers:
+                found[number] = record
+                advance()
+        return [found[number] for number in range(len(orders))]
+    records = []
+    for order in orders:
+        records.append(_run(order, registry))
+        advance()
+    return records
+
+
+def _run(order: Order, registry: Registry | None = None) -> Record:
+    return simulate_once(order.scenario, order.policy, order.replication, registry=registry, spans=order.spans)

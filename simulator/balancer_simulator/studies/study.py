@@ -1,0 +1,310 @@
+"""A study: a scenario under several policies, replicated, with what is known of each figure.
+
+Decides what is run and what is compared with what. It must not know how results are shown.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf, sqrt
+from typing import Any, Final
+
+from balancer.errors import ConfigError
+from balancer.plugins.registry import Registered, Registry, default_registry
+from balancer.settings.wording import did_you_mean
+from balancer_simulator.report.figures import checked_figure, ranking_figure
+from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.run.record import Record
+from balancer_simulator.scenario.scenario import Policy, Scenario
+from balancer_simulator.studies.intervals import Interval, difference_of, interval_of
+from balancer_simulator.studies.parallel import Order, run_orders
+
+__all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
+
+# More losses than the best policy's by this part of all requests, and a policy is ranked behind those without: it
+# would look quick because it does less.
+_MORE_LOST: Final = 0.01
+# A policy cannot keep up if more requests are under way at the end than in the middle, by more than this part of those
+# that came between. Where as many come as are served, the difference has about the variance of the two counts, which
+# are Poisson's: so many deviations of it may be chance.
+_GROWTH: Final = 0.01
+_CHANCE: Final = 2.0
+_SPANS: Final = 20_000
+
+Progress = Callable[[int, int], None]
+"""Told how many runs are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Study:
+    """What was run, and what came of it.
+
+    Attributes:
+        scenario: as it was run.
+        records: of each policy, by its label, one for each replication.
+        curves: the same at each offered load, by load; empty unless the scenario has `loads`.
+    """
+
+    scenario: Scenario
+    records: dict[str, tuple[Record, ...]]
+    curves: dict[float, dict[str, tuple[Record, ...]]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        loads = f", loads {', '.join(f'{load:g}' for load in self.curves)}" if self.curves else ""
+        count = self.scenario.replications
+        many = "replication" if count == 1 else "replications"
+        return f"<Study of {self.scenario.name!r}: {', '.join(self.policies)}; {count} {many}{loads}>"
+
+    @property
+    def policies(self) -> list[str]:
+        """The labels, in the order they were given."""
+        return list(self.records)
+
+    def metrics(self, policy: str) -> dict[str, Interval]:
+        """Return every figure that all replications of `policy` have, with its interval.
+
+        Raises:
+            ConfigError: there is no such policy.
+        """
+        return intervals(self._runs(policy))
+
+    def values(self, policy: str, name: str) -> list[float]:
+        """Return one figure of `policy` in each replication.
+
+        Raises:
+            ConfigError: there is no such policy or figure, or a run of it does not have the figure.
+        """
+        found = [record.metrics for record in self._runs(policy)]
+        if not all(name in metrics for metrics in found):
+            raise ConfigError(self._without(policy, name))
+        return [metrics[name] for metrics in found]
+
+    def metric(self, policy: str, name: str) -> Interval:
+        """Return one figure of `policy`.
+
+        Raises:
+            ConfigError: there is no such policy or figure, or a run of it does not have the figure.
+        """
+        return interval_of(self.values(policy, name))
+
+    def difference(self, policy: str, other: str, name: str) -> Interval:
+        """Return how much larger `name` is under `policy` than under `other`, paired by replication.
+
+        Raises:
+            ConfigError: there is no such policy or figure, or a run does not have the figure.
+        """
+        return difference_of(self.values(policy, name), self.values(other, name))
+
+    @property
+    def default_metric(self) -> str:
+        """What policies are ranked by unless told otherwise: less is better."""
+        return "makespan_s" if self.scenario.is_batch else "sojourn_mean_s"
+
+    def ranking(self, name: str | None = None) -> list[str]:
+        """Return the policies, the best first: by `name`, by its better end, but who loses more requests comes last.
+
+        Raises:
+            ConfigError: there is no such figure, or neither of its ends is better.
+        """
+        figure = ranking_figure(name or self.default_metric)
+        if name is not None and not any(name in self.metrics(policy) for policy in self.records):
+            raise ConfigError(self._without(self.policies[0], name))
+        sign = -1 if figure.better == "more" else 1
+        found = {policy: self.metrics(policy).get(figure.key) for policy in self.records}
+        values = {policy: inf if interval is None else sign * interval.mean for policy, interval in found.items()}
+        return sorted(self.records, key=lambda policy: (self.loses_more(policy), values[policy]))
+
+    def best(self, name: str | None = None) -> list[str]:
+        """Return the best policy by `name`, by its better end, then those that cannot be told apart from it.
+
+        A policy is as good as the best if the interval of their paired difference holds 0, and it loses no more
+        requests. With one replication there are no intervals, so no policy can be told apart.
+
+        Raises:
+            ConfigError: there is no such figure, neither of its ends is better, or no policy has it in all its runs.
+        """
+        name = name or self.default_metric
+        ranked = [policy for policy in self.ranking(name) if name in self.metrics(policy)]
+        if not ranked:
+            raise ConfigError(self._without(self.policies[0], name))
+        best, *others = ranked
+        alike = [p for p in others if not self.loses_more(p) and not self.difference(p, best, name).is_clear]
+        return [best, *alike]
+
+    def at_load(self, load: float) -> "Study":
+        """Return the study at one of the scenario's `loads`, to be ranked and compared like any other.
+
+        Raises:
+            KeyError: the scenario was not run at this load.
+        """
+        records = self.curves[load]
+        return Study(self.scenario.at_load(load), records)
+
+    def loses_more(self, policy: str) -> bool:
+        """Return whether `policy` loses clearly more requests than the policy that loses least.
+
+        What is under way at the end is lost as well if `policy` cannot keep up, see `keeps_up`.
+        """
+        lost = {other: self._lost(other) for other in self.records}
+        return lost[policy] > min(lost.values()) + _MORE_LOST
+
+    def keeps_up(self, policy: str) -> bool:
+        """Return whether as many requests end under `policy` as come, but for chance.
+
+        They do not if in the second half of the time that counts, all replications together, the number under way
+        grows by more than 1% of those that come and by more than chance explains. A batch has a makespan instead, and
+        always keeps up.
+        """
+        if self.scenario.is_batch:
+            return True
+        came = growth = 0
+        for record in self._runs(policy):
+            arrived, under_way = record.halfway
+            came += record.arrived - arrived
+            growth += record.unfinished - under_way
+        return growth <= _GROWTH * came + _CHANCE * sqrt(2 * came)
+
+    def unfinished(self, policy: str) -> float:
+        """Return the part of the requests that were still under way at the end, all replications together."""
+        came = sum(record.arrived for record in self._runs(policy))
+        return sum(record.unfinished for record in self._runs(policy)) / max(1, came)
+
+    def _lost(self, policy: str) -> float:
+        """Return the part of the requests that come to nothing; all of them if none has ended."""
+        came = sum(record.arrived for record in self._runs(policy))
+        if self.keeps_up(policy):
+            came -= sum(record.unfinished for record in self._runs(policy))
+        return 1 - sum(record.completed for record in self._runs(policy)) / came if came else 1.0
+
+    def _runs(self, policy: str) -> tuple[Record, ...]:
+        if policy not in self.records:
+            raise ConfigError(
+                f"study: unknown policy {policy!r}{did_you_mean(policy, self.records)} "
+                f"(there are: {', '.join(self.records)})"
+            )
+        return self.records[policy]
+
+    def _without(self, policy: str, name: str) -> str:
+        """Return why there is no such figure, and what to do."""
+        checked_figure(name)
+        records = self._runs(policy)
+        missing = sum(name not in record.metrics for record in records)
+        line = f"study: {policy!r} has no {name} in {missing} of {len(records)} replications"
+        completed = sum(record.completed for record in records)
+        if completed:
+            return f"{line}; it has {', '.join(self.metrics(policy))}"
+        return (
+            f"{line}: none of {sum(record.arrived for record in records)} requests succeeded; raise horizon_s or see "
+            "what fails, and hold a strategy of your own against check_strategy of balancer.testing.conformance"
+        )
+
+
+def intervals(records: Sequence[Record]) -> dict[str, Interval]:
+    """Return every figure that all of `records` have, with its interval."""
+    found = [record.metrics for record in records]
+    names = [name for name in found[0] if all(name in metrics for metrics in found)]
+    return {name: interval_of([metrics[name] for metrics in found]) for name in names}
+
+
+def all_policies(registry: Registry | None = None) -> list[Policy]:
+    """Return every strategy that is installed, with its default options, and the baselines."""
+    names = [*sorted((registry or default_registry()).strategies), *BASELINES]
+    return [Policy(strategy=name) for name in names]
+
+
+def run_study(
+    scenario: Scenario,
+    policies: Iterable[Policy | str] | None = None,
+    *,
+    jobs: int | None = 1,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Run `scenario` under each policy, `scenario.replications` times, and at each of its `loads`.
+
+    Args:
+        policies: strategies and baselines; a name is one with its default options. Default: the scenario's own, or
+            all that are installed.
+        jobs: processes; None: one a core. The results do not depend on it. With more than one, a script needs
+            `if __name__ == "__main__"`.
+        registry: where strategies are looked up, e.g. one of your own; needs jobs=1.
+        progress: told after each run.
+
+    Raises:
+        ConfigError: a strategy or option is unknown, there is none, or the workload has no load to vary.
+        TypeError: `scenario` is not one, e.g. the path of one.
+    """
+    if not isinstance(scenario, Scenario):
+        raise TypeError(f"run_study takes a Scenario, not {scenario!r}; load a file with load_scenario(path)")
+    chosen = chosen_policies(scenario, policies, registry)
+    parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
+    orders = [
+        Order(part, policy, replication, _SPANS if part is scenario and not replication else 0)
+        for part in parts
+        for policy in chosen
+        for replication in range(scenario.replications)
+    ]
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, len(orders))
+
+    records = run_orders(
+        orders, jobs=(os.cpu_count() or 1) if jobs is None else jobs, registry=registry, advance=advance
+    )
+    return _gathered(scenario, chosen, records)
+
+
+def chosen_policies(
+    scenario: Scenario, policies: Iterable[Policy | str] | None = None, registry: Registry | None = None
+) -> list[Policy]:
+    """Return the policies that are meant: those given, else the scenario's own, else all that are installed.
+
+    Raises:
+        ConfigError: a strategy or option is unknown, all mistakes at once; or the list is empty, or no list.
+    """
+    if isinstance(policies, str):
+        raise ConfigError(f"policies: found the text {policies!r}; give a list, [{policies!r}]")
+    if policies is None:
+        chosen = list(scenario.policies) or all_policies(registry)
+    else:
+        chosen = [Policy(strategy=policy) if isinstance(policy, str) else policy for policy in policies]
+    if not chosen:
+        raise ConfigError("policies: found none; name at least one, or leave them out for those of the scenario")
+    _check(chosen, registry or default_registry())
+    return chosen
+
+
+def _check(policies: Sequence[Policy], registry: Registry) -> None:
+    """Find mistakes before anything runs, and all of them."""
+    problems = [f"policies: {line}" for policy in policies for line in _mistakes(policy, registry)]
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+
+
+def _mistakes(policy: Policy, registry: Registry) -> tuple[str, ...]:
+    baselines = {name: Registered(kind, "simulator") for name, kind in BASELINES.items()}
+    known: dict[str, Registered[Any]] = {**registry.strategies, **baselines}
+    try:
+        registry.find(policy.strategy, known, "strategy")
+        if policy.strategy not in BASELINES:
+            registry.strategy_options(policy.strategy, policy.options)
+    except ConfigError as error:
+        return error.problems
+    if policy.strategy in BASELINES and policy.options:
+        return (f"{policy.strategy!r} is a baseline and has no options; leave them out",)
+    return ()
+
+
+def _gathered(scenario: Scenario, policies: Sequence[Policy], records: list[Record]) -> Study:
+    count = scenario.replications
+    labels = [policy.label for policy in policies]
+    groups = [tuple(records[start : start + count]) for start in range(0, len(records), count)]
+    tables = [
+        dict(zip(labels, groups[start : start + len(labels)], strict=True))
+        for start in range(0, len(groups), len(labels))
+    ]
+    return Study(scenario, tables[0], dict(zip(scenario.loads, tables[1:], strict=True)))

@@ -1,0 +1,119 @@
+"""A sweep: one scenario with a value or two changed, e.g. 2, 3 and 4 hosts, each under the same policies.
+
+Decides what is run together and what may be compared across scenarios. It must not know what was changed, nor how
+results are shown.
+"""
+
+import os
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Generic, TypeVar
+
+from balancer.errors import ConfigError
+from balancer.plugins.registry import Registry
+from balancer_simulator.run.record import Record
+from balancer_simulator.scenario.scenario import Policy, Scenario
+from balancer_simulator.studies.intervals import Interval, difference_of
+from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.study import Progress, Study, chosen_policies
+
+__all__ = ["Sweep", "run_sweep"]
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(Generic[Key]):
+    """A study of each scenario, by what it was called."""
+
+    studies: dict[Key, Study]
+
+    def __getitem__(self, key: Key) -> Study:
+        """Return one of the studies. Raises KeyError."""
+        return self.studies[key]
+
+    def metric(self, key: Key, name: str, policy: str | None = None) -> Interval:
+        """Return one figure of one scenario; `policy` defaults to the first.
+
+        Raises:
+            KeyError: there is no such scenario.
+            ConfigError: it has no such policy or figure.
+        """
+        study = self.studies[key]
+        return study.metric(policy or study.policies[0], name)
+
+    def values(self, key: Key, name: str, policy: str | None = None) -> list[float]:
+        """Return one figure of one scenario in each replication; `policy` defaults to the first.
+
+        Raises:
+            KeyError: there is no such scenario.
+            ConfigError: it has no such policy or figure.
+        """
+        study = self.studies[key]
+        return study.values(policy or study.policies[0], name)
+
+    def difference(self, key: Key, other: Key, name: str, policy: str | None = None) -> Interval:
+        """Return how much larger `name` is at `key` than at `other`, paired by replication.
+
+        Scenarios that ask for the same work meet the same requests in a replication, so most of the noise drops out.
+        """
+        return difference_of(self.values(key, name, policy), self.values(other, name, policy))
+
+
+def run_sweep(
+    scenarios: Mapping[Key, Scenario],
+    policies: Iterable[Policy | str] | None = None,
+    *,
+    jobs: int | None = 1,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Sweep[Key]:
+    """Run every scenario under each policy, all of them over the same processes.
+
+    Args:
+        scenarios: by what they are to be called, e.g. the value that was changed.
+        policies: as in `run_study`; default: those of the first scenario, or all that are installed.
+        jobs, registry, progress: as in `run_study`. No calls are kept, so there is nothing to draw a `gantt` of.
+
+    Raises:
+        ConfigError: there are no scenarios, they cannot be compared, one has `loads`, or a policy is unknown.
+    """
+    _check(scenarios)
+    chosen = chosen_policies(next(iter(scenarios.values())), policies, registry)
+    orders = [
+        Order(scenario, policy, replication)
+        for scenario in scenarios.values()
+        for policy in chosen
+        for replication in range(scenario.replications)
+    ]
+    done = count(1)
+
+    def advance() -> None:
+        if progress is not None:
+            progress(next(done), len(orders))
+
+    records = iter(
+        run_orders(orders, jobs=(os.cpu_count() or 1) if jobs is None else jobs, registry=registry, advance=advance)
+    )
+    return Sweep({key: Study(scenario, _of_one(scenario, chosen, records)) for key, scenario in scenarios.items()})
+
+
+def _of_one(scenario: Scenario, policies: Iterable[Policy], records: Iterable[Record]) -> dict[str, tuple[Record, ...]]:
+    following = iter(records)
+    return {policy.label: tuple(next(following) for _ in range(scenario.replications)) for policy in policies}
+
+
+def _check(scenarios: Mapping[Key, Scenario]) -> None:
+    if not scenarios:
+        raise ConfigError("sweep: there are no scenarios; give at least one")
+    first_key, first = next(iter(scenarios.items()))
+    for key, scenario in scenarios.items():
+        if scenario.loads:
+            raise ConfigError(f"sweep: {key!r} has loads; sweep over them instead, or use run_study")
+        for name in ("replications", "seed"):
+            if getattr(scenario, name) != getattr(first, name):
+                raise ConfigError(
+                    f"sweep: {name} is {getattr(first, name)} in {first_key!r} and {getattr(scenario, name)} in "
+                    f"{key!r}; it must be the same, or there is nothing to pair"
+                )

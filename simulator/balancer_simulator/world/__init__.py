@@ -1,0 +1,1 @@
+"""What happens in virtual time: callers, servers, faults."""

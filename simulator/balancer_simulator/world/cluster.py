@@ -1,0 +1,101 @@
+"""Builds the servers of a scenario, and lets time do its worst to them.
+
+Decides which parts a server needs and schedules crashes, repairs and what the scenario changes. It must not know
+strategies.
+"""
+
+import random
+from collections.abc import Iterator
+
+from simpy import Environment
+
+from balancer_simulator.scenario.distributions import Distribution
+from balancer_simulator.scenario.faults import CrashRepair
+from balancer_simulator.scenario.scenario import EndpointModel, Scenario
+from balancer_simulator.world.calendar import after
+from balancer_simulator.world.fault_effects import Weather
+from balancer_simulator.world.server import FaultyServer, Served, Server
+from balancer_simulator.world.sources import durations
+from balancer_simulator.world.stations import Line, SharedHost, Station, Timer
+from balancer_simulator.world.streams import Purpose, Streams
+
+__all__ = ["Cluster"]
+
+
+class Cluster:
+    """The servers of one run, by URL.
+
+    Args:
+        env: virtual time.
+        scenario: what they are like.
+        streams: the replication's.
+        served: told of the end of every call.
+    """
+
+    def __init__(self, env: Environment, scenario: Scenario, streams: Streams, served: Served) -> None:
+        self._env = env
+        self._scenario = scenario
+        self._streams = streams
+        self._most_leases = scenario.most_leases
+        self._hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
+        self.servers: dict[str, Server] = {
+            url: self._server(number, url, model, served) for number, (url, model) in enumerate(scenario.by_url.items())
+        }
+
+    def _server(self, number: int, url: str, model: EndpointModel, served: Served) -> Server:
+        host = self._hosts.get(model.endpoint(url).host or "")
+        parallel = model.parallel or 0
+        line = parallel if 0 < parallel < self._most_leases[url] else None
+        timeout_s = self._scenario.requests.call_timeout_s
+        if not (model.faults or model.service or model.network or host or line or timeout_s or model.refuse_beyond):
+            return Server(self._env, url, model, served)
+        weather = Weather(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
+        station: Station = host or Timer(self._env)
+        server = FaultyServer(
+            self._env,
+            url,
+            model,
+            served,
+            station=Line(line, station) if line else station,
+            weather=weather,
+            service=self._durations(model.service, Purpose.WORK, number),
+            network=self._durations(model.network, Purpose.NETWORK, number),
+            call_timeout_s=timeout_s,
+        )
+        for which, crash in enumerate(weather.crashes, start=1):
+            _Flapping(self._env, server, weather, crash, self._streams.choices(Purpose.FAULTS, number, which)).begin(
+                model.from_s
+            )
+        return server
+
+    def _durations(self, distribution: Distribution | None, purpose: Purpose, number: int) -> Iterator[float] | None:
+        if distribution is None:
+            return None
+        return durations(distribution, self._streams.numbers(purpose, 1_000_000 + number), 256)
+
+
+class _Flapping:
+    """Lets a server crash and be repaired for ever, at instants that nothing else has a say in."""
+
+    def __init__(
+        self, env: Environment, server: FaultyServer, weather: Weather, crash: CrashRepair, rng: random.Random
+    ) -> None:
+        self._env = env
+        self._server = server
+        self._weather = weather
+        self._crash = crash
+        self._rng = rng
+
+    def begin(self, from_s: float) -> None:
+        """Wait for the first crash; it can come only once the server is there."""
+        after(self._env, from_s + self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)
+
+    def _go_down(self) -> None:
+        self._weather.down += 1
+        after(self._env, self._rng.expovariate(1 / self._crash.mttr_s), _Flapping._come_up, self)
+        self._server.crash()
+
+    def _come_up(self) -> None:
+        self._weather.down -= 1
+        self._weather.since_s = self._env.now
+        after(self._env, self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)

@@ -1,0 +1,191 @@
+"""An endpoint as it really behaves: how long a call takes there, and how it ends.
+
+Decides what its speed, its faults and its company make of a call. It must not know pools or strategies: it is
+told when a call begins and says when it ends.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from simpy import Environment
+
+from balancer.endpoint import Hint, Outcome
+from balancer_simulator.scenario.scenario import EndpointModel
+from balancer_simulator.world.calendar import after
+from balancer_simulator.world.fault_effects import Weather
+from balancer_simulator.world.stations import Job, Station
+from balancer_simulator.world.task import Task
+
+__all__ = ["FaultyServer", "Served", "Server"]
+
+_REFUSAL_S: Final = 0.005
+"""What it takes to be told that an endpoint is too busy."""
+
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+
+Served = Callable[[Task, Outcome], None]
+"""Told of the end of every call."""
+
+
+class Server:
+    """A sound endpoint with room for all its calls: each takes its work by the speed.
+
+    Attributes:
+        url, model: what it is.
+        calls, failures: begun, and ended in failure, so far.
+        in_flight: slots in use.
+        busy_s: slot-seconds so far, see `busy_until`.
+    """
+
+    __slots__ = ("_ends", "busy_s", "calls", "failures", "in_flight", "model", "served", "speed", "url")
+
+    def __init__(self, env: Environment, url: str, model: EndpointModel, served: Served) -> None:
+        self.url = url
+        self.model = model
+        self.speed = model.speed
+        self.served = served
+        self.calls = 0
+        self.failures = 0
+        self.in_flight = 0
+        # Each call books -begin when it begins and +end when it ends, for each of its slots: one addition each.
+        self.busy_s = 0.0
+        self._ends: list[Callable[[Any], None]] = [self._succeed]
+
+    def begin(self, task: Task, now: float) -> None:
+        """Begin a call."""
+        slots = task.lease.slots
+        self.calls += 1
+        self.in_flight += slots
+        self.busy_s -= now * slots
+        task.happen(task.work_s / self.speed, self._ends)
+
+    def finish(self, task: Task, now: float, failed: bool) -> None:
+        """Book that the slots of a call are free again: it has ended, or nobody waits for it any more."""
+        slots = task.lease.slots
+        self.in_flight -= slots
+        self.busy_s += now * slots
+        self.failures += failed
+
+    def busy_until(self, now: float) -> float:
+        """Return slot-seconds so far, those of calls under way included."""
+        return self.busy_s + self.in_flight * now
+
+    def _book(self, task: Task, now: float) -> None:
+        slots = task.lease.slots
+        self.calls += 1
+        self.in_flight += slots
+        self.busy_s -= now * slots
+
+    def _succeed(self, task: Task) -> None:
+        self.served(task, _SUCCESS)
+
+
+class _Call(Job):
+    """A call on its way through a faulty server."""
+
+    __slots__ = ("entered", "fails", "server", "task")
+
+    def __init__(self, server: "FaultyServer", task: Task, work_s: float, fails: bool) -> None:
+        super().__init__(work_s)
+        self.server = server
+        self.task = task
+        self.fails = fails
+        self.entered = False
+
+    def done(self) -> None:
+        self.server.end(self, Outcome.FAILURE if self.fails else Outcome.SUCCESS)
+
+
+class FaultyServer(Server):
+    """An endpoint with faults, a way to go, a queue, or a host that it shares.
+
+    Args:
+        station: where its work is done.
+        weather: its faults.
+        service: seconds of each call at speed 1; None: the task's own work.
+        network: seconds on the way; None: none.
+        call_timeout_s: after which a caller gives up; None: never.
+    """
+
+    __slots__ = ("_call_timeout_s", "_calls", "_env", "_network", "_service", "_station", "_weather")
+
+    def __init__(
+        self,
+        env: Environment,
+        url: str,
+        model: EndpointModel,
+        served: Served,
+        *,
+        station: Station,
+        weather: Weather,
+        service: Iterator[float] | None,
+        network: Iterator[float] | None,
+        call_timeout_s: float | None,
+    ) -> None:
+        super().__init__(env, url, model, served)
+        self._env = env
+        self._station = station
+        self._weather = weather
+        self._service = service
+        self._network = network
+        self._call_timeout_s = call_timeout_s
+        self._calls: dict[_Call, None] = {}  # under way, oldest first
+
+    def begin(self, task: Task, now: float) -> None:
+        """Begin a call."""
+        self._book(task, now)
+        beyond = self.model.refuse_beyond
+        if beyond is not None and len(self._calls) >= beyond:
+            after(self._env, _REFUSAL_S, self._refuse, task)
+            return
+        effect = self._weather.meet(now)
+        work_s = task.work_s if self._service is None else next(self._service)
+        call = _Call(self, task, work_s * effect.factor / self.speed, effect.fails)
+        self._calls[call] = None
+        away_s = next(self._network) if self._network else 0.0
+        if effect.quick_s is not None:
+            after(self._env, effect.quick_s, self._over, call)
+        elif away_s:
+            after(self._env, away_s, self._arrive, call)
+        else:
+            self._enter(call)
+        if self._call_timeout_s is not None and call in self._calls:
+            after(self._env, self._call_timeout_s, self._give_up, call)
+
+    def end(self, call: _Call, outcome: Outcome) -> None:
+        """End a call that is under way."""
+        del self._calls[call]
+        call.dropped = True  # whoever still has it must not end it again
+        self.served(call.task, outcome)
+
+    def crash(self) -> None:
+        """Fail everything that is under way."""
+        for call in list(self._calls):
+            if call in self._calls:  # the end of one may have consequences for another
+                self._abort(call)
+
+    def _enter(self, call: _Call) -> None:
+        call.entered = True
+        self._station.enter(call)
+
+    def _arrive(self, call: _Call) -> None:
+        if call in self._calls:
+            self._enter(call)
+
+    def _over(self, call: _Call) -> None:
+        if call in self._calls:
+            self.end(call, Outcome.FAILURE)
+
+    def _refuse(self, task: Task) -> None:
+        task.lease.hint = Hint(retry_after_s=self.model.retry_after_s)
+        self.served(task, Outcome.OVERLOAD)
+
+    def _give_up(self, call: _Call) -> None:
+        if call in self._calls:
+            call.task.lease.hint = Hint(timed_out=True)
+            self._abort(call)
+
+    def _abort(self, call: _Call) -> None:
+        if call.entered:
+            self._station.drop(call)
+        self.end(call, Outcome.FAILURE)

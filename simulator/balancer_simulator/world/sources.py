@@ -1,0 +1,171 @@
+"""Who makes the tasks of open and closed workloads.
+
+Decides when a task comes, its work and its kind. It must not know how a task gets its endpoint.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import Final, Protocol
+
+import numpy as np
+from simpy import Environment
+from simpy.events import Event
+
+from balancer.strategy import ANY, Request
+from balancer_simulator.scenario.distributions import Distribution, Floats
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, Open
+from balancer_simulator.world.arrivals import gaps_of
+from balancer_simulator.world.calendar import Entry, after
+from balancer_simulator.world.streams import Purpose, Streams, endless
+from balancer_simulator.world.task import Demand, Task, Worker
+
+__all__ = ["ClosedSource", "OpenSource", "Source", "Submit", "demand_of", "durations"]
+
+# How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some
+# time too. Without it, a worker that does not think would ask for ever at one instant.
+_RECOIL_S: Final = 0.001
+
+Submit = Callable[[Task], None]
+"""Takes a task that has just come."""
+
+
+class Source(Protocol):
+    """Makes the tasks of a run.
+
+    Attributes:
+        workers: those there are, if any.
+        finished: whether no task will come any more.
+    """
+
+    workers: list[Worker]
+    finished: bool
+
+    def begin(self) -> None:
+        """Make the first tasks, or see to it that they come."""
+        ...
+
+    def conclude(self, task: Task) -> None:
+        """Hear that `task` has succeeded or is lost."""
+        ...
+
+
+def durations(distribution: Distribution, rng: np.random.Generator, block: int = 4096) -> Iterator[float]:
+    """Yield seconds for ever."""
+    return endless(lambda count: distribution.of(rng.random(count)), block)
+
+
+def demand_of(kind: Kind) -> Demand:
+    """Return a kind of request, ready for use."""
+    request = Request(frozenset(kind.labels), slots=kind.slots) if kind.labels or kind.slots > 1 else ANY
+    return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf)
+
+
+def mixture(
+    scenario: Scenario, streams: Streams, *which: int, block: int = 4096, recorded: Sequence[int] = ()
+) -> Iterator[tuple[Demand, float]]:
+    """Yield the kind and the work of one task after another, for ever or as long as kinds are recorded.
+
+    Args:
+        scenario: has the kinds, their shares and their work.
+        streams: the replication's.
+        which: tells the streams of several workers apart.
+        block: numbers drawn at once.
+        recorded: the place of each task's kind among the kinds; none: they are drawn by their shares.
+    """
+    kinds = scenario.requests.kinds
+    pairs = [
+        zip(
+            repeat(demand_of(kind)),
+            durations(kind.work or scenario.work, streams.numbers(Purpose.WORK, *which, number), block),
+            strict=False,
+        )
+        for number, kind in enumerate(kinds)
+    ]
+    if recorded:
+        return (next(pairs[number]) for number in recorded)
+    if len(pairs) == 1:
+        return pairs[0]
+    numbers = _numbers([kind.share for kind in kinds], streams.numbers(Purpose.KINDS, *which), block)
+    return (next(pairs[int(number)]) for number in numbers)
+
+
+def _numbers(shares: list[float], rng: np.random.Generator, block: int) -> Iterator[float]:
+    edges = np.cumsum(shares) / sum(shares)
+
+    def draw(count: int) -> Floats:
+        return np.minimum(np.searchsorted(edges, rng.random(count), side="right"), len(shares) - 1).astype(float)
+
+    return endless(draw, block)
+
+
+class OpenSource:
+    """Tasks come whatever becomes of those before."""
+
+    def __init__(self, env: Environment, scenario: Scenario, workload: Open, streams: Streams, submit: Submit) -> None:
+        self._env = env
+        self._arrival = Entry(env)
+        self._arrivals: list[Callable[[Event], None]] = [self._arrive]
+        self._submit = submit
+        self._gaps = gaps_of(workload, streams)
+        recorded = workload.kinds if isinstance(workload, Arrivals) else []
+        self._mixture = mixture(scenario, streams, recorded=recorded)
+        if isinstance(workload, Arrivals) and workload.work_s:
+            self._mixture = ((demand, w) for w, (demand, _) in zip(workload.work_s, self._mixture, strict=False))
+        self._count = 0
+        self.workers: list[Worker] = []
+        self.finished = False
+
+    def begin(self) -> None:
+        """Wait for the first arrival."""
+        self._arrival.happen(next(self._gaps), self._arrivals)
+
+    def conclude(self, task: Task) -> None:
+        """Do nothing: nobody waits for the answer."""
+
+    def _arrive(self, event: Event) -> None:
+        demand, work_s = next(self._mixture)
+        self._count += 1
+        gap_s = next(self._gaps, None)
+        if gap_s is not None:
+            self._arrival.happen(gap_s, self._arrivals)
+        self._submit(Task(self._env, self._count, work_s, demand, None, self._env.now))
+
+
+class ClosedSource:
+    """Each worker thinks, asks, waits for the answer, and begins again."""
+
+    def __init__(
+        self, env: Environment, scenario: Scenario, workload: Closed, streams: Streams, submit: Submit
+    ) -> None:
+        self._env = env
+        self._submit = submit
+        self._count = 0
+        self.finished = False
+        self.workers = [Worker("workers", index) for index in range(workload.workers)]
+        # A stream for each worker: its n-th task is the same under every strategy. Few numbers at once: there may be
+        # thousands of workers.
+        self._mixtures = [mixture(scenario, streams, index, block=64) for index in range(workload.workers)]
+        self._thinks = [
+            durations(workload.think, streams.numbers(Purpose.THINK, index), 64) for index in range(workload.workers)
+        ]
+
+    def begin(self) -> None:
+        """Let every worker think."""
+        for worker in self.workers:
+            self._think(worker)
+
+    def conclude(self, task: Task) -> None:
+        """Let its worker think about the next one."""
+        if task.worker is not None:
+            self._think(task.worker, least_s=0.0 if self._env.now > task.arrived_s else _RECOIL_S)
+
+    def _think(self, worker: Worker, *, least_s: float = 0.0) -> None:
+        # Even without a pause it is an event: else a chain of calls that fail at once would never return.
+        after(self._env, max(least_s, next(self._thinks[worker.index])), self._ask, worker)
+
+    def _ask(self, worker: Worker) -> None:
+        demand, work_s = next(self._mixtures[worker.index])
+        self._count += 1
+        self._submit(Task(self._env, self._count, work_s, demand, worker, self._env.now))

@@ -1,0 +1,178 @@
+"""Where work is done: at its own pace, on the shared cores of a host, or in a queue before either.
+
+Decides when a job is done. It must not know endpoints, leases or faults.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from heapq import heappop, heappush
+from itertools import count
+from typing import Protocol
+
+from simpy import Environment
+
+from balancer_simulator.world.calendar import after
+
+__all__ = ["Job", "Line", "SharedHost", "Station", "Timer"]
+
+
+class Job(ABC):
+    """Some work; `dropped` is set when nobody waits for it any more."""
+
+    __slots__ = ("dropped", "due", "work_s")
+
+    def __init__(self, work_s: float) -> None:
+        self.work_s = work_s
+        self.dropped = False
+        self.due = 0.0
+
+    @abstractmethod
+    def done(self) -> None:
+        """Hear that the work is done; not called for one that was dropped."""
+
+
+class Station(Protocol):
+    """Somewhere to do work."""
+
+    def enter(self, job: Job) -> None:
+        """Begin `job`, now or when there is room; `job.done()` is called when it is finished."""
+        ...
+
+    def drop(self, job: Job) -> None:
+        """Forget `job`, which has entered and is not done; its room is free at once."""
+        ...
+
+
+class Timer:
+    """Room for everybody: each job takes its `work_s`."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+
+    def enter(self, job: Job) -> None:
+        """Begin `job`."""
+        after(self._env, job.work_s, _end, job)
+
+    def drop(self, job: Job) -> None:
+        """Forget `job`."""
+        job.dropped = True
+
+
+def _end(job: Job) -> None:
+    if not job.dropped:
+        job.done()
+
+
+class Line:
+    """At most `parallel` jobs at once in the station behind; the others stand in line, first come first served."""
+
+    def __init__(self, parallel: int, behind: Station) -> None:
+        self._free = parallel
+        self._behind = behind
+        self._line: deque[_Standing] = deque()
+        self._inside: dict[Job, _Standing] = {}
+
+    def enter(self, job: Job) -> None:
+        """Begin `job`, or let it stand in line."""
+        standing = self._inside[job] = _Standing(job, self)
+        self._line.append(standing)
+        self._admit()
+
+    def drop(self, job: Job) -> None:
+        """Forget `job`, in line or not."""
+        job.dropped = True
+        standing = self._inside.pop(job)
+        if standing.admitted:
+            self._behind.drop(standing)
+            self._free += 1
+            self._admit()
+        else:
+            self._line.remove(standing)
+
+    def leave(self, standing: "_Standing") -> None:
+        """Let the next one in."""
+        del self._inside[standing.job]
+        self._free += 1
+        standing.job.done()
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._free and self._line:
+            self._free -= 1
+            standing = self._line.popleft()
+            standing.admitted = True
+            self._behind.enter(standing)
+
+
+class _Standing(Job):
+    """A job that stands in a line, as the station behind it sees it."""
+
+    __slots__ = ("admitted", "job", "line")
+
+    def __init__(self, job: Job, line: Line) -> None:
+        super().__init__(job.work_s)
+        self.job = job
+        self.line = line
+        self.admitted = False
+
+    def done(self) -> None:
+        self.line.leave(self)
+
+
+class SharedHost:
+    """Cores that all jobs on them share evenly: with more jobs than cores, each gets a part of one.
+
+    Processor sharing in virtual time: every job on the host makes the same progress, so the one with the least
+    work left is the next to be done. A step costs O(log jobs).
+    """
+
+    def __init__(self, env: Environment, cores: float) -> None:
+        self._env = env
+        self._cores = cores
+        self._progress = 0.0  # seconds of work that each job has had since the host began
+        self._at_s = env.now
+        self._jobs: list[tuple[float, int, Job]] = []  # a heap by the progress at which a job is done
+        self._running = 0
+        self._tickets = count()
+        self._alarm = 0  # number of the timeout that counts; those before were overtaken
+
+    def enter(self, job: Job) -> None:
+        """Begin `job`."""
+        self._advance()
+        job.due = self._progress + job.work_s
+        heappush(self._jobs, (job.due, next(self._tickets), job))
+        self._running += 1
+        self._set_alarm()
+
+    def drop(self, job: Job) -> None:
+        """Forget `job`."""
+        self._advance()
+        job.dropped = True
+        self._running -= 1
+        self._set_alarm()
+
+    def _rate(self) -> float:
+        return min(1.0, self._cores / self._running) if self._running else 1.0
+
+    def _advance(self) -> None:
+        now = self._env.now
+        self._progress += (now - self._at_s) * self._rate()
+        self._at_s = now
+
+    def _set_alarm(self) -> None:
+        while self._jobs and self._jobs[0][2].dropped:
+            heappop(self._jobs)
+        self._alarm += 1
+        if self._jobs:
+            left_s = max(0.0, self._jobs[0][0] - self._progress) / self._rate()
+            after(self._env, left_s, self._ring, self._alarm)
+
+    def _ring(self, alarm: int) -> None:
+        if alarm != self._alarm:
+            return
+        self._advance()
+        due, _, job = heappop(self._jobs)
+        self._progress = max(self._progress, due)  # what rounding left over
+        self._running -= 1
+        self._set_alarm()
+        job.done()

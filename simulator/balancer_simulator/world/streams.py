@@ -1,0 +1,56 @@
+"""Where random numbers come from: a stream of its own for everything that is random.
+
+Decides what depends on what: a stream is named by the scenario's seed, the replication and its purpose, never by
+the strategy. So every strategy meets the same requests and the same faults (common random numbers). It must not
+know what the numbers are for.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from itertools import chain, repeat
+
+import numpy as np
+
+from balancer_simulator.scenario.distributions import Floats
+
+__all__ = ["Purpose", "Streams", "endless"]
+
+
+class Purpose(IntEnum):
+    """What a stream is for. The numbers are part of every result: never change one."""
+
+    ARRIVALS = 1
+    WORK = 2
+    KINDS = 3
+    THINK = 4
+    FAULTS = 5
+    STRATEGY = 6
+    BATCH = 7
+    NETWORK = 8
+    HEALTH = 9
+    RETRIES = 10
+
+
+class Streams:
+    """The streams of one replication."""
+
+    def __init__(self, seed: int, replication: int) -> None:
+        self._seed = seed
+        self._replication = replication
+
+    def numbers(self, purpose: Purpose, *which: int) -> np.random.Generator:
+        """Return a numpy generator; `which` tells several of one purpose apart."""
+        return np.random.Generator(np.random.PCG64(self._sequence(purpose, *which)))
+
+    def choices(self, purpose: Purpose, *which: int) -> random.Random:
+        """Return a generator of the standard library, as strategies take it."""
+        return random.Random(int(self._sequence(purpose, *which).generate_state(1, np.uint64)[0]))
+
+    def _sequence(self, purpose: Purpose, *which: int) -> np.random.SeedSequence:
+        return np.random.SeedSequence(self._seed, spawn_key=(self._replication, purpose, *which))
+
+
+def endless(draw: Callable[[int], Floats], block: int = 4096) -> Iterator[float]:
+    """Yield numbers for ever, drawn by the block: one at a time costs numpy ten times as much."""
+    return chain.from_iterable(draw(block).tolist() for _ in repeat(None))

@@ -1,0 +1,98 @@
+"""A task on its way through a run, and the worker that it belongs to. Data; it decides nothing."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from simpy import Environment
+
+from balancer.endpoint import Lease
+from balancer.strategy import Request
+from balancer_simulator.world.calendar import Entry
+
+if TYPE_CHECKING:
+    from balancer_simulator.world.server import Server
+
+__all__ = ["Demand", "Task", "Worker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A kind of request, ready for use.
+
+    Attributes:
+        name: for people.
+        request: what it asks the pool for.
+        priority: as the pool has it.
+        timeout_s: how long it waits for an endpoint; inf: for ever.
+    """
+
+    name: str
+    request: Request
+    priority: int
+    timeout_s: float
+
+
+class Worker:
+    """A thread of the simulated pipeline.
+
+    Attributes:
+        part: what it works for, e.g. a sample; for people and charts.
+        index: its number within the part.
+        lease, turn: of use to disciplines that keep an endpoint.
+        calls: calls it made so far.
+    """
+
+    __slots__ = ("calls", "index", "lease", "part", "turn")
+
+    def __init__(self, part: str, index: int) -> None:
+        self.part = part
+        self.index = index
+        self.lease: Lease | None = None
+        self.turn = 0
+        self.calls = 0
+
+
+class Task(Entry):
+    """One request, until it has its answer or is lost; as an entry of the calendar it is the end of its call.
+
+    Attributes:
+        number: in the order in which tasks were made.
+        work_s: seconds of work at speed 1.
+        demand, request: what it asks for, and what the present attempt asks for: a retry goes elsewhere.
+        failed_at: where it failed, as far as that is to be avoided.
+        failed_s: when it last failed.
+        worker: who does it; None: nobody in particular.
+        arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint.
+        attempt: calls begun so far.
+        asks: it asks for an endpoint, or waits for one.
+        lease, server, waiter: of the present attempt.
+        rival: of a call that is made twice: the other one, while it is under way.
+        leader: of the second one: the task that it is made for.
+        beaten: the other one was faster; nobody waits for the end of this one.
+    """
+
+    lease: Lease
+    server: "Server"
+    attempt = 0
+    asks = True
+    failed_at: frozenset[str] = frozenset()
+    failed_s = 0.0
+    rival: "Task | None" = None
+    leader: "Task | None" = None
+    beaten = False
+    waiter: Any = None
+
+    def __init__(
+        self, env: Environment, number: int, work_s: float, demand: Demand, worker: Worker | None, now: float
+    ) -> None:
+        self.env = env
+        self.number = number
+        self.work_s = work_s
+        self.demand = demand
+        self.request = demand.request
+        self.worker = worker
+        self.arrived_s = self.asked_s = now
+
+    def avoid(self, urls: frozenset[str]) -> None:
+        """Let the next attempt ask for another endpoint than these."""
+        self.request = replace(self.demand.request, exclude=urls)
