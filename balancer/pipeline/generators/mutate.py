@@ -1,7 +1,7 @@
 """Propose inputs made from the known ones: changed, and made up in the same shape.
 
 Decides only the order: corners, small random inputs, changes and large inputs in turn, so that a small
-budget has something of each. What the inputs share is found by `study`; inputs that share nothing are
+budget has something of each. What the inputs share is gathered in `learn`; inputs that share nothing are
 changed as text. Every input is proposed once, and never one that is known already.
 """
 
@@ -15,7 +15,7 @@ from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
 from balancer.pipeline.generators.draw.styles import Size, Style, large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.knowledge import Study, study
+from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.write.build import build
 from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.text import text_changes
@@ -70,7 +70,7 @@ def _digest(data: bytes) -> bytes:
 
 def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random) -> Iterator[_Made]:
     """Yield inputs, stream by stream in turn, until all streams are dry."""
-    found = study(problem)
+    found = knowledge_of(problem)
     if found is None:
         yield from text_changes(known, rng)
         return
@@ -90,7 +90,7 @@ def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random) -> 
                     yield made
 
 
-def _styled(found: Study, styles: Iterable[Style], rng: random.Random) -> Iterator[_Made]:
+def _styled(found: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[_Made]:
     for style in styles:
         fill = Fill(found, style, rng)
         try:
@@ -104,7 +104,7 @@ def _styled(found: Study, styles: Iterable[Style], rng: random.Random) -> Iterat
 _AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))
 
 
-def _changed(found: Study, rng: random.Random) -> Iterator[_Made]:
+def _changed(found: Knowledge, rng: random.Random) -> Iterator[_Made]:
     for detail, given in changes(found, rng):
         try:
             yield detail, build(found, given, Fill(found, _AS_SEEN, rng))

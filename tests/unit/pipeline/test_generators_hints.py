@@ -11,7 +11,7 @@ from balancer.pipeline.generators.draw.styles import large_styles, small_styles,
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.constants import lex
 from balancer.pipeline.generators.learn.hints import Alphabet, Hints, Span, mine
-from balancer.pipeline.generators.learn.knowledge import Study, study
+from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.model import Checker, Origin, Problem, Proposal
 from balancer.sandbox.protocol import Program
 
@@ -163,16 +163,16 @@ def test_no_validator_gives_no_hints() -> None:
 # -- ranges --------------------------------------------------------------------------------------------
 
 
-def studied(validator: str, *inputs: str) -> Study:
+def known(validator: str, *inputs: str) -> Knowledge:
     data = tuple(Proposal(text.encode(), Origin("data", "")) for text in inputs)
     validators = (Program("python", validator),) if validator else ()
-    found = study(Problem("p", "p", Path(), None, None, data, validators, Checker(), ()))
+    found = knowledge_of(Problem("p", "p", Path(), None, None, data, validators, Checker(), ()))
     assert found is not None
     return found
 
 
 def test_fields_take_the_bounds_that_the_validator_names() -> None:
-    found = studied(
+    found = known(
         "assert 1 <= n <= 1000 and 0 <= d <= 50\nassert all(-9 <= x <= 10**6 for x in a)",
         "3 4\n7 8 9\n",
         "2 5\n1 0\n",
@@ -183,7 +183,7 @@ def test_fields_take_the_bounds_that_the_validator_names() -> None:
 
 @pytest.mark.parametrize("second", ["3\n5 6 -7\n", "3\n1 2 99\n", "3\n-1 0 1\n"])
 def test_bounds_that_known_inputs_break_are_not_theirs(second: str) -> None:
-    found = studied("assert 1 <= n <= 1000\nassert 0 <= x <= 5", "2\n3 4\n", second)
+    found = known("assert 1 <= n <= 1000\nassert 0 <= x <= 5", "2\n3 4\n", second)
     seen = [int(token) for token in second.split()[1:]]
     assert found.ranges[0].highs == (1000,)
     assert not found.ranges[1].sure
@@ -192,7 +192,7 @@ def test_bounds_that_known_inputs_break_are_not_theirs(second: str) -> None:
 
 
 def test_words_take_the_alphabet_of_the_validator() -> None:
-    found = studied("re.fullmatch('[a-z]{1,30}', word)", "abc\n", "xy\n")
+    found = known("re.fullmatch('[a-z]{1,30}', word)", "abc\n", "xy\n")
     assert (found.ranges[0].low, found.ranges[0].highs, found.ranges[0].letters) == (
         1,
         (30,),
@@ -201,7 +201,7 @@ def test_words_take_the_alphabet_of_the_validator() -> None:
 
 
 def test_without_a_validator_there_are_guesses() -> None:
-    found = studied("", "3\n7 8 9\n", "2\n5 5\n")
+    found = known("", "3\n7 8 9\n", "2\n5 5\n")
     assert found.ranges[0].highs[0] == 3
     assert {1000, 10**5} <= set(found.ranges[0].highs)
     assert 10**9 in found.ranges[1].highs

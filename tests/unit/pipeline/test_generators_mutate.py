@@ -20,7 +20,7 @@ from balancer.hookspecs import PROJECT, HookSpecs
 from balancer.pipeline.generators import data, mutate
 from balancer.pipeline.generators.data import DataGenerator
 from balancer.pipeline.generators.draw.graphs import is_connected
-from balancer.pipeline.generators.learn.knowledge import study
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.text import text_changes
@@ -152,7 +152,7 @@ def test_a_long_list_takes_the_room_there_is() -> None:
 
 
 def test_sizes_of_known_inputs_are_changed() -> None:
-    found = study(problem("4\n1 2 3 9\n"))
+    found = knowledge_of(problem("4\n1 2 3 9\n"))
     assert found is not None
     details = {detail for detail, _ in islice(changes(found, random.Random(1)), 300)}
     assert {"n: 4 -> 1", "n: 4 -> 3", "n: 4 -> 5", "n: 4 -> 8"} <= details

@@ -12,7 +12,7 @@ from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.infer import infer
-from balancer.pipeline.generators.learn.knowledge import Study, study
+from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.template import (
     Choice,
     Count,
@@ -96,7 +96,7 @@ def test_the_template_of(inputs: list[str], template: tuple[Node, ...]) -> None:
 
 
 def test_a_mark_at_the_end_is_no_part_of_the_template() -> None:
-    found = study(problem(b"1 2\n3 4\n0 0\n", b"5 6\n0 0\n"))
+    found = knowledge_of(problem(b"1 2\n3 4\n0 0\n", b"5 6\n0 0\n"))
     assert found is not None
     assert (found.nodes, found.ending) == ((Repeat(None, (Line((0, 1)),)),), "0 0")
 
@@ -104,7 +104,7 @@ def test_a_mark_at_the_end_is_no_part_of_the_template() -> None:
 @pytest.mark.parametrize("odd", [b"odd one\n\nout of all\n7 7\n", b"odd one out\n" * 1000])
 def test_inputs_that_do_not_fit_are_left_aside(odd: bytes) -> None:
     """The smallest inputs decide; one that has another shape spoils nothing, be it small or large."""
-    found = study(problem(b"3\n1 2 3\n", odd, b"2\n5 7\n"))
+    found = knowledge_of(problem(b"3\n1 2 3\n", odd, b"2\n5 7\n"))
     assert found is not None
     assert found.nodes == (Line((0,)), Line((), 1, Count(0)))
     assert [instance[1, ()] for instance in found.instances] == [["5", "7"], ["1", "2", "3"]]
@@ -112,8 +112,8 @@ def test_inputs_that_do_not_fit_are_left_aside(odd: bytes) -> None:
 
 def test_no_inputs_have_no_template() -> None:
     assert infer([]) is None
-    assert study(problem()) is None
-    assert study(problem(b"", b"\xff\x00")) is None
+    assert knowledge_of(problem()) is None
+    assert knowledge_of(problem(b"", b"\xff\x00")) is None
 
 
 @pytest.mark.parametrize(
@@ -211,10 +211,10 @@ SETTERS: list[Callable[[random.Random], str]] = [_array, _grid, _tree, _cases, _
 AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))
 
 
-def studied(setter: Callable[[random.Random], str], seed: int) -> tuple[Study, list[bytes]]:
+def known(setter: Callable[[random.Random], str], seed: int) -> tuple[Knowledge, list[bytes]]:
     rng = random.Random(seed)
     inputs = [setter(rng).encode() for _ in range(4)]
-    found = study(problem(*inputs))
+    found = knowledge_of(problem(*inputs))
     assert found is not None
     return found, inputs
 
@@ -223,7 +223,7 @@ def studied(setter: Callable[[random.Random], str], seed: int) -> tuple[Study, l
 @given(seed=st.integers(0, 10**6))
 def test_a_known_input_is_written_back_as_it_was(setter: Callable[[random.Random], str], seed: int) -> None:
     """What is given wholly is kept: no mending touches an input that keeps to all that was seen."""
-    found, inputs = studied(setter, seed)
+    found, inputs = known(setter, seed)
     written = [build(found, instance, Fill(found, AS_SEEN, random.Random(seed))) for instance in found.instances]
     assert sorted(written) == sorted(inputs)
 
@@ -234,7 +234,7 @@ def test_a_made_up_input_has_the_template(
     setter: Callable[[random.Random], str], seed: int, low: int, extra: int
 ) -> None:
     """Counts are true by construction: whatever is written can be read with the same template."""
-    found, _ = studied(setter, seed)
+    found, _ = known(setter, seed)
     style = Style("any", Size(low, low + extra), tuple(Where))
     written = tokenize(build(found, {}, Fill(found, style, random.Random(seed))))
     assert written is not None

@@ -20,7 +20,7 @@ from balancer.pipeline.generators.draw.sizes import (
 from balancer.pipeline.generators.draw.styles import Style
 from balancer.pipeline.generators.draw.values import How, Limits, Where, draw_number, draw_numbers, draw_words
 from balancer.pipeline.generators.learn.facts import Fact, Kind
-from balancer.pipeline.generators.learn.knowledge import EdgeTable, Study
+from balancer.pipeline.generators.learn.knowledge import EdgeTable, Knowledge
 from balancer.pipeline.generators.learn.template import Count, whole_number
 
 __all__ = ["Fill", "TooLarge"]
@@ -43,14 +43,14 @@ class Fill:
         sizes: the numbers of things that were settled, by field.
     """
 
-    def __init__(self, study: Study, style: Style, rng: random.Random) -> None:
-        self._study = study
+    def __init__(self, knowledge: Knowledge, style: Style, rng: random.Random) -> None:
+        self._knowledge = knowledge
         self._style = style
         self._rng = rng
-        self._moods = {number: decide_mood(study, number, style, rng) for number in study.ranges}
-        self._ties = decide_ties(study, rng)
-        self._connected = frozenset(edges for edges in study.edges if decide_connected(study, edges, rng))
-        self._sizes = Sizes(study, style, self._moods, self._connected, rng)
+        self._moods = {number: decide_mood(knowledge, number, style, rng) for number in knowledge.ranges}
+        self._ties = decide_ties(knowledge, rng)
+        self._connected = frozenset(edges for edges in knowledge.edges if decide_connected(knowledge, edges, rng))
+        self._sizes = Sizes(knowledge, style, self._moods, self._connected, rng)
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -82,28 +82,28 @@ class Fill:
         value = whole_number(token)
         if value is not None:
             known[number] = value
-            if number in self._study.sizes:
+            if number in self._knowledge.sizes:
                 self.sizes[number] = value
 
     def _fresh(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
-        fact = self._study.facts.fields[number]
+        fact = self._knowledge.facts.fields[number]
         if count <= 0:
             return []
         if fact.kind is Kind.WORD:
             return self._words(number, count, known)
-        if number in self._study.sizes and count == 1:
+        if number in self._knowledge.sizes and count == 1:
             return [str(self._sizes.choose(number, known))]
         if fact.kind is Kind.FLOAT:
             return self._floats(number, count, known)
         return [str(value) for value in self._numbers(number, count, known)]
 
     def _limits(self, number: int, known: Mapping[int, int]) -> Limits:
-        fact = self._study.facts.fields[number]
+        fact = self._knowledge.facts.fields[number]
         low, high = self._moods[number].low, self._sizes.bound(number, known, self._moods[number].high)
         return Limits(low, max(high, low), fact.low, fact.high)
 
     def _numbers(self, number: int, count: int, known: Mapping[int, int]) -> list[int]:
-        fact, mood, limits = self._study.facts.fields[number], self._moods[number], self._limits(number, known)
+        fact, mood, limits = self._knowledge.facts.fields[number], self._moods[number], self._limits(number, known)
         if mood.distinct and limits.high - limits.low + 1 >= count:
             drawn = self._rng.sample(range(limits.low, limits.low + self._span(limits, count, fact)), count)
             if mood.how in (How.SORTED, How.REVERSED):
@@ -120,7 +120,7 @@ class Fill:
         return width if self._rng.random() < 0.5 else min(width, 2 * count + 2)
 
     def _floats(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
-        fact, mood, limits = self._study.facts.fields[number], self._moods[number], self._limits(number, known)
+        fact, mood, limits = self._knowledge.facts.fields[number], self._moods[number], self._limits(number, known)
         scale = 10**fact.decimals
         if self._rng.random() < 0.2:  # whole numbers, written with a point
             drawn = [scale * draw_number(limits, mood.where, self._rng) for _ in range(count)]
@@ -130,7 +130,7 @@ class Fill:
         return [_decimal(value, fact.decimals) for value in drawn]
 
     def _words(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
-        fact, found, mood = self._study.facts.fields[number], self._study.ranges[number], self._moods[number]
+        fact, found, mood = self._knowledge.facts.fields[number], self._knowledge.ranges[number], self._moods[number]
         if fact.words:
             return self._rng.choices(fact.words, self._keyword_weights(len(fact.words), count), k=count)
         letters = fact.letters if mood.where is Where.SEEN else found.letters
@@ -142,7 +142,7 @@ class Fill:
 
     def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> Limits:
         """Return how long words may be: as told by an earlier field or, for a word alone, by the style."""
-        fact, low = self._study.facts.fields[number], self._study.ranges[number].low
+        fact, low = self._knowledge.facts.fields[number], self._knowledge.ranges[number].low
         most = max(min(self._moods[number].high, ROOM_BYTES // count - 1), low)
         if fact.length is not None and fact.length.field in known:
             exact = self._word_length(fact.length, known)
@@ -166,7 +166,7 @@ class Fill:
 
     def _shape(self, columns: Columns, count: int, known: Mapping[int, int], *, fresh: bool) -> None:
         """Let columns that are the edges of a graph be one; given edges only if they are none any more."""
-        for edges in self._study.edges:
+        for edges in self._knowledge.edges:
             if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
                 continue
             nodes = edges.bound.of(known) - edges.low + 1
@@ -176,7 +176,7 @@ class Fill:
                 columns[edges.right] = [str(edges.low + right) for _, right in drawn]
 
     def _edges(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
-        simple = decide_simple(self._study, edges, self._rng)
+        simple = decide_simple(self._knowledge, edges, self._rng)
         shape = self._style.shape or Shape.RANDOM
         drawn = draw_edges(shape, nodes, count, self._rng, simple=simple, connected=edges in self._connected)
         if len(drawn) < count:
@@ -187,24 +187,24 @@ class Fill:
         """Put the values of each line in the order that was always seen between two of its fields."""
         for relation in self._ties:
             left, right = relation.left, relation.right
-            if left in columns and right in columns and not {left, right} & self._study.sizes:
-                high = max(self._study.ranges[right].highs)
+            if left in columns and right in columns and not {left, right} & self._knowledge.sizes:
+                high = max(self._knowledge.ranges[right].highs)
                 pairs = zip(columns[left], columns[right], strict=True)
                 mended = [mend.tie(int(one), int(other), relation.tie, high) for one, other in pairs]
                 columns[left] = [str(one) for one, _ in mended]
                 columns[right] = [str(other) for _, other in mended]
 
     def _placed(self, number: int, tokens: list[str]) -> list[str]:
-        fact = self._study.facts.fields[number]
+        fact = self._knowledge.facts.fields[number]
         return mend.place_once(tokens, fact.once, fact.letters, self._rng) if fact.once else tokens
 
     def _refitted(self, number: int, tokens: list[str], known: Mapping[int, int]) -> list[str]:
         """Make given tokens fit sizes that may have changed."""
-        fact, mood = self._study.facts.fields[number], self._moods[number]
+        fact, mood = self._knowledge.facts.fields[number], self._moods[number]
         if tokens and fact.length is not None and fact.length.field in known:
             length = self._word_length(fact.length, known)
             return [mend.resize_word(token, length) for token in tokens]
-        if fact.kind is not Kind.INT or number in self._study.sizes:
+        if fact.kind is not Kind.INT or number in self._knowledge.sizes:
             return tokens
         values = [int(token) for token in tokens]
         if fact.permutation and mood.distinct:

@@ -12,7 +12,7 @@ from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.bounds import trust
 from balancer.pipeline.generators.learn.facts import Kind
-from balancer.pipeline.generators.learn.knowledge import EdgeTable, Load, Study
+from balancer.pipeline.generators.learn.knowledge import EdgeTable, Knowledge, Load
 from balancer.pipeline.generators.learn.relations import Relation
 
 __all__ = [
@@ -58,10 +58,10 @@ class Mood:
     distinct: bool
 
 
-def decide_mood(study: Study, number: int, style: Style, rng: random.Random) -> Mood:
+def decide_mood(knowledge: Knowledge, number: int, style: Style, rng: random.Random) -> Mood:
     """Decide how the values of a field are drawn."""
-    fact, found = study.facts.fields[number], study.ranges[number]
-    trusted = trust(fact, study.hints)
+    fact, found = knowledge.facts.fields[number], knowledge.ranges[number]
+    trusted = trust(fact, knowledge.hints)
     high = rng.choices(found.highs, [1 / (1 + index) for index in range(len(found.highs))])[0]
     negative = not (found.lowest or fact.counts or fact.limits or fact.kind is Kind.WORD)
     return Mood(
@@ -75,36 +75,38 @@ def decide_mood(study: Study, number: int, style: Style, rng: random.Random) -> 
     )
 
 
-def decide_ties(study: Study, rng: random.Random) -> list[Relation]:
+def decide_ties(knowledge: Knowledge, rng: random.Random) -> list[Relation]:
     """Choose the relations between fields of one line that hold; those seen in many lines are the surer."""
-    return [relation for relation in study.facts.relations if rng.random() < _tie_trust(study, relation)]
+    return [relation for relation in knowledge.facts.relations if rng.random() < _tie_trust(knowledge, relation)]
 
 
-def _tie_trust(study: Study, relation: Relation) -> float:
-    if any(edges.connected and {edges.left, edges.right} == {relation.left, relation.right} for edges in study.edges):
+def _tie_trust(knowledge: Knowledge, relation: Relation) -> float:
+    if any(
+        edges.connected and {edges.left, edges.right} == {relation.left, relation.right} for edges in knowledge.edges
+    ):
         return _EDGE_TIE_TRUST  # the smaller end of an edge is written first out of habit
     # The chance that values without any relation look like this in so many lines is 2 in 2**lines.
     return _TIE_TRUST * (1 - 2.0 ** (1 - relation.lines))
 
 
-def decide_connected(study: Study, edges: EdgeTable, rng: random.Random) -> bool:
+def decide_connected(knowledge: Knowledge, edges: EdgeTable, rng: random.Random) -> bool:
     """Decide whether a graph is connected, as all known ones are."""
     if not edges.connected:
         return False
     if edges.rows is not None and edges.rows.plus == -1:  # n - 1 edges: a tree
         return rng.random() < _TREE_TRUST
-    return rng.random() < _told_trust(study, "connected")
+    return rng.random() < _told_trust(knowledge, "connected")
 
 
-def decide_simple(study: Study, edges: EdgeTable, rng: random.Random) -> bool:
+def decide_simple(knowledge: Knowledge, edges: EdgeTable, rng: random.Random) -> bool:
     """Decide whether a graph has no edge twice and no loop, as all known ones have none."""
-    return edges.simple and rng.random() < max(_told_trust(study, "distinct"), _SIMPLE_TRUST)
+    return edges.simple and rng.random() < max(_told_trust(knowledge, "distinct"), _SIMPLE_TRUST)
 
 
-def _told_trust(study: Study, topic: str) -> float:
-    if topic in study.hints.mentions:
+def _told_trust(knowledge: Knowledge, topic: str) -> float:
+    if topic in knowledge.hints.mentions:
         return _TOLD_TRUST
-    return _UNTOLD_TRUST if study.hints.known else _UNKNOWN_TRUST
+    return _UNTOLD_TRUST if knowledge.hints.known else _UNKNOWN_TRUST
 
 
 class Sizes:
@@ -112,13 +114,13 @@ class Sizes:
 
     def __init__(
         self,
-        study: Study,
+        knowledge: Knowledge,
         style: Style,
         moods: Mapping[int, Mood],
         connected: frozenset[EdgeTable],
         rng: random.Random,
     ) -> None:
-        self._study = study
+        self._knowledge = knowledge
         self._style = style
         self._moods = moods
         self._connected = connected
@@ -127,16 +129,16 @@ class Sizes:
 
     def choose(self, number: int, known: Mapping[int, int]) -> int:
         """Choose the value of a field that tells how many, given the earlier ones."""
-        found = self._study.ranges[number]
-        size = self._style.blocks if number in self._study.blocks else self._style.size
+        found = self._knowledge.ranges[number]
+        size = self._style.blocks if number in self._knowledge.blocks else self._style.size
         most = self._moods[number].high if size.high == MOST else max(found.highs)
         most = min(most, self._room(number, known), self.bound(number, known, MOST))
         wanted = self._rng.randint(size.low, size.high)
-        for edges in self._study.edges:
+        for edges in self._knowledge.edges:
             if edges.rows is not None and edges.rows.field == number and edges.bound.field in known:
                 wanted, most = self._edge_count(edges, wanted, most, known)
         least = 0 if wanted == 0 and not found.lowest and self._rng.random() < 0.5 else found.low
-        return max(min(wanted, most), least, *(load.least for load in self._study.loads.get(number, ())), 0)
+        return max(min(wanted, most), least, *(load.least for load in self._knowledge.loads.get(number, ())), 0)
 
     def length(self, number: int, known: Mapping[int, int]) -> int:
         """Choose the length of a list that nothing counts; there may be as many as the largest of `known`.
@@ -156,14 +158,14 @@ class Sizes:
 
     def bound(self, number: int, known: Mapping[int, int], default: int) -> int:
         """Return what an earlier field allows at most; `default` if there is none."""
-        bound = self._study.ranges[number].bound
+        bound = self._knowledge.ranges[number].bound
         if bound is None or not self._moods[number].bounded or bound.field not in known:
             return default
         return max(bound.of(known), 0)
 
     def width(self, number: int) -> int:
         """Return about how many bytes a token takes, with the space after it."""
-        fact, mood = self._study.facts.fields[number], self._moods[number]
+        fact, mood = self._knowledge.facts.fields[number], self._moods[number]
         if fact.length is not None:
             return 2
         small = mood.where in (Where.TINY, Where.LOW, Where.SEEN)
@@ -182,7 +184,7 @@ class Sizes:
 
     def _room(self, number: int, known: Mapping[int, int]) -> int:
         """Return how many there is room for, given the sizes that are settled."""
-        return min((self._load_room(load, known) for load in self._study.loads.get(number, ())), default=MOST)
+        return min((self._load_room(load, known) for load in self._knowledge.loads.get(number, ())), default=MOST)
 
     def _load_room(self, load: Load, known: Mapping[int, int]) -> int:
         times = 1

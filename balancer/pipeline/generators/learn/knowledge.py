@@ -26,7 +26,7 @@ from balancer.pipeline.generators.learn.template import (
 )
 from balancer.pipeline.model import Problem
 
-__all__ = ["EdgeTable", "Load", "Study", "study"]
+__all__ = ["EdgeTable", "Knowledge", "Load", "knowledge_of"]
 
 # The template is searched for in the smallest inputs: so many at most, and so many bytes in all, as they are
 # read hundreds of times.
@@ -72,7 +72,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class Knowledge:
     """What is known about a problem's inputs.
 
     Args:
@@ -98,8 +98,8 @@ class Study:
     ending: str | None
 
 
-def study(problem: Problem) -> Study | None:
-    """Study a problem's known inputs; None if they share no template."""
+def knowledge_of(problem: Problem) -> Knowledge | None:
+    """Gather what a problem's known inputs tell; None if they share no template."""
     texts = [known.data for known in sorted(problem.data, key=lambda known: len(known.data))]
     inputs = [lines for lines in map(tokenize, texts) if lines is not None]
     ending = _ending(inputs)
@@ -107,9 +107,9 @@ def study(problem: Problem) -> Study | None:
         ended = [lines[:-1] for lines in inputs]
         nodes = _template(ended)
         if nodes is not None and any(isinstance(node, Repeat) and node.count is None for node in nodes):
-            return _studied(problem, nodes, ended, ending)
+            return _gathered(problem, nodes, ended, ending)
     nodes = _template(inputs)
-    return None if nodes is None else _studied(problem, nodes, inputs, None)
+    return None if nodes is None else _gathered(problem, nodes, inputs, None)
 
 
 def _ending(inputs: Sequence[Sequence[list[str]]]) -> str | None:
@@ -119,9 +119,9 @@ def _ending(inputs: Sequence[Sequence[list[str]]]) -> str | None:
     return last if last and all(token in _END_MARKS for token in last.split()) else None
 
 
-def _studied(
+def _gathered(
     problem: Problem, nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]], ending: str | None
-) -> Study:
+) -> Knowledge:
     instances = tuple(_read_all(nodes, inputs))
     facts = observe(nodes, instances)
     hints = mine(problem.input_validators)
@@ -129,7 +129,7 @@ def _studied(
     for number, load in (*_loads(nodes, ()), *_word_loads(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
     bounds = {fact.bound.field for fact in facts.fields.values() if fact.bound and fact.bound.field is not None}
-    return Study(
+    return Knowledge(
         nodes=nodes,
         instances=instances,
         facts=facts,

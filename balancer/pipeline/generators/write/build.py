@@ -7,7 +7,7 @@ as many tokens as its count says, cut or filled up as need be.
 from collections.abc import Mapping, Sequence
 
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
-from balancer.pipeline.generators.learn.knowledge import Study
+from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Choice, Count, Line, Node, Repeat, Slot, fields_of, whole_number
 
 __all__ = ["build"]
@@ -18,11 +18,11 @@ _MOST_BYTES = 2_500_000  # when every part of an input took all the room it may
 Given = Mapping[Slot, Sequence[str]]
 
 
-def build(study: Study, given: Given, fill: Fill) -> bytes:
-    """Return an input of the studied problem. Raises TooLarge."""
+def build(knowledge: Knowledge, given: Given, fill: Fill) -> bytes:
+    """Return an input of the problem that is known. Raises TooLarge."""
     writer = _Writer(given, fill)
-    writer.nodes(study.nodes, ())
-    ending = [] if study.ending is None else [study.ending]
+    writer.nodes(knowledge.nodes, ())
+    ending = [] if knowledge.ending is None else [knowledge.ending]
     return ("\n".join(writer.lines + ending) + "\n").encode()
 
 

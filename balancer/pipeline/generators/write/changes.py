@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from balancer.pipeline.generators.draw.values import Limits, Where, draw_number
 from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import Kind
-from balancer.pipeline.generators.learn.knowledge import Study
+from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
 
 __all__ = ["Change", "changes"]
@@ -21,43 +21,45 @@ _SHOWN = 12  # characters of a token in a description
 _LENGTHS = (1, 2, 3, 10, 30, 100)
 
 
-def changes(study: Study, rng: random.Random) -> Iterator[Change]:
+def changes(knowledge: Knowledge, rng: random.Random) -> Iterator[Change]:
     """Yield changes of known inputs, without end: each kind in turn, on a random input and place."""
-    if not study.instances:
+    if not knowledge.instances:
         return
     tried = 0
     while tried < len(_KINDS):  # a whole round without a place for any kind: there is nothing to change
         for kind in _KINDS:
-            found = kind(study, rng.choice(study.instances), rng)
+            found = kind(knowledge, rng.choice(knowledge.instances), rng)
             tried = tried + 1 if found is None else 0
             if found is not None:
                 yield found
 
 
-def _resize(study: Study, instance: Instance, rng: random.Random) -> Change | None:
+def _resize(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     """Make a list, a table or a graph shorter or longer."""
-    slot = _pick(instance, rng, lambda slot, tokens: slot[0] in study.sizes and len(tokens) == 1)
+    slot = _pick(instance, rng, lambda slot, tokens: slot[0] in knowledge.sizes and len(tokens) == 1)
     if slot is None or not instance[slot][0].isdigit():
         return None
     now = int(instance[slot][0])
-    found = study.ranges[slot[0]]
+    found = knowledge.ranges[slot[0]]
     wanted = rng.choice((1, now - 1, now + 1, 2 * now, 2 * now + 1, 3 * now))
-    least = max((load.least for load in study.loads.get(slot[0], ())), default=0)
-    return _give(study, instance, slot, [str(max(min(wanted, max(found.highs)), found.low, least))])
+    least = max((load.least for load in knowledge.loads.get(slot[0], ())), default=0)
+    return _give(knowledge, instance, slot, [str(max(min(wanted, max(found.highs)), found.low, least))])
 
 
-def _set_number(study: Study, instance: Instance, rng: random.Random) -> Change | None:
+def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     """Set a single number, or one element of a list, to a value at which programs break."""
-    slot = _pick(instance, rng, lambda slot, tokens: slot[0] not in study.sizes and _is_number(study, slot, tokens))
+    slot = _pick(
+        instance, rng, lambda slot, tokens: slot[0] not in knowledge.sizes and _is_number(knowledge, slot, tokens)
+    )
     if slot is None:
         return None
     tokens = list(instance[slot])
-    tokens[rng.randrange(len(tokens))] = str(_telling_number(study, slot, rng))
-    return _give(study, instance, slot, tokens)
+    tokens[rng.randrange(len(tokens))] = str(_telling_number(knowledge, slot, rng))
+    return _give(knowledge, instance, slot, tokens)
 
 
-def _telling_number(study: Study, slot: Slot, rng: random.Random) -> int:
-    fact, found = study.facts.fields[slot[0]], study.ranges[slot[0]]
+def _telling_number(knowledge: Knowledge, slot: Slot, rng: random.Random) -> int:
+    fact, found = knowledge.facts.fields[slot[0]], knowledge.ranges[slot[0]]
     limits = Limits(found.low, _high(found, rng), fact.low, fact.high)
     near = [value for value in (fact.low - 1, fact.high + 1, 0, 1) if limits.low <= value <= limits.high]
     if near and rng.random() < 0.2:
@@ -69,22 +71,22 @@ def _high(found: Range, rng: random.Random) -> int:
     return found.highs[0] if rng.random() < 0.5 else rng.choice(found.highs)
 
 
-def _equalize(study: Study, instance: Instance, rng: random.Random) -> Change | None:
+def _equalize(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     """Make all elements of a list equal."""
-    return _rearranged(study, instance, rng, "all equal", lambda tokens: [rng.choice(tokens)] * len(tokens))
+    return _rearranged(knowledge, instance, rng, "all equal", lambda tokens: [rng.choice(tokens)] * len(tokens))
 
 
-def _repeat_one(study: Study, instance: Instance, rng: random.Random) -> Change | None:
+def _repeat_one(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     """Make two elements of a list equal."""
 
     def copied(tokens: list[str]) -> list[str]:
         source, target = rng.sample(range(len(tokens)), 2)
         return [tokens[source] if index == target else token for index, token in enumerate(tokens)]
 
-    return _rearranged(study, instance, rng, "one element twice", copied)
+    return _rearranged(knowledge, instance, rng, "one element twice", copied)
 
 
-def _reorder(study: Study, instance: Instance, rng: random.Random) -> Change | None:
+def _reorder(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     """Sort, reverse or shuffle a list, or swap two of its elements."""
     name, order = rng.choice(
         (
@@ -94,10 +96,10 @@ def _reorder(study: Study, instance: Instance, rng: random.Random) -> Change | N
             ("shuffled", lambda tokens: rng.sample(tokens, len(tokens))),
         )
     )
-    return _rearranged(study, instance, rng, name, order)
+    return _rearranged(knowledge, instance, rng, name, order)
 
 
-def _reorder_rows(study: Study, instance: Instance, rng: random.Random) -> Change | None:
+def _reorder_rows(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     """Shuffle, reverse or repeat the lines of a table, whole."""
     slot = _pick(instance, rng, lambda slot, tokens: len(tokens) > 1)
     if slot is None:
@@ -115,19 +117,19 @@ def _reorder_rows(study: Study, instance: Instance, rng: random.Random) -> Chang
     return name, given
 
 
-def _change_word(study: Study, instance: Instance, rng: random.Random) -> Change | None:
+def _change_word(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     """Change a word: its length, its letters, its case."""
-    slot = _pick(instance, rng, lambda slot, tokens: bool(tokens) and _is_free_word(study, slot))
+    slot = _pick(instance, rng, lambda slot, tokens: bool(tokens) and _is_free_word(knowledge, slot))
     if slot is None:
         return None
     tokens = list(instance[slot])
     at = rng.randrange(len(tokens))
-    tokens[at] = _changed_word(tokens[at], study.ranges[slot[0]], rng)
-    return _give(study, instance, slot, tokens)
+    tokens[at] = _changed_word(tokens[at], knowledge.ranges[slot[0]], rng)
+    return _give(knowledge, instance, slot, tokens)
 
 
-def _is_free_word(study: Study, slot: Slot) -> bool:
-    fact = study.facts.fields[slot[0]]
+def _is_free_word(knowledge: Knowledge, slot: Slot) -> bool:
+    fact = knowledge.facts.fields[slot[0]]
     return fact.kind is Kind.WORD and not fact.words
 
 
@@ -146,7 +148,7 @@ def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     return rng.choice(options)
 
 
-_KINDS: tuple[Callable[[Study, Instance, random.Random], Change | None], ...] = (
+_KINDS: tuple[Callable[[Knowledge, Instance, random.Random], Change | None], ...] = (
     _resize,
     _set_number,
     _equalize,
@@ -165,8 +167,8 @@ def _pick(instance: Instance, rng: random.Random, suits: Callable[[Slot, Sequenc
     return rng.choice(found) if found else None
 
 
-def _is_number(study: Study, slot: Slot, tokens: Sequence[str]) -> bool:
-    return bool(tokens) and study.facts.fields[slot[0]].kind is Kind.INT
+def _is_number(knowledge: Knowledge, slot: Slot, tokens: Sequence[str]) -> bool:
+    return bool(tokens) and knowledge.facts.fields[slot[0]].kind is Kind.INT
 
 
 def _sort_key(token: str) -> tuple[int, int, str]:
@@ -176,18 +178,18 @@ def _sort_key(token: str) -> tuple[int, int, str]:
 
 
 def _rearranged(
-    study: Study, instance: Instance, rng: random.Random, name: str, arrange: Callable[[list[str]], list[str]]
+    knowledge: Knowledge, instance: Instance, rng: random.Random, name: str, arrange: Callable[[list[str]], list[str]]
 ) -> Change | None:
     slot = _pick(instance, rng, lambda slot, tokens: len(tokens) > 1)
     if slot is None:
         return None
     given = {**instance, slot: arrange(list(instance[slot]))}
-    return f"list {study.names[slot[0]]} {name}", given
+    return f"list {knowledge.names[slot[0]]} {name}", given
 
 
-def _give(study: Study, instance: Instance, slot: Slot, tokens: list[str]) -> Change:
+def _give(knowledge: Knowledge, instance: Instance, slot: Slot, tokens: list[str]) -> Change:
     """Describe the first token that differs, and give the new ones."""
-    name = study.names[slot[0]]
+    name = knowledge.names[slot[0]]
     for index, (old, new) in enumerate(zip(instance[slot], tokens, strict=True)):
         if old != new:
             place = f"{name}[{index + 1}]" if len(tokens) > 1 else name
