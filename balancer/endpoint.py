@@ -1,7 +1,7 @@
 """The nouns of leasing: an endpoint, the outcome of a call to it, and the lease in between.
 
 Decides what counts as the endpoint's fault when a call raises. Must not know pools, strategies,
-clocks or threads: a lease knows only the holder it goes back to.
+clocks or threads: a lease knows only the lender it goes back to.
 """
 
 import math
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from balancer.client_errors import retry_after_s, said_nothing, status_of
 from balancer.errors import EndpointError, EndpointOverloaded
 
-__all__ = ["Endpoint", "Hint", "Holder", "Lease", "Outcome", "hint_of", "outcome_of"]
+__all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "hint_of", "outcome_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def hint_of(error: BaseException) -> Hint | None:
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
-class Holder(Protocol):
+class Lender(Protocol):
     """Whoever grants leases and takes them back."""
 
     def release(self, lease: "Lease", outcome: Outcome) -> None:
@@ -147,10 +147,10 @@ class Lease:
         hint: what the call says beyond its outcome; set by the end of a `with` block, or by hand.
     """
 
-    __slots__ = ("_holder", "account", "endpoint", "granted_s", "hint", "id", "outcome", "slots")
+    __slots__ = ("_lender", "account", "endpoint", "granted_s", "hint", "id", "outcome", "slots")
 
     def __init__(
-        self, id: int, endpoint: Endpoint, granted_s: float, account: object, holder: Holder, slots: int = 1
+        self, id: int, endpoint: Endpoint, granted_s: float, account: object, lender: Lender, slots: int = 1
     ) -> None:
         self.id = id
         self.endpoint = endpoint
@@ -159,7 +159,7 @@ class Lease:
         self.slots = slots
         self.outcome: Outcome | None = None
         self.hint: Hint | None = None
-        self._holder = holder
+        self._lender = lender
 
     @property
     def ended(self) -> bool:
@@ -172,7 +172,7 @@ class Lease:
         Raises:
             LeaseError: it was given back already; nothing is changed.
         """
-        self._holder.release(self, outcome or self.outcome or _SUCCESS)
+        self._lender.release(self, outcome or self.outcome or _SUCCESS)
 
     def __enter__(self) -> Self:
         return self
@@ -181,11 +181,11 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is None:
-            self._holder.release(self, self.outcome or _SUCCESS)
+            self._lender.release(self, self.outcome or _SUCCESS)
             return
         if self.hint is None:
             self.hint = hint_of(error)
-        self._holder.release(self, self.outcome or outcome_of(error))
+        self._lender.release(self, self.outcome or outcome_of(error))
 
     def __repr__(self) -> str:
         state = "ended" if self.account is None else "out"

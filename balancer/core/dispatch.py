@@ -21,7 +21,7 @@ from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, WaitHistogram
 from balancer.core.rules import Rules
 from balancer.core.waiters import Waiter, WaitQueue
-from balancer.endpoint import Endpoint, Holder, Lease, Outcome
+from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, StrategyError, TooManyWaiters
 from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Request, Strategy
@@ -40,7 +40,7 @@ class Core:
     Args:
         endpoints: those in service from the start; URLs must differ.
         strategy: chooses; it must be fresh.
-        holder: who the leases go back to (the shell).
+        lender: who the leases go back to (the shell).
         max_waiters: how many may wait at once; None for any number.
         health, limits, host_caps: the rules around the strategy; see `balancer.core.rules`.
         rng: for the jitter of cooldowns; needed with `health`.
@@ -59,7 +59,7 @@ class Core:
         endpoints: Iterable[Endpoint],
         strategy: Strategy,
         *,
-        holder: Holder,
+        lender: Lender,
         max_waiters: int | None = None,
         health: HealthSettings | None = None,
         limits: LimitSettings | None = None,
@@ -70,7 +70,7 @@ class Core:
         if max_waiters is not None and max_waiters < 0:
             raise ValueError(f"max_waiters is {max_waiters}; it must be >= 0, or None for no limit")
         self._rules = Rules(health, limits, host_caps, rng or random.Random(0))
-        self._ledger = Ledger(endpoints, strategy, holder=holder, rules=self._rules, now=now)
+        self._ledger = Ledger(endpoints, strategy, lender=lender, rules=self._rules, now=now)
         self._waiters = WaitQueue()
         self._max_waiters = max_waiters
         self._waits = WaitHistogram()

@@ -12,7 +12,7 @@ from typing import cast
 from balancer.core.account import Account, State
 from balancer.core.metrics import EndpointStats
 from balancer.core.rules import Rules
-from balancer.endpoint import Endpoint, Holder, Lease, Outcome
+from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, StrategyError, UnknownEndpoint
 from balancer.strategy import Request, Strategy
 
@@ -34,12 +34,12 @@ class Ledger:
     """
 
     def __init__(
-        self, endpoints: Iterable[Endpoint], strategy: Strategy, *, holder: Holder, rules: Rules, now: float
+        self, endpoints: Iterable[Endpoint], strategy: Strategy, *, lender: Lender, rules: Rules, now: float
     ) -> None:
         self.granted = 0
         self.kept: dict[object, Account] = {}
         self._held: list[Account] = []  # all whose slots are kept: with an endpoint, those of its host
-        self._holder = holder
+        self._lender = lender
         self._rules = rules
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
@@ -60,7 +60,7 @@ class Ledger:
             account.in_flight += 1
             account.busy_s -= now
             self.granted += 1
-            lease = Lease(self.granted, account.endpoint, now, account, self._holder)
+            lease = Lease(self.granted, account.endpoint, now, account, self._lender)
         else:
             if not request.fits(account):
                 raise self._broken(request, account)
@@ -68,7 +68,7 @@ class Ledger:
             account.in_flight += slots
             account.busy_s -= now * slots
             self.granted += 1
-            lease = Lease(self.granted, account.endpoint, now, account, self._holder, slots)
+            lease = Lease(self.granted, account.endpoint, now, account, self._lender, slots)
         account.leases += 1
         if account.alert:
             self._refresh(self._rules.granted(account, lease), now)
@@ -83,7 +83,7 @@ class Ledger:
         """
         if outcome is not _SUCCESS and not isinstance(outcome, Outcome):
             raise TypeError(f"outcome is {outcome!r}; it takes an Outcome, e.g. Outcome.FAILURE")
-        if lease._holder is not self._holder:
+        if lease._lender is not self._lender:
             raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
         account: Account | None = lease.account
         if account is None:

@@ -96,7 +96,7 @@ class Pool:
         self._core = Core(
             endpoints,
             chosen,
-            holder=self,
+            lender=self,
             max_waiters=max_waiters,
             health=health,
             limits=limits,

@@ -32,7 +32,7 @@ Maker = Callable[[random.Random], Strategy]
 """Makes a fresh strategy."""
 
 
-class _Holder:
+class _Lender:
     """Stands for a shell: all that a lease needs of it is that it is somebody."""
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
@@ -71,14 +71,14 @@ class Shadow:
         self.core = Core(
             specs,
             make(self._random),
-            holder=_Holder(),
+            lender=_Lender(),
             max_waiters=max_waiters,
             host_caps=host_caps or {},
             now=self.clock(),
         )
         self.ended: list[Lease] = []
         self._referee = Referee(self.core, self.model, self.clock, law)
-        self._stranger = Core([Endpoint("stranger")], make(self._random), holder=_Holder(), now=0.0)
+        self._stranger = Core([Endpoint("stranger")], make(self._random), lender=_Lender(), now=0.0)
 
     @property
     def out(self) -> list[Lease]:

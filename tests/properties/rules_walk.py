@@ -36,7 +36,7 @@ class Walked:
     most_kept: int  # endpoints kept at once
 
 
-class _Holder:
+class _Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("the walk gives leases back by itself")
 
@@ -113,7 +113,7 @@ class _Walker:
         self._core = Core(
             specs,
             Told(make, random.Random(seed)),
-            holder=_Holder(),
+            lender=_Lender(),
             max_waiters=_MAX_WAITERS,
             health=rules.health,
             limits=rules.limits,

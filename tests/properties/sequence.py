@@ -13,7 +13,7 @@ from balancer.testing import ManualClock
 __all__ = ["Sequence"]
 
 
-class _Holder:
+class _Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("leases are given back through the sequence")
 
@@ -26,7 +26,7 @@ class Sequence:
     ) -> None:
         self.clock = ManualClock()
         chosen = default_registry().strategy(strategy, options, random.Random(seed))
-        self.core = Core(specs, chosen, holder=_Holder(), now=self.clock())
+        self.core = Core(specs, chosen, lender=_Lender(), now=self.clock())
 
     def take(self, request: Request = ANY) -> Lease:
         lease = self.core.acquire(request, self.clock())

@@ -39,7 +39,7 @@ class Scan(Strategy):
         pass
 
 
-class _Holder:
+class _Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("the test gives leases back by itself")
 
@@ -82,7 +82,7 @@ class Ruled:
         self.core = Core(
             specs,
             self.strategy,
-            holder=_Holder(),
+            lender=_Lender(),
             health=None if health is None else HealthSettings(**health),
             limits=None if limits is None else LimitSettings(kind="aimd", **limits),
             host_caps=host_caps or {},

@@ -23,7 +23,7 @@ from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
 
 
-class _Holder:
+class _Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("the core gives nothing back by itself")
 
@@ -34,7 +34,7 @@ def woken() -> None:
 
 def core_of(*specs: Endpoint, strategy: Any = None, max_waiters: int | None = None) -> Core:
     chosen = strategy or default_registry().strategy("fifo", None, random.Random(0))
-    return Core(specs, chosen, holder=_Holder(), max_waiters=max_waiters, now=0.0)
+    return Core(specs, chosen, lender=_Lender(), max_waiters=max_waiters, now=0.0)
 
 
 def wait(core: Core, now: float = 0.0, deadline_s: float = 100.0, request: Request = ANY, priority: int = 0) -> Any:

@@ -85,7 +85,7 @@ def _core_of(scenario: Scenario, strategy: Strategy, streams: Streams, now: floa
     return Core(
         (),
         strategy,
-        holder=_Holder(),
+        lender=_Lender(),
         max_waiters=scenario.max_waiters,
         health=scenario.health if by_rules else None,
         limits=scenario.limits if by_rules else None,
@@ -95,7 +95,7 @@ def _core_of(scenario: Scenario, strategy: Strategy, streams: Streams, now: floa
     )
 
 
-class _Holder:
+class _Lender:
     """Whom the core's leases belong to. They are given back through the core: nobody releases a lease by itself."""
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
