@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import typer
 
-    from balancer.pipeline.model import Problem, Proposal
-    from balancer.sandbox.protocol import Executor, ExecutorOptions
+    from balancer.problem import Problem, Proposal
+    from balancer.program import Executor, ExecutorOptions
 
 __all__ = ["PROJECT", "ExecutorPlugin", "Generator", "HookSpecs", "hookimpl", "hookspec"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from balancer.errors import EndpointError
-from balancer.sandbox.protocol import Executor, Limits, Program, Status
+from balancer.program import Executor, Limits, Program, Status
 
 __all__ = ["pings_of"]
 

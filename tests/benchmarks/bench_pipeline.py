@@ -33,8 +33,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
+from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program
 from balancer.sandbox.server.app import build_app
 from balancer.settings.config import parse_config
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 import balancer
 from balancer.core.metrics import PoolStats, WaitHistogram
-from balancer.pipeline.model import Verdict
 from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
 from balancer.plugins.registry import default_registry
+from balancer.problem import Verdict
 from balancer.settings.config import Config, EndpointSettings, PipelineSettings, PoolSettings
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows

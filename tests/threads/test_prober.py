@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from balancer import Endpoint, EndpointError, Pool
+from balancer.program import Execution, Status
 from balancer.sandbox.pings import pings_of
-from balancer.sandbox.protocol import Execution, Status
 from balancer.settings.rules import HealthSettings
 from balancer.shells.prober import Prober
 from tests.threads.crew import until

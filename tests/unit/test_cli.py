@@ -17,7 +17,7 @@ from balancer.commands import app as cli
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.results.store import Store
 from balancer.plugins.registry import BUILT_INS, Registered, Registry, default_registry
-from balancer.sandbox.protocol import Execution, ExecutorOptions
+from balancer.program import Execution, ExecutorOptions
 from balancer.strategy import StrategyOptions
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, MISTAKES, ODD_PACKAGES, PIPELINE
 from tests.unit.pipeline.fakes import FakeExecutor

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.model import Problem, Proposal
+from balancer.problem import Problem, Proposal
 
 __all__ = ["DataGenerator", "balancer_generators"]
 

@@ -19,7 +19,7 @@ from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.write.build import build
 from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.text import text_changes
-from balancer.pipeline.model import Origin, Problem, Proposal
+from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]
 

@@ -7,8 +7,8 @@ it must not know who ran the program, or where; a custom output validator is run
 from dataclasses import dataclass
 
 from balancer.pipeline.judging.compare import compare, parse_flags
-from balancer.pipeline.model import Checker, Verdict
-from balancer.sandbox.protocol import Execution, Program, Status
+from balancer.problem import Checker, Verdict
+from balancer.program import Execution, Program, Status
 
 __all__ = ["ACCEPT", "Judgement", "checker_files", "checker_program", "checker_says", "judge_end", "judge_output"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from balancer.pipeline.model import Origin, Proposal
 from balancer.pipeline.packages.folder import Findings, Folder, describe
+from balancer.problem import Origin, Proposal
 
 __all__ = ["Data", "GroupFlags", "read_data"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from balancer.errors import PackageError
-from balancer.pipeline.model import Submission
 from balancer.pipeline.packages.folder import Findings, Folder
 from balancer.pipeline.packages.includes import inline_headers
-from balancer.sandbox.protocol import Program
+from balancer.problem import Submission
+from balancer.program import Program
 
 __all__ = ["Programs", "read_input_validators", "read_output_validator", "read_submissions"]
 

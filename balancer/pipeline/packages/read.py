@@ -13,12 +13,12 @@ from pathlib import Path
 
 from balancer.errors import PackageError
 from balancer.pipeline.judging.compare import parse_flags
-from balancer.pipeline.model import Checker, Problem
 from balancer.pipeline.packages.data import read_data
 from balancer.pipeline.packages.folder import Findings, Folder
 from balancer.pipeline.packages.programs import read_input_validators, read_output_validator, read_submissions
 from balancer.pipeline.packages.settings import Settings, read_settings
-from balancer.sandbox.protocol import Program
+from balancer.problem import Checker, Problem
+from balancer.program import Program
 
 __all__ = ["find_packages", "fingerprint", "read_problem", "read_problems"]
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from jinja2 import Environment
 
-from balancer.pipeline.model import Verdict
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import NOT_JUDGED, lost, tiles, warnings
 from balancer.pipeline.report.matrix import LETTERS, matrix
 from balancer.pipeline.report.notes import notes
 from balancer.pipeline.results.records import RunResult
+from balancer.problem import Verdict
 from balancer.reporting.chart import Chart
 from balancer.reporting.html import drawn, environment
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from balancer.pipeline.model import Verdict
 from balancer.pipeline.results.records import CaseResult, ProblemResult, SubmissionResult
+from balancer.problem import Verdict
 from balancer.reporting.words import seconds, shorten, size, visible
 
 __all__ = ["BAND", "LETTERS", "MOST_COLUMNS", "Band", "Cell", "Column", "Group", "Matrix", "Row", "matrix"]

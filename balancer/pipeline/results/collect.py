@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from balancer.core.metrics import PoolStats
-from balancer.pipeline.model import Problem, Submission, Verdict
+from balancer.problem import Problem, Submission, Verdict
 from balancer.pipeline.results.records import (
     CaseResult,
     CaseState,

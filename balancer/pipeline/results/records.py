@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from balancer.core.metrics import PoolStats
-from balancer.pipeline.model import Origin, Verdict
+from balancer.problem import Origin, Verdict
 
 __all__ = ["CaseResult", "CaseState", "Disagreement", "ProblemResult", "RunResult", "Span", "Stage", "SubmissionResult"]
 

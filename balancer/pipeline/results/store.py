@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.results.folder import DATABASE, lock_folder, open_database
-from balancer.pipeline.model import Origin, Proposal, Verdict
+from balancer.problem import Origin, Proposal, Verdict
 from balancer.pipeline.results.records import CaseState, Span, Stage
 
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]

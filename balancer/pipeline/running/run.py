@@ -19,7 +19,6 @@ from rich.console import Console
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
-from balancer.pipeline.model import Problem
 from balancer.pipeline.packages.read import fingerprint, read_problems
 from balancer.pipeline.results.collect import collect
 from balancer.pipeline.results.export import export_cases
@@ -30,8 +29,9 @@ from balancer.pipeline.running.runner import Runner, Stopped
 from balancer.pipeline.running.sample import Sample
 from balancer.pipeline.running.steps import judge_problem
 from balancer.plugins.registry import Registry
+from balancer.problem import Problem
+from balancer.program import Executor, ExecutorOptions
 from balancer.sandbox.pings import pings_of
-from balancer.sandbox.protocol import Executor, ExecutorOptions
 from balancer.settings.config import Config, PipelineSettings
 from balancer.shells.prober import Prober
 from balancer.shells.threads import Pool

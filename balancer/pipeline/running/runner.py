@@ -27,7 +27,7 @@ from balancer.errors import (
 )
 from balancer.pipeline.results.records import Span, Stage
 from balancer.pipeline.running.outage import Outage
-from balancer.sandbox.protocol import Execution, Executor, Limits, Program, Status
+from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.settings.rules import RetrySettings
 from balancer.shells.threads import Pool
 

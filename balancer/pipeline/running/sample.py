@@ -18,12 +18,12 @@ from balancer.pipeline.judging.verdict import (
     judge_end,
     judge_output,
 )
-from balancer.pipeline.model import Problem, Submission, Verdict
 from balancer.pipeline.results.records import Stage
 from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
 from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.runner import Runner, Task
-from balancer.sandbox.protocol import Execution, Limits
+from balancer.problem import Problem, Submission, Verdict
+from balancer.program import Execution, Limits
 from balancer.settings.config import PipelineSettings
 
 __all__ = ["VALIDATOR_LIMITS", "Sample"]

@@ -12,12 +12,12 @@ from itertools import islice
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.judging.verdict import ACCEPT
-from balancer.pipeline.model import Proposal, Submission, Verdict
 from balancer.pipeline.results.records import CaseState, Stage
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.running.runner import Task
 from balancer.pipeline.running.sample import VALIDATOR_LIMITS, Sample
-from balancer.sandbox.protocol import Program, Status
+from balancer.problem import Proposal, Submission, Verdict
+from balancer.program import Program, Status
 
 __all__ = ["generate_test_outputs", "judge_problem", "propose_inputs", "validate_inputs", "validate_solutions"]
 

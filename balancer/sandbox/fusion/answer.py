@@ -18,10 +18,10 @@ printed something that no text checker takes for the answer, and the verdict is 
 from collections.abc import Callable
 
 from balancer.errors import EndpointError
+from balancer.program import Execution, Limits, Status
 from balancer.sandbox.fusion.request import COMPILE_MARK
 from balancer.sandbox.fusion.wire import CommandResult, CommandStatus, RunCodeAnswer, RunStatus
 from balancer.sandbox.local.ending import gave_up_for_memory
-from balancer.sandbox.protocol import Execution, Limits, Status
 
 __all__ = ["TRUSTED_BYTES", "execution_of_answer"]
 

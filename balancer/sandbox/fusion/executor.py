@@ -15,12 +15,12 @@ import httpx2
 from pydantic import ValidationError
 
 from balancer.errors import ConfigError, EndpointError, EndpointOverloaded
+from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.fusion.answer import execution_of_answer
 from balancer.sandbox.fusion.request import request_for
 from balancer.sandbox.fusion.wire import RunCodeAnswer
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
 from balancer.sandbox.local.languages import LANGUAGES
-from balancer.sandbox.protocol import Execution, ExecutorOptions, Limits, Program
 from balancer.settings.redaction import Redaction
 
 __all__ = ["FusionExecutor", "parse_retry_after"]

@@ -12,10 +12,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from balancer.program import Limits, Program
 from balancer.sandbox.fusion.wire import RunCodeRequest
 from balancer.sandbox.local.jail import check_name
 from balancer.sandbox.local.languages import CXX_FLAGS, LANGUAGES
-from balancer.sandbox.protocol import Limits, Program
 
 __all__ = ["COMPILE_MARK", "Asked", "request_for"]
 

@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 from balancer.errors import ConfigError, EndpointError
+from balancer.program import Limits
 from balancer.sandbox.local.isolation import AUTO, ISOLATIONS, Isolation
 from balancer.sandbox.local.jail import Jail, Task
-from balancer.sandbox.protocol import Limits
 
 __all__ = ["choose_isolation", "open_to_others", "probe"]
 

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.errors import ConfigError, EndpointError
+from balancer.program import Limits
 from balancer.sandbox.local.isolation.base import tool
 from balancer.sandbox.local.jail import Jail, Task
 from balancer.sandbox.local.languages import Language
 from balancer.sandbox.local.process import Cut, Ended
-from balancer.sandbox.protocol import Limits
 
 __all__ = ["Compiled", "Compiler"]
 

@@ -6,8 +6,8 @@ code over a guess: a limit is named only where the end shows it.
 
 import signal
 
+from balancer.program import Execution, Limits, Status
 from balancer.sandbox.local.process import Cut, Ended
-from balancer.sandbox.protocol import Execution, Limits, Status
 
 __all__ = ["execution_of", "gave_up_for_memory"]
 

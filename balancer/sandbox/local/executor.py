@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from balancer.errors import EndpointError
+from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local.choice import choose_isolation, open_to_others
 from balancer.sandbox.local.compile import Compiler
 from balancer.sandbox.local.ending import execution_of
 from balancer.sandbox.local.gate import Gate
 from balancer.sandbox.local.jail import Jail, Task
 from balancer.sandbox.local.languages import LANGUAGES, Language, find_toolchain
-from balancer.sandbox.protocol import Execution, ExecutorOptions, Limits, Program, Status
 
 __all__ = ["LocalExecutor"]
 

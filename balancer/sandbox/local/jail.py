@@ -16,13 +16,13 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from balancer.errors import EndpointError
+from balancer.program import Limits
 from balancer.sandbox.local.isolation.base import Isolation, tool
 from balancer.sandbox.local.isolation.view import Stage
 from balancer.sandbox.local.languages import SEARCH_PATH
 from balancer.sandbox.local.limits import FILE_BYTES, prlimit_arguments
 from balancer.sandbox.local.process import Command, Cut, Ended, supervise
 from balancer.sandbox.local.uids import own_uids
-from balancer.sandbox.protocol import Limits
 
 __all__ = ["Jail", "Task", "check_name"]
 

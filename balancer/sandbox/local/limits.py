@@ -8,7 +8,7 @@ import math
 import resource
 from collections.abc import Iterator
 
-from balancer.sandbox.protocol import Limits
+from balancer.program import Limits
 
 __all__ = ["FILE_BYTES", "prlimit_arguments"]
 

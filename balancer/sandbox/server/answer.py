@@ -9,9 +9,9 @@ import binascii
 import codecs
 
 from balancer.errors import EndpointError
+from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.sandbox.fusion.wire import CommandResult, CommandStatus, RunCodeAnswer, RunCodeRequest, RunStatus
 from balancer.sandbox.local.languages import LANGUAGES
-from balancer.sandbox.protocol import Execution, Executor, Limits, Program, Status
 
 __all__ = ["answer_to"]
 

@@ -22,9 +22,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from balancer.program import Executor, ExecutorOptions
 from balancer.sandbox.fusion.wire import RunCodeRequest
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.protocol import Executor, ExecutorOptions
 from balancer.sandbox.server.answer import answer_to
 
 __all__ = ["build_app", "serve"]

@@ -11,9 +11,9 @@ import pytest
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
 from balancer.pipeline.results.records import Span, Stage
 from balancer.pipeline.running.runner import Runner, Task
+from balancer.program import Execution, Limits, Program
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.pings import pings_of
-from balancer.sandbox.protocol import Execution, Limits, Program
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.prober import Prober

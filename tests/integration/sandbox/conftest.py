@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from balancer.program import ExecutorOptions
 from balancer.sandbox.local.choice import probe
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.protocol import ExecutorOptions
 from tests.integration.sandbox.processes import processes_with
 
 ISOLATED = ["bubblewrap", "unshare"]

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pytest
 
 from balancer.errors import EndpointError
+from balancer.program import Limits, Program, Status
 from balancer.sandbox.fusion import executor as fusion
 from balancer.sandbox.fusion.executor import FusionExecutor
-from balancer.sandbox.protocol import Limits, Program, Status
 
 DEADLINE_S = 0.5  # of a call: wall limit and margin
 OVERTIME_S = 0.3

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local.compile import Compiler
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import Jail, Task
 from balancer.sandbox.local.languages import Language
 from balancer.sandbox.local.process import Ended
-from balancer.sandbox.protocol import Execution, ExecutorOptions, Limits, Program, Status
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0, compile_s=20.0)
 PRINT = '#include <cstdio>\nint main() {{ puts("{}"); }}'
@@ -83,7 +83,7 @@ def test_once_for_all_processes_of_a_folder(tmp_path: Path) -> None:
     code = f"""
 from balancer.sandbox.local.languages import Language
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.protocol import ExecutorOptions, Limits, Program
+from balancer.program import ExecutorOptions, Limits, Program
 executor = LocalExecutor("local://x", ExecutorOptions(cache_dir={str(tmp_path)!r}))
 print(executor.run(Program("cpp", {PRINT.format("processes")!r}), b"", Limits(), {{}}).stdout.decode())
 executor.close()

@@ -2,8 +2,8 @@
 
 import threading
 
+from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.protocol import Execution, Limits, Program, Status
 
 THREADS = 8
 ROUNDS = 3

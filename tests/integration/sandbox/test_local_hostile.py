@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.languages import LANGUAGES
-from balancer.sandbox.protocol import Execution, Limits, Program, Status
 from tests.integration.sandbox.processes import processes_with, wait_until
 
 # Enough for programs that are to end by themselves, even when others keep the machine busy.
@@ -411,7 +411,7 @@ def test_the_death_of_the_balancer_is_the_death_of_its_programs(isolated: LocalE
     code = f"""
 from balancer.sandbox.local.languages import LANGUAGES
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.protocol import ExecutorOptions, Limits, Program
+from balancer.program import ExecutorOptions, Limits, Program
 executor = LocalExecutor("local://x", ExecutorOptions(isolation={isolated.isolation!r}))
 source = "import time; print(1, flush=True); time.sleep(60)"
 print(executor._folder.name, flush=True)

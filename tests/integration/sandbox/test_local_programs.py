@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import ConfigError, EndpointError
+from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.proctree import children_of
 from balancer.sandbox.local.uids import UidPool, high_range
-from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
 from tests.integration.sandbox.processes import processes_with, wait_until
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0)

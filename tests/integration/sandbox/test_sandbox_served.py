@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from balancer.errors import EndpointError
+from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
-from balancer.sandbox.protocol import Execution, Limits, Program, Status
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.servers import RunningServer, running_server
 

@@ -11,13 +11,13 @@ from typing import ClassVar
 from rich.console import Console
 
 from balancer.hookspecs import Generator
-from balancer.pipeline.model import Checker, Origin, Problem, Proposal, Submission, Verdict
 from balancer.pipeline.results.records import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.sample import Sample
 from balancer.pipeline.running.steps import judge_problem
-from balancer.sandbox.protocol import Executor, Program
+from balancer.problem import Checker, Origin, Problem, Proposal, Submission, Verdict
+from balancer.program import Executor, Program
 from balancer.settings.config import PipelineSettings
 from tests.unit.pipeline.fakes import FakeExecutor, hasty, no_leases_out
 from tests.unit.pipeline.programs import TRUTH

@@ -9,7 +9,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.pipeline.results.records import Span
 from balancer.pipeline.running.runner import Runner
-from balancer.sandbox.protocol import Execution, Executor, Limits, Program, Status
+from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.shells.threads import Pool
 from tests.unit.pipeline.programs import PROGRAMS
 

@@ -5,8 +5,8 @@ So every verdict is known beforehand.
 
 from collections.abc import Callable, Mapping
 
-from balancer.pipeline.model import Verdict
-from balancer.sandbox.protocol import Execution, Status
+from balancer.problem import Verdict
+from balancer.program import Execution, Status
 
 __all__ = ["PROGRAMS", "TRUTH", "finished"]
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from random import Random
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.pipeline.model import Origin, Verdict
 from balancer.pipeline.results.records import (
     CaseResult,
     CaseState,
@@ -17,6 +16,7 @@ from balancer.pipeline.results.records import (
     Stage,
     SubmissionResult,
 )
+from balancer.problem import Origin, Verdict
 
 __all__ = ["case", "empty_run", "made_up_problem", "made_up_run", "submission"]
 

@@ -8,7 +8,7 @@ from balancer.pipeline.generators.learn.facts import Kind, Order
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.relations import Relation, Tie
 from balancer.pipeline.generators.learn.template import Count
-from balancer.pipeline.model import Checker, Origin, Problem, Proposal
+from balancer.problem import Checker, Origin, Problem, Proposal
 
 
 def known(*inputs: str) -> Knowledge:

@@ -12,8 +12,8 @@ from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.constants import lex
 from balancer.pipeline.generators.learn.hints import Alphabet, Hints, Span, mine
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
-from balancer.pipeline.model import Checker, Origin, Problem, Proposal
-from balancer.sandbox.protocol import Program
+from balancer.problem import Checker, Origin, Problem, Proposal
+from balancer.program import Program
 
 
 def python(source: str) -> Hints:

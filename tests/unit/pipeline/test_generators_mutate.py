@@ -24,8 +24,8 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.text import text_changes
-from balancer.pipeline.model import Checker, Origin, Problem, Proposal
-from balancer.sandbox.protocol import Program
+from balancer.problem import Checker, Origin, Problem, Proposal
+from balancer.program import Program
 
 
 def problem(*inputs: bytes | str, validator: str = "") -> Problem:

@@ -26,7 +26,7 @@ from balancer.pipeline.generators.learn.template import (
     whole_number,
 )
 from balancer.pipeline.generators.write.build import build
-from balancer.pipeline.model import Checker, Origin, Problem, Proposal
+from balancer.problem import Checker, Origin, Problem, Proposal
 
 
 def problem(*inputs: bytes) -> Problem:

@@ -13,8 +13,8 @@ from balancer.pipeline.judging.verdict import (
     judge_end,
     judge_output,
 )
-from balancer.pipeline.model import Checker, Verdict
-from balancer.sandbox.protocol import Execution, Program, Status
+from balancer.problem import Checker, Verdict
+from balancer.program import Execution, Program, Status
 
 STATUSES = {
     Status.COMPILE_ERROR: Verdict.COMPILE_ERROR,

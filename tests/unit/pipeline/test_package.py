@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.model import Checker, Origin, Problem, Proposal, Submission
 from balancer.pipeline.packages.includes import inline_headers
 from balancer.pipeline.packages.read import find_packages, fingerprint, read_problem, read_problems
-from balancer.sandbox.protocol import Program
+from balancer.problem import Checker, Origin, Problem, Proposal, Submission
+from balancer.program import Program
 
 
 class Make(Protocol):

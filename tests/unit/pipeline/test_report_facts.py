@@ -6,12 +6,12 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.model import Verdict
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import lost, tiles, warnings
 from balancer.pipeline.report.matrix import BAND, LETTERS, matrix
 from balancer.pipeline.report.notes import Note, notes
 from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
+from balancer.problem import Verdict
 from balancer.reporting.tile import Tone
 from tests.unit.pipeline.report_results import case, empty_run, made_up_problem, made_up_run, submission
 

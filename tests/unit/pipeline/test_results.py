@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.pipeline.model import Origin, Verdict
 from balancer.pipeline.results.records import (
     CaseResult,
     CaseState,
@@ -21,6 +20,7 @@ from balancer.pipeline.results.records import (
     longest_chain_s,
     rate,
 )
+from balancer.problem import Origin, Verdict
 
 A, W, T, R, C, U = (
     Verdict.ACCEPTED,

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balancer.pipeline.model import Checker, Problem
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.runner import Stopped
 from balancer.pipeline.running.steps import judge_problem
-from balancer.sandbox.protocol import Program
+from balancer.problem import Checker, Problem
+from balancer.program import Program
 from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 

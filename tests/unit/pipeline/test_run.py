@@ -12,12 +12,12 @@ from rich.console import Console
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
-from balancer.pipeline.model import Proposal, Verdict
 from balancer.pipeline.results.records import CaseState, RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import make_executors, run_pipeline, settings_of, slots_of
 from balancer.plugins.registry import BUILT_INS, Registered, Registry
-from balancer.sandbox.protocol import Executor, ExecutorOptions
+from balancer.problem import Proposal, Verdict
+from balancer.program import Executor, ExecutorOptions
 from balancer.settings.config import Config, load_config
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import TRUTH

@@ -15,7 +15,7 @@ from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.pipeline.results.records import Span, Stage
 from balancer.pipeline.running.runner import Ran, Runner, Stopped, Task
-from balancer.sandbox.protocol import Execution, Limits, Program, Status
+from balancer.program import Execution, Limits, Program, Status
 from balancer.shells.threads import Pool
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, hasty, no_leases_out
 from tests.unit.pipeline.programs import finished

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.running.runner import Ran, Stopped
-from balancer.sandbox.protocol import Execution, Program
+from balancer.program import Execution, Program
 from balancer.settings.rules import RetrySettings
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
 from tests.unit.pipeline.programs import finished

@@ -7,7 +7,7 @@ import pytest
 from balancer.endpoint import Endpoint
 from balancer.pipeline.results.records import Span, Stage
 from balancer.pipeline.running.runner import Ran, Runner, Stopped, Task
-from balancer.sandbox.protocol import Executor, Limits, Program
+from balancer.program import Executor, Limits, Program
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.threads import Pool
 from balancer.testing import ManualClock

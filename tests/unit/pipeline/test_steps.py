@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import pytest
 
-from balancer.pipeline.model import Checker, Origin, Problem, Proposal, Verdict
 from balancer.pipeline.results.records import CaseState, Stage
 from balancer.pipeline.running.runner import Stopped
 from balancer.pipeline.running.steps import judge_problem, propose_inputs, validate_inputs
-from balancer.sandbox.protocol import Execution, Executor, Program, Status
+from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
+from balancer.program import Execution, Executor, Program, Status
 from tests.unit.pipeline.bench import Bench, End, Numbers, Own, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, TRUTH, finished

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import BalancerError, ConfigError
-from balancer.pipeline.model import Origin, Proposal, Verdict
 from balancer.pipeline.results.records import CaseState, Span, Stage
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
+from balancer.problem import Origin, Proposal, Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN = Proposal(b"1\n", Origin("data", "sample/1.in"), b"2\n", sample=True)
@@ -155,7 +155,7 @@ def test_nothing_is_lost_when_the_process_dies(tmp_path: Path) -> None:
     """Each call is durable when it returns, whatever happens to the process next."""
     code = f"""
 import os, signal
-from balancer.pipeline.model import Origin, Proposal, Verdict
+from balancer.problem import Origin, Proposal, Verdict
 from balancer.pipeline.results.records import CaseState
 from balancer.pipeline.results.store import Store, StoredVerdict
 store = Store(__import__('pathlib').Path({str(tmp_path)!r}))

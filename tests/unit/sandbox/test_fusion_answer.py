@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from balancer.errors import EndpointError
+from balancer.program import Execution, Limits, Status
 from balancer.sandbox.fusion.answer import TRUSTED_BYTES, execution_of_answer
 from balancer.sandbox.fusion.wire import RunCodeAnswer
-from balancer.sandbox.protocol import Execution, Limits, Status
 
 URL = "http://s/"
 

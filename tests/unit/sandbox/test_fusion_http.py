@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from balancer.errors import ConfigError, EndpointError, EndpointOverloaded
+from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor, parse_retry_after
-from balancer.sandbox.protocol import Execution, Executor, ExecutorOptions, Limits, Program, Status
 
 URL = "http://10.0.0.1:8080/api/"
 TOKEN = "s3cr3t-0123456789abcdef"

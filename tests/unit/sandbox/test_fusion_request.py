@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.program import Limits, Program
 from balancer.sandbox.fusion.request import request_for
-from balancer.sandbox.protocol import Limits, Program
 
 LIMITS = Limits(cpu_s=1.5, wall_s=4.0, compile_s=20.0, memory_bytes=100 * 2**20 + 1, output_bytes=1000)
 NO_FILES: dict[str, bytes] = {}

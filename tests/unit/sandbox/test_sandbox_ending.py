@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
+from balancer.program import Limits, Status
 from balancer.sandbox.local.ending import execution_of, gave_up_for_memory
 from balancer.sandbox.local.process import Cut, Ended
-from balancer.sandbox.protocol import Limits, Status
 
 LIMITS = Limits(cpu_s=0.5, wall_s=2.0, output_bytes=100)
 MEMORY_ERROR = b"Traceback (most recent call last):\n  File ...\nMemoryError\n"

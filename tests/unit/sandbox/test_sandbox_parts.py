@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import ConfigError
+from balancer.program import Limits
 from balancer.sandbox.local import choice
 from balancer.sandbox.local.gate import Gate
 from balancer.sandbox.local.isolation import ISOLATIONS
@@ -23,7 +24,6 @@ from balancer.sandbox.local.limits import prlimit_arguments
 from balancer.sandbox.local.pipes import BoundedPipe
 from balancer.sandbox.local.proctree import children_of, cpu_of_tree
 from balancer.sandbox.local.uids import UidPool, high_range, own_uids
-from balancer.sandbox.protocol import Limits
 
 WHOLE_MAP = "         0          0 4294967295\n"
 PIDS = st.integers(1, 2**22)

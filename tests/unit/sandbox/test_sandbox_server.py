@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from balancer.errors import EndpointError
+from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.answer import execution_of_answer
 from balancer.sandbox.fusion.wire import RunCodeRequest
-from balancer.sandbox.protocol import Execution, Limits, Program, Status
 from balancer.sandbox.server.answer import answer_to
 from balancer.sandbox.server.app import build_app
 

@@ -12,7 +12,7 @@ from itertools import takewhile
 from keyword import iskeyword
 
 from balancer.pipeline.generators.learn.constants import Token, lex
-from balancer.sandbox.protocol import Program
+from balancer.program import Program
 
 __all__ = ["Alphabet", "Hints", "Span", "mine"]
 

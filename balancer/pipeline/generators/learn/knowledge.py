@@ -24,7 +24,7 @@ from balancer.pipeline.generators.learn.template import (
     read,
     tokenize,
 )
-from balancer.pipeline.model import Problem
+from balancer.problem import Problem
 
 __all__ = ["EdgeTable", "Knowledge", "Load", "knowledge_of"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from balancer.sandbox.protocol import Program
+from balancer.program import Program
 
 __all__ = ["Case", "Checker", "Origin", "Problem", "Proposal", "Submission", "Verdict"]
 
