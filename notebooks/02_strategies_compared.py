@@ -43,8 +43,9 @@ from balancer_simulator import (
     run_study,
 )
 from balancer_simulator.report.charts import curves, gantt, ranking, tails
-from balancer_simulator.report.figures import figure_of, worded, worded_difference
 from balancer_simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.studies.figures import figure_of
 from IPython.display import Markdown, display
 
 from balancer.reporting.chart import Chart

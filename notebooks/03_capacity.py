@@ -35,8 +35,8 @@ from balancer_simulator import (
     run_sweep,
 )
 from balancer_simulator.report.charts import trend
-from balancer_simulator.report.figures import worded, worded_difference
 from balancer_simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.report.numbers import worded, worded_difference
 from balancer_simulator.studies.intervals import at_most_of, difference_of, interval_of
 from IPython.display import Markdown, display
 

@@ -51,10 +51,11 @@ from balancer_simulator import (
     simulate_once,
 )
 from balancer_simulator.report.charts import ranking, tails, trend, utilisation
-from balancer_simulator.report.figures import figure_of, worded, worded_difference
 from balancer_simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.report.numbers import worded, worded_difference
 from balancer_simulator.scenario.faults import Fault
 from balancer_simulator.scenario.workload import Workload
+from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.intervals import interval_of
 from IPython.display import Markdown, display
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
         Lognormal,
         Pareto,
     )
+    from balancer_simulator.scenario.endpoints import Change, EndpointModel, Host
     from balancer_simulator.scenario.faults import CrashRepair, FailWithin, FastFail, SlowWithin, Warmup
-    from balancer_simulator.scenario.scenario import Change, EndpointModel, Host, Policy, Scenario, load_scenario
+    from balancer_simulator.scenario.policy import Policy
+    from balancer_simulator.scenario.scenario import Scenario, load_scenario
     from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Requests, Stage
     from balancer_simulator.studies.intervals import Interval
     from balancer_simulator.studies.progress import StudyProgress
@@ -71,7 +73,9 @@ _HOMES = {
     "studies.intervals": ("Interval",),
     "studies.progress": ("StudyProgress",),
     "run.record": ("Record",),
-    "scenario.scenario": ("Change", "EndpointModel", "Host", "Policy", "Scenario", "load_scenario"),
+    "scenario.endpoints": ("Change", "EndpointModel", "Host"),
+    "scenario.policy": ("Policy",),
+    "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),
     "studies.sweep": ("Sweep", "run_sweep"),
     "scenario.workload": ("Arrivals", "Batch", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Stage"),

@@ -108,8 +108,8 @@ def compare(
         raise ConfigError("--markdown: it is for the table of several scenarios, and there is one; leave it out")
     _check_writable(out)
     with saying(_NOTHING):
-        from balancer_simulator.report.figures import ranking_figure
         from balancer_simulator.report.table import print_ranking
+        from balancer_simulator.studies.figures import ranking_figure
 
         by = ranking_figure(by).key if by else None
         study = _study(scenario, strategy, replications, seed, jobs)

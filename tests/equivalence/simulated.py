@@ -7,7 +7,7 @@ import random
 from unittest.mock import patch
 
 from balancer_simulator import Policy, Scenario, simulate_once
-from balancer_simulator.run.disciplines import Client, Leasing
+from balancer_simulator.run.disciplines import Client, LeasePerCall
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 from simpy import Environment
@@ -34,7 +34,7 @@ def simulate(plan: Plan, strategy: str) -> Happened:
     """Return what the simulator makes of `plan`."""
     registry, watch = ListeningRegistry(), _Watch()
     with (
-        patch("balancer_simulator.run.engine.Leasing", watch.discipline),
+        patch("balancer_simulator.run.engine.LeasePerCall", watch.discipline),
         patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))),
     ):
         record = simulate_once(scenario_of(plan), Policy(strategy=strategy), registry=registry, observer=watch.granted)
@@ -61,9 +61,9 @@ class _Watch:
     def granted(self, task: Task, lease: Lease) -> None:
         self.answers.append(Granted(task.number, lease.endpoint.url, lease.id, lease.granted_s))
 
-    def discipline(self, env: Environment, core: Core, client: Client) -> Leasing:
+    def discipline(self, env: Environment, core: Core, client: Client) -> LeasePerCall:
         self.core = core
-        return Leasing(env, core, _Watched(env, client, self.answers))
+        return LeasePerCall(env, core, _Watched(env, client, self.answers))
 
 
 class _Watched:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from balancer_simulator import EndpointModel, Poisson, Scenario
-from balancer_simulator.scenario.scenario import Policy
+from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.studies import parallel
 from balancer_simulator.studies.parallel import Order, run_orders
 from balancer_simulator.studies.processes import work_off

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
-from balancer_simulator.report.figures import FIGURES, checked_figure
 from balancer_simulator.report.files import write_report
 from balancer_simulator.report.html import page
 from balancer_simulator.report.table import print_ranking, print_study
 from balancer_simulator.scenario.scenario import load_scenario
+from balancer_simulator.studies.figures import FIGURES, checked_figure
 from balancer_simulator.studies.study import Study, run_study
 from rich.console import Console
 from typer.testing import CliRunner

@@ -4,7 +4,8 @@ import math
 import re
 
 import pytest
-from balancer_simulator.report.numbers import Unit, word_difference, word_figure
+from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.studies.figures import Unit
 from balancer_simulator.studies.intervals import Interval
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ from hypothesis import strategies as st
     ],
 )
 def test_a_figure_has_no_more_digits_than_its_interval(mean: float, half: float, unit: Unit, words: str) -> None:
-    assert word_figure(Interval(mean, half, 5), unit) == words
+    assert worded(Interval(mean, half, 5), unit) == words
 
 
 @pytest.mark.parametrize(
@@ -46,14 +47,14 @@ def test_a_figure_has_no_more_digits_than_its_interval(mean: float, half: float,
     ],
 )
 def test_a_difference_is_a_part_or_a_multiple_of_its_base(mean: float, half: float, base: float, words: str) -> None:
-    assert word_difference(Interval(mean, half, 5), base, "s") == words
+    assert worded_difference(Interval(mean, half, 5), base, "s") == words
 
 
 @given(st.floats(-1e7, 1e7), st.floats(0, 1e7), st.sampled_from(["s", "part", "number", "count"]))
 def test_a_figure_and_its_interval_have_the_same_decimals(mean: float, half: float, unit: Unit) -> None:
     found = re.fullmatch(
         r"\(?-?([\d\u2009]+)(\.\d+)?( ms| s| h|%)? \u00b1<?([\d\u2009]+)(\.\d+)?(\)e-\d+( ms| s|%)?)?",
-        word_figure(Interval(mean, half, 5), unit),
+        worded(Interval(mean, half, 5), unit),
     )
     assert found
     if found[4] + (found[5] or "") != "0":

@@ -20,9 +20,10 @@ from balancer.reporting.lines import MOST_LINES, Line, Scale, line_chart
 from balancer.reporting.schedule import Block, blocks, lanes
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import percent, seconds, shorten
-from balancer_simulator.report.figures import figure_of, worded
+from balancer_simulator.report.numbers import worded
 from balancer_simulator.run.record import Record, Span
 from balancer_simulator.run.tally import Tally
+from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.study import Study, intervals
 

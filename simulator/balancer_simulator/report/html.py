@@ -15,7 +15,8 @@ from balancer.reporting.html import drawn, environment
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING
 from balancer_simulator.report.charts import draw_charts
-from balancer_simulator.report.figures import FIGURES, Figure, figure_of, worded, worded_difference
+from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
 from balancer_simulator.studies.study import Study
 
 __all__ = ["page"]

@@ -5,7 +5,8 @@ Decides how a table and a sentence are written. It must not know notebooks, nor 
 
 from collections.abc import Iterable, Sequence
 
-from balancer_simulator.report.figures import figure_of, worded
+from balancer_simulator.report.numbers import worded
+from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
 __all__ = ["best_in_words", "markdown_table"]

@@ -8,13 +8,12 @@ at most two significant digits, and its figure the same decimals).
 """
 
 import math
-from typing import Final, Literal
+from typing import Final
 
+from balancer_simulator.studies.figures import Unit
 from balancer_simulator.studies.intervals import Interval
 
-__all__ = ["Unit", "word_difference", "word_figure"]
-
-Unit = Literal["s", "part", "number", "count"]
+__all__ = ["worded", "worded_difference"]
 
 _LEAST: Final = {"number": 0.01}  # anything smaller has a power of ten
 _LEAST_OTHER: Final = 0.0001
@@ -22,23 +21,23 @@ _NOISE_S: Final = 1e-9  # of times that are sums of floats
 _MANY_TIMES: Final = 10.0  # from here on "x 12" is plainer than "+1100%"
 
 
-def word_figure(interval: Interval, unit: Unit) -> str:
+def worded(interval: Interval, unit: Unit) -> str:
     """Return a figure and its interval, e.g. "1.23 s +-0.06"; only the figure if there is one replication."""
-    return _worded(interval, unit, sign=False)
+    return _written(interval, unit, sign=False)
 
 
-def word_difference(interval: Interval, base: float, unit: Unit) -> str:
+def worded_difference(interval: Interval, base: float, unit: Unit) -> str:
     """Return a difference with its sign and interval, and what part of `base` it is, e.g. "+30 ms +-4 (+12%)".
 
     Where the part is 1000% or more, it is how many times `base` the other figure is: "(x 12)". A difference of
     nothing is only that.
     """
     if not _rounded_off(interval.mean, unit) and not _rounded_off(_half(interval), unit):
-        return _worded(interval, unit, sign=False)
-    return _worded(interval, unit, sign=True) + (f" ({_part(interval, base)})" if base > 0 else "")
+        return _written(interval, unit, sign=False)
+    return _written(interval, unit, sign=True) + (f" ({_part(interval, base)})" if base > 0 else "")
 
 
-def _worded(interval: Interval, unit: Unit, *, sign: bool) -> str:
+def _written(interval: Interval, unit: Unit, *, sign: bool) -> str:
     mean, half = _rounded_off(interval.mean, unit), _rounded_off(_half(interval), unit)
     scale, suffix = _scale(max(abs(mean), half), unit)
     mean, half = mean * scale, half * scale

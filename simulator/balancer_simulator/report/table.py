@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from balancer_simulator.report.figures import figure_of, worded, worded_difference
 from balancer_simulator.report.matrix import BEST, cells_of
+from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
 __all__ = ["print_matrix", "print_ranking", "print_study"]

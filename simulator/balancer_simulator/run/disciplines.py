@@ -19,7 +19,7 @@ from balancer_simulator.run.ticker import Ticker
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Task, Worker
 
-__all__ = ["BASELINES", "AlwaysFirst", "Client", "Discipline", "Leasing", "OldGlobalQueue"]
+__all__ = ["BASELINES", "AlwaysFirst", "Client", "Discipline", "LeasePerCall", "OldGlobalQueue"]
 
 
 class Client(Protocol):
@@ -58,7 +58,7 @@ class Discipline(Protocol):
         ...
 
 
-class Leasing:
+class LeasePerCall:
     """One lease a call, as the pool is meant to be used."""
 
     def __init__(self, env: Environment, core: Core, client: Client) -> None:
@@ -128,7 +128,7 @@ class Leasing:
                 other.wake()
 
 
-class AlwaysFirst(Leasing):
+class AlwaysFirst(LeasePerCall):
     """The design without a pool: every part numbers its own workers, and worker k calls endpoint k.
 
     So every part starts with the first endpoint. Requests of an open workload come from nobody in particular: each is
@@ -154,7 +154,7 @@ class AlwaysFirst(Leasing):
         super().ask(task)
 
 
-class OldGlobalQueue(Leasing):
+class OldGlobalQueue(LeasePerCall):
     """The design this pool replaces: one queue of endpoints, polled, and kept for as long as there is work.
 
     A worker asks for 0.1 s, sleeps 0.1 s, and asks again. It keeps what it got until its own work has been used up
@@ -217,7 +217,7 @@ class OldGlobalQueue(Leasing):
             after(self._env, self.POLL_S, self._listen, task)
 
 
-BASELINES: Final[dict[str, type[Leasing]]] = {
+BASELINES: Final[dict[str, type[LeasePerCall]]] = {
     "always_first": AlwaysFirst,
     "old_global_queue": OldGlobalQueue,
 }

@@ -19,16 +19,17 @@ from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, NoEndpoint, StrategyError
 from balancer.plugins.registry import Registry, default_registry
 from balancer.strategy import Strategy
-from balancer_simulator.run.disciplines import BASELINES, Discipline, Leasing
+from balancer_simulator.run.disciplines import BASELINES, Discipline, LeasePerCall
+from balancer_simulator.run.membership import Membership
 from balancer_simulator.run.record import EndpointRecord, Record, Span, Timeline
 from balancer_simulator.run.tally import Tally
-from balancer_simulator.scenario.scenario import Policy, Scenario
+from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.slots import slot_seconds, slots_of
 from balancer_simulator.scenario.workload import Batch, Closed
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.cluster import Cluster
-from balancer_simulator.world.membership import Membership
 from balancer_simulator.world.sources import ClosedSource, OpenSource, Source
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
@@ -127,7 +128,7 @@ class Run:
             "fifo" if baseline else policy.strategy, policy.options, streams.choices(Purpose.STRATEGY)
         )
         self._core = _core_of(scenario, strategy, streams, env.now, by_rules=baseline is None)
-        self._discipline: Discipline = (baseline or Leasing)(env, self._core, self)
+        self._discipline: Discipline = (baseline or LeasePerCall)(env, self._core, self)
         self._ask = self._discipline.ask
         self._done = self._discipline.done_by_rules if _has_rules(scenario) else self._discipline.done
         self._retries = None if baseline else scenario.retries

@@ -3,22 +3,19 @@
 Decides how that is said, in a line for each. It must not know the engine.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from balancer_simulator.scenario.event_counts import faults_of, too_much
 from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, Spell
+from balancer_simulator.scenario.fields import ScenarioFields, twice
 from balancer_simulator.scenario.workload import Arrivals, Kind
 
-if TYPE_CHECKING:
-    from balancer_simulator.scenario.scenario import Scenario
-
-__all__ = ["problems_in", "twice"]
+__all__ = ["problems_in"]
 
 _LEAST_S: Final = 1e-6  # a worker that does not think would ask again more often than that, and a run not end
 
 
-def problems_in(scenario: "Scenario") -> list[str]:
+def problems_in(scenario: ScenarioFields) -> list[str]:
     """Return a line for each thing to put right."""
     urls = [url for model in scenario.endpoints for url in model.urls]
     found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in twice(urls)]
@@ -49,7 +46,7 @@ def problems_in(scenario: "Scenario") -> list[str]:
     return found
 
 
-def _unlike_production(scenario: "Scenario") -> list[str]:
+def _unlike_production(scenario: ScenarioFields) -> list[str]:
     """Return what the rules say that a simulation does not do."""
     found = []
     if scenario.health and scenario.health.ping != "off":
@@ -79,11 +76,11 @@ def _unlike_production(scenario: "Scenario") -> list[str]:
     return found
 
 
-def _has(scenario: "Scenario", url: str, kind: Kind) -> bool:
+def _has(scenario: ScenarioFields, url: str, kind: Kind) -> bool:
     return set(kind.labels) <= set(scenario.by_url[url].labels)
 
 
-def _impossible(scenario: "Scenario") -> list[str]:
+def _impossible(scenario: ScenarioFields) -> list[str]:
     """Return what the changes ask of endpoints that are not there, or are there already."""
     there = {url: model.from_s == 0 for url, model in scenario.by_url.items()}
     known = dict(there)  # also those that drain
@@ -102,7 +99,7 @@ def _impossible(scenario: "Scenario") -> list[str]:
     return found
 
 
-def _too_late(scenario: "Scenario") -> list[str]:
+def _too_late(scenario: ScenarioFields) -> list[str]:
     """Return what can never happen because the run is over by then, or the endpoint is not there yet."""
     horizon_s = scenario.horizon_s
     late = [(f"changes[{number}].at_s", change.at_s) for number, change in enumerate(scenario.changes)]
@@ -118,7 +115,7 @@ def _too_late(scenario: "Scenario") -> list[str]:
     ]
 
 
-def _too_short(scenario: "Scenario") -> list[str]:
+def _too_short(scenario: ScenarioFields) -> list[str]:
     """Return the times so short that a run goes on for ever, as callers ask again at once when they are over."""
     requests = scenario.requests
     quick = [(f"{place}.{name}", time_s) for place, _, fault in faults_of(scenario) for name, time_s in _quick(fault)]
@@ -140,8 +137,3 @@ def _quick(fault: Fault) -> list[tuple[str, float]]:
     if isinstance(fault, FastFail):
         return [("after_s", fault.after_s)]
     return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
-
-
-def twice(names: Sequence[str]) -> list[str]:
-    """Return the names that are there more than once."""
-    return sorted({name for name in names if names.count(name) > 1})

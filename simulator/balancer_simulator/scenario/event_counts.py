@@ -4,13 +4,12 @@ Decides from means alone: what faults add is left out. It must not know the engi
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.faults import CrashRepair, Fault
+from balancer_simulator.scenario.fields import ScenarioFields
 from balancer_simulator.scenario.workload import Batch, Closed, OnOff, Poisson
-
-if TYPE_CHECKING:
-    from balancer_simulator.scenario.scenario import EndpointModel, Scenario
 
 __all__ = ["MOST_EVENTS", "faults_of", "too_much"]
 
@@ -19,7 +18,7 @@ MOST_EVENTS: Final = 100_000_000
 _ROUND_S: Final = 0.001  # a worker that does not think, and whose request is over at once, pauses so long
 
 
-def too_much(scenario: "Scenario") -> list[str]:
+def too_much(scenario: ScenarioFields) -> list[str]:
     """Return a line for each key that makes more happen in a run than `MOST_EVENTS`."""
     return [
         f"{place}: makes about {number:.3g} {what} in a run, and at most {MOST_EVENTS:,} are allowed; change it or "
@@ -29,14 +28,14 @@ def too_much(scenario: "Scenario") -> list[str]:
     ]
 
 
-def faults_of(scenario: "Scenario") -> Iterator[tuple[str, "EndpointModel", Fault]]:
+def faults_of(scenario: ScenarioFields) -> Iterator[tuple[str, EndpointModel, Fault]]:
     """Yield each fault, the place where it stands and the endpoints that have it."""
     for number, model in enumerate(scenario.endpoints):
         for which, fault in enumerate(model.faults):
             yield f"endpoints[{number}].faults[{which}]", model, fault
 
 
-def _requests(scenario: "Scenario") -> Iterator[tuple[str, str, float]]:
+def _requests(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
     """Yield each key that brings requests, and how many; those that are recorded are as many as there are."""
     horizon_s = scenario.horizon_s
     match scenario.workload:
@@ -53,7 +52,7 @@ def _requests(scenario: "Scenario") -> Iterator[tuple[str, str, float]]:
             yield "workload.samples", "requests", float(samples * sum(stage.tasks for stage in stages))
 
 
-def _troubles(scenario: "Scenario") -> Iterator[tuple[str, str, float]]:
+def _troubles(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
     if isinstance(scenario.workload, OnOff):
         yield "workload.on_s", "bursts", scenario.horizon_s / (scenario.workload.on_s + scenario.workload.off_s)
     for place, model, fault in faults_of(scenario):

@@ -1,6 +1,6 @@
 """What can be wrong with an endpoint, as data. Faults of one endpoint add up.
 
-Decides what a fault means; `weather` decides what it does to a call. It must not know engines or pools.
+Decides what a fault means; `world.fault_effects` decides what it does to a call. It must not know engines or pools.
 All instants are seconds since the start of the run.
 """
 

@@ -13,7 +13,8 @@ from typing import Final
 from balancer.plugins.registry import Registry
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import Record
-from balancer_simulator.scenario.scenario import Policy, Scenario
+from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.processes import work_off
 
 __all__ = ["Order", "run_orders"]

@@ -12,10 +12,11 @@ from typing import Any, Final
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.settings.wording import did_you_mean
-from balancer_simulator.report.figures import checked_figure, ranking_figure
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import Record
-from balancer_simulator.scenario.scenario import Policy, Scenario
+from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.studies.figures import checked_figure, ranking_figure
 from balancer_simulator.studies.intervals import Interval, difference_of, interval_of
 from balancer_simulator.studies.parallel import Order, run_orders
 

@@ -13,7 +13,8 @@ from typing import Generic, TypeVar
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registry
 from balancer_simulator.run.record import Record
-from balancer_simulator.scenario.scenario import Policy, Scenario
+from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.intervals import Interval, difference_of
 from balancer_simulator.studies.parallel import Order, run_orders
 from balancer_simulator.studies.study import Progress, Study, chosen_policies

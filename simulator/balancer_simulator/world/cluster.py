@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from simpy import Environment
 
 from balancer_simulator.scenario.distributions import Distribution
+from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.faults import CrashRepair
-from balancer_simulator.scenario.scenario import EndpointModel, Scenario
+from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.fault_effects import Weather
+from balancer_simulator.world.fault_effects import FaultEffects
 from balancer_simulator.world.server import FaultyServer, Served, Server
 from balancer_simulator.world.sources import durations
 from balancer_simulator.world.stations import Line, SharedHost, Station, Timer
@@ -49,7 +50,7 @@ class Cluster:
         timeout_s = self._scenario.requests.call_timeout_s
         if not (model.faults or model.service or model.network or host or line or timeout_s or model.refuse_beyond):
             return Server(self._env, url, model, served)
-        weather = Weather(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
+        effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
         station: Station = host or Timer(self._env)
         server = FaultyServer(
             self._env,
@@ -57,13 +58,13 @@ class Cluster:
             model,
             served,
             station=Line(line, station) if line else station,
-            weather=weather,
+            effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
             network=self._durations(model.network, Purpose.NETWORK, number),
             call_timeout_s=timeout_s,
         )
-        for which, crash in enumerate(weather.crashes, start=1):
-            _Flapping(self._env, server, weather, crash, self._streams.choices(Purpose.FAULTS, number, which)).begin(
+        for which, crash in enumerate(effects.crashes, start=1):
+            _Flapping(self._env, server, effects, crash, self._streams.choices(Purpose.FAULTS, number, which)).begin(
                 model.from_s
             )
         return server
@@ -78,11 +79,11 @@ class _Flapping:
     """Lets a server crash and be repaired for ever, at instants that nothing else has a say in."""
 
     def __init__(
-        self, env: Environment, server: FaultyServer, weather: Weather, crash: CrashRepair, rng: random.Random
+        self, env: Environment, server: FaultyServer, effects: FaultEffects, crash: CrashRepair, rng: random.Random
     ) -> None:
         self._env = env
         self._server = server
-        self._weather = weather
+        self._effects = effects
         self._crash = crash
         self._rng = rng
 
@@ -91,11 +92,11 @@ class _Flapping:
         after(self._env, from_s + self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)
 
     def _go_down(self) -> None:
-        self._weather.down += 1
+        self._effects.down += 1
         after(self._env, self._rng.expovariate(1 / self._crash.mttr_s), _Flapping._come_up, self)
         self._server.crash()
 
     def _come_up(self) -> None:
-        self._weather.down -= 1
-        self._weather.since_s = self._env.now
+        self._effects.down -= 1
+        self._effects.since_s = self._env.now
         after(self._env, self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)

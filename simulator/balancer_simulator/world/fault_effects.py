@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from balancer_simulator.scenario.faults import CrashRepair, FailWithin, FastFail, Fault, SlowWithin, Warmup
 
-__all__ = ["Effect", "Weather"]
+__all__ = ["Effect", "FaultEffects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Effect:
 _FINE = Effect()
 
 
-class Weather:
+class FaultEffects:
     """The faults of one endpoint, at work.
 
     Attributes:
@@ -57,7 +57,7 @@ class Weather:
             case CrashRepair():
                 self.crashes.append(fault)
 
-    def meet(self, now: float) -> Effect:
+    def on_call(self, now: float) -> Effect:
         """Return what becomes of a call that begins at `now`."""
         if self.down:
             return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes))

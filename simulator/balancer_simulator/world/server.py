@@ -10,9 +10,9 @@ from typing import Any, Final
 from simpy import Environment
 
 from balancer.endpoint import Hint, Outcome
-from balancer_simulator.scenario.scenario import EndpointModel
+from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.fault_effects import Weather
+from balancer_simulator.world.fault_effects import FaultEffects
 from balancer_simulator.world.stations import Job, Station
 from balancer_simulator.world.task import Task
 
@@ -101,13 +101,13 @@ class FaultyServer(Server):
 
     Args:
         station: where its work is done.
-        weather: its faults.
+        effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
         network: seconds on the way; None: none.
         call_timeout_s: after which a caller gives up; None: never.
     """
 
-    __slots__ = ("_call_timeout_s", "_calls", "_env", "_network", "_service", "_station", "_weather")
+    __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_station")
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class FaultyServer(Server):
         served: Served,
         *,
         station: Station,
-        weather: Weather,
+        effects: FaultEffects,
         service: Iterator[float] | None,
         network: Iterator[float] | None,
         call_timeout_s: float | None,
@@ -125,7 +125,7 @@ class FaultyServer(Server):
         super().__init__(env, url, model, served)
         self._env = env
         self._station = station
-        self._weather = weather
+        self._effects = effects
         self._service = service
         self._network = network
         self._call_timeout_s = call_timeout_s
@@ -138,7 +138,7 @@ class FaultyServer(Server):
         if beyond is not None and len(self._calls) >= beyond:
             after(self._env, _REFUSAL_S, self._refuse, task)
             return
-        effect = self._weather.meet(now)
+        effect = self._effects.on_call(now)
         work_s = task.work_s if self._service is None else next(self._service)
         call = _Call(self, task, work_s * effect.factor / self.speed, effect.fails)
         self._calls[call] = None

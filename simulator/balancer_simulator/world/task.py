@@ -1,7 +1,7 @@
 """A task on its way through a run, and the worker that it belongs to. Data; it decides nothing."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from simpy import Environment
 
@@ -9,10 +9,19 @@ from balancer.endpoint import Lease
 from balancer.strategy import Request
 from balancer_simulator.world.calendar import Entry
 
-if TYPE_CHECKING:
-    from balancer_simulator.world.server import Server
+__all__ = ["Demand", "ServesCalls", "Task", "Worker"]
 
-__all__ = ["Demand", "Task", "Worker"]
+
+class ServesCalls(Protocol):
+    """What a task knows of the server that its call is made at."""
+
+    def begin(self, task: "Task", now: float) -> None:
+        """Begin the call of `task`."""
+        ...
+
+    def finish(self, task: "Task", now: float, failed: bool) -> None:
+        """Book that the slots of the call of `task` are free again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ class Task(Entry):
     """
 
     lease: Lease
-    server: "Server"
+    server: ServesCalls
     attempt = 0
     asks = True
     failed_at: frozenset[str] = frozenset()

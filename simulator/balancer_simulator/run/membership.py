@@ -7,7 +7,8 @@ from simpy import Environment
 
 from balancer.core import Core, Waiter
 from balancer_simulator.run.disciplines import Discipline
-from balancer_simulator.scenario.scenario import Change, Scenario
+from balancer_simulator.scenario.endpoints import Change
+from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.calendar import after
 
 __all__ = ["Membership"]

@@ -1,7 +1,6 @@
-"""The figures of a run: what each is called, what it means, and how it is written.
+"""The figures of a run: what each is called, what it means, in which unit, and which end of it is better.
 
-Decides which end of a figure is better, if either is, headings and units. It must not know where they are shown, nor
-how many digits a number has.
+A study ranks by them and a report shows them; how a number is written is no business of this file.
 """
 
 from dataclasses import dataclass
@@ -9,12 +8,11 @@ from typing import Final, Literal
 
 from balancer.errors import ConfigError
 from balancer.settings.wording import did_you_mean
-from balancer_simulator.report.numbers import Unit, word_difference, word_figure
-from balancer_simulator.studies.intervals import Interval
 
-__all__ = ["FIGURES", "Figure", "checked_figure", "figure_of", "ranking_figure", "worded", "worded_difference"]
+__all__ = ["FIGURES", "Figure", "Unit", "checked_figure", "figure_of", "ranking_figure"]
 
 Better = Literal["less", "more", "none"]
+Unit = Literal["s", "part", "number", "count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +74,3 @@ def ranking_figure(key: str) -> Figure:
         able = ", ".join(other.key for other in FIGURES if other.better != "none")
         raise ConfigError(f"{key!r} is neither better nor worse for being more, so nothing ranks by it; rank by {able}")
     return figure
-
-
-def worded(interval: Interval, unit: Unit) -> str:
-    """Return a figure and its interval, e.g. "1.23 s +-0.05"; only the figure if there is one replication."""
-    return word_figure(interval, unit)
-
-
-def worded_difference(interval: Interval, base: float, unit: Unit) -> str:
-    """Return a difference with its sign and interval, and what part of `base` it is."""
-    return word_difference(interval, base, unit)

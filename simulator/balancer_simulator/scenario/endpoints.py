@@ -1,0 +1,90 @@
+"""The endpoints of a scenario: what a pool knows of each, how each really behaves, and what is done to them on the way.
+
+Frozen data. It must not know who asks for them, nor how a run carries any of this out.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from balancer.endpoint import Endpoint
+from balancer.settings.ranges import expand_range
+from balancer.settings.tables import Settings
+from balancer_simulator.scenario.distributions import Distribution
+from balancer_simulator.scenario.faults import Fault
+
+__all__ = ["Change", "Count", "EndpointModel", "Host", "Positive"]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class EndpointModel(Settings):
+    """One endpoint or, with ranges in its URL, several; what a pool knows of it, and how it really behaves.
+
+    Attributes:
+        url, capacity, weight, labels, host: as in a config; `capacity` leases may be out at once.
+        speed: work done per second; 2 halves the time of every call.
+        parallel: how many calls it works on at once; the others queue inside it. Default: all.
+        refuse_beyond: calls it takes in at once, at work or queued; one more is refused at once as an overload.
+            Default: it takes all.
+        retry_after_s: what a refusal asks for: to be left alone so long. Default: it does not say.
+        service: seconds of a call at speed 1, instead of the request's own work.
+        network: seconds that each call spends on the way, besides.
+        faults: what is wrong with it.
+        from_s: when it joins the pool.
+    """
+
+    url: str
+    capacity: Count = 1
+    weight: Positive = 1.0
+    labels: list[str] = Field(default_factory=list)
+    host: str | None = None
+    speed: Positive = 1.0
+    parallel: Count | None = None
+    refuse_beyond: Count | None = None
+    retry_after_s: Positive | None = None
+    service: Distribution | None = None
+    network: Distribution | None = None
+    faults: list[Fault] = Field(default_factory=list)
+    from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    @field_validator("url")
+    @classmethod
+    def _sound(cls, url: str) -> str:
+        expand_range(url)
+        return url
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs this entry stands for."""
+        return expand_range(self.url)
+
+    def endpoint(self, url: str) -> Endpoint:
+        """Return the endpoint as a pool takes it."""
+        return Endpoint(url, capacity=self.capacity, weight=self.weight, labels=frozenset(self.labels), host=self.host)
+
+
+class Host(Settings):
+    """A machine whose endpoints share its cores: with more calls than cores each gets a part of one."""
+
+    cores: Positive
+
+
+class Change(Settings):
+    """What somebody does to the pool at an instant: `add` again, `drain`, `remove`, or `update`."""
+
+    at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    do: Literal["add", "drain", "remove", "update"]
+    url: str
+    capacity: Count | None = None
+    weight: Positive | None = None
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        values = self.capacity is not None or self.weight is not None
+        if self.do == "update" and not values:
+            raise ValueError("'update' needs capacity or weight, or both")
+        if self.do != "update" and values:
+            raise ValueError(f"{self.do!r} takes neither capacity nor weight; they are for 'update'")
+        return self

@@ -1,0 +1,134 @@
+"""The keys of a scenario, each with what it may hold, and what follows from them.
+
+Decides what a single key allows. Whether the keys fit together is for `contradictions` to say, which reads them here.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from balancer.settings.ranges import expand_range
+from balancer.settings.rules import EnabledHealth, LimitSettings, RetrySettings
+from balancer.settings.tables import Settings
+from balancer_simulator.scenario.distributions import Distribution, Exponential
+from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
+from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.workload import Batch, Kind, Requests, Workload
+
+__all__ = ["ScenarioFields", "twice"]
+
+
+class ScenarioFields(Settings):
+    """All keys of a scenario, and what follows from them; whether they fit together is not looked at here.
+
+    Attributes:
+        name: for people.
+        workload: who asks, and when.
+        work: seconds that a request takes on an endpoint of speed 1.
+        endpoints: the cluster.
+        requests: kinds, attempts, time-outs.
+        hosts: by name, which may have ranges; a host that is not here has cores enough.
+        changes: of the pool's membership, on the way.
+        policies: strategies to compare; a plain name is one with its default options.
+        horizon_s: how long to simulate; a batch ends when it is done, or then at the latest.
+        warmup_s: requests that arrive before are not counted.
+        replications: independent runs; each sees the same requests and faults under every strategy.
+        seed: of everything.
+        loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
+        max_waiters: how many may wait at once; None for any number.
+        health, limits, host_caps, retries: as in a config, for every policy that is not a baseline. Without `health`,
+            or where it is not `enabled`, nobody is ejected; without `retries` there is no budget and the pauses are
+            `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
+    """
+
+    name: str = "scenario"
+    workload: Workload
+    work: Distribution = Exponential(mean_s=1.0)
+    endpoints: Annotated[list[EndpointModel], Field(min_length=1)]
+    requests: Requests = Requests()
+    hosts: dict[str, Host] = Field(default_factory=dict)
+    changes: list[Change] = Field(default_factory=list)
+    policies: list[Policy] = Field(default_factory=list)
+    horizon_s: Positive = 1000.0
+    warmup_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    replications: Annotated[int, Field(ge=1, le=10_000)] = 5
+    seed: Annotated[int, Field(ge=0)] = 1
+    loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
+    max_waiters: Annotated[int, Field(ge=0)] | None = None
+    health: EnabledHealth = None
+    limits: LimitSettings | None = None
+    host_caps: dict[str, Count] = Field(default_factory=dict)
+    retries: RetrySettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_names(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and isinstance(data.get("policies"), list):
+            policies = [{"strategy": p} if isinstance(p, str) else p for p in data["policies"]]
+            return {**data, "policies": policies}
+        return data
+
+    @field_validator("hosts")
+    @classmethod
+    def _each_host(cls, hosts: dict[str, Host]) -> dict[str, Host]:
+        names = [name for given in hosts for name in expand_range(given)]
+        if double := twice(names):
+            raise ValueError(f"{double[0]!r} is there twice; names, ranges expanded, must differ")
+        return {name: host for given, host in hosts.items() for name in expand_range(given)}
+
+    @property
+    def by_url(self) -> dict[str, EndpointModel]:
+        """The model of each endpoint, ranges expanded."""
+        return {url: model for model in self.endpoints for url in model.urls}
+
+    @property
+    def most_leases(self) -> dict[str, int]:
+        """The largest capacity that each endpoint has at any time, changes included."""
+        most = {url: model.capacity for url, model in self.by_url.items()}
+        for change in self.changes:
+            most[change.url] = max(most[change.url], change.capacity or 0)
+        return most
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it has an end."""
+        return isinstance(self.workload, Batch)
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that the endpoints could finish if none were ever idle or at fault.
+
+        Hosts, caps, faults and network are left out.
+        """
+        total = 0.0
+        for model in self.by_url.values():
+            call_s, slots_s = self._call_s(model), self._slots_s(model)
+            at_work = model.parallel or math.inf
+            total += min(model.capacity / slots_s, at_work / call_s) if call_s else math.inf
+        return total
+
+    @property
+    def quickest_call_s(self) -> float:
+        """Mean seconds of a call at the endpoint where it takes least; faults, hosts and network are left out."""
+        return min(map(self._call_s, self.endpoints))
+
+    def _call_s(self, model: EndpointModel) -> float:
+        return self._mean(lambda kind: self._seconds(model, kind))
+
+    def _slots_s(self, model: EndpointModel) -> float:
+        """Return the mean slot-seconds of a call."""
+        return self._mean(lambda kind: kind.slots * self._seconds(model, kind))
+
+    def _seconds(self, model: EndpointModel, kind: Kind) -> float:
+        return (model.service or kind.work or self.work).mean_s / model.speed
+
+    def _mean(self, of: Callable[[Kind], float]) -> float:
+        kinds = self.requests.kinds
+        return sum(kind.share * of(kind) for kind in kinds) / sum(kind.share for kind in kinds)
+
+
+def twice(names: Sequence[str]) -> list[str]:
+    """Return the names that are there more than once."""
+    return sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,24 @@
+"""What is compared in a simulation: a strategy with its options, or a design that the pool replaces."""
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from balancer.settings.tables import Settings
+
+__all__ = ["Policy"]
+
+
+class Policy(Settings):
+    """A strategy with its options, or one of the baselines; `label` is what tables call it."""
+
+    strategy: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    label: str = ""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.label:
+            given = ", ".join(f"{name}={value}" for name, value in self.options.items())
+            object.__setattr__(self, "label", f"{self.strategy} ({given})" if given else self.strategy)
+        return self
