@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from balancer.commands.stopping import Stopped, raising_stopped
+from balancer.commands.stopping import CommandStopped, raising_stopped
 from balancer.errors import BalancerError
 from balancer.plugins.registry import Registry, default_registry
 from balancer.settings.config import Config, load_config
@@ -140,7 +140,7 @@ def main() -> None:
     try:
         with raising_stopped():
             code = make_app(default_registry())(prog_name=_NAME, standalone_mode=False)
-    except Stopped as stopped:
+    except CommandStopped as stopped:
         print(f"{_NAME}: {'; '.join(['stopped', *getattr(stopped, '__notes__', ())])}", file=sys.stderr)
         raise
     except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full when the report is to be written

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Stopped", "raising_stopped", "saying"]
+__all__ = ["CommandStopped", "raising_stopped", "saying"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(SystemExit):
+class CommandStopped(SystemExit):
     """The command was told to stop: `code` is 128 + the signal's number, as shells count; notes say what became of it.
 
     As a `SystemExit` it passes through whatever lets a program end.
@@ -23,7 +23,7 @@ class Stopped(SystemExit):
 
 @contextmanager
 def raising_stopped() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `Stopped` in the block; a second one ends the process at once.
+    """Let SIGINT and SIGTERM raise `CommandStopped` in the block; a second one ends the process at once.
 
     A signal that is ignored, e.g. under nohup, stays so. Does nothing outside the main thread, which gets no signals.
     """
@@ -43,10 +43,10 @@ def raising_stopped() -> Iterator[None]:
 
 @contextmanager
 def saying(note: str) -> Iterator[None]:
-    """Add `note`, what became of the work, to a `Stopped` that ends the block."""
+    """Add `note`, what became of the work, to a `CommandStopped` that ends the block."""
     try:
         yield
-    except Stopped as stopped:
+    except CommandStopped as stopped:
         stopped.add_note(note)
         raise
 
@@ -54,4 +54,4 @@ def saying(note: str) -> Iterator[None]:
 def _stop(number: int, frame: FrameType | None) -> None:
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
-    raise Stopped(128 + number)
+    raise CommandStopped(128 + number)

@@ -31,7 +31,7 @@ from balancer.reporting.style import (
     dress,
 )  # fmt: skip
 
-__all__ = ["MOST_LINES", "Line", "Scale", "line_chart"]
+__all__ = ["MOST_LINES", "ChartLine", "Scale", "line_chart"]
 
 Scale = Literal["linear", "log"]
 
@@ -55,7 +55,7 @@ _MARGIN: Final = 0.04  # of a scale, so that no marker is cut
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """A named line.
 
     Attributes:
@@ -83,7 +83,7 @@ class Line:
 
 
 def line_chart(
-    lines: Sequence[Line],
+    lines: Sequence[ChartLine],
     *,
     xlabel: str,
     ylabel: str,
@@ -118,7 +118,7 @@ def line_chart(
     return drawing, ax
 
 
-def _draw(ax: Axes, line: Line, place: int, places: int) -> Line2D:
+def _draw(ax: Axes, line: ChartLine, place: int, places: int) -> Line2D:
     colour, dashes, marker = _LOOKS[place % len(_LOOKS)]
     step = max(1, math.ceil(len(line.xs) / _MARKERS))
     first = place * step // places  # not all at the same x, where lines are close

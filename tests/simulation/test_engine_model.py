@@ -12,7 +12,7 @@ from balancer_simulator.run.record import Span
 from balancer_simulator.scenario.workload import Batch
 from balancer_simulator.world.batch import works_of
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.stations import Job, Line, SharedHost, Station, Timer
+from balancer_simulator.world.stations import Job, Queue, SharedHost, Station, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 from hypothesis import given, settings
@@ -86,7 +86,7 @@ def test_a_line_lets_in_so_many(
     parallel: int, visits: list[tuple[float, float]], drop: dict[int, float], done: list[float | None]
 ) -> None:
     env = Environment()
-    assert visit(Line(parallel, Timer(env)), env, *visits, drop=drop) == done
+    assert visit(Queue(parallel, Timer(env)), env, *visits, drop=drop) == done
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_line_may_stand_before_a_host() -> None:
     env = Environment()
     host = SharedHost(env, 1)
     # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
-    done = visit(Line(2, host), env, (0, 1), (0, 2), (0, 1), drop={})
+    done = visit(Queue(2, host), env, (0, 1), (0, 2), (0, 1), drop={})
     assert done == [2, 4, 4]
 
 

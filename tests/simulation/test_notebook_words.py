@@ -13,7 +13,7 @@ from balancer_simulator.report.charts import trend
 from balancer_simulator.report.markdown import best_in_words, markdown_table
 from balancer_simulator.studies.intervals import at_most_of, interval_of
 
-from balancer.reporting.lines import Line, line_chart
+from balancer.reporting.lines import ChartLine, line_chart
 
 
 def _study(makespans: dict[str, Sequence[float]], lost: dict[str, int] | None = None) -> Study:
@@ -83,7 +83,7 @@ def test_a_trend_has_a_line_for_each_name_and_strokes_only_where_there_is_an_int
 ) -> None:
     drawn: list[list[tuple[str, int]]] = []
 
-    def spy(lines: Sequence[Line], **given: Any) -> Any:
+    def spy(lines: Sequence[ChartLine], **given: Any) -> Any:
         drawn.append([(line.name, len(line.low)) for line in lines])
         return line_chart(lines, **given)
 
@@ -98,7 +98,7 @@ def test_a_trend_has_a_line_for_each_name_and_strokes_only_where_there_is_an_int
 def test_a_trend_of_long_times_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[str, list[float]]] = []
 
-    def spy(lines: Sequence[Line], **given: Any) -> Any:
+    def spy(lines: Sequence[ChartLine], **given: Any) -> Any:
         drawn.append((given["ylabel"], list(lines[0].ys)))
         return line_chart(lines, **given)
 
@@ -111,7 +111,7 @@ def test_a_trend_of_long_times_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> N
 def test_between_whole_values_there_are_no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
 
-    def spy(lines: Sequence[Line], **given: Any) -> Any:
+    def spy(lines: Sequence[ChartLine], **given: Any) -> Any:
         drawn.append(line_chart(lines, **given))
         return drawn[-1]
 

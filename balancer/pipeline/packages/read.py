@@ -16,7 +16,7 @@ from balancer.pipeline.judging.compare import parse_flags
 from balancer.pipeline.packages.data import read_data
 from balancer.pipeline.packages.folder import Findings, Folder
 from balancer.pipeline.packages.programs import read_input_validators, read_output_validator, read_submissions
-from balancer.pipeline.packages.settings import Settings, read_settings
+from balancer.pipeline.packages.settings import ProblemSettings, read_settings
 from balancer.problem import Checker, Problem
 from balancer.program import Program
 
@@ -87,7 +87,7 @@ def read_problem(path: Path | str) -> Problem:
     )
 
 
-def _check_whole(folder: Folder, settings: Settings, checker: Checker, findings: Findings) -> None:
+def _check_whole(folder: Folder, settings: ProblemSettings, checker: Checker, findings: Findings) -> None:
     """Check what takes more than one part of the package to see."""
     if checker.program is None and settings.validation != "custom":
         try:

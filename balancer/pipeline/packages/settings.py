@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from balancer.errors import PackageError
 from balancer.pipeline.packages.folder import Findings, Folder, describe
 
-__all__ = ["Settings", "read_settings"]
+__all__ = ["ProblemSettings", "read_settings"]
 
 _FILE = "problem.yaml"
 _TIME_LIMIT_FILE = ".timelimit"
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ProblemSettings:
     """What problem.yaml says.
 
     Args:
@@ -41,7 +41,7 @@ class Settings:
     flags: tuple[str, ...]
 
 
-def read_settings(folder: Folder, findings: Findings) -> Settings:
+def read_settings(folder: Folder, findings: Findings) -> ProblemSettings:
     """Read problem.yaml; whatever is wrong with it goes to `findings`, and is left at its default."""
     settings: Mapping[str, Any] = {}
     with findings.collect():
@@ -53,7 +53,7 @@ def read_settings(folder: Folder, findings: Findings) -> Settings:
         return default
 
     read(_check_type, None)
-    return Settings(
+    return ProblemSettings(
         name=read(_name, folder.root.name),
         time_limit_s=read(_time_limit, None),
         memory_bytes=read(_memory, None),

@@ -11,11 +11,11 @@ from pathlib import Path
 from balancer.errors import ConfigError, EndpointError
 from balancer.program import Limits
 from balancer.sandbox.local.isolation import AUTO, ISOLATIONS, Isolation
-from balancer.sandbox.local.jail import Jail, Task
+from balancer.sandbox.local.jail import IsolatedCommand, Jail
 
 __all__ = ["choose_isolation", "open_to_others", "probe"]
 
-_PROBE = Task(("true",), Limits(cpu_s=1.0, wall_s=10.0))
+_PROBE = IsolatedCommand(("true",), Limits(cpu_s=1.0, wall_s=10.0))
 
 
 def choose_isolation(name: str) -> Isolation:

@@ -22,7 +22,7 @@ from pathlib import Path
 from balancer.errors import ConfigError, EndpointError
 from balancer.program import Limits
 from balancer.sandbox.local.isolation.base import tool
-from balancer.sandbox.local.jail import Jail, Task
+from balancer.sandbox.local.jail import IsolatedCommand, Jail
 from balancer.sandbox.local.languages import Language
 from balancer.sandbox.local.process import Cut, Ended
 
@@ -117,7 +117,7 @@ class Compiler:
         with tempfile.TemporaryDirectory(prefix="output-", dir=self._live.parent) as folder:
             output = Path(folder)
             ended = self._jail.run(
-                Task(
+                IsolatedCommand(
                     template=tuple(part.replace("{output}", "{output}/main") for part in language.compile),
                     files={language.file: source},
                     limits=_limits(limits.compile_s),

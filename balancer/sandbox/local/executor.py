@@ -14,12 +14,12 @@ from balancer.sandbox.local.choice import choose_isolation, open_to_others
 from balancer.sandbox.local.compile import Compiler
 from balancer.sandbox.local.ending import execution_of
 from balancer.sandbox.local.gate import Gate
-from balancer.sandbox.local.jail import Jail, Task
+from balancer.sandbox.local.jail import IsolatedCommand, Jail
 from balancer.sandbox.local.languages import LANGUAGES, Language, find_toolchain
 
 __all__ = ["LocalExecutor"]
 
-_PING = Task(("true",), Limits(cpu_s=1.0, wall_s=10.0))
+_PING = IsolatedCommand(("true",), Limits(cpu_s=1.0, wall_s=10.0))
 
 
 class LocalExecutor:
@@ -92,7 +92,7 @@ class LocalExecutor:
             if compiled.binary is None:
                 return Execution(Status.COMPILE_ERROR, stderr=compiled.words, message=compiled.message)
             binary = compiled.binary
-        task = Task(
+        wanted = IsolatedCommand(
             template=tuple(part.replace("{python}", self._toolchain.python) for part in language.run),
             args=program.args,
             stdin=stdin,
@@ -101,7 +101,7 @@ class LocalExecutor:
             program=binary,
             trees=self._toolchain.trees,
         )
-        return execution_of(self._jail.run(task), language.name, limits)
+        return execution_of(self._jail.run(wanted), language.name, limits)
 
     def _language(self, name: str) -> Language:
         if name in self._toolchain.languages:

@@ -18,13 +18,13 @@ from types import MappingProxyType
 from balancer.errors import EndpointError
 from balancer.program import Limits
 from balancer.sandbox.local.isolation.base import Isolation, tool
-from balancer.sandbox.local.isolation.view import Stage
+from balancer.sandbox.local.isolation.view import Layout
 from balancer.sandbox.local.languages import SEARCH_PATH
 from balancer.sandbox.local.limits import FILE_BYTES, prlimit_arguments
 from balancer.sandbox.local.process import Command, Cut, Ended, supervise
 from balancer.sandbox.local.uids import own_uids
 
-__all__ = ["Jail", "Task", "check_name"]
+__all__ = ["IsolatedCommand", "Jail", "check_name"]
 
 # All that a program finds in its environment. A fixed hash seed makes Python's set order, and so a program's
 # output, the same every time.
@@ -41,7 +41,7 @@ _ENVIRONMENT = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class IsolatedCommand:
     """One command to run in isolation.
 
     Args:
@@ -96,41 +96,41 @@ class Jail:
         self._endpoint = endpoint
         self._stop = stop
 
-    def run(self, task: Task) -> Ended:
-        """Run `task` and return how it ended.
+    def run(self, wanted: IsolatedCommand) -> Ended:
+        """Run `wanted` and return how it ended.
 
         Raises:
             EndpointError: the command could not be started, or somebody killed its sandbox.
-            ValueError: a file name of `task` is not safe.
+            ValueError: a file name of `wanted` is not safe.
         """
-        for name in task.files:
+        for name in wanted.files:
             check_name(name)
         try:
-            with self._user() as uid, self._stage(task, uid) as stage:
-                ended = supervise(self._command(task, stage), stop=self._stop)
+            with self._user() as uid, self._layout(wanted, uid) as layout:
+                ended = supervise(self._command(wanted, layout), stop=self._stop)
         except OSError as error:
             raise self._broken(f"cannot start a program: {error.strerror or error}") from error
         self._check(ended)
         return ended
 
-    def _command(self, task: Task, stage: Stage) -> Command:
-        isolation, limits = self._isolation, task.limits
-        places = isolation.places(stage)
-        template = (part.format(program=places.program, output=places.output) for part in task.template)
+    def _command(self, wanted: IsolatedCommand, layout: Layout) -> Command:
+        isolation, limits = self._isolation, wanted.limits
+        paths = isolation.paths(layout)
+        template = (part.format(program=paths.program, output=paths.output) for part in wanted.template)
         # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
         # that has no others.
-        counted = isolation.nested or stage.uid is not None
+        counted = isolation.nested or layout.uid is not None
         processes = limits.processes + isolation.processes if counted else None
-        rlimits = prlimit_arguments(limits, processes=processes, file_bytes=task.file_bytes)
+        rlimits = prlimit_arguments(limits, processes=processes, file_bytes=wanted.file_bytes)
         return Command(
-            argv=isolation.argv(stage, rlimits, (*template, *task.args)),
+            argv=isolation.argv(layout, rlimits, (*template, *wanted.args)),
             env=_ENVIRONMENT,
-            cwd=places.cwd,
+            cwd=paths.cwd,
             cpu_s=limits.cpu_s,
             wall_s=limits.wall_s,
             output_bytes=limits.output_bytes,
             nested=isolation.nested,
-            owner=stage.uid,
+            owner=layout.uid,
         )
 
     @contextmanager
@@ -142,19 +142,19 @@ class Jail:
             yield uid
 
     @contextmanager
-    def _stage(self, task: Task, uid: int | None) -> Iterator[Stage]:
+    def _layout(self, wanted: IsolatedCommand, uid: int | None) -> Iterator[Layout]:
         """Lay out the private folder of one run, and remove it afterwards."""
         root = Path(tempfile.mkdtemp(prefix="run-", dir=self._base))
         try:
             stdin = root / "stdin"
-            stdin.write_bytes(task.stdin)
+            stdin.write_bytes(wanted.stdin)
             files = None
-            if task.files or not self._isolation.nested:
+            if wanted.files or not self._isolation.nested:
                 files = root / "files"
-                _write_files(files, task.files)
+                _write_files(files, wanted.files)
             if uid is not None:
-                _give((root, stdin, files, task.output), uid)
-            yield Stage(root, stdin, files, task.program, task.output, task.trees, uid)
+                _give((root, stdin, files, wanted.output), uid)
+            yield Layout(root, stdin, files, wanted.program, wanted.output, wanted.trees, uid)
         finally:
             _remove(root)
 

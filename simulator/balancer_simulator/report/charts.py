@@ -16,7 +16,7 @@ from balancer.reporting import rows, style
 from balancer.reporting.chart import Chart
 from balancer.reporting.heat import heat_map
 from balancer.reporting.legend import legend
-from balancer.reporting.lines import MOST_LINES, Line, Scale, line_chart
+from balancer.reporting.lines import MOST_LINES, ChartLine, Scale, line_chart
 from balancer.reporting.schedule import Block, blocks, lanes
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import percent, seconds, shorten
@@ -101,7 +101,9 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
     lines = []
     for policy in study.policies[:MOST_LINES]:
         found = [intervals(study.curves[load][policy]).get(name, _NOTHING) for load in loads]
-        lines.append(Line(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found]))
+        lines.append(
+            ChartLine(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found])
+        )
     scale: Scale = "log" if _is_wide([y for line in lines for y in line.ys]) else "linear"
     drawing, ax = line_chart(
         lines, xlabel="offered load (part of what all slots could do)", ylabel=_axis(name), width_in=style.WIDE_IN,
@@ -140,13 +142,13 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
     return Chart(title, caption, to_svg(drawing, f"trend{crc32(title.encode()):x}"))
 
 
-def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> Line:
+def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> ChartLine:
     xs = sorted(line)
     found = [line[x] for x in xs]
     if all(math.isnan(interval.half) for interval in found):
-        return Line(words, xs, [scale * i.mean for i in found])
+        return ChartLine(words, xs, [scale * i.mean for i in found])
     low, high = ([scale * end(i) for i in found] for end in (_low, _high))
-    return Line(words, xs, [scale * i.mean for i in found], low, high)
+    return ChartLine(words, xs, [scale * i.mean for i in found], low, high)
 
 
 def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
@@ -157,7 +159,7 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     longest_s = [tally.quantile(0.999) for tally in tallies.values() if tally.count]
     scale: Scale = "log" if _is_wide(longest_s) else "linear"
     lines = [
-        Line(policy, *_tail(tally, up_to_s=math.inf if scale == "log" else max(longest_s)))
+        ChartLine(policy, *_tail(tally, up_to_s=math.inf if scale == "log" else max(longest_s)))
         for policy, tally in list(tallies.items())[:MOST_LINES]
         if tally.count
     ]

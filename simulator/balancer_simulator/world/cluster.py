@@ -17,7 +17,7 @@ from balancer_simulator.world.calendar import after
 from balancer_simulator.world.fault_effects import FaultEffects
 from balancer_simulator.world.server import FaultyServer, Served, Server
 from balancer_simulator.world.sources import durations
-from balancer_simulator.world.stations import Line, SharedHost, Station, Timer
+from balancer_simulator.world.stations import Queue, SharedHost, Station, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 
 __all__ = ["Cluster"]
@@ -46,9 +46,9 @@ class Cluster:
     def _server(self, number: int, url: str, model: EndpointModel, served: Served) -> Server:
         host = self._hosts.get(model.endpoint(url).host or "")
         parallel = model.parallel or 0
-        line = parallel if 0 < parallel < self._most_leases[url] else None
+        queue = parallel if 0 < parallel < self._most_leases[url] else None
         timeout_s = self._scenario.requests.call_timeout_s
-        if not (model.faults or model.service or model.network or host or line or timeout_s or model.refuse_beyond):
+        if not (model.faults or model.service or model.network or host or queue or timeout_s or model.refuse_beyond):
             return Server(self._env, url, model, served)
         effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
         station: Station = host or Timer(self._env)
@@ -57,7 +57,7 @@ class Cluster:
             url,
             model,
             served,
-            station=Line(line, station) if line else station,
+            station=Queue(queue, station) if queue else station,
             effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
             network=self._durations(model.network, Purpose.NETWORK, number),

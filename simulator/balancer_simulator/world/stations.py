@@ -13,7 +13,7 @@ from simpy import Environment
 
 from balancer_simulator.world.calendar import after
 
-__all__ = ["Job", "Line", "SharedHost", "Station", "Timer"]
+__all__ = ["Job", "Queue", "SharedHost", "Station", "Timer"]
 
 
 class Job(ABC):
@@ -63,23 +63,23 @@ def _end(job: Job) -> None:
         job.done()
 
 
-class Line:
-    """At most `parallel` jobs at once in the station behind; the others stand in line, first come first served."""
+class Queue:
+    """At most `parallel` jobs at once in the station behind; the others wait, first come first served."""
 
     def __init__(self, parallel: int, behind: Station) -> None:
         self._free = parallel
         self._behind = behind
-        self._line: deque[_Standing] = deque()
+        self._queue: deque[_Standing] = deque()
         self._inside: dict[Job, _Standing] = {}
 
     def enter(self, job: Job) -> None:
-        """Begin `job`, or let it stand in line."""
+        """Begin `job`, or let it wait."""
         standing = self._inside[job] = _Standing(job, self)
-        self._line.append(standing)
+        self._queue.append(standing)
         self._admit()
 
     def drop(self, job: Job) -> None:
-        """Forget `job`, in line or not."""
+        """Forget `job`, begun or waiting."""
         job.dropped = True
         standing = self._inside.pop(job)
         if standing.admitted:
@@ -87,7 +87,7 @@ class Line:
             self._free += 1
             self._admit()
         else:
-            self._line.remove(standing)
+            self._queue.remove(standing)
 
     def leave(self, standing: "_Standing") -> None:
         """Let the next one in."""
@@ -97,26 +97,26 @@ class Line:
         self._admit()
 
     def _admit(self) -> None:
-        while self._free and self._line:
+        while self._free and self._queue:
             self._free -= 1
-            standing = self._line.popleft()
+            standing = self._queue.popleft()
             standing.admitted = True
             self._behind.enter(standing)
 
 
 class _Standing(Job):
-    """A job that stands in a line, as the station behind it sees it."""
+    """A job in the queue or past it, as the station behind it sees it."""
 
-    __slots__ = ("admitted", "job", "line")
+    __slots__ = ("admitted", "job", "queue")
 
-    def __init__(self, job: Job, line: Line) -> None:
+    def __init__(self, job: Job, queue: Queue) -> None:
         super().__init__(job.work_s)
         self.job = job
-        self.line = line
+        self.queue = queue
         self.admitted = False
 
     def done(self) -> None:
-        self.line.leave(self)
+        self.queue.leave(self)
 
 
 class SharedHost:

@@ -11,7 +11,7 @@ import pytest
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local.compile import Compiler
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.local.jail import Jail, Task
+from balancer.sandbox.local.jail import IsolatedCommand, Jail
 from balancer.sandbox.local.languages import Language
 from balancer.sandbox.local.process import Ended
 
@@ -20,28 +20,28 @@ PRINT = '#include <cstdio>\nint main() {{ puts("{}"); }}'
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
-    """Every task that is run from now on."""
-    seen: list[Task] = []
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[IsolatedCommand]:
+    """Every command that is run from now on."""
+    seen: list[IsolatedCommand] = []
     run = Jail.run
 
-    def recorded(self: Jail, task: Task) -> Ended:
-        seen.append(task)
-        return run(self, task)
+    def recorded(self: Jail, wanted: IsolatedCommand) -> Ended:
+        seen.append(wanted)
+        return run(self, wanted)
 
     monkeypatch.setattr(Jail, "run", recorded)
     return seen
 
 
-def compilations(jobs: list[Task]) -> int:
-    return sum(task.output is not None for task in jobs)
+def compilations(jobs: list[IsolatedCommand]) -> int:
+    return sum(each.output is not None for each in jobs)
 
 
 def run(executor: LocalExecutor, source: str, limits: Limits = LIMITS) -> Execution:
     return executor.run(Program("cpp", source), b"", limits, {})
 
 
-def test_once_for_all_threads(local: LocalExecutor, jobs: list[Task]) -> None:
+def test_once_for_all_threads(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
     source = PRINT.format(f"threads {local.isolation}")
     outputs: list[bytes] = []
     threads = [threading.Thread(target=lambda: outputs.append(run(local, source).stdout)) for _ in range(4)]
@@ -53,7 +53,7 @@ def test_once_for_all_threads(local: LocalExecutor, jobs: list[Task]) -> None:
     assert compilations(jobs) == 1
 
 
-def test_once_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[Task]) -> None:
+def test_once_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[IsolatedCommand]) -> None:
     options = ExecutorOptions(cache_dir=str(tmp_path / "new" / "cache"))
     for number in range(2):
         executor = LocalExecutor(f"local://{number}", options)
@@ -64,7 +64,7 @@ def test_once_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[Task]) ->
     assert binary.stat().st_mode & 0o777 == 0o555
 
 
-def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[Task]) -> None:
+def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[IsolatedCommand]) -> None:
     """They know of each other only through the folder, as processes do."""
     executors = [LocalExecutor(f"local://{n}", ExecutorOptions(cache_dir=str(tmp_path))) for n in range(3)]
     source = PRINT.format("at a time")
@@ -120,7 +120,7 @@ def test_flags_and_compiler_are_part_of_the_key(local: LocalExecutor) -> None:
     assert compiler._digest(language, b"x") != newer._digest(language, b"x")
 
 
-def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[Task]) -> None:
+def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
     source = f"int main() {{ return {local.isolation}; }}"
     first, second = run(local, source), run(local, source)
     assert first == second
@@ -190,7 +190,7 @@ def test_compile_bombs_are_bounded(isolated: LocalExecutor, name: str) -> None:
     assert len(execution.stderr) <= 2**14 + 16  # the last character may have been cut
 
 
-def test_a_compiler_out_of_time_is_not_asked_again(local: LocalExecutor, jobs: list[Task]) -> None:
+def test_a_compiler_out_of_time_is_not_asked_again(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
     limits = Limits(compile_s=0.3)
     source = BOMBS["template bomb"] + f"// {local.isolation}"
     first, second = run(local, source, limits), run(local, source, limits)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw import mend
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted, is_connected
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
 from balancer.pipeline.generators.draw.values import How, Limits, Where, draw_number, draw_numbers, draw_words
+from balancer.pipeline.generators.learn.connected import is_connected
 from balancer.pipeline.generators.learn.relations import Tie
 
 bounds = st.tuples(st.integers(-(10**19), 10**19), st.integers(0, 10**19)).map(lambda pair: (pair[0], sum(pair)))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.generators.learn.facts import Kind, Order
+from balancer.pipeline.generators.learn.facts import ListOrder, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.relations import Relation, Tie
 from balancer.pipeline.generators.learn.template import Count
@@ -21,15 +21,15 @@ def known(*inputs: str) -> Knowledge:
 @pytest.mark.parametrize(
     ("inputs", "kind", "low", "high", "decimals"),
     [
-        (("3\n", "-12\n"), Kind.INT, -12, 3, 0),
-        (("0.50\n", "-3.1\n"), Kind.FLOAT, -4, 1, 2),
-        (("3\n", "2.5\n"), Kind.FLOAT, 2, 3, 1),
-        (("ab\n", "c\n"), Kind.WORD, 1, 2, 0),
-        (("1e5\n", "12\n"), Kind.WORD, 2, 3, 0),
-        (("007\n", "12\n"), Kind.WORD, 2, 3, 0),
+        (("3\n", "-12\n"), TokenKind.INT, -12, 3, 0),
+        (("0.50\n", "-3.1\n"), TokenKind.FLOAT, -4, 1, 2),
+        (("3\n", "2.5\n"), TokenKind.FLOAT, 2, 3, 1),
+        (("ab\n", "c\n"), TokenKind.WORD, 1, 2, 0),
+        (("1e5\n", "12\n"), TokenKind.WORD, 2, 3, 0),
+        (("007\n", "12\n"), TokenKind.WORD, 2, 3, 0),
     ],
 )
-def test_kinds(inputs: tuple[str, ...], kind: Kind, low: int, high: int, decimals: int) -> None:
+def test_kinds(inputs: tuple[str, ...], kind: TokenKind, low: int, high: int, decimals: int) -> None:
     fact = known(*inputs).facts.fields[0]
     assert (fact.kind, fact.low, fact.high, fact.decimals) == (kind, low, high, decimals)
 
@@ -38,16 +38,16 @@ def test_a_number_that_counts_and_a_list_in_order() -> None:
     facts = known("4\n1 2 6 8\n", "3\n10 40 70\n").facts.fields
     assert facts[0].counts
     assert not facts[1].counts
-    assert facts[1].order is Order.STRICTLY_UP
+    assert facts[1].order is ListOrder.STRICTLY_UP
     assert facts[1].distinct
     assert not facts[1].permutation
 
 
 def test_a_list_with_ties_is_not_distinct_and_one_step_down_is_no_order() -> None:
     facts = known("4\n1 2 2 8\n", "3\n10 40 70\n").facts.fields
-    assert facts[1].order is Order.UP
+    assert facts[1].order is ListOrder.UP
     assert not facts[1].distinct
-    assert known("4\n1 2 6 5\n", "3\n10 40 70\n").facts.fields[1].order is Order.NONE
+    assert known("4\n1 2 6 5\n", "3\n10 40 70\n").facts.fields[1].order is ListOrder.NONE
 
 
 def test_a_permutation() -> None:
@@ -79,7 +79,7 @@ def test_words_as_long_as_a_number_says_and_letters_that_come_once() -> None:
 
 def test_digits_as_many_as_a_number_says_are_a_word() -> None:
     fact = known("5 2\n11101\n", "3 1\n111\n").facts.fields[2]
-    assert (fact.kind, fact.letters, fact.length) == (Kind.WORD, "01", Count(0))
+    assert (fact.kind, fact.letters, fact.length) == (TokenKind.WORD, "01", Count(0))
 
 
 def test_keywords() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.constants import lex
-from balancer.pipeline.generators.learn.hints import Alphabet, Hints, Span, mine
+from balancer.pipeline.generators.learn.hints import Alphabet, Bounds, Hints, mine
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
@@ -93,20 +93,20 @@ def test_pairs_come_in_the_order_of_what_they_bound() -> None:
         "for house in houses:\n    integer(house, -7, 7)\n"
         "sys.exit(42)\n"
     )
-    assert hints.spans == (Span(1, 200_000), Span(0, 500_000), Span(-7, 7))
+    assert hints.pairs == (Bounds(1, 200_000), Bounds(0, 500_000), Bounds(-7, 7))
     assert hints.known
 
 
 def test_a_table_of_bounds_counts_where_it_is_used() -> None:
     hints = python("LIMITS = {'add': (-5, 5), 'undo': (0, 9)}\nassert 1 <= n <= 100\nlow, high = LIMITS[word]\n")
-    assert hints.spans == (Span(1, 100), Span(-5, 5), Span(0, 9))
+    assert hints.pairs == (Bounds(1, 100), Bounds(-5, 5), Bounds(0, 9))
 
 
 def test_a_call_whose_result_is_kept_is_no_table_of_bounds() -> None:
     hints = python(
         "towns, roads = read()\nn = integer(towns, 1, 100)\nm = integer(roads, 0, 9)\ninteger(u, 1, n)\nuse(n)"
     )
-    assert hints.spans == (Span(1, 100), Span(0, 9), Span(1, None))
+    assert hints.pairs == (Bounds(1, 100), Bounds(0, 9), Bounds(1, None))
 
 
 def test_comparisons_of_all_kinds() -> None:
@@ -117,12 +117,12 @@ def test_comparisons_of_all_kinds() -> None:
         "if abs(x) > 10**9: raise ValueError\n"
         "assert 0 <= min(a) and max(a) <= 1000\n"
     )
-    assert hints.spans == (
-        Span(1, 100),
-        Span(1, None),
-        Span(2, 50),
-        Span(-(10**9), 10**9, 0.8),
-        Span(0, 1000),
+    assert hints.pairs == (
+        Bounds(1, 100),
+        Bounds(1, None),
+        Bounds(2, 50),
+        Bounds(-(10**9), 10**9, 0.8),
+        Bounds(0, 1000),
     )
 
 
@@ -133,13 +133,13 @@ def test_a_cpp_validator() -> None:
         "for (int i = 0; i < m; i++) { inf.readInt(1, n); inf.readLong(-1000, 1000); }\n"
         'string s = inf.readToken("[a-c]{2,20}"); }\n'
     )
-    assert hints.spans == (Span(1, 100_000), Span(0, 200_000), Span(1, None), Span(-1000, 1000))
+    assert hints.pairs == (Bounds(1, 100_000), Bounds(0, 200_000), Bounds(1, None), Bounds(-1000, 1000))
     assert hints.alphabets == (Alphabet("abc", 2, 20),)
 
 
 def test_regular_expressions() -> None:
     hints = python(r"re.fullmatch(r'(0|-?[1-9][0-9]{0,3}) [A-C_]+ [xy]', line)")
-    assert hints.spans == (Span(-9999, 9999, 0.4),)
+    assert hints.pairs == (Bounds(-9999, 9999, 0.4),)
     assert hints.alphabets == (Alphabet("ABC_", 1, 10**5), Alphabet("xy", 1, 1))
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy import asarray
 
-from balancer.reporting.lines import MOST_LINES, Line, Scale, line_chart
+from balancer.reporting.lines import MOST_LINES, ChartLine, Scale, line_chart
 from balancer.reporting.style import HALF_IN, WIDE_IN
 from balancer.reporting.svg import to_svg
 
@@ -23,13 +23,13 @@ _LOADS = [0.1, 0.5, 0.9]
 
 
 def _chart(
-    *lines: Line, width_in: float = WIDE_IN, xscale: Scale = "linear", yscale: Scale = "linear"
+    *lines: ChartLine, width_in: float = WIDE_IN, xscale: Scale = "linear", yscale: Scale = "linear"
 ) -> tuple[Figure, Axes]:
     return line_chart(lines, xlabel="load", ylabel="mean wait (s)", width_in=width_in, xscale=xscale, yscale=yscale)
 
 
-def _named(number: int, name: str = "least_in_flight") -> list[Line]:
-    return [Line(f"{name} {n}", _LOADS, [(n + 1) * load for load in _LOADS]) for n in range(number)]
+def _named(number: int, name: str = "least_in_flight") -> list[ChartLine]:
+    return [ChartLine(f"{name} {n}", _LOADS, [(n + 1) * load for load in _LOADS]) for n in range(number)]
 
 
 def _words(drawing: Figure) -> set[str]:
@@ -83,7 +83,7 @@ def test_the_legend_is_above_the_lines_and_on_the_paper(number: int, name: str, 
 
 @pytest.mark.parametrize("name", ["_hidden", "$x^2$", "$\\frac{$", "<b>&", "\u65e5\u672c", "\x00\ud800"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
-    drawing, _ = _chart(Line(name, _LOADS, _LOADS))
+    drawing, _ = _chart(ChartLine(name, _LOADS, _LOADS))
     ElementTree.fromstring(to_svg(drawing, "x"))
     (text,) = drawing.legends[0].get_texts()
     assert len(text.get_text()) == len(name)
@@ -92,7 +92,7 @@ def test_names_are_drawn_as_they_are(name: str) -> None:
 
 def test_intervals_are_strokes_in_the_colour_of_their_line_and_beside_each_other() -> None:
     low, high = [0.5, 1.5, 2.5], [1.5, 2.5, 9.5]
-    drawing, ax = _chart(*(Line(name, _LOADS, [1, 2, 3], low=low, high=high) for name in "abc"), *_named(1))
+    drawing, ax = _chart(*(ChartLine(name, _LOADS, [1, 2, 3], low=low, high=high) for name in "abc"), *_named(1))
     drawing.draw_without_rendering()
     assert len(ax.collections) == 3  # the fourth has no interval
     places = []
@@ -109,7 +109,7 @@ def test_intervals_are_strokes_in_the_colour_of_their_line_and_beside_each_other
 
 def test_many_points_have_few_markers() -> None:
     points = [float(n) for n in range(1000)]
-    svg = to_svg(_chart(Line("", points, [math.sin(x / 100) for x in points]))[0], "x")
+    svg = to_svg(_chart(ChartLine("", points, [math.sin(x / 100) for x in points]))[0], "x")
     ElementTree.fromstring(svg)
     (marker,) = set(re.findall(r'<use xlink:href="#(x\d+)"[^>]*style="[^"]*stroke: #0072b2', svg))
     assert 8 <= svg.count(f'"#{marker}"') <= 14
@@ -122,7 +122,7 @@ def test_many_points_have_few_markers() -> None:
 def test_a_line_that_does_not_fit_itself_is_refused(sizes: tuple[int, int, int, int], said: str) -> None:
     xs, ys, low, high = ([1.0] * size for size in sizes)
     with pytest.raises(ValueError, match=said):
-        Line("a", xs, ys, low, high)
+        ChartLine("a", xs, ys, low, high)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_line_that_does_not_fit_itself_is_refused(sizes: tuple[int, int, int, 
     ],
 )
 def test_a_log_scale_has_marks_in_plain_numbers(values: list[float], marks: list[str]) -> None:
-    drawing, ax = _chart(Line("a", [1, 2], values), yscale="log")
+    drawing, ax = _chart(ChartLine("a", [1, 2], values), yscale="log")
     drawing.draw_without_rendering()
     low, high = ax.get_ylim()
     shown = [
@@ -145,14 +145,14 @@ def test_a_log_scale_has_marks_in_plain_numbers(values: list[float], marks: list
 
 @pytest.mark.parametrize(("ys", "from_0"), [([1.0, 9.0], True), ([8.0, 9.0], False), ([-1.0, 9.0], False)])
 def test_a_linear_scale_begins_at_0_unless_lines_would_be_squeezed(ys: list[float], from_0: bool) -> None:
-    low = _chart(Line("a", [0, 1], ys))[1].get_ylim()[0]
+    low = _chart(ChartLine("a", [0, 1], ys))[1].get_ylim()[0]
     assert (-0.5 < low <= 0) == from_0
     assert low <= min(ys)
 
 
 def test_labels_of_scales_do_not_overlap() -> None:
     for xscale in ("linear", "log"):
-        drawing, ax = _chart(Line("a", [0.0001, 123456.0], [0.001, 3]), width_in=HALF_IN, xscale=xscale)
+        drawing, ax = _chart(ChartLine("a", [0.0001, 123456.0], [0.001, 3]), width_in=HALF_IN, xscale=xscale)
         drawing.draw_without_rendering()
         low, high = ax.get_xlim()
         shown = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
@@ -171,5 +171,7 @@ def test_nothing_warns_whatever_is_drawn(
     lines: list[list[tuple[float, float, float, float]]], xscale: Scale, yscale: Scale
 ) -> None:
     """Warnings are errors here."""
-    drawn = [Line(f"{n}", *([point[part] for point in points] for part in range(4))) for n, points in enumerate(lines)]
+    drawn = [
+        ChartLine(f"{n}", *([point[part] for point in points] for part in range(4))) for n, points in enumerate(lines)
+    ]
     ElementTree.fromstring(to_svg(_chart(*drawn, xscale=xscale, yscale=yscale)[0], "x"))

@@ -17,7 +17,7 @@ from balancer.sandbox.local import choice
 from balancer.sandbox.local.gate import Gate
 from balancer.sandbox.local.isolation import ISOLATIONS
 from balancer.sandbox.local.isolation.namespaces import _escaped
-from balancer.sandbox.local.isolation.view import BOX, Memory, Stage, view_of
+from balancer.sandbox.local.isolation.view import BOX, Layout, Memory, view_of
 from balancer.sandbox.local.jail import check_name
 from balancer.sandbox.local.languages import find_toolchain
 from balancer.sandbox.local.limits import prlimit_arguments
@@ -173,7 +173,7 @@ class TestProcessTree:
 
 class TestView:
     def test_everything_writable_has_a_size(self, tmp_path: Path) -> None:
-        entries = list(view_of(Stage(tmp_path, tmp_path / "stdin", output=tmp_path)))
+        entries = list(view_of(Layout(tmp_path, tmp_path / "stdin", output=tmp_path)))
         assert {e.target for e in entries if isinstance(e, Memory)} == {BOX, "/tmp", "/dev/shm"}
         writable = [e for e in entries if getattr(e, "writable", False)]
         assert [e.target for e in writable] == ["/output"]
@@ -182,7 +182,7 @@ class TestView:
     def test_user_data_is_only_ever_an_argument(self, name: str, tmp_path: Path) -> None:
         (tmp_path / "stdin").touch()
         hostile = "'; $(touch /tmp/x) `x` \n"
-        argv = ISOLATIONS[name].argv(Stage(tmp_path, tmp_path / "stdin"), (), ("true", hostile))
+        argv = ISOLATIONS[name].argv(Layout(tmp_path, tmp_path / "stdin"), (), ("true", hostile))
         assert argv[-1] == hostile
         assert not any(hostile in argument for argument in argv[:-1])
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from balancer.pipeline.generators.draw import mend
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, is_connected
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges
 from balancer.pipeline.generators.draw.sizes import (
     MOST_TOKENS,
     ROOM_BYTES,
@@ -19,7 +19,8 @@ from balancer.pipeline.generators.draw.sizes import (
 )
 from balancer.pipeline.generators.draw.styles import Style
 from balancer.pipeline.generators.draw.values import How, Limits, Where, draw_number, draw_numbers, draw_words
-from balancer.pipeline.generators.learn.facts import Fact, Kind
+from balancer.pipeline.generators.learn.connected import is_connected
+from balancer.pipeline.generators.learn.facts import Fact, TokenKind
 from balancer.pipeline.generators.learn.knowledge import EdgeTable, Knowledge
 from balancer.pipeline.generators.learn.template import Count, whole_number
 
@@ -89,11 +90,11 @@ class Fill:
         fact = self._knowledge.facts.fields[number]
         if count <= 0:
             return []
-        if fact.kind is Kind.WORD:
+        if fact.kind is TokenKind.WORD:
             return self._words(number, count, known)
         if number in self._knowledge.sizes and count == 1:
             return [str(self._sizes.choose(number, known))]
-        if fact.kind is Kind.FLOAT:
+        if fact.kind is TokenKind.FLOAT:
             return self._floats(number, count, known)
         return [str(value) for value in self._numbers(number, count, known)]
 
@@ -204,7 +205,7 @@ class Fill:
         if tokens and fact.length is not None and fact.length.field in known:
             length = self._word_length(fact.length, known)
             return [mend.resize_word(token, length) for token in tokens]
-        if fact.kind is not Kind.INT or number in self._knowledge.sizes:
+        if fact.kind is not TokenKind.INT or number in self._knowledge.sizes:
             return tokens
         values = [int(token) for token in tokens]
         if fact.permutation and mood.distinct:

@@ -4,13 +4,13 @@ Pure: numbers in, pairs out. It must not know how edges are written in an input.
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
 
-__all__ = ["Shape", "draw_edges", "edges_wanted", "is_connected"]
+__all__ = ["Shape", "draw_edges", "edges_wanted"]
 
 _Edge = tuple[int, int]
-_MOST_NODES = 10**6  # in a list of all nodes; with more, any shape is lost in the crowd anyway
+_MOST_NODES = 10**6  # with more, any shape is lost in the crowd
 
 
 class Shape(Enum):
@@ -106,23 +106,3 @@ def _relabelled(edges: list[_Edge], nodes: int, rng: random.Random) -> list[_Edg
     turned = [edge if rng.random() < 0.5 else (edge[1], edge[0]) for edge in turned]
     rng.shuffle(turned)
     return turned
-
-
-def is_connected(nodes: int, edges: Iterable[_Edge]) -> bool:
-    """Say whether every node from 0 to `nodes` - 1 is reached from every other."""
-    if nodes > _MOST_NODES:
-        return False
-    leader = list(range(nodes))
-
-    def find(node: int) -> int:
-        while leader[node] != node:
-            leader[node] = leader[leader[node]]
-            node = leader[node]
-        return node
-
-    parts = nodes
-    for left, right in edges:
-        one, other = find(left), find(right)
-        parts -= one != other
-        leader[one] = other
-    return parts <= 1

@@ -11,7 +11,7 @@ from balancer.pipeline.generators.draw.graphs import edges_wanted
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.bounds import trust
-from balancer.pipeline.generators.learn.facts import Kind
+from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import EdgeTable, Knowledge, Load
 from balancer.pipeline.generators.learn.relations import Relation
 
@@ -63,7 +63,7 @@ def decide_mood(knowledge: Knowledge, number: int, style: Style, rng: random.Ran
     fact, found = knowledge.facts.fields[number], knowledge.ranges[number]
     trusted = trust(fact, knowledge.hints)
     high = rng.choices(found.highs, [1 / (1 + index) for index in range(len(found.highs))])[0]
-    negative = not (found.lowest or fact.counts or fact.limits or fact.kind is Kind.WORD)
+    negative = not (found.lowest or fact.counts or fact.limits or fact.kind is TokenKind.WORD)
     return Mood(
         where=rng.choice(style.where),
         how=rng.choice(style.how),
@@ -170,7 +170,7 @@ class Sizes:
             return 2
         small = mood.where in (Where.TINY, Where.LOW, Where.SEEN)
         high = fact.high if small else mood.high
-        return high + 1 if fact.kind is Kind.WORD else len(str(high)) + fact.decimals + 1
+        return high + 1 if fact.kind is TokenKind.WORD else len(str(high)) + fact.decimals + 1
 
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:
         nodes = edges.bound.of(known) - edges.low + 1

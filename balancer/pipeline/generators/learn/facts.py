@@ -13,13 +13,13 @@ from itertools import pairwise
 from balancer.pipeline.generators.learn.relations import Relation, find_relations, tables_of
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, Line, Node, Repeat, fields_of
 
-__all__ = ["Fact", "Facts", "Kind", "Order", "observe"]
+__all__ = ["Fact", "Facts", "ListOrder", "TokenKind", "observe"]
 
 _VOCABULARY = 5  # as many different words, seen twice each, are keywords
 _LETTERS_CLOSED = 4  # as many different letters, seen five times each, are an alphabet: "ACGT", ".#"
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """What the tokens of a field are."""
 
     INT = "int"
@@ -27,7 +27,7 @@ class Kind(Enum):
     WORD = "word"
 
 
-class Order(Enum):
+class ListOrder(Enum):
     """How the values of a list follow each other."""
 
     NONE = "none"
@@ -53,7 +53,7 @@ class Fact:
         length: what tells the length of a word.
     """
 
-    kind: Kind
+    kind: TokenKind
     low: int
     high: int
     decimals: int = 0
@@ -64,7 +64,7 @@ class Fact:
     counts: bool = False
     limits: bool = False
     bounds: tuple[Count, ...] = ()
-    order: Order = Order.NONE
+    order: ListOrder = ListOrder.NONE
     distinct: bool = False
     permutation: bool = False
     length: Count | None = None
@@ -108,14 +108,14 @@ def observe(nodes: Sequence[Node], instances: Sequence[Instance]) -> Facts:
     fields = {number: _fact(what, number in counting) for number, what in seen.items()}
     for choice in _choices(nodes):
         words = tuple(word for word, _ in choice.lines)
-        fields[choice.key] = Fact(Kind.WORD, 1, max(map(len, words)), words=words)
+        fields[choice.key] = Fact(TokenKind.WORD, 1, max(map(len, words)), words=words)
     tables = [fields for fields in tables_of(nodes) if len(fields) > 1]
     for table in tables:
         fields.update(_shared_bounds({number: fields[number] for number in table}))
     for bound in [fact.bound for fact in fields.values() if fact.bound is not None]:
         if bound.field is not None:
             fields[bound.field] = replace(fields[bound.field], limits=True)
-    numbers = [[number for number in table if fields[number].kind is Kind.INT] for table in tables]
+    numbers = [[number for number in table if fields[number].kind is TokenKind.INT] for table in tables]
     relations = [relation for table in numbers for relation in find_relations(table, instances)]
     return Facts(fields, tuple(relations))
 
@@ -164,19 +164,19 @@ def _context(
         depth = len(scopes[other])
         if other < number and scopes[number][:depth] == scopes[other]:
             tokens = instance.get((other, where[:depth]), ())
-            if len(tokens) == 1 and _kind_of(tokens[0]) is Kind.INT:
+            if len(tokens) == 1 and _kind_of(tokens[0]) is TokenKind.INT:
                 known[other] = int(tokens[0])
     return known
 
 
 def _fact(seen: _Seen, counts: bool) -> Fact:
     kinds = {_kind_of(token) for token in seen.tokens()}
-    if Kind.WORD in kinds or not kinds or (Kind.FLOAT not in kinds and not counts and _are_digit_words(seen)):
+    if TokenKind.WORD in kinds or not kinds or (TokenKind.FLOAT not in kinds and not counts and _are_digit_words(seen)):
         return _word_fact(seen)
-    if Kind.FLOAT in kinds:
+    if TokenKind.FLOAT in kinds:
         values = [float(token) for token in seen.tokens()]
         decimals = max(len(token.partition(".")[2]) for token in seen.tokens())
-        return Fact(Kind.FLOAT, math.floor(min(values)), math.ceil(max(values)), decimals)
+        return Fact(TokenKind.FLOAT, math.floor(min(values)), math.ceil(max(values)), decimals)
     return _int_fact(seen, counts)
 
 
@@ -192,14 +192,14 @@ def _word_lengths(seen: _Seen) -> list[list[int]]:
     return [[len(token) for token in tokens] for tokens in seen.lists]
 
 
-def _kind_of(token: str) -> Kind:
+def _kind_of(token: str) -> TokenKind:
     digits = token.removeprefix("-")
     if not digits.isascii() or len(digits) > 300:  # more is text; also, int() has a limit
-        return Kind.WORD
+        return TokenKind.WORD
     if digits.isdigit():
-        return Kind.INT
+        return TokenKind.INT
     whole, point, rest = digits.partition(".")
-    return Kind.FLOAT if point and whole.isdigit() and rest.isdigit() else Kind.WORD
+    return TokenKind.FLOAT if point and whole.isdigit() and rest.isdigit() else TokenKind.WORD
 
 
 def _word_fact(seen: _Seen) -> Fact:
@@ -209,7 +209,7 @@ def _word_fact(seen: _Seen) -> Fact:
     words = sorted(set(tokens))
     keywords = len(words) <= _VOCABULARY and len(tokens) >= 2 * len(words) and max(lengths) > 1
     return Fact(
-        Kind.WORD,
+        TokenKind.WORD,
         min(lengths),
         max(lengths),
         letters=letters,
@@ -244,7 +244,7 @@ def _int_fact(seen: _Seen, counts: bool) -> Fact:
     low = min(min(values) for values in lists if values)
     high = max(max(values) for values in lists if values)
     return Fact(
-        Kind.INT,
+        TokenKind.INT,
         low,
         high,
         counts=counts,
@@ -283,11 +283,11 @@ def _shared_bounds(table: Mapping[int, Fact]) -> dict[int, Fact]:
     return {}
 
 
-def _order(lists: list[list[int]]) -> Order:
+def _order(lists: list[list[int]]) -> ListOrder:
     steps = [after - before for values in lists for before, after in pairwise(values)]
     if len(steps) < 2 or min(steps) < 0:
-        return Order.NONE
-    return Order.STRICTLY_UP if min(steps) > 0 else Order.UP
+        return ListOrder.NONE
+    return ListOrder.STRICTLY_UP if min(steps) > 0 else ListOrder.UP
 
 
 def _all_distinct(lists: Sequence[Sequence[object]]) -> bool:

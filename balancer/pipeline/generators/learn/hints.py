@@ -14,7 +14,7 @@ from keyword import iskeyword
 from balancer.pipeline.generators.learn.constants import Token, lex
 from balancer.program import Program
 
-__all__ = ["Alphabet", "Hints", "Span", "mine"]
+__all__ = ["Alphabet", "Bounds", "Hints", "mine"]
 
 _COMPARISONS = frozenset({"<", "<=", ">", ">="})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**", "<<", ">>"})
@@ -34,7 +34,7 @@ _MENTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Bounds:
     """Bounds of one number, as far as they are constants; `weight` says how much they look like bounds."""
 
     low: int | None
@@ -56,14 +56,14 @@ class Hints:
     """What was found.
 
     Args:
-        spans: in the order in which the things they bound first appear.
+        pairs: in the order in which the things they bound first appear.
         constants: every constant, sorted.
         alphabets: in the order of the text.
         mentions: "order", "distinct" or "connected" if there is any talk of it, in code, texts or comments.
         known: whether there was a validator at all.
     """
 
-    spans: tuple[Span, ...] = ()
+    pairs: tuple[Bounds, ...] = ()
     constants: tuple[int, ...] = ()
     alphabets: tuple[Alphabet, ...] = ()
     mentions: frozenset[str] = frozenset()
@@ -72,26 +72,26 @@ class Hints:
 
 def mine(validators: Sequence[Program]) -> Hints:
     """Find hints in the sources of `validators`."""
-    spans: list[Span] = []
+    pairs: list[Bounds] = []
     constants: set[int] = set()
     alphabets: list[Alphabet] = []
     mentions: set[str] = set()
     for program in validators:
         tokens, texts = lex(program.source, python=program.language == "python")
-        spans += [span for text in texts for span in _digit_spans(text)]
-        spans += _spans(tokens)
+        pairs += [pair for text in texts for pair in _digit_pairs(text)]
+        pairs += _pairs(tokens)
         constants.update(token.value for token in tokens if token.value is not None)
         alphabets += [alphabet for text in texts for alphabet in _alphabets(text)]
         mentions.update(topic for topic, pattern in _MENTIONS.items() if pattern.search(program.source.lower()))
-    return Hints(tuple(spans), tuple(sorted(constants)), tuple(alphabets), frozenset(mentions), bool(validators))
+    return Hints(tuple(pairs), tuple(sorted(constants)), tuple(alphabets), frozenset(mentions), bool(validators))
 
 
-def _digit_spans(text: str) -> Iterator[Span]:
+def _digit_pairs(text: str) -> Iterator[Bounds]:
     """Yield bounds told by a regular expression for a whole number, such as "[1-9][0-9]{0,4}"."""
     for zero, minus, digits in _DIGITS.findall(text):
         high = 10 ** (int(digits) + 1) - 1
         low = -high if minus else 0 if zero else 1
-        yield Span(low, high, weight=0.4)
+        yield Bounds(low, high, weight=0.4)
 
 
 def _alphabets(text: str) -> Iterator[Alphabet]:
@@ -111,8 +111,8 @@ def _letters(inside: str) -> Iterator[str]:
             yield from (chr(code) for code in range(ord(first), ord(last) + 1))
 
 
-def _spans(tokens: Sequence[Token]) -> list[Span]:
-    """Return the spans, ordered by where the name that they bound first appears."""
+def _pairs(tokens: Sequence[Token]) -> list[Bounds]:
+    """Return the pairs, ordered by where the name that they bound first appears."""
     first_seen: dict[str, int] = {}
     for index, token in enumerate(tokens):
         first_seen.setdefault(token.text, index)
@@ -124,14 +124,14 @@ def _spans(tokens: Sequence[Token]) -> list[Span]:
         partner = bounds[position + 1] if position + 1 < len(bounds) else None
         if partner is not None and _is_pair(tokens, index, partner):
             last: int = partner
-            span: Span | None = Span(tokens[index].value, tokens[partner].value)
+            pair: Bounds | None = Bounds(tokens[index].value, tokens[partner].value)
         else:
-            last, span = index, _lone(tokens, index)
+            last, pair = index, _lone(tokens, index)
         position += 1 if last == index else 2
-        if span is not None:
+        if pair is not None:
             name = _bounded_name(tokens, index, last)
-            found.append((_table_use(tokens, index) or first_seen.get(name, index), index, span))
-    return [span for _, _, span in sorted(found, key=lambda item: item[:2])]
+            found.append((_table_use(tokens, index) or first_seen.get(name, index), index, pair))
+    return [pair for _, _, pair in sorted(found, key=lambda item: item[:2])]
 
 
 def _is_bound(tokens: Sequence[Token], index: int) -> bool:
@@ -152,18 +152,18 @@ def _is_pair(tokens: Sequence[Token], one: int, other: int) -> bool:
     return between == {","} or (bool(between & _COMPARISONS) and not between & _ENDS)
 
 
-def _lone(tokens: Sequence[Token], index: int) -> Span | None:
+def _lone(tokens: Sequence[Token], index: int) -> Bounds | None:
     """Read a constant without a partner: a low bound beside a name, or a high bound."""
     value = tokens[index].value
     after = _text(tokens, index + 1), _text(tokens, index + 2), _text(tokens, index + 3)
     chain = after[0] in ("<", "<=") and after[1].isidentifier() and after[2] in ("<", "<=")
     listed = after[0] == "," and after[1].isidentifier() and after[2] in (")", ",")
     if chain or (listed and tokens[index].call):
-        return Span(value, None)
+        return Bounds(value, None)
     if value is None or value < 3 or _text(tokens, index - 1) not in _COMPARISONS:
         return None
     absolute = any(token.text == "abs" for token in tokens[max(index - 12, 0) : index])
-    return Span(-value if absolute else None, value, weight=0.8)
+    return Bounds(-value if absolute else None, value, weight=0.8)
 
 
 def _bounded_name(tokens: Sequence[Token], one: int, last: int) -> str:

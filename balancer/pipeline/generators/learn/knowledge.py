@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from balancer.pipeline.generators.draw.graphs import is_connected
 from balancer.pipeline.generators.learn.bounds import Range, find_ranges
-from balancer.pipeline.generators.learn.facts import Facts, Kind, observe
+from balancer.pipeline.generators.learn.connected import is_connected
+from balancer.pipeline.generators.learn.facts import Facts, TokenKind, observe
 from balancer.pipeline.generators.learn.hints import Hints, mine
 from balancer.pipeline.generators.learn.infer import infer
 from balancer.pipeline.generators.learn.template import (
@@ -229,7 +229,7 @@ def _edge_table(
 ) -> Iterator[EdgeTable]:
     """Yield the two columns as edges, if both are bounded by the same number of nodes."""
     one, other = facts.fields[left], facts.fields[right]
-    if one.kind is not Kind.INT or one.bound is None or one.bound != other.bound:
+    if one.kind is not TokenKind.INT or one.bound is None or one.bound != other.bound:
         return
     low = min(one.low, other.low, 1)
     graphs = list(_graphs(left, right, one.bound, low, instances))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from balancer.pipeline.generators.draw.values import Limits, Where, draw_number
 from balancer.pipeline.generators.learn.bounds import Range
-from balancer.pipeline.generators.learn.facts import Kind
+from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
 
@@ -130,7 +130,7 @@ def _change_word(knowledge: Knowledge, instance: Instance, rng: random.Random) -
 
 def _is_free_word(knowledge: Knowledge, slot: Slot) -> bool:
     fact = knowledge.facts.fields[slot[0]]
-    return fact.kind is Kind.WORD and not fact.words
+    return fact.kind is TokenKind.WORD and not fact.words
 
 
 def _changed_word(word: str, found: Range, rng: random.Random) -> str:
@@ -168,7 +168,7 @@ def _pick(instance: Instance, rng: random.Random, suits: Callable[[Slot, Sequenc
 
 
 def _is_number(knowledge: Knowledge, slot: Slot, tokens: Sequence[str]) -> bool:
-    return bool(tokens) and knowledge.facts.fields[slot[0]].kind is Kind.INT
+    return bool(tokens) and knowledge.facts.fields[slot[0]].kind is TokenKind.INT
 
 
 def _sort_key(token: str) -> tuple[int, int, str]:

@@ -8,9 +8,9 @@ either, because the kernel would count the user's other processes as well.
 
 from typing import ClassVar
 
-from balancer.sandbox.local.isolation.base import Places, drop_user
+from balancer.sandbox.local.isolation.base import JailPaths, drop_user
 from balancer.sandbox.local.isolation.script import bare_arguments
-from balancer.sandbox.local.isolation.view import Stage
+from balancer.sandbox.local.isolation.view import Layout
 
 __all__ = ["Bare"]
 
@@ -24,11 +24,11 @@ class Bare:
     tools: ClassVar[tuple[str, ...]] = ("prlimit", "setpriv")
     advice: ClassVar[str] = "install util-linux"
 
-    def places(self, stage: Stage) -> Places:
+    def paths(self, layout: Layout) -> JailPaths:
         """Return where a program finds its things: where they are."""
-        output = str(stage.output) if stage.output else ""
-        return Places(program=str(stage.program), output=output, cwd=str(stage.files or stage.root))
+        output = str(layout.output) if layout.output else ""
+        return JailPaths(program=str(layout.program), output=output, cwd=str(layout.files or layout.root))
 
-    def argv(self, stage: Stage, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
+    def argv(self, layout: Layout, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return the command that runs `argv` with `limits`."""
-        return (*drop_user(stage.uid), *bare_arguments(limits, str(stage.stdin), argv))
+        return (*drop_user(layout.uid), *bare_arguments(limits, str(layout.stdin), argv))

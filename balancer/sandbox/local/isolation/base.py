@@ -1,6 +1,6 @@
 """What every isolation answers: which command to start in place of the program's own.
 
-An isolation is a pure translation from (stage, limits, command) to a command line; starting it and watching
+An isolation is a pure translation from (layout, limits, command) to a command line; starting it and watching
 it is `process.supervise`'s business. It must not know languages, endpoints or verdicts.
 """
 
@@ -9,14 +9,14 @@ import shutil
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from balancer.sandbox.local.isolation.view import Stage
+from balancer.sandbox.local.isolation.view import Layout
 from balancer.sandbox.local.languages import SEARCH_PATH
 
-__all__ = ["Isolation", "Places", "drop_user", "tool"]
+__all__ = ["Isolation", "JailPaths", "drop_user", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class JailPaths:
     """Where things lie, as the program sees them: a compiled program, and the folder for compiled output.
 
     `cwd` is where the command line of `Isolation.argv` must be started.
@@ -44,11 +44,11 @@ class Isolation(Protocol):
     tools: ClassVar[tuple[str, ...]]
     advice: ClassVar[str]
 
-    def places(self, stage: Stage) -> Places:
+    def paths(self, layout: Layout) -> JailPaths:
         """Return where a program finds its things."""
         ...
 
-    def argv(self, stage: Stage, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
+    def argv(self, layout: Layout, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return the command that runs `argv` under `prlimit` arguments `limits`."""
         ...
 

@@ -7,7 +7,7 @@ Needs bubblewrap 0.8 (`--size`, `--disable-userns`). What it does not hold: the 
 from collections.abc import Iterator
 from typing import ClassVar
 
-from balancer.sandbox.local.isolation.base import Places, drop_user, tool
+from balancer.sandbox.local.isolation.base import JailPaths, drop_user, tool
 from balancer.sandbox.local.isolation.script import init_arguments
 from balancer.sandbox.local.isolation.view import (
     BOX,
@@ -17,10 +17,10 @@ from balancer.sandbox.local.isolation.view import (
     STDIN,
     Bind,
     Entry,
+    Layout,
     Link,
     Memory,
     Proc,
-    Stage,
     view_of,
 )
 
@@ -41,15 +41,15 @@ class Bubblewrap:
     tools: ClassVar[tuple[str, ...]] = ("bwrap", "prlimit", "setpriv")
     advice: ClassVar[str] = "install bubblewrap 0.8 or newer"
 
-    def places(self, stage: Stage) -> Places:
+    def paths(self, layout: Layout) -> JailPaths:
         """Return where a program finds its things."""
-        return Places(program=PROGRAM, output=OUTPUT, cwd="/")
+        return JailPaths(program=PROGRAM, output=OUTPUT, cwd="/")
 
-    def argv(self, stage: Stage, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
+    def argv(self, layout: Layout, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return the command that runs `argv` in isolation."""
-        start = init_arguments(FILES if stage.files else "", limits, STDIN, argv)
-        mounts = (argument for entry in view_of(stage) for argument in _arguments(entry))
-        drop = drop_user(stage.uid) if stage.uid is not None else ()
+        start = init_arguments(FILES if layout.files else "", limits, STDIN, argv)
+        mounts = (argument for entry in view_of(layout) for argument in _arguments(entry))
+        drop = drop_user(layout.uid) if layout.uid is not None else ()
         # Everything that is not a mount of its own lies in the root, which is in memory without bounds: close it.
         last = ("--remount-ro", "/", "--chdir", BOX, "--")
         return (*drop, tool("bwrap"), *_NAMESPACES, *_PROCESS, *mounts, *last, *start)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from balancer.sandbox.local.isolation.base import Places, drop_user, tool
+from balancer.sandbox.local.isolation.base import JailPaths, drop_user, tool
 from balancer.sandbox.local.isolation.script import init_arguments
 from balancer.sandbox.local.isolation.view import (
     FILES,
@@ -18,10 +18,10 @@ from balancer.sandbox.local.isolation.view import (
     STDIN,
     Bind,
     Entry,
+    Layout,
     Link,
     Memory,
     Proc,
-    Stage,
     view_of,
 )
 
@@ -56,18 +56,18 @@ class Unshare:
     tools: ClassVar[tuple[str, ...]] = ("unshare", "prlimit", "setpriv", "mount", "umount", "pivot_root")
     advice: ClassVar[str] = "allow unprivileged user namespaces and install util-linux 2.38 or newer"
 
-    def places(self, stage: Stage) -> Places:
+    def paths(self, layout: Layout) -> JailPaths:
         """Return where a program finds its things."""
-        return Places(program=PROGRAM, output=OUTPUT, cwd="/")
+        return JailPaths(program=PROGRAM, output=OUTPUT, cwd="/")
 
-    def argv(self, stage: Stage, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the command that runs `argv` in isolation; lays out the new root in `stage.root`."""
-        root = stage.root / "root"
-        table = stage.root / "fstab"
-        _lay_out(root, table, tuple(view_of(stage)))
-        start = init_arguments(FILES if stage.files else "", limits, STDIN, argv)
+    def argv(self, layout: Layout, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the command that runs `argv` in isolation; lays out the new root in `layout.root`."""
+        root = layout.root / "root"
+        table = layout.root / "fstab"
+        _lay_out(root, table, tuple(view_of(layout)))
+        start = init_arguments(FILES if layout.files else "", limits, STDIN, argv)
         enter = (tool("unshare"), *_NAMESPACES, "--fork", "--kill-child", "/bin/sh", "-c", _SETUP, "sandbox")
-        return (*drop_user(stage.uid), *enter, str(table), str(root), tool("setpriv"), *_DROP, *start)
+        return (*drop_user(layout.uid), *enter, str(table), str(root), tool("setpriv"), *_DROP, *start)
 
 
 def _lay_out(root: Path, table: Path, entries: tuple[Entry, ...]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from balancer.sandbox.local.limits import FILE_BYTES
 
-__all__ = ["BOX", "FILES", "OUTPUT", "PROGRAM", "STDIN", "Bind", "Entry", "Link", "Memory", "Proc", "Stage", "view_of"]
+__all__ = ["BOX", "FILES", "OUTPUT", "PROGRAM", "STDIN", "Bind", "Entry", "Layout", "Link", "Memory", "Proc", "view_of"]
 
 BOX = "/box"  # the working directory
 FILES = "/stage/files"  # copied to the working directory before the program starts
@@ -36,7 +36,7 @@ _SHARED_MEMORY_BYTES = 16 * 2**20  # for semaphores and small buffers of POSIX s
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Layout:
     """What was laid out on the machine for one run.
 
     Args:
@@ -99,22 +99,22 @@ class Proc:
 Entry = Bind | Link | Memory | Proc
 
 
-def view_of(stage: Stage) -> Iterator[Entry]:
-    """Yield what the program of `stage` sees, in the order in which it has to be set up."""
+def view_of(layout: Layout) -> Iterator[Entry]:
+    """Yield what the program of `layout` sees, in the order in which it has to be set up."""
     yield from _machine()
-    for tree in stage.trees:
+    for tree in layout.trees:
         yield Bind(tree, tree)
     yield Proc()
     yield Memory("/tmp", FILE_BYTES)
     yield Memory("/dev/shm", _SHARED_MEMORY_BYTES)
     yield Memory(BOX, FILE_BYTES)
-    yield Bind(str(stage.stdin), STDIN)
-    if stage.files:
-        yield Bind(str(stage.files), FILES)
-    if stage.program:
-        yield Bind(str(stage.program), PROGRAM)
-    if stage.output:
-        yield Bind(str(stage.output), OUTPUT, writable=True)
+    yield Bind(str(layout.stdin), STDIN)
+    if layout.files:
+        yield Bind(str(layout.files), FILES)
+    if layout.program:
+        yield Bind(str(layout.program), PROGRAM)
+    if layout.output:
+        yield Bind(str(layout.output), OUTPUT, writable=True)
 
 
 @functools.cache
