@@ -30,7 +30,7 @@ from nbformat import NotebookNode
 FOLDER = Path(__file__).resolve().parent
 LONGEST_CELL_S = 900
 # What `StudyProgress` says of a run that takes long; how often depends on the machine.
-PROGRESS = re.compile(r"\d+/\d+ runs, \d+ s, ETA \d+ s")
+PROGRESS = re.compile(r"\d+/\d+ runs, \d+ s, (time left not known yet|nearly done|(about|at least) [\d a-z]+ left)")
 
 
 class OwnPython(AsyncKernelManager):

@@ -2,6 +2,7 @@
 
 - `words`: how numbers and names are worded.
 - `terminal`: names in a terminal, whatever its encoding.
+- `progress`, `time_left`: how far a piece of work is, and how much longer it takes.
 - `schedule`: from spans of time to what can be drawn of them.
 - `files`: texts into a folder, so that nobody ever sees half of one.
 - `tile`, `chart`: a headline figure and a drawing, as a page takes them.

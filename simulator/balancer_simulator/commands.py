@@ -140,7 +140,10 @@ def _compare_several(
         scenarios = {path: _scenario(path, strategies, replications, seed).changed(loads=[]) for path in paths}
         names = [path.name for path in paths]
         called = {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}
-        studies = {called[path]: _run(path, scenario, strategies, jobs) for path, scenario in scenarios.items()}
+        studies = {
+            called[path]: _run(path, scenario, strategies, jobs, f"scenario {number}/{len(paths)}")
+            for number, (path, scenario) in enumerate(scenarios.items(), start=1)
+        }
         if markdown:
             print(markdown_matrix(studies))
         else:
@@ -167,12 +170,12 @@ def _scenario(path: Path, strategies: list[str] | None, replications: int | None
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 
 
-def _run(path: Path, scenario: "Scenario", strategies: list[str] | None, jobs: int | None) -> "Study":
+def _run(path: Path, scenario: "Scenario", strategies: list[str] | None, jobs: int | None, title: str = "") -> "Study":
     from balancer_simulator.studies.progress import StudyProgress
     from balancer_simulator.studies.study import run_study
 
     try:
-        with StudyProgress() as progress:
+        with StudyProgress(title=title, rounds=scenario.replications) as progress:
             return run_study(scenario, strategies, jobs=jobs, progress=progress)
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None

@@ -105,7 +105,8 @@ def test_a_word_on_standard_error_is_a_failure_and_progress_is_not() -> None:
     assert spec.loader is not None
     build = module_from_spec(spec)
     spec.loader.exec_module(build)
-    progress = "12/40 runs, 20 s, ETA 47 s\n"
-    assert build.complaint(_stderr(progress, progress)) is None
+    progress = "12/40 runs, 20 s, about 1 min 10 s left\n"
+    unknown = "1/40 runs, 11 s, time left not known yet\n"
+    assert build.complaint(_stderr(unknown, progress)) is None
     words = build.complaint(_stderr(progress, "DeprecationWarning: it is old\n"))
     assert words.splitlines()[1:] == ["warn()", "------------------", "DeprecationWarning: it is old"]

@@ -138,7 +138,7 @@ def test_progress_in_a_notebook_is_plain_lines(
     with StudyProgress(clock=lambda: next(times)) as progress:
         progress(1, 4)
         progress(2, 4)
-    assert capsys.readouterr().err == "2/4 runs, 12 s, ETA 12 s\n"
+    assert capsys.readouterr().err == "2/4 runs, 12 s, about 12 s left\n"
 
 
 def _ids(svg: str) -> set[str]:

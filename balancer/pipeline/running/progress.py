@@ -1,7 +1,6 @@
-"""How far a run is, for those who wait for it.
+"""How far a run is: what is done of each problem, and what is left of it as far as is known.
 
-Decides how progress is counted and shown: a bar with an ETA on a terminal, a line now and then elsewhere.
-It must not know what the units of work are.
+Decides how the work of many problems adds up. It must not know how that is shown, nor what the units of work are.
 """
 
 import threading
@@ -11,12 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+
+from balancer.reporting.progress import ProgressDisplay
 
 __all__ = ["Progress"]
-
-_LINE_EVERY_S = 10.0
 
 
 class Progress:
@@ -29,25 +26,12 @@ class Progress:
     """
 
     def __init__(self, console: Console, problems: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
         self._problems = problems
-        self._clock = clock
         self._lock = threading.Lock()
         self._done = 0
         self._ahead: dict[str, int] = {}
         self._finished: set[str] = set()
-        self._started_s = self._line_s = clock()
-        self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("starting", total=None)
+        self._display = ProgressDisplay(console, unit="runs", clock=clock)
 
     def plan(self, problem: str, ahead: int) -> None:
         """Say that `ahead` units of work are left for `problem`, as far as is known now."""
@@ -71,25 +55,22 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(text, markup=False, highlight=False)
+        self._display.say(text)
 
     def _show(self) -> None:
-        total = self._done + sum(self._ahead.values())
-        text = f"{len(self._finished)}/{self._problems} problems"
-        self._bar.update(self._task, description=text, completed=self._done, total=total)
-        now = self._clock()
-        if self._console.is_terminal or now - self._line_s < _LINE_EVERY_S:
-            return
-        self._line_s = now
-        spent_s = now - self._started_s
-        eta = f"{spent_s / self._done * (total - self._done):.0f} s" if self._done else "unknown"
-        self.say(f"{text}, {self._done}/{total} runs, {spent_s:.0f} s, ETA {eta}")
+        self._display.show(
+            self._done,
+            self._done + sum(self._ahead.values()),
+            title=f"{len(self._finished)}/{self._problems} problems",
+            # The last step of a problem, its wrong submissions, has the slowest runs: those that never end.
+            all_seen=bool(self._finished),
+        )
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._display.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._display.__exit__(kind, error, traceback)

@@ -85,9 +85,10 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
 
 
 def _guess(problem: Problem, settings: PipelineSettings) -> int:
-    """Guess how many programs `problem` takes, for the ETA, until its inputs are known."""
-    cases = len(problem.data) + settings.max_inputs
-    return cases * (len(problem.input_validators) + len(problem.submissions))
+    """Guess how many programs `problem` takes, for the time left, until its inputs are known."""
+    made_up = settings.max_inputs if problem.input_validators else 0
+    cases = len(problem.data) + made_up
+    return cases * (1 + len(problem.submissions))
 
 
 def slots_of(config: Config) -> int:

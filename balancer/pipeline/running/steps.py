@@ -90,9 +90,7 @@ def validate_inputs(sample: Sample) -> None:
     of the list, however far an earlier session came.
     """
     while batch := _next_batch(sample):
-        submissions = len(sample.problem.submissions)
-        known = len(sample.store.cases(sample.problem.id, CaseState.VALID))
-        sample.progress.plan(sample.problem.id, len(batch) + (known + len(batch)) * submissions)
+        sample.progress.plan(sample.problem.id, _ahead(sample))
         sample.in_threads(sample.settings.output_generation_workers, lambda case: _validate(sample, case), batch)
     for case in sample.store.cases(sample.problem.id, CaseState.PROPOSED):
         sample.store.set_case(sample.problem.id, case.id, CaseState.SPARE)
@@ -103,9 +101,23 @@ def _next_batch(sample: Sample) -> list[StoredCase]:
     own = [case for case in proposed if case.sample]
     # One that was lost to the infrastructure keeps its place, so that the next session, which tries it
     # again, chooses what this one would have; and when all endpoints are down no more are tried in vain.
+    return own or proposed[: max(0, _wanted(sample))]
+
+
+def _wanted(sample: Sample) -> int:
+    """Return how many inputs are still wanted beyond the problem's own."""
     chosen = sample.store.cases(sample.problem.id, *_CHOSEN)
-    wanted = sample.settings.max_inputs - sum(not case.sample for case in chosen)
-    return own or proposed[: max(0, wanted)]
+    return sample.settings.max_inputs - sum(not case.sample for case in chosen)
+
+
+def _ahead(sample: Sample) -> int:
+    """Return the units of work ahead if all inputs that will be checked are valid, those of later batches too."""
+    problem, store = sample.problem, sample.store
+    proposed = store.cases(problem.id, CaseState.PROPOSED)
+    own = sum(case.sample for case in proposed)
+    made_up = max(0, min(_wanted(sample), len(proposed) - own))
+    known = len(store.cases(problem.id, CaseState.VALID))
+    return own + made_up + (known + own + made_up) * len(problem.submissions)
 
 
 def _validate(sample: Sample, case: StoredCase) -> None:

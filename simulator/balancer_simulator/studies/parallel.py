@@ -37,6 +37,9 @@ def run_orders(
 ) -> list[Record]:
     """Return the record of each order, in order.
 
+    They are run replication by replication, so that what has been run is soon a sample of all there is: the slow
+    policies and the high loads would else come last, and the time that is left would be taken for too short.
+
     Args:
         jobs: processes, of which no more than four a core are used; 1: this one. Others see only strategies that are
             installed, so `registry` needs 1.
@@ -51,18 +54,18 @@ def run_orders(
     if jobs > 1 and registry is not None:
         raise ValueError(f"jobs is {jobs}, but other processes do not know a registry of your own; use jobs=1")
     jobs = min(jobs, len(orders), _MOST_A_CORE * (os.cpu_count() or 1))
+    turns = sorted(range(len(orders)), key=lambda number: orders[number].replication)
+    found: dict[int, Record] = {}
     if jobs > 1:
-        found: dict[int, Record] = {}
-        with closing(work_off(orders, _run, processes=jobs)) as answers:
-            for number, record in answers:
-                found[number] = record
+        with closing(work_off([orders[number] for number in turns], _run, processes=jobs)) as answers:
+            for turn, record in answers:
+                found[turns[turn]] = record
                 advance()
-        return [found[number] for number in range(len(orders))]
-    records = []
-    for order in orders:
-        records.append(_run(order, registry))
-        advance()
-    return records
+    else:
+        for number in turns:
+            found[number] = _run(orders[number], registry)
+            advance()
+    return [found[number] for number in range(len(orders))]
 
 
 def _run(order: Order, registry: Registry | None = None) -> Record:

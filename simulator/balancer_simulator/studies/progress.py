@@ -1,16 +1,15 @@
-"""How far a study is: a bar with an ETA on a terminal, a line now and then elsewhere."""
+"""How far a study is. It must not know what is run, nor how progress is shown."""
 
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from balancer.reporting.progress import ProgressDisplay
 
 __all__ = ["StudyProgress"]
-
-_LINE_EVERY_S: Final = 10.0
 
 
 class StudyProgress:
@@ -19,45 +18,36 @@ class StudyProgress:
     Args:
         console: where to show it; default: standard error; a notebook gets lines, as a bar there needs ipywidgets.
         clock: seconds.
+        title: what is run, where several studies follow each other.
+        rounds: how often each kind of run comes, e.g. the replications; before the first round is done, the time left
+            is "at least" so much, as runs of some kind are still to be met. 0: not known.
     """
 
-    def __init__(self, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or _standard_error()
-        self._clock = clock
-        self._started_s = self._line_s = clock()
-        shown = self._console.is_terminal or self._console.is_jupyter
-        self._lines = not shown
-        self._bar = Progress(
-            TextColumn("runs"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not shown,
-            transient=True,
-        )
-        self._task = self._bar.add_task("runs", total=None)
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        title: str = "",
+        rounds: int = 0,
+    ) -> None:
+        self._title = title
+        self._rounds = rounds
+        self._display = ProgressDisplay(console or _standard_error(), unit="runs", clock=clock, transient=True)
 
     def __call__(self, done: int, total: int) -> None:
         """Show that `done` of `total` runs are done."""
-        self._bar.update(self._task, completed=done, total=total)
-        now = self._clock()
-        if self._lines and now - self._line_s >= _LINE_EVERY_S:
-            self._line_s = now
-            spent_s = now - self._started_s
-            left_s = spent_s / done * (total - done)
-            self._console.print(f"{done}/{total} runs, {spent_s:.0f} s, ETA {left_s:.0f} s", highlight=False)
+        all_seen = not self._rounds or done * self._rounds >= total
+        self._display.show(done, total, title=self._title, all_seen=all_seen)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._display.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._display.__exit__(kind, error, traceback)
 
 
 def _standard_error() -> Console:

@@ -1,8 +1,12 @@
 """How progress is counted, and what it looks like where there is no terminal."""
 
+import re
 import threading
 from io import StringIO
+from itertools import pairwise
+from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from balancer.pipeline.running.progress import Progress
@@ -34,12 +38,12 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
         assert out.getvalue() == "", "nothing within the first ten seconds"
         clock.now_s += 10
         progress.advance("p")
-        assert out.getvalue() == "0/2 problems, 10/40 runs, 10 s, ETA 30 s\n"
+        assert out.getvalue() == "0/2 problems, 10/40 runs, 10 s, at least 30 s left\n"
         clock.now_s += 9.5
         progress.advance("q")
         clock.now_s += 0.5
         progress.finish("p")
-    assert out.getvalue().splitlines()[1:] == ["1/2 problems, 11/40 runs, 20 s, ETA 53 s"]
+    assert out.getvalue().splitlines()[1:] == ["1/2 problems, 11/40 runs, 20 s, about 30 s left"]
 
 
 def test_a_plan_may_be_corrected() -> None:
@@ -53,16 +57,16 @@ def test_a_plan_may_be_corrected() -> None:
     clock.now_s += 10
     progress.finish("p")
     assert out.getvalue().splitlines() == [
-        "0/2 problems, 2/2 runs, 10 s, ETA 0 s",
-        "1/2 problems, 3/3 runs, 20 s, ETA 0 s",
+        "0/2 problems, 2/2 runs, 10 s, nearly done",
+        "1/2 problems, 3/3 runs, 20 s, nearly done",
     ], "more was done than was planned, and the total is never below what is done"
 
 
-def test_before_anything_is_done_there_is_no_eta() -> None:
+def test_before_anything_is_done_no_time_is_told() -> None:
     progress, clock, out = make()
     clock.now_s += 10
     progress.plan("p", 5)
-    assert out.getvalue() == "0/2 problems, 0/5 runs, 10 s, ETA unknown\n"
+    assert out.getvalue() == "0/2 problems, 0/5 runs, 10 s, time left not known yet\n"
 
 
 def test_a_finished_problem_counts_once() -> None:
@@ -91,7 +95,7 @@ def test_on_a_terminal_there_is_a_bar() -> None:
         progress.say("a line above it")
     shown = out.getvalue()
     assert "1/2 problems" in shown
-    assert "ETA" in shown
+    assert "nearly done" in shown
     assert "a line above it" in shown
     assert "runs," not in shown
 
@@ -112,3 +116,63 @@ def test_threads_lose_no_count() -> None:
     clock.now_s += 10
     progress.finish("p")
     assert "4000/4000 runs" in out.getvalue()
+
+
+# -- the time left, on a run that was recorded ---------------------------------------------------------
+
+RECORDED = Path(__file__).with_name("recorded_run.txt")
+"""`balancer run examples/quickstart.toml` on two busy cores: at which second, p: a plan, a: so many done, f: a problem
+is finished; then the problem's number, and how many."""
+
+
+def replayed(slower: float = 1.0) -> tuple[list[tuple[float, str]], float]:
+    """Return the lines that the recorded run prints, each with its second, and how long it took."""
+    progress, clock, out = make()
+    began_s = clock.now_s
+    told: list[tuple[float, str]] = []
+    for event in RECORDED.read_text().split():
+        at_s, kind, problem, many = re.fullmatch(r"([\d.]+)([paf])(\d+):?(\d*)", event).groups()  # type: ignore[union-attr]
+        clock.now_s = began_s + float(at_s) * slower
+        if kind == "p":
+            progress.plan(problem, int(many))
+        elif kind == "f":
+            progress.finish(problem)
+        for _ in range(int(many) if kind == "a" else 0):
+            progress.advance(problem)
+        lines = out.getvalue().splitlines()
+        told += [(clock.now_s - began_s, line) for line in lines[len(told) :]]
+    return told, clock.now_s - began_s
+
+
+def left_s(line: str) -> float:
+    """Return what a line says of the time left, in seconds."""
+    found = re.search(r"(?:about|at least) (?:(\d+) min )?(\d+) s left$", line)
+    return 60.0 * int(found[1] or 0) + int(found[2]) if found else 0.0
+
+
+@pytest.mark.parametrize("slower", [1.0, 10.0])
+def test_the_time_left_of_a_recorded_run_is_near_the_truth_from_the_first_minute_on(slower: float) -> None:
+    told, took_s = replayed(slower)
+    assert len(told) >= 10
+    for at_s, line in told:
+        truth_s = took_s - at_s
+        if truth_s < took_s / 5:  # the last few runs are the slow ones of the last problems: see the end, not the clock
+            continue
+        if " at least " in line:
+            assert left_s(line) < 1.25 * truth_s, (line, truth_s)
+        elif " about " in line:
+            assert 0.5 * truth_s < left_s(line) < 1.5 * truth_s, (line, truth_s)
+        else:
+            assert at_s < 60, line
+
+
+@pytest.mark.parametrize("slower", [1.0, 10.0])
+def test_the_time_left_of_a_recorded_run_does_not_jump(slower: float) -> None:
+    told, _ = replayed(slower)
+    known = [(at_s, left_s(line)) for at_s, line in told if "known" not in line and "nearly" not in line]
+    for (then_s, before_s), (now_s, after_s) in pairwise(known):
+        expected_s = max(1.0, before_s - (now_s - then_s))
+        assert after_s < 2.1 * expected_s + 1, "beside the time that passed, it doubles at most"
+        assert after_s > expected_s / 2.1 - 1
+    assert any(" at least " in line for _, line in told), "before the first problem is finished"
+    assert " about " in told[-2][1]
