@@ -1,13 +1,18 @@
-"""What the errors of HTTP clients say: that the endpoint did not answer, or with which status it did.
+"""What the errors of HTTP clients say: that the endpoint did not answer, or how it did.
 
-Decides which errors are known, by the names they are known by, so that nothing has to be imported to recognise them.
-It must not know what follows for an endpoint.
+Decides which errors are known, by the names they are known by, so that nothing has to be imported to recognise them;
+also which statuses say that a server is busy, and how a `Retry-After` is read. What follows for an endpoint is decided
+elsewhere.
 """
 
-import math
-from typing import Any
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
 
-__all__ = ["retry_after_s", "said_nothing", "status_of"]
+__all__ = ["BUSY_STATUSES", "asked_pause_s", "retry_after_s", "said_nothing", "status_of"]
+
+BUSY_STATUSES: Final = (429, 503)
+"""Too many requests; service unavailable."""
 
 _TRANSPORT_ERRORS = frozenset(
     {
@@ -37,6 +42,10 @@ _STATUS_ERRORS = {
 }
 
 
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
+_LONGEST_S = 1e18  # more digits would only make it infinite
+
+
 def said_nothing(error: BaseException) -> bool:
     """Return whether `error` says that the endpoint did not answer as it should have: a transport error."""
     names = _names(error)
@@ -54,15 +63,46 @@ def status_of(error: BaseException) -> int | None:
 
 
 def retry_after_s(error: BaseException) -> float | None:
-    """Return the seconds in the `Retry-After` of the answer that `error` was raised for; a date is not looked at."""
+    """Return the seconds that the answer which `error` was raised for asks to be left alone; None if it does not."""
     if status_of(error) is None:
         return None
     headers = getattr(getattr(error, "response", error), "headers", None)
+    return asked_pause_s(_header(headers, "Retry-After"), answered=_date(_header(headers, "Date")))
+
+
+def asked_pause_s(retry_after: str | None, *, answered: datetime | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), or None if it says nothing.
+
+    Args:
+        retry_after: the header: seconds, or a date.
+        answered: what a date is compared with: the instant of the answer, best by the server's own clock (its `Date`
+            header); None: not known, and then a date says nothing.
+    """
+    text = (retry_after or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), _LONGEST_S)
+    until = _date(text)
+    return None if until is None or answered is None else max(0.0, (until - answered).total_seconds())
+
+
+def _header(headers: Any, name: str) -> str | None:
     try:
-        seconds = float(headers["Retry-After"]) if headers else math.nan
-    except (KeyError, TypeError, ValueError):
+        found = headers[name]
+    except (KeyError, TypeError):
         return None
-    return seconds if 0 <= seconds < math.inf else None
+    return found if isinstance(found, str) else None
+
+
+def _date(text: str | None) -> datetime | None:
+    from email.utils import (
+        parsedate_to_datetime,  # here, because it loads sockets, which a pool without errors need not
+    )
+
+    try:
+        date = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError):  # e.g. a year or a zone of twenty digits
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)  # "-0000": UTC, of unknown place
 
 
 def _names(error: BaseException) -> set[str]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
-from balancer.client_errors import retry_after_s, said_nothing, status_of
+from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, status_of
 from balancer.errors import EndpointError, EndpointOverloaded
 
 __all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "hint_of", "outcome_of"]
@@ -77,9 +77,6 @@ class Outcome(Enum):
     IGNORED = "ignored"  # says nothing about the endpoint
 
 
-_BUSY = (429, 503)  # HTTP: too many requests, service unavailable
-
-
 def outcome_of(error: BaseException | None) -> Outcome:
     """Return the outcome that a call which raised `error` (None: it did not) says about the endpoint.
 
@@ -95,7 +92,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
         return Outcome.FAILURE
     status = status_of(error)
     if status is not None:
-        return Outcome.OVERLOAD if status in _BUSY else Outcome.FAILURE if status >= 500 else Outcome.IGNORED
+        return Outcome.OVERLOAD if status in BUSY_STATUSES else Outcome.FAILURE if status >= 500 else Outcome.IGNORED
     return Outcome.FAILURE if said_nothing(error) else Outcome.IGNORED
 
 

@@ -168,10 +168,12 @@ STATUSES = {
 }
 
 
-def raised_for(status: int, retry_after: str = "7") -> list[Exception]:
+def raised_for(status: int, retry_after: str = "7", date: str | None = None) -> list[Exception]:
     """Return what clients raise for a status: two that are installed, and three by their names."""
     headers = Message()
     headers["Retry-After"] = retry_after
+    if date is not None:
+        headers["Date"] = date
     response = httpx2.Response(status, headers=dict(headers), request=httpx2.Request("GET", "http://a/"))
     with pytest.raises(httpx2.HTTPStatusError) as caught:
         response.raise_for_status()
@@ -191,10 +193,19 @@ def test_a_retry_after_that_is_a_text_is_not_heard() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "seconds"), [("7", 7.0), ("0", 0.0), ("-1", None), ("nan", None), ("Wed, 21 Oct 2026", None)]
+    ("retry_after", "seconds"), [("7", 7.0), ("0", 0.0), ("1.5", 1.5), ("-1", None), ("nan", None)]
 )
 def test_a_retry_after_in_seconds_is_heard(retry_after: str, seconds: float | None) -> None:
     for error in raised_for(503, retry_after):
+        hint = hint_of(error)
+        assert (hint.retry_after_s if hint else None) == seconds
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"), [("Wed, 21 Oct 2026 07:28:00 GMT", 30.0), (None, None), ("yesterday", None)]
+)
+def test_a_retry_after_that_is_a_date_is_heard_by_the_servers_clock(date: str | None, seconds: float | None) -> None:
+    for error in raised_for(503, "Wed, 21 Oct 2026 07:28:30 GMT", date):
         hint = hint_of(error)
         assert (hint.retry_after_s if hint else None) == seconds
 

@@ -1,0 +1,168 @@
+"""A client of one HTTP server: each call has one deadline and one size, and ends in an answer or an `EndpointError`.
+
+Decides what is the server's fault, what says that the server is busy, and what of its words may be shown. What is
+asked and what an answer means is for the executor to know. Headers may hold secrets: their values appear in no error or
+repr, not even where the server quotes them.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from balancer.client_errors import BUSY_STATUSES, asked_pause_s
+from balancer.errors import ConfigError, EndpointError, EndpointOverloaded
+from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
+from balancer.sandbox.http.headers import checked, secrets_of
+from balancer.settings.redaction import Redaction
+
+__all__ = ["ServerClient"]
+
+_REASON_CHARS = 200
+# A shorter value, e.g. "application/json", may be in what a program prints by chance.
+_TELLING_CHARS = 20
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class ServerClient:
+    """Sends requests to one server. Thread-safe.
+
+    Args:
+        url: the server, e.g. "http://10.0.0.1:8080/"; a path before the API's own is kept.
+        headers: sent with every request.
+        transport: sends the requests; by default one that keeps deadlines on the socket.
+        clock: the transport's clock, in seconds.
+
+    Attributes:
+        redact: takes the values of the headers out of a text.
+
+    Raises:
+        ConfigError: the URL or a header cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        transport: httpx2.BaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        self._base = _base(url)
+        self._clock = clock
+        given = checked(headers, url)
+        secrets = secrets_of(given)
+        self.redact = Redaction.of((secret, "***") for secret in secrets)
+        self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
+        self._client = httpx2.Client(
+            transport=transport or _transport(self._base, clock),
+            # A compressed answer may be a thousand times as long as it looks.
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", **given},
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def get(self, path: str, *, within_s: float, at_most: int) -> bytes:
+        """Return the body of a good answer that came within `within_s` seconds and has `at_most` bytes.
+
+        Raises:
+            EndpointError: the server failed or did not answer in time.
+            EndpointOverloaded: it said that it has too much to do.
+        """
+        return self._call("GET", path, None, within_s, at_most)
+
+    def post(self, path: str, body: bytes, answer: type[Answer], *, within_s: float, at_most: int) -> Answer:
+        """Send some JSON and return the answer, read as JSON of the kind `answer`. Raises as `get`."""
+        content = self._call("POST", path, body, within_s, at_most)
+        try:
+            return answer.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "body"
+            raise self.failed(self.redact(f"the answer is malformed: {where}: {first['msg']}")) from None
+
+    def check_output(self, printed: str) -> None:
+        """Raise EndpointError if the whole value of a header is in what a program printed."""
+        if any(secret in printed for secret in self._telling):
+            raise self.failed("the program's output holds the value of a header; a server must not hand them on")
+
+    def failed(self, reason: str) -> EndpointError:
+        """Return the error that says so of this server; `reason` is shown as it is."""
+        return EndpointError(reason, endpoint=self._url)
+
+    def close(self) -> None:
+        """Close all connections. May be called twice."""
+        self._client.close()
+
+    def _call(self, method: str, path: str, body: bytes | None, within_s: float, at_most: int) -> bytes:
+        if self._client.is_closed:
+            raise self.failed("the executor is closed")
+        until_s = self._clock() + within_s
+        request = self._client.build_request(method, self._base.copy_with(raw_path=self._raw_path(path)), content=body)
+        request.extensions[DEADLINE] = until_s
+        if body is not None:
+            request.headers["Content-Type"] = "application/json"
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                content = self._read(response, until_s, at_most)
+            finally:
+                response.close()
+        except httpx2.TimeoutException as error:
+            raise self.failed(f"no answer within {within_s:g} s") from error
+        except httpx2.HTTPError as error:
+            words = self.redact(str(error))  # it may quote the answer, so it is not chained either
+            raise self.failed(f"{type(error).__name__}: {words}") from None
+        self._check(response, content)
+        return content
+
+    def _raw_path(self, path: str) -> bytes:
+        return self._base.raw_path.partition(b"?")[0].rstrip(b"/") + path.encode()
+
+    def _read(self, response: httpx2.Response, until_s: float, at_most: int) -> bytes:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise self.failed("answered in a compressed form that was not asked for")
+        content = bytearray()
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > at_most:
+                raise self.failed(f"answered with more than {at_most} bytes")
+            if self._clock() >= until_s:
+                raise httpx2.ReadTimeout("the deadline has passed")
+        return bytes(content)
+
+    def _check(self, response: httpx2.Response, content: bytes) -> None:
+        """Raise for every status but 200."""
+        status = response.status_code
+        if status == 200:
+            return
+        reason = f"answered {status}"
+        if response.is_redirect:
+            raise self.failed(f"{reason}, a redirect; give the URL that it leads to")
+        words = self.redact(content.decode("utf-8", "replace"))  # before it is cut, which may be within a secret
+        detail = " ".join(words.split())[:_REASON_CHARS]
+        reason = f"{reason}: {detail}" if detail else reason
+        if status in BUSY_STATUSES:
+            pause_s = asked_pause_s(response.headers.get("Retry-After"), answered=datetime.now(UTC))
+            raise EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
+        raise self.failed(reason)
+
+
+def _base(url: str) -> httpx2.URL:
+    try:
+        base = httpx2.URL(url)
+    except httpx2.InvalidURL as error:
+        raise ConfigError(f"endpoint url is {url!r}: {error}") from error
+    if base.scheme not in ("http", "https") or not base.host:
+        raise ConfigError(f"endpoint url is {url!r}; it must be like http://10.0.0.1:8080/")
+    return base
+
+
+def _transport(base: httpx2.URL, clock: Callable[[], float]) -> DeadlineTransport:
+    verify = httpx2.create_ssl_context(trust_env=False) if base.scheme == "https" else None
+    return DeadlineTransport(verify=verify, clock=clock)
