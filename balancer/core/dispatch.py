@@ -111,6 +111,21 @@ class Core:
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
         return waiter
 
+    def amend(self, waiter: Waiter, request: Request, now: float) -> Ended:
+        """Let `waiter` ask for `request` from now on, at its place in the queue, as a retry that waits does.
+
+        Does nothing to one that has ended. Returns those that this served; `waiter` may be one of them.
+
+        Raises:
+            NoEndpoint: nobody in service could ever serve `request`. Nothing is changed: it waits on as before.
+        """
+        if waiter.ended or (request == waiter.request and request.key == waiter.request.key):
+            return ()
+        if not self._ledger.could_serve(request):
+            raise self._no_endpoint(request)
+        self._waiters.amend(waiter, request)
+        return self._hand_off(now)
+
     def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Ended:
         """Let `waiter` give up, because its time ran out or because its caller is gone.
 

@@ -5,13 +5,14 @@ It must not know endpoints, nor whether there is a slot: it is asked for candida
 
 A claim is the instant a waiter arrived, moved back by `PRIORITY_WORTH_S` for each level of priority.
 So a higher priority goes first among those that arrived about together, and nobody starves: a claim
-never changes, and whoever arrives later than the worth of its priority comes behind it.
+never changes, not even when its waiter asks for something else, and whoever arrives later than the worth
+of its priority comes behind it.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heapreplace
-from itertools import count
+from itertools import count, takewhile
 
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
@@ -53,13 +54,18 @@ class Waiter:
         self.error: BalancerError | None = None
 
     @property
+    def place(self) -> tuple[float, int]:
+        """Where it stands among those of its group: when it came; the ticket decides between equal instants."""
+        return self.since_s, self.ticket
+
+    @property
     def ended(self) -> bool:
         """True once it has a lease or an error."""
         return self.lease is not None or self.error is not None
 
 
 class _Group:
-    """Waiters that ask for the same with the same priority; their order of arrival is the order of their claims."""
+    """Waiters that ask for the same with the same priority, in the order of their claims, which is that of arrival."""
 
     __slots__ = ("priority", "request", "waiters")
 
@@ -84,7 +90,7 @@ class _Group:
 class WaitQueue:
     """Waiters, grouped by what they ask for, so that a freed slot looks at groups and not at waiters.
 
-    `push` and `discard` cost O(1); `candidates` O(groups).
+    `push` and `discard` cost O(1); `candidates` O(groups); `amend` O(waiters of the group that it comes to).
 
     Attributes:
         size: how many wait; to read, not to set.
@@ -118,6 +124,20 @@ class WaitQueue:
         group.waiters[waiter] = None
         self.size += 1
         return waiter
+
+    def amend(self, waiter: Waiter, request: Request) -> None:
+        """Let `waiter` ask for `request` instead. Its claim stays, so it stands before all that came after it."""
+        before = waiter.group
+        group = self._groups.setdefault((request, before.priority), _Group(request, before.priority))
+        place = waiter.place
+        younger = list(takewhile(lambda other: other.place > place, reversed(group.waiters)))
+        del before.waiters[waiter]
+        waiter.group, waiter.request = group, request
+        group.waiters[waiter] = None
+        for other in reversed(younger):
+            group.waiters.move_to_end(other)
+        if not before.waiters:
+            del self._groups[before.request, before.priority]
 
     def discard(self, waiter: Waiter) -> None:
         """Take `waiter` out, wherever it stands."""

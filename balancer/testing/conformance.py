@@ -167,6 +167,11 @@ class _PoolMachine(RuleBasedStateMachine):
         self.shadow.release_foreign()
 
     @precondition(lambda self: self.shadow.waiting)
+    @rule(which=_which, request=_requests)
+    def amend(self, which: int, request: Request) -> None:
+        self.shadow.amend(_nth(self.shadow.waiting, which), request)
+
+    @precondition(lambda self: self.shadow.waiting)
     @rule(which=_which)
     def cancel(self, which: int) -> None:
         self.shadow.cancel(_nth(self.shadow.waiting, which))

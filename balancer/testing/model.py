@@ -159,6 +159,10 @@ class ModelPool:
         self.waiters.append(waiter)
         return waiter
 
+    def amend(self, waiter: ModelWaiter, request: Request) -> None:
+        """Let one who waits ask for something else; its claim is what it was."""
+        waiter.request = request
+
     def serve(self, waiter: ModelWaiter, lease_id: int, url: str, now: float) -> None:
         """Book a hand-off that was observed."""
         in_time = now < waiter.deadline_s or now == waiter.since_s

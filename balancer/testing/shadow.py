@@ -127,6 +127,16 @@ class Shadow:
         self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
         self._stranger.release(lease, Outcome.SUCCESS, 0.0)
 
+    def amend(self, waiter: Waiter, request: Request) -> None:
+        """Let a waiter ask for something else, at its place; what nobody could ever serve must be refused."""
+        now = self.clock()
+        if self.model.hopeless(request) and request != waiter.request:
+            self._refused(NoEndpoint, lambda: self.core.amend(waiter, request, now))
+            return
+        ended = self.core.amend(waiter, request, now)
+        self.model.amend(self._referee.waiting[waiter], request)
+        self._referee.settle(ended)
+
     def cancel(self, waiter: Waiter) -> None:
         """Let a waiter give up because its caller is gone."""
         self._gives_up(waiter, BalancerError, timed_out=False)

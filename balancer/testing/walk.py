@@ -93,6 +93,10 @@ class _Walker:
         if self.shadow.ended:
             self.shadow.release_again(self.random.choice(self.shadow.ended[-50:]))
 
+    def amend(self) -> None:
+        if self.shadow.waiting:
+            self.shadow.amend(self.random.choice(self.shadow.waiting), self._request())
+
     def cancel(self) -> None:
         if self.shadow.waiting:
             self.shadow.cancel(self.random.choice(self.shadow.waiting))
@@ -148,6 +152,7 @@ _MOVES: dict[str, tuple[int, Callable[[_Walker], None]]] = {
     "acquire": (400, _Walker.acquire),
     "release": (330, _Walker.release),
     "release_wrongly": (20, _Walker.release_wrongly),
+    "amend": (30, _Walker.amend),
     "cancel": (20, _Walker.cancel),
     "pass_time": (100, _Walker.pass_time),
     "time_out": (30, _Walker.time_out),

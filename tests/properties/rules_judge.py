@@ -162,6 +162,10 @@ class Judge:
         age = now - _PRIORITY_WORTH_S * priority, self._arrivals
         self.claims[waiter] = _Claim(waiter, request, age)
 
+    def amended(self, waiter: Waiter, request: Request) -> None:
+        """Book what one who waits asks for from now on; it is as old as it was."""
+        self.claims[waiter].request = request
+
     # -- what came of it ---------------------------------------------------------------------------
 
     def granted(self, lease: Lease, request: Request, now: float) -> None:

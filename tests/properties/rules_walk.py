@@ -139,6 +139,20 @@ class _Walker:
             bad = lease.endpoint.url[-1] in "13579" and self.random.random() < 0.7
             self._release(lease, Outcome.FAILURE if bad else self.random.choice(_OUTCOMES))
 
+    def amend(self) -> None:
+        if self.judge.claims:
+            waiter, request = self.random.choice(list(self.judge.claims)), self._request()
+            hopeless = self.judge.hopeless(request) and request != waiter.request
+            try:
+                ended = self._core.amend(waiter, request, self.now)
+            except NoEndpoint:
+                assert hopeless
+                self._settle([])
+            else:
+                assert not hopeless
+                self.judge.amended(waiter, request)
+                self._settle(ended)
+
     def cancel(self) -> None:
         if self.judge.claims:
             self._give_up(self.random.choice(list(self.judge.claims)), timed_out=False)
@@ -305,6 +319,7 @@ def _never() -> None:
 _MOVES: dict[str, int] = {
     "acquire": 400,
     "release": 340,
+    "amend": 30,
     "cancel": 20,
     "pass_time": 120,
     "add": 60,

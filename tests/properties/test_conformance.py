@@ -146,7 +146,7 @@ class _RaisesOnFailure(_Scan):
         (_IgnoresRequest, StrategyError),
         (_IgnoresSlots, StrategyError),
         (_WaitsForMoreThanThereIs, AssertionError),
-        (_PicksLimitZero, StrategyError),
+        (_PicksLimitZero, (AssertionError, StrategyError)),  # a waiter is given the StrategyError: it ended wrongly
         (_IdlesTheLast, AssertionError),
         (_CountsItself, (AssertionError, StrategyError)),
         (_RaisesOnFailure, ZeroDivisionError),

@@ -80,6 +80,37 @@ def test_a_waiter_that_cannot_use_the_slot_is_passed_over_and_keeps_its_place() 
     assert core.release(second, Outcome.SUCCESS, 4.0) == [wants_b]
 
 
+def test_a_waiter_that_asks_for_something_else_keeps_its_place() -> None:
+    """It came between two that ask for what it asks for now, so it is served between them."""
+    core = core_of(Endpoint("a"), Endpoint("b"))
+    a, b = taken(core), taken(core)
+    first = wait(core, 1.0, request=Request(exclude=frozenset("b")))
+    retry = wait(core, 2.0, request=Request(exclude=frozenset("a")))
+    last = wait(core, 3.0, request=Request(exclude=frozenset("b")))
+    assert not core.amend(retry, Request(exclude=frozenset("b")), 4.0)
+    assert not core.amend(retry, Request(exclude=frozenset("b")), 4.5)
+    assert core.waiting == 3
+    assert not core.release(b, Outcome.SUCCESS, 5.0)
+    assert core.release(a, Outcome.SUCCESS, 6.0) == [first]
+    assert core.release(first.lease, Outcome.SUCCESS, 7.0) == [retry]
+    assert core.release(retry.lease, Outcome.SUCCESS, 8.0) == [last]
+    assert core.counters(9.0)[1]["timed_out"] == 0
+    assert core.counters(9.0)[2].summary(5).max == 5.0  # its wait, too, counts from when it asked first
+
+
+def test_a_waiter_that_asks_for_less_is_served_at_once_and_may_not_ask_for_what_nobody_has() -> None:
+    core = core_of(Endpoint("a"), Endpoint("b"))
+    taken(core, Request(exclude=frozenset("a")))
+    waiter = wait(core, request=Request(exclude=frozenset("a")))
+    with pytest.raises(NoEndpoint):
+        core.amend(waiter, Request(exclude=frozenset("ab")), 1.0)
+    assert waiter.request.exclude == {"a"}
+    assert core.amend(waiter, ANY, 2.0) == [waiter]
+    assert waiter.lease.endpoint.url == "a"
+    assert core.amend(waiter, Request(exclude=frozenset("ab")), 3.0) == ()  # it has ended: nothing happens
+    assert core.waiting == 0
+
+
 def test_a_waiter_past_its_deadline_is_told_so_and_the_slot_goes_on() -> None:
     core = core_of(Endpoint("a"))
     lease = taken(core)
