@@ -133,7 +133,8 @@ class Lender(Protocol):
 class Lease:
     """The right to a slot of an endpoint, or to several. It ends exactly once, with an outcome.
 
-    Use it as a context manager, or call `release`. Made by a pool, never by hand.
+    Use it as a context manager, or call `release`. Made by a pool, never by hand: its ledger fills in a blank one, for
+    a constructor in Python costs more than all that is written down of a lease.
 
     Attributes:
         endpoint: the endpoint as it was when the lease was granted.
@@ -144,19 +145,16 @@ class Lease:
         hint: what the call says beyond its outcome; set by the end of a `with` block, or by hand.
     """
 
-    __slots__ = ("_lender", "account", "endpoint", "granted_s", "hint", "id", "outcome", "slots")
+    __slots__ = ("account", "endpoint", "granted_s", "hint", "id", "lender", "outcome", "slots")
 
-    def __init__(
-        self, id: int, endpoint: Endpoint, granted_s: float, account: object, lender: Lender, slots: int = 1
-    ) -> None:
-        self.id = id
-        self.endpoint = endpoint
-        self.granted_s = granted_s
-        self.account: Any = account  # the ledger's own entry; None once the lease has ended
-        self.slots = slots
-        self.outcome: Outcome | None = None
-        self.hint: Hint | None = None
-        self._lender = lender
+    id: int
+    endpoint: Endpoint
+    granted_s: float
+    account: Any  # the ledger's own entry; None once the lease has ended
+    lender: Lender
+    slots: int
+    outcome: Outcome | None
+    hint: Hint | None
 
     @property
     def ended(self) -> bool:
@@ -169,7 +167,7 @@ class Lease:
         Raises:
             LeaseError: it was given back already; nothing is changed.
         """
-        self._lender.release(self, outcome or self.outcome or _SUCCESS)
+        self.lender.release(self, outcome or self.outcome or _SUCCESS)
 
     def __enter__(self) -> Self:
         return self
@@ -178,11 +176,11 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is None:
-            self._lender.release(self, self.outcome or _SUCCESS)
+            self.lender.release(self, self.outcome or _SUCCESS)
             return
         if self.hint is None:
             self.hint = hint_of(error)
-        self._lender.release(self, self.outcome or outcome_of(error))
+        self.lender.release(self, self.outcome or outcome_of(error))
 
     def __repr__(self) -> str:
         state = "ended" if self.account is None else "out"

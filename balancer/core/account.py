@@ -6,7 +6,7 @@ Decides nothing: it is what the ledger, the rules and, as a `Node`, the strategy
 from enum import Enum
 
 from balancer.core.limits import Aimd, HostGroup
-from balancer.core.states import Record
+from balancer.core.states import Health, Record
 from balancer.endpoint import Endpoint
 from balancer.strategy import Node
 
@@ -27,6 +27,7 @@ class Account(Node):
     Attributes:
         kept: True while its free slots are kept for one who waits for several.
         record, aimd, host: what the rules know of it; None where there is no such rule.
+        health: how it stood when that was last told.
         alert: True if the rules must hear of every grant.
     """
 
@@ -35,9 +36,11 @@ class Account(Node):
         "alert",
         "busy_s",
         "failures",
+        "health",
         "host",
         "kept",
         "leases",
+        "out_s",
         "overloads",
         "record",
         "state",
@@ -52,8 +55,10 @@ class Account(Node):
         # Sum of (end - start) over its leases, times their slots, with -start booked at the grant and +end at
         # the end: one addition each, and `busy_s + in_flight * now` counts the leases that are still out.
         self.busy_s = 0.0
+        self.out_s = 0.0  # likewise, of the times that it is in service and has no slots: its health's doing
         self.kept = False
         self.alert = False
         self.record: Record | None = None
+        self.health: Health | None = None
         self.aimd: Aimd | None = None
         self.host: HostGroup | None = None

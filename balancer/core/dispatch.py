@@ -74,7 +74,7 @@ class Core:
         self._waiters = WaitQueue()
         self._max_waiters = max_waiters
         self._waits = WaitHistogram()
-        self._timed_out = 0
+        self._timed_out = self._retries = self._hedges = 0
         self._closed = False
         self.due_s = self._rules.due_s
         # Nobody waits for a slot that is free, so to acquire is to take; and while nobody waits at all and there
@@ -157,6 +157,18 @@ class Core:
         self._ledger.pinged(url, ok, now)
         return self._hand_off(now)
 
+    # -- what calls do -----------------------------------------------------------------------------
+
+    def retried(self, url: str, now: float) -> None:
+        """Learn that a call that failed at `url` is made again."""
+        self._retries += 1
+
+    def hedged(self, url: str, now: float) -> None:
+        """Learn that a call that is slow is made a second time, at `url`."""
+        self._hedges += 1
+
+    # -- when something went wrong -----------------------------------------------------------------
+
     def recover(self, now: float) -> Ended:
         """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N)."""
         self._ledger.recount()
@@ -217,7 +229,17 @@ class Core:
         """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
-        totals = {"acquired": self._ledger.granted, "timed_out": self._timed_out, "waiting": self._waiters.size}
+        totals = {
+            "acquired": self._ledger.granted,
+            "timed_out": self._timed_out,
+            "waiting": self._waiters.size,
+            "calls": self._ledger.calls,
+            "failures": self._ledger.failures,
+            "overloads": self._ledger.overloads,
+            "retries": self._retries,
+            "hedges": self._hedges,
+            "ejections": self._rules.ejections,
+        }
         return self._ledger.stats(now), totals, self._waits.copy()
 
     def __repr__(self) -> str:
@@ -229,9 +251,12 @@ class Core:
         out = self._ledger.unfit()
         states += f", {out} of them out of service" if out else ""
         panic = ", panic" if self._rules.panic else ""
+        calls, failed, turned_away = self._ledger.calls, self._ledger.failures, self._ledger.overloads
+        done = f", {calls} calls, {failed} failed ({failed / calls:.1%})" if calls else ""
+        done += f", {turned_away} overloaded" if turned_away else ""
         return (
-            f"{self._ledger.strategy.name}: {states or 'no endpoints'}; {busy}/{slots} in flight, "
-            f"{self._waiters.size} waiting, {self._ledger.granted} granted{panic}{', closed' if self._closed else ''}"
+            f"{self._ledger.strategy.name}: {states or 'no endpoints'}; {busy}/{slots} in flight, {self._waiters.size} "
+            f"waiting, {self._ledger.granted} granted{done}{panic}{', closed' if self._closed else ''}"
         )
 
     # -- inside ------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ class Ledger:
 
     Attributes:
         granted: leases granted so far, which is also the id of the last one.
+        out: the leases that are out, by id, oldest first.
+        failures, overloads, ignored: leases that ended so, with those of endpoints that have gone.
         kept: whose free slots are kept for whom, of those who wait for several; oldest claim first.
     """
 
@@ -37,6 +39,8 @@ class Ledger:
         self, endpoints: Iterable[Endpoint], strategy: Strategy, *, lender: Lender, rules: Rules, now: float
     ) -> None:
         self.granted = 0
+        self.out: dict[int, Lease] = {}
+        self.failures = self.overloads = self.ignored = 0
         self.kept: dict[object, Account] = {}
         self._held: list[Account] = []  # all whose slots are kept: with an endpoint, those of its host
         self._lender = lender
@@ -57,18 +61,26 @@ class Ledger:
         if request.open:
             if account.in_flight >= account.limit:
                 raise self._broken(request, account)
+            lease = Lease()
+            lease.slots = 1
             account.in_flight += 1
             account.busy_s -= now
-            self.granted += 1
-            lease = Lease(self.granted, account.endpoint, now, account, self._lender)
         else:
             if not request.fits(account):
                 raise self._broken(request, account)
             slots = request.takes(account)
+            lease = Lease()
+            lease.slots = slots
             account.in_flight += slots
             account.busy_s -= now * slots
-            self.granted += 1
-            lease = Lease(self.granted, account.endpoint, now, account, self._lender, slots)
+        # No call from here to the table: an interrupt comes at a call, and finds a lease that is out in the table.
+        lease.id = self.granted = self.granted + 1
+        lease.endpoint = account.endpoint
+        lease.granted_s = now
+        lease.account = account
+        lease.lender = self._lender
+        lease.outcome = lease.hint = None
+        self.out[self.granted] = lease
         account.leases += 1
         if account.alert:
             self._refresh(self._rules.granted(account, lease), now)
@@ -83,18 +95,18 @@ class Ledger:
         """
         if outcome is not _SUCCESS and not isinstance(outcome, Outcome):
             raise TypeError(f"outcome is {outcome!r}; it takes an Outcome, e.g. Outcome.FAILURE")
-        if lease._lender is not self._lender:
+        if lease.lender is not self._lender:
             raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
         account: Account | None = lease.account
         if account is None:
             raise LeaseError(lease.id, f"{lease!r} was given back already; a lease ends once")
         lease.account = None
+        del self.out[lease.id]
         slots = lease.slots
         account.in_flight -= slots
         account.busy_s += now * slots
         if outcome is not _SUCCESS:
-            account.failures += outcome is Outcome.FAILURE
-            account.overloads += outcome is Outcome.OVERLOAD
+            self._count(account, outcome)
         if account.state is _ACTIVE:
             self._strategy.finish(account, outcome, now - lease.granted_s, now)
         elif account.state is State.RETIRING and not account.in_flight:
@@ -174,6 +186,7 @@ class Ledger:
             raise DuplicateEndpoint(endpoint.url)
         account.endpoint = endpoint
         account.state = State.ACTIVE
+        account.ceiling = 1  # not out of service, whatever it was
         moved = self._rules.join(account, now)
         self._stand(account, now)
         self._strategy.join(account, now)
@@ -200,6 +213,8 @@ class Ledger:
         if was_active or state is State.RETIRING:
             account.state = state
         if was_active:
+            if not account.ceiling:
+                account.out_s += now
             account.limit = account.ceiling = 0
             self._strategy.leave(account, now)
             self._refresh(self._rules.leave(account, now), now)
@@ -225,6 +240,11 @@ class Ledger:
     def strategy(self) -> Strategy:
         """The strategy in force."""
         return self._strategy
+
+    @property
+    def calls(self) -> int:
+        """How many leases have ended with an outcome that says something of their endpoint."""
+        return self.granted - len(self.out) - self.ignored
 
     def account(self, url: str) -> Account:
         """Return the account of `url`.
@@ -274,6 +294,7 @@ class Ledger:
                 weight=a.endpoint.weight,
                 health=a.record.state.value if a.record else "",
                 ejections=a.record.ejections if a.record else 0,
+                out_s=max(0.0, a.out_s + now if a.state is _ACTIVE and not a.ceiling else a.out_s),
             )
             for a in self._accounts.values()
         ]
@@ -290,9 +311,22 @@ class Ledger:
                     self._strategy.change(account, now)
 
     def _stand(self, account: Account, now: float) -> None:
+        was_out = not account.ceiling
         account.ceiling, account.limit, account.weight = self._rules.standing(account, now)
+        if was_out is bool(account.ceiling):
+            account.out_s += now if was_out else -now
         if account.kept:
             account.limit = min(account.limit, account.in_flight)
+
+    def _count(self, account: Account, outcome: Outcome) -> None:
+        if outcome is Outcome.FAILURE:
+            self.failures += 1
+            account.failures += 1
+        elif outcome is Outcome.OVERLOAD:
+            self.overloads += 1
+            account.overloads += 1
+        else:
+            self.ignored += 1
 
     def _forget(self, account: Account) -> None:
         del self._accounts[account.endpoint.url]

@@ -111,6 +111,7 @@ class EndpointStats:
         busy_s: slot-seconds leased so far, leases still out included.
         health: "healthy", "ejected", "half_open", "slow_start" or "resting"; "" where health is not watched.
         ejections: how often it was ejected, a failed probe counted as well.
+        out_s: seconds that it was in service and yet served nobody because of its health: ejected, or at rest.
     """
 
     url: str
@@ -126,6 +127,7 @@ class EndpointStats:
     weight: float = 1.0
     health: str = ""
     ejections: int = 0
+    out_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,17 @@ class PoolStats:
         strategy: name of the strategy in force.
         acquired, timed_out: acquires that got a lease, and that ran out of time.
         waiting: waiters now.
-        success_rate: acquired / (acquired + timed_out); 1 before the first acquire.
+        acquire_rate: acquired / (acquired + timed_out); 1 before the first acquire. It says nothing of the calls.
         wait_s: how long the granted ones waited.
         jain: Jain's index over endpoints of leases / weight.
         balance_score: 1 / (1 + variance of lease counts).
+        calls: leases that ended and say something of their endpoint: all but those whose outcome is `IGNORED`.
+        failures, overloads: calls that ended so.
+        failure_rate: failures / calls; 0 before the first call.
+        retries, hedges: calls made again because one failed, and made a second time because it was slow.
+        ejections: how often an endpoint was ejected, those counted that have gone.
+
+    The counts of calls, failures, overloads and ejections include endpoints that are no longer listed.
     """
 
     endpoints: tuple[EndpointStats, ...]
@@ -148,10 +157,17 @@ class PoolStats:
     acquired: int
     timed_out: int
     waiting: int
-    success_rate: float
+    acquire_rate: float
     wait_s: WaitStats
     jain: float
     balance_score: float
+    calls: int = 0
+    failures: int = 0
+    overloads: int = 0
+    failure_rate: float = 0.0
+    retries: int = 0
+    hedges: int = 0
+    ejections: int = 0
 
     @classmethod
     def of(
@@ -163,8 +179,11 @@ class PoolStats:
         timed_out: int,
         waiting: int,
         waits: WaitHistogram,
+        calls: int = 0,
+        failures: int = 0,
+        **others: int,
     ) -> "PoolStats":
-        """Derive the pool's figures from its counters."""
+        """Derive the pool's figures from its counters; `others` are taken as they are."""
         asked = acquired + timed_out
         return cls(
             endpoints=tuple(endpoints),
@@ -172,10 +191,14 @@ class PoolStats:
             acquired=acquired,
             timed_out=timed_out,
             waiting=waiting,
-            success_rate=acquired / asked if asked else 1.0,
+            acquire_rate=acquired / asked if asked else 1.0,
             wait_s=waits.summary(acquired),
             jain=jain_index(e.leases / e.weight for e in endpoints),
             balance_score=balance_score(e.leases for e in endpoints),
+            calls=calls,
+            failures=failures,
+            failure_rate=failures / calls if calls else 0.0,
+            **others,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,6 +207,12 @@ class PoolStats:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PoolStats":
-        """Return what `to_dict` was called on."""
+        """Return what `to_dict` was called on, by this version or by an earlier one.
+
+        What an earlier version did not count is 0.
+        """
         endpoints = tuple(EndpointStats(**endpoint) for endpoint in data["endpoints"])
-        return cls(**{**data, "endpoints": endpoints, "wait_s": WaitStats(**data["wait_s"])})
+        fields = {**data, "endpoints": endpoints, "wait_s": WaitStats(**data["wait_s"])}
+        if "success_rate" in fields:  # what `acquire_rate` was called up to 0.6
+            fields["acquire_rate"] = fields.pop("success_rate")
+        return cls(**fields)

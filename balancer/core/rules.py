@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from balancer.core.account import Account, State
 from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
-from balancer.core.states import Record
+from balancer.core.states import Health, Record
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings, LimitSettings
 
@@ -32,6 +32,9 @@ class Rules:
         rng: for jitter.
 
     Methods that may change how accounts stand return these, perhaps some twice.
+
+    Attributes:
+        ejections: how often an endpoint was ejected, those counted that have gone.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Rules:
         self._watch = HealthWatch(health, rng) if health else None
         self._limits = limits if limits and limits.kind == "aimd" else None
         self._caps = dict(host_caps)
+        self.ejections = 0
         self._hosts: WeakValueDictionary[str, HostGroup] = WeakValueDictionary()  # their members hold them
         for host, cap in self._caps.items():
             if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
@@ -72,6 +76,7 @@ class Rules:
             account.aimd = Aimd(self._limits)
         if self._watch:
             account.record = self._watch.join(account, now)
+            account.health = account.record.state
         return [*self.change(account), *self._moved()]
 
     def change(self, account: Account) -> list[Account]:
@@ -205,7 +210,15 @@ class Rules:
         self._watch.moved.clear()
         for account in moved:
             self._look(account)
+            self._tell(account)
         return moved
+
+    def _tell(self, account: Account) -> None:
+        """Count what has become of an account's health since it was last told."""
+        health = account.record.state if account.record else None
+        if health is not account.health:
+            account.health = health
+            self.ejections += health is Health.EJECTED
 
     def _look(self, account: Account) -> None:
         """Decide whether every grant, and so every end, must be told."""

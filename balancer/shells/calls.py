@@ -74,6 +74,14 @@ class Leasing(Protocol):
         """Learn, apart from any lease, whether the endpoint answered; one that has gone does not matter."""
         ...
 
+    def retried(self, url: str) -> None:
+        """Count a call that failed at `url` and is made again."""
+        ...
+
+    def hedged(self, url: str) -> None:
+        """Count a call that is slow and is made a second time, at `url`."""
+        ...
+
 
 class SharedBudget:
     """A retry budget that threads share. See `RetryBudget`.
@@ -247,11 +255,14 @@ class _Call(Generic[T]):
             self._at = (self._asking.lease(self._left_s()),)
             self._budget.attempted()
             return
+        failed_at = self._at[-1]
         try:
             self._at = (self._lease_elsewhere(),)
-            return
         except BalancerError as error:
             self._give_up(f"it was not tried again: {error}")
+        else:
+            self._asking.pool.retried(failed_at)
+            return
         raise self._error
 
     def _do(self) -> T:
@@ -281,6 +292,7 @@ class _Call(Generic[T]):
             self._asking.drop()
             return False
         self._at = (*self._at, url)
+        self._asking.pool.hedged(url)
         return True
 
     def _failed_late(self, lease: Lease) -> None:

@@ -296,6 +296,18 @@ class Pool:
         """Tell the outcome of an active probe of `url`: see `HealthSettings.ping`. One that has gone is no error."""
         self._change(lambda now: self._core.pinged(url, ok, now))
 
+    # -- what calls do -----------------------------------------------------------------------------
+
+    def retried(self, url: str) -> None:
+        """Count a call that failed at `url` and is made again; `call` does."""
+        with self._lock:
+            self._core.retried(url, self._clock())
+
+    def hedged(self, url: str) -> None:
+        """Count a call that is slow and is made a second time, at `url`; `call` does."""
+        with self._lock:
+            self._core.hedged(url, self._clock())
+
     def _arm(self) -> threading.Timer | None:
         """Return a timer, to be started, for what is due next. None: there is one, or nobody waits.
 

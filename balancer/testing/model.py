@@ -5,6 +5,7 @@ against it. It does not choose endpoints: it is told which one was granted and s
 allowed. It must not import the core, nor share a data structure or a constant with it.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -79,6 +80,7 @@ class ModelPool:
         self.last_id = 0
         self.acquired = 0
         self.timed_out = 0
+        self.ends: Counter[Outcome] = Counter()
         self.handed_off = 0  # grants to those who waited
         self.waited_s = 0.0  # by all of them
         self.longest_wait_s = 0.0
@@ -148,6 +150,7 @@ class ModelPool:
         endpoint = next(e for e in self.endpoints if lease_id in e.held)
         since_s, slots = endpoint.held.pop(lease_id)
         endpoint.ended_s += (now - since_s) * slots
+        self.ends[outcome] += 1
         endpoint.failures += outcome is Outcome.FAILURE
         endpoint.overloads += outcome is Outcome.OVERLOAD
         self._forget_retired()

@@ -20,7 +20,7 @@ from math import isclose
 
 from balancer.core import Core, Waiter
 from balancer.core.metrics import EndpointStats, WaitStats
-from balancer.endpoint import Lease
+from balancer.endpoint import Lease, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint
 from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
@@ -100,7 +100,15 @@ class Referee:
         now = self._clock()
         model = self._model
         endpoints, totals, waits = self._core.counters(now)
-        expected = {"acquired": model.acquired, "timed_out": model.timed_out, "waiting": len(model.waiters)}
+        expected = {
+            "acquired": model.acquired,
+            "timed_out": model.timed_out,
+            "waiting": len(model.waiters),
+            "calls": model.ends.total() - model.ends[Outcome.IGNORED],
+            "failures": model.ends[Outcome.FAILURE],
+            "overloads": model.ends[Outcome.OVERLOAD],
+            **dict.fromkeys(("retries", "hedges", "ejections"), 0),
+        }
         assert totals == expected, f"the totals are {totals}, not {expected}"
         keepers = self._keepers()
         self._check_endpoints(endpoints, keepers, now)

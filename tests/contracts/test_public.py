@@ -201,7 +201,7 @@ def test_the_figures_of_a_pool() -> None:
     stats = _pool().stats()
     assert isinstance(stats, PoolStats)
     assert isinstance(stats.endpoints, tuple)
-    for name in ("acquired", "timed_out", "waiting", "success_rate", "jain", "balance_score"):
+    for name in ("acquired", "timed_out", "waiting", "acquire_rate", "jain", "balance_score"):
         assert isinstance(getattr(stats, name), int | float)
     assert [field.name for field in dataclasses.fields(stats.wait_s)] == ["mean", "p50", "p90", "p99", "max"]
     promised = ("url", "state", "in_flight", "limit", "leases", "failures", "share", "busy_s")

@@ -13,7 +13,7 @@ from balancer.endpoint import Endpoint, Lease, Outcome, hint_of, outcome_of
 from balancer.errors import AcquireTimeout, EndpointError, EndpointOverloaded, LeaseError
 
 
-class _Holder:
+class _Lender:
     """Keeps what it is given back."""
 
     def __init__(self) -> None:
@@ -26,8 +26,11 @@ class _Holder:
         self.returned.append((lease.id, outcome))
 
 
-def lease_of(holder: _Holder, id: int = 7) -> Lease:
-    return Lease(id, Endpoint("http://a:1/"), 5.0, object(), holder)
+def lease_of(lender: _Lender, id: int = 7) -> Lease:
+    lease = Lease()
+    lease.id, lease.endpoint, lease.granted_s, lease.slots = id, Endpoint("http://a:1/"), 5.0, 1
+    lease.account, lease.lender, lease.outcome, lease.hint = object(), lender, None, None
+    return lease
 
 
 # -- Endpoint --------------------------------------------------------------------------------------
@@ -99,49 +102,49 @@ def test_an_endpoint_is_a_value() -> None:
 
 
 def test_a_lease_is_given_back_with_its_outcome() -> None:
-    holder = _Holder()
-    lease_of(holder, 1).release()
-    lease_of(holder, 2).release(Outcome.OVERLOAD)
-    lease = lease_of(holder, 3)
+    lender = _Lender()
+    lease_of(lender, 1).release()
+    lease_of(lender, 2).release(Outcome.OVERLOAD)
+    lease = lease_of(lender, 3)
     lease.outcome = Outcome.FAILURE
     lease.release()
-    lease = lease_of(holder, 4)
+    lease = lease_of(lender, 4)
     lease.outcome = Outcome.FAILURE
     lease.release(Outcome.IGNORED)  # what is said last counts
     expected = [(1, Outcome.SUCCESS), (2, Outcome.OVERLOAD), (3, Outcome.FAILURE), (4, Outcome.IGNORED)]
-    assert holder.returned == expected
+    assert lender.returned == expected
 
 
 def test_a_with_block_gives_it_back_at_its_end() -> None:
-    holder = _Holder()
-    with lease_of(holder) as lease:
-        assert holder.returned == []
+    lender = _Lender()
+    with lease_of(lender) as lease:
+        assert lender.returned == []
         assert lease.endpoint.url == "http://a:1/"
-    assert holder.returned == [(7, Outcome.SUCCESS)]
+    assert lender.returned == [(7, Outcome.SUCCESS)]
 
 
 def test_an_exception_in_a_with_block_passes_through_and_sets_the_outcome() -> None:
-    holder = _Holder()
+    lender = _Lender()
     for error in (EndpointError("down"), EndpointOverloaded("busy"), KeyError("mine"), KeyboardInterrupt()):
-        with pytest.raises(type(error)), lease_of(holder):
+        with pytest.raises(type(error)), lease_of(lender):
             raise error
     expected = [Outcome.FAILURE, Outcome.OVERLOAD, Outcome.IGNORED, Outcome.IGNORED]
-    assert [outcome for _, outcome in holder.returned] == expected
+    assert [outcome for _, outcome in lender.returned] == expected
 
 
 def test_the_outcome_set_in_a_with_block_overrides_its_end() -> None:
-    holder = _Holder()
-    with lease_of(holder) as lease:
+    lender = _Lender()
+    with lease_of(lender) as lease:
         lease.outcome = Outcome.FAILURE
-    lease = lease_of(holder)
+    lease = lease_of(lender)
     lease.outcome = Outcome.IGNORED
     with pytest.raises(EndpointError), lease:
         raise EndpointError("down")
-    assert [outcome for _, outcome in holder.returned] == [Outcome.FAILURE, Outcome.IGNORED]
+    assert [outcome for _, outcome in lender.returned] == [Outcome.FAILURE, Outcome.IGNORED]
 
 
 def test_the_repr_of_a_lease_tells_whether_it_is_out() -> None:
-    lease = lease_of(_Holder())
+    lease = lease_of(_Lender())
     assert repr(lease) == "<Lease 7 of http://a:1/, out>"
     lease.release()
     assert repr(lease) == "<Lease 7 of http://a:1/, ended>"

@@ -113,7 +113,7 @@ def test_the_pools_own_timeout_is_used_unless_another_is_given() -> None:
     with pytest.raises(AcquireTimeout, match="within 0 s"):
         pool.acquire(timeout=0)
     assert pool.stats().timed_out == 2
-    assert pool.stats().success_rate == pytest.approx(1 / 3)
+    assert pool.stats().acquire_rate == pytest.approx(1 / 3)
 
 
 def test_a_pool_may_refuse_to_queue() -> None:

@@ -188,9 +188,11 @@ def _pool(result: RunResult, clean: Clean) -> Table:
 
 def _pool_lines(result: RunResult) -> Iterator[tuple[str, str]]:
     pool, waits = result.pool, result.pool.wait_s
-    rate = f" ({percent(pool.success_rate)} succeeded)" if pool.acquired + pool.timed_out else ""
+    rate = f" ({percent(pool.acquire_rate)} got one)" if pool.acquired + pool.timed_out else ""
     yield "strategy", result.strategy
     yield "acquires", f"{pool.acquired} got a lease, {pool.timed_out} timed out{rate}"
+    if pool.calls:
+        yield "calls", f"{pool.calls} ended, {pool.failures} failed ({percent(pool.failure_rate)})"
     yield "waits", f"p50 {seconds(waits.p50)}, p99 {seconds(waits.p99)}, longest {seconds(waits.max)}"
     yield "fairness", f"Jain's index {number(pool.jain)}, balance score {number(pool.balance_score)}"
     bound_s = result.bound_s
