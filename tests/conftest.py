@@ -1,4 +1,4 @@
-"""What all tests share: Hypothesis profiles, and the strategies that are registered."""
+"""What all tests share: Hypothesis profiles, and that a failure is named when it happens."""
 
 import os
 import tempfile
@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from tests.failures import FailuresAtOnce
+
 # A run leaves nothing behind in the tree.
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"balancer-hypothesis-{os.getuid()}")
 
@@ -16,6 +18,12 @@ _COMMON = settings(deadline=None, database=None, suppress_health_check=[HealthCh
 settings.register_profile("normal", _COMMON, derandomize=True)
 settings.register_profile("stress", _COMMON, max_examples=2000)
 settings.load_profile("stress" if os.environ.get("BALANCER_STRESS") == "1" else "normal")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name failures at once, in the process that has the terminal."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(config), "failures-at-once")
 
 
 @pytest.fixture(scope="session")

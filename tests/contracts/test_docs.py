@@ -16,6 +16,7 @@ from balancer_simulator import load_scenario
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
 from tests.contracts.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links, name_of
+from tests.patience import PATIENCE_S
 
 _LANGUAGES = {"python", "toml", "console", "sh", "text", "json", "mermaid"}
 _ALL = [block for document in DOCUMENTS for block in blocks(document)]
@@ -52,7 +53,7 @@ def test_python_runs(document: Path, tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ran.returncode == 0, f"{name_of(document)} (the lines are the document's own): {ran.stderr}"
 

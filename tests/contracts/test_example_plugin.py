@@ -15,6 +15,7 @@ from balancer.strategy import Strategy
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.shadow import Shadow
 from tests.contracts.documents import ROOT
+from tests.patience import PATIENCE_S
 from tests.registered import KINDS
 
 _PLUGIN = ROOT / "examples" / "plugin"
@@ -101,7 +102,7 @@ def _run(argv: list[str], *, site: Path | None = None, code: int = 0) -> str:
     environment = {**os.environ, "COLUMNS": "200", "PIP_ROOT_USER_ACTION": "ignore"}
     if site is not None:
         environment["PYTHONPATH"] = f"{site}{os.pathsep}{ROOT}"
-    ran = subprocess.run(argv, env=environment, cwd=site or ROOT, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(argv, env=environment, cwd=site or ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert ran.returncode == code, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.documents import ROOT, name_of
+from tests.patience import PATIENCE_S
 
 _PURE = [
     *sorted((ROOT / "balancer" / "core").glob("*.py")),
@@ -23,7 +24,7 @@ def test_the_rooms_import_only_whom_they_may() -> None:
     """The contracts are in pyproject.toml, under [tool.importlinter]."""
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     ran = subprocess.run(
-        [sys.executable, "-c", command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert " 0 broken." in ran.stdout, ran.stdout
@@ -33,7 +34,7 @@ def test_importing_the_package_is_cheap() -> None:
     """Whoever only wants a pool must not pay for plots, servers, terminals and databases."""
     code = "import sys, balancer; print(*sorted(name.partition('.')[0] for name in sys.modules))"
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert ran.returncode == 0, ran.stderr
     assert "pydantic" in ran.stdout.split(), "the list of modules is not what it should be"
@@ -44,7 +45,7 @@ def test_a_pool_does_not_pay_for_the_simulator() -> None:
     """Its plugin is loaded with all others, but what it needs is not."""
     code = "import sys; from balancer import Endpoint, Pool; Pool([Endpoint('http://a/')]); print(*sys.modules)"
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert ran.returncode == 0, ran.stderr
     loaded = set(ran.stdout.split())

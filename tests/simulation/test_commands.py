@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from balancer.commands import app as cli
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
-_PATIENCE_S = 120.0
 
 _SHORT = """
 horizon_s = 20.0
@@ -68,7 +68,7 @@ def group(leader: int) -> list[int]:
 
 
 def until(holds: Callable[[], bool], why: str) -> None:
-    end_s = time.monotonic() + _PATIENCE_S
+    end_s = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < end_s, why
         time.sleep(0.02)
@@ -97,7 +97,7 @@ def test_a_signal_stops_it_with_a_line_and_leaves_no_process(
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        out, err = process.communicate(timeout=_PATIENCE_S)
+        out, err = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, out, err) == (128 + number, "", "balancer: stopped; nothing was written\n")
         until(lambda: not group(process.pid), "a worker is left")
     assert not (tmp_path / "out").exists()

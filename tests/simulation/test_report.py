@@ -25,6 +25,7 @@ from balancer.commands.app import make_app
 from balancer.errors import ConfigError
 from balancer.plugins.registry import default_registry
 from tests.contracts.documents import ROOT
+from tests.patience import PATIENCE_S
 
 _OPEN = """
 name = "open: <b>&amp;</b> $x_1$"
@@ -242,12 +243,12 @@ def test_ctrl_c_stops_it_at_once_and_leaves_no_process(tmp_path: Path) -> None:
             time.sleep(0.05)
         for pid in group(running.pid):  # as a terminal does
             running.send_signal(signal.SIGINT) if pid == running.pid else None
-        output, _ = running.communicate(timeout=30)
+        output, _ = running.communicate(timeout=PATIENCE_S)
     finally:
         running.kill()
     assert running.returncode == 130
     assert "Traceback" not in output
-    end_s = time.monotonic() + 10
+    end_s = time.monotonic() + PATIENCE_S
     while group(running.pid):
         assert time.monotonic() < end_s, "a worker is left"
         time.sleep(0.05)

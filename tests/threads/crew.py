@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from balancer import Pool
+from tests.patience import PATIENCE_S
 
 __all__ = ["crew", "switching_often", "until"]
 
 
-def crew(size: int, work: Callable[[int], None], *, join_s: float = 30.0) -> None:
+def crew(size: int, work: Callable[[int], None], *, join_s: float = PATIENCE_S) -> None:
     """Run `work(0)` to `work(size - 1)`, a thread each, all starting together; raise what the first raised."""
     barrier = threading.Barrier(size)
     errors: list[BaseException] = []
@@ -35,7 +36,7 @@ def crew(size: int, work: Callable[[int], None], *, join_s: float = 30.0) -> Non
     assert not stuck, f"{stuck} of {size} threads are stuck"
 
 
-def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:
+def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
     """Wait for what another thread is about to do."""
     deadline_s = time.monotonic() + within_s
     while not condition():

@@ -15,6 +15,7 @@ import pytest
 
 from balancer import Endpoint, Pool
 from balancer.core.metrics import jain_index
+from tests.patience import stretched
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew
 
@@ -110,7 +111,7 @@ def test_six_threads_on_two_endpoints_all_get_what_they_ask_for(name: str) -> No
     assert (stats.acquired, stats.timed_out, stats.acquire_rate) == (30, 0, 1.0)
     assert [e.leases for e in stats.endpoints] == [15, 15]
     assert took_s >= 15 * 0.05
-    assert took_s < 2 * 15 * 0.05  # work conservation: 30 calls of 50 ms on two are 0.75 s
+    assert took_s < stretched(2 * 15 * 0.05)  # work conservation: 30 calls of 50 ms on two are 0.75 s
     assert_nothing_lost(pool, 2)
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, Pool
+from tests.patience import stretched
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often
 
@@ -25,7 +26,7 @@ def test_a_timeout_is_kept(timeout_s: float) -> None:
         over_s.append(time.monotonic() - started_s - timeout_s)
         assert caught.value.waited_s >= timeout_s
     assert min(over_s) >= 0
-    assert statistics.median(over_s) < 0.05
+    assert statistics.median(over_s) < stretched(0.05)
     assert pool.stats().timed_out == 9
 
 
@@ -53,7 +54,7 @@ def test_a_timeout_is_kept_while_the_slot_goes_from_hand_to_hand() -> None:
     over_s: list[float] = []
     crew(4, work)
     assert min(over_s) >= 0
-    assert statistics.median(over_s) < 0.05
+    assert statistics.median(over_s) < stretched(0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)

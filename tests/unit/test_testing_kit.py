@@ -11,6 +11,7 @@ from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
 from balancer.testing.model import ModelPool
 from balancer.testing.walk import random_walk
+from tests.patience import PATIENCE_S
 from tests.registered import MAKERS, NAMES
 
 
@@ -103,7 +104,7 @@ def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         ).stdout
         for seed in ("1", "2")
     }
@@ -122,7 +123,7 @@ def test_the_kit_but_for_conformance_does_without_hypothesis() -> None:
         env={"PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     last = run.stderr.strip().splitlines()[-1]

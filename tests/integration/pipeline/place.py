@@ -16,11 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 __all__ = ["ROOT", "Place", "alive", "children_of", "free_port", "make_place", "serving", "until"]
 
 ROOT = Path(__file__).resolve().parents[3]
 _COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
-_PATIENCE_S = 60.0  # the machine may be busy with other things
 _LOOK_S = 0.01
 
 
@@ -66,7 +67,7 @@ max_proposals = 12
     def run(self, *args: str) -> str:
         """Run it to its end, which must be good; return what it printed."""
         with self.running(*args) as process:
-            out, err = process.communicate(timeout=_PATIENCE_S)
+            out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err
         return out
 
@@ -118,7 +119,7 @@ def make_place(folder: Path) -> Iterator[Place]:
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
     """Wait until `condition` holds; fail if that takes too long, or if `process` ends meanwhile."""
-    end_s = time.monotonic() + _PATIENCE_S
+    end_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end_s, "it took too long"
         if process is not None and process.poll() is not None:
@@ -146,7 +147,7 @@ def serving(port: int, *, workers: int = 2) -> Iterator[int]:
             yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(_PATIENCE_S)
+            process.wait(PATIENCE_S)
 
 
 def children_of(pid: int) -> set[tuple[int, int]]:

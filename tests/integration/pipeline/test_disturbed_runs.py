@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.pipeline.hostile import HOSTILITIES, hostile_server
 from tests.integration.pipeline.place import Place, alive, children_of, free_port, make_place, serving, until
+from tests.patience import PATIENCE_S
 from tests.servers import running_server
 
 End = dict[str, list[tuple[Any, ...]]]
@@ -56,7 +57,7 @@ def test_a_server_is_killed_amid_its_work(place: Place, servers: list[str], undi
         with place.running() as process:
             until(lambda: place.leases() >= 20, process)
             os.kill(doomed.pid, signal.SIGKILL)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert place.end() == undisturbed[0]
     summary = place.summary()
@@ -104,7 +105,7 @@ def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int]
         if signals == 2:
             os.killpg(process.pid, signal.SIGINT)
         seen.update(children_of(process.pid))
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     assert said == "stopping: programs that run are let end; once more to stop at once\n"
     if signals == 1:
         assert process.returncode == 130
@@ -157,10 +158,10 @@ def test_two_commands_do_not_share_a_folder(place: Place, servers: list[str]) ->
         until(lambda: place.leases() >= 1, first)
         for args in ((), ("--fresh",)):
             with place.running(*args) as second:
-                out, err = second.communicate(timeout=60)
+                out, err = second.communicate(timeout=PATIENCE_S)
             assert (second.returncode, out) == (2, "")
             assert err == ("balancer: results: another run is writing here; wait for it or choose other --results\n")
         assert first.poll() is None
         first.send_signal(signal.SIGTERM)
-        first.communicate(timeout=60)
+        first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 143

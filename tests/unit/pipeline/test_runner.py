@@ -17,6 +17,7 @@ from balancer.pipeline.results.records import Span, Stage
 from balancer.pipeline.running.runner import Ran, Runner, Stopped, Task
 from balancer.program import Execution, Limits, Program, Status
 from balancer.shells.threads import Pool
+from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, hasty, no_leases_out
 from tests.unit.pipeline.programs import finished
 
@@ -268,7 +269,7 @@ def test_what_is_not_suspect_is_run_once(plain: Execution) -> None:
 # -- stopping ------------------------------------------------------------------------------------------
 
 
-def until(condition: Callable[[], bool], *, patience_s: float = 5.0) -> None:
+def until(condition: Callable[[], bool], *, patience_s: float = PATIENCE_S) -> None:
     end_s = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < end_s

@@ -1,0 +1,37 @@
+"""Whoever waits for a run of the tests sees a failure when it happens."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.patience import PATIENCE_S
+
+_ROOT = Path(__file__).parents[2]
+_TESTS = """
+import pytest
+
+@pytest.fixture
+def broken(): raise ValueError("no fixture")
+
+def test_wrong(): assert 1 == 2
+def test_right(): pass
+def test_no_fixture(broken): pass
+"""
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_failure_is_named_before_the_run_is_over(tmp_path: Path, processes: str) -> None:
+    (tmp_path / "test_it.py").write_text(_TESTS, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", processes, "-c", "pyproject.toml"]
+    ran = subprocess.run(
+        [*command, str(tmp_path)], cwd=_ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert ran.returncode == 1, ran.stderr
+    at_once, _, later = ran.stdout.partition("= ERRORS =")
+    named = [line for line in at_once.splitlines() if line.startswith("FAILED NOW")]
+    assert len(named) == 2, at_once
+    assert any("test_it.py::test_wrong: " in line and "assert 1 == 2" in line for line in named)
+    assert any("test_it.py::test_no_fixture (setup): " in line and "no fixture" in line for line in named)
+    assert later
