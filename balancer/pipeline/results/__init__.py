@@ -1,0 +1,1 @@
+"""What a run found, on disk and as data."""
