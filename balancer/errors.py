@@ -16,6 +16,7 @@ __all__ = [
     "EndpointError",
     "EndpointOverloaded",
     "LeaseError",
+    "MissingExtra",
     "NoEndpoint",
     "PackageError",
     "PoolClosed",
@@ -44,6 +45,15 @@ class AcquireTimeout(BalancerError):
         self.waited_s = waited_s
         self.timeout_s = timeout_s
         self.out = out
+
+
+class MissingExtra(BalancerError):
+    """Something was asked for that needs an optional extra. Fields: `extra`, `missing` (modules)."""
+
+    def __init__(self, what: str, extra: str, missing: Iterable[str], remedy: str) -> None:
+        self.extra = extra
+        self.missing = tuple(missing)
+        super().__init__(f"{what} needs the extra {extra!r} (missing: {', '.join(self.missing)}): {remedy}")
 
 
 class PoolClosed(BalancerError):

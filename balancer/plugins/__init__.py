@@ -1,5 +1,5 @@
 """Plugins: found once, looked at, and asked what they offer."""
 
-from balancer.plugins.registry import BUILT_INS, Broken, Registered, Registry, default_registry
+from balancer.plugins.registry import Broken, Registered, Registry, default_registry
 
-__all__ = ["BUILT_INS", "Broken", "Registered", "Registry", "default_registry"]
+__all__ = ["Broken", "Registered", "Registry", "default_registry"]

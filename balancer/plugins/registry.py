@@ -1,105 +1,79 @@
-"""The plugins: which there are, what they offer, and which are broken.
+"""What all plugins offer, by name; loaded when it is asked for.
 
-Built-ins are loaded by dotted name, so that nothing here imports them; third parties by the
-entry-point group `balancer`. A plugin that fails to load, or whose hook fails, is set aside and named
-in every error that its absence might explain; the others go on.
+Decides what is loaded when. A built-in strategy that is asked for by name is loaded alone: its module has its name. A list
+of one kind loads the built-ins of that kind, and all plugins of third parties, found by the entry-point group `balancer`.
+A broken plugin is set aside, and named in every error that its absence might explain; the others go on.
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar, cast
+from threading import Lock
+from typing import Any, Final, TypeVar
 
-import pluggy
 from pydantic import ValidationError
 
 from balancer.errors import ConfigError
-from balancer.hookspecs import PROJECT, ExecutorPlugin, Generator, HookSpecs
+from balancer.hookspecs import PROJECT, ExecutorPlugin, Generator
+from balancer.plugins.built_ins import built_ins
+from balancer.plugins.loading import Broken, Kind, Loaded, Registered, load_plugins, trying
 from balancer.plugins.vetting import names_of_executor, names_of_generator, names_of_strategy
 from balancer.settings.wording import describe, did_you_mean
 from balancer.strategy import Strategy
 
-__all__ = ["BUILT_INS", "Broken", "Registered", "Registry", "default_registry"]
+__all__ = ["Broken", "Registered", "Registry", "default_registry"]
 
-BUILT_INS = (
-    "balancer_strategies.c3",
-    "balancer_strategies.fifo",
-    "balancer_strategies.first",
-    "balancer_strategies.jiq",
-    "balancer_strategies.least_in_flight",
-    "balancer_strategies.p2c",
-    "balancer_strategies.peak_ewma",
-    "balancer_strategies.prequal",
-    "balancer_strategies.random",
-    "balancer_strategies.rendezvous",
-    "balancer_strategies.round_robin",
-    "balancer_strategies.weighted_health",
-    "balancer_strategies.weighted_least_request",
-    "balancer_strategies.weighted_round_robin",
-    "balancer.pipeline.generators.data",
-    "balancer.pipeline.generators.mutate",
-    "balancer.sandbox.plugin",
-    "balancer.sandbox.server.command",
-    "balancer_simulator.commands",
-)
+_STRATEGIES: Final[Kind[type[Strategy]]] = Kind("balancer_strategies", names_of_strategy)
+_GENERATORS: Final[Kind[Generator]] = Kind("balancer_generators", names_of_generator)
+_EXECUTORS: Final[Kind[ExecutorPlugin]] = Kind("balancer_executors", names_of_executor)
+_KINDS: Final[tuple[Kind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS)
+_COMMANDS: Final = "balancer_commands"
 
 _BY_HAND = "added by hand"
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Registered(Generic[T]):
-    """Something a plugin offers, and that plugin's name."""
-
-    item: T
-    plugin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A plugin that could not be used, and why, in one line."""
-
-    plugin: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.plugin!r} is broken and was set aside: {self.reason}"
-
-
 class Registry:
-    """What all usable plugins offer, by name.
+    """What all usable plugins offer, by name. Any thread may ask.
 
     Args:
-        built_ins: dotted names of modules to load.
+        modules: dotted names of modules to load instead of the built-ins; None: the built-ins.
         group: the entry-point group of third parties, or None to load none.
-
-    Attributes:
-        strategies, generators: by their `name`.
-        executors: by URL scheme.
-        broken: the plugins that were set aside.
     """
 
-    def __init__(self, built_ins: Iterable[str] = BUILT_INS, group: str | None = PROJECT) -> None:
-        self.manager = pluggy.PluginManager(PROJECT)
-        self.manager.add_hookspecs(HookSpecs)
-        self.broken: list[Broken] = []
-        for dotted in built_ins:
-            self._register(dotted, partial(import_module, dotted))
-        for entry in entry_points(group=group) if group else ():
-            self._register(entry.name, entry.load)
-        self.strategies: dict[str, Registered[type[Strategy]]] = {}
-        self.generators: dict[str, Registered[Generator]] = {}
-        self.executors: dict[str, Registered[ExecutorPlugin]] = {}
-        self._collect("balancer_strategies", self.strategies, names_of_strategy)
-        self._collect("balancer_generators", self.generators, names_of_generator)
-        self._collect("balancer_executors", self.executors, names_of_executor)
-        self._forget_set_aside(self.strategies)
-        self._forget_set_aside(self.generators)
-        self._forget_set_aside(self.executors)
+    def __init__(self, modules: Iterable[str] | None = None, group: str | None = PROJECT) -> None:
+        self._modules = None if modules is None else tuple(modules)
+        self._group = group
+        # Loads run without a lock, as an import may wait for another thread; the first one that is done counts.
+        self._settling = Lock()
+        self._alone: dict[str, type[Strategy]] = {}  # built-in strategies that were loaded by name
+        self._built_in: dict[str, Loaded] = {}  # by kind of hook
+        self._others: Loaded | None = None
+        self._all: dict[str, dict[str, Registered[Any]]] = {}  # by kind of hook
+        self._failed: list[Broken] = []  # when they should have added their commands
+
+    @property
+    def strategies(self) -> dict[str, Registered[type[Strategy]]]:
+        """All strategies, by name."""
+        return self._all_of(_STRATEGIES)
+
+    @property
+    def generators(self) -> dict[str, Registered[Generator]]:
+        """All generators, by name."""
+        return self._all_of(_GENERATORS)
+
+    @property
+    def executors(self) -> dict[str, Registered[ExecutorPlugin]]:
+        """All executors, by URL scheme."""
+        return self._all_of(_EXECUTORS)
+
+    @property
+    def broken(self) -> tuple[Broken, ...]:
+        """The plugins that were set aside. Loads all that can be."""
+        loads = [*(self._built_ins_of(kind) for kind in _KINDS), self._third_parties()]
+        return (*(broken for loaded in loads for broken in loaded.broken), *self._failed)
 
     def add_strategy(self, kind: type[Strategy]) -> None:
         """Offer a strategy that no plugin offers, e.g. one that is being written in a notebook.
@@ -119,12 +93,11 @@ class Registry:
         Raises:
             ConfigError: no usable plugin has one of this name, or an option is wrong.
         """
-        kind = self.find(name, self.strategies, "strategy")
-        return kind(self.strategy_options(name, options), rng)
+        return self._strategy(name)(self.strategy_options(name, options), rng)
 
     def strategy_options(self, name: str, options: Mapping[str, Any] | None) -> Any:
         """Return the validated options model of strategy `name`. Raises ConfigError, a line an option."""
-        kind = self.find(name, self.strategies, "strategy")
+        kind = self._strategy(name)
         try:
             return kind.Options.model_validate(dict(options or {}))
         except ValidationError as error:
@@ -145,71 +118,66 @@ class Registry:
 
     def add_commands(self, app: Any) -> None:
         """Let every plugin add its commands to the typer application `app`."""
-        for implementation in self.manager.hook.balancer_commands.get_hookimpls():
-            self._guard(implementation.plugin_name, partial(implementation.function, app))
+        built_in = self._load_built_ins(built_ins(_COMMANDS), ())
+        self._failed += built_in.broken
+        for name, plugin in [*built_in.plugins.items(), *self._third_parties().plugins.items()]:
+            if _COMMANDS in plugin.hooks:
+                trying(name, partial(plugin.hooks[_COMMANDS], app), self._failed)
 
-    def _register(self, name: str, load: Callable[[], object]) -> None:
-        def register() -> None:
-            plugin = load()
-            if self.manager.has_plugin(name):  # that one is sound, so it must not be set aside with this one
-                raise ValueError("another plugin of this name is loaded already; rename its entry point")
-            try:
-                self.manager.register(plugin, name=name)
-                self.manager.check_pending()
-                if not self.manager.get_hookcallers(plugin):
-                    raise ValueError("it implements no hook; mark its functions with @hookimpl")
-            except Exception:
-                self._set_aside(name)
-                raise
+    # -- what is loaded when -----------------------------------------------------------------------
 
-        self._guard(name, register)
+    def _strategy(self, name: str) -> type[Strategy]:
+        """Return the class of strategy `name`: a built-in without loading another. Raises ConfigError."""
+        if name not in self._alone and _STRATEGIES.hook not in self._all:
+            modules = [module for module in built_ins(_STRATEGIES.hook) if module.rpartition(".")[2] == name]
+            offered = self._load_built_ins(modules, (_STRATEGIES,)).offered[_STRATEGIES.hook]
+            self._alone.update({name: offered[name].item} if name in offered else {})
+        if name in self._alone and _STRATEGIES.hook not in self._all:
+            return self._alone[name]
+        return self.find(name, self.strategies, "strategy")
 
-    def _collect(self, hook: str, into: dict[str, Registered[T]], names: Callable[[object], Iterable[str]]) -> None:
-        """Ask each plugin on its own, oldest first, so that a failure has a culprit."""
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            plugin = implementation.plugin_name
-            offers: Callable[[], dict[str, T]] = partial(_offers, implementation.function, names, into)
-            found = self._guard(plugin, offers)
-            if found is None:
-                self._set_aside(plugin)
-            else:
-                into.update({name: Registered(item, plugin) for name, item in found.items()})
+    def _all_of(self, kind: Kind[T]) -> dict[str, Registered[T]]:
+        if kind.hook not in self._all:
+            offered = self._built_ins_of(kind).offered[kind.hook] | self._third_parties().offered[kind.hook]
+            with self._settling:
+                self._all.setdefault(kind.hook, offered)
+        return self._all[kind.hook]
 
-    def _forget_set_aside(self, offered: dict[str, Registered[T]]) -> None:
-        """Drop what a plugin offered before another of its hooks failed: a plugin is sound or it is not."""
-        for name, entry in list(offered.items()):
-            if not self.manager.has_plugin(entry.plugin):
-                del offered[name]
+    def _built_ins_of(self, kind: Kind[Any]) -> Loaded:
+        if kind.hook not in self._built_in:
+            loaded = self._load_built_ins(built_ins(kind.hook), (kind,))
+            with self._settling:
+                self._built_in.setdefault(kind.hook, loaded)
+        return self._built_in[kind.hook]
 
-    def _set_aside(self, plugin: str) -> None:
-        if self.manager.has_plugin(plugin):
-            self.manager.unregister(name=plugin)
+    def _load_built_ins(self, modules: Iterable[str], kinds: Iterable[Kind[Any]]) -> Loaded:
+        return load_plugins(_importing(modules if self._modules is None else ()), kinds)
 
-    def _guard(self, plugin: str, act: Callable[[], T]) -> T | None:
-        """Run `act`; a plugin may fail in any way, even with SystemExit, and is then named as broken."""
-        try:
-            return act()
-        except (Exception, SystemExit) as error:
-            self.broken.append(Broken(plugin, " ".join(f"{type(error).__name__}: {error}".split())))
-            return None
+    def _third_parties(self) -> Loaded:
+        """Return what comes from the modules that were named and from entry points: all kinds, looked at once."""
+        if self._others is None:
+            loaded = load_plugins(
+                [*_importing(self._modules or ()), *_entry_points(self._group)],
+                _KINDS,
+                lambda kind: self._built_ins_of(kind).offered[kind.hook],
+            )
+            with self._settling:
+                self._others = self._others or loaded
+        return self._others
 
 
-def _offers(
-    hook: Callable[..., object], names: Callable[[object], Iterable[str]], taken: Mapping[str, Registered[T]]
-) -> dict[str, T]:
-    """Return what a hook offers, by name. Raises TypeError for rubbish, ValueError for a name that is taken."""
-    offers: dict[str, T] = {}
-    for item in cast(Iterable[T], hook()):
-        for name in names(item):
-            if name in taken:
-                raise ValueError(f"it offers {name!r}, which plugin {taken[name].plugin!r} offers already")
-            if name in offers:
-                raise ValueError(f"it offers {name!r} twice")
-            offers[name] = item
-    return offers
+def _importing(modules: Iterable[str]) -> Iterator[tuple[str, Callable[[], object]]]:
+    return ((module, partial(import_module, module)) for module in modules)
+
+
+def _entry_points(group: str | None) -> Iterator[tuple[str, Callable[[], object]]]:
+    if group is not None:
+        from importlib.metadata import entry_points  # takes longer than all else that a pool needs from here
+
+        yield from ((entry.name, entry.load) for entry in entry_points(group=group))
 
 
 @lru_cache(maxsize=1)
 def default_registry() -> Registry:
-    """Return the registry of everything installed; loaded at the first call."""
+    """Return the registry of everything installed."""
     return Registry()

@@ -15,6 +15,7 @@ from rich.console import Console
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import hookimpl
+from balancer.plugins.extras import require
 
 if TYPE_CHECKING:
     from balancer_simulator.scenario.scenario import Scenario
@@ -63,6 +64,7 @@ def simulate(
     out: OutOption = None,
 ) -> None:
     """Simulate SCENARIO under its strategies, and say how each endpoint and request fared."""
+    require("simulator", '"balancer simulate"')
     _check_writable(out)
     with saying(_NOTHING):
         from balancer_simulator.report.table import print_study
@@ -100,6 +102,7 @@ def compare(
     ] = False,
 ) -> None:
     """Rank the strategies on SCENARIO, with intervals, on the same requests and faults."""
+    require("simulator", '"balancer compare"')
     if len(scenarios) > 1:
         _compare_several(scenarios, strategy, by, replications, seed, jobs, out, markdown)
         return

@@ -16,7 +16,7 @@ from balancer_strategies.fifo import Fifo
 from balancer.commands import app as cli
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.results.store import Store
-from balancer.plugins.registry import BUILT_INS, Registered, Registry, default_registry
+from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, ExecutorOptions
 from balancer.strategy import StrategyOptions
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, MISTAKES, ODD_PACKAGES, PIPELINE
@@ -51,7 +51,7 @@ def fake(url: str, options: ExecutorOptions) -> FakeExecutor:
 
 @pytest.fixture
 def registry() -> Registry:
-    registry = Registry(BUILT_INS, group=None)
+    registry = Registry(group=None)
     registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), fake, "in memory"), "tests")
     return registry
 
@@ -213,7 +213,6 @@ def test_strategies_lists_all_with_their_options(balancer: Balancer, registry: R
     Odd.name = "odd"
     Odd.Options = StrategyOptions
     registry.strategies["odd"] = Registered(Odd, "an odd [plugin]")
-    registry.broken.clear()
     said = balancer("strategies")
     assert said.code == 0
     for name in ("fifo", "least_in_flight", "weighted_health", "decay_s = 30.0", "balancer_strategies.fifo"):
@@ -530,7 +529,8 @@ def test_unjudged_verdicts_do_not_change_the_exit_code(balancer: Balancer, regis
 
 
 def test_a_broken_plugin_is_named_where_it_may_matter(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "default_registry", lambda: Registry((*BUILT_INS, "no.such.plugin"), group=None))
+    modules = ("balancer_strategies.fifo", "balancer.sandbox.fusion.plugin", "no.such.plugin")
+    monkeypatch.setattr(cli, "default_registry", lambda: Registry(modules, group=None))
     said = balancer("check", "c.toml", "--strategy", "magic", config=ENDPOINT.replace("fake", "http"))
     assert said.code == 2
     assert "plugin 'no.such.plugin' is broken and was set aside" in said.err

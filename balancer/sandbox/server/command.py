@@ -10,10 +10,9 @@ import typer
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import hookimpl
+from balancer.plugins.extras import require
 
 __all__ = ["balancer_commands"]
-
-_EXTRA = frozenset({"anyio", "starlette", "uvicorn"})
 
 
 @hookimpl
@@ -29,12 +28,9 @@ def sandbox(
     isolation: Annotated[str, typer.Option(help="auto, bubblewrap, unshare or rlimits (no isolation).")] = "auto",
 ) -> None:
     """Serve isolated program runs over SandboxFusion's HTTP API."""
-    try:
-        from balancer.sandbox.server.app import serve
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        raise _stopped(f"the sandbox server needs {error.name}: pip install 'balancer[server]'") from error
+    require("server", '"balancer sandbox"')
+    from balancer.sandbox.server.app import serve
+
     try:
         serve(host, port, workers, isolation)
     except BalancerError as error:

@@ -15,7 +15,7 @@ from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.results.records import CaseState, RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import make_executors, run_pipeline, settings_of, slots_of
-from balancer.plugins.registry import BUILT_INS, Registered, Registry
+from balancer.plugins.registry import Registered, Registry
 from balancer.problem import Proposal, Verdict
 from balancer.program import Executor, ExecutorOptions
 from balancer.settings.config import Config, load_config
@@ -50,7 +50,7 @@ class Bench:
         self.closed: list[str] = []
         self.options: list[ExecutorOptions] = []
         self.new: Callable[[], FakeExecutor] = FakeExecutor
-        self.registry = Registry(BUILT_INS, group=None)
+        self.registry = Registry(group=None)
         plugin = ExecutorPlugin(("fake",), self._make, "in memory")
         self.registry.executors["fake"] = Registered(plugin, "tests")
         self.write(CONFIG)

@@ -7,16 +7,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from balancer.errors import ConfigError
+from balancer.errors import ConfigError, MissingExtra
 from balancer.hookspecs import PROJECT, HookSpecs
-from balancer.sandbox import plugin
+from balancer.program import ExecutorOptions
+from balancer.sandbox.fusion import plugin as fusion
+from balancer.sandbox.local import plugin as local
 from balancer.sandbox.server import command as commands
 
 
 def manager() -> pluggy.PluginManager:
     plugins = pluggy.PluginManager(PROJECT)
     plugins.add_hookspecs(HookSpecs)
-    plugins.register(plugin)
+    plugins.register(fusion)
+    plugins.register(local)
     plugins.register(commands)
     plugins.check_pending()
     return plugins
@@ -30,17 +33,22 @@ def command_line() -> typer.Typer:
 
 
 def test_executors_for_all_schemes() -> None:
-    (executors,) = manager().hook.balancer_executors()
+    executors = [executor for offered in manager().hook.balancer_executors() for executor in offered]
     assert [executor.schemes for executor in executors] == [("local",), ("http", "https")]
     assert all(executor.summary for executor in executors)
 
 
 def test_the_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "balancer.sandbox.server.app", raising=False)
-    result = CliRunner().invoke(command_line(), ["sandbox"])
-    assert result.exit_code == 2
-    assert result.output == "the sandbox server needs uvicorn: pip install 'balancer[server]'\n"
+    with pytest.raises(MissingExtra, match=r"^\"balancer sandbox\" needs the extra 'server' \(missing: uvicorn\): "):
+        CliRunner().invoke(command_line(), ["sandbox"], catch_exceptions=False)
+
+
+def test_an_http_executor_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    ((http,),) = [offered for offered in manager().hook.balancer_executors() if offered[0].schemes[0] == "http"]
+    with pytest.raises(MissingExtra, match=r"needs the extra 'pipeline' \(missing: httpx2\): "):
+        http.make("http://a/", ExecutorOptions())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""The built-ins of each kind: in which rooms their modules lie.
+
+Decides which modules are asked for a kind of hook, by where a file lies, so that a new built-in is one file and is named
+in no list. It must import none of them: the one who asks does that, for the kind that is needed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pkgutil import iter_modules
+
+__all__ = ["built_ins"]
+
+_COMMANDS = ("balancer.sandbox.server.command", "balancer_simulator.commands")
+
+
+def built_ins(hook: str) -> tuple[str, ...]:
+    """Return the dotted names of the modules that implement `hook`, in order; none is imported, only their packages."""
+    return tuple(_FOUND[hook]())
+
+
+def _modules_of(package: str) -> Iterator[str]:
+    """Each module that lies directly in `package`; one that begins with _ is for the others to share."""
+    for module in iter_modules(_spec(package).submodule_search_locations):
+        if not module.ispkg and not module.name.startswith("_"):
+            yield f"{package}.{module.name}"
+
+
+def _plugins_below(package: str) -> Iterator[str]:
+    """The module `plugin` of each room in `package` that has one."""
+    for room in iter_modules(_spec(package).submodule_search_locations):
+        if room.ispkg and find_spec(f"{package}.{room.name}.plugin"):
+            yield f"{package}.{room.name}.plugin"
+
+
+def _spec(package: str) -> ModuleSpec:
+    found = find_spec(package)
+    if found is None:
+        raise ModuleNotFoundError(f"No module named {package!r}; install balancer again", name=package)
+    return found
+
+
+_FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
+    "balancer_strategies": partial(_modules_of, "balancer_strategies"),
+    "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
+    "balancer_executors": partial(_plugins_below, "balancer.sandbox"),
+    "balancer_commands": partial(iter, _COMMANDS),
+}

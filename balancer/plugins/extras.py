@@ -1,0 +1,60 @@
+"""The optional extras: which packages each one brings, and what to do where they are not installed.
+
+Decides what a person reads who lacks one. It must not know which command needs which extra.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from balancer.errors import MissingExtra
+
+__all__ = ["EXTRAS", "require"]
+
+# The modules that this project imports, by extra; pyproject.toml names the distributions.
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "pipeline": ("httpx2", "jinja2", "matplotlib", "yaml"),
+    "server": ("anyio", "starlette", "uvicorn"),
+    "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
+}
+
+
+def require(extra: str, what: str) -> None:
+    """Return if all modules of `extra` are installed; imports none of them.
+
+    Args:
+        extra: its name.
+        what: what needs it, e.g. '"balancer simulate"'.
+
+    Raises:
+        MissingExtra: in one line, what needs which extra, and how to install it from where this package came from.
+    """
+    missing = tuple(module for module in EXTRAS[extra] if find_spec(module) is None)
+    if missing:
+        raise MissingExtra(what, extra, missing, _remedy(extra))
+
+
+def _remedy(extra: str) -> str:
+    origin = _origin()
+    if origin is None:
+        return f"install balancer again from where you have it, as balancer[{extra}]"
+    path, editable = origin
+    return f"pip install {'-e ' if editable else ''}'{path}[{extra}]'"
+
+
+def _origin() -> tuple[Path, bool] | None:
+    """Return the folder or wheel that this package was installed from, if it is still there, and whether editable."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        recorded: Any = json.loads(distribution("balancer").read_text("direct_url.json") or "{}")  # PEP 610
+    except PackageNotFoundError:
+        return None
+    url = urlsplit(recorded.get("url", ""))
+    path = Path(unquote(url.path))
+    if url.scheme != "file" or not path.exists():
+        return None
+    return path, bool(recorded.get("dir_info", {}).get("editable"))
