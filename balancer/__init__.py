@@ -1,4 +1,9 @@
-"""balancer: lease the endpoints of a pool, one call at a time, by a strategy of your choice."""
+"""balancer: lease the endpoints of a pool, one call at a time, by a strategy of your choice.
+
+The names here are the public ones. What reads a config is imported when it is first used: a pool in code needs none.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
@@ -16,8 +21,10 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
-from balancer.settings.config import Config, load_config
 from balancer.shells.threads import Pool
+
+if TYPE_CHECKING:
+    from balancer.settings.config import Config, load_config
 
 __all__ = [
     "AcquireTimeout",
@@ -41,3 +48,11 @@ __all__ = [
     "UnknownEndpoint",
     "load_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Config", "load_config"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from balancer.settings import config
+
+    return getattr(config, name)

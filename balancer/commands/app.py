@@ -18,6 +18,7 @@ from rich.text import Text
 
 from balancer.commands.stopping import CommandStopped, raising_stopped
 from balancer.errors import BalancerError
+from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry, default_registry
 from balancer.settings.config import Config, load_config
 
@@ -58,6 +59,7 @@ def make_app(registry: Registry) -> typer.Typer:
         fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier run in that folder.")] = False,
     ) -> None:
         """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
+        require("pipeline", '"balancer run"')
         from balancer.pipeline.report import print_summary, write_report
         from balancer.pipeline.running.run import run_pipeline, settings_of
 
@@ -77,6 +79,8 @@ def make_app(registry: Registry) -> typer.Typer:
         from balancer.commands.check import check_config
 
         settings = _with(load_config(config), strategy, None)
+        if settings.pipeline is not None:
+            require("pipeline", '"balancer check" of a config with [pipeline]')
         with _redacted(settings):
             check_config(settings, registry, Console())
 

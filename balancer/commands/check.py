@@ -11,10 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
-from balancer.errors import BalancerError, ConfigError
-from balancer.pipeline.packages.read import find_packages, read_problem
-from balancer.pipeline.running.run import find_generators, make_executors
+from balancer.errors import BalancerError, ConfigError, MissingExtra
 from balancer.plugins.registry import Registry
+from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config, PipelineSettings
 from balancer.settings.rules import HealthSettings
 
@@ -66,6 +65,9 @@ def _check_endpoints(config: Config, registry: Registry, console: Console) -> li
     with TemporaryDirectory(prefix="balancer-check-") as cache:
         try:
             executors = make_executors(config, registry, Path(cache))
+        except MissingExtra as error:  # a pool does without executors
+            console.print(f"languages  unknown: {error}", markup=False, soft_wrap=True)
+            return []
         except ConfigError as error:
             return [config.redact(line) for line in error.problems]
         languages = sorted(frozenset().union(*(executor.languages for executor in executors.values())))
@@ -106,6 +108,9 @@ def _pings(health: HealthSettings) -> str:
 
 
 def _check_pipeline(config: Config, settings: PipelineSettings, registry: Registry, console: Console) -> list[str]:
+    from balancer.pipeline.packages.read import find_packages, read_problem  # they need the extra
+    from balancer.pipeline.running.run import find_generators
+
     lines: list[str] = []
     redact = config.redact
     try:

@@ -1,7 +1,7 @@
 """The built-ins of each kind: in which rooms their modules lie.
 
-Decides which modules are asked for a kind of hook, by where a file lies, so that a new built-in is one file and is named
-in no list. It must import none of them: the one who asks does that, for the kind that is needed.
+Decides which modules are asked for a kind of hook: by where a file lies, so that a new built-in is one file, and no
+list names it. It must import none of them; the registry does that, for the kind that is needed.
 """
 
 from collections.abc import Callable, Iterator, Mapping

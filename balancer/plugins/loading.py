@@ -1,6 +1,6 @@
 """How plugins are loaded: looked at one by one, asked what they offer, and set aside whole if anything is wrong.
 
-Decides which plugin is broken, and which of two may have a name. Keeps nothing, so that a load that is interrupted leaves
+Decides which plugin is broken, and which of two may have a name. Keeps nothing, so that an interrupted load leaves
 nothing half done. It must not know which plugins there are.
 """
 

@@ -1,8 +1,8 @@
 """What all plugins offer, by name; loaded when it is asked for.
 
-Decides what is loaded when. A built-in strategy that is asked for by name is loaded alone: its module has its name. A list
-of one kind loads the built-ins of that kind, and all plugins of third parties, found by the entry-point group `balancer`.
-A broken plugin is set aside, and named in every error that its absence might explain; the others go on.
+Decides what is loaded when. A built-in strategy that is asked for by name is loaded alone: its module has its name. A
+list of one kind loads the built-ins of that kind, and all plugins of third parties, found by the entry-point group
+`balancer`. A broken plugin is set aside, and named in every error that its absence might explain; the others go on.
 """
 
 import random

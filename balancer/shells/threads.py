@@ -13,17 +13,19 @@ from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.metrics import PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, ConfigError, LeaseError
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.config import Config, load_config
 from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
 from balancer.shells.calls import SharedBudget, call
 from balancer.strategy import ANY, Request
+
+if TYPE_CHECKING:
+    from balancer.settings.config import Config
 
 __all__ = ["Pool"]
 
@@ -110,8 +112,10 @@ class Pool:
         self._timer_s = math.inf  # and when
 
     @classmethod
-    def from_config(cls, config: Config | str | PathLike[str], *, registry: Registry | None = None) -> Self:
+    def from_config(cls, config: "Config | str | PathLike[str]", *, registry: Registry | None = None) -> Self:
         """Return the pool that a config, or the TOML file at this path, describes. Raises ConfigError."""
+        from balancer.settings.config import Config, load_config  # a pool in code needs no config
+
         if not isinstance(config, Config):
             config = load_config(config)
         settings = config.pool

@@ -30,13 +30,14 @@ from balancer.pipeline.running.sample import Sample
 from balancer.pipeline.running.steps import judge_problem
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
-from balancer.program import Executor, ExecutorOptions
+from balancer.program import Executor
+from balancer.sandbox.executors import make_executors
 from balancer.sandbox.pings import pings_of
 from balancer.settings.config import Config, PipelineSettings
 from balancer.shells.prober import Prober
 from balancer.shells.threads import Pool
 
-__all__ = ["find_generators", "make_executors", "run_pipeline", "settings_of", "slots_of"]
+__all__ = ["find_generators", "run_pipeline", "settings_of", "slots_of"]
 
 
 def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh: bool = False) -> RunResult:
@@ -115,26 +116,6 @@ def find_generators(config: Config, registry: Registry) -> list[Generator]:
         return [registry.find(name, registry.generators, "generator") for name in settings_of(config).generators]
     except ConfigError as error:
         raise config.located("pipeline.generators", error) from None
-
-
-def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str, Executor]:
-    """Return an executor for each endpoint URL, by the scheme of the URL.
-
-    Raises:
-        ConfigError: no plugin serves a scheme, or an executor cannot work here.
-    """
-    executors: dict[str, Executor] = {}
-    with ExitStack() as made:
-        for url, entry in config.by_url.items():
-            try:
-                plugin = registry.find(url.partition("://")[0].lower(), registry.executors, "endpoint scheme")
-            except ConfigError as error:
-                raise config.located(f"endpoint {url}", error) from None
-            headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
-            executors[url] = plugin.make(url, ExecutorOptions(entry.isolation, headers, str(cache)))
-            made.callback(executors[url].close)
-        made.pop_all()  # all went well: they are the caller's to close
-    return executors
 
 
 def _runner(
