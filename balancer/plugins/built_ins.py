@@ -21,9 +21,9 @@ def built_ins(hook: str) -> tuple[str, ...]:
 
 
 def _modules_of(package: str) -> Iterator[str]:
-    """Each module that lies directly in `package`; one that begins with _ is for the others to share."""
+    """Each module that lies directly in `package`."""
     for module in iter_modules(_spec(package).submodule_search_locations):
-        if not module.ispkg and not module.name.startswith("_"):
+        if not module.ispkg:
             yield f"{package}.{module.name}"
 
 

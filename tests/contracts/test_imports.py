@@ -17,7 +17,6 @@ _PURE = [
     *sorted((ROOT / "strategies").rglob("*.py")),
 ]
 _IMPURE = {"asyncio", "logging", "socket", "threading", "time"}
-_HEAVY = ("httpx2", "matplotlib", "rich", "sqlite3", "starlette", "typer")
 
 
 def test_the_rooms_import_only_whom_they_may() -> None:
@@ -28,29 +27,6 @@ def test_the_rooms_import_only_whom_they_may() -> None:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert " 0 broken." in ran.stdout, ran.stdout
-
-
-def test_importing_the_package_is_cheap() -> None:
-    """Whoever only wants a pool must not pay for plots, servers, terminals and databases."""
-    code = "import sys, balancer; print(*sorted(name.partition('.')[0] for name in sys.modules))"
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "pydantic" in ran.stdout.split(), "the list of modules is not what it should be"
-    assert set(ran.stdout.split()) & set(_HEAVY) == set()
-
-
-def test_a_pool_does_not_pay_for_the_simulator() -> None:
-    """Its plugin is loaded with all others, but what it needs is not."""
-    code = "import sys; from balancer import Endpoint, Pool; Pool([Endpoint('http://a/')]); print(*sys.modules)"
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
-    )
-    assert ran.returncode == 0, ran.stderr
-    loaded = set(ran.stdout.split())
-    assert "balancer_simulator.commands" in loaded
-    assert loaded & {"numpy", "scipy", "simpy", "matplotlib", "balancer_simulator.run.engine"} == set()
 
 
 def _breaches(source: str) -> Iterator[str]:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from balancer.core.metrics import PoolStats
-from balancer.problem import Problem, Submission, Verdict
 from balancer.pipeline.results.records import (
     CaseResult,
     CaseState,
@@ -14,6 +13,7 @@ from balancer.pipeline.results.records import (
     SubmissionResult,
 )
 from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
+from balancer.problem import Problem, Submission, Verdict
 
 __all__ = ["collect"]
 

@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.results.folder import DATABASE, lock_folder, open_database
-from balancer.problem import Origin, Proposal, Verdict
 from balancer.pipeline.results.records import CaseState, Span, Stage
+from balancer.problem import Origin, Proposal, Verdict
 
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]
 

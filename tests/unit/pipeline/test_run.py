@@ -14,10 +14,11 @@ from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.results.records import CaseState, RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running.run import make_executors, run_pipeline, settings_of, slots_of
+from balancer.pipeline.running.run import run_pipeline, settings_of, slots_of
 from balancer.plugins.registry import Registered, Registry
 from balancer.problem import Proposal, Verdict
 from balancer.program import Executor, ExecutorOptions
+from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config, load_config
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import TRUTH

@@ -1,0 +1,237 @@
+"""What a plain install brings, what a pool loads of it, and what is said where an extra is missing.
+
+A plain install is played in a process of its own, in which every package that it would not bring is absent.
+"""
+
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from balancer.plugins.built_ins import built_ins
+from balancer.plugins.extras import EXTRAS
+from tests.contracts.documents import ROOT
+from tests.patience import PATIENCE_S
+
+_OURS = {"balancer", "balancer_strategies", "balancer_simulator"}
+_PLAIN = {"pluggy", "pydantic", "typer", "rich", "tenacity"}
+_POOL = "import sys\nfrom balancer import Endpoint, Pool\npool = Pool([Endpoint('http://a/')])\n"
+
+
+@cache
+def _brought(extras: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the distributions that an install with these extras brings, by their canonical names."""
+    seen: set[tuple[str, str]] = set()
+    todo = [("balancer", extra) for extra in ("", *extras)]
+    while todo:
+        name, extra = each = todo.pop()
+        if each in seen:
+            continue
+        seen.add(each)
+        for requirement in map(Requirement, requires(name) or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                todo += [(canonicalize_name(requirement.name), of) for of in ("", *requirement.extras)]
+    return frozenset(name for name, _ in seen)
+
+
+@cache
+def _modules() -> dict[str, frozenset[str]]:
+    """Return the distributions, by their canonical names, of each module that is not the standard library's."""
+    return {module: frozenset(map(canonicalize_name, names)) for module, names in packages_distributions().items()}
+
+
+def _python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def _in_a_plain_install(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    absent = sorted(module for module, names in _modules().items() if not names & _brought() and module not in _OURS)
+    assert {"numpy", "httpx2", "yaml", "jinja2", "matplotlib", "hypothesis"} <= set(absent)
+    assert not {"pydantic", "typer", "rich", "pluggy"} & set(absent)
+    hide = f"import sys\nsys.modules.update(dict.fromkeys({absent}))\n"
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", hide + code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+
+
+def _command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    code = f"sys.argv = {['balancer', *arguments]}\nfrom balancer.commands.app import main\nmain()"
+    return _in_a_plain_install(code, folder)
+
+
+# -- what a pool loads -----------------------------------------------------------------------------
+
+
+def _loaded(code: str, folder: Path = ROOT) -> set[str]:
+    ran = _python("-W", "error", "-c", code + "\nprint(*sys.modules)", folder=folder)
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.split())
+
+
+def test_a_pool_loads_pluggy_and_pydantic_and_of_the_house_what_leases_an_endpoint() -> None:
+    loaded = _loaded(_POOL)
+    before = _loaded("import sys")  # what the environment itself loads
+    tops = {module.partition(".")[0] for module in loaded - before}
+    lean = tops & _modules().keys() - _OURS
+    assert {"pluggy", "pydantic"} <= lean
+    assert not lean & {"typer", "rich", "httpx2", "numpy", "yaml", "jinja2", "matplotlib", "simpy", "starlette"}
+    rooms = {".".join(module.split(".")[:2]) for module in loaded if module.startswith("balancer.")}
+    assert rooms <= {
+        "balancer.client_errors", "balancer.core", "balancer.endpoint", "balancer.errors", "balancer.hookspecs",
+        "balancer.kit", "balancer.plugins", "balancer.settings", "balancer.shells", "balancer.strategy",
+    }  # fmt: skip
+    assert "balancer.settings.config" not in loaded
+
+
+@pytest.mark.parametrize("module", built_ins("balancer_strategies"))
+def test_a_built_in_strategy_is_loaded_without_the_others(module: str) -> None:
+    name = module.rpartition(".")[2]
+    code = f"import sys\nfrom balancer import Endpoint, Pool\nPool([Endpoint('http://a/')], strategy={name!r})"
+    loaded = _loaded(code)
+    assert {each for each in loaded if each.startswith("balancer_strategies.")} == {module}
+    assert not any(each.startswith(("balancer_simulator", "balancer.pipeline", "balancer.sandbox")) for each in loaded)
+
+
+def test_a_pool_with_a_built_in_strategy_loads_no_third_party(tmp_path: Path) -> None:
+    (tmp_path / "heavy.py").write_text("raise SystemExit('loaded')")
+    info = tmp_path / "heavy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: heavy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[balancer]\nheavy = heavy\n")
+    here = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
+    assert "heavy" not in _loaded(here + _POOL)
+    ask = (
+        "from balancer.plugins import default_registry\n"
+        "assert [broken.plugin for broken in default_registry().broken] == ['heavy']"
+    )
+    assert "balancer.pipeline.generators.mutate" in _loaded(here + _POOL + ask)
+
+
+def test_strategies_are_listed_without_generators_executors_and_commands() -> None:
+    loaded = _loaded(
+        "import sys\nfrom balancer.plugins import Registry\nassert len(Registry(group=None).strategies) > 9"
+    )
+    assert set(built_ins("balancer_strategies")) <= loaded
+    for hook in ("balancer_generators", "balancer_executors", "balancer_commands"):
+        assert built_ins(hook)
+        assert not loaded & set(built_ins(hook))
+
+
+# -- a plain install -------------------------------------------------------------------------------
+
+
+def test_a_plain_install_asks_for_these_distributions_and_no_other() -> None:
+    asked = [Requirement(line) for line in requires("balancer") or ()]
+    plain = {each.name for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})}
+    assert plain <= _PLAIN
+
+
+@pytest.mark.parametrize("extra", sorted(EXTRAS))
+def test_an_extra_brings_the_modules_that_are_looked_for(extra: str) -> None:
+    for module in EXTRAS[extra]:
+        assert _modules()[module] & _brought(frozenset({extra})), module
+        assert not _modules()[module] & _brought(), module
+
+
+def test_every_extra_is_in_all() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (all_of,) = map(Requirement, extras["all"])
+    assert all_of.extras == extras.keys() - {"all", "dev"}
+    assert all_of.extras >= EXTRAS.keys() | {"testing"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "extra"),
+    [
+        (("simulate", "no.toml"), '"balancer simulate"', "simulator"),
+        (("compare", "no.toml", "no_other.toml"), '"balancer compare"', "simulator"),
+        (("sandbox",), '"balancer sandbox"', "server"),
+        (("run", str(ROOT / "examples/quickstart.toml")), '"balancer run"', "pipeline"),
+        (("check", str(ROOT / "examples/quickstart.toml")), '"balancer check" of a config with [pipeline]', "pipeline"),
+    ],
+)
+def test_a_command_whose_extra_is_missing_says_which_in_one_line(
+    arguments: tuple[str, ...], what: str, extra: str, tmp_path: Path
+) -> None:
+    said = _command(*arguments, folder=tmp_path)
+    assert said.returncode == 2, said.stderr
+    assert said.stdout == ""
+    (line,) = said.stderr.splitlines()
+    missing = ", ".join(EXTRAS[extra])
+    assert line.startswith(f"balancer: {what} needs the extra {extra!r} (missing: {missing}): ")
+    # The project is on no index; a checkout that is installed in place is told its own path.
+    assert re.search(
+        rf": pip install (-e )?'/[^']*\[{extra}\]'$|: install balancer again .* balancer\[{extra}\]$", line
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("strategies",), ("simulate", "--help")])
+def test_other_commands_work_in_a_plain_install(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    said = _command(*arguments, folder=tmp_path)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "broken" not in said.stdout
+
+
+def test_a_pool_is_checked_in_a_plain_install(tmp_path: Path) -> None:
+    (tmp_path / "pool.toml").write_text('[pool]\nstrategy = "p2c"\n[[endpoints]]\nurl = "http://127.0.0.1:1/"\n')
+    said = _command("check", "pool.toml", "--offline", folder=tmp_path)
+    said = said if "--offline" not in said.stderr else _command("check", "pool.toml", folder=tmp_path)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "strategy   p2c" in said.stdout
+
+
+def test_nothing_that_is_built_in_is_broken_in_a_plain_install(tmp_path: Path) -> None:
+    code = (
+        "import random\nfrom balancer.plugins import Registry\nfrom balancer.program import ExecutorOptions\n"
+        "registry = Registry(group=None)\nassert registry.broken == (), registry.broken\n"
+        "for name in registry.strategies: registry.strategy(name, None, random.Random(0))\n"
+        "registry.executors['local'].item.make('local://', ExecutorOptions()).close()\n"
+        "print(len(registry.strategies))"
+    )
+    ran = _in_a_plain_install(code, tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert int(ran.stdout) == len(built_ins("balancer_strategies"))
+
+
+# -- beside a user's script ------------------------------------------------------------------------
+
+
+def test_folders_beside_a_script_disable_nothing(tmp_path: Path) -> None:
+    for name in ("strategies", "simulator", "plugins", "core", "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('the folder beside the script was imported')")
+    (tmp_path / "fifo.py").write_text("raise SystemExit('the file beside the script was imported')")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from balancer import Endpoint, Pool\n"
+        "from balancer.plugins import Registry\n"
+        "from balancer_simulator import load_scenario\n"
+        "registry = Registry()\n"
+        "assert registry.broken == (), registry.broken\n"
+        "for name in registry.strategies:\n"
+        "    with Pool([Endpoint('http://a/')], strategy=name).lease(timeout=0) as lease: print(name)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert len(ran.stdout.split()) >= len(built_ins("balancer_strategies"))
+
+
+def test_the_package_can_be_run(tmp_path: Path) -> None:
+    assert _python("-m", "balancer", "--version", folder=tmp_path).stdout.startswith("balancer 0.")
+    wrong = _python("-m", "balancer", "run", "no.toml", folder=tmp_path)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("balancer: ")
