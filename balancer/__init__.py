@@ -21,6 +21,7 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
+from balancer.settings.ranges import expand_range
 from balancer.shells.threads import Pool
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "StrategyError",
     "TooManyWaiters",
     "UnknownEndpoint",
+    "expand_range",
     "load_config",
 ]
 

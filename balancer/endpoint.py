@@ -10,10 +10,10 @@ from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Any, Protocol, Self
-from urllib.parse import urlsplit
 
 from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, status_of
 from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.settings.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "hint_of", "outcome_of"]
 
@@ -23,7 +23,9 @@ class Endpoint:
     """One server (or local slot) that does the work.
 
     Args:
-        url: its name in the pool; unique there. Any scheme.
+        url: where it is. Any scheme; a plain name will do.
+        name: what it is called in a pool, where names differ: two names make two endpoints of one URL, for example one
+            for each key. By default its URL.
         capacity: how many leases may be out at once (>= 1).
         weight: its share of the work relative to the others (> 0, finite).
         labels: what it offers; a request for labels is served only by endpoints that have them all.
@@ -35,14 +37,22 @@ class Endpoint:
 
     url: str
     _: KW_ONLY
+    name: str = None  # type: ignore[assignment]  # a text once it is made
     capacity: int = 1
     weight: float = 1.0
     labels: frozenset[str] = frozenset()
     host: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.url, str) or not self.url.strip():
-            raise ValueError(f"endpoint url is {self.url!r}; it must be a non-empty string")
+        try:
+            checked_url(self.url)
+        except ValueError as error:
+            secret = isinstance(self.url, str) and has_credentials(self.url)
+            raise ValueError(f"endpoint url{'' if secret else f' is {self.url!r}'}: {error}") from None
+        if self.name is None:
+            object.__setattr__(self, "name", self.url)
+        elif not isinstance(self.name, str) or not self.name.strip():
+            raise ValueError(f"endpoint {self.url}: name is {self.name!r}; it must be a non-empty string, or None")
         if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or self.capacity < 1:
             raise ValueError(f"endpoint {self.url}: capacity is {self.capacity!r}; it must be a whole number >= 1")
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
@@ -50,7 +60,21 @@ class Endpoint:
             raise ValueError(f"endpoint {self.url}: weight is {self.weight!r}; it must be a finite number > 0")
         object.__setattr__(self, "labels", _checked_labels(self.url, self.labels))
         if self.host is None:
-            object.__setattr__(self, "host", _host_of(self.url))
+            object.__setattr__(self, "host", host_of(self.url))
+
+    @classmethod
+    def of(cls, given: "Endpoint | str") -> "Endpoint":
+        """Return `given` if it is an endpoint, and the endpoint of this URL if it is a string. Raises TypeError."""
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, str):
+            return cls(given)
+        raise TypeError(f"found {given!r}; an endpoint is an Endpoint(...) or its URL, a string")
+
+    @property
+    def identity(self) -> str:
+        """What tells it apart in a pool: its name, the same for "http://h:1" and "http://h:1/"."""
+        return identity_of(self.name)
 
 
 def _checked_labels(url: str, labels: Any) -> frozenset[str]:
@@ -59,13 +83,6 @@ def _checked_labels(url: str, labels: Any) -> frozenset[str]:
     if not all(isinstance(label, str) for label in given):
         raise ValueError(f"endpoint {url}: labels is {labels!r}; it must be a set of strings")
     return given
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or url
-    except ValueError:  # e.g. an unclosed "[": a name is a name, whatever it looks like
-        return url
 
 
 class Outcome(Enum):
@@ -184,4 +201,4 @@ class Lease:
 
     def __repr__(self) -> str:
         state = "ended" if self.account is None else "out"
-        return f"<Lease {self.id} of {self.endpoint.url}, {state}>"
+        return f"<Lease {self.id} of {self.endpoint.name}, {state}>"

@@ -98,7 +98,7 @@ class NoEndpoint(BalancerError):
 
 
 class UnknownEndpoint(BalancerError, KeyError):
-    """No endpoint of the pool has this URL. Fields: `url`, `known` (some that exist)."""
+    """No endpoint of the pool has this name. Fields: `url` (what was asked for), `known` (some names that exist)."""
 
     def __init__(self, url: str, known: Iterable[str]) -> None:
         self.url = url
@@ -111,10 +111,14 @@ class UnknownEndpoint(BalancerError, KeyError):
 
 
 class DuplicateEndpoint(BalancerError, ValueError):
-    """An active endpoint of the pool has this URL already. Field: `url`."""
+    """An active endpoint of the pool has this name already. Field: `url`, the name of the one that was to be added."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(f"endpoint {url!r} is in the pool already; URLs must differ; to change one, use update()")
+    def __init__(self, url: str, known: str | None = None) -> None:
+        known_as = f", as {known!r}" if known not in (None, url) else ""
+        super().__init__(
+            f"endpoint {url!r} is in the pool already{known_as}; URLs must differ, or names for one URL with two keys; "
+            "to change one, use update()"
+        )
         self.url = url
 
 

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from balancer.endpoint import Endpoint, Outcome
+from balancer.settings.urls import identity_of
 
 __all__ = ["ANY", "Node", "Request", "Strategy", "StrategyOptions"]
 
@@ -36,12 +37,13 @@ class Request:
 
     Args:
         labels: the endpoint must have all of these.
-        exclude: URLs that will not do, e.g. the endpoint that just failed.
+        exclude: names of endpoints that will not do, e.g. of the one that just failed; mostly these are URLs.
         slots: how many slots of one endpoint it takes (>= 1), e.g. for a call that runs several programs at once.
         key: requests of one key like to go to the same endpoint, for strategies that know affinity. A wish only.
 
     Attributes:
         open: True if any free slot will do; lets a strategy skip the filter.
+        barred: the identities of those it excludes.
     """
 
     labels: frozenset[str] = frozenset()
@@ -49,13 +51,17 @@ class Request:
     slots: int = 1
     key: str | None = field(default=None, compare=False)
     open: bool = field(init=False, compare=False)
+    barred: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "open", not self.labels and not self.exclude and self.slots == 1)
+        if self.exclude:
+            object.__setattr__(self, "barred", frozenset(map(identity_of, self.exclude)))
 
     def admits(self, endpoint: Endpoint) -> bool:
         """Return whether `endpoint` may serve this request, once it has room."""
-        return self.slots <= endpoint.capacity and self.labels <= endpoint.labels and endpoint.url not in self.exclude
+        able = self.slots <= endpoint.capacity and self.labels <= endpoint.labels
+        return able and (not self.barred or endpoint.identity not in self.barred)
 
     def takes(self, node: "Node") -> int:
         """Return how many slots of `node` it takes: what it asks for, or all there are while they are limited."""
@@ -73,7 +79,7 @@ class Node:
     """One endpoint in service, as a strategy sees it. Only the ledger writes to it, but for `note`.
 
     Attributes:
-        endpoint: the frozen spec (URL, capacity, labels); replaced by `Pool.update`.
+        endpoint: the frozen spec (URL, name, capacity, labels); replaced by `Pool.update`.
         in_flight: slots leased now.
         limit: slots in force now. After a cut it may lie below `in_flight`.
         ceiling: what `limit` is while nothing else runs on its host; no lease takes more.
@@ -98,7 +104,7 @@ class Node:
         return max(0, self.limit - self.in_flight)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.endpoint.url} {self.in_flight}/{self.limit}>"
+        return f"<{type(self).__name__} {self.endpoint.name} {self.in_flight}/{self.limit}>"
 
 
 class StrategyOptions(BaseModel):

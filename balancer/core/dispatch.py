@@ -38,7 +38,7 @@ class Core:
     """Ledger, waiters and strategy behind one set of calls.
 
     Args:
-        endpoints: those in service from the start; URLs must differ.
+        endpoints: those in service from the start; names must differ.
         strategy: chooses; it must be fresh.
         lender: who the leases go back to (the shell).
         max_waiters: how many may wait at once; None for any number.
@@ -50,7 +50,7 @@ class Core:
         due_s: while somebody waits, a shell calls `tick` at this instant. Else the next call is early enough.
 
     Raises:
-        DuplicateEndpoint: two endpoints have one URL.
+        DuplicateEndpoint: two endpoints have one name.
         ValueError: `max_waiters` is negative, or a cap is not a whole number >= 1.
     """
 
@@ -149,22 +149,22 @@ class Core:
         return self._hand_off(now)
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the URLs of those that serve nobody for now because of their health; O(those that are out)."""
+        """Return the names of those that serve nobody for now because of their health; O(those that are out)."""
         return self._rules.out_of_service()
 
-    def pinged(self, url: str, ok: bool, now: float) -> Ended:
-        """Learn from an active probe of `url`; of an endpoint that has gone, nothing."""
-        self._ledger.pinged(url, ok, now)
+    def pinged(self, name: str, ok: bool, now: float) -> Ended:
+        """Learn from an active probe of the endpoint `name`; of an endpoint that has gone, nothing."""
+        self._ledger.pinged(name, ok, now)
         return self._hand_off(now)
 
     # -- what calls do -----------------------------------------------------------------------------
 
-    def retried(self, url: str, now: float) -> None:
-        """Learn that a call that failed at `url` is made again."""
+    def retried(self, name: str, now: float) -> None:
+        """Learn that a call that failed at endpoint `name` is made again."""
         self._retries += 1
 
-    def hedged(self, url: str, now: float) -> None:
-        """Learn that a call that is slow is made a second time, at `url`."""
+    def hedged(self, name: str, now: float) -> None:
+        """Learn that a call that is slow is made a second time, at endpoint `name`."""
         self._hedges += 1
 
     # -- when something went wrong -----------------------------------------------------------------
@@ -182,18 +182,18 @@ class Core:
         return self._hand_off(now)
 
     def update(self, endpoint: Endpoint, now: float) -> Ended:
-        """Replace the spec of the endpoint with this URL. Raises UnknownEndpoint if there is none."""
+        """Replace the spec of the endpoint with this name. Raises UnknownEndpoint if there is none."""
         self._ledger.update(endpoint, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
-    def drain(self, url: str, now: float) -> Ended:
-        """Grant no new lease of `url`, but keep it listed. Raises UnknownEndpoint if there is none."""
-        self._ledger.stop(url, State.DRAINING, now)
+    def drain(self, name: str, now: float) -> Ended:
+        """Grant no new lease of endpoint `name`, but keep it listed. Raises UnknownEndpoint if there is none."""
+        self._ledger.stop(name, State.DRAINING, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
-    def remove(self, url: str, now: float) -> Ended:
-        """Grant no new lease of `url` and forget it once idle. Raises UnknownEndpoint if there is none."""
-        self._ledger.stop(url, State.RETIRING, now)
+    def remove(self, name: str, now: float) -> Ended:
+        """Grant no new lease of endpoint `name` and forget it once idle. Raises UnknownEndpoint if there is none."""
+        self._ledger.stop(name, State.RETIRING, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
     def set_strategy(self, strategy: Strategy, now: float) -> Ended:

@@ -14,6 +14,7 @@ from balancer.core.metrics import EndpointStats
 from balancer.core.rules import Rules
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, StrategyError, UnknownEndpoint
+from balancer.settings.urls import identity_of
 from balancer.strategy import Request, Strategy
 
 __all__ = ["Ledger"]
@@ -117,9 +118,9 @@ class Ledger:
         """Let the rules learn how a lease of `account` ended."""
         self._refresh(self._rules.ended(account, lease, outcome, now), now)
 
-    def pinged(self, url: str, ok: bool, now: float) -> None:
+    def pinged(self, name: str, ok: bool, now: float) -> None:
         """Let the rules learn from an active probe; of an endpoint that has gone, nothing."""
-        account = self._accounts.get(url)
+        account = self._accounts.get(identity_of(name))
         if account is not None:
             self._refresh(self._rules.pinged(account, ok, now), now)
 
@@ -177,13 +178,13 @@ class Ledger:
         """Take `endpoint` into service; one that is draining or retiring comes back, leases and all.
 
         Raises:
-            DuplicateEndpoint: an active endpoint has this URL.
+            DuplicateEndpoint: an active endpoint has this name.
         """
-        account = self._accounts.get(endpoint.url)
+        account = self._accounts.get(endpoint.identity)
         if account is None:
-            account = self._accounts[endpoint.url] = Account(endpoint)
+            account = self._accounts[endpoint.identity] = Account(endpoint)
         elif account.state is State.ACTIVE:
-            raise DuplicateEndpoint(endpoint.url)
+            raise DuplicateEndpoint(endpoint.name, account.endpoint.name)
         account.endpoint = endpoint
         account.state = State.ACTIVE
         account.ceiling = 1  # not out of service, whatever it was
@@ -193,11 +194,11 @@ class Ledger:
         self._refresh(moved, now)
 
     def update(self, endpoint: Endpoint, now: float) -> None:
-        """Give the endpoint of this URL a new capacity, weight or labels.
+        """Give the endpoint of this name a new capacity, weight or labels.
 
         A capacity below what is in flight takes effect as leases end.
         """
-        account = self.account(endpoint.url)
+        account = self.account(endpoint.name)
         account.endpoint = endpoint
         if account.state is not State.ACTIVE:
             return
@@ -206,9 +207,9 @@ class Ledger:
         self._strategy.change(account, now)
         self._refresh(moved, now)
 
-    def stop(self, url: str, state: State, now: float) -> None:
-        """Grant no new lease of `url`: `DRAINING` keeps it listed, `RETIRING` forgets it when idle."""
-        account = self.account(url)
+    def stop(self, name: str, state: State, now: float) -> None:
+        """Grant no new lease of the endpoint `name`: `DRAINING` keeps it listed, `RETIRING` forgets it when idle."""
+        account = self.account(name)
         was_active = account.state is State.ACTIVE
         if was_active or state is State.RETIRING:
             account.state = state
@@ -246,16 +247,16 @@ class Ledger:
         """How many leases have ended with an outcome that says something of their endpoint."""
         return self.granted - len(self.out) - self.ignored
 
-    def account(self, url: str) -> Account:
-        """Return the account of `url`.
+    def account(self, name: str) -> Account:
+        """Return the account of the endpoint `name`.
 
         Raises:
-            UnknownEndpoint: no endpoint has this URL.
+            UnknownEndpoint: no endpoint has this name.
         """
         try:
-            return self._accounts[url]
+            return self._accounts[identity_of(name)]
         except KeyError:
-            raise UnknownEndpoint(url, self._accounts) from None
+            raise UnknownEndpoint(name, [account.endpoint.name for account in self.accounts()]) from None
 
     def accounts(self) -> list[Account]:
         """Return every account, in the order they were added."""
@@ -282,6 +283,7 @@ class Ledger:
         return [
             EndpointStats(
                 url=a.endpoint.url,
+                name=a.endpoint.name,
                 state=a.state.value,
                 in_flight=a.in_flight,
                 limit=a.limit,
@@ -329,7 +331,7 @@ class Ledger:
             self.ignored += 1
 
     def _forget(self, account: Account) -> None:
-        del self._accounts[account.endpoint.url]
+        del self._accounts[account.endpoint.identity]
         self._rules.forget(account)
 
     def _broken(self, request: Request, account: Account) -> StrategyError:

@@ -101,7 +101,7 @@ class EndpointStats:
     """One endpoint's counters.
 
     Attributes:
-        url, weight, capacity: its spec.
+        url, name, weight, capacity: its spec.
         state: "active", "draining" (no new leases) or "retiring" (gone when its last lease ends).
         in_flight: slots leased now.
         limit: slots in force now; 0 unless active.
@@ -128,6 +128,11 @@ class EndpointStats:
     health: str = ""
     ejections: int = 0
     out_s: float = 0.0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:  # of a file that was written before endpoints had names
+            object.__setattr__(self, "name", self.url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Rules:
         if account.aimd:
             account.aimd.cap(account.endpoint.capacity)
         moved: list[Account] = []
-        group = self._group(account.endpoint.host or account.endpoint.url)
+        group = self._group(account.endpoint.host or account.endpoint.name)
         if group is not account.host:
             moved = self._change_host(account, group)
         self._look(account)
@@ -111,11 +111,11 @@ class Rules:
                 account.host.in_flight += account.in_flight
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the URLs of those that serve nobody for now because of their health."""
+        """Return the names of those that serve nobody for now because of their health."""
         if self._watch is None:
             return frozenset()
         out = (_account(record) for record in self._watch.unfit)
-        return frozenset(account.endpoint.url for account in out if not account.ceiling)
+        return frozenset(account.endpoint.name for account in out if not account.ceiling)
 
     # -- leases ------------------------------------------------------------------------------------
 

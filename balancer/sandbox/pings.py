@@ -22,11 +22,11 @@ def pings_of(executors: Mapping[str, Executor], kind: Literal["ping", "program"]
     """Return what a `Prober` takes, for the executors of a run.
 
     Args:
-        executors: one for each endpoint URL.
+        executors: one for each endpoint, by name.
         kind: "ping" asks whether the endpoint is there; "program" runs a tiny program, which finds out more and takes
             a core for some milliseconds. An executor that knows neither Python nor C++ is only asked.
     """
-    return {url: executor.ping if kind == "ping" else _program_ping(executor) for url, executor in executors.items()}
+    return {name: executor.ping if kind == "ping" else _program_ping(executor) for name, executor in executors.items()}
 
 
 def _program_ping(executor: Executor) -> Callable[[], object]:

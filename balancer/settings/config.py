@@ -21,6 +21,7 @@ from balancer.settings.ranges import expand_range
 from balancer.settings.redaction import Redaction
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, RetrySettings
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
+from balancer.settings.urls import checked_server_url, has_credentials
 from balancer.settings.wording import did_you_mean
 
 __all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config"]
@@ -37,12 +38,10 @@ class PoolSettings(Settings):
 
 
 def _checked_url(url: str) -> str:
-    scheme, found, rest = url.partition("://")
-    if "@" in (rest if found else url).split("/")[0]:  # first, so that no other message quotes them
+    if has_credentials(url):  # first, so that no other message quotes them
         raise PydanticCustomError("credentials", 'put credentials in [endpoints.headers], as "${NAME}"')
-    if not found or not scheme or not rest.strip("/ "):
-        raise ValueError('it must look like "http://host:port/" or "local://name"')
-    expand_range(url)
+    for each in expand_range(url):
+        checked_server_url(each)
     return url
 
 

@@ -67,19 +67,19 @@ class Leasing(Protocol):
         ...
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the URLs of the endpoints that serve nobody for a while because of their health."""
+        """Return the names of the endpoints that serve nobody for a while because of their health."""
         ...
 
-    def pinged(self, url: str, ok: bool) -> None:
+    def pinged(self, name: str, ok: bool) -> None:
         """Learn, apart from any lease, whether the endpoint answered; one that has gone does not matter."""
         ...
 
-    def retried(self, url: str) -> None:
-        """Count a call that failed at `url` and is made again."""
+    def retried(self, name: str) -> None:
+        """Count a call that failed at endpoint `name` and is made again."""
         ...
 
-    def hedged(self, url: str) -> None:
-        """Count a call that is slow and is made a second time, at `url`."""
+    def hedged(self, name: str) -> None:
+        """Count a call that is slow and is made a second time, at endpoint `name`."""
         ...
 
 
@@ -191,9 +191,9 @@ class _Asking:
         self._acquire = partial(pool.acquire, labels=labels, priority=priority, slots=slots, key=key)
 
     def lease(self, timeout_s: float | None, avoid: frozenset[str] = frozenset()) -> str:
-        """Put a lease into `hand` and return the URL of its endpoint."""
+        """Put a lease into `hand` and return the name of its endpoint."""
         self.hand.append(self._acquire(timeout_s, exclude=self._exclude | avoid))
-        return self.hand[0].endpoint.url
+        return self.hand[0].endpoint.name
 
     def drop(self) -> None:
         """Give back what is still in hand."""
@@ -285,18 +285,18 @@ class _Call(Generic[T]):
         if self._left_s() == 0 or self._budget.wait_s() > 0:
             return False
         try:
-            url = self._asking.lease(0, self._failed_at.union(self._at))
+            name = self._asking.lease(0, self._failed_at.union(self._at))
         except BalancerError:
             return False
         if not self._budget.try_spend():  # another call was faster
             self._asking.drop()
             return False
-        self._at = (*self._at, url)
-        self._asking.pool.hedged(url)
+        self._at = (*self._at, name)
+        self._asking.pool.hedged(name)
         return True
 
     def _failed_late(self, lease: Lease) -> None:
-        self._asking.pool.pinged(lease.endpoint.url, False)
+        self._asking.pool.pinged(lease.endpoint.name, False)
 
     # -- where to go next ----------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ _PATIENCE_S = 1.0
 class Pinged(Protocol):
     """What the prober needs of a pool."""
 
-    def pinged(self, url: str, ok: bool) -> None:
+    def pinged(self, name: str, ok: bool) -> None:
         """Learn whether the endpoint answered; one that has gone does not matter."""
         ...
 
@@ -37,7 +37,7 @@ class Prober:
 
     Args:
         pool: is told of each ping.
-        pings: for each URL what returns if the endpoint is well, and raises if it is not.
+        pings: for each endpoint, by name, what returns if the endpoint is well, and raises if it is not.
         every_s: seconds between two pings of an endpoint (> 0).
         seed: makes the schedule repeatable; None for a random one.
 
@@ -56,9 +56,9 @@ class Prober:
         rng = random.Random(seed)
         self._threads = [
             threading.Thread(
-                target=self._go_on, args=(url, ping, random.Random(rng.random())), name=f"ping {url}", daemon=True
+                target=self._go_on, args=(name, ping, random.Random(rng.random())), name=f"ping {name}", daemon=True
             )
-            for url, ping in pings.items()
+            for name, ping in pings.items()
         ]
 
     def start(self) -> None:
@@ -81,13 +81,13 @@ class Prober:
             if thread.ident is not None:  # it was started
                 thread.join(max(0.0, until_s - time.monotonic()))
 
-    def _go_on(self, url: str, ping: Callable[[], object], rng: random.Random) -> None:
+    def _go_on(self, name: str, ping: Callable[[], object], rng: random.Random) -> None:
         pause_s = rng.uniform(0.0, self._every_s)
         while not self._stopping.wait(min(pause_s, threading.TIMEOUT_MAX)):
             ok = _answers(ping)
             if self._stopping.is_set():  # whatever it is told now may be the end of the run, not of the endpoint
                 return
-            self._pool.pinged(url, ok)
+            self._pool.pinged(name, ok)
             pause_s = self._every_s * rng.uniform(1.0 - _JITTER, 1.0 + _JITTER)
 
     def __enter__(self) -> Self:

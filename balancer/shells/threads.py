@@ -40,7 +40,7 @@ class Pool:
     """Endpoints, leased one call at a time to whichever thread needs one.
 
     Args:
-        endpoints: those in service from the start; more may be added later.
+        endpoints: those in service from the start, each an `Endpoint` or its URL; more may be added later.
         strategy: the name of a registered strategy.
         options: its options.
         seed: makes its random choices repeatable; None for a random seed.
@@ -56,14 +56,14 @@ class Pool:
 
     Raises:
         ConfigError: unknown strategy or wrong option.
-        DuplicateEndpoint: two endpoints have one URL.
+        DuplicateEndpoint: two endpoints have one name.
         ValueError: a number is out of range.
-        TypeError: `health`, `limits` or `retries` is something else.
+        TypeError: `endpoints` is no list of endpoints, or `health`, `limits` or `retries` is something else.
     """
 
     def __init__(
         self,
-        endpoints: Iterable[Endpoint] = (),
+        endpoints: Iterable[Endpoint | str] = (),
         *,
         strategy: str = "fifo",
         options: Mapping[str, Any] | None = None,
@@ -96,7 +96,7 @@ class Pool:
         self._enter, self._leave = self._lock.acquire, self._lock.release
         chosen = self._registry.strategy(strategy, options, self._random)
         self._core = Core(
-            endpoints,
+            _each_of(endpoints),
             chosen,
             lender=self,
             max_waiters=max_waiters,
@@ -153,7 +153,7 @@ class Pool:
         Args:
             timeout: seconds to wait at most; 0: do not wait; None: as the pool was told.
             labels: the endpoint must have all of these.
-            exclude: URLs that will not do.
+            exclude: names of endpoints that will not do; by default these are the URLs.
             priority: each level is worth 10 s of waiting, so a higher one goes first and none starves.
             slots: how many slots of one endpoint to take, for a call that runs several programs at once. Where a limit
                 is in force that is less, all that there are.
@@ -296,21 +296,21 @@ class Pool:
 
     # -- time --------------------------------------------------------------------------------------
 
-    def pinged(self, url: str, ok: bool) -> None:
-        """Tell the outcome of an active probe of `url`: see `HealthSettings.ping`. One that has gone is no error."""
-        self._change(lambda now: self._core.pinged(url, ok, now))
+    def pinged(self, name: str, ok: bool) -> None:
+        """Tell the outcome of an active probe of endpoint `name`: see `HealthSettings.ping`. It may have gone."""
+        self._change(lambda now: self._core.pinged(name, ok, now))
 
     # -- what calls do -----------------------------------------------------------------------------
 
-    def retried(self, url: str) -> None:
-        """Count a call that failed at `url` and is made again; `call` does."""
+    def retried(self, name: str) -> None:
+        """Count a call that failed at endpoint `name` and is made again; `call` does."""
         with self._lock:
-            self._core.retried(url, self._clock())
+            self._core.retried(name, self._clock())
 
-    def hedged(self, url: str) -> None:
-        """Count a call that is slow and is made a second time, at `url`; `call` does."""
+    def hedged(self, name: str) -> None:
+        """Count a call that is slow and is made a second time, at endpoint `name`; `call` does."""
         with self._lock:
-            self._core.hedged(url, self._clock())
+            self._core.hedged(name, self._clock())
 
     def _arm(self) -> threading.Timer | None:
         """Return a timer, to be started, for what is due next. None: there is one, or nobody waits.
@@ -349,16 +349,17 @@ class Pool:
 
     # -- membership --------------------------------------------------------------------------------
 
-    def add(self, endpoint: Endpoint) -> None:
-        """Take `endpoint` into service; one that is draining comes back under this spec.
+    def add(self, endpoint: Endpoint | str) -> None:
+        """Take `endpoint`, or the one of this URL, into service; one that is draining comes back under this spec.
 
         Raises:
-            DuplicateEndpoint: an active endpoint has this URL.
+            DuplicateEndpoint: an active endpoint has this name.
         """
-        self._change(lambda now: self._core.add(endpoint, now))
+        spec = Endpoint.of(endpoint)
+        self._change(lambda now: self._core.add(spec, now))
 
     def drain(self, url: str) -> None:
-        """Grant no new lease of `url`. It stays listed until it is removed, or added back.
+        """Grant no new lease of the endpoint with this URL, or name. It stays listed until it is removed, or added.
 
         Waiters that only it could have served get `NoEndpoint`.
 
@@ -368,7 +369,7 @@ class Pool:
         self._change(lambda now: self._core.drain(url, now))
 
     def remove(self, url: str) -> None:
-        """Grant no new lease of `url` and forget it when its last lease ends (now, if it has none).
+        """Grant no new lease of the endpoint with this URL, or name; forget it when its last lease ends, or now.
 
         Raises:
             UnknownEndpoint: there is no such endpoint.
@@ -429,7 +430,7 @@ class Pool:
     # -- looking -----------------------------------------------------------------------------------
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the URLs of those that serve nobody for now because of their health: ejected, or at rest."""
+        """Return the names of those that serve nobody for now because of their health: ejected, or at rest."""
         with self._lock:
             out = self._core.out_of_service()
         return out  # noqa: RET504, an interrupt after a call within `with` would leave the lock taken
@@ -475,6 +476,14 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
+    if isinstance(endpoints, str | Endpoint):
+        raise TypeError(f"endpoints is {endpoints!r}, one alone; give a list of them: [{endpoints!r}]")
+    if not isinstance(endpoints, Iterable):
+        raise TypeError(f"endpoints is {endpoints!r}; give a list of endpoints or of their URLs")
+    return [Endpoint.of(each) for each in endpoints]
 
 
 def _nothing(now: float) -> Sequence[Waiter]:

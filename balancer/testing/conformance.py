@@ -138,7 +138,7 @@ class _PoolMachine(RuleBasedStateMachine):
     setup: ClassVar[_Setup]
 
     @initialize(
-        specs=st.lists(_specs, max_size=4, unique_by=lambda spec: spec.url),
+        specs=st.lists(_specs, max_size=4, unique_by=lambda spec: spec.name),
         max_waiters=st.sampled_from((None, 3, 0)),
         seed=st.integers(0, 2**16),
     )

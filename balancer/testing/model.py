@@ -43,7 +43,7 @@ class ModelEndpoint:
     def serves(self, request: Request) -> bool:
         """Return whether it may serve `request`, now or later."""
         fits = all(label in self.spec.labels for label in request.labels) and request.slots <= self.spec.capacity
-        return self.state == "active" and fits and self.spec.url not in request.exclude
+        return self.state == "active" and fits and self.spec.name not in request.exclude
 
     def busy_s(self, now: float) -> float:
         """Slot-seconds leased so far."""
@@ -88,13 +88,13 @@ class ModelPool:
 
     # -- questions ---------------------------------------------------------------------------------
 
-    def find(self, url: str) -> ModelEndpoint | None:
-        """Return the endpoint of this URL, if there is one."""
-        return next((endpoint for endpoint in self.endpoints if endpoint.spec.url == url), None)
+    def find(self, name: str) -> ModelEndpoint | None:
+        """Return the endpoint of this name, if there is one."""
+        return next((endpoint for endpoint in self.endpoints if endpoint.spec.name == name), None)
 
     def free_for(self, request: Request, kept: Collection[str] = ()) -> list[ModelEndpoint]:
-        """Return the endpoints that could serve `request` at once; those of the URLs `kept` are not for it."""
-        return [e for e in self.endpoints if e.serves(request) and self._fits(request, e) and e.spec.url not in kept]
+        """Return the endpoints that could serve `request` at once; those of the names `kept` are not for it."""
+        return [e for e in self.endpoints if e.serves(request) and self._fits(request, e) and e.spec.name not in kept]
 
     def together(self, endpoint: ModelEndpoint) -> list[ModelEndpoint]:
         """Return the endpoints that share the cap of its host: itself alone, if there is no cap."""
@@ -187,7 +187,7 @@ class ModelPool:
 
     def add(self, spec: Endpoint) -> None:
         """Take an endpoint into service, or back into it."""
-        endpoint = self.find(spec.url)
+        endpoint = self.find(spec.name)
         if endpoint is None:
             self.endpoints.append(ModelEndpoint(spec))
         else:
@@ -195,7 +195,7 @@ class ModelPool:
 
     def update(self, spec: Endpoint) -> None:
         """Replace a spec."""
-        endpoint = self.find(spec.url)
+        endpoint = self.find(spec.name)
         assert endpoint is not None, "the caller looked it up"
         endpoint.spec = spec
 

@@ -57,10 +57,10 @@ class Referee:
         """Book what an acquire got at once; nothing, only if nothing was free."""
         free = self._model.free_for(request, self._keepers())
         if lease is None:
-            assert not free, f"no lease for {request}, though {free[0].spec.url} has a slot free"
+            assert not free, f"no lease for {request}, though {free[0].spec.name} has a slot free"
             return
         self._judge(free, lease)
-        self._model.grant(lease.id, lease.endpoint.url, request, self._clock())
+        self._model.grant(lease.id, lease.endpoint.name, request, self._clock())
         self._take(lease)
 
     def gave_up(self, waiter: Waiter, kind: type[BalancerError]) -> None:
@@ -141,9 +141,9 @@ class Referee:
 
     def _serve(self, waiter: Waiter, model: ModelWaiter, free: Sequence[ModelEndpoint]) -> None:
         lease = waiter.lease
-        assert lease is not None, f"{free[0].spec.url} has a slot free, but the oldest who can use it waits on"
+        assert lease is not None, f"{free[0].spec.name} has a slot free, but the oldest who can use it waits on"
         self._judge(free, lease)
-        self._model.serve(model, lease.id, lease.endpoint.url, self._clock())
+        self._model.serve(model, lease.id, lease.endpoint.name, self._clock())
         del self.waiting[waiter]
         self._finish(waiter)
         self._take(lease)
@@ -154,17 +154,17 @@ class Referee:
 
     def _judge(self, free: Sequence[ModelEndpoint], lease: Lease) -> None:
         if self._law is not None:
-            self._law(free, lease.endpoint.url)
+            self._law(free, lease.endpoint.name)
 
     def _take(self, lease: Lease) -> None:
-        known = self._model.find(lease.endpoint.url)
+        known = self._model.find(lease.endpoint.name)
         assert known is not None, f"{lease} is not in the pool"
         assert lease.endpoint == known.spec, f"{lease} shows {lease.endpoint}, but the spec is {known.spec}"
         assert lease.granted_s == self._clock(), f"{lease} says it was granted at {lease.granted_s}"
         slots = known.held[lease.id][1]
         assert lease.slots == slots, f"{lease} has {lease.slots} slots, not {slots}"
         self.out.append(lease)
-        self.grants.append(lease.endpoint.url)
+        self.grants.append(lease.endpoint.name)
 
     def _keepers(self) -> dict[str, ModelWaiter]:
         """Return for whom the slots of which URL are kept, checked."""
@@ -174,24 +174,24 @@ class Referee:
                 heads.setdefault(waiter.group, model)
         keepers: dict[str, ModelWaiter] = {}
         for whom, account in self._core.ledger.kept.items():
-            model, endpoint = heads[whom], self._model.find(account.endpoint.url)
-            assert endpoint is not None, f"{account.endpoint.url} is kept, but is not in the pool"
-            assert model.request.slots > 1, f"{endpoint.spec.url} is kept for {model}, which needs one slot only"
-            assert endpoint.serves(model.request), f"{endpoint.spec.url} is kept for {model}, which it cannot serve"
+            model, endpoint = heads[whom], self._model.find(account.endpoint.name)
+            assert endpoint is not None, f"{account.endpoint.name} is kept, but is not in the pool"
+            assert model.request.slots > 1, f"{endpoint.spec.name} is kept for {model}, which needs one slot only"
+            assert endpoint.serves(model.request), f"{endpoint.spec.name} is kept for {model}, which it cannot serve"
             for other in self._model.together(endpoint):
-                assert other.spec.url not in keepers, f"{other.spec.url} is kept twice"
-                keepers[other.spec.url] = model
+                assert other.spec.name not in keepers, f"{other.spec.name} is kept twice"
+                keepers[other.spec.name] = model
         return keepers
 
     def _check_endpoints(
         self, endpoints: Sequence[EndpointStats], keepers: Mapping[str, ModelWaiter], now: float
     ) -> None:
-        found, expected = [e.url for e in endpoints], [e.spec.url for e in self._model.endpoints]
+        found, expected = [e.name for e in endpoints], [e.spec.name for e in self._model.endpoints]
         assert found == expected, f"the endpoints listed are {found}, not {expected}"
         leases = sum(endpoint.leases for endpoint in self._model.endpoints) or 1
         for stats, endpoint in zip(endpoints, self._model.endpoints, strict=True):
             limit = self._model.limit(endpoint)
-            if endpoint.spec.url in keepers:
+            if endpoint.spec.name in keepers:
                 limit = min(limit, endpoint.in_flight)
             _check_endpoint(stats, endpoint, limit, leases, now)
 
@@ -200,11 +200,11 @@ class Referee:
         for model in self._model.waiters:
             kept = _kept_before(model, keepers)
             free = self._model.free_for(model.request, kept) if now < model.deadline_s else ()
-            assert not free, f"{free[0].spec.url} has a slot free while somebody waits who could use it"
+            assert not free, f"{free[0].spec.name} has a slot free while somebody waits who could use it"
 
 
 def _kept_before(waiter: ModelWaiter, keepers: Mapping[str, ModelWaiter]) -> list[str]:
-    """Return the URLs that are kept for claims older than that of `waiter`."""
+    """Return the names of endpoints that are kept for claims older than that of `waiter`."""
     return [url for url, keeper in keepers.items() if keeper.claim < waiter.claim]
 
 
@@ -212,6 +212,7 @@ def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, l
     spec = expected.spec
     wanted = EndpointStats(
         url=spec.url,
+        name=spec.name,
         state=expected.state,
         in_flight=expected.in_flight,
         limit=limit,
@@ -225,8 +226,8 @@ def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, l
     )
     assert stats == wanted, f"the counters are {stats}, not {wanted}"
     busy_s = expected.busy_s(now)
-    assert _near(stats.busy_s, busy_s), f"{spec.url}: busy_s is {stats.busy_s}, not {busy_s}"
-    assert stats.busy_s >= 0, f"{spec.url}: busy_s is {stats.busy_s}; a time cannot be negative"
+    assert _near(stats.busy_s, busy_s), f"{spec.name}: busy_s is {stats.busy_s}, not {busy_s}"
+    assert stats.busy_s >= 0, f"{spec.name}: busy_s is {stats.busy_s}; a time cannot be negative"
 
 
 def _check_waits(summary: WaitStats, model: ModelPool) -> None:

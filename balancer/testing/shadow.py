@@ -157,7 +157,7 @@ class Shadow:
 
     def add(self, spec: Endpoint) -> None:
         """Add an endpoint, or bring it back; one that is active must be refused."""
-        known = self.model.find(spec.url)
+        known = self.model.find(spec.name)
         if known is not None and known.state == "active":
             self._refused(DuplicateEndpoint, lambda: self.core.add(spec, self.clock()))
             return
@@ -211,7 +211,7 @@ class Shadow:
             self._lease_everything()
             self._release_everything()
         self.check()
-        busy = [e.url for e in self.core.counters(self.clock())[0] if e.in_flight]
+        busy = [e.name for e in self.core.counters(self.clock())[0] if e.in_flight]
         assert not busy, f"{busy} have leases out though all were given back"
         self._referee.check_ended()
 

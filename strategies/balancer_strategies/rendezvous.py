@@ -1,6 +1,6 @@
 """`rendezvous`: requests of one key go to the same endpoint, and few of them move when endpoints come and go.
 
-Load metric: none. Selection rule: the highest random weight. Key and URL are hashed to h in (0, 1), and of the
+Load metric: none. Selection rule: the highest random weight. Key and name are hashed to h in (0, 1), and of the
 endpoints that the request fits the one of the highest score -weight / ln(h) is next (Thaler, Ravishankar, "Using
 Name-Based Mappings to Increase Hit Rates", IEEE/ACM ToN 6(1), 1998; weights: Schindelhauer, Schomaker, "Weighted
 Distributed Hash Tables", SPAA 2005). So keys are shared out by weight, and all processes agree on where they go.
@@ -25,13 +25,13 @@ _64_BITS = 2**64 - 1
 
 
 class _Seat(Strip):
-    """Where a node stands, and the hash of its URL."""
+    """Where a node stands, and the hash of its name."""
 
     __slots__ = ("hash",)
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.hash = _hash(url)
+        self.hash = _hash(name)
 
 
 class Rendezvous(Strategy):
@@ -44,7 +44,7 @@ class Rendezvous(Strategy):
 
     def join(self, node: Node, now: float) -> None:
         """O(1)."""
-        node.note = _Seat(node.endpoint.url)
+        node.note = _Seat(node.endpoint.name)
         self.change(node, now)
 
     def leave(self, node: Node, now: float) -> None:

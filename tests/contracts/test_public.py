@@ -61,6 +61,7 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
     endpoint = Endpoint("http://10.0.0.1:8080/")
     assert dataclasses.asdict(endpoint) == {
         "url": "http://10.0.0.1:8080/",
+        "name": "http://10.0.0.1:8080/",
         "capacity": 1,
         "weight": 1.0,
         "labels": frozenset(),
@@ -72,7 +73,7 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
 
 def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
-    assert kinds == {"url": _POSITIONAL, **dict.fromkeys(("capacity", "weight", "labels", "host"), _KEYWORD)}
+    assert kinds == {"url": _POSITIONAL, **dict.fromkeys(("name", "capacity", "weight", "labels", "host"), _KEYWORD)}
 
 
 def test_the_outcomes() -> None:
@@ -204,7 +205,7 @@ def test_the_figures_of_a_pool() -> None:
     for name in ("acquired", "timed_out", "waiting", "acquire_rate", "jain", "balance_score"):
         assert isinstance(getattr(stats, name), int | float)
     assert [field.name for field in dataclasses.fields(stats.wait_s)] == ["mean", "p50", "p90", "p99", "max"]
-    promised = ("url", "state", "in_flight", "limit", "leases", "failures", "share", "busy_s")
+    promised = ("url", "name", "state", "in_flight", "limit", "leases", "failures", "share", "busy_s")
     assert set(promised) <= {field.name for field in dataclasses.fields(EndpointStats)}
     with pytest.raises(dataclasses.FrozenInstanceError):
         stats.acquired = 1  # type: ignore[misc]

@@ -51,7 +51,7 @@ MISTAKES = {
     "endpoint without URL": ("[[endpoints]]\ncapacity = 1\n" + PIPELINE, "c.toml: endpoints[0].url: is missing"),
     "URL without scheme": (
         '[[endpoints]]\nurl = "localhost:8080"\n' + PIPELINE,
-        'c.toml: endpoints[0].url: found \'localhost:8080\': it must look like "http://host:port/" or "local://name"',
+        "c.toml: endpoints[0].url: found 'localhost:8080': it has a port and no scheme; write 'http://localhost:8080'",
     ),
     "range that runs backwards": (
         '[[endpoints]]\nurl = "fake://{4..1}/"\n' + PIPELINE,
@@ -79,7 +79,10 @@ MISTAKES = {
         '[[endpoints]]\nurl = "htpp://a/"\n' + PIPELINE,
         "c.toml: endpoint htpp://a/: unknown endpoint scheme 'htpp'; did you mean 'http'? ",
     ),
-    "port that is no number": ('[[endpoints]]\nurl = "http://a:b/"\n' + PIPELINE, "endpoint url is 'http://a:b/': "),
+    "port that is no number": (
+        '[[endpoints]]\nurl = "http://a:b/"\n' + PIPELINE,
+        "c.toml: endpoints[0].url: found 'http://a:b/': its port is 'b'; ",
+    ),
     "address that is none": ('[[endpoints]]\nurl = "http://[::1/"\n' + PIPELINE, "endpoint url is 'http://[::1/': "),
     "unknown isolation": (
         '[[endpoints]]\nurl = "local://1"\nisolation = "chroot"\n' + PIPELINE,

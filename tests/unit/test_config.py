@@ -163,7 +163,7 @@ _WRONG: list[tuple[str, str]] = [
     ("[[endpoints]]\nurl = 5", "endpoints[0].url: found 5: it must be a text in quotes"),
     (
         '[[endpoints]]\nurl = "a:80"',
-        'endpoints[0].url: found \'a:80\': it must look like "http://host:port/" or "local://name"',
+        "endpoints[0].url: found 'a:80': it has a port and no scheme; write 'http://a:80'",
     ),
     (
         '[[endpoints]]\nurl = "http:///"',

@@ -20,7 +20,7 @@ class EndpointLine:
 
     Attributes:
         number: from 1, in the order they were added: tells two apart whose short names are the same.
-        url, state, capacity, leases, failures, overloads, health, ejections: as in `EndpointStats`.
+        name, state, capacity, leases, failures, overloads, health, ejections: as in `EndpointStats`.
         share: its part of all leases, 0..1.
         due: its part of all weights, 0..1.
         utilisation: part of its slot-seconds of the makespan that were leased; 0 if there was no time.
@@ -28,7 +28,7 @@ class EndpointLine:
     """
 
     number: int
-    url: str
+    name: str
     state: str
     capacity: int
     leases: int
@@ -43,7 +43,7 @@ class EndpointLine:
 
     def label(self, most: int) -> str:
         """Return a name of at most `most` characters; the scheme, which all have, is left out."""
-        name = visible(self.url).removeprefix("http://").removeprefix("https://").rstrip("/")
+        name = visible(self.name).removeprefix("http://").removeprefix("https://").rstrip("/")
         return shorten(f"{self.number}  {name}", most)
 
 
@@ -54,7 +54,7 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
     return tuple(
         EndpointLine(
             number=number,
-            url=stats.url,
+            name=stats.name,
             state=stats.state,
             capacity=stats.capacity,
             leases=stats.leases,
@@ -64,8 +64,8 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
             ejections=stats.ejections,
             share=stats.share,
             due=stats.weight / weights if weights else 0.0,
-            utilisation=_utilisation(spans[stats.url], stats.capacity * result.makespan_s),
-            spans=tuple(spans[stats.url]),
+            utilisation=_utilisation(spans[stats.name], stats.capacity * result.makespan_s),
+            spans=tuple(spans[stats.name]),
         )
         for number, stats in enumerate(result.pool.endpoints, start=1)
     )
@@ -73,8 +73,8 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
 
 def gone_endpoints(result: RunResult) -> Mapping[str, int]:
     """Return the endpoints that ran something and are not in the pool any more, and how many leases they had."""
-    known = {stats.url for stats in result.pool.endpoints}
-    return {url: len(spans) for url, spans in _by_endpoint(result).items() if url not in known}
+    known = {stats.name for stats in result.pool.endpoints}
+    return {name: len(spans) for name, spans in _by_endpoint(result).items() if name not in known}
 
 
 def _by_endpoint(result: RunResult) -> Mapping[str, list[Span]]:

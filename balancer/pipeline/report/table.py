@@ -154,7 +154,7 @@ def _endpoints(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Tab
         table.add_column(head, justify="right", no_wrap=True)
     for line in lines[:_MOST_ENDPOINTS]:
         table.add_row(
-            clean(line.url, max(12, width - 56)),
+            clean(line.name, max(12, width - 56)),
             clean(str(line.leases)),
             *(clean(percent(part, digits=1)) for part in (line.share, line.due)),
             clean(percent(line.utilisation)),
@@ -171,7 +171,7 @@ def _health(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Table:
     told = [line for line in lines if line.ejections or line.health != "healthy"]
     for line in told[:_MOST_ENDPOINTS]:
         words = f"ejected {count(line.ejections, 'time')}, at the end {line.health.replace('_', ' ')}"
-        grid.add_row(clean(line.url, max(12, width - 44)), clean(words, style="bold yellow"))
+        grid.add_row(clean(line.name, max(12, width - 44)), clean(words, style="bold yellow"))
     if len(told) > _MOST_ENDPOINTS:
         grid.add_row(f"... and {len(told) - _MOST_ENDPOINTS} more")
     if len(told) < len(lines):

@@ -42,7 +42,7 @@ class Span:
     """One lease: which program ran where and when.
 
     Attributes:
-        endpoint: URL.
+        endpoint: its name.
         problem, stage, subject: what ran; `subject` is a submission or validator.
         case: the case's id in its problem.
         started_s, ended_s: seconds since the session began.

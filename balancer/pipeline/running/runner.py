@@ -128,7 +128,7 @@ class Runner:
         return self._run(task, second)
 
     def _tries(self, task: Task, labels: frozenset[str] = frozenset(), avoid: Iterable[str] = ()) -> "_Tries":
-        unable = {url for url, executor in self._executors.items() if task.program.language not in executor.languages}
+        unable = {name for name, executor in self._executors.items() if task.program.language not in executor.languages}
         able = frozenset(self._executors) - unable
         return _Tries(able, frozenset(unable), labels, set(avoid), self._pool.retries)
 
@@ -169,7 +169,7 @@ class Runner:
         lease = self._acquire(tries)
         if not tries.last:
             self._budget.attempted()
-        tries.last = lease.endpoint.url
+        tries.last = lease.endpoint.name
         started_s = ended_s = self._clock()
         error: EndpointError | None = None
         try:
@@ -180,7 +180,7 @@ class Runner:
                     ended_s = self._clock()  # before the slot is handed on: no slot is ever busy twice
         except EndpointError as failure:
             error = failure
-            tries.failed(lease.endpoint.url)
+            tries.failed(lease.endpoint.name)
             raise
         finally:
             self._on_span(_span(task, lease, started_s, ended_s, outcome_of(error)))
@@ -208,13 +208,13 @@ class Runner:
         return self._pool.acquire(labels=labels, exclude=exclude)
 
     def _execute(self, lease: Lease, task: Task) -> Execution:
-        url = lease.endpoint.url
+        name = lease.endpoint.name
         try:
-            return self._executors[url].run(task.program, task.stdin, task.limits, task.files)
+            return self._executors[name].run(task.program, task.stdin, task.limits, task.files)
         except EndpointError:
             raise
         except Exception as error:  # an executor is a plugin: however it fails, the program is not to blame
-            raise EndpointError(f"{type(error).__name__}: {error}", endpoint=url) from error
+            raise EndpointError(f"{type(error).__name__}: {error}", endpoint=name) from error
 
     def _sleep(self, seconds: float) -> None:
         self._stopping.wait(seconds)
@@ -253,11 +253,11 @@ class _Tries:
         """Whether some endpoint is to be avoided."""
         return bool(self._avoid)
 
-    def failed(self, url: str) -> None:
-        """Avoid `url`; once all have failed, only the one that failed last."""
-        self._avoid.add(url)
+    def failed(self, name: str) -> None:
+        """Avoid the endpoint `name`; once all have failed, only the one that failed last."""
+        self._avoid.add(name)
         if self._avoid >= self._able:
-            self._avoid = {url}
+            self._avoid = {name}
 
     def failed_after(self, successes: int) -> None:
         """Note that a try has failed when so many calls of the run had succeeded."""
@@ -293,7 +293,7 @@ def _is_suspect(execution: Execution, limits: Limits) -> bool:
 
 def _span(task: Task, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:
     return Span(
-        endpoint=lease.endpoint.url,
+        endpoint=lease.endpoint.name,
         problem=task.problem,
         stage=task.stage,
         subject=task.subject,

@@ -141,7 +141,7 @@ class AlwaysFirst(LeasePerCall):
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint with a label that is its own."""
-        label = f"only {endpoint.url}"
+        label = f"only {endpoint.name}"
         request = Request(frozenset({label}))
         if request not in self._requests:
             self._requests.append(request)

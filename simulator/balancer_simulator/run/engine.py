@@ -182,7 +182,7 @@ class Run:
             task.worker.calls += 1
         if self._observer is not None:
             self._observer(task, lease)
-        task.server = server = self._servers[lease.endpoint.url]
+        task.server = server = self._servers[lease.endpoint.name]
         task.asked_s = now
         server.begin(task, now)
 
@@ -214,7 +214,7 @@ class Run:
             return
         task.failed_s = now
         if requests.exclude_failed:
-            task.failed_at |= {task.lease.endpoint.url}
+            task.failed_at |= {task.lease.endpoint.name}
         retries = self._retries
         drawn_s = pause_s(retries, task.attempt, self._pauses) if retries else requests.retry_pause_s
         after(self._env, drawn_s, self._retry, task)
@@ -231,7 +231,7 @@ class Run:
         if not self._ejects:
             return frozenset()
         accounts = self._core.ledger.active()
-        return frozenset(a.endpoint.url for a in accounts if a.record and a.record.state in _OUT and not a.limit)
+        return frozenset(a.endpoint.name for a in accounts if a.record and a.record.state in _OUT and not a.limit)
 
     def refuse(self, task: Task, error: BalancerError) -> None:
         """Give up: there is no endpoint for `task`; but one that has failed it is better than none.
@@ -267,7 +267,7 @@ class Run:
     def _keep_span(self, task: Task, outcome: Outcome) -> None:
         if self._spans is not None and len(self._spans) < self._most_spans:
             part = task.worker.part if task.worker else "requests"
-            url, ok = task.lease.endpoint.url, outcome not in _FAILURES
+            url, ok = task.lease.endpoint.name, outcome not in _FAILURES
             self._spans.append(Span(task.number, part, task.demand.name, url, task.asked_s, self._env.now, ok))
 
     def _settle(self) -> None:

@@ -35,7 +35,7 @@ class HedgedRun(Run):
         now = self._env.now
         if self._budget is not None and self._budget.wait_s(now) > 0:
             return
-        exclude = task.failed_at | {lease.endpoint.url}
+        exclude = task.failed_at | {lease.endpoint.name}
         second = self._core.acquire(replace(task.demand.request, exclude=exclude), now)
         if second is None:
             return
@@ -50,7 +50,7 @@ class HedgedRun(Run):
             self._observer(twin, lease)
         if twin.worker is not None:
             twin.worker.calls += 1
-        twin.lease, twin.server, twin.asked_s = lease, self._servers[lease.endpoint.url], now
+        twin.lease, twin.server, twin.asked_s = lease, self._servers[lease.endpoint.name], now
         twin.server.begin(twin, now)
 
     def _served(self, task: Task, outcome: Outcome) -> None:
@@ -68,7 +68,7 @@ class HedgedRun(Run):
         if rival is not None:
             task.rival = rival.rival = None
         if outcome is not Outcome.SUCCESS and self._scenario.requests.exclude_failed:
-            leader.failed_at |= {task.lease.endpoint.url}
+            leader.failed_at |= {task.lease.endpoint.name}
         if outcome is not Outcome.SUCCESS:
             if rival is None:
                 self._fail(leader)

@@ -1,0 +1,258 @@
+"""What a new user writes for an endpoint: it works, or one line says what to write instead."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer import DuplicateEndpoint, Endpoint, NoEndpoint, Pool, UnknownEndpoint
+from balancer.settings.urls import identity_of
+
+_ONE = "http://h:1"
+_SAME = ["http://h:1/", "HTTP://h:1", "http://H:1/"]
+
+
+def _line(error: pytest.ExceptionInfo[BaseException]) -> str:
+    """Return the message, which is one line."""
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# -- a pool of URLs --------------------------------------------------------------------------------
+
+
+def test_urls_are_endpoints() -> None:
+    pool = Pool(["http://a/", Endpoint("http://b/", capacity=2)], strategy="first")
+    pool.add("http://c/")
+    assert [(each.url, each.capacity) for each in pool.stats().endpoints] == [
+        ("http://a/", 1),
+        ("http://b/", 2),
+        ("http://c/", 1),
+    ]
+    with pool.lease(timeout=0) as lease:
+        assert lease.endpoint == Endpoint("http://a/")
+
+
+@pytest.mark.parametrize("alone", ["http://a/", Endpoint("http://a/")])
+def test_one_endpoint_instead_of_a_list(alone: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        Pool(alone)
+    assert _line(caught) == f"endpoints is {alone!r}, one alone; give a list of them: [{alone!r}]"
+
+
+@pytest.mark.parametrize("wrong", [None, 5, [5], [None], [("http://a/", 2)]])
+def test_endpoints_that_are_none(wrong: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        Pool(wrong)
+    assert "found" in _line(caught) or "endpoints is" in _line(caught)
+    assert "URL" in _line(caught)
+
+
+def test_adding_what_is_no_endpoint_changes_nothing() -> None:
+    pool = Pool(["http://a/"])
+    with pytest.raises(TypeError) as caught:
+        pool.add(5)  # type: ignore[arg-type]
+    assert "found 5" in _line(caught)
+    assert len(pool.stats().endpoints) == 1
+
+
+# -- one endpoint, written twice -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("same", _SAME)
+def test_a_slash_at_the_end_makes_no_second_endpoint(same: str) -> None:
+    pool = Pool([_ONE])
+    with pytest.raises(DuplicateEndpoint) as caught:
+        pool.add(same)
+    assert repr(same) in _line(caught)
+    assert repr(_ONE) in _line(caught)
+    assert len(pool.stats().endpoints) == 1
+
+
+@pytest.mark.parametrize("same", _SAME)
+def test_an_endpoint_is_found_however_its_url_is_written(same: str) -> None:
+    pool = Pool([_ONE])
+    with pytest.raises(NoEndpoint):
+        pool.acquire(0, exclude={same})
+    pool.update(same, capacity=3)
+    assert pool.stats().endpoints[0].limit == 3
+    pool.drain(same)
+    assert pool.stats().endpoints[0].state == "draining"
+    pool.add(same)
+    assert pool.stats().endpoints[0].state == "active"
+    pool.remove(same)
+    assert pool.stats().endpoints == ()
+
+
+def test_the_url_stays_as_it_was_given() -> None:
+    pool = Pool(["HTTP://Host:80/"])
+    with pool.lease(timeout=0) as lease:
+        assert (lease.endpoint.url, lease.endpoint.name) == ("HTTP://Host:80/", "HTTP://Host:80/")
+    assert pool.stats().endpoints[0].url == "HTTP://Host:80/"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://h:80", "http://h/"),
+        ("https://h:443/", "https://h"),
+        ("http://H/v1/", "http://h:80/v1"),
+        ("http://[::1]:80/", "http://[::1]"),
+        ("http://User@H/", "http://User@h"),
+    ],
+)
+def test_urls_of_one_endpoint(one: str, other: str) -> None:
+    assert identity_of(one) == identity_of(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://h", "https://h"),
+        ("http://h:443", "http://h"),
+        ("http://h/V1", "http://h/v1"),
+        ("http://h/?a=/", "http://h/?a="),
+        ("http://User@h", "http://user@h"),
+        ("local://a", "local://A"),
+        ("local://a", "local://a/"),
+        ("a", "A"),
+        ("a", "a/"),
+        ("h:80", "h"),
+    ],
+)
+def test_urls_of_two_endpoints(one: str, other: str) -> None:
+    assert identity_of(one) != identity_of(other)
+
+
+_hosts = st.from_regex(r"[A-Za-z][A-Za-z0-9.-]{0,8}", fullmatch=True)
+_paths = st.lists(st.from_regex(r"/[a-z0-9]{1,5}", fullmatch=True), max_size=3).map("".join)
+
+
+@given(st.sampled_from(["http", "HTTPS"]), _hosts, st.integers(1, 65535) | st.none(), _paths)
+def test_an_identity_is_its_own_identity_and_no_slash_or_case_changes_it(
+    scheme: str, host: str, port: int | None, path: str
+) -> None:
+    place = host if port is None else f"{host}:{port}"
+    identity = identity_of(f"{scheme}://{place}{path}")
+    assert identity_of(identity) == identity
+    assert identity_of(f"{scheme.lower()}://{place.upper()}{path}/") == identity
+    Endpoint(identity)
+
+
+@pytest.mark.parametrize("call", ["drain", "remove", "update"])
+def test_an_endpoint_in_place_of_its_name(call: str) -> None:
+    pool = Pool(["http://a/"])
+    with pytest.raises(TypeError) as caught:
+        getattr(pool, call)(Endpoint("http://a/"))
+    assert "its name or its URL" in _line(caught)
+    assert len(pool.stats().endpoints) == 1
+
+
+# -- one URL, two keys -----------------------------------------------------------------------------
+
+
+def _two_keys() -> Pool:
+    return Pool([Endpoint("http://a/", name=name) for name in ("one", "two")], strategy="first")
+
+
+def test_one_url_with_two_keys_is_two_endpoints() -> None:
+    pool = _two_keys()
+    with pool.lease(timeout=0) as first, pool.lease(timeout=0) as second:
+        assert [(lease.endpoint.url, lease.endpoint.name) for lease in (first, second)] == [
+            ("http://a/", "one"),
+            ("http://a/", "two"),
+        ]
+        assert "of one" in repr(first)
+    assert [(each.name, each.leases) for each in pool.stats().endpoints] == [("one", 1), ("two", 1)]
+
+
+def test_two_endpoints_of_one_url_go_by_name_only() -> None:
+    pool = _two_keys()
+    with pool.lease(timeout=0, exclude={"one"}) as lease:
+        assert lease.endpoint.name == "two"
+    with pytest.raises(UnknownEndpoint, match="one"):
+        pool.drain("http://a/")
+    pool.drain("one")
+    assert [each.state for each in pool.stats().endpoints] == ["draining", "active"]
+    with pytest.raises(DuplicateEndpoint, match="two"):
+        pool.add(Endpoint("http://b/", name="two"))
+
+
+def test_a_call_goes_from_the_key_that_failed_to_the_other() -> None:
+    names = []
+
+    def fails_once(lease: Any) -> str:
+        names.append(lease.endpoint.name)
+        if len(names) == 1:
+            raise ConnectionError
+        return "done"
+
+    assert _two_keys().call(fails_once) == "done"
+    assert names == ["one", "two"]
+
+
+def test_a_name_is_by_default_the_url() -> None:
+    assert Endpoint("http://a/").name == Endpoint("http://a/", name=None).name == "http://a/"  # type: ignore[arg-type]
+    assert dataclasses.replace(Endpoint("http://a/", name="one"), capacity=2).name == "one"
+
+
+@pytest.mark.parametrize("name", ["", "  ", 5])
+def test_a_name_that_is_none(name: Any) -> None:
+    with pytest.raises(ValueError, match="name is") as caught:
+        Endpoint("http://a/", name=name)
+    assert repr(name) in _line(caught)
+
+
+# -- URLs that are none ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["10.0.0.1:8080", "localhost:8080", "[::1]:8080", "gpu-1.lan:80/v1"])
+def test_a_host_and_a_port_without_a_scheme(url: str) -> None:
+    with pytest.raises(ValueError, match="no scheme") as caught:
+        Pool([url])
+    assert _line(caught) == f"endpoint url is {url!r}: it has a port and no scheme; write {'http://' + url!r}"
+
+
+@pytest.mark.parametrize("port", ["65536", "99999999999", "0", "http", "80a", "-1", "{1...4}"])
+def test_a_port_that_is_none(port: str) -> None:
+    with pytest.raises(ValueError, match="65535") as caught:
+        Endpoint(f"http://h:{port}/")
+    assert repr(port) in _line(caught)
+
+
+@pytest.mark.parametrize("port", ["1", "80", "65535"])
+def test_a_port_that_is_one(port: str) -> None:
+    assert Endpoint(f"http://h:{port}").url == f"http://h:{port}"
+
+
+@pytest.mark.parametrize("url", ["http://h:{1..4}/", "http://10.0.0.{1..4}:8080/", "gpu-{1..4}"])
+def test_a_range_in_python(url: str) -> None:
+    with pytest.raises(ValueError, match="expand_range") as caught:
+        Pool([url])
+    assert repr(url) in _line(caught)
+    assert "config files only" in _line(caught)
+
+
+def test_a_range_expanded_in_python() -> None:
+    from balancer import expand_range
+
+    pool = Pool(expand_range("http://h:{8080..8082}/"))
+    assert [each.url for each in pool.stats().endpoints][1:] == ["http://h:8081/", "http://h:8082/"]
+
+
+@pytest.mark.parametrize(
+    "url", ["a", "just a name", "gpu/1", "local://gpu:fast", "local://1", "unix:///run/a.sock", "https://user@h/", "é"]
+)
+def test_plain_names_and_other_schemes_are_free(url: str) -> None:
+    pool = Pool([url])
+    with pool.lease(timeout=0) as lease:
+        assert lease.endpoint.url == url
+
+
+@pytest.mark.parametrize("url", ["http://me:canary@h/", "me:canary@h:8080", "grpc://me:canary@h"])
+def test_a_password_in_a_url_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="headers") as caught:
+        Endpoint(url)
+    assert "canary" not in _line(caught)
