@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
-from balancer.reporting.style import INK, LETTERS, ORANGE, PAPER, ROW_IN, blank, drawable, dress
+from balancer.reporting.style import FAINT, INK, LETTERS, ORANGE, PAPER, ROW_IN, WIDE_IN, blank, drawable, dress
 
 __all__ = [
     "FRAME_IN",
@@ -25,12 +25,17 @@ __all__ = [
     "dress_rows",
     "remark",
     "rows",
+    "slot_rows",
     "swatch",
     "tick_entry",
     "ticks",
 ]
 
 FRAME_IN: Final = 0.85  # a scale, its label and a legend
+
+_SLOT_IN: Final = 0.09
+_HIGHEST_IN: Final = 0.5  # one row of many slots
+_PAGE_IN: Final = 8.0  # all rows
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 
@@ -43,6 +48,18 @@ def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float =
     drawing = blank(width_in, FRAME_IN + row_in * len(labels))
     ax = drawing.add_subplot()
     dress_rows(ax, labels, xlabel=xlabel)
+    return drawing, ax
+
+
+def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) -> tuple[Figure, Axes]:
+    """Return a figure and its axes: rows with room for as many as `slots` lines of bars, over a scale up to `length`.
+
+    A thin line is between rows, as bars of two rows would touch.
+    """
+    row_in = max(ROW_IN, min(_SLOT_IN * slots, _HIGHEST_IN, _PAGE_IN / max(1, len(labels))))
+    drawing, ax = rows(labels, width_in=WIDE_IN, xlabel=xlabel, row_in=row_in)
+    ax.hlines([row + 0.5 for row in range(len(labels) - 1)], 0, length, color=FAINT, alpha=0.35, linewidth=0.5)
+    ax.set_xlim(0, length)
     return drawing, ax
 
 

@@ -1,13 +1,18 @@
-"""How a name gets into a terminal. It must not know tables, nor what is printed."""
+"""How names and tables get into a terminal, whatever its encoding. It must not know what is printed."""
 
 from collections.abc import Callable
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from balancer.reporting.words import NOTHING, shorten, visible
 
-__all__ = ["Clean", "cleaner"]
+__all__ = ["Clean", "cleaner", "plain_table"]
+
+# Where an encoding has none of these, it has something like them.
+_ASCII_SIGNS = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x"})
 
 Clean = Callable[..., Text]  # clean(text, most=1000, style="")
 
@@ -18,6 +23,21 @@ def cleaner(console: Console) -> Clean:
     def clean(text: str, most: int = 1000, style: str = "") -> Text:
         encoding = console.encoding
         shown = shorten(visible(text), most, gap="...").replace(NOTHING, "-")
+        if "utf" not in encoding.lower():
+            shown = shown.translate(_ASCII_SIGNS)
         return Text(shown.encode(encoding, "replace").decode(encoding), style=style)
 
     return clean
+
+
+def plain_table(title: Text | str) -> Table:
+    """Return a table with a title at the left, a line under its head, and no other lines."""
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )

@@ -7,7 +7,6 @@ not know pages, nor how a drawing is styled.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from itertools import groupby, pairwise
 
 from balancer.core.metrics import WaitStats
 from balancer.endpoint import Outcome
@@ -15,8 +14,10 @@ from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.results.records import ProblemResult, RunResult, Span, Stage
 from balancer.reporting import rows, style
 from balancer.reporting.chart import Chart
+from balancer.reporting.heat import heat_map
 from balancer.reporting.legend import legend
 from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
+from balancer.reporting.shares import share_bars
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import percent, seconds, shorten
 
@@ -28,7 +29,6 @@ _BINS = 90
 _LABEL = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL = 20
 _TIME = "time since the first lease (s)"
-_LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 _STAGES = {
     Stage.VALIDATE_INPUT: ("check input", style.SKY),
     Stage.REFERENCE: ("reference solution", style.BLUE),
@@ -97,59 +97,25 @@ def _killed(problems: Sequence[ProblemResult]) -> Chart:
 
 
 def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str) -> Chart:
-    labels = [line.label(_LABEL) for line in lines]
-    drawing, ax = rows.rows(labels, width_in=style.WIDE_IN, xlabel=_TIME)
-    ax.grid(visible=False)
-    rows.boxes(ax, [_cell(row, 0, when.length_s) for row in range(len(lines))], style.FAINT, alpha=0.12)
-    for level, cells in _heat(lines, when).items():
-        rows.boxes(ax, cells, style.HEAT, alpha=_LEVELS[level])
-    ax.set_xlim(0, when.length_s)
-    legend(drawing, [rows.swatch(words, style.HEAT, alpha=high) for words, high in _level_names()])
-    caption = (
-        f"Part of an endpoint's slots that were leased, over {_BINS} equal parts of the makespan; "
-        f"grey where none was.{left_out}"
+    drawing, _ = heat_map(
+        [line.label(_LABEL) for line in lines],
+        [busy_levels(line.spans, when, _BINS, capacity=line.capacity) for line in lines],
+        ends=(0.0, when.length_s),
+        xlabel=_TIME,
+        label="part of its slots that were leased",
+        width_in=style.WIDE_IN,
+        nothing="none",
     )
+    caption = f"Over {_BINS} equal parts of the makespan; grey where none was.{left_out}"
     return Chart("Utilisation over time", caption, to_svg(drawing, "heat"))
-
-
-def _heat(lines: Sequence[EndpointLine], when: Window) -> dict[int, list[rows.Box]]:
-    """Return the rectangles of each level; neighbours of the same level are one."""
-    width_s = when.length_s / _BINS
-    found: defaultdict[int, list[rows.Box]] = defaultdict(list)
-    for row, line in enumerate(lines):
-        first = 0
-        for level, run in groupby(busy_levels(line.spans, when, _BINS, capacity=line.capacity), key=_level):
-            end = first + sum(1 for _ in run)
-            if level is not None:
-                found[level].append(_cell(row, first * width_s, end * width_s))
-            first = end
-    return found
-
-
-def _level(part: float) -> int | None:
-    return min(int(part * len(_LEVELS)), len(_LEVELS) - 1) if part > 0 else None
-
-
-def _cell(row: int, left: float, right: float) -> rows.Box:
-    return left, right, row - 0.42, row + 0.42
-
-
-def _level_names() -> Iterator[tuple[str, float]]:
-    for low, high in pairwise((0.0, *_LEVELS)):
-        yield f"{100 * low:.0f}\u2013{100 * high:.0f}%", high
 
 
 def _leases(lines: Sequence[EndpointLine], when: Window, left_out: str) -> Chart:
     labels = [line.label(_LABEL) for line in lines]
     most_slots = max(line.capacity for line in lines)
-    # 0.09 in a slot, but no more than half an inch an endpoint and 8 in (a page) for all of them.
-    row_in = max(style.ROW_IN, min(0.09 * most_slots, 0.5, 8.0 / len(lines)))
-    drawing, ax = rows.rows(labels, width_in=style.WIDE_IN, xlabel=_TIME, row_in=row_in)
+    drawing, ax = rows.slot_rows(labels, slots=most_slots, length=when.length_s, xlabel=_TIME)
     for colour, bars in _bars(lines, when).items():
         rows.boxes(ax, bars, colour)
-    between = [row + 0.5 for row in range(len(lines) - 1)]
-    ax.hlines(between, 0, when.length_s, color=style.FAINT, alpha=0.35, linewidth=0.5)
-    ax.set_xlim(0, when.length_s)
     names = [*_STAGES.values(), ("failed or overloaded", style.INK)]
     legend(drawing, [rows.swatch(words, colour) for words, colour in names])
     total = sum(len(line.spans) for line in lines)
@@ -179,13 +145,9 @@ def _colour(span: Span) -> str:
 
 def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:
     labels = [line.label(_SHORT_LABEL) for line in lines]
-    drawing, ax = rows.rows(labels, width_in=style.HALF_IN, xlabel="part of all leases (%)")
-    rows.boxes(ax, [(0, 100 * line.share, row - 0.3, row + 0.3) for row, line in enumerate(lines)], style.SKY)
-    rows.ticks(ax, [100 * line.due for line in lines])
-    ax.set_xlim(0, 108 * max(max(line.share, line.due) for line in lines))
-    legend(drawing, (rows.swatch("share", style.SKY), rows.tick_entry("by weight")))
-    most, least = max(line.share for line in lines), min(line.share for line in lines)
-    caption = f"From {percent(least, digits=1)} to {percent(most, digits=1)}.{left_out}"
+    shares = [line.share for line in lines]
+    drawing = share_bars(labels, shares, [line.due for line in lines], xlabel="part of all leases")
+    caption = f"From {percent(min(shares), digits=1)} to {percent(max(shares), digits=1)}.{left_out}"
     return Chart("Share of leases against weight", caption, to_svg(drawing, "shares"), wide=False)
 
 

@@ -7,7 +7,6 @@ locale makes it fail. It must not know files, nor where the report is but for th
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +14,7 @@ from rich.text import Text
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.headline import NOT_JUDGED, warnings
 from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
-from balancer.reporting.terminal import Clean, cleaner
+from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
 
 __all__ = ["print_summary"]
@@ -71,18 +70,6 @@ def _rate(part: int, whole: int) -> str:
     return f"{part}/{whole} ({percent(part, whole)})"
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-
-
 def _grid(title: str) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.title, grid.title_justify, grid.title_style = title, "left", "bold"
@@ -92,7 +79,7 @@ def _grid(title: str) -> Table:
 
 
 def _problems(result: RunResult, clean: Clean, width: int) -> Table:
-    table = _table("Problems")
+    table = plain_table("Problems")
     table.show_footer = len(result.problems) > 1
     counts = result.summary()["counts"]
     totals = (
@@ -148,7 +135,7 @@ def _survivors(result: RunResult, clean: Clean, width: int) -> Table:
 
 
 def _endpoints(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Table:
-    table = _table("Endpoints")
+    table = plain_table("Endpoints")
     table.add_column("endpoint", no_wrap=True)
     for head in ("leases", "share", "by\nweight", "utili-\nsation", "failures", "overloads"):
         table.add_column(head, justify="right", no_wrap=True)

@@ -18,6 +18,7 @@ from balancer.reporting.heat import heat_map
 from balancer.reporting.legend import legend
 from balancer.reporting.lines import MOST_LINES, ChartLine, Scale, line_chart
 from balancer.reporting.schedule import Block, blocks, lanes
+from balancer.reporting.shares import share_bars
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import percent, seconds, shorten
 from balancer_simulator.report.numbers import worded
@@ -204,14 +205,9 @@ def shares(study: Study, policy: str) -> Chart:
     records = study.records[policy]
     endpoints = records[0].endpoints[:_MOST_ROWS]
     weights = sum(e.weight for e in records[0].endpoints)
-    found = [100 * sum(r.shares[e.url] for r in records) / len(records) for e in endpoints]
-    due = [100 * e.weight / weights for e in endpoints]
+    found = [sum(r.shares[e.url] for r in records) / len(records) for e in endpoints]
     labels = [shorten(e.url, _SHORT_LABEL) for e in endpoints]
-    drawing, ax = rows.rows(labels, width_in=style.HALF_IN, xlabel="part of all calls (%)")
-    rows.boxes(ax, [(0, share, row - 0.3, row + 0.3) for row, share in enumerate(found)], style.SKY)
-    rows.ticks(ax, due)
-    ax.set_xlim(0, 1.08 * max(*found, *due))
-    legend(drawing, (rows.swatch("share", style.SKY), rows.tick_entry("by weight")))
+    drawing = share_bars(labels, found, [e.weight / weights for e in endpoints], xlabel="part of all calls")
     failed = [r.metrics.get("failed_calls", 0.0) for r in records]
     caption = (
         f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."
@@ -231,14 +227,11 @@ def gantt(study: Study, policy: str) -> Chart:
     slots = {url: _slots(span for span in record.spans if span.url == url) for url in urls}
     end_s = max((span.ended_s for span in record.spans), default=1.0)
     most = max(1, *(len(each) for each in slots.values()))
-    row_in = max(style.ROW_IN, min(0.09 * most, 0.6, 8.0 / len(urls)))
-    drawing, ax = rows.rows([shorten(u, _LABEL) for u in urls], width_in=style.WIDE_IN, xlabel=_TIME, row_in=row_in)
+    drawing, ax = rows.slot_rows([shorten(u, _LABEL) for u in urls], slots=most, length=end_s, xlabel=_TIME)
     colours = {**_colours(record), _FAILED: style.INK}
     longest_s, found = _blocks(list(slots.values()), end_s)
     for kind, bars in _bars(found).items():
         rows.boxes(ax, bars, colours[kind])
-    ax.hlines([row + 0.5 for row in range(len(urls) - 1)], 0, end_s, color=style.FAINT, alpha=0.35, linewidth=0.5)
-    ax.set_xlim(0, end_s)
     legend(drawing, [rows.swatch(name, colour) for name, colour in colours.items()])
     caption = "".join(_gantt_words(study, record, found, longest_s))
     return Chart(f"Calls: {policy}", caption, to_svg(drawing, _ids("gantt", study, policy)))

@@ -7,11 +7,11 @@ locale makes it fail.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer_simulator.report.matrix import BEST, cells_of
 from balancer_simulator.report.numbers import worded, worded_difference
 from balancer_simulator.studies.figures import figure_of
@@ -30,11 +30,12 @@ _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 
 def print_study(study: Study, console: Console) -> None:
     """Print the main figures of each policy, and the share of each endpoint."""
-    console.print(_figures(study, console))
+    clean = cleaner(console)
+    console.print(_figures(study, clean))
     for line in _behind(study):
-        console.print(_encoded(line, console))
+        console.print(clean(line))
     console.print()
-    console.print(_shares(study, console))
+    console.print(_shares(study, clean))
 
 
 def print_ranking(study: Study, console: Console, *, by: str | None = None) -> None:
@@ -47,7 +48,9 @@ def print_ranking(study: Study, console: Console, *, by: str | None = None) -> N
     ranking = study.ranking(by)
     figure = figure_of(name)
     end = ", more is better" if figure.better == "more" else ""
-    table = _table(f"{study.scenario.name}\nranked by {figure.heading}{end}: {figure.meaning}", console)
+    clean = cleaner(console)
+    title = (clean(study.scenario.name), clean(f"ranked by {figure.heading}{end}: {figure.meaning}"))
+    table = plain_table(Text("\n").join(title))
     headings = ["", "policy", figure.heading, "beside the best" if end else "more than the best", "lost"]
     behind = not all(study.keeps_up(policy) for policy in ranking)
     for heading in [*headings, *([_UNFINISHED] if behind else [])]:
@@ -55,25 +58,26 @@ def print_ranking(study: Study, console: Console, *, by: str | None = None) -> N
         table.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
     for place, policy in enumerate(ranking, start=1):
         cells = [*_ranked(study, ranking[0], policy, name, place), *([_unfinished(study, policy)] if behind else [])]
-        table.add_row(*(_encoded(text, console) for text in cells))
+        table.add_row(*map(clean, cells))
     console.print(table)
     for line in _remarks(study, ranking, name):
-        console.print(_encoded(line, console))
+        console.print(clean(line))
 
 
 def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
     """Print how far each policy is from the best one in each study; those that are best are bold."""
-    table = _table("mean sojourn, of a batch the makespan, by that of the best policy", console)
+    clean = cleaner(console)
+    table = plain_table("mean sojourn, of a batch the makespan, by that of the best policy")
     table.add_column("policy", no_wrap=True)
     for number in range(1, len(studies) + 1):
         table.add_column(str(number), justify="right")
     for policy, cells in cells_of(studies).items():
         marked = [Text(cell, style="bold" if cell == BEST else "") for cell in cells]
-        table.add_row(_encoded(policy, console), *marked)
+        table.add_row(clean(policy), *marked)
     console.print(table)
     for number, (path, study) in enumerate(studies.items(), start=1):
-        console.print(_encoded(f"{number}: {study.scenario.name} ({path})", console))
-    console.print(_encoded(f"{BEST}: the best, or chance may have made the difference", console))
+        console.print(clean(f"{number}: {study.scenario.name} ({path})"))
+    console.print(clean(f"{BEST}: the best, or chance may have made the difference"))
 
 
 def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iterator[str]:
@@ -124,8 +128,8 @@ def _nothing(study: Study) -> str:
     return f"in no replication did a request succeed within horizon_s, {horizon}: raise it, or see what fails"
 
 
-def _figures(study: Study, console: Console) -> Table:
-    table = _table(study.scenario.name, console)
+def _figures(study: Study, clean: Clean) -> Table:
+    table = plain_table(clean(study.scenario.name))
     wanted = _COLUMNS.get(study.scenario.workload.kind, _OPEN)
     keys = tuple(key for key in wanted if any(key in study.metrics(policy) for policy in study.policies))
     table.add_column("policy", no_wrap=True)
@@ -134,7 +138,7 @@ def _figures(study: Study, console: Console) -> Table:
     for policy in study.policies:
         metrics = study.metrics(policy)
         cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in keys]
-        table.add_row(_encoded(policy, console), *(_encoded(cell, console) for cell in cells))
+        table.add_row(clean(policy), *map(clean, cells))
     return table
 
 
@@ -145,15 +149,15 @@ def _folded(heading: str) -> str:
 _MOST_ENDPOINTS: Final = 12
 
 
-def _shares(study: Study, console: Console) -> Table:
+def _shares(study: Study, clean: Clean) -> Table:
     """Return the part of all calls that each endpoint had, the mean over the replications."""
-    table = _table("share of all calls, by endpoint", console)
+    table = plain_table("share of all calls, by endpoint")
     table.add_column("endpoint", no_wrap=True)
     for policy in study.policies:
-        table.add_column(_encoded(policy.replace("_", "_\n"), console), justify="right")
+        table.add_column(Text("_\n").join(map(clean, policy.split("_"))), justify="right")
     urls = list(study.scenario.by_url)
     for url in urls[:_MOST_ENDPOINTS]:
-        table.add_row(_encoded(url, console), *(f"{_share(study, policy, url):.1%}" for policy in study.policies))
+        table.add_row(clean(url), *(f"{_share(study, policy, url):.1%}" for policy in study.policies))
     if len(urls) > _MOST_ENDPOINTS:
         table.add_row(f"... and {len(urls) - _MOST_ENDPOINTS} more")
     return table
@@ -162,22 +166,3 @@ def _shares(study: Study, console: Console) -> Table:
 def _share(study: Study, policy: str, url: str) -> float:
     records = study.records[policy]
     return sum(record.shares[url] for record in records) / len(records)
-
-
-def _table(title: str, console: Console) -> Table:
-    return Table(
-        title=_encoded(title, console),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-
-
-def _encoded(text: str, console: Console) -> Text:
-    # A locale without these has something like them.
-    ascii_signs = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x"})
-    plain = text if "utf" in console.encoding.lower() else text.translate(ascii_signs)
-    return Text(plain.encode(console.encoding, "replace").decode(console.encoding))
