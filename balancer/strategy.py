@@ -31,7 +31,7 @@ from balancer.settings.urls import identity_of
 __all__ = ["ANY", "Node", "Request", "Strategy", "StrategyOptions"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """What a caller asks for. Two are equal if the same endpoints can serve them in the same way.
 
@@ -57,6 +57,16 @@ class Request:
         object.__setattr__(self, "open", not self.labels and not self.exclude and self.slots == 1)
         if self.exclude:
             object.__setattr__(self, "barred", frozenset(map(identity_of, self.exclude)))
+
+    def __repr__(self) -> str:
+        labels, exclude = (f"{{{', '.join(map(repr, sorted(names)))}}}" for names in (self.labels, self.exclude))
+        asked = {
+            f"labels={labels}": self.labels,
+            f"exclude={exclude}": self.exclude,
+            f"slots={self.slots}": self.slots > 1,
+            f"key={self.key!r}": self.key is not None,
+        }
+        return f"Request({', '.join(words for words, given in asked.items() if given)})"
 
     def admits(self, endpoint: Endpoint) -> bool:
         """Return whether `endpoint` may serve this request, once it has room."""

@@ -4,6 +4,7 @@ Decides what counts as rubbish, so that a plugin is found out when it is loaded 
 taken. It must not know the registry.
 """
 
+import re
 from inspect import isabstract
 from typing import Any
 
@@ -13,6 +14,7 @@ from balancer.hookspecs import ExecutorPlugin
 
 __all__ = ["names_of_executor", "names_of_generator", "names_of_strategy"]
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _STRATEGY_METHODS = ("join", "leave", "change", "pick", "finish")
 
 
@@ -50,6 +52,9 @@ def names_of_executor(item: object) -> tuple[str, ...]:
 
 def _name(item: object) -> str:
     name = getattr(item, "name", None)
-    if not (isinstance(name, str) and name):
-        raise TypeError(f"it offers {item!r} under the name {name!r}; that must be a non-empty string")
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise TypeError(
+            f"it offers {item!r} under the name {name!r}; a name has letters, digits, '_', '-' and '.', and "
+            "begins with a letter or a digit, so that a config, a command line and a table can hold it"
+        )
     return name

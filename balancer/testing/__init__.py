@@ -3,7 +3,9 @@
 - `clock`: a clock that moves only when told to.
 - `model`, `shadow`, `referee`: a naive model of the pool, and what holds the real core against it.
 - `walk`: a long random walk over both; needs nothing but the standard library.
+- `checks`: what must hold of a strategy by itself.
 - `conformance`: the contract of a strategy as one call, `check_strategy(MyStrategy)`; needs Hypothesis.
+- `story`, `shorten`: what it found, as calls that a person can read, and as few of them as show it.
 
 Nothing in production imports this package.
 """

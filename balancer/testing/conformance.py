@@ -5,22 +5,25 @@
     def test_my_strategy_keeps_the_contract():
         check_strategy(MyStrategy)
 
-Decides how Hypothesis draws the calls; what must hold after each is the referee's business
-(`balancer.testing.referee`). It must not know any particular strategy. Hypothesis is needed by this
-module alone: `balancer.testing.walk` does without.
+Decides how Hypothesis draws the calls, and how what it finds is shown; what must hold after each call is the referee's
+business (`balancer.testing.referee`). Hypothesis is needed by this module alone: `balancer.testing.walk` and
+`balancer.testing.checks` do without.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 from unittest import TestCase
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Request, Strategy
+from balancer.testing.checks import check_forgets, check_name, check_repeatable
 from balancer.testing.referee import Law
-from balancer.testing.shadow import Maker, Shadow
-from balancer.testing.walk import HOST_CAPS, URLS, random_walk
+from balancer.testing.shadow import Maker
+from balancer.testing.shorten import shorten
+from balancer.testing.story import Call, Player, Story, tell, words_of
+from balancer.testing.walk import URLS
 
 try:
     import hypothesis
@@ -37,9 +40,7 @@ try:
 except ImportError as error:
     raise ImportError("balancer.testing.conformance needs Hypothesis; run: pip install hypothesis") from error
 
-__all__ = ["as_test_case", "check_repeatable", "check_strategy", "machine_of", "maker_of"]
-
-T = TypeVar("T")
+__all__ = ["as_test_case", "check_strategy", "maker_of"]
 
 _SETTINGS = hypothesis.settings(
     max_examples=100,
@@ -48,7 +49,7 @@ _SETTINGS = hypothesis.settings(
     database=None,  # leaves no folder behind; give your own settings to keep counterexamples
     suppress_health_check=[HealthCheck.too_slow],  # likewise
     report_multiple_bugs=False,  # one is enough to work on
-    phases=[Phase.generate, Phase.shrink],  # to explain takes many seconds and says little about a list of calls
+    phases=[Phase.generate],  # what is found is shortened here, call by call, which Hypothesis does not do as well
 )
 
 
@@ -70,24 +71,19 @@ def check_strategy(
         settings: Hypothesis settings, e.g. for more examples.
 
     Raises:
-        AssertionError: it does not, with the shortest calls found that show it.
-        StrategyError: it picked an endpoint that could not serve the request; likewise.
+        AssertionError: it does not. The shortest calls found that show it stand a line each, and what is wrong in
+            the last line.
     """
-    makers = [maker_of(kind, options), *map(maker_of, others)]
-    run_state_machine_as_test(machine_of(*makers, law=law), settings=settings)
-    check_repeatable(makers[0])
-
-
-def check_repeatable(make: Maker, *, steps: int = 1000, seed: int = 1) -> None:
-    """Check that the same seed and the same calls make the same choices.
-
-    Raises:
-        AssertionError: they do not; then the strategy draws from a source of its own, such as `random`,
-            a clock, or the order of a set.
-    """
-    first, second = (random_walk(make, steps, seed=seed, thorough_every=steps).grants for _ in range(2))
-    different = next((n for n, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), None)
-    assert first == second, f"the same seed and calls made another choice at lease {different}"
+    __tracebackhide__ = True
+    makers = (maker_of(kind, options), *map(maker_of, others))
+    _judge(kind, lambda: check_name(kind))
+    machine = _machine_of(Player(makers, law))
+    try:
+        run_state_machine_as_test(machine, settings=settings)
+    except Exception as error:
+        raise AssertionError(_counterexample(kind, machine, error)) from None
+    _judge(kind, lambda: check_repeatable(makers[0]))
+    _judge(kind, lambda: check_forgets(makers[0]))
 
 
 def as_test_case(kind: type[Strategy], **arguments: Any) -> type[TestCase]:
@@ -105,15 +101,36 @@ def maker_of(kind: type[Strategy], options: Mapping[str, Any] | None = None) -> 
     return lambda rng: kind(chosen, rng)
 
 
-def machine_of(make: Maker, *others: Maker, law: Law | None = None) -> type[RuleBasedStateMachine]:
-    """Return a state machine over a pool that starts with the strategy that `make` makes."""
-    return type("PoolMachine", (_PoolMachine,), {"setup": _Setup((make, *others), law)})
+def _machine_of(player: Player) -> "type[_PoolMachine]":
+    return type("PoolMachine", (_PoolMachine,), {"player": player})
 
 
-@dataclass(frozen=True, slots=True)
-class _Setup:
-    makers: tuple[Maker, ...]
-    law: Law | None
+def _counterexample(kind: type[Strategy], machine: "type[_PoolMachine]", error: Exception) -> str:
+    """Return the last thing that the machine did, as short as it can be, and what was wrong."""
+    player, story = machine.player, machine.story
+    if player.breach(story) is None:  # it depends on more than the calls; tell at least which these were
+        return _verdict(kind, tell(story), error)
+    story = shorten(story, lambda shorter: player.breach(shorter) is not None)
+    breach = player.breach(story)
+    assert breach is not None, "a story that shows a breach twice shows it again"
+    error, done = breach
+    lines = tell(story)
+    if done > len(story.calls):
+        lines.append("(in the end each lease is given back, and each slot leased once more)")
+    return _verdict(kind, lines, error)
+
+
+def _judge(kind: type[Strategy], check: Callable[[], None]) -> None:
+    __tracebackhide__ = True
+    try:
+        check()
+    except Exception as error:
+        raise AssertionError(_verdict(kind, [], error)) from None
+
+
+def _verdict(kind: type[Strategy], lines: Sequence[str], error: Exception) -> str:
+    found = ["the fewest calls found that show it:", *(f"    {line}" for line in lines)] if lines else []
+    return "\n".join([f"{kind.__name__} does not keep the contract of a strategy", *found, words_of(error)])
 
 
 _urls = st.sampled_from(URLS[:4])
@@ -135,7 +152,10 @@ _which = st.integers(0, 99)  # of those there are, counted round
 
 
 class _PoolMachine(RuleBasedStateMachine):
-    setup: ClassVar[_Setup]
+    """Chooses the calls; keeps the story of the last run."""
+
+    player: ClassVar[Player]
+    story: ClassVar[Story]
 
     @initialize(
         specs=st.lists(_specs, max_size=4, unique_by=lambda spec: spec.name),
@@ -143,74 +163,82 @@ class _PoolMachine(RuleBasedStateMachine):
         seed=st.integers(0, 2**16),
     )
     def start(self, specs: list[Endpoint], max_waiters: int | None, seed: int) -> None:
-        setup = self.setup
-        self.shadow = Shadow(
-            setup.makers[0], specs, max_waiters=max_waiters, host_caps=HOST_CAPS, seed=seed, law=setup.law
-        )
+        type(self).story = Story(tuple(specs), max_waiters, seed)
+        self.shadow = self.player.open(self.story)
+
+    def _call(self, name: str, which: int | None = None, **arguments: Any) -> None:
+        call = Call(name, which, arguments)
+        type(self).story = replace(self.story, calls=(*self.story.calls, call))
+        self.player.play(self.shadow, call)
 
     @rule(request=_requests, timeout_s=_timeouts_s, priority=st.integers(-1, 2))
     def acquire(self, request: Request, timeout_s: float, priority: int) -> None:
-        self.shadow.acquire(request, timeout_s=timeout_s, priority=priority)
+        self._call("acquire", request=request, timeout_s=timeout_s, priority=priority)
+
+    @rule(often=st.integers(1, 3))
+    def acquire_more(self, often: int) -> None:
+        for _ in range(often):
+            self._call("acquire")
 
     @precondition(lambda self: self.shadow.out)
     @rule(which=_which, outcome=st.sampled_from(Outcome))
     def release(self, which: int, outcome: Outcome) -> None:
-        self.shadow.release(_nth(self.shadow.out, which), outcome)
+        self._call("release", which, outcome=outcome)
 
     @precondition(lambda self: self.shadow.ended)
     @rule(which=_which)
     def release_again(self, which: int) -> None:
-        self.shadow.release_again(_nth(self.shadow.ended, which))
+        self._call("release_again", which)
 
     @rule()
     def release_foreign(self) -> None:
-        self.shadow.release_foreign()
+        self._call("release_foreign")
 
     @precondition(lambda self: self.shadow.waiting)
     @rule(which=_which, request=_requests)
     def amend(self, which: int, request: Request) -> None:
-        self.shadow.amend(_nth(self.shadow.waiting, which), request)
+        self._call("amend", which, request=request)
 
     @precondition(lambda self: self.shadow.waiting)
     @rule(which=_which)
     def cancel(self, which: int) -> None:
-        self.shadow.cancel(_nth(self.shadow.waiting, which))
+        self._call("cancel", which)
 
     @rule(seconds=_pauses_s, notice=st.booleans())
     def pass_time(self, seconds: float, notice: bool) -> None:
-        self.shadow.pass_time(seconds)
+        self._call("pass_time", seconds=seconds)
         if notice:
-            self.shadow.time_out()
+            self._call("time_out")
 
     @rule(spec=_specs)
     def add(self, spec: Endpoint) -> None:
-        self.shadow.add(spec)
+        self._call("add", spec=spec)
 
     @rule(url=_urls, capacity=_capacities)
     def update_capacity(self, url: str, capacity: int) -> None:
-        self.shadow.update(url, capacity=capacity)
+        self._call("update", url=url, capacity=capacity)
 
     @rule(url=_urls, weight=_weights, labels=_labels)
     def update_weight_and_labels(self, url: str, weight: float, labels: frozenset[str]) -> None:
-        self.shadow.update(url, weight=weight, labels=labels)
+        self._call("update", url=url, weight=weight, labels=labels)
 
     @rule(url=_urls)
     def drain(self, url: str) -> None:
-        self.shadow.drain(url)
+        self._call("drain", url=url)
 
     @rule(url=_urls)
     def remove(self, url: str) -> None:
-        self.shadow.remove(url)
+        self._call("remove", url=url)
 
     @rule(which=_which)
     def set_strategy(self, which: int) -> None:
-        self.shadow.set_strategy(_nth(self.setup.makers, which))
+        self._call("set_strategy", which % len(self.player.makers))
 
     # A closed pool does little more, so it is closed late or not at all.
     @precondition(lambda self: len(self.shadow.ended) > 5)
     @rule()
     def close(self) -> None:
-        self.shadow.close()
+        self._call("close")
 
     @invariant()
     def agrees(self) -> None:
@@ -219,7 +247,3 @@ class _PoolMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if sys.exc_info()[0] is None:  # else a step has failed, and that is the error to be shown
             self.shadow.finish()
-
-
-def _nth(items: Sequence[T], number: int) -> T:
-    return items[number % len(items)]

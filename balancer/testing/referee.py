@@ -16,6 +16,7 @@ what happened and what should have.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from math import isclose
 
 from balancer.core import Core, Waiter
@@ -224,7 +225,9 @@ def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, l
         capacity=spec.capacity,
         weight=spec.weight,
     )
-    assert stats == wanted, f"the counters are {stats}, not {wanted}"
+    found, right = asdict(stats), asdict(wanted)
+    wrong = [f"{name} is {found[name]!r}, not {right[name]!r}" for name in found if found[name] != right[name]]
+    assert not wrong, f"{spec.url}: {', '.join(wrong)}"
     busy_s = expected.busy_s(now)
     assert _near(stats.busy_s, busy_s), f"{spec.name}: busy_s is {stats.busy_s}, not {busy_s}"
     assert stats.busy_s >= 0, f"{spec.name}: busy_s is {stats.busy_s}; a time cannot be negative"

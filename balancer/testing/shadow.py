@@ -21,7 +21,7 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
-from balancer.strategy import ANY, Request, Strategy
+from balancer.strategy import ANY, Node, Request, Strategy
 from balancer.testing.clock import ManualClock
 from balancer.testing.model import ModelPool
 from balancer.testing.referee import Law, Referee
@@ -37,6 +37,30 @@ class _Lender:
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("the shadow gives leases back by itself")
+
+
+class _Only(Strategy):
+    """Chooses the only endpoint of another pool, which is not under test."""
+
+    name = "only"
+
+    def __init__(self) -> None:
+        self._node: Node | None = None
+
+    def join(self, node: Node, now: float) -> None:
+        self._node = node
+
+    def leave(self, node: Node, now: float) -> None:
+        self._node = None
+
+    def change(self, node: Node, now: float) -> None:
+        pass
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        return self._node if self._node is not None and request.fits(self._node) else None
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        pass
 
 
 class Shadow:
@@ -78,7 +102,7 @@ class Shadow:
         )
         self.ended: list[Lease] = []
         self._referee = Referee(self.core, self.model, self.clock, law)
-        self._stranger = Core([Endpoint("stranger")], make(self._random), lender=_Lender(), now=0.0)
+        self._stranger = Core([Endpoint("stranger")], _Only(), lender=_Lender(), now=0.0)
 
     @property
     def out(self) -> list[Lease]:

@@ -4,6 +4,7 @@ The second half breaks strategies on purpose: a conformance suite that passes ev
 """
 
 import random
+import re
 import unittest
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +13,16 @@ import pytest
 from hypothesis import Phase, settings
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.errors import StrategyError
 from balancer.strategy import ANY, Node, Request, Strategy
-from balancer.testing.conformance import as_test_case, check_repeatable, check_strategy, maker_of
+from balancer.testing.checks import check_forgets, check_repeatable
+from balancer.testing.conformance import as_test_case, check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
 from balancer.testing.shadow import Shadow
+from balancer.testing.shorten import shorten
+from balancer.testing.story import Call, Story, tell
 from tests.registered import KINDS, NAMES
 
-_UNSHRUNK = settings(max_examples=100, phases=[Phase.generate], report_multiple_bugs=False)
+_ENOUGH = settings(max_examples=100, phases=[Phase.generate], report_multiple_bugs=False)
 _FEW = settings(max_examples=40)
 
 
@@ -138,25 +141,77 @@ class _RaisesOnFailure(_Scan):
             raise ZeroDivisionError
 
 
-@pytest.mark.parametrize(
-    ("kind", "error"),
-    [
-        (_IgnoresLeave, (AssertionError, StrategyError, ValueError)),
-        (_PicksFull, StrategyError),
-        (_IgnoresRequest, StrategyError),
-        (_IgnoresSlots, StrategyError),
-        (_WaitsForMoreThanThereIs, AssertionError),
-        (_PicksLimitZero, (AssertionError, StrategyError)),  # a waiter is given the StrategyError: it ended wrongly
-        (_IdlesTheLast, AssertionError),
-        (_CountsItself, (AssertionError, StrategyError)),
-        (_RaisesOnFailure, ZeroDivisionError),
-    ],
-)
-def test_a_strategy_that_breaks_the_contract_is_found_out(
-    kind: type[Strategy], error: type[Exception] | tuple[type[Exception], ...]
+class _ForgetsNobody(_Scan):
+    """Its nodes have no limit once they have left, so it picks right, and holds all that ever were."""
+
+    def leave(self, node: Node, now: float) -> None:
+        pass
+
+
+_BROKEN = {
+    _IgnoresLeave: "more slots could be leased than there are|limit is 1, not 0|picked|not in the pool",
+    _PicksFull: r"strategy 'scan' picked <Account .*>, which cannot serve Request\(",
+    _IgnoresRequest: r"strategy 'scan' picked <Account .*>, which cannot serve Request\(.+\)",
+    _IgnoresSlots: r"strategy 'scan' picked <Account .*>, which cannot serve Request\(.*slots=\d",
+    _WaitsForMoreThanThereIs: "has a slot free",
+    _PicksLimitZero: r"strategy 'scan' picked <Account .*>, which cannot serve Request\(",
+    _IdlesTheLast: "has a slot free|a free slot could not be leased",
+    _CountsItself: "has a slot free|which cannot serve",
+    _RaisesOnFailure: r"ZeroDivisionError, raised in finish \(test_conformance\.py, line \d+\)",
+}
+
+
+@pytest.mark.parametrize("kind", _BROKEN, ids=lambda kind: kind.__name__)
+def test_a_strategy_that_breaks_the_contract_is_found_out_in_few_lines_with_what_is_wrong_in_the_last(
+    kind: type[Strategy],
 ) -> None:
-    with pytest.raises(error):
-        check_strategy(kind, settings=_UNSHRUNK)
+    with pytest.raises(AssertionError) as caught:
+        check_strategy(kind, settings=_ENOUGH)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert getattr(caught.value, "__notes__", []) == []
+    title, found, pool, *calls, sentence = str(caught.value).splitlines()
+    assert title == f"{kind.__name__} does not keep the contract of a strategy"
+    assert found == "the fewest calls found that show it:"
+    assert pool.startswith("    Pool([Endpoint('http://10.0.0.")
+    assert pool.count("Endpoint(") <= 2
+    assert len(calls) <= 5
+    assert re.search(_BROKEN[kind], sentence)
+
+
+def test_a_leave_that_forgets_nobody_is_found_out() -> None:
+    with pytest.raises(AssertionError, match=r"still holds 2000 of their nodes; leave must forget a node$"):
+        check_strategy(_ForgetsNobody, settings=_FEW)
+    check_forgets(maker_of(_Scan))
+
+
+@pytest.mark.parametrize("name", ["", "two words", 'a "quote"', "line\nbreak", "-option", "a,b", "caf\xe9", None])
+def test_a_name_that_no_config_can_hold_is_found_out(name: object) -> None:
+    kind = type("_Named", (_Scan,), {"name": name})
+    with pytest.raises(AssertionError, match=r"so that a config, a command line and a table can hold it$"):
+        check_strategy(kind, settings=_FEW)
+    check_strategy(type("_Named", (_Scan,), {"name": "my-scan_2.0"}), settings=settings(max_examples=1))
+
+
+def test_a_story_is_shortened_to_what_it_takes() -> None:
+    """Of forty calls and four endpoints, the two calls and the one field that matter are left."""
+
+    def shows(story: Story) -> bool:
+        names = [call.name for call in story.calls]
+        big = any(spec.capacity >= 2 for spec in story.specs)
+        return big and "drain" in names and "acquire" in names[names.index("drain") :]
+
+    specs = tuple(Endpoint(f"http://{n}/", capacity=4, weight=2.0, labels=frozenset("a")) for n in range(4))
+    noise = [Call("pass_time", None, {"seconds": 1.0}), Call("release", 7, {"outcome": Outcome.FAILURE})] * 10
+    drain = Call("drain", None, {"url": "http://3/"})
+    acquire = Call("acquire", None, {"request": Request(slots=3, key="k"), "timeout_s": 1.0, "priority": 2})
+    found = shorten(Story(specs, 3, 77, (*noise, drain, *noise, acquire, *noise)), shows)
+    assert (found.max_waiters, found.seed) == (None, 0)
+    assert tell(found) == [
+        f"Pool([Endpoint({found.specs[0].url!r}, capacity=2)])",
+        "drain(url='http://3/')",
+        "acquire()",
+    ]
 
 
 def test_the_plainest_right_strategy_passes() -> None:
@@ -176,7 +231,7 @@ def test_a_law_is_asked_about_every_grant() -> None:
     shadow.release(shadow.out[2])
     assert judged == shadow.grants == ["a", "b", "b", "b"]
     with pytest.raises(AssertionError):
-        check_strategy(KINDS["least_in_flight"], law=first, settings=_UNSHRUNK)
+        check_strategy(KINDS["least_in_flight"], law=first, settings=_ENOUGH)
 
 
 class _UsesGlobalRandom(_Scan):
@@ -193,7 +248,7 @@ def test_a_strategy_with_a_randomness_of_its_own_is_found_out() -> None:
 def test_the_contract_can_be_had_as_a_test_case() -> None:
     passed, failed = unittest.TestResult(), unittest.TestResult()
     as_test_case(_Scan, settings=_FEW)().run(passed)
-    as_test_case(_PicksFull, settings=_UNSHRUNK)().run(failed)
+    as_test_case(_PicksFull, settings=_ENOUGH)().run(failed)
     assert passed.wasSuccessful()
     assert passed.testsRun == 1
     assert not failed.wasSuccessful()

@@ -1,0 +1,85 @@
+"""What must hold of a strategy by itself: its name, that it forgets who has left, and that it can be repeated.
+
+None of these needs a pool of many calls, nor Hypothesis. What must hold inside a pool is the referee's business.
+"""
+
+import gc
+import random
+import weakref
+from collections.abc import Callable
+from typing import Final
+
+from balancer.endpoint import Endpoint, Outcome
+from balancer.plugins.vetting import names_of_strategy
+from balancer.strategy import ANY, Node, Strategy
+from balancer.testing.shadow import Maker
+from balancer.testing.walk import random_walk
+
+__all__ = ["check_forgets", "check_name", "check_repeatable"]
+
+_LEAVE: Final = 2_000
+_MAY_STAY: Final = _LEAVE // 4  # a strategy may sweep now and then, as long as it does
+
+
+class _Node(Node):
+    __slots__ = ("__weakref__",)
+
+
+def check_name(kind: type[Strategy]) -> None:
+    """Check that a config, a command line and a table can hold the strategy's name, and that it has all its methods.
+
+    Raises:
+        AssertionError: not so.
+    """
+    try:
+        names_of_strategy(kind)
+    except TypeError as error:
+        raise AssertionError(str(error)) from None
+
+
+def check_forgets(make: Maker) -> None:
+    """Check that a strategy lets go of the nodes that have left, so that a pool can have members that come and go.
+
+    Raises:
+        AssertionError: it still holds them, or picks one of them.
+    """
+    strategy = make(random.Random(0))
+    stays, gone = Node(Endpoint("stays")), []
+    strategy.join(stays, 0.0)
+    for number in range(_LEAVE):
+        gone.append(_come_and_go(strategy, f"http://10.1.{number // 250}.{number % 250}/", float(number)))
+    gc.collect()
+    held = sum(node() is not None for node in gone)
+    assert held <= _MAY_STAY, (
+        f"{_LEAVE} endpoints joined and left, and the strategy still holds {held} of their nodes; "
+        "leave must forget a node"
+    )
+
+
+def _come_and_go(strategy: Strategy, url: str, now: float) -> Callable[[], object]:
+    node = _Node(Endpoint(url))
+    strategy.join(node, now)
+    node.limit = node.ceiling = 0
+    strategy.leave(node, now)
+    picked = strategy.pick(ANY, now)
+    assert picked is not node, f"{url} was picked after it had left; leave must forget a node"
+    if picked is not None:
+        picked.in_flight += 1
+        picked.in_flight -= 1
+        strategy.finish(picked, Outcome.SUCCESS, 1.0, now)
+    return weakref.ref(node)
+
+
+def check_repeatable(make: Maker, *, steps: int = 1000, seed: int = 1) -> None:
+    """Check that the same seed and the same calls make the same choices.
+
+    Raises:
+        AssertionError: they do not; then the strategy draws from a source of its own, such as `random`,
+            a clock, or the order of a set.
+    """
+    first, second = (random_walk(make, steps, seed=seed, thorough_every=steps).grants for _ in range(2))
+    different = next((n for n, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), None)
+    assert first == second, (
+        f"the same seed and calls made another choice at lease {different}; "
+        "draw from the rng that the strategy is given, and from nothing else"
+    )
