@@ -15,7 +15,7 @@ from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, s
 from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.settings.urls import checked_url, has_credentials, host_of, identity_of
 
-__all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "hint_of", "outcome_of"]
+__all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "Terms", "hint_of", "outcome_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,37 @@ def hint_of(error: BaseException) -> Hint | None:
     return Hint(timed_out=True) if late else None
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a lease is taken on, beyond what it may use.
+
+    Args:
+        holder: whose it is; a text to show.
+        ttl_s: after so many seconds (> 0) its pool ends it.
+        leak_after_s: after so many seconds (> 0) it counts as forgotten, which is told, and changes nothing.
+
+    Raises:
+        ValueError: a number is out of range.
+        TypeError: `holder` is no text.
+    """
+
+    holder: str = ""
+    ttl_s: float = math.inf
+    leak_after_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.holder, str):
+            raise TypeError(f"holder is {self.holder!r}; it takes a text, e.g. 'sample 7'")
+        for name, seconds in (("ttl_s", self.ttl_s), ("leak_after_s", self.leak_after_s)):
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+                raise ValueError(f"{name} is {seconds!r}; it must be a number of seconds > 0, or None for no end")
+
+    @property
+    def timed(self) -> bool:
+        """True if something is due at some time."""
+        return self.ttl_s < math.inf or self.leak_after_s < math.inf
+
+
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
@@ -160,9 +191,22 @@ class Lease:
         granted_s: the pool's clock when the lease was granted.
         slots: how many slots of the endpoint it holds.
         hint: what the call says beyond its outcome; set by the end of a `with` block, or by hand.
+        terms: whose it is and how long it may last, if anything was said of that.
     """
 
-    __slots__ = ("account", "endpoint", "granted_s", "hint", "id", "lender", "outcome", "slots")
+    __slots__ = (
+        "account",
+        "endpoint",
+        "fate",
+        "granted_s",
+        "hint",
+        "id",
+        "lender",
+        "outcome",
+        "slots",
+        "terms",
+        "where",
+    )
 
     id: int
     endpoint: Endpoint
@@ -172,6 +216,14 @@ class Lease:
     slots: int
     outcome: Outcome | None
     hint: Hint | None
+    terms: Terms | None
+    fate: str  # why it ended, if nobody gave it back; only then it is set
+    where: str  # where it was acquired; set only if somebody wants to know
+
+    @property
+    def holder(self) -> str:
+        """Whose it is: what the caller said; "" if nothing."""
+        return self.terms.holder if self.terms is not None else ""
 
     @property
     def ended(self) -> bool:

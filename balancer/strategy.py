@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from balancer.endpoint import Endpoint, Outcome
+from balancer.endpoint import Endpoint, Outcome, Terms
 from balancer.settings.urls import identity_of
 
 __all__ = ["ANY", "Node", "Request", "Strategy", "StrategyOptions"]
@@ -40,6 +40,7 @@ class Request:
         exclude: names of endpoints that will not do, e.g. of the one that just failed; mostly these are URLs.
         slots: how many slots of one endpoint it takes (>= 1), e.g. for a call that runs several programs at once.
         key: requests of one key like to go to the same endpoint, for strategies that know affinity. A wish only.
+        terms: whose the lease is to be and how long it may last; nothing to a strategy.
 
     Attributes:
         open: True if any free slot will do; lets a strategy skip the filter.
@@ -50,6 +51,7 @@ class Request:
     exclude: frozenset[str] = frozenset()
     slots: int = 1
     key: str | None = field(default=None, compare=False)
+    terms: Terms | None = field(default=None, compare=False)
     open: bool = field(init=False, compare=False)
     barred: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())
 

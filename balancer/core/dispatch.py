@@ -11,15 +11,28 @@ them once it has let go of its lock.
 """
 
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
 from balancer.core.account import Account, State
+from balancer.core.events import (
+    Ended,
+    Event,
+    Granted,
+    Hedged,
+    Journal,
+    Queued,
+    Retried,
+    StrategyChanged,
+    TimedOut,
+)
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, WaitHistogram
+from balancer.core.metrics import EndpointStats, LeaseRow, WaitHistogram
+from balancer.core.portrait import portrait
 from balancer.core.rules import Rules
+from balancer.core.telling import Telling
+from balancer.core.tenures import Tenures
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, StrategyError, TooManyWaiters
@@ -28,7 +41,7 @@ from balancer.strategy import Request, Strategy
 
 __all__ = ["Core"]
 
-Ended = Sequence[Waiter]
+Served = Sequence[Waiter]
 
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
@@ -48,6 +61,7 @@ class Core:
 
     Attributes:
         due_s: while somebody waits, a shell calls `tick` at this instant. Else the next call is early enough.
+        journal: what has happened, for a shell to tell; see `listen`.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -69,23 +83,48 @@ class Core:
     ) -> None:
         if max_waiters is not None and max_waiters < 0:
             raise ValueError(f"max_waiters is {max_waiters}; it must be >= 0, or None for no limit")
-        self._rules = Rules(health, limits, host_caps, rng or random.Random(0))
-        self._ledger = Ledger(endpoints, strategy, lender=lender, rules=self._rules, now=now)
+        self.journal = Journal()
+        self._rules = Rules(health, limits, host_caps, rng or random.Random(0), self.journal)
+        self._tenures = Tenures()
+        self._by_the_clock = self._rules.any
+        self._ledger = Ledger(
+            endpoints, strategy, lender=lender, rules=self._rules, journal=self.journal, timed=self._mind, now=now
+        )
+        self._telling = Telling(self._ledger, self.journal)
         self._waiters = WaitQueue()
         self._max_waiters = max_waiters
         self._waits = WaitHistogram()
         self._timed_out = self._retries = self._hedges = 0
         self._closed = False
         self.due_s = self._rules.due_s
-        # Nobody waits for a slot that is free, so to acquire is to take; and while nobody waits at all and there
-        # are no rules, to release is to end. The aliases save two calls a lease.
-        self.acquire: Callable[[Request, float], Lease | None] = (
-            self._take_by_rules if self._rules.any else self._ledger.take
-        )
+        self.acquire: Callable[[Request, float], Lease | None]
         """Return a lease at once, or None if it takes waiting (see `wait`); PoolClosed once it is closed."""
-        self._idle_release = self._end_by_rules if self._rules.any else self._ledger.end
-        self.release: Callable[[Lease, Outcome, float], Ended] = self._idle_release
+        self.release: Callable[[Lease, Outcome, float], Served]
         """End a lease and hand its slot on; LeaseError, and nothing changed, if it is not out."""
+        self._bind()
+
+    def listen(self, kinds: Collection[type[Event]]) -> None:
+        """Write down what happens, of these kinds, in `journal.happened`; of others nothing. It costs nothing else."""
+        self.journal.wanted = frozenset(kinds)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Choose what a lease goes through: no more than is needed.
+
+        Nobody waits for a slot that is free, so to acquire is to take; and while nobody waits at all, nobody listens
+        and nothing goes by the clock, to release is to end. The aliases save two calls a lease.
+        """
+        wanted = self.journal.wanted
+        self._take: Callable[[Request, float], Lease | None] = (
+            self._telling.take if Granted in wanted else self._ledger.take
+        )
+        self._end: Callable[[Lease, Outcome, float], tuple[()]] = (
+            self._telling.end if Ended in wanted else self._ledger.end
+        )
+        if not self._closed:
+            self.acquire = self._take_by_rules if self._by_the_clock else self._take
+        self._idle_release = self._end_by_rules if self._by_the_clock else self._end
+        self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -106,12 +145,13 @@ class Core:
         if full and deadline_s > now:  # one that will not wait is no burden: it gets its time-out
             raise TooManyWaiters(self._waiters.size, self._max_waiters or 0)
         waiter = self._waiters.push(request, now, deadline_s, priority, wake)
+        self.journal.note(Queued, now)
         if self._ledger.kept or request.slots > 1:
             self._keep_anew(waiter, now)
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
         return waiter
 
-    def amend(self, waiter: Waiter, request: Request, now: float) -> Ended:
+    def amend(self, waiter: Waiter, request: Request, now: float) -> Served:
         """Let `waiter` ask for `request` from now on, at its place in the queue, as a retry that waits does.
 
         Does nothing to one that has ended. Returns those that this served; `waiter` may be one of them.
@@ -126,7 +166,7 @@ class Core:
         self._waiters.amend(waiter, request)
         return self._hand_off(now)
 
-    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Ended:
+    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Served:
         """Let `waiter` give up, because its time ran out or because its caller is gone.
 
         Does nothing to one that has ended: its lease is then its owner's to use or to give back. Returns the others
@@ -141,10 +181,25 @@ class Core:
             waiter.error = BalancerError("the wait was cancelled")
         return self._hand_off(now) if self._ledger.kept else ()
 
+    def release_by_id(self, id: int, outcome: Outcome, now: float) -> Served:
+        """End the lease that is out under this id, whoever holds it; a later return of it is refused.
+
+        Raises:
+            LeaseError: there is none.
+        """
+        lease = self._ledger.lease(id)
+        lease.fate = f"{lease!r} was ended by its id; a lease ends once"
+        return self.release(lease, outcome, now)
+
     # -- rules -------------------------------------------------------------------------------------
 
-    def tick(self, now: float) -> Ended:
-        """Let time do what is due: end cooldowns, go on with slow starts."""
+    def tick(self, now: float) -> Served:
+        """Let time do what is due: end leases whose time is over, end cooldowns, go on with slow starts."""
+        for lease, is_over in self._tenures.take_due(now):
+            if is_over:
+                self._expire_lease(lease, now)
+            else:
+                self._telling.leaked(lease, now)
         self._ledger.tick(now)
         return self._hand_off(now)
 
@@ -152,7 +207,7 @@ class Core:
         """Return the names of those that serve nobody for now because of their health; O(those that are out)."""
         return self._rules.out_of_service()
 
-    def pinged(self, name: str, ok: bool, now: float) -> Ended:
+    def pinged(self, name: str, ok: bool, now: float) -> Served:
         """Learn from an active probe of the endpoint `name`; of an endpoint that has gone, nothing."""
         self._ledger.pinged(name, ok, now)
         return self._hand_off(now)
@@ -162,46 +217,49 @@ class Core:
     def retried(self, name: str, now: float) -> None:
         """Learn that a call that failed at endpoint `name` is made again."""
         self._retries += 1
+        self.journal.note(Retried, now, name)
 
     def hedged(self, name: str, now: float) -> None:
         """Learn that a call that is slow is made a second time, at endpoint `name`."""
         self._hedges += 1
+        self.journal.note(Hedged, now, name)
 
     # -- when something went wrong -----------------------------------------------------------------
 
-    def recover(self, now: float) -> Ended:
+    def recover(self, now: float) -> Served:
         """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N)."""
         self._ledger.recount()
         return self._fail(list(self._waiters), PoolClosed) if self._closed else self._hand_off(now)
 
     # -- membership --------------------------------------------------------------------------------
 
-    def add(self, endpoint: Endpoint, now: float) -> Ended:
+    def add(self, endpoint: Endpoint, now: float) -> Served:
         """Take an endpoint into service, or back into it. Raises DuplicateEndpoint if it is active already."""
         self._ledger.add(endpoint, now)
         return self._hand_off(now)
 
-    def update(self, endpoint: Endpoint, now: float) -> Ended:
+    def update(self, endpoint: Endpoint, now: float) -> Served:
         """Replace the spec of the endpoint with this name. Raises UnknownEndpoint if there is none."""
         self._ledger.update(endpoint, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
-    def drain(self, name: str, now: float) -> Ended:
+    def drain(self, name: str, now: float) -> Served:
         """Grant no new lease of endpoint `name`, but keep it listed. Raises UnknownEndpoint if there is none."""
         self._ledger.stop(name, State.DRAINING, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
-    def remove(self, name: str, now: float) -> Ended:
+    def remove(self, name: str, now: float) -> Served:
         """Grant no new lease of endpoint `name` and forget it once idle. Raises UnknownEndpoint if there is none."""
         self._ledger.stop(name, State.RETIRING, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
-    def set_strategy(self, strategy: Strategy, now: float) -> Ended:
+    def set_strategy(self, strategy: Strategy, now: float) -> Served:
         """Let a fresh `strategy` choose from now on; leases and waiters carry over."""
         self._ledger.use(strategy, now)
+        self.journal.note(StrategyChanged, now, strategy.name)
         return self._hand_off(now)
 
-    def close(self, now: float) -> Ended:
+    def close(self, now: float) -> Served:
         """Fail every waiter and every later acquire; leases out may still be returned."""
         self._closed = True
         self.acquire = _refuse
@@ -225,6 +283,17 @@ class Core:
         """Who holds what; to look at, not to change."""
         return self._ledger
 
+    @property
+    def lapse_s(self) -> float:
+        """When the time of a lease is over: a shell calls `tick` then, even if nobody waits."""
+        return self._tenures.due_s
+
+    def leases(self, now: float) -> list[LeaseRow]:
+        """Return what there is to see of the leases that are out, oldest first; O(those)."""
+        if now >= self.due_s and not self._waiters.size:
+            self.tick(now)
+        return self._ledger.rows(now)
+
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""
         if now >= self.due_s and not self._waiters.size:
@@ -243,21 +312,8 @@ class Core:
         return self._ledger.stats(now), totals, self._waits.copy()
 
     def __repr__(self) -> str:
-        accounts = self._ledger.accounts()
-        counts = Counter(account.state for account in accounts)
-        states = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
-        busy = sum(account.in_flight for account in accounts)
-        slots = sum(account.limit for account in accounts)
-        out = self._ledger.unfit()
-        states += f", {out} of them out of service" if out else ""
-        panic = ", panic" if self._rules.panic else ""
-        calls, failed, turned_away = self._ledger.calls, self._ledger.failures, self._ledger.overloads
-        done = f", {calls} calls, {failed} failed ({failed / calls:.1%})" if calls else ""
-        done += f", {turned_away} overloaded" if turned_away else ""
-        return (
-            f"{self._ledger.strategy.name}: {states or 'no endpoints'}; {busy}/{slots} in flight, {self._waiters.size} "
-            f"waiting, {self._ledger.granted} granted{done}{panic}{', closed' if self._closed else ''}"
-        )
+        waiting, panic = self._waiters.size, self._rules.panic
+        return portrait(self._ledger, waiting=waiting, panic=panic, closed=self._closed)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -265,13 +321,19 @@ class Core:
         # While somebody waits the shell sees to it that `tick` is called in time: it may end waits.
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
-        return self._ledger.take(request, now)
+        return self._take(request, now)
 
-    def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> Ended:
+    def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> Served:
         """End a lease, let the rules learn from it, and serve whoever can be served thereafter."""
+        self._end_and_learn(lease, outcome, now)
+        if now >= self.due_s:
+            return self.tick(now)
+        return self._hand_off(now) if self._waiters.size else ()
+
+    def _end_and_learn(self, lease: Lease, outcome: Outcome, now: float) -> None:
         account: Account | None = lease.account
         try:
-            self._ledger.end(lease, outcome, now)
+            self._end(lease, outcome, now)
         finally:  # a strategy may raise when the lease has ended already
             if account is not None and lease.account is None:
                 record = account.record
@@ -279,15 +341,12 @@ class Core:
                     record.fresh += 1
                 else:
                     self._ledger.learn(account, lease, outcome, now)
-                    self.due_s = self._rules.due_s
-        if now >= self.due_s:
-            return self.tick(now)
-        return self._hand_off(now) if self._waiters.size else ()
+                    self._look_at_the_clock()
 
-    def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Ended:
-        if self._rules.any:
+    def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Served:
+        if self._by_the_clock:
             return self._end_by_rules(lease, outcome, now)
-        self._ledger.end(lease, outcome, now)
+        self._end(lease, outcome, now)
         if lease.slots > 1 or self._ledger.kept:
             return self._hand_off(now)
         # No waiter could use a slot that was free before, so the one that came free now serves one at most.
@@ -296,7 +355,7 @@ class Core:
             self.release = self._idle_release
         return ended
 
-    def _serve_head(self, now: float) -> Ended:
+    def _serve_head(self, now: float) -> Served:
         """Serve the head of the queue if that is plainly who is next: nearly always all ask for the same."""
         head = self._waiters.sole_head
         if head is None or now >= head.deadline_s:
@@ -309,7 +368,7 @@ class Core:
 
     def _hand_off(self, now: float, *, most: int | None = None) -> list[Waiter]:
         """Serve those who can be served, oldest claim first, but not more than `most`."""
-        self.due_s = self._rules.due_s
+        self._look_at_the_clock()
         ended: list[Waiter] = []
         served = 0
         before = self._ledger.free_kept(now) if self._ledger.kept else {}
@@ -355,9 +414,30 @@ class Core:
             waiter.error = error if isinstance(error, StrategyError) else StrategyError(strategy, f"raised {error!r}")
         if waiter.lease is not None:
             self._waits.add(now - waiter.since_s)
+            if Granted in self.journal.wanted:
+                self._telling.granted(waiter.lease, now - waiter.since_s)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def _look_at_the_clock(self) -> None:
+        self.due_s = min(self._rules.due_s, self._tenures.due_s)
+
+    def _mind(self, lease: Lease, now: float) -> None:
+        """See to it that the time of `lease` ends, and that everything goes by the clock from the first such lease."""
+        self._tenures.add(lease, now)
+        self._look_at_the_clock()
+        if not self._by_the_clock:
+            self._by_the_clock = True
+            self._bind()
+
+    def _expire_lease(self, lease: Lease, now: float) -> None:
+        lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
+        self._telling.expired(lease, now)
+        self._end_and_learn(lease, Outcome.IGNORED, now)
 
     def _expire(self, waiter: Waiter, now: float) -> None:
         self._timed_out += 1
+        self.journal.note(TimedOut, now, now - waiter.since_s)
         out = self._ledger.unfit() if self._rules.any else 0
         waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out)
 

@@ -10,7 +10,8 @@ from math import inf
 from typing import cast
 
 from balancer.core.account import Account, State
-from balancer.core.metrics import EndpointStats
+from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed
+from balancer.core.metrics import EndpointStats, LeaseRow
 from balancer.core.rules import Rules
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, StrategyError, UnknownEndpoint
@@ -37,7 +38,15 @@ class Ledger:
     """
 
     def __init__(
-        self, endpoints: Iterable[Endpoint], strategy: Strategy, *, lender: Lender, rules: Rules, now: float
+        self,
+        endpoints: Iterable[Endpoint],
+        strategy: Strategy,
+        *,
+        lender: Lender,
+        rules: Rules,
+        journal: Journal,
+        timed: Callable[[Lease, float], object],
+        now: float,
     ) -> None:
         self.granted = 0
         self.out: dict[int, Lease] = {}
@@ -46,6 +55,8 @@ class Ledger:
         self._held: list[Account] = []  # all whose slots are kept: with an endpoint, those of its host
         self._lender = lender
         self._rules = rules
+        self._journal = journal
+        self._timed = timed
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
         self._pick: _Picker = _picker(strategy)
@@ -81,8 +92,11 @@ class Ledger:
         lease.account = account
         lease.lender = self._lender
         lease.outcome = lease.hint = None
+        lease.terms = terms = request.terms
         self.out[self.granted] = lease
         account.leases += 1
+        if terms is not None and terms.timed:
+            self._timed(lease, now)
         if account.alert:
             self._refresh(self._rules.granted(account, lease), now)
         return lease
@@ -100,7 +114,7 @@ class Ledger:
             raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
         account: Account | None = lease.account
         if account is None:
-            raise LeaseError(lease.id, f"{lease!r} was given back already; a lease ends once")
+            raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was given back already; a lease ends once"))
         lease.account = None
         del self.out[lease.id]
         slots = lease.slots
@@ -192,6 +206,7 @@ class Ledger:
         self._stand(account, now)
         self._strategy.join(account, now)
         self._refresh(moved, now)
+        self._journal.note(Added, now, endpoint.name)
 
     def update(self, endpoint: Endpoint, now: float) -> None:
         """Give the endpoint of this name a new capacity, weight or labels.
@@ -203,7 +218,9 @@ class Ledger:
         if account.state is not State.ACTIVE:
             return
         moved = self._rules.change(account)
+        before = account.ceiling
         self._stand(account, now)
+        self._tell_limit(account, before, now)
         self._strategy.change(account, now)
         self._refresh(moved, now)
 
@@ -219,6 +236,7 @@ class Ledger:
             account.limit = account.ceiling = 0
             self._strategy.leave(account, now)
             self._refresh(self._rules.leave(account, now), now)
+        self._journal.note(Removed if state is State.RETIRING else Drained, now, account.endpoint.name)
         if account.state is State.RETIRING and not account.in_flight:
             self._forget(account)
 
@@ -266,6 +284,32 @@ class Ledger:
         """Return the accounts that take new leases."""
         return [account for account in self._accounts.values() if account.state is State.ACTIVE]
 
+    def lease(self, id: int) -> Lease:
+        """Return the lease that is out under this id.
+
+        Raises:
+            LeaseError: there is none.
+        """
+        try:
+            return self.out[id]
+        except KeyError:
+            raise LeaseError(id, "it is not out: it has ended, or was never granted; see Pool.leases()") from None
+
+    def rows(self, now: float) -> list[LeaseRow]:
+        """Return what there is to see of the leases that are out, oldest first."""
+        return [
+            LeaseRow(
+                id=lease.id,
+                endpoint=lease.endpoint.name,
+                holder=lease.holder,
+                since_s=lease.granted_s,
+                age_s=now - lease.granted_s,
+                slots=lease.slots,
+                where=getattr(lease, "where", ""),
+            )
+            for lease in self.out.values()
+        ]
+
     def unfit(self) -> int:
         """Return how many active endpoints serve nobody for now, because of their health; O(N)."""
         return sum(account.state is _ACTIVE and not account.ceiling for account in self._accounts.values())
@@ -311,6 +355,11 @@ class Ledger:
                 self._stand(account, now)
                 if before != (account.ceiling, account.limit, account.weight):
                     self._strategy.change(account, now)
+                    self._tell_limit(account, before[0], now)
+
+    def _tell_limit(self, account: Account, before: int, now: float) -> None:
+        if before != account.ceiling:
+            self._journal.note(LimitChanged, now, account.endpoint.name, account.ceiling)
 
     def _stand(self, account: Account, now: float) -> None:
         was_out = not account.ceiling

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from math import floor, log2
 from typing import Any
 
-__all__ = ["EndpointStats", "PoolStats", "WaitHistogram", "WaitStats", "balance_score", "jain_index"]
+__all__ = ["EndpointStats", "LeaseRow", "PoolStats", "WaitHistogram", "WaitStats", "balance_score", "jain_index"]
 
 
 def jain_index(shares: Iterable[float]) -> float:
@@ -133,6 +133,26 @@ class EndpointStats:
     def __post_init__(self) -> None:
         if not self.name:  # of a file that was written before endpoints had names
             object.__setattr__(self, "name", self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """One lease that is out.
+
+    Attributes:
+        id, endpoint, slots: what `Lease` says: its id, the name of its endpoint, how many of its slots.
+        holder: whose it is; "" if nobody said.
+        since_s, age_s: when it was granted by the pool's clock, and how long ago that is.
+        where: file and line at which it was acquired, if the pool has a `leak_after_s`; else "".
+    """
+
+    id: int
+    endpoint: str
+    holder: str
+    since_s: float
+    age_s: float
+    slots: int
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import cast
 from weakref import WeakValueDictionary
 
 from balancer.core.account import Account, State
+from balancer.core.events import Ejected, Journal, Panic, Probing, Rested, Restored
 from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, Record
@@ -21,6 +22,15 @@ __all__ = ["Rules"]
 
 Moved = Iterable[Account]
 
+_ABSENT = (Health.EJECTED, Health.HALF_OPEN, Health.RESTING)
+_NEWS = {
+    Health.EJECTED: Ejected,
+    Health.HALF_OPEN: Probing,
+    Health.RESTING: Rested,
+    Health.SLOW_START: Restored,
+    Health.HEALTHY: Restored,
+}
+
 
 class Rules:
     """Health, limits and host caps of one pool; any of them may be absent.
@@ -30,6 +40,7 @@ class Rules:
         limits: None or "fixed": the capacity of each endpoint.
         host_caps: slots by host; "*" stands for each host that has none of its own.
         rng: for jitter.
+        journal: is told what becomes of the health of endpoints.
 
     Methods that may change how accounts stand return these, perhaps some twice.
 
@@ -43,11 +54,14 @@ class Rules:
         limits: LimitSettings | None,
         host_caps: Mapping[str, int],
         rng: random.Random,
+        journal: Journal,
     ) -> None:
         self._watch = HealthWatch(health, rng) if health else None
         self._limits = limits if limits and limits.kind == "aimd" else None
         self._caps = dict(host_caps)
         self.ejections = 0
+        self._journal = journal
+        self._panicked = False
         self._hosts: WeakValueDictionary[str, HostGroup] = WeakValueDictionary()  # their members hold them
         for host, cap in self._caps.items():
             if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
@@ -77,7 +91,7 @@ class Rules:
         if self._watch:
             account.record = self._watch.join(account, now)
             account.health = account.record.state
-        return [*self.change(account), *self._moved()]
+        return [*self.change(account), *self._moved(now)]
 
     def change(self, account: Account) -> list[Account]:
         """Learn of a new spec."""
@@ -96,7 +110,7 @@ class Rules:
             self._watch.leave(account.record, now)
             account.record = None
         account.aimd = None
-        return self._moved()
+        return self._moved(now)
 
     def forget(self, account: Account) -> None:
         """Drop an account for good; it has no leases."""
@@ -140,7 +154,7 @@ class Rules:
                 moved.append(account)
         if account.record is not None and self._watch:
             self._watch.ended(account.record, lease, outcome, now)
-            moved += self._moved()
+            moved += self._moved(now)
             if account.alert or account.aimd is not None:
                 account.record.look_s = -inf
         return moved
@@ -149,13 +163,13 @@ class Rules:
         """Learn from an active probe."""
         if account.record and self._watch:
             self._watch.pinged(account.record, ok, now)
-        return self._moved()
+        return self._moved(now)
 
     def tick(self, now: float) -> Moved:
         """Let time do what is due."""
         if self._watch:
             self._watch.tick(now)
-        return self._moved()
+        return self._moved(now)
 
     # -- standing ----------------------------------------------------------------------------------
 
@@ -203,22 +217,30 @@ class Rules:
             del account.host.members[account]
             account.host.in_flight -= account.in_flight  # a lease that ends just now is still to be taken off
 
-    def _moved(self) -> list[Account]:
-        if self._watch is None or not self._watch.moved:
+    def _moved(self, now: float) -> list[Account]:
+        if self._watch is None:
+            return []
+        if self._watch.panic is not self._panicked:
+            self._panicked = self._watch.panic
+            self._journal.note(Panic, now, self._panicked)
+        if not self._watch.moved:
             return []
         moved = [account for record in self._watch.moved if (account := _account(record)).state is State.ACTIVE]
         self._watch.moved.clear()
         for account in moved:
             self._look(account)
-            self._tell(account)
+            self._tell(account, now)
         return moved
 
-    def _tell(self, account: Account) -> None:
-        """Count what has become of an account's health since it was last told."""
-        health = account.record.state if account.record else None
-        if health is not account.health:
-            account.health = health
-            self.ejections += health is Health.EJECTED
+    def _tell(self, account: Account, now: float) -> None:
+        """Count and tell what has become of an account's health since it was last told."""
+        before, health = account.health, account.record.state if account.record else None
+        if health is before or health is None:
+            return
+        account.health = health
+        self.ejections += health is Health.EJECTED
+        if before in _ABSENT or health in _ABSENT:  # a slow start that is over is no news
+            self._journal.note(_NEWS[health], now, account.endpoint.name)
 
     def _look(self, account: Account) -> None:
         """Decide whether every grant, and so every end, must be told."""

@@ -29,7 +29,7 @@ class _Lender:
 def lease_of(lender: _Lender, id: int = 7) -> Lease:
     lease = Lease()
     lease.id, lease.endpoint, lease.granted_s, lease.slots = id, Endpoint("http://a:1/"), 5.0, 1
-    lease.account, lease.lender, lease.outcome, lease.hint = object(), lender, None, None
+    lease.account, lease.lender, lease.outcome, lease.hint, lease.terms = object(), lender, None, None, None
     return lease
 
 

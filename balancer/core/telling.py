@@ -1,0 +1,52 @@
+"""Leases, written down in the journal as they come and go.
+
+Decides what is told of a lease. It must not know who waits: a ledger's `take` and `end` stand in front of these only
+while somebody wants to hear of leases, so that a lease that nobody hears of costs nothing.
+"""
+
+from balancer.core.events import Ended, Expired, Granted, Journal, Leaked
+from balancer.core.ledger import Ledger
+from balancer.endpoint import Lease, Outcome
+from balancer.strategy import Request
+
+__all__ = ["Telling"]
+
+
+class Telling:
+    """A ledger's `take` and `end`, told of."""
+
+    def __init__(self, ledger: Ledger, journal: Journal) -> None:
+        self._ledger = ledger
+        self._journal = journal
+
+    def take(self, request: Request, now: float) -> Lease | None:
+        """Do what `Ledger.take` does, and tell of it."""
+        lease = self._ledger.take(request, now)
+        if lease is not None:
+            self.granted(lease, 0.0)
+        return lease
+
+    def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
+        """Do what `Ledger.end` does, and tell of it."""
+        was_out = not lease.ended
+        try:
+            return self._ledger.end(lease, outcome, now)
+        finally:  # a strategy may raise when the lease has ended already
+            if was_out and lease.ended:
+                self._journal.note(Ended, now, *_facts(lease), outcome, now - lease.granted_s)
+
+    def granted(self, lease: Lease, waited_s: float) -> None:
+        """Tell of a grant."""
+        self._journal.note(Granted, lease.granted_s, *_facts(lease), waited_s)
+
+    def expired(self, lease: Lease, now: float) -> None:
+        """Tell that the time of a lease is over."""
+        self._journal.note(Expired, now, *_facts(lease), now - lease.granted_s)
+
+    def leaked(self, lease: Lease, now: float) -> None:
+        """Tell that a lease counts as forgotten."""
+        self._journal.note(Leaked, now, *_facts(lease), getattr(lease, "where", ""), now - lease.granted_s)
+
+
+def _facts(lease: Lease) -> tuple[int, str, str, int]:
+    return lease.id, lease.endpoint.name, lease.holder, lease.slots
