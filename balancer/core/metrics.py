@@ -11,7 +11,16 @@ from dataclasses import asdict, dataclass
 from math import floor, log2
 from typing import Any
 
-__all__ = ["EndpointStats", "LeaseRow", "PoolStats", "WaitHistogram", "WaitStats", "balance_score", "jain_index"]
+__all__ = [
+    "BUCKETS_PER_OCTAVE",
+    "EndpointStats",
+    "LeaseRow",
+    "PoolStats",
+    "WaitHistogram",
+    "WaitStats",
+    "balance_score",
+    "jain_index",
+]
 
 
 def jain_index(shares: Iterable[float]) -> float:
@@ -48,7 +57,7 @@ class WaitStats:
 
 
 # 32 buckets an octave: a bucket's geometric middle is within 2**(1/64) - 1 = 1.1% of everything in it.
-_BUCKETS_PER_OCTAVE = 32
+BUCKETS_PER_OCTAVE = 32
 
 
 class WaitHistogram:
@@ -67,7 +76,7 @@ class WaitHistogram:
     def add(self, wait_s: float) -> None:
         """Count one wait."""
         if wait_s > 0:
-            bucket = floor(log2(wait_s) * _BUCKETS_PER_OCTAVE)
+            bucket = floor(log2(wait_s) * BUCKETS_PER_OCTAVE)
             self._buckets[bucket] += 1
             self._total_s += wait_s
             if wait_s > self._max_s:
@@ -91,7 +100,7 @@ class WaitHistogram:
         beyond = grants - math.ceil(q * grants)  # how many grants waited longer than the one we look for
         for bucket in sorted(self._buckets, reverse=True):
             if beyond < self._buckets[bucket]:
-                return min(self._max_s, math.exp2((bucket + 0.5) / _BUCKETS_PER_OCTAVE))
+                return min(self._max_s, math.exp2((bucket + 0.5) / BUCKETS_PER_OCTAVE))
             beyond -= self._buckets[bucket]
         return 0.0
 

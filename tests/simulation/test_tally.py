@@ -8,6 +8,8 @@ from balancer_simulator.run.tally import Tally
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.core.metrics import WaitHistogram
+
 _WITHIN = 2 ** (1 / 32)  # one bucket
 
 
@@ -29,6 +31,17 @@ def test_quantiles_are_within_a_bucket_and_the_rest_is_exact(values: list[float]
     assert tally.mean == pytest.approx(np.mean(values), rel=1e-9)
     assert truth / _WITHIN <= tally.quantile(q) * (1 + 1e-9)
     assert tally.quantile(q) <= truth * _WITHIN * (1 + 1e-9)
+
+
+@given(st.lists(st.one_of(st.just(0.0), st.floats(1e-9, 1e9)), min_size=1))
+def test_a_pool_and_a_simulation_say_the_same_of_the_same_waits(values: list[float]) -> None:
+    waits, tally = WaitHistogram(), tally_of(values)
+    for value in values:
+        waits.add(value)
+    told = waits.summary(len(values))
+    assert (told.max, told.mean) == (tally.most, pytest.approx(tally.mean))
+    for q, quantile in ((0.5, told.p50), (0.9, told.p90), (0.99, told.p99)):
+        assert quantile == pytest.approx(tally.quantile(q), rel=_WITHIN - 1)
 
 
 @given(st.lists(st.lists(st.floats(0, 1e6), max_size=30), min_size=1, max_size=4))

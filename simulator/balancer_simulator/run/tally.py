@@ -4,6 +4,9 @@ Decides how quantiles are told from counts: in buckets 2.2% wide, evenly filled,
 truth and mostly much nearer; mean and most are exact. Decides also what becomes of values that are only known to be
 larger than something, as of a request that is still under way: to leave them out would make everything look shorter,
 so they count by the estimator of Kaplan and Meier (1958). It must not know what is counted.
+
+The buckets are as wide as those of a pool's waits (`WaitHistogram`), which are counted one at a time, without numpy,
+and are never open. A tally counts blocks of values at once, so a simulation of millions of requests stays fast.
 """
 
 import math
@@ -14,11 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.core.metrics import BUCKETS_PER_OCTAVE as _PER_OCTAVE
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = ["Tally"]
 
-_PER_OCTAVE: Final = 32  # 2**(1/32) - 1 = 2.2% from one edge of a bucket to the other
 _SHORTEST_S: Final = 2.0**-40  # what is shorter counts as this, 1e-12 s; 0 is counted apart
 _BUCKETS: Final = 80 * _PER_OCTAVE  # up to 2**40 s
 
