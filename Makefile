@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint bench notebooks stress setup system clean
+.PHONY: run test quick lint bench notebooks docs stress setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	$(BIN)/balancer run examples/quickstart.toml
@@ -27,6 +27,9 @@ bench: $(READY)               ## a lease beside queue.Queue, the simulator besid
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)
 
+docs: $(READY)                ## the guides and a reference as a site, in site/; fails on a link that leads nowhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 stress: $(READY) system       ## the long randomised runs, in full
 	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress
 
@@ -45,4 +48,4 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:                        ## remove what the other words made
-	rm -rf $(VENV) results .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) results site .hypothesis .mypy_cache .ruff_cache
