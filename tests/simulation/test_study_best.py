@@ -1,10 +1,16 @@
 """A study says which policies are best, and gives its part at one load as a study of its own."""
 
-from collections.abc import Sequence
+import io
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 from balancer_simulator import Closed, EndpointModel, Poisson, Scenario, Study, run_study
+from balancer_simulator.report.export import to_data
+from balancer_simulator.report.html import page
+from balancer_simulator.report.table import print_ranking, print_study
+from rich.console import Console
 
 _ENDPOINTS = [EndpointModel(url="http://{1..2}/")]
 
@@ -38,3 +44,60 @@ def test_a_load_is_a_study_with_its_own_records() -> None:
     assert busy.metric("fifo", "wait_mean_s").mean > study.at_load(0.2).metric("fifo", "wait_mean_s").mean
     with pytest.raises(KeyError):
         study.at_load(0.5)
+
+
+# -- a crown on the largest card, in the tables and in the data: only for one that has won ---------------
+
+_ALIKE = {"p": [10.0, 11.0, 12.0], "q": [12.0, 10.0, 13.0], "slow": [30.0, 31.0, 32.0]}
+_WON = {"p": [10.0, 11.0, 12.0], "q": [12.0, 13.1, 14.0], "slow": [30.0, 31.0, 32.0]}
+
+
+def _card(study: Study) -> str:
+    """Return what the first and largest card of the page says."""
+    found = re.search(r'<dl class="tiles">(.*?)</div>', page(study), re.DOTALL)
+    assert found
+    return " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
+
+
+def _told(study: Study, show: Callable[[Study, Console], None]) -> str:
+    out = io.StringIO()
+    show(study, Console(file=out, width=100))
+    return out.getvalue()
+
+
+def test_one_that_has_won_is_crowned(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _batch(_WON, monkeypatch)
+    assert _card(study).startswith("best policy p of 3")
+    for show in (print_ranking, print_study):
+        assert "best by makespan: p\n" in _told(study, show)
+        assert "cannot be told apart" not in _told(study, show)
+    assert to_data(study)["ranking"]["best"] == ["p"]
+
+
+def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _batch(_ALIKE, monkeypatch)
+    assert _card(study).startswith("best policy cannot be told apart p, q, of 3")
+    for show in (print_ranking, print_study):
+        assert "cannot be told apart by makespan: p, q\n" in _told(study, show)
+        assert "best by" not in _told(study, show)
+    places = [line.split()[:2] for line in _told(study, print_ranking).splitlines() if line[:1].isdigit()]
+    assert places == [["1", "p"], ["1", "q"], ["3", "slow"]]
+    assert to_data(study)["ranking"]["best"] == ["p", "q"]
+
+
+def test_one_replication_crowns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _batch({"p": [10.0], "q": [20.0]}, monkeypatch)
+    assert _card(study).startswith("best policy not known p is first of 2")
+    assert "best by" not in _told(study, print_ranking)
+
+
+def test_the_only_one_is_no_winner(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _card(_batch({"p": [10.0, 11.0]}, monkeypatch)).startswith("policy p the only one")
+
+
+def _batch(makespans: dict[str, Sequence[float]], monkeypatch: pytest.MonkeyPatch) -> Study:
+    """Return a study that is ranked by the makespan, with these."""
+    study = _study(makespans)
+    count = len(next(iter(makespans.values())))
+    monkeypatch.setattr(Study, "default_metric", property(lambda _: "makespan_s"))
+    return replace(study, scenario=study.scenario.changed(replications=count))

@@ -8,10 +8,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from balancer.endpoint import Outcome
 from balancer.pipeline.results.records import RunResult, Span
 from balancer.reporting.words import shorten, visible
 
 __all__ = ["EndpointLine", "endpoint_lines", "gone_endpoints"]
+
+_ANSWERS = (Outcome.SUCCESS.value, Outcome.OVERLOAD.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class EndpointLine:
         share: its part of all leases, 0..1.
         due: its part of all weights, 0..1.
         utilisation: part of its slot-seconds of the makespan that were leased; 0 if there was no time.
+        answered: whether a call of it succeeded or found it busy; else nothing good is known of it.
         spans: its leases.
     """
 
@@ -39,7 +43,13 @@ class EndpointLine:
     share: float
     due: float
     utilisation: float
+    answered: bool
     spans: tuple[Span, ...]
+
+    @property
+    def standing(self) -> str:
+        """How it stood at the end; "not known" of one that passes for healthy because nothing was heard from it."""
+        return "not known" if self.health == "healthy" and not self.answered else self.health.replace("_", " ")
 
     def label(self, most: int) -> str:
         """Return a name of at most `most` characters; the scheme, which all have, is left out."""
@@ -65,6 +75,7 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
             share=stats.share,
             due=stats.weight / weights if weights else 0.0,
             utilisation=_utilisation(spans[stats.name], stats.capacity * result.makespan_s),
+            answered=any(span.outcome in _ANSWERS for span in spans[stats.name]),
             spans=tuple(spans[stats.name]),
         )
         for number, stats in enumerate(result.pool.endpoints, start=1)

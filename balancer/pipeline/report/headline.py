@@ -10,11 +10,12 @@ from balancer.pipeline.results.records import RunResult
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 
-__all__ = ["NOT_JUDGED", "lost", "tiles", "warnings"]
+__all__ = ["NOT_JUDGED", "lost", "nothing_judged", "tiles", "warnings"]
 
 NOT_JUDGED = "not judged"
 
 _MOST_NAMED = 5
+_MOST_REASONS = 3
 
 
 def tiles(result: RunResult) -> tuple[Tile, ...]:
@@ -30,6 +31,19 @@ def warnings(result: RunResult) -> tuple[str, ...]:
 def lost(result: RunResult) -> tuple[tuple[str, str], ...]:
     """Return (problem, accepted submission) for each accepted submission that some case rejects."""
     return tuple((problem.id, submission.name) for problem in result.problems for submission in problem.rejected)
+
+
+def nothing_judged(result: RunResult) -> str:
+    """Return why a run that went through all its steps judged nothing; "" if it judged something, or was stopped."""
+    if result.complete or result.judged or result.stopped_by:
+        return ""
+    if reasons := result.reasons:
+        told = "; ".join(f"{times} x {shorten(why, 200)}" for why, times in list(reasons.items())[:_MOST_REASONS])
+        more = f"; and {len(reasons) - _MOST_REASONS} other reasons" if len(reasons) > _MOST_REASONS else ""
+        return f"Nothing was judged, for the infrastructure failed: {told}{more}"
+    if any(problem.disagreements for problem in result.problems):
+        return "Nothing was judged: accepted submissions disagree on every case, so none is ready."
+    return "Nothing was judged: no problem has a case that is ready, see its notes in the report."
 
 
 def _verdict_tiles(result: RunResult) -> Iterator[Tile]:
@@ -94,7 +108,9 @@ def _time_tiles(result: RunResult) -> Iterator[Tile]:
 
 
 def _warnings(result: RunResult) -> Iterator[str]:
-    if not result.complete:
+    if nothing := nothing_judged(result):
+        yield nothing
+    elif not result.complete:
         yield "Not complete: the run was stopped before everything was judged. The figures cover what was."
     if result.sessions > 1:
         yield f"Resumed: it took {result.sessions} sessions. Times, endpoints and pool are those of the last one."

@@ -153,17 +153,24 @@ def _endpoints(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Tab
 
 
 def _health(lines: tuple[EndpointLine, ...], clean: Clean, width: int) -> Table:
-    """Return the endpoints that were out of service or are not yet back; the others need no line."""
+    """Return the endpoints that were out of service, are not yet back or never answered; the others need no line."""
     grid = _grid("Health")
-    told = [line for line in lines if line.ejections or line.health != "healthy"]
+    told = [line for line in lines if line.ejections or line.standing != "healthy"]
     for line in told[:_MOST_ENDPOINTS]:
-        words = f"ejected {count(line.ejections, 'time')}, at the end {line.health.replace('_', ' ')}"
-        grid.add_row(clean(line.name, max(12, width - 44)), clean(words, style="bold yellow"))
+        grid.add_row(clean(line.name, max(12, width - 44)), clean(_standing(line), style="bold yellow"))
     if len(told) > _MOST_ENDPOINTS:
         grid.add_row(f"... and {len(told) - _MOST_ENDPOINTS} more")
     if len(told) < len(lines):
         grid.add_row("all others" if told else "all endpoints", "never ejected, healthy at the end")
     return grid
+
+
+def _standing(line: EndpointLine) -> str:
+    if not line.leases:
+        return "was never called, so its health is not known"
+    if not line.answered:
+        return f"never answered ({count(line.failures, 'failure')}), ejected {count(line.ejections, 'time')}"
+    return f"ejected {count(line.ejections, 'time')}, at the end {line.standing}"
 
 
 def _pool(result: RunResult, clean: Clean) -> Table:

@@ -27,14 +27,15 @@ def collect(store: Store, problems: Sequence[Problem]) -> RunResult:
     ended = [session for session in store.sessions() if session.pool is not None]
     last = next((session for session in reversed(ended) if spans_of[session.id]), ended[-1])
     spans = spans_of[last.id]
+    found = tuple(_problem_result(store, problem) for problem in problems)
     return RunResult(
-        problems=tuple(_problem_result(store, problem) for problem in problems),
+        problems=found,
         pool=PoolStats.from_dict(last.pool or {}),
         slots=last.slots,
         makespan_s=max((s.ended_s for s in spans), default=0.0) - min((s.started_s for s in spans), default=0.0),
         spans=tuple(spans),
         strategy=last.strategy,
-        complete=ended[-1].complete,
+        complete=ended[-1].complete and any(problem.judged for problem in found),
         sessions=len(worked) or 1,
     )
 
@@ -44,6 +45,7 @@ def _problem_result(store: Store, problem: Problem) -> ProblemResult:
     verdicts = store.verdicts(problem.id)
     left_out = store.left_out(problem.id)
     used = [submission for submission in problem.submissions if submission.name not in left_out]
+    reasons = _why_unjudged(cases, verdicts.values())
     return ProblemResult(
         id=problem.id,
         name=problem.name,
@@ -64,21 +66,22 @@ def _problem_result(store: Store, problem: Problem) -> ProblemResult:
         left_out={**problem.left_out, **left_out},
         notes=(
             *store.notes(problem.id),
-            *_why_unjudged(cases, verdicts.values()),
+            *(f"unjudged, {times} x: {reason}" for reason, times in list(reasons.items())[:1]),
             *(
                 f"its own input {case.origin.detail} is not used: {case.note}"
                 for case in cases
                 if case.sample and case.state is CaseState.INVALID
             ),
         ),
+        reasons=reasons,
     )
 
 
-def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]) -> list[str]:
-    """Return a line on the most frequent reason why something is unjudged, if anything is."""
+def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]) -> dict[str, int]:
+    """Return the reasons why something is unjudged and how often each, the most frequent first."""
     reasons = Counter(case.note for case in cases if case.state is CaseState.UNJUDGED and case.note)
     reasons.update(stored.note for stored in verdicts if stored.verdict is Verdict.UNJUDGED)
-    return [f"unjudged, {count} x: {reason}" for reason, count in reasons.most_common(1)]
+    return dict(reasons.most_common())
 
 
 def _submission_result(

@@ -4,7 +4,7 @@ Decides what "kept", "killed", "before", "after" and "not judged" mean, and what
 must not know files, databases, threads or how a report looks.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -124,6 +124,7 @@ class ProblemResult:
         invalid: proposals that an input validator refused.
         left_out: submission or validator -> why it was not used.
         notes: anything else a person should know, one line each.
+        reasons: why something is unjudged -> how often.
     """
 
     id: str
@@ -134,6 +135,7 @@ class ProblemResult:
     invalid: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ready(self) -> tuple[CaseResult, ...]:
@@ -230,7 +232,7 @@ class RunResult:
         makespan_s: how long that session ran programs, from the first lease to the last.
         spans: its leases.
         strategy: the strategy's name.
-        complete: False if it was stopped before everything was judged.
+        complete: False if it was stopped before everything was judged, or judged nothing at all.
         sessions: how many sessions it took (1: never resumed).
         stopped_by: number of the signal that stopped this session; 0: none did.
     """
@@ -244,6 +246,19 @@ class RunResult:
     complete: bool = True
     sessions: int = 1
     stopped_by: int = 0
+
+    @property
+    def judged(self) -> int:
+        """Verdicts on ready cases that say something."""
+        return sum(problem.judged for problem in self.problems)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why something is unjudged, and how often, the most frequent first."""
+        found: Counter[str] = Counter()
+        for problem in self.problems:
+            found.update(problem.reasons)
+        return dict(found.most_common())
 
     @property
     def bound_s(self) -> float:
@@ -269,7 +284,7 @@ class RunResult:
         return {
             "problems": len(self.problems),
             "cases": sum(len(p.ready) for p in self.problems),
-            "judged": sum(p.judged for p in self.problems),
+            "judged": self.judged,
             "unjudged": sum(p.unjudged for p in self.problems),
             "makespan_s": self.makespan_s,
             "bound_s": self.bound_s,

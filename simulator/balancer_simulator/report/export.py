@@ -6,21 +6,37 @@ Decides names and layout. It must not know where the texts are written.
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from balancer.reporting.files import json_text
+from balancer_simulator.report.winner import winner_of
 from balancer_simulator.run.record import Record
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.study import Study, intervals
 
-__all__ = ["endpoints_csv", "runs_csv", "to_json"]
+__all__ = ["endpoints_csv", "runs_csv", "to_data", "to_json"]
 
 
 def to_json(study: Study) -> str:
-    """Return the scenario, every figure with its 95% interval, paired differences and curves, as JSON text."""
-    best = study.ranking()[0]
-    found = {
+    """Return the study as JSON text."""
+    return json_text(to_data(study))
+
+
+def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
+    """Return the scenario, every figure with its 95% interval, paired differences and curves, as plain data.
+
+    Args:
+        by: the figure to rank by; default: the study's own.
+    """
+    ranking = study.ranking(by)
+    best, winner = ranking[0], winner_of(study, by)
+    return {
         "scenario": study.scenario.to_data(),
-        "ranking": {"by": study.default_metric, "policies": study.ranking()},
+        "ranking": {
+            "by": by or study.default_metric,
+            "policies": ranking,
+            "best": [winner.first, *winner.alike] if winner else [],
+        },
         "policies": {policy: _figures(study.metrics(policy)) for policy in study.policies},
         "differences_to_best": {
             policy: _figures(_differences(study, policy, best)) for policy in study.policies if policy != best
@@ -31,7 +47,6 @@ def to_json(study: Study) -> str:
             for load, table in study.curves.items()
         },
     }
-    return json_text(found)
 
 
 def runs_csv(study: Study) -> str:

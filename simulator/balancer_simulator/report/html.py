@@ -16,11 +16,13 @@ from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING
 from balancer_simulator.report.charts import draw_charts
 from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
 from balancer_simulator.studies.study import Study
 
 __all__ = ["page"]
 
+_MOST_ALIKE: Final = 4  # policies on the card
 _MOST_BESIDE: Final = 6  # policies in one table; on paper more would not have the room for a figure
 
 
@@ -35,6 +37,7 @@ def page(study: Study) -> str:
             study=study,
             tiles=list(_tiles(study)),
             ranked=list(_ranked(study)),
+            verdict=winner.sentence() if (winner := winner_of(study)) and study.scenario.replications > 1 else "",
             by=figure_of(study.default_metric),
             figures=figures,
             cells=defaultdict(lambda: [NOTHING], _cells(study, figures)),
@@ -70,7 +73,7 @@ def _tiles(study: Study) -> Iterator[Tile]:
     name = study.default_metric
     metrics = study.metrics(best)
     figure = figure_of(name)
-    yield Tile("best policy", best, f"of {len(study.policies)}")
+    yield _crown(study)
     if name in metrics:
         yield Tile(figure.heading, worded(metrics[name], figure.unit), f"{best}: {figure.meaning}")
     yield Tile("utilisation", worded(metrics["utilisation"], "part"), best)
@@ -81,6 +84,22 @@ def _tiles(study: Study) -> Iterator[Tile]:
     if not study.keeps_up(best):
         yield Tile("cannot keep up", f"{study.unfinished(best):.1%}", f"{best}: unfinished at the end", Tone.BAD)
     yield Tile("replications", str(study.scenario.replications), f"seed {study.scenario.seed}")
+
+
+def _crown(study: Study) -> Tile:
+    """Return the largest card: the best policy only if it has won."""
+    winner, count = winner_of(study), len(study.policies)
+    if count == 1:
+        return Tile("policy", study.policies[0], "the only one, so there is nothing to compare")
+    if winner is None:
+        return Tile("best policy", NOTHING, f"of {count}: none has the figure", Tone.BAD)
+    if winner.is_certain:
+        return Tile("best policy", winner.first, f"of {count}, by more than chance explains")
+    if study.scenario.replications == 1:
+        return Tile("best policy", "not known", f"{winner.first} is first of {count}, but one replication says nothing")
+    alike = [winner.first, *winner.alike]
+    named = ", ".join(alike[:_MOST_ALIKE]) + (f" and {len(alike) - _MOST_ALIKE} more" if alike[_MOST_ALIKE:] else "")
+    return Tile("best policy", "cannot be told apart", f"{named}, of {count}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +122,7 @@ def _ranked(study: Study) -> Iterator[_Ranked]:
         if policy != ranking[0] and name in metrics and name in study.metrics(ranking[0]):
             found = study.difference(policy, ranking[0], name)
             difference = worded_difference(found, study.metric(ranking[0], name).mean, unit)
-            remark = "" if found.is_clear else "may be chance"
+            remark = "" if found.is_clear else "cannot be told apart"
         if study.loses_more(policy):
             remark = "loses more requests"
         if not study.keeps_up(policy):

@@ -14,6 +14,7 @@ from rich.text import Text
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer_simulator.report.matrix import BEST, cells_of
 from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.winner import Winner, winner_of
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
@@ -32,7 +33,7 @@ def print_study(study: Study, console: Console) -> None:
     """Print the main figures of each policy, and the share of each endpoint."""
     clean = cleaner(console)
     console.print(_figures(study, clean))
-    for line in _behind(study):
+    for line in (*_verdict(study, winner_of(study)), *_behind(study)):
         console.print(clean(line))
     console.print()
     console.print(_shares(study, clean))
@@ -51,16 +52,18 @@ def print_ranking(study: Study, console: Console, *, by: str | None = None) -> N
     clean = cleaner(console)
     title = (clean(study.scenario.name), clean(f"ranked by {figure.heading}{end}: {figure.meaning}"))
     table = plain_table(Text("\n").join(title))
-    headings = ["", "policy", figure.heading, "beside the best" if end else "more than the best", "lost"]
+    headings = ["", "policy", figure.heading, "beside the first" if end else "more than the first", "lost"]
     behind = not all(study.keeps_up(policy) for policy in ranking)
     for heading in [*headings, *([_UNFINISHED] if behind else [])]:
         left = heading == "policy"
         table.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+    winner = winner_of(study, by)
     for place, policy in enumerate(ranking, start=1):
-        cells = [*_ranked(study, ranking[0], policy, name, place), *([_unfinished(study, policy)] if behind else [])]
+        shared = 1 if winner and policy in winner.alike else place
+        cells = [*_ranked(study, ranking[0], policy, name, shared), *([_unfinished(study, policy)] if behind else [])]
         table.add_row(*map(clean, cells))
     console.print(table)
-    for line in _remarks(study, ranking, name):
+    for line in (*_verdict(study, winner), *_remarks(study, ranking, name)):
         console.print(clean(line))
 
 
@@ -77,7 +80,7 @@ def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
     console.print(table)
     for number, (path, study) in enumerate(studies.items(), start=1):
         console.print(clean(f"{number}: {study.scenario.name} ({path})"))
-    console.print(clean(f"{BEST}: the best, or chance may have made the difference"))
+    console.print(clean(f"{BEST}: the best, or cannot be told apart from it"))
 
 
 def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iterator[str]:
@@ -93,6 +96,12 @@ def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iter
     yield worded(metrics["lost"], "part") if "lost" in metrics else "-"
 
 
+def _verdict(study: Study, winner: Winner | None) -> Iterator[str]:
+    """Yield who has won; with one replication nothing, as nobody can have."""
+    if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
+        yield sentence
+
+
 def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
     count = study.scenario.replications
     if not any(name in study.metrics(policy) for policy in ranking):
@@ -103,7 +112,7 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
         yield f"\u00b1: 95% intervals over {count} replications; differences are paired (the same requests and faults)"
         compared = [p for p in ranking[1:] if name in study.metrics(p) and name in study.metrics(ranking[0])]
         if any(not study.difference(p, ranking[0], name).is_clear for p in compared):
-            yield "~: the interval holds 0, so chance may have made the difference"
+            yield "~: cannot be told apart from the first: the interval of the difference holds 0"
     losers = [policy for policy in ranking if study.loses_more(policy)]
     if losers:
         unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never ending them"

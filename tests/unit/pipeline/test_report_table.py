@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from balancer.pipeline.report.endpoints import endpoint_lines
 from balancer.pipeline.report.table import print_summary
 from balancer.pipeline.results.records import RunResult
 from tests.unit.pipeline.report_results import empty_run, made_up_run, outage_run, watched
@@ -76,6 +77,37 @@ def test_of_many_endpoints_those_in_bad_health_are_shown() -> None:
     text = _printed(replace(run, pool=replace(run.pool, endpoints=(*never[:-1], last))), 80)
     assert "ejected 3 times, at the end ejected" in text
     assert "... and 28 more" in _printed(watched(run, *["resting"] * 40), 80)
+
+
+def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached() -> None:
+    run = watched(made_up_run(problems=2, cases=6, endpoints=3), "healthy", "healthy", "healthy")
+    fine, idle, dead = (stats.url for stats in run.pool.endpoints)
+    heard = [span for span in run.spans if span.endpoint != idle]
+    spans = tuple(replace(span, outcome="failure") if span.endpoint == dead else span for span in heard)
+    well = tuple(
+        replace(stats, ejections=0, leases=0 if stats.url == idle else stats.leases) for stats in run.pool.endpoints
+    )
+    run = replace(run, spans=spans, pool=replace(run.pool, endpoints=well))
+    health = _printed(run, 140).partition("\nHealth")[2].partition("\nPool")[0]
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in health.splitlines()[1:] if line.strip()}
+    assert lines[idle] == "was never called, so its health is not known"
+    assert lines[dead].startswith("never answered (")
+    assert lines["all"] == "others never ejected, healthy at the end"
+    assert fine not in lines
+    standing = {line.url: line.standing for line in endpoint_lines(run)}
+    assert standing == {fine: "healthy", idle: "not known", dead: "not known"}
+
+
+def test_a_run_that_judged_nothing_gives_the_reasons() -> None:
+    run = replace(outage_run(), complete=False)
+    first = replace(run.problems[0], reasons={"http://a/: connection refused": 7, "http://b/: HTTP 500": 2})
+    second = replace(run.problems[1], reasons={"http://b/: HTTP 500": 9})
+    text = " ".join(_printed(replace(run, problems=(first, second)), 80).split())
+    assert (
+        "Nothing was judged, for the infrastructure failed: 11 x http://b/: HTTP 500; 7 x http://a/: connection refused"
+    ) in text
+    assert "stopped" not in text
+    assert "the run was stopped" in _printed(replace(run, stopped_by=2), 140)
 
 
 def test_an_outage_is_no_verdict() -> None:

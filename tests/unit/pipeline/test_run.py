@@ -363,7 +363,9 @@ def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(ben
     expected = undisturbed(bench)
     bench.new = lambda: FakeExecutor(always=DOWN)
     down = bench.run()
-    assert down.complete
+    assert not down.complete, "a run that judged nothing is no success"
+    assert down.stopped_by == 0
+    assert down.reasons == {"after 3 of 3 tries: connection refused": 6 * len(down.problems)}
     for problem in down.problems:
         assert problem.ready == ()
         assert problem.unjudged == 2 + 4
