@@ -1,7 +1,8 @@
 """The `balancer` command.
 
 Decides what is said on the terminal and with which exit code: 0 done, 2 something to put right first,
-130 stopped by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add commands of their own.
+3 the run judged nothing, 130 stopped by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add
+commands of their own.
 """
 
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -22,9 +23,15 @@ from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry, default_registry
 from balancer.settings.config import Config, load_config
 
+if TYPE_CHECKING:
+    from balancer.pipeline.results.records import RunResult
+
 __all__ = ["main", "make_app"]
 
 _NAME = "balancer"
+_DONE: Final = 0
+_NOTHING_JUDGED: Final = 3
+_STOPPED: Final = 128  # and the signal's number, as shells count
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML config file.", show_default=False)]
 StrategyOption = Annotated[
@@ -69,9 +76,11 @@ def make_app(registry: Registry) -> typer.Typer:
             found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh)
             report = write_report(found, Path(settings_of(settings).results))
         print_summary(found, console, report=Path(settings.redact(str(report))))
-        if not found.complete:
+        if found.stopped_by:
             console.print("stopped; the same command goes on from here", markup=False)
-        raise typer.Exit(0 if found.complete else 128 + found.stopped_by)
+        elif not found.complete:
+            console.print("nothing was judged; the same command tries again", markup=False)
+        raise typer.Exit(_exit_code(found))
 
     @app.command()
     def check(config: ConfigArgument, strategy: StrategyOption = None) -> None:
@@ -91,6 +100,12 @@ def make_app(registry: Registry) -> typer.Typer:
 
     registry.add_commands(app)
     return app
+
+
+def _exit_code(found: "RunResult") -> int:
+    if found.complete:
+        return _DONE
+    return _STOPPED + found.stopped_by if found.stopped_by else _NOTHING_JUDGED
 
 
 def _print_version(wanted: bool) -> None:

@@ -14,10 +14,11 @@ import pytest
 from balancer_strategies.fifo import Fifo
 
 from balancer.commands import app as cli
+from balancer.errors import EndpointError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.results.store import Store
 from balancer.plugins.registry import Registered, Registry, default_registry
-from balancer.program import Execution, ExecutorOptions
+from balancer.program import Execution, ExecutorOptions, Program
 from balancer.strategy import StrategyOptions
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, MISTAKES, ODD_PACKAGES, PIPELINE
 from tests.unit.pipeline.fakes import FakeExecutor
@@ -331,6 +332,29 @@ def test_a_folder_without_packages_is_a_line(balancer: Balancer) -> None:
     ]
 
 
+# -- a run that judged nothing -------------------------------------------------------------------------
+
+
+def test_a_run_that_judged_nothing_is_no_success_and_says_why(balancer: Balancer, registry: Registry) -> None:
+    package()
+
+    def dead(url: str, options: ExecutorOptions) -> FakeExecutor:
+        return FakeExecutor(always=EndpointError("connection refused", endpoint=url))
+
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), dead, "in memory"), "tests")
+    said = balancer("run", "c.toml", config=GOOD + "attempts = 1\noutage_s = 0\n")
+    assert said.code == 3
+    assert "Nothing was judged, for the infrastructure failed: " in said.out
+    assert "connection refused" in said.out.partition("Nothing was judged")[2]
+    assert "never ejected, healthy" not in said.out
+    assert "stopped" not in said.out
+    summary = json.loads(Path("results/summary.json").read_text())
+    assert (summary["complete"], summary["judged"], summary["unjudged"]) == (False, 0, 1)
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), fake, "in memory"), "tests")
+    assert balancer("run", "c.toml").code == 0, "the same command tries again"
+    assert json.loads(Path("results/summary.json").read_text())["complete"] is True
+
+
 # -- results folders -----------------------------------------------------------------------------------
 
 
@@ -512,9 +536,13 @@ def test_a_run_names_its_report_without_what_came_from_the_environment(
 
 
 def test_unjudged_verdicts_do_not_change_the_exit_code(balancer: Balancer, registry: Registry) -> None:
+    """Only if nothing at all was judged they do."""
+
     def down(url: str, options: ExecutorOptions) -> FakeExecutor:
-        def fail(*_: object) -> Execution:
-            raise ConnectionRefusedError(f"{url} is down")
+        def fail(program: Program, stdin: bytes, files: object) -> Execution:
+            if "wrong" in program.name:
+                raise ConnectionRefusedError(f"{url} is down")
+            return finished(b"2", 42 if "valid" in program.name else 0)
 
         return FakeExecutor(fail)
 
@@ -524,7 +552,7 @@ def test_unjudged_verdicts_do_not_change_the_exit_code(balancer: Balancer, regis
     assert said.code == 0
     assert "unjudged: the infrastructure failed" in said.out
     summary = json.loads(Path("results/summary.json").read_text())
-    assert (summary["judged"], summary["unjudged"]) == (0, 1)
+    assert (summary["judged"], summary["unjudged"], summary["complete"]) == (1, 1, True)
     assert "ConnectionRefusedError: fake://1/ is down" in summary["per_problem"][0]["notes"][0]
 
 

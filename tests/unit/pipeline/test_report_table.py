@@ -94,7 +94,7 @@ def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached() -> None:
     assert lines[dead].startswith("never answered (")
     assert lines["all"] == "others never ejected, healthy at the end"
     assert fine not in lines
-    standing = {line.url: line.standing for line in endpoint_lines(run)}
+    standing = {line.name: line.standing for line in endpoint_lines(run)}
     assert standing == {fine: "healthy", idle: "not known", dead: "not known"}
 
 
