@@ -20,6 +20,7 @@ from balancer.errors import (
     StrategyError,
     TooManyWaiters,
     UnknownEndpoint,
+    WaitInCoroutine,
 )
 from balancer.settings.ranges import expand_range
 from balancer.shells.threads import Pool
@@ -47,6 +48,7 @@ __all__ = [
     "StrategyError",
     "TooManyWaiters",
     "UnknownEndpoint",
+    "WaitInCoroutine",
     "expand_range",
     "load_config",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 
 from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, status_of
 from balancer.errors import EndpointError, EndpointOverloaded
@@ -240,6 +240,25 @@ class Lease:
 
     def __enter__(self) -> Self:
         return self
+
+    def __aenter__(self) -> NoReturn:
+        """Refuse `async with pool.lease()`, and give the slot back: it would be lost if this method were missing."""
+        self.release(Outcome.IGNORED)
+        raise TypeError(
+            "a lease is no asynchronous context manager; write with pool.lease() as lease: ..., or run the whole call "
+            "in a thread: await asyncio.to_thread(pool.call, fn)"
+        )
+
+    def __aexit__(self, *error: object) -> NoReturn:
+        raise AssertionError("nothing enters a lease by async with")  # but Python looks for this first
+
+    def __await__(self) -> NoReturn:
+        """Refuse `await pool.lease()`; likewise."""
+        self.release(Outcome.IGNORED)
+        raise TypeError(
+            "a lease is not awaited, it is there; write with pool.lease() as lease: ..., or run the whole call in a "
+            "thread: await asyncio.to_thread(pool.call, fn)"
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -23,6 +23,7 @@ __all__ = [
     "StrategyError",
     "TooManyWaiters",
     "UnknownEndpoint",
+    "WaitInCoroutine",
 ]
 
 
@@ -70,6 +71,16 @@ class TooManyWaiters(BalancerError):
         super().__init__(f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it")
         self.waiting = waiting
         self.limit = limit
+
+
+class WaitInCoroutine(BalancerError):
+    """No slot is free, and a coroutine asked: to wait would stop its event loop, with the tasks that hold the slots."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no slot is free, and to wait for one in a coroutine would stop the event loop and all of its tasks; run "
+            "the whole call in a thread, await asyncio.to_thread(pool.call, fn), or do not wait: timeout=0"
+        )
 
 
 class NoEndpoint(BalancerError):

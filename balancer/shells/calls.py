@@ -4,7 +4,6 @@ Decides what is tried again, where, when, and when to stop. A shell: it sleeps, 
 must not know what a call does, nor how the pool chooses.
 """
 
-import inspect
 import math
 import random
 import threading
@@ -19,6 +18,7 @@ from balancer.core.budget import LONGEST_ASKED_S, RetryBudget, pause_s
 from balancer.endpoint import Lease, Outcome, outcome_of
 from balancer.errors import AcquireTimeout, BalancerError, EndpointOverloaded, NoEndpoint
 from balancer.settings.rules import RetrySettings
+from balancer.shells.coroutines import at_once
 from balancer.shells.hedging import hedged
 
 __all__ = ["Leasing", "SharedBudget", "call"]
@@ -153,11 +153,10 @@ def call(
     Raises:
         AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters: there was no endpoint for the first attempt.
         Exception: the last error of `fn`, with a note if it was not tried again although `attempts` were left.
-        TypeError: `fn` is a coroutine or generator function, or a string stands for a collection.
+        TypeError: `fn` is a coroutine or generator function, or returns what one does; a string for a collection.
         ValueError: a number is out of range.
     """
-    if _works_later(fn):
-        raise TypeError(f"fn is {fn!r}, a coroutine or generator function; pass a plain one, which works while it runs")
+    fn = at_once(fn)
     if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
         raise ValueError(f"attempts is {attempts!r}; it must be a whole number >= 1")
     for name, seconds in (("deadline_s", deadline_s), ("hedge_after_s", hedge_after_s)):
@@ -368,12 +367,6 @@ class _Call(Generic[T]):
 
     def _left_s(self) -> float | None:
         return None if self._until_s is None else max(0.0, self._until_s - self._clock())
-
-
-def _works_later(fn: Callable[[Lease], object]) -> bool:
-    """Return whether what `fn` returns does the work: then that would begin when its lease has ended."""
-    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    return any(is_one(each) for is_one in kinds for each in (fn, type(fn).__call__))
 
 
 def _is_the_endpoints(error: BaseException) -> bool:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from balancer.core import Core, Waiter
 from balancer.core.metrics import PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import BalancerError, ConfigError, LeaseError
+from balancer.errors import BalancerError, ConfigError, LeaseError, WaitInCoroutine
 from balancer.plugins.registry import Registry, default_registry
 from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
 from balancer.shells.calls import SharedBudget, call
+from balancer.shells.coroutines import in_coroutine
 from balancer.strategy import ANY, Request
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ class Pool:
             NoEndpoint: no endpoint in service could ever serve this request.
             TooManyWaiters: `max_waiters` callers wait already.
             PoolClosed: the pool is closed, or was while this call waited.
+            WaitInCoroutine: a coroutine asks, and would have to wait.
         """
         request = _request(labels, exclude, slots, key) if labels or exclude or key or slots != 1 else ANY
         if priority != 0 and not (isinstance(priority, int) and abs(priority) <= _MOST_PRIORITY):
@@ -259,6 +261,8 @@ class Pool:
 
     def _queue(self, request: Request, now: float, timeout: float | None, priority: int) -> Lease:
         """Queue, let go of the lock, and wait."""
+        if timeout != 0 and in_coroutine():
+            raise WaitInCoroutine
         gate = threading.Lock()
         gate.acquire()
         deadline_s = now + (self._timeout_s if timeout is None else timeout)

@@ -1,0 +1,68 @@
+"""Where the pool for threads meets coroutines: told apart before a slot is lost or an event loop stands still.
+
+Decides what counts as work that is done later, and whether a coroutine is what asks. It knows no pool and no event
+loop: it looks at functions, at what they return and at the calls that are under way, so any loop will do.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TypeVar
+
+from balancer.endpoint import Lease
+
+__all__ = ["at_once", "in_coroutine"]
+
+T = TypeVar("T")
+
+_LATER = (CoroutineType, GeneratorType, AsyncGeneratorType)
+_COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_ADVICE = "do the work in fn itself, while it has the lease, and return what came of it"
+
+
+def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
+    """Return `fn`, made to raise TypeError if what it returns is work still to be done: that is closed, not begun.
+
+    Raises:
+        TypeError: one sees at once that `fn` is such a function.
+    """
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_one(each) for is_one in kinds for each in (fn, type(fn).__call__)):
+        raise TypeError(f"fn is {fn!r}, a coroutine or generator function; pass a plain one: {_ADVICE}")
+
+    def checked(lease: Lease) -> T:
+        result = fn(lease)
+        if isinstance(result, _LATER) or hasattr(type(result), "__await__"):
+            _drop(result)
+            raise TypeError(
+                f"fn returned a {type(result).__name__}, work that begins when its lease has ended; {_ADVICE}"
+            )
+        return result
+
+    return checked
+
+
+def in_coroutine() -> bool:
+    """Return whether a coroutine is under way that called what calls this, so that its loop waits as well.
+
+    Code that a module runs by itself, such as a cell of a notebook, is not of the coroutine that had it run: it may
+    wait, and the kernel with it. O(calls under way).
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_flags & _COROUTINE:
+            return True
+        if frame.f_code.co_name == "<module>":
+            return False
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+def _drop(result: object) -> None:
+    """Close what was not begun, so that nobody warns of it; of a task or a future, which is under way, cancel it."""
+    end = getattr(result, "close", None) or getattr(result, "cancel", None)
+    if callable(end):
+        with suppress(Exception):  # what is wrong is told anyway
+            end()

@@ -1,0 +1,193 @@
+"""A pool of threads in the hands of coroutines: one clear line, no slot lost, no coroutine that was never awaited."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from balancer import Lease, Pool, WaitInCoroutine
+
+
+def _pool(capacity: int = 1) -> Pool:
+    pool = Pool(["http://a/"], strategy="fifo")
+    pool.update("http://a/", capacity=capacity)
+    return pool
+
+
+def _refused(error: type[BaseException], trap: Callable[[], Any], pool: Pool) -> str:
+    """Return the line that `trap` raises. No slot of `pool` is lost, and nothing is said against the endpoint."""
+    with pytest.raises(error) as caught:
+        trap()
+    (endpoint,) = pool.stats().endpoints
+    assert (endpoint.in_flight, endpoint.failures, pool.stats().waiting) == (0, 0, 0)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# -- async with, await -----------------------------------------------------------------------------
+
+
+def test_async_with_pool_lease() -> None:
+    pool = _pool()
+
+    async def trap() -> None:
+        async with pool.lease():  # type: ignore[attr-defined]
+            raise AssertionError("it was let in")
+
+    assert "write with pool.lease()" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
+
+
+def test_await_pool_lease() -> None:
+    pool = _pool()
+
+    async def trap() -> None:
+        await pool.lease()
+
+    assert "write with pool.lease()" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
+
+
+# -- pool.call -------------------------------------------------------------------------------------
+
+
+async def _later(lease: Lease) -> int:
+    raise AssertionError("it was begun")
+
+
+async def _stream(lease: Lease) -> AsyncIterator[int]:
+    yield 1
+
+
+def _lines(lease: Lease) -> Iterator[int]:
+    yield 1
+
+
+class _Callable:
+    async def __call__(self, lease: Lease) -> int:
+        raise AssertionError("it was begun")
+
+
+@pytest.mark.parametrize("fn", [_later, _stream, _lines, partial(_later), _Callable()])
+def test_call_with_a_function_that_works_later(fn: Any) -> None:
+    pool = _pool()
+    assert "do the work in fn itself" in _refused(TypeError, lambda: pool.call(fn), pool)
+    assert pool.stats().acquired == 0  # seen before a lease is taken
+
+
+@pytest.mark.parametrize("hedge_after_s", [None, 5.0])
+@pytest.mark.parametrize("fn", [_later, _stream, _lines])
+def test_call_with_a_function_that_returns_a_coroutine(fn: Any, hedge_after_s: float | None) -> None:
+    pool = _pool()
+    # A coroutine that is dropped without being closed is a warning, and warnings are errors here.
+    trap = lambda: pool.call(lambda lease: fn(lease), hedge_after_s=hedge_after_s)  # noqa: E731
+    line = _refused(TypeError, trap, pool)
+    assert line.startswith(f"fn returned a {type(_made(fn)).__name__}, ")
+    assert pool.stats().acquired == 1  # it was not tried again
+
+
+def _made(fn: Any) -> object:
+    made = fn(None)
+    if hasattr(made, "close"):
+        made.close()
+    return made
+
+
+def test_call_with_a_function_that_returns_a_task() -> None:
+    pool = _pool()
+    tasks = []
+
+    def begins(lease: Lease) -> object:
+        tasks.append(asyncio.ensure_future(asyncio.sleep(3600)))
+        return tasks[0]
+
+    async def trap() -> None:
+        try:
+            pool.call(begins)
+        finally:
+            await asyncio.sleep(0)
+            assert tasks[0].cancelled()
+
+    assert "returned a Task" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
+
+
+def test_call_returns_what_only_looks_like_work() -> None:
+    pool = _pool()
+    for result in (iter([1]), [1], None, "text", object(), threading.Event()):
+        assert pool.call(lambda lease, result=result: result) is result  # type: ignore[misc]
+
+
+# -- a lease in a coroutine ------------------------------------------------------------------------
+
+
+def test_a_lease_in_a_coroutine_that_would_have_to_wait() -> None:
+    pool = _pool()
+
+    async def trap() -> None:
+        with pool.lease(), pool.lease(timeout=3600):
+            raise AssertionError("there is one slot")
+
+    assert "would stop the event loop" in _refused(WaitInCoroutine, lambda: asyncio.run(trap()), pool)
+
+
+def test_two_tasks_and_one_slot() -> None:
+    pool = _pool()
+
+    async def holds() -> None:
+        with pool.lease():
+            await asyncio.sleep(0)
+
+    async def both() -> list[BaseException | None]:
+        return await asyncio.gather(holds(), holds(), return_exceptions=True)
+
+    first, second = asyncio.run(asyncio.wait_for(both(), 60))
+    assert first is None
+    assert isinstance(second, WaitInCoroutine)
+    assert pool.stats().endpoints[0].in_flight == 0
+
+
+@pytest.mark.parametrize("through", [lambda pool: pool.acquire(), lambda pool: pool.call(lambda lease: None)])
+def test_a_plain_function_between_the_coroutine_and_the_pool(through: Callable[[Pool], object]) -> None:
+    pool = _pool()
+
+    async def trap() -> None:
+        with pool.lease():
+            (lambda: through(pool))()
+
+    _refused(WaitInCoroutine, lambda: asyncio.run(trap()), pool)
+
+
+def test_a_lease_in_a_coroutine_that_need_not_wait_is_granted() -> None:
+    """It stops nobody: so a coroutine may ask with timeout=0, or take what is free."""
+    pool = _pool(capacity=2)
+
+    async def takes_two() -> int:
+        with pool.lease() as first, pool.lease(timeout=0) as second:
+            await asyncio.sleep(0)
+            return first.id + second.id
+
+    assert asyncio.run(takes_two()) == 3
+
+
+def test_a_thread_may_wait_whatever_its_parent_is() -> None:
+    pool = _pool()
+
+    async def in_threads() -> list[int]:
+        return await asyncio.gather(*(asyncio.to_thread(pool.call, lambda lease: lease.id) for _ in range(8)))
+
+    assert sorted(asyncio.run(in_threads())) == list(range(1, 9))
+
+
+def test_a_cell_of_a_notebook_may_wait() -> None:
+    """A kernel runs cells in a coroutine. Threads give the slots back meanwhile, so the wait ends."""
+    pool = _pool()
+
+    async def kernel(cell: str) -> dict[str, Any]:
+        names: dict[str, Any] = {"pool": pool, "threading": threading}
+        exec(compile(cell, "<cell>", "exec"), names)
+        return names
+
+    cell = "lease = pool.acquire()\nthreading.Timer(0.05, lease.release).start()\nsecond = pool.acquire(60)"
+    names = asyncio.run(kernel(cell))
+    assert names["second"].id == 2
