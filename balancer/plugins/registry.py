@@ -70,10 +70,10 @@ class Registry:
         return self._all_of(_EXECUTORS)
 
     @property
-    def broken(self) -> tuple[Broken, ...]:
+    def broken(self) -> list[Broken]:
         """The plugins that were set aside. Loads all that can be."""
         loads = [*(self._built_ins_of(kind) for kind in _KINDS), self._third_parties()]
-        return (*(broken for loaded in loads for broken in loaded.broken), *self._failed)
+        return [*(broken for loaded in loads for broken in loaded.broken), *self._failed]
 
     def add_strategy(self, kind: type[Strategy]) -> None:
         """Offer a strategy that no plugin offers, e.g. one that is being written in a notebook.

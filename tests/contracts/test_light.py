@@ -195,7 +195,7 @@ def test_a_pool_is_checked_in_a_plain_install(tmp_path: Path) -> None:
 def test_nothing_that_is_built_in_is_broken_in_a_plain_install(tmp_path: Path) -> None:
     code = (
         "import random\nfrom balancer.plugins import Registry\nfrom balancer.program import ExecutorOptions\n"
-        "registry = Registry(group=None)\nassert registry.broken == (), registry.broken\n"
+        "registry = Registry(group=None)\nassert registry.broken == [], registry.broken\n"
         "for name in registry.strategies: registry.strategy(name, None, random.Random(0))\n"
         "registry.executors['local'].item.make('local://', ExecutorOptions()).close()\n"
         "print(len(registry.strategies))"
@@ -219,7 +219,7 @@ def test_folders_beside_a_script_disable_nothing(tmp_path: Path) -> None:
         "from balancer.plugins import Registry\n"
         "from balancer_simulator import load_scenario\n"
         "registry = Registry()\n"
-        "assert registry.broken == (), registry.broken\n"
+        "assert registry.broken == [], registry.broken\n"
         "for name in registry.strategies:\n"
         "    with Pool([Endpoint('http://a/')], strategy=name).lease(timeout=0) as lease: print(name)\n"
     )

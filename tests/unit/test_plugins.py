@@ -68,7 +68,7 @@ def reasons(registry: Registry) -> dict[str, str]:
 
 def test_the_built_ins_are_sound() -> None:
     registry = Registry(group=None)
-    assert registry.broken == ()
+    assert registry.broken == []
     assert {"fifo", "least_in_flight", "weighted_health"} <= set(registry.strategies)
     # Only so can one be loaded without the others.
     assert all(entry.plugin == f"balancer_strategies.{name}" for name, entry in registry.strategies.items())
@@ -84,7 +84,7 @@ def test_a_third_party_adds_a_strategy_by_an_entry_point(modules: Path) -> None:
     write(modules, third=offering("[Good]"))
     install(modules, "third_party", "mine = third")
     registry = Registry()
-    assert registry.broken == ()
+    assert registry.broken == []
     assert registry.strategies["good"].plugin == "mine"
     pool = Pool([Endpoint("a")], strategy="good", options={"depth": 3}, registry=registry)
     with pool.lease(timeout=0) as lease:
