@@ -5,13 +5,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test quick lint bench notebooks docs stress setup system clean
+.PHONY: run test quick plain lint bench notebooks docs stress setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	$(BIN)/balancer run examples/quickstart.toml
 
 test: $(READY) system lint    ## lint, types, import rules and the whole test-suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+plain:                        ## a plain install, in an environment of its own: what it brings, and that it does what it promises
+	$(PYTHON) -m venv --clear $(VENV)-plain
+	$(VENV)-plain/bin/python -m pip install -q .
+	$(VENV)-plain/bin/python tests/plain_install.py
 
 lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -48,4 +53,4 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:                        ## remove what the other words made
-	rm -rf $(VENV) results site .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-plain results site .hypothesis .mypy_cache .ruff_cache
