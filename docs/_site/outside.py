@@ -22,7 +22,7 @@ def on_files(files: Files, config: Any) -> Files:
         document = todo.pop()
         for target in _outside(document):
             name = target.relative_to(_ROOT).as_posix()
-            if target.is_file() and name not in files.src_uris:
+            if name not in files.src_uris:
                 files.append(File.generated(config, name, abs_src_path=str(target)))
                 if target.suffix == ".md":
                     todo.append(target)
@@ -48,5 +48,5 @@ def _outside(document: Path) -> Iterator[Path]:
     """Yield what `document` links to below the project's folder and not below docs/."""
     for found in _LINK.finditer(document.read_text(encoding="utf-8")):
         target = (document.parent / found[2]).resolve()
-        if target.is_relative_to(_ROOT) and not target.is_relative_to(_ROOT / "docs"):
+        if target.is_file() and target.is_relative_to(_ROOT) and not target.is_relative_to(_ROOT / "docs"):
             yield target
