@@ -9,10 +9,11 @@ time arrives as `now`, randomness as a `random.Random`.
 import math
 import random
 from collections import deque
+from typing import Protocol
 
 from balancer.settings.rules import RetrySettings
 
-__all__ = ["LONGEST_ASKED_S", "RetryBudget", "pause_s"]
+__all__ = ["LONGEST_ASKED_S", "Budget", "RetryBudget", "pause_s"]
 
 # What an endpoint's Retry-After is cut to: a server may ask for days, or for more than a thread can wait,
 # and a call that seems to hang helps nobody. After a minute it is asked again.
@@ -22,6 +23,18 @@ LONGEST_ASKED_S = 60.0
 # one part too early, and a retry one part too late, so that the budget is never exceeded.
 _PARTS = 64
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
+
+
+class Budget(Protocol):
+    """What a course needs of a budget; a shell with threads gives one that they can share."""
+
+    def try_spend(self, now: float) -> bool:
+        """Take one retry out of the budget, if there is one."""
+        ...
+
+    def wait_s(self, now: float) -> float:
+        """Return in how many seconds a retry will be possible if there is no call until then; `inf`: never."""
+        ...
 
 
 class RetryBudget:

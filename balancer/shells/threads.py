@@ -11,18 +11,23 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from balancer.core import Core, Waiter
+from balancer.core.course import Course
+from balancer.core.decisions import Ask
+from balancer.core.looks import Looks
 from balancer.core.metrics import PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, ConfigError, LeaseError, WaitInCoroutine
 from balancer.plugins.registry import Registry, default_registry
 from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
-from balancer.shells.calls import SharedBudget, call
+from balancer.shells.calls import call
 from balancer.shells.coroutines import in_coroutine
+from balancer.shells.leasing import SharedBudget
 from balancer.strategy import ANY, Request
 
 if TYPE_CHECKING:
@@ -109,6 +114,7 @@ class Pool:
         )
         self._sleeping: dict[Waiter, None] = {}
         self._ruled = bool(health or limits or host_caps)
+        self._jitter = random.Random(None if seed is None else f"jitter {seed}")  # apart from both
         self._timer: threading.Timer | None = None  # calls `_tick`
         self._timer_s = math.inf  # and when
 
@@ -191,6 +197,46 @@ class Pool:
     # A lease is its own context manager: nothing stands between the grant and the `with` block.
     lease = acquire
 
+    def acquire_again(
+        self,
+        course: Course,
+        ask: Ask,
+        *,
+        labels: frozenset[str] = frozenset(),
+        exclude: frozenset[str] = frozenset(),
+        priority: int = 0,
+        slots: int = 1,
+        key: str | None = None,
+    ) -> Lease:
+        """Take an endpoint for a retry: as `course` asks, and as it asks later on while this waits, at one place.
+
+        Args:
+            course: says at each look what to ask for from then on; see `balancer.core.course`.
+            ask: what it asks for now.
+            labels, exclude, priority, slots, key: as for `acquire`, besides what the course asks for.
+
+        Raises:
+            AcquireTimeout, NoEndpoint, TooManyWaiters, PoolClosed: as `acquire` does.
+        """
+
+        def wanted(ask: Ask) -> Request:
+            return _request(labels | ask.labels, exclude | ask.avoid, slots, key)
+
+        request = wanted(ask)
+        try:
+            self._enter()
+            lease = self._core.acquire(request, now := self._clock())
+            if lease is None:
+                return self._queue(request, now, ask.within_s, priority, Looks(course, wanted, now, ask))
+        except BalancerError:
+            self._let_go()
+            raise
+        except BaseException:
+            self._recover()
+            raise
+        self._leave()
+        return lease
+
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """Take `lease` back and hand its slot to whoever waits longest for it.
 
@@ -259,8 +305,10 @@ class Pool:
         with suppress(RuntimeError):
             self._leave()
 
-    def _queue(self, request: Request, now: float, timeout: float | None, priority: int) -> Lease:
-        """Queue, let go of the lock, and wait."""
+    def _queue(
+        self, request: Request, now: float, timeout: float | None, priority: int, looks: Looks | None = None
+    ) -> Lease:
+        """Queue, let go of the lock, and wait; `looks` are those of a retry."""
         if timeout != 0 and in_coroutine():
             raise WaitInCoroutine
         gate = threading.Lock()
@@ -270,7 +318,7 @@ class Pool:
         try:
             self._sleeping[waiter] = None
             self._leave()
-            self._wait(waiter, gate)
+            self._wait(waiter, gate, looks)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             self._abandon(waiter)
             raise
@@ -281,17 +329,24 @@ class Pool:
         assert waiter.error is not None, "a wait ends with a lease or an error"
         raise waiter.error
 
-    def _wait(self, waiter: Waiter, gate: threading.Lock) -> None:
-        """Wait until `waiter` has ended, at its deadline at the latest."""
+    def _wait(self, waiter: Waiter, gate: threading.Lock, looks: Looks | None) -> None:
+        """Wait until `waiter` has ended, at its deadline at the latest, and look again when it is time to."""
         if self._ruled and not waiter.ended:
             self._change(_nothing)  # sees to a timer
-        left_s = waiter.deadline_s - self._clock()
-        # -1 is for ever; TIMEOUT_MAX is not, and on some systems it is only 49 days.
-        in_time = waiter.ended or (
-            gate.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1) if left_s > 0 else False
-        )
-        if not in_time:
+        while looks is not None and looks.at_s < waiter.deadline_s:
+            if self._is_opened(waiter, gate, looks.at_s):
+                return
+            self._change(partial(looks.look, self._core, waiter))
+        if not self._is_opened(waiter, gate, waiter.deadline_s):
             self._change(lambda now: self._core.cancel(waiter, now, timed_out=True))
+
+    def _is_opened(self, waiter: Waiter, gate: threading.Lock, until_s: float) -> bool:
+        """Wait at `gate` until then, if `waiter` still waits. Return whether it has ended."""
+        if waiter.ended:
+            return True
+        left_s = until_s - self._clock()
+        # -1 is for ever; TIMEOUT_MAX is not, and on some systems it is only 49 days.
+        return left_s > 0 and gate.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1)
 
     def _abandon(self, waiter: Waiter) -> None:
         self._change(lambda now: self._core.cancel(waiter, now, timed_out=False))
@@ -453,6 +508,11 @@ class Pool:
     def budget(self) -> SharedBudget:
         """The retries that all calls over this pool share."""
         return self._budget
+
+    @property
+    def jitter(self) -> random.Random:
+        """What the pauses before retries are drawn from."""
+        return self._jitter
 
     @property
     def clock(self) -> Callable[[], float]:

@@ -21,7 +21,7 @@ from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
 
 _OURS = {"balancer", "balancer_strategies", "balancer_simulator"}
-_PLAIN = {"pluggy", "pydantic", "typer", "rich", "tenacity"}
+_PLAIN = {"pluggy", "pydantic", "typer", "rich"}
 _POOL = "import sys\nfrom balancer import Endpoint, Pool\npool = Pool([Endpoint('http://a/')])\n"
 
 

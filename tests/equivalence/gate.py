@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from balancer import Lease, Pool
 from balancer.core import Waiter
+from balancer.core.looks import Looks
 
 __all__ = ["PATIENCE_S", "Coarse", "HandTimedPool", "HandTimer", "Wait"]
 
@@ -126,6 +127,6 @@ class HandTimedPool(Pool):
         with patch("balancer.shells.threads.threading.Timer", timer), patch("balancer.shells.threads._SOONEST_S", 0.0):
             return super()._arm()
 
-    def _wait(self, waiter: Waiter, gate: threading.Lock) -> None:
+    def _wait(self, waiter: Waiter, gate: threading.Lock, looks: Looks | None) -> None:
         wait = Wait(waiter, gate, self.queued, self.woken.append)
-        super()._wait(waiter, cast(threading.Lock, wait))
+        super()._wait(waiter, cast(threading.Lock, wait), looks)

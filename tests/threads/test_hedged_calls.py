@@ -11,7 +11,8 @@ import pytest
 
 from balancer import Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.shells.calls import SharedBudget, call
+from balancer.shells.calls import call
+from balancer.shells.leasing import SharedBudget
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import interrupted_at
 
@@ -254,9 +255,16 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
 
 # -- interrupts ----------------------------------------------------------------------------------------
 
-_AROUND_THE_LEASE = ("balancer/shells/calls.py", "balancer/shells/hedging.py", "balancer/core/budget.py")
+_AROUND_THE_LEASE = (
+    "balancer/shells/calls.py",
+    "balancer/shells/driving.py",
+    "balancer/shells/hedging.py",
+    "balancer/shells/leasing.py",
+    "balancer/core/budget.py",
+    "balancer/core/course.py",
+)
 # Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that.
-_IN_NO_HAND = "_Asking.lease, "
+_IN_NO_HAND = "Drive._take, "
 
 
 def _made_twice(pool: Pool, go: threading.Event) -> str:

@@ -1,7 +1,8 @@
 """A call over a pool: where it goes, how often, how long it pauses, and what is raised in the end."""
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -22,8 +23,12 @@ from balancer import (
     PoolClosed,
     TooManyWaiters,
 )
+from balancer.core import Waiter
+from balancer.core.decisions import Ask
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.shells.calls import SharedBudget, call
+from balancer.shells.calls import call
+from balancer.shells.leasing import SharedBudget
+from balancer.strategy import Request
 from balancer.testing import ManualClock
 
 NO_PAUSE = RetrySettings(base_s=0.0)
@@ -328,18 +333,22 @@ def test_a_pause_is_cut_so_that_the_deadline_leaves_time_for_an_attempt(clock: M
 
 
 def test_what_is_left_is_how_long_a_lease_is_waited_for(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place("a", "b", clock=clock)
-    waits: list[float | None] = []
-    acquire = place.pool.acquire
+    place = Place("a", "b", clock=clock, acquire_timeout_s=4.0)
+    within: list[float] = []
 
-    def spy(timeout: float | None = None, **request: Any) -> Lease:
-        waits.append(timeout)
-        return acquire(timeout, **request)
+    def spy(method: Callable[..., Lease]) -> Callable[..., Lease]:
+        def spied(*arguments: Any, **request: Any) -> Lease:
+            last = arguments[-1]
+            within.append(last.within_s if isinstance(last, Ask) else last)
+            return method(*arguments, **request)
 
-    monkeypatch.setattr(place.pool, "acquire", spy)
+        return spied
+
+    monkeypatch.setattr(place.pool, "acquire", spy(place.pool.acquire))
+    monkeypatch.setattr(place.pool, "acquire_again", spy(place.pool.acquire_again))
     call(place.pool, place.fn(down(), "done", call_s=3.0), deadline_s=10.0)
-    call(place.pool, place.fn("done"))
-    assert waits == [10.0, 1.0, None]  # a retry waits in slices
+    call(place.pool, place.fn(down(), "done"))
+    assert within == [10.0, 7.0, 4.0, 4.0]
 
 
 def test_retry_after_is_kept_if_nobody_else_can_serve(clock: ManualClock, slept: list[float]) -> None:
@@ -378,46 +387,41 @@ def test_a_rest_longer_than_what_is_left_is_not_begun(clock: ManualClock, slept:
 
 
 class Waits:
-    """Stands for `Pool.acquire`: waits pass on the manual clock, and things happen meanwhile.
+    """Stands for the pool's own waiting at a gate: waits pass on the manual clock, and things happen meanwhile.
 
     Attributes:
-        slices: the time-outs of all waits.
+        slices: how long each wait lasted, from one look to the next.
         then: what happens, by the second it happens at.
     """
 
     STEP_S = 0.125
 
     def __init__(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._pool = place.pool
         self._clock = place.clock
-        self._acquire = place.pool.acquire
         self._began_s = place.clock()
-        self.slices: list[float | None] = []
+        self.slices: list[float] = []
         self.then: dict[float, Callable[[], object]] = {}
-        monkeypatch.setattr(place.pool, "acquire", self.acquire)
+        monkeypatch.setattr(place.pool, "_is_opened", self.is_opened)
 
     @property
     def passed_s(self) -> float:
         return self._clock() - self._began_s
 
-    def acquire(self, timeout: float | None = None, **request: Any) -> Lease:
-        waited_s, most_s = 0.0, 1000.0 if timeout is None else timeout
-        while True:
-            try:
-                lease = self._acquire(0, **request)
-            except AcquireTimeout:
-                if waited_s >= most_s:
-                    assert timeout is not None, "it waits for ever"
-                    self.slices.append(timeout)
-                    raise AcquireTimeout(waited_s, timeout, 1) from None
-            else:
-                if waited_s or timeout is None:
-                    self.slices.append(timeout)
-                return lease
-            step_s = min(self.STEP_S, most_s - waited_s)
-            self._clock.advance(step_s)
-            waited_s += step_s
+    def is_opened(self, waiter: Waiter, gate: threading.Lock, until_s: float) -> bool:
+        began_s = self._clock()
+        while not waiter.ended and self._clock() < until_s:
+            self._clock.advance(min(self.STEP_S, until_s - self._clock()))
             for at_s in [at_s for at_s in self.then if at_s <= self.passed_s]:
                 self.then.pop(at_s)()
+            self._pool._change(self._do_what_is_due)
+        if self._clock() > began_s:
+            self.slices.append(self._clock() - began_s)
+        return waiter.ended
+
+    def _do_what_is_due(self, now: float) -> Sequence[Waiter]:
+        core = self._pool._core
+        return core.tick(now) if now >= core.due_s else ()
 
 
 @pytest.mark.parametrize("deadline_s", [8.0, None])
@@ -456,7 +460,7 @@ def test_the_one_that_asked_for_rest_is_taken_if_it_is_back_sooner(
     waits = Waits(place, monkeypatch)
     assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=6.0), "done")) == "done"
     assert place.went == ["a", "a"]
-    assert waits.slices == [None, 1.0, 2.0, 3.0]
+    assert waits.slices == [1.0, 2.0, 3.0]
     assert waits.passed_s == 6.0
 
 
@@ -470,7 +474,7 @@ def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(
         call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=60.0)), deadline_s=10.0)
     assert waits.slices == [1.0, 2.0, 4.0, 3.0]
     (note,) = caught.value.__notes__
-    assert note.startswith("it was not tried again: no endpoint came free within 10 s (waited 10.000 s); 1 is out of")
+    assert note.startswith("it was not tried again: no endpoint came free within 10 s (waited 10.000 s); 2 are out of")
 
 
 def test_without_a_deadline_a_busy_one_is_waited_for_as_long_as_the_pool_was_told(
@@ -482,7 +486,28 @@ def test_without_a_deadline_a_busy_one_is_waited_for_as_long_as_the_pool_was_tol
     with pytest.raises(EndpointError):
         call(place.pool, place.fn(down(), "done"))
     assert place.went == ["a"]
-    assert waits.slices == [None, 1.0, 2.0, 4.0, 3.0]
+    assert waits.slices == [1.0, 2.0, 4.0, 3.0]
+    assert place.pool.stats().timed_out == 1  # the wait, not each look
+
+
+def test_a_retry_that_waits_keeps_its_place_in_the_queue(
+    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody asks for b after it has; then it looks again, twice; and when b is free it is the one that is served."""
+    place = Place("a", "b", clock=clock)
+    other = place.pool.acquire(exclude=["a"])
+    waits = Waits(place, monkeypatch)
+    core, later = place.pool._core, []
+    waits.then[0.5] = lambda: later.append(
+        core.wait(Request(exclude=frozenset("a")), clock(), 2000.0, 0, lambda: None)  # what it itself asks for
+    )
+    waits.then[3.5] = lambda: other.release()
+    assert call(place.pool, place.fn(down(), "done")) == "done"
+    assert waits.slices == [1.0, 2.0, 0.5]
+    assert place.went == ["a", "b"]
+    assert [waiter.lease.granted_s - waiter.since_s for waiter in later] == [3.0]  # when the call has ended
+    stats = place.pool.stats()
+    assert (stats.timed_out, stats.wait_s.max, stats.retries) == (0, 3.5, 1)
 
 
 def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:

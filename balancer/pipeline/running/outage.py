@@ -1,50 +1,30 @@
-"""Whether anything in a run succeeds: what tells an outage of all endpoints from a program run that keeps failing.
-
-Decides when an outage begins, when it is over, and when it has lasted too long to be waited for. Thread-safe. It must
-not know endpoints, nor what a call does.
-"""
+"""One outage for all threads of a run: a lock around `balancer.core.outage`, which decides what an outage is."""
 
 import threading
 
-__all__ = ["Outage"]
+from balancer.core.outage import Outage
+
+__all__ = ["SharedOutage"]
 
 
-class Outage:
-    """The failures of a run since its last success, those of all threads together.
-
-    It begins with the first failure and ends with any success; so a permanent one is waited for once, by all at once.
-
-    Args:
-        patience_s: how long an outage is waited for; 0: not at all.
-    """
+class SharedOutage:
+    """An outage that threads share. See `Outage`."""
 
     def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
+        self._outage = Outage(patience_s)
         self._lock = threading.Lock()
-        self._successes = 0
-        self._since_s: float | None = None
 
     def succeeded(self) -> None:
         """Count a call that succeeded."""
         with self._lock:
-            self._successes += 1
-            self._since_s = None
+            self._outage.succeeded()
 
     def failed(self, now: float) -> int:
         """Count a call that failed at `now`, and return how many succeeded before it."""
         with self._lock:
-            if self._since_s is None:
-                self._since_s = now
-            return self._successes
+            return self._outage.failed(now)
 
     def excuses(self, successes: int, tried_s: float) -> bool:
-        """Return whether a failure may be due to an outage that is still waited for.
-
-        Args:
-            successes: how many calls had succeeded when whoever asks failed the time before.
-            tried_s: when the try that failed began: one that began within the patience may have come too early.
-        """
+        """Return whether a failure may be due to an outage that is still waited for."""
         with self._lock:
-            if not self._patience_s or self._since_s is None or self._successes != successes:
-                return False
-            return tried_s - self._since_s < self._patience_s
+            return self._outage.excuses(successes, tried_s)

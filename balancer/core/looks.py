@@ -1,0 +1,52 @@
+"""What a retry that waits does when it looks again, whatever the shell.
+
+Decides nothing: it asks the course what to ask for now, and has the core change that at the waiter's place in the
+queue. Pure, like both; the shell calls it under its lock, when its time has come.
+"""
+
+from collections.abc import Callable, Sequence
+
+from balancer.core.course import Course
+from balancer.core.decisions import Ask
+from balancer.core.dispatch import Core
+from balancer.core.waiters import Waiter
+from balancer.errors import NoEndpoint
+from balancer.strategy import Request
+
+__all__ = ["Looks"]
+
+
+class Looks:
+    """The looks of one retry while it waits.
+
+    Args:
+        course: its own.
+        request: what it asks the core for, given a decision to ask.
+        now: when it began to wait.
+        ask: what it waits for to begin with.
+
+    Attributes:
+        at_s: when it looks next; inf: never.
+    """
+
+    __slots__ = ("_course", "_request", "at_s")
+
+    def __init__(self, course: Course, request: Callable[[Ask], Request], now: float, ask: Ask) -> None:
+        self._course = course
+        self._request = request
+        self.at_s = now + ask.look_s
+
+    def look(self, core: Core, waiter: Waiter, now: float) -> Sequence[Waiter]:
+        """Let `waiter` ask for what the course says now. Return those whose wait has ended by that."""
+        decision = self._course.look(now, core.out_of_service())
+        self.at_s = now + decision.look_s
+        if waiter.ended:
+            return ()
+        while True:
+            try:
+                return core.amend(waiter, self._request(decision), now)
+            except NoEndpoint:
+                further = self._course.no_endpoint(now)
+                # Whatever can serve what it waits for can serve the last of its wishes, which avoids the least.
+                assert isinstance(further, Ask), f"a waiter that can be served is told {further}"
+                decision = further

@@ -1,0 +1,286 @@
+"""The course of a call by itself, in a world that may do anything: where it goes, how often, and that it ends.
+
+The world is a list of draws: who fails, how long calls and waits take, who is out of service, removed or added, whether
+there is a lease. What must hold is checked on every decision, from outside and by plain counting.
+"""
+
+import math
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.core.budget import RetryBudget
+from balancer.core.course import Course
+from balancer.core.decisions import Ask, Hedge, Over, Pause, Run, Terms, Why
+from balancer.core.outage import Outage
+from balancer.settings.rules import RetrySettings
+
+_NAMES = ("a", "b", "c", "d")
+_MOST_STEPS = 4000
+_LONGEST_ASKED_S = 60.0  # restated, so that a change is noticed
+
+_retries = st.none() | st.builds(
+    RetrySettings,
+    budget_ratio=st.sampled_from([0.0, 0.5, 10.0]),
+    budget_per_s=st.sampled_from([0.0, 0.5, 10.0]),
+    budget_window_s=st.sampled_from([1.0, 10.0]),
+    base_s=st.sampled_from([0.0, 0.05, 3.0]),
+)
+_terms = st.builds(
+    Terms,
+    attempts=st.integers(1, 6),
+    retries=_retries,
+    pause_s=st.sampled_from([0.0, 0.5]),
+    wait_s=st.sampled_from([0.0, 5.0, 200.0]),
+    deadline_s=st.sampled_from([math.inf, math.inf, 0.0, 4.0, 100.0]),
+    hedge_after_s=st.sampled_from([None, None, 0.5]),
+    shuns=st.sampled_from([frozenset[str](), frozenset[str](), frozenset("a")]),
+    prefers=st.sampled_from([frozenset[str](), frozenset({"quiet"})]),
+    owed=st.integers(1, 4),
+    persists=st.booleans(),
+)
+
+
+@dataclass
+class World:
+    """Endpoints that come and go, and a call among them.
+
+    Attributes:
+        went: where each attempt ran; the names of one that was hedged are together.
+        began_s: when each attempt began.
+        waited_s: pauses and waits so far.
+    """
+
+    data: st.DataObject
+    terms: Terms
+    budget: RetryBudget | None
+    outage: Outage | None
+    there: set[str]
+    now: float = 0.0
+    out: frozenset[str] = frozenset()
+    went: list[frozenset[str]] = field(default_factory=list)
+    began_s: list[float] = field(default_factory=list)
+    spent: int = 0
+    rests: dict[str, float] = field(default_factory=dict)
+
+    def draw(self, strategy: st.SearchStrategy[float]) -> float:
+        return self.data.draw(strategy)
+
+    def change(self) -> None:
+        """Let endpoints come and go, and be ejected and restored."""
+        what = self.data.draw(st.sampled_from(["nothing"] * 6 + ["out", "in", "gone", "there"]))
+        name = self.data.draw(st.sampled_from(_NAMES)) if what != "nothing" else ""
+        if what == "out":
+            self.out |= {name}
+        elif what == "in":
+            self.out -= {name}
+        elif what == "gone":
+            self.there.discard(name)
+        elif what == "there":
+            self.there.add(name)
+
+    def able(self, ask: Ask) -> set[str]:
+        """Return those that could serve `ask` some day; only d has the label."""
+        fit = self.there if not ask.labels else self.there & {"d"}
+        return fit - ask.avoid
+
+
+def ask(world: World, course: Course, decision: Ask) -> Ask | Run | Pause | Over:
+    """Answer a request for a lease as a core would."""
+    assert decision.within_s >= 0
+    able = world.able(decision)
+    if not able:
+        return course.no_endpoint(world.now)
+    check_where(world, decision)
+    kind = world.data.draw(st.sampled_from(["granted", "granted", "granted", "late", "look"]))
+    if kind == "look" and decision.look_s <= decision.within_s:
+        world.now += decision.look_s
+        world.change()
+        return course.look(world.now, world.out)
+    if kind == "late" and decision.within_s < math.inf:
+        world.now += decision.within_s
+        return course.no_lease(world.now)
+    name = world.data.draw(st.sampled_from(sorted(able)))
+    world.went.append(frozenset({name}))
+    world.began_s.append(world.now)
+    return course.granted(name, world.now)
+
+
+def check_where(world: World, decision: Ask) -> None:
+    """Check that it asks to go where it just failed only if no other can serve, and that one does not rest."""
+    if not world.went:
+        return
+    last = world.went[-1]
+    others = (world.there & {"d"} if decision.labels else world.there) - last
+    if not last <= decision.avoid:
+        assert not others - world.out, f"it may go back to {set(last)} while {others - world.out} can serve"
+        assert all(world.rests[name] <= world.now for name in last), "the one that it goes back to still rests"
+
+
+def run(world: World, course: Course, decision: Run) -> Pause | Over | None:
+    """Make an attempt; None: it succeeded, or the caller's own error ended it."""
+    took_s = world.draw(st.sampled_from([0.0, 0.1, 2.0, 30.0]))
+    if took_s >= decision.hedge_s:
+        world.now += decision.hedge_s
+        took_s -= decision.hedge_s
+        hedge = course.slow(world.now)
+        if isinstance(hedge, Hedge):
+            assert world.went[-1] <= hedge.avoid
+            assert world.budget is None or world.budget.wait_s(world.now) == 0
+            free = sorted(world.there - hedge.avoid)
+            if free and world.data.draw(st.booleans()) and course.hedged(free[0], world.now):
+                world.went[-1] |= {free[0]}
+                assert course.slow(world.now) == Run(), "there is no third call"
+    world.now += took_s
+    end = world.data.draw(st.sampled_from(["failed"] * 5 + ["busy", "done"]))
+    if end == "done":
+        course.succeeded()
+        return None
+    asked_s = world.draw(st.sampled_from([0.0, 0.5, 7.0, 1e9])) if end == "busy" else 0.0
+    for name in world.went[-1]:
+        world.rests[name] = world.now + min(asked_s, _LONGEST_ASKED_S)
+    if world.outage and world.data.draw(st.integers(0, 3)) == 0:
+        world.outage.succeeded()  # somebody else's call
+    return course.failed(world.now, asked_s)
+
+
+@given(st.data(), _terms, st.booleans(), st.sampled_from([None, None, 20.0]), st.sets(st.sampled_from(_NAMES)))
+def test_every_history_ends_within_its_terms(
+    data: st.DataObject, terms: Terms, bounded: bool, patience_s: float | None, there: set[str]
+) -> None:
+    budget = RetryBudget(terms.retries) if bounded and terms.retries else None
+    outage = Outage(patience_s) if patience_s is not None else None
+    world = World(data, terms, budget, outage, there)
+    course = Course(terms, budget=budget, rng=random.Random(0), outage=outage)
+    decision: Ask | Run | Pause | Over | None = course.begin(0.0, world.out)
+    for _ in range(_MOST_STEPS):
+        if decision is None or isinstance(decision, Over):
+            break
+        if isinstance(decision, Ask):
+            decision = ask(world, course, decision)
+        elif isinstance(decision, Run):
+            if len(world.went) == 1 and budget is not None:
+                budget.attempted(world.now)
+            decision = run(world, course, decision)
+        else:
+            assert decision.for_s >= 0
+            world.now += decision.for_s * data.draw(st.sampled_from([1.0, 1.0, 1.0, 3.0]))  # it may oversleep
+            world.change()
+            decision = course.resume(world.now, world.out)
+    else:
+        raise AssertionError(f"it has not ended after {_MOST_STEPS} steps: {decision}")
+    assert outage is not None or course.tries <= terms.attempts
+    assert len(world.went) <= course.tries
+    assert all(at_s < terms.deadline_s for at_s in world.began_s[1:]), "a retry began after the deadline"
+    if isinstance(decision, Over) and decision.why is Why.ATTEMPTS:
+        assert course.tries >= terms.attempts
+
+
+@given(
+    st.integers(1, 12),
+    st.sampled_from([0.0, 0.1, 0.5]),
+    st.integers(1, 6),
+    st.lists(st.sampled_from([0.0, 0.3, 4.0]), min_size=1, max_size=12),
+)
+def test_all_courses_together_stay_within_the_budget(
+    calls: int, ratio: float, attempts: int, gaps_s: list[float]
+) -> None:
+    """Every attempt fails at once; the retries are at most what the window allows."""
+    settings = RetrySettings(budget_ratio=ratio, budget_per_s=0.2, base_s=0.0)
+    budget, now, retries = RetryBudget(settings), 0.0, list[float]()
+    for number in range(calls):
+        now += gaps_s[number % len(gaps_s)]
+        course = Course(Terms(attempts=attempts, retries=settings), budget=budget, rng=random.Random(number))
+        course.begin(now)
+        course.granted("a", now)
+        budget.attempted(now)
+        while isinstance(course.failed(now), Pause):
+            retries.append(now)
+            assert isinstance(course.resume(now, frozenset()), Ask)
+            course.granted("b" if len(retries) % 2 else "a", now)
+    for number, last_s in enumerate(retries):
+        window = [at_s for at_s in retries[: number + 1] if at_s > last_s - settings.budget_window_s]
+        assert len(window) <= ratio * calls + 0.2 * settings.budget_window_s + 1e-9
+
+
+# -- by example ----------------------------------------------------------------------------------------
+
+
+def begun(**terms: object) -> Course:
+    course = Course(Terms(**terms), budget=None, rng=random.Random(0))  # type: ignore[arg-type]
+    course.begin(0.0)
+    return course
+
+
+def again(course: Course, now: float, *, out: str = "", asked_s: float = 0.0) -> Ask:
+    """Let its attempt fail, and its pause pass."""
+    pause = course.failed(now, asked_s)
+    assert isinstance(pause, Pause)
+    decision = course.resume(now + pause.for_s, frozenset(out))
+    assert isinstance(decision, Ask)
+    return decision
+
+
+def test_of_those_that_all_failed_the_one_that_failed_last_is_avoided_and_a_new_round_begins() -> None:
+    course = begun(attempts=9)
+    for name, avoid in (("a", "a"), ("b", "ab"), ("c", "abc")):
+        course.granted(name, 0.0)
+        assert again(course, 0.0).avoid == set(avoid)
+    second = course.no_endpoint(0.0)
+    assert isinstance(second, Ask)
+    assert second.avoid == {"c"}
+    course.granted("a", 0.0)
+    assert again(course, 0.0).avoid == {"c", "a"}, "b is next"
+
+
+def test_one_that_failed_earlier_is_preferred_to_one_at_rest_and_to_one_that_just_failed() -> None:
+    course = begun(attempts=9)
+    course.granted("a", 0.0)
+    again(course, 0.0)
+    course.granted("b", 0.0)
+    wishes = [again(course, 0.0, out="c")]
+    for _ in range(2):
+        wish = course.no_endpoint(0.0)
+        assert isinstance(wish, Ask)
+        wishes.append(wish)
+    assert [set(wish.avoid) for wish in wishes] == [{"a", "b", "c"}, {"b", "c"}, set()]
+    assert course.no_endpoint(0.0) == Over(Why.NO_LEASE)
+
+
+def test_it_looks_after_one_second_and_then_after_twice_as_long_each_time() -> None:
+    course = begun(wait_s=100.0)
+    course.granted("a", 0.0)
+    asks = [again(course, 0.0)]
+    for at_s in (1.0, 3.0, 7.0):
+        asks.append(course.look(at_s, frozenset()))
+    assert [each.look_s for each in asks] == [1.0, 2.0, 4.0, 8.0]
+    assert [each.within_s for each in asks] == [100.0, 99.0, 97.0, 93.0]
+
+
+def test_a_clock_that_stands_still_keeps_nobody_for_ever() -> None:
+    course = begun(deadline_s=9.0)
+    course.granted("a", 0.0)
+    decision: Ask | Pause | Over = again(course, 0.0, asked_s=7.0)
+    slept_s = 0.0
+    while isinstance(decision, Pause) or decision.avoid:  # type: ignore[union-attr]
+        if isinstance(decision, Pause):
+            slept_s += decision.for_s
+            decision = course.resume(0.0, frozenset())
+        else:
+            decision = course.no_endpoint(0.0)
+    assert slept_s == 7.0
+    assert decision.within_s == 2.0
+
+
+def test_what_comes_out_of_turn_is_refused_and_changes_nothing() -> None:
+    course = begun()
+    with pytest.raises(RuntimeError, match="a course that asks for a lease was told what one hears that runs"):
+        course.failed(1.0)
+    with pytest.raises(RuntimeError, match="pauses"):
+        course.resume(1.0, frozenset())
+    with pytest.raises(RuntimeError, match="has not begun"):
+        course.begin(1.0)
+    assert course.granted("a", 0.0) == Run()
