@@ -6,9 +6,9 @@ For authors of strategies. A part knows nodes and requests, and no strategy, clo
 from balancer.kit.call_times import CallTime, CallTimeOptions, CallTimes
 from balancer.kit.deadlines import Deadline, Deadlines
 from balancer.kit.places import Place, Places
-from balancer.kit.ranking import LeastOfDraws
+from balancer.kit.ranking import LeastLoaded
 from balancer.kit.strips import Strip, Strips
-from balancer.kit.turns import Turn, Turns
+from balancer.kit.turns import InTurn, Turn, Turns
 
 __all__ = [
     "CallTime",
@@ -16,7 +16,8 @@ __all__ = [
     "CallTimes",
     "Deadline",
     "Deadlines",
-    "LeastOfDraws",
+    "InTurn",
+    "LeastLoaded",
     "Place",
     "Places",
     "Strip",

@@ -7,13 +7,15 @@ when there are too many. So a node is found to be gone without a search, and an 
 other node than its own.
 """
 
+from abc import abstractmethod
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
-from balancer.strategy import Node, Request
+from balancer.endpoint import Outcome
+from balancer.strategy import Node, Request, Strategy
 
-__all__ = ["Turn", "Turns"]
+__all__ = ["InTurn", "Turn", "Turns"]
 
 _FEW: Final = 64  # entries that are not worth a sweep
 
@@ -81,3 +83,36 @@ class Turns:
     def _sweep(self) -> None:
         self._heap = sorted(entry for entry in self._heap if entry[2].entry is entry)
         self._sweep_at = 2 * len(self._heap) + _FEW
+
+
+class InTurn(Strategy):
+    """Nodes with a free slot have a turn, the others have none; a strategy says in which round, and picks."""
+
+    def __init__(self) -> None:
+        self._turns = Turns()
+
+    @abstractmethod
+    def queue(self, turn: Turn) -> None:
+        """Give a node with a free slot its turn: call `self._turns.queue` with the round that it is in."""
+        ...
+
+    def join(self, node: Node, now: float) -> None:
+        """O(log N)."""
+        self._turns.number(node)
+        self.change(node, now)
+
+    def leave(self, node: Node, now: float) -> None:
+        """O(1)."""
+        node.note.entry = None
+
+    def change(self, node: Node, now: float) -> None:
+        """O(log N)."""
+        if node.in_flight >= node.limit:
+            node.note.entry = None
+        elif node.note.entry is None:
+            self.queue(node.note)
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        """O(log N)."""
+        if node.note.entry is None and node.in_flight < node.limit:
+            self.queue(node.note)

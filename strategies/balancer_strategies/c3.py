@@ -23,8 +23,8 @@ from pydantic import Field
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
 from balancer.kit.call_times import CallTime, CallTimeOptions, CallTimes
-from balancer.kit.ranking import LeastOfDraws
-from balancer.strategy import Node, Request, Strategy
+from balancer.kit.ranking import LeastLoaded
+from balancer.strategy import Node, Strategy
 
 __all__ = ["C3"]
 
@@ -39,7 +39,7 @@ class _Known(CallTime):
         self.service_s = 0.0
 
 
-class C3(Strategy):
+class C3(LeastLoaded):
     """The least R - s + q^3 s (response time, service time, queue) of a few endpoints drawn at random."""
 
     name = "c3"
@@ -49,27 +49,19 @@ class C3(Strategy):
 
         clients: int = Field(1, ge=1, le=10**6, description="how many pools like this one use the same endpoints")
 
+    note = _Known
+
     def __init__(self, options: Options, rng: random.Random) -> None:
+        super().__init__(rng, options.choices)
         self._clients = float(options.clients)
         self._times = CallTimes(options)
-        self._draws = LeastOfDraws(rng, options.choices, self._rank)
 
-    def join(self, node: Node, now: float) -> None:
-        """O(1)."""
-        node.note = _Known()
-        self._draws.settle(node)
-
-    def leave(self, node: Node, now: float) -> None:
-        """O(1)."""
-        self._draws.leave(node)
-
-    def change(self, node: Node, now: float) -> None:
-        """O(1)."""
-        self._draws.settle(node)
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        """O(choices) for an open request."""
-        return self._draws.pick(request, now)
+    def load(self, node: Node, now: float) -> float:
+        """Return (R - s + q^3 s) / weight."""
+        response_s = self._times.expected_s(node, now)
+        service_s = node.note.service_s or response_s
+        queue = 1.0 + node.in_flight * self._clients
+        return (response_s + (queue**3 - 1.0) * service_s) / node.weight
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """O(1)."""
@@ -78,13 +70,7 @@ class C3(Strategy):
         self._times.learn(node, counted_s, now)
         if outcome is not Outcome.IGNORED or not known.service_s:
             known.service_s += (counted_s / (node.in_flight + 1) - known.service_s) / known.ends
-        self._draws.settle(node)
-
-    def _rank(self, node: Node, now: float) -> float:
-        response_s = self._times.expected_s(node, now)
-        service_s = node.note.service_s or response_s
-        queue = 1.0 + node.in_flight * self._clients
-        return (response_s + (queue**3 - 1.0) * service_s) / node.weight
+        super().finish(node, outcome, elapsed_s, now)
 
 
 @hookimpl

@@ -14,15 +14,14 @@ from math import inf
 
 from pydantic import Field
 
-from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
-from balancer.kit.places import NOWHERE, Place, Places
+from balancer.kit.ranking import LeastLoaded
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 __all__ = ["P2c"]
 
 
-class P2c(Strategy):
+class P2c(LeastLoaded):
     """The least loaded of a few endpoints drawn at random."""
 
     name = "p2c"
@@ -33,26 +32,19 @@ class P2c(Strategy):
         choices: int = Field(2, ge=1, description="how many endpoints are drawn; 1: any, and weights do not count")
 
     def __init__(self, options: Options, rng: random.Random) -> None:
-        self._choices = options.choices
-        self._places = Places(rng)
+        super().__init__(rng, options.choices)
 
-    def join(self, node: Node, now: float) -> None:
-        """O(1)."""
-        node.note = Place()
-        self._places.settle(node, node.in_flight)
-
-    def leave(self, node: Node, now: float) -> None:
-        """O(1)."""
-        if node.note.index != NOWHERE:
-            self._places.drop(node)
+    def load(self, node: Node, now: float) -> float:
+        """Return (in-flight + 1) / weight."""
+        return (node.in_flight + 1) / node.weight
 
     def change(self, node: Node, now: float) -> None:
-        """O(1)."""
+        """O(1). It moves to the end of the list, so that choices at a given seed stay what they always were."""
         self.leave(node, now)
         self.join(node, now)
 
     def pick(self, request: Request, now: float) -> Node | None:
-        """O(choices) for an open request."""
+        """O(choices) for an open request. The shared rule with the load written out: two calls of it are 70 ns of 450."""
         places, is_open = self._places, request.open
         least, least_load, left = None, inf, self._choices
         for position in range(len(places.nodes)):
@@ -67,11 +59,6 @@ class P2c(Strategy):
         if least is not None and least.in_flight + (1 if is_open else request.takes(least)) >= least.limit:
             places.drop(least)
         return least
-
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """O(1)."""
-        if node.note.index == NOWHERE and node.in_flight < node.limit:
-            self._places.put(node)
 
 
 @hookimpl

@@ -14,53 +14,37 @@ import random
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
 from balancer.kit.call_times import CallTime, CallTimeOptions, CallTimes
-from balancer.kit.ranking import LeastOfDraws
-from balancer.strategy import Node, Request, Strategy
+from balancer.kit.ranking import LeastLoaded
+from balancer.strategy import Node, Strategy
 
 __all__ = ["PeakEwma"]
 
 
-class PeakEwma(Strategy):
+class PeakEwma(LeastLoaded):
     """The least of (call time, peaks at once, decayed) x (in flight + 1) of a few endpoints drawn at random."""
 
     name = "peak_ewma"
 
     Options = CallTimeOptions
 
+    note = CallTime
+
     def __init__(self, options: CallTimeOptions, rng: random.Random) -> None:
+        super().__init__(rng, options.choices)
         self._times = CallTimes(options)
-        self._draws = LeastOfDraws(rng, options.choices, self._load)
 
-    def join(self, node: Node, now: float) -> None:
-        """O(1)."""
-        node.note = CallTime()
-        self._draws.settle(node)
-
-    def leave(self, node: Node, now: float) -> None:
-        """O(1)."""
-        self._draws.leave(node)
-
-    def change(self, node: Node, now: float) -> None:
-        """O(1)."""
-        self._draws.settle(node)
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        """O(choices) for an open request."""
-        return self._draws.pick(request, now)
+    def load(self, node: Node, now: float) -> float:
+        """Return cost x (in-flight + 1) / weight."""
+        return self._times.expected_s(node, now) * (node.in_flight + 1) / node.weight
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """O(1)."""
-        self._learn(node, self._times.counted_s(node, outcome, elapsed_s), now)
-        self._draws.settle(node)
-
-    def _load(self, node: Node, now: float) -> float:
-        return self._times.expected_s(node, now) * (node.in_flight + 1) / node.weight
-
-    def _learn(self, node: Node, counted_s: float, now: float) -> None:
         known: CallTime = node.note
+        counted_s = self._times.counted_s(node, outcome, elapsed_s)
         left = self._times.left(known, now)
         known.mean_s = max(counted_s, known.mean_s * left + counted_s * (1.0 - left))
         known.heard_s = now
+        super().finish(node, outcome, elapsed_s, now)
 
 
 @hookimpl

@@ -22,7 +22,7 @@ from pydantic import Field
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
 from balancer.kit.call_times import CallTime, CallTimeOptions, CallTimes
-from balancer.kit.ranking import LeastOfDraws
+from balancer.kit.ranking import LeastLoaded
 from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["Prequal"]
@@ -42,7 +42,7 @@ class _Known(CallTime):
         self.counted = _ABSENT
 
 
-class Prequal(Strategy):
+class Prequal(LeastLoaded):
     """The fastest of a few endpoints drawn at random, unless it is among the busiest of all."""
 
     name = "prequal"
@@ -54,30 +54,41 @@ class Prequal(Strategy):
             0.84, ge=0, le=1, description="busier than this part of the endpoints is hot; 0: only in-flight counts"
         )
 
+    note = _Known
+
     def __init__(self, options: Options, rng: random.Random) -> None:
+        super().__init__(rng, options.choices)
         self._decay_s = options.decay_s
         self._times = CallTimes(options)
-        self._draws = LeastOfDraws(rng, options.choices, self._load)
         self._in_flights = _InFlights(options.quantile)
+
+    def load(self, node: Node, now: float) -> tuple[int, float]:
+        """Return whether it is cold, hot or failing, and its load among those."""
+        known: _Known = node.note
+        if known.failed and (node.in_flight or now < known.heard_s + self._decay_s):
+            return _FAILING, (node.in_flight + 1) / node.weight
+        if node.in_flight > self._in_flights.threshold():
+            return _HOT, (node.in_flight + 1) / node.weight
+        return _COLD, self._times.expected_s(node, now) / node.weight
 
     def join(self, node: Node, now: float) -> None:
         """O(1)."""
-        node.note = _Known()
-        self.change(node, now)
+        super().join(node, now)
+        self._count(node)
 
     def leave(self, node: Node, now: float) -> None:
         """O(1)."""
         self._in_flights.move(node.note, _ABSENT)
-        self._draws.leave(node)
+        super().leave(node, now)
 
     def change(self, node: Node, now: float) -> None:
         """O(1)."""
-        self._in_flights.move(node.note, node.in_flight if node.limit else _ABSENT)
-        self._draws.settle(node)
+        self._count(node)
+        super().change(node, now)
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(choices) for an open request, amortised."""
-        node = self._draws.pick(request, now)
+        node = super().pick(request, now)
         if node is not None:
             self._in_flights.move(node.note, node.in_flight + request.takes(node))
         return node
@@ -88,15 +99,11 @@ class Prequal(Strategy):
         if outcome is not Outcome.IGNORED:
             known.failed = outcome is not Outcome.SUCCESS
         self._times.learn(node, self._times.counted_s(node, outcome, elapsed_s), now)
-        self.change(node, now)
+        self._count(node)
+        super().finish(node, outcome, elapsed_s, now)
 
-    def _load(self, node: Node, now: float) -> tuple[int, float]:
-        known: _Known = node.note
-        if known.failed and (node.in_flight or now < known.heard_s + self._decay_s):
-            return _FAILING, (node.in_flight + 1) / node.weight
-        if node.in_flight > self._in_flights.threshold():
-            return _HOT, (node.in_flight + 1) / node.weight
-        return _COLD, self._times.expected_s(node, now) / node.weight
+    def _count(self, node: Node) -> None:
+        self._in_flights.move(node.note, node.in_flight if node.limit else _ABSENT)
 
 
 class _InFlights:

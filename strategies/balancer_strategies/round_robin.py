@@ -8,38 +8,26 @@ and is next as soon as one does.
 
 import random
 
-from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
-from balancer.kit.turns import Turn, Turns
+from balancer.kit.turns import InTurn, Turn
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 __all__ = ["RoundRobin"]
 
 
-class RoundRobin(Strategy):
+class RoundRobin(InTurn):
     """The endpoints in turn, whatever their weights."""
 
     name = "round_robin"
 
     def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
-        self._turns = Turns()
+        super().__init__()
         self._last = (0, 0)  # the round and the number of the latest turn so far
 
-    def join(self, node: Node, now: float) -> None:
-        """O(log N)."""
-        self._turns.number(node)
-        self.change(node, now)
-
-    def leave(self, node: Node, now: float) -> None:
-        """O(1)."""
-        node.note.entry = None
-
-    def change(self, node: Node, now: float) -> None:
-        """O(log N)."""
-        if node.in_flight >= node.limit:
-            node.note.entry = None
-        elif node.note.entry is None:
-            self._queue(node.note)
+    def queue(self, turn: Turn) -> None:
+        """Let it have its turn in this round, if that is still to come, else in the next one."""
+        round_, number = self._last
+        self._turns.queue(turn, round_ if turn.number > number else round_ + 1)
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(log N), amortised, for an open request."""
@@ -52,18 +40,8 @@ class RoundRobin(Strategy):
         node = turn.node
         turn.entry = None
         if node.in_flight + request.takes(node) < node.limit:
-            self._queue(turn)
+            self.queue(turn)
         return node
-
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """O(log N)."""
-        if node.note.entry is None and node.in_flight < node.limit:
-            self._queue(node.note)
-
-    def _queue(self, turn: Turn) -> None:
-        """Let it have its turn in this round, if that is still to come, else in the next one."""
-        round_, number = self._last
-        self._turns.queue(turn, round_ if turn.number > number else round_ + 1)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ one nearly always. Critical values: NIST/SEMATECH e-Handbook of Statistical Meth
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Listed
 from heapq import heappop, heappush
 from itertools import permutations
@@ -17,12 +17,14 @@ from statistics import fmean
 import pytest
 from balancer_simulator.analytic import supermarket
 from balancer_strategies.p2c import P2c
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import ConfigError
+from balancer.kit import LeastLoaded
 from balancer.plugins.registry import default_registry
-from balancer.strategy import Request
+from balancer.strategy import Node, Request
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
 from balancer.testing.referee import Law
@@ -59,6 +61,27 @@ def test_the_law_would_notice() -> None:
     least_of(1)(free, "b")
     with pytest.raises(AssertionError, match="b was chosen"):
         least_of(2)(free, "b")
+
+
+@given(seed=st.integers(0, 2**32), choices=st.integers(1, 4), limits=st.lists(st.integers(0, 3), max_size=6))
+def test_its_pick_is_the_shared_one_with_the_load_written_out(seed: int, choices: int, limits: list[int]) -> None:
+    """The same draws, and so the same choices, until nothing is free."""
+
+    def picked(pick: Callable[[P2c, Request, float], Node | None]) -> list[str]:
+        strategy = P2c(P2c.Options(choices=choices), random.Random(seed))
+        for number, limit in enumerate(limits):
+            node = Node(Endpoint(f"e{number}", capacity=3, weight=1.0 + number % 2))
+            node.limit = limit
+            strategy.join(node, 0.0)
+        urls: list[str] = []
+        for request in (Request(slots=2), *[Request()] * (sum(limits) + 1)):
+            if (node_picked := pick(strategy, request, 0.0)) is not None:
+                node_picked.in_flight += request.takes(node_picked)
+                urls.append(node_picked.endpoint.url)
+        return urls
+
+    assert picked(P2c.pick) == picked(LeastLoaded.pick)
+    assert len(picked(P2c.pick)) >= sum(limits) // 2
 
 
 @pytest.mark.parametrize("choices", [0, -1, 1.5, "many"])
