@@ -44,7 +44,7 @@ class P2c(LeastLoaded):
         self.join(node, now)
 
     def pick(self, request: Request, now: float) -> Node | None:
-        """O(choices) for an open request. The shared rule with the load written out: two calls of it are 70 ns of 450."""
+        """O(choices) for an open request. The shared rule, the load written out: its calls take 70 ns of 450."""
         places, is_open = self._places, request.open
         least, least_load, left = None, inf, self._choices
         for position in range(len(places.nodes)):
