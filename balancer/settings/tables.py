@@ -3,7 +3,6 @@
 Decides how a place in a file is written and which names are known there. It must not know any particular file.
 """
 
-import tomllib
 from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -50,6 +49,8 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot be read, or is not TOML.
     """
+    import tomllib  # here, as a pool in code reads no file
+
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

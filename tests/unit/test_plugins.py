@@ -2,7 +2,9 @@
 
 import random
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
@@ -74,6 +76,21 @@ def test_the_built_ins_are_sound() -> None:
     assert all(entry.plugin == f"balancer_strategies.{name}" for name, entry in registry.strategies.items())
     assert set(registry.generators) == {"data", "mutate"}
     assert set(registry.executors) == {"http", "https", "local"}
+
+
+def test_several_threads_may_be_the_first_to_ask() -> None:
+    registry, start = Registry(), threading.Barrier(8)
+
+    def ask(number: int) -> tuple[object, object]:
+        start.wait()
+        kind = type(registry.strategy("fifo", None, random.Random(0))) if number % 2 else None
+        return registry.strategies, kind or registry.strategies["fifo"].item
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(8)))
+    assert {id(strategies) for strategies, _ in answers} == {id(registry.strategies)}
+    assert {kind for _, kind in answers} == {registry.strategies["fifo"].item}
+    assert registry.broken == []
 
 
 def test_the_default_registry_is_made_once() -> None:
