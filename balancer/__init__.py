@@ -23,6 +23,7 @@ from balancer.errors import (
     WaitInCoroutine,
 )
 from balancer.settings.ranges import expand_range
+from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
 from balancer.shells.threads import Pool
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ __all__ = [
     "EndpointError",
     "EndpointOverloaded",
     "EndpointStats",
+    "HealthSettings",
     "Lease",
     "LeaseError",
+    "LimitSettings",
     "NoEndpoint",
     "Outcome",
     "Pool",
     "PoolClosed",
     "PoolStats",
+    "RetrySettings",
     "StrategyError",
     "TooManyWaiters",
     "UnknownEndpoint",

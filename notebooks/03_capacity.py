@@ -85,6 +85,7 @@ def batch(hosts: int, workers: int, leases: int = CORES, *, time_limit_s: float 
         endpoints=[EndpointModel(url=f"http://10.0.0.{{1..{hosts}}}:{{8080..{8079 + leases}}}/")],
         hosts={f"10.0.0.{host}": Host(cores=CORES) for host in range(1, hosts + 1)},
         requests=Requests(attempts=1 if time_limit_s else 3, call_timeout_s=time_limit_s),
+        health=None,
         horizon_s=1e7,
         replications=runs,
     )

@@ -97,6 +97,7 @@ def cluster(workload: Workload, faults: list[Fault], *, slots: int = 1, horizon_
         requests=Requests(attempts=1),
         horizon_s=horizon_s,
         replications=REPLICATIONS,
+        health=None,
     )
 
 
@@ -290,6 +291,7 @@ OUTAGE = Scenario(
     requests=Requests(attempts=ATTEMPTS, kinds=[Kind(acquire_timeout_s=5.0)]),
     horizon_s=OUTAGE_END_S,
     replications=REPLICATIONS,
+    health=None,
 )
 UNLIMITED = RetrySettings(budget_ratio=10.0)
 OUTAGES = {
@@ -646,6 +648,7 @@ shared = run(
             hosts={MACHINES: Host(cores=CORES)},
             requests=Requests(attempts=1, call_timeout_s=LIMIT_S),
             host_caps={} if cap == PORTS else {"*": cap},
+            health=None,
             horizon_s=HORIZON_S / 2,
             warmup_s=HORIZON_S / 20,
             replications=REPLICATIONS,

@@ -19,7 +19,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.ranges import expand_range
 from balancer.settings.redaction import Redaction
-from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, RetrySettings
+from balancer.settings.rules import DEFAULT_STRATEGY, EnabledHealth, HealthSection, LimitSettings, RetrySettings
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
 from balancer.settings.urls import checked_server_url, has_credentials
 from balancer.settings.wording import did_you_mean
@@ -30,7 +30,7 @@ __all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "lo
 class PoolSettings(Settings):
     """`[pool]`: how endpoints are chosen and waited for."""
 
-    strategy: str = "fifo"
+    strategy: str = DEFAULT_STRATEGY
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
     acquire_timeout_s: Annotated[float, Field(gt=0)] | None = None
     max_waiters: Annotated[int, Field(ge=0)] | None = None

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from balancer.settings.tables import Settings
 
-__all__ = ["EnabledHealth", "HealthSection", "HealthSettings", "LimitSettings", "RetrySettings"]
+__all__ = ["DEFAULT_STRATEGY", "EnabledHealth", "HealthSection", "HealthSettings", "LimitSettings", "RetrySettings"]
+
+DEFAULT_STRATEGY = "least_in_flight"  # the one that docs/which-strategy.md recommends
 
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]

@@ -24,7 +24,7 @@ from balancer.core.metrics import PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, ConfigError, LeaseError, WaitInCoroutine
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
+from balancer.settings.rules import DEFAULT_STRATEGY, HealthSettings, LimitSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.coroutines import in_coroutine
 from balancer.shells.leasing import SharedBudget
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Pool"]
 
 _SOONEST_S = 0.001
+_WATCHED = HealthSettings()  # the defaults
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class Pool:
         seed: makes its random choices repeatable; None for a random seed.
         max_waiters: how many acquires may wait at once; one more raises `TooManyWaiters`. None: any number.
         acquire_timeout_s: how long an acquire waits unless it says otherwise; None: for ever.
-        health: when endpoints are taken out of service, and how they come back; None: never.
+        health: when endpoints are taken out of service, and how they come back; None: none ever is.
         limits: how many slots of an endpoint are used at once; None: its capacity.
         host_caps: slots that may be out at once on a host, for all of its endpoints together; "*" stands for every
             host that is not named.
@@ -71,12 +72,12 @@ class Pool:
         self,
         endpoints: Iterable[Endpoint | str] = (),
         *,
-        strategy: str = "fifo",
+        strategy: str = DEFAULT_STRATEGY,
         options: Mapping[str, Any] | None = None,
         seed: int | None = None,
         max_waiters: int | None = None,
         acquire_timeout_s: float | None = None,
-        health: HealthSettings | None = None,
+        health: HealthSettings | None = _WATCHED,
         limits: LimitSettings | None = None,
         host_caps: Mapping[str, int] | None = None,
         retries: RetrySettings | None = None,
@@ -89,7 +90,7 @@ class Pool:
             ("retries", retries, RetrySettings),
         ):
             if given is not None and not isinstance(given, kind):
-                raise TypeError(f"{name} is {given!r}; it takes {kind.__name__} of balancer.settings.rules, or None")
+                raise TypeError(f"{name} is {given!r}; it takes balancer.{kind.__name__}(...), or None")
         self._registry = registry or default_registry()
         self._random = random.Random(seed)
         self._timeout_s = _checked_timeout(acquire_timeout_s)

@@ -41,7 +41,8 @@ def ours(customers: int, seed: int) -> float:
 def _scenario(customers: int, seed: int) -> Scenario:
     rate = SERVERS * RHO
     endpoints = [EndpointModel(url=f"http://10.0.0.{{1..{SERVERS}}}/")]
-    return Scenario(workload=Poisson(rate_per_s=rate), endpoints=endpoints, horizon_s=customers / rate, seed=seed)
+    horizon_s = customers / rate
+    return Scenario(workload=Poisson(rate_per_s=rate), endpoints=endpoints, horizon_s=horizon_s, seed=seed, health=None)
 
 
 def textbook(customers: int, seed: int) -> float:

@@ -133,7 +133,7 @@ def test_an_outcome_that_is_set_overrides_what_the_error_says() -> None:
 def test_the_pool_takes_endpoints_and_the_rest_by_name() -> None:
     found = _parameters(Pool)
     assert found.pop("endpoints")[0] is _POSITIONAL
-    promised = {"strategy": "fifo", "options": None, "seed": None, "max_waiters": None}
+    promised = {"strategy": "least_in_flight", "options": None, "seed": None, "max_waiters": None}
     assert promised.items() <= {name: default for name, (_, default) in found.items()}.items()
     assert {kind for kind, _ in found.values()} == {_KEYWORD}
 
@@ -212,7 +212,7 @@ def test_the_figures_of_a_pool() -> None:
 
 
 def test_the_balance_score_is_one_over_one_plus_the_variance_of_lease_counts() -> None:
-    pool = Pool([Endpoint("http://a/"), Endpoint("http://b/")])
+    pool = Pool([Endpoint("http://a/"), Endpoint("http://b/")], strategy="fifo")
     for _ in range(3):
         with pool.lease(timeout=0):
             pass

@@ -1,6 +1,7 @@
 """Small scenarios for tests, said in a line, and what comes of them.
 
-Instants and works are dyadic (0.25, 1.5), so that sums of them are exact and tests may ask for equality.
+Nobody is ejected, unless `health` is given. Instants and works are dyadic (0.25, 1.5), so that sums of them are exact and
+tests may ask for equality.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ def batch(stages: Sequence[Given], *endpoints: Given, samples: int = 1, **values
 
 
 def _scenario(workload: Given, endpoints: Sequence[Given], values: Given) -> Scenario:
-    usual = {"endpoints": list(endpoints or [endpoint()]), "horizon_s": 100.0}
+    usual = {"endpoints": list(endpoints or [endpoint()]), "horizon_s": 100.0, "health": None}
     return Scenario.model_validate({"workload": workload, **usual, **values})
 
 

@@ -35,6 +35,7 @@ _HOLE = {
     ],
     "requests": {"attempts": 1},
     "horizon_s": 500.0,
+    "health": None,
 }
 _STAGE = {"name": "one", "tasks": 20, "workers": 4}
 _BATCH = {"workload": {"kind": "batch", "samples": 3, "stages": [_STAGE]}}

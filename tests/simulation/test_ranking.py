@@ -36,6 +36,7 @@ def _scenario(rate_per_s: float = 1.0, **values: object) -> Scenario:
         "endpoints": [EndpointModel(url="http://{1..2}/")],
         "horizon_s": 400.0,
         "replications": 3,
+        "health": None,
     }
     return Scenario.model_validate({**usual, **values})
 

@@ -42,6 +42,7 @@ TROUBLED: dict[str, Any] = {
     "horizon_s": 60.0,
     "warmup_s": 5.0,
     "replications": 2,
+    "health": None,
 }
 """Has a bit of everything that is random."""
 
@@ -255,6 +256,7 @@ def test_crashes_do_not_depend_on_the_policy(policy: str) -> None:
             "endpoints": [{"url": f"http://{name}/", "capacity": 3, "faults": [crash]} for name in "ab"],
             "requests": {"attempts": 1},
             "horizon_s": 100.0,
+            "health": None,
         }
     )
     assert crashes(run(scenario, policy)) == crashes(run(scenario, "fifo"))
@@ -281,6 +283,7 @@ def peak_bytes(count: int, **values: Any) -> int:
             "workload": {"kind": "poisson", "rate_per_s": 4.0},
             "endpoints": [{"url": "http://h-{1..8}/", **values.pop("endpoint", {})}],
             "horizon_s": count / 4.0,
+            "health": None,
             **values,
         }
     )

@@ -26,6 +26,7 @@ def scenario(**values: object) -> Scenario:
         "endpoints": [EndpointModel(url="http://quick/", speed=3.0), EndpointModel(url="http://slow/{1..3}")],
         "horizon_s": 60.0,
         "replications": 4,
+        "health": None,
     }
     return Scenario.model_validate({**usual, **values})
 

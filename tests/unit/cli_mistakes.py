@@ -32,7 +32,7 @@ MISTAKES = {
     ),
     "option of a strategy without any": (
         "[pool]\noptions = { decay_s = 3 }\n" + GOOD,
-        "c.toml: pool: strategy 'fifo', option decay_s: unknown key (known: none)",
+        "c.toml: pool: strategy 'least_in_flight', option decay_s: unknown key (known: none)",
     ),
     "option out of range": (
         '[pool]\nstrategy = "weighted_health"\noptions = { decay_s = -1.0 }\n' + GOOD,

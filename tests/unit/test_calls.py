@@ -35,11 +35,12 @@ NO_PAUSE = RetrySettings(base_s=0.0)
 
 
 class Place:
-    """A pool whose clock moves only in pauses and calls, and what happened there."""
+    """A pool whose clock moves only in pauses and calls, and what happened there. Nobody is ejected unless told."""
 
     def __init__(self, *urls: str, clock: ManualClock, retries: RetrySettings = NO_PAUSE, **arguments: Any) -> None:
         self.clock = clock
-        self.pool = Pool(map(Endpoint, urls), clock=clock, retries=retries, seed=1, **arguments)
+        usual = {"health": None, "strategy": "fifo"}
+        self.pool = Pool(map(Endpoint, urls), clock=clock, retries=retries, seed=1, **{**usual, **arguments})
         self.went: list[str] = []
 
     def fn(self, *steps: Exception | str, call_s: float = 0.0) -> Callable[[Lease], str]:

@@ -140,7 +140,7 @@ def test_check_says_what_would_run_and_runs_nothing(balancer: Balancer) -> None:
     said = balancer("check", "c.toml", config=config)
     assert (said.code, said.err) == (0, "")
     for words in (
-        "strategy   fifo",
+        "strategy   least_in_flight",
         "endpoints  3 with 6 slots",
         "fake://2/ capacity 2, weight 1, labels big, quiet",
         "languages  python",

@@ -28,9 +28,9 @@ def problems_of(text: str, **environ: str) -> tuple[str, ...]:
 # -- what is right ---------------------------------------------------------------------------------
 
 
-def test_an_empty_config_is_a_fifo_pool_of_the_local_cores() -> None:
+def test_an_empty_config_is_a_pool_of_the_local_cores_by_the_strategy_that_is_recommended() -> None:
     config = parsed("")
-    assert config.pool.strategy == "fifo"
+    assert config.pool.strategy == "least_in_flight"
     assert config.pipeline is None
     assert [e.url for e in config.pool_endpoints] == [f"local://{n}" for n in range(1, (os.cpu_count() or 1) + 1)]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from balancer.settings.ranges import expand_range
-from balancer.settings.rules import EnabledHealth, LimitSettings, RetrySettings
+from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, RetrySettings
 from balancer.settings.tables import Settings
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
@@ -38,9 +38,9 @@ class ScenarioFields(Settings):
         seed: of everything.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
-        health, limits, host_caps, retries: as in a config, for every policy that is not a baseline. Without `health`,
-            or where it is not `enabled`, nobody is ejected; without `retries` there is no budget and the pauses are
-            `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
+        health, limits, host_caps, retries: as in a config, for every policy that is not a baseline. `health` is on;
+            with `enabled = false`, in Python `health=None`, nobody is ejected. Without `retries` there is no budget and
+            the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
     """
 
     name: str = "scenario"
@@ -57,7 +57,7 @@ class ScenarioFields(Settings):
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     max_waiters: Annotated[int, Field(ge=0)] | None = None
-    health: EnabledHealth = None
+    health: EnabledHealth = HealthSection()
     limits: LimitSettings | None = None
     host_caps: dict[str, Count] = Field(default_factory=dict)
     retries: RetrySettings | None = None
