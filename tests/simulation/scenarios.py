@@ -1,7 +1,7 @@
 """Small scenarios for tests, said in a line, and what comes of them.
 
-Nobody is ejected, unless `health` is given. Instants and works are dyadic (0.25, 1.5), so that sums of them are exact and
-tests may ask for equality.
+Nobody is ejected, unless `health` is given. Instants and works are dyadic (0.25, 1.5), so that sums of them are exact
+and tests may ask for equality.
 """
 
 from collections.abc import Mapping, Sequence

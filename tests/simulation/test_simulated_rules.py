@@ -75,7 +75,7 @@ def test_a_black_hole_takes_next_to_no_calls_with_ejection(policy: str) -> None:
 
 @pytest.mark.parametrize("policy", ["fifo", "least_in_flight"])
 def test_a_black_hole_takes_most_calls_without(policy: str) -> None:
-    assert run(black_hole(horizon_s=60.0), policy).shares["hole"] > 0.5
+    assert run(black_hole(horizon_s=60.0, health=None), policy).shares["hole"] > 0.5
 
 
 def first_cooldown_s(cooldown_s: float) -> float:

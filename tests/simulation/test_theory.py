@@ -290,7 +290,9 @@ def test_bursts_come_at_their_mean_rate() -> None:
     # of 2 x 19.4 x 1.2 + 4.6 = 51 per second: 40 000 s give a standard error of 0.036, which is 0.8% of 4.6.
     workload = {"kind": "on_off", "on_rate_per_s": 10.0, "off_rate_per_s": 1.0, "on_s": 2.0, "off_s": 3.0}
     model = {"url": "server", "capacity": 1_000_000}
-    scenario = Scenario.model_validate({"workload": workload, "endpoints": [model], "horizon_s": 5000.0, "health": None})
+    scenario = Scenario.model_validate(
+        {"workload": workload, "endpoints": [model], "horizon_s": 5000.0, "health": None}
+    )
     rates = [(record.completed + record.unfinished) / record.measured_s for record in runs(scenario, "fifo")]
     hold(rates, lambda s: (10.0 * 2.0 + 1.0 * 3.0) / 5.0 / s, error=0.011)
 

@@ -83,7 +83,7 @@ def test_without_health_it_takes_a_multiple_of_that(
 ) -> None:
     """What the test above would find if nothing were ejected."""
     servers[0].down = True
-    pool = pool_of(servers, retries=RetrySettings(budget_ratio=10.0))
+    pool = pool_of(servers, health=None, retries=RetrySettings(budget_ratio=10.0))
     done = by_many(lambda: call(pool, running(executors)).stdout == b"pong\n")
     assert done == {True: _CALLS}
     assert _share(servers[0], servers) > 0.1
