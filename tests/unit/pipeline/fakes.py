@@ -113,6 +113,8 @@ def hasty(
             Endpoint(url, capacity=capacity, labels=frozenset({labels[url]} if labels and url in labels else ()))
             for url in executors
         ],
+        strategy="fifo",  # so that a test knows who is next
+        health=None,
         acquire_timeout_s=acquire_timeout_s,
         max_waiters=max_waiters,
     )

@@ -36,6 +36,7 @@ class Timed(Runner):
         self.spans: list[Span] = []
         self.pool = Pool(
             map(Endpoint, executors),
+            strategy="fifo",
             clock=self.now,
             retries=retries,
             health=health,
