@@ -1,6 +1,7 @@
 """What a new user gets who names nothing: health is on, and the strategy is the one that the guide recommends."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -62,12 +63,7 @@ def _strategies() -> dict[str, Callable[[], str]]:
         "config": lambda: Config().pool.strategy,
         "pool of a config": lambda: Pool.from_config(Config()).stats().strategy,
         "quickstart": lambda: Pool.from_config(ROOT / "examples/quickstart.toml").stats().strategy,
-        "compat": lambda: _compat().stats().strategy,
     }
-
-
-def _compat() -> Pool:
-    return balancer.compat._GlobalQueue({"http://a/": 1}).pool  # type: ignore[arg-type]  # a Counter is a dict
 
 
 @pytest.mark.parametrize("where", _strategies())
@@ -93,8 +89,10 @@ def test_health_is_on_unless_it_is_turned_off_by_name() -> None:
     assert off[0].changed(seed=2).health is None, "off stays off"
 
 
-def test_the_old_queue_has_none_as_nobody_tells_it_how_calls_went() -> None:
-    assert [endpoint.health for endpoint in _compat().stats().endpoints] == [""]
+def test_the_old_queue_stays_a_queue_and_has_no_health_as_nobody_tells_it_how_calls_went() -> None:
+    pool = balancer.compat._GlobalQueue(Counter(["http://a/"])).pool
+    assert pool.stats().strategy == "fifo"
+    assert [endpoint.health for endpoint in pool.stats().endpoints] == [""]
 
 
 def test_settings_are_public() -> None:
