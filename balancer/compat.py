@@ -4,8 +4,8 @@ Code written for the old queue changes one import. What differs: nobody starves 
 order), an endpoint is never handed out twice at once, and giving back what is not out is an error
 instead of a duplicate. A path that is listed n times has n slots, as it had n entries in the queue.
 
-It stays a queue: the path that came back longest ago is next (`fifo`), and health is off, as a path comes back without a
-word on how its calls went. There is nothing to judge it by, and users of the old queue expect every path again.
+It stays a queue: the path that came back longest ago is next (`fifo`). Health is off, as a path comes back without a
+word on how its calls went: there is nothing to judge it by, and users of the old queue expect every path again.
 
 The pool is global to the process, as the queue was. New code should make a `Pool` and pass it on.
 """
@@ -26,7 +26,9 @@ class _GlobalQueue:
 
     def __init__(self, paths: Counter[str]) -> None:
         self.paths = paths
-        self.pool = Pool((Endpoint(path, capacity=slots) for path, slots in paths.items()), strategy="fifo", health=None)
+        self.pool = Pool(
+            (Endpoint(path, capacity=slots) for path, slots in paths.items()), strategy="fifo", health=None
+        )
         self._out: dict[str, list[Lease]] = {path: [] for path in paths}
         self._lock = threading.Lock()
 
