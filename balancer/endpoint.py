@@ -5,14 +5,16 @@ clocks or threads: a lease knows only the lender it goes back to.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from types import TracebackType
 from typing import Any, NoReturn, Protocol, Self
 
 from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, status_of
 from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.settings.headers import Headers
+from balancer.settings.numbers import checked, positive, whole
 from balancer.settings.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "Terms", "hint_of", "outcome_of"]
@@ -30,6 +32,8 @@ class Endpoint:
         weight: its share of the work relative to the others (> 0, finite).
         labels: what it offers; a request for labels is served only by endpoints that have them all.
         host: the machine it runs on; by default the host part of `url`.
+        headers: what to send with each call, e.g. a key; for the caller to read from `lease.endpoint.headers`. Nothing
+            that is printed, logged or written of an endpoint has their values in it.
 
     Raises:
         ValueError: a field is out of range.
@@ -42,6 +46,7 @@ class Endpoint:
     weight: float = 1.0
     labels: frozenset[str] = frozenset()
     host: str | None = None
+    headers: Mapping[str, str] = field(default=Headers(), repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -53,11 +58,13 @@ class Endpoint:
             object.__setattr__(self, "name", self.url)
         elif not isinstance(self.name, str) or not self.name.strip():
             raise ValueError(f"endpoint {self.url}: name is {self.name!r}; it must be a non-empty string, or None")
-        if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or self.capacity < 1:
-            raise ValueError(f"endpoint {self.url}: capacity is {self.capacity!r}; it must be a whole number >= 1")
-        number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
-        if not (number and math.isfinite(self.weight) and self.weight > 0):
-            raise ValueError(f"endpoint {self.url}: weight is {self.weight!r}; it must be a finite number > 0")
+        checked(f"endpoint {self.url}: capacity", self.capacity, whole)
+        checked(f"endpoint {self.url}: weight", self.weight, positive)
+        if not isinstance(self.headers, Headers):
+            try:
+                object.__setattr__(self, "headers", Headers(self.headers))
+            except ValueError as error:
+                raise ValueError(f"endpoint {self.url}: {error}") from None
         object.__setattr__(self, "labels", _checked_labels(self.url, self.labels))
         if self.host is None:
             object.__setattr__(self, "host", host_of(self.url))

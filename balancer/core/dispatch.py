@@ -36,6 +36,7 @@ from balancer.core.tenures import Tenures
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, StrategyError, TooManyWaiters
+from balancer.settings.numbers import checked, whole
 from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Request, Strategy
 
@@ -81,8 +82,8 @@ class Core:
         rng: random.Random | None = None,
         now: float,
     ) -> None:
-        if max_waiters is not None and max_waiters < 0:
-            raise ValueError(f"max_waiters is {max_waiters}; it must be >= 0, or None for no limit")
+        if max_waiters is not None:
+            checked("max_waiters", max_waiters, partial(whole, least=0))
         self.journal = Journal()
         self._rules = Rules(health, limits, host_caps, rng or random.Random(0), self.journal)
         self._tenures = Tenures()

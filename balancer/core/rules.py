@@ -16,6 +16,7 @@ from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, Record
 from balancer.endpoint import Lease, Outcome
+from balancer.settings.numbers import checked, whole
 from balancer.settings.rules import HealthSettings, LimitSettings
 
 __all__ = ["Rules"]
@@ -64,8 +65,7 @@ class Rules:
         self._panicked = False
         self._hosts: WeakValueDictionary[str, HostGroup] = WeakValueDictionary()  # their members hold them
         for host, cap in self._caps.items():
-            if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
-                raise ValueError(f"host_caps: {host}: {cap!r} slots; it must be a whole number >= 1")
+            checked(f"host_caps: {host}", cap, whole)
 
     @property
     def any(self) -> bool:

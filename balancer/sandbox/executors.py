@@ -15,7 +15,7 @@ __all__ = ["make_executors"]
 
 
 def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str, Executor]:
-    """Return an executor for each endpoint URL, by the scheme of the URL.
+    """Return an executor for each endpoint, by its name; the scheme of its URL says which.
 
     Raises:
         ConfigError: no plugin serves a scheme, or an executor cannot work here.
@@ -23,13 +23,14 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
     """
     executors: dict[str, Executor] = {}
     with ExitStack() as made:
-        for url, entry in config.by_url.items():
+        for endpoint, isolation in [(each, entry.isolation) for entry in config.endpoints for each in entry.specs]:
+            scheme = endpoint.url.partition("://")[0].lower()
             try:
-                plugin = registry.find(url.partition("://")[0].lower(), registry.executors, "endpoint scheme")
+                plugin = registry.find(scheme, registry.executors, "endpoint scheme")
             except ConfigError as error:
-                raise config.located(f"endpoint {url}", error) from None
-            headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
-            executors[url] = plugin.make(url, ExecutorOptions(entry.isolation, headers, str(cache)))
-            made.callback(executors[url].close)
+                raise config.located(f"endpoint {endpoint.name}", error) from None
+            executor = plugin.make(endpoint.url, ExecutorOptions(isolation, endpoint.headers, str(cache)))
+            executors[endpoint.name] = executor
+            made.callback(executor.close)
         made.pop_all()  # all went well: they are the caller's to close
     return executors

@@ -10,18 +10,20 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from os import PathLike
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
+from balancer.settings.endpoints import EndpointTable
+from balancer.settings.headers import Headers
 from balancer.settings.ranges import expand_range
 from balancer.settings.redaction import Redaction
 from balancer.settings.rules import DEFAULT_STRATEGY, EnabledHealth, HealthSection, LimitSettings, RetrySettings
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
-from balancer.settings.urls import checked_server_url, has_credentials
+from balancer.settings.urls import checked_server_url, identity_of
 from balancer.settings.wording import did_you_mean
 
 __all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config"]
@@ -37,29 +39,69 @@ class PoolSettings(Settings):
     seed: int | None = None
 
 
-def _checked_url(url: str) -> str:
-    if has_credentials(url):  # first, so that no other message quotes them
-        raise PydanticCustomError("credentials", 'put credentials in [endpoints.headers], as "${NAME}"')
-    for each in expand_range(url):
-        checked_server_url(each)
-    return url
+def _checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    try:
+        Headers(_plain(headers))
+    except ValueError as error:  # it names a header, and quotes no value
+        raise PydanticCustomError("header", "{why}", {"why": str(error)}) from None
+    return headers
 
 
-class EndpointSettings(Settings):
-    """`[[endpoints]]`: one server or, with ranges in its URL, several."""
+def _plain(headers: dict[str, SecretStr]) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in headers.items()}
 
-    url: Annotated[str, AfterValidator(_checked_url)]
-    capacity: Annotated[int, Field(ge=1)] = 1
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    labels: list[str] = Field(default_factory=list)
-    host: str | None = None
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+
+class EndpointSettings(EndpointTable):
+    """`[[endpoints]]`: one server or, with ranges in its URL, several.
+
+    Attributes:
+        url, name, capacity, weight, labels, host, headers: as in `Endpoint`; a range in `url` asks for one of as many
+            in `name`.
+        isolation: how a `local://` endpoint keeps programs apart from the machine.
+    """
+
+    name: Annotated[str, Field(min_length=1)] | None = None
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
     isolation: Literal["auto", "bubblewrap", "unshare", "rlimits"] = "auto"
 
+    @field_validator("url")
+    @classmethod
+    def _servers(cls, url: str) -> str:
+        for each in expand_range(url):
+            checked_server_url(each)
+        return url
+
+    @model_validator(mode="after")
+    def _as_many_names(self) -> Self:
+        urls, names = len(self.urls), len(self.names)
+        if urls != names:
+            raise ValueError(
+                f"name: the url stands for {urls} endpoints and the name for {names}; names differ, so give both a "
+                f'range of as many, such as name = "a-{{1..{urls}}}", or leave the name out'
+            )
+        return self
+
     @property
-    def urls(self) -> list[str]:
-        """The URLs this entry stands for."""
-        return expand_range(self.url)
+    def names(self) -> list[str]:
+        """The names of the endpoints this entry stands for."""
+        return self.urls if self.name is None else expand_range(self.name)
+
+    @property
+    def specs(self) -> list[Endpoint]:
+        """The endpoints this entry stands for, as a pool takes them."""
+        headers = Headers(_plain(self.headers))
+        return [
+            Endpoint(
+                url,
+                name=name,
+                capacity=self.capacity,
+                weight=self.weight,
+                labels=frozenset(self.labels),
+                host=self.host,
+                headers=headers,
+            )
+            for url, name in zip(self.urls, self.names, strict=True)
+        ]
 
 
 def _local_endpoints() -> list[EndpointSettings]:
@@ -126,7 +168,7 @@ class Config(Settings):
     pipeline: PipelineSettings | None = None
 
     def __repr__(self) -> str:  # short, for any field may hold what came from the environment
-        return f"<Config of {len(self.by_url)} endpoints, {'with' if self.pipeline else 'without'} a pipeline>"
+        return f"<Config of {len(self.pool_endpoints)} endpoints, {'with' if self.pipeline else 'without'} a pipeline>"
 
     __str__ = __repr__
 
@@ -147,15 +189,7 @@ class Config(Settings):
     @property
     def pool_endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints as the pool takes them."""
-        return tuple(
-            Endpoint(url, capacity=entry.capacity, weight=entry.weight, labels=frozenset(entry.labels), host=entry.host)
-            for url, entry in self.by_url.items()
-        )
-
-    @property
-    def by_url(self) -> dict[str, EndpointSettings]:
-        """The settings of each endpoint, ranges expanded."""
-        return {url: entry for entry in self.endpoints for url in entry.urls}
+        return tuple(endpoint for entry in self.endpoints for endpoint in entry.specs)
 
 
 def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
@@ -197,17 +231,18 @@ def _hidden(secret: set[Place], place: Place, details: ErrorDetails) -> bool:
 
 
 def _duplicates(config: Config, secret: set[Place]) -> list[str]:
-    first: dict[str, int] = {}
+    first: dict[str, int] = {}  # by identity, the number of the entry
     lines = []
     for number, entry in enumerate(config.endpoints):
-        for url in entry.urls:
-            if url in first:
-                places = ("endpoints", number, "url"), ("endpoints", first[url], "url")
-                found = "it" if any(_touches(place, secret) for place in places) else repr(url)
-                lines.append(
-                    f"endpoints[{number}].url: {found} is in endpoints[{first[url]}] already; URLs must differ"
-                )
-            first.setdefault(url, number)
+        key, rule = ("url", "URLs must differ") if entry.name is None else ("name", "names must differ")
+        for name in entry.names:
+            identity = identity_of(name)
+            if identity in first:
+                known = first[identity]
+                places = [("endpoints", each, part) for each in (number, known) for part in ("url", "name")]
+                found = "it" if any(_touches(place, secret) for place in places) else repr(name)
+                lines.append(f"endpoints[{number}].{key}: {found} is in endpoints[{known}] already; {rule}")
+            first.setdefault(identity, number)
     return lines
 
 
@@ -217,7 +252,7 @@ def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
     hosts = {endpoint.host for endpoint in config.pool_endpoints}
     for number, entry in enumerate(config.endpoints):
         if not any(_touches(("endpoints", number, key), secret) for key in ("url", "host")):
-            shown |= {Endpoint(url, host=entry.host).host for url in entry.urls}
+            shown |= {endpoint.host for endpoint in entry.specs}
     known = sorted(filter(None, shown))
     return [
         f"host_caps.{host}: no endpoint is on this host{did_you_mean(host, known)} (hosts: {_few(known)})"

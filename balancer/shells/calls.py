@@ -13,6 +13,7 @@ from balancer.core.course import Course
 from balancer.core.decisions import Hedge, Run, Terms
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
+from balancer.settings.numbers import checked, seconds, whole
 from balancer.shells.coroutines import at_once
 from balancer.shells.driving import Asked, Drive
 from balancer.shells.hedging import hedged
@@ -66,11 +67,10 @@ def call(
         ValueError: a number is out of range.
     """
     fn = at_once(fn)
-    if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
-        raise ValueError(f"attempts is {attempts!r}; it must be a whole number >= 1")
-    for name, seconds in (("deadline_s", deadline_s), ("hedge_after_s", hedge_after_s)):
-        if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):  # also catches NaN
-            raise ValueError(f"{name} is {seconds!r}; it must be a number of seconds >= 0, or None")
+    checked("attempts", attempts, whole)
+    for name, value in (("deadline_s", deadline_s), ("hedge_after_s", hedge_after_s)):
+        if value is not None:
+            checked(name, value, seconds)
     if isinstance(labels, str) or isinstance(exclude, str):
         raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
     terms = Terms(
@@ -126,6 +126,6 @@ class _Call(Generic[T]):
         self._pool.pinged(lease.endpoint.name, False)
 
 
-def _sleep(seconds: float) -> None:
-    if seconds > 0:
-        sleep(seconds)
+def _sleep(pause_s: float) -> None:
+    if pause_s > 0:
+        sleep(pause_s)

@@ -24,6 +24,7 @@ from balancer.core.metrics import PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, ConfigError, LeaseError, WaitInCoroutine
 from balancer.plugins.registry import Registry, default_registry
+from balancer.settings.numbers import checked, seconds, whole
 from balancer.settings.rules import DEFAULT_STRATEGY, HealthSettings, LimitSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.coroutines import in_coroutine
@@ -39,6 +40,8 @@ _SOONEST_S = 0.001
 _WATCHED = HealthSettings()  # the defaults
 
 T = TypeVar("T")
+
+_NUMBERS = (float, int)  # looked up by class, for this is on the path of every lease; True is neither
 
 _MOST_PRIORITY = 1_000_000  # some 115 days of waiting
 
@@ -92,8 +95,11 @@ class Pool:
             if given is not None and not isinstance(given, kind):
                 raise TypeError(f"{name} is {given!r}; it takes balancer.{kind.__name__}(...), or None")
         self._registry = registry or default_registry()
+        if seed is not None:
+            checked("seed", seed, _any_whole)
         self._random = random.Random(seed)
-        self._timeout_s = _checked_timeout(acquire_timeout_s)
+        timeout_s = math.inf if acquire_timeout_s is None else acquire_timeout_s
+        self._timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
         self._clock = clock
         self._retries = retries or RetrySettings()
         self._budget = SharedBudget(self._retries, clock)
@@ -179,8 +185,8 @@ class Pool:
             raise ValueError(
                 f"priority is {priority!r}; it must be a whole number from -{_MOST_PRIORITY} to {_MOST_PRIORITY}"
             )
-        if timeout is not None:
-            _checked_timeout(timeout)
+        if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
+            timeout = checked("timeout", timeout, seconds)
         try:
             self._enter()
             lease = self._core.acquire(request, now := self._clock())
@@ -310,11 +316,11 @@ class Pool:
         self, request: Request, now: float, timeout: float | None, priority: int, looks: Looks | None = None
     ) -> Lease:
         """Queue, let go of the lock, and wait; `looks` are those of a retry."""
-        if timeout != 0 and in_coroutine():
+        deadline_s = now + (self._timeout_s if timeout is None else timeout)
+        if deadline_s > now and in_coroutine():
             raise WaitInCoroutine
         gate = threading.Lock()
         gate.acquire()
-        deadline_s = now + (self._timeout_s if timeout is None else timeout)
         waiter = self._core.wait(request, now, deadline_s, priority, lambda: _open(gate))
         try:
             self._sleeping[waiter] = None
@@ -551,6 +557,12 @@ def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
     return [Endpoint.of(each) for each in endpoints]
 
 
+def _any_whole(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError("it must be a whole number, or None")
+    return seed
+
+
 def _nothing(now: float) -> Sequence[Waiter]:
     return ()
 
@@ -564,14 +576,6 @@ def _open(gate: threading.Lock) -> None:
 def _request(labels: Iterable[str], exclude: Iterable[str], slots: int, key: str | None) -> Request:
     if isinstance(labels, str) or isinstance(exclude, str):
         raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
-    if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
-        raise ValueError(f"slots is {slots!r}; it must be a whole number >= 1")
-    return Request(frozenset(labels), frozenset(exclude), slots, key)
-
-
-def _checked_timeout(timeout_s: float | None) -> float:
-    if timeout_s is None:
-        return math.inf
-    if not timeout_s >= 0:  # also catches NaN
-        raise ValueError(f"timeout is {timeout_s!r}; it must be a number of seconds >= 0, or None")
-    return timeout_s
+    if key is not None and not isinstance(key, str):
+        raise TypeError(f"key is {key!r}; it takes a text, or None")
+    return Request(frozenset(labels), frozenset(exclude), checked("slots", slots, whole), key)

@@ -66,6 +66,7 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
         "weight": 1.0,
         "labels": frozenset(),
         "host": "10.0.0.1",
+        "headers": {},
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
         endpoint.capacity = 2  # type: ignore[misc]
@@ -73,7 +74,10 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
 
 def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
-    assert kinds == {"url": _POSITIONAL, **dict.fromkeys(("name", "capacity", "weight", "labels", "host"), _KEYWORD)}
+    assert kinds == {
+        "url": _POSITIONAL,
+        **dict.fromkeys(("name", "capacity", "weight", "labels", "host", "headers"), _KEYWORD),
+    }
 
 
 def test_the_outcomes() -> None:

@@ -40,11 +40,11 @@ MISTAKES = {
     ),
     "text for a number": (
         ENDPOINT + 'capacity = "2"\n' + PIPELINE,
-        "c.toml: endpoints[0].capacity: found '2': input should be a valid integer",
+        "c.toml: endpoints[0].capacity: found '2': it must be a whole number >= 1; leave out the quotes",
     ),
     "capacity 0": (
         ENDPOINT + "capacity = 0\n" + PIPELINE,
-        "c.toml: endpoints[0].capacity: found 0: input should be greater than or equal to 1",
+        "c.toml: endpoints[0].capacity: found 0: it must be a whole number >= 1",
     ),
     "weight that is no number": (ENDPOINT + "weight = nan\n" + PIPELINE, "c.toml: endpoints[0].weight: found nan: "),
     "no endpoint": ("endpoints = []\n" + PIPELINE, "c.toml: endpoints: found a list: it must not be empty"),

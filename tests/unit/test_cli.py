@@ -478,7 +478,7 @@ def test_secrets_are_never_shown_nor_written(
         ),
         (
             '[[endpoints]]\nurl = "http://h/?t=${TOKEN}"\nheaders = { "bad name" = "x" }\n' + PIPELINE,
-            "endpoint http://h/?t=${TOKEN}: 'bad name' is no header name",
+            "c.toml: endpoints[0].headers: found a value that is not shown: 'bad name' is no header name",
         ),
     ],
 )

@@ -63,9 +63,10 @@ def test_a_whole_config_is_read(tmp_path: Path) -> None:
     assert (config.pool.options, config.pool.acquire_timeout_s, config.pool.max_waiters) == ({"decay_s": 5}, 30.0, 0)
     urls = [f"http://10.0.0.{host}:{port}/" for host in (1, 2) for port in (8080, 8081)]
     labels = frozenset({"isolated", "quiet"})
-    expected = [Endpoint(url, capacity=2, weight=3.0, labels=labels) for url in urls]
+    headers = {"Authorization": "Bearer hush"}
+    expected = [Endpoint(url, capacity=2, weight=3.0, labels=labels, headers=headers) for url in urls]
     assert list(config.pool_endpoints) == [*expected, Endpoint("local://here", host="me")]
-    assert config.by_url[urls[3]].headers["Authorization"].get_secret_value() == "Bearer hush"
+    assert config.pool_endpoints[3].headers["Authorization"] == "Bearer hush"
     assert config.pipeline is not None
     assert config.pipeline.problems == "examples/problems"
 
@@ -187,11 +188,30 @@ _WRONG: list[tuple[str, str]] = [
         '[[endpoints]]\nurl = "me:pw@h"',
         'endpoints[0].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
     ),
-    (_H + "capacity = 0", "endpoints[0].capacity: found 0: input should be greater than or equal to 1"),
-    (_H + "capacity = 2.0", "endpoints[0].capacity: found 2.0: input should be a valid integer"),
-    (_H + "weight = 0", "endpoints[0].weight: found 0: input should be greater than 0"),
-    (_H + "weight = inf", "endpoints[0].weight: found inf: input should be a finite number"),
-    (_H + "weight = true", "endpoints[0].weight: found True: input should be a valid number"),
+    (
+        '[[endpoints]]\nurl = "http://h/"\n[[endpoints]]\nurl = "HTTP://h:80"',
+        "endpoints[1].url: 'HTTP://h:80' is in endpoints[0] already; URLs must differ",
+    ),
+    (
+        '[[endpoints]]\nurl = "http://a/"\nname = "x"\n[[endpoints]]\nurl = "http://b/"\nname = "x"',
+        "endpoints[1].name: 'x' is in endpoints[0] already; names must differ",
+    ),
+    (
+        '[[endpoints]]\nurl = "http://h{1..3}/"\nname = "x"',
+        "endpoints[0]: name: the url stands for 3 endpoints and the name for 1; names differ, so give both a range "
+        'of as many, such as name = "a-{1..3}", or leave the name out',
+    ),
+    (_H + 'name = ""', "endpoints[0].name: found '': string should have at least 1 character"),
+    (
+        '[[endpoints]]\nurl = "http://h:{65535..65536}/"',
+        "endpoints[0].url: found 'http://h:{65535..65536}/': its port is '65536'; a port is a whole number from 1 to "
+        "65535",
+    ),
+    (_H + "capacity = 0", "endpoints[0].capacity: found 0: it must be a whole number >= 1"),
+    (_H + "capacity = 2.0", "endpoints[0].capacity: found 2.0: it must be a whole number >= 1"),
+    (_H + "weight = 0", "endpoints[0].weight: found 0: it must be a finite number > 0"),
+    (_H + "weight = inf", "endpoints[0].weight: found inf: it must be a finite number > 0"),
+    (_H + "weight = true", "endpoints[0].weight: found True: it must be a finite number > 0"),
     (
         _H + 'labels = "isolated"',
         "endpoints[0].labels: found 'isolated': it must be a list; a list of tables is written [[name]]",
@@ -395,6 +415,37 @@ def test_an_error_about_a_value_from_the_environment_does_not_show_it(text: str)
     assert _SECRET not in str(problems_of(text, S=_SECRET))
 
 
+def test_one_url_with_two_keys_is_two_endpoints() -> None:
+    config = parsed(
+        """
+        [[endpoints]]
+        url = "http://h/v1"
+        name = "one"
+        headers = { Authorization = "Bearer ${ONE}" }
+        [[endpoints]]
+        url = "http://h/v1"
+        name = "two"
+        headers = { Authorization = "Bearer ${TWO}" }
+        """,
+        ONE="key-1",
+        TWO="key-2",
+    )
+    assert [(each.url, each.name, each.headers["Authorization"]) for each in config.pool_endpoints] == [
+        ("http://h/v1", "one", "Bearer key-1"),
+        ("http://h/v1", "two", "Bearer key-2"),
+    ]
+
+
+def test_a_range_in_a_url_asks_for_one_in_the_name() -> None:
+    config = parsed('[[endpoints]]\nurl = "http://10.0.0.{1..2}:{80..81}/"\nname = "gpu-{1..4}"')
+    assert [(each.url, each.name) for each in config.pool_endpoints] == [
+        ("http://10.0.0.1:80/", "gpu-1"),
+        ("http://10.0.0.1:81/", "gpu-2"),
+        ("http://10.0.0.2:80/", "gpu-3"),
+        ("http://10.0.0.2:81/", "gpu-4"),
+    ]
+
+
 def test_what_came_from_the_environment_is_redacted_for_those_who_print() -> None:
     config = parsed(
         '[[endpoints]]\nurl = "http://${HOST}:{1..2}/"\nlabels = ["${S}"]\nheaders = {A = "Bearer ${T}"}',
@@ -403,7 +454,7 @@ def test_what_came_from_the_environment_is_redacted_for_those_who_print() -> Non
         T=_SECRET,
         OTHER="other",
     )
-    assert list(config.by_url)[2] == "http://10.0.0.2:1/"
+    assert config.pool_endpoints[2].url == "http://10.0.0.2:1/"
     assert config.redact("http://10.0.0.2:1/ is down, other") == "http://${HOST}:1/ is down, other"
     assert config.redact(f"sent {_SECRET!r} or {_SECRET.upper()}") == "sent '${T}' or ${T}"
     assert [config.redact(text) for text in ("ab", "cab", "")] == ["${S}", "cab", ""]

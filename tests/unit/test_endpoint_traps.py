@@ -256,3 +256,52 @@ def test_a_password_in_a_url_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(ValueError, match="headers") as caught:
         Endpoint(url)
     assert "canary" not in _line(caught)
+
+
+# -- numbers that are none -------------------------------------------------------------------------
+
+_NONE = ["5", True, -1, float("nan"), [5]]
+
+
+@pytest.mark.parametrize("wrong", _NONE)
+@pytest.mark.parametrize(
+    ("name", "give"),
+    [
+        ("timeout", lambda pool, wrong: pool.acquire(timeout=wrong)),
+        ("timeout", lambda pool, wrong: pool.lease(wrong)),
+        ("deadline_s", lambda pool, wrong: pool.call(lambda lease: None, deadline_s=wrong)),
+        ("hedge_after_s", lambda pool, wrong: pool.call(lambda lease: None, hedge_after_s=wrong)),
+        ("attempts", lambda pool, wrong: pool.call(lambda lease: None, attempts=wrong)),
+        ("slots", lambda pool, wrong: pool.acquire(slots=wrong, labels={"any"})),
+        ("capacity", lambda pool, wrong: pool.update("http://a/", capacity=wrong)),
+        ("weight", lambda pool, wrong: pool.update("http://a/", weight=wrong)),
+        ("capacity", lambda pool, wrong: Endpoint("http://a/", capacity=wrong)),
+        ("weight", lambda pool, wrong: Endpoint("http://a/", weight=wrong)),
+        ("acquire_timeout_s", lambda pool, wrong: Pool(acquire_timeout_s=wrong)),
+        ("max_waiters", lambda pool, wrong: Pool(max_waiters=wrong)),
+        ("host_caps", lambda pool, wrong: Pool(host_caps={"a": wrong})),
+    ],
+)
+def test_a_number_in_quotes_and_others_that_are_none(name: str, give: Any, wrong: Any) -> None:
+    pool = Pool(["http://a/"])
+    with pytest.raises(ValueError, match=name) as caught:
+        give(pool, wrong)
+    assert repr(wrong) in _line(caught)
+    assert "it must be a" in _line(caught)
+    assert ("leave out the quotes" in _line(caught)) == isinstance(wrong, str)
+    (endpoint,) = pool.stats().endpoints
+    assert (endpoint.in_flight, endpoint.capacity, endpoint.weight, pool.stats().acquired) == (0, 1, 1.0, 0)
+
+
+@pytest.mark.parametrize("seed", ["7", True, 1.5])
+def test_a_seed_that_is_none(seed: Any) -> None:
+    with pytest.raises(ValueError, match="seed is") as caught:
+        Pool(["http://a/"], seed=seed)
+    assert repr(seed) in _line(caught)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    np = pytest.importorskip("numpy")
+    pool = Pool([Endpoint("http://a/", capacity=np.int64(2), weight=np.float32(2.0))])
+    with pool.lease(timeout=np.float32(1.0)), pool.lease(timeout=np.int64(0)):
+        assert pool.stats().endpoints[0].in_flight == 2

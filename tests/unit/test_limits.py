@@ -288,7 +288,7 @@ def test_a_half_open_port_on_a_full_host_is_probed_when_a_slot_is_free() -> None
 
 @pytest.mark.parametrize("cap", [0, -1, 1.5, True, "2"])
 def test_a_cap_that_is_no_whole_number_above_zero_is_refused(cap: object) -> None:
-    with pytest.raises(ValueError, match=r"host_caps: m: .* slots; it must be a whole number >= 1"):
+    with pytest.raises(ValueError, match=r"host_caps: m is .*; it must be a whole number >= 1"):
         Ruled(ports(1), host_caps={"m": cap})  # type: ignore[dict-item]  # that is the point
 
 

@@ -5,10 +5,10 @@ Frozen data. It must not know who asks for them, nor how a run carries any of th
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from balancer.endpoint import Endpoint
-from balancer.settings.ranges import expand_range
+from balancer.settings.endpoints import Capacity, EndpointTable, Weight
 from balancer.settings.tables import Settings
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.faults import Fault
@@ -17,9 +17,10 @@ __all__ = ["Change", "Count", "EndpointModel", "Host", "Positive"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+_Capacity = Annotated[Capacity, Field(le=1_000_000)]  # a run notes for each slot when it is free
 
 
-class EndpointModel(Settings):
+class EndpointModel(EndpointTable):
     """One endpoint or, with ranges in its URL, several; what a pool knows of it, and how it really behaves.
 
     Attributes:
@@ -35,11 +36,7 @@ class EndpointModel(Settings):
         from_s: when it joins the pool.
     """
 
-    url: str
-    capacity: Count = 1
-    weight: Positive = 1.0
-    labels: list[str] = Field(default_factory=list)
-    host: str | None = None
+    capacity: _Capacity = 1
     speed: Positive = 1.0
     parallel: Count | None = None
     refuse_beyond: Count | None = None
@@ -48,17 +45,6 @@ class EndpointModel(Settings):
     network: Distribution | None = None
     faults: list[Fault] = Field(default_factory=list)
     from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-
-    @field_validator("url")
-    @classmethod
-    def _sound(cls, url: str) -> str:
-        expand_range(url)
-        return url
-
-    @property
-    def urls(self) -> list[str]:
-        """The URLs this entry stands for."""
-        return expand_range(self.url)
 
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""
@@ -77,8 +63,8 @@ class Change(Settings):
     at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     do: Literal["add", "drain", "remove", "update"]
     url: str
-    capacity: Count | None = None
-    weight: Positive | None = None
+    capacity: _Capacity | None = None
+    weight: Weight | None = None
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:

@@ -1,0 +1,43 @@
+"""What a file says of the endpoints of a pool: the keys that configs and scenarios share, by one rule for each.
+
+Decides how an entry with a range stands for several endpoints. The rules themselves are those of `Endpoint`; it must
+not know what else a config or a scenario says of an endpoint.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from balancer.settings.numbers import positive, whole
+from balancer.settings.ranges import expand_range
+from balancer.settings.tables import Settings
+from balancer.settings.urls import checked_url, has_credentials
+
+__all__ = ["Capacity", "EndpointTable", "Weight"]
+
+Capacity = Annotated[int, BeforeValidator(whole)]
+Weight = Annotated[float, BeforeValidator(positive)]
+
+
+def _checked(url: str) -> str:
+    if has_credentials(url):  # first, so that no other message quotes them
+        raise PydanticCustomError("credentials", 'put credentials in [endpoints.headers], as "${NAME}"')
+    for each in expand_range(url):
+        checked_url(each)
+    return url
+
+
+class EndpointTable(Settings):
+    """One endpoint or, with ranges in its URL, several."""
+
+    url: Annotated[str, AfterValidator(_checked)]
+    capacity: Capacity = 1
+    weight: Weight = 1.0
+    labels: list[str] = Field(default_factory=list)
+    host: str | None = None
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs this entry stands for."""
+        return expand_range(self.url)

@@ -1,0 +1,159 @@
+"""A key in the headers of an endpoint: the caller gets it through the lease, and nobody else anywhere."""
+
+import copy
+import dataclasses
+import json
+import logging
+import pickle
+import pprint
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from rich.console import Console
+from rich.pretty import pretty_repr
+
+from balancer import ConfigError, Endpoint, Lease, NoEndpoint, Pool, UnknownEndpoint, load_config
+from balancer.settings.headers import Headers
+
+_CANARY = "c4n4ry-Zq9"
+_BEARER = f"Bearer {_CANARY}"
+
+
+def _endpoint() -> Endpoint:
+    return Endpoint("http://a/", headers={"Authorization": _BEARER, "X-Team": "judges"})
+
+
+def _from_config(tmp_path: Path) -> Pool:
+    file = tmp_path / "c.toml"
+    file.write_text(
+        '[[endpoints]]\nurl = "http://a/"\nheaders = { Authorization = "Bearer ${KEY}", "X-Team" = "judges" }'
+    )
+    return Pool.from_config(load_config(file, environ={"KEY": _CANARY}))
+
+
+def _of_python(_: Path) -> Pool:
+    return Pool([_endpoint()])
+
+
+@pytest.mark.parametrize("make", [_from_config, _of_python])
+def test_the_caller_reads_headers_through_the_lease(make: Callable[[Path], Pool], tmp_path: Path) -> None:
+    with make(tmp_path).lease(timeout=0) as lease:
+        headers = lease.endpoint.headers
+        assert dict(headers) == {"Authorization": _BEARER, "X-Team": "judges"}
+        assert [type(value) for value in headers.values()] == [str, str]
+        assert httpx2.Request("GET", lease.endpoint.url, headers=headers).headers["authorization"] == _BEARER
+        with pytest.raises(TypeError):
+            headers["Authorization"] = "mine"  # type: ignore[index]
+
+
+def test_what_is_changed_on_the_way_keeps_its_headers() -> None:
+    pool = Pool([_endpoint()])
+    pool.update("http://a/", capacity=2)
+    with pool.lease(timeout=0) as lease:
+        assert lease.endpoint.headers["Authorization"] == _BEARER
+
+
+def _locals(lease: Lease) -> str:
+    """Return what a traceback with the values of its variables shows."""
+    endpoint, headers = lease.endpoint, lease.endpoint.headers
+    try:
+        raise KeyError(endpoint, headers)
+    except KeyError:
+        console = Console(record=True, width=200)
+        with console.capture() as shown:
+            console.print_exception(show_locals=True)
+        return shown.get() + traceback.format_exc()
+
+
+def _logged(lease: Lease) -> str:
+    return logging.Formatter().format(
+        logging.makeLogRecord({"msg": "%s %r %s", "args": (lease, lease.endpoint, lease.endpoint.headers)})
+    )
+
+
+_SHOWN: dict[str, Callable[[Pool, Lease], object]] = {
+    "repr": lambda pool, lease: [repr(each) for each in (pool, lease, lease.endpoint, lease.endpoint.headers)],
+    "str": lambda pool, lease: [str(each) for each in (pool, lease, lease.endpoint, lease.endpoint.headers)],
+    "print": lambda pool, lease: pprint.pformat(lease.endpoint) + pretty_repr(lease.endpoint, expand_all=True),
+    "asdict": lambda pool, lease: dataclasses.asdict(lease.endpoint),
+    "astuple": lambda pool, lease: dataclasses.astuple(lease.endpoint),
+    "JSON": lambda pool, lease: json.dumps(dataclasses.asdict(lease.endpoint), default=str),
+    "JSON of lists": lambda pool, lease: json.dumps(dataclasses.asdict(lease.endpoint), default=list),
+    "stats": lambda pool, lease: [pool.stats(), json.dumps(pool.stats().to_dict())],
+    "log": lambda pool, lease: _logged(lease),
+    "traceback": lambda pool, lease: _locals(lease),
+    "keys": lambda pool, lease: [*lease.endpoint.headers],
+}
+
+
+@pytest.mark.parametrize("how", _SHOWN)
+def test_a_key_is_shown_nowhere(how: str) -> None:
+    pool = Pool([_endpoint()])
+    with pool.lease(timeout=0) as lease:
+        shown = str(_SHOWN[how](pool, lease))
+    assert shown
+    assert _CANARY not in shown
+
+
+def test_a_key_is_in_no_error() -> None:
+    pool = Pool([_endpoint()])
+    for wrong in (
+        lambda: pool.add(_endpoint()),
+        lambda: Pool(_endpoint()),  # type: ignore[arg-type]
+        lambda: pool.drain(_endpoint()),  # type: ignore[arg-type]
+        lambda: pool.acquire(0, exclude={"http://a/"}),
+        lambda: pool.remove("http://b/"),
+        lambda: dataclasses.replace(_endpoint(), capacity=0),
+    ):
+        with pytest.raises((ValueError, TypeError, NoEndpoint, UnknownEndpoint)) as caught:
+            wrong()
+        assert _CANARY not in str(caught.value) + repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"Authorization": f"{_CANARY}\r\nX: y"}, "header 'Authorization'"),
+        ({"Authorization": f"{_CANARY}é"}, "header 'Authorization'"),
+        ({"Authorization": _CANARY.encode()}, "header 'Authorization'"),
+        ({"Authorization": ""}, "header 'Authorization'"),
+        ({"X Key": _CANARY}, "'X Key' is no header name"),
+        (f"Authorization: {_CANARY}", "headers takes a mapping"),
+        ([("Authorization", _CANARY)], "headers takes a mapping"),
+        (None, "headers takes a mapping"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_one_line_without_their_values(headers: Any, says: str) -> None:
+    with pytest.raises(ValueError, match="endpoint http://a/: ") as caught:
+        Endpoint("http://a/", headers=headers)
+    assert says in str(caught.value)
+    assert _CANARY not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_header_of_a_config_that_cannot_be_sent_is_a_line_without_its_value(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[[endpoints]]\nurl = "http://a/"\nheaders = {{ "X Key" = "{_CANARY}" }}')
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert caught.value.problems == (
+        f"{file}: endpoints[0].headers: found a value that is not shown: 'X Key' is no header name; allowed are "
+        "letters, digits and hyphens",
+    )
+
+
+def test_copies_and_pickles_are_endpoints_to_call_so_they_have_the_key() -> None:
+    """A worker process that is sent an endpoint is to call it. A pickle is no text for people: it is not shown."""
+    endpoint = _endpoint()
+    for twin in (copy.copy(endpoint), copy.deepcopy(endpoint), pickle.loads(pickle.dumps(endpoint))):
+        assert twin == endpoint
+        assert hash(twin) == hash(endpoint)
+        assert twin.headers["Authorization"] == _BEARER
+        assert _CANARY not in repr(twin)
+    assert Endpoint("http://a/") != endpoint
+    assert Headers({"A": "1"}) == {"A": "1"}
+    assert repr(Headers()) == "<no headers>"
