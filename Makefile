@@ -18,6 +18,14 @@ plain:                        ## a plain install, in an environment of its own: 
 	$(VENV)-plain/bin/python -m pip install -q .
 	$(VENV)-plain/bin/python tests/plain_install.py
 
+# What most mistakes break, without what takes long: reports are drawn and generators tried by `make test`.
+QUICK := tests/unit --ignore-glob='*/test_generators_*' --ignore-glob='*/test_report*' --ignore=tests/unit/test_failures.py \
+	tests/contracts/test_architecture.py tests/contracts/test_imports.py tests/contracts/test_public.py \
+	tests/contracts/test_reference.py
+
+quick: $(READY) lint          ## before a commit: lint, types, import rules and 2000 quick tests, in less than a minute
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(QUICK)
+
 lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
