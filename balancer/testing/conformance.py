@@ -108,12 +108,18 @@ def _machine_of(player: Player) -> "type[_PoolMachine]":
 def _counterexample(kind: type[Strategy], machine: "type[_PoolMachine]", error: Exception) -> str:
     """Return the last thing that the machine did, as short as it can be, and what was wrong."""
     player, story = machine.player, machine.story
-    if player.breach(story) is None:  # it depends on more than the calls; tell at least which these were
+    last = player.breach(story)
+    if last is None:  # it depends on more than the calls; tell at least which these were
         return _verdict(kind, tell(story), error)
-    story = shorten(story, lambda shorter: player.breach(shorter) is not None)
-    breach = player.breach(story)
-    assert breach is not None, "a story that shows a breach twice shows it again"
-    error, done = breach
+
+    def shows(shorter: Story) -> bool:
+        nonlocal last
+        found = player.breach(shorter)
+        last = found or last
+        return found is not None
+
+    story = shorten(story, shows)
+    error, done = last  # of the story that was kept last; to play it again might be to draw otherwise
     lines = tell(story)
     if done > len(story.calls):
         lines.append("(in the end each lease is given back, and each slot leased once more)")

@@ -245,6 +245,21 @@ def test_a_strategy_with_a_randomness_of_its_own_is_found_out() -> None:
         check_repeatable(maker_of(_UsesGlobalRandom))
 
 
+class _IsFullNowAndThen(_Scan):
+    """Picks what is full, by a randomness of its own: the same calls break it at one time and not at another."""
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        found = super().pick(request, now)
+        return found or (next(iter(self.nodes), None) if random.random() < 0.3 else None)
+
+
+def test_a_breach_that_does_not_come_again_at_will_is_told_all_the_same() -> None:
+    for _ in range(5):
+        with pytest.raises(AssertionError, match=r"^_IsFullNowAndThen does not keep the contract") as caught:
+            check_strategy(_IsFullNowAndThen, settings=_ENOUGH)
+        assert "which cannot serve Request(" in str(caught.value).splitlines()[-1]
+
+
 def test_the_contract_can_be_had_as_a_test_case() -> None:
     passed, failed = unittest.TestResult(), unittest.TestResult()
     as_test_case(_Scan, settings=_FEW)().run(passed)
