@@ -1,6 +1,6 @@
 """The optional extras: which packages each one brings, and what to do where they are not installed.
 
-Decides what a person reads who lacks one. It must not know which command needs which extra.
+A person who lacks an extra reads one line that names it. Each command says for itself which extra it needs.
 """
 
 import json

@@ -1,7 +1,7 @@
 """What a plugin may offer, looked at before it is used: is it what the hook asks for, and what is its name?
 
-Decides what counts as rubbish, so that a plugin is found out when it is loaded and not when a lease is
-taken. It must not know the registry.
+Whatever is not as the hook asks is refused here, so that a bad plugin is found out when it is loaded and not when a
+lease is taken. The registry decides what becomes of it.
 """
 
 import re

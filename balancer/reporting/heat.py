@@ -1,8 +1,8 @@
 """Heat maps: how much of something there was, for each row and each part of a time.
 
-Decides the ramp: one colour that gets stronger, so it can be read in grey, and on dark pages too. Values are put
-into steps, and neighbours of the same step are one rectangle: a map of any size is a small drawing. Importing this
-imports matplotlib, so only what draws may import it. It must not know what is drawn.
+The ramp is one colour that gets stronger, so a map can be read in grey, and on dark pages too. Values are put into
+steps, and neighbours of the same step are one rectangle: a map of any size is a small drawing. Importing this imports
+matplotlib, so only modules that draw may import it. What the values are of, the caller knows.
 """
 
 import math

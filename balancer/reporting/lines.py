@@ -1,7 +1,7 @@
 """Line charts: several named lines over two scales, each with the interval it may be off by.
 
-Decides what tells lines apart: colour, dashes and markers, so that they can be told apart in grey as well. Importing
-this imports matplotlib, so only what draws may import it. It must not know what is drawn.
+Lines differ in colour, dashes and markers, so that a reader can tell them apart in grey as well. Importing this
+imports matplotlib, so only modules that draw may import it. What a line is of, the caller knows.
 """
 
 import math

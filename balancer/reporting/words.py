@@ -1,7 +1,7 @@
 """How numbers and names are worded in reports.
 
-Decides units, rounding, and what of a name can be shown at all: names come out of files that anyone may
-have written. Pure; it must not know HTML, terminals or plots, nor escape for them.
+Units and rounding are decided here, and how much of a name can be shown at all: names come out of files that anyone
+may have written. Pure; escaping for HTML, terminals or plots is done where they are made.
 """
 
 import math

@@ -1,7 +1,8 @@
 """What an execution means for a submission.
 
-Decides verdicts: from how a program ended, and from what an output validator says of its output. Pure:
-it must not know who ran the program, or where; a custom output validator is run by whoever asks.
+From how a program ended, and from what an output validator says of its output, follows the verdict. Pure: nothing
+here runs a program. Where a problem has an output validator of its own, the caller runs it and hands its execution
+in.
 """
 
 from dataclasses import dataclass

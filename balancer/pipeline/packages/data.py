@@ -1,7 +1,7 @@
 """A package's own test data: inputs, answers, and what their groups tell the validators.
 
-Decides the order of the data (samples first, then by name, "2" before "10") and which flags of data groups
-hold for the whole problem. It must not know programs.
+Samples come first, then the rest by name, "2" before "10". All data groups must give the
+validators the same flags, as a generated input belongs to no group. Programs are read elsewhere.
 """
 
 from collections.abc import Iterator, Mapping

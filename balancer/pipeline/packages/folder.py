@@ -1,7 +1,7 @@
 """One package's folder: what lies in it, and its files' bytes, text and YAML.
 
-Decides what may be read at all: ordinary files of a sensible size that lie inside the package. Nothing is
-followed out of it and nothing is executed. It must not know what the files mean.
+Only ordinary files of a sensible size that lie inside the package are read. Nothing is followed out of it and nothing
+is executed. What the files mean is for the modules that ask for them.
 """
 
 import re

@@ -1,7 +1,7 @@
 """What problem.yaml and .timelimit say: name, limits, and how outputs are compared.
 
-Decides which spellings of the legacy (ICPC, Kattis) and the 2023-07 format are understood. It must not know
-data or programs.
+Both formats are understood: the legacy one (ICPC, Kattis) and that of 2023-07, with their spellings. Data and
+programs are read elsewhere.
 """
 
 import math

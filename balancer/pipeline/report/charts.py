@@ -1,7 +1,7 @@
 """The charts of a report: who was busy when, who got how much, who waited, what the new cases brought.
 
-Decides what each chart shows, what it leaves out when there is too much, and says so in its caption. It must
-not know pages, nor how a drawing is styled.
+Each chart chooses what to show and what to leave out when there is too much, and its caption says so. Pages use
+charts; a chart knows no page, and leaves the style of a drawing to `balancer.reporting`.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """One line per endpoint: what it was asked to do and what it did.
 
-Decides how a lease's endpoint is matched with the pool's counters, and what is shown of endpoints that have
-left the pool since. Pure; it must not know how a report looks.
+The leases of a run are matched with the pool's counters, also for endpoints that have left the pool since. Pure; the
+table and the page show these lines, each in its own way.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """What a person should see first: a handful of figures, and whether they can be trusted.
 
-Decides which figures are the headline and when a reader must be warned. Pure; it must not know how a report
-looks.
+A reader is given a few figures, and is warned where they cannot be trusted. Pure; the terminal and the page word them
+alike.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The kill matrix of a problem: which submission failed on which case.
 
-Decides the order of rows and columns, the letters, and what is left out of a matrix that would be too wide to
-be read. Pure; it must not know how a report looks.
+Here are the order of rows and columns, the letters, and what is left out of a matrix that would be too wide to be
+read. Pure; the template draws it.
 """
 
 import math

@@ -1,7 +1,7 @@
 """The summary in the terminal.
 
-Decides what fits into 80 columns. Its own words are ASCII, and names are encoded as the terminal is, so that no
-locale makes it fail. It must not know files, nor where the report is but for the path it is given.
+It fits into 80 columns. Its own words are ASCII, and names are encoded as the terminal is, so that no locale makes it
+fail. It is told the path of the report, and reads and writes no file.
 """
 
 from collections.abc import Iterator

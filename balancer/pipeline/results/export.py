@@ -1,7 +1,7 @@
 """The cases worth keeping, as files: what a run leaves behind for others to use.
 
-Decides names and layout: `cases/PROBLEM/004.in` and `.ans`, as the problem package format has them, so
-that a folder can be copied into `data/secret/`. It must not know what makes a case worth keeping.
+A case becomes `cases/PROBLEM/004.in` and `.ans`, as in the problem package format, so that a folder can be copied
+into `data/secret/`. Which cases are worth keeping is decided before.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """The results folder: whose it is, and how its database is opened.
 
-Decides that one process at a time has it, that a folder with other people's files is left alone, and what
-is forgotten for a fresh start. It must not know what the database holds.
+One process at a time has the folder. A folder with other people's files is left alone, and a fresh start forgets the
+database of the runs before. What the database holds is the store's business.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """What a run found, as plain data: the one thing that reports are made from.
 
-Decides what "kept", "killed", "before", "after" and "not judged" mean, and what a makespan is held against. Pure: it
-must not know files, databases, threads or how a report looks.
+The words "kept", "killed", "before", "after" and "not judged" get their meaning here, and a makespan its bound. Pure:
+a record knows no file, database or thread, and not how a report looks.
 """
 
 from collections import Counter, defaultdict

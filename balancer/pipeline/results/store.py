@@ -1,7 +1,7 @@
 """What is known so far, kept in SQLite so that a run which dies resumes where it stopped.
 
-Decides what is durable: every line is committed before it is acted on, in WAL mode, which survives the
-death of the process at any instant. It must not know how anything is judged.
+Every line is committed before the run acts on it, in WAL mode, which survives the death of the process at any
+instant. The store keeps verdicts and never judges.
 """
 
 import json

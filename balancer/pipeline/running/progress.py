@@ -1,6 +1,7 @@
 """How far a run is: what is done of each problem, and what is left of it as far as is known.
 
-Decides how the work of many problems adds up. It must not know how that is shown, nor what the units of work are.
+The work of many problems adds up to one number of units done and one of units left. How that is shown is for
+`balancer.reporting`.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """A whole run: from a config to a report, in threads, stoppable, resumable.
 
-Decides how problems are spread over threads and what happens when somebody stops the run. A shell: it
-must not know how a program is judged, nor how endpoints are chosen.
+It spreads the problems over threads, and ends cleanly when a person stops the run. A shell: judging a program and
+choosing an endpoint are done by others.
 """
 
 import signal

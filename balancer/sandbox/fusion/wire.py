@@ -1,7 +1,8 @@
 """What goes over the wire to and from a SandboxFusion server, as pydantic models.
 
-Decides which answers are well-formed. It must not know what they mean. Fields that SandboxFusion does not have
-are ours: its servers ignore them in requests (their models allow extra fields) and leave them out of answers.
+An answer that does not fit these models is malformed; what a well-formed one means is decided in `answer`. Fields
+that SandboxFusion does not have are ours: its servers ignore them in requests (their models allow extra fields) and
+leave them out of answers.
 """
 
 from enum import StrEnum

@@ -1,6 +1,6 @@
 """What the formulas take for an argument, and the one line that refuses anything else.
 
-Decides the ranges only. It must not know which formula asks. Every test is written so that NaN fails it.
+One function for each kind of range, whichever formula asks. Every test is written so that NaN fails it.
 """
 
 import math

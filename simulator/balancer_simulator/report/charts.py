@@ -1,7 +1,7 @@
 """The charts of a study: who is best, how long requests take, who was busy when, who got how much.
 
-Decides what each chart shows and what it leaves out when there is too much, and says so in its caption. It must not
-know pages, nor how a drawing is styled. Importing this imports matplotlib.
+Each chart chooses what to show and what to leave out when there is too much, and its caption says so. Pages and
+notebooks use charts; a chart knows neither. Importing this imports matplotlib.
 """
 
 import math

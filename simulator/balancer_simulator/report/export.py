@@ -1,6 +1,6 @@
 """A study as data: JSON for programs, CSV for spreadsheets. The same study gives the same bytes.
 
-Decides names and layout. It must not know where the texts are written.
+Names and layout are fixed here; the caller writes the texts.
 """
 
 import csv

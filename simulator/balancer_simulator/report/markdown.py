@@ -1,6 +1,6 @@
 """Tables and sentences in Markdown, for notebooks.
 
-Decides how a table and a sentence are written. It must not know notebooks, nor how it is found what is best.
+A table and a sentence, written; which policy is best is found before.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,7 @@
 """Several scenarios beside each other: how far each policy is from the best one, in each of them.
 
-Decides what a cell says. It must not know the terminal or Markdown, nor how a study was made.
+A cell says how far a policy is from the best one, or why it has no place in that order. The terminal and Markdown
+show the same cells.
 """
 
 from collections.abc import Mapping

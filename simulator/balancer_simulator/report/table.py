@@ -1,7 +1,7 @@
 """The tables in the terminal.
 
-Decides what fits beside each other. It must not know files or charts. Names are encoded as the terminal is, so no
-locale makes it fail.
+What stands beside each other fits into a terminal. Names are encoded as the terminal is, so no locale makes it fail.
+Files and charts are made elsewhere.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,6 @@
 """What one run of a scenario came to: counts, tallies and, where asked for, every call.
 
-Decides which requests count (those that arrive after the warm-up) and what is known of a run when it has ended.
-It must not know why anything happened.
+Requests that arrive after the warm-up count. A record says what happened, not why.
 """
 
 from dataclasses import dataclass, field

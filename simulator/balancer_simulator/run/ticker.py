@@ -1,6 +1,6 @@
 """Lets time act on the core, as a pool's timer does: when something is due, and only while somebody waits.
 
-Decides when `Core.tick` is called. It must not know what is due.
+It calls `Core.tick` at the instant that the core has named, and schedules nothing while nobody waits.
 """
 
 import math

@@ -1,6 +1,6 @@
 """What cannot be meant in a scenario whose every key is sound: what does not fit together, or can never happen.
 
-Decides how that is said, in a line for each. It must not know the engine.
+Each contradiction is one line. The engine never sees a scenario that has one.
 """
 
 from typing import Final

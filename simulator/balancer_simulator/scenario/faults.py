@@ -1,7 +1,7 @@
 """What can be wrong with an endpoint, as data. Faults of one endpoint add up.
 
-Decides what a fault means; `world.fault_effects` decides what it does to a call. It must not know engines or pools.
-All instants are seconds since the start of the run.
+The meaning of each fault is here; what it does to a call is in `world.fault_effects`. All instants are seconds since
+the start of the run.
 """
 
 import math

@@ -1,7 +1,7 @@
 """A scenario: all that decides a simulation but the strategy's choices. Frozen data, from TOML or Python.
 
-Decides that nothing contradictory becomes a scenario, and reads the files. It must not know the engine. Same scenario,
-same numbers.
+Nothing contradictory becomes a scenario; files are read here, too. The same scenario gives the same numbers, whoever
+runs it.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Who asks, and when, as data: open, closed and batch workloads, and the kinds of requests.
 
-Decides what a workload means; `arrivals`, `closed` and `batch` make it happen. It must not know engines or pools.
+The meaning of each workload is here; `world.sources` and `world.batch` make it happen.
 """
 
 import csv

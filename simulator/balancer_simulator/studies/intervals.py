@@ -1,7 +1,6 @@
 """What is known of a figure after some replications: its mean, and how far off that may be.
 
-Decides how intervals are made: Student's t over replications, which are independent; 95% unless said otherwise. It
-must not know what is measured.
+Intervals are Student's t over replications, which are independent; 95% unless said otherwise. Any figure will do.
 """
 
 import math

@@ -1,6 +1,6 @@
 """A study: a scenario under several policies, replicated, with what is known of each figure.
 
-Decides what is run and what is compared with what. It must not know how results are shown.
+It decides what is run, and compares policies by the same requests and faults. Reports show what it found.
 """
 
 import os

@@ -1,7 +1,7 @@
 """A sweep: one scenario with a value or two changed, e.g. 2, 3 and 4 hosts, each under the same policies.
 
-Decides what is run together and what may be compared across scenarios. It must not know what was changed, nor how
-results are shown.
+All scenarios are run together, over the same processes, and compared where they ask for the same work. A sweep need
+not know which value was changed.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The pipeline's shape: samples at once, stages in order, a pool of workers for each stage.
 
-Decides which worker does which task and when a stage is over, and what no schedule could beat. It must not know
-how a task gets its endpoint.
+Workers take tasks, and a stage is over when its tasks are done; the bound that no schedule could beat is worked out
+here as well. How a task gets its endpoint is for the discipline.
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """Things that happen at an instant, on SimPy's own queue of events, without a process for each.
 
-Decides only how a function is called later. It must not know what is called.
+A function is called later, at its instant, and that is all this module knows of it.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Builds the servers of a scenario, and lets time do its worst to them.
 
-Decides which parts a server needs and schedules crashes, repairs and what the scenario changes. It must not know
-strategies.
+A server gets the parts that its model needs; crashes, repairs and changes of the scenario are put on the calendar.
+Strategies are of no interest here.
 """
 
 import random

@@ -1,6 +1,7 @@
 """Who makes the tasks of open and closed workloads.
 
-Decides when a task comes, its work and its kind. It must not know how a task gets its endpoint.
+A source says when a task comes, how much work it is and of which kind. How the task gets its endpoint is for the
+discipline.
 """
 
 import math

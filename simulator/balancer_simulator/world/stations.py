@@ -1,6 +1,6 @@
 """Where work is done: at its own pace, on the shared cores of a host, or in a queue before either.
 
-Decides when a job is done. It must not know endpoints, leases or faults.
+A station knows jobs and when each is done, and neither endpoints nor leases nor faults.
 """
 
 from abc import ABC, abstractmethod

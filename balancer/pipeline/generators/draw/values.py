@@ -1,7 +1,7 @@
 """Draw values: where in a range they lie, and how the values of a list go together.
 
-Wrong programs rarely fail on an arbitrary list. They fail on ties, on extremes, on order, on overflow; so
-those are what the two enumerations name. All randomness comes from the generator that is passed in.
+Wrong programs rarely fail on an arbitrary list. They fail on ties, on extremes, on order, on overflow: the
+two enumerations name these. All randomness comes from the generator that is passed in.
 """
 
 import random

@@ -1,1 +1,1 @@
-"""Learn what a problem's inputs look like, from those that are known and from the validator's text."""
+"""Learn what a problem's inputs look like, from the known ones and from the validator's text."""

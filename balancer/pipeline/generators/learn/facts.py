@@ -1,7 +1,7 @@
 """What the known inputs have in common beyond their shape: kinds, ranges, order, and which field bounds which.
 
-Everything here is an observation on a few inputs, so it may be chance: how far to trust a fact is for those
-who use it. Pure. It must not know validators.
+Everything here is an observation on a few inputs, so it may be chance; `bounds.trust` says how far to rely
+on it. Pure, and from inputs alone: validators are read in `hints`.
 """
 
 import math

@@ -1,6 +1,6 @@
 """How the fields of one line are related, in every line seen: the smaller first, say, or never equal.
 
-Pure. An observation, which may be chance: how far to trust it is for those who use it.
+Pure. An observation, which may be chance: the modules that use it say how far they trust it.
 """
 
 from collections.abc import Iterator, Sequence
