@@ -215,15 +215,17 @@ class Core:
 
     # -- what calls do -----------------------------------------------------------------------------
 
-    def retried(self, name: str, now: float) -> None:
+    def retried(self, name: str, now: float) -> Served:
         """Learn that a call that failed at endpoint `name` is made again."""
         self._retries += 1
         self.journal.note(Retried, now, name)
+        return ()
 
-    def hedged(self, name: str, now: float) -> None:
+    def hedged(self, name: str, now: float) -> Served:
         """Learn that a call that is slow is made a second time, at endpoint `name`."""
         self._hedges += 1
         self.journal.note(Hedged, now, name)
+        return ()
 
     # -- when something went wrong -----------------------------------------------------------------
 

@@ -108,20 +108,21 @@ class Ledger:
             LeaseError: it ended before, or was granted elsewhere. Nothing is changed.
             TypeError: `outcome` is no outcome; likewise.
         """
-        if outcome is not _SUCCESS and not isinstance(outcome, Outcome):
-            raise TypeError(f"outcome is {outcome!r}; it takes an Outcome, e.g. Outcome.FAILURE")
         if lease.lender is not self._lender:
             raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
         account: Account | None = lease.account
         if account is None:
             raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was given back already; a lease ends once"))
-        lease.account = None
-        del self.out[lease.id]
-        slots = lease.slots
-        account.in_flight -= slots
-        account.busy_s += now * slots
         if outcome is not _SUCCESS:
             self._count(account, outcome)
+        lease.account = None
+        del self.out[lease.id]
+        if lease.slots == 1:  # a product of a whole number and a float is slow
+            account.in_flight -= 1
+            account.busy_s += now
+        else:
+            account.in_flight -= lease.slots
+            account.busy_s += now * lease.slots
         if account.state is _ACTIVE:
             self._strategy.finish(account, outcome, now - lease.granted_s, now)
         elif account.state is State.RETIRING and not account.in_flight:
@@ -370,6 +371,8 @@ class Ledger:
             account.limit = min(account.limit, account.in_flight)
 
     def _count(self, account: Account, outcome: Outcome) -> None:
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"outcome is {outcome!r}; it takes an Outcome, e.g. Outcome.FAILURE")
         if outcome is Outcome.FAILURE:
             self.failures += 1
             account.failures += 1

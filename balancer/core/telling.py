@@ -28,12 +28,15 @@ class Telling:
 
     def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
         """Do what `Ledger.end` does, and tell of it."""
-        was_out = not lease.ended
+        was_out = lease.account is not None
+        # Made before, and told without a call of Python's: an interrupt comes at such a call.
+        event = Ended(now, *_facts(lease), outcome, now - lease.granted_s)
         try:
-            return self._ledger.end(lease, outcome, now)
+            served = self._ledger.end(lease, outcome, now)
         finally:  # a strategy may raise when the lease has ended already
-            if was_out and lease.ended:
-                self._journal.note(Ended, now, *_facts(lease), outcome, now - lease.granted_s)
+            if was_out and lease.account is None:
+                self._journal.happened.append(event)
+        return served  # not in the block: an interrupt between a call and a return there would pass `finally` by
 
     def granted(self, lease: Lease, waited_s: float) -> None:
         """Tell of a grant."""

@@ -48,6 +48,9 @@ class Tenures:
     def take_due(self, now: float) -> Iterator[tuple[Lease, bool]]:
         """Take out what is due at `now` and yield each lease that is still out, and whether it is over."""
         while self._due and self._due[0][0] <= now:
-            _, _, is_over, lease = heappop(self._due)
+            entry = self._due[0]
+            _, _, is_over, lease = entry
             if not lease.ended:
-                yield lease, is_over
+                yield lease, is_over  # before it is taken out: an interrupt must not make it last for ever
+            if self._due and self._due[0] is entry:
+                heappop(self._due)

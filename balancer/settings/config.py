@@ -35,6 +35,8 @@ class PoolSettings(Settings):
     strategy: str = DEFAULT_STRATEGY
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
     acquire_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    ttl_s: Annotated[float, Field(gt=0)] | None = None
+    leak_after_s: Annotated[float, Field(gt=0)] | None = None
     max_waiters: Annotated[int, Field(ge=0)] | None = None
     seed: int | None = None
 

@@ -19,16 +19,22 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from balancer.core import Core, Waiter
 from balancer.core.course import Course
 from balancer.core.decisions import Ask
+from balancer.core.events import Ended, Event
 from balancer.core.looks import Looks
-from balancer.core.metrics import PoolStats
+from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, ConfigError, LeaseError, WaitInCoroutine
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.numbers import checked, seconds, whole
+from balancer.settings.numbers import checked, seconds
 from balancer.settings.rules import DEFAULT_STRATEGY, HealthSettings, LimitSettings, RetrySettings
+from balancer.shells.alarm import Alarm
+from balancer.shells.arguments import any_whole, check_priority, each_of, request_of, terms_of
+from balancer.shells.callers import place_of_call
 from balancer.shells.calls import call
 from balancer.shells.coroutines import in_coroutine
+from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.leasing import SharedBudget
+from balancer.shells.logs import Log, log_broken
 from balancer.strategy import ANY, Request
 
 if TYPE_CHECKING:
@@ -36,14 +42,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Pool"]
 
-_SOONEST_S = 0.001
 _WATCHED = HealthSettings()  # the defaults
 
 T = TypeVar("T")
 
 _NUMBERS = (float, int)  # looked up by class, for this is on the path of every lease; True is neither
-
-_MOST_PRIORITY = 1_000_000  # some 115 days of waiting
 
 
 class Pool:
@@ -61,6 +64,11 @@ class Pool:
         host_caps: slots that may be out at once on a host, for all of its endpoints together; "*" stands for every
             host that is not named.
         retries: how `call` tries again; None: by the defaults.
+        ttl_s: how long a lease may last unless its acquire says otherwise: then the pool ends it, as neither success
+            nor failure, and refuses its late return. None: as long as it likes.
+        leak_after_s: a lease that is out for longer counts as forgotten: the log says once where it was acquired. It
+            keeps its slot. None: never.
+        observers: hear what happens from the start; see `observe`.
         clock: returns the time in seconds; must never go back.
         registry: where strategies are looked up; default: everything installed.
 
@@ -84,6 +92,9 @@ class Pool:
         limits: LimitSettings | None = None,
         host_caps: Mapping[str, int] | None = None,
         retries: RetrySettings | None = None,
+        ttl_s: float | None = None,
+        leak_after_s: float | None = None,
+        observers: Iterable[Observer] = (),
         clock: Callable[[], float] = time.monotonic,
         registry: Registry | None = None,
     ) -> None:
@@ -96,12 +107,15 @@ class Pool:
                 raise TypeError(f"{name} is {given!r}; it takes balancer.{kind.__name__}(...), or None")
         self._registry = registry or default_registry()
         if seed is not None:
-            checked("seed", seed, _any_whole)
+            checked("seed", seed, any_whole)
         self._random = random.Random(seed)
         timeout_s = math.inf if acquire_timeout_s is None else acquire_timeout_s
         self._timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
         self._clock = clock
         self._retries = retries or RetrySettings()
+        self._ttl_s, self._leak_after_s = ttl_s, leak_after_s
+        terms = terms_of("", ttl_s, leak_after_s)
+        self._any = Request(terms=terms) if terms else ANY  # what most acquires ask for
         self._budget = SharedBudget(self._retries, clock)
         # Re-entrant, because only then can `_let_go` tell whether this thread holds it.
         self._lock = threading.RLock()
@@ -109,7 +123,7 @@ class Pool:
         self._enter, self._leave = self._lock.acquire, self._lock.release
         chosen = self._registry.strategy(strategy, options, self._random)
         self._core = Core(
-            _each_of(endpoints),
+            each_of(endpoints),
             chosen,
             lender=self,
             max_waiters=max_waiters,
@@ -120,10 +134,14 @@ class Pool:
             now=clock(),
         )
         self._sleeping: dict[Waiter, None] = {}
-        self._ruled = bool(health or limits or host_caps)
+        # True if there is more to do after a call than to wake: something goes by the clock, or a lease is told of.
+        self._attends = bool(health or limits or host_caps or terms)
         self._jitter = random.Random(None if seed is None else f"jitter {seed}")  # apart from both
-        self._timer: threading.Timer | None = None  # calls `_tick`
-        self._timer_s = math.inf  # and when
+        self._alarm = Alarm(self._tick, clock)
+        self._happened = self._core.journal.happened
+        self._delivery = Delivery(self._happened, self._set_aside)
+        for observer in (Log(), *observers):
+            self.observe(observer)
 
     @classmethod
     def from_config(cls, config: "Config | str | PathLike[str]", *, registry: Registry | None = None) -> Self:
@@ -141,6 +159,8 @@ class Pool:
                 seed=settings.seed,
                 max_waiters=settings.max_waiters,
                 acquire_timeout_s=settings.acquire_timeout_s,
+                ttl_s=settings.ttl_s,
+                leak_after_s=settings.leak_after_s,
                 health=config.health,
                 limits=config.limits,
                 host_caps=config.host_caps,
@@ -161,6 +181,8 @@ class Pool:
         priority: int = 0,
         slots: int = 1,
         key: str | None = None,
+        holder: str = "",
+        ttl_s: float | None = None,
     ) -> Lease:
         """Take an endpoint; the lease must be released once, or used in a `with` block.
 
@@ -172,6 +194,8 @@ class Pool:
             slots: how many slots of one endpoint to take, for a call that runs several programs at once. Where a limit
                 is in force that is less, all that there are.
             key: calls of one key like to go to the same endpoint, for strategies that know affinity (`rendezvous`).
+            holder: whose the lease is, a text that `leases` and the log show, e.g. "sample 7".
+            ttl_s: seconds after which the pool ends the lease; `inf`: never; None: as the pool was told.
 
         Raises:
             AcquireTimeout: none came free in time.
@@ -180,25 +204,30 @@ class Pool:
             PoolClosed: the pool is closed, or was while this call waited.
             WaitInCoroutine: a coroutine asks, and would have to wait.
         """
-        request = _request(labels, exclude, slots, key) if labels or exclude or key or slots != 1 else ANY
-        if priority != 0 and not (isinstance(priority, int) and abs(priority) <= _MOST_PRIORITY):
-            raise ValueError(
-                f"priority is {priority!r}; it must be a whole number from -{_MOST_PRIORITY} to {_MOST_PRIORITY}"
-            )
+        if labels or exclude or key or slots != 1 or holder or ttl_s is not None:
+            terms = terms_of(holder, self._ttl_s if ttl_s is None else ttl_s, self._leak_after_s)
+            request = request_of(labels, exclude, slots, key, terms)
+        else:
+            request = self._any
+        if priority != 0:
+            check_priority(priority)
         if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
             timeout = checked("timeout", timeout, seconds)
         try:
             self._enter()
             lease = self._core.acquire(request, now := self._clock())
             if lease is None:
-                return self._queue(request, now, timeout, priority)
+                lease = self._queue(request, now, timeout, priority)
+            else:
+                self._leave()
         except BalancerError:
             self._let_go()
             raise
         except BaseException:
             self._recover()
             raise
-        self._leave()
+        if self._happened or request is not ANY:
+            self._see_to(lease)
         return lease
 
     # A lease is its own context manager: nothing stands between the grant and the `with` block.
@@ -227,21 +256,23 @@ class Pool:
         """
 
         def wanted(ask: Ask) -> Request:
-            return _request(labels | ask.labels, exclude | ask.avoid, slots, key)
+            return request_of(labels | ask.labels, exclude | ask.avoid, slots, key, self._any.terms)
 
         request = wanted(ask)
         try:
             self._enter()
             lease = self._core.acquire(request, now := self._clock())
             if lease is None:
-                return self._queue(request, now, ask.within_s, priority, Looks(course, wanted, now, ask))
+                lease = self._queue(request, now, ask.within_s, priority, Looks(course, wanted, now, ask))
+            else:
+                self._leave()
         except BalancerError:
             self._let_go()
             raise
         except BaseException:
             self._recover()
             raise
-        self._leave()
+        self._see_to(lease)
         return lease
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
@@ -253,18 +284,26 @@ class Pool:
         try:
             self._enter()
             ended = self._core.release(lease, outcome, self._clock())
-            timer = self._arm() if self._ruled else None
-            self._leave()
-            for waiter in ended:
-                waiter.wake()
+            if self._attends:
+                self._leave_and_attend(ended)
+            else:
+                self._leave()
+                for waiter in ended:
+                    waiter.wake()
         except LeaseError:
             self._let_go()
             raise
         except BaseException:
             self._recover()
             raise
-        if timer is not None:
-            self._start(timer)
+
+    def release_by_id(self, id: int, outcome: Outcome = Outcome.IGNORED) -> None:
+        """End the lease that is out under `id`, whoever holds it; a later return of it raises `LeaseError`.
+
+        Raises:
+            LeaseError: there is none: it has ended, or was never granted. Nothing is changed.
+        """
+        self._change(lambda now: self._core.release_by_id(id, outcome, now))
 
     def call(
         self,
@@ -306,6 +345,32 @@ class Pool:
         for waiter in list(self._sleeping):
             if waiter.ended:
                 waiter.wake()
+        self._delivery.deliver()
+
+    def _see_to(self, lease: Lease) -> None:
+        """Do for a lease that was just granted what can wait until the lock is free."""
+        try:
+            if self._leak_after_s is not None:
+                lease.where = place_of_call()
+            if lease.terms is not None and lease.terms.timed:
+                self._attends = True
+                self._change(_nothing)  # sees to a timer
+            self._delivery.deliver()
+        except BaseException:  # e.g. KeyboardInterrupt while an observer hears of it: the caller will not get it
+            with suppress(LeaseError):
+                lease.release(Outcome.IGNORED)
+            raise
+
+    def _leave_and_attend(self, ended: Sequence[Waiter]) -> None:
+        """Let go of the lock, and do what there is to do after a call."""
+        timer = None if self._core.due_s == math.inf else self._arm()
+        self._leave()
+        for waiter in ended:
+            waiter.wake()
+        if timer is not None:
+            self._start(timer)
+        if self._happened:
+            self._delivery.deliver()
 
     def _let_go(self) -> None:
         """Release the lock if this thread holds it: an exception may come before it has, from a signal."""
@@ -325,6 +390,8 @@ class Pool:
         try:
             self._sleeping[waiter] = None
             self._leave()
+            if self._happened:
+                self._delivery.deliver()
             self._wait(waiter, gate, looks)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             self._abandon(waiter)
@@ -338,7 +405,7 @@ class Pool:
 
     def _wait(self, waiter: Waiter, gate: threading.Lock, looks: Looks | None) -> None:
         """Wait until `waiter` has ended, at its deadline at the latest, and look again when it is time to."""
-        if self._ruled and not waiter.ended:
+        if self._attends and not waiter.ended:
             self._change(_nothing)  # sees to a timer
         while looks is not None and looks.at_s < waiter.deadline_s:
             if self._is_opened(waiter, gate, looks.at_s):
@@ -370,31 +437,21 @@ class Pool:
 
     def retried(self, name: str) -> None:
         """Count a call that failed at endpoint `name` and is made again; `call` does."""
-        with self._lock:
-            self._core.retried(name, self._clock())
+        self._change(lambda now: self._core.retried(name, now))
 
     def hedged(self, name: str) -> None:
         """Count a call that is slow and is made a second time, at endpoint `name`; `call` does."""
-        with self._lock:
-            self._core.hedged(name, self._clock())
+        self._change(lambda now: self._core.hedged(name, now))
 
     def _arm(self) -> threading.Timer | None:
-        """Return a timer, to be started, for what is due next. None: there is one, or nobody waits.
+        """Return a timer, to be started, for what is due next. None: there is one, or none is needed.
 
-        While nobody waits the next call is early enough.
+        While nobody waits the next call is early enough, but for leases that are over.
         """
-        due_s, timer = self._core.due_s, self._timer
-        if due_s == math.inf or not self._core.waiting:
+        due_s = self._core.due_s
+        if due_s == math.inf or (not self._core.waiting and (due_s := self._core.lapse_s) == math.inf):
             return None
-        if timer is not None:
-            if due_s >= self._timer_s and timer.is_alive():
-                return None
-            timer.cancel()
-        # A clock that stands still, as those of tests do, must not make it spin.
-        left_s = max(_SOONEST_S, due_s - self._clock())
-        self._timer, self._timer_s = threading.Timer(min(left_s, threading.TIMEOUT_MAX), self._tick), due_s
-        self._timer.daemon = True
-        return self._timer
+        return self._alarm.arm(due_s)
 
     def _start(self, timer: threading.Timer) -> None:
         """Start what `_arm` returned. If the machine has no more threads, the next call to the pool tries again."""
@@ -408,9 +465,8 @@ class Pool:
 
     def _tick(self) -> None:
         with self._lock:
-            if threading.current_thread() is not self._timer:
-                return  # another has taken its place
-            self._timer = None
+            if not self._alarm.rings():
+                return
         self._change(lambda now: self._core.tick(now) if now >= self._core.due_s else ())
 
     # -- membership --------------------------------------------------------------------------------
@@ -474,24 +530,58 @@ class Pool:
     def close(self) -> None:
         """Fail every waiter and every later acquire with `PoolClosed`; leases out may still be returned."""
         self._change(self._core.close)
-        timer = self._timer
-        if timer is not None:
-            timer.cancel()
+        self._alarm.cancel()
 
     def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
         try:
             with self._lock:
                 ended = act(self._clock())
-                timer = self._arm() if self._ruled else None
+                timer = self._arm()
             for waiter in ended:
                 waiter.wake()
+            if timer is not None:
+                self._start(timer)
+            if self._happened:
+                self._delivery.deliver()
         except BalancerError:  # nothing was changed
             raise
         except BaseException:
             self._recover()
             raise
-        if timer is not None:
-            self._start(timer)
+
+    # -- observers ---------------------------------------------------------------------------------
+
+    def observe(self, observer: Observer, kinds: Iterable[type[Event]] | None = None) -> Observation:
+        """Let `observer` hear what happens from now on, until the observation that is returned ends.
+
+        It is called with each event in order, by one thread at a time, when the pool's lock is free again; it may call
+        the pool. One that raises hears no more, and the log says so.
+
+        Args:
+            observer: called with an event, see `balancer.core.events`.
+            kinds: which events; None: its attribute `kinds`, and without one all of them.
+
+        Raises:
+            TypeError, ValueError: it cannot be called, or one of `kinds` is no kind of event.
+        """
+        observation = Observation(observer, kinds, self._end_observation)
+        self._change(lambda now: self._listen((*self._delivery.observations, observation)))
+        return observation
+
+    def _end_observation(self, observation: Observation) -> None:
+        observation.ended = True
+        self._change(lambda now: self._listen(o for o in self._delivery.observations if o is not observation))
+
+    def _listen(self, observations: Iterable[Observation]) -> Sequence[Waiter]:
+        self._delivery.observations = tuple(observations)
+        wanted = frozenset[type[Event]]().union(*(o.kinds for o in self._delivery.observations))
+        self._core.listen(wanted)
+        self._attends = self._attends or Ended in wanted
+        return ()
+
+    def _set_aside(self, observation: Observation, error: Exception) -> None:
+        self._end_observation(observation)
+        log_broken(observation, error)
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -534,7 +624,17 @@ class Pool:
         with self._lock:
             endpoints, totals, waits = self._core.counters(self._clock())
             strategy = self._core.ledger.strategy.name
+        if self._happened:
+            self._delivery.deliver()
         return PoolStats.of(endpoints, strategy=strategy, waits=waits, **totals)
+
+    def leases(self) -> tuple[LeaseRow, ...]:
+        """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots."""
+        with self._lock:
+            rows = self._core.leases(self._clock())
+        if self._happened:
+            self._delivery.deliver()
+        return tuple(rows)
 
     def __repr__(self) -> str:
         with self._lock:
@@ -549,20 +649,6 @@ class Pool:
         self.close()
 
 
-def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
-    if isinstance(endpoints, str | Endpoint):
-        raise TypeError(f"endpoints is {endpoints!r}, one alone; give a list of them: [{endpoints!r}]")
-    if not isinstance(endpoints, Iterable):
-        raise TypeError(f"endpoints is {endpoints!r}; give a list of endpoints or of their URLs")
-    return [Endpoint.of(each) for each in endpoints]
-
-
-def _any_whole(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError("it must be a whole number, or None")
-    return seed
-
-
 def _nothing(now: float) -> Sequence[Waiter]:
     return ()
 
@@ -571,11 +657,3 @@ def _open(gate: threading.Lock) -> None:
     """Let through who waits at `gate`; to do it twice is no harm."""
     with suppress(RuntimeError):
         gate.release()
-
-
-def _request(labels: Iterable[str], exclude: Iterable[str], slots: int, key: str | None) -> Request:
-    if isinstance(labels, str) or isinstance(exclude, str):
-        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
-    if key is not None and not isinstance(key, str):
-        raise TypeError(f"key is {key!r}; it takes a text, or None")
-    return Request(frozenset(labels), frozenset(exclude), checked("slots", slots, whole), key)

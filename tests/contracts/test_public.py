@@ -151,6 +151,8 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
         "priority": (_KEYWORD, 0),
         "slots": (_KEYWORD, 1),
         "key": (_KEYWORD, None),
+        "holder": (_KEYWORD, ""),
+        "ttl_s": (_KEYWORD, None),
     }
 
 

@@ -137,7 +137,7 @@ def test_limits_hosts_and_retries_are_read() -> None:
 
 # -- what is wrong: the exact line for each ---------------------------------------------------------
 
-_POOL = "acquire_timeout_s, max_waiters, options, seed, strategy"
+_POOL = "acquire_timeout_s, leak_after_s, max_waiters, options, seed, strategy, ttl_s"
 _HEALTH = HealthSection.model_fields
 _KEYS = "endpoints, health, host_caps, limits, pipeline, pool, retries"
 _H = '[[endpoints]]\nurl = "http://h/"\n'

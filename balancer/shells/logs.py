@@ -1,0 +1,65 @@
+"""What a pool writes to the log, as one of its observers: the logger `balancer`, a line for each event.
+
+Decides what is worth a line, and at which level. It hears of what goes wrong and comes right again, never of single
+leases, so it costs a lease nothing. It must not show a secret: of a URL it leaves out the user and the query.
+"""
+
+import logging
+import re
+from traceback import extract_tb
+
+from balancer.core.events import (
+    Ejected,
+    Event,
+    Expired,
+    Leaked,
+    Panic,
+    Restored,
+)
+from balancer.shells.delivery import Observation
+
+__all__ = ["Log", "log_broken"]
+
+_LOGGER = logging.getLogger("balancer")
+_USER = re.compile(r"(?<=://)[^/?#]*@")
+_QUERY = re.compile(r"[?#].*")
+
+
+class Log:
+    """Writes what observers hear to the logger `balancer`."""
+
+    kinds = frozenset({Ejected, Restored, Panic, Expired, Leaked})
+
+    def __call__(self, event: Event, /) -> None:
+        """Write a line on `event`."""
+        match event:
+            case Ejected():
+                _LOGGER.warning("%s is ejected: it fails", _shown(event.endpoint))
+            case Restored():
+                _LOGGER.info("%s is back in service", _shown(event.endpoint))
+            case Panic(on=True):
+                _LOGGER.warning("panic: too few endpoints are fit, so all must serve")
+            case Panic():
+                _LOGGER.info("the panic is over: enough endpoints are fit")
+            case Expired():
+                _LOGGER.warning("%s ran out after %.3g s; its slot goes to others", _lease(event), event.held_s)
+            case Leaked():
+                place = f", acquired at {event.where}" if event.where else ""
+                _LOGGER.warning("%s has been out for %.3g s%s; is it forgotten?", _lease(event), event.held_s, place)
+
+
+def log_broken(observation: Observation, error: Exception) -> None:
+    """Write a line on an observer that raised. It may hold anything, so only its kind and place are told."""
+    frame = extract_tb(error.__traceback__)[-1]
+    name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
+    kind = type(error).__name__
+    _LOGGER.error("the observer %s raised %s at %s:%s; it is set aside", name, kind, frame.filename, frame.lineno)
+
+
+def _lease(event: Expired | Leaked) -> str:
+    holder = f" held by {event.holder!r}" if event.holder else ""
+    return f"lease {event.lease_id} of {_shown(event.endpoint)}{holder}"
+
+
+def _shown(name: str) -> str:
+    return _QUERY.sub("", _USER.sub("", name)) if "://" in name else name

@@ -1,0 +1,162 @@
+"""Observers under threads and interrupts: every event is told once, in order, and leasing never waits for one."""
+
+import random
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, LeaseError, Pool
+from balancer.core.events import Ended, Event, Expired, Granted
+from tests.registered import NAMES
+from tests.threads.crew import assert_nothing_lost, until
+from tests.threads.interrupts import Interrupted, interrupted_at
+
+_TELLING = ("balancer/shells/delivery.py", "balancer/shells/threads.py", "balancer/core/")
+
+
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_many_threads_are_heard_in_order_and_completely(name: str) -> None:
+    heard: list[Event] = []
+    inside = threading.Semaphore()
+
+    def observer(event: Event, /) -> None:
+        assert inside.acquire(blocking=False), "two threads tell at once"
+        heard.append(event)
+        inside.release()
+
+    pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1, observers=[observer])
+
+    def work(seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(200):
+            with pool.lease(timeout=30):
+                if rng.random() < 0.1:
+                    time.sleep(0.0001)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    until(lambda: sum(isinstance(event, Ended) for event in heard) == 1600)
+    assert [event.lease_id for event in heard if isinstance(event, Granted)] == list(range(1, 1601))
+    out: set[int] = set()
+    for event in heard:
+        if isinstance(event, Granted):
+            out.add(event.lease_id)
+            assert len(out) <= 3, "a lease was told before the one that made room for it had ended"
+        elif isinstance(event, Ended):
+            out.remove(event.lease_id)
+    assert not out
+    assert [event.at_s for event in heard] == sorted(event.at_s for event in heard)
+
+
+def test_an_observer_that_hangs_holds_up_one_thread_only() -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+    heard: list[Event] = []
+
+    def observer(event: Event, /) -> None:
+        heard.append(event)
+        if len(heard) == 1:
+            hangs.set()
+            assert goes_on.wait(30)
+
+    pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", observers=[observer])
+    thread = threading.Thread(target=lambda: pool.acquire().release())
+    thread.start()
+    assert hangs.wait(30)
+    for _ in range(100):
+        pool.acquire(timeout=5).release()
+    assert len(heard) == 1
+    goes_on.set()
+    thread.join(30)
+    until(lambda: len(heard) == 202)
+
+
+def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way() -> None:
+    """What is told must be told without another call to the pool: whoever is interrupted may have been the last."""
+    number = -1  # once in vain, see `interrupted_at`
+    while True:
+        heard: list[Event] = []
+        others: list[Event] = []
+        pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", observers=[heard.append, others.append])
+        lease = pool.acquire()
+        number += 1
+        where = interrupted_at(number, _TELLING, lease.release)
+        if where is None and number > 0:
+            break
+        ended = lease.ended
+        until(lambda pool=pool: len(pool._happened) == len(pool._delivery._calls) == 0)
+        time.sleep(0.001)
+        told = len(heard), len(others)
+        assert told in ((2, 2), (2, 1), (1, 2)) if ended else told == (1, 1), f"interrupted at {where}: {told}"
+        after = len(heard)
+        pool.acquire(exclude={"a"}, timeout=5).release()
+        until(lambda heard=heard, after=after: len(heard) == after + 2)
+    assert number > 20, "there were fewer points than that has"
+
+
+@pytest.mark.parametrize("kinds", [{Granted}, None], ids=["grants", "all"])
+def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds: set[type[Event]] | None) -> None:
+    def interrupt(event: Event, /) -> None:
+        if isinstance(event, Granted) and event.lease_id == 1:
+            raise Interrupted
+
+    pool = Pool([Endpoint("a")], strategy="fifo")
+    pool.observe(interrupt, kinds)
+    with pytest.raises(Interrupted):
+        pool.acquire()
+    assert_nothing_lost(pool, 1)
+
+
+def test_an_interrupt_at_any_point_of_a_lease_that_runs_out_leaves_the_pool_at_work() -> None:
+    number = -1
+    while True:
+        pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", ttl_s=0.005)
+        pool.acquire()
+        time.sleep(0.006)
+        number += 1
+        where = interrupted_at(number, _TELLING, lambda pool=pool: _lease_twice(pool))
+        if where is None and number > 0:
+            break
+        time.sleep(0.01)
+        assert _granted(pool, "a") + _granted(pool, "b") >= 1, f"interrupted at {where}"
+        pool.close()
+    assert number > 30
+
+
+def _lease_twice(pool: Pool) -> None:
+    with suppress(LeaseError):  # tracing is slow: it may run out
+        for _ in range(2):
+            pool.acquire(timeout=0).release()
+
+
+def _granted(pool: Pool, name: str) -> bool:
+    try:
+        pool.acquire(timeout=0.02, exclude={"a", "b"} - {name})
+    except AcquireTimeout:
+        return False
+    return True
+
+
+def test_a_lease_that_runs_out_and_its_return_meet_in_any_order() -> None:
+    heard: list[Event] = []
+    pool = Pool([Endpoint("a", capacity=4)], strategy="fifo", ttl_s=0.002)
+    pool.observe(heard.append, {Ended, Expired})
+
+    def work() -> None:
+        for _ in range(100):
+            lease = pool.acquire(timeout=30)
+            time.sleep(random.choice((0.0, 0.002, 0.003)))
+            with suppress(LeaseError):  # it ran out
+                lease.release()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sum(isinstance(event, Ended) for event in heard) == 600
+    assert pool.stats().endpoints[0].in_flight == 0

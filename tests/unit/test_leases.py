@@ -1,0 +1,193 @@
+"""Leases with an identity: who holds what since when, an end by id, and an end by the clock."""
+
+import logging
+import math
+import threading
+import time
+from inspect import currentframe
+from pathlib import Path
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, LeaseError, Outcome, Pool
+from balancer.core.events import Ended, Event, Expired
+from balancer.settings.rules import HealthSettings
+from balancer.testing.clock import ManualClock
+from tests.threads.crew import until
+
+
+def pool_of(clock: ManualClock | None = None, **settings: object) -> Pool:
+    settings = {"health": None, "strategy": "fifo", "clock": clock or ManualClock()} | settings
+    return Pool([Endpoint("a"), Endpoint("b", capacity=3)], **settings)  # type: ignore[arg-type]
+
+
+def test_the_leases_that_are_out_are_shown() -> None:
+    clock = ManualClock(10.0)
+    pool = pool_of(clock)
+    pool.acquire(holder="sample 7")
+    clock.advance(1.5)
+    other = pool.acquire(slots=2)
+    rows = pool.leases()
+    assert [(row.id, row.endpoint, row.holder, row.since_s, row.age_s, row.slots) for row in rows] == [
+        (1, "a", "sample 7", 10.0, 1.5, 1),
+        (2, "b", "", 11.5, 0.0, 2),
+    ]
+    assert (other.holder, other.slots) == ("", 2)
+    other.release()
+    assert [row.id for row in pool.leases()] == [1]
+    with pytest.raises(AttributeError):
+        rows[0].id = 3  # type: ignore[misc]
+
+
+def test_one_that_waited_has_its_holder() -> None:
+    pool = pool_of(clock=time.monotonic)  # type: ignore[arg-type]
+    out = [pool.acquire() for _ in range(4)]
+    thread = threading.Thread(target=lambda: pool.acquire(timeout=10, holder="late"))
+    thread.start()
+    until(lambda: pool.stats().waiting == 1)
+    out[0].release()
+    thread.join(10)
+    assert [row.holder for row in pool.leases()] == ["", "", "", "late"]
+
+
+def test_a_lease_is_ended_by_its_id_and_its_return_is_refused() -> None:
+    pool = pool_of()
+    lease = pool.acquire()
+    pool.release_by_id(lease.id, Outcome.FAILURE)
+    assert lease.ended
+    assert pool.stats().failures == 1
+    with pytest.raises(LeaseError, match="ended by its id"):
+        lease.release()
+    for id in (lease.id, 99):
+        with pytest.raises(LeaseError, match="not out"):
+            pool.release_by_id(id)
+    stats = pool.stats()
+    assert (stats.calls, stats.failures, [e.in_flight for e in stats.endpoints]) == (1, 1, [0, 0])
+
+
+def test_an_end_by_id_serves_whoever_waits() -> None:
+    pool = pool_of(clock=time.monotonic)  # type: ignore[arg-type]
+    out = [pool.acquire() for _ in range(4)]
+    thread = threading.Thread(target=lambda: pool.acquire(timeout=10).release())
+    thread.start()
+    until(lambda: pool.stats().waiting == 1)
+    pool.release_by_id(out[2].id)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
+@pytest.mark.parametrize("whose", ["pool", "acquire"])
+def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health: HealthSettings | None, whose: str) -> None:
+    clock, heard = ManualClock(0.0), list[Event]()
+    pool = pool_of(clock, ttl_s=5.0 if whose == "pool" else None, health=health, observers=[heard.append])
+    lease = pool.acquire(ttl_s=None if whose == "pool" else 5.0, holder="slow")
+    clock.advance(4.9)
+    assert len(pool.leases()) == 1
+    clock.advance(0.1)
+    assert pool.leases() == ()
+    assert heard[-2:] == [
+        Expired(5.0, 1, "a", "slow", 1, 5.0),
+        Ended(5.0, 1, "a", "slow", 1, Outcome.IGNORED, 5.0),
+    ]
+    before = pool.stats()
+    with pytest.raises(LeaseError, match="ran out: its ttl_s was over"):
+        lease.release(Outcome.FAILURE)
+    assert pool.stats() == before
+    assert (before.calls, before.failures, before.endpoints[0].in_flight) == (0, 0, 0)
+
+
+def test_an_acquire_may_outlast_what_the_pool_was_told() -> None:
+    clock = ManualClock()
+    pool = pool_of(clock, ttl_s=5.0)
+    lease = pool.acquire(ttl_s=math.inf)
+    clock.advance(100.0)
+    pool.acquire().release()
+    assert not lease.ended
+
+
+def test_the_next_acquire_gets_the_slot_of_a_lease_that_is_over() -> None:
+    clock = ManualClock()
+    pool = pool_of(clock, ttl_s=5.0)
+    out = [pool.acquire() for _ in range(4)]
+    with pytest.raises(AcquireTimeout):
+        pool.acquire(timeout=0)
+    clock.advance(5.0)
+    assert pool.acquire(timeout=0).id == 5
+    assert all(lease.ended for lease in out)
+
+
+@pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
+def test_one_who_waits_is_served_when_the_time_of_a_lease_is_over(health: HealthSettings | None) -> None:
+    pool = Pool([Endpoint("a")], strategy="fifo", health=health)
+    pool.acquire(ttl_s=0.05)
+    started_s = time.monotonic()
+    with pool.lease(timeout=30):
+        assert time.monotonic() - started_s < 20
+
+
+def test_observers_hear_of_it_though_nobody_calls_the_pool() -> None:
+    heard: list[Event] = []
+    pool = Pool([Endpoint("a")], strategy="fifo", health=None)
+    pool.observe(heard.append, {Expired})
+    pool.acquire(ttl_s=0.02)
+    until(lambda: len(heard) == 1)
+
+
+def test_a_forgotten_lease_is_logged_once_with_its_place_and_keeps_its_slot(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    pool = pool_of(clock, leak_after_s=30.0)
+    pool.acquire(holder="sample 7")
+    line = f"{Path(__file__)}:{currentframe().f_lineno - 1}"  # type: ignore[union-attr]
+    clock.advance(29.0)
+    pool.acquire().release()
+    assert not caplog.records
+    clock.advance(1.0)
+    for _ in range(3):
+        pool.stats()
+        clock.advance(30.0)
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert lines == [f"lease 1 of a held by 'sample 7' has been out for 30 s, acquired at {line}; is it forgotten?"]
+    assert pool.leases()[0].where == line
+    assert pool.stats().endpoints[0].in_flight == 1
+
+
+def test_the_place_is_the_users_even_through_call(caplog: pytest.LogCaptureFixture) -> None:
+    pool = pool_of(leak_after_s=30.0)
+    places: list[str] = []
+    pool.call(lambda lease: places.append(pool.leases()[0].where))
+    assert places[0].startswith(f"{Path(__file__)}:")
+
+
+def test_a_book_of_many_ended_leases_stays_small() -> None:
+    pool = pool_of(ttl_s=1000.0)
+    for _ in range(5000):
+        pool.acquire().release()
+    assert len(pool._core._tenures._due) < 200
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"ttl_s": 0}, "ttl_s is 0"),
+        ({"ttl_s": math.nan}, "ttl_s is nan"),
+        ({"ttl_s": "5"}, "ttl_s is '5'"),
+        ({"holder": 7}, "holder is 7"),
+    ],
+)
+def test_terms_that_make_no_sense_are_refused(given: dict[str, object], message: str) -> None:
+    pool = pool_of()
+    with pytest.raises((ValueError, TypeError), match=message):
+        pool.acquire(**given)  # type: ignore[arg-type]
+    assert pool.stats().acquired == 0
+    if "ttl_s" in given:
+        with pytest.raises(ValueError, match=message.replace("ttl_s", "leak_after_s")):
+            pool_of(leak_after_s=given["ttl_s"])
+
+
+def test_a_config_says_both(tmp_path: Path) -> None:
+    file = tmp_path / "pool.toml"
+    file.write_text('[pool]\nttl_s = 60\nleak_after_s = 30.0\n[[endpoints]]\nurl = "http://a:1/"\n')
+    pool = Pool.from_config(file)
+    assert pool.acquire().terms.ttl_s == 60  # type: ignore[union-attr]
+    assert pool.leases()[0].where
