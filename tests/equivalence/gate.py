@@ -117,14 +117,14 @@ class HandTimedPool(Pool):
     """
 
     def __init__(self, *args: Any, queued: Callable[[Wait], None], **values: Any) -> None:
-        super().__init__(*args, **values)
         self.queued = queued
         self.woken: list[Wait] = []
         self.timers: list[HandTimer] = []
+        super().__init__(*args, **values)
 
     def _arm(self) -> threading.Timer | None:
         timer = partial(HandTimer, self.timers.append)
-        with patch("balancer.shells.threads.threading.Timer", timer), patch("balancer.shells.threads._SOONEST_S", 0.0):
+        with patch("balancer.shells.alarm.threading.Timer", timer), patch("balancer.shells.alarm._SOONEST_S", 0.0):
             return super()._arm()
 
     def _wait(self, waiter: Waiter, gate: threading.Lock, looks: Looks | None) -> None:

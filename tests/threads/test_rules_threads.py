@@ -223,7 +223,7 @@ def test_threads_over_endpoints_that_fail_lose_nothing(name: str) -> None:
         consecutive_failures=2, cooldown_s=0.002, max_cooldown_s=0.01, slow_start_s=0.005, max_ejected_share=0.7
     )
     pool = Pool(
-        [Endpoint(f"http://h{n % 2}:{n}/", capacity=1 + n % 3) for n in range(4)],
+        [Endpoint(f"http://h{n % 2}:{n + 1}/", capacity=1 + n % 3) for n in range(4)],
         strategy=name,
         seed=1,
         health=health,
