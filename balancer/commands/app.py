@@ -1,12 +1,12 @@
 """The `balancer` command.
 
 Decides what is said on the terminal and with which exit code: 0 done, 2 something to put right first,
-3 the run judged nothing, 130 stopped by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add
-commands of their own.
+3 the config is right and the endpoints are not (a run judged nothing, an endpoint does not answer a check), 130 stopped
+by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add commands of their own.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typer.main import get_command
 
+from balancer.commands.completion import strategy_names, toml_files, without_clutter
+from balancer.commands.output import JsonOption, print_json, wants_json
 from balancer.commands.stopping import CommandStopped, raising_stopped
-from balancer.errors import BalancerError
+from balancer.commands.strategies import print_strategies, strategies_data
+from balancer.errors import BalancerError, ConfigError
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.config import Config, load_config
+from balancer.settings.config import Config, load_config, sound_part
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.records import RunResult
@@ -30,12 +32,23 @@ __all__ = ["main", "make_app"]
 
 _NAME = "balancer"
 _DONE: Final = 0
+_WRONG: Final = 2
 _NOTHING_JUDGED: Final = 3
+_UNREACHED: Final = 3
 _STOPPED: Final = 128  # and the signal's number, as shells count
 
-ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML config file.", show_default=False)]
+ConfigArgument = Annotated[
+    Path,
+    typer.Argument(metavar="CONFIG", help="A TOML config file.", show_default=False, autocompletion=toml_files),
+]
 StrategyOption = Annotated[
-    str | None, typer.Option("--strategy", metavar="NAME", help="Use this strategy, with default options.")
+    str | None,
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        help="Use this strategy, with default options.",
+        autocompletion=strategy_names,
+    ),
 ]
 
 
@@ -44,7 +57,6 @@ def make_app(registry: Registry) -> typer.Typer:
     app = typer.Typer(
         help="Lease the endpoints of a pool by a strategy of your choice, and judge programs over them.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
 
@@ -64,42 +76,86 @@ def make_app(registry: Registry) -> typer.Typer:
             Path | None, typer.Option("--results", metavar="DIR", help="Write here instead of where the config says.")
         ] = None,
         fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier run in that folder.")] = False,
+        as_json: JsonOption = False,
     ) -> None:
         """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
         require("pipeline", '"balancer run"')
-        from balancer.pipeline.report import print_summary, write_report
+        from balancer.pipeline.report import write_report
         from balancer.pipeline.running.run import run_pipeline, settings_of
 
-        console = Console()
         settings = _with(load_config(config), strategy, results)
         with _redacted(settings):
             found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh)
             report = write_report(found, Path(settings_of(settings).results))
-        print_summary(found, console, report=Path(settings.redact(str(report))))
-        if found.stopped_by:
-            console.print("stopped; the same command goes on from here", markup=False)
-        elif not found.complete:
-            console.print("nothing was judged; the same command tries again", markup=False)
+        _tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
         raise typer.Exit(_exit_code(found))
 
     @app.command()
-    def check(config: ConfigArgument, strategy: StrategyOption = None) -> None:
-        """Say what CONFIG would run, and whether it can. Runs nothing."""
+    def check(
+        config: ConfigArgument,
+        strategy: StrategyOption = None,
+        offline: Annotated[
+            bool, typer.Option("--offline", help="Do not ask the endpoints whether they answer.")
+        ] = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Say what CONFIG would run, and all that is wrong with it. Pings the endpoints, but runs nothing."""
         from balancer.commands.check import check_config
 
-        settings = _with(load_config(config), strategy, None)
-        if settings.pipeline is not None:
-            require("pipeline", '"balancer check" of a config with [pipeline]')
+        settings, mistakes = sound_part(config)
+        if settings is None:
+            raise ConfigError(mistakes)
         with _redacted(settings):
-            check_config(settings, registry, Console())
+            checked = check_config(_with(settings, strategy, None), registry, offline=offline or bool(mistakes))
+        errors = [*mistakes, *checked.mistakes, *checked.silent]
+        if as_json:
+            print_json(checked.data, errors=errors, redact=settings.redact)
+        elif not mistakes:
+            for line in checked.lines:
+                print(line)
+        if errors and not as_json:
+            _print_errors(errors)
+        raise typer.Exit(_WRONG if mistakes or checked.mistakes else _UNREACHED if checked.silent else _DONE)
 
     @app.command()
-    def strategies() -> None:
+    def strategies(as_json: JsonOption = False) -> None:
         """List the strategies, their options and the plugins they come from."""
-        _print_strategies(registry, Console())
+        if as_json:
+            print_json(strategies_data(registry))
+        else:
+            print_strategies(registry, Console())
+
+    @app.command()
+    def init(
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("balancer.toml"),
+        force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    ) -> None:
+        """Write a config with every section and key in it, each with its default and what it is for."""
+        from balancer.commands.init import write_config
+
+        write_config(file, force=force)
+        print(f"wrote {file}; change what you need, then: balancer check {file}")
 
     registry.add_commands(app)
     return app
+
+
+def _tell_of_run(found: "RunResult", report: Path, settings: Config, *, as_json: bool) -> None:
+    from balancer.pipeline.report import nothing_judged, print_summary
+
+    said = ""
+    if found.stopped_by:
+        said = "stopped; the same command goes on from here"
+    elif not found.complete:
+        said = "nothing was judged; the same command tries again"
+    if as_json:
+        errors = [nothing_judged(found) or said] if said else []
+        print_json({**found.summary(), "report": str(report)}, errors=errors, redact=settings.redact)
+        return
+    console = Console()
+    print_summary(found, console, report=report)
+    if said:
+        console.print(said, markup=False)
 
 
 def _exit_code(found: "RunResult") -> int:
@@ -135,32 +191,17 @@ def _redacted(config: Config) -> Iterator[None]:
         _complain(config.redact(str(error)))
 
 
-def _print_strategies(registry: Registry, console: Console) -> None:
-    table = Table(title="strategies", show_lines=True)
-    table.add_column("strategy", no_wrap=True)
-    for heading in ("what it does", "options", "plugin"):
-        table.add_column(heading, overflow="fold")
-    for name, registered in sorted(registry.strategies.items()):
-        kind = registered.item
-        options = [
-            f"{option} = {field.default!r}: {field.description or ''}"
-            for option, field in kind.Options.model_fields.items()
-        ]
-        summary = (kind.__doc__ or "").strip().splitlines()
-        words = (name, summary[0] if summary else "", "\n".join(options) or "none", registered.plugin)
-        table.add_row(*map(Text, words))  # a plugin's words are no markup
-    console.print(table)
-    for broken in registry.broken:
-        console.print(str(broken), markup=False)
-
-
 def main() -> None:
     """Run the command line; an error of ours is a line for each problem, and exit code 2."""
     try:
         with raising_stopped():
-            code = make_app(default_registry())(prog_name=_NAME, standalone_mode=False)
+            command = without_clutter(get_command(make_app(default_registry())))
+            code = command.main(prog_name=_NAME, standalone_mode=False)
     except CommandStopped as stopped:
-        print(f"{_NAME}: {'; '.join(['stopped', *getattr(stopped, '__notes__', ())])}", file=sys.stderr)
+        said = "; ".join(["stopped", *getattr(stopped, "__notes__", ())])
+        if wants_json():
+            print_json({}, errors=[said])
+        _print_errors([said])
         raise
     except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full when the report is to be written
         _complain(str(error))
@@ -181,6 +222,14 @@ def _usage(error: Exception) -> str:
 
 
 def _complain(error: str) -> NoReturn:
-    for line in error.splitlines():
+    """Say what is wrong, as the command line wants it, and exit."""
+    if wants_json():
+        print_json({}, errors=error.splitlines())
+    else:
+        _print_errors(error.splitlines())
+    sys.exit(_WRONG)
+
+
+def _print_errors(lines: Iterable[str]) -> None:
+    for line in lines:
         print(f"{_NAME}: {line}", file=sys.stderr)
-    sys.exit(2)

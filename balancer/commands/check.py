@@ -1,147 +1,208 @@
-"""What a config would run: `balancer check`.
+"""What a config would run, and everything that stands in the way: `balancer check`.
 
-Decides what a person wants to see before a run, and finds what would fail it. Runs no program.
+Decides what a person wants to see before a run, and that one mistake hides no other. Runs no program of a problem.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
-from rich.console import Console
-
+from balancer.commands.policies import policy_lines
+from balancer.commands.reach import connecting, unreached
 from balancer.errors import BalancerError, ConfigError, MissingExtra
+from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
 from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config, PipelineSettings
-from balancer.settings.rules import HealthSettings
 
-__all__ = ["check_config"]
+__all__ = ["Checked", "check_config"]
+
+_MOST_LINES: Final = 24  # endpoints that get a line each; of more only those that do not answer
 
 
-def check_config(config: Config, registry: Registry, console: Console) -> None:
-    """Print what `config` would run.
+@dataclass(slots=True)
+class Checked:
+    """What was found.
 
-    Raises:
-        ConfigError: with one line for everything that stands in the way.
+    Attributes:
+        lines: for people.
+        data: the same for programs.
+        mistakes: a line for each thing to put right.
+        silent: a line for each endpoint that does not answer.
     """
-    problems: list[str] = []
-    pool = config.pool
-    try:
-        options = registry.strategy_options(pool.strategy, pool.options)
-        registry.strategy(pool.strategy, pool.options, Random(0))
-        shown = _options(config, options.model_dump())
-        console.print(f"strategy   {config.redact(pool.strategy)} {shown}".rstrip(), markup=False)
-    except ConfigError as error:
-        problems += config.located("pool", error).problems
-    problems += _check_endpoints(config, registry, console)
-    for line in _policies(config):
-        console.print(line, markup=False, highlight=False)
+
+    lines: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+
+
+def check_config(config: Config, registry: Registry, *, offline: bool = False) -> Checked:
+    """Return what `config` would run, and all that is wrong with it.
+
+    Args:
+        offline: leave the endpoints alone; else each is asked whether it answers.
+    """
+    checked = Checked()
+    _check_strategy(config, registry, checked)
+    _check_endpoints(config, registry, checked, offline=offline)
+    checked.lines += policy_lines(config)
+    checked.data |= {
+        "health": config.health.model_dump() if config.health else None,
+        "limits": config.limits.model_dump(),
+        "host_caps": dict(config.host_caps),
+        "retries": config.retries.model_dump(),
+        "pipeline": None,
+    }
     if config.pipeline is None:
-        console.print("pipeline   none: the config has no [pipeline], so there is a pool only", markup=False)
+        checked.lines.append("pipeline   none: the config has no [pipeline], so there is a pool only")
     else:
-        problems += _check_pipeline(config, config.pipeline, registry, console)
-    if problems:
-        raise ConfigError(problems)
+        _check_pipeline(config, config.pipeline, registry, checked)
+    return checked
 
 
-def _options(config: Config, options: dict[str, Any]) -> str:
-    """Return the strategy's options, as the file has them where it has a text: that may be from the environment."""
-    written = {name: value for name, value in config.pool.options.items() if isinstance(value, str)}
-    shown = {name: config.redact(written[name]) if name in written else value for name, value in options.items()}
-    return config.redact(str(shown)) if shown else ""
+def _check_strategy(config: Config, registry: Registry, checked: Checked) -> None:
+    pool = config.pool
+    checked.data["strategy"] = {"name": pool.strategy, "options": {}}
+    try:
+        options = registry.strategy_options(pool.strategy, pool.options).model_dump()
+        registry.strategy(pool.strategy, pool.options, Random(0))
+    except ConfigError as error:
+        checked.mistakes += config.located("pool", error).problems
+        return
+    # As the file has them where it has a text: that may be from the environment.
+    written = {name: config.redact(value) for name, value in pool.options.items() if isinstance(value, str)}
+    shown = {**options, **written}
+    checked.data["strategy"]["options"] = shown
+    checked.lines.append(f"strategy   {config.redact(pool.strategy)} {shown or ''}".rstrip())
 
 
-def _check_endpoints(config: Config, registry: Registry, console: Console) -> list[str]:
-    slots = sum(endpoint.capacity for endpoint in config.pool_endpoints)
-    console.print(f"endpoints  {len(config.pool_endpoints)} with {slots} slots", markup=False)
-    for endpoint in config.pool_endpoints:
-        labels = f", labels {', '.join(map(config.redact, sorted(endpoint.labels)))}" if endpoint.labels else ""
-        line = (
-            f"           {config.redact(endpoint.url)} capacity {endpoint.capacity}, weight {endpoint.weight:g}{labels}"
-        )
-        console.print(line, markup=False, highlight=False)
+def _check_endpoints(config: Config, registry: Registry, checked: Checked, *, offline: bool) -> None:
+    found = {endpoint.name: _endpoint(endpoint) for endpoint in config.pool_endpoints}
+    slots = sum(endpoint["capacity"] for endpoint in found.values())
+    checked.lines.append(f"endpoints  {len(found)} with {slots} slots")
+    languages: str = ""
     with TemporaryDirectory(prefix="balancer-check-") as cache:
         try:
             executors = make_executors(config, registry, Path(cache))
         except MissingExtra as error:  # a pool does without executors
-            console.print(f"languages  unknown: {error}", markup=False, soft_wrap=True)
-            return []
+            languages, executors = f"unknown: {error}", {}
         except ConfigError as error:
-            return [config.redact(line) for line in error.problems]
-        languages = sorted(frozenset().union(*(executor.languages for executor in executors.values())))
+            checked.mistakes += map(config.redact, error.problems)
+            executors = {}
+        else:
+            known = sorted(frozenset[str]().union(*(executor.languages for executor in executors.values())))
+            checked.data["languages"], languages = known, ", ".join(known)
+        pings: dict[str, Callable[[], object]] = {name: executor.ping for name, executor in executors.items()}
+        if config.pipeline is None:  # nobody knows what a server of the pool speaks
+            pings |= connecting({name: endpoint["url"] for name, endpoint in found.items()})
+        if not offline and not checked.mistakes:
+            _ask(config, found, pings, checked)
         for executor in executors.values():
             executor.close()
+    checked.lines += _endpoint_lines(config, found)
+    checked.data["endpoints"] = list(found.values())
     if any(entry.isolation == "rlimits" for entry in config.endpoints):
-        console.print('isolation  NONE for some local endpoints: isolation = "rlimits" only limits time and memory')
-    console.print(f"languages  {', '.join(languages)}", markup=False)
-    return []
+        checked.lines.append(
+            'isolation  NONE for some local endpoints: isolation = "rlimits" only limits time and memory'
+        )
+    if languages:
+        checked.lines.append(f"languages  {languages}")
 
 
-def _policies(config: Config) -> Iterator[str]:
-    """Yield what the config says about health, limits and retries."""
-    health, limits, retries = config.health, config.limits, config.retries
-    if health is None:
-        yield "health     off: no endpoint is taken out of service for its failures"
-    else:
-        tests = [f"after {health.consecutive_failures} failures in a row"] if health.consecutive_failures else []
-        tests += [f"below {health.success_rate:.0%} success"] if health.success_rate else []
-        tests += [f"outliers of {health.min_hosts} or more"] if health.rate_sds or health.failure_share < 1 else []
-        yield f"health     ejects {', '.join(tests) or 'nobody'}"
-        yield f"           for {health.cooldown_s:g} to {health.max_cooldown_s:g} s; pings: {_pings(health)}"
-    yield "limits     " + (
-        "fixed: the capacities"
-        if limits.kind == "fixed"
-        else f"aimd: from {limits.initial} slots up to the capacities, x {limits.backoff:g} when overloaded"
-    )
-    for host, cap in sorted(config.host_caps.items()):
-        yield f"host cap   {cap} slots on {'each other host' if host == '*' else host}"
-    yield (
-        f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
-        f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"
-    )
+def _endpoint(endpoint: Any) -> dict[str, Any]:
+    return {
+        "name": endpoint.name,
+        "url": endpoint.url,
+        "capacity": endpoint.capacity,
+        "weight": endpoint.weight,
+        "labels": sorted(endpoint.labels),
+        "answers": None,
+        "error": None,
+    }
 
 
-def _pings(health: HealthSettings) -> str:
-    return "off" if health.ping == "off" else f"{health.ping}, every {health.ping_every_s:g} s"
+def _ask(
+    config: Config, found: dict[str, dict[str, Any]], pings: Mapping[str, Callable[[], object]], checked: Checked
+) -> None:
+    """Ask each endpoint that can be asked whether it answers."""
+    silent = unreached(pings)
+    for name in pings:
+        found[name] |= {"answers": name not in silent, "error": silent.get(name)}
+    for name in filter(silent.__contains__, found):
+        checked.silent.append(config.redact(f"endpoint {name} does not answer: {silent[name]}"))
 
 
-def _check_pipeline(config: Config, settings: PipelineSettings, registry: Registry, console: Console) -> list[str]:
-    from balancer.pipeline.packages.read import find_packages, read_problem  # they need the extra
-    from balancer.pipeline.running.run import find_generators
+def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    shown = [each for each in found.values() if len(found) <= _MOST_LINES or each["answers"] is False]
+    for endpoint in shown[:_MOST_LINES]:
+        labels = f", labels {', '.join(map(config.redact, endpoint['labels']))}" if endpoint["labels"] else ""
+        answers = {None: "", True: ": answers", False: ": DOES NOT ANSWER"}[endpoint["answers"]]
+        name = config.redact(endpoint["name"])
+        yield f"           {name} capacity {endpoint['capacity']}, weight {endpoint['weight']:g}{labels}{answers}"
+    if len(found) > _MOST_LINES:
+        asked = [each["answers"] for each in found.values() if each["answers"] is not None]
+        if asked:
+            yield f"           {sum(asked)} of {len(asked)} answer"
 
-    lines: list[str] = []
+
+def _check_pipeline(config: Config, settings: PipelineSettings, registry: Registry, checked: Checked) -> None:
+    try:
+        require("pipeline", '"balancer check" of a config with [pipeline]')
+    except MissingExtra as error:
+        checked.mistakes.append(str(error))
+        return
+    from balancer.pipeline.running.run import find_generators  # it needs the extra
+
     redact = config.redact
     try:
         find_generators(config, registry)
     except ConfigError as error:
-        lines += error.problems
-    found = []
-    try:
-        for package in find_packages(Path(settings.problems)):
-            try:
-                found.append(read_problem(package))
-            except BalancerError as error:
-                lines += redact(str(error)).splitlines()
-    except BalancerError as error:
-        lines += redact(str(error)).splitlines()
+        checked.mistakes += error.problems
+    found = _problems(config, settings, checked)
     accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
-    console.print(
-        f"problems   {len(found)} in {redact(settings.problems)}: {accepted} accepted, {wrong} wrong submissions",
-        markup=False,
+    checked.lines.append(
+        f"problems   {len(found)} in {redact(settings.problems)}: {accepted} accepted, {wrong} wrong submissions"
     )
-    for problem in found:
-        for name, why in problem.left_out.items():
-            console.print(f"           {problem.id}/{name} is left out: {why}", markup=False)
-    console.print(
+    checked.lines += [
+        f"           {problem.id}/{name} is left out: {why}"
+        for problem in found
+        for name, why in problem.left_out.items()
+    ]
+    checked.lines += [
         f"inputs     from {', '.join(map(redact, settings.generators))}: "
         f"at most {settings.max_inputs} beyond a problem's own, seed {settings.seed}",
-        markup=False,
-    )
-    console.print(
         f"workers    {settings.sample_level_workers} samples x {settings.output_generation_workers} for outputs, "
-        f"{settings.solution_validation_workers} for solutions"
-    )
-    console.print(f"results    {redact(settings.results)}", markup=False)
-    return lines
+        f"{settings.solution_validation_workers} for solutions",
+        f"results    {redact(settings.results)}",
+    ]
+    checked.data["pipeline"] = {
+        **settings.model_dump(),
+        "found": {
+            problem.id: {"accepted": len(problem.accepted), "wrong": len(problem.wrong), "left_out": problem.left_out}
+            for problem in found
+        },
+    }
+
+
+def _problems(config: Config, settings: PipelineSettings, checked: Checked) -> list[Any]:
+    """Return the problems that can be read; what is wrong with the others is noted."""
+    from balancer.pipeline.packages.read import find_packages, read_problem  # they need the extra
+
+    found: list[Any] = []
+    if not settings.problems:  # its absence has been told
+        return found
+    try:
+        packages = find_packages(Path(settings.problems))
+    except BalancerError as error:
+        checked.mistakes += config.redact(str(error)).splitlines()
+        return found
+    for package in packages:
+        try:
+            found.append(read_problem(package))
+        except BalancerError as error:
+            checked.mistakes += config.redact(str(error)).splitlines()
+    return found

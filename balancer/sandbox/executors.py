@@ -6,6 +6,7 @@ Must not know what is run on them.
 from contextlib import ExitStack
 from pathlib import Path
 
+from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registry
 from balancer.program import Executor, ExecutorOptions
@@ -22,15 +23,28 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
         MissingExtra: an executor needs an optional extra.
     """
     executors: dict[str, Executor] = {}
+    mistakes: dict[str, None] = {}  # in order; those of a range of URLs are told once
     with ExitStack() as made:
-        for endpoint, isolation in [(each, entry.isolation) for entry in config.endpoints for each in entry.specs]:
-            scheme = endpoint.url.partition("://")[0].lower()
-            try:
-                plugin = registry.find(scheme, registry.executors, "endpoint scheme")
-            except ConfigError as error:
-                raise config.located(f"endpoint {endpoint.name}", error) from None
-            executor = plugin.make(endpoint.url, ExecutorOptions(isolation, endpoint.headers, str(cache)))
-            executors[endpoint.name] = executor
-            made.callback(executor.close)
+        for entry in config.endpoints:
+            for endpoint in entry.specs:
+                try:
+                    options = ExecutorOptions(entry.isolation, endpoint.headers, str(cache))
+                    executor = _make(config, registry, endpoint, options)
+                except ConfigError as error:
+                    mistakes |= dict.fromkeys(error.problems)
+                    break  # it is the same with the others of the entry
+                executors[endpoint.name] = executor
+                made.callback(executor.close)
+        if mistakes:
+            raise ConfigError(mistakes)
         made.pop_all()  # all went well: they are the caller's to close
     return executors
+
+
+def _make(config: Config, registry: Registry, endpoint: Endpoint, options: ExecutorOptions) -> Executor:
+    scheme = endpoint.url.partition("://")[0].lower()
+    try:
+        plugin = registry.find(scheme, registry.executors, "endpoint scheme")
+    except ConfigError as error:
+        raise config.located(f"endpoint {endpoint.name}", error) from None
+    return plugin.make(endpoint.url, options)

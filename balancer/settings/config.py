@@ -22,15 +22,24 @@ from balancer.settings.headers import Headers
 from balancer.settings.ranges import expand_range
 from balancer.settings.redaction import Redaction
 from balancer.settings.rules import DEFAULT_STRATEGY, EnabledHealth, HealthSection, LimitSettings, RetrySettings
+from balancer.settings.salvage import STAND_IN, without
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
 from balancer.settings.urls import checked_server_url, identity_of
 from balancer.settings.wording import did_you_mean
 
-__all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config"]
+__all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config", "sound_part"]
 
 
 class PoolSettings(Settings):
-    """`[pool]`: how endpoints are chosen and waited for."""
+    """`[pool]`: how endpoints are chosen and waited for.
+
+    Attributes:
+        strategy: which endpoint is next; `balancer strategies` lists them.
+        options: the strategy's own.
+        acquire_timeout_s: seconds an acquire waits unless it says otherwise; absent: for ever.
+        max_waiters: acquires that may wait at once; one more fails; absent: any number.
+        seed: makes the strategy's random choices repeatable; absent: a random seed.
+    """
 
     strategy: str = DEFAULT_STRATEGY
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
@@ -57,9 +66,15 @@ class EndpointSettings(EndpointTable):
     """`[[endpoints]]`: one server or, with ranges in its URL, several.
 
     Attributes:
-        url, name, capacity, weight, labels, host, headers: as in `Endpoint`; a range in `url` asks for one of as many
-            in `name`.
-        isolation: how a `local://` endpoint keeps programs apart from the machine.
+        url: where it is, with ranges such as {1..4} for several.
+        name: what it is called in the pool; absent: its URL. A range in `url` asks for one of as many in `name`.
+        capacity: leases out at once.
+        weight: its share of the work, for strategies that look at weights.
+        labels: what it offers; a request for labels is served only by endpoints that have them all.
+        host: the machine it runs on; absent: the host part of `url`.
+        headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
+        isolation: how a `local://` endpoint keeps programs apart from the machine: "auto", "bubblewrap", "unshare" or
+            "rlimits" (not at all).
     """
 
     name: Annotated[str, Field(min_length=1)] | None = None
@@ -225,6 +240,41 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     return config
 
 
+def sound_part(
+    path: str | PathLike[str], *, environ: Mapping[str, str] | None = None
+) -> tuple[Config | None, tuple[str, ...]]:
+    """Return what can be used of the file at `path`, and a line for each mistake in the rest.
+
+    Where there are mistakes the config is good for nothing but to look for more of them; None if nothing can be used.
+    """
+    try:
+        raw = read_toml(path)
+    except ConfigError as error:
+        return None, error.problems
+    environment = _Environment(os.environ if environ is None else environ)
+    filled = environment.fill(raw, ())
+    problems = environment.problems
+    config = None
+    for round_ in range(_ROUNDS):
+        try:
+            config = Config.model_validate(filled)
+            break
+        except ValidationError as error:
+            if not round_:
+                problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
+            filled = without(filled, [details["loc"] for details in error.errors()])
+    if config is not None:
+        usable = [entry for entry in config.endpoints if not entry.url.startswith(STAND_IN)]
+        problems += _duplicates(config, environment.filled)
+        if len(usable) == len(config.endpoints):
+            problems += _unknown_hosts(config, environment.filled)
+        config = config.model_copy(update={"endpoints": usable})
+        config._file = str(path)
+        config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
+    return config, tuple(f"{path}: {line}" for line in problems)
+
+
+_ROUNDS = 5  # what is left of a file may have a mistake of its own, e.g. a table that lacks what was taken out
 _LEAST_SECRET = 4
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from balancer.commands.completion import strategy_names, toml_files
+from balancer.commands.output import JsonOption, print_json
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import hookimpl
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["balancer_commands"]
 
-ScenarioArgument = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario, as TOML.", show_default=False)]
+ScenarioArgument = Annotated[
+    Path, typer.Argument(metavar="SCENARIO", help="A scenario, as TOML.", show_default=False, autocompletion=toml_files)
+]
 PolicyOption = Annotated[
     list[str] | None,
     typer.Option(
         "--strategy",
         metavar="NAME",
+        autocompletion=strategy_names,
         help="Only this strategy or baseline; may be given several times. Default: what SCENARIO says, or all. "
         "The baseline old_global_queue polls, which takes minutes where many requests wait.",
     ),
@@ -62,6 +67,7 @@ def simulate(
     seed: SeedOption = None,
     jobs: JobsOption = None,
     out: OutOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Simulate SCENARIO under its strategies, and say how each endpoint and request fared."""
     require("simulator", '"balancer simulate"')
@@ -70,8 +76,9 @@ def simulate(
         from balancer_simulator.report.table import print_study
 
         study = _study(scenario, strategy, replications, seed, jobs)
-        print_study(study, Console())
-    _write(study, out)
+        if not as_json:
+            print_study(study, Console())
+    _end(study, out, None, as_json=as_json)
 
 
 def compare(
@@ -79,6 +86,7 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="SCENARIO...",
+            autocompletion=toml_files,
             help="A scenario, as TOML; of several, a table says how far each strategy is from the best in each.",
             show_default=False,
         ),
@@ -100,11 +108,14 @@ def compare(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Of several scenarios: print the table in Markdown.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Rank the strategies on SCENARIO, with intervals, on the same requests and faults."""
+    if markdown and as_json:
+        raise ConfigError("--markdown: it is no JSON; leave it out, or --json")
     require("simulator", '"balancer compare"')
     if len(scenarios) > 1:
-        _compare_several(scenarios, strategy, by, replications, seed, jobs, out, markdown)
+        _compare_several(scenarios, strategy, by, replications, seed, jobs, out, markdown, as_json)
         return
     (scenario,) = scenarios
     if markdown:
@@ -116,8 +127,9 @@ def compare(
 
         by = ranking_figure(by).key if by else None
         study = _study(scenario, strategy, replications, seed, jobs)
-        print_ranking(study, Console(), by=by)
-    _write(study, out)
+        if not as_json:
+            print_ranking(study, Console(), by=by)
+    _end(study, out, by, as_json=as_json)
 
 
 def _compare_several(
@@ -129,6 +141,7 @@ def _compare_several(
     jobs: int | None,
     out: Path | None,
     markdown: bool,
+    as_json: bool,
 ) -> None:
     if by or out:
         option = "--by" if by else "--out"
@@ -136,7 +149,8 @@ def _compare_several(
     if repeated := [path for path in paths if paths.count(path) > 1]:
         raise ConfigError(f"SCENARIO: {repeated[0]} is there twice; give each once")
     with saying(_NOTHING):
-        from balancer_simulator.report.matrix import markdown_matrix
+        from balancer_simulator.report.export import to_data
+        from balancer_simulator.report.matrix import cells_of, markdown_matrix
         from balancer_simulator.report.table import print_matrix
 
         # Curves over loads have no place in a table of one figure each.
@@ -147,7 +161,10 @@ def _compare_several(
             called[path]: _run(path, scenario, strategies, jobs, f"scenario {number}/{len(paths)}")
             for number, (path, scenario) in enumerate(scenarios.items(), start=1)
         }
-        if markdown:
+        if as_json:
+            rows = cells_of(studies)
+            print_json({"scenarios": {name: to_data(study) for name, study in studies.items()}, "table": rows})
+        elif markdown:
             print(markdown_matrix(studies))
         else:
             print_matrix(studies, Console())
@@ -184,17 +201,25 @@ def _run(path: Path, scenario: "Scenario", strategies: list[str] | None, jobs: i
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 
 
-def _write(study: "Study", out: Path | None) -> None:
-    if out is None:
-        return
+def _end(study: "Study", out: Path | None, by: str | None, *, as_json: bool) -> None:
+    """Write the report if one is wanted, and say so; as JSON, the study as well."""
+    page = _write(study, out) if out is not None else None
+    if as_json:
+        from balancer_simulator.report.export import to_data
+
+        print_json({**to_data(study, by), "report": str(page) if page else None})
+    elif page is not None:
+        Console().print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _write(study: "Study", out: Path) -> Path:
     with saying(f"the report in {out} may not be complete"):
         from balancer_simulator.report.files import write_report
 
         try:
-            page = write_report(study, out)
+            return write_report(study, out)
         except OSError as error:
             raise _unwritable(out, error) from None
-        Console().print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _check_writable(out: Path | None) -> None:

@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,79 +19,12 @@ from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, ExecutorOptions, Program
 from balancer.strategy import StrategyOptions
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, MISTAKES, ODD_PACKAGES, PIPELINE
+from tests.unit.command import Balancer, Said, fake, package
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import finished
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "hunter2-and-more"
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        """What stands on stderr."""
-        return self.err.splitlines()
-
-
-Balancer = Callable[..., Said]
-
-
-def fake(url: str, options: ExecutorOptions) -> FakeExecutor:
-    """Return an executor on which every program prints 2, and every validator accepts."""
-    return FakeExecutor(lambda program, stdin, files: finished(b"2", 42 if "valid" in program.name else 0))
-
-
-@pytest.fixture
-def registry() -> Registry:
-    registry = Registry(group=None)
-    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), fake, "in memory"), "tests")
-    return registry
-
-
-@pytest.fixture
-def balancer(
-    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Balancer:
-    """Return what runs the command in an empty folder, in this process; any exception but an exit is a failure."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "default_registry", lambda: registry)
-    monkeypatch.setenv("COLUMNS", "400")
-
-    def run(*args: str, config: str | None = None) -> Said:
-        if config is not None:
-            Path("c.toml").write_text(config)
-        monkeypatch.setattr(sys, "argv", ["balancer", *args])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return Said(int(ended.value.code or 0), out, err)
-
-    return run
-
-
-def package(name: str = "two", /, **changes: str | None) -> None:
-    """Write a problem whose answer is always 2."""
-    files: dict[str, str | None] = {
-        "problem.yaml": "name: Two\n",
-        "data/sample/1.in": "1\n",
-        "data/sample/1.ans": "2\n",
-        "input_validators/valid.py": "...",
-        "submissions/accepted/two.py": "...",
-        "submissions/wrong_answer/two.py": "....",
-        **changes,
-    }
-    for path, text in files.items():
-        if text is not None:
-            file = Path("problems") / name / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
 
 
 # -- what goes well ------------------------------------------------------------------------------------
@@ -198,7 +129,7 @@ def test_check_without_a_pipeline_is_fine(balancer: Balancer) -> None:
 def test_the_examples_pass(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "default_registry", default_registry)
     monkeypatch.chdir(ROOT)
-    said = balancer("check", "examples/production.toml")
+    said = balancer("check", "examples/production.toml", "--offline")
     assert (said.code, said.err) == (0, "")
     assert "endpoints  4 with 16 slots" in said.out
     assert "workers    4 samples x 8 for outputs, 8 for solutions" in said.out
@@ -515,7 +446,7 @@ def test_check_shows_names_for_what_came_from_the_environment(
     assert (said.code, said.err) == (0, "")
     for words in (
         "strategy   weighted_health {'decay_s': '${NUM}',",
-        "fake://${TOKEN}:2/ capacity 1, weight 1, labels own, ${OF}\n",
+        "fake://${TOKEN}:2/ capacity 1, weight 1, labels own, ${OF}: answers\n",
         "problems   1 in ${ALL}: ",
         "results    to/${TO}\n",
     ):

@@ -111,11 +111,17 @@ def settings_of(config: Config) -> PipelineSettings:
 
 
 def find_generators(config: Config, registry: Registry) -> list[Generator]:
-    """Return the input generators that the pipeline names. Raises ConfigError for one that does not exist."""
-    try:
-        return [registry.find(name, registry.generators, "generator") for name in settings_of(config).generators]
-    except ConfigError as error:
-        raise config.located("pipeline.generators", error) from None
+    """Return the input generators that the pipeline names. Raises ConfigError for those that do not exist."""
+    found: list[Generator] = []
+    mistakes: list[str] = []
+    for name in settings_of(config).generators:
+        try:
+            found.append(registry.find(name, registry.generators, "generator"))
+        except ConfigError as error:
+            mistakes += config.located("pipeline.generators", error).problems
+    if mistakes:
+        raise ConfigError(dict.fromkeys(mistakes))
+    return found
 
 
 def _runner(

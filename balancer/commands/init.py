@@ -1,0 +1,121 @@
+"""A config to begin with: every section and key, with its default and what it is for: `balancer init`.
+
+Decides how it is laid out. The keys, defaults and meanings are those of the settings themselves, so what is written is
+never out of date. It must not know any key but the URL, without which there is no endpoint.
+"""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from balancer.errors import ConfigError
+from balancer.settings.config import Config, EndpointSettings, PipelineSettings, PoolSettings
+from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
+
+__all__ = ["commented_config", "write_config"]
+
+_WIDE: Final = 100
+_LOCAL: Final = "local://{1..2}"
+_MODELS: Final[dict[str, type[BaseModel] | None]] = {
+    "pool": PoolSettings,
+    "endpoints": EndpointSettings,
+    "health": HealthSection,
+    "limits": LimitSettings,
+    "host_caps": None,  # its keys are the user's own
+    "retries": RetrySettings,
+    "pipeline": PipelineSettings,
+}
+_TOP: Final = """\
+# A config of balancer. `balancer check` says what it would run and pings the endpoints; `balancer run` judges the
+# problems of [pipeline]. Every key below is shown with its default: take the "# " away from the ones to change.
+# ${NAME} in a text stands for an environment variable, and {1..4} in a URL for several endpoints.
+"""
+
+
+def write_config(file: Path, *, force: bool = False) -> None:
+    """Write a commented config to `file`.
+
+    Raises:
+        ConfigError: it is there already and not to be replaced, or cannot be written.
+    """
+    try:
+        with file.open("w" if force else "x", encoding="utf-8") as out:
+            out.write(commented_config())
+    except FileExistsError:
+        raise ConfigError(f"{file}: is there already; give another name, or replace it with --force") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}; give another name") from None
+
+
+def commented_config() -> str:
+    """Return the text: all keys are comments but the URL of two local endpoints."""
+    return "\n".join([_TOP, *(line for name in Config.model_fields for line in _section(name))])
+
+
+def _section(name: str) -> Iterator[str]:
+    model = _MODELS[name]
+    about = (inspect.getdoc(model) or "").splitlines()[0] if model else _meanings(Config)[name]
+    required = [key for key, field in model.model_fields.items() if field.is_required()] if model else []
+    heading = f"[[{name}]]" if name == "endpoints" else f"[{name}]"
+    yield from _comment(about.replace("`", ""))
+    yield heading if not required or name == "endpoints" else f"# {heading}"
+    yield from _keys(model) if model else ['# "*" = 4']
+    yield ""
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    meanings = _meanings(model)
+    for key, field in model.model_fields.items():
+        yield from _comment(meanings.get(key, ""), indent="#   ")
+        if key == "url":
+            yield f'url = "{_LOCAL}"'
+        else:
+            yield f"# {key} = {_default(key, field)}"
+
+
+def _default(key: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return f'"{key}"'
+    value = field.get_default(call_default_factory=True)
+    return f"{_example(field.annotation)}  # absent by default" if value is None else _toml(value)
+
+
+def _example(annotation: Any) -> str:
+    """Return some value of an optional key, which TOML cannot write as absent."""
+    kinds = {kind for part in (annotation, *get_args(annotation)) for kind in (part, *get_args(part))}
+    if float in kinds:
+        return "30.0"
+    return "100" if int in kinds else '"text"'
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return "{}" if value == {} else str(value)
+
+
+def _comment(words: str, *, indent: str = "# ") -> Iterator[str]:
+    yield from textwrap.wrap(words, _WIDE, initial_indent=indent, subsequent_indent=indent)
+
+
+def _meanings(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the docstrings of `model` and of what it extends say of each attribute."""
+    found: dict[str, str] = {}
+    for kind in reversed(model.__mro__):
+        text = inspect.cleandoc(kind.__doc__ or "") if issubclass(kind, BaseModel) else ""
+        _, _, attributes = text.partition("\nAttributes:\n")
+        for entry in re.split(r"\n(?= {4}\S)", "\n" + attributes):
+            names, colon, words = entry.strip().partition(": ")
+            if colon and re.fullmatch(r"\w+(, \w+)*", names):
+                found |= dict.fromkeys(names.split(", "), " ".join(words.replace("`", "").split()))
+    return found

@@ -1,0 +1,36 @@
+"""What a config says about health, limits, caps and retries, in words. It must not know how any of it is done."""
+
+from collections.abc import Iterator
+
+from balancer.settings.config import Config
+from balancer.settings.rules import HealthSettings
+
+__all__ = ["policy_lines"]
+
+
+def policy_lines(config: Config) -> Iterator[str]:
+    """Yield what the config says about health, limits and retries."""
+    health, limits, retries = config.health, config.limits, config.retries
+    if health is None:
+        yield "health     off: no endpoint is taken out of service for its failures"
+    else:
+        tests = [f"after {health.consecutive_failures} failures in a row"] if health.consecutive_failures else []
+        tests += [f"below {health.success_rate:.0%} success"] if health.success_rate else []
+        tests += [f"outliers of {health.min_hosts} or more"] if health.rate_sds or health.failure_share < 1 else []
+        yield f"health     ejects {', '.join(tests) or 'nobody'}"
+        yield f"           for {health.cooldown_s:g} to {health.max_cooldown_s:g} s; pings: {_pings(health)}"
+    yield "limits     " + (
+        "fixed: the capacities"
+        if limits.kind == "fixed"
+        else f"aimd: from {limits.initial} slots up to the capacities, x {limits.backoff:g} when overloaded"
+    )
+    for host, cap in sorted(config.host_caps.items()):
+        yield f"host cap   {cap} slots on {'each other host' if host == '*' else host}"
+    yield (
+        f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
+        f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"
+    )
+
+
+def _pings(health: HealthSettings) -> str:
+    return "off" if health.ping == "off" else f"{health.ping}, every {health.ping_every_s:g} s"

@@ -1,0 +1,405 @@
+"""What new users of the command stepped into: pings, all mistakes at once, JSON, a first config, 80 columns."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer.commands.init import commented_config
+from balancer.commands.reach import unreached
+from balancer.errors import EndpointError
+from balancer.hookspecs import ExecutorPlugin
+from balancer.plugins.registry import Registered, Registry, default_registry
+from balancer.program import ExecutorOptions
+from balancer.settings.config import Config, load_config
+from tests.registered import NAMES
+from tests.unit.cli_mistakes import ENDPOINT, GOOD, PIPELINE
+from tests.unit.command import Balancer, package
+from tests.unit.pipeline.fakes import FakeExecutor
+
+SECRET = "hunter2-and-more"
+
+
+def serve(registry: Registry, *, dead: tuple[str, ...] = (), asked: list[str] | None = None) -> None:
+    """Let `fake` endpoints answer pings, but for those in `dead`."""
+
+    class Pinged(FakeExecutor):
+        def __init__(self, url: str) -> None:
+            super().__init__()
+            self.url = url
+
+        def ping(self) -> None:
+            if asked is not None:
+                asked.append(self.url)
+            if self.url in dead:
+                raise EndpointError("connection refused", endpoint=self.url)
+
+    def make(url: str, options: ExecutorOptions) -> FakeExecutor:
+        return Pinged(url)
+
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), make, "in memory"), "tests")
+
+
+def document(text: str) -> Any:
+    """Return the one JSON document that `text` is."""
+    return json.loads(text)
+
+
+# -- check: whether the endpoints answer ---------------------------------------------------------------
+
+THREE = '[[endpoints]]\nurl = "fake://{1..3}/"\n'
+
+
+def test_check_asks_each_endpoint_and_names_those_that_do_not_answer(balancer: Balancer, registry: Registry) -> None:
+    package()
+    asked: list[str] = []
+    serve(registry, dead=("fake://2/",), asked=asked)
+    said = balancer("check", "c.toml", config=THREE + PIPELINE)
+    assert said.code == 3
+    assert sorted(asked) == ["fake://1/", "fake://2/", "fake://3/"]
+    assert "fake://1/ capacity 1, weight 1: answers\n" in said.out
+    assert "fake://2/ capacity 1, weight 1: DOES NOT ANSWER\n" in said.out
+    (line,) = said.lines
+    assert line.startswith("balancer: endpoint fake://2/ does not answer: ")
+    assert "connection refused" in line
+
+
+def test_check_offline_leaves_the_endpoints_alone(balancer: Balancer, registry: Registry) -> None:
+    package()
+    asked: list[str] = []
+    serve(registry, dead=("fake://2/",), asked=asked)
+    said = balancer("check", "c.toml", "--offline", config=THREE + PIPELINE)
+    assert (said.code, asked, said.err) == (0, [], "")
+    assert "answer" not in said.out.lower()
+
+
+def test_of_many_endpoints_only_those_that_do_not_answer_are_listed(balancer: Balancer, registry: Registry) -> None:
+    package()
+    serve(registry, dead=("fake://7/", "fake://30/"))
+    said = balancer("check", "c.toml", config='[[endpoints]]\nurl = "fake://{1..40}/"\n' + PIPELINE)
+    assert said.code == 3
+    assert re.findall(r"fake://\d+/", said.out) == ["fake://7/", "fake://30/"]
+    assert "38 of 40 answer\n" in said.out
+
+
+def test_a_pool_s_http_server_is_only_connected_to(balancer: Balancer, registry: Registry, closed_port: int) -> None:
+    """Nobody knows what it speaks: an LLM server has no /v1/ping."""
+    said = balancer("check", "c.toml", config=f'[[endpoints]]\nurl = "http://127.0.0.1:{closed_port}/"\n')
+    assert said.code == 3
+    assert f"endpoint http://127.0.0.1:{closed_port}/ does not answer: " in said.err
+
+
+@pytest.fixture
+def closed_port() -> int:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def test_one_that_hangs_holds_nobody_up() -> None:
+    hanging, asked = threading.Event(), []
+    pings: dict[str, Callable[[], object]] = {f"hangs-{n}": hanging.wait for n in range(100)}
+    pings |= {"well": lambda: asked.append("well"), "ill": lambda: 1 / 0}
+    began_s = time.monotonic()
+    found = unreached(pings, within_s=0.3)
+    hanging.set()
+    assert time.monotonic() - began_s < 20, "100 that hang take two rounds of 0.3 s, not 30 s"
+    assert asked == ["well"]
+    assert found.pop("ill") == "division by zero"
+    assert found == dict.fromkeys((f"hangs-{n}" for n in range(100)), "no answer within 0.3 s")
+
+
+# -- check: all mistakes at once -----------------------------------------------------------------------
+
+ALL_WRONG = """
+[pool]
+strategi = "fifo"
+strategy = "fifoo"
+[health]
+consecutive_failures = "five"
+[[endpoints]]
+url = "nonsense"
+[[endpoints]]
+url = "ftp://a/"
+capacity = 0
+[[endpoints]]
+url = "fake://1/"
+[[endpoints]]
+url = "fake://1/"
+[pipeline]
+problems = "{problems}"
+generators = ["mutat", "dat"]
+max_inputs = -1
+"""
+SIGNS = (
+    "pool.strategi: unknown key",
+    "unknown strategy 'fifoo'",
+    "health.consecutive_failures: found 'five'",
+    "endpoints[0].url: ",
+    "unknown endpoint scheme 'ftp'",
+    "endpoints[1].capacity: found 0",
+    "endpoints[3].url: 'fake://1/' is in endpoints[2] already",
+    "unknown generator 'mutat'",
+    "unknown generator 'dat'",
+    "pipeline.max_inputs: found -1",
+)
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_every_mistake_of_a_file_is_told_in_one_go(balancer: Balancer, registry: Registry, as_json: list[str]) -> None:
+    package("two", **{"problem.yaml": "name: [\n"})
+    asked: list[str] = []
+    serve(registry, asked=asked)
+    said = balancer("check", "c.toml", *as_json, config=ALL_WRONG.format(problems="problems"))
+    told = document(said.out)["errors"] if as_json else said.lines
+    assert said.code == 2
+    missing = [sign for sign in (*SIGNS, "problems/two/problem.yaml") if not any(sign in line for line in told)]
+    assert missing == []
+    assert len(told) == len(SIGNS) + 1, told
+    assert asked == [], "there is something to put right first"
+
+
+def test_a_missing_folder_of_problems_is_among_them(balancer: Balancer) -> None:
+    said = balancer("check", "c.toml", config=ALL_WRONG.format(problems="nowhere"))
+    assert any("nowhere: not a folder" in line for line in said.lines)
+    assert len(said.lines) == len(SIGNS) + 1
+
+
+def test_a_pipeline_without_problems_still_has_its_generators_checked(balancer: Balancer) -> None:
+    said = balancer("check", "c.toml", config=ENDPOINT + '[pipeline]\ngenerators = ["mutat"]\n')
+    assert said.code == 2
+    assert ["pipeline.problems: is missing" in line for line in said.lines] == [True, False]
+    assert "unknown generator 'mutat'" in said.lines[1]
+
+
+# -- JSON ----------------------------------------------------------------------------------------------
+
+SCENARIO = """
+horizon_s = 50.0
+replications = 2
+policies = ["fifo", "p2c"]
+[workload]
+kind = "poisson"
+rate_per_s = 1.0
+[[endpoints]]
+url = "http://{1..2}/"
+"""
+
+
+@pytest.mark.parametrize(
+    ("args", "keys"),
+    [
+        (("run", "c.toml"), {"complete", "judged", "problems", "pool", "report", "per_problem"}),
+        (("check", "c.toml"), {"strategy", "endpoints", "languages", "health", "limits", "retries", "pipeline"}),
+        (("strategies",), {"strategies", "broken"}),
+        (("simulate", "s.toml"), {"scenario", "ranking", "policies", "differences_to_best", "report"}),
+        (("compare", "s.toml", "--out", "out"), {"scenario", "ranking", "policies", "report"}),
+        (("compare", "s.toml", "t.toml"), {"scenarios", "table"}),
+    ],
+)
+def test_json_is_one_document_and_nothing_else(balancer: Balancer, args: tuple[str, ...], keys: set[str]) -> None:
+    package()
+    Path("s.toml").write_text(SCENARIO)
+    Path("t.toml").write_text(SCENARIO)
+    said = balancer(*args, "--json", config=GOOD)
+    found = document(said.out)
+    assert (said.code, found["errors"]) == (0, [])
+    assert keys <= found.keys()
+
+
+def test_what_json_says_is_so(balancer: Balancer, registry: Registry) -> None:
+    package()
+    Path("s.toml").write_text(SCENARIO)
+    assert document(balancer("run", "c.toml", "--json", config=GOOD).out)["report"] == "results/report.html"
+    listed = document(balancer("strategies", "--json").out)["strategies"]
+    assert [strategy["name"] for strategy in listed] == NAMES
+    options = {option["name"] for strategy in listed for option in strategy["options"]}
+    assert {"decay_s", "choices", "speed"} <= options
+    ranking = document(balancer("compare", "s.toml", "--json", "--by", "sojourn_p99_s").out)["ranking"]
+    assert (ranking["by"], sorted(ranking["policies"])) == ("sojourn_p99_s", ["fifo", "p2c"])
+    assert ranking["best"]
+    serve(registry, dead=("fake://1/",))
+    said = balancer("check", "c.toml", "--json")
+    (endpoint,) = document(said.out)["endpoints"]
+    assert (said.code, endpoint["answers"]) == (3, False)
+    assert "connection refused" in endpoint["error"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "sign"),
+    [
+        (("run", "missing.toml"), 2, "missing.toml: cannot be read"),
+        (("check", "missing.toml"), 2, "missing.toml: cannot be read"),
+        (("check", "c.toml", "--strategy", "fifoo"), 2, "unknown strategy 'fifoo'"),
+        (("run", "c.toml", "--strategy", "fifoo"), 2, "unknown strategy 'fifoo'"),
+        (("simulate", "missing.toml"), 2, "missing.toml: cannot be read"),
+        (("compare", "s.toml", "--by", "nothing"), 2, "unknown figure 'nothing'"),
+        (("compare", "s.toml", "--frsh"), 2, "--frsh"),
+        (("strategies", "more"), 2, "unexpected extra argument"),
+    ],
+)
+def test_errors_are_json_too_with_the_same_exit_code(
+    balancer: Balancer, args: tuple[str, ...], code: int, sign: str
+) -> None:
+    package()
+    Path("s.toml").write_text(SCENARIO)
+    plain = balancer(*args, config=GOOD)
+    said = balancer(*args, "--json")
+    assert said.code == plain.code == code
+    assert said.err == ""
+    errors = document(said.out)["errors"]
+    assert any(sign in line for line in errors)
+    assert errors == [line.removeprefix("balancer: ").replace("--json", "") for line in plain.lines]
+
+
+def test_json_of_a_run_that_judged_nothing_says_why(balancer: Balancer, registry: Registry) -> None:
+    package()
+
+    def dead(url: str, options: ExecutorOptions) -> FakeExecutor:
+        return FakeExecutor(always=EndpointError("connection refused", endpoint=url))
+
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), dead, "in memory"), "tests")
+    said = balancer("run", "c.toml", "--json", config=GOOD + "attempts = 1\noutage_s = 0\n")
+    found = document(said.out)
+    assert (said.code, found["complete"]) == (3, False)
+    assert "connection refused" in found["errors"][0]
+
+
+def test_no_secret_is_in_any_document(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
+    package()
+    monkeypatch.setenv("TOKEN", SECRET)
+    config = (
+        '[[endpoints]]\nurl = "fake://${TOKEN}/"\nlabels = ["${TOKEN}"]\nheaders = { A = "Bearer ${TOKEN}" }\n'
+        + PIPELINE
+        + 'quiet_label = "${TOKEN}"\n'
+    )
+    for command in ("check", "run"):
+        said = balancer(command, "c.toml", "--json", config=config)
+        assert said.code == 0
+        assert SECRET not in said.out + said.err
+        assert "${TOKEN}" in said.out
+
+
+# -- init ----------------------------------------------------------------------------------------------
+
+
+def test_the_first_config_passes_the_check_and_is_never_replaced_by_accident(
+    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balancer.commands.app.default_registry", default_registry)
+    assert balancer("init", "mine.toml").code == 0
+    assert Path("mine.toml").read_text() == commented_config()
+    said = balancer("check", "mine.toml", "--offline")
+    assert (said.code, said.err) == (0, "")
+    Path("mine.toml").write_text("# mine\n")
+    said = balancer("init", "mine.toml")
+    assert (said.code, said.out) == (2, "")
+    assert said.lines == ["balancer: mine.toml: is there already; give another name, or replace it with --force"]
+    assert Path("mine.toml").read_text() == "# mine\n"
+    assert balancer("init", "mine.toml", "--force").code == 0
+    assert balancer("init").code == 0
+    assert Path("balancer.toml").read_text() == commented_config()
+
+
+def _sections() -> dict[str, dict[str, str]]:
+    """Return the keys of each section of the first config, comments or not, with what they are set to."""
+    found: dict[str, dict[str, str]] = {}
+    for line in commented_config().splitlines():
+        if heading := re.fullmatch(r"(?:# )?\[+(\w+)\]+", line):
+            found[heading[1]] = {}
+        elif key := re.fullmatch(r'(?:# )?([\w"*]+) = (.+)', line):
+            found[list(found)[-1]][key[1]] = key[2]
+    return found
+
+
+def test_the_first_config_has_every_key_with_the_default_that_the_settings_have() -> None:
+    sections = _sections()
+    assert list(sections) == list(Config.model_fields)
+    for name, keys in sections.items():
+        if name == "host_caps":
+            continue
+        model = _model(name)
+        assert list(keys) == list(model.model_fields), name
+        for key, text in keys.items():
+            field = model.model_fields[key]
+            value = tomllib.loads(f"x = {text}")["x"]
+            if field.is_required():
+                continue
+            default = field.get_default(call_default_factory=True)
+            assert value == default or (default is None and text.endswith("# absent by default")), (name, key)
+
+
+def _model(name: str) -> Any:
+    from balancer.settings.config import EndpointSettings, PipelineSettings, PoolSettings
+    from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
+
+    models = (PoolSettings, EndpointSettings, HealthSection, LimitSettings, RetrySettings, PipelineSettings)
+    return next(model for model in models if f"[{name}]" in (model.__doc__ or ""))
+
+
+def test_the_first_config_says_what_each_key_is_for() -> None:
+    lines = commented_config().splitlines()
+    for before, line in pairwise(lines):
+        if re.fullmatch(r"(# )?\w+ = .+", line):
+            assert before.startswith("#   "), line
+
+
+def test_a_key_of_the_first_config_can_be_put_to_use(tmp_path: Path) -> None:
+    """Each comment that is a key is valid where it stands: all at once but for what excludes each other."""
+    live = re.sub(r"^# (\[+\w+\]+$|\w+ = |\")", r"\1", commented_config(), flags=re.MULTILINE)
+    live = re.sub(r'^kind = "fixed"', 'kind = "aimd"', live, flags=re.MULTILINE)
+    live = live.replace('"*" = 4', '"text" = 4').replace('name = "text"', 'name = "sandbox-{1..2}"')
+    (tmp_path / "all.toml").write_text(live)
+    config = load_config(tmp_path / "all.toml", environ={})
+    assert config.pipeline is not None
+    assert config.pipeline.problems == "problems"
+
+
+# -- completion, help, 80 columns ----------------------------------------------------------------------
+
+
+def completed(words: str, place: int, cwd: Path) -> list[str]:
+    """Return what bash would offer."""
+    code = "from balancer.commands.app import main; main()"
+    env = {**os.environ, "_BALANCER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+    )
+    return ended.stdout.split()
+
+
+def test_the_shell_completes_strategies_and_configs(tmp_path: Path) -> None:
+    for name in ("one.toml", "two.toml", "notes.txt"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "folder").mkdir()
+    assert completed("balancer run ", 2, tmp_path) == ["folder/", "one.toml", "two.toml"]
+    assert completed("balancer check t", 2, tmp_path) == ["two.toml"]
+    assert completed("balancer run one.toml --strategy least", 4, tmp_path) == ["least_in_flight"]
+    assert completed("balancer comp", 1, tmp_path) == ["compare"]
+
+
+def test_completion_does_not_clutter_the_help(balancer: Balancer) -> None:
+    said = balancer("--help")
+    assert "completion" not in said.out
+    assert "init" in said.out
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_the_list_of_strategies_fits(balancer: Balancer, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = balancer("strategies").out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == NAMES
+    assert not any("\u2026" in line for line in lines)
