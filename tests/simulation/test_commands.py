@@ -13,6 +13,7 @@ import pytest
 
 from balancer.commands import app as cli
 from tests.patience import PATIENCE_S
+from tests.simulation.groups import group
 
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
@@ -52,19 +53,6 @@ def comparing(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-
-
-def group(leader: int) -> list[int]:
-    """Return the processes of a group that are alive."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(pgrp) == leader and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 def until(holds: Callable[[], bool], why: str) -> None:

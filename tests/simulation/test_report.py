@@ -26,6 +26,7 @@ from balancer.errors import ConfigError
 from balancer.plugins.registry import default_registry
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
+from tests.simulation.groups import group
 
 _OPEN = """
 name = "open: <b>&amp;</b> $x_1$"
@@ -252,16 +253,3 @@ def test_ctrl_c_stops_it_at_once_and_leaves_no_process(tmp_path: Path) -> None:
     while group(running.pid):
         assert time.monotonic() < end_s, "a worker is left"
         time.sleep(0.05)
-
-
-def group(leader: int) -> list[int]:
-    """Return the processes of a group that are alive."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(pgrp) == leader and state != "Z":
-            found.append(int(stat.parent.name))
-    return found

@@ -21,7 +21,7 @@ from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.shells.driving import Asked, Drive
 from balancer.shells.threads import Pool
 
-__all__ = ["Ran", "Runner", "Stopped", "Task"]
+__all__ = ["ProgramRun", "Ran", "Runner", "Stopped"]
 
 _NOTHING = frozenset[str]()
 
@@ -31,8 +31,8 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One program run: what to run (see `Executor.run`) and, to be recorded, what for."""
+class ProgramRun:
+    """A run of a program that is wanted: what to run (see `Executor.run`) and, to be recorded, what for."""
 
     program: Program
     stdin: bytes
@@ -46,22 +46,22 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a task: an execution or, if every try failed, None and why."""
+    """What came of a program run: an execution or, if every try failed, None and why."""
 
     execution: Execution | None
     note: str = ""
 
 
 class Runner:
-    """Runs tasks on the endpoints of a pool.
+    """Makes program runs on the endpoints of a pool.
 
     Args:
         pool: leases the endpoints, and says how retries are limited; `stop` closes it.
         executors: one for each endpoint URL.
-        attempts: tries before a task is given up.
+        attempts: tries before a program run is given up.
         quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
         on_span: called, by the thread that ran the program, once its lease has ended.
-        outage_s: while nothing in the run succeeds, tasks are tried beyond their attempts for so many seconds.
+        outage_s: while nothing in the run succeeds, program runs are tried beyond their attempts for so many seconds.
         clock: seconds, for spans and outages.
     """
 
@@ -100,8 +100,8 @@ class Runner:
         """True once `stop` was called."""
         return self._stopping.is_set()
 
-    def run(self, task: Task) -> Ran:
-        """Run `task`, elsewhere if an endpoint fails.
+    def run(self, wanted: ProgramRun) -> Ran:
+        """Run `wanted`, elsewhere if an endpoint fails.
 
         A time limit that an overloaded endpoint may have caused does not count until a second run ends
         the same way: on a quiet endpoint if there is one, else on another one, else on the same.
@@ -109,26 +109,26 @@ class Runner:
         Raises:
             Stopped: `stop` was called.
         """
-        ran, at = self._once(task)
-        if ran.execution is None or not _is_suspect(ran.execution, task.limits):
+        ran, at = self._once(wanted)
+        if ran.execution is None or not _is_suspect(ran.execution, wanted.limits):
             return ran
-        return self._once(task, prefers=frozenset({self._quiet_label}), shuns=frozenset({at}))[0]
+        return self._once(wanted, prefers=frozenset({self._quiet_label}), shuns=frozenset({at}))[0]
 
     def _once(
-        self, task: Task, *, prefers: frozenset[str] = _NOTHING, shuns: frozenset[str] = _NOTHING
+        self, wanted: ProgramRun, *, prefers: frozenset[str] = _NOTHING, shuns: frozenset[str] = _NOTHING
     ) -> tuple[Ran, str]:
         """Run it, over all its tries; return also where the last one was.
 
         Args:
-            task: what to run.
+            wanted: what to run.
             prefers: labels that an endpoint should have, if there is one.
             shuns: endpoints to avoid, while others will do.
         """
         unable = frozenset(
-            name for name, executor in self._executors.items() if task.program.language not in executor.languages
+            name for name, executor in self._executors.items() if wanted.program.language not in executor.languages
         )
         course = self._course(len(self._executors) - len(unable), prefers, shuns)
-        make = partial(self._make, task)
+        make = partial(self._make, wanted)
         asked = Asked(exclude=unable)
         drive = Drive(
             self._pool, course, self._pool.budget, make, asked, sleep=self._sleep_unless_stopped, clock=self._clock
@@ -155,7 +155,7 @@ class Runner:
         )
         return Course(terms, budget=self._pool.budget, rng=self._pool.jitter, outage=self._outage)
 
-    def _make(self, task: Task, run: Run, hand: list[Lease]) -> Execution:
+    def _make(self, wanted: ProgramRun, run: Run, hand: list[Lease]) -> Execution:
         """Make one try with the lease in `hand`, and report its span once that has ended."""
         lease = hand[0]
         started_s = ended_s = self._clock()
@@ -163,19 +163,19 @@ class Runner:
         try:
             with lease:
                 try:
-                    return self._execute(lease, task)
+                    return self._execute(lease, wanted)
                 finally:
                     ended_s = self._clock()  # before the slot is handed on: no slot is ever busy twice
         except EndpointError as failure:
             error = failure
             raise
         finally:
-            self._on_span(_span(task, lease, started_s, ended_s, outcome_of(error)))
+            self._on_span(_span(wanted, lease, started_s, ended_s, outcome_of(error)))
 
-    def _execute(self, lease: Lease, task: Task) -> Execution:
+    def _execute(self, lease: Lease, wanted: ProgramRun) -> Execution:
         name = lease.endpoint.name
         try:
-            return self._executors[name].run(task.program, task.stdin, task.limits, task.files)
+            return self._executors[name].run(wanted.program, wanted.stdin, wanted.limits, wanted.files)
         except EndpointError:
             raise
         except Exception as error:  # an executor is a plugin: however it fails, the program is not to blame
@@ -196,13 +196,13 @@ def _is_suspect(execution: Execution, limits: Limits) -> bool:
     return execution.suspect or (execution.status is Status.TIME_LIMIT and starved)
 
 
-def _span(task: Task, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:
+def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:
     return Span(
         endpoint=lease.endpoint.name,
-        problem=task.problem,
-        stage=task.stage,
-        subject=task.subject,
-        case=task.case,
+        problem=wanted.problem,
+        stage=wanted.stage,
+        subject=wanted.subject,
+        case=wanted.case,
         started_s=started_s,
         ended_s=ended_s,
         outcome=outcome.value,

@@ -21,7 +21,7 @@ from balancer.pipeline.judging.verdict import (
 from balancer.pipeline.results.records import Stage
 from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
 from balancer.pipeline.running.progress import Progress
-from balancer.pipeline.running.runner import Runner, Task
+from balancer.pipeline.running.runner import ProgramRun, Runner
 from balancer.problem import Problem, Submission, Verdict
 from balancer.program import Execution, Limits
 from balancer.settings.config import PipelineSettings
@@ -70,8 +70,10 @@ class Sample:
 
     def execute(self, submission: Submission, case: StoredCase, stage: Stage) -> tuple[Execution | None, str]:
         """Run `submission` on the input of `case`; None and why if the infrastructure failed."""
-        task = Task(submission.program, case.data, self.limits, self.problem.id, stage, submission.name, case.id)
-        ran = self.runner.run(task)
+        wanted = ProgramRun(
+            submission.program, case.data, self.limits, self.problem.id, stage, submission.name, case.id
+        )
+        ran = self.runner.run(wanted)
         return ran.execution, ran.note
 
     def check(self, output: bytes, case: StoredCase, answer: bytes, stage: Stage, subject: str) -> Judgement:
@@ -80,7 +82,9 @@ class Sample:
         if program is None:
             return judge_output(self.problem.checker, output, answer)
         files = checker_files(case.data, answer)
-        ran = self.runner.run(Task(program, output, VALIDATOR_LIMITS, self.problem.id, stage, subject, case.id, files))
+        ran = self.runner.run(
+            ProgramRun(program, output, VALIDATOR_LIMITS, self.problem.id, stage, subject, case.id, files)
+        )
         return Judgement(Verdict.UNJUDGED, ran.note) if ran.execution is None else checker_says(ran.execution)
 
     def judge(self, submission: Submission, case: StoredCase, stage: Stage) -> None:

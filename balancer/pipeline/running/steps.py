@@ -14,7 +14,7 @@ from balancer.hookspecs import Generator
 from balancer.pipeline.judging.verdict import ACCEPT
 from balancer.pipeline.results.records import CaseState, Stage
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
-from balancer.pipeline.running.runner import Task
+from balancer.pipeline.running.runner import ProgramRun
 from balancer.pipeline.running.sample import VALIDATOR_LIMITS, Sample
 from balancer.problem import Proposal, Submission, Verdict
 from balancer.program import Program, Status
@@ -131,8 +131,8 @@ def _validate(sample: Sample, case: StoredCase) -> None:
 
 def _ask(sample: Sample, validator: Program, case: StoredCase) -> tuple[CaseState, str]:
     name = validator.name
-    task = Task(validator, case.data, VALIDATOR_LIMITS, sample.problem.id, Stage.VALIDATE_INPUT, name, case.id)
-    ran = sample.runner.run(task)
+    wanted = ProgramRun(validator, case.data, VALIDATOR_LIMITS, sample.problem.id, Stage.VALIDATE_INPUT, name, case.id)
+    ran = sample.runner.run(wanted)
     if ran.execution is None:
         return CaseState.UNJUDGED, ran.note
     if ran.execution.status is Status.FINISHED and ran.execution.exit_code == ACCEPT:

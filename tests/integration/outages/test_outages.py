@@ -10,7 +10,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
 from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.runner import Runner, Task
+from balancer.pipeline.running.runner import ProgramRun, Runner
 from balancer.program import Execution, Limits, Program
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.pings import pings_of
@@ -97,10 +97,10 @@ def test_a_black_hole_costs_the_pipeline_no_verdict_and_two_percent_at_most(
     spans: list[Span] = []
     pool = pool_of(servers, health=HealthSettings())
     runner = Runner(pool, executors, attempts=5, quiet_label="quiet", on_span=spans.append)
-    task = Task(_PING, b"", Limits(), "ping", Stage.AGREE, "ping.py", 1)
+    wanted = ProgramRun(_PING, b"", Limits(), "ping", Stage.AGREE, "ping.py", 1)
 
     def judged() -> bool:
-        ran = runner.run(task)
+        ran = runner.run(wanted)
         return ran.execution is not None and ran.execution.stdout == b"pong\n"
 
     assert by_many(judged) == {True: _CALLS}

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.runner import Ran, Runner, Stopped, Task
+from balancer.pipeline.running.runner import ProgramRun, Ran, Runner, Stopped
 from balancer.program import Execution, Limits, Program, Status
 from balancer.shells.threads import Pool
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, hasty, no_leases_out
 from tests.unit.pipeline.programs import finished
 
-TASK = Task(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
+DOUBLING = ProgramRun(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
 
 
 def urls(spans: list[Span]) -> list[str]:
@@ -37,9 +37,9 @@ def outcomes(spans: list[Span]) -> list[str]:
 
 def test_a_run_is_one_lease_and_one_span() -> None:
     runner, pool, spans = hasty({"a": FakeExecutor()})
-    ran = runner.run(TASK)
+    ran = runner.run(DOUBLING)
     assert ran == Ran(finished(b"42\n"))
-    assert [(s.problem, s.stage, s.subject, s.case) for s in spans] == [("doubling", Stage.AGREE, TASK.subject, 7)]
+    assert [(s.problem, s.stage, s.subject, s.case) for s in spans] == [("doubling", Stage.AGREE, DOUBLING.subject, 7)]
     assert outcomes(spans) == ["success"]
     assert pool.stats().acquired == 1
 
@@ -49,7 +49,7 @@ def test_a_run_is_one_lease_and_one_span() -> None:
 )
 def test_what_fails_is_run_elsewhere_at_once(failure: Exception, outcome: str) -> None:
     runner, pool, spans = hasty({"a": FakeExecutor(always=failure), "b": FakeExecutor()})
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert urls(spans) == ["a", "b"]
     assert outcomes(spans) == [outcome, "success"]
     assert runner.waits_s == [0]
@@ -60,7 +60,7 @@ def test_what_fails_is_run_elsewhere_at_once(failure: Exception, outcome: str) -
 def test_a_failed_program_is_no_failed_endpoint() -> None:
     killed = Execution(Status.MEMORY_LIMIT, exit_code=-9)
     runner, pool, spans = hasty({"a": FakeExecutor(always=killed), "b": FakeExecutor()})
-    assert runner.run(TASK).execution == killed
+    assert runner.run(DOUBLING).execution == killed
     assert outcomes(spans) == ["success"]
     assert pool.stats().endpoints[0].failures == 0
 
@@ -71,7 +71,7 @@ def test_it_waits_for_a_busy_endpoint_rather_than_to_go_back_to_the_one_that_fai
     runner, pool, spans = hasty(executors)
     first = pool.acquire(exclude={"b"})
     with ThreadPoolExecutor(1) as threads:
-        run = threads.submit(runner.run, TASK)
+        run = threads.submit(runner.run, DOUBLING)
         executors["b"].started.wait(5)
         gate.set()  # b fails, is free and idle; a is out
         until(lambda: pool.stats().waiting == 1)
@@ -97,7 +97,7 @@ def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(dat
     }
     attempts = data.draw(st.integers(1, 6))
     runner, pool, spans = hasty(executors, attempts=attempts)
-    ran = runner.run(TASK)
+    ran = runner.run(DOUBLING)
     most = max(attempts, len(able))
 
     assert set(urls(spans)) <= able
@@ -119,7 +119,7 @@ def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(dat
 
 def test_a_single_endpoint_is_tried_again_with_growing_pauses() -> None:
     runner, _, spans = hasty({"a": FakeExecutor(script=[DOWN] * 9)}, attempts=10)
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert urls(spans) == ["a"] * 10
     bounds_s = [0.1 * 2**n for n in range(9)]
     assert all(0 <= wait_s <= min(2.0, bound_s) for wait_s, bound_s in zip(runner.waits_s, bounds_s, strict=True))
@@ -128,7 +128,7 @@ def test_a_single_endpoint_is_tried_again_with_growing_pauses() -> None:
 
 def test_pauses_begin_when_no_endpoint_is_left_to_try() -> None:
     runner, _, spans = hasty({name: FakeExecutor(always=DOWN) for name in "abc"}, attempts=5)
-    runner.run(TASK)
+    runner.run(DOUBLING)
     assert len(spans) == 5
     assert [wait_s == 0 for wait_s in runner.waits_s] == [True, True, False, False]
 
@@ -136,7 +136,7 @@ def test_pauses_begin_when_no_endpoint_is_left_to_try() -> None:
 def test_the_pause_that_an_endpoint_asks_for_is_kept() -> None:
     busy = EndpointOverloaded("quota", retry_after_s=7.5)
     runner, _, _ = hasty({"a": FakeExecutor(script=[busy, DOWN])})
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     *rest_s, last_s = runner.waits_s
     assert 7.49 <= sum(rest_s) <= 8.5
     assert last_s <= 1.0
@@ -145,7 +145,7 @@ def test_the_pause_that_an_endpoint_asks_for_is_kept() -> None:
 def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve() -> None:
     busy = EndpointOverloaded("quota", retry_after_s=60.0)
     runner, _, spans = hasty({"a": FakeExecutor(script=[DOWN, busy]), "b": FakeExecutor(script=[DOWN])})
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert urls(spans) == ["a", "b", "a", "b"]
     assert sum(runner.waits_s) <= 1.0
 
@@ -154,7 +154,7 @@ def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve() -> No
 def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s: float) -> None:
     """Retry-After is up to the server; threads refuse to wait longer than 292 years (OverflowError)."""
     runner, _, _ = hasty({"a": FakeExecutor(script=[EndpointOverloaded("later", retry_after_s=asked_s)])})
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert 59.99 <= sum(runner.waits_s) <= 62
 
 
@@ -163,7 +163,7 @@ def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s: float) -> None:
 
 def test_when_all_endpoints_are_down_it_is_unjudged_and_says_why() -> None:
     runner, pool, spans = hasty({name: FakeExecutor(always=DOWN) for name in "ab"}, attempts=4)
-    ran = runner.run(TASK)
+    ran = runner.run(DOUBLING)
     assert ran == Ran(None, "after 4 of 4 tries: connection refused")
     assert outcomes(spans) == ["failure"] * 4
     assert no_leases_out(pool)
@@ -171,13 +171,13 @@ def test_when_all_endpoints_are_down_it_is_unjudged_and_says_why() -> None:
 
 def test_the_note_names_the_plugin_s_own_error_and_its_endpoint() -> None:
     runner, _, _ = hasty({"a": FakeExecutor(always=KeyError("x"))}, attempts=1)
-    assert runner.run(TASK).note == "after 1 of 1 tries: a: KeyError: 'x'"
+    assert runner.run(DOUBLING).note == "after 1 of 1 tries: a: KeyError: 'x'"
 
 
 def test_no_endpoint_in_time_is_unjudged() -> None:
     runner, pool, spans = hasty({"a": FakeExecutor()}, acquire_timeout_s=0.01, attempts=3)
     with pool.acquire():
-        ran = runner.run(TASK)
+        ran = runner.run(DOUBLING)
     assert ran.execution is None
     assert "no endpoint came free within 0.01 s" in ran.note
     assert spans == []
@@ -186,7 +186,7 @@ def test_no_endpoint_in_time_is_unjudged() -> None:
 def test_a_full_queue_of_waiters_is_unjudged_and_ends_no_run() -> None:
     runner, pool, _ = hasty({"a": FakeExecutor()}, max_waiters=0, attempts=2)
     with pool.acquire():
-        ran = runner.run(TASK)
+        ran = runner.run(DOUBLING)
     assert ran.execution is None
     assert "max_waiters is 0" in ran.note
 
@@ -198,13 +198,13 @@ def test_a_program_runs_where_its_language_is_known() -> None:
     executors = {"a": FakeExecutor(languages=["cpp"]), "b": FakeExecutor(), "c": FakeExecutor(languages=["cpp"])}
     runner, _, spans = hasty(executors)
     assert runner.languages == {"cpp", "python"}
-    assert [runner.run(TASK).execution for _ in range(5)] == [finished(b"42\n")] * 5
+    assert [runner.run(DOUBLING).execution for _ in range(5)] == [finished(b"42\n")] * 5
     assert set(urls(spans)) == {"b"}
 
 
 def test_a_language_that_nobody_knows_is_unjudged_at_once() -> None:
     runner, pool, spans = hasty({"a": FakeExecutor(languages=["cpp"])})
-    ran = runner.run(TASK)
+    ran = runner.run(DOUBLING)
     assert ran.execution is None
     assert ran.note.startswith("after 1 of 5 tries: none of the 1 endpoints")
     assert spans == []
@@ -218,13 +218,13 @@ def test_a_language_that_nobody_knows_is_unjudged_at_once() -> None:
 def test_a_suspect_time_limit_is_run_again_on_the_quiet_endpoint(quiet: str) -> None:
     executors = {"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor(), "c": FakeExecutor()}
     runner, _, spans = hasty(executors, labels={quiet: "quiet"})
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert urls(spans) == ["a", quiet]
 
 
 def test_without_a_quiet_one_it_is_run_again_on_another() -> None:
     runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor()})
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert urls(spans) == ["a", "b"]
 
 
@@ -233,29 +233,29 @@ def test_wall_time_that_ran_out_with_cpu_time_to_spare_is_suspect(printed: bytes
     """A program that sleeps, or an endpoint that starved it: a second look tells."""
     starved = Execution(Status.TIME_LIMIT, printed, time_s=0.5, cpu_measured=True)
     runner, _, spans = hasty({"a": FakeExecutor(script=[starved]), "b": FakeExecutor()})
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert urls(spans) == ["a", "b"]
     sleeper, _, spans = hasty({"a": FakeExecutor(always=starved), "b": FakeExecutor(always=starved)})
-    assert sleeper.run(TASK).execution == starved
+    assert sleeper.run(DOUBLING).execution == starved
     assert len(spans) == 2
 
 
 def test_if_the_only_quiet_one_was_suspect_itself_it_is_run_again_on_another() -> None:
     runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor()}, labels={"a": "quiet"})
-    assert runner.run(TASK).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert urls(spans) == ["a", "b"]
 
 
 def test_on_a_single_endpoint_it_is_run_again_there_and_counts_if_confirmed() -> None:
     runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT)})
-    assert runner.run(TASK).execution == SUSPECT
+    assert runner.run(DOUBLING).execution == SUSPECT
     assert urls(spans) == ["a", "a"]
 
 
 def test_it_does_not_count_when_the_second_look_fails() -> None:
     executors = {"a": FakeExecutor(script=[SUSPECT], always=DOWN), "b": FakeExecutor(always=DOWN)}
     runner, _, spans = hasty(executors, labels={"b": "quiet"}, attempts=1)
-    ran = runner.run(TASK)
+    ran = runner.run(DOUBLING)
     assert ran.execution is None
     assert urls(spans) == ["a", "b", "a"]
 
@@ -271,7 +271,7 @@ def test_it_does_not_count_when_the_second_look_fails() -> None:
 )
 def test_what_is_not_suspect_is_run_once(plain: Execution) -> None:
     runner, _, spans = hasty({"a": FakeExecutor(always=plain), "b": FakeExecutor()}, labels={"b": "quiet"})
-    assert runner.run(TASK).execution == plain
+    assert runner.run(DOUBLING).execution == plain
     assert urls(spans) == ["a"]
 
 
@@ -286,9 +286,9 @@ def until(condition: Callable[[], bool], *, patience_s: float = PATIENCE_S) -> N
 
 
 @contextmanager
-def running(runner: Runner, tasks: int) -> Iterator[list[Future[Ran]]]:
-    with ThreadPoolExecutor(tasks) as threads:
-        yield [threads.submit(runner.run, TASK) for _ in range(tasks)]
+def running(runner: Runner, runs: int) -> Iterator[list[Future[Ran]]]:
+    with ThreadPoolExecutor(runs) as threads:
+        yield [threads.submit(runner.run, DOUBLING) for _ in range(runs)]
 
 
 def test_stop_lets_programs_end_and_the_waiting_go() -> None:
@@ -322,7 +322,7 @@ def test_nothing_starts_after_stop() -> None:
     runner.stop()
     runner.stop()
     with pytest.raises(Stopped):
-        runner.run(TASK)
+        runner.run(DOUBLING)
     assert executor.calls == []
     assert pool.stats().acquired == 0
 
@@ -345,7 +345,7 @@ def test_spans_of_a_slot_never_overlap() -> None:
     """A span lies within its lease, so that no slot is ever busy twice, however threads are scheduled."""
     runner, pool, spans = hasty({"a": FakeExecutor(), "b": FakeExecutor()}, patient=True)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(runner.run, [TASK] * 400))
+        list(threads.map(runner.run, [DOUBLING] * 400))
     assert len(spans) == pool.stats().acquired == 400
     for url in "ab":
         mine = sorted((s.started_s, s.ended_s) for s in spans if s.endpoint == url)
@@ -374,7 +374,7 @@ def test_a_span_ends_before_its_slot_is_handed_on() -> None:
     spans: list[Span] = []
     executors = {"a": FakeExecutor(program)}
     pool = SlowPool([Endpoint("a")])
-    Runner(pool, executors, attempts=1, quiet_label="", on_span=spans.append, clock=lambda: now_s).run(TASK)
+    Runner(pool, executors, attempts=1, quiet_label="", on_span=spans.append, clock=lambda: now_s).run(DOUBLING)
     assert [(span.started_s, span.ended_s) for span in spans] == [(0, 2)]
 
 
@@ -382,11 +382,11 @@ def test_the_span_is_reported_after_the_lease_has_ended() -> None:
     runner, pool, _ = hasty({"a": FakeExecutor(script=[DOWN])})
     seen: list[bool] = []
     runner._on_span = lambda span: seen.append(no_leases_out(pool))
-    runner.run(TASK)
+    runner.run(DOUBLING)
     assert seen == [True, True]
 
 
 def test_an_executor_error_of_ours_keeps_its_kind() -> None:
     """`EndpointError` is not wrapped, so a note is not `EndpointError: ...`."""
     runner, _, _ = hasty({"a": FakeExecutor(always=EndpointError("gone", endpoint="a"))}, attempts=1)
-    assert runner.run(TASK).note == "after 1 of 1 tries: a: gone"
+    assert runner.run(DOUBLING).note == "after 1 of 1 tries: a: gone"

@@ -12,7 +12,7 @@ from balancer.program import Execution, Program
 from balancer.settings.rules import RetrySettings
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
 from tests.unit.pipeline.programs import finished
-from tests.unit.pipeline.test_runner_retries import GOOD, TASK, Timed
+from tests.unit.pipeline.test_runner_retries import DOUBLING, GOOD, Timed
 
 OUTAGE_S = 60.0
 FOREVER_S = 1e9
@@ -45,13 +45,13 @@ class Servers(Timed):
     def succeed(self) -> None:
         """Have another program run that succeeds."""
         self._up_s, up_s = 0.0, self._up_s
-        assert self.run(TASK) == GOOD
+        assert self.run(DOUBLING) == GOOD
         self._up_s = up_s
 
     def cost_s(self) -> float:
         """Return how long a run takes that must fail."""
         began_s = self.now()
-        assert self.run(TASK).execution is None
+        assert self.run(DOUBLING).execution is None
         return self.now() - began_s
 
 
@@ -68,16 +68,16 @@ def test_no_outage_within_the_patience_costs_a_verdict(
     """However long a failing call takes, even one that begins during the outage and fails after it."""
     runner = Servers(number, attempts=attempts, fails_s=fails_s)
     for _ in range(3):
-        assert runner.run(TASK) == GOOD
+        assert runner.run(DOUBLING) == GOOD
         runner.now.advance(idle_s)
         runner.fall(for_s)
-    assert runner.run(TASK) == GOOD
+    assert runner.run(DOUBLING) == GOOD
     assert no_leases_out(runner.pool)
 
 
 def test_without_patience_the_same_outage_costs_a_verdict() -> None:
     down = Timed({"a": FakeExecutor(always=DOWN)}, RetrySettings(), outage_s=0.0)
-    assert down.run(TASK) == Ran(None, "after 5 of 5 tries: connection refused")
+    assert down.run(DOUBLING) == Ran(None, "after 5 of 5 tries: connection refused")
 
 
 def test_a_permanent_outage_costs_the_patience_once() -> None:
@@ -102,7 +102,7 @@ def test_a_run_that_fails_while_others_succeed_is_given_up_after_its_attempts() 
     runner = Servers(1)
     runner.fall(FOREVER_S)
     runner.meanwhile = runner.succeed
-    assert runner.run(TASK) == Ran(None, "after 5 of 5 tries: connection refused")
+    assert runner.run(DOUBLING) == Ran(None, "after 5 of 5 tries: connection refused")
 
 
 def test_a_run_beyond_its_attempts_is_given_up_once_another_succeeds() -> None:
@@ -124,7 +124,7 @@ def test_a_success_while_the_servers_fall_one_by_one_costs_no_verdict() -> None:
     runner.fall(OUTAGE_S / 2)
     stragglers = iter([runner.succeed])
     runner.meanwhile = lambda: next(stragglers, lambda: None)()
-    assert runner.run(TASK) == GOOD
+    assert runner.run(DOUBLING) == GOOD
     assert len(runner.spans) > 5 + 1
 
 
@@ -139,5 +139,5 @@ def test_stop_ends_the_wait_for_an_outage() -> None:
 
     runner.meanwhile = stop
     with pytest.raises(Stopped):
-        runner.run(TASK)
+        runner.run(DOUBLING)
     assert len(runner.spans) == 8

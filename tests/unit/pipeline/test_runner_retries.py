@@ -6,7 +6,7 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.runner import Ran, Runner, Stopped, Task
+from balancer.pipeline.running.runner import ProgramRun, Ran, Runner, Stopped
 from balancer.program import Executor, Limits, Program
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.threads import Pool
@@ -14,7 +14,7 @@ from balancer.testing import ManualClock
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
 from tests.unit.pipeline.programs import finished
 
-TASK = Task(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
+DOUBLING = ProgramRun(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
 GOOD = Ran(finished(b"42\n"))
 
 
@@ -72,7 +72,7 @@ def test_an_empty_budget_delays_a_retry_and_drops_none() -> None:
     needed = 0
     for _ in range(10):
         before = len(runner.spans)
-        assert runner.run(TASK) == GOOD
+        assert runner.run(DOUBLING) == GOOD
         needed += len(runner.spans) - before - 1
     assert needed >= 5  # fifo takes them in turn
     assert 8.0 * (needed - 1) <= runner.now() - began_s <= 8.2 * (needed - 1)
@@ -83,13 +83,13 @@ def test_a_budget_that_never_fills_costs_a_window_and_no_verdict() -> None:
     runner = Timed(
         {"a": FakeExecutor(script=[DOWN] * 3)}, RetrySettings(budget_ratio=0.0, budget_per_s=0.0, base_s=0.0)
     )
-    assert runner.run(TASK) == GOOD
+    assert runner.run(DOUBLING) == GOOD
     assert [pause for pause in runner.slept if pause] == [10.0] * 3
 
 
 def test_first_tries_earn_retries() -> None:
     runner = Timed({"a": FakeExecutor(script=[None] * 5 + [DOWN])}, RetrySettings(budget_per_s=0.0, base_s=0.0))
-    assert [runner.run(TASK) for _ in range(6)] == [GOOD] * 6
+    assert [runner.run(DOUBLING) for _ in range(6)] == [GOOD] * 6
     assert sum(runner.slept) == 0.0
     assert runner.pool.budget.wait_s() > 0
 
@@ -98,14 +98,14 @@ def test_a_try_that_found_no_endpoint_costs_no_retry() -> None:
     retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
     runner = Timed({"a": FakeExecutor()}, retries, attempts=3, acquire_timeout_s=0.0)
     with runner.pool.acquire():
-        assert runner.run(TASK).execution is None
+        assert runner.run(DOUBLING).execution is None
     assert runner.pool.budget.try_spend()
 
 
 def test_attempts_are_used_up_however_long_the_budget_makes_them_wait() -> None:
     retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.125, budget_window_s=8.0, base_s=0.0)
     runner = Timed({"a": FakeExecutor(always=DOWN)}, retries, attempts=4)
-    assert runner.run(TASK) == Ran(None, "after 4 of 4 tries: connection refused")
+    assert runner.run(DOUBLING) == Ran(None, "after 4 of 4 tries: connection refused")
     assert len(runner.spans) == 4
     assert 16.0 <= sum(runner.slept) <= 16.5  # the first of the three retries is there from the start
 
@@ -121,7 +121,7 @@ def test_stop_ends_the_wait_for_the_budget() -> None:
 
     runner._sleep = stop_meanwhile  # type: ignore[method-assign]
     with pytest.raises(Stopped):
-        runner.run(TASK)
+        runner.run(DOUBLING)
     assert len(runner.spans) == 2  # the second try is there from the start
 
 
@@ -130,7 +130,7 @@ def test_an_endpoint_that_rests_is_not_waited_for_while_another_can_serve() -> N
     health = HealthSettings(consecutive_failures=1, cooldown_s=1000.0, max_cooldown_s=1000.0)
     executors = {"a": FakeExecutor(always=DOWN), "b": FakeExecutor(script=[None, DOWN])}
     runner = Timed(executors, RetrySettings(base_s=0.0), health=health, acquire_timeout_s=1.0)
-    assert runner.run(TASK) == GOOD
-    assert runner.run(TASK) == GOOD
+    assert runner.run(DOUBLING) == GOOD
+    assert runner.run(DOUBLING) == GOOD
     assert runner.urls == ["a", "b", "b", "b"]
     assert no_leases_out(runner.pool)
