@@ -27,7 +27,13 @@ class _GlobalQueue:
     def __init__(self, paths: Counter[str]) -> None:
         self.paths = paths
         self.pool = Pool(
-            (Endpoint(path, capacity=slots) for path, slots in paths.items()), strategy="fifo", health=None
+            (
+                # A path may be any text, with a port and no scheme too: it is the name, and the URL is our own.
+                Endpoint(f"path://{number}", name=path, capacity=slots)
+                for number, (path, slots) in enumerate(paths.items())
+            ),
+            strategy="fifo",
+            health=None,
         )
         self._out: dict[str, list[Lease]] = {path: [] for path in paths}
         self._lock = threading.Lock()
@@ -38,8 +44,8 @@ class _GlobalQueue:
         except AcquireTimeout:
             return None
         with self._lock:
-            self._out[lease.endpoint.url].append(lease)
-        return lease.endpoint.url
+            self._out[lease.endpoint.name].append(lease)
+        return lease.endpoint.name
 
     def give_back(self, path: str) -> None:
         with self._lock:

@@ -279,7 +279,7 @@ _LEAST_SECRET = 4
 
 
 def _hidden(secret: set[Place], place: Place, details: ErrorDetails) -> bool:
-    return _touches(place, secret) or "headers" in place or details["type"] == "credentials"
+    return _touches(place, secret) or "headers" in place
 
 
 def _duplicates(config: Config, secret: set[Place]) -> list[str]:

@@ -75,8 +75,14 @@ def problems_of(
             lines += details["msg"].removeprefix("Value error, ").splitlines()
             continue
         known = {name for model in within for name in model.model_fields}
-        lines.append(f"{key_of(place)}: {describe(details, known, secret=secret(place, details))}")
+        lines.append(
+            f"{key_of(place)}: {describe(details, known, secret=_is_secret(details) or secret(place, details))}"
+        )
     return lines
+
+
+def _is_secret(details: ErrorDetails) -> bool:
+    return details["type"] == "credentials"  # of a URL, whatever file it is in
 
 
 def key_of(place: Place) -> str:

@@ -151,6 +151,46 @@ def test_an_update_changes_either_or_both(tmp_path: Path, values: str) -> None:
     read(tmp_path, f"{_REST}[[changes]]\nurl = 'http://a/'\nat_s = 1.0\ndo = 'update'\n{values}\n")
 
 
+@pytest.mark.parametrize("url", ["http://a", "HTTP://A/", "http://a:80/"])
+def test_a_change_finds_its_endpoint_however_the_url_is_written(tmp_path: Path, url: str) -> None:
+    change = f"[[changes]]\nurl = '{url}'\nat_s = 1.0\ndo = 'update'\ncapacity = 2\n"
+    assert read(tmp_path, f"{_REST}{change}").most_leases == {"http://a/": 2}
+
+
+@pytest.mark.parametrize("url", ["http://a", "HTTP://A/", "http://a:80/"])
+def test_an_endpoint_written_in_two_ways_is_there_twice(tmp_path: Path, url: str) -> None:
+    line = complaint(tmp_path, f"{_REST}[[endpoints]]\nurl = '{url}'\n")
+    assert line == "endpoints: 'http://a' is there twice; URLs must differ"
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ('url = "a:80"', "endpoints[1].url: found 'a:80': it has a port and no scheme; write 'http://a:80'"),
+        (
+            'url = "http://h:0/"',
+            "endpoints[1].url: found 'http://h:0/': its port is '0'; a port is a whole number from 1 to 65535",
+        ),
+        (
+            'url = "http://me:pw@h/"',
+            'endpoints[1].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
+        ),
+        ('url = "b"\ncapacity = 0', "endpoints[1].capacity: found 0: it must be a whole number >= 1"),
+        (
+            'url = "b"\ncapacity = "2"',
+            "endpoints[1].capacity: found '2': it must be a whole number >= 1; leave out the quotes",
+        ),
+        (
+            'url = "b"\ncapacity = 1000001',
+            "endpoints[1].capacity: found 1000001: input should be less than or equal to 1000000",
+        ),
+        ('url = "b"\nweight = inf', "endpoints[1].weight: found inf: it must be a finite number > 0"),
+    ],
+)
+def test_an_endpoint_follows_the_rules_of_configs(tmp_path: Path, values: str, line: str) -> None:
+    assert complaint(tmp_path, f"{_REST}[[endpoints]]\n{values}\n") == line
+
+
 # -- rules ------------------------------------------------------------------------------------------
 
 _KINDS = '[[requests.kinds]]\nname = "big"\nslots = 3\n'

@@ -58,6 +58,14 @@ def test_a_path_listed_n_times_has_n_slots(compat: ModuleType) -> None:
     assert Counter(drain(compat)) == {"http://a": 3, "http://b": 1}
 
 
+@pytest.mark.parametrize("path", ["10.0.0.1:8080", "http://H:80/", "http://h:99999", "me:pw@h:1", "{1..2}"])
+def test_a_path_is_any_text_and_comes_back_as_it_was(compat: ModuleType, path: str) -> None:
+    compat.initialize_global_api_queue([path, path])
+    assert drain(compat) == [path, path]
+    compat.return_api_path(path)
+    assert compat.get_api_path() == path
+
+
 @pytest.mark.usefixtures("compat")
 @given(paths=st.lists(st.sampled_from("abc"), min_size=1, max_size=8), data=st.data())
 def test_it_is_a_bag_of_paths(paths: list[str], data: st.DataObject) -> None:

@@ -5,6 +5,7 @@ Each contradiction is one line. The engine never sees a scenario that has one.
 
 from typing import Final
 
+from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.event_counts import faults_of, too_much
 from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, Spell
 from balancer_simulator.scenario.fields import ScenarioFields, twice
@@ -17,7 +18,7 @@ _LEAST_S: Final = 1e-6  # a worker that does not think would ask again more ofte
 
 def problems_in(scenario: ScenarioFields) -> list[str]:
     """Return a line for each thing to put right."""
-    urls = [url for model in scenario.endpoints for url in model.urls]
+    urls = [identity_of(url) for model in scenario.endpoints for url in model.urls]
     found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in twice(urls)]
     found += _impossible(scenario)
     found += _too_late(scenario)

@@ -5,13 +5,14 @@ Decides what a single key allows. Whether the keys fit together is for `contradi
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from balancer.settings.ranges import expand_range
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, RetrySettings
 from balancer.settings.tables import Settings
+from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
 from balancer_simulator.scenario.policy import Policy
@@ -77,6 +78,14 @@ class ScenarioFields(Settings):
         if double := twice(names):
             raise ValueError(f"{double[0]!r} is there twice; names, ranges expanded, must differ")
         return {name: host for given, host in hosts.items() for name in expand_range(given)}
+
+    @model_validator(mode="after")
+    def _changes_of_endpoints(self) -> Self:
+        """Name the endpoint of each change as the endpoint names itself: "http://h:1" is "http://h:1/"."""
+        known = {identity_of(url): url for url in self.by_url}
+        changes = [c.model_copy(update={"url": known.get(identity_of(c.url), c.url)}) for c in self.changes]
+        object.__setattr__(self, "changes", changes)
+        return self
 
     @property
     def by_url(self) -> dict[str, EndpointModel]:
