@@ -1,5 +1,6 @@
 """The architecture page shows the house that there is: every room, and the rule of who may import whom."""
 
+import re
 import tomllib
 
 from tests.contracts.documents import ROOT, blocks
@@ -46,3 +47,18 @@ def test_every_wing_of_a_room_that_the_page_names_is_there() -> None:
         else:
             room = _said(line)[0]
     assert missing == []
+
+
+def test_contributing_names_files_that_are_there_but_for_those_to_be_made() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"(new )?`((?:balancer|docs|tests|simulator|strategies)/[\w/.]*)`", text)
+    assert len(named) > 40
+    assert [path for new, path in named if not new and not (ROOT / path).exists()] == []
+
+
+def test_every_decision_is_listed_by_its_heading() -> None:
+    decisions = ROOT / "docs" / "decisions"
+    listed = (decisions / "README.md").read_text(encoding="utf-8")
+    for file in sorted(decisions.glob("[0-9]*.md")):
+        heading = file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        assert f"- [{heading}]({file.name})\n" in listed, f"docs/decisions/README.md: list {file.name}, {heading!r}"
