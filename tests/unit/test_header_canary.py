@@ -84,6 +84,7 @@ _SHOWN: dict[str, Callable[[Pool, Lease], object]] = {
     "JSON": lambda pool, lease: json.dumps(dataclasses.asdict(lease.endpoint), default=str),
     "JSON of lists": lambda pool, lease: json.dumps(dataclasses.asdict(lease.endpoint), default=list),
     "stats": lambda pool, lease: [pool.stats(), json.dumps(pool.stats().to_dict())],
+    "leases": lambda pool, lease: [pool.leases(), repr(pool.leases())],
     "log": lambda pool, lease: _logged(lease),
     "traceback": lambda pool, lease: _locals(lease),
     "keys": lambda pool, lease: [*lease.endpoint.headers],
@@ -97,6 +98,17 @@ def test_a_key_is_shown_nowhere(how: str) -> None:
         shown = str(_SHOWN[how](pool, lease))
     assert shown
     assert _CANARY not in shown
+
+
+def test_a_key_is_in_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="balancer")
+    pool = Pool([_endpoint(), "http://b/"], strategy="first", leak_after_s=0.001)
+    for _ in range(20):
+        with pytest.raises(ConnectionError), pool.lease(timeout=0):
+            raise ConnectionError
+    assert pool.stats().ejections
+    assert "http://a/" in caplog.text
+    assert _CANARY not in caplog.text + str([vars(record) for record in caplog.records])
 
 
 def test_a_key_is_in_no_error() -> None:
