@@ -1,0 +1,36 @@
+"""`make run` says beforehand what it installs and does, and how long that usually takes; and what it says is so."""
+
+import re
+import subprocess
+from importlib.metadata import distributions
+
+from tests.contracts.documents import ROOT
+from tests.patience import PATIENCE_S
+
+
+def _told() -> list[str]:
+    """Return what `make run` prints in a fresh checkout, line by line, without doing it."""
+    command = ["make", "--dry-run", "--always-make", "run"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+    return ran.stdout.splitlines()
+
+
+def _place(lines: list[str], begin: str) -> int:
+    return next(number for number, line in enumerate(lines) if begin in line)
+
+
+def test_it_says_so_before_it_begins() -> None:
+    lines = _told()
+    assert _place(lines, 'echo "installing into .venv') < _place(lines, "pip install")
+    assert _place(lines, 'echo "judging ') < _place(lines, "balancer run")
+    for line in (lines[_place(lines, "installing into")], lines[_place(lines, "judging ")]):
+        assert re.search(r"usually .*\d+ (s|min)", line), line
+
+
+def test_the_numbers_are_those_of_today() -> None:
+    text = "\n".join(_told())
+    (problems,) = re.findall(r"judging (\d+) problems", text)
+    assert int(problems) == len(list((ROOT / "examples" / "problems").glob("*/problem.yaml")))
+    (packages,) = re.findall(r"about (\d+) packages", text)
+    installed = {each.metadata["Name"] for each in distributions()}
+    assert 0.75 * int(packages) <= len(installed) <= 1.25 * int(packages)
