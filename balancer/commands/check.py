@@ -16,7 +16,8 @@ from balancer.errors import BalancerError, ConfigError, MissingExtra
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
 from balancer.sandbox.executors import make_executors
-from balancer.settings.config import Config, PipelineSettings
+from balancer.settings.config import Config
+from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["Checked", "check_config"]
 

@@ -15,7 +15,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from balancer.errors import ConfigError
-from balancer.settings.config import Config, EndpointSettings, PipelineSettings, PoolSettings
+from balancer.settings.config import Config
+from balancer.settings.pipeline import PipelineSettings
+from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 
 __all__ = ["commented_config", "write_config"]

@@ -10,157 +10,27 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from os import PathLike
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import Field, PrivateAttr, ValidationError
+from pydantic_core import ErrorDetails
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.settings.endpoints import EndpointTable
-from balancer.settings.headers import Headers
-from balancer.settings.ranges import expand_range
+from balancer.settings.pipeline import PipelineSettings
+from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.redaction import Redaction
-from balancer.settings.rules import DEFAULT_STRATEGY, EnabledHealth, HealthSection, LimitSettings, RetrySettings
+from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, RetrySettings
 from balancer.settings.salvage import STAND_IN, without
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
-from balancer.settings.urls import checked_server_url, identity_of
+from balancer.settings.urls import identity_of
 from balancer.settings.wording import did_you_mean
 
-__all__ = ["Config", "EndpointSettings", "PipelineSettings", "PoolSettings", "load_config", "sound_part"]
-
-
-class PoolSettings(Settings):
-    """`[pool]`: how endpoints are chosen and waited for.
-
-    Attributes:
-        strategy: which endpoint is next; `balancer strategies` lists them.
-        options: the strategy's own.
-        acquire_timeout_s: seconds an acquire waits unless it says otherwise; absent: for ever.
-        max_waiters: acquires that may wait at once; one more fails; absent: any number.
-        seed: makes the strategy's random choices repeatable; absent: a random seed.
-    """
-
-    strategy: str = DEFAULT_STRATEGY
-    options: dict[str, Any] = Field(default_factory=dict, repr=False)
-    acquire_timeout_s: Annotated[float, Field(gt=0)] | None = None
-    ttl_s: Annotated[float, Field(gt=0)] | None = None
-    leak_after_s: Annotated[float, Field(gt=0)] | None = None
-    max_waiters: Annotated[int, Field(ge=0)] | None = None
-    seed: int | None = None
-
-
-def _checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    try:
-        Headers(_plain(headers))
-    except ValueError as error:  # it names a header, and quotes no value
-        raise PydanticCustomError("header", "{why}", {"why": str(error)}) from None
-    return headers
-
-
-def _plain(headers: dict[str, SecretStr]) -> dict[str, str]:
-    return {name: value.get_secret_value() for name, value in headers.items()}
-
-
-class EndpointSettings(EndpointTable):
-    """`[[endpoints]]`: one server or, with ranges in its URL, several.
-
-    Attributes:
-        url: where it is, with ranges such as {1..4} for several.
-        name: what it is called in the pool; absent: its URL. A range in `url` asks for one of as many in `name`.
-        capacity: leases out at once.
-        weight: its share of the work, for strategies that look at weights.
-        labels: what it offers; a request for labels is served only by endpoints that have them all.
-        host: the machine it runs on; absent: the host part of `url`.
-        headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
-        isolation: how a `local://` endpoint keeps programs apart from the machine: "auto", "bubblewrap", "unshare" or
-            "rlimits" (not at all).
-    """
-
-    name: Annotated[str, Field(min_length=1)] | None = None
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
-    isolation: Literal["auto", "bubblewrap", "unshare", "rlimits"] = "auto"
-
-    @field_validator("url")
-    @classmethod
-    def _servers(cls, url: str) -> str:
-        for each in expand_range(url):
-            checked_server_url(each)
-        return url
-
-    @model_validator(mode="after")
-    def _as_many_names(self) -> Self:
-        urls, names = len(self.urls), len(self.names)
-        if urls != names:
-            raise ValueError(
-                f"name: the url stands for {urls} endpoints and the name for {names}; names differ, so give both a "
-                f'range of as many, such as name = "a-{{1..{urls}}}", or leave the name out'
-            )
-        return self
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the endpoints this entry stands for."""
-        return self.urls if self.name is None else expand_range(self.name)
-
-    @property
-    def specs(self) -> list[Endpoint]:
-        """The endpoints this entry stands for, as a pool takes them."""
-        headers = Headers(_plain(self.headers))
-        return [
-            Endpoint(
-                url,
-                name=name,
-                capacity=self.capacity,
-                weight=self.weight,
-                labels=frozenset(self.labels),
-                host=self.host,
-                headers=headers,
-            )
-            for url, name in zip(self.urls, self.names, strict=True)
-        ]
+__all__ = ["Config", "load_config", "sound_part"]
 
 
 def _local_endpoints() -> list[EndpointSettings]:
     return [EndpointSettings(url=f"local://{{1..{os.cpu_count() or 1}}}")]
-
-
-Workers = Annotated[int, Field(ge=1, le=1000)]
-
-
-class PipelineSettings(Settings):
-    """`[pipeline]`: which problems, how many threads, how many inputs, how much patience.
-
-    Attributes:
-        problems: folder of problem packages, relative to the current folder.
-        results: folder for the results, likewise.
-        sample_level_workers: problems at work at once.
-        output_generation_workers, solution_validation_workers: threads a problem uses in each function.
-        generators: names of the input generators, in the order they are asked.
-        max_inputs: valid inputs wanted per problem beyond its own data.
-        max_proposals: proposals asked of each generator per problem to get them.
-        seed: of the generators.
-        attempts: tries for one program run before it counts as unjudged; at least one on each endpoint.
-        outage_s: while nothing in the run succeeds, it is tried beyond that for so many seconds.
-        time_limit_s: CPU seconds for a run where the package names no limit.
-        time_limit_factor: multiplies the package's own limits (they are for other machines).
-        quiet_label: endpoints with this label re-run time limits that an overload may have caused.
-    """
-
-    problems: str
-    results: str = "results"
-    sample_level_workers: Workers = 4
-    output_generation_workers: Workers = 8
-    solution_validation_workers: Workers = 8
-    generators: list[str] = Field(default_factory=lambda: ["data", "mutate"])
-    max_inputs: Annotated[int, Field(ge=0)] = 30
-    max_proposals: Annotated[int, Field(ge=0)] = 60
-    seed: int = 1
-    attempts: Annotated[int, Field(ge=1, le=100)] = 5
-    outage_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
-    time_limit_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
-    time_limit_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
-    quiet_label: str = "quiet"
 
 
 class Config(Settings):

@@ -16,7 +16,9 @@ from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
 from balancer.plugins.registry import default_registry
 from balancer.problem import Verdict
-from balancer.settings.config import Config, EndpointSettings, PipelineSettings, PoolSettings
+from balancer.settings.config import Config
+from balancer.settings.pipeline import PipelineSettings
+from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 

@@ -342,7 +342,8 @@ def test_the_first_config_has_every_key_with_the_default_that_the_settings_have(
 
 
 def _model(name: str) -> Any:
-    from balancer.settings.config import EndpointSettings, PipelineSettings, PoolSettings
+    from balancer.settings.pipeline import PipelineSettings
+    from balancer.settings.pool import EndpointSettings, PoolSettings
     from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 
     models = (PoolSettings, EndpointSettings, HealthSection, LimitSettings, RetrySettings, PipelineSettings)

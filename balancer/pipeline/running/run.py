@@ -33,7 +33,8 @@ from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.sandbox.executors import make_executors
 from balancer.sandbox.pings import pings_of
-from balancer.settings.config import Config, PipelineSettings
+from balancer.settings.config import Config
+from balancer.settings.pipeline import PipelineSettings
 from balancer.shells.prober import Prober
 from balancer.shells.threads import Pool
 

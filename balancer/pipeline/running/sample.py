@@ -24,7 +24,7 @@ from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.runner import ProgramRun, Runner
 from balancer.problem import Problem, Submission, Verdict
 from balancer.program import Execution, Limits
-from balancer.settings.config import PipelineSettings
+from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["VALIDATOR_LIMITS", "Sample"]
 

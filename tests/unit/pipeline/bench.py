@@ -18,7 +18,7 @@ from balancer.pipeline.running.sample import Sample
 from balancer.pipeline.running.steps import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission, Verdict
 from balancer.program import Executor, Program
-from balancer.settings.config import PipelineSettings
+from balancer.settings.pipeline import PipelineSettings
 from tests.unit.pipeline.fakes import FakeExecutor, hasty, no_leases_out
 from tests.unit.pipeline.programs import TRUTH
 
