@@ -48,7 +48,8 @@ def _pool() -> Pool:
 def test_the_names() -> None:
     promised = {
         "AcquireTimeout", "BalancerError", "ConfigError", "Endpoint", "EndpointError", "Lease", "LeaseError", "Outcome",
-        "Pool", "PoolClosed", "PoolStats", "TooManyWaiters", "load_config",
+        "Pool", "PoolClosed", "PoolStats", "TooManyWaiters", "WaitInCoroutine", "expand_range",
+        "load_config",
     }  # fmt: skip
     assert promised <= set(balancer.__all__)
     assert all(hasattr(balancer, name) for name in balancer.__all__)
@@ -78,6 +79,19 @@ def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
         "url": _POSITIONAL,
         **dict.fromkeys(("name", "capacity", "weight", "labels", "host", "headers"), _KEYWORD),
     }
+
+
+def test_an_endpoint_is_called_by_its_url_unless_it_has_a_name_and_its_headers_are_for_the_caller() -> None:
+    assert _parameters(Endpoint)["name"] == (_KEYWORD, None)
+    pool = Pool(["http://a/", Endpoint("http://a/", name="with a key", headers={"Authorization": "Bearer x"})])
+    pool.add("http://b/")
+    assert [(each.url, each.name) for each in pool.stats().endpoints] == [
+        ("http://a/", "http://a/"),
+        ("http://a/", "with a key"),
+        ("http://b/", "http://b/"),
+    ]
+    with pool.lease(timeout=0, exclude={"http://a/", "http://b/"}) as lease:
+        assert dict(lease.endpoint.headers) == {"Authorization": "Bearer x"}
 
 
 def test_the_outcomes() -> None:
