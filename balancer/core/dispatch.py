@@ -160,7 +160,9 @@ class Core:
         Raises:
             NoEndpoint: nobody in service could ever serve `request`. Nothing is changed: it waits on as before.
         """
-        if waiter.ended or (request == waiter.request and request.key == waiter.request.key):
+        if waiter.ended or (
+            request == waiter.request and (request.key, request.terms) == (waiter.request.key, waiter.request.terms)
+        ):
             return ()
         if not self._ledger.could_serve(request):
             raise self._no_endpoint(request)

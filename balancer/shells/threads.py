@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from types import TracebackType
@@ -19,9 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from balancer.core import Core, Waiter
 from balancer.core.course import Course
 from balancer.core.decisions import Ask
-from balancer.core.events import Ended, Event
 from balancer.core.looks import Looks
-from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, ConfigError, LeaseError, WaitInCoroutine
 from balancer.plugins.registry import Registry, default_registry
@@ -32,9 +29,10 @@ from balancer.shells.arguments import any_whole, check_priority, each_of, reques
 from balancer.shells.callers import place_of_call
 from balancer.shells.calls import call
 from balancer.shells.coroutines import in_coroutine
-from balancer.shells.delivery import Delivery, Observation, Observer
+from balancer.shells.delivery import Delivery, Observer
 from balancer.shells.leasing import SharedBudget
-from balancer.shells.logs import Log, log_broken
+from balancer.shells.logs import Log
+from balancer.shells.managed import Managed
 from balancer.strategy import ANY, Request
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ T = TypeVar("T")
 _NUMBERS = (float, int)  # looked up by class, for this is on the path of every lease; True is neither
 
 
-class Pool:
+class Pool(Managed):
     """Endpoints, leased one call at a time to whichever thread needs one.
 
     Args:
@@ -429,20 +427,6 @@ class Pool:
 
     # -- time --------------------------------------------------------------------------------------
 
-    def pinged(self, name: str, ok: bool) -> None:
-        """Tell the outcome of an active probe of endpoint `name`: see `HealthSettings.ping`. It may have gone."""
-        self._change(lambda now: self._core.pinged(name, ok, now))
-
-    # -- what calls do -----------------------------------------------------------------------------
-
-    def retried(self, name: str) -> None:
-        """Count a call that failed at endpoint `name` and is made again; `call` does."""
-        self._change(lambda now: self._core.retried(name, now))
-
-    def hedged(self, name: str) -> None:
-        """Count a call that is slow and is made a second time, at endpoint `name`; `call` does."""
-        self._change(lambda now: self._core.hedged(name, now))
-
     def _arm(self) -> threading.Timer | None:
         """Return a timer, to be started, for what is due next. None: there is one, or none is needed.
 
@@ -469,64 +453,6 @@ class Pool:
                 return
         self._change(lambda now: self._core.tick(now) if now >= self._core.due_s else ())
 
-    # -- membership --------------------------------------------------------------------------------
-
-    def add(self, endpoint: Endpoint | str) -> None:
-        """Take `endpoint`, or the one of this URL, into service; one that is draining comes back under this spec.
-
-        Raises:
-            DuplicateEndpoint: an active endpoint has this name.
-        """
-        spec = Endpoint.of(endpoint)
-        self._change(lambda now: self._core.add(spec, now))
-
-    def drain(self, url: str) -> None:
-        """Grant no new lease of the endpoint with this URL, or name. It stays listed until it is removed, or added.
-
-        Waiters that only it could have served get `NoEndpoint`.
-
-        Raises:
-            UnknownEndpoint: there is no such endpoint.
-        """
-        self._change(lambda now: self._core.drain(url, now))
-
-    def remove(self, url: str) -> None:
-        """Grant no new lease of the endpoint with this URL, or name; forget it when its last lease ends, or now.
-
-        Raises:
-            UnknownEndpoint: there is no such endpoint.
-        """
-        self._change(lambda now: self._core.remove(url, now))
-
-    def update(
-        self,
-        url: str,
-        *,
-        capacity: int | None = None,
-        weight: float | None = None,
-        labels: Iterable[str] | None = None,
-    ) -> None:
-        """Change what is given. A smaller capacity takes effect as leases end.
-
-        Raises:
-            UnknownEndpoint: there is no such endpoint.
-            ValueError: a value is out of range; nothing is changed.
-        """
-        if labels is not None and not isinstance(labels, str):  # a string is left for Endpoint to refuse
-            labels = frozenset(labels)
-        given = {"capacity": capacity, "weight": weight, "labels": labels}
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        self._change(lambda now: self._core.update(replace(self._core.ledger.account(url).endpoint, **changes), now))
-
-    def set_strategy(self, name: str, **options: Any) -> None:
-        """Let another strategy choose from now on; leases out and waiters carry over.
-
-        Raises:
-            ConfigError: unknown strategy or wrong option; nothing is changed.
-        """
-        chosen = self._registry.strategy(name, options, self._random)
-        self._change(lambda now: self._core.set_strategy(chosen, now))
-
     def close(self) -> None:
         """Fail every waiter and every later acquire with `PoolClosed`; leases out may still be returned."""
         self._change(self._core.close)
@@ -548,97 +474,6 @@ class Pool:
         except BaseException:
             self._recover()
             raise
-
-    # -- observers ---------------------------------------------------------------------------------
-
-    def observe(self, observer: Observer, kinds: Iterable[type[Event]] | None = None) -> Observation:
-        """Let `observer` hear what happens from now on, until the observation that is returned ends.
-
-        It is called with each event in order, by one thread at a time, when the pool's lock is free again; it may call
-        the pool. One that raises hears no more, and the log says so.
-
-        Args:
-            observer: called with an event, see `balancer.core.events`.
-            kinds: which events; None: its attribute `kinds`, and without one all of them.
-
-        Raises:
-            TypeError, ValueError: it cannot be called, or one of `kinds` is no kind of event.
-        """
-        observation = Observation(observer, kinds, self._end_observation)
-        self._change(lambda now: self._listen((*self._delivery.observations, observation)))
-        return observation
-
-    def _end_observation(self, observation: Observation) -> None:
-        observation.ended = True
-        self._change(lambda now: self._listen(o for o in self._delivery.observations if o is not observation))
-
-    def _listen(self, observations: Iterable[Observation]) -> Sequence[Waiter]:
-        self._delivery.observations = tuple(observations)
-        wanted = frozenset[type[Event]]().union(*(o.kinds for o in self._delivery.observations))
-        self._core.listen(wanted)
-        self._attends = self._attends or Ended in wanted
-        return ()
-
-    def _set_aside(self, observation: Observation, error: Exception) -> None:
-        self._end_observation(observation)
-        log_broken(observation, error)
-
-    # -- looking -----------------------------------------------------------------------------------
-
-    def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now because of their health: ejected, or at rest."""
-        with self._lock:
-            out = self._core.out_of_service()
-        return out  # noqa: RET504, an interrupt after a call within `with` would leave the lock taken
-
-    @property
-    def acquire_timeout_s(self) -> float:
-        """How long an acquire waits unless it says otherwise, in seconds; `inf`: for ever."""
-        return self._timeout_s
-
-    @property
-    def retries(self) -> RetrySettings:
-        """How `call` tries again."""
-        return self._retries
-
-    @property
-    def budget(self) -> SharedBudget:
-        """The retries that all calls over this pool share."""
-        return self._budget
-
-    @property
-    def jitter(self) -> random.Random:
-        """What the pauses before retries are drawn from."""
-        return self._jitter
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Returns the time in seconds; never goes back."""
-        return self._clock
-
-    def stats(self) -> PoolStats:
-        """Return the counters of the pool and of each endpoint, all at one instant.
-
-        Leasing stops only while the counters are copied; the sums are done afterwards.
-        """
-        with self._lock:
-            endpoints, totals, waits = self._core.counters(self._clock())
-            strategy = self._core.ledger.strategy.name
-        if self._happened:
-            self._delivery.deliver()
-        return PoolStats.of(endpoints, strategy=strategy, waits=waits, **totals)
-
-    def leases(self) -> tuple[LeaseRow, ...]:
-        """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots."""
-        with self._lock:
-            rows = self._core.leases(self._clock())
-        if self._happened:
-            self._delivery.deliver()
-        return tuple(rows)
-
-    def __repr__(self) -> str:
-        with self._lock:
-            return f"<Pool {self._core!r}>"
 
     def __enter__(self) -> Self:
         return self

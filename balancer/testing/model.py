@@ -8,6 +8,7 @@ allowed. It must not import the core, nor share a data structure or a constant w
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Request
@@ -81,6 +82,8 @@ class ModelPool:
         self.acquired = 0
         self.timed_out = 0
         self.ends: Counter[Outcome] = Counter()
+        self.over_s: dict[int, float] = {}  # when the time of which lease is over
+        self.holders: dict[int, str] = {}
         self.handed_off = 0  # grants to those who waited
         self.waited_s = 0.0  # by all of them
         self.longest_wait_s = 0.0
@@ -142,6 +145,9 @@ class ModelPool:
         assert lease_id > self.last_id, f"lease id {lease_id} does not grow; the last was {self.last_id}"
         endpoint.held[lease_id] = now, self.takes(request, endpoint)
         endpoint.leases += 1
+        self.holders[lease_id] = request.terms.holder if request.terms else ""
+        if request.terms and request.terms.ttl_s < inf:
+            self.over_s[lease_id] = now + request.terms.ttl_s
         self.last_id = lease_id
         self.acquired += 1
 
@@ -149,11 +155,29 @@ class ModelPool:
         """End a lease that is out."""
         endpoint = next(e for e in self.endpoints if lease_id in e.held)
         since_s, slots = endpoint.held.pop(lease_id)
+        self.over_s.pop(lease_id, None)
+        del self.holders[lease_id]
         endpoint.ended_s += (now - since_s) * slots
         self.ends[outcome] += 1
         endpoint.failures += outcome is Outcome.FAILURE
         endpoint.overloads += outcome is Outcome.OVERLOAD
         self._forget_retired()
+
+    def expire(self, now: float) -> list[int]:
+        """End the leases whose time is over, as a failure of nobody, and return their ids."""
+        over = [lease_id for lease_id, at_s in self.over_s.items() if at_s <= now]
+        for lease_id in over:
+            self.release(lease_id, Outcome.IGNORED, now)
+        return over
+
+    def table(self, now: float) -> list[tuple[int, str, str, float, int]]:
+        """Return id, endpoint, holder, age and slots of each lease that is out, oldest first."""
+        rows = [
+            (lease_id, e.spec.name, self.holders[lease_id], now - since_s, slots)
+            for e in self.endpoints
+            for lease_id, (since_s, slots) in e.held.items()
+        ]
+        return sorted(rows)
 
     def wait(self, request: Request, now: float, deadline_s: float, priority: int) -> ModelWaiter:
         """Queue a waiter."""

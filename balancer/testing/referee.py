@@ -5,7 +5,8 @@ Decides what "agree" means, which is the whole contract of the core and of a str
 - conservation: the slots out of an endpoint are its in-flight, and at the grant at most its limit, and those of its
   host at most the host's cap; a lease has as many as were asked for;
 - nothing is granted that is draining, retiring, excluded or without the labels asked for;
-- lease ids grow and are never used again; a waiter ends once, and never with a lease after its deadline;
+- lease ids grow and are never used again; the table shows the leases that are out, and no other; a lease whose time is
+  over has ended, and no other; a waiter ends once, and never with a lease after its deadline;
 - work conservation: no waiter could use a slot that is free, unless it is kept for an older claim that needs several;
 - one endpoint (and those that share its host) is kept for each of these, and no more;
 - order: of the waiters that can use a freed slot, the one with the oldest claim gets it;
@@ -74,6 +75,17 @@ class Referee:
             self._model.give_up(model)
         self._finish(waiter)
 
+    def expired(self) -> list[Lease]:
+        """Book the leases whose time is over; each must have ended."""
+        over = set(self._model.expire(self._clock()))
+        leases = [lease for lease in self.out if lease.id in over]
+        self.out = [lease for lease in self.out if lease.id not in over]
+        for lease in leases:
+            assert lease.ended, f"the time of {lease} is over, but it is still out"
+        for lease in self.out:
+            assert not lease.ended, f"{lease} ended before its time was over"
+        return leases
+
     def settle(self, ended: Sequence[Waiter]) -> None:
         """Hold what a call did to the waiters against what it should have done."""
         left = set(ended)
@@ -111,6 +123,8 @@ class Referee:
             **dict.fromkeys(("retries", "hedges", "ejections"), 0),
         }
         assert totals == expected, f"the totals are {totals}, not {expected}"
+        rows = [(row.id, row.endpoint, row.holder, row.age_s, row.slots) for row in self._core.leases(now)]
+        assert rows == model.table(now), f"the leases that are out are {rows}, not {model.table(now)}"
         keepers = self._keepers()
         self._check_endpoints(endpoints, keepers, now)
         _check_waits(waits.summary(model.acquired), model)

@@ -140,6 +140,15 @@ class Shadow:
         self.model.release(lease.id, outcome, self.clock())
         self._referee.settle(ended)
 
+    def release_by_id(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
+        """End a lease that is out by its id alone; thereafter it must be refused, by its id as well."""
+        self.out.remove(lease)
+        self.ended.append(lease)
+        ended = self.core.release_by_id(lease.id, outcome, self.clock())
+        self.model.release(lease.id, outcome, self.clock())
+        self._referee.settle(ended)
+        self._refused(LeaseError, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
+
     def release_again(self, lease: Lease) -> None:
         """Give a lease back that has ended; it must be refused."""
         self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
@@ -167,8 +176,12 @@ class Shadow:
         self.core.cancel(waiter, self.clock(), timed_out=True)  # it has ended, so this must do nothing
 
     def pass_time(self, seconds: float) -> None:
-        """Move the clock on; whose time is up does not know it yet."""
+        """Move the clock on; a waiter whose time is up does not know it yet, but leases whose time is over end."""
         self.clock.advance(seconds)
+        if self.core.lapse_s <= self.clock():
+            ended = self.core.tick(self.clock())
+            self.ended += self._referee.expired()
+            self._referee.settle(ended)
 
     def time_out(self) -> None:
         """Let all those give up whose deadline has passed, as a shell's timer would."""

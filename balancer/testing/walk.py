@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from balancer.endpoint import Endpoint, Outcome
+from balancer.endpoint import Endpoint, Outcome, Terms
 from balancer.strategy import ANY, Request
 from balancer.testing.referee import Law
 from balancer.testing.shadow import Maker, Shadow
@@ -21,6 +21,7 @@ HOST_CAPS = {"10.0.0.4": 2, "shared": 2}
 _LABELS = (frozenset[str](), frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"}))
 _OUTCOMES = (*[Outcome.SUCCESS] * 5, *Outcome)
 _WEIGHTS = (0.25, 1.0, 1.0, 1.0, 2.0, 3.0)
+_TERMS = (Terms("slow", 40.0), Terms("quick", 0.5), Terms(ttl_s=3.0), Terms("forgetful", leak_after_s=1.0))
 _PAUSES_S = (0.001, 0.05, 0.5, 3.0, 40.0)
 
 
@@ -88,6 +89,10 @@ class _Walker:
         if self.shadow.out:
             self.shadow.release(self.random.choice(self.shadow.out), self.random.choice(_OUTCOMES))
 
+    def release_by_id(self) -> None:
+        if self.shadow.out:
+            self.shadow.release_by_id(self.random.choice(self.shadow.out), self.random.choice(_OUTCOMES))
+
     def release_wrongly(self) -> None:
         self.shadow.release_foreign()
         if self.shadow.ended:
@@ -131,9 +136,10 @@ class _Walker:
     def _request(self) -> Request:
         if self.random.random() < 0.6:
             return ANY
+        terms = self.random.choice((None, None, *_TERMS))
         exclude = self.random.sample(URLS, self.random.randint(0, 2))
         slots, key = self.random.choice((1, 1, 1, 2, 3, 4)), self.random.choice((None, "k", "l"))
-        return Request(self.random.choice(_LABELS), frozenset(exclude), slots, key)
+        return Request(self.random.choice(_LABELS), frozenset(exclude), slots, key, terms)
 
     def _spec(self, url: str) -> Endpoint:
         return Endpoint(
@@ -150,7 +156,8 @@ class _Walker:
 # come more often than those that take one away.
 _MOVES: dict[str, tuple[int, Callable[[_Walker], None]]] = {
     "acquire": (400, _Walker.acquire),
-    "release": (330, _Walker.release),
+    "release": (310, _Walker.release),
+    "release_by_id": (20, _Walker.release_by_id),
     "release_wrongly": (20, _Walker.release_wrongly),
     "amend": (30, _Walker.amend),
     "cancel": (20, _Walker.cancel),

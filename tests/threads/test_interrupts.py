@@ -21,6 +21,9 @@ _UNDER_THE_LOCK = (
     "balancer/core/",
     "balancer/kit/",
     "balancer/shells/threads.py",
+    "balancer/shells/managed.py",
+    "balancer/shells/delivery.py",
+    "balancer/shells/alarm.py",
     "balancer/endpoint.py",
     "_strategies/",
 )

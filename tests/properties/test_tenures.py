@@ -1,0 +1,54 @@
+"""The walks judge the ends of leases by the clock: a core that gets one wrong is found out."""
+
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from balancer.core.dispatch import Core
+from balancer.core.ledger import Ledger
+from balancer.core.telling import Telling
+from balancer.core.tenures import Tenures
+from balancer.endpoint import Lease, Outcome
+from balancer.testing.walk import random_walk
+from tests.registered import MAKERS
+
+_ADD, _ROWS = Tenures.add, Ledger.rows
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+def _too_early(tenures: Tenures, lease: Lease, now: float) -> None:
+    _ADD(tenures, lease, now - 0.4)
+
+
+def _as_a_failure(core: Core, lease: Lease, now: float) -> None:
+    core._end_and_learn(lease, Outcome.FAILURE, now)
+
+
+def _for_good(telling: Telling, lease: Lease, now: float) -> None:
+    telling.end(lease, Outcome.IGNORED, now)
+
+
+def _but_one(ledger: Ledger, now: float) -> list[Any]:
+    return _ROWS(ledger, now)[1:]
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "wrong"),
+    [
+        (Core, "_expire_lease", _nothing),
+        (Core, "_expire_lease", _as_a_failure),
+        (Tenures, "add", _too_early),
+        (Telling, "leaked", _for_good),
+        (Ledger, "rows", _but_one),
+    ],
+    ids=["never ends", "ends as a failure", "ends too early", "a leak ends it", "the table misses one"],
+)
+def test_a_core_that_gets_it_wrong_is_found_out(where: type, what: str, wrong: Callable[..., Any]) -> None:
+    random_walk(MAKERS["fifo"], 2000, seed=1, thorough_every=20)
+    with patch.object(where, what, wrong), pytest.raises(AssertionError):
+        random_walk(MAKERS["fifo"], 2000, seed=1, thorough_every=20)
