@@ -4,7 +4,9 @@ A reader is given a few figures, and is warned where they cannot be trusted. Pur
 alike.
 """
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from balancer.pipeline.results.records import RunResult
 from balancer.reporting.tile import Tile, Tone
@@ -16,6 +18,7 @@ NOT_JUDGED = "not judged"
 
 _MOST_NAMED = 5
 _MOST_REASONS = 3
+_TRIES = re.compile(r"^after \d+( of \d+)? tr(y|ies): ")
 
 
 def tiles(result: RunResult) -> tuple[Tile, ...]:
@@ -37,13 +40,21 @@ def nothing_judged(result: RunResult) -> str:
     """Return why a run that went through all its steps judged nothing; "" if it judged something, or was stopped."""
     if result.complete or result.judged or result.stopped_by:
         return ""
-    if reasons := result.reasons:
+    if reasons := _without_tries(result.reasons):
         told = "; ".join(f"{times} x {shorten(why, 200)}" for why, times in list(reasons.items())[:_MOST_REASONS])
         more = f"; and {len(reasons) - _MOST_REASONS} other reasons" if len(reasons) > _MOST_REASONS else ""
         return f"Nothing was judged, for the infrastructure failed: {told}{more}"
     if any(problem.disagreements for problem in result.problems):
         return "Nothing was judged: accepted submissions disagree on every case, so none is ready."
     return "Nothing was judged: no problem has a case that is ready, see its notes in the report."
+
+
+def _without_tries(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return the reasons without how often each was tried, which makes two of one."""
+    found: Counter[str] = Counter()
+    for why, often in reasons.items():
+        found[_TRIES.sub("", why)] += often
+    return dict(found.most_common())
 
 
 def _verdict_tiles(result: RunResult) -> Iterator[Tile]:

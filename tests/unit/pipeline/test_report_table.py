@@ -100,8 +100,11 @@ def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached() -> None:
 
 def test_a_run_that_judged_nothing_gives_the_reasons() -> None:
     run = replace(outage_run(), complete=False)
-    first = replace(run.problems[0], reasons={"http://a/: connection refused": 7, "http://b/: HTTP 500": 2})
-    second = replace(run.problems[1], reasons={"http://b/: HTTP 500": 9})
+    first = replace(
+        run.problems[0],
+        reasons={"after 3 of 3 tries: http://a/: connection refused": 7, "after 2 tries: http://b/: HTTP 500": 2},
+    )
+    second = replace(run.problems[1], reasons={"after 42 tries: http://b/: HTTP 500": 9})
     text = " ".join(_printed(replace(run, problems=(first, second)), 80).split())
     assert (
         "Nothing was judged, for the infrastructure failed: 11 x http://b/: HTTP 500; 7 x http://a/: connection refused"
