@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, reject, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 from tests.equivalence.driven import Driver, Tie
@@ -42,6 +42,9 @@ _WITH_RULES = [
     "AcquireTimeout",
     "a cooldown that ended a wait",
 ]
+
+
+_MOST_ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,12 @@ def _unseen(
         check_same(plan, pool, simulate(plan, name))
         seen.update(driver.seen)
 
-    same()
+    # Which plans come first depends on which modules are loaded, as Hypothesis draws from their constants; so what is
+    # rare is looked for in further plans before it is missed.
+    for number in range(_MOST_ROUNDS):
+        (seed(number)(same) if number else same)()
+        if all(seen[sight] for sight in worth_seeing):
+            break
     return [sight for sight in worth_seeing if not seen[sight]]
 
 
