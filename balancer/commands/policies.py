@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from balancer.settings.config import Config
-from balancer.settings.rules import HealthSettings
+from balancer.settings.rules import PingSettings
 
 __all__ = ["policy_lines"]
 
@@ -32,5 +32,5 @@ def policy_lines(config: Config) -> Iterator[str]:
     )
 
 
-def _pings(health: HealthSettings) -> str:
+def _pings(health: PingSettings) -> str:
     return "off" if health.ping == "off" else f"{health.ping}, every {health.ping_every_s:g} s"

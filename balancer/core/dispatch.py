@@ -13,6 +13,7 @@ them once it has let go of its lock.
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from math import inf
 from types import MappingProxyType
 
 from balancer.core.account import Account, State
@@ -122,10 +123,14 @@ class Core:
         self._end: Callable[[Lease, Outcome, float], tuple[()]] = (
             self._telling.end if Ended in wanted else self._ledger.end
         )
-        if not self._closed:
-            self.acquire = self._take_by_rules if self._by_the_clock else self._take
+        self._aim()
         self._idle_release = self._end_by_rules if self._by_the_clock else self._end
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
+
+    def _aim(self) -> None:
+        """Let an acquire look at the clock only while there is an instant at which something is due."""
+        if not self._closed:
+            self.acquire = self._take if self.due_s == inf else self._take_in_time
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -210,9 +215,12 @@ class Core:
         """Return the names of those that serve nobody for now because of their health; O(those that are out)."""
         return self._rules.out_of_service()
 
-    def pinged(self, name: str, ok: bool, now: float) -> Served:
-        """Learn from an active probe of the endpoint `name`; of an endpoint that has gone, nothing."""
-        self._ledger.pinged(name, ok, now)
+    def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool = False) -> Served:
+        """Learn from an active probe of the endpoint `name`; of an endpoint that has gone, nothing.
+
+        A `conclusive` one ran a program: it can bring back an endpoint whose cooldown is over.
+        """
+        self._ledger.pinged(name, ok, now, conclusive=conclusive)
         return self._hand_off(now)
 
     # -- what calls do -----------------------------------------------------------------------------
@@ -322,7 +330,7 @@ class Core:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _take_by_rules(self, request: Request, now: float) -> Lease | None:
+    def _take_in_time(self, request: Request, now: float) -> Lease | None:
         # While somebody waits the shell sees to it that `tick` is called in time: it may end waits.
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
@@ -330,12 +338,6 @@ class Core:
 
     def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> Served:
         """End a lease, let the rules learn from it, and serve whoever can be served thereafter."""
-        self._end_and_learn(lease, outcome, now)
-        if now >= self.due_s:
-            return self.tick(now)
-        return self._hand_off(now) if self._waiters.size else ()
-
-    def _end_and_learn(self, lease: Lease, outcome: Outcome, now: float) -> None:
         account: Account | None = lease.account
         try:
             self._end(lease, outcome, now)
@@ -343,10 +345,16 @@ class Core:
             if account is not None and lease.account is None:
                 record = account.record
                 if outcome is _SUCCESS and record is not None and now < record.look_s:
-                    record.fresh += 1
+                    record.fresh += 1  # all there is to do about nearly every lease: see `HealthWatch`
                 else:
-                    self._ledger.learn(account, lease, outcome, now)
-                    self._look_at_the_clock()
+                    self._learn(account, lease, outcome, now)
+        if now >= self.due_s:
+            return self.tick(now)
+        return self._hand_off(now) if self._waiters.size else ()
+
+    def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
+        self._ledger.learn(account, lease, outcome, now)
+        self._look_at_the_clock()
 
     def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Served:
         if self._by_the_clock:
@@ -426,6 +434,7 @@ class Core:
 
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._tenures.due_s)
+        self._aim()
 
     def _mind(self, lease: Lease, now: float) -> None:
         """See to it that the time of `lease` ends, and that everything goes by the clock from the first such lease."""
@@ -438,7 +447,12 @@ class Core:
     def _expire_lease(self, lease: Lease, now: float) -> None:
         lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
         self._telling.expired(lease, now)
-        self._end_and_learn(lease, Outcome.IGNORED, now)
+        account: Account | None = lease.account
+        try:
+            self._end(lease, Outcome.IGNORED, now)
+        finally:  # as above
+            if account is not None and lease.account is None:
+                self._learn(account, lease, Outcome.IGNORED, now)
 
     def _expire(self, waiter: Waiter, now: float) -> None:
         self._timed_out += 1

@@ -4,19 +4,19 @@ Decides from the outcomes of calls when an endpoint is ejected, how long it rest
 probe, then slowly. It must not know leases that wait, strategies or limits: it says how an endpoint stands, and
 `balancer.core.rules` makes slots and weights of that.
 
-The tests for outliers are gRFC A50's (success rate, failure percentage), which need many endpoints, and two that do
-not: failures in a row, and the endpoint's own decayed success rate. Back-off with equal jitter is as in Brooker,
+The tests that find outliers are objects of their own (`balancer.core.outliers`); this module alone knows that most
+successes are only counted, and told to the tests before anything else is. Back-off with equal jitter is as in Brooker,
 "Exponential Backoff and Jitter" (2015); panic and slow start are Envoy's.
 """
 
 import math
 import random
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from balancer.core.outliers import outliers, success_rate
+from balancer.core.outliers import TESTS, OutlierTest
 from balancer.core.states import TRANSITIONS, Event, Health, Record
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings
@@ -29,9 +29,9 @@ _IN = (Health.HEALTHY, Health.SLOW_START)
 _UNFIT = (Health.EJECTED, Health.RESTING)
 _RAMP_STEPS = 10  # a weight that grows is told to the strategy so many times
 _LEAST_RAMP = 0.1
-# Decayed counts are brought up to date when this part of `decay_s` has passed; a success counts 6% too much at most.
-_STALE = 1 / 16
-_MOST_TRIPS = 64  # 2**64 times any cooldown is more than the longest
+# Successes are booked together when this part of `decay_s` has passed; so one counts 6% too much at most.
+_BATCH = 1 / 16
+_MOST_DOUBLINGS = 64  # 2**64 times any cooldown is more than the longest
 _SMALL = 3  # endpoints of which one may be ejected, though it is more than the share
 _ROUNDING = 1e-9  # 0.28 * 25 is 7.000000000000001
 
@@ -42,6 +42,7 @@ class HealthWatch:
     Args:
         settings: what is tested, and how long things take.
         rng: for jitter.
+        tests: what make the tests for outliers.
 
     Attributes:
         panic: True while too few are fit, so that all must serve.
@@ -50,7 +51,12 @@ class HealthWatch:
         unfit: the records that are ejected or resting.
     """
 
-    def __init__(self, settings: HealthSettings, rng: random.Random) -> None:
+    def __init__(
+        self,
+        settings: HealthSettings,
+        rng: random.Random,
+        tests: Iterable[Callable[[HealthSettings], OutlierTest]] = TESTS,
+    ) -> None:
         self._settings = settings
         self._random = rng.random
         self._records: dict[Record, None] = {}
@@ -58,7 +64,9 @@ class HealthWatch:
         self._timers: list[tuple[float, int, Record]] = []
         self._tickets = count()
         self._compare_s = -inf
-        self._stale_s = min(settings.decay_s * _STALE, settings.interval_s)
+        self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
+        self._tests = [test(settings) for test in tests]
+        self._timed = [test for test in self._tests if test.timed]
         self.panic = False
         self.due_s = inf
         self.moved: list[Record] = []
@@ -70,6 +78,7 @@ class HealthWatch:
         """Watch an endpoint from now on; it is healthy until it shows otherwise."""
         record = Record(key, now)
         self._records[record] = None
+        self._begin(record, now)
         self._restrain(now)
         return record
 
@@ -79,8 +88,16 @@ class HealthWatch:
         self.unfit.pop(record, None)
         self._out -= record.state in _OUT
         record.until_s = inf
+        for test in self._tests:
+            test.leave(record)
         self._next_due()
         self._restrain(now)
+
+    def listen(self, record: Record, *, each: bool) -> None:
+        """Be told the end of every lease of an endpoint (`each`), or of those only that may change how it stands."""
+        record.each = each
+        if each:
+            record.look_s = -inf
 
     # -- what happens ------------------------------------------------------------------------------
 
@@ -90,8 +107,8 @@ class HealthWatch:
             record.probe = lease.id
 
     def ended(self, record: Record, lease: Lease, outcome: Outcome, now: float) -> None:
-        """Learn how a lease ended."""
-        self._fade(record, now)
+        """Learn how a lease ended. A success before `record.look_s` need not be told: it is counted in `fresh`."""
+        self._book(record, now)
         if now >= self._compare_s:
             self._compare(now)
         rest_s = self._rest_s(lease, outcome)
@@ -100,29 +117,29 @@ class HealthWatch:
             if outcome is not Outcome.IGNORED:
                 self._judge_probe(record, outcome, rest_s, now)
         elif record.state in _IN:
-            self._judge_call(record, outcome, rest_s, now)
+            self._judge_call(record, lease, outcome, rest_s, now)
         elif rest_s:
             self._rest_longer(record, rest_s, now)
-        quiet = record.state is Health.HEALTHY and not record.failures_in_row
-        record.look_s = record.updated_s + self._stale_s if quiet else -inf
+        if record.state in _IN and not record.each and not self._timed:
+            record.look_s = record.fresh_until_s = now + self._batch_s
 
-    def pinged(self, record: Record, ok: bool, now: float) -> None:
+    def pinged(self, record: Record, ok: bool, now: float, *, conclusive: bool = False) -> None:
         """Learn from an active probe, which is no lease.
 
-        While the endpoint is in service, a failed one counts in the row of failures. A good one says little (a server
-        that fails every call may answer pings): it takes back the failed pings of that row. But if a program was run,
-        it is as good as a probe by a lease.
+        Args:
+            record: of the endpoint.
+            ok: whether it answered.
+            now: the time.
+            conclusive: True if a program was run: that is as good as a probe by a lease, if it went well. Else an
+                endpoint out of service learns nothing from pings.
         """
         if record.state in _IN:
-            self._fade(record, now)
-            if ok:
-                record.failures_in_row -= record.failed_pings
-                record.failed_pings = 0
-            else:
-                record.look_s = -inf
-                record.failed_pings += 1
-                self._count_failure(record, 0.0, now)
-        elif ok and record.state is Health.HALF_OPEN and self._settings.ping == "program":
+            self._book(record, now)
+            if not ok:
+                self._failed_now(record, now)
+            if True in [test.pinged(record, ok, now) for test in self._tests]:
+                self._trip(record, now)
+        elif ok and conclusive and record.state is Health.HALF_OPEN:
             self._move(record, Event.PROBED_WELL, now)
 
     def tick(self, now: float) -> None:
@@ -157,21 +174,28 @@ class HealthWatch:
 
     # -- tests -------------------------------------------------------------------------------------
 
-    def _judge_call(self, record: Record, outcome: Outcome, rest_s: float, now: float) -> None:
+    def _judge_call(self, record: Record, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         """Book a call to an endpoint in service, and see what follows."""
         if outcome is Outcome.SUCCESS:
-            record.failures_in_row = record.failed_pings = 0
-            record.successes += 1.0
-            record.good += 1
+            self._succeeded(record, 1, now)
+            if True in [test.took(record, now - lease.granted_s, now) for test in self._timed]:
+                self._trip(record, now)
         elif outcome is not Outcome.IGNORED:
             record.bad += 1
             if outcome is Outcome.OVERLOAD:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
-                record.failures += 1.0
-                self._count_failure(record, rest_s, now)
+                self._failed_now(record, now)
+                if True in [test.failed(record, now) for test in self._tests]:  # each of them must hear of it
+                    self._trip(record, now, rest_s)
         if rest_s and record.state in _IN:
             self._move(record, Event.ASKED_REST, now, rest_s)
+
+    def _failed_now(self, record: Record, now: float) -> None:
+        """Forget what made cooldowns longer, if the endpoint did not fail for longer than the last one lasted."""
+        if now - record.clean_s > record.cooldown_s:
+            record.bad_probes = 0
+        record.clean_s = now
 
     def _others_are_overloaded(self, record: Record, now: float) -> bool:
         """Return whether half of the others were overloaded lately: then it is no outlier, and who stays gets more.
@@ -198,24 +222,14 @@ class HealthWatch:
         asked_s = lease.hint.retry_after_s if lease.hint and outcome is Outcome.OVERLOAD else None
         return min(asked_s, self._settings.max_cooldown_s) if asked_s and asked_s > 0 else 0.0
 
-    def _count_failure(self, record: Record, rest_s: float, now: float) -> None:
-        settings = self._settings
-        record.failures_in_row += 1
-        seen = record.successes + record.failures
-        in_row = 0 < settings.consecutive_failures <= record.failures_in_row
-        own = seen >= settings.success_volume and record.successes < settings.success_rate * seen
-        if in_row or own:
-            self._trip(record, now, rest_s)
-
     def _compare(self, now: float) -> None:
-        """Hold the endpoints against one another: gRFC A50, on the outcomes since the last time."""
-        settings = self._settings
-        self._compare_s = now + settings.interval_s
+        """Hold the endpoints against one another, on the outcomes since the last time."""
+        self._compare_s = now + self._settings.interval_s
         for record in self._records:
-            self._fade(record, now)
-        candidates = [record for record in self._records if record.state in _IN and record.good + record.bad]
-        candidates.sort(key=success_rate)  # the worst first: not all may be ejected
-        for record in outliers(candidates, self._settings):
+            self._book(record, now)
+        candidates = [record for record in self._records if record.state in _IN and record.calls]
+        candidates.sort(key=_success_rate)  # the worst first: not all may be ejected
+        for record in [record for test in self._tests for record in test.compare(candidates, now)]:
             if record.state in _IN:
                 self._trip(record, now)
         for record in self._records:
@@ -254,8 +268,8 @@ class HealthWatch:
     def _move(self, record: Record, event: Event, now: float, least_s: float = 0.0) -> None:
         """Take the transition, and do what comes with the new state; a rest lasts `least_s` at least."""
         before, record.state = record.state, TRANSITIONS[record.state, event]
-        if before is Health.HEALTHY and now - record.since_s > record.cooldown_s:
-            record.trips = 0
+        if event is Event.PROBED_BADLY:
+            record.bad_probes = min(record.bad_probes + 1, _MOST_DOUBLINGS)
         self._out += (record.state in _OUT) - (before in _OUT)
         if record.state in _UNFIT:
             self.unfit[record] = None
@@ -270,17 +284,15 @@ class HealthWatch:
         elif record.state is Health.RESTING:
             self._time(record, now + least_s)
         elif record.state is Health.SLOW_START:
+            record.clean_s = now
             if before is not Health.RESTING:  # who comes back from a rest has not been judged, and has it still to come
-                record.successes = record.failures = 0.0
-                record.failures_in_row = record.failed_pings = 0
-                record.good = record.bad = 0
+                self._begin(record, now)
             self._warm(record, now)
         self._look_for_panic()
 
     def _next_cooldown_s(self, record: Record) -> float:
         settings = self._settings
-        record.cooldown_s = min(settings.max_cooldown_s, settings.cooldown_s * 2.0**record.trips)
-        record.trips = min(record.trips + 1, _MOST_TRIPS)
+        record.cooldown_s = min(settings.max_cooldown_s, settings.cooldown_s * 2.0**record.bad_probes)
         return record.cooldown_s * (0.5 + 0.5 * self._random())
 
     def _warm(self, record: Record, now: float) -> None:
@@ -311,14 +323,23 @@ class HealthWatch:
             self.panic = panic
             self.moved += [record for record in self._records if record.state in _OUT]
 
-    def _fade(self, record: Record, now: float) -> None:
-        """Book the fresh successes and let what is older count less."""
+    def _begin(self, record: Record, now: float) -> None:
+        """Let all that was counted be forgotten."""
+        record.fresh = record.good = record.bad = 0
+        for test in self._tests:
+            test.begin(record, now)
+
+    def _book(self, record: Record, now: float) -> None:
+        """Tell the tests of the successes that were only counted so far."""
         if record.fresh:
-            record.successes += record.fresh
-            record.good += record.fresh
+            self._succeeded(record, record.fresh, min(now, record.fresh_until_s))
             record.fresh = 0
-        if now - record.updated_s >= self._stale_s:
-            fade = math.exp((record.updated_s - now) / self._settings.decay_s)
-            record.successes *= fade
-            record.failures *= fade
-            record.updated_s = now
+
+    def _succeeded(self, record: Record, successes: int, now: float) -> None:
+        record.good += successes
+        for test in self._tests:
+            test.booked(record, successes, now)
+
+
+def _success_rate(record: Record) -> float:
+    return record.success_rate

@@ -133,11 +133,11 @@ class Ledger:
         """Let the rules learn how a lease of `account` ended."""
         self._refresh(self._rules.ended(account, lease, outcome, now), now)
 
-    def pinged(self, name: str, ok: bool, now: float) -> None:
+    def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool) -> None:
         """Let the rules learn from an active probe; of an endpoint that has gone, nothing."""
         account = self._accounts.get(identity_of(name))
         if account is not None:
-            self._refresh(self._rules.pinged(account, ok, now), now)
+            self._refresh(self._rules.pinged(account, ok, now, conclusive=conclusive), now)
 
     def recount(self) -> None:
         """Count anew what is in flight on hosts: an interrupt may come between a lease and its count there; O(N)."""

@@ -155,14 +155,12 @@ class Rules:
         if account.record is not None and self._watch:
             self._watch.ended(account.record, lease, outcome, now)
             moved += self._moved(now)
-            if account.alert or account.aimd is not None:
-                account.record.look_s = -inf
         return moved
 
-    def pinged(self, account: Account, ok: bool, now: float) -> Moved:
-        """Learn from an active probe."""
+    def pinged(self, account: Account, ok: bool, now: float, *, conclusive: bool) -> Moved:
+        """Learn from an active probe; see `HealthWatch.pinged`."""
         if account.record and self._watch:
-            self._watch.pinged(account.record, ok, now)
+            self._watch.pinged(account.record, ok, now, conclusive=conclusive)
         return self._moved(now)
 
     def tick(self, now: float) -> Moved:
@@ -246,8 +244,8 @@ class Rules:
         """Decide whether every grant, and so every end, must be told."""
         half_open = account.record is not None and account.record.half_open
         account.alert = half_open or account.host is not None
-        if account.alert and account.record is not None:
-            account.record.look_s = -inf
+        if account.record is not None and self._watch:
+            self._watch.listen(account.record, each=account.host is not None or account.aimd is not None)
 
 
 def _account(record: Record) -> Account:

@@ -55,19 +55,22 @@ class Record:
         state: how it stands.
         ejections: how often it was ejected.
         asked: while it is ejected: True if it asked to be left alone, which holds in a panic, too.
-        fresh: successes that are not booked yet.
-        look_s: until then, all there is to do about a success is to count it in `fresh`.
+        fresh: successes that are not booked yet, all from before `fresh_until_s`.
+        look_s: until then, all there is to do about a success is to count it in `fresh`. `HealthWatch` alone sets it.
+        each: True if the end of every lease must be told, whatever its outcome.
+        good, bad: successes and failures since endpoints were last compared.
     """
 
     __slots__ = (
         "asked",
         "bad",
+        "bad_probes",
+        "clean_s",
         "cooldown_s",
+        "each",
         "ejections",
-        "failed_pings",
-        "failures",
-        "failures_in_row",
         "fresh",
+        "fresh_until_s",
         "good",
         "key",
         "look_s",
@@ -75,10 +78,7 @@ class Record:
         "probe",
         "since_s",
         "state",
-        "successes",
-        "trips",
         "until_s",
-        "updated_s",
     )
 
     def __init__(self, key: Hashable, now: float) -> None:
@@ -87,20 +87,28 @@ class Record:
         self.since_s = now
         self.until_s = inf  # when time alone changes something
         self.cooldown_s = 0.0  # the last one, before jitter
-        self.trips = 0  # ejections in short succession
+        self.bad_probes = 0  # that make the next cooldown longer
+        self.clean_s = now  # since when it has not failed
         self.ejections = 0  # ever
         self.probe: int | None = None  # the lease that decides
         self.asked = False
-        self.failures_in_row = 0
-        self.failed_pings = 0  # how many of these were pings
-        self.successes = self.failures = 0.0  # decayed
-        self.updated_s = now
-        self.good = self.bad = 0  # since endpoints were last compared
+        self.good = self.bad = 0
         self.overload_s = -inf  # when it last said that it is busy
         self.fresh = 0
-        self.look_s = now
+        self.look_s = self.fresh_until_s = now
+        self.each = False
 
     @property
     def half_open(self) -> bool:
         """True while one lease at a time tries it."""
         return self.state is Health.HALF_OPEN
+
+    @property
+    def calls(self) -> int:
+        """Calls with an answer since endpoints were last compared."""
+        return self.good + self.bad
+
+    @property
+    def success_rate(self) -> float:
+        """The part of these that succeeded; there must be some."""
+        return self.good / self.calls

@@ -10,7 +10,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from balancer.settings.tables import Settings
 
-__all__ = ["DEFAULT_STRATEGY", "EnabledHealth", "HealthSection", "HealthSettings", "LimitSettings", "RetrySettings"]
+__all__ = [
+    "DEFAULT_STRATEGY",
+    "EnabledHealth",
+    "HealthSection",
+    "HealthSettings",
+    "LimitSettings",
+    "PingSettings",
+    "RetrySettings",
+]
 
 DEFAULT_STRATEGY = "least_in_flight"  # the one that docs/which-strategy.md recommends
 
@@ -42,14 +50,13 @@ class HealthSettings(Settings):
         rate_sds: a success rate so many standard deviations below the mean ejects; 0: this test is off.
         failure_volume: outcomes in an interval for the test by percentage.
         failure_share: a share of failures of more than this ejects; 1: this test is off.
-        cooldown_s: how long the first ejection lasts; each one that follows soon lasts twice as long as the one before.
+        cooldown_s: how long an ejection lasts; each probe that fails makes it twice as long, and as much time without a
+            failure as the last one lasted makes it this long again.
         max_cooldown_s: but no longer than this; also the longest `Retry-After` that is believed.
         max_ejected_share: the share of the endpoints that may be ejected, the next one counted; one is always kept, and
             of 2 or 3 one may be ejected whatever the share.
         panic_share: when fewer than this share are in service, all are used; 0: never.
         slow_start_s: an endpoint that comes back gets 10% of its weight, growing to all of it in so many seconds.
-        ping: how endpoints are tried beside their calls: "off", "ping" (`/v1/ping`) or "program" (a program is run).
-        ping_every_s: how often.
     """
 
     consecutive_failures: Annotated[int, Field(ge=0)] = 5
@@ -62,13 +69,11 @@ class HealthSettings(Settings):
     rate_sds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.9
     failure_volume: Annotated[int, Field(ge=1)] = 50
     failure_share: _Share = 0.85
-    cooldown_s: _Seconds = 5.0
+    cooldown_s: _Seconds = 1.0
     max_cooldown_s: _Seconds = 300.0
     max_ejected_share: _Share = 0.5
     panic_share: _Share = 0.5
     slow_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_none_or_some)] = 10.0
-    ping: Literal["off", "ping", "program"] = "off"
-    ping_every_s: _Seconds = 5.0
 
     @model_validator(mode="after")
     def _cooldowns(self) -> Self:
@@ -79,8 +84,25 @@ class HealthSettings(Settings):
         return self
 
 
-class HealthSection(HealthSettings):
-    """`[health]` of a file: the settings, and whether there is any health at all.
+class PingSettings(Settings):
+    """How endpoints are tried beside their calls. It is the prober's business; a pool only hears how a ping went.
+
+    Attributes:
+        ping: "off", "ping" (`/v1/ping`) or "program" (a program is run).
+        ping_every_s: how often.
+    """
+
+    ping: Literal["off", "ping", "program"] = "off"
+    ping_every_s: _Seconds = 5.0
+
+    @property
+    def conclusive(self) -> bool:
+        """True if a ping that goes well shows that an endpoint works: it has run a program."""
+        return self.ping == "program"
+
+
+class HealthSection(PingSettings, HealthSettings):
+    """`[health]` of a file: the settings, those of the pings, and whether there is any health at all.
 
     Attributes:
         enabled: False: no endpoint is ever taken out of service for its failures.

@@ -76,7 +76,7 @@ class Leasing(Protocol):
         """Return the names of the endpoints that serve nobody for a while because of their health."""
         ...
 
-    def pinged(self, name: str, ok: bool) -> None:
+    def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Learn, apart from any lease, whether the endpoint answered; one that has gone does not matter."""
         ...
 

@@ -105,9 +105,12 @@ class Managed(ABC):
 
     # -- what happens to endpoints and calls -------------------------------------------------------
 
-    def pinged(self, name: str, ok: bool) -> None:
-        """Tell the outcome of an active probe of endpoint `name`: see `HealthSettings.ping`. It may have gone."""
-        self._change(lambda now: self._core.pinged(name, ok, now))
+    def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
+        """Tell the outcome of an active probe of endpoint `name`, which may have gone.
+
+        `conclusive`: True if a program was run; then a good one brings back an endpoint that is on trial.
+        """
+        self._change(lambda now: self._core.pinged(name, ok, now, conclusive=conclusive))
 
     def retried(self, name: str) -> None:
         """Count a call that failed at endpoint `name` and is made again; `call` does."""

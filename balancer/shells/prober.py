@@ -23,7 +23,7 @@ _PATIENCE_S = 1.0
 class Pinged(Protocol):
     """What the prober needs of a pool."""
 
-    def pinged(self, name: str, ok: bool) -> None:
+    def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Learn whether the endpoint answered; one that has gone does not matter."""
         ...
 
@@ -39,6 +39,7 @@ class Prober:
         pool: is told of each ping.
         pings: for each endpoint, by name, what returns if the endpoint is well, and raises if it is not.
         every_s: seconds between two pings of an endpoint (> 0).
+        conclusive: True if each ping runs a program, so that one that goes well shows that its endpoint works.
         seed: makes the schedule repeatable; None for a random one.
 
     Raises:
@@ -46,12 +47,19 @@ class Prober:
     """
 
     def __init__(
-        self, pool: Pinged, pings: Mapping[str, Callable[[], object]], *, every_s: float, seed: int | None = None
+        self,
+        pool: Pinged,
+        pings: Mapping[str, Callable[[], object]],
+        *,
+        every_s: float,
+        conclusive: bool = False,
+        seed: int | None = None,
     ) -> None:
         if not every_s > 0:  # also catches NaN
             raise ValueError(f"every_s is {every_s!r}; it must be a number of seconds > 0")
         self._pool = pool
         self._every_s = every_s
+        self._conclusive = conclusive
         self._stopping = threading.Event()
         rng = random.Random(seed)
         self._threads = [
@@ -87,7 +95,7 @@ class Prober:
             ok = _answers(ping)
             if self._stopping.is_set():  # whatever it is told now may be the end of the run, not of the endpoint
                 return
-            self._pool.pinged(name, ok)
+            self._pool.pinged(name, ok, conclusive=self._conclusive)
             pause_s = self._every_s * rng.uniform(1.0 - _JITTER, 1.0 + _JITTER)
 
     def __enter__(self) -> Self:

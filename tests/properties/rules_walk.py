@@ -59,7 +59,6 @@ def rules_of(rng: random.Random) -> Rules:
         max_ejected_share=rng.choice((0.0, 0.1, 0.3, 0.5, 0.7, 1.0)),
         panic_share=rng.choice((0.0, 0.3, 0.5, 0.7, 1.0)),
         slow_start_s=rng.choice((0.0, 0.5, 10.0)),
-        ping=rng.choice(("off", "ping", "program")),
     )
     limits = LimitSettings(kind="aimd", initial=rng.randint(1, 5), backoff=rng.choice((0.5, 0.9)))
     caps = {"h0": rng.randint(1, 5), "h1": rng.randint(1, 5), "*": rng.randint(1, 8)}
@@ -210,7 +209,8 @@ class _Walker:
             self._settle(ended)
 
     def ping(self) -> None:
-        self._settle(self._core.pinged(self.random.choice(self._urls), self.random.random() < 0.6, self.now))
+        ok, conclusive = self.random.random() < 0.6, self.random.random() < 0.3
+        self._settle(self._core.pinged(self.random.choice(self._urls), ok, self.now, conclusive=conclusive))
 
     def set_strategy(self) -> None:
         chosen = Told(self.random.choice(self._makers), random.Random(self.random.random()))

@@ -198,7 +198,7 @@ def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.Monk
     pool = pool_of("a", "b")
     told: list[tuple[str, bool]] = []
 
-    def pinged(url: str, ok: bool) -> None:
+    def pinged(url: str, ok: bool, *, conclusive: bool = False) -> None:
         told.append((url, ok))
         raise RuntimeError("not at home")
 

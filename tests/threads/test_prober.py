@@ -24,7 +24,7 @@ class Ear:
     def __init__(self) -> None:
         self.heard: defaultdict[str, list[bool]] = defaultdict(list)
 
-    def pinged(self, url: str, ok: bool) -> None:
+    def pinged(self, url: str, ok: bool, *, conclusive: bool = False) -> None:
         self.heard[url].append(ok)
 
 

@@ -127,9 +127,9 @@ class Ruled:
         self.now = now
         return ended
 
-    def ping(self, url: str, ok: bool) -> list[Waiter]:
+    def ping(self, url: str, ok: bool, *, conclusive: bool = False) -> list[Waiter]:
         """Tell of an active probe."""
-        return list(self.core.pinged(url, ok, self.now))
+        return list(self.core.pinged(url, ok, self.now, conclusive=conclusive))
 
     # -- looking -----------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ def test_check_says_how_health_limits_and_retries_are_set(balancer: Balancer) ->
     said = balancer("check", "c.toml", config=ENDPOINT)
     for words in (
         "health     ejects after 5 failures in a row, below 50% success, outliers of 5 or more\n",
-        "           for 5 to 300 s; pings: off\n",
+        "           for 1 to 300 s; pings: off\n",
         "limits     fixed: the capacities\n",
         "retries    20% of the calls + 10/s, over 10 s; pauses from 0.05 s, at most 2 s\n",
     ):

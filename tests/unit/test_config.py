@@ -251,8 +251,8 @@ _WRONG: list[tuple[str, str]] = [
         "health.max_ejected_share: found 1.5: input should be less than or equal to 1",
     ),
     (
-        "[health]\nmax_cooldown_s = 1",
-        "health: max_cooldown_s: 1 is less than cooldown_s, 5; raise it",
+        "[health]\nmax_cooldown_s = 0.5",
+        "health: max_cooldown_s: 0.5 is less than cooldown_s, 1; raise it",
     ),
     ('[limits]\nkind = "gradient"', "limits.kind: found 'gradient': input should be 'fixed' or 'aimd'"),
     ("[limits]\nbackoff = 1", "limits.backoff: found 1: input should be less than 1"),

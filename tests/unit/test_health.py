@@ -286,23 +286,60 @@ def test_cooldowns_double_up_to_the_longest() -> None:
     assert lasts_s[-1] == pytest.approx(35.0)
 
 
-def test_back_off_is_forgotten_after_as_long_in_health() -> None:
-    for healthy_s, lasts_s in ((4.9, 10.0), (5.1, 5.0)):
-        ruled = ejected()
-        ruled.at(5.0)
-        ruled.call("a", SUCCESS)
-        ruled.at(5.0 + healthy_s)
-        ruled.call("a", FAILURE, times=3)
-        assert ruled.core.due_s - ruled.now == pytest.approx(lasts_s)
-
-
-def test_a_rest_is_no_time_in_health() -> None:
-    ruled = ejected()
-    ruled.at(5.0)
+def backed_off(bad_probes: int = 1, **settings: object) -> Ruled:
+    """Return two endpoints, of which "a" has failed so many probes after its ejection, then one was good, just now."""
+    ruled = ejected(**settings)
+    for _ in range(bad_probes):
+        ruled.at(ruled.core.due_s)
+        ruled.call("a", FAILURE)
+    ruled.at(ruled.core.due_s)
     ruled.call("a", SUCCESS)
-    ruled.at(6.0)
+    assert ruled.out() == []
+    return ruled
+
+
+def next_cooldown_s(ruled: Ruled) -> float:
+    """Let "a" be ejected once more, and return for how long."""
+    ruled.call("a", FAILURE, times=3)
+    assert ruled.out() == ["a"]
+    return ruled.core.due_s - ruled.now
+
+
+def test_a_cooldown_grows_only_with_probes_that_fail() -> None:
+    """It comes back and fails at once, again and again: each time its probe was good, so it is tried again as soon."""
+    for bad_probes, lasts_s in ((0, 5.0), (1, 10.0), (2, 20.0)):
+        ruled = backed_off(bad_probes)
+        for _ in range(3):
+            assert next_cooldown_s(ruled) == lasts_s
+            ruled.at(ruled.core.due_s)
+            ruled.call("a", SUCCESS)
+
+
+@pytest.mark.parametrize(("clean_s", "lasts_s"), [(9.9, 10.0), (10.1, 5.0)])
+@pytest.mark.parametrize("slow_start_s", [0.0, 100.0])
+def test_back_off_is_forgotten_after_as_long_without_a_failure(
+    clean_s: float, lasts_s: float, slow_start_s: float
+) -> None:
+    """The last cooldown was 10 s; whether its weight is whole by then does not matter."""
+    ruled = backed_off(slow_start_s=slow_start_s)
+    ruled.at(ruled.now + clean_s)
+    assert next_cooldown_s(ruled) == pytest.approx(lasts_s)
+
+
+def test_who_fails_now_and_then_does_not_have_its_back_off_forgotten() -> None:
+    ruled = backed_off()
+    for _ in range(5):
+        ruled.at(ruled.now + 4.0)
+        ruled.call("a", FAILURE)
+        ruled.call("a", SUCCESS)
+    assert next_cooldown_s(ruled) == 10.0
+
+
+def test_a_rest_is_no_time_without_a_failure() -> None:
+    ruled = backed_off()
+    ruled.at(16.0)
     ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
-    ruled.at(66.0)
+    ruled.at(76.0)
     ruled.call("a", FAILURE, times=2)  # and the overload
     assert ruled.core.due_s - ruled.now == 10.0
 
@@ -484,10 +521,10 @@ def test_a_good_ping_takes_back_the_failed_ones_and_no_more() -> None:
 
 
 def test_a_failed_ping_is_no_probe_lease() -> None:
-    ruled = ejected(ping="program")
+    ruled = ejected()
     ruled.at(5.0)
     due_s = ruled.core.due_s
-    ruled.ping("a", ok=False)
+    ruled.ping("a", ok=False, conclusive=True)
     assert ruled.health()["a"] == "half_open"
     assert ruled.core.due_s == due_s
     probe = ruled.take("a")
@@ -496,24 +533,24 @@ def test_a_failed_ping_is_no_probe_lease() -> None:
     assert ruled.health()["a"] == "healthy"
 
 
-@pytest.mark.parametrize(("ping", "health"), [("ping", "half_open"), ("program", "healthy"), ("off", "half_open")])
-def test_a_program_that_ran_is_as_good_as_a_probe_and_a_ping_is_not(ping: str, health: str) -> None:
-    ruled = ejected(ping=ping)
-    ruled.ping("a", ok=True)
+@pytest.mark.parametrize(("conclusive", "health"), [(False, "half_open"), (True, "healthy")])
+def test_a_program_that_ran_is_as_good_as_a_probe_and_a_ping_is_not(conclusive: bool, health: str) -> None:
+    ruled = ejected()
+    ruled.ping("a", ok=True, conclusive=conclusive)
     assert ruled.health()["a"] == "ejected"  # it still has to cool down
     ruled.at(5.0)
-    ruled.ping("a", ok=True)
+    ruled.ping("a", ok=True, conclusive=conclusive)
     assert ruled.health()["a"] == health
 
 
 def test_a_good_program_ping_serves_those_who_wait() -> None:
-    ruled = Ruled([Endpoint("a", capacity=2), Endpoint("b")], health=ROW | {"ping": "program"})
+    ruled = Ruled([Endpoint("a", capacity=2), Endpoint("b")], health=ROW)
     ruled.call("a", FAILURE, times=3)
     ruled.at(5.0)
     ruled.take("a")
     ruled.take("b")
     waiter = ruled.wait()
-    assert ruled.ping("a", ok=True) == [waiter]
+    assert ruled.ping("a", ok=True, conclusive=True) == [waiter]
 
 
 def test_a_ping_of_an_endpoint_that_has_gone_is_nothing() -> None:
@@ -628,14 +665,14 @@ def test_a_weight_that_is_updated_grows_on_from_where_it_is() -> None:
     assert ruled.core.ledger.account("a").weight == pytest.approx(2.0)
 
 
-def test_one_that_fails_again_while_it_starts_slowly_is_out_for_longer() -> None:
+def test_one_that_fails_again_while_it_starts_slowly_is_out_again() -> None:
     ruled = ejected(slow_start_s=100.0)
     ruled.at(5.0)
     ruled.call("a", SUCCESS)
     ruled.at(60.0)
     ruled.call("a", FAILURE, times=3)
     assert ruled.health()["a"] == "ejected"
-    assert ruled.core.due_s - ruled.now == 10.0
+    assert ruled.core.due_s - ruled.now == 5.0
 
 
 def test_a_slow_start_ends_whatever_the_clock_can_resolve() -> None:

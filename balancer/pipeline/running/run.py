@@ -73,7 +73,8 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         runner = _runner(pool, executors, settings, store, session)
         if config.health and config.health.ping != "off":
             pings = pings_of(executors, config.health.ping)
-            stack.enter_context(Prober(pool, pings, every_s=config.health.ping_every_s))
+            every_s, conclusive = config.health.ping_every_s, config.health.conclusive
+            stack.enter_context(Prober(pool, pings, every_s=every_s, conclusive=conclusive))
         progress = stack.enter_context(Progress(console, len(problems)))
         for problem in problems:
             progress.plan(problem.id, _guess(problem, settings))

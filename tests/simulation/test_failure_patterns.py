@@ -1,0 +1,47 @@
+"""The default health under patterns of failure: an endpoint that comes back is used, one that does not costs little.
+
+The bounds below are those of docs/health.md with some room; a run of a pattern takes a tenth of a second.
+"""
+
+import pytest
+
+from balancer import HealthSettings
+from tests.simulation.failure_patterns import PATTERNS, cost
+
+_AS_BEFORE = {"cooldown_s": 5.0}  # what the first cooldown was, when flapping endpoints were hardly used
+
+_NEAR = {
+    "up 2 s, down 1 s": 1.08,
+    "up 4 s, down 2 s": 1.08,
+    "up 8 s, down 4 s": 1.08,
+    "up 60 s, down 15 s": 1.05,
+    "up 120 s, down 60 s": 1.08,
+    "crashes, 60 s and 15 s on average": 1.06,
+    "down for 300 s, once": 1.08,
+}
+
+
+@pytest.mark.parametrize("pattern", _NEAR)
+def test_an_endpoint_that_comes_back_is_used_again_soon(pattern: str) -> None:
+    took, _ = cost(pattern, HealthSettings(), seeds=[1])
+    assert took <= _NEAR[pattern]
+
+
+def test_cooldowns_that_begin_long_would_not_do() -> None:
+    took, _ = cost("up 4 s, down 2 s", HealthSettings(**_AS_BEFORE), seeds=[1])
+    assert took > 1.15
+
+
+@pytest.mark.parametrize("callers", [3, 12])
+@pytest.mark.parametrize("pattern", [pattern for pattern in PATTERNS if pattern.startswith(("dead", "fails 90%"))])
+def test_an_endpoint_that_does_not_come_back_costs_next_to_nothing(pattern: str, callers: int) -> None:
+    _, lost = cost(pattern, HealthSettings(), callers=callers, seeds=[1])
+    assert 0.0 < lost <= 0.005
+
+
+@pytest.mark.parametrize("pattern", ["fails 60% of its calls in 10 ms", "fails 60% of its calls, slowly"])
+def test_one_that_fails_most_of_its_calls_does_not_profit_from_probes_that_are_good(pattern: str) -> None:
+    _, lost = cost(pattern, HealthSettings())
+    _, without = cost(pattern, None)
+    assert lost <= 0.03
+    assert lost < without / 5
