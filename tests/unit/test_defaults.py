@@ -12,7 +12,7 @@ from balancer_simulator import Closed, EndpointModel, Scenario
 import balancer.compat
 from balancer import Endpoint, EndpointError, HealthSettings, Lease, LimitSettings, Pool, RetrySettings
 from balancer.settings.config import Config
-from balancer.settings.rules import DEFAULT_STRATEGY
+from balancer.settings.rules import DEFAULT_STRATEGY, HealthSection
 from balancer.testing import ManualClock
 from tests.contracts.documents import ROOT
 
@@ -82,8 +82,7 @@ def test_health_is_on_unless_it_is_turned_off_by_name() -> None:
 
     assert (health(), health(health=HealthSettings()), health(health=None)) == ("healthy", "healthy", "")
     scenario = Scenario(workload=Closed(workers=1), endpoints=[EndpointModel(url="http://a/")])
-    assert scenario.health is not None
-    assert dict(scenario.health) == {**dict(HealthSettings()), "enabled": True}
+    assert scenario.health == HealthSection()
     off = [scenario.changed(health=None), scenario.changed(health={"enabled": False})]
     assert [one.health for one in off] == [None, None]
     assert off[0].changed(seed=2).health is None, "off stays off"
