@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from balancer.core import Core, Waiter
-from balancer.core.events import Ended, Event
+from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.endpoint import Endpoint
 from balancer.plugins.registry import Registry
@@ -147,7 +147,7 @@ class Managed(ABC):
         self._delivery.observations = tuple(observations)
         wanted = frozenset[type[Event]]().union(*(o.kinds for o in self._delivery.observations))
         self._core.listen(wanted)
-        self._attends = self._attends or Ended in wanted
+        self._attends = self._attends or not wanted.isdisjoint((Queued, Granted, Ended))
         return ()
 
     def _set_aside(self, observation: Observation, error: Exception) -> None:

@@ -224,7 +224,7 @@ class Pool(Managed):
         except BaseException:
             self._recover()
             raise
-        if self._happened or request is not ANY:
+        if request is not ANY or (self._attends and self._happened):
             self._see_to(lease)
         return lease
 
