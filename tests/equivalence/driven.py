@@ -1,29 +1,31 @@
-"""Carries out a plan in a threaded pool, with callers in threads of their own and a clock that is moved by hand.
+"""Carries out a plan with `Pool.call` itself, in threads of its callers, and a clock that is moved by hand.
 
-Decides what a caller does with its answer: it works, gives the lease back, and tries again if it failed. Its list of
-what is due is its own: it must not use anything of the simulator. One thing happens at a time: it goes on when every
-thread that it has set going waits in the pool or has its answer.
+Decides what a call does: how long it works, and whether it fails. When it is tried again, and where, is the business of
+`Pool.call`. Its list of what is due is its own: it must not use anything of the simulator. One thing happens at a time:
+see `tests.equivalence.gate`.
 """
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
-from queue import Empty, SimpleQueue
 from unittest.mock import patch
 
-from balancer import Endpoint, Lease, Outcome
+from balancer import Endpoint, EndpointError, EndpointOverloaded, Lease
+from balancer.core import Waiter
+from balancer.core.decisions import Over
 from balancer.core.health import HealthWatch
-from balancer.errors import BalancerError, NoEndpoint
+from balancer.errors import BalancerError
 from balancer.testing import ManualClock
-from tests.equivalence.gate import PATIENCE_S, Coarse, HandTimedPool, HandTimer, Wait
-from tests.equivalence.happened import Granted, Happened, Refused
+from tests.equivalence.gate import PATIENCE_S, Caller, Coarse, HandTimedPool, HandTimer
+from tests.equivalence.happened import Decided, Granted, Happened, Refused, recording
 from tests.equivalence.listening import ListeningRegistry
-from tests.equivalence.plan import Arrival, Change, Kind, Plan
+from tests.equivalence.plan import REFUSAL_S, Arrival, Change, Plan
 
 __all__ = ["Driver", "Tie"]
 
@@ -31,19 +33,17 @@ __all__ = ["Driver", "Tie"]
 class Tie(Exception):
     """Two events fall on one instant, so nobody can say what is right: one plan in a thousand.
 
-    Mostly two callers of one kind that lost their endpoint together, asked again together, and will give up together.
+    Mostly two callers of one kind that lost their endpoint together, asked again together, and will look together.
     """
 
 
-@dataclass(slots=True)
-class _Caller:
-    """A request on its way; `exclude` grows with every failure."""
+class _Over(BaseException):
+    """The plan is over, and this caller with it."""
 
-    task: int
-    work_s: float
-    kind: Kind
-    exclude: frozenset[str] = frozenset()
-    calls: int = 0
+
+def _sight(decided: Decided) -> str:
+    decision = decided.decision
+    return f"{decided.event}: {decision.why.name if isinstance(decision, Over) else type(decision).__name__}"
 
 
 class Driver:
@@ -69,26 +69,35 @@ class Driver:
             for s in plan.sites
         }
         self._clock = ManualClock(0.0)
-        self._news: SimpleQueue[Wait | Future[Lease]] = SimpleQueue()
+        self._current = threading.local()
+        self._woken: list[Waiter] = []
         with patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))):
             self._pool = HandTimedPool(
                 [self._specs[site.url] for site in plan.sites if not site.from_s],
                 strategy=strategy,
                 max_waiters=plan.max_waiters,
+                acquire_timeout_s=plan.timeout_s,
                 health=plan.rules.health,
                 limits=plan.rules.limits,
                 host_caps=plan.rules.host_caps,
+                retries=plan.retries,
                 clock=self._clock,
                 registry=registry,
-                queued=self._news.put,
+                caller=lambda: self._current.caller,
+                after=self._after,
+                woken=self._hear,
+                jitter=Coarse(plan.seed),
             )
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._tickets = count()
         self._instants: set[float] = set()
         self._rings: set[float] = set()
-        self._asking: dict[Future[Lease], _Caller] = {}
-        self._waits: list[Wait] = []
+        self._tied: float | None = None
+        self._over = False
+        self._calling: dict[Future[None], Caller] = {}
+        self._at_work = Counter[str]()  # calls that were taken in, by URL
         self._answers: list[Granted | Refused] = []
+        self._decisions: list[Decided] = []
         self._calls = {site.url: [0, 0] for site in plan.sites}
         self._ends = Counter[str]()
         self.seen = Counter[str]()
@@ -99,36 +108,43 @@ class Driver:
         Raises:
             Tie: it has two events at one instant.
         """
-        try:
-            self._prepare()
-            while self._due[0][0] < self._plan.horizon_s:
-                at_s, _, act = heappop(self._due)
-                self._clock.advance(at_s - self._clock())
-                act()
-                self._see_to_timers()
-            self._clock.advance(self._plan.horizon_s - self._clock())
-            return self._happened()
-        finally:
-            self._let_everybody_go()
+        course = patch("balancer.shells.calls.Course", recording(self._decisions))
+        with course, patch("balancer.shells.calls.sleep", self._sleep):
+            try:
+                self._prepare()
+                while self._due[0][0] < self._plan.horizon_s:
+                    at_s, _, act = heappop(self._due)
+                    self._clock.advance(at_s - self._clock())
+                    act()
+                    self._see_to_timers()
+                    if self._tied is not None:
+                        raise Tie(self._tied)
+                self._clock.advance(self._plan.horizon_s - self._clock())
+                return self._happened()
+            finally:
+                self._let_everybody_go()
 
     def _let_everybody_go(self) -> None:
         """Leave no thread behind, not even one that the pool has forgotten."""
-        try:
-            self._pool.close()
-        finally:
-            for wait in self._waits:
-                if not (wait.woken or wait.call.done()):
-                    wait.expire()
-            wait_for(self._asking, PATIENCE_S)
+        self._over = True
+        self._pool.close()  # which wakes those that wait
+        for caller in self._calling.values():
+            while not caller.is_over:
+                caller.go_on()
+        wait_for(self._calling, PATIENCE_S)
 
     def _happened(self) -> Happened:
         ends = {name: self._ends[name] for name in ("completed", "lost", "refused")}
+        stats = self._pool.stats()  # first: it may let time do what is due
+        for decided in self._decisions:
+            self.seen[_sight(decided)] += 1
         return Happened(
-            answers=self._answers,
-            told=self._registry.told,
+            answers=list(self._answers),
+            decisions=list(self._decisions),
+            told=list(self._registry.told),
             calls={url: (begun, failed) for url, (begun, failed) in self._calls.items()},
             unfinished=self._ends["arrived"] - sum(ends.values()),
-            stats=self._pool.stats(),
+            stats=stats,
             **ends,
         )
 
@@ -146,9 +162,13 @@ class Driver:
 
     def _at(self, at_s: float, act: Callable[[], None]) -> None:
         if at_s in self._instants:
-            raise Tie(at_s)
+            self._tied = at_s
         self._instants.add(at_s)
         heappush(self._due, (at_s, next(self._tickets), act))
+
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        if not self._over:
+            self._at(self._clock() + seconds, act)
 
     def _see_to_timers(self) -> None:
         timers, self._pool.timers[:] = self._pool.timers[:], []
@@ -162,13 +182,17 @@ class Driver:
                 self._at(at_s, ring)
 
     def _ring(self, timer: HandTimer) -> None:
+        self._woken.clear()
         timer.ring()
-        self.seen["a cooldown that ended a wait"] += bool(self._pool.woken)
-        self._let_the_woken_answer()
+        self._note("a cooldown that ended a wait")
 
-    def _next(self, act: Callable[[], None]) -> None:
-        """Do it now, but after whatever else follows from the same event."""
-        heappush(self._due, (self._clock(), next(self._tickets), act))
+    def _hear(self, waiter: Waiter) -> None:
+        self._woken.append(waiter)
+        self.seen["waited, then " + ("served" if waiter.lease else "refused")] += 1
+
+    def _note(self, sight: str) -> None:
+        self.seen[sight] += bool(self._woken)
+        self._woken.clear()
 
     def _never(self) -> None:
         raise AssertionError("the horizon comes last")
@@ -177,116 +201,77 @@ class Driver:
 
     def _arrive(self, task: int, arrival: Arrival) -> None:
         self._ends["arrived"] += 1
-        self._ask(_Caller(task, arrival.work_s, self._plan.kinds[arrival.kind]))
+        caller = Caller()
+        call = self._threads.submit(self._call, caller, task, arrival)
+        self._calling[call] = caller
+        caller.await_parked()
 
-    def _ask(self, caller: _Caller) -> None:
-        kind = caller.kind
-        exclude = caller.exclude and caller.exclude | self._pool.out_of_service()
-        self.seen["left out who was ejected"] += exclude != caller.exclude
-        call = self._threads.submit(
-            self._pool.acquire,
-            kind.timeout_s,
-            labels=kind.labels,
-            exclude=exclude,
-            priority=kind.priority,
-            slots=kind.slots,
-        )
-        self._asking[call] = caller
-        call.add_done_callback(self._news.put)
-        news = self._hear_news()
-        if isinstance(news, Wait):
-            self._begin_wait(news, call, kind)
-        else:
-            assert news is call, "an acquire ended that nobody has ended"
-            self._answer(call)
+    def _call(self, caller: Caller, task: int, arrival: Arrival) -> None:
+        """Make one call, in a thread of its own, and write down what came of it."""
+        self._current.caller = caller
+        kind, granted = self._plan.kinds[arrival.kind], list[Lease]()
 
-    def _begin_wait(self, wait: Wait, call: Future[Lease], kind: Kind) -> None:
-        wait.call = call
-        self._waits.append(wait)
-        assert wait.timeout_s == (-1 if kind.timeout_s is None else kind.timeout_s), "it would really wait otherwise"
-        if kind.timeout_s is not None:
-            self._at(self._clock() + kind.timeout_s, partial(self._expire, wait))
+        def fn(lease: Lease) -> None:
+            granted.append(lease)
+            self._work(caller, task, arrival.work_s, lease)
 
-    def _expire(self, wait: Wait) -> None:
-        if not wait.call.done():
-            wait.expire()
-            heard = {self._hear_news()}
-            while wait.call not in heard:  # others may be served: slots were kept for it
-                heard.add(self._hear_news())
-            self._answer(wait.call)
-            self.seen["a time-out that ended another wait"] += bool(self._pool.woken)
-            self._let_the_woken_answer(heard - {wait.call})
-
-    def _hear_news(self) -> Wait | Future[Lease]:
         try:
-            return self._news.get(timeout=PATIENCE_S)
-        except Empty:
-            raise AssertionError(f"a caller neither waits nor has an answer: {self._pool!r}") from None
-
-    def _let_the_woken_answer(self, heard: Set[Wait | Future[Lease]] = frozenset()) -> None:
-        """Hear those whose waits the pool has just ended, in the order in which it woke them."""
-        woken, self._pool.woken[:] = self._pool.woken[:], []
-        heard = heard | {self._hear_news() for _ in range(len(woken) - len(heard))}
-        assert heard == {wait.call for wait in woken}, "somebody else's wait ended"
-        for wait in woken:
-            self.seen["waited, then " + ("refused" if wait.call.exception() else "served")] += 1
-            self._answer(wait.call)
-
-    # -- answers -----------------------------------------------------------------------------------
-
-    def _answer(self, call: Future[Lease]) -> None:
-        caller, error = self._asking.pop(call), call.exception()
-        if error is None:
-            self._begin(caller, call.result())
-        elif isinstance(error, BalancerError):
-            self._refuse(caller, error)
+            self._pool.call(
+                fn, attempts=self._plan.attempts, labels=kind.labels, priority=kind.priority, slots=kind.slots
+            )
+        except BalancerError as error:
+            self._gave_up(task, error, bool(granted))
+        except _Over:
+            pass
         else:
-            raise error
-
-    def _begin(self, caller: _Caller, lease: Lease) -> None:
-        url, now = lease.endpoint.url, self._clock()
-        self._answers.append(Granted(caller.task, url, lease.id, lease.granted_s))
-        caller.calls += 1
-        self._calls[url][0] += 1
-        site = self._sites[url]
-        self._at(now + caller.work_s / site.speed, partial(self._end, caller, lease, site.fails(now)))
-
-    def _end(self, caller: _Caller, lease: Lease, failed: bool) -> None:
-        self._pool.release(lease, Outcome.FAILURE if failed else Outcome.SUCCESS)
-        self._let_the_woken_answer()
-        if not failed:
             self._ends["completed"] += 1
-            return
-        self._calls[lease.endpoint.url][1] += 1
-        if caller.calls == self._plan.attempts:
-            self._ends["lost"] += 1
-            return
-        self.seen["retried"] += 1
-        if self._plan.exclude_failed:
-            caller.exclude |= {lease.endpoint.url}
-        self._retry_after_a_pause(caller)
+        finally:
+            self.seen["retried"] += len(granted) > 1
+            caller.ended()
 
-    def _retry_after_a_pause(self, caller: _Caller) -> None:
-        again = partial(self._ask, caller)
-        if self._plan.pause_s:
-            self._at(self._clock() + self._plan.pause_s, again)
-        else:
-            self._next(again)
+    def _work(self, caller: Caller, task: int, work_s: float, lease: Lease) -> None:
+        """Take as long as the endpoint takes, and end as it does."""
+        url, now = lease.endpoint.name, self._clock()
+        site = self._sites[url]
+        self._answers.append(Granted(task, url, lease.id, lease.granted_s))
+        self._calls[url][0] += 1
+        if site.refuse_beyond is not None and self._at_work[url] >= site.refuse_beyond:
+            self._park(caller, REFUSAL_S)
+            self._calls[url][1] += 1
+            self.seen["refused by its endpoint"] += 1
+            raise EndpointOverloaded("busy", endpoint=url, retry_after_s=site.retry_after_s)
+        fails = site.fails(now)
+        self._at_work[url] += 1
+        self._park(caller, work_s / site.speed)
+        self._at_work[url] -= 1
+        if fails:
+            self._calls[url][1] += 1
+            raise EndpointError("down", endpoint=url)
 
-    def _refuse(self, caller: _Caller, error: BalancerError) -> None:
-        self._answers.append(Refused(caller.task, type(error), str(error), self._clock()))
-        self.seen[type(error).__name__] += 1
-        if isinstance(error, NoEndpoint) and caller.exclude:  # one that has failed it is better than none
-            self.seen["asked again for any"] += 1
-            caller.exclude = frozenset()
-            self._next(partial(self._ask, caller))
-        else:
-            self._ends["refused"] += 1
+    def _sleep(self, seconds: float) -> None:
+        self.seen["paused"] += 1
+        self._park(self._current.caller, seconds)
+
+    def _park(self, caller: Caller, seconds: float) -> None:
+        self._after(seconds, caller.go_on)
+        caller.park()
+        if self._over:
+            raise _Over
+
+    def _gave_up(self, task: int, error: BalancerError, granted: bool) -> None:
+        if self._over:
+            return
+        if not granted:
+            self._answers.append(Refused(task, type(error), str(error), self._clock()))
+            self.seen[type(error).__name__] += 1
+        notes = " ".join(getattr(error, "__notes__", ()))
+        self._ends["lost" if granted and (not notes or "budget" in notes) else "refused"] += 1
 
     # -- membership --------------------------------------------------------------------------------
 
     def _change(self, change: Change) -> None:
         url = change.url
+        self._woken.clear()
         match change.do:
             case "add":
                 self._pool.add(self._specs[url])
@@ -296,8 +281,7 @@ class Driver:
                 self._pool.remove(url)
             case "update":
                 self._update(change)
-        self.seen[f"{change.do} that ended a wait"] += bool(self._pool.woken)
-        self._let_the_woken_answer()
+        self._note(f"{change.do} that ended a wait")
 
     def _update(self, change: Change) -> None:
         spec = self._specs[change.url]

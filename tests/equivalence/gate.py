@@ -1,72 +1,107 @@
-"""A pool whose waits end when the test says that their time is up, instead of when it really is.
+"""A pool whose waits and timers end when the test says that their time is up, instead of when it really is.
 
-Decides only what a wait waits for. Everything else, from the queueing to the cancelling, is the pool's own code.
+Decides only what a thread waits for: every thread that waits or works is parked until another one lets it go on, and
+that one waits until it is parked again. So one thing happens at a time, in an order that does not depend on how threads
+are scheduled. Everything else, from the queueing to the cancelling, is the pool's own code.
 """
 
 import random
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, cast
 from unittest.mock import patch
 
-from balancer import Lease, Pool
+from balancer import Pool
 from balancer.core import Waiter
 from balancer.core.looks import Looks
 
-__all__ = ["PATIENCE_S", "Coarse", "HandTimedPool", "HandTimer", "Wait"]
+__all__ = ["PATIENCE_S", "Caller", "Coarse", "HandTimedPool", "HandTimer"]
 
-PATIENCE_S = 120.0  # how long anything may take that takes no time; then a test fails instead of hanging
+PATIENCE_S = 10.0  # how long anything may take that takes no time; then a test fails instead of hanging
 
 
-class Wait:
-    """Stands for the gate of one waiter, and times out by hand.
+class Caller:
+    """A thread that makes one call, and can be told to go on; it says when it is parked again, or has ended."""
+
+    def __init__(self) -> None:
+        self._parked = SimpleQueue[bool]()
+        self._go = SimpleQueue[bool]()
+        self.is_over = False
+
+    def park(self) -> bool:
+        """Wait, in the caller's own thread, until it may go on; return whether that is because time was up."""
+        self._parked.put(True)
+        return self._got(self._go, "nobody has let this caller go on")
+
+    def ended(self) -> None:
+        """Say, in the caller's own thread, that there is nothing more to come."""
+        self.is_over = True
+        self._parked.put(False)
+
+    def go_on(self, *, late: bool = False) -> None:
+        """Let it go on, and wait until it is parked again or has ended."""
+        self._go.put(late)
+        self.await_parked()
+
+    def await_parked(self) -> None:
+        """Wait until it is parked or has ended."""
+        self._got(self._parked, "a caller neither waits nor has an answer")
+
+    def _got(self, queue: SimpleQueue[bool], otherwise: str) -> bool:
+        try:
+            return queue.get(timeout=PATIENCE_S)
+        except Empty:
+            raise AssertionError(f"{otherwise} within {PATIENCE_S:g} s") from None
+
+
+class _Gate:
+    """Stands for the gate of one waiter. It is acquired once for each look, and times out by hand.
 
     Args:
-        waiter, gate: the pool's own.
-        queued: told of this wait when it begins.
-        woken: told of it when the pool wakes its waiter, in the order in which the pool does so.
-
-    Attributes:
-        timeout_s: how long the pool means to wait, in real seconds; -1: for ever.
-        woken: whether the pool has woken its waiter.
-        call: the acquire that waits; set by whoever made it.
+        waiter: the pool's own.
+        caller: whose wait it is.
+        after: calls a function later.
+        woken: told when the pool wakes the waiter.
     """
 
-    call: Future[Lease]
-    timeout_s: float
-
     def __init__(
-        self, waiter: Waiter, gate: threading.Lock, queued: Callable[["Wait"], None], woken: Callable[["Wait"], None]
+        self,
+        waiter: Waiter,
+        caller: Caller,
+        after: Callable[[float, Callable[[], None]], None],
+        woken: Callable[[Waiter], None],
     ) -> None:
-        self._gate = gate
-        self._queued = queued
-        self._late = False
-        self.woken = False
-        wake = waiter.wake
+        self._caller = caller
+        self._after = after
+        self._parked = self._woken = False
+        self._turn = 0
 
-        def say_and_wake() -> None:
-            assert not self.woken, "the pool wakes a waiter twice"
-            assert not self._late, "the pool wakes a waiter whose time was up"
-            self.woken = True
-            woken(self)
-            wake()
+        def wake() -> None:
+            assert not self._woken, "the pool wakes a waiter twice"
+            self._woken = True
+            woken(waiter)
+            if self._parked:
+                self._go_on(late=False)
 
-        waiter.wake = say_and_wake
+        waiter.wake = wake
 
     def acquire(self, *, timeout: float) -> bool:
-        """Wait for the gate, as a lock does; False if the time was up."""
-        self.timeout_s = timeout
-        self._queued(self)
-        if not self._gate.acquire(timeout=PATIENCE_S):
-            raise AssertionError(f"nobody has ended this wait within {PATIENCE_S:g} s")
-        return not self._late
+        """Wait as a lock does; False if the time was up."""
+        self._turn += 1
+        self._parked = True
+        if timeout >= 0:
+            self._after(timeout, partial(self._expire, self._turn))
+        return not self._caller.park()
 
-    def expire(self) -> None:
-        """Let the time be up; the pool must not have woken the waiter."""
-        self._late = True
-        self._gate.release()
+    def _expire(self, turn: int) -> None:
+        if self._parked and turn == self._turn:
+            self._go_on(late=True)
+
+    def _go_on(self, *, late: bool) -> None:
+        self._parked = False
+        self._caller.go_on(late=late)
 
 
 class HandTimer(threading.Thread):
@@ -111,16 +146,25 @@ class HandTimedPool(Pool):
     """The pool, with hand-timed waits and timers.
 
     Attributes:
-        queued: told of every wait when it begins, in the thread that waits.
-        woken: the waits that the pool has ended, in order.
+        caller: returns whose thread it is.
+        after: calls a function later.
+        woken: told of every waiter that the pool wakes, in order.
         timers: those that the pool has started, in order.
     """
 
-    def __init__(self, *args: Any, queued: Callable[[Wait], None], **values: Any) -> None:
-        self.queued = queued
-        self.woken: list[Wait] = []
+    def __init__(
+        self,
+        *args: Any,
+        caller: Callable[[], Caller],
+        after: Callable[[float, Callable[[], None]], None],
+        woken: Callable[[Waiter], None],
+        jitter: random.Random,
+        **values: Any,
+    ) -> None:
+        self.caller, self.after, self.woken = caller, after, woken
         self.timers: list[HandTimer] = []
         super().__init__(*args, **values)
+        self._jitter = jitter
 
     def _arm(self) -> threading.Timer | None:
         timer = partial(HandTimer, self.timers.append)
@@ -128,5 +172,5 @@ class HandTimedPool(Pool):
             return super()._arm()
 
     def _wait(self, waiter: Waiter, gate: threading.Lock, looks: Looks | None) -> None:
-        wait = Wait(waiter, gate, self.queued, self.woken.append)
-        super()._wait(waiter, cast(threading.Lock, wait), looks)
+        by_hand = _Gate(waiter, self.caller(), self.after, self.woken)
+        super()._wait(waiter, cast(threading.Lock, by_hand), looks)

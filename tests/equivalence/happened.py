@@ -1,13 +1,18 @@
 """What came of a plan, in a form in which two of them can be held against each other. It must not know of what."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from balancer.core.course import Course
+from balancer.core.decisions import Ask, Over, Pause
 from balancer.core.metrics import PoolStats
 from balancer.errors import BalancerError
 from tests.equivalence.listening import Told
 
-__all__ = ["Granted", "Happened", "Refused"]
+__all__ = ["Decided", "Granted", "Happened", "Refused", "recording"]
+
+Decision = Ask | Pause | Over
+D = TypeVar("D", Ask, Ask | Pause | Over, Pause | Over)
 
 
 class Granted(NamedTuple):
@@ -20,12 +25,51 @@ class Granted(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A caller was given an error: out of time, no endpoint, or too many waiters."""
+    """A caller's first try was given an error: out of time, no endpoint, or too many waiters."""
 
     task: int
     kind: type[BalancerError]
     message: str
     at_s: float
+
+
+class Decided(NamedTuple):
+    """A course was told something, and what it said: where to ask and how long, a pause, a give-up and why."""
+
+    event: str
+    now: float
+    decision: Decision
+
+
+def recording(into: list[Decided]) -> type[Course]:
+    """Return the course, made to write down what it says from the first failure on; before, there may be none."""
+
+    class Recording(Course):
+        __slots__ = ()
+
+        def failed(self, now: float, asked_s: float = 0.0) -> Pause | Over:
+            return _written(into, "failed", now, super().failed(now, asked_s))
+
+        def resume(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
+            return _written(into, "resume", now, super().resume(now, out))
+
+        def look(self, now: float, out: frozenset[str]) -> Ask:
+            return _written(into, "look", now, super().look(now, out))
+
+        def no_endpoint(self, now: float) -> Ask | Pause | Over:
+            decision = super().no_endpoint(now)
+            return _written(into, "no endpoint", now, decision) if self.tries > 1 else decision
+
+        def no_lease(self, now: float) -> Pause | Over:
+            decision = super().no_lease(now)
+            return _written(into, "no lease", now, decision) if self.tries > 1 else decision
+
+    return Recording
+
+
+def _written(into: list[Decided], event: str, now: float, decision: D) -> D:
+    into.append(Decided(event, now, decision))
+    return decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +78,7 @@ class Happened:
 
     Attributes:
         answers: what callers were given, in order.
+        decisions: what courses said once something had failed, in order.
         told: the calls to the strategy, in order.
         calls: calls begun and calls that failed, by URL.
         completed, lost, refused, unfinished: requests by their end.
@@ -41,6 +86,7 @@ class Happened:
     """
 
     answers: list[Granted | Refused]
+    decisions: list[Decided]
     told: list[Told]
     calls: dict[str, tuple[int, int]]
     completed: int

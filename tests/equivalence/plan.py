@@ -17,16 +17,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
 
-__all__ = ["MOST_ARRIVALS", "Arrival", "Change", "Kind", "Plan", "Rules", "Site", "plans", "ruled_plans"]
+__all__ = ["MOST_ARRIVALS", "REFUSAL_S", "Arrival", "Change", "Kind", "Plan", "Rules", "Site", "plans", "ruled_plans"]
 
 MOST_ARRIVALS = 25
+REFUSAL_S = 2.0**-7  # what it takes to be refused
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An endpoint: its spec, its speed, when it joins, and the windows [from, to) in which calls begin to fail."""
+    """An endpoint: its spec, its speed, when it joins, and the windows [from, to) in which calls begin to fail.
+
+    Of more calls than `refuse_beyond` it refuses those that are too many, and asks for rest for `retry_after_s`.
+    """
 
     url: str
     capacity: int
@@ -36,6 +40,8 @@ class Site:
     from_s: float
     failing: tuple[tuple[float, float], ...]
     host: str | None = None
+    refuse_beyond: int | None = None
+    retry_after_s: float | None = None
 
     def fails(self, at_s: float) -> bool:
         """Return whether a call that begins at this instant fails, after its work."""
@@ -44,11 +50,10 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a request asks for, and how long it waits for it (None: for ever)."""
+    """What a request asks for."""
 
     labels: frozenset[str]
     priority: int
-    timeout_s: float | None
     slots: int = 1
 
 
@@ -90,8 +95,8 @@ class Plan:
     arrivals: tuple[Arrival, ...]
     changes: tuple[Change, ...]
     attempts: int
-    exclude_failed: bool
-    pause_s: float
+    retries: RetrySettings
+    timeout_s: float | None  # how long a try waits for a lease; None: for ever
     max_waiters: int | None
     horizon_s: float
     seed: int
@@ -106,7 +111,13 @@ _FRACTIONS = [4 * units * 2.0**-36 for units in random.Random(0).sample(range(1,
 _WHEN = st.integers(0, 6 * _TICKS_PER_S)  # short enough that most requests meet others
 _WORK = st.integers(_TICKS_PER_S // 2, 4 * _TICKS_PER_S)
 _TIMEOUT = st.integers(1, 6 * _TICKS_PER_S)
-_PAUSE = st.integers(1, _TICKS_PER_S)
+# Halves and quarters again, and jitter of twenty binary digits, see `Coarse`.
+_RETRIES = st.builds(
+    RetrySettings,
+    base_s=st.sampled_from([0.0, 0.25, 0.5]),
+    budget_ratio=st.sampled_from([0.25, 1.0, 10.0]),
+    budget_per_s=st.sampled_from([0.0, 0.5, 10.0]),
+)
 _GAP = st.integers(1, 2 * _TICKS_PER_S)  # from one change to an endpoint to the next
 _MORE = st.integers(0, 8 * _TICKS_PER_S)
 _ONE_IN_FOUR = st.sampled_from([False, False, False, True])
@@ -138,7 +149,7 @@ def plans(draw: st.DrawFn) -> Plan:
     exact = _Instants()
     sites = tuple(_site(draw, f"http://s{number}", exact) for number in range(draw(st.sampled_from([1, 1, 2, 3, 4]))))
     offered = sorted({label for site in sites for label in site.labels})
-    kinds = tuple(_kind(draw, offered, exact) for _ in range(draw(st.integers(1, 3))))
+    kinds = tuple(_kind(draw, offered) for _ in range(draw(st.integers(1, 3))))
     changes = [change for site in sites for change in _changes(draw, site, exact)]
     all_there = math.ceil(max(site.from_s for site in sites) * _TICKS_PER_S)
     return Plan(
@@ -147,8 +158,8 @@ def plans(draw: st.DrawFn) -> Plan:
         arrivals=_arrivals(draw, len(kinds), exact),
         changes=tuple(sorted(changes, key=lambda change: change.at_s)),
         attempts=draw(st.sampled_from([1, 2, 3, 3, 4])),
-        exclude_failed=not draw(_ONE_IN_FOUR),
-        pause_s=exact(draw(_PAUSE)) if draw(_ONE_IN_FOUR) else 0.0,
+        retries=draw(_RETRIES),
+        timeout_s=exact(draw(_TIMEOUT)) if draw(_ONE_IN_FOUR) else None,
         max_waiters=draw(st.sampled_from([None, None, None, 0, 2, 4, 6])),
         # Mostly when all is over; else in the middle, with leases out and callers waiting.
         horizon_s=exact(_TICKS_PER_S * 4000 if not draw(_ONE_IN_FOUR) else max(_TICKS_PER_S, all_there) + draw(_MORE)),
@@ -200,15 +211,16 @@ def _site(draw: st.DrawFn, url: str, exact: _Instants) -> Site:
         speed=draw(st.sampled_from([1.0, 0.5, 2.0])),
         from_s=exact(draw(_WHEN)) if draw(_ONE_IN_FOUR) else 0.0,
         failing=() if draw(_ONE_IN_FOUR) else (draw(_WINDOW),),
+        refuse_beyond=draw(st.sampled_from([None, None, None, 1])),
+        retry_after_s=draw(st.sampled_from([None, 0.5, 3.0, 100.0])),
     )
 
 
-def _kind(draw: st.DrawFn, offered: list[str], exact: _Instants) -> Kind:
+def _kind(draw: st.DrawFn, offered: list[str]) -> Kind:
     some = st.frozensets(st.sampled_from(offered)) if offered else st.just(frozenset[str]())
     return Kind(
         labels=draw(some) if draw(_ONE_IN_FOUR) else frozenset(),
         priority=draw(st.integers(-1, 1)),
-        timeout_s=exact(draw(_TIMEOUT)) if draw(_ONE_IN_FOUR) else None,
     )
 
 

@@ -4,9 +4,11 @@ Decides how a plan is written as a scenario. It must not know the threaded pool.
 """
 
 import random
+from typing import Any
 from unittest.mock import patch
 
 from balancer_simulator import Policy, Scenario, simulate_once
+from balancer_simulator.run.attempts import Attempts
 from balancer_simulator.run.disciplines import Client, LeasePerCall
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
@@ -18,9 +20,9 @@ from balancer.core.metrics import PoolStats
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
 from tests.equivalence.gate import Coarse
-from tests.equivalence.happened import Granted, Happened, Refused
+from tests.equivalence.happened import Decided, Granted, Happened, Refused, recording
 from tests.equivalence.listening import ListeningRegistry
-from tests.equivalence.plan import Change, Kind, Plan, Site
+from tests.equivalence.plan import REFUSAL_S, Change, Kind, Plan, Site
 
 __all__ = ["choices_of", "simulate"]
 
@@ -33,14 +35,23 @@ def choices_of(plan: Plan) -> random.Random:
 def simulate(plan: Plan, strategy: str) -> Happened:
     """Return what the simulator makes of `plan`."""
     registry, watch = ListeningRegistry(), _Watch()
+    decisions: list[Decided] = []
+
+    def attempts(*arguments: Any, rng: random.Random, **values: Any) -> Attempts:
+        return Attempts(*arguments, rng=Coarse(plan.seed), **values)
+
     with (
         patch("balancer_simulator.run.engine.LeasePerCall", watch.discipline),
+        patch("balancer_simulator.run.engine.Attempts", attempts),
+        patch("balancer_simulator.run.attempts.Course", recording(decisions)),
+        patch("balancer_simulator.world.server._REFUSAL_S", REFUSAL_S),
         patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))),
     ):
         record = simulate_once(scenario_of(plan), Policy(strategy=strategy), registry=registry, observer=watch.granted)
     endpoints, totals, waits = watch.core.counters(plan.horizon_s)
     return Happened(
         answers=watch.answers,
+        decisions=decisions,
         told=registry.told,
         calls={endpoint.url: (endpoint.calls, endpoint.failures) for endpoint in record.endpoints},
         completed=record.completed,
@@ -74,7 +85,8 @@ class _Watched:
         self._answers = answers
 
     def refuse(self, task: Task, error: BalancerError) -> None:
-        self._answers.append(Refused(task.number, type(error), str(error), self._env.now))
+        if task.course is None:  # else its decisions tell
+            self._answers.append(Refused(task.number, type(error), str(error), self._env.now))
         self._client.refuse(task, error)
 
 
@@ -88,9 +100,7 @@ def scenario_of(plan: Plan) -> Scenario:
     }
     requests = {
         "attempts": plan.attempts,
-        "exclude_failed": plan.exclude_failed,
-        "retry_pause_s": plan.pause_s,
-        "kinds": [_kind(number, kind) for number, kind in enumerate(plan.kinds)],
+        "kinds": [_kind(number, kind, plan.timeout_s) for number, kind in enumerate(plan.kinds)],
     }
     return Scenario.model_validate(
         {
@@ -101,6 +111,7 @@ def scenario_of(plan: Plan) -> Scenario:
             "max_waiters": plan.max_waiters,
             "horizon_s": plan.horizon_s,
             "seed": plan.seed,
+            "retries": plan.retries,
             "health": plan.rules.health,
             "limits": plan.rules.limits,
             "host_caps": plan.rules.host_caps,
@@ -118,17 +129,19 @@ def _endpoint(site: Site, horizon_s: float) -> dict[str, object]:
         "host": site.host,
         "speed": site.speed,
         "from_s": site.from_s,
+        "refuse_beyond": site.refuse_beyond,
+        "retry_after_s": site.retry_after_s if site.refuse_beyond else None,
         "faults": [{"kind": "fail_within", "from_s": from_s, "to_s": to_s} for from_s, to_s in seen],
     }
 
 
-def _kind(number: int, kind: Kind) -> dict[str, object]:
+def _kind(number: int, kind: Kind, timeout_s: float | None) -> dict[str, object]:
     return {
         "name": f"kind {number}",
         "labels": sorted(kind.labels),
         "priority": kind.priority,
         "slots": kind.slots,
-        "acquire_timeout_s": kind.timeout_s,
+        "acquire_timeout_s": timeout_s,
     }
 
 

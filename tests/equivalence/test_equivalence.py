@@ -1,12 +1,14 @@
 """The threaded pool and the simulator are two shells of one core: of one plan they make the same history.
 
-So what is found out in the simulator holds for the pool. The same grants, to the same callers, of the same endpoints,
-at the same instants and in the same order; the same refusals in between; the same calls to the strategy, so that it
-draws the same random numbers; the same counters at the end. For every strategy that is registered.
+So what is found out in the simulator holds for the pool. `Pool.call` itself, in threads, and the simulator itself:
+the same grants, to the same callers, of the same endpoints, at the same instants and in the same order; the same
+refusals in between; the same decisions of each course (where a retry asks, how long it pauses, when it looks again,
+why it gives up), with budgets, jitter and Retry-After; the same calls to the strategy, so that it draws the same
+random numbers; the same counters at the end. For every strategy that is registered.
 
 Not tested here: what real time does (the manual clock stands still while threads run), who is first when two callers
-come at the very same time, faults and workloads beyond those of a plan, and interleavings inside the pool's calls;
-other tests do that.
+come at the very same time, faults and workloads beyond those of a plan, deadlines of calls (a scenario has none),
+hedged calls (their two threads race by design) and interleavings inside the pool's calls; other tests do that.
 """
 
 from collections import Counter
@@ -29,18 +31,27 @@ _WORTH_SEEING = [
     "waited, then served",
     "waited, then refused",  # because of a drain or a remove
     "retried",
-    "asked again for any",
+    "paused",
+    "refused by its endpoint",
     "AcquireTimeout",
     "NoEndpoint",
     "TooManyWaiters",
     "add that ended a wait",
     "update that ended a wait",
+    "look: Ask",
+    "no endpoint: Ask",
+    "no endpoint: Pause",  # the only one that could serve asks for rest
+    "failed: ATTEMPTS",
+    "failed: BUDGET",
+    "no lease: NO_LEASE",
 ]
 _WITH_RULES = [
     "waited, then served",
     "retried",
+    "paused",
     "AcquireTimeout",
     "a cooldown that ended a wait",
+    "look: Ask",
 ]
 
 
@@ -92,9 +103,10 @@ def _unseen(
 def check_same(plan: Plan, pool: Happened, simulated: Happened) -> None:
     """Check that all agrees; what callers see comes first, for it is the easiest to read."""
     assert pool.answers == simulated.answers
+    assert pool.decisions == simulated.decisions
     assert pool.told == simulated.told
     assert pool == simulated
     removed = {change.url for change in plan.changes if change.do == "remove"}  # and so counted anew, if it came back
     for endpoint in pool.stats.endpoints:
         if endpoint.url not in removed:
-            assert (endpoint.leases, endpoint.failures) == simulated.calls[endpoint.url]
+            assert (endpoint.leases, endpoint.failures + endpoint.overloads) == simulated.calls[endpoint.url]

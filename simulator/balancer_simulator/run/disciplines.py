@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from simpy import Environment
 
 from balancer.core import Core, Waiter
+from balancer.core.looks import Looks
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, NoEndpoint, TooManyWaiters
 from balancer.strategy import ANY, Request
@@ -95,7 +96,7 @@ class LeasePerCall:
         self._ticker.arm()
 
     def _wait(self, task: Task, now: float) -> None:
-        timeout_s = task.demand.timeout_s
+        timeout_s = task.demand.timeout_s if task.course is None else task.within_s
         try:
             waiter = self._core.wait(
                 task.request, now, now + timeout_s, task.demand.priority, lambda: self._woken(task)
@@ -111,6 +112,24 @@ class LeasePerCall:
             self._ticker.arm()
         if timeout_s < inf:
             after(self._env, timeout_s, self._expire, waiter)
+        if task.looks is not None:
+            self._look_later((task.looks, waiter))
+
+    def _look_later(self, retry: tuple[Looks, Waiter]) -> None:
+        looks, waiter = retry
+        if looks.at_s < waiter.deadline_s:
+            after(self._env, looks.at_s - self._env.now, self._look, retry)
+
+    def _look(self, retry: tuple[Looks, Waiter]) -> None:
+        """Let a retry that still waits look again, at its place in the queue."""
+        looks, waiter = retry
+        if waiter.ended:
+            return
+        for other in looks.look(self._core, waiter, self._env.now):
+            other.wake()
+        self._ticker.arm()
+        if not waiter.ended:
+            self._look_later(retry)
 
     def _woken(self, task: Task) -> None:
         waiter: Waiter = task.waiter

@@ -13,12 +13,12 @@ import numpy as np
 from simpy import Environment
 
 from balancer.core import Core
-from balancer.core.budget import LONGEST_ASKED_S, RetryBudget, pause_s
-from balancer.core.states import Health
+from balancer.core.budget import RetryBudget
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import BalancerError, NoEndpoint, StrategyError
+from balancer.errors import BalancerError, StrategyError
 from balancer.plugins.registry import Registry, default_registry
 from balancer.strategy import Strategy
+from balancer_simulator.run.attempts import Attempts
 from balancer_simulator.run.disciplines import BASELINES, Discipline, LeasePerCall
 from balancer_simulator.run.membership import Membership
 from balancer_simulator.run.record import EndpointRecord, Record, Span, Timeline
@@ -43,7 +43,6 @@ _BINS: Final = 120  # of a timeline
 _SETTLE_EVERY: Final = 4096  # requests: the tallies keep the values of so many, and no more
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 _FAILURES: Final = (Outcome.FAILURE, Outcome.OVERLOAD)
-_OUT: Final = (Health.EJECTED, Health.RESTING)
 
 
 def simulate_once(
@@ -66,15 +65,7 @@ def simulate_once(
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
-    hedges = scenario.requests.hedge_after_s is not None and policy.strategy not in BASELINES
-    kind = _hedged() if hedges else Run
-    return kind(scenario, policy, replication, registry or default_registry(), spans, observer).record()
-
-
-def _hedged() -> "type[Run]":
-    from balancer_simulator.run.hedging import HedgedRun  # it is made of this module's
-
-    return HedgedRun
+    return Run(scenario, policy, replication, registry or default_registry(), spans, observer).record()
 
 
 def _has_rules(scenario: Scenario) -> bool:
@@ -131,11 +122,22 @@ class Run:
         self._discipline: Discipline = (baseline or LeasePerCall)(env, self._core, self)
         self._ask = self._discipline.ask
         self._done = self._discipline.done_by_rules if _has_rules(scenario) else self._discipline.done
-        self._retries = None if baseline else scenario.retries
-        self._budget = RetryBudget(self._retries) if self._retries else None
-        self._ejects = scenario.health is not None and baseline is None
-        self._pauses = streams.choices(Purpose.RETRIES)
-        cluster = Cluster(env, scenario, streams, self._served)
+        retries = None if baseline else scenario.retries
+        self._budget = RetryBudget(retries) if retries else None
+        self._hedge_after_s = None if baseline else scenario.requests.hedge_after_s
+        self._attempts = Attempts(
+            env,
+            self._core,
+            self._ask,
+            scenario.requests,
+            retries=retries,
+            budget=self._budget,
+            rng=streams.choices(Purpose.RETRIES),
+            avoids=scenario.requests.exclude_failed and baseline is None,
+            caller=self,
+        )
+        served = self._served if self._hedge_after_s is None else self._served_either
+        cluster = Cluster(env, scenario, streams, served)
         self._servers = cluster.servers
         self._membership = Membership(env, self._core, scenario, self._discipline)
         self._bound_s: float | None = None
@@ -167,8 +169,6 @@ class Run:
     def _submit(self, task: Task) -> None:
         if task.arrived_s >= self._counts_from_s:
             self._under_way.add(task)
-        if self._budget is not None:
-            self._budget.attempted(self._env.now)
         self._ask(task)
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
@@ -178,6 +178,10 @@ class Run:
             self._wait.add(now - task.asked_s)
         task.asks = False
         task.lease = lease
+        if task.course is not None:
+            self._attempts.granted(task, task.course, now)
+        elif self._budget is not None:
+            self._budget.attempted(now)
         if task.worker is not None:
             task.worker.calls += 1
         if self._observer is not None:
@@ -185,6 +189,8 @@ class Run:
         task.server = server = self._servers[lease.endpoint.name]
         task.asked_s = now
         server.begin(task, now)
+        if self._hedge_after_s is not None:
+            after(self._env, self._hedge_after_s, self._attempts.slow, (task, lease))
 
     def _served(self, task: Task, outcome: Outcome) -> None:
         now = self._env.now
@@ -195,7 +201,7 @@ class Run:
         if outcome is _SUCCESS:
             self._succeed(task, now)
         else:
-            self._fail(task)
+            self._attempts.failed(task, task.lease, now)
 
     def _succeed(self, task: Task, now: float) -> None:
         if task.arrived_s >= self._counts_from_s:
@@ -207,54 +213,57 @@ class Run:
         self._last_s = now
         self._concluded(task)
 
-    def _fail(self, task: Task) -> None:
-        requests, now = self._scenario.requests, self._env.now
-        if task.attempt >= requests.attempts or (self._budget is not None and not self._budget.try_spend(now)):
-            self._lose(task, timed_out=False)
+    def _served_either(self, task: Task, outcome: Outcome) -> None:
+        """Do what `_served` does, where a call may be one of two: the first success counts, as for `Pool.call`.
+
+        The loser gives its slot back at once, and goes on at its endpoint: nobody can stop a program from outside.
+        """
+        if task.beaten:
+            return  # its slot was given back when the other one succeeded
+        rival, leader = task.rival, task.leader or task
+        if rival is None and task is leader:
+            self._served(task, outcome)
             return
-        task.failed_s = now
-        if requests.exclude_failed:
-            task.failed_at |= {task.lease.endpoint.name}
-        retries = self._retries
-        drawn_s = pause_s(retries, task.attempt, self._pauses) if retries else requests.retry_pause_s
-        after(self._env, drawn_s, self._retry, task)
+        now = self._env.now
+        task.server.finish(task, now, outcome is not _SUCCESS)
+        if self._spans is not None:
+            self._keep_span(task, outcome)
+        self._done(task, outcome, now)
+        if rival is not None:
+            task.rival = rival.rival = None
+        if outcome is not _SUCCESS:
+            if rival is None:
+                self._attempts.failed(leader, task.lease, now)
+            return
+        if rival is not None:
+            rival.beaten = True
+            rival.server.finish(rival, now, False)
+            self._done(rival, Outcome.IGNORED, now)
+        self._succeed(leader, now)
 
-    def _retry(self, task: Task) -> None:
-        if task.failed_at:
-            task.avoid(task.failed_at | self._out_of_service())
-        task.asked_s = self._env.now
-        task.asks = True
-        self._ask(task)
-
-    def _out_of_service(self) -> frozenset[str]:
-        """Return whom a retry does not wait for, though it has not failed there: see `balancer.shells.calls`."""
-        if not self._ejects:
-            return frozenset()
-        accounts = self._core.ledger.active()
-        return frozenset(a.endpoint.name for a in accounts if a.record and a.record.state in _OUT and not a.limit)
+    def begin_twice(self, task: Task, lease: Lease, now: float) -> None:
+        """Begin the call of `task` a second time. It never waited, so it is not among the waits."""
+        twin = Task(self._env, task.number, task.work_s, task.demand, task.worker, task.arrived_s)
+        twin.leader, twin.rival, task.rival = task, task, twin
+        if self._observer is not None:
+            self._observer(twin, lease)
+        if twin.worker is not None:
+            twin.worker.calls += 1
+        twin.lease, twin.server, twin.asked_s = lease, self._servers[lease.endpoint.name], now
+        twin.server.begin(twin, now)
 
     def refuse(self, task: Task, error: BalancerError) -> None:
-        """Give up: there is no endpoint for `task`; but one that has failed it is better than none.
+        """Hear that there is no endpoint for `task`.
 
         Raises:
             StrategyError: it is the strategy that failed, and what comes of such a run would say nothing.
         """
         if isinstance(error, StrategyError):
             raise error
-        if isinstance(error, NoEndpoint) and task.request.exclude:
-            task.failed_at, task.request = frozenset(), task.demand.request
-            task.asks = False
-            after(self._env, self._rest_s(task), self._retry, task)
-        else:
-            self._lose(task, timed_out=True)
+        self._attempts.refused(task, error)
 
-    def _rest_s(self, task: Task) -> float:
-        """Return for how long the endpoint where it failed still asks to be left alone: there is no other."""
-        hint = task.lease.hint
-        asked_s = min(hint.retry_after_s or 0.0, LONGEST_ASKED_S) if hint else 0.0
-        return max(0.0, task.failed_s + asked_s - self._env.now)
-
-    def _lose(self, task: Task, *, timed_out: bool) -> None:
+    def lose(self, task: Task, *, timed_out: bool) -> None:
+        """Give `task` up; `timed_out`: because it got no lease."""
         if task.arrived_s >= self._counts_from_s:
             self._under_way.remove(task)
             self._timed_out += timed_out

@@ -1,10 +1,13 @@
 """A task on its way through a run, and the worker that it belongs to. Data; it decides nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 from simpy import Environment
 
+from balancer.core.course import Course
+from balancer.core.looks import Looks
 from balancer.endpoint import Lease
 from balancer.strategy import Request
 from balancer_simulator.world.calendar import Entry
@@ -68,8 +71,10 @@ class Task(Entry):
         number: in the order in which tasks were made.
         work_s: seconds of work at speed 1.
         demand, request: what it asks for, and what the present attempt asks for: a retry goes elsewhere.
-        failed_at: where it failed, as far as that is to be avoided.
-        failed_s: when it last failed.
+        course: of its call, once something has failed or is slow; see `balancer.core.course`.
+        failed_at: where it failed last.
+        within_s: how long a retry waits for an endpoint.
+        looks: those of a retry, while it waits.
         worker: who does it; None: nobody in particular.
         arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint.
         attempt: calls begun so far.
@@ -84,8 +89,10 @@ class Task(Entry):
     server: ServesCalls
     attempt = 0
     asks = True
-    failed_at: frozenset[str] = frozenset()
-    failed_s = 0.0
+    course: Course | None = None
+    failed_at = ""
+    within_s = inf
+    looks: Looks | None = None
     rival: "Task | None" = None
     leader: "Task | None" = None
     beaten = False
@@ -101,7 +108,3 @@ class Task(Entry):
         self.request = demand.request
         self.worker = worker
         self.arrived_s = self.asked_s = now
-
-    def avoid(self, urls: frozenset[str]) -> None:
-        """Let the next attempt ask for another endpoint than these."""
-        self.request = replace(self.demand.request, exclude=urls)

@@ -1,0 +1,161 @@
+"""What becomes of a request whose call fails or is slow: it drives the course of the call (`balancer.core.course`).
+
+A shell, like that for threads: it decides nothing about where and when a call is tried again, but asks, pauses and
+hedges in virtual time as the course says. A request whose first call succeeds has no course at all: it is made when it
+is needed first. It must not know how long calls take.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+from simpy import Environment
+
+from balancer.core import Core
+from balancer.core.budget import RetryBudget
+from balancer.core.course import Course
+from balancer.core.decisions import Ask, Hedge, Over, Pause, Terms, Why
+from balancer.core.looks import Looks
+from balancer.endpoint import Lease
+from balancer.errors import BalancerError, NoEndpoint
+from balancer.settings.rules import RetrySettings
+from balancer.strategy import Request
+from balancer_simulator.scenario.workload import Requests
+from balancer_simulator.world.calendar import after
+from balancer_simulator.world.task import Demand, Task
+
+__all__ = ["Attempts"]
+
+# It got a lease, and yet was not done: it is lost. All else is that it got no lease.
+_LOST = (Why.ATTEMPTS, Why.BUDGET, Why.DEADLINE)
+
+
+class Caller(Protocol):
+    """Told what becomes of a request."""
+
+    def lose(self, task: Task, *, timed_out: bool) -> None:
+        """Give `task` up; `timed_out`: because it got no lease."""
+        ...
+
+    def begin_twice(self, task: Task, lease: Lease, now: float) -> None:
+        """Begin the call of `task` a second time, with this lease."""
+        ...
+
+
+class Attempts:
+    """The courses of a run.
+
+    Args:
+        env, core: those of the run.
+        ask: has a task ask for an endpoint, as the discipline does.
+        requests: how often a request is tried, and when it is hedged.
+        retries: pauses; None: each lasts `requests.retry_pause_s`.
+        budget: bounds the retries of all requests together; None: there is no bound.
+        rng: for the jitter of pauses.
+        avoids: False: a retry goes anywhere.
+        caller: told of requests that are lost, and of second calls.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        core: Core,
+        ask: Callable[[Task], None],
+        requests: Requests,
+        *,
+        retries: RetrySettings | None,
+        budget: RetryBudget | None,
+        rng: random.Random,
+        avoids: bool,
+        caller: Caller,
+    ) -> None:
+        self._env = env
+        self._core = core
+        self._ask = ask
+        self._terms = Terms(
+            attempts=requests.attempts,
+            retries=retries,
+            pause_s=requests.retry_pause_s,
+            hedge_after_s=requests.hedge_after_s,
+            avoids=avoids,
+        )
+        self._of_demand: dict[Demand, Terms] = {}
+        self._budget = budget
+        self._rng = rng
+        self._caller = caller
+
+    def granted(self, task: Task, course: Course, now: float) -> None:
+        """Hear that a retry has its lease."""
+        self._core.retried(task.failed_at, now)
+        course.granted(task.lease.endpoint.name, now)
+
+    def failed(self, task: Task, lease: Lease, now: float) -> None:
+        """Hear that the call of `task` has failed, and so has its second one if there was one; `lease` was the last."""
+        hint = lease.hint
+        asked_s = hint.retry_after_s if hint is not None else None
+        task.failed_at = lease.endpoint.name
+        self._follow(task, self._course(task).failed(now, asked_s or 0.0))
+
+    def refused(self, task: Task, error: BalancerError) -> None:
+        """Hear that there is no endpoint for `task`."""
+        if task.course is None:
+            self._caller.lose(task, timed_out=True)
+            return
+        now = self._env.now
+        hopeless = isinstance(error, NoEndpoint)
+        self._follow(task, task.course.no_endpoint(now) if hopeless else task.course.no_lease(now))
+
+    def slow(self, call: tuple[Task, Lease]) -> None:
+        """Make a call that is still under way a second time, if its course wants that and a slot is free."""
+        task, lease = call
+        if lease.ended:
+            return
+        now = self._env.now
+        course = self._course(task)
+        decision = course.slow(now)
+        if not isinstance(decision, Hedge):
+            return
+        second = self._core.acquire(self._request(task, Ask(decision.avoid, frozenset(), 0.0, 0.0)), now)
+        if second is not None:
+            paid = course.hedged(second.endpoint.name, now)
+            assert paid, "the budget had a retry left at this instant"
+            self._core.hedged(second.endpoint.name, now)
+            self._caller.begin_twice(task, second, now)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _course(self, task: Task) -> Course:
+        """Return the course of `task`; the first time, one whose first call is under way."""
+        if task.course is None:
+            task.course = Course(self._terms_of(task.demand), budget=self._budget, rng=self._rng)
+            task.course.begin(task.arrived_s)
+            task.course.granted(task.lease.endpoint.name, task.lease.granted_s)
+        return task.course
+
+    def _terms_of(self, demand: Demand) -> Terms:
+        terms = self._of_demand.get(demand)
+        if terms is None:
+            terms = self._of_demand[demand] = replace(self._terms, wait_s=demand.timeout_s)
+        return terms
+
+    def _follow(self, task: Task, decision: Ask | Pause | Over) -> None:
+        """Do what the course of `task` says."""
+        task.asks = isinstance(decision, Ask)
+        if isinstance(decision, Ask):
+            now = task.asked_s = self._env.now
+            task.request, task.within_s = self._request(task, decision), decision.within_s
+            task.looks = Looks(self._course(task), partial(self._request, task), now, decision)
+            self._ask(task)
+        elif isinstance(decision, Pause):
+            after(self._env, decision.for_s, self._resume, task)
+        else:
+            self._caller.lose(task, timed_out=decision.why not in _LOST)
+
+    def _resume(self, task: Task) -> None:
+        self._follow(task, self._course(task).resume(self._env.now, self._core.out_of_service()))
+
+    def _request(self, task: Task, ask: Ask) -> Request:
+        request = task.demand.request
+        return replace(request, exclude=request.exclude | ask.avoid) if ask.avoid else request
