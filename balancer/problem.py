@@ -110,6 +110,8 @@ class Problem:
         checker: how outputs are compared.
         submissions: accepted ones first; the first accepted one is the reference solution.
         left_out: submissions that cannot be used, name -> why (an unknown language, say).
+        by_agreement: True if it has no input validator, and what enough right solutions agree on counts as valid.
+        statement: what a person is told, in Markdown or TeX; "" if that is not known.
     """
 
     id: str
@@ -122,6 +124,8 @@ class Problem:
     checker: Checker
     submissions: tuple[Submission, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    statement: str = ""
+    by_agreement: bool = False
 
     @property
     def accepted(self) -> tuple[Submission, ...]:

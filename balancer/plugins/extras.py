@@ -16,7 +16,9 @@ __all__ = ["EXTRAS", "require"]
 
 # The modules that this project imports, by extra; pyproject.toml names the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "llm": ("openai",),
     "pipeline": ("httpx2", "jinja2", "matplotlib", "yaml"),
+    "rows": ("datasets", "pyarrow"),
     "server": ("anyio", "starlette", "uvicorn"),
     "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
 }

@@ -36,8 +36,9 @@ def names_of_strategy(item: object) -> tuple[str]:
 def names_of_generator(item: object) -> tuple[str]:
     """Return the name of a generator object. Raises TypeError if it is none."""
     name = _name(item)
-    if not callable(getattr(item, "propose", None)) or isinstance(item, type):
-        raise TypeError(f"its generator {name!r} is {item!r}; that must be an object with a method propose")
+    able = any(callable(getattr(item, method, None)) for method in ("propose", "open"))
+    if not able or isinstance(item, type):
+        raise TypeError(f"its generator {name!r} is {item!r}; that must be an object with a method propose, or open")
     return (name,)
 
 

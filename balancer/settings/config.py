@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
+from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings
 from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.redaction import Redaction
@@ -44,6 +45,7 @@ class Config(Settings):
         host_caps: `[host_caps]`: for a host, how many slots its endpoints may have in use together; "*": for any other.
         retries: `[retries]`.
         pipeline: `[pipeline]`, or None.
+        llm: `[llm]`, or None.
     """
 
     pool: PoolSettings = PoolSettings()
@@ -53,6 +55,7 @@ class Config(Settings):
     host_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     retries: RetrySettings = RetrySettings()
     pipeline: PipelineSettings | None = None
+    llm: LlmSettings | None = None
 
     def __repr__(self) -> str:  # short, for any field may hold what came from the environment
         return f"<Config of {len(self.pool_endpoints)} endpoints, {'with' if self.pipeline else 'without'} a pipeline>"

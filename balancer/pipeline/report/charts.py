@@ -30,6 +30,7 @@ _LABEL = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL = 20
 _TIME = "time since the first lease (s)"
 _STAGES = {
+    Stage.GENERATE: ("make inputs", style.PURPLE),
     Stage.VALIDATE_INPUT: ("check input", style.SKY),
     Stage.REFERENCE: ("reference solution", style.BLUE),
     Stage.AGREE: ("other accepted", style.GREEN),

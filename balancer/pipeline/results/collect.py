@@ -65,7 +65,7 @@ def _problem_result(store: Store, problem: Problem) -> ProblemResult:
         invalid=sum(case.state is CaseState.INVALID for case in cases),
         left_out={**problem.left_out, **left_out},
         notes=(
-            *store.notes(problem.id),
+            *store.rounds.notes(problem.id),
             *(f"unjudged, {times} x: {reason}" for reason, times in list(reasons.items())[:1]),
             *(
                 f"its own input {case.origin.detail} is not used: {case.note}"

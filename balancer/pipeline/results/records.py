@@ -19,6 +19,7 @@ __all__ = ["CaseResult", "CaseState", "Disagreement", "ProblemResult", "RunResul
 class Stage(Enum):
     """Which part of the pipeline a program run belongs to, in the order a case goes through them."""
 
+    GENERATE = "generate"  # a generator's own programs
     VALIDATE_INPUT = "validate_input"
     REFERENCE = "reference"
     AGREE = "agree"  # the other accepted submissions
@@ -35,6 +36,7 @@ class CaseState(Enum):
     CONTESTED = "contested"  # the accepted submissions disagree on it: not used, but reported
     READY = "ready"  # has an expected output that all accepted submissions agree with
     UNJUDGED = "unjudged"  # the infrastructure failed before that was known
+    REPLACED = "replaced"  # it was ready, but rejects nobody, and a later round has brought others
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,28 +5,29 @@ instant. The store keeps verdicts and never judges.
 """
 
 import json
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from balancer.errors import BalancerError, ConfigError
-from balancer.pipeline.results.folder import DATABASE, lock_folder, open_database
+from balancer.errors import ConfigError
+from balancer.pipeline.results import answers, rounds
+from balancer.pipeline.results.answers import Answers
+from balancer.pipeline.results.database import Database
 from balancer.pipeline.results.records import CaseState, Span, Stage
-from balancer.problem import Origin, Proposal, Verdict
+from balancer.pipeline.results.rounds import Rounds
+from balancer.problem import Origin, Verdict
+from balancer.program import Program
 
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS problems (id TEXT PRIMARY KEY, notes TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS left_out (problem TEXT, name TEXT, why TEXT NOT NULL, PRIMARY KEY (problem, name));
 CREATE TABLE IF NOT EXISTS cases (
     problem TEXT, id INTEGER, data BLOB NOT NULL, answer BLOB, generator TEXT NOT NULL, detail TEXT NOT NULL,
-    sample INTEGER NOT NULL, state TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (problem, id));
+    sample INTEGER NOT NULL, state TEXT NOT NULL, note TEXT NOT NULL, round INTEGER NOT NULL,
+    PRIMARY KEY (problem, id));
 CREATE TABLE IF NOT EXISTS verdicts (
     problem TEXT, submission TEXT, case_id INTEGER, verdict TEXT NOT NULL, time_s REAL NOT NULL, note TEXT NOT NULL,
     PRIMARY KEY (problem, submission, case_id));
@@ -50,6 +51,7 @@ class StoredCase:
     sample: bool
     state: CaseState
     note: str
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +87,22 @@ class Store:
     Raises:
         ConfigError: another process is using it, it holds files but no run, or it cannot be written.
 
+    Attributes:
+        rounds: the rounds of each problem.
+        answers: what a model has answered.
+
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
-        self._guard = lock_folder(folder)
-        try:
-            self._db = open_database(folder, _SCHEMA, fresh=fresh)
-        except BaseException:
-            self._guard.close()
-            raise
+        self._db = Database(folder, _SCHEMA + rounds.SCHEMA + answers.SCHEMA, fresh=fresh)
+        self.rounds = Rounds(self._db)
+        self.answers = Answers(self._db)
 
     def close(self) -> None:
         """Close the database and let other processes in."""
-        with self._lock:
-            self._db.close()
-            self._guard.close()
+        self._db.close()
 
     def __enter__(self) -> Self:
         return self
@@ -118,9 +118,9 @@ class Store:
         Raises:
             ConfigError: a line that names the differences.
         """
-        row = self._row("SELECT value FROM meta WHERE key = 'fingerprint'")
+        row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")
         if row is None:
-            self._do("INSERT INTO meta VALUES ('fingerprint', ?)", json.dumps(dict(fingerprint)))
+            self._db.do("INSERT INTO meta VALUES ('fingerprint', ?)", json.dumps(dict(fingerprint)))
             return
         before: dict[str, str] = json.loads(row[0])
         changed = sorted(k for k in before.keys() | fingerprint.keys() if before.get(k) != fingerprint.get(k))
@@ -132,20 +132,20 @@ class Store:
 
     def begin_session(self, strategy: str, slots: int) -> int:
         """Open a session and return its id."""
-        return self._do("INSERT INTO sessions (strategy, slots, complete) VALUES (?, ?, 0)", strategy, slots)
+        return self._db.do("INSERT INTO sessions (strategy, slots, complete) VALUES (?, ?, 0)", strategy, slots)
 
     def end_session(self, session: int, pool: Mapping[str, Any], *, complete: bool) -> None:
         """Record how `session` ended."""
-        self._do("UPDATE sessions SET pool = ?, complete = ? WHERE id = ?", json.dumps(pool), complete, session)
+        self._db.do("UPDATE sessions SET pool = ?, complete = ? WHERE id = ?", json.dumps(pool), complete, session)
 
     def sessions(self) -> list[Session]:
         """Return the sessions so far, oldest first."""
-        rows = self._rows("SELECT id, strategy, slots, pool, complete FROM sessions ORDER BY id")
+        rows = self._db.rows("SELECT id, strategy, slots, pool, complete FROM sessions ORDER BY id")
         return [Session(r[0], r[1], r[2], json.loads(r[3]) if r[3] else None, bool(r[4])) for r in rows]
 
     def add_span(self, session: int, span: Span) -> None:
         """Record one lease."""
-        self._do(
+        self._db.do(
             "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             session, span.endpoint, span.problem, span.stage.value, span.subject, span.case,
             span.started_s, span.ended_s, span.outcome,
@@ -153,7 +153,7 @@ class Store:
 
     def spans(self, session: int) -> list[Span]:
         """Return the leases of `session`, in the order they ended."""
-        rows = self._rows(
+        rows = self._db.rows(
             "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM spans"
             " WHERE session = ? ORDER BY ended_s",
             session,
@@ -162,108 +162,67 @@ class Store:
 
     # -- one problem ---------------------------------------------------------------------------------
 
-    def propose(self, problem: str, proposals: Iterable[Proposal], notes: Iterable[str]) -> None:
-        """Store the proposals of `problem`, all or none, numbered from 1 in their order."""
-        rows = [
-            (problem, i, p.data, p.answer, p.origin.generator, p.origin.detail, p.sample, CaseState.PROPOSED.value, "")
-            for i, p in enumerate(proposals, start=1)
-        ]
-        with self._transaction():
-            self._db.execute("INSERT INTO problems VALUES (?, ?)", (problem, json.dumps(list(notes))))
-            self._db.executemany("INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-    def is_proposed(self, problem: str) -> bool:
-        """Return whether `propose` has been called for `problem`, in this session or before."""
-        return self._row("SELECT 1 FROM problems WHERE id = ?", problem) is not None
-
-    def notes(self, problem: str) -> list[str]:
-        """Return what `propose` noted."""
-        row = self._row("SELECT notes FROM problems WHERE id = ?", problem)
-        return list(json.loads(row[0])) if row else []
-
     def cases(self, problem: str, *states: CaseState) -> list[StoredCase]:
         """Return the cases of `problem` that are in one of `states` (default: all), by id."""
         wanted = [state.value for state in states or CaseState]
-        rows = self._rows(
-            "SELECT id, data, answer, generator, detail, sample, state, note FROM cases"
+        rows = self._db.rows(
+            "SELECT id, data, answer, generator, detail, sample, state, note, round FROM cases"
             f" WHERE problem = ? AND state IN ({', '.join('?' * len(wanted))}) ORDER BY id",
             problem, *wanted,
         )  # fmt: skip
-        return [StoredCase(r[0], r[1], r[2], Origin(r[3], r[4]), bool(r[5]), CaseState(r[6]), r[7]) for r in rows]
+        return [StoredCase(r[0], r[1], r[2], Origin(r[3], r[4]), bool(r[5]), CaseState(r[6]), r[7], r[8]) for r in rows]
 
     def set_case(
         self, problem: str, case: int, state: CaseState, *, note: str = "", answer: bytes | None = None
     ) -> None:
         """Record what became of a case; an `answer` of None leaves the one that is there."""
-        self._do(
+        self._db.do(
             "UPDATE cases SET state = ?, note = ?, answer = COALESCE(?, answer) WHERE problem = ? AND id = ?",
             state.value, note, answer, problem, case,
         )  # fmt: skip
 
     def reopen(self, problem: str) -> None:
         """Put what the infrastructure prevented back to the start, so that it is tried again."""
-        with self._transaction():
-            lost = self._db.execute(
+        with self._db.transaction() as db:
+            lost = db.execute(
                 "UPDATE cases SET state = ? WHERE problem = ? AND state = ?",
                 (CaseState.PROPOSED.value, problem, CaseState.UNJUDGED.value),
             ).rowcount
             if lost:  # a case that comes back to life may make others superfluous, or the other way round
-                self._db.execute(
+                db.execute(
                     "UPDATE cases SET state = ? WHERE problem = ? AND state = ?",
                     (CaseState.PROPOSED.value, problem, CaseState.SPARE.value),
                 )
 
     def set_verdict(self, problem: str, verdict: StoredVerdict) -> None:
         """Record a verdict; it replaces one that was unjudged."""
-        self._do(
+        self._db.do(
             "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)",
             problem, verdict.submission, verdict.case, verdict.verdict.value, verdict.time_s, verdict.note,
         )  # fmt: skip
 
     def verdicts(self, problem: str) -> dict[tuple[str, int], StoredVerdict]:
         """Return the verdicts so far, by submission and case."""
-        rows = self._rows("SELECT submission, case_id, verdict, time_s, note FROM verdicts WHERE problem = ?", problem)
+        rows = self._db.rows(
+            "SELECT submission, case_id, verdict, time_s, note FROM verdicts WHERE problem = ?", problem
+        )
         return {(r[0], r[1]): StoredVerdict(r[0], r[1], Verdict(r[2]), r[3], r[4]) for r in rows}
+
+    def adopt_checker(self, problem: str, checker: Program, number: int) -> None:
+        """Judge a problem with another checker from now on: forget its verdicts, and put its cases back before them."""
+        judged = (CaseState.READY, CaseState.CONTESTED, CaseState.UNJUDGED)
+        with self._db.transaction() as db:
+            self.rounds.keep(problem, "checker", checker, number)
+            db.execute("DELETE FROM verdicts WHERE problem = ?", (problem,))
+            db.execute(
+                f"UPDATE cases SET state = ? WHERE problem = ? AND state IN ({', '.join('?' * len(judged))})",
+                (CaseState.VALID.value, problem, *(state.value for state in judged)),
+            )
 
     def leave_out(self, problem: str, name: str, why: str) -> None:
         """Record that a submission is not used."""
-        self._do("INSERT OR REPLACE INTO left_out VALUES (?, ?, ?)", problem, name, why)
+        self._db.do("INSERT OR REPLACE INTO left_out VALUES (?, ?, ?)", problem, name, why)
 
     def left_out(self, problem: str) -> dict[str, str]:
         """Return what is not used, and why."""
-        return dict(self._rows("SELECT name, why FROM left_out WHERE problem = ? ORDER BY name", problem))
-
-    # -- inside --------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._db
-            except sqlite3.Error as error:
-                advice = "make sure that the disk has room and run again, or start over with --fresh"
-                raise BalancerError(f"{self._folder / DATABASE}: {error}; {advice}") from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._using() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:  # some errors have rolled it back already
-                    db.execute("ROLLBACK")
-                raise
-
-    def _do(self, sql: str, *values: object) -> int:
-        with self._using() as db:
-            return db.execute(sql, values).lastrowid or 0
-
-    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._using() as db:
-            return db.execute(sql, values).fetchall()
-
-    def _row(self, sql: str, *values: object) -> tuple[Any, ...] | None:
-        rows = self._rows(sql, *values)
-        return rows[0] if rows else None
+        return dict(self._db.rows("SELECT name, why FROM left_out WHERE problem = ? ORDER BY name", problem))

@@ -19,21 +19,26 @@ from rich.console import Console
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
+from balancer.pipeline.loop.rounds import judge_problem
+from balancer.pipeline.loop.workshop import OpenedGenerator
 from balancer.pipeline.packages.read import fingerprint, read_problems
+from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.collect import collect
 from balancer.pipeline.results.export import export_cases
 from balancer.pipeline.results.records import RunResult, Span
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.rows.raw import are_rows
+from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.runner import Runner, Stopped
 from balancer.pipeline.running.sample import Sample
-from balancer.pipeline.running.steps import judge_problem
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.sandbox.executors import make_executors
 from balancer.sandbox.pings import pings_of
 from balancer.settings.config import Config
+from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings
 from balancer.shells.prober import Prober
 from balancer.shells.threads import Pool
@@ -58,8 +63,7 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         BalancerError: the run cannot go on, e.g. because the disk is full; what was judged is kept.
     """
     settings = settings_of(config)
-    problems = read_problems(Path(settings.problems))
-    generators = find_generators(config, registry)
+    found_generators = find_generators(config, registry)
     pool = Pool.from_config(config, registry=registry)
     results = Path(settings.results)
     with ExitStack() as stack:
@@ -67,6 +71,8 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         executors = make_executors(config, registry, results / "compiled")
         for executor in executors.values():
             stack.callback(executor.close)
+        languages = frozenset[str]().union(*(executor.languages for executor in executors.values()))
+        problems = _read(settings, languages, console)
         # Last of all that may refuse: a run that never began must not claim the folder.
         store.claim(_essence(settings, problems, executors.values()))
         session = store.begin_session(config.pool.strategy, slots_of(config))
@@ -75,6 +81,11 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
             pings = pings_of(executors, config.health.ping)
             every_s, conclusive = config.health.ping_every_s, config.health.conclusive
             stack.enter_context(Prober(pool, pings, every_s=every_s, conclusive=conclusive))
+        services = _Services(config.llm, registry, store.answers, console)
+        generators = [
+            stack.enter_context(each.open(services)) if isinstance(each, OpenedGenerator) else each
+            for each in found_generators
+        ]
         progress = stack.enter_context(Progress(console, len(problems)))
         for problem in problems:
             progress.plan(problem.id, _guess(problem, settings))
@@ -85,6 +96,32 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         found = collect(store, problems)
         export_cases(store, found, results / "cases")
         return replace(found, stopped_by=told.signal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """What the run offers to its generators before the first problem. See `RunServices`."""
+
+    llm: LlmSettings | None
+    registry: Registry
+    answers: Answers
+    console: Console
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False)
+
+
+def _read(settings: PipelineSettings, languages: frozenset[str], console: Console) -> list[Problem]:
+    """Read the problems: packages, or rows of a data set, of which bad ones are named and left out."""
+    if not are_rows(settings.problems):
+        return read_problems(Path(settings.problems))
+    problems = []
+    for _, read in read_rows(settings.problems, settings.rows, languages):
+        if isinstance(read, BadRow):
+            console.print(str(read), markup=False, highlight=False)
+        else:
+            problems.append(read)
+    return problems
 
 
 def _guess(problem: Problem, settings: PipelineSettings) -> int:
@@ -144,13 +181,34 @@ def _runner(
     )
 
 
+_DECIDING = {
+    "generators",
+    "max_inputs",
+    "max_proposals",
+    "max_rounds",
+    "quorum",
+    "seed",
+    "time_limit_factor",
+    "time_limit_s",
+}
+
+
 def _essence(settings: PipelineSettings, problems: Sequence[Problem], executors: Iterable[Executor]) -> dict[str, str]:
     """Return what the verdicts depend on; endpoints, strategy and threads are not part of it.
 
     The languages are, because a submission in one that no endpoint runs is left out for good.
     """
     chosen = settings.model_dump(
-        include={"generators", "max_inputs", "max_proposals", "seed", "time_limit_s", "time_limit_factor"}
+        include={
+            "generators",
+            "max_inputs",
+            "max_proposals",
+            "max_rounds",
+            "quorum",
+            "seed",
+            "time_limit_s",
+            "time_limit_factor",
+        }
     )
     known = frozenset[str]().union(*(executor.languages for executor in executors))
     used = {submission.program.language for problem in problems for submission in problem.submissions}

@@ -18,12 +18,13 @@ from balancer.pipeline.judging.verdict import (
     judge_end,
     judge_output,
 )
+from balancer.pipeline.loop.workshop import EquippedGenerator
 from balancer.pipeline.results.records import Stage
 from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
 from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.runner import ProgramRun, Runner
-from balancer.problem import Problem, Submission, Verdict
-from balancer.program import Execution, Limits
+from balancer.problem import Checker, Problem, Submission, Verdict
+from balancer.program import Execution, Limits, Program
 from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["VALIDATOR_LIMITS", "Sample"]
@@ -40,11 +41,23 @@ class Sample:
     """One problem with its settings, the runner and the store."""
 
     problem: Problem
-    generators: Sequence[Generator]
+    generators: Sequence[Generator | EquippedGenerator]
     settings: PipelineSettings
     runner: Runner
     store: Store
     progress: Progress
+
+    @property
+    def validators(self) -> tuple[Program, ...]:
+        """The programs that a made-up input must pass: the problem's own, and the one that a generator has brought."""
+        brought = self.store.rounds.kept(self.problem.id, "validator")
+        return self.problem.input_validators if brought is None else (*self.problem.input_validators, brought)
+
+    @property
+    def checker(self) -> Checker:
+        """How answers are compared: as the problem says, or by the program that a generator has brought."""
+        brought = self.store.rounds.kept(self.problem.id, "checker")
+        return self.problem.checker if brought is None else Checker(brought)
 
     def usable(self, *, accepted: bool) -> list[Submission]:
         """Return the accepted (or the wrong) submissions that are not left out, in the package's order."""
@@ -78,9 +91,10 @@ class Sample:
 
     def check(self, output: bytes, case: StoredCase, answer: bytes, stage: Stage, subject: str) -> Judgement:
         """Say whether `output` is right for `case`, with the problem's own output validator if it has one."""
-        program = checker_program(self.problem.checker)
+        checker = self.checker
+        program = checker_program(checker)
         if program is None:
-            return judge_output(self.problem.checker, output, answer)
+            return judge_output(checker, output, answer)
         files = checker_files(case.data, answer)
         ran = self.runner.run(
             ProgramRun(program, output, VALIDATOR_LIMITS, self.problem.id, stage, subject, case.id, files)

@@ -23,7 +23,7 @@ from balancer.errors import ConfigError, EndpointError
 from balancer.program import Limits
 from balancer.sandbox.local.isolation.base import tool
 from balancer.sandbox.local.jail import IsolatedCommand, Jail
-from balancer.sandbox.local.languages import Language
+from balancer.sandbox.local.language import Language
 from balancer.sandbox.local.process import Cut, Ended
 
 __all__ = ["Compiled", "Compiler"]
@@ -119,8 +119,8 @@ class Compiler:
             ended = self._jail.run(
                 IsolatedCommand(
                     template=tuple(part.replace("{output}", "{output}/main") for part in language.compile),
-                    files={language.file: source},
-                    limits=_limits(limits.compile_s),
+                    files=language.sources(source),
+                    limits=_limits(limits.compile_s, language),
                     output=output,
                     file_bytes=_BINARY_BYTES,
                 )
@@ -135,13 +135,13 @@ class Compiler:
         return Compiled(target)
 
 
-def _limits(compile_s: float) -> Limits:
+def _limits(compile_s: float, language: Language) -> Limits:
     return Limits(
         cpu_s=compile_s,
         wall_s=compile_s,
-        memory_bytes=_MEMORY_BYTES,
+        memory_bytes=_MEMORY_BYTES + language.runtime_bytes,
         output_bytes=_PRINTED_BYTES,
-        processes=_PROCESSES,
+        processes=_PROCESSES + language.runtime_processes,
     )
 
 

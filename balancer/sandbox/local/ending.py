@@ -56,8 +56,9 @@ def gave_up_for_memory(language: str, exit_code: int, stderr: bytes) -> bool:
 
     Python's traceback ends with MemoryError and the exit code is 1; where memory does not even suffice for the
     traceback, Python names the error in a dump that ends with "lost sys.stderr". The C++ runtime says std::bad_alloc
-    and aborts. Any other death (a crash after `malloc` returned null, a stack that could not grow) looks like any
-    other crash and is not counted. A program may forge this, to its own cost only.
+    and aborts. Java's last words name an OutOfMemoryError. Any other death (a crash after `malloc` returned null, a
+    stack that could not grow) looks like any other crash and is not counted. A program may forge this, to its own
+    cost only.
     """
     tail = stderr[-_TAIL_BYTES:].rstrip()
     if language == "python":
@@ -66,6 +67,8 @@ def gave_up_for_memory(language: str, exit_code: int, stderr: bytes) -> bool:
         return exit_code == 1 and (lost or last.startswith(b"MemoryError"))
     if language == "cpp":
         return exit_code == -signal.SIGABRT and b"'std::bad_alloc'" in tail
+    if language == "java":
+        return exit_code in (1, 3) and b"java.lang.OutOfMemoryError" in tail
     return False
 
 

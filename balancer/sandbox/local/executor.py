@@ -6,6 +6,7 @@ any of them works.
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from balancer.errors import EndpointError
@@ -15,7 +16,8 @@ from balancer.sandbox.local.compile import Compiler
 from balancer.sandbox.local.ending import execution_of
 from balancer.sandbox.local.gate import Gate
 from balancer.sandbox.local.jail import IsolatedCommand, Jail
-from balancer.sandbox.local.languages import LANGUAGES, Language, find_toolchain
+from balancer.sandbox.local.language import Language
+from balancer.sandbox.local.languages import LANGUAGES, find_toolchain
 
 __all__ = ["LocalExecutor"]
 
@@ -92,12 +94,15 @@ class LocalExecutor:
             if compiled.binary is None:
                 return Execution(Status.COMPILE_ERROR, stderr=compiled.words, message=compiled.message)
             binary = compiled.binary
+        memory = f"{max(1, limits.memory_bytes // 2**20)}"
         wanted = IsolatedCommand(
-            template=tuple(part.replace("{python}", self._toolchain.python) for part in language.run),
+            template=tuple(
+                part.replace("{python}", self._toolchain.python).replace("{memory}", memory) for part in language.run
+            ),
             args=program.args,
             stdin=stdin,
             files=files if binary else {**files, language.file: source},
-            limits=limits,
+            limits=_with_runtime(limits, language),
             program=binary,
             trees=self._toolchain.trees,
         )
@@ -128,3 +133,12 @@ class LocalExecutor:
     def __repr__(self) -> str:
         state = "closed" if self._gate.is_shut else f"isolation {self.isolation}, {', '.join(sorted(self.languages))}"
         return f"<LocalExecutor {self._url}: {state}>"
+
+
+def _with_runtime(limits: Limits, language: Language) -> Limits:
+    """Return `limits` with room for the language's own runtime, which is not the program's."""
+    return replace(
+        limits,
+        memory_bytes=limits.memory_bytes + language.runtime_bytes,
+        processes=limits.processes + language.runtime_processes,
+    )

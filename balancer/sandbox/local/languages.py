@@ -15,6 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from balancer.sandbox.local import java
+from balancer.sandbox.local.language import Language
+
 __all__ = ["CXX_FLAGS", "LANGUAGES", "SEARCH_PATH", "Language", "Toolchain", "find_toolchain"]
 
 # Programs see only what lies under /usr (and its usual aliases), so tools are looked for nowhere else.
@@ -25,29 +28,13 @@ CXX_FLAGS = ("-O2", "-std=c++17")
 _VERSION_TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
-    """How programs of one language are built and run.
-
-    Args:
-        name: as in `Program.language`.
-        file: the name its source gets in the working directory.
-        run: command template; the program's arguments follow it.
-        compile: command template that makes `{output}` from `file`; empty if there is nothing to compile.
-    """
-
-    name: str
-    file: str
-    run: tuple[str, ...]
-    compile: tuple[str, ...] = ()
-
-
 LANGUAGES: Mapping[str, Language] = {
     language.name: language
     for language in (
         Language("python", "main.py", ("{python}", "main.py")),
         Language("cpp", "main.cpp", ("{program}",), ("g++", *CXX_FLAGS, "main.cpp", "-o", "{output}")),
         Language("bash", "main.sh", ("bash", "main.sh")),
+        java.LANGUAGE,
     )
 }
 
@@ -77,7 +64,8 @@ def find_toolchain() -> Toolchain:
     python, trees, no_python = _find_python()
     compiler, no_compiler = _find_compiler()
     no_bash = "" if _find("bash") else "no bash under /usr; install bash"
-    missing = {"python": no_python, "cpp": no_compiler, "bash": no_bash}
+    no_java = "" if _find("javac") and _find("java") and _find("jar") else "no JDK under /usr; install default-jdk"
+    missing = {"python": no_python, "cpp": no_compiler, "bash": no_bash, "java": no_java}
     return Toolchain(
         languages=frozenset(name for name, reason in missing.items() if not reason),
         python=python,

@@ -11,11 +11,11 @@ from typing import ClassVar
 from rich.console import Console
 
 from balancer.hookspecs import Generator
+from balancer.pipeline.loop.rounds import judge_problem
 from balancer.pipeline.results.records import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.sample import Sample
-from balancer.pipeline.running.steps import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission, Verdict
 from balancer.program import Executor, Program
 from balancer.settings.pipeline import PipelineSettings
@@ -109,7 +109,7 @@ def end_of(store: Store, problem: Problem) -> End:
         tuple((c.id, c.data, c.answer, c.origin, c.sample, c.state) for c in store.cases(problem.id)),
         tuple((s, c, v.verdict) for (s, c), v in sorted(store.verdicts(problem.id).items()) if s not in left_out),
         tuple(left_out),
-        tuple(store.notes(problem.id)),
+        tuple(store.rounds.notes(problem.id)),
     )
 
 

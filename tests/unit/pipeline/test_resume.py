@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from sqlite3 import Connection
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from balancer.pipeline.loop.rounds import judge_problem
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.runner import Stopped
-from balancer.pipeline.running.steps import judge_problem
 from balancer.problem import Checker, Problem
 from balancer.program import Program
 from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem
@@ -56,16 +57,20 @@ class Mortal(Store):
     def __init__(self, folder: Path) -> None:
         self._counting = threading.Lock()
         super().__init__(folder)
+        do, transaction = self._db.do, self._db.transaction
 
-    def _do(self, sql: str, *values: object) -> int:
-        self._write()
-        return super()._do(sql, *values)
+        def counted(sql: str, *values: object) -> int:
+            self._write()
+            return do(sql, *values)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._write()
-        with super()._transaction():
-            yield
+        @contextmanager
+        def counted_transaction() -> Iterator[Connection]:
+            self._write()
+            with transaction() as db:
+                yield db
+
+        self._db.do = counted  # type: ignore[method-assign]
+        self._db.transaction = counted_transaction  # type: ignore[method-assign]
 
 
 def mortal(left: int) -> type[Mortal]:

@@ -13,10 +13,11 @@ from rich.console import Console
 from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.results.records import CaseState, RunResult
+from balancer.pipeline.results.rounds import Rounds
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import run_pipeline, settings_of, slots_of
 from balancer.plugins.registry import Registered, Registry
-from balancer.problem import Proposal, Verdict
+from balancer.problem import Verdict
 from balancer.program import Executor, ExecutorOptions
 from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config, load_config
@@ -343,7 +344,7 @@ def test_a_session_that_was_killed_counts_as_one(bench: Bench) -> None:
     bench.new = after_calls(40, lambda: os.kill(os.getpid(), signal.SIGINT))
     bench.run()
     with Store(bench.folder / "results") as store:  # as SIGKILL leaves it: no word on how the session ended
-        store._do("UPDATE sessions SET pool = NULL")
+        store._db.do("UPDATE sessions SET pool = NULL")
     bench.new = FakeExecutor
     assert bench.run().sessions == 2
 
@@ -381,20 +382,20 @@ def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(ben
 def test_an_error_in_one_problem_stops_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else an error of the first minute would be told after hours."""
     expected = undisturbed(bench)
-    propose = Store.propose
+    begin = Rounds.begin
 
-    def failing(store: Store, problem: str, proposals: list[Proposal], notes: list[str]) -> None:
+    def failing(rounds: Rounds, problem: str, *what: object) -> None:
         if problem == "tripling":
             raise BalancerError("disk full")
-        propose(store, problem, proposals, notes)
+        begin(rounds, problem, *what)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Store, "propose", failing)
+    monkeypatch.setattr(Rounds, "begin", failing)
     bench.new = lambda: FakeExecutor(call_s=lambda: 0.02)
     with pytest.raises(BalancerError, match="disk full"):
         bench.run()
     assert bench.calls < 60
     assert sorted(bench.closed) == sorted(bench.made)
-    monkeypatch.setattr(Store, "propose", propose)
+    monkeypatch.setattr(Rounds, "begin", begin)
     bench.new = FakeExecutor
     assert what_was_found(bench.run()) == expected
 

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import pytest
 
+from balancer.pipeline.loop.rounds import begin_round, judge_problem
 from balancer.pipeline.results.records import CaseState, Stage
 from balancer.pipeline.running.runner import Stopped
-from balancer.pipeline.running.steps import judge_problem, propose_inputs, validate_inputs
+from balancer.pipeline.running.steps import validate_inputs
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Program, Status
 from tests.unit.pipeline.bench import Bench, End, Numbers, Own, end_of, judged, make_problem
@@ -72,7 +73,7 @@ def seen(bench: Bench) -> list[int]:
 
     spied = Bench(bench.folder / "spied", bench.problem, (Own(), Spy()))
     with spied.open({"a": FakeExecutor()}) as sample:
-        propose_inputs(sample)
+        begin_round(sample, 0)
     return asked[: bench.max_proposals]
 
 
@@ -213,7 +214,7 @@ def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path: Path) -> None:
         bench = Bench(tmp_path / f"{name}-{seed}", make_problem(name), (Numbers(),))
         with bench.open({"a": FakeExecutor()}) as sample:
             settings = bench.settings.model_copy(update={"seed": seed})
-            propose_inputs(replace(sample, settings=settings))
+            begin_round(replace(sample, settings=settings), 0)
             return [int(case.data) for case in sample.store.cases(name)]
 
     assert proposed("p", 1) != proposed("q", 1)
@@ -424,8 +425,8 @@ def test_a_stopped_sample_raises_and_keeps_what_it_has(tmp_path: Path) -> None:
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     bench = Bench(tmp_path / "stopped")
     with bench.open({"a": FakeExecutor()}) as sample:
-        propose_inputs(sample)
-        validate_inputs(sample)
+        begin_round(sample, 0)
+        validate_inputs(sample, 0)
         sample.runner.stop()
         with pytest.raises(Stopped):
             judge_problem(sample)

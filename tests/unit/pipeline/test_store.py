@@ -35,19 +35,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_an_empty_store_knows_nothing(store: Store) -> None:
     assert store.sessions() == []
     assert store.spans(1) == []
-    assert not store.is_proposed("p")
-    assert store.notes("p") == []
+    assert not store.rounds.has_begun("p", 0)
+    assert store.rounds.notes("p") == []
     assert store.cases("p") == []
     assert store.verdicts("p") == {}
     assert store.left_out("p") == {}
 
 
 def test_proposals_become_cases_in_their_order(store: Store) -> None:
-    store.propose("p", [OWN, MADE_UP], ["no validator"])
-    store.propose("q", [], [])
-    assert store.is_proposed("p")
-    assert store.is_proposed("q")
-    assert store.notes("p") == ["no validator"]
+    store.rounds.begin("p", 0, [OWN, MADE_UP], ["no validator"])
+    store.rounds.begin("q", 0, [], [])
+    assert store.rounds.has_begun("p", 0)
+    assert store.rounds.has_begun("q", 0)
+    assert store.rounds.notes("p") == ["no validator"]
     assert store.cases("p") == [
         StoredCase(1, OWN.data, OWN.answer, OWN.origin, True, CaseState.PROPOSED, ""),
         StoredCase(2, MADE_UP.data, None, MADE_UP.origin, False, CaseState.PROPOSED, ""),
@@ -61,16 +61,16 @@ def test_proposals_are_stored_all_or_none(store: Store) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.propose("p", failing(), [])
+        store.rounds.begin("p", 0, failing(), [])
     with pytest.raises(BalancerError):
-        store.propose("p", [OWN, Proposal(None, OWN.origin)], [])  # type: ignore[arg-type]
-    assert not store.is_proposed("p")
+        store.rounds.begin("p", 0, [OWN, Proposal(None, OWN.origin)], [])  # type: ignore[arg-type]
+    assert not store.rounds.has_begun("p", 0)
     assert store.cases("p") == []
-    store.propose("p", [OWN], [])
+    store.rounds.begin("p", 0, [OWN], [])
 
 
 def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
-    store.propose("p", [OWN, MADE_UP], [])
+    store.rounds.begin("p", 0, [OWN, MADE_UP], [])
     store.set_case("p", 1, CaseState.VALID)
     store.set_case("p", 2, CaseState.VALID, answer=b"")
     store.set_case("p", 2, CaseState.CONTESTED, note="why")
@@ -123,7 +123,7 @@ def test_reopen_tries_again_what_was_lost(
 ) -> None:
     with Store(tmp_path_factory.mktemp("results")) as store:
         for problem, given_states in (("p", states), ("q", other)):
-            store.propose(problem, [Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)], [])
+            store.rounds.begin(problem, 0, [Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)], [])
             for number, state in enumerate(given_states, start=1):
                 store.set_case(problem, number, state)
         store.reopen("p")
@@ -138,12 +138,12 @@ def test_reopen_tries_again_what_was_lost(
 
 def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     def all_of(store: Store) -> list[object]:
-        return [store.sessions(), store.spans(1), store.notes("p"), store.cases("p"), store.left_out("p")]
+        return [store.sessions(), store.spans(1), store.rounds.notes("p"), store.cases("p"), store.left_out("p")]
 
     with Store(tmp_path) as store:
         store.claim({"seed": "1"})
         store.add_span(store.begin_session("fifo", 1), SPAN)
-        store.propose("p", [OWN, MADE_UP], ["note"])
+        store.rounds.begin("p", 0, [OWN, MADE_UP], ["note"])
         store.leave_out("p", "a", "why")
         before = all_of(store)
     with Store(tmp_path) as store:
@@ -159,7 +159,7 @@ from balancer.problem import Origin, Proposal, Verdict
 from balancer.pipeline.results.records import CaseState
 from balancer.pipeline.results.store import Store, StoredVerdict
 store = Store(__import__('pathlib').Path({str(tmp_path)!r}))
-store.propose('p', [Proposal(b'1', Origin('g', 'd'))], ['note'])
+store.rounds.begin('p', 0, [Proposal(b'1', Origin('g', 'd'))], ['note'])
 store.set_case('p', 1, CaseState.READY, answer=b'2')
 store.set_verdict('p', StoredVerdict('a', 1, Verdict.ACCEPTED, 0.5, ''))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -167,14 +167,14 @@ os.kill(os.getpid(), signal.SIGKILL)
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert ended.returncode == -9
     with Store(tmp_path) as store:
-        assert store.notes("p") == ["note"]
+        assert store.rounds.notes("p") == ["note"]
         assert store.cases("p") == [StoredCase(1, b"1", b"2", Origin("g", "d"), False, CaseState.READY, "")]
         assert store.verdicts("p") == {("a", 1): StoredVerdict("a", 1, Verdict.ACCEPTED, 0.5, "")}
 
 
 def test_threads_share_it(store: Store) -> None:
     session = store.begin_session("fifo", 1)
-    store.propose("p", [Proposal(b"%d" % n, OWN.origin) for n in range(40)], [])
+    store.rounds.begin("p", 0, [Proposal(b"%d" % n, OWN.origin) for n in range(40)], [])
 
     def work(first: int) -> None:
         for number in range(first, 41, 4):
@@ -323,30 +323,30 @@ def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path: Path)
     with pytest.raises(ConfigError):
         Store(folder)
     with Store(folder, fresh=True) as store:
-        store.propose("p", [OWN], [])
+        store.rounds.begin("p", 0, [OWN], [])
 
 
 def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
     """As a disk that is full, which is played here by a limit on the pages."""
     with Store(tmp_path) as store:
-        store.propose("p", [OWN], [])
-        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        store.rounds.begin("p", 0, [OWN], [])
+        (pages,) = store._db.row("PRAGMA page_count") or (0,)
+        store._db.row(f"PRAGMA max_page_count = {pages}")
         big = Proposal(bytes(200_000), OWN.origin)
         with pytest.raises(BalancerError, match=r"run\.sqlite: database or disk is full; make sure that the disk"):
-            store.propose("q", [big], [])
+            store.rounds.begin("q", 0, [big], [])
         with pytest.raises(BalancerError, match="disk is full"):
             store.leave_out("p", "a", "x" * 200_000)
-        store._db.execute("PRAGMA max_page_count = 1000000")
-        assert not store.is_proposed("q")
-        store.propose("q", [big], [])
+        store._db.row("PRAGMA max_page_count = 1000000")
+        assert not store.rounds.has_begun("q", 0)
+        store.rounds.begin("q", 0, [big], [])
     with Store(tmp_path) as store:
         assert store.cases("p")[0].data == OWN.data
 
 
 def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.propose("p", [Proposal(bytes(5000), OWN.origin)] * 20, [])
+        store.rounds.begin("p", 0, [Proposal(bytes(5000), OWN.origin)] * 20, [])
     file = tmp_path / "run.sqlite"
     content = bytearray(file.read_bytes())
     content[4096:] = b"\xa5" * (len(content) - 4096)

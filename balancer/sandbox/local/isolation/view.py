@@ -5,6 +5,7 @@ size), and under which names. It must not know how mounting is done.
 """
 
 import functools
+import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def _machine() -> tuple[Entry, ...]:
             entries.append(Link(folder, os.readlink(folder)))
         elif os.path.isdir(folder):
             entries.append(Bind(folder, folder))
-    entries += [Bind(path, path) for path in _SETTINGS if os.path.exists(path)]
+    entries += [Bind(path, path) for path in (*_SETTINGS, *glob.glob("/etc/java-*")) if os.path.exists(path)]
     entries += [Bind(path, path, device=True) for path in _DEVICES]
     entries += [Link(target, points_to) for target, points_to in _DEVICE_LINKS.items()]
     return tuple(entries)

@@ -1,0 +1,105 @@
+"""The generator `llm`, as a plugin: for a run whose config has a table `[llm]`.
+
+Decides what is set up for a run, and put away after it: the pool of the model's servers, a client for each, what may be
+spent. It must not know what is asked.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from balancer.errors import ConfigError
+from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.loop.workshop import EquippedGenerator, RunServices, Workshop
+from balancer.plugins.extras import require
+from balancer.settings.llm import LlmSettings
+from balancer.settings.pool import EndpointSettings
+
+if TYPE_CHECKING:
+    from balancer.pipeline.llm.asker import Asker
+    from balancer.pipeline.llm.prompts import Prompts
+
+__all__ = ["LlmPlugin", "balancer_generators"]
+
+
+class LlmPlugin:
+    """Ask a language model for inputs, show it what they did, and ask again."""
+
+    name: ClassVar[str] = "llm"
+
+    @contextmanager
+    def open(self, services: RunServices) -> Iterator[EquippedGenerator]:
+        """Set up what the model takes, for one run.
+
+        Raises:
+            ConfigError: there is no `[llm]`, or something in it cannot be used.
+        """
+        require("llm", 'the generator "llm"')
+        # Imported here: whoever asks no model must not pay for its client library.
+        from balancer.pipeline.llm.asker import Asker
+        from balancer.pipeline.llm.budget import Account
+        from balancer.pipeline.llm.client import ModelClient
+        from balancer.pipeline.llm.prompts import Prompts
+        from balancer.shells.threads import Pool
+
+        settings = services.llm
+        if settings is None:
+            raise ConfigError('generators name "llm", and there is no table [llm]; say there which model is asked')
+        prompts = Prompts(settings.prompts)
+        with ExitStack() as stack:
+            endpoints = [each for entry in _servers(settings, services, stack) for each in entry.specs]
+            pool = stack.enter_context(
+                Pool(
+                    endpoints,
+                    strategy=settings.pool.strategy,
+                    options=settings.pool.options,
+                    seed=settings.pool.seed,
+                    max_waiters=settings.pool.max_waiters,
+                    acquire_timeout_s=settings.pool.acquire_timeout_s,
+                    health=settings.health if settings.health.enabled else None,
+                    limits=settings.limits,
+                    retries=settings.retries,
+                    registry=services.registry,
+                )
+            )
+            clients = {}
+            for endpoint in endpoints:
+                clients[endpoint.name] = ModelClient(endpoint.url, endpoint.headers, settings)
+                stack.callback(clients[endpoint.name].close)
+            account = Account(settings.budget, settings.prices, services.answers.used())
+            yield _Equipping(
+                Asker(settings, pool, clients, account, services.answers, prompts, time.monotonic), prompts
+            )
+
+
+class _Equipping:
+    """Makes the generator of one problem."""
+
+    def __init__(self, asker: "Asker", prompts: "Prompts") -> None:
+        self._asker = asker
+        self._prompts = prompts
+        self.name = LlmPlugin.name
+
+    def equip(self, workshop: Workshop) -> Generator:
+        from balancer.pipeline.llm.generator import ModelGenerator
+
+        return ModelGenerator(self._asker, self._prompts, workshop)
+
+
+def _servers(settings: LlmSettings, services: RunServices, stack: ExitStack) -> list[EndpointSettings]:
+    if settings.scripted is None:
+        return settings.endpoints
+    require("server", "[llm] scripted")
+    from balancer.pipeline.llm.scripted import scripted_server
+
+    url = stack.enter_context(scripted_server(Path(settings.scripted)))
+    services.say(f"no model is asked: a scripted one answers, from {settings.scripted}")
+    return [EndpointSettings(url=url, capacity=8)]
+
+
+@hookimpl
+def balancer_generators() -> list[LlmPlugin]:
+    """Offer the one generator of this module."""
+    return [LlmPlugin()]

@@ -1,0 +1,173 @@
+"""The generator `llm`: a language model proposes inputs, sees what they did, and proposes others.
+
+Decides what a model is shown, and how its answer becomes inputs: programs of its are run in the sandbox, one input a
+run. It must not know servers or budgets, nor judge anything.
+"""
+
+import random
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+from balancer.pipeline.llm.answer import Answer, Source
+from balancer.pipeline.llm.asker import Asker
+from balancer.pipeline.llm.prompts import Prompts
+from balancer.pipeline.loop.feedback import Feedback
+from balancer.pipeline.loop.workshop import Aid, Workshop
+from balancer.problem import Origin, Problem, Proposal
+from balancer.program import Program, Status
+
+__all__ = ["ModelGenerator"]
+
+_MOST_SHOWN = 2000  # characters of an input, an output or a note in a question
+_MOST_SOURCE = 6000  # characters of a program in a question
+_MOST_SURVIVORS = 6
+_MOST_FAILURES = 3  # in a row: then the rest of a program's commands are not tried
+_SUFFIXES = {"python": "py", "cpp": "cpp"}
+
+
+class ModelGenerator:
+    """Proposes for one problem, over all rounds.
+
+    Args:
+        asker: asks the model.
+        prompts: the questions.
+        workshop: runs programs, tries validators and checkers, and keeps what is used in later rounds.
+    """
+
+    name: ClassVar[str] = "llm"
+
+    def __init__(self, asker: Asker, prompts: Prompts, workshop: Workshop) -> None:
+        self._asker = asker
+        self._prompts = prompts
+        self._workshop = workshop
+
+    def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Ask for inputs, for the first time."""
+        reference = problem.accepted[0].program
+        question = self._prompts.propose(
+            name=problem.name,
+            statement=problem.statement,
+            time_limit_s=problem.time_limit_s or "?",
+            examples=[{"input": _short(case.data), "output": _short(case.answer or b"")} for case in problem.data[:3]],
+            reference={"language": reference.language, "source": reference.source[:_MOST_SOURCE]},
+            many_answers=self._workshop.many_answers,
+            most=budget,
+        )
+        return self._asked(problem, 0, question, budget)
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Ask for other inputs, now that it is known what the first ones did."""
+        survivors = feedback.survivors[:_MOST_SURVIVORS]
+        question = self._prompts.refine(
+            name=problem.name,
+            statement=problem.statement,
+            time_limit_s=problem.time_limit_s or "?",
+            round=feedback.round,
+            cases=[{"origin": case.origin.detail, "rejected": case.rejected} for case in feedback.cases],
+            failed=[{"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.failed],
+            disagreed=[{"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.disagreed],
+            refused=[{"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.refused],
+            complaints=[line[:200] for line in feedback.complaints],
+            survivors=[
+                {
+                    "name": each.name,
+                    "language": each.program.language,
+                    "source": each.program.source[:_MOST_SOURCE],
+                }
+                for each in survivors
+            ],
+            most=budget,
+        )
+        return self._asked(problem, feedback.round, question, budget)
+
+    def _asked(self, problem: Problem, round: int, question: str, budget: int) -> Iterator[Proposal]:
+        asked = self._asker.ask(problem.id, round, question, self._objection)
+        for line in asked.lines:
+            self._workshop.note(f"llm: {line}")
+        if asked.answer is not None:
+            self._take_aids(asked.answer)
+            yield from self._inputs(asked.answer, round, budget)
+
+    # -- validators and checkers ---------------------------------------------------------------------
+
+    def _objection(self, answer: Answer) -> str:
+        """Return what is wrong with the validator or the checker of an answer; the model may mend it."""
+        for aid, source in _aids(answer):
+            why = self._workshop.trial(aid, _program(source, aid))
+            if why:
+                return f"your {aid} is wrong: {why}"
+        return ""
+
+    def _take_aids(self, answer: Answer) -> None:
+        for aid, source in _aids(answer):
+            program = _program(source, aid)
+            why = self._workshop.trial(aid, program)
+            if why:
+                self._workshop.note(f"llm: its {aid} is not used: {why}")
+            else:
+                self._workshop.use(aid, program)
+
+    # -- inputs --------------------------------------------------------------------------------------
+
+    def _inputs(self, answer: Answer, round: int, budget: int) -> Iterator[Proposal]:
+        left = budget
+        written = [(f"aimed at {each.survivor}", each.input) for each in answer.aimed]
+        written += [(f"input {number}", text) for number, text in enumerate(answer.inputs, 1)]
+        for detail, text in written[:left]:
+            yield Proposal(text.encode("utf-8", "replace"), Origin(self.name, f"round {round}: {detail}"))
+        left -= len(written)
+        if answer.generator is not None:
+            self._workshop.use("generator", _program(answer.generator, "generator"))
+        generator = self._workshop.used("generator")
+        if generator is not None:
+            yield from self._generated(generator, answer.commands[: max(0, left)], round)
+
+    def _generated(self, generator: Program, commands: list[str], round: int) -> Iterator[Proposal]:
+        failures = 0
+        for number, command in enumerate(commands):
+            data, why = self._run(generator, command)
+            if not why:
+                failures = 0
+                yield Proposal(data, Origin(self.name, f"round {round}: {command}"))
+                continue
+            self._workshop.note(f"llm: its generator fails on {command[:60]!r}: {why}")
+            failures += 1
+            if failures == _MOST_FAILURES and number + 1 < len(commands):
+                self._workshop.note(
+                    f"llm: {len(commands) - number - 1} further commands of its generator are not tried"
+                )
+                return
+
+    def _run(self, generator: Program, command: str) -> tuple[bytes, str]:
+        try:
+            arguments = tuple(shlex.split(command))
+        except ValueError as error:
+            return b"", f"no command line: {error}"
+        execution, why = self._workshop.run(replace(generator, args=arguments))
+        if execution is None:
+            return b"", why
+        if execution.status is not Status.FINISHED or execution.exit_code != 0:
+            words = execution.stderr.decode(errors="replace").strip().splitlines()
+            return (
+                b"",
+                f"{execution.status.value}, exit code {execution.exit_code}: {words[-1][:120] if words else '-'}",
+            )
+        return execution.stdout, "" if execution.stdout.strip() else "it printed nothing"
+
+
+def _aids(answer: Answer) -> Iterator[tuple[Aid, Source]]:
+    if answer.validator is not None:
+        yield "validator", answer.validator
+    if answer.checker is not None:
+        yield "checker", answer.checker
+
+
+def _program(source: Source, name: str) -> Program:
+    return Program(source.language, source.source, f"llm/{name}.{_SUFFIXES[source.language]}")
+
+
+def _short(data: bytes) -> str:
+    text = data[: _MOST_SHOWN + 1].decode(errors="replace")
+    return text if len(data) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "\n... (cut)"

@@ -1,0 +1,55 @@
+"""What a round has shown, for those who propose the next inputs. Plain frozen data; it decides nothing."""
+
+from dataclasses import dataclass
+
+from balancer.problem import Origin, Submission
+
+__all__ = ["CaseFeedback", "Feedback", "Unused"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFeedback:
+    """What a case did.
+
+    Attributes:
+        id, origin, data: the case.
+        rejected, let_live: names of the wrong submissions that it rejects, and of those that pass it.
+    """
+
+    id: int
+    origin: Origin
+    data: bytes
+    rejected: tuple[str, ...]
+    let_live: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """An input that is no case, and why, in one line."""
+
+    origin: Origin
+    data: bytes
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What is known of a problem after some rounds.
+
+    Attributes:
+        round: the number of the round to come, 1 for the second.
+        cases: those that are used, with what they did.
+        failed: inputs on which the reference solution does not end well.
+        disagreed: inputs on which too few right solutions agree.
+        refused: inputs that a validator refuses, with its words.
+        complaints: what went wrong with generator programs and the like, a line each.
+        survivors: wrong submissions that no case rejects.
+    """
+
+    round: int
+    cases: tuple[CaseFeedback, ...]
+    failed: tuple[Unused, ...]
+    disagreed: tuple[Unused, ...]
+    refused: tuple[Unused, ...]
+    complaints: tuple[str, ...]
+    survivors: tuple[Submission, ...]

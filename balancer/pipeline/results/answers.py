@@ -1,0 +1,55 @@
+"""What a model has answered, kept so that a run which dies does not ask, and pay, twice.
+
+Decides what is durable of an answer. It must not know what an answer is worth.
+"""
+
+from collections import defaultdict
+
+from balancer.pipeline.llm.budget import Used
+from balancer.pipeline.llm.memory import StoredAnswer
+from balancer.pipeline.results.database import Database
+
+__all__ = ["SCHEMA", "Answers"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, problem TEXT, round INTEGER, attempt INTEGER, model TEXT NOT NULL, prompts TEXT NOT NULL,
+    text TEXT, refusal TEXT, cut INTEGER NOT NULL, asked INTEGER NOT NULL, answered INTEGER NOT NULL,
+    cost REAL NOT NULL, seconds REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS answers_by_problem ON answers (problem);
+"""
+
+
+class Answers:
+    """The answers of one run. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def recall(self, key: str) -> StoredAnswer | None:
+        """Return the answer that is kept under `key`."""
+        row = self._db.row(
+            "SELECT model, prompts, text, refusal, cut, asked, answered, cost, seconds FROM answers WHERE key = ?", key
+        )
+        return StoredAnswer(row[0], row[1], row[2], row[3], bool(row[4]), Used(*row[5:])) if row else None
+
+    def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
+        """Keep an answer; it is durable when this returns."""
+        used = answer.used
+        self._db.do(
+            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            key, row, round, attempt, answer.model, answer.prompts, answer.text, answer.refusal, answer.cut,
+            used.asked, used.answered, used.cost, used.seconds,
+        )  # fmt: skip
+
+    def used(self) -> dict[str, Used]:
+        """Return what was used so far, by problem."""
+        used: defaultdict[str, Used] = defaultdict(Used)
+        for problem, *figures in self._db.rows("SELECT problem, asked, answered, cost, seconds FROM answers"):
+            used[problem] += Used(*figures)
+        return dict(used)
+
+    def count(self, problem: str | None = None) -> int:
+        """Return how many answers there are, of `problem` or of all."""
+        row = self._db.row("SELECT COUNT(*) FROM answers WHERE ? IS NULL OR problem = ?", problem, problem)
+        return row[0] if row else 0

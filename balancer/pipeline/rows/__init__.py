@@ -1,0 +1,1 @@
+"""Rows of a data set in, problems out, one at a time."""

@@ -1,0 +1,140 @@
+"""Rows as they lie on disk: JSON lines, Parquet files, a folder that `datasets` has saved, or a data set by name.
+
+Decides how each is opened, and that one row is in memory at a time. It must not know what the columns mean.
+"""
+
+import glob
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from balancer.errors import ConfigError
+from balancer.plugins.extras import require
+
+__all__ = ["RawRow", "are_rows", "raw_rows"]
+
+_MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")  # of a folder that `datasets` has saved
+_BATCH = 8  # rows of a Parquet file that are decoded together
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """One row, or why it cannot be read.
+
+    Args:
+        number: its place in the data, counted from 0.
+        columns: its values by column; None if it cannot be read.
+        problem: why not.
+    """
+
+    number: int
+    columns: Mapping[str, Any] | None
+    problem: str = ""
+
+
+def are_rows(place: str) -> bool:
+    """Return whether `place` names rows, and not a folder of problem packages.
+
+    Rows are what ends in .jsonl or .parquet, a folder that `datasets` has saved, and a name such as
+    "deepmind/code_contests" that is no folder here.
+    """
+    path = Path(place)
+    if place.endswith((".jsonl", ".parquet")):
+        return True
+    if path.is_dir():
+        return any((path / mark).exists() for mark in _MARKS)
+    return not path.exists() and place.count("/") == 1 and not place.startswith((".", "/", "~"))
+
+
+def raw_rows(place: str, split: str, *, start: int = 0) -> Iterator[RawRow]:
+    """Yield the rows of `place` in order, from number `start` on.
+
+    Args:
+        place: see `are_rows`; file names may have the wildcards of a shell.
+        split: which part of a data set that has several, e.g. "train".
+        start: rows before it are skipped without being decoded, where the format allows it.
+
+    Raises:
+        ConfigError: there is nothing of that name, or a library that reads it is missing.
+    """
+    if place.endswith(".jsonl"):
+        return islice(_numbered(_json_lines(place)), start, None)
+    if place.endswith(".parquet"):
+        return _parquet(place, start)
+    return _data_set(place, split, start)
+
+
+def _files(place: str) -> list[str]:
+    files = sorted(glob.glob(place))
+    if not files:
+        raise ConfigError(f"{place}: no such file; name a .jsonl or .parquet file, or several as 'part-*.parquet'")
+    return files
+
+
+def _numbered(rows: Iterator[Mapping[str, Any] | str]) -> Iterator[RawRow]:
+    for number, row in enumerate(rows):
+        yield RawRow(number, None, row) if isinstance(row, str) else RawRow(number, row)
+
+
+def _json_lines(place: str) -> Iterator[Mapping[str, Any] | str]:
+    """Yield each line's object, or what is wrong with the line; empty lines are none."""
+    for file in _files(place):
+        with open(file, "rb") as lines:
+            for line in lines:
+                if line.strip():
+                    yield _object(line)
+
+
+def _object(line: bytes) -> Mapping[str, Any] | str:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:  # bytes that are not UTF-8 are a ValueError, too
+        return f"is not JSON: {str(error)[:120]}"
+    return row if isinstance(row, dict) else f"is a {type(row).__name__}; it must be an object with the columns' names"
+
+
+def _parquet(place: str, start: int) -> Iterator[RawRow]:
+    require("rows", f"{place}: reading Parquet")
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    number = 0
+    for name in _files(place):
+        try:
+            file = ParquetFile(name)
+            rows = file.metadata.num_rows
+            if number + rows <= start:
+                number += rows
+                continue
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for row in batch.to_pylist():
+                    if number >= start:
+                        yield RawRow(number, row)
+                    number += 1
+        except (ArrowException, OSError) as error:
+            raise ConfigError(f"{name}: is not a Parquet file that can be read: {str(error)[:120]}") from None
+
+
+def _data_set(place: str, split: str, start: int) -> Iterator[RawRow]:
+    require("rows", f"{place}: reading a data set")
+    import datasets
+
+    try:
+        if Path(place).is_dir():
+            found = datasets.load_from_disk(place)
+            if isinstance(found, datasets.DatasetDict):
+                if split not in found:
+                    raise ConfigError(f"{place}: has no split {split!r}; it has: {', '.join(sorted(found))}")
+                found = found[split]
+        else:
+            found = datasets.load_dataset(place, split=split, streaming=True)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the library, or the network, makes of it
+        why = f"{type(error).__name__}: {str(error)[:160]}"
+        raise ConfigError(f"{place}: the library datasets cannot load its split {split!r}: {why}") from None
+    rows = found.skip(start)
+    return (RawRow(number, row) for number, row in enumerate(rows, start))

@@ -1,0 +1,94 @@
+"""`[llm]`: which model is asked, by which servers, and what it may cost.
+
+Decides names, defaults and ranges. It must not know how a model is asked.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from balancer.settings.pool import EndpointSettings, PoolSettings
+from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
+from balancer.settings.tables import Settings
+
+__all__ = ["LlmBudget", "LlmPrices", "LlmSettings"]
+
+_Count = Annotated[int, Field(ge=1)]
+_Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class LlmPrices(Settings):
+    """`[llm.prices]`: what a million tokens cost, in any currency; 0: nothing.
+
+    Attributes:
+        input, output: of the question, and of the answer.
+    """
+
+    input: _Price = 0.0
+    output: _Price = 0.0
+
+    def cost(self, asked: int, answered: int) -> float:
+        """Return what a question of so many tokens and its answer cost."""
+        return (asked * self.input + answered * self.output) / 1e6
+
+
+class LlmBudget(Settings):
+    """`[llm.budget]`: what a run, and each row, may use; None: any amount. It is checked before each call.
+
+    Attributes:
+        tokens, row_tokens: of questions and answers together.
+        cost, row_cost: money, by `[llm.prices]`.
+        seconds, row_seconds: of waiting for answers; calls side by side count each.
+    """
+
+    tokens: _Count | None = None
+    cost: _Amount | None = None
+    seconds: _Amount | None = None
+    row_tokens: _Count | None = None
+    row_cost: _Amount | None = None
+    row_seconds: _Amount | None = None
+
+
+class LlmSettings(Settings):
+    """`[llm]`.
+
+    Attributes:
+        model: its name, as the servers know it.
+        scripted: a folder of answers that were written beforehand: the run starts a server for them by itself, which
+            takes the place of a model, for trials. Then `endpoints` are not needed.
+        endpoints: `[[llm.endpoints]]`: base URLs of servers that speak OpenAI's API, with capacities and headers.
+        pool, health, limits, retries: as the tables of these names, for the pool of these endpoints.
+        structured: how an answer is kept to its form: "schema" (a JSON schema), "json" (any JSON), "text" (the prompt
+            alone); "auto" tries them in this order, and remembers for each server which one it refused.
+        attempts: questions for one answer that can be used.
+        max_output_tokens: of one answer.
+        temperature: None leaves it to the server.
+        timeout_s: for one answer as a whole.
+        prompts: a folder whose files take the place of ours of the same name.
+        prices, budget: what it costs, and what it may.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    scripted: str | None = None
+    endpoints: list[EndpointSettings] = Field(default_factory=list)
+    pool: PoolSettings = PoolSettings()
+    health: HealthSection = HealthSection()
+    limits: LimitSettings = LimitSettings()
+    retries: RetrySettings = RetrySettings()
+    structured: Literal["auto", "schema", "json", "text"] = "auto"
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    max_output_tokens: Annotated[int, Field(ge=16)] = 8192
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    timeout_s: _Amount = 180.0
+    prompts: str | None = None
+    prices: LlmPrices = LlmPrices()
+    budget: LlmBudget = LlmBudget()
+
+    @model_validator(mode="after")
+    def _asked(self) -> Self:
+        if not self.endpoints and self.scripted is None:
+            raise ValueError("[[llm.endpoints]] is missing: name at least one server, by its base URL")
+        if (self.budget.cost or self.budget.row_cost) and not (self.prices.input or self.prices.output):
+            raise ValueError("[llm.budget] names a cost, and [llm.prices] no price: no cap on money could ever hold")
+        return self
