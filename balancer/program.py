@@ -74,7 +74,7 @@ class Execution:
         exit_code: None when the run has none (time limit, compile error).
         time_s: CPU seconds where the endpoint can measure them, else wall seconds.
         cpu_measured: whether `time_s` is CPU time. A time limit hit on wall time alone may be the
-            endpoint's fault (see `suspect`).
+            endpoint's fault (see `balancer.pipeline.running.suspicion`).
         memory_bytes: peak memory, if known.
         message: one line for people, e.g. why it was killed.
     """
@@ -87,11 +87,6 @@ class Execution:
     cpu_measured: bool = False
     memory_bytes: int | None = None
     message: str = ""
-
-    @property
-    def suspect(self) -> bool:
-        """True for a time limit that an overloaded endpoint may have caused: wall time, and nothing printed."""
-        return self.status is Status.TIME_LIMIT and not self.cpu_measured and not self.stdout
 
 
 @dataclass(frozen=True, slots=True)

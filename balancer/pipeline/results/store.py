@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from balancer.errors import ConfigError
-from balancer.pipeline.results import answers, rounds
+from balancer.pipeline.results import answers, looks, rounds
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.looks import Looks
 from balancer.pipeline.results.records import CaseState, Span, Stage
 from balancer.pipeline.results.rounds import Rounds
 from balancer.problem import Origin, Verdict
@@ -90,15 +91,17 @@ class Store:
     Attributes:
         rounds: the rounds of each problem.
         answers: what a model has answered.
+        looks: second looks at time limits.
 
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
-        self._db = Database(folder, _SCHEMA + rounds.SCHEMA + answers.SCHEMA, fresh=fresh)
+        self._db = Database(folder, _SCHEMA + rounds.SCHEMA + answers.SCHEMA + looks.SCHEMA, fresh=fresh)
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
+        self.looks = Looks(self._db)
 
     def close(self) -> None:
         """Close the database and let other processes in."""

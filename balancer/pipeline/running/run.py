@@ -30,8 +30,9 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.raw import are_rows
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.pipeline.running.progress import Progress
-from balancer.pipeline.running.runner import Runner, Stopped
+from balancer.pipeline.running.runner import ProgramRun, Runner, Stopped
 from balancer.pipeline.running.sample import Sample
+from balancer.pipeline.running.suspicion import Look, Suspicion
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor
@@ -171,6 +172,9 @@ def _runner(
     def record(span: Span) -> None:
         store.add_span(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
 
+    def looked(wanted: ProgramRun, why: Suspicion, said: Look) -> None:
+        store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
+
     return Runner(
         pool,
         executors,
@@ -178,6 +182,7 @@ def _runner(
         outage_s=settings.outage_s,
         quiet_label=settings.quiet_label,
         on_span=record,
+        on_look=looked,
     )
 
 

@@ -8,7 +8,7 @@ the pool. It must not know what a program's output means.
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from balancer.core.course import Course
@@ -17,7 +17,8 @@ from balancer.endpoint import Lease, Outcome, outcome_of
 from balancer.errors import BalancerError, EndpointError, PoolClosed
 from balancer.pipeline.results.records import Span, Stage
 from balancer.pipeline.running.outage import SharedOutage
-from balancer.program import Execution, Executor, Limits, Program, Status
+from balancer.pipeline.running.suspicion import Look, Suspicion, second_limits, settled, suspicion_of
+from balancer.program import Execution, Executor, Limits, Program
 from balancer.shells.driving import Asked, Drive
 from balancer.shells.threads import Pool
 
@@ -32,7 +33,11 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun:
-    """A run of a program that is wanted: what to run (see `Executor.run`) and, to be recorded, what for."""
+    """A run of a program that is wanted: what to run (see `Executor.run`) and, to be recorded, what for.
+
+    `expected` is what it should print, where one answer is right: the beginning of it, printed as time ran out, makes a
+    time limit suspect.
+    """
 
     program: Program
     stdin: bytes
@@ -42,6 +47,7 @@ class ProgramRun:
     subject: str
     case: int
     files: Mapping[str, bytes] = field(default_factory=dict)
+    expected: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class Runner:
         quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
         on_span: called, by the thread that ran the program, once its lease has ended.
         outage_s: while nothing in the run succeeds, program runs are tried beyond their attempts for so many seconds.
+        on_look: told of each second look at a time limit: why it was taken, and what it said.
         clock: seconds, for spans and outages.
     """
 
@@ -74,6 +81,7 @@ class Runner:
         quiet_label: str,
         on_span: Callable[[Span], None],
         outage_s: float = 0.0,
+        on_look: Callable[[ProgramRun, Suspicion, Look], None] = lambda wanted, why, said: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
@@ -81,6 +89,7 @@ class Runner:
         self._attempts = attempts
         self._quiet_label = quiet_label
         self._on_span = on_span
+        self._on_look = on_look
         self._clock = clock
         self._outage = SharedOutage(outage_s)
         self._stopping = threading.Event()
@@ -103,16 +112,22 @@ class Runner:
     def run(self, wanted: ProgramRun) -> Ran:
         """Run `wanted`, elsewhere if an endpoint fails.
 
-        A time limit that an overloaded endpoint may have caused does not count until a second run ends
-        the same way: on a quiet endpoint if there is one, else on another one, else on the same.
+        A time limit that an overloaded endpoint may have caused does not count until a second run finds it too: on a
+        quiet endpoint if there is one, else on another one, else on the same. `suspicion` says which.
 
         Raises:
             Stopped: `stop` was called.
         """
         ran, at = self._once(wanted)
-        if ran.execution is None or not _is_suspect(ran.execution, wanted.limits):
+        first = ran.execution
+        why = suspicion_of(first, wanted.limits, wanted.expected) if first is not None else None
+        if first is None or why is None:
             return ran
-        return self._once(wanted, prefers=frozenset({self._quiet_label}), shuns=frozenset({at}))[0]
+        longer = replace(wanted, limits=second_limits(why, first, wanted.limits, wanted.expected))
+        again, _ = self._once(longer, prefers=frozenset({self._quiet_label}), shuns=frozenset({at}))
+        execution, said = settled(first, again.execution, wanted.limits)
+        self._on_look(wanted, why, said)
+        return Ran(execution, again.note)
 
     def _once(
         self, wanted: ProgramRun, *, prefers: frozenset[str] = _NOTHING, shuns: frozenset[str] = _NOTHING
@@ -188,12 +203,6 @@ class Runner:
         self._sleep(seconds)
         if self.stopping:
             raise Stopped
-
-
-def _is_suspect(execution: Execution, limits: Limits) -> bool:
-    """Return whether the endpoint may have caused a time limit: it looks so, or wall time ran out with CPU to spare."""
-    starved = execution.cpu_measured and execution.time_s < limits.cpu_s
-    return execution.suspect or (execution.status is Status.TIME_LIMIT and starved)
 
 
 def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:

@@ -9,7 +9,7 @@ an input that is not UTF-8 or a source that is not, goes as a "bash" script with
 import base64
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from balancer.program import Limits, Program
@@ -98,10 +98,18 @@ def _scripted(program: Program, stdin: bytes, limits: Limits, files: Mapping[str
     return Asked(body, scripted=True, total_s=limits.wall_s + extra_s)
 
 
+_RUN: Mapping[str, Callable[[str], list[str]]] = {
+    "python": lambda file: ["python3", file],
+    "cpp": lambda file: [f"./{_PROGRAM}"],
+    "bash": lambda file: ["bash", file],
+    "java": lambda file: ["java", file],  # compiles it in memory, and starts its first class
+}
+
+
 def _script(program: Program) -> str:
     """Return the script; arguments are quoted, all else is fixed."""
     file = _source_file(program)
-    run = {"python": ["python3", file], "cpp": [f"./{_PROGRAM}"], "bash": ["bash", file]}[program.language]
+    run = _RUN[program.language](file)
     lines = [f"exec {shlex.join([*run, *program.args])} <{_INPUT}"]
     if program.language == "cpp":
         build = shlex.join(["g++", *CXX_FLAGS, file, "-o", _PROGRAM])
@@ -118,8 +126,8 @@ def _run_timeout_s(limits: Limits) -> float:
     """Return what `run_timeout` must be.
 
     SandboxFusion measures wall time only. With the wall limit, which is for sleepers, a program three times too
-    slow would pass; with the CPU limit an overloaded server may stop one that is fast enough, but that shows
-    (`Execution.suspect`), and the run is repeated.
+    slow would pass; with the CPU limit an overloaded server may stop one that is fast enough, but that shows, and
+    the pipeline looks a second time.
     """
     return min(limits.cpu_s, limits.wall_s)
 

@@ -92,9 +92,8 @@ def test_what_it_says_about_the_server(body: dict[str, Any], reason: str) -> Non
 
 def test_partial_output_of_a_time_limit_is_kept() -> None:
     execution = meaning(answer("Failed", timed_out(stdout="so far")))
-    assert (execution.stdout, execution.cpu_measured, execution.suspect) == (b"so far", False, False)
+    assert (execution.stdout, execution.cpu_measured) == (b"so far", False)
     assert execution.time_s == 0.25
-    assert meaning(answer("Failed", timed_out(stdout=""))).suspect
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -93,5 +93,5 @@ def test_names_that_are_taken_or_not_safe(name: str) -> None:
 
 
 def test_an_unknown_language() -> None:
-    with pytest.raises(ValueError, match=r"'cobol' cannot be sent .* known are bash, cpp, python"):
+    with pytest.raises(ValueError, match=r"'cobol' cannot be sent .* known are bash, cpp, java, python"):
         request_for(Program("cobol", ""), b"", LIMITS, NO_FILES)

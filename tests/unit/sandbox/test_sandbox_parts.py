@@ -214,4 +214,4 @@ class TestChoice:
 
 def test_the_toolchain_is_found_once() -> None:
     assert find_toolchain() is find_toolchain()
-    assert set(find_toolchain().languages) | set(find_toolchain().missing) == {"bash", "cpp", "python"}
+    assert set(find_toolchain().languages) | set(find_toolchain().missing) == {"bash", "cpp", "java", "python"}
