@@ -8,6 +8,7 @@ changed as text. Every input is proposed once, and never one that is known alrea
 import hashlib
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
 
@@ -19,12 +20,14 @@ from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.write.build import build
 from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.text import text_changes
+from balancer.pipeline.loop.feedback import Feedback
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]
 
 # One round: which stream each proposal comes from. Half are small and random: they kill the most.
 _ROUND = ("telling", "small", "change", "large", "small", "telling", "small", "change", "small", "large")
+_LATER_ROUND = ("change", "large", "small", "change", "telling", "large")
 _REPEATS = 300  # inputs in a row that were proposed already, after which there is nothing new to be had
 
 _Made = tuple[str, bytes]
@@ -38,10 +41,23 @@ class MutateGenerator:
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` new inputs, lazily; the same ones for the same problem and state of `rng`."""
         known = [proposal.data for proposal in problem.data]
-        return (
-            Proposal(data, Origin(self.name, detail))
-            for detail, data in islice(_new(_scheduled(problem, known, rng), known), max(budget, 0))
-        )
+        return self._proposals(_scheduled(problem, known, rng, _ROUND), known, budget)
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield at most `budget` further inputs, now that it is known which ones told right programs from wrong.
+
+        Those that rejected somebody count as known inputs from here on: their shape and their ranges are learnt, too,
+        and it is they that are changed. What is only slow survives small inputs, so there are more large ones.
+        """
+        telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
+        wider = replace(problem, data=(*problem.data, *telling))
+        used = [case.data for case in feedback.cases]
+        used += [each.data for each in (*feedback.failed, *feedback.disagreed, *feedback.refused)]
+        changed = [proposal.data for proposal in (telling or problem.data)]
+        return self._proposals(_scheduled(wider, changed, rng, _LATER_ROUND), used, budget)
+
+    def _proposals(self, made: Iterable[_Made], known: Sequence[bytes], budget: int) -> Iterable[Proposal]:
+        return (Proposal(data, Origin(self.name, detail)) for detail, data in islice(_new(made, known), max(budget, 0)))
 
 
 @hookimpl
@@ -68,7 +84,7 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random) -> Iterator[_Made]:
+def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random, turns: Sequence[str]) -> Iterator[_Made]:
     """Yield inputs, stream by stream in turn, until all streams are dry."""
     found = knowledge_of(problem)
     if found is None:
@@ -81,7 +97,7 @@ def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random) -> 
         "large": _styled(found, large_styles(rng), rng),
     }
     while streams:
-        for name in _ROUND:
+        for name in turns:
             if name in streams:
                 made = next(streams[name], None)
                 if made is None:

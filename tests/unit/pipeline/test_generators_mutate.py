@@ -24,6 +24,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.text import text_changes
+from balancer.pipeline.loop.feedback import CaseFeedback, Feedback, Unused
 from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
 
@@ -342,3 +343,25 @@ def test_both_modules_are_plugins() -> None:
         manager.register(module)
     names = {generator.name for found in manager.hook.balancer_generators() for generator in found}
     assert names == {"data", "mutate"}
+
+
+# -- later rounds -------------------------------------------------------------------------------------
+
+
+def _feedback(what: Problem, told: bytes) -> Feedback:
+    case = CaseFeedback(1, Origin("mutate", "small"), told, ("wrong/a.py",), ("wrong/b.py",))
+    refused = Unused(Origin("mutate", "large"), b"7 7\n", "validate.py refuses it")
+    return Feedback(1, (case,), (), (), (refused,), (), what.wrong)
+
+
+def test_a_later_round_starts_from_what_has_told_programs_apart() -> None:
+    what = problem(b"1\n5\n", b"2\n5 6\n")
+    told = b"3\n100 200 300\n"
+    first = {proposal.data for proposal in MutateGenerator().propose(what, random.Random(1), 40)}
+    later = list(MutateGenerator().refine(what, _feedback(what, told), random.Random(1), 40))
+    assert later == list(MutateGenerator().refine(what, _feedback(what, told), random.Random(1), 40))
+    assert told not in {proposal.data for proposal in later}
+    assert b"7 7\n" not in {proposal.data for proposal in later}
+    numbers = {int(token) for proposal in later for token in proposal.data.split()[1:]}
+    assert numbers & {100, 200, 300}  # they are known now
+    assert not {100, 200, 300} & {int(token) for data in first for token in data.split()[1:]}
