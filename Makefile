@@ -37,6 +37,7 @@ bench: $(READY)               ## a lease beside queue.Queue, the simulator besid
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_pipeline $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_old_design $(BENCH)
 
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)

@@ -98,9 +98,9 @@ def flapping(app: ASGIApp) -> ASGIApp:
 
 
 @contextmanager
-def serving(executor: Executor, *, flaps: bool = False) -> Iterator[str]:
+def serving(executor: Executor, *, flaps: bool = False, workers: int = 1) -> Iterator[str]:
     """Serve on loopback, in a thread; yields the URL."""
-    app: ASGIApp = build_app(executor, workers=1)
+    app: ASGIApp = build_app(executor, workers=workers)
     server = uvicorn.Server(
         uvicorn.Config(flapping(app) if flaps else app, port=0, log_level="critical", access_log=False, lifespan="off")
     )
