@@ -98,11 +98,13 @@ class ExecutorOptions:
             "rlimits" (no isolation: must be asked for by name).
         headers: for HTTP endpoints: headers to send, plain text; never log or print them.
         cache_dir: where compiled programs are kept, or None for a private temporary folder.
+        languages: what the endpoint runs, where the config says so; None: the executor finds out.
     """
 
     isolation: str = "auto"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     cache_dir: str | None = None
+    languages: frozenset[str] | None = None
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from balancer.commands.reach import connecting, unreached
 from balancer.errors import BalancerError, ConfigError, MissingExtra
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
-from balancer.sandbox.executors import make_executors
+from balancer.sandbox.executors import languages_of, make_executors
 from balancer.settings.config import Config
 from balancer.settings.pipeline import PipelineSettings
 
@@ -95,8 +95,13 @@ def _check_endpoints(config: Config, registry: Registry, checked: Checked, *, of
             checked.mistakes += map(config.redact, error.problems)
             executors = {}
         else:
-            known = sorted(frozenset[str]().union(*(executor.languages for executor in executors.values())))
-            checked.data["languages"], languages = known, ", ".join(known)
+            # What a server runs, it is asked for, unless the config says it.
+            told = {each.name for entry in config.endpoints if entry.languages is not None for each in entry.specs}
+            silent = offline and any(
+                name not in told and not found[name]["url"].startswith("local:") for name in executors
+            )
+            known = [] if silent else sorted(languages_of(executors))
+            checked.data["languages"], languages = known, ", ".join(known) or "not asked for"
         pings: dict[str, Callable[[], object]] = {name: executor.ping for name, executor in executors.items()}
         if config.pipeline is None:  # nobody knows what a server of the pool speaks
             pings |= connecting({name: endpoint["url"] for name, endpoint in found.items()})

@@ -9,13 +9,14 @@ import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from balancer.errors import ConfigError
 from balancer.settings.config import Config
+from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings
 from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
@@ -32,6 +33,7 @@ _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "host_caps": None,  # its keys are the user's own
     "retries": RetrySettings,
     "pipeline": PipelineSettings,
+    "llm": LlmSettings,
 }
 _TOP: Final = """\
 # A config of balancer. `balancer check` says what it would run and pings the endpoints; `balancer run` judges the
@@ -69,11 +71,32 @@ def _section(name: str) -> Iterator[str]:
     yield heading if not required or name == "endpoints" else f"# {heading}"
     yield from _keys(model) if model else ['# "*" = 4']
     yield ""
+    if model:
+        yield from _tables_below(name, model)
+
+
+def _tables_below(name: str, model: type[BaseModel]) -> Iterator[str]:
+    """Yield the tables within a table; as their heading is a comment, so is all of them."""
+    for key, field in model.model_fields.items():
+        below = _model_of(field)
+        if below is not None:
+            several = get_origin(field.annotation) is list
+            yield from _comment(_meanings(model)[key])
+            yield f"# [[{name}.{key}]]" if several else f"# [{name}.{key}]"
+            yield from (line if line.startswith("#") else f"# {line}" for line in _keys(below))
+            yield ""
+
+
+def _model_of(field: FieldInfo) -> type[BaseModel] | None:
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:
     meanings = _meanings(model)
     for key, field in model.model_fields.items():
+        if _model_of(field) is not None:
+            continue  # a table of its own
         yield from _comment(meanings.get(key, ""), indent="#   ")
         if key == "url":
             yield f'url = "{_LOCAL}"'

@@ -3,6 +3,8 @@
 Must not know what is run on them.
 """
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from balancer.plugins.registry import Registry
 from balancer.program import Executor, ExecutorOptions
 from balancer.settings.config import Config
 
-__all__ = ["make_executors"]
+__all__ = ["languages_of", "make_executors"]
+
+_AT_ONCE = 32
 
 
 def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str, Executor]:
@@ -28,7 +32,8 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
         for entry in config.endpoints:
             for endpoint in entry.specs:
                 try:
-                    options = ExecutorOptions(entry.isolation, endpoint.headers, str(cache))
+                    allowed = None if entry.languages is None else frozenset(entry.languages)
+                    options = ExecutorOptions(entry.isolation, endpoint.headers, str(cache), allowed)
                     executor = _make(config, registry, endpoint, options)
                 except ConfigError as error:
                     mistakes |= dict.fromkeys(error.problems)
@@ -48,3 +53,11 @@ def _make(config: Config, registry: Registry, endpoint: Endpoint, options: Execu
     except ConfigError as error:
         raise config.located(f"endpoint {endpoint.name}", error) from None
     return plugin.make(endpoint.url, options)
+
+
+def languages_of(executors: Mapping[str, Executor]) -> frozenset[str]:
+    """Return the languages that some endpoint runs; all are asked at once, as one that is dead takes its time."""
+    if not executors:
+        return frozenset()
+    with ThreadPoolExecutor(min(len(executors), _AT_ONCE), thread_name_prefix="languages") as threads:
+        return frozenset[str]().union(*threads.map(lambda executor: executor.languages, executors.values()))

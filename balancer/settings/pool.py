@@ -64,12 +64,15 @@ class EndpointSettings(EndpointTable):
         labels: what it offers; a request for labels is served only by endpoints that have them all.
         host: the machine it runs on; absent: the host part of `url`.
         headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
+        languages: what its programs may be written in; absent: an http endpoint is asked, and one that does not tell is
+            taken to run Python, C++, Java and bash; a local one has what is installed.
         isolation: how a `local://` endpoint keeps programs apart from the machine: "auto", "bubblewrap", "unshare" or
             "rlimits" (not at all).
     """
 
     name: Annotated[str, Field(min_length=1)] | None = None
     headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
+    languages: Annotated[list[str], Field(min_length=1)] | None = None
     isolation: Literal["auto", "bubblewrap", "unshare", "rlimits"] = "auto"
 
     @field_validator("url")

@@ -17,6 +17,7 @@ from balancer.plugins.extras import require
 __all__ = ["RawRow", "are_rows", "raw_rows"]
 
 _MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")  # of a folder that `datasets` has saved
+_REMOTE = "hf:"
 _BATCH = 8  # rows of a Parquet file that are decoded together
 
 
@@ -38,15 +39,13 @@ class RawRow:
 def are_rows(place: str) -> bool:
     """Return whether `place` names rows, and not a folder of problem packages.
 
-    Rows are what ends in .jsonl or .parquet, a folder that `datasets` has saved, and a name such as
-    "deepmind/code_contests" that is no folder here.
+    Rows are what ends in .jsonl or .parquet, a folder that `datasets` has saved, and "hf:NAME", the name of a data set
+    that the library `datasets` can reach, such as "hf:deepmind/code_contests".
     """
     path = Path(place)
-    if place.endswith((".jsonl", ".parquet")):
+    if place.endswith((".jsonl", ".parquet")) or place.startswith(_REMOTE):
         return True
-    if path.is_dir():
-        return any((path / mark).exists() for mark in _MARKS)
-    return not path.exists() and place.count("/") == 1 and not place.startswith((".", "/", "~"))
+    return path.is_dir() and any((path / mark).exists() for mark in _MARKS)
 
 
 def raw_rows(place: str, split: str, *, start: int = 0) -> Iterator[RawRow]:
@@ -123,14 +122,14 @@ def _data_set(place: str, split: str, start: int) -> Iterator[RawRow]:
     import datasets
 
     try:
-        if Path(place).is_dir():
+        if not place.startswith(_REMOTE):
             found = datasets.load_from_disk(place)
             if isinstance(found, datasets.DatasetDict):
                 if split not in found:
                     raise ConfigError(f"{place}: has no split {split!r}; it has: {', '.join(sorted(found))}")
                 found = found[split]
         else:
-            found = datasets.load_dataset(place, split=split, streaming=True)
+            found = datasets.load_dataset(place.removeprefix(_REMOTE), split=split, streaming=True)
     except ConfigError:
         raise
     except Exception as error:  # whatever the library, or the network, makes of it

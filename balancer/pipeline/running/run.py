@@ -36,7 +36,7 @@ from balancer.pipeline.running.suspicion import Look, Suspicion
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor
-from balancer.sandbox.executors import make_executors
+from balancer.sandbox.executors import languages_of, make_executors
 from balancer.sandbox.pings import pings_of
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
@@ -72,7 +72,7 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         executors = make_executors(config, registry, results / "compiled")
         for executor in executors.values():
             stack.callback(executor.close)
-        languages = frozenset[str]().union(*(executor.languages for executor in executors.values()))
+        languages = languages_of(executors)
         problems = _read(settings, languages, console)
         # Last of all that may refuse: a run that never began must not claim the folder.
         store.claim(_essence(settings, problems, executors.values()))

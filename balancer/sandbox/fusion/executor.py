@@ -5,11 +5,14 @@ words is `request`'s business, what the answer means is `answer`'s, and what can
 `sandbox.http.client`'s.
 """
 
+import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 
 import httpx2
 
+from balancer.errors import EndpointError
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.fusion.answer import execution_of_answer
 from balancer.sandbox.fusion.request import request_for
@@ -23,6 +26,7 @@ _PING_S = 5.0
 _PING_BYTES = 2**16
 # What a call may take beyond the program and its compiler: connecting, sending, waiting for a free core.
 _MARGIN_S = 10.0
+_TELLS_S = 3.0  # a server that takes longer to say what it runs is not asked again
 # JSON writes a control character in six bytes; there are two streams, and some bytes around them.
 _JSON_FACTOR = 2 * 6
 _JSON_FRAME_BYTES = 2**20
@@ -33,15 +37,13 @@ class FusionExecutor:
 
     Args:
         url: the server, e.g. "http://10.0.0.1:8080/"; a path before the API's own is kept.
-        options: `headers` are sent with every request.
+        options: `headers` are sent with every request; `languages`, if they are given, are believed.
         transport: sends the requests; by default one that keeps deadlines on the socket.
         clock: the transport's clock, in seconds.
 
     Raises:
         ConfigError: the URL or a header cannot be used.
     """
-
-    languages = frozenset(LANGUAGES)
 
     def __init__(
         self,
@@ -52,7 +54,28 @@ class FusionExecutor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
-        self._server = ServerClient(url, (options or ExecutorOptions()).headers, transport=transport, clock=clock)
+        options = options or ExecutorOptions()
+        self._languages = options.languages
+        self._asking = threading.Lock()
+        self._server = ServerClient(url, options.headers, transport=transport, clock=clock)
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages it can run: as the config or, asked once, the server says; else the usual."""
+        with self._asking:
+            if self._languages is None:
+                self._languages = self._told_languages() or frozenset(LANGUAGES)
+            return self._languages
+
+    def _told_languages(self) -> frozenset[str] | None:
+        """Return what the server says that it runs: `balancer sandbox` does; SandboxFusion has no such answer."""
+        try:
+            told = json.loads(self._server.get("/v1/languages", within_s=_TELLS_S, at_most=2**16))
+        except (EndpointError, ValueError):
+            return None
+        if not isinstance(told, list) or not all(isinstance(each, str) for each in told):
+            return None
+        return frozenset(told)
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
         """Run `program` once, as the protocol says.

@@ -51,21 +51,26 @@ def request_for(program: Program, stdin: bytes, limits: Limits, files: Mapping[s
     Raises:
         ValueError: the language is not known, or a file name is not allowed.
     """
-    if program.language not in LANGUAGES:
-        known = ", ".join(sorted(LANGUAGES))
-        raise ValueError(f"language {program.language!r} cannot be sent to a SandboxFusion server; known are {known}")
-    reserved = {_INPUT, _PROGRAM, LANGUAGES[program.language].file}
+    known = LANGUAGES.get(program.language)
+    reserved = {_INPUT, _PROGRAM, known.file if known else _PROGRAM}
     for name in files:
         if check_name(name) in reserved:
             raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
     text = _text(stdin)
     if program.args or text is None or not _sendable(program.source):
+        if known is None:
+            able = ", ".join(sorted(LANGUAGES))
+            raise ValueError(
+                f"a program in {program.language!r} cannot be sent with arguments, or with bytes that are no text; "
+                f"those in {able} can"
+            )
         return _scripted(program, stdin, limits, files)
     return _native(program, text, limits, files)
 
 
 def _native(program: Program, stdin: str, limits: Limits, files: Mapping[str, bytes]) -> Asked:
-    compiled = bool(LANGUAGES[program.language].compile)
+    known = LANGUAGES.get(program.language)
+    compiled = known is None or bool(known.compile)  # one that is not known here may well be compiled there
     body = RunCodeRequest(
         code=program.source,
         language=program.language,

@@ -39,6 +39,7 @@ class LocalExecutor:
         options = options or ExecutorOptions()
         self._url = url
         self._toolchain = find_toolchain()
+        self._allowed = options.languages
         self._isolation = choose_isolation(options.isolation)
         self._gate = Gate()
         self._folder = tempfile.TemporaryDirectory(prefix="balancer-", ignore_cleanup_errors=True)
@@ -59,8 +60,9 @@ class LocalExecutor:
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages this machine can run."""
-        return self._toolchain.languages
+        """The languages this machine can run, and the config allows."""
+        known = self._toolchain.languages
+        return known if self._allowed is None else known & self._allowed
 
     @property
     def isolation(self) -> str:

@@ -44,7 +44,13 @@ def build_app(executor: Executor, *, workers: int) -> Starlette:
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be at least 1")
     desk = _Desk(executor, workers)
-    return Starlette(routes=[Route("/v1/ping", _ping), Route("/run_code", desk.run_code, methods=["POST"])])
+    return Starlette(
+        routes=[
+            Route("/v1/ping", _ping),
+            Route("/v1/languages", desk.languages),
+            Route("/run_code", desk.run_code, methods=["POST"]),
+        ]
+    )
 
 
 async def _ping(_: Request) -> Response:
@@ -58,6 +64,9 @@ class _Desk:
         self._executor = executor
         self._slots = anyio.Semaphore(workers)
         self._threads = anyio.CapacityLimiter(workers)
+
+    async def languages(self, _: Request) -> Response:
+        return JSONResponse(sorted(self._executor.languages))
 
     async def run_code(self, request: Request) -> Response:
         body = bytearray()

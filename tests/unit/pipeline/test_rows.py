@@ -208,9 +208,10 @@ def test_a_folder_that_datasets_has_saved(tmp_path: Path) -> None:
 def test_what_are_rows_and_what_is_not_there(tmp_path: Path) -> None:
     assert are_rows("rows.jsonl")
     assert are_rows("part-*.parquet")
-    assert are_rows("deepmind/code_contests")
+    assert are_rows("hf:deepmind/code_contests")
     assert not are_rows(str(ROOT / "examples" / "problems"))
     assert not are_rows("./examples")
+    assert not are_rows("no/such")
     with pytest.raises(ConfigError, match=r"nowhere\.jsonl: no such file"):
         list(raw_rows(str(tmp_path / "nowhere.jsonl"), "train"))
 

@@ -93,5 +93,10 @@ def test_names_that_are_taken_or_not_safe(name: str) -> None:
 
 
 def test_an_unknown_language() -> None:
-    with pytest.raises(ValueError, match=r"'cobol' cannot be sent .* known are bash, cpp, java, python"):
-        request_for(Program("cobol", ""), b"", LIMITS, NO_FILES)
+    """A server may know more than this machine; what it takes to run a script, only this machine's languages have."""
+    assert request_for(Program("cobol", "x"), b"1", LIMITS, NO_FILES).body.language == "cobol"
+    for program, stdin in ((Program("cobol", "x", "", ("1",)), b""), (Program("cobol", "x"), b"\xff")):
+        with pytest.raises(
+            ValueError, match=r"'cobol' cannot be sent with arguments, .* those in bash, cpp, java, python"
+        ):
+            request_for(program, stdin, LIMITS, NO_FILES)
