@@ -114,6 +114,8 @@ def _default(key: str, field: FieldInfo) -> str:
 def _example(annotation: Any) -> str:
     """Return some value of an optional key, which TOML cannot write as absent."""
     kinds = {kind for part in (annotation, *get_args(annotation)) for kind in (part, *get_args(part))}
+    if any(get_origin(kind) is list for kind in kinds):
+        return '["text"]'
     if float in kinds:
         return "30.0"
     return "100" if int in kinds else '"text"'

@@ -8,10 +8,10 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -22,6 +22,7 @@ from balancer.hookspecs import ExecutorPlugin
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import ExecutorOptions
 from balancer.settings.config import Config, load_config
+from balancer.settings.tables import Settings
 from tests.registered import NAMES
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, PIPELINE
 from tests.unit.command import Balancer, package
@@ -317,7 +318,7 @@ def _sections() -> dict[str, dict[str, str]]:
     """Return the keys of each section of the first config, comments or not, with what they are set to."""
     found: dict[str, dict[str, str]] = {}
     for line in commented_config().splitlines():
-        if heading := re.fullmatch(r"(?:# )?\[+(\w+)\]+", line):
+        if heading := re.fullmatch(r"(?:# )?\[+([\w.]+)\]+", line):
             found[heading[1]] = {}
         elif key := re.fullmatch(r'(?:# )?([\w"*]+) = (.+)', line):
             found[list(found)[-1]][key[1]] = key[2]
@@ -326,12 +327,14 @@ def _sections() -> dict[str, dict[str, str]]:
 
 def test_the_first_config_has_every_key_with_the_default_that_the_settings_have() -> None:
     sections = _sections()
-    assert list(sections) == list(Config.model_fields)
+    models = dict(_models(Config))
+    assert list(sections) == list(models)
     for name, keys in sections.items():
         if name == "host_caps":
             continue
-        model = _model(name)
-        assert list(keys) == list(model.model_fields), name
+        model = models[name]
+        tables = {below.partition(f"{name}.")[2] for below in models if below.startswith(f"{name}.")}
+        assert list(keys) == [key for key in model.model_fields if key not in tables], name
         for key, text in keys.items():
             field = model.model_fields[key]
             value = tomllib.loads(f"x = {text}")["x"]
@@ -341,13 +344,20 @@ def test_the_first_config_has_every_key_with_the_default_that_the_settings_have(
             assert value == default or (default is None and text.endswith("# absent by default")), (name, key)
 
 
-def _model(name: str) -> Any:
-    from balancer.settings.pipeline import PipelineSettings
-    from balancer.settings.pool import EndpointSettings, PoolSettings
-    from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
+def _models(model: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the model of each table, and of those within it, by its name."""
+    for key, field in model.model_fields.items():
+        below = [kind for kind in _kinds(field.annotation) if isinstance(kind, type) and issubclass(kind, Settings)]
+        if below or (not above and key == "host_caps"):
+            yield f"{above}{key}", below[0] if below else None
+            if below:
+                yield from _models(below[0], f"{above}{key}.")
 
-    models = (PoolSettings, EndpointSettings, HealthSection, LimitSettings, RetrySettings, PipelineSettings)
-    return next(model for model in models if f"[{name}]" in (model.__doc__ or ""))
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)
 
 
 def test_the_first_config_says_what_each_key_is_for() -> None:
@@ -359,7 +369,8 @@ def test_the_first_config_says_what_each_key_is_for() -> None:
 
 def test_a_key_of_the_first_config_can_be_put_to_use(tmp_path: Path) -> None:
     """Each comment that is a key is valid where it stands: all at once but for what excludes each other."""
-    live = re.sub(r"^# (\[+\w+\]+$|\w+ = |\")", r"\1", commented_config(), flags=re.MULTILINE)
+    live = re.sub(r"^# (\[+[\w.]+\]+$|\w+ = |\")", r"\1", commented_config(), flags=re.MULTILINE)
+    live = live.replace("temperature = 30.0", "temperature = 1.0").replace("output = 0.0", "output = 1.0")
     live = re.sub(r'^kind = "fixed"', 'kind = "aimd"', live, flags=re.MULTILINE)
     live = live.replace('"*" = 4', '"text" = 4').replace('name = "text"', 'name = "sandbox-{1..2}"')
     (tmp_path / "all.toml").write_text(live)
