@@ -6,9 +6,9 @@ Decides that once, for every shell: it is told what happened and `now`, and answ
 What a shell keeps (threads, a simulator, tasks of asyncio alike):
 
 - It carries out each decision and tells the course what came of it, one call at a time, with a `now` of one clock.
-- `begin` comes first. An `Ask` ends with `granted`, `no_endpoint` (nobody in service could ever serve it) or `no_lease`
-  (out of time, or too many wait). While it waits, `look` comes at `look_s`, and what that answers is asked for at the
-  same place in the queue (`Core.amend`; `balancer.core.looks` does both).
+- `begin` comes first. An `Ask` ends with `granted`, `no_endpoint` (nobody in service could ever serve it, or can any
+  more) or `no_lease` (out of time, or too many wait). While it waits, `look` comes at `look_s`, and what that answers
+  is asked for at the same place in the queue (`Core.amend`; `balancer.core.looks` does both).
 - A `Run` ends with `succeeded`, or with `failed` when the endpoint is at fault and nothing of the attempt still runs.
   An error of the caller's own ends the course without a word.
 - After a `Hedge`, `hedged` says where the second call may begin; if no slot is free at once, nothing is said.
@@ -126,22 +126,27 @@ class Course:
         hedge_s = self.terms.hedge_after_s
         return _GO_ON if hedge_s is None else Run(hedge_s)
 
-    def no_endpoint(self, now: float) -> Ask | Pause | Over:
-        """Hear that no endpoint in service could ever serve what was asked for."""
+    def no_endpoint(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
+        """Hear that no endpoint in service could ever serve what was asked for, from the start or not any more."""
         self._expect(_ASKS)
         self._pass(now)
+        wishes = self._wishes_of(out)
+        if wishes != self._wishes:  # it has waited meanwhile, and one that was out is back, or a rest is over
+            self._wishes, self._wish = wishes, 0
+            return self._ask()
         self._wish += 1
         if self._wish < len(self._wishes):
             return self._ask()
-        rest_s, left_s = self._rests_until_s - self._now, self._give_up_s - self._now
+        rest_s = self._rests_until_s - self._now
+        left_s = (self._until_s if self.terms.persists else self._give_up_s) - self._now
         if rest_s <= 0 or not self._last:
             return self._over(Why.NO_LEASE)
-        if rest_s >= left_s and not self.terms.persists:
+        if rest_s >= left_s:
             return self._over(Why.REST, f"it asks for {rest_s:.3g} s, and {left_s:.3g} s are left")
         self._resting = True
         for_s = self._resumes_s - self._now
-        if self.terms.persists:
-            self._give_up_s += for_s  # such a pause is no part of the wait
+        if self.terms.persists:  # such a pause is no part of the wait
+            self._give_up_s = min(self._until_s, self._give_up_s + for_s)
         return self._pause(for_s)
 
     def no_lease(self, now: float) -> Pause | Over:
@@ -207,13 +212,14 @@ class Course:
         """Hear that the pause is over. It has lasted as long as it was to, even by a clock that stands still."""
         self._expect(_PAUSES)
         self._pass(max(now, self._resumes_s))
+        if self._now >= self._until_s:
+            return self._over_deadline()
         if self._resting:
             self._resting = False
             return self._ask_anew(out)
         if self._owes and not self._pays():
-            return self._pause(self._budget_wait_s())
-        if self._now >= self._until_s:
-            return self._over_deadline()
+            wait_s = self._budget_wait_s()
+            return self._pause(wait_s) if self._is_left(wait_s) else self._over_budget()
         return self._try(out)
 
     # -- inside ------------------------------------------------------------------------------------
@@ -239,24 +245,31 @@ class Course:
         To wait for an endpoint that is out of service is worse than to go back to one that failed earlier, or even
         just now. While the last one rests it is the other way about: one may be back sooner.
         """
-        avoids, resting = [_NONE], self._last if self._now < self._rests_until_s else _NONE
-        if self._failed:
-            avoids = [self._failed | out, self._last | out, resting]
-        wishes = [(self.terms.prefers, avoids[0]), *((_NONE, avoid) for avoid in avoids)]
-        self._wishes = list(dict.fromkeys(wishes))
-        self._wish = 0
+        self._wishes, self._wish = self._wishes_of(out), 0
         self._phase = _ASKS
         if not self._failed:
             self._resumes_s = math.inf  # nothing that happens would change what it asks for
         else:
             look_s = self._now + self._look_s
-            self._resumes_s = min(look_s, self._rests_until_s) if resting else look_s
+            self._resumes_s = min(look_s, self._rests_until_s) if self._leaves_alone() else look_s
             self._look_s *= 2
         return self._ask()
 
+    def _wishes_of(self, out: frozenset[str]) -> list[tuple[frozenset[str], frozenset[str]]]:
+        avoids = [_NONE]
+        if self._failed:
+            avoids = [self._failed | out, self._last | out, self._leaves_alone()]
+        wishes = [(self.terms.prefers, avoids[0]), *((_NONE, avoid) for avoid in avoids)]
+        return list(dict.fromkeys(wishes))
+
+    def _leaves_alone(self) -> frozenset[str]:
+        """Return who asked for a rest that is not over yet."""
+        return self._last if self._now < self._rests_until_s else _NONE
+
     def _ask(self) -> Ask:
         labels, avoid = self._wishes[self._wish]
-        return Ask(avoid, labels, max(0.0, self._give_up_s - self._now), self._resumes_s - self._now)
+        within_s, look_s = self._give_up_s - self._now, self._resumes_s - self._now
+        return Ask(avoid, labels, max(0.0, within_s), max(0.0, look_s))
 
     def _again(self) -> Pause | Over:
         """Decide, after a try that failed, whether there is another one."""
@@ -267,9 +280,9 @@ class Course:
         self._owes = bool(self._at) and self._budget is not None  # else it has cost no endpoint anything
         wait_s = 0.0
         if self._owes and not self._pays():
-            if not self.terms.persists:
-                return self._over(Why.BUDGET, "the retry budget is empty, because too many calls fail")
-            wait_s = self._budget_wait_s()
+            wait_s = self._budget_wait_s() if self.terms.persists else math.inf
+            if not self._is_left(wait_s):
+                return self._over_budget()
         # Half of what is left, so that some is left for the attempt.
         return self._pause(max(wait_s, min(self._drawn_s(), (self._until_s - self._now) / 2)))
 
@@ -303,6 +316,12 @@ class Course:
         self._phase = _PAUSES
         self._resumes_s = self._now + for_s
         return Pause(for_s)
+
+    def _is_left(self, wait_s: float) -> bool:
+        return self._now + wait_s < self._until_s
+
+    def _over_budget(self) -> Over:
+        return self._over(Why.BUDGET, "the retry budget is empty, because too many calls fail")
 
     def _over_deadline(self) -> Over:
         return self._over(Why.DEADLINE, f"the deadline of {self.terms.deadline_s:g} s has passed")

@@ -38,15 +38,16 @@ class Looks:
 
     def look(self, core: Core, waiter: Waiter, now: float) -> Sequence[Waiter]:
         """Let `waiter` ask for what the course says now. Return those whose wait has ended by that."""
-        decision = self._course.look(now, core.out_of_service())
-        self.at_s = now + decision.look_s
-        if waiter.ended:
+        if waiter.ended:  # since its time to look came; its course hears only of what it waits for
             return ()
+        out = core.out_of_service()
+        decision = self._course.look(now, out)
+        self.at_s = now + decision.look_s
         while True:
             try:
                 return core.amend(waiter, self._request(decision), now)
             except NoEndpoint:
-                further = self._course.no_endpoint(now)
+                further = self._course.no_endpoint(now, out)
                 # Whatever can serve what it waits for can serve the last of its wishes, which avoids the least.
                 assert isinstance(further, Ask), f"a waiter that can be served is told {further}"
                 decision = further

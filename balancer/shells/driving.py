@@ -167,7 +167,7 @@ class Drive(Generic[T]):
     def _without(self, error: BalancerError) -> Ask | Pause | Over:
         """Go on without a lease. If it ends here, a failed attempt's own error says more than that of the pool."""
         if isinstance(error, NoEndpoint):
-            decision = self._course.no_endpoint(self._clock())
+            decision = self._course.no_endpoint(self._clock(), self._pool.out_of_service())
         elif isinstance(error, PoolClosed):
             decision = Over(Why.NO_LEASE)
         else:

@@ -56,8 +56,8 @@ def recording(into: list[Decided]) -> type[Course]:
         def look(self, now: float, out: frozenset[str]) -> Ask:
             return _written(into, "look", now, super().look(now, out))
 
-        def no_endpoint(self, now: float) -> Ask | Pause | Over:
-            decision = super().no_endpoint(now)
+        def no_endpoint(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
+            decision = super().no_endpoint(now, out)
             return _written(into, "no endpoint", now, decision) if self.tries > 1 else decision
 
         def no_lease(self, now: float) -> Pause | Over:

@@ -93,13 +93,18 @@ def ask(world: World, course: Course, decision: Ask) -> Ask | Run | Pause | Over
     assert decision.within_s >= 0
     able = world.able(decision)
     if not able:
-        return course.no_endpoint(world.now)
+        return course.no_endpoint(world.now, world.out)
     check_where(world, decision)
-    kind = world.data.draw(st.sampled_from(["granted", "granted", "granted", "late", "look"]))
+    kind = world.data.draw(st.sampled_from(["granted", "granted", "granted", "late", "look", "stranded"]))
     if kind == "look" and decision.look_s <= decision.within_s:
         world.now += decision.look_s
         world.change()
         return course.look(world.now, world.out)
+    if kind == "stranded":  # it waits for those who go, while others come back, or come new
+        world.now += min(decision.within_s, decision.look_s, world.draw(st.sampled_from([0.0, 0.3])))
+        world.out = world.data.draw(st.sampled_from([world.out, frozenset[str]()]))
+        world.there -= able
+        return course.no_endpoint(world.now, world.out)
     if kind == "late" and decision.within_s < math.inf:
         world.now += decision.within_s
         return course.no_lease(world.now)
@@ -179,6 +184,54 @@ def test_every_history_ends_within_its_terms(
         assert course.tries >= terms.attempts
 
 
+_in_time = st.builds(
+    Terms,
+    attempts=st.integers(2, 9),
+    retries=st.builds(
+        RetrySettings,
+        budget_ratio=st.sampled_from([0.0, 10.0]),
+        budget_per_s=st.sampled_from([0.0, 0.1]),
+        base_s=st.sampled_from([0.0, 0.05, 30.0]),
+        max_pause_s=st.just(30.0),
+    ),
+    deadline_s=st.sampled_from([0.5, 4.0, 20.0]),
+    persists=st.booleans(),
+)
+
+
+@given(st.data(), _in_time)
+def test_no_try_but_the_first_begins_after_the_deadline_and_no_pause_reaches_it(
+    data: st.DataObject, terms: Terms
+) -> None:
+    """Whatever is slept too long. So a call overruns its deadline by what its last attempt takes, and by no more."""
+    assert terms.retries is not None
+    budget = RetryBudget(terms.retries)
+    course = Course(terms, budget=budget, rng=random.Random(0))
+    now = 0.0
+    decision: Ask | Run | Pause | Over = course.begin(now)
+    while not isinstance(decision, Over):
+        if isinstance(decision, Ask):
+            assert course.tries == 1 or now < terms.deadline_s, "it asks although its time is over"
+            assert now + decision.within_s <= terms.deadline_s + 1e-9, "it waits for longer than there is time"
+            what = data.draw(st.sampled_from(["granted", "granted", "late", "nobody"]))
+            if what == "granted":
+                decision = course.granted(data.draw(st.sampled_from("ab")), now)
+            elif what == "late":
+                now += decision.within_s
+                decision = course.no_lease(now)
+            else:
+                decision = course.no_endpoint(now, frozenset())
+        elif isinstance(decision, Run):
+            now += data.draw(st.sampled_from([0.0, 0.3, 2.0]))
+            decision = course.failed(now, data.draw(st.sampled_from([0.0, 0.0, 2.0, 50.0])))
+        else:
+            assert now + decision.for_s < terms.deadline_s or decision.for_s == 0, "a pause ends after the deadline"
+            now += decision.for_s + data.draw(st.sampled_from([0.0, 0.0, 1.0, 30.0]))  # it may oversleep
+            while data.draw(st.booleans()) and budget.try_spend(now):  # another call does
+                pass
+            decision = course.resume(now, frozenset())
+
+
 @given(
     st.integers(1, 12),
     st.sampled_from([0.0, 0.1, 0.5]),
@@ -229,7 +282,7 @@ def test_of_those_that_all_failed_the_one_that_failed_last_is_avoided_and_a_new_
     for name, avoid in (("a", "a"), ("b", "ab"), ("c", "abc")):
         course.granted(name, 0.0)
         assert again(course, 0.0).avoid == set(avoid)
-    second = course.no_endpoint(0.0)
+    second = course.no_endpoint(0.0, frozenset())
     assert isinstance(second, Ask)
     assert second.avoid == {"c"}
     course.granted("a", 0.0)
@@ -243,11 +296,11 @@ def test_one_that_failed_earlier_is_preferred_to_one_at_rest_and_to_one_that_jus
     course.granted("b", 0.0)
     wishes = [again(course, 0.0, out="c")]
     for _ in range(2):
-        wish = course.no_endpoint(0.0)
+        wish = course.no_endpoint(0.0, frozenset("c"))
         assert isinstance(wish, Ask)
         wishes.append(wish)
     assert [set(wish.avoid) for wish in wishes] == [{"a", "b", "c"}, {"b", "c"}, set()]
-    assert course.no_endpoint(0.0) == Over(Why.NO_LEASE)
+    assert course.no_endpoint(0.0, frozenset("c")) == Over(Why.NO_LEASE)
 
 
 def test_it_looks_after_one_second_and_then_after_twice_as_long_each_time() -> None:
@@ -270,9 +323,51 @@ def test_a_clock_that_stands_still_keeps_nobody_for_ever() -> None:
             slept_s += decision.for_s
             decision = course.resume(0.0, frozenset())
         else:
-            decision = course.no_endpoint(0.0)
+            decision = course.no_endpoint(0.0, frozenset())
     assert slept_s == 7.0
     assert decision.within_s == 2.0
+
+
+@pytest.mark.parametrize("asked_s", [0.0, 2.0], ids=["a pause", "a rest"])
+def test_one_that_sleeps_too_long_does_not_begin_again_after_its_deadline(asked_s: float) -> None:
+    course = begun(deadline_s=4.0, pause_s=1.0)
+    course.granted("a", 0.0)
+    decision = course.failed(0.0, asked_s)
+    assert isinstance(decision, Pause)
+    if asked_s:
+        assert isinstance(course.resume(1.0, frozenset()), Ask)
+        decision = course.no_endpoint(1.0, frozenset())
+        assert decision == Pause(1.0)
+    assert course.resume(4.0, frozenset()) == Over(Why.DEADLINE, "the deadline of 4 s has passed")
+
+
+def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadline() -> None:
+    course = begun(deadline_s=4.0, persists=True)
+    course.granted("a", 0.0)
+    again(course, 0.0, asked_s=7.0)
+    decision: Ask | Pause | Over = course.no_endpoint(0.0, frozenset())
+    assert isinstance(decision, Over)
+    assert decision.why is Why.REST
+    retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.0)
+    course = Course(
+        Terms(deadline_s=4.0, persists=True, retries=retries), budget=RetryBudget(retries), rng=random.Random(0)
+    )
+    course.begin(0.0)
+    course.granted("a", 0.0)
+    decision = course.failed(0.0)
+    assert isinstance(decision, Over)
+    assert decision.why is Why.BUDGET
+
+
+def test_one_whose_endpoint_is_removed_while_it_waits_asks_for_one_that_is_back() -> None:
+    """It waits for b, for a has just failed and c is out; c comes back, and b is removed."""
+    course = begun()
+    course.granted("a", 0.0)
+    assert again(course, 0.0, out="c").avoid == {"a", "c"}
+    back = course.no_endpoint(0.5, frozenset())
+    assert isinstance(back, Ask)
+    assert back.avoid == {"a"}, "not where it has just failed, while c can serve"
+    assert back.look_s == 0.5
 
 
 def test_what_comes_out_of_turn_is_refused_and_changes_nothing() -> None:

@@ -439,6 +439,21 @@ def test_one_that_is_ejected_during_the_wait_is_waited_for_no_longer(
     assert waits.passed_s == 1.0
 
 
+def test_when_the_one_that_is_waited_for_is_removed_one_that_is_back_serves_and_not_the_one_that_failed(
+    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health = HealthSettings(consecutive_failures=1, cooldown_s=0.2, max_cooldown_s=0.2)
+    place = Place("a", "b", "c", clock=clock, strategy="first", health=health)
+    place.pool.acquire(exclude=["a"])  # b is busy
+    place.pool.acquire(exclude=["a", "b"]).release(Outcome.FAILURE)  # and c is out, for 0.2 s at most
+    waits = Waits(place, monkeypatch)
+    waits.then[0.5] = lambda: place.pool.remove("b")
+    busy = EndpointOverloaded("busy", retry_after_s=0.0)  # a failure of a would eject it
+    assert place.pool.call(place.fn(busy, "done")) == "done"
+    assert place.went == ["a", "c"]
+    assert waits.passed_s == 0.5
+
+
 @pytest.mark.parametrize("deadline_s", [10.0, None])
 def test_one_that_is_back_sooner_is_taken_before_one_that_asks_for_rest(
     deadline_s: float | None, clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch

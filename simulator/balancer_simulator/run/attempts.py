@@ -104,8 +104,10 @@ class Attempts:
             self._caller.lose(task, timed_out=True)
             return
         now = self._env.now
-        hopeless = isinstance(error, NoEndpoint)
-        self._follow(task, task.course.no_endpoint(now) if hopeless else task.course.no_lease(now))
+        if isinstance(error, NoEndpoint):
+            self._follow(task, task.course.no_endpoint(now, self._core.out_of_service()))
+        else:
+            self._follow(task, task.course.no_lease(now))
 
     def slow(self, call: tuple[Task, Lease]) -> None:
         """Make a call that is still under way a second time, if its course wants that and a slot is free."""
