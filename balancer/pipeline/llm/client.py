@@ -35,6 +35,7 @@ from balancer.settings.redaction import Redaction
 __all__ = ["Declined", "ModelClient", "Reply", "Spent", "most_tokens"]
 
 _MOST_BODY = 32 * 2**20  # bytes
+_SLOW_REQUEST = 408
 _SHOWN = 200  # characters of a server's words
 _TELLING_CHARS = 16  # a shorter value of a header may be in an answer by chance
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -127,7 +128,7 @@ class ModelClient:
         try:
             completion = self._in_some_form(messages)
         except Exception as error:  # none of them leaves as it is: its text may quote the key
-            if isinstance(error.__cause__, _TooLong):
+            if isinstance(error, _TooLong) or isinstance(error.__cause__, _TooLong):
                 return Reply(None, None, True, most_tokens(messages), self._settings.max_output_tokens)
             self._raise(error)
         return self._reply(completion, messages)
@@ -208,7 +209,7 @@ class ModelClient:
                 raise Spent(self._url, words) from None
             if error.status_code in BUSY_STATUSES:
                 raise EndpointOverloaded(words, endpoint=self._url, retry_after_s=retry_after_s(error)) from None
-            if error.status_code < 500:
+            if 400 <= error.status_code < 500 and error.status_code != _SLOW_REQUEST:
                 raise Declined(f"{self._url}: {words}") from None
         if isinstance(error, APIConnectionError) and isinstance(
             error.__cause__, TimeoutError | httpx2.TimeoutException

@@ -70,7 +70,7 @@ class Prompts:
     def _render(self, name: str, facts: dict[str, Any]) -> str:
         try:
             return self._templates[name].render(facts)
-        except TemplateError as error:
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise ConfigError(f"llm.prompts: {name}: {error}") from None
 
 
