@@ -17,11 +17,9 @@ from openai import (
     APIConnectionError,
     APIStatusError,
     AuthenticationError,
-    BadRequestError,
     NotFoundError,
     OpenAI,
     OpenAIError,
-    UnprocessableEntityError,
 )
 
 from balancer.client_errors import BUSY_STATUSES, retry_after_s
@@ -36,13 +34,13 @@ __all__ = ["Declined", "ModelClient", "Reply", "Spent", "most_tokens"]
 
 _MOST_BODY = 32 * 2**20  # bytes
 _SLOW_REQUEST = 408
+_NOT_UNDERSTOOD = (400, 422, 500)
 _SHOWN = 200  # characters of a server's words
 _TELLING_CHARS = 16  # a shorter value of a header may be in an answer by chance
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _Form = Literal["schema", "json", "text"]
 _FORMS: tuple[_Form, ...] = ("schema", "json", "text")
 _Limit = Literal["max_tokens", "max_completion_tokens"]
-_Asking = tuple[_Form, _Limit]
 
 
 class Spent(BalancerError):
@@ -101,6 +99,7 @@ class ModelClient:
         self._settings = settings
         self._forms: tuple[_Form, ...] = _FORMS if settings.structured == "auto" else (settings.structured,)
         self._limit: _Limit = "max_tokens"
+        self._proven = False  # an answer came in the form, and with the limit, that is set
         verify = ssl.create_default_context() if base_url.startswith("https:") else None
         transport = _Bounded(DeadlineTransport(verify=verify), settings.timeout_s)
         self._http = httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
@@ -136,21 +135,23 @@ class ModelClient:
     # -- the question --------------------------------------------------------------------------------
 
     def _in_some_form(self, messages: list[dict[str, str]]) -> Any:
-        """Ask in the best form that the server knows; one it has refused is not tried again if the next one will do."""
+        """Ask in the best form that the server knows. Once an answer came in one form, no other is tried."""
         ways = [(form, self._limit) for form in self._forms]
         first: OpenAIError | None = None
         while ways:
             form, limit = ways.pop(0)
             try:
                 completion = self._complete(messages, form, limit)
-            except (BadRequestError, UnprocessableEntityError) as error:
-                # Most servers say in words of their own that they know no such form; so the next one is tried.
+            except APIStatusError as error:
+                # A server that does not know the form says so in words of its own, or breaks (llama.cpp's: 500).
+                if self._proven or error.status_code not in _NOT_UNDERSTOOD:
+                    raise
                 first = first or error
                 if limit == "max_tokens" and "max_completion_tokens" in str(error):
                     ways = [(each, "max_completion_tokens") for each in (form, *(each for each, _ in ways))]
-                continue
-            self._forms, self._limit = self._forms[self._forms.index(form) :] if form in self._forms else (form,), limit
-            return completion
+            else:
+                self._forms, self._limit, self._proven = (form,), limit, True
+                return completion
         assert first is not None
         raise first
 

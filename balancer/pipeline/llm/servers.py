@@ -33,7 +33,7 @@ class ModelServers:
         pool: leases them.
         clients: one for each, by the name of its endpoint.
         outage_s: while no question is answered, each is tried beyond its tries for so many seconds.
-        say: told, once, of each server that will never answer.
+        say: told of each server that will never answer, and of the first question that nobody answers.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class ModelServers:
         self._outage = SharedOutage(outage_s)
         self._say = say
         self._lock = threading.Lock()
+        self._told = False
         self._spent: dict[str, str] = {}  # a server that will never answer, and its words
 
     def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object] = time.sleep) -> Reply:
@@ -61,7 +62,7 @@ class ModelServers:
             with self._lock:
                 spent = dict(self._spent)
             if len(spent) == len(self._clients):
-                raise NotAnswered("; ".join(spent.values()))
+                raise self._not_answered("; ".join(spent.values()))
             try:
                 return self._asked(messages, frozenset(spent), pause)
             except Spent as error:
@@ -69,8 +70,7 @@ class ModelServers:
             except Declined:
                 raise
             except BalancerError as error:
-                why = "; ".join([str(error), *getattr(error, "__notes__", ())])
-                raise NotAnswered(why) from None
+                raise self._not_answered("; ".join([str(error), *getattr(error, "__notes__", ())])) from None
 
     def _asked(self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]) -> Reply:
         able = len(self._clients) - len(spent)
@@ -92,9 +92,15 @@ class ModelServers:
         return Drive(self._pool, course, self._pool.budget, make, Asked(exclude=spent), sleep=pause).run()
 
     def _give_up(self, error: Spent) -> None:
-        url = error.url
         with self._lock:
-            known = url in self._spent
-            self._spent[url] = str(error)
+            known = error.url in self._spent
+            self._spent[error.url] = str(error)
         if not known:
             self._say(f"{error}; it is not asked again in this run")
+
+    def _not_answered(self, why: str) -> NotAnswered:
+        with self._lock:
+            first, self._told = not self._told, True
+        if first:
+            self._say(f"no server of the model answers: {why}; what it was to propose is left to the next run")
+        return NotAnswered(why)

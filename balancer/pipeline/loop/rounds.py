@@ -38,8 +38,9 @@ def judge_problem(sample: Sample) -> None:
             try:
                 if not rounds.begin(number):
                     break
-            except PutOff as error:  # what is known so far counts; the next session goes on here
+            except PutOff as error:  # what there is, is judged; the next session goes on here
                 store.rounds.put_off(problem.id, f"round {number} has not begun: {error}; run again to go on")
+                validate_solutions(sample)
                 break
             if own is Own.MANY_ANSWERS:  # unless the model has brought a checker, nobody can tell right from wrong
                 own = settle_own_tests(sample)

@@ -110,7 +110,7 @@ def test_what_is_no_completion_is_a_failure_of_the_server(name: str, kind: str) 
     ],
 )
 def test_what_an_answer_means_for_its_server(deed: Deed, kind: type[BalancerError], words: str) -> None:
-    found, server = _ask(deed)
+    found, server = _ask(deed, structured="text")
     assert type(found) is kind
     assert words in str(found)
     assert len(server.asked) == 1, "the library must not try again by itself"
@@ -148,7 +148,7 @@ def _forms(server: ModelServer) -> list[str]:
     return [asked.get("response_format", {"type": "text"})["type"] for asked in server.asked]
 
 
-@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("status", [400, 422, 500])
 def test_a_form_that_a_server_refuses_is_not_asked_for_again(status: int) -> None:
     no = error(status, message="response_format is not supported")
     with serving_model([no, no], says("{}")) as server:
@@ -157,6 +157,19 @@ def test_a_form_that_a_server_refuses_is_not_asked_for_again(status: int) -> Non
         client.ask(_QUESTION)
         client.close()
     assert _forms(server) == ["json_schema", "json_object", "text", "text"]
+
+
+def test_once_a_form_has_worked_no_other_is_tried() -> None:
+    with serving_model([says("{}"), error(400), error(500), says("{}")]) as server:
+        client = ModelClient(server.url, {}, _settings(server.url))
+        client.ask(_QUESTION)
+        with pytest.raises(Declined):
+            client.ask(_QUESTION)
+        with pytest.raises(EndpointError):
+            client.ask(_QUESTION)
+        client.ask(_QUESTION)
+        client.close()
+    assert _forms(server) == ["json_schema"] * 4
 
 
 def test_a_question_that_is_declined_in_every_form_says_nothing_of_the_forms() -> None:
