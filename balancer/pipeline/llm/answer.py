@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from balancer.settings.wording import describe
-
 __all__ = ["MOST_ANSWER", "Aimed", "Answer", "BadAnswer", "Source", "answer_schema", "read_answer"]
 
 MOST_ANSWER = 4 * 2**20  # characters
@@ -116,7 +114,7 @@ def _checked(found: object) -> Answer:
         first, *more = error.errors()
         key = ".".join(map(str, first["loc"])) or "the answer"
         others = f" (and {len(more)} more)" if more else ""
-        raise BadAnswer(f"{key}: {describe(first, Answer.model_fields)}{others}"[:300]) from None
+        raise BadAnswer(f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}{others}"[:300]) from None
     if not (answer.commands or answer.inputs or answer.aimed or answer.generator):
         raise BadAnswer("the answer proposes no input: no commands, no inputs, nothing aimed at a survivor")
     return answer

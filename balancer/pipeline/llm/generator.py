@@ -14,6 +14,7 @@ from balancer.pipeline.llm.answer import Answer, Source
 from balancer.pipeline.llm.asker import Asker
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import NotAnswered
+from balancer.pipeline.loop.ended import ended
 from balancer.pipeline.loop.feedback import Feedback
 from balancer.pipeline.loop.workshop import Aid, PutOff, Workshop
 from balancer.problem import Origin, Problem, Proposal
@@ -176,9 +177,7 @@ class ModelGenerator:
         if execution is None:
             return b"", why
         if execution.status is not Status.FINISHED or execution.exit_code != 0:
-            words = execution.stderr.decode(errors="replace").strip().splitlines()
-            ended = execution.status.value if execution.exit_code is None else f"exit code {execution.exit_code}"
-            return b"", f"{ended}{f': {words[-1][:120]}' if words else ''}"
+            return b"", ended(execution)
         if len(execution.stdout) > _MOST_INPUT:
             return b"", f"it printed {len(execution.stdout)} bytes; {_MOST_INPUT} are allowed"
         return execution.stdout, "" if execution.stdout.strip() else "it printed nothing"

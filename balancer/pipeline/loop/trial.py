@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from balancer.pipeline.judging.verdict import ACCEPT, REJECT, checker_files, checker_program
+from balancer.pipeline.loop.ended import ended
 from balancer.pipeline.loop.workshop import Aid
 from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.running.sample import VALIDATOR_LIMITS, Sample
@@ -121,6 +122,5 @@ def _unless(wanted: int, execution: Execution | None, why: str, where: str) -> s
         return NOT_TRIED + why
     if _exit_code(execution) == wanted:
         return ""
-    words = execution.stderr.decode(errors="replace").strip().splitlines()
-    ended = execution.status.value if execution.exit_code is None else f"exit code {execution.exit_code}"
-    return f"it ends with {ended} instead of exit code {wanted} {where}{': ' + words[-1][:160] if words else ''}"
+    how, _, words = ended(execution).partition(": ")
+    return f"it ends with {how} instead of exit code {wanted} {where}{': ' + words if words else ''}"
