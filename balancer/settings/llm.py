@@ -6,10 +6,13 @@ Decides names, defaults and ranges. It must not know how a model is asked.
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 from balancer.settings.tables import Settings
+from balancer.settings.urls import identity_of
+from balancer.settings.wording import QUOTES_NOTHING
 
 __all__ = ["LlmBudget", "LlmPrices", "LlmSettings"]
 
@@ -65,6 +68,7 @@ class LlmSettings(Settings):
         max_output_tokens: of one answer.
         temperature: None leaves it to the server.
         timeout_s: for one answer as a whole.
+        outage_s: while no question is answered, each is tried beyond its tries for so many seconds.
         prompts: a folder whose files take the place of ours of the same name.
         prices, budget: what it costs, and what it may.
     """
@@ -81,6 +85,7 @@ class LlmSettings(Settings):
     max_output_tokens: Annotated[int, Field(ge=16)] = 8192
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     timeout_s: _Amount = 180.0
+    outage_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     prompts: str | None = None
     prices: LlmPrices = LlmPrices()
     budget: LlmBudget = LlmBudget()
@@ -88,7 +93,22 @@ class LlmSettings(Settings):
     @model_validator(mode="after")
     def _asked(self) -> Self:
         if not self.endpoints and self.scripted is None:
-            raise ValueError("[[llm.endpoints]] is missing: name at least one server, by its base URL")
+            raise _mistake("[[llm.endpoints]] is missing: name at least one server, by its base URL")
         if (self.budget.cost or self.budget.row_cost) and not (self.prices.input or self.prices.output):
-            raise ValueError("[llm.budget] names a cost, and [llm.prices] no price: no cap on money could ever hold")
+            raise _mistake("[llm.budget] names a cost, and [llm.prices] no price: no cap on money could ever hold")
         return self
+
+    @model_validator(mode="after")
+    def _web_servers(self) -> Self:
+        urls = [url for entry in self.endpoints for url in entry.urls]
+        for number, entry in enumerate(self.endpoints):
+            if not entry.url.lower().startswith(("http://", "https://")):
+                raise _mistake(f"[[llm.endpoints]] {number}: its url must begin with http:// or https://")
+        if len({identity_of(url) for url in urls}) < len(urls):
+            raise _mistake("[[llm.endpoints]]: a server is there twice; URLs must differ")
+        return self
+
+
+def _mistake(words: str) -> PydanticCustomError:
+    """Return the error that says so; `words` quote nothing, as a key may have been filled in anywhere in the table."""
+    return PydanticCustomError(QUOTES_NOTHING, "{words}", {"words": words})

@@ -8,7 +8,10 @@ from difflib import get_close_matches
 
 from pydantic_core import ErrorDetails
 
-__all__ = ["describe", "did_you_mean"]
+__all__ = ["QUOTES_NOTHING", "describe", "did_you_mean"]
+
+QUOTES_NOTHING = "quotes_nothing"
+"""The type of an error of a validator of ours that shows no value, so that it may be shown beside secrets."""
 
 # Where pydantic speaks of Python, a config is TOML.
 _WORDS = {
@@ -40,6 +43,8 @@ def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False)
         return f"unknown key{did_you_mean(key, known)} (known: {', '.join(known) or 'none'})"
     if error["type"] == "missing":
         return "is missing"
+    if error["type"] == QUOTES_NOTHING:
+        return error["msg"]
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _tag(error)
     message = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))

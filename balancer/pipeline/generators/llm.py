@@ -42,6 +42,7 @@ class LlmPlugin:
         from balancer.pipeline.llm.budget import Account
         from balancer.pipeline.llm.client import ModelClient
         from balancer.pipeline.llm.prompts import Prompts
+        from balancer.pipeline.llm.servers import ModelServers
         from balancer.shells.threads import Pool
 
         settings = services.llm
@@ -69,9 +70,8 @@ class LlmPlugin:
                 clients[endpoint.name] = ModelClient(endpoint.url, endpoint.headers, settings)
                 stack.callback(clients[endpoint.name].close)
             account = Account(settings.budget, settings.prices, services.answers.used())
-            yield _Equipping(
-                Asker(settings, pool, clients, account, services.answers, prompts, time.monotonic), prompts
-            )
+            servers = ModelServers(pool, clients, outage_s=settings.outage_s, say=services.say)
+            yield _Equipping(Asker(settings, servers, account, services.answers, prompts, time.monotonic), prompts)
 
 
 class _Equipping:

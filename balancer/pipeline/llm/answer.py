@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from balancer.settings.wording import describe
-
 __all__ = ["MOST_ANSWER", "Aimed", "Answer", "BadAnswer", "Source", "answer_schema", "read_answer"]
 
 MOST_ANSWER = 4 * 2**20  # characters
 _MOST_SOURCE, _MOST_INPUT, _MOST_COMMAND = 2**16, 2**18, 200
 _MOST_INPUTS, _MOST_COMMANDS = 100, 200
 _SHOWN = 80  # characters of an answer that an error quotes
+_MOST_STARTS = 50  # braces at which JSON may begin
+_DECODER = json.JSONDecoder()
 
 
 class BadAnswer(Exception):
@@ -80,23 +80,31 @@ def read_answer(text: str | None, *, refusal: str | None = None, cut: bool = Fal
     if refusal:
         raise BadAnswer(f"the model refused: {_quoted(refusal)}")
     if not text or not text.strip():
-        raise BadAnswer("the answer is empty")
+        raise BadAnswer("the answer is too long, and was cut off" if cut else "the answer is empty")
     if len(text) > MOST_ANSWER:
         raise BadAnswer(f"the answer has {len(text)} characters; {MOST_ANSWER} are allowed")
-    try:
-        found = json.loads(_json_in(text))
-    except (ValueError, RecursionError):
-        why = "was cut off before its end" if cut else "holds no JSON"
-        raise BadAnswer(f"the answer {why}: {_quoted(text)}") from None
+    found = _json_in(text)
+    if found is None:
+        why = "was cut off before its end" if cut else "holds no JSON object"
+        raise BadAnswer(f"the answer {why}: {_quoted(text)}")
     return _checked(found)
 
 
-def _json_in(text: str) -> str:
-    """Return what lies between the first brace and the last, so that a fence or a preface does no harm."""
-    start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start:
-        raise ValueError
-    return text[start : end + 1]
+def _json_in(text: str) -> object | None:
+    """Return the longest JSON object in `text`, so that a fence, a preface or braces in prose do no harm."""
+    best, length, start = None, 0, -1
+    for _ in range(_MOST_STARTS):
+        start = text.find("{", start + 1)
+        if start < 0:
+            break
+        try:
+            found, end = _DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            continue
+        if end - start > length:
+            best, length = found, end - start
+        start = end - 1
+    return best
 
 
 def _checked(found: object) -> Answer:
@@ -106,7 +114,7 @@ def _checked(found: object) -> Answer:
         first, *more = error.errors()
         key = ".".join(map(str, first["loc"])) or "the answer"
         others = f" (and {len(more)} more)" if more else ""
-        raise BadAnswer(f"{key}: {describe(first, Answer.model_fields)}{others}"[:300]) from None
+        raise BadAnswer(f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}{others}"[:300]) from None
     if not (answer.commands or answer.inputs or answer.aimed or answer.generator):
         raise BadAnswer("the answer proposes no input: no commands, no inputs, nothing aimed at a survivor")
     return answer

@@ -6,23 +6,21 @@ answer, nor which server gives it.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from balancer.endpoint import Lease
-from balancer.errors import BalancerError
 from balancer.pipeline.llm.answer import MOST_ANSWER, Answer, BadAnswer, read_answer
 from balancer.pipeline.llm.budget import Account, NoBudget
-from balancer.pipeline.llm.client import ModelClient, Reply
+from balancer.pipeline.llm.client import Declined, most_tokens
 from balancer.pipeline.llm.memory import Memory, StoredAnswer
 from balancer.pipeline.llm.prompts import Prompts
+from balancer.pipeline.llm.servers import ModelServers
 from balancer.settings.llm import LlmSettings
-from balancer.shells.threads import Pool
 
 __all__ = ["Asked", "Asker"]
 
-_TRIES = 5  # servers that are tried for one answer
-_CHARACTERS = 3  # at least so many are a token: what a question may use is never set aside too low
+_MOST_REPEATED = 2000  # characters of a bad answer that the model is shown again
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,7 @@ class Asker:
 
     Args:
         settings: `[llm]`.
-        pool: of the servers.
-        clients: one for each, by the name of its endpoint.
+        servers: who answers.
         account: what has been used.
         memory: answers so far.
         prompts: what is asked.
@@ -49,76 +46,90 @@ class Asker:
     def __init__(
         self,
         settings: LlmSettings,
-        pool: Pool,
-        clients: Mapping[str, ModelClient],
+        servers: ModelServers,
         account: Account,
         memory: Memory,
         prompts: Prompts,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
-        self._pool = pool
-        self._clients = clients
+        self._servers = servers
         self._account = account
         self._memory = memory
         self._prompts = prompts
         self._clock = clock
 
-    def ask(self, row: str, round: int, question: str, objection: Callable[[Answer], str] = lambda answer: "") -> Asked:
+    def ask(
+        self,
+        row: str,
+        round: int,
+        question: str,
+        objection: Callable[[Answer], str] = lambda answer: "",
+        pause: Callable[[float], object] = time.sleep,
+    ) -> Asked:
         """Return what the model answers to `question`.
 
         Args:
             row, round: what it is about; for the budget and the records.
+            question: what is asked.
             objection: what is wrong with an answer of the right form, in one line; "": nothing. The model is told.
+            pause: waits so many seconds, between tries; what it raises ends the call.
+
+        Raises:
+            NotAnswered: no server answered, for no fault of the question's.
         """
         messages = [_said("system", self._prompts.system()), _said("user", question)]
         lines: list[str] = []
         last: Answer | None = None
         for attempt in range(1, self._settings.attempts + 1):
             try:
-                stored = self._answer(row, round, attempt, messages)
-                last = read_answer(stored.text, refusal=stored.refusal, cut=stored.cut)
-                why = objection(last)
+                stored = self._answer(row, round, attempt, messages, pause)
+            except (NoBudget, Declined) as error:
+                return Asked(last, (*lines, f"round {round}: the model was not asked: {error}"))
+            try:
+                answer = read_answer(stored.text, refusal=stored.refusal, cut=stored.cut)
             except BadAnswer as error:
                 why = str(error)
-            except (NoBudget, BalancerError) as error:
-                return Asked(last, (*lines, f"round {round}: the model was not asked: {error}"))
-            except Exception as error:  # what the client library raises for an answer of the server's that is final
-                return Asked(last, (*lines, f"round {round}: the model was not asked: {_words(error)}"))
+            else:
+                last = answer
+                why = objection(answer)
             if not why:
                 return Asked(last, tuple(lines))
             lines.append(f"round {round}, attempt {attempt}: {why}")
             messages += [
-                _said("assistant", (stored.text or "")[:2000]),
+                _said("assistant", (stored.text or "")[:_MOST_REPEATED]),
                 _said("user", f"That cannot be used: {why}. Answer again, in full, with one JSON object."),
             ]
         return Asked(last, tuple(lines))
 
-    def _answer(self, row: str, round: int, attempt: int, messages: list[dict[str, str]]) -> StoredAnswer:
-        key = hashlib.sha256(
-            json.dumps([self._settings.model, self._prompts.version, row, attempt, messages]).encode()
-        ).hexdigest()
+    def _answer(
+        self,
+        row: str,
+        round: int,
+        attempt: int,
+        messages: list[dict[str, str]],
+        pause: Callable[[float], object],
+    ) -> StoredAnswer:
+        settings, version = self._settings, self._prompts.version
+        # Not what was said in between: it follows from the question, but for the words of a sandbox.
+        asked = json.dumps([settings.model, version, row, round, attempt, messages[:2]])
+        key = hashlib.sha256(asked.encode()).hexdigest()
         stored = self._memory.recall(key)
         if stored is not None:
             return stored
-        settings = self._settings
-        asked = sum(len(each["content"]) for each in messages) // _CHARACTERS + 16
-        with self._account.reserve(row, asked, settings.max_output_tokens, settings.timeout_s) as reserved:
+        with self._account.reserve(row, most_tokens(messages), settings.max_output_tokens) as reserved:
             began_s = self._clock()
-            reply = self._pool.call(lambda lease: self._ask(lease, messages), attempts=_TRIES)
+            try:
+                reply = self._servers.ask(messages, pause)
+            except BaseException:
+                reserved.settle(0, 0, self._clock() - began_s)
+                raise
             used = reserved.settle(reply.asked, reply.answered, self._clock() - began_s)
-            text = reply.text if reply.text is None or len(reply.text) <= MOST_ANSWER else reply.text[: MOST_ANSWER + 1]
-            stored = StoredAnswer(settings.model, self._prompts.version, text, reply.refusal, reply.cut, used)
+            text = reply.text and reply.text[: MOST_ANSWER + 1]
+            stored = StoredAnswer(settings.model, version, text, reply.refusal, reply.cut, used)
             self._memory.remember(key, row, round, attempt, stored)
         return stored
-
-    def _ask(self, lease: Lease, messages: list[dict[str, str]]) -> Reply:
-        return self._clients[lease.endpoint.name].ask(messages)
 
 
 def _said(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

@@ -1,7 +1,7 @@
 """What a model may use: tokens, money and time, of a row and of the whole run.
 
 Decides before each call whether it may be made. What a call will use is not known before, so a call sets aside what it
-can use at the most, and gives back the rest. Thread-safe. It must not know what is asked.
+can use at the most, and gives back the rest. It must not know what is asked.
 """
 
 import threading
@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 from balancer.settings.llm import LlmBudget, LlmPrices
 
@@ -47,9 +48,6 @@ class Used:
             self.seconds + other.seconds,
         )
 
-    def __sub__(self, other: "Used") -> "Used":
-        return self + Used(-other.asked, -other.answered, -other.cost, -other.seconds)
-
 
 class Account:
     """What has been used and set aside, of each row and of all together.
@@ -63,50 +61,66 @@ class Account:
     def __init__(self, budget: LlmBudget, prices: LlmPrices, before: dict[str, Used] | None = None) -> None:
         self._budget = budget
         self._prices = prices
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._rows: defaultdict[str, Used] = defaultdict(Used, before or {})
         self._all = sum((before or {}).values(), Used())
+        self._aside: dict[int, tuple[str, Used]] = {}  # what calls under way may use at the most
+        self._numbers = count()
 
     @contextmanager
-    def reserve(self, row: str, asked: int, answered: int, seconds: float) -> Iterator["Reserved"]:
+    def reserve(self, row: str, asked: int, answered: int) -> Iterator["Reserved"]:
         """Set aside what a call may use at the most; after the block only what `Reserved.settle` was told is booked.
+
+        A call that would fit if those under way used nothing waits until it is known what they used. A cap on seconds
+        stops calls from beginning; one that has begun is let end.
 
         Raises:
             NoBudget: a cap does not allow it.
         """
-        most = Used(asked, answered, self._prices.cost(asked, answered), seconds)
-        with self._lock:
-            self._check(row, most)
-            self._book(row, most)
+        number, most = next(self._numbers), Used(asked, answered, self._prices.cost(asked, answered))
+        with self._changed:
+            while not self._fits(row, most):
+                self._changed.wait()
+            self._aside[number] = row, most
         reserved = Reserved(self._prices)
         try:
             yield reserved
         finally:
-            with self._lock:
-                self._book(row, reserved.used - most)
+            with self._changed:
+                del self._aside[number]
+                self._rows[row] += reserved.used
+                self._all += reserved.used
+                self._changed.notify_all()
 
     def used(self, row: str | None = None) -> Used:
-        """Return what `row`, or the whole run, has used; what is set aside counts."""
-        with self._lock:
+        """Return what `row`, or the whole run, has used; a call under way counts when it has ended."""
+        with self._changed:
             return self._all if row is None else self._rows[row]
 
-    def _book(self, row: str, used: Used) -> None:
-        self._rows[row] += used
-        self._all += used
+    def _fits(self, row: str, most: Used) -> bool:
+        """Return whether a call fits beside those under way. Raises NoBudget if it never will."""
+        others = [(of, aside) for of, aside in self._aside.values()]
+        row_aside = sum((aside for of, aside in others if of == row), Used())
+        all_aside = sum((aside for _, aside in others), Used())
+        return self._fit("row_", self._rows[row], row_aside, most) and self._fit("", self._all, all_aside, most)
 
-    def _check(self, row: str, most: Used) -> None:
-        budget = self._budget
-        row_then, all_then = self._rows[row] + most, self._all + most
-        for name, cap, then in (
-            ("row_tokens", budget.row_tokens, row_then.tokens),
-            ("row_cost", budget.row_cost, row_then.cost),
-            ("row_seconds", budget.row_seconds, row_then.seconds - most.seconds),
-            ("tokens", budget.tokens, all_then.tokens),
-            ("cost", budget.cost, all_then.cost),
-            ("seconds", budget.seconds, all_then.seconds - most.seconds),
-        ):
-            if cap is not None and then > cap:
-                raise NoBudget(f"[llm.budget] {name} = {cap:g} allows no further question")
+    def _fit(self, prefix: str, used: Used, aside: Used, most: Used) -> bool:
+        budget, fits = self._budget, True
+        for name in ("tokens", "cost"):
+            cap: float | None = getattr(budget, prefix + name)
+            if cap is not None:
+                then = getattr(used, name) + getattr(most, name)
+                if then > cap:
+                    raise _no_budget(prefix + name, cap)
+                fits = fits and then + getattr(aside, name) <= cap
+        seconds: float | None = getattr(budget, f"{prefix}seconds")
+        if seconds is not None and used.seconds >= seconds:
+            raise _no_budget(f"{prefix}seconds", seconds)
+        return fits
+
+
+def _no_budget(name: str, cap: float) -> NoBudget:
+    return NoBudget(f"[llm.budget] {name} = {cap:g} allows no further question")
 
 
 class Reserved:

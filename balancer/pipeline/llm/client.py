@@ -1,32 +1,62 @@
 """Ask one server that speaks OpenAI's API, with bounds on time and size that hold whatever the server does.
 
-Decides how an answer is kept to its form on a server that knows more or less of it. It must not know other servers, nor
-when a question is asked again.
+Decides how an answer is kept to its form on a server that knows more or less of it, and what an error means: that the
+server failed, that it will never answer, or that it declines this question. It must not know other servers, nor when a
+question is asked again. Headers may hold the key: their values are in no error and no answer.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NoReturn, cast
 
 import httpx2
-from openai import BadRequestError, OpenAI, RateLimitError, UnprocessableEntityError
+from openai import (
+    APIConnectionError,
+    APIStatusError,
+    AuthenticationError,
+    NotFoundError,
+    OpenAI,
+    OpenAIError,
+)
 
-from balancer.errors import BalancerError, EndpointError
+from balancer.client_errors import BUSY_STATUSES, retry_after_s
+from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
 from balancer.pipeline.llm.answer import answer_schema
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
+from balancer.sandbox.http.headers import checked, secrets_of
 from balancer.settings.llm import LlmSettings
+from balancer.settings.redaction import Redaction
 
-__all__ = ["ModelClient", "Quota", "Reply"]
+__all__ = ["Declined", "ModelClient", "Reply", "Spent", "most_tokens"]
 
 _MOST_BODY = 32 * 2**20  # bytes
+_SLOW_REQUEST = 408
+_NOT_UNDERSTOOD = (400, 422, 500)
+_SHOWN = 200  # characters of a server's words
+_TELLING_CHARS = 16  # a shorter value of a header may be in an answer by chance
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _Form = Literal["schema", "json", "text"]
 _FORMS: tuple[_Form, ...] = ("schema", "json", "text")
+_Limit = Literal["max_tokens", "max_completion_tokens"]
 
 
-class Quota(BalancerError):
-    """The account that pays has nothing left: to ask again is no use."""
+class Spent(BalancerError):
+    """A server will not answer anything in this run: no money, no such key, no such model. Attribute `url`: which."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+
+
+class Declined(BalancerError):
+    """A server will not answer this question, e.g. because it is too long."""
+
+
+class _TooLong(Exception):
+    """A body that is longer than any answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +67,8 @@ class Reply:
         text: the model's words; None if there are none.
         refusal: its words where the server tells that it refused.
         cut: True if the answer was too long and ends somewhere.
-        asked, answered: tokens, as the server counts them; where it does not, a quarter of the characters.
+        asked, answered: tokens, as the server counts them. Where it does not, or counts more than there can be, as many
+            as there can be: one for each byte.
     """
 
     text: str | None
@@ -54,17 +85,31 @@ class ModelClient:
         base_url: e.g. "https://host/v1/".
         headers: sent with every request; "Authorization" is the key.
         settings: the model, and what is asked of the server.
+
+    Raises:
+        ConfigError: a header cannot be sent.
     """
 
     def __init__(self, base_url: str, headers: Mapping[str, str], settings: LlmSettings) -> None:
+        given = checked(headers, base_url)
+        secrets = secrets_of(given)
+        self._redact = Redaction.of((secret, "***") for secret in secrets)
+        self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
+        self._url = base_url
         self._settings = settings
         self._forms: tuple[_Form, ...] = _FORMS if settings.structured == "auto" else (settings.structured,)
+        self._limit: _Limit = "max_tokens"
+        self._proven = False  # an answer came in the form, and with the limit, that is set
         verify = ssl.create_default_context() if base_url.startswith("https:") else None
         transport = _Bounded(DeadlineTransport(verify=verify), settings.timeout_s)
-        self._http = httpx2.Client(transport=transport)
-        # The pool retries, on other servers as well; what the library retries by itself would multiply.
+        self._http = httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
         self._client = OpenAI(
-            base_url=base_url, api_key="none", default_headers=dict(headers), max_retries=0, http_client=self._http
+            base_url=base_url,
+            api_key="none",  # unless a header says otherwise
+            # A compressed answer may be a thousand times as long as it looks.
+            default_headers={"Accept-Encoding": "identity", **given},
+            max_retries=0,  # the pool retries, on other servers as well; both together would multiply
+            http_client=self._http,
         )
 
     def close(self) -> None:
@@ -75,55 +120,123 @@ class ModelClient:
         """Return the answer to `messages`, which have a role and a content each.
 
         Raises:
-            EndpointError, openai.OpenAIError: the server did not answer as it should; the pool knows what they mean.
-            Quota: the account has nothing left.
+            EndpointError: the server did not answer as it should, or (EndpointOverloaded) has too much to do.
+            Spent: it never will.
+            Declined: it does not answer this.
         """
-        while True:
-            form = self._forms[0]
-            try:
-                return self._reply(self._complete(messages, form), messages)
-            except (BadRequestError, UnprocessableEntityError):
-                # Most servers say in words of their own that they know no such form; so the next form is tried.
-                if len(self._forms) == 1 or self._forms[0] != form:
-                    raise
-                self._forms = self._forms[1:]
-            except RateLimitError as error:
-                if error.code == "insufficient_quota":
-                    raise Quota("the server says insufficient_quota: nothing is left of the account") from None
-                raise
+        try:
+            completion = self._in_some_form(messages)
+        except Exception as error:  # none of them leaves as it is: its text may quote the key
+            if isinstance(error, _TooLong) or isinstance(error.__cause__, _TooLong):
+                return Reply(None, None, True, most_tokens(messages), self._settings.max_output_tokens)
+            self._raise(error)
+        return self._reply(completion, messages)
 
-    def _complete(self, messages: list[dict[str, str]], form: _Form) -> Any:
+    # -- the question --------------------------------------------------------------------------------
+
+    def _in_some_form(self, messages: list[dict[str, str]]) -> Any:
+        """Ask in the best form that the server knows. Once an answer came in one form, no other is tried."""
+        ways = [(form, self._limit) for form in self._forms]
+        first: OpenAIError | None = None
+        while ways:
+            form, limit = ways.pop(0)
+            try:
+                completion = self._complete(messages, form, limit)
+            except APIStatusError as error:
+                # A server that does not know the form says so in words of its own, or breaks (llama.cpp's: 500).
+                if self._proven or error.status_code not in _NOT_UNDERSTOOD:
+                    raise
+                first = first or error
+                if limit == "max_tokens" and "max_completion_tokens" in str(error):
+                    ways = [(each, "max_completion_tokens") for each in (form, *(each for each, _ in ways))]
+            else:
+                self._forms, self._limit, self._proven = (form,), limit, True
+                return completion
+        assert first is not None
+        raise first
+
+    def _complete(self, messages: list[dict[str, str]], form: _Form, limit: _Limit) -> Any:
         settings = self._settings
-        more: dict[str, Any] = {} if settings.temperature is None else {"temperature": settings.temperature}
+        more: dict[str, Any] = {limit: settings.max_output_tokens}
+        if settings.temperature is not None:
+            more["temperature"] = settings.temperature
         if form == "schema":
             schema = {"name": "cases", "schema": answer_schema(), "strict": True}
             more["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif form == "json":
             more["response_format"] = {"type": "json_object"}
-        return self._client.chat.completions.create(
-            model=settings.model, messages=cast(Any, messages), max_tokens=settings.max_output_tokens, **more
-        )
+        return self._client.chat.completions.create(model=settings.model, messages=cast(Any, messages), **more)
+
+    # -- what comes back -----------------------------------------------------------------------------
 
     def _reply(self, completion: Any, messages: list[dict[str, str]]) -> Reply:
         choices = getattr(completion, "choices", None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
         if message is None:
-            raise EndpointError("the server answered, but not with a completion")
-        text, refusal = getattr(message, "content", None), getattr(message, "refusal", None)
+            raise self._failed("it answered, but not with a completion")
+        text, refusal = self._words(message, "content"), self._words(message, "refusal")
+        if text is None and refusal is None and getattr(message, "content", None) is not None:
+            raise self._failed("it answered, but not with a text")
         usage = getattr(completion, "usage", None)
         return Reply(
-            text=text if isinstance(text, str) else None,
-            refusal=refusal if isinstance(refusal, str) else None,
+            text=text,
+            refusal=refusal,
             cut=getattr(choice, "finish_reason", None) == "length",
-            asked=_count(usage, "prompt_tokens", sum(len(each["content"]) for each in messages)),
-            answered=_count(usage, "completion_tokens", len(text) if isinstance(text, str) else 0),
+            asked=_count(usage, "prompt_tokens", most_tokens(messages)),
+            answered=_count(
+                usage, "completion_tokens", max(self._settings.max_output_tokens, _bytes_of(text)), _bytes_of(text)
+            ),
         )
 
+    def _words(self, message: object, name: str) -> str | None:
+        found = getattr(message, name, None)
+        if not isinstance(found, str):
+            return None
+        plain = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), found)
+        if any(secret in text for secret in self._telling for text in (found, plain)):
+            raise self._failed("the answer holds the value of a header; a server must not hand them on")
+        return found.encode("utf-8", "replace").decode()  # halves of characters are no text, and no file takes them
 
-def _count(usage: object, name: str, characters: int) -> int:
+    def _raise(self, error: Exception) -> NoReturn:
+        """Raise what `error` means, without its chain."""
+        words = self._redact(" ".join(str(error).split()))[:_SHOWN]
+        if isinstance(error, EndpointError):
+            raise error from None
+        if isinstance(error, APIStatusError):
+            if error.code == "insufficient_quota":
+                raise Spent(self._url, "insufficient_quota: nothing is left of the account") from None
+            if isinstance(error, AuthenticationError | NotFoundError):
+                raise Spent(self._url, words) from None
+            if error.status_code in BUSY_STATUSES:
+                raise EndpointOverloaded(words, endpoint=self._url, retry_after_s=retry_after_s(error)) from None
+            if 400 <= error.status_code < 500 and error.status_code != _SLOW_REQUEST:
+                raise Declined(f"{self._url}: {words}") from None
+        if isinstance(error, APIConnectionError) and isinstance(
+            error.__cause__, TimeoutError | httpx2.TimeoutException
+        ):
+            raise self._failed(f"no answer within {self._settings.timeout_s:g} s") from TimeoutError()
+        if isinstance(error, APIConnectionError):
+            words = self._redact(f"{type(error.__cause__).__name__}: {error.__cause__}")[:_SHOWN]
+        raise self._failed(words if isinstance(error, OpenAIError) else f"{type(error).__name__}: {words}") from None
+
+    def _failed(self, reason: str) -> EndpointError:
+        return EndpointError(reason, endpoint=self._url)
+
+
+def _bytes_of(text: str | None) -> int:
+    return len(text.encode("utf-8", "replace")) if text else 0
+
+
+def most_tokens(messages: list[dict[str, str]]) -> int:
+    """Return as many tokens as `messages` can have: one for each byte, and what a server puts around a message."""
+    return sum(_bytes_of(each["content"]) + 16 for each in messages)
+
+
+def _count(usage: object, name: str, most: int, otherwise: int | None = None) -> int:
     found = getattr(usage, name, None)
-    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else characters // 4 + 1
+    told = isinstance(found, int) and not isinstance(found, bool) and found >= 0
+    return min(cast(int, found), most) if told else most if otherwise is None else otherwise
 
 
 class _Bounded(httpx2.BaseTransport):
@@ -137,6 +250,9 @@ class _Bounded(httpx2.BaseTransport):
         request.extensions[DEADLINE] = time.monotonic() + self._timeout_s
         response = self._inner.handle_request(request)
         assert isinstance(response.stream, httpx2.SyncByteStream)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            response.stream.close()
+            raise httpx2.RemoteProtocolError("answered in a compressed form that was not asked for")
         return httpx2.Response(response.status_code, headers=response.headers, stream=_Short(response.stream))
 
     def close(self) -> None:
@@ -152,7 +268,7 @@ class _Short(httpx2.SyncByteStream):
         for chunk in self._inner:
             left -= len(chunk)
             if left < 0:
-                raise httpx2.RemoteProtocolError(f"the answer has more than {_MOST_BODY // 2**20} MiB")
+                raise _TooLong
             yield chunk
 
     def close(self) -> None:

@@ -13,8 +13,10 @@ from typing import ClassVar
 from balancer.pipeline.llm.answer import Answer, Source
 from balancer.pipeline.llm.asker import Asker
 from balancer.pipeline.llm.prompts import Prompts
+from balancer.pipeline.llm.servers import NotAnswered
+from balancer.pipeline.loop.ended import ended
 from balancer.pipeline.loop.feedback import Feedback
-from balancer.pipeline.loop.workshop import Aid, Workshop
+from balancer.pipeline.loop.workshop import Aid, PutOff, Workshop
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Program, Status
 
@@ -23,6 +25,7 @@ __all__ = ["ModelGenerator"]
 _MOST_SHOWN = 2000  # characters of an input, an output or a note in a question
 _MOST_SOURCE = 6000  # characters of a program in a question
 _MOST_SURVIVORS = 6
+_MOST_INPUT = 8 * 2**20  # bytes of an input that a program prints
 _MOST_FAILURES = 3  # in a row: then the rest of a program's commands are not tried
 _SUFFIXES = {"python": "py", "cpp": "cpp"}
 
@@ -83,25 +86,37 @@ class ModelGenerator:
         return self._asked(problem, feedback.round, question, budget)
 
     def _asked(self, problem: Problem, round: int, question: str, budget: int) -> Iterator[Proposal]:
-        asked = self._asker.ask(problem.id, round, question, self._objection)
+        try:
+            asked = self._asker.ask(problem.id, round, question, self._objection, self._workshop.pause)
+        except NotAnswered as error:
+            raise PutOff(f"llm: no server of the model answered: {error}") from None
         for line in asked.lines:
             self._workshop.note(f"llm: {line}")
         if asked.answer is not None:
             self._take_aids(asked.answer)
-            yield from self._inputs(asked.answer, round, budget)
+            yield from self._inputs(problem, asked.answer, round, budget)
 
     # -- validators and checkers ---------------------------------------------------------------------
 
     def _objection(self, answer: Answer) -> str:
         """Return what is wrong with the validator or the checker of an answer; the model may mend it."""
-        for aid, source in _aids(answer):
+        for aid, source in self._wanted(answer):
             why = self._workshop.trial(aid, _program(source, aid))
             if why:
                 return f"your {aid} is wrong: {why}"
         return ""
 
+    def _wanted(self, answer: Answer) -> Iterator[tuple[Aid, Source]]:
+        """Yield what is used of an answer's programs: a checker could only weaken the comparison of a sound problem."""
+        if answer.validator is not None:
+            yield "validator", answer.validator
+        if answer.checker is not None and self._workshop.many_answers:
+            yield "checker", answer.checker
+
     def _take_aids(self, answer: Answer) -> None:
-        for aid, source in _aids(answer):
+        if answer.checker is not None and not self._workshop.many_answers:
+            self._workshop.note("llm: its checker is not used: right solutions agree, so outputs are compared")
+        for aid, source in self._wanted(answer):
             program = _program(source, aid)
             why = self._workshop.trial(aid, program)
             if why:
@@ -111,9 +126,16 @@ class ModelGenerator:
 
     # -- inputs --------------------------------------------------------------------------------------
 
-    def _inputs(self, answer: Answer, round: int, budget: int) -> Iterator[Proposal]:
+    def _aim(self, problem: Problem, survivor: str) -> str:
+        """Return what an input is aimed at; a name that nobody has is a stranger's text, and goes nowhere."""
+        if any(survivor == each.name for each in problem.submissions):
+            return f"aimed at {survivor}"
+        self._workshop.note("llm: an input is aimed at a program that is not there")
+        return "aimed at nobody"
+
+    def _inputs(self, problem: Problem, answer: Answer, round: int, budget: int) -> Iterator[Proposal]:
         left = budget
-        written = [(f"aimed at {each.survivor}", each.input) for each in answer.aimed]
+        written = [(self._aim(problem, each.survivor), each.input) for each in answer.aimed]
         written += [(f"input {number}", text) for number, text in enumerate(answer.inputs, 1)]
         for detail, text in written[:left]:
             yield Proposal(text.encode("utf-8", "replace"), Origin(self.name, f"round {round}: {detail}"))
@@ -125,11 +147,13 @@ class ModelGenerator:
             yield from self._generated(generator, answer.commands[: max(0, left)], round)
 
     def _generated(self, generator: Program, commands: list[str], round: int) -> Iterator[Proposal]:
-        failures = 0
+        failures, again, seen = 0, 0, set[bytes]()
         for number, command in enumerate(commands):
             data, why = self._run(generator, command)
             if not why:
                 failures = 0
+                again += data in seen
+                seen.add(data)
                 yield Proposal(data, Origin(self.name, f"round {round}: {command}"))
                 continue
             self._workshop.note(f"llm: its generator fails on {command[:60]!r}: {why}")
@@ -138,30 +162,25 @@ class ModelGenerator:
                 self._workshop.note(
                     f"llm: {len(commands) - number - 1} further commands of its generator are not tried"
                 )
-                return
+                break
+        if again:
+            self._workshop.note(f"llm: its generator printed an input again for {again} of {len(commands)} commands")
 
     def _run(self, generator: Program, command: str) -> tuple[bytes, str]:
         try:
             arguments = tuple(shlex.split(command))
         except ValueError as error:
             return b"", f"no command line: {error}"
+        if not command.isprintable():
+            return b"", "no command line: it holds a control character"
         execution, why = self._workshop.run(replace(generator, args=arguments))
         if execution is None:
             return b"", why
         if execution.status is not Status.FINISHED or execution.exit_code != 0:
-            words = execution.stderr.decode(errors="replace").strip().splitlines()
-            return (
-                b"",
-                f"{execution.status.value}, exit code {execution.exit_code}: {words[-1][:120] if words else '-'}",
-            )
+            return b"", ended(execution)
+        if len(execution.stdout) > _MOST_INPUT:
+            return b"", f"it printed {len(execution.stdout)} bytes; {_MOST_INPUT} are allowed"
         return execution.stdout, "" if execution.stdout.strip() else "it printed nothing"
-
-
-def _aids(answer: Answer) -> Iterator[tuple[Aid, Source]]:
-    if answer.validator is not None:
-        yield "validator", answer.validator
-    if answer.checker is not None:
-        yield "checker", answer.checker
 
 
 def _program(source: Source, name: str) -> Program:

@@ -9,13 +9,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from balancer.errors import ConfigError
 
 __all__ = ["Prompts"]
 
-_FILES = ("system.md", "propose.md", "refine.md")
+_COMMON = frozenset({"name", "statement", "time_limit_s", "most"})
+_FACTS = {
+    "system.md": frozenset[str](),
+    "propose.md": _COMMON | {"examples", "reference", "many_answers"},
+    "refine.md": _COMMON | {"round", "cases", "failed", "disagreed", "refused", "complaints", "survivors"},
+}
 
 
 class Prompts:
@@ -28,20 +34,26 @@ class Prompts:
         version: 12 hex digits; another text is another version.
 
     Raises:
-        ConfigError: the folder is not there, or a file of it is no template.
+        ConfigError: the folder is not there, or a file of it is no template, or asks for what there is not.
     """
 
     def __init__(self, folder: str | None) -> None:
-        texts = {name: _text(name, folder) for name in _FILES}
+        texts = {name: _text(name, folder) for name in _FACTS}
         self.version = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:12]
-        # Data goes in as text and is never a template itself.
-        environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+        # Data goes in as text and is never a template itself; a template may come from anywhere, so it gets no Python.
+        environment = ImmutableSandboxedEnvironment(
+            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        )
         self._templates = {}
         for name, text in texts.items():
             try:
                 self._templates[name] = environment.from_string(text)
+                unknown = meta.find_undeclared_variables(environment.parse(text)) - _FACTS[name]
             except TemplateError as error:
                 raise ConfigError(f"llm.prompts: {folder}/{name}: {error}") from None
+            if unknown:
+                known = ", ".join(sorted(_FACTS[name])) or "none"
+                raise ConfigError(f"llm.prompts: {folder}/{name}: there is no {min(unknown)!r} (there are: {known})")
 
     def system(self) -> str:
         """Return what a model is told about its task."""
@@ -58,7 +70,7 @@ class Prompts:
     def _render(self, name: str, facts: dict[str, Any]) -> str:
         try:
             return self._templates[name].render(facts)
-        except TemplateError as error:
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise ConfigError(f"llm.prompts: {name}: {error}") from None
 
 
@@ -66,7 +78,11 @@ def _text(name: str, folder: str | None) -> str:
     if folder is not None:
         place = Path(folder)
         if not place.is_dir():
-            raise ConfigError(f"llm.prompts: {folder}: no such folder; name one with {', '.join(_FILES)}")
-        if (place / name).is_file():
-            return (place / name).read_text(encoding="utf-8")
+            raise ConfigError(f"llm.prompts: {folder}: no such folder; name one with {', '.join(_FACTS)}")
+        if (place / name).exists():
+            try:
+                return (place / name).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+                raise ConfigError(f"llm.prompts: {place / name} cannot be read: {why}") from None
     return (resources.files(__package__) / "prompts" / name).read_text(encoding="utf-8")

@@ -31,7 +31,7 @@ from balancer.errors import ConfigError
 __all__ = ["answer_to", "scripted_app", "scripted_server"]
 
 _PROBLEM = re.compile(r"^# The problem: (.+)$", re.MULTILINE)
-_ROUND = re.compile(r"\(round (\d+)\)")
+_ROUND = re.compile(r"^## What your inputs did \(round (\d+)\)$", re.MULTILINE)
 _START_S = 10.0
 
 

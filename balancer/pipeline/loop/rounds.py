@@ -16,8 +16,9 @@ from balancer.pipeline.loop.feedback import Feedback
 from balancer.pipeline.loop.observed import killers_of, observed
 from balancer.pipeline.loop.own_tests import Own, settle_own_tests
 from balancer.pipeline.loop.shop import SampleWorkshop
-from balancer.pipeline.loop.workshop import EquippedGenerator
+from balancer.pipeline.loop.workshop import EquippedGenerator, PutOff
 from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.running.runner import Stopped
 from balancer.pipeline.running.sample import Sample
 from balancer.pipeline.running.steps import generate_test_outputs, validate_inputs, validate_solutions
 from balancer.problem import Proposal
@@ -34,7 +35,12 @@ def judge_problem(sample: Sample) -> None:
     if own is not Own.NONE:
         rounds = _Rounds(sample, many_answers=own is Own.MANY_ANSWERS)
         for number in range(sample.settings.max_rounds):
-            if not rounds.begin(number):
+            try:
+                if not rounds.begin(number):
+                    break
+            except PutOff as error:  # what there is, is judged; the next session goes on here
+                store.rounds.put_off(problem.id, f"round {number} has not begun: {error}; run again to go on")
+                validate_solutions(sample)
                 break
             if own is Own.MANY_ANSWERS:  # unless the model has brought a checker, nobody can tell right from wrong
                 own = settle_own_tests(sample)
@@ -96,6 +102,8 @@ class _Rounds:
             try:
                 for proposal in self._proposals(generator, feedback):
                     (own if proposal.sample else made_up).setdefault(proposal.data, proposal)
+            except (PutOff, Stopped):
+                raise
             except Exception as error:  # a generator is a plugin: the others, and the other problems, go on
                 notes.append(f"generator {generator.name!r} failed: {type(error).__name__}: {error}")
         notes += self._workshop.taken_notes()

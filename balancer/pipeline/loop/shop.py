@@ -1,16 +1,17 @@
 """The workshop of one problem: what a generator may use of the run that it works for.
 
-Decides what a validator or a checker of a generator's must do before it is believed. It must not know generators.
+Decides which program is used from when on, and that none is tried twice. It must not know generators, nor what a trial
+asks of a program.
 """
 
-from balancer.pipeline.judging.verdict import ACCEPT, checker_files, checker_program
+from collections.abc import Mapping
+
+from balancer.pipeline.loop.trial import NOT_TRIED, Trial
 from balancer.pipeline.loop.workshop import Aid
 from balancer.pipeline.results.records import Stage
-from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.running.runner import ProgramRun
-from balancer.pipeline.running.sample import VALIDATOR_LIMITS, Sample
-from balancer.problem import Checker, Submission
-from balancer.program import Execution, Limits, Program, Status
+from balancer.pipeline.running.sample import Sample
+from balancer.program import Execution, Limits, Program
 
 __all__ = ["SampleWorkshop"]
 
@@ -22,14 +23,19 @@ class SampleWorkshop:
 
     Attributes:
         round: the round that is about to begin.
-        many_answers: the right solutions disagree on the own tests, so a checker is wanted.
     """
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
         self._sample = sample
         self._notes: list[str] = []
+        self._many_answers = many_answers
+        self._tried: dict[tuple[Aid, Program], str] = {}
         self.round = 0
-        self.many_answers = many_answers
+
+    @property
+    def many_answers(self) -> bool:
+        """Whether the right solutions disagree on the own tests, or did before there was a checker."""
+        return self._many_answers or self.used("checker") is not None
 
     def run(self, program: Program, stdin: bytes = b"") -> tuple[Execution | None, str]:
         """Run `program` somewhere; None and why if no endpoint could."""
@@ -37,13 +43,12 @@ class SampleWorkshop:
 
     def trial(self, aid: Aid, program: Program) -> str:
         """Return what is wrong with a validator or a checker, in one line; "": nothing."""
-        own = [case for case in self._sample.store.cases(self._sample.problem.id) if case.sample]
-        if aid == "validator":
-            return next((why for case in own if (why := self._refuses(program, case))), "")
-        if aid == "checker":
-            right = self._sample.usable(accepted=True)
-            return next((why for case in own for each in right if (why := self._rejects(program, case, each))), "")
-        return ""
+        if (aid, program) not in self._tried:
+            why = Trial(self._sample, program, self._run).of(aid)
+            if why.startswith(NOT_TRIED):
+                return why
+            self._tried[aid, program] = why
+        return self._tried[aid, program]
 
     def use(self, aid: Aid, program: Program) -> None:
         """Let the run use a program that has passed its trial, from this round on."""
@@ -61,6 +66,10 @@ class SampleWorkshop:
         """Tell people one line, which is kept with the problem."""
         self._notes.append(line)
 
+    def pause(self, seconds: float) -> None:
+        """Wait so many seconds; raises Stopped if the run is told to stop."""
+        self._sample.runner.pause(seconds)
+
     def taken_notes(self) -> list[str]:
         """Return the lines since the last time."""
         notes, self._notes = self._notes, []
@@ -69,33 +78,10 @@ class SampleWorkshop:
     # -- inside --------------------------------------------------------------------------------------
 
     def _run(
-        self, program: Program, stdin: bytes, files: dict[str, bytes], limits: Limits
+        self, program: Program, stdin: bytes, files: Mapping[str, bytes], limits: Limits
     ) -> tuple[Execution | None, str]:
         problem = self._sample.problem.id
         ran = self._sample.runner.run(
             ProgramRun(program, stdin, limits, problem, Stage.GENERATE, program.name, 0, files)
         )
         return ran.execution, ran.note
-
-    def _refuses(self, program: Program, case: StoredCase) -> str:
-        execution, why = self._run(program, case.data, {}, VALIDATOR_LIMITS)
-        return _complaint(execution, why, f"on the known input {case.origin.detail!r}")
-
-    def _rejects(self, program: Program, case: StoredCase, right: Submission) -> str:
-        ran, _ = self._run(right.program, case.data, {}, self._sample.limits)
-        if ran is None or ran.status is not Status.FINISHED or ran.exit_code != 0 or case.answer is None:
-            return ""  # nothing that a checker could be held against
-        judge = checker_program(Checker(program))
-        assert judge is not None
-        execution, why = self._run(judge, ran.stdout, checker_files(case.data, case.answer), VALIDATOR_LIMITS)
-        return _complaint(execution, why, f"on what a right solution prints for the known input {case.origin.detail!r}")
-
-
-def _complaint(execution: Execution | None, why: str, where: str) -> str:
-    if execution is None:
-        return f"it could not be tried: {why}"
-    if execution.status is Status.FINISHED and execution.exit_code == ACCEPT:
-        return ""
-    words = execution.stderr.decode(errors="replace").strip().splitlines()
-    ended = execution.status.value if execution.exit_code is None else f"exit code {execution.exit_code}"
-    return f"it ends with {ended} instead of exit code 42 {where}{': ' + words[-1][:160] if words else ''}"

@@ -6,6 +6,7 @@ Decides nothing: it is what a run promises to such a generator. Programs run in 
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol, runtime_checkable
 
+from balancer.errors import BalancerError
 from balancer.hookspecs import Generator
 from balancer.pipeline.llm.budget import Used
 from balancer.pipeline.llm.memory import Memory
@@ -13,7 +14,7 @@ from balancer.plugins.registry import Registry
 from balancer.program import Execution, Program
 from balancer.settings.llm import LlmSettings
 
-__all__ = ["Aid", "AnswerBook", "EquippedGenerator", "OpenedGenerator", "RunServices", "Workshop"]
+__all__ = ["Aid", "AnswerBook", "EquippedGenerator", "OpenedGenerator", "PutOff", "RunServices", "Workshop"]
 
 Aid = Literal["validator", "checker", "generator"]
 
@@ -28,7 +29,8 @@ class Workshop(Protocol):
     def trial(self, aid: Aid, program: Program) -> str:
         """Return what is wrong with a validator or a checker of the generator's, in one line; "": nothing.
 
-        A validator must accept all known inputs. A checker must accept what every right solution prints on them.
+        A validator must accept all known inputs and refuse an empty one. A checker must accept what every right
+        solution prints on them, and reject an empty output, one that is no answer, and some answer to another input.
         """
         ...
 
@@ -47,6 +49,10 @@ class Workshop(Protocol):
 
     def note(self, line: str) -> None:
         """Tell people one line, which is kept with the problem."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the run is told to stop: then Stopped is raised, which ends the work for now."""
         ...
 
 
@@ -79,6 +85,10 @@ class RunServices(Protocol):
     def say(self, line: str) -> None:
         """Tell people one line, now."""
         ...
+
+
+class PutOff(BalancerError):
+    """A generator cannot propose now, for no fault of the problem's: the round is left to the next session."""
 
 
 @runtime_checkable

@@ -66,6 +66,7 @@ def _problem_result(store: Store, problem: Problem) -> ProblemResult:
         left_out={**problem.left_out, **left_out},
         notes=(
             *store.rounds.notes(problem.id),
+            *store.rounds.why_put_off(problem.id),
             *(f"unjudged, {times} x: {reason}" for reason, times in list(reasons.items())[:1]),
             *(
                 f"its own input {case.origin.detail} is not used: {case.note}"

@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS rounds (problem TEXT, number INTEGER, notes TEXT NOT 
 CREATE TABLE IF NOT EXISTS aids (
     problem TEXT, aid TEXT, language TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, round INTEGER NOT NULL,
     PRIMARY KEY (problem, aid));
+CREATE TABLE IF NOT EXISTS put_off (problem TEXT PRIMARY KEY, why TEXT NOT NULL);
 """
 
 
@@ -44,6 +45,7 @@ class Rounds:
         with self._db.transaction() as db:
             self._add(problem, number, proposals)
             db.execute("INSERT INTO rounds VALUES (?, ?, ?)", (problem, number, json.dumps(list(notes))))
+            db.execute("DELETE FROM put_off WHERE problem = ?", (problem,))
             db.executemany(
                 "UPDATE cases SET state = ? WHERE problem = ? AND id = ?",
                 [(CaseState.REPLACED.value, problem, case) for case in replaced],
@@ -62,6 +64,14 @@ class Rounds:
             problem, number, number,
         )  # fmt: skip
         return [note for (notes,) in rows for note in json.loads(notes)]
+
+    def put_off(self, problem: str, why: str) -> None:
+        """Record that the next round is left to another session, and why."""
+        self._db.do("INSERT OR REPLACE INTO put_off VALUES (?, ?)", problem, why)
+
+    def why_put_off(self, problem: str) -> list[str]:
+        """Return why the next round is left to another session; nothing if it is not."""
+        return [why for (why,) in self._db.rows("SELECT why FROM put_off WHERE problem = ?", problem)]
 
     def count(self, problem: str) -> int:
         """Return how many rounds have begun."""

@@ -145,9 +145,7 @@ class Runner:
         course = self._course(len(self._executors) - len(unable), prefers, shuns)
         make = partial(self._make, wanted)
         asked = Asked(exclude=unable)
-        drive = Drive(
-            self._pool, course, self._pool.budget, make, asked, sleep=self._sleep_unless_stopped, clock=self._clock
-        )
+        drive = Drive(self._pool, course, self._pool.budget, make, asked, sleep=self.pause, clock=self._clock)
         try:
             return Ran(drive.run()), drive.at
         except BalancerError as error:
@@ -199,7 +197,8 @@ class Runner:
     def _sleep(self, seconds: float) -> None:
         self._stopping.wait(seconds)
 
-    def _sleep_unless_stopped(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
+        """Wait so many seconds. Raises Stopped once `stop` was called."""
         self._sleep(seconds)
         if self.stopping:
             raise Stopped

@@ -1,0 +1,106 @@
+"""The servers of a model: a question goes to one of them, and to another one if that fails.
+
+Decides how long an outage of all servers is waited for, and that a server which will never answer is not asked again. A
+shell: it knows the pool and the clients. It must not know what is asked, nor what an answer is worth.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from balancer.core.course import Course
+from balancer.core.decisions import Run, Terms
+from balancer.endpoint import Lease
+from balancer.errors import BalancerError
+from balancer.pipeline.llm.client import Declined, ModelClient, Reply, Spent
+from balancer.pipeline.running.outage import SharedOutage
+from balancer.shells.driving import Asked, Drive
+from balancer.shells.threads import Pool
+
+__all__ = ["ModelServers", "NotAnswered"]
+
+_TRIES = 5
+
+
+class NotAnswered(BalancerError):
+    """No server answered, for no fault of the question's: it may be asked again some other day."""
+
+
+class ModelServers:
+    """The servers. Thread-safe.
+
+    Args:
+        pool: leases them.
+        clients: one for each, by the name of its endpoint.
+        outage_s: while no question is answered, each is tried beyond its tries for so many seconds.
+        say: told of each server that will never answer, and of the first question that nobody answers.
+    """
+
+    def __init__(
+        self, pool: Pool, clients: Mapping[str, ModelClient], *, outage_s: float, say: Callable[[str], object]
+    ) -> None:
+        self._pool = pool
+        self._clients = clients
+        self._outage = SharedOutage(outage_s)
+        self._say = say
+        self._lock = threading.Lock()
+        self._told = False
+        self._spent: dict[str, str] = {}  # a server that will never answer, and its words
+
+    def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object] = time.sleep) -> Reply:
+        """Return the answer of some server to `messages`.
+
+        Args:
+            messages: with a role and a content each.
+            pause: waits so many seconds, between tries; what it raises ends the call.
+
+        Raises:
+            NotAnswered: no server did.
+            Declined: one would not answer this.
+        """
+        while True:
+            with self._lock:
+                spent = dict(self._spent)
+            if len(spent) == len(self._clients):
+                raise self._not_answered("; ".join(spent.values()))
+            try:
+                return self._asked(messages, frozenset(spent), pause)
+            except Spent as error:
+                self._give_up(error)
+            except Declined:
+                raise
+            except BalancerError as error:
+                raise self._not_answered("; ".join([str(error), *getattr(error, "__notes__", ())])) from None
+
+    def _asked(self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]) -> Reply:
+        able = len(self._clients) - len(spent)
+        # Dead servers must not use up the tries that a sound one is owed; an outage is waited for.
+        terms = Terms(
+            attempts=max(_TRIES, able),
+            owed=able,
+            persists=True,
+            retries=self._pool.retries,
+            wait_s=self._pool.acquire_timeout_s,
+        )
+        course = Course(terms, budget=self._pool.budget, rng=self._pool.jitter, outage=self._outage)
+
+        def make(run: Run, hand: list[Lease]) -> Reply:
+            pause(0)  # whoever was told to stop begins nothing
+            with hand[0] as lease:
+                return self._clients[lease.endpoint.name].ask(messages)
+
+        return Drive(self._pool, course, self._pool.budget, make, Asked(exclude=spent), sleep=pause).run()
+
+    def _give_up(self, error: Spent) -> None:
+        with self._lock:
+            known = error.url in self._spent
+            self._spent[error.url] = str(error)
+        if not known:
+            self._say(f"{error}; it is not asked again in this run")
+
+    def _not_answered(self, why: str) -> NotAnswered:
+        with self._lock:
+            first, self._told = not self._told, True
+        if first:
+            self._say(f"no server of the model answers: {why}; what it was to propose is left to the next run")
+        return NotAnswered(why)

@@ -1,0 +1,116 @@
+"""Several servers of a model: one answers for another, an outage is waited for, and who never will is asked once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from balancer.endpoint import Endpoint
+from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.pipeline.llm.client import Declined, Reply, Spent
+from balancer.pipeline.llm.servers import ModelServers, NotAnswered
+from balancer.shells.threads import Pool
+
+_REPLY = Reply("{}", None, False, 1, 1)
+_URLS = ("http://a/", "http://b/")
+_QUESTION = [{"role": "user", "content": "hey"}]
+Step = Exception | Reply
+
+
+class Client:
+    """Does one step for each question, and the last one for ever."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.asked = 0
+        self._steps = list(steps)
+
+    def ask(self, messages: list[dict[str, str]]) -> Reply:
+        """Do the next step."""
+        self.asked += 1
+        step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+@contextmanager
+def _servers(
+    *clients: Client, outage_s: float = 0.0
+) -> Iterator[tuple[ModelServers, list[str], Callable[[float], None]]]:
+    """Yield the servers, what is said, and a pause that does not wait: it moves the pool's clock."""
+    now_s = [0.0]
+    said: list[str] = []
+
+    def pause(seconds: float) -> None:
+        now_s[0] += seconds
+
+    urls: Sequence[str] = _URLS[: len(clients)]
+    with Pool([Endpoint(url) for url in urls], strategy="first", clock=lambda: now_s[0]) as pool:
+        yield ModelServers(pool, dict(zip(urls, clients, strict=True)), outage_s=outage_s, say=said.append), said, pause  # type: ignore[arg-type]
+
+
+def test_another_server_answers_for_one_that_is_down_or_busy() -> None:
+    busy = EndpointOverloaded("busy", retry_after_s=3.0)
+    for failure in (EndpointError("down"), busy):
+        bad, good = Client(failure), Client(_REPLY)
+        with _servers(bad, good) as (servers, said, pause):
+            assert servers.ask(_QUESTION, pause) == _REPLY
+        assert (bad.asked, good.asked, said) == (1, 1, [])
+
+
+def test_a_server_that_will_never_answer_is_asked_once_and_named_once() -> None:
+    spent, good = Client(Spent(_URLS[0], "insufficient_quota")), Client(_REPLY)
+    with _servers(spent, good) as (servers, said, pause):
+        for _ in range(5):
+            assert servers.ask(_QUESTION, pause) == _REPLY
+    assert (spent.asked, good.asked) == (1, 5)
+    assert said == [f"{_URLS[0]}: insufficient_quota; it is not asked again in this run"]
+
+
+def test_when_no_server_will_ever_answer_nobody_is_asked_again() -> None:
+    clients = [Client(Spent(url, "insufficient_quota")) for url in _URLS]
+    with _servers(*clients) as (servers, said, pause):
+        for _ in range(3):
+            with pytest.raises(NotAnswered, match=r"^http://a/: insufficient_quota; http://b/: insufficient_quota$"):
+                servers.ask(_QUESTION, pause)
+    assert [client.asked for client in clients] == [1, 1]
+    assert said[2:] == [
+        "no server of the model answers: http://a/: insufficient_quota; http://b/: insufficient_quota; what it was to "
+        "propose is left to the next run"
+    ]
+
+
+def test_a_question_that_is_declined_is_not_carried_around() -> None:
+    no, other = Client(Declined("too long")), Client(_REPLY)
+    with _servers(no, other) as (servers, _, pause), pytest.raises(Declined):
+        servers.ask(_QUESTION, pause)
+    assert (no.asked, other.asked) == (1, 0)
+
+
+def test_an_outage_is_waited_for() -> None:
+    down = EndpointError("down")
+    client = Client(*[down] * 30, _REPLY)
+    with _servers(client, outage_s=1000.0) as (servers, _, pause):
+        assert servers.ask(_QUESTION, pause) == _REPLY
+    assert client.asked == 31
+
+
+def test_an_outage_without_end_is_one_line() -> None:
+    client = Client(EndpointError("down", endpoint="http://a/"))
+    with _servers(client, outage_s=0.0) as (servers, _, pause), pytest.raises(NotAnswered) as caught:
+        servers.ask(_QUESTION, pause)
+    assert client.asked == 5
+    assert str(caught.value) == "http://a/: down"
+
+
+def test_whoever_is_told_to_stop_asks_nobody() -> None:
+    client = Client(_REPLY)
+
+    def stopped(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with _servers(client) as (servers, _, _):
+        with pytest.raises(KeyboardInterrupt):
+            servers.ask(_QUESTION, stopped)
+        assert servers.ask(_QUESTION, lambda seconds: None) == _REPLY, "the lease was given back"
+    assert client.asked == 1
