@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
-from balancer.commands.completion import strategy_names, toml_files, without_clutter
+from balancer.commands.completion import result_folders, strategy_names, toml_files, without_clutter
 from balancer.commands.output import JsonOption, print_json, wants_json
 from balancer.commands.stopping import CommandStopped, raising_stopped
 from balancer.commands.strategies import print_strategies, strategies_data
@@ -40,6 +40,10 @@ _STOPPED: Final = 128  # and the signal's number, as shells count
 ConfigArgument = Annotated[
     Path,
     typer.Argument(metavar="CONFIG", help="A TOML config file.", show_default=False, autocompletion=toml_files),
+]
+ResultsArgument = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="A results folder.", show_default=False, autocompletion=result_folders),
 ]
 StrategyOption = Annotated[
     str | None,
@@ -76,19 +80,54 @@ def make_app(registry: Registry) -> typer.Typer:
             Path | None, typer.Option("--results", metavar="DIR", help="Write here instead of where the config says.")
         ] = None,
         fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier run in that folder.")] = False,
+        shard: Annotated[
+            str | None,
+            typer.Option("--shard", metavar="I/N", help="Take the Ith of N shares of a data set's rows, e.g. 2/8."),
+        ] = None,
         as_json: JsonOption = False,
     ) -> None:
         """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
         require("pipeline", '"balancer run"')
         from balancer.pipeline.report import write_report
+        from balancer.pipeline.rows.choice import ALL, parse_share
         from balancer.pipeline.running.run import run_pipeline, settings_of
 
+        try:
+            share = ALL if shard is None else parse_share(shard)
+        except ValueError as error:
+            raise ConfigError(f"--shard: {error}") from None
         settings = _with(load_config(config), strategy, results)
         with _redacted(settings):
-            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh)
+            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share)
             report = write_report(found, Path(settings_of(settings).results))
         _tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
         raise typer.Exit(_exit_code(found))
+
+    @app.command()
+    def report(folder: ResultsArgument, as_json: JsonOption = False) -> None:
+        """Make the report of the run in DIR again, and its rows or cases, from what it has stored so far."""
+        require("pipeline", '"balancer report"')
+        from balancer.commands.results import write_again
+        from balancer.pipeline.report import print_summary
+
+        found, page = write_again(folder, lambda line: print(line, file=sys.stderr))
+        if as_json:
+            print_json({**found.summary(), "report": str(page)})
+        else:
+            print_summary(found, Console(), report=page)
+
+    @app.command()
+    def diff(before: ResultsArgument, after: ResultsArgument, as_json: JsonOption = False) -> None:
+        """Say what differs between two runs: problems, cases, kill rates, verdicts."""
+        require("pipeline", '"balancer diff"')
+        from balancer.commands.results import differ, difference_lines
+
+        found = differ(before, after)
+        if as_json:
+            print_json(found.to_dict())
+            return
+        for line in difference_lines(found):
+            Console().print(line, markup=False, highlight=False, soft_wrap=True)
 
     @app.command()
     def check(

@@ -1,4 +1,4 @@
-"""What a shell completes: names of strategies, and TOML files.
+"""What a shell completes: names of strategies, TOML files, and folders.
 
 Decides what is offered for the word that was begun. It must not know what a command does with it.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 from balancer.plugins.registry import default_registry
 
-__all__ = ["strategy_names", "toml_files", "without_clutter"]
+__all__ = ["result_folders", "strategy_names", "toml_files", "without_clutter"]
 
 _HIDDEN = ("install_completion", "show_completion")
 
@@ -20,6 +20,15 @@ def strategy_names(incomplete: str) -> list[str]:
 
 def toml_files(incomplete: str) -> list[str]:
     """Return the TOML files, and the folders that may hold some, whose paths begin like this."""
+    return _paths(incomplete, ".toml")
+
+
+def result_folders(incomplete: str) -> list[str]:
+    """Return the folders whose paths begin like this."""
+    return _paths(incomplete, None)
+
+
+def _paths(incomplete: str, suffix: str | None) -> list[str]:
     folder, _, begun = incomplete.rpartition("/")
     where = Path(folder or ("/" if incomplete.startswith("/") else "."))
     try:
@@ -30,7 +39,7 @@ def toml_files(incomplete: str) -> list[str]:
     return [
         f"{shown}{entry.name}{'/' if entry.is_dir() else ''}"
         for entry in entries
-        if (entry.is_dir() or entry.suffix == ".toml") and (begun or not entry.name.startswith("."))
+        if (entry.is_dir() or entry.suffix == suffix) and (begun or not entry.name.startswith("."))
     ]
 
 

@@ -12,12 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from balancer.errors import MissingExtra
 
-__all__ = ["EXTRAS", "require"]
+__all__ = ["EXTRAS", "has", "require"]
 
 # The modules that this project imports, by extra; pyproject.toml names the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "llm": ("openai",),
-    "pipeline": ("httpx2", "jinja2", "matplotlib", "yaml"),
+    "pipeline": ("httpx2", "jinja2", "matplotlib", "numpy", "yaml"),
     "rows": ("datasets", "pyarrow"),
     "server": ("anyio", "starlette", "uvicorn"),
     "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
@@ -34,9 +34,17 @@ def require(extra: str, what: str) -> None:
     Raises:
         MissingExtra: in one line, what needs which extra, and how to install it from where this package came from.
     """
-    missing = tuple(module for module in EXTRAS[extra] if find_spec(module) is None)
-    if missing:
+    if missing := _missing(extra):
         raise MissingExtra(what, extra, missing, _remedy(extra))
+
+
+def has(extra: str) -> bool:
+    """Return whether all modules of `extra` are installed; imports none of them."""
+    return not _missing(extra)
+
+
+def _missing(extra: str) -> tuple[str, ...]:
+    return tuple(module for module in EXTRAS[extra] if find_spec(module) is None)
 
 
 def _remedy(extra: str) -> str:

@@ -8,13 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.endpoint import Outcome
 from balancer.pipeline.results.records import RunResult, Span
 from balancer.reporting.words import shorten, visible
 
 __all__ = ["EndpointLine", "endpoint_lines", "gone_endpoints"]
-
-_ANSWERS = (Outcome.SUCCESS.value, Outcome.OVERLOAD.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class EndpointLine:
         due: its part of all weights, 0..1.
         utilisation: part of its slot-seconds of the makespan that were leased; 0 if there was no time.
         answered: whether a call of it succeeded or found it busy; else nothing good is known of it.
-        spans: its leases.
+        spans: its leases, or some of them.
     """
 
     number: int
@@ -59,7 +56,7 @@ class EndpointLine:
 
 def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
     """Return a line for each endpoint of the pool, in the pool's order."""
-    spans = _by_endpoint(result)
+    spans, work = _by_endpoint(result), result.work
     weights = sum(stats.weight for stats in result.pool.endpoints)
     return tuple(
         EndpointLine(
@@ -74,8 +71,8 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
             ejections=stats.ejections,
             share=stats.share,
             due=stats.weight / weights if weights else 0.0,
-            utilisation=_utilisation(spans[stats.name], stats.capacity * result.makespan_s),
-            answered=any(span.outcome in _ANSWERS for span in spans[stats.name]),
+            utilisation=_utilisation(work.at(stats.name).busy_s, stats.capacity * result.makespan_s),
+            answered=work.at(stats.name).answers > 0,
             spans=tuple(spans[stats.name]),
         )
         for number, stats in enumerate(result.pool.endpoints, start=1)
@@ -85,7 +82,7 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
 def gone_endpoints(result: RunResult) -> Mapping[str, int]:
     """Return the endpoints that ran something and are not in the pool any more, and how many leases they had."""
     known = {stats.name for stats in result.pool.endpoints}
-    return {name: len(spans) for name, spans in _by_endpoint(result).items() if name not in known}
+    return {name: work.leases for name, work in result.work.endpoints.items() if name not in known}
 
 
 def _by_endpoint(result: RunResult) -> Mapping[str, list[Span]]:
@@ -95,5 +92,5 @@ def _by_endpoint(result: RunResult) -> Mapping[str, list[Span]]:
     return spans
 
 
-def _utilisation(spans: list[Span], offered_s: float) -> float:
-    return sum(span.ended_s - span.started_s for span in spans) / offered_s if offered_s > 0 else 0.0
+def _utilisation(busy_s: float, offered_s: float) -> float:
+    return busy_s / offered_s if offered_s > 0 else 0.0

@@ -44,7 +44,7 @@ def nothing_judged(result: RunResult) -> str:
         told = "; ".join(f"{times} x {shorten(why, 200)}" for why, times in list(reasons.items())[:_MOST_REASONS])
         more = f"; and {len(reasons) - _MOST_REASONS} other reasons" if len(reasons) > _MOST_REASONS else ""
         return f"Nothing was judged, for the infrastructure failed: {told}{more}"
-    if any(problem.disagreements for problem in result.problems):
+    if result.totals.disagreements:
         return "Nothing was judged: accepted submissions disagree on every case, so none is ready."
     return "Nothing was judged: no problem has a case that is ready, see its notes in the report."
 
@@ -125,24 +125,31 @@ def _warnings(result: RunResult) -> Iterator[str]:
         yield "Not complete: the run was stopped before everything was judged. The figures cover what was."
     if result.sessions > 1:
         yield f"Resumed: it took {result.sessions} sessions. Times, endpoints and pool are those of the last one."
-    unjudged = sum(problem.unjudged for problem in result.problems)
-    if unjudged:
+    totals = result.totals
+    if totals.problems > len(result.problems):
+        yield (
+            f"Told in detail are {len(result.problems)} of {totals.problems} problems, those with the most survivors. "
+            "Totals are of all."
+        )
+    if result.rows_left_out:
+        yield f"{count(result.rows_left_out, 'row')} of the data set left out, because they cannot be used."
+    if totals.unjudged:
+        unjudged = totals.unjudged
         yield (
             f"{count(unjudged, 'verdict')} unjudged: the infrastructure failed. "
             "They count neither for nor against a submission."
         )
-    unknown = sum(len(problem.not_judged) for problem in result.problems)
-    if unknown:
-        yield f"{count(unknown, 'submission')} not judged on every case: neither kept nor killed, and in no rate."
-    rejected = len(lost(result))
-    if rejected:
-        yield f"{count(rejected, 'accepted submission')} rejected by some case: a case or a submission is wrong."
-    idle = [problem.id for problem in result.problems if not problem.ready]
-    if idle:
-        yield f"No case that counts: {_named(idle)}."
+    if totals.not_judged:
+        unknown = count(totals.not_judged, "submission")
+        yield f"{unknown} not judged on every case: neither kept nor killed, and in no rate."
+    if totals.rejected:
+        rejected = count(totals.rejected, "accepted submission")
+        yield f"{rejected} rejected by some case: a case or a submission is wrong."
+    if totals.idle:
+        yield f"No case that counts: {_named(totals.idle_named, totals.idle)}."
 
 
-def _named(names: list[str]) -> str:
+def _named(names: list[str], many: int) -> str:
     first = ", ".join(shorten(name, 40) for name in names[:_MOST_NAMED])
-    more = len(names) - _MOST_NAMED
+    more = many - _MOST_NAMED
     return f"{first} and {more} more" if more > 0 else first

@@ -6,15 +6,18 @@ Decides what the page is made from; the templates decide how it looks. It must n
 from collections.abc import Sequence
 
 from jinja2 import Environment
+from markupsafe import Markup, escape
 
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import NOT_JUDGED, lost, tiles, warnings
 from balancer.pipeline.report.matrix import LETTERS, matrix
 from balancer.pipeline.report.notes import notes
+from balancer.pipeline.report.rates import RATES, looks_said, rate_lines, spent_said
 from balancer.pipeline.results.records import RunResult
 from balancer.problem import Verdict
 from balancer.reporting.chart import Chart
 from balancer.reporting.html import drawn, environment
+from balancer.reporting.words import visible
 
 __all__ = ["page"]
 
@@ -27,7 +30,12 @@ def page(result: RunResult, charts: Sequence[Chart]) -> str:
         .get_template("report.html.j2")
         .render(
             result=result,
+            totals=result.totals,
             counts=result.summary()["counts"],
+            rate_names=RATES,
+            rate_lines=rate_lines(result),
+            spent=spent_said(result),
+            looks=list(looks_said(result)),
             bound_s=result.bound_s,
             tiles=tiles(result),
             warnings=warnings(result),
@@ -46,12 +54,17 @@ def page(result: RunResult, charts: Sequence[Chart]) -> str:
 
 def _environment() -> Environment:
     made = environment("balancer.pipeline.report")
-    made.filters.update(spaced=_spaced, plain=_plain)
+    made.filters.update(spaced=_spaced, plain=_plain, text=_text)
     return made
 
 
 def _spaced(value: Verdict | str) -> str:
     return (value.value if isinstance(value, Verdict) else value).replace("_", " ")
+
+
+def _text(text: str) -> Markup:
+    """Return a text of several lines, each of them as `words.visible` shows it; it is escaped here."""
+    return escape("\n").join(visible(line) for line in text.split("\n"))
 
 
 def _plain(name: str) -> str:

@@ -4,7 +4,7 @@ It fits into 80 columns. Its own words are ASCII, and names are encoded as the t
 fail. It is told the path of the report, and reads and writes no file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.headline import NOT_JUDGED, warnings
+from balancer.pipeline.report.rates import looks_said, rate_lines, spent_said
 from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
@@ -20,6 +21,7 @@ from balancer.reporting.words import NOTHING, count, number, percent, ratio, sec
 __all__ = ["print_summary"]
 
 _MOST_SURVIVORS = 20  # problems listed with their survivors
+_MOST_PROBLEMS = 40
 _MOST_ENDPOINTS = 12
 _OTHER_COLUMNS = 60  # what the table of problems needs beside their names
 
@@ -41,6 +43,8 @@ def print_summary(result: RunResult, console: Console, *, report: Path | None = 
 def _parts(result: RunResult, clean: Clean, width: int) -> Iterator[RenderableType]:
     if result.problems:
         yield _problems(result, clean, width)
+    if len(result.scores) > 1:
+        yield _rounds(result, clean)
     yield Text("\n").join([clean(_sentence(result)), *(clean(w, style="bold yellow") for w in warnings(result))])
     if any(problem.survivors for problem in result.problems):
         yield _survivors(result, clean, width)
@@ -50,6 +54,10 @@ def _parts(result: RunResult, clean: Clean, width: int) -> Iterator[RenderableTy
         if any(line.health for line in lines):
             yield _health(lines, clean, width)
     yield _pool(result, clean)
+    if spent := spent_said(result):
+        yield _facts("Model", [("asked", spent)], clean)
+    if result.looks:
+        yield _facts("Time limits looked at twice", [("", line) for line in looks_said(result)], clean)
 
 
 def _sentence(result: RunResult) -> str:
@@ -78,23 +86,45 @@ def _grid(title: str) -> Table:
     return grid
 
 
+def _facts(title: str, lines: Iterable[tuple[str, str]], clean: Clean) -> Table:
+    grid = _grid(title)
+    for what, words in lines:
+        grid.add_row(what, clean(words))
+    return grid
+
+
+def _rounds(result: RunResult, clean: Clean) -> Table:
+    table = plain_table("Round by round (95% intervals over problems)")
+    table.add_column("", no_wrap=True)
+    for head in ("accepted\nkept", "wrong\nrejected", "the same,\nper problem", "verifier\naccuracy"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for line in rate_lines(result):
+        shown = [0, 2, 3, 4]  # those that differ from round to round
+        table.add_row(clean(line.when), *(clean(line.rates[n]) for n in shown))
+        table.add_row("", *(clean(line.ranges[n], style="dim") for n in shown))
+    return table
+
+
 def _problems(result: RunResult, clean: Clean, width: int) -> Table:
     table = plain_table("Problems")
-    table.show_footer = len(result.problems) > 1
-    counts = result.summary()["counts"]
+    summary = result.summary()
+    table.show_footer = summary["problems"] > 1
+    counts = summary["counts"]
     totals = (
         "all",
-        f"{sum(len(p.ready) for p in result.problems)} ({counts['cases_kept']})",
+        f"{summary['cases']} ({counts['cases_kept']})",
         _kept(counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]),
         _killed(counts["wrong_killed_before"], counts["wrong_killed"], counts["wrong_judged"], counts["wrong"]),
         str(counts["contested"]),
-        str(sum(p.unjudged for p in result.problems)),
+        str(summary["unjudged"]),
     )
     heads = ("problem", "cases\n(kept)", "accepted\nkept", "wrong killed\nbefore -> after", "contested", "unjudged")
     for head, total in zip(heads, totals, strict=True):
         table.add_column(head, clean(total), justify="left" if head == "problem" else "right", no_wrap=True)
-    for problem in result.problems:
+    for problem in result.problems[:_MOST_PROBLEMS]:
         table.add_row(*_problem_row(problem, clean, width))
+    if summary["problems"] > _MOST_PROBLEMS:
+        table.add_row(f"... and {summary['problems'] - _MOST_PROBLEMS} more")
     return table
 
 
@@ -129,8 +159,9 @@ def _survivors(result: RunResult, clean: Clean, width: int) -> Table:
     for problem in surviving[:_MOST_SURVIVORS]:
         names = Text(", ").join(clean(s.name, width // 2) for s in problem.survivors)
         grid.add_row(clean(problem.id, 24), names)
-    if len(surviving) > _MOST_SURVIVORS:
-        grid.add_row("...", f"and in {count(len(surviving) - _MOST_SURVIVORS, 'more problem')}: see the report")
+    all_surviving = result.totals.surviving
+    if all_surviving > _MOST_SURVIVORS:
+        grid.add_row("...", f"and in {count(all_surviving - _MOST_SURVIVORS, 'more problem')}: see the report")
     return grid
 
 

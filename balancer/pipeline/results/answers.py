@@ -3,11 +3,10 @@
 Decides what is durable of an answer. It must not know what an answer is worth.
 """
 
-from collections import defaultdict
-
 from balancer.pipeline.llm.budget import Used
 from balancer.pipeline.llm.memory import StoredAnswer
 from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.scores import Spent
 
 __all__ = ["SCHEMA", "Answers"]
 
@@ -44,10 +43,17 @@ class Answers:
 
     def used(self) -> dict[str, Used]:
         """Return what was used so far, by problem."""
-        used: defaultdict[str, Used] = defaultdict(Used)
-        for problem, *figures in self._db.rows("SELECT problem, asked, answered, cost, seconds FROM answers"):
-            used[problem] += Used(*figures)
-        return dict(used)
+        rows = self._db.rows(
+            "SELECT problem, SUM(asked), SUM(answered), SUM(cost), SUM(seconds) FROM answers GROUP BY problem"
+        )
+        return {problem: Used(*figures) for problem, *figures in rows}
+
+    def spent(self) -> dict[int, Spent]:
+        """Return what each round of all problems used."""
+        rows = self._db.rows(
+            "SELECT round, COUNT(*), SUM(asked), SUM(answered), SUM(cost), SUM(seconds) FROM answers GROUP BY round"
+        )
+        return {number: Spent(*figures) for number, *figures in rows}
 
     def count(self, problem: str | None = None) -> int:
         """Return how many answers there are, of `problem` or of all."""

@@ -1,56 +1,97 @@
-"""From what the store holds to the `RunResult` that reports are made from. Reads, decides nothing."""
+"""From what the store holds to the `RunResult` that reports are made from.
+
+Decides which of many problems are told in detail: those with the most survivors. It reads, and judges nothing.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from balancer.core.metrics import PoolStats
-from balancer.pipeline.results.records import (
-    CaseResult,
-    CaseState,
-    Disagreement,
-    ProblemResult,
-    RunResult,
-    SubmissionResult,
-)
-from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
-from balancer.problem import Problem, Submission, Verdict
+from balancer.core.metrics import PoolStats, WaitHistogram
+from balancer.pipeline.results.judged import CaseResult, CaseState, Disagreement, ProblemResult, SubmissionResult
+from balancer.pipeline.results.nearest import readings_of
+from balancer.pipeline.results.problems import Roster, RosterEntry
+from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.scores import scores_of
+from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
+from balancer.pipeline.results.tally import Tally, totals_of
+from balancer.problem import Problem, Verdict
 
-__all__ = ["collect"]
+__all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
+
+MOST_DETAILED = 40  # of the rows of a data set; packages are told in detail all of them
+_MOST_LEFT_OUT = 100
 
 _UNUSED = (CaseState.INVALID, CaseState.PROPOSED, CaseState.SPARE)
 
 
-def collect(store: Store, problems: Sequence[Problem]) -> RunResult:
-    """Return what is known of `problems`, and the figures of the last session that ran programs."""
-    spans_of = {session.id: store.spans(session.id) for session in store.sessions()}
-    worked = [session for session in store.sessions() if spans_of[session.id]]  # also one that was killed
-    ended = [session for session in store.sessions() if session.pool is not None]
-    last = next((session for session in reversed(ended) if spans_of[session.id]), ended[-1])
-    spans = spans_of[last.id]
-    found = tuple(_problem_result(store, problem) for problem in problems)
+def collect(store: Store, *, most: int | None = None) -> RunResult:
+    """Return what is known of the problems, and the figures of the last session that ran programs.
+
+    Args:
+        most: problems to be told in detail; None: all.
+    """
+    sessions = store.sessions()
+    worked = [session for session in sessions if store.leases.any_of(session.id)]  # also one that was killed
+    ended = [session for session in sessions if session.pool is not None]
+    last = next((each for each in reversed(ended) if each in worked), None) or (ended or worked or sessions)[-1]
+    work = store.leases.work(last.id)
+    one_in, spans = store.leases.drawn(last.id)
+    totals = totals_of(_tallies(store))
+    found = tuple(problem_result(store, roster) for roster in store.problems.rosters(most_survivors=most))
+    rows_left_out, left_out_rows = store.problems.left_out_rows(_MOST_LEFT_OUT)
     return RunResult(
         problems=found,
-        pool=PoolStats.from_dict(last.pool or {}),
+        pool=_pool(last, sum(each.leases for each in work.endpoints.values())),
         slots=last.slots,
-        makespan_s=max((s.ended_s for s in spans), default=0.0) - min((s.started_s for s in spans), default=0.0),
+        makespan_s=work.ended_s - work.started_s,
         spans=tuple(spans),
         strategy=last.strategy,
-        complete=ended[-1].complete and any(problem.judged for problem in found),
+        complete=bool(ended) and sessions[-1].complete and totals.judged > 0,
         sessions=len(worked) or 1,
+        one_in=one_in,
+        all_problems=totals,
+        all_work=work,
+        scores=scores_of(totals.courses, store.answers.spent()),
+        looks=store.looks.counts(),
+        rows_left_out=rows_left_out,
+        left_out_rows=tuple(left_out_rows),
+        readings=readings_of(store, found),
     )
 
 
-def _problem_result(store: Store, problem: Problem) -> ProblemResult:
-    cases = store.cases(problem.id)
-    verdicts = store.verdicts(problem.id)
-    left_out = store.left_out(problem.id)
-    used = [submission for submission in problem.submissions if submission.name not in left_out]
+def settle(store: Store, problem: Problem) -> None:
+    """Keep what a problem came to, now that it has been through all its rounds."""
+    entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
+    found = problem_result(store, Roster(problem.id, 0, problem.name, entries, dict(problem.left_out)))
+    store.problems.settle(found, found.tally(), {each.name: each.program for each in problem.submissions})
+
+
+def _tallies(store: Store) -> Iterator[Tally]:
+    yield from store.problems.tallies()
+    for roster in store.problems.rosters(unsettled=True):  # those that the end of a session has interrupted
+        yield problem_result(store, roster).tally()
+
+
+def _pool(session: Session, leases: int) -> PoolStats:
+    """Return the pool's counters as a session left them; a session that was killed has left none."""
+    if session.pool is not None:
+        return PoolStats.from_dict(session.pool)
+    return PoolStats.of([], strategy=session.strategy, acquired=leases, timed_out=0, waiting=0, waits=WaitHistogram())
+
+
+def problem_result(store: Store, roster: Roster) -> ProblemResult:
+    """Return what is known of one problem."""
+    problem = roster.id
+    cases = store.cases(problem)
+    verdicts = store.verdicts(problem)
+    left_out = store.left_out(problem)
+    used = [submission for submission in roster.submissions if submission.name not in left_out]
     reasons = _why_unjudged(cases, verdicts.values())
     return ProblemResult(
-        id=problem.id,
-        name=problem.name,
+        id=problem,
+        name=roster.name,
         cases=tuple(
-            CaseResult(case.id, case.origin, case.sample, case.state, len(case.data))
+            CaseResult(case.id, case.origin, case.sample, case.state, len(case.data), case.round)
             for case in cases
             if case.state not in _UNUSED
         ),
@@ -63,10 +104,10 @@ def _problem_result(store: Store, problem: Problem) -> ProblemResult:
             if submission.accepted and (stored := verdicts.get((submission.name, case.id))) and stored.verdict.kills
         ),
         invalid=sum(case.state is CaseState.INVALID for case in cases),
-        left_out={**problem.left_out, **left_out},
+        left_out={**roster.left_out, **left_out},
         notes=(
-            *store.rounds.notes(problem.id),
-            *store.rounds.why_put_off(problem.id),
+            *store.rounds.notes(problem),
+            *store.rounds.why_put_off(problem),
             *(f"unjudged, {times} x: {reason}" for reason, times in list(reasons.items())[:1]),
             *(
                 f"its own input {case.origin.detail} is not used: {case.note}"
@@ -75,6 +116,7 @@ def _problem_result(store: Store, problem: Problem) -> ProblemResult:
             ),
         ),
         reasons=reasons,
+        rounds=store.rounds.count(problem),
     )
 
 
@@ -86,7 +128,7 @@ def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]
 
 
 def _submission_result(
-    submission: Submission, cases: Sequence[StoredCase], verdicts: dict[tuple[str, int], StoredVerdict]
+    submission: RosterEntry, cases: Sequence[StoredCase], verdicts: dict[tuple[str, int], StoredVerdict]
 ) -> SubmissionResult:
     ready = [case.id for case in cases if case.state is CaseState.READY]
     stored = {case: verdicts[submission.name, case] for case in ready if (submission.name, case) in verdicts}

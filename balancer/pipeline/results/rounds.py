@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Iterable
 
 from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.recent import Recent
 from balancer.pipeline.results.records import CaseState
 from balancer.problem import Proposal
 from balancer.program import Program
@@ -28,6 +29,7 @@ class Rounds:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._aids = Recent(database, self._read_aids)
 
     def has_begun(self, problem: str, number: int) -> bool:
         """Return whether round `number` has its inputs, from this session or an earlier one."""
@@ -84,11 +86,19 @@ class Rounds:
             "INSERT OR REPLACE INTO aids VALUES (?, ?, ?, ?, ?, ?)",
             problem, aid, program.language, program.source, program.name, number,
         )  # fmt: skip
+        self._aids.forget(problem)
 
     def kept(self, problem: str, aid: str) -> Program | None:
         """Return the program that is kept as `aid`."""
-        row = self._db.row("SELECT language, source, name FROM aids WHERE problem = ? AND aid = ?", problem, aid)
-        return Program(*row) if row else None
+        return self._aids.of(problem).get(aid)
+
+    def forget(self, problem: str) -> None:
+        """Say that what is stored of `problem` was taken away."""
+        self._aids.forget(problem)
+
+    def _read_aids(self, problem: str) -> dict[str, Program]:
+        rows = self._db.rows("SELECT aid, language, source, name FROM aids WHERE problem = ?", problem)
+        return {aid: Program(*program) for aid, *program in rows}
 
     def _add(self, problem: str, number: int, proposals: Iterable[Proposal]) -> None:
         first = (self._db.row("SELECT MAX(id) FROM cases WHERE problem = ?", problem) or (None,))[0] or 0

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from balancer.errors import ConfigError
-from balancer.pipeline.results import answers, looks, rounds
+from balancer.pipeline.results import answers, leases, looks, problems, rounds
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.judged import CaseState
+from balancer.pipeline.results.leases import Leases
 from balancer.pipeline.results.looks import Looks
-from balancer.pipeline.results.records import CaseState, Span, Stage
+from balancer.pipeline.results.problems import Met, Problems
+from balancer.pipeline.results.recent import Recent
 from balancer.pipeline.results.rounds import Rounds
-from balancer.problem import Origin, Verdict
+from balancer.problem import Origin, Problem, Verdict
 from balancer.program import Program
 
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]
@@ -34,10 +37,6 @@ CREATE TABLE IF NOT EXISTS verdicts (
     PRIMARY KEY (problem, submission, case_id));
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY, strategy TEXT NOT NULL, slots INTEGER NOT NULL, pool TEXT, complete INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS spans (
-    session INTEGER, endpoint TEXT, problem TEXT, stage TEXT, subject TEXT, case_id INTEGER,
-    started_s REAL, ended_s REAL, outcome TEXT);
-CREATE INDEX IF NOT EXISTS spans_by_session ON spans (session);
 """
 
 
@@ -92,16 +91,22 @@ class Store:
         rounds: the rounds of each problem.
         answers: what a model has answered.
         looks: second looks at time limits.
+        problems: which problems there are, and what each came to.
+        leases: who ran what, where and when.
 
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
-        self._db = Database(folder, _SCHEMA + rounds.SCHEMA + answers.SCHEMA + looks.SCHEMA, fresh=fresh)
+        parts = (rounds, answers, looks, problems, leases)
+        self._db = Database(folder, _SCHEMA + "".join(part.SCHEMA for part in parts), fresh=fresh)
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
         self.looks = Looks(self._db)
+        self.problems = Problems(self._db)
+        self.leases = Leases(self._db)
+        self._left_out = Recent(self._db, self._read_left_out)
 
     def close(self) -> None:
         """Close the database and let other processes in."""
@@ -133,6 +138,16 @@ class Store:
                 "use --fresh to start over, or choose other --results"
             )
 
+    def describe(self, source: Mapping[str, str]) -> None:
+        """Remember where the problems come from, for later commands."""
+        self._db.do("INSERT OR REPLACE INTO meta VALUES ('source', ?)", json.dumps(dict(source)))
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Where the problems come from; empty if a run never began."""
+        row = self._db.row("SELECT value FROM meta WHERE key = 'source'")
+        return json.loads(row[0]) if row else {}
+
     def begin_session(self, strategy: str, slots: int) -> int:
         """Open a session and return its id."""
         return self._db.do("INSERT INTO sessions (strategy, slots, complete) VALUES (?, ?, 0)", strategy, slots)
@@ -145,23 +160,6 @@ class Store:
         """Return the sessions so far, oldest first."""
         rows = self._db.rows("SELECT id, strategy, slots, pool, complete FROM sessions ORDER BY id")
         return [Session(r[0], r[1], r[2], json.loads(r[3]) if r[3] else None, bool(r[4])) for r in rows]
-
-    def add_span(self, session: int, span: Span) -> None:
-        """Record one lease."""
-        self._db.do(
-            "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            session, span.endpoint, span.problem, span.stage.value, span.subject, span.case,
-            span.started_s, span.ended_s, span.outcome,
-        )  # fmt: skip
-
-    def spans(self, session: int) -> list[Span]:
-        """Return the leases of `session`, in the order they ended."""
-        rows = self._db.rows(
-            "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM spans"
-            " WHERE session = ? ORDER BY ended_s",
-            session,
-        )
-        return [Span(r[0], r[1], Stage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
 
     # -- one problem ---------------------------------------------------------------------------------
 
@@ -225,7 +223,19 @@ class Store:
     def leave_out(self, problem: str, name: str, why: str) -> None:
         """Record that a submission is not used."""
         self._db.do("INSERT OR REPLACE INTO left_out VALUES (?, ?, ?)", problem, name, why)
+        self._left_out.forget(problem)
 
     def left_out(self, problem: str) -> dict[str, str]:
-        """Return what is not used, and why."""
+        """Return what is not used, and why. The caller must not change it."""
+        return self._left_out.of(problem)
+
+    def meet(self, problem: Problem, number: int, fingerprint: str) -> Met:
+        """Remember a problem, and say how it was met before. One that has changed begins anew."""
+        met = self.problems.meet(problem, number, fingerprint)
+        if met is Met.CHANGED:
+            self._left_out.forget(problem.id)
+            self.rounds.forget(problem.id)
+        return met
+
+    def _read_left_out(self, problem: str) -> dict[str, str]:
         return dict(self._db.rows("SELECT name, why FROM left_out WHERE problem = ? ORDER BY name", problem))

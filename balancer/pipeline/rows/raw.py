@@ -14,7 +14,7 @@ from typing import Any
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 
-__all__ = ["RawRow", "are_rows", "raw_rows"]
+__all__ = ["RawRow", "are_rows", "count_rows", "raw_rows"]
 
 _MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")  # of a folder that `datasets` has saved
 _REMOTE = "hf:"
@@ -66,6 +66,20 @@ def raw_rows(place: str, split: str, *, start: int = 0) -> Iterator[RawRow]:
     return _data_set(place, split, start)
 
 
+def count_rows(place: str, split: str) -> int | None:
+    """Return how many rows `place` has; None where only reading them all would tell.
+
+    Raises:
+        ConfigError: as `raw_rows`.
+    """
+    if place.endswith(".parquet"):
+        require("rows", f"{place}: reading Parquet")
+        return sum(int(_parquet_file(name).metadata.num_rows) for name in _files(place))
+    if place.endswith(".jsonl") or not Path(place).is_dir():
+        return None
+    return len(_loaded(place, split))
+
+
 def _files(place: str) -> list[str]:
     files = sorted(glob.glob(place))
     if not files:
@@ -95,45 +109,60 @@ def _object(line: bytes) -> Mapping[str, Any] | str:
     return row if isinstance(row, dict) else f"is a {type(row).__name__}; it must be an object with the columns' names"
 
 
-def _parquet(place: str, start: int) -> Iterator[RawRow]:
-    require("rows", f"{place}: reading Parquet")
+def _parquet_file(name: str) -> Any:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
+    try:
+        return ParquetFile(name)
+    except (ArrowException, OSError) as error:
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: Exception) -> ConfigError:
+    return ConfigError(f"{name}: is not a Parquet file that can be read: {str(error)[:120]}")
+
+
+def _parquet(place: str, start: int) -> Iterator[RawRow]:
+    require("rows", f"{place}: reading Parquet")
+    from pyarrow import ArrowException
+
     number = 0
     for name in _files(place):
+        file = _parquet_file(name)
+        rows = file.metadata.num_rows
+        if number + rows <= start:
+            number += rows
+            continue
         try:
-            file = ParquetFile(name)
-            rows = file.metadata.num_rows
-            if number + rows <= start:
-                number += rows
-                continue
             for batch in file.iter_batches(batch_size=_BATCH):
                 for row in batch.to_pylist():
                     if number >= start:
                         yield RawRow(number, row)
                     number += 1
         except (ArrowException, OSError) as error:
-            raise ConfigError(f"{name}: is not a Parquet file that can be read: {str(error)[:120]}") from None
+            raise _unreadable(name, error) from None
 
 
 def _data_set(place: str, split: str, start: int) -> Iterator[RawRow]:
+    rows = _loaded(place, split).skip(start)
+    return (RawRow(number, row) for number, row in enumerate(rows, start))
+
+
+def _loaded(place: str, split: str) -> Any:
+    """Return a split of a data set: from a folder, or one that is read over the network as it is used."""
     require("rows", f"{place}: reading a data set")
     import datasets
 
     try:
-        if not place.startswith(_REMOTE):
-            found = datasets.load_from_disk(place)
-            if isinstance(found, datasets.DatasetDict):
-                if split not in found:
-                    raise ConfigError(f"{place}: has no split {split!r}; it has: {', '.join(sorted(found))}")
-                found = found[split]
-        else:
-            found = datasets.load_dataset(place.removeprefix(_REMOTE), split=split, streaming=True)
-    except ConfigError:
-        raise
+        if place.startswith(_REMOTE):
+            return datasets.load_dataset(place.removeprefix(_REMOTE), split=split, streaming=True)
+        found = datasets.load_from_disk(place)
     except Exception as error:  # whatever the library, or the network, makes of it
         why = f"{type(error).__name__}: {str(error)[:160]}"
         raise ConfigError(f"{place}: the library datasets cannot load its split {split!r}: {why}") from None
-    rows = found.skip(start)
-    return (RawRow(number, row) for number, row in enumerate(rows, start))
+    if not isinstance(found, datasets.DatasetDict):
+        return found
+    if split not in found:
+        raise ConfigError(f"{place}: has no split {split!r}; it has: {', '.join(sorted(found))}")
+    return found[split]

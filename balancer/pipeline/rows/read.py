@@ -18,7 +18,7 @@ from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
 from balancer.settings.rows import RowSettings
 
-__all__ = ["BadRow", "read_rows"]
+__all__ = ["BadRow", "number_of_rows", "read_rows"]
 
 # How the answers of rows are compared: by token, numbers within a relative or absolute 1e-6, as Codeforces mostly does.
 _FLAGS = ("case_sensitive", "float_tolerance", "1e-6")
@@ -61,6 +61,14 @@ def read_rows(
         if read is None or (settings.ids and not _is_one_of(read, wanted)):
             continue
         yield raw.number, read
+
+
+def number_of_rows(count: int, settings: RowSettings, share: Share = ALL) -> int:
+    """Return how many of `count` rows `read_rows` yields at the most."""
+    last = count if settings.limit is None else min(count, settings.offset + settings.limit)
+    # Those up to `last` that the share takes, without those before the offset.
+    taken = [max(0, -(-(end - share.index) // share.of)) for end in (max(last, settings.offset), settings.offset)]
+    return min(taken[0] - taken[1], len(settings.ids) or count)
 
 
 def _is_one_of(read: Problem | BadRow, wanted: set[str]) -> bool:

@@ -16,22 +16,37 @@ from balancer.reporting.progress import ProgressDisplay
 
 __all__ = ["Progress"]
 
+_REMEMBERED = 1000
+
 
 class Progress:
     """Counts units of work over many problems. Thread-safe.
 
     Args:
         console: where to show it.
-        problems: how many problems there are.
+        problems: how many problems there are; None if nobody knows.
+        unit: what they are, in the plural.
+        streamed: whether most of them are not known when the run begins.
         clock: seconds.
     """
 
-    def __init__(self, console: Console, problems: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        problems: int | None,
+        *,
+        unit: str = "problems",
+        streamed: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._problems = problems
+        self._unit = unit
+        self._streamed = streamed
         self._lock = threading.Lock()
         self._done = 0
         self._ahead: dict[str, int] = {}
-        self._finished: set[str] = set()
+        self._finished = 0
+        self._last: dict[str, None] = {}  # problems that have finished lately: one that does so twice counts once
         self._display = ProgressDisplay(console, unit="runs", clock=clock)
 
     def plan(self, problem: str, ahead: int) -> None:
@@ -50,8 +65,12 @@ class Progress:
     def finish(self, problem: str) -> None:
         """Count `problem` as done."""
         with self._lock:
-            self._finished.add(problem)
-            self._ahead[problem] = 0
+            if problem not in self._last:
+                self._finished += 1
+                self._last[problem] = None
+                if len(self._last) > _REMEMBERED:
+                    del self._last[next(iter(self._last))]
+            self._ahead.pop(problem, None)
             self._show()
 
     def say(self, text: str) -> None:
@@ -61,11 +80,19 @@ class Progress:
     def _show(self) -> None:
         self._display.show(
             self._done,
-            self._done + sum(self._ahead.values()),
-            title=f"{len(self._finished)}/{self._problems} problems",
+            self._done + sum(self._ahead.values()) + self._unmet(),
+            title=f"{self._finished}/{self._problems} {self._unit}"
+            if self._problems is not None
+            else f"{self._finished} {self._unit} (how many there are is not known)",
             # The last step of a problem, its wrong submissions, has the slowest runs: those that never end.
-            all_seen=bool(self._finished),
+            all_seen=bool(self._finished) and self._problems is not None,
         )
+
+    def _unmet(self) -> int:
+        """Return the units of work of problems that were not planned yet, if they are like those that are done."""
+        if self._problems is None or not self._streamed or not self._finished:
+            return 0
+        return max(0, self._problems - self._finished - len(self._ahead)) * self._done // self._finished
 
     def __enter__(self) -> Self:
         self._display.__enter__()

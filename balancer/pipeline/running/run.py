@@ -1,6 +1,6 @@
 """A whole run: from a config to a report, in threads, stoppable, resumable.
 
-It spreads the problems over threads, and ends cleanly when a person stops the run. A shell: judging a program and
+It puts the parts of a run together, and ends cleanly when a person stops it. A shell: judging a program and
 choosing an endpoint are done by others.
 """
 
@@ -8,8 +8,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,16 +20,17 @@ from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.pipeline.loop.rounds import judge_problem
 from balancer.pipeline.loop.workshop import OpenedGenerator
-from balancer.pipeline.packages.read import fingerprint, read_problems
 from balancer.pipeline.results.answers import Answers
-from balancer.pipeline.results.collect import collect
-from balancer.pipeline.results.export import export_cases
+from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.records import RunResult, Span
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.rows.choice import ALL, Share
 from balancer.pipeline.rows.raw import are_rows
-from balancer.pipeline.rows.read import BadRow, read_rows
+from balancer.pipeline.running.conclude import conclude
+from balancer.pipeline.running.crowd import work_through
+from balancer.pipeline.running.intake import Taken, open_intake
 from balancer.pipeline.running.progress import Progress
-from balancer.pipeline.running.runner import ProgramRun, Runner, Stopped
+from balancer.pipeline.running.runner import ProgramRun, Runner
 from balancer.pipeline.running.sample import Sample
 from balancer.pipeline.running.suspicion import Look, Suspicion
 from balancer.plugins.registry import Registry
@@ -47,7 +47,9 @@ from balancer.shells.threads import Pool
 __all__ = ["find_generators", "run_pipeline", "settings_of", "slots_of"]
 
 
-def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh: bool = False) -> RunResult:
+def run_pipeline(
+    config: Config, registry: Registry, console: Console, *, fresh: bool = False, share: Share = ALL
+) -> RunResult:
     """Judge the problems of `config` over one pool, and return what was found.
 
     A run that was stopped or killed goes on where it was; one that is complete runs nothing. If it is
@@ -58,12 +60,15 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         registry: the plugins.
         console: for progress.
         fresh: forget the run in the results folder and start over.
+        share: the rows of the data set that this machine takes.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
         BalancerError: the run cannot go on, e.g. because the disk is full; what was judged is kept.
     """
     settings = settings_of(config)
+    if share != ALL and not are_rows(settings.problems):
+        raise ConfigError(f"--shard: {settings.problems} is a folder of packages; only rows of a data set are shared")
     found_generators = find_generators(config, registry)
     pool = Pool.from_config(config, registry=registry)
     results = Path(settings.results)
@@ -73,30 +78,35 @@ def run_pipeline(config: Config, registry: Registry, console: Console, *, fresh:
         for executor in executors.values():
             stack.callback(executor.close)
         languages = languages_of(executors)
-        problems = _read(settings, languages, console)
+        services = _Services(config.llm, registry, store.answers, console)
         # Last of all that may refuse: a run that never began must not claim the folder.
-        store.claim(_essence(settings, problems, executors.values()))
+        intake = open_intake(settings, languages, store, services.say, share)
         session = store.begin_session(config.pool.strategy, slots_of(config))
         runner = _runner(pool, executors, settings, store, session)
         if config.health and config.health.ping != "off":
             pings = pings_of(executors, config.health.ping)
             every_s, conclusive = config.health.ping_every_s, config.health.conclusive
             stack.enter_context(Prober(pool, pings, every_s=every_s, conclusive=conclusive))
-        services = _Services(config.llm, registry, store.answers, console)
         generators = [
             stack.enter_context(each.open(services)) if isinstance(each, OpenedGenerator) else each
             for each in found_generators
         ]
-        progress = stack.enter_context(Progress(console, len(problems)))
-        for problem in problems:
+        progress = stack.enter_context(Progress(console, intake.count, unit=intake.unit, streamed=intake.rows))
+        for problem in intake.known:
             progress.plan(problem.id, _guess(problem, settings))
-        samples = [Sample(problem, generators, settings, runner, store, progress) for problem in problems]
+
+        def act(taken: Taken) -> None:
+            problem = taken.problem
+            if taken.done:
+                progress.finish(problem.id)
+                return
+            judge_problem(Sample(problem, generators, settings, runner, store, progress))
+            settle(store, problem)
+
         with _stop_on_signal(runner, progress) as told:
-            complete = _judge_all(samples, settings.sample_level_workers, runner)
+            complete = work_through(intake.problems, act, settings.sample_level_workers, runner)
         store.end_session(session, pool.stats().to_dict(), complete=complete)
-        found = collect(store, problems)
-        export_cases(store, found, results / "cases")
-        return replace(found, stopped_by=told.signal)
+        return replace(conclude(store, results, services.say), stopped_by=told.signal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +120,6 @@ class _Services:
 
     def say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False)
-
-
-def _read(settings: PipelineSettings, languages: frozenset[str], console: Console) -> list[Problem]:
-    """Read the problems: packages, or rows of a data set, of which bad ones are named and left out."""
-    if not are_rows(settings.problems):
-        return read_problems(Path(settings.problems))
-    problems = []
-    for _, read in read_rows(settings.problems, settings.rows, languages):
-        if isinstance(read, BadRow):
-            console.print(str(read), markup=False, highlight=False)
-        else:
-            problems.append(read)
-    return problems
 
 
 def _guess(problem: Problem, settings: PipelineSettings) -> int:
@@ -170,7 +167,7 @@ def _runner(
     began_s = time.monotonic()
 
     def record(span: Span) -> None:
-        store.add_span(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
+        store.leases.add(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
 
     def looked(wanted: ProgramRun, why: Suspicion, said: Look) -> None:
         store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
@@ -184,65 +181,6 @@ def _runner(
         on_span=record,
         on_look=looked,
     )
-
-
-_DECIDING = {
-    "generators",
-    "max_inputs",
-    "max_proposals",
-    "max_rounds",
-    "quorum",
-    "seed",
-    "time_limit_factor",
-    "time_limit_s",
-}
-
-
-def _essence(settings: PipelineSettings, problems: Sequence[Problem], executors: Iterable[Executor]) -> dict[str, str]:
-    """Return what the verdicts depend on; endpoints, strategy and threads are not part of it.
-
-    The languages are, because a submission in one that no endpoint runs is left out for good.
-    """
-    chosen = settings.model_dump(
-        include={
-            "generators",
-            "max_inputs",
-            "max_proposals",
-            "max_rounds",
-            "quorum",
-            "seed",
-            "time_limit_s",
-            "time_limit_factor",
-        }
-    )
-    known = frozenset[str]().union(*(executor.languages for executor in executors))
-    used = {submission.program.language for problem in problems for submission in problem.submissions}
-    return {
-        "languages on the endpoints": ", ".join(sorted(used & known)),
-        **{f"setting {name}": str(value) for name, value in chosen.items()},
-        **{f"problem {problem.id}": fingerprint(problem) for problem in problems},
-    }
-
-
-def _judge_all(samples: Sequence[Sample], workers: int, runner: Runner) -> bool:
-    """Judge all samples, `workers` at a time. Return False if the run was stopped; an error stops it as well."""
-    threads = ThreadPoolExecutor(workers, thread_name_prefix="sample")
-    futures: set[Future[None]] = {threads.submit(judge_problem, sample) for sample in samples}
-    try:
-        # In short waits, so that the main thread takes signals meanwhile.
-        while wait(futures, timeout=0.2, return_when=FIRST_EXCEPTION).not_done:
-            if any(future.done() and future.exception() for future in futures):
-                runner.stop()
-                break
-    finally:
-        for future in futures:
-            future.cancel()
-        threads.shutdown(wait=True)
-    errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
-    for error in errors:
-        if not isinstance(error, Stopped):
-            raise error
-    return not errors and not any(future.cancelled() for future in futures)
 
 
 @dataclass(slots=True)

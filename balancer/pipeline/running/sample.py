@@ -73,6 +73,11 @@ class Sample:
 
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Do `act` for every item, `workers` at a time; the first failure stops the rest and is raised."""
+        items = list(items)
+        if len(items) < 2 or workers == 1:  # a thread costs more than it brings
+            for item in items:
+                act(item)
+            return
         with ThreadPoolExecutor(workers, thread_name_prefix=self.problem.id) as threads:
             futures = [threads.submit(act, item) for item in items]
             done, waiting = wait(futures, return_when=FIRST_EXCEPTION)

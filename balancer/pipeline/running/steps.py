@@ -99,7 +99,8 @@ def generate_test_outputs(sample: Sample) -> None:
         return
     valid = sample.store.cases(problem.id, CaseState.VALID)
     sample.progress.plan(problem.id, len(valid) * len(problem.submissions))
-    todo = [case for case in valid if _needs_answer(sample, reference, case)]
+    verdicts = sample.store.verdicts(problem.id)
+    todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
 
     verdicts = sample.store.verdicts(problem.id)
@@ -117,15 +118,15 @@ def _reference(sample: Sample) -> Submission | None:
     """Return the first accepted submission that compiles; the first valid case is what it is tried on."""
     for submission in sample.usable(accepted=True):
         valid = sample.store.cases(sample.problem.id, CaseState.VALID)
-        if valid and _needs_answer(sample, submission, valid[0]):
+        if valid and _needs_answer(sample.store.verdicts(sample.problem.id), submission, valid[0]):
             _answer(sample, submission, valid[0])
         if submission in sample.usable(accepted=True):
             return submission
     return None
 
 
-def _needs_answer(sample: Sample, reference: Submission, case: StoredCase) -> bool:
-    verdict = _verdict(sample.store.verdicts(sample.problem.id), reference, case)
+def _needs_answer(verdicts: dict[tuple[str, int], StoredVerdict], reference: Submission, case: StoredCase) -> bool:
+    verdict = _verdict(verdicts, reference, case)
     return _undecided(verdict) or (verdict is Verdict.ACCEPTED and case.answer is None)
 
 

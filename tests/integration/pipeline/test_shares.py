@@ -54,12 +54,12 @@ def _run(folder: Path) -> Sequence[Span]:
     with Store(folder) as store:
         session = store.begin_session("fifo", 4)
         runner = Runner(
-            pool, executors, attempts=1, quiet_label="quiet", on_span=lambda span: store.add_span(session, span)
+            pool, executors, attempts=1, quiet_label="quiet", on_span=lambda span: store.leases.add(session, span)
         )
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(judge_problem, [_sample(number, runner, store) for number in range(4)]))
         assert no_leases_out(pool)
-        found = store.spans(session)
+        found = store.leases.of(session)
     assert len(found) == pool.stats().acquired == sum(len(executor.calls) for executor in executors.values())
     return sorted(found, key=lambda span: span.started_s)
 

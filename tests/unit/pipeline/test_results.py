@@ -17,9 +17,9 @@ from balancer.pipeline.results.records import (
     Span,
     Stage,
     SubmissionResult,
-    longest_chain_s,
     rate,
 )
+from balancer.pipeline.results.work import longest_chain_s
 from balancer.problem import Origin, Verdict
 
 A, W, T, R, C, U = (
@@ -121,6 +121,8 @@ def test_the_summary_adds_up() -> None:
         "wrong_judged": 10,
         "wrong_killed": 6,
         "wrong_killed_before": 4,
+        "survivors": 4,
+        "not_judged": 6,
         "cases_kept": 8,
         "contested": 2,
         "invalid_inputs": 6,

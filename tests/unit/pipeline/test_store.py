@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_an_empty_store_knows_nothing(store: Store) -> None:
     assert store.sessions() == []
-    assert store.spans(1) == []
+    assert store.leases.of(1) == []
     assert not store.rounds.has_begun("p", 0)
     assert store.rounds.notes("p") == []
     assert store.cases("p") == []
@@ -103,15 +103,15 @@ def test_sessions_and_their_spans(store: Store) -> None:
     first = store.begin_session("fifo", 4)
     second = store.begin_session("least_in_flight", 8)
     late = Span("http://b/", "p", Stage.REFERENCE, "accepted/a.py", 4, 0.0, 9.0, "failure")
-    store.add_span(second, late)
-    store.add_span(second, SPAN)
+    store.leases.add(second, late)
+    store.leases.add(second, SPAN)
     store.end_session(second, {"leases": 2}, complete=True)
     assert store.sessions() == [
         Session(first, "fifo", 4, None, False),
         Session(second, "least_in_flight", 8, {"leases": 2}, True),
     ]
-    assert store.spans(second) == [SPAN, late]
-    assert store.spans(first) == []
+    assert store.leases.of(second) == [SPAN, late]
+    assert store.leases.of(first) == []
 
 
 @given(
@@ -138,11 +138,11 @@ def test_reopen_tries_again_what_was_lost(
 
 def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     def all_of(store: Store) -> list[object]:
-        return [store.sessions(), store.spans(1), store.rounds.notes("p"), store.cases("p"), store.left_out("p")]
+        return [store.sessions(), store.leases.of(1), store.rounds.notes("p"), store.cases("p"), store.left_out("p")]
 
     with Store(tmp_path) as store:
         store.claim({"seed": "1"})
-        store.add_span(store.begin_session("fifo", 1), SPAN)
+        store.leases.add(store.begin_session("fifo", 1), SPAN)
         store.rounds.begin("p", 0, [OWN, MADE_UP], ["note"])
         store.leave_out("p", "a", "why")
         before = all_of(store)
@@ -180,7 +180,7 @@ def test_threads_share_it(store: Store) -> None:
         for number in range(first, 41, 4):
             store.set_case("p", number, CaseState.READY, answer=b"%d" % number)
             store.set_verdict("p", StoredVerdict("a", number, Verdict.ACCEPTED, 0.0, ""))
-            store.add_span(session, SPAN)
+            store.leases.add(session, SPAN)
             store.reopen("q")
 
     threads = [threading.Thread(target=work, args=(first,)) for first in range(1, 5)]
@@ -189,7 +189,7 @@ def test_threads_share_it(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert [case.answer for case in store.cases("p", CaseState.READY)] == [b"%d" % n for n in range(1, 41)]
-    assert len(store.verdicts("p")) == len(store.spans(session)) == 40
+    assert len(store.verdicts("p")) == len(store.leases.of(session)) == 40
 
 
 # -- whose it is ---------------------------------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""Commands that read what earlier runs left behind: `report` and `diff`.
+
+Decides what they say on the terminal. It must not know how a run is made, nor what differs.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from balancer.pipeline.results.diff import Difference
+    from balancer.pipeline.results.records import RunResult
+    from balancer.pipeline.results.store import Store
+
+__all__ = ["differ", "difference_lines", "write_again"]
+
+_MOST_LINES = 12  # of a kind: all of it is to fit on one screen
+
+
+def write_again(folder: Path, say: Callable[[str], object]) -> "tuple[RunResult, Path]":
+    """Make the report, and what else a run leaves behind, from the results in `folder`; no endpoint is asked.
+
+    Returns:
+        what was found, and the path of the page.
+
+    Raises:
+        ConfigError: there are no results, or another process is writing them.
+    """
+    from balancer.pipeline.report import write_report
+    from balancer.pipeline.running.conclude import conclude
+
+    with _opened(folder) as store:
+        found = conclude(store, folder, say)
+    return found, write_report(found, folder)
+
+
+def differ(before: Path, after: Path) -> "Difference":
+    """Return what differs between the results in two folders. Raises ConfigError as `write_again`."""
+    from balancer.pipeline.results.diff import difference
+
+    if before.resolve() == after.resolve():
+        raise ConfigError(f"{before} and {after} are the same folder; name two")
+    with _opened(before) as first, _opened(after) as then:
+        return difference(first, then)
+
+
+@contextmanager
+def _opened(folder: Path) -> "Iterator[Store]":
+    from balancer.pipeline.results.folder import DATABASE
+    from balancer.pipeline.results.store import Store
+
+    if not (folder / DATABASE).exists():
+        raise ConfigError(f"{folder}: holds no results; name the folder that a run has written, with its {DATABASE}")
+    with Store(folder) as store:
+        if not store.source or not store.sessions():
+            raise ConfigError(f"{folder}: its run was made by an earlier version; run it again, it runs nothing twice")
+        yield store
+
+
+def difference_lines(found: "Difference") -> Iterator[str]:
+    """Yield what `balancer diff` prints."""
+    counts = found.counts
+    yield f"{found.both} problems in both, {counts['only_before']} only before, {counts['only_after']} only after"
+    before, after = (_rate(found.killed[n], found.wrong[n]) for n in (0, 1))
+    yield f"wrong submissions killed, of problems in both: before {before}, after {after}"
+    yield f"cases gained {found.gained}, lost {found.lost}; verdicts that differ: {counts['verdicts']}"
+    if found.same:
+        yield "nothing else differs"
+    yield from _some("only before", found.only_before, counts["only_before"])
+    yield from _some("only after", found.only_after, counts["only_after"])
+    changed = [
+        f"{c.problem}: killed {_rate(c.killed[0], c.wrong[0])} -> {_rate(c.killed[1], c.wrong[1])}, "
+        f"cases +{c.gained} -{c.lost}"
+        for c in found.changed
+    ]
+    yield from _some("problems that changed", changed, counts["changed"])
+    verdicts = [f"{v.problem}/{v.submission} on input {v.input}: {v.before} -> {v.after}" for v in found.verdicts]
+    yield from _some("verdicts that differ", verdicts, counts["verdicts"])
+
+
+def _rate(part: int, whole: int) -> str:
+    return f"{part}/{whole}" if whole else "none judged"
+
+
+def _some(title: str, lines: list[str], count: int) -> Iterator[str]:
+    if not lines:
+        return
+    yield ""
+    yield f"{title}:"
+    yield from (f"  {line}" for line in lines[:_MOST_LINES])
+    if count > _MOST_LINES:
+        yield f"  ... and {count - _MOST_LINES} more (--json has the first {len(lines)})"

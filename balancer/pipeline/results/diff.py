@@ -1,0 +1,153 @@
+"""What differs between two runs: problems, cases, kill rates, verdicts.
+
+Decides what counts as the same in both: a problem by its name, a case by its input, a submission by its name. Only what
+both runs have judged can differ. It must not know how a difference is shown.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from balancer.pipeline.results.judged import CaseState
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.tally import Tally
+from balancer.problem import Verdict
+
+__all__ = ["Change", "Difference", "VerdictChange", "difference"]
+
+_MOST = 1000  # names of a kind; all are counted
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictChange:
+    """A submission that a case says something else about: `input` is the case's, its first 16 hex digits of SHA-256."""
+
+    problem: str
+    submission: str
+    input: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs in a problem that both runs have: wrong submissions killed, of how many, and cases used."""
+
+    problem: str
+    killed: tuple[int, int]
+    wrong: tuple[int, int]
+    gained: int
+    lost: int
+
+
+@dataclass(slots=True)
+class Difference:
+    """What differs between a run and a later one. Lists hold the first ones; counts are of all.
+
+    Attributes:
+        only_before, only_after: problems that one run alone has.
+        both: problems that both have.
+        killed, wrong: wrong submissions killed, and judged, of those in both: before and after.
+        gained, lost: cases that are used in one run alone, of problems in both.
+        changed: problems whose figures differ.
+        verdicts: submissions that the same case judges otherwise.
+    """
+
+    only_before: list[str] = field(default_factory=list)
+    only_after: list[str] = field(default_factory=list)
+    both: int = 0
+    killed: list[int] = field(default_factory=lambda: [0, 0])
+    wrong: list[int] = field(default_factory=lambda: [0, 0])
+    gained: int = 0
+    lost: int = 0
+    changed: list[Change] = field(default_factory=list)
+    verdicts: list[VerdictChange] = field(default_factory=list)
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("only_before", "only_after", "changed", "verdicts"), 0)
+    )
+
+    @property
+    def same(self) -> bool:
+        """Whether there is none."""
+        return not any(self.counts.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what JSON has."""
+        return {
+            "same": self.same,
+            "problems_in_both": self.both,
+            "only_before": self.only_before,
+            "only_after": self.only_after,
+            "wrong_killed": self.killed,
+            "wrong_judged": self.wrong,
+            "cases_gained": self.gained,
+            "cases_lost": self.lost,
+            "changed": [
+                {"problem": c.problem, "wrong_killed": list(c.killed), "wrong_judged": list(c.wrong),
+                 "cases_gained": c.gained, "cases_lost": c.lost}
+                for c in self.changed
+            ],
+            "verdicts": [
+                {"problem": v.problem, "submission": v.submission, "input": v.input, "before": v.before,
+                 "after": v.after}
+                for v in self.verdicts
+            ],
+            "counts": self.counts,
+        }  # fmt: skip
+
+
+def difference(before: Store, after: Store) -> Difference:
+    """Return what differs, one problem in memory at a time."""
+    found = Difference()
+    for tally in _tallies(before):
+        then = after.problems.tally(tally.id)
+        if then is None:
+            _add(found, "only_before", tally.id)
+        else:
+            _compare(found, before, after, tally, then)
+    for tally in _tallies(after):
+        if before.problems.tally(tally.id) is None:
+            _add(found, "only_after", tally.id)
+    return found
+
+
+def _tallies(store: Store) -> Iterator[Tally]:
+    return store.problems.tallies()
+
+
+def _compare(found: Difference, before: Store, after: Store, first: Tally, then: Tally) -> None:
+    problem = first.id
+    found.both += 1
+    for number, tally in enumerate((first, then)):
+        found.killed[number] += tally.wrong_killed
+        found.wrong[number] += tally.wrong_judged
+    earlier, later = _verdicts(before, problem), _verdicts(after, problem)
+    gained, lost = len(later.keys() - earlier.keys()), len(earlier.keys() - later.keys())
+    found.gained += gained
+    found.lost += lost
+    figures = ((first.wrong_killed, then.wrong_killed), (first.wrong_judged, then.wrong_judged))
+    if gained or lost or any(one != other for one, other in figures):
+        _add(found, "changed", Change(problem, *figures, gained, lost))
+    for data in sorted(earlier.keys() & later.keys()):
+        for name in sorted(earlier[data].keys() & later[data].keys()):
+            one, other = earlier[data][name], later[data][name]
+            if one is not other and Verdict.UNJUDGED not in (one, other):
+                _add(found, "verdicts", VerdictChange(problem, name, data, one.value, other.value))
+
+
+def _add(found: Difference, kind: str, what: Any) -> None:
+    found.counts[kind] += 1
+    if found.counts[kind] <= _MOST:
+        getattr(found, kind).append(what)
+
+
+def _verdicts(store: Store, problem: str) -> Mapping[str, Mapping[str, Verdict]]:
+    """Return input -> submission -> verdict, of the cases that are ready."""
+    inputs = {case.id: sha256(case.data).hexdigest()[:16] for case in store.cases(problem, CaseState.READY)}
+    found: dict[str, dict[str, Verdict]] = {data: {} for data in inputs.values()}
+    left_out = store.left_out(problem)
+    for (name, case), stored in store.verdicts(problem).items():
+        if case in inputs and name not in left_out:
+            found[inputs[case]][name] = stored.verdict
+    return found

@@ -1,0 +1,77 @@
+"""The leases of a run, in its database: there may be millions, so they are added up there.
+
+Decides which of them are drawn. It must not know what a lease is for.
+"""
+
+from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.work import ANSWERS, EndpointWork, Span, Stage, Work
+
+__all__ = ["SCHEMA", "Leases"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS spans (
+    session INTEGER, endpoint TEXT, problem TEXT, stage TEXT, subject TEXT, case_id INTEGER,
+    started_s REAL, ended_s REAL, outcome TEXT);
+CREATE INDEX IF NOT EXISTS spans_by_session ON spans (session);
+"""
+_MOST = 20_000  # that are drawn
+
+# The slowest run of each stage of a case, and the stages one after the other.
+_CHAIN = """
+SELECT MAX(chain_s) FROM (
+    SELECT SUM(slowest_s) AS chain_s FROM (
+        SELECT problem, case_id, MAX(took_s) AS slowest_s FROM (
+            SELECT problem, case_id, stage, subject, SUM(ended_s - started_s) AS took_s FROM spans
+            WHERE session = ? GROUP BY problem, case_id, stage, subject)
+        GROUP BY problem, case_id, stage)
+    GROUP BY problem, case_id)
+"""
+
+
+class Leases:
+    """The leases of all sessions of one run. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(self, session: int, span: Span) -> None:
+        """Record one lease."""
+        self._db.do(
+            "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            session, span.endpoint, span.problem, span.stage.value, span.subject, span.case,
+            span.started_s, span.ended_s, span.outcome,
+        )  # fmt: skip
+
+    def any_of(self, session: int) -> bool:
+        """Return whether `session` has run anything."""
+        return self._db.row("SELECT 1 FROM spans WHERE session = ? LIMIT 1", session) is not None
+
+    def of(self, session: int, *, one_in: int = 1) -> list[Span]:
+        """Return the leases of `session`, or one in so many, in the order they ended."""
+        rows = self._db.rows(
+            "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM spans"
+            " WHERE session = ? AND rowid % ? = 0 ORDER BY ended_s",
+            session, one_in,
+        )  # fmt: skip
+        return [Span(r[0], r[1], Stage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
+
+    def drawn(self, session: int) -> tuple[int, list[Span]]:
+        """Return the leases to be drawn, and one in how many they are."""
+        count = (self._db.row("SELECT COUNT(*) FROM spans WHERE session = ?", session) or (0,))[0]
+        one_in = max(1, -(-count // _MOST))
+        return one_in, self.of(session, one_in=one_in)
+
+    def work(self, session: int) -> Work:
+        """Return what the leases of `session` add up to."""
+        rows = self._db.rows(
+            "SELECT endpoint, COUNT(*), SUM(ended_s - started_s), SUM(outcome IN (?, ?)), MIN(started_s), MAX(ended_s)"
+            " FROM spans WHERE session = ? GROUP BY endpoint ORDER BY endpoint",
+            *ANSWERS, session,
+        )  # fmt: skip
+        chain = self._db.row(_CHAIN, session)
+        return Work(
+            {row[0]: EndpointWork(*row[1:4]) for row in rows},
+            min((row[4] for row in rows), default=0.0),
+            max((row[5] for row in rows), default=0.0),
+            (chain[0] if chain else None) or 0.0,
+        )

@@ -1,0 +1,186 @@
+"""Which problems a run has met, and what each came to, so that none of them need stay in memory.
+
+Decides what is durable of a problem beside its cases: its name and its programs' names, a fingerprint, a tally once it
+is done, and the sources of the wrong programs that survived. It must not know how a problem is judged.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.judged import ProblemResult
+from balancer.pipeline.results.records import LeftOutRow
+from balancer.pipeline.results.tally import Tally
+from balancer.problem import Problem
+from balancer.program import Program
+
+__all__ = ["SCHEMA", "Met", "Problems", "Roster", "RosterEntry"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS problems (
+    id TEXT PRIMARY KEY, number INTEGER NOT NULL, name TEXT NOT NULL, fingerprint TEXT NOT NULL, roster TEXT NOT NULL,
+    left_out TEXT NOT NULL, done INTEGER NOT NULL, survivors INTEGER NOT NULL, tally TEXT);
+CREATE UNIQUE INDEX IF NOT EXISTS problems_by_number ON problems (number);
+CREATE INDEX IF NOT EXISTS problems_by_survivors ON problems (survivors);
+CREATE TABLE IF NOT EXISTS surviving (
+    problem TEXT, name TEXT, language TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (problem, name));
+CREATE TABLE IF NOT EXISTS bad_rows (number INTEGER PRIMARY KEY, why TEXT NOT NULL);
+"""
+
+_AT_ONCE = 100
+_OF_A_PROBLEM = ("cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving")
+
+
+class Met(Enum):
+    """How a problem was met before."""
+
+    NEW = "new"
+    KNOWN = "known"  # begun in an earlier session
+    DONE = "done"  # and nothing of it is left to do
+    CHANGED = "changed"  # it is another one by now: what was known of it is forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class RosterEntry:
+    """A submission without its program. Attributes as in `Submission`."""
+
+    name: str
+    accepted: bool
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """A problem without its data and programs. Attributes as in `Problem`; `number`: its place in the source."""
+
+    id: str
+    number: int
+    name: str
+    submissions: tuple[RosterEntry, ...]
+    left_out: dict[str, str]
+
+
+class Problems:
+    """The problems of one run. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def id_of(self, number: int, wanted: str) -> str:
+        """Return what problem `number` is called here: as before, else `wanted` unless another one is called so."""
+        row = self._db.row("SELECT id FROM problems WHERE number = ?", number)
+        if row is not None:
+            return str(row[0])
+        taken = self._db.row("SELECT 1 FROM problems WHERE id = ?", wanted) is not None
+        return f"{wanted}-row-{number}" if taken else wanted
+
+    def meet(self, problem: Problem, number: int, fingerprint: str) -> Met:
+        """Remember a problem, and say how it was met before. One that has changed begins anew."""
+        row = self._db.row("SELECT fingerprint, done FROM problems WHERE id = ?", problem.id)
+        if row is not None and row[0] == fingerprint:
+            if row[1]:
+                return Met.DONE
+            self._db.do("UPDATE problems SET tally = NULL WHERE id = ?", problem.id)
+            return Met.KNOWN
+        roster = [(each.name, each.accepted, each.expected) for each in problem.submissions]
+        with self._db.transaction() as db:
+            if row is not None:
+                for table in _OF_A_PROBLEM:
+                    db.execute(f"DELETE FROM {table} WHERE problem = ?", (problem.id,))
+            db.execute("DELETE FROM bad_rows WHERE number = ?", (number,))
+            db.execute(
+                "INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?, ?, ?, 0, 0, NULL)",
+                (problem.id, number, problem.name, fingerprint, json.dumps(roster), json.dumps(dict(problem.left_out))),
+            )
+        return Met.NEW if row is None else Met.CHANGED
+
+    def settle(self, found: ProblemResult, tally: Tally, programs: dict[str, Program]) -> None:
+        """Keep what a problem came to: it is done, unless the infrastructure has kept something from being judged.
+
+        Args:
+            programs: of its submissions; those of the survivors are kept, to be read.
+        """
+        done = not (tally.unjudged or tally.not_judged)
+        with self._db.transaction() as db:
+            db.execute("DELETE FROM surviving WHERE problem = ?", (found.id,))
+            db.executemany(
+                "INSERT INTO surviving VALUES (?, ?, ?, ?)",
+                [(found.id, name, programs[name].language, programs[name].source) for name in tally.survivors],
+            )
+            db.execute(
+                "UPDATE problems SET done = ?, survivors = ?, tally = ? WHERE id = ?",
+                (done, len(tally.survivors), json.dumps(tally.to_dict()), found.id),
+            )
+
+    def count(self) -> int:
+        """Return how many there are."""
+        return int((self._db.row("SELECT COUNT(*) FROM problems") or (0,))[0])
+
+    def rosters(self, *, most_survivors: int | None = None, unsettled: bool = False) -> Iterator[Roster]:
+        """Yield the problems by their place.
+
+        Args:
+            most_survivors: only so many, those with most survivors, in that order.
+            unsettled: only those without a tally.
+        """
+        columns = "SELECT id, number, name, roster, left_out FROM problems"
+        if most_survivors is not None:
+            rows: Iterable[tuple[Any, ...]] = self._db.rows(
+                f"{columns} ORDER BY survivors DESC, number LIMIT ?", most_survivors
+            )
+        else:
+            where = f"number > ?{' AND tally IS NULL' if unsettled else ''}"
+            rows = self._pages(f"{columns} WHERE {where} ORDER BY number", place=1)
+        yield from map(_roster, rows)
+
+    def tallies(self) -> Iterator[Tally]:
+        """Yield what was settled, by the problem's place."""
+        query = "SELECT tally, number FROM problems WHERE number > ? AND tally IS NOT NULL ORDER BY number"
+        for tally, _ in self._pages(query, place=1):
+            yield Tally.from_dict(json.loads(tally))
+
+    def tally(self, problem: str) -> Tally | None:
+        """Return what `problem` came to, if it is settled."""
+        row = self._db.row("SELECT tally FROM problems WHERE id = ?", problem)
+        return Tally.from_dict(json.loads(row[0])) if row and row[0] else None
+
+    def at(self, number: int) -> Roster | None:
+        """Return the problem at this place."""
+        rows = self._db.rows("SELECT id, number, name, roster, left_out FROM problems WHERE number = ?", number)
+        return _roster(rows[0]) if rows else None
+
+    def places(self) -> tuple[int, int] | None:
+        """Return the first place and the last one that there is a problem of."""
+        row = self._db.row("SELECT MIN(number), MAX(number) FROM problems")
+        return (row[0], row[1]) if row and row[0] is not None else None
+
+    def surviving(self, problem: str) -> list[Program]:
+        """Return the wrong programs of `problem` that survived; each is called as its submission."""
+        rows = self._db.rows("SELECT language, source, name FROM surviving WHERE problem = ? ORDER BY name", problem)
+        return [Program(*row) for row in rows]
+
+    def leave_out_row(self, number: int, why: str) -> None:
+        """Record that a row could not be used."""
+        self._db.do("INSERT OR REPLACE INTO bad_rows VALUES (?, ?)", number, why)
+
+    def left_out_rows(self, most: int) -> tuple[int, list[LeftOutRow]]:
+        """Return how many rows could not be used, and the first of them."""
+        count = (self._db.row("SELECT COUNT(*) FROM bad_rows") or (0,))[0]
+        rows = self._db.rows("SELECT number, why FROM bad_rows ORDER BY number LIMIT ?", most)
+        return count, [LeftOutRow(*row) for row in rows]
+
+    def _pages(self, query: str, *, place: int) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query that goes on behind a number, some at a time: no lock is held in between."""
+        last: object = -1
+        while rows := self._db.rows(f"{query} LIMIT {_AT_ONCE}", last):
+            yield from rows
+            last = rows[-1][place]
+
+
+def _roster(row: tuple[Any, ...]) -> Roster:
+    identity, number, name, roster, left_out = row
+    entries = tuple(RosterEntry(*entry) for entry in json.loads(roster))
+    return Roster(identity, number, name, entries, json.loads(left_out))

@@ -1,0 +1,140 @@
+"""How well cases tell right programs from wrong ones, round by round, and how sure that is.
+
+Decides what the rates of a run are, and their intervals: problems are drawn anew, with replacement, for they are what
+differs from one run to another; programs of one problem are alike. It must not know problems, only how they went.
+
+The bootstrap over clusters: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8. Problems
+that went alike are drawn together, by a multinomial distribution, so that its cost does not grow with their number.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from balancer.pipeline.results.tally import Course
+
+__all__ = ["Rate", "RoundScores", "Spent", "scores_of"]
+
+_DRAWS = 1000
+_AT_ONCE = 50  # draws in memory
+_ENDS = (2.5, 97.5)  # percent: the interval that holds 95% of the draws
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A part of a whole, 0..1, and the interval that it is in, 95 times of 100."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a round used of a model: questions answered, tokens of questions and answers, money, seconds of waiting."""
+
+    questions: int = 0
+    asked: int = 0
+    answered: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundScores:
+    """The rates at one time: with the problems' own data alone, or after a round. None: there is nothing to be part of.
+
+    Attributes:
+        rounds: how many rounds are over; 0: none, own data alone.
+        tpr_micro, tnr_micro: accepted submissions that are kept, wrong ones that are rejected, of all problems pooled.
+        tpr_macro, tnr_macro: the same of each problem, averaged.
+        accuracy: problems whose cases keep every accepted submission and reject every wrong one.
+        spent: on a model, in the last of these rounds.
+    """
+
+    rounds: int
+    tpr_micro: Rate | None
+    tpr_macro: Rate | None
+    tnr_micro: Rate | None
+    tnr_macro: Rate | None
+    accuracy: Rate | None
+    spent: Spent = Spent()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what JSON has."""
+        rates = {name: getattr(self, name) for name in RATES}
+        return {
+            "rounds": self.rounds,
+            **{
+                name: None if rate is None else {"value": rate.value, "low": rate.low, "high": rate.high}
+                for name, rate in rates.items()
+            },
+            "spent": {each.name: getattr(self.spent, each.name) for each in fields(self.spent)},
+        }
+
+
+RATES = ("tpr_micro", "tpr_macro", "tnr_micro", "tnr_macro", "accuracy")
+
+
+def scores_of(
+    courses: Mapping[Course, int], spent: Mapping[int, Spent] | None = None, *, seed: int = 1
+) -> tuple[RoundScores, ...]:
+    """Return the rates with own data alone, then after each round.
+
+    Args:
+        courses: how problems went, and how many went so.
+        spent: round, counted from 0 -> what it used of a model.
+        seed: of the draws.
+    """
+    went = sorted(courses, key=lambda c: (c.accepted, c.wrong, c.whole, c.kept, c.killed))
+    times = max((len(course.kept) for course in went), default=0)
+    if not times:
+        return ()
+    many = np.array([courses[course] for course in went], dtype=np.int64)
+    figures = np.array([[each for time in range(times) for each in _figures(c, time)] for c in went])
+    found = _rates(many @ figures)
+    drawn = np.concatenate(
+        [_rates(draws @ figures) for draws in _drawn(many, np.random.default_rng(seed))]
+    )  # draws x (times x rates)
+    low, high = np.nanpercentile(np.where(np.isnan(found), 0.0, drawn), _ENDS, axis=0)
+    return tuple(
+        RoundScores(time, **_worded(found[0], low, high, time), spent=(spent or {}).get(time - 1, Spent()))
+        for time in range(times)
+    )
+
+
+def _figures(course: Course, time: int) -> Sequence[float]:
+    """Return what a problem adds to the numerator and the denominator of each rate."""
+    kept, killed = course.at(time)
+    right = course.whole and kept == course.accepted and killed == course.wrong
+    return (
+        kept, course.accepted,
+        kept / course.accepted if course.accepted else 0.0, bool(course.accepted),
+        killed, course.wrong,
+        killed / course.wrong if course.wrong else 0.0, bool(course.wrong),
+        right, course.whole,
+    )  # fmt: skip
+
+
+def _drawn(many: "np.typing.NDArray[np.int64]", rng: np.random.Generator) -> Iterator["np.typing.NDArray[np.int64]"]:
+    for _ in range(0, _DRAWS, _AT_ONCE):
+        yield rng.multinomial(int(many.sum()), many / many.sum(), size=_AT_ONCE)
+
+
+def _rates(sums: "np.typing.NDArray[np.float64]") -> "np.typing.NDArray[np.float64]":
+    """Return numerator / denominator of each pair in a row; nan where there is nothing to be part of."""
+    pairs = np.atleast_2d(sums).reshape(-1, sums.shape[-1] // 2, 2)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(pairs[..., 0] / pairs[..., 1])
+
+
+def _worded(found: Any, low: Any, high: Any, time: int) -> dict[str, Rate | None]:
+    worded: dict[str, Rate | None] = {}
+    for index, name in enumerate(RATES, time * len(RATES)):
+        value = float(found[index])
+        # A draw of many problems is not always on both sides of the value, by the last bit of a float.
+        ends = min(float(low[index]), value), max(float(high[index]), value)
+        worded[name] = None if np.isnan(value) else Rate(value, *ends)
+    return worded

@@ -1,0 +1,183 @@
+"""What a problem comes to in numbers, and many problems together: small enough to be kept of each of many thousand.
+
+Decides how the figures of a run follow from those of its problems. Pure; it must not know cases or programs.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+__all__ = ["Course", "Tally", "Totals", "totals_of"]
+
+_MOST_REASONS = 50  # that are told apart; others count as one
+_MOST_IDLE = 10
+_OTHERS = "other reasons"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a problem went, round by round: first with its own data alone, then after each round.
+
+    Attributes:
+        accepted, wrong: submissions of each kind that were judged in the end.
+        whole: whether those were all of them, and there are some of each.
+        kept: of the accepted ones, those that no case rejects, at each of these times.
+        killed: of the wrong ones, those that some case rejects.
+    """
+
+    accepted: int
+    wrong: int
+    whole: bool
+    kept: tuple[int, ...]
+    killed: tuple[int, ...]
+
+    def at(self, time: int) -> tuple[int, int]:
+        """Return what was kept and what was killed; a problem that ended before stays as it was."""
+        last = min(time, len(self.kept) - 1)
+        return self.kept[last], self.killed[last]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a problem comes to; counts are as in `ProblemResult`.
+
+    Attributes:
+        id: of the problem.
+        judged, unjudged: verdicts.
+        rejected: accepted submissions that some case rejects.
+        disagreements: on contested cases.
+        survivors, not_judged: names.
+        left_out, notes, reasons: as in `ProblemResult`.
+        course: how it went.
+    """
+
+    id: str
+    cases: int
+    cases_kept: int
+    accepted: int
+    accepted_judged: int
+    accepted_kept: int
+    wrong: int
+    wrong_judged: int
+    wrong_killed: int
+    wrong_killed_before: int
+    judged: int
+    unjudged: int
+    rejected: int
+    contested: int
+    invalid: int
+    disagreements: int
+    survivors: tuple[str, ...]
+    not_judged: tuple[str, ...]
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
+    reasons: Mapping[str, int]
+    course: Course
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what JSON has."""
+        found: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        found["course"] = {each.name: getattr(self.course, each.name) for each in fields(self.course)}
+        return found
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` was made of."""
+        course = dict(found["course"])
+        made = Course(**{**course, "kept": tuple(course["kept"]), "killed": tuple(course["killed"])})
+        lists = {name: tuple(found[name]) for name in ("survivors", "not_judged", "notes")}
+        return cls(**{**found, **lists, "course": made})
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `summary.json` says of the problem."""
+        return {
+            "problem": self.id,
+            "cases": self.cases,
+            "cases_kept": self.cases_kept,
+            "accepted": self.accepted,
+            "accepted_judged": self.accepted_judged,
+            "accepted_kept": self.accepted_kept,
+            "wrong": self.wrong,
+            "wrong_judged": self.wrong_judged,
+            "wrong_killed": self.wrong_killed,
+            "wrong_killed_before": self.wrong_killed_before,
+            "unjudged": self.unjudged,
+            "survivors": list(self.survivors),
+            "not_judged": list(self.not_judged),
+            "contested": self.contested,
+            "left_out": dict(self.left_out),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(slots=True)
+class Totals:
+    """What many problems come to together. Attributes not named here are sums of those of `Tally`.
+
+    Attributes:
+        problems: how many.
+        not_judged: how many submissions.
+        surviving: problems with a survivor.
+        uncertain: problems with something that was not judged.
+        idle: problems without a case that counts; `idle_named`: the first few of them.
+        reasons: why something is unjudged, and how often, the most frequent first.
+        courses: how problems went, and how many of them went so.
+    """
+
+    problems: int = 0
+    cases: int = 0
+    cases_kept: int = 0
+    accepted: int = 0
+    accepted_judged: int = 0
+    accepted_kept: int = 0
+    wrong: int = 0
+    wrong_judged: int = 0
+    wrong_killed: int = 0
+    wrong_killed_before: int = 0
+    judged: int = 0
+    unjudged: int = 0
+    rejected: int = 0
+    contested: int = 0
+    invalid: int = 0
+    disagreements: int = 0
+    survivors: int = 0
+    not_judged: int = 0
+    surviving: int = 0
+    uncertain: int = 0
+    idle: int = 0
+    idle_named: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    courses: Counter[Course] = field(default_factory=Counter)
+
+    def add(self, tally: Tally) -> None:
+        """Count one more problem."""
+        self.problems += 1
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(tally, name))
+        self.survivors += len(tally.survivors)
+        self.not_judged += len(tally.not_judged)
+        self.surviving += bool(tally.survivors)
+        self.uncertain += bool(tally.not_judged)
+        self.courses[tally.course] += 1
+        if not tally.cases:
+            self.idle += 1
+            if len(self.idle_named) < _MOST_IDLE:
+                self.idle_named.append(tally.id)
+        for reason, times in tally.reasons.items():
+            known = reason in self.reasons or len(self.reasons) < _MOST_REASONS
+            self.reasons[reason if known else _OTHERS] += times
+
+
+_SUMS = (
+    "cases", "cases_kept", "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed",
+    "wrong_killed_before", "judged", "unjudged", "rejected", "contested", "invalid", "disagreements",
+)  # fmt: skip
+
+
+def totals_of(tallies: Iterable[Tally]) -> Totals:
+    """Return what problems come to together."""
+    found = Totals()
+    for tally in tallies:
+        found.add(tally)
+    return found

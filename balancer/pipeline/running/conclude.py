@@ -1,0 +1,39 @@
+"""What a run leaves behind beside its report: made from the store alone, at the end of a run or whenever one likes.
+
+Decides which files there are. It must not know how they look.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from balancer.errors import ConfigError
+from balancer.pipeline.results.collect import MOST_DETAILED, collect
+from balancer.pipeline.results.export import export_cases
+from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.rows.training import write_rows
+
+__all__ = ["conclude"]
+
+
+def conclude(store: Store, folder: Path, say: Callable[[str], object]) -> RunResult:
+    """Write the cases, or the rows with their new cases, into `folder`, and return what was found.
+
+    Args:
+        store: of a run that has begun.
+        folder: its results folder.
+        say: is told what a person should know, a line each.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    rows = store.source.get("kind") == "rows"
+    found = collect(store, most=MOST_DETAILED if rows else None)
+    if rows:
+        try:
+            write_rows(store, folder, say)
+        except ConfigError as error:
+            say(f"rows.jsonl is not written: {error}")
+    else:
+        export_cases(store, found, folder / "cases")
+    return found

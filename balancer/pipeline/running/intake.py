@@ -1,0 +1,153 @@
+"""Where the problems of a run come from: packages, all read beforehand, or rows of a data set, read one at a time.
+
+Decides what a run must not go on with, if it was begun with something else. It must not know how a problem is judged.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from balancer.pipeline.packages.read import fingerprint, read_problems
+from balancer.pipeline.results.problems import Met
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.rows.choice import Share
+from balancer.pipeline.rows.raw import are_rows, count_rows
+from balancer.pipeline.rows.read import BadRow, number_of_rows, read_rows
+from balancer.problem import Problem
+from balancer.settings.pipeline import PipelineSettings
+
+__all__ = ["Intake", "Taken", "open_intake"]
+
+_MOST_SAID = 10  # lines of a kind; there may be thousands
+
+_DECIDING = {
+    "generators",
+    "max_inputs",
+    "max_proposals",
+    "max_rounds",
+    "quorum",
+    "seed",
+    "time_limit_factor",
+    "time_limit_s",
+}
+_DECIDING_ROWS = {"right", "seed", "split", "tests", "wrong"}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A problem to be judged, or, if it is `done`, one that an earlier session has judged."""
+
+    problem: Problem
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The problems of one run.
+
+    Attributes:
+        count: how many there are; None if the data does not tell.
+        unit: what they are, in the plural.
+        rows: whether they are rows of a data set.
+        known: all of them, if they have been read.
+        problems: yields them, and remembers in the store that they were met.
+    """
+
+    count: int | None
+    unit: str
+    rows: bool
+    known: tuple[Problem, ...]
+    problems: Iterator[Taken]
+
+
+def open_intake(
+    settings: PipelineSettings, languages: Collection[str], store: Store, say: Callable[[str], object], share: Share
+) -> Intake:
+    """Return the problems that `settings` name, once it is sure that the run may go on with them.
+
+    Args:
+        languages: those that some endpoint runs.
+        store: which the run is remembered in.
+        say: is told of rows that are left out, or have changed.
+        share: of the rows, for this machine.
+
+    Raises:
+        ConfigError: there are no such problems, or the store holds a run with others.
+        PackageError: some package cannot be read.
+    """
+    if are_rows(settings.problems):
+        return _rows(settings, languages, store, say, share)
+    return _packages(settings, languages, store)
+
+
+def _packages(settings: PipelineSettings, languages: Collection[str], store: Store) -> Intake:
+    problems = tuple(read_problems(Path(settings.problems)))
+    prints = {problem.id: fingerprint(problem) for problem in problems}
+    used = {submission.program.language for problem in problems for submission in problem.submissions}
+    store.claim(
+        {
+            # A submission in a language that no endpoint runs is left out for good.
+            "languages on the endpoints": ", ".join(sorted(used & set(languages))),
+            **_settings(settings),
+            **{f"problem {name}": print for name, print in prints.items()},
+        }
+    )
+    store.describe({"kind": "packages", "problems": settings.problems})
+    met = [store.meet(each, number, prints[each.id]) for number, each in enumerate(problems)]
+    taken = (Taken(problem, how is Met.DONE) for problem, how in zip(problems, met, strict=True))
+    return Intake(len(problems), "problems", False, problems, taken)
+
+
+def _rows(
+    settings: PipelineSettings, languages: Collection[str], store: Store, say: Callable[[str], object], share: Share
+) -> Intake:
+    place, wanted = settings.problems, settings.rows
+    rows = read_rows(place, wanted, languages, share=share)
+    first = next(rows, None)  # before anything is claimed: there may be no such data
+    count = count_rows(place, wanted.split)
+    store.claim(
+        {
+            "setting problems": place,
+            **_settings(settings),
+            **{f"setting rows.{name}": str(getattr(wanted, name)) for name in sorted(_DECIDING_ROWS)},
+        }
+    )
+    store.describe({"kind": "rows", "problems": place, "split": wanted.split})
+    found = rows if first is None else chain([first], rows)
+    total = None if count is None else number_of_rows(count, wanted, share)
+    return Intake(total, "rows", True, (), _met(found, store, _Sparing(say)))
+
+
+def _met(rows: Iterator[tuple[int, Problem | BadRow]], store: Store, say: "_Sparing") -> Iterator[Taken]:
+    for number, read in rows:
+        if isinstance(read, BadRow):
+            store.problems.leave_out_row(number, read.why)
+            say("row is left out", str(read))
+            continue
+        problem = replace(read, id=store.problems.id_of(number, read.id))
+        met = store.meet(problem, number, fingerprint(problem))
+        if met is Met.CHANGED:
+            say("row has changed", f"row {number}, {problem.id}, has changed since it was judged: it is judged anew")
+        yield Taken(problem, met is Met.DONE)
+
+
+class _Sparing:
+    """Says the first lines of each kind, and that there are more."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._said: dict[str, int] = {}
+
+    def __call__(self, kind: str, line: str) -> None:
+        times = self._said[kind] = self._said.get(kind, 0) + 1
+        if times <= _MOST_SAID:
+            self._say(line)
+        elif times == _MOST_SAID + 1:
+            self._say(f"... and more of which a {kind}: they are counted, and not named here")
+
+
+def _settings(settings: PipelineSettings) -> dict[str, str]:
+    """Return what the verdicts depend on; endpoints, strategy and threads are not part of it."""
+    chosen = settings.model_dump(include=_DECIDING)
+    return {f"setting {name}": str(value) for name, value in chosen.items()}
