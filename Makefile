@@ -33,11 +33,12 @@ lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)               ## a lease beside queue.Queue, the simulator beside SimPy and Ciw, a run beside its bound
+bench: $(READY)               ## a lease beside queue.Queue, the simulator beside SimPy and Ciw, a run beside its bound, many rows through the loop
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_pipeline $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_old_design $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_rows $(BENCH)
 
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)

@@ -37,6 +37,7 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
     work = store.leases.work(last.id)
     one_in, spans = store.leases.drawn(last.id)
     totals = totals_of(_tallies(store))
+    most = None if most is not None and totals.problems <= most else most  # all of them keep their own order
     found = tuple(problem_result(store, roster) for roster in store.problems.rosters(most_survivors=most))
     rows_left_out, left_out_rows = store.problems.left_out_rows(_MOST_LEFT_OUT)
     return RunResult(

@@ -72,7 +72,7 @@ class RunResult:
     """A whole run.
 
     Attributes:
-        problems: by id; of many, those with the most survivors, in that order.
+        problems: in their own order; of many, those with the most survivors, in that order.
         pool: the pool's counters at the end of the last session that ran programs.
         slots: leases the pool could have out at once in that session, host caps included.
         makespan_s: how long that session ran programs, from the first lease to the last.

@@ -17,7 +17,7 @@ from balancer.plugins.extras import require
 __all__ = ["RawRow", "are_rows", "count_rows", "raw_rows"]
 
 _MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")  # of a folder that `datasets` has saved
-_REMOTE = "hf:"
+_NAMED = "hf:"  # before the name of a data set
 _BATCH = 8  # rows of a Parquet file that are decoded together
 
 
@@ -39,13 +39,13 @@ class RawRow:
 def are_rows(place: str) -> bool:
     """Return whether `place` names rows, and not a folder of problem packages.
 
-    Rows are what ends in .jsonl or .parquet, a folder that `datasets` has saved, and "hf:NAME", the name of a data set
-    that the library `datasets` can reach, such as "hf:deepmind/code_contests".
+    Rows are what ends in .jsonl or .parquet, a folder that `datasets` has saved, and what begins with "hf:", the name
+    of a data set: "hf:deepmind/code_contests". Without that mark a folder that is not there would be looked for on the
+    network.
     """
-    path = Path(place)
-    if place.endswith((".jsonl", ".parquet")) or place.startswith(_REMOTE):
+    if place.endswith((".jsonl", ".parquet")) or place.startswith(_NAMED):
         return True
-    return path.is_dir() and any((path / mark).exists() for mark in _MARKS)
+    return Path(place).is_dir() and any((Path(place) / mark).exists() for mark in _MARKS)
 
 
 def raw_rows(place: str, split: str, *, start: int = 0) -> Iterator[RawRow]:
@@ -75,7 +75,7 @@ def count_rows(place: str, split: str) -> int | None:
     if place.endswith(".parquet"):
         require("rows", f"{place}: reading Parquet")
         return sum(int(_parquet_file(name).metadata.num_rows) for name in _files(place))
-    if place.endswith(".jsonl") or not Path(place).is_dir():
+    if place.endswith(".jsonl") or place.startswith(_NAMED):
         return None
     return len(_loaded(place, split))
 
@@ -155,8 +155,8 @@ def _loaded(place: str, split: str) -> Any:
     import datasets
 
     try:
-        if place.startswith(_REMOTE):
-            return datasets.load_dataset(place.removeprefix(_REMOTE), split=split, streaming=True)
+        if place.startswith(_NAMED):
+            return datasets.load_dataset(place.removeprefix(_NAMED), split=split, streaming=True)
         found = datasets.load_from_disk(place)
     except Exception as error:  # whatever the library, or the network, makes of it
         why = f"{type(error).__name__}: {str(error)[:160]}"

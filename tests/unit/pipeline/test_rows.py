@@ -209,6 +209,7 @@ def test_what_are_rows_and_what_is_not_there(tmp_path: Path) -> None:
     assert are_rows("rows.jsonl")
     assert are_rows("part-*.parquet")
     assert are_rows("hf:deepmind/code_contests")
+    assert not are_rows("no/folder"), "a folder that is not there is not looked for on the network"
     assert not are_rows(str(ROOT / "examples" / "problems"))
     assert not are_rows("./examples")
     assert not are_rows("no/such")

@@ -1,0 +1,400 @@
+"""Runs over rows: taken one at a time, left out by name, judged anew when they change, written out with their cases."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from pathlib import Path
+from random import Random
+from typing import Any, ClassVar
+
+import datasets
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from balancer.errors import ConfigError
+from balancer.hookspecs import ExecutorPlugin
+from balancer.pipeline.loop.feedback import Feedback
+from balancer.pipeline.report import write_report
+from balancer.pipeline.results.collect import MOST_DETAILED
+from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.rows.choice import ALL, Share, parse_share
+from balancer.pipeline.rows.training import minimal
+from balancer.pipeline.running.conclude import conclude
+from balancer.pipeline.running.crowd import work_through
+from balancer.pipeline.running.run import run_pipeline
+from balancer.pipeline.running.runner import Stopped
+from balancer.plugins.registry import Registered, Registry, default_registry
+from balancer.problem import Origin, Problem, Proposal
+from balancer.settings.config import parse_config
+from tests.unit.pipeline.bench import Own
+from tests.unit.pipeline.fakes import FakeExecutor
+
+WRONG = ("square", "killed at 8", "fat at 7", "right after all")
+
+
+class Rounds:
+    """Proposes 8 at first and 7 in the second round; nothing kills "right after all"."""
+
+    name: ClassVar[str] = "rounds"
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
+        """Yield inputs that kill one wrong program, and one that kills none that is left."""
+        yield from (Proposal(data, Origin(self.name, "first")) for data in (b"8", b"0"))
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
+        """Yield an input that kills another one, once."""
+        if feedback.round == 1:
+            yield Proposal(b"7", Origin(self.name, "second"))
+
+
+class Bench:
+    """A folder with rows, and a registry whose executors are in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[FakeExecutor] = []
+        self.new = FakeExecutor
+        self.said = StringIO()
+        self.registry = Registry(group=None)
+        self.registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), self._make, "in memory"), "tests")
+        self.registry.generators.update({each.name: Registered(each, "tests") for each in (Own(), Rounds())})
+
+    def _make(self, url: str, options: object) -> FakeExecutor:
+        self.made.append(self.new())
+        return self.made[-1]
+
+    def write(self, *rows: object, file: str = "rows.jsonl") -> None:
+        lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+        (self.folder / file).write_text("".join(f"{line}\n" for line in lines))
+
+    def run(self, *, share: Share = ALL, results: str = "results", file: str = "rows.jsonl", **rows: Any) -> RunResult:
+        self.made, self.said = [], StringIO()
+        config = parse_config(
+            {
+                "pool": {"strategy": "fifo"},
+                "endpoints": [{"url": "fake://{1..2}/", "capacity": 2}],
+                "pipeline": {
+                    "problems": str(self.folder / file),
+                    "results": str(self.folder / results),
+                    "generators": ["data", "rounds"],
+                    "sample_level_workers": 2,
+                    "output_generation_workers": 2,
+                    "solution_validation_workers": 2,
+                    "attempts": 2,
+                    "outage_s": 0,
+                    "rows": rows,
+                },
+            },
+            file="test",
+            environ={},
+        )
+        return run_pipeline(config, self.registry, Console(file=self.said, width=200), share=share)
+
+    def written(self, results: str = "results") -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / results / "rows.jsonl").read_text().splitlines()]
+
+    @property
+    def calls(self) -> int:
+        return sum(len(executor.calls) for executor in self.made)
+
+
+def row(name: str, *, tests: Iterable[int] = (1, 2), wrong: Iterable[str] = WRONG, **columns: Any) -> dict[str, Any]:
+    return {
+        "id": name,
+        "statement": "Double it.",
+        "tests": [{"input": str(n), "output": str(2 * n)} for n in tests],
+        "right": [{"language": "python", "source": source} for source in ("double", "add")],
+        "wrong": [{"language": "python", "source": source} for source in wrong],
+        **columns,
+    }
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.registry.strategies.update(default_registry().strategies)
+    return made
+
+
+# -- what comes out ------------------------------------------------------------------------------------
+
+
+def test_a_row_goes_on_with_its_columns_and_has_its_new_cases(bench: Bench) -> None:
+    bench.write(row("a", rating=1200), row("b", rating=None))
+    found = bench.run()
+    assert found.complete
+    first, second = bench.written()
+    assert {**first, "new_cases": 0, "minimal": 0} == {**row("a", rating=1200), "new_cases": 0, "minimal": 0}
+    assert first["new_cases"] == second["new_cases"]
+    assert [(case["input"], case["output"].strip(), case["round"]) for case in first["new_cases"]] == [
+        ("8", "16", 0),
+        ("7", "14", 1),
+    ], "0 kills nobody, and the second round has taken its place"
+    kills = {case["input"]: case["kills"] for case in first["new_cases"]}
+    assert kills == {"8": ["wrong/0.py", "wrong/1.py"], "7": ["wrong/0.py", "wrong/2.py"]}
+    assert first["minimal"] == [0, 1]
+    assert first["new_cases"][0]["origin"] == "rounds: first"
+
+
+def test_what_comes_out_is_a_data_set(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    bench.write(row("a", rating=None, tags=[]), *(row(f"r{n}", rating=n, tags=["x"]) for n in range(40)))
+    bench.run()
+    for kind, file in (("json", "rows.jsonl"), ("parquet", "rows.parquet")):
+        path = str(tmp_path / "results" / file)
+        loaded = datasets.load_dataset(kind, data_files=path, split="train", cache_dir=str(tmp_path / kind))
+        assert loaded.num_rows == 41
+        assert loaded[0]["rating"] is None
+        assert loaded[1]["rating"] == 0
+        assert [case["input"] for case in loaded[40]["new_cases"]] == ["8", "7"]
+        assert loaded[40]["minimal"] == [0, 1]
+
+
+def test_columns_that_no_type_suits_leave_the_json_lines_alone(bench: Bench) -> None:
+    bench.write(row("a", odd=1), row("b", odd={"x": []}))
+    bench.run()
+    assert "rows.parquet is not written" in bench.said.getvalue()
+    assert not (bench.folder / "results/rows.parquet").exists()
+    assert len(bench.written()) == 2
+
+
+@given(st.lists(st.tuples(st.lists(st.sampled_from("abcdef"), unique=True), st.integers(0, 9)), max_size=8))
+def test_a_minimal_set_kills_what_all_cases_kill_and_has_none_to_spare_of_the_same_kind(
+    kills: list[tuple[list[str], int]],
+) -> None:
+    chosen = minimal(kills)
+    everyone = {name for names, _ in kills for name in names}
+    assert {name for index in chosen for name in kills[index][0]} == everyone
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) <= len(everyone)
+    if any(set(names) == everyone for names, _ in kills) and everyone:
+        whole = [(size, index) for index, (names, size) in enumerate(kills) if set(names) == everyone]
+        assert chosen == [min(whole)[1]], "of those that do it alone, the smallest"
+
+
+# -- which rows ----------------------------------------------------------------------------------------
+
+
+def test_a_bad_row_is_named_and_left_out(bench: Bench) -> None:
+    bench.write(row("a"), "{not json", row("b"), {**row("c"), "right": []})
+    found = bench.run()
+    assert found.complete
+    assert found.totals.problems == 2
+    assert found.rows_left_out == 2
+    assert [bad.number for bad in found.left_out_rows] == [1, 3]
+    assert "row 1 is left out: is not JSON" in bench.said.getvalue()
+    assert found.summary()["rows_left_out"]["first"][1]["row"] == 3
+    page = write_report(found, bench.folder / "results").read_text()
+    assert "Rows left out" in page
+    assert [each["id"] for each in bench.written()] == ["a", "b"]
+
+
+def test_a_later_session_may_take_more_rows(bench: Bench) -> None:
+    bench.write(*(row(f"r{n}") for n in range(6)))
+    assert bench.run(limit=2).totals.problems == 2
+    calls = bench.calls
+    found = bench.run(limit=4)
+    assert found.totals.problems == 4
+    assert bench.calls == calls, "the first two are not judged again"
+    assert [each["id"] for each in bench.written()] == ["r0", "r1", "r2", "r3"]
+
+
+def test_shares_are_disjoint_and_together_all(bench: Bench) -> None:
+    bench.write(*(row(f"r{n}") for n in range(7)))
+    taken = []
+    for share in ("1/3", "2/3", "3/3"):
+        name = share.replace("/", "-")
+        assert bench.run(share=parse_share(share), results=name).complete
+        taken.append([each["id"] for each in bench.written(name)])
+    assert taken == [["r0", "r3", "r6"], ["r1", "r4"], ["r2", "r5"]]
+
+
+def test_a_share_of_packages_is_refused(bench: Bench) -> None:
+    (bench.folder / "packages").mkdir()
+    with pytest.raises(ConfigError, match=r"--shard: .*packages is a folder of packages"):
+        bench.run(file="packages", share=Share(0, 2))
+
+
+def test_a_row_that_has_changed_is_judged_anew_and_the_others_are_not(bench: Bench) -> None:
+    bench.write(row("a"), row("b"))
+    bench.run()
+    half = bench.calls / 2
+    bench.write(row("a"), row("b", tests=[1, 8]))
+    found = bench.run()
+    assert "row 1, b, has changed since it was judged: it is judged anew" in bench.said.getvalue()
+    assert 0 < bench.calls <= half
+    assert found.complete
+    assert next(problem.killed_before for problem in found.problems if problem.id == "b")
+    bench.run()
+    assert bench.calls == 0
+
+
+def test_rows_of_one_name_keep_their_results_apart_whatever_is_taken_first(bench: Bench) -> None:
+    bench.write(row("a"), row("a", wrong=["square"]))
+    bench.run(offset=1)
+    found = bench.run()
+    assert found.totals.problems == 2
+    assert {problem.id for problem in found.problems} == {"a", "a-row-0"}
+    assert [len(each["wrong"]) for each in bench.written()] == [4, 1]
+
+
+def test_other_drawings_are_another_run(bench: Bench) -> None:
+    bench.write(row("a"))
+    bench.run()
+    with pytest.raises(ConfigError, match=r"other setting rows\.wrong; use --fresh"):
+        bench.run(wrong=2)
+
+
+def test_data_that_is_not_there_claims_no_folder(bench: Bench) -> None:
+    with pytest.raises(ConfigError, match=r"rows\.jsonl: no such file"):
+        bench.run()
+    bench.write(row("a"))
+    assert bench.run(wrong=2).complete
+
+
+# -- stopping ------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(bench: Bench) -> None:
+    bench.write(*(row(f"r{n}") for n in range(12)))
+    expected = bench.run(results="undisturbed")
+    lock, calls = threading.Lock(), iter(range(10**9))
+
+    def call_s() -> float:
+        with lock:
+            call = next(calls)
+        if call == 60:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.0 if call < 60 else 0.02
+
+    bench.new = lambda: FakeExecutor(call_s=call_s)  # type: ignore[assignment]
+    stopped = bench.run()
+    assert not stopped.complete
+    assert 0 < stopped.totals.problems < 12
+    with Store(bench.folder / "results") as store:
+        again = conclude(store, bench.folder / "results", print)
+    assert again.totals == stopped.totals
+    assert len(bench.written()) <= stopped.totals.problems
+    bench.new = FakeExecutor
+    found = bench.run()
+    assert found.complete
+    assert found.sessions == 2
+    assert (found.problems, found.totals, found.scores) == (expected.problems, expected.totals, expected.scores)
+    assert bench.written() == bench.written("undisturbed")
+
+
+def test_what_is_left_behind_can_be_made_again_without_any_endpoint(bench: Bench) -> None:
+    bench.write(row("a"), row("b"))
+    found = bench.run()
+    before = (bench.folder / "results/rows.jsonl").read_bytes()
+    (bench.folder / "results/rows.jsonl").unlink()
+    with Store(bench.folder / "results") as store:
+        assert conclude(store, bench.folder / "results", print) == found
+    assert (bench.folder / "results/rows.jsonl").read_bytes() == before
+
+
+# -- many ----------------------------------------------------------------------------------------------
+
+
+def test_of_many_rows_those_with_most_survivors_are_told_in_detail(bench: Bench) -> None:
+    wrong = ("right after all", "fat at 7", "square")
+    bench.write(*(row(f"r{n}", wrong=wrong if n % 2 else wrong[1:]) for n in range(MOST_DETAILED + 20)))
+    found = bench.run()
+    assert found.totals.problems == MOST_DETAILED + 20
+    assert len(found.problems) == MOST_DETAILED
+    assert [len(problem.survivors) for problem in found.problems] == [1] * 30 + [0] * 10
+    summary = found.summary()
+    assert (summary["problems"], summary["detailed"]) == (MOST_DETAILED + 20, MOST_DETAILED)
+    assert summary["counts"]["survivors"] == 30
+    page = write_report(found, bench.folder / "results").read_text()
+    assert f"Told in detail are {MOST_DETAILED} of {MOST_DETAILED + 20} problems" in page
+    assert len(page) < 1_500_000
+
+
+def test_a_survivor_can_be_read_beside_the_cases_that_came_nearest(bench: Bench) -> None:
+    bench.write(row("a"))
+    (reading,) = bench.run().readings
+    assert (reading.problem, reading.submission, reading.source) == ("a", "wrong/3.py", "right after all")
+    assert [(case.input, len(case.rejects)) for case in reading.nearest][:2] == [("8", 2), ("7", 2)]
+
+
+def test_rates_are_told_round_by_round(bench: Bench) -> None:
+    bench.write(row("a", wrong=["square", "killed at 8", "fat at 7"]), row("b", wrong=["square", "killed at 8"]))
+    scores = bench.run().scores
+    tnr = [each.tnr_micro.value for each in scores if each.tnr_micro]
+    assert tnr == pytest.approx([2 / 5, 4 / 5, 1])
+    assert [each.accuracy.value for each in scores if each.accuracy] == [0, 0.5, 1]
+    assert all(each.tpr_micro is not None and each.tpr_micro.value == 1 for each in scores)
+
+
+# -- the threads ---------------------------------------------------------------------------------------
+
+
+class _Stoppable:
+    """As much of a runner as is needed."""
+
+    stopping = False
+
+    def stop(self) -> None:
+        self.stopping = True
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_more_is_read_than_can_be_worked_on(workers: int) -> None:
+    lock, taken, ended = threading.Lock(), 0, 0
+    ahead: list[int] = []
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for number in range(50):
+            with lock:
+                taken += 1
+                ahead.append(taken - ended)
+            yield number
+
+    def act(number: int) -> None:
+        nonlocal ended
+        with lock:
+            ended += 1
+
+    assert work_through(items(), act, workers, _Stoppable())  # type: ignore[arg-type]
+    assert ended == 50
+    assert max(ahead) <= workers + 1
+
+
+def test_the_first_error_stops_what_is_left() -> None:
+    done: list[int] = []
+
+    def act(number: int) -> None:
+        done.append(number)
+        if number == 3:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        work_through(iter(range(1000)), act, 1, _Stoppable())  # type: ignore[arg-type]
+    assert len(done) <= 5
+
+
+def test_an_error_of_the_source_is_told_once_those_at_work_have_ended() -> None:
+    done: list[int] = []
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise ConfigError("broken file")
+
+    with pytest.raises(ConfigError, match="broken file"):
+        work_through(items(), done.append, 2, _Stoppable())  # type: ignore[arg-type]
+    assert sorted(done) == [0, 1, 2]
+
+
+def test_a_stopped_one_means_not_all_is_done() -> None:
+    def act(number: int) -> None:
+        raise Stopped
+
+    assert not work_through(iter(range(3)), act, 1, _Stoppable())  # type: ignore[arg-type]
