@@ -83,17 +83,17 @@ def read_answer(text: str | None, *, refusal: str | None = None, cut: bool = Fal
         raise BadAnswer("the answer is too long, and was cut off" if cut else "the answer is empty")
     if len(text) > MOST_ANSWER:
         raise BadAnswer(f"the answer has {len(text)} characters; {MOST_ANSWER} are allowed")
-    found = _json_in(text)
+    found = _json_in(text, starts=1 if cut else _MOST_STARTS)  # what a cut answer holds is only a part of it
     if found is None:
         why = "was cut off before its end" if cut else "holds no JSON object"
         raise BadAnswer(f"the answer {why}: {_quoted(text)}")
     return _checked(found)
 
 
-def _json_in(text: str) -> object | None:
+def _json_in(text: str, starts: int) -> object | None:
     """Return the longest JSON object in `text`, so that a fence, a preface or braces in prose do no harm."""
     best, length, start = None, 0, -1
-    for _ in range(_MOST_STARTS):
+    for _ in range(starts):
         start = text.find("{", start + 1)
         if start < 0:
             break

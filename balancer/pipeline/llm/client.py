@@ -44,11 +44,7 @@ _Limit = Literal["max_tokens", "max_completion_tokens"]
 
 
 class Spent(BalancerError):
-    """A server will not answer anything in this run: no money, no such key, no such model. Attribute `url`: which."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"{url}: {reason}")
-        self.url = url
+    """A server will not answer anything in this run: no money, no such key, no such model."""
 
 
 class Declined(BalancerError):
@@ -205,9 +201,9 @@ class ModelClient:
             raise error from None
         if isinstance(error, APIStatusError):
             if error.code == "insufficient_quota":
-                raise Spent(self._url, "insufficient_quota: nothing is left of the account") from None
+                raise Spent(f"{self._url}: insufficient_quota: nothing is left of the account") from None
             if isinstance(error, AuthenticationError | NotFoundError):
-                raise Spent(self._url, words) from None
+                raise Spent(f"{self._url}: {words}") from None
             if error.status_code in BUSY_STATUSES:
                 raise EndpointOverloaded(words, endpoint=self._url, retry_after_s=retry_after_s(error)) from None
             if 400 <= error.status_code < 500 and error.status_code != _SLOW_REQUEST:

@@ -63,16 +63,19 @@ class ModelServers:
                 spent = dict(self._spent)
             if len(spent) == len(self._clients):
                 raise self._not_answered("; ".join(spent.values()))
+            drive = self._drive(messages, frozenset(spent), pause)
             try:
-                return self._asked(messages, frozenset(spent), pause)
+                return drive.run()
             except Spent as error:
-                self._give_up(error)
+                self._give_up(drive.at, error)
             except Declined:
                 raise
             except BalancerError as error:
                 raise self._not_answered("; ".join([str(error), *getattr(error, "__notes__", ())])) from None
 
-    def _asked(self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]) -> Reply:
+    def _drive(
+        self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]
+    ) -> Drive[Reply]:
         able = len(self._clients) - len(spent)
         # Dead servers must not use up the tries that a sound one is owed; an outage is waited for.
         terms = Terms(
@@ -89,12 +92,12 @@ class ModelServers:
             with hand[0] as lease:
                 return self._clients[lease.endpoint.name].ask(messages)
 
-        return Drive(self._pool, course, self._pool.budget, make, Asked(exclude=spent), sleep=pause).run()
+        return Drive(self._pool, course, self._pool.budget, make, Asked(exclude=spent), sleep=pause)
 
-    def _give_up(self, error: Spent) -> None:
+    def _give_up(self, name: str, error: Spent) -> None:
         with self._lock:
-            known = error.url in self._spent
-            self._spent[error.url] = str(error)
+            known = name in self._spent
+            self._spent[name] = str(error)
         if not known:
             self._say(f"{error}; it is not asked again in this run")
 

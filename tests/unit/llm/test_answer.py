@@ -56,6 +56,11 @@ def test_json_among_other_words(around: str) -> None:
         (None, {"refusal": "I must not"}, "the model refused: 'I must not'"),
         ("I cannot help with that.", {}, "the answer holds no JSON object: 'I cannot help with that.'"),
         ('{"inputs": ["1', {"cut": True}, 'the answer was cut off before its end: \'{"inputs": ["1\''),
+        (
+            '{"a": {"inputs": ["1"]}, "b',
+            {"cut": True},
+            'the answer was cut off before its end: \'{"a": {"inputs": ["1"]}, "b\'',
+        ),
         ("[" * 100_000, {}, f"the answer holds no JSON object: '{'[' * 77}...'"),
         ('{"inputs": ' * 100_000, {}, None),
         ('{"a": 1' + "0" * 5000 + "}", {}, None),

@@ -13,6 +13,7 @@ from balancer.shells.threads import Pool
 
 _REPLY = Reply("{}", None, False, 1, 1)
 _URLS = ("http://a/", "http://b/")
+_NAMES = ("one", "other")  # an endpoint is known by its name, which need not be its URL
 _QUESTION = [{"role": "user", "content": "hey"}]
 Step = Exception | Reply
 
@@ -45,8 +46,16 @@ def _servers(
         now_s[0] += seconds
 
     urls: Sequence[str] = _URLS[: len(clients)]
-    with Pool([Endpoint(url) for url in urls], strategy="first", clock=lambda: now_s[0]) as pool:
-        yield ModelServers(pool, dict(zip(urls, clients, strict=True)), outage_s=outage_s, say=said.append), said, pause  # type: ignore[arg-type]
+    with Pool(
+        [Endpoint(url, name=name) for url, name in zip(urls, _NAMES, strict=False)],
+        strategy="first",
+        clock=lambda: now_s[0],
+    ) as pool:
+        yield (
+            ModelServers(pool, dict(zip(_NAMES, clients, strict=False)), outage_s=outage_s, say=said.append),
+            said,
+            pause,
+        )  # type: ignore[arg-type]
 
 
 def test_another_server_answers_for_one_that_is_down_or_busy() -> None:
@@ -59,7 +68,7 @@ def test_another_server_answers_for_one_that_is_down_or_busy() -> None:
 
 
 def test_a_server_that_will_never_answer_is_asked_once_and_named_once() -> None:
-    spent, good = Client(Spent(_URLS[0], "insufficient_quota")), Client(_REPLY)
+    spent, good = Client(Spent("http://a/: insufficient_quota")), Client(_REPLY)
     with _servers(spent, good) as (servers, said, pause):
         for _ in range(5):
             assert servers.ask(_QUESTION, pause) == _REPLY
@@ -68,7 +77,7 @@ def test_a_server_that_will_never_answer_is_asked_once_and_named_once() -> None:
 
 
 def test_when_no_server_will_ever_answer_nobody_is_asked_again() -> None:
-    clients = [Client(Spent(url, "insufficient_quota")) for url in _URLS]
+    clients = [Client(Spent(f"{url}: insufficient_quota")) for url in _URLS]
     with _servers(*clients) as (servers, said, pause):
         for _ in range(3):
             with pytest.raises(NotAnswered, match=r"^http://a/: insufficient_quota; http://b/: insufficient_quota$"):
