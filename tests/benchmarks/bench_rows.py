@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the results, to look at them")
     parser.add_argument("--profile", action="store_true", help="what takes the time; everything is slower then")
     options = parser.parse_args(arguments)
-    for module in ("openai", "pyarrow.parquet", "numpy", "balancer.pipeline.report.charts"):
+    for module in ("openai", "pandas", "pyarrow.parquet", "balancer.pipeline.report.charts"):
         import_module(module)
     profile = cProfile.Profile() if options.profile else None
     with TemporaryDirectory(prefix="balancer-bench-") as folder:

@@ -205,6 +205,8 @@ url = "http://{1..2}/"
         (("run", "c.toml"), {"complete", "judged", "problems", "pool", "report", "per_problem"}),
         (("check", "c.toml"), {"strategy", "endpoints", "languages", "health", "limits", "retries", "pipeline"}),
         (("strategies",), {"strategies", "broken"}),
+        (("report", "before"), {"complete", "rounds", "rows_left_out", "report"}),
+        (("diff", "before", "after"), {"same", "changed", "verdicts", "counts"}),
         (("simulate", "s.toml"), {"scenario", "ranking", "policies", "differences_to_best", "report"}),
         (("compare", "s.toml", "--out", "out"), {"scenario", "ranking", "policies", "report"}),
         (("compare", "s.toml", "t.toml"), {"scenarios", "table"}),
@@ -214,6 +216,8 @@ def test_json_is_one_document_and_nothing_else(balancer: Balancer, args: tuple[s
     package()
     Path("s.toml").write_text(SCENARIO)
     Path("t.toml").write_text(SCENARIO)
+    for folder in [each for each in ("before", "after") if each in args]:
+        assert balancer("run", "c.toml", "--results", folder, config=GOOD).code == 0
     said = balancer(*args, "--json", config=GOOD)
     found = document(said.out)
     assert (said.code, found["errors"]) == (0, [])
@@ -400,6 +404,8 @@ def test_the_shell_completes_strategies_and_configs(tmp_path: Path) -> None:
     assert completed("balancer check t", 2, tmp_path) == ["two.toml"]
     assert completed("balancer run one.toml --strategy least", 4, tmp_path) == ["least_in_flight"]
     assert completed("balancer comp", 1, tmp_path) == ["compare"]
+    assert completed("balancer diff ", 2, tmp_path) == ["folder/"]
+    assert completed("balancer report f", 2, tmp_path) == ["folder/"]
 
 
 def test_completion_does_not_clutter_the_help(balancer: Balancer) -> None:

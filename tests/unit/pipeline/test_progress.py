@@ -118,6 +118,41 @@ def test_threads_lose_no_count() -> None:
     assert "4000/4000 runs" in out.getvalue()
 
 
+def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were() -> None:
+    out, clock = StringIO(), Clock()
+    progress = Progress(Console(file=out, width=120), 10, unit="rows", streamed=True, clock=clock)
+    for row in ("a", "b"):
+        progress.plan(row, 20)
+        for _ in range(20):
+            progress.advance(row)
+        progress.finish(row)
+    progress.plan("c", 15)
+    clock.now_s += 10
+    progress.advance("c")
+    assert out.getvalue().startswith("2/10 rows, 41/198 runs, 10 s"), "14 of c, and 7 rows of 41 / 2 runs: 143"
+
+
+def test_it_says_so_if_nobody_knows_how_many_rows_there_are() -> None:
+    out, clock = StringIO(), Clock()
+    progress = Progress(Console(file=out, width=120), None, unit="rows", streamed=True, clock=clock)
+    progress.plan("a", 2)
+    progress.advance("a")
+    progress.finish("a")
+    clock.now_s += 10
+    progress.plan("b", 1)
+    assert out.getvalue().startswith("1 rows (how many there are is not known), 1/2 runs, 10 s")
+    assert "about" not in out.getvalue(), "what is left is at least so much"
+
+
+def test_of_many_problems_it_keeps_only_those_at_work() -> None:
+    progress, _, _ = make()
+    for n in range(5000):
+        progress.plan(f"{n}", 3)
+        progress.finish(f"{n}")
+    assert len(progress._last) <= 1000
+    assert not progress._ahead
+
+
 # -- the time left, on a run that was recorded ---------------------------------------------------------
 
 RECORDED = Path(__file__).with_name("recorded_run.txt")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from balancer.errors import ConfigError
 from balancer.pipeline.rows.choice import Share, drawn, parse_share
 from balancer.pipeline.rows.columns import Solution
-from balancer.pipeline.rows.raw import are_rows, raw_rows
-from balancer.pipeline.rows.read import BadRow, read_rows
+from balancer.pipeline.rows.raw import are_rows, count_rows, raw_rows
+from balancer.pipeline.rows.read import BadRow, number_of_rows, read_rows
 from balancer.problem import Problem
 from balancer.settings.rows import RowSettings
 from tests.contracts.documents import ROOT
@@ -236,3 +236,29 @@ def test_drawn_solutions_are_spread_over_languages(solutions: list[Solution], mo
         assert not left or counts[other] <= counts[one] + 1
     assert set(chosen) <= set(drawn(solutions, most + 1, languages, seed))
     assert drawn(solutions, "all", languages, seed) == tuple(able)
+
+
+@given(
+    rows=st.integers(0, 20),
+    offset=st.integers(0, 22),
+    limit=st.none() | st.integers(1, 22),
+    share=st.integers(1, 4).flatmap(lambda of: st.builds(Share, st.integers(0, of - 1), st.just(of))),
+)
+def test_the_number_of_rows_is_known_beforehand(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, offset: int, limit: int | None, share: Share
+) -> None:
+    place = _file(tmp_path_factory.mktemp("rows"), *(_row(f"p{n}") for n in range(rows)))
+    settings = RowSettings(offset=offset, limit=limit)
+    assert number_of_rows(rows, settings, share) == len(list(read_rows(place, settings, _LANGUAGES, share=share)))
+
+
+def test_rows_are_counted_where_the_format_tells(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([_row(f"p{n}") for n in range(5)])
+    rows.to_parquet(tmp_path / "0.parquet")
+    rows.select(range(2)).to_parquet(tmp_path / "1.parquet")
+    rows.save_to_disk(tmp_path / "saved")
+    assert count_rows(str(tmp_path / "*.parquet"), "train") == 7
+    assert count_rows(str(tmp_path / "saved"), "train") == 5
+    assert count_rows(_file(tmp_path, _row()), "train") is None
+    assert number_of_rows(7, RowSettings(ids=["p1", "p2"])) == 2

@@ -13,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import BalancerError, ConfigError
+from balancer.pipeline.results.collect import settle
+from balancer.pipeline.results.problems import Met
 from balancer.pipeline.results.records import CaseState, Span, Stage
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.problem import Origin, Proposal, Verdict
+from balancer.program import Program
+from tests.unit.pipeline.bench import make_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN = Proposal(b"1\n", Origin("data", "sample/1.in"), b"2\n", sample=True)
@@ -362,3 +366,45 @@ def test_the_database_is_plain_sqlite(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "run.sqlite")
     assert db.execute("SELECT submission, verdict FROM verdicts").fetchall() == [("a", "time_limit")]
     db.close()
+
+
+def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:
+    checker = Program("python", "check", "checker.py")
+    for n in range(200):  # more problems than are remembered
+        problem = f"p{n}"
+        assert store.left_out(problem) == {}
+        assert store.rounds.kept(problem, "checker") is None
+        store.leave_out(problem, "a", f"why {n}")
+        store.adopt_checker(problem, checker, 1)
+    for n in (0, 100, 199):
+        assert store.left_out(f"p{n}") == {"a": f"why {n}"}
+        assert store.rounds.kept(f"p{n}", "checker") == checker
+
+
+def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
+    doubling = make_problem(wrong=["square"])
+    assert store.meet(doubling, 3, "one") is Met.NEW
+    store.rounds.begin(doubling.id, 0, [OWN], ["note"])
+    store.set_verdict(doubling.id, StoredVerdict("square", 1, Verdict.ACCEPTED, 0.5, ""))
+    store.leave_out(doubling.id, "square", "why")
+    store.rounds.keep(doubling.id, "validator", Program("python", "v", "v.py"), 0)
+    assert store.left_out(doubling.id)
+    assert store.rounds.kept(doubling.id, "validator")
+    assert store.meet(doubling, 3, "one") is Met.KNOWN
+    assert store.cases(doubling.id)
+    assert store.meet(doubling, 3, "two") is Met.CHANGED
+    assert (store.cases(doubling.id), store.verdicts(doubling.id), store.left_out(doubling.id)) == ([], {}, {})
+    assert not store.rounds.has_begun(doubling.id, 0)
+    assert store.rounds.kept(doubling.id, "validator") is None
+
+
+def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
+    doubling = make_problem(accepted=["double"], wrong=["square"])
+    store.meet(doubling, 0, "print")
+    store.rounds.begin(doubling.id, 0, [OWN], [])
+    store.set_case(doubling.id, 1, CaseState.READY, answer=b"2")
+    for verdict, met in ((Verdict.UNJUDGED, Met.KNOWN), (Verdict.WRONG_ANSWER, Met.DONE)):
+        store.set_verdict(doubling.id, StoredVerdict("double", 1, Verdict.ACCEPTED, 0.1, ""))
+        store.set_verdict(doubling.id, StoredVerdict("square", 1, verdict, 0.1, ""))
+        settle(store, doubling)
+        assert store.meet(doubling, 0, "print") is met

@@ -1,0 +1,96 @@
+"""The commands that read what runs left behind, and a share of a data set's rows, as a person types them."""
+
+import json
+from pathlib import Path
+
+from balancer.pipeline.results.store import Store
+from tests.unit.cli_mistakes import GOOD
+from tests.unit.command import Balancer, balancer, package, registry
+
+__all__ = ["balancer", "registry"]
+
+ROWS = '[[endpoints]]\nurl = "fake://1/"\n[pipeline]\nproblems = "rows.jsonl"\ngenerators = ["data"]\n'
+
+
+def rows(count: int) -> None:
+    """Write rows whose answer is always 2."""
+    with Path("rows.jsonl").open("w") as file:
+        for n in range(count):
+            program = {"language": "python", "source": f"{n}"}
+            row = {"id": f"r{n}", "tests": [{"input": "1", "output": "2"}], "right": [program], "wrong": [program]}
+            file.write(json.dumps(row) + "\n")
+
+
+def test_report_makes_all_again_without_an_endpoint(balancer: Balancer) -> None:
+    package()
+    first = balancer("run", "c.toml", config=GOOD)
+    page = Path("results/report.html").read_text()
+    for path in ("results/report.html", "results/summary.json"):
+        Path(path).unlink()
+    Path("c.toml").unlink()
+    again = balancer("report", "results")
+    assert (again.code, again.err) == (0, "")
+    assert again.out == first.out
+    assert Path("results/report.html").read_text() == page
+    assert json.loads(balancer("report", "results", "--json").out)["survivors"] == ["two/wrong_answer/two.py"]
+
+
+def test_report_of_a_run_that_was_killed_says_that_it_is_not_complete(balancer: Balancer) -> None:
+    package()
+    assert balancer("run", "c.toml", config=GOOD).code == 0
+    with Store(Path("results")) as store:  # as SIGKILL leaves it: no word on how the session ended, no tally
+        store._db.do("UPDATE sessions SET pool = NULL, complete = 0")
+        store._db.do("UPDATE problems SET tally = NULL, done = 0")
+    said = balancer("report", "results")
+    assert said.code == 0
+    assert "Not complete" in said.out
+    assert "two/wrong_answer" in Path("results/summary.json").read_text()
+
+
+def test_report_and_diff_name_what_is_no_results_folder(balancer: Balancer) -> None:
+    said = balancer("report", "nowhere")
+    assert (said.code, said.lines) == (
+        2,
+        ["balancer: nowhere: holds no results; name the folder that a run has written, with its run.sqlite"],
+    )
+    assert not Path("nowhere").exists()
+    assert balancer("diff", "here", "there").code == 2
+    assert json.loads(balancer("diff", "here", "there", "--json").out)["errors"]
+
+
+def test_diff_of_two_runs(balancer: Balancer) -> None:
+    package()
+    assert balancer("run", "c.toml", "--results", "a", config=GOOD).code == 0
+    package("three")
+    assert balancer("run", "c.toml", "--results", "b").code == 0
+    said = balancer("diff", "a", "b")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines()[0] == "1 problems in both, 0 only before, 1 only after"
+    found = json.loads(balancer("diff", "a", "b", "--json").out)
+    assert (found["errors"], found["same"], found["only_after"]) == ([], False, ["three"])
+
+
+def test_a_shard_is_a_share_of_the_rows(balancer: Balancer) -> None:
+    rows(5)
+    said = balancer("run", "c.toml", "--shard", "2/2", config=ROWS)
+    assert said.code == 0
+    assert [json.loads(line)["id"] for line in Path("results/rows.jsonl").read_text().splitlines()] == ["r1", "r3"]
+
+
+def test_a_shard_that_is_none_is_a_line(balancer: Balancer) -> None:
+    rows(1)
+    for shard in ("0/2", "3/2", "half", "1"):
+        said = balancer("run", "c.toml", "--shard", shard, config=ROWS)
+        assert said.code == 2
+        assert len(said.lines) == 1
+        assert f"--shard: '{shard}' is no share; write i/n" in said.err
+    assert not Path("results").exists()
+
+
+def test_rows_that_are_gone_are_no_reason_not_to_report(balancer: Balancer) -> None:
+    rows(2)
+    assert balancer("run", "c.toml", config=ROWS).code == 0
+    Path("rows.jsonl").unlink()
+    said = balancer("report", "results")
+    assert said.code == 0
+    assert "rows.jsonl is not written: rows.jsonl: no such file" in said.err
