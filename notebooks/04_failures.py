@@ -472,7 +472,7 @@ say(
 # calls after 10 ms: a black hole for a while. After a repair it is cold: calls take ten times as long, and that falls to
 # normal over 30 s (it is that cold so that slow start has something to do). Retries go elsewhere, within the budget.
 #
-# An ejected endpoint comes back when a probe succeeds after its cooldown. Each cooldown that follows soon is twice as long
+# An ejected endpoint comes back when a probe succeeds after its cooldown. A probe that fails makes the next one twice as long
 # (*back-off*), up to `max_cooldown_s`; then its weight grows slowly (*slow start*), which `fifo` does not look at and
 # `least_in_flight` does.
 
@@ -532,8 +532,8 @@ say(
     f"start of {EJECTION.slow_start_s:g} s) {said(flaps, (calm, defaults), 'failed_calls')}. A slow start of "
     f"{SLOW_START_S:g} s changes the p99 by {changed_by(calm, eased, always, 'sojourn_p99_s')} without back-off, and by "
     f"{changed_by(calm, both, backed_off, 'sojourn_p99_s')} with back-off to {BACK_OFF_S:g} s.\n\n"
-    f"Back-off has a price: an endpoint that fails again before it has been healthy for longer than its last cooldown stays "
-    f"out for twice as long. With the defaults this one gets {worded(share(flaps, (calm, defaults), BAD), 'part')} of the "
+    f"Back-off has a price: an endpoint that is down for a while has failed some probes by then, and the next one may come "
+    f"long after its repair. With the defaults this one gets {worded(share(flaps, (calm, defaults), BAD), 'part')} of the "
     f"calls, with back-off to {BACK_OFF_S:g} s and slow start {worded(share(flaps, (calm, both), BAD), 'part')}. At load "
     f"{busy:g}, where its slots are needed, the defaults cost in mean time, beside that: "
     f"{changed_by(busy, defaults, both, 'sojourn_mean_s')}."
