@@ -151,7 +151,8 @@ class Core:
         if full and deadline_s > now:  # one that will not wait is no burden: it gets its time-out
             raise TooManyWaiters(self._waiters.size, self._max_waiters or 0)
         waiter = self._waiters.push(request, now, deadline_s, priority, wake)
-        self.journal.note(Queued, now)
+        if Queued in self.journal.wanted:
+            self.journal.note(Queued, now)
         if self._ledger.kept or request.slots > 1:
             self._keep_anew(waiter, now)
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
@@ -339,6 +340,7 @@ class Core:
     def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> Served:
         """End a lease, let the rules learn from it, and serve whoever can be served thereafter."""
         account: Account | None = lease.account
+        learned = False
         try:
             self._end(lease, outcome, now)
         finally:  # a strategy may raise when the lease has ended already
@@ -347,10 +349,13 @@ class Core:
                 if outcome is _SUCCESS and record is not None and now < record.look_s:
                     record.fresh += 1  # all there is to do about nearly every lease: see `HealthWatch`
                 else:
+                    learned = True
                     self._learn(account, lease, outcome, now)
         if now >= self.due_s:
             return self.tick(now)
-        return self._hand_off(now) if self._waiters.size else ()
+        if not self._waiters.size:
+            return ()
+        return self._hand_off(now) if learned else self._hand_on(lease, now)
 
     def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
         self._ledger.learn(account, lease, outcome, now)
@@ -360,6 +365,10 @@ class Core:
         if self._by_the_clock:
             return self._end_by_rules(lease, outcome, now)
         self._end(lease, outcome, now)
+        return self._hand_on(lease, now)
+
+    def _hand_on(self, lease: Lease, now: float) -> Served:
+        """Serve whoever can be served by what `lease` held, if nothing else has changed."""
         if lease.slots > 1 or self._ledger.kept:
             return self._hand_off(now)
         # No waiter could use a slot that was free before, so the one that came free now serves one at most.
