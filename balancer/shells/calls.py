@@ -62,6 +62,7 @@ def call(
 
     Raises:
         AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters: there was no endpoint for the first attempt.
+        LeaseError: `fn` returned, but its lease was over: it gave that back itself, or the lease's `ttl_s` had passed.
         Exception: the last error of `fn`, with a note if it was not tried again although `attempts` were left.
         TypeError: `fn` is a coroutine or generator function, or returns what one does; a string for a collection.
         ValueError: a number is out of range.

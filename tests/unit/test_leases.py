@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, LeaseError, Outcome, Pool
+from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
 from balancer.settings.rules import HealthSettings
 from balancer.testing.clock import ManualClock
@@ -95,6 +95,48 @@ def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health: Healt
         lease.release(Outcome.FAILURE)
     assert pool.stats() == before
     assert (before.calls, before.failures, before.endpoints[0].in_flight) == (0, 0, 0)
+
+
+def test_the_error_of_a_block_that_outlasts_its_lease_is_not_lost() -> None:
+    clock = ManualClock()
+    pool = pool_of(clock, ttl_s=5.0)
+    with pytest.raises(ConnectionResetError) as caught, pool.lease():
+        clock.advance(6.0)
+        pool.stats()
+        raise ConnectionResetError
+    (note,) = caught.value.__notes__
+    assert note.endswith("ran out: its ttl_s was over, so its slot went to others; return it sooner")
+    stats = pool.stats()
+    assert (stats.calls, stats.failures, [endpoint.in_flight for endpoint in stats.endpoints]) == (0, 0, [0, 0])
+    with pytest.raises(LeaseError, match="ran out"), pool.lease():
+        clock.advance(6.0)
+        pool.stats()
+
+
+def test_a_block_that_gives_its_lease_back_and_raises_is_heard() -> None:
+    pool = pool_of()
+    with pytest.raises(KeyError, match="mine") as caught, pool.lease() as lease:
+        lease.release()
+        raise KeyError("mine")
+    assert "given back already" in caught.value.__notes__[0]
+    assert pool.stats().failures == 0
+
+
+@pytest.mark.parametrize("hedge_after_s", [None, 30.0])
+def test_a_call_that_fails_after_its_lease_is_over_is_made_again(hedge_after_s: float | None) -> None:
+    clock, went = ManualClock(), list[str]()
+    pool = pool_of(clock, ttl_s=5.0)
+
+    def fn(lease: Lease) -> str:
+        went.append(lease.endpoint.name)
+        if len(went) == 1:
+            clock.advance(6.0)
+            pool.stats()
+            raise EndpointError("down")
+        return "done"
+
+    assert pool.call(fn, hedge_after_s=hedge_after_s) == "done"
+    assert went == ["a", "b"]
 
 
 def test_an_acquire_may_outlast_what_the_pool_was_told() -> None:
