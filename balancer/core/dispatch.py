@@ -11,7 +11,7 @@ them once it has let go of its lock.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 from types import MappingProxyType
@@ -183,11 +183,11 @@ class Core:
         """
         if waiter.ended:
             return ()
-        self._waiters.discard(waiter)
         if timed_out:
             self._expire(waiter, now)
         else:
             waiter.error = BalancerError("the wait was cancelled")
+        self._waiters.discard(waiter)  # last, so that an interrupt before it leaves one that has ended, not a lost one
         return self._hand_off(now) if self._ledger.kept else ()
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> Served:
@@ -240,9 +240,13 @@ class Core:
 
     # -- when something went wrong -----------------------------------------------------------------
 
-    def recover(self, now: float) -> Served:
-        """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N)."""
+    def recover(self, now: float, waiting: Container[Waiter]) -> Served:
+        """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N).
+
+        Of the waiters only those are left that are in `waiting`: of another one the shell never heard.
+        """
         self._ledger.recount()
+        self._waiters.mend(waiting)
         return self._fail(list(self._waiters), PoolClosed) if self._closed else self._hand_off(now)
 
     # -- membership --------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ not know what a call does, nor why the course says what it says.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, TypeVar
 
 from balancer.core.course import Course
@@ -109,9 +108,9 @@ class Drive(Generic[T]):
     def take(self, timeout_s: float, avoid: frozenset[str]) -> str:
         """Put a lease of another endpoint than these into hand, and return its name. Raises as `Pool.acquire` does."""
         asked = self._asked
-        self._take(
-            partial(
-                self._pool.acquire,
+        # No call between the end of this one and the hand but that of a method of Python: an interrupt comes at others.
+        self._hand.append(
+            self._pool.acquire(
                 timeout_s,
                 labels=asked.labels,
                 exclude=asked.exclude | avoid,
@@ -128,9 +127,6 @@ class Drive(Generic[T]):
             if not lease.ended:
                 lease.release(Outcome.IGNORED)
         self._hand.clear()
-
-    def _take(self, acquire: Callable[[], Lease]) -> None:
-        self._hand.append(acquire())
 
     def _ask(self, ask: Ask) -> Ask | Run | Pause | Over:
         """Lease for the next try."""
@@ -150,9 +146,8 @@ class Drive(Generic[T]):
             self.at = self.take(ask.within_s, _NONE)
             return
         asked = self._asked
-        self._take(
-            partial(
-                self._pool.acquire_again,
+        self._hand.append(
+            self._pool.acquire_again(
                 self._course,
                 ask,
                 labels=asked.labels,

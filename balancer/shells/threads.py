@@ -208,6 +208,7 @@ class Pool(Managed):
             request, priority = self._any, 0
         if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
             timeout = checked("timeout", timeout, seconds)
+        lease: Lease | None = None
         try:
             self._enter()
             lease = self._core.acquire(request, now := self._clock())
@@ -215,14 +216,14 @@ class Pool(Managed):
                 lease = self._queue(request, now, timeout, priority)
             else:
                 self._leave()
+            if request is not ANY or (self._attends and self._happened):
+                self._see_to(lease)
         except BalancerError:
-            self._let_go()
+            self._let_go_and_tell()
             raise
-        except BaseException:
-            self._recover()
+        except BaseException:  # e.g. KeyboardInterrupt while an observer hears of it: the caller will not get it
+            self._recover(lease)
             raise
-        if request is not ANY or (self._attends and self._happened):
-            self._see_to(lease)
         return lease
 
     # A lease is its own context manager: nothing stands between the grant and the `with` block.
@@ -254,6 +255,7 @@ class Pool(Managed):
             return request_of(labels | ask.labels, exclude | ask.avoid, slots, key, self._any.terms)
 
         request = wanted(ask)
+        lease: Lease | None = None
         try:
             self._enter()
             lease = self._core.acquire(request, now := self._clock())
@@ -261,13 +263,13 @@ class Pool(Managed):
                 lease = self._queue(request, now, ask.within_s, priority, Looks(course, wanted, now, ask))
             else:
                 self._leave()
+            self._see_to(lease)
         except BalancerError:
-            self._let_go()
+            self._let_go_and_tell()
             raise
         except BaseException:
-            self._recover()
+            self._recover(lease)
             raise
-        self._see_to(lease)
         return lease
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
@@ -332,11 +334,17 @@ class Pool(Managed):
             hedge_after_s=hedge_after_s,
         )
 
-    def _recover(self) -> None:
-        """Serve and wake those who wait, after a call was cut short: by a strategy that raised, or by an interrupt."""
+    def _recover(self, lease: Lease | None = None) -> None:
+        """Serve and wake those who wait, after a call was cut short: by a strategy that raised, or by an interrupt.
+
+        Give back `lease`, which the caller will not get.
+        """
         self._let_go()
         with self._lock, suppress(Exception):  # whatever is wrong has been raised already
-            self._core.recover(self._clock())
+            self._core.recover(self._clock(), self._sleeping)
+        if lease is not None:
+            with suppress(LeaseError):
+                lease.release(Outcome.IGNORED)
         for waiter in list(self._sleeping):
             if waiter.ended:
                 waiter.wake()
@@ -344,17 +352,12 @@ class Pool(Managed):
 
     def _see_to(self, lease: Lease) -> None:
         """Do for a lease that was just granted what can wait until the lock is free."""
-        try:
-            if self._leak_after_s is not None:
-                lease.where = place_of_call()
-            if lease.terms is not None and lease.terms.timed:
-                self._attends = True
-                self._change(_nothing)  # sees to a timer
-            self._delivery.deliver()
-        except BaseException:  # e.g. KeyboardInterrupt while an observer hears of it: the caller will not get it
-            with suppress(LeaseError):
-                lease.release(Outcome.IGNORED)
-            raise
+        if self._leak_after_s is not None:
+            lease.where = place_of_call()
+        if lease.terms is not None and lease.terms.timed:
+            self._attends = True
+            self._change(_nothing)  # sees to a timer
+        self._delivery.deliver()
 
     def _leave_and_attend(self, ended: Sequence[Waiter]) -> None:
         """Let go of the lock, and do what there is to do after a call."""
@@ -364,6 +367,12 @@ class Pool(Managed):
             waiter.wake()
         if timer is not None:
             self._start(timer)
+        if self._happened:
+            self._delivery.deliver()
+
+    def _let_go_and_tell(self) -> None:
+        """Let go of the lock after a call that was refused; time may have done what was due, which is told."""
+        self._let_go()
         if self._happened:
             self._delivery.deliver()
 
@@ -388,11 +397,13 @@ class Pool(Managed):
             if self._happened:
                 self._delivery.deliver()
             self._wait(waiter, gate, looks)
-        except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
-            self._abandon(waiter)
-            raise
-        finally:
             self._sleeping.pop(waiter, None)
+        except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
+            try:
+                self._abandon(waiter)
+            finally:
+                self._sleeping.pop(waiter, None)
+            raise
         if waiter.lease is not None:  # perhaps granted just as time ran out: then it is ours, not lost
             return waiter.lease
         assert waiter.error is not None, "a wait ends with a lease or an error"

@@ -97,27 +97,38 @@ def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health: Healt
     assert (before.calls, before.failures, before.endpoints[0].in_flight) == (0, 0, 0)
 
 
+def _outlast(clock: ManualClock, pool: Pool, error: Exception | None = None) -> None:
+    """Use a lease for six seconds, and raise."""
+    with pool.lease():
+        clock.advance(6.0)
+        pool.stats()  # time does what is due
+        if error is not None:
+            raise error
+
+
 def test_the_error_of_a_block_that_outlasts_its_lease_is_not_lost() -> None:
     clock = ManualClock()
     pool = pool_of(clock, ttl_s=5.0)
-    with pytest.raises(ConnectionResetError) as caught, pool.lease():
-        clock.advance(6.0)
-        pool.stats()
-        raise ConnectionResetError
+    with pytest.raises(ConnectionResetError) as caught:
+        _outlast(clock, pool, ConnectionResetError())
     (note,) = caught.value.__notes__
     assert note.endswith("ran out: its ttl_s was over, so its slot went to others; return it sooner")
     stats = pool.stats()
     assert (stats.calls, stats.failures, [endpoint.in_flight for endpoint in stats.endpoints]) == (0, 0, [0, 0])
-    with pytest.raises(LeaseError, match="ran out"), pool.lease():
-        clock.advance(6.0)
-        pool.stats()
+    with pytest.raises(LeaseError, match="ran out"):
+        _outlast(clock, pool)
 
 
 def test_a_block_that_gives_its_lease_back_and_raises_is_heard() -> None:
     pool = pool_of()
-    with pytest.raises(KeyError, match="mine") as caught, pool.lease() as lease:
-        lease.release()
-        raise KeyError("mine")
+
+    def give_back_and_raise() -> None:
+        with pool.lease() as lease:
+            lease.release()
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine") as caught:
+        give_back_and_raise()
     assert "given back already" in caught.value.__notes__[0]
     assert pool.stats().failures == 0
 
