@@ -85,7 +85,7 @@ def request_of(
 ) -> Request:
     """Return what an acquire asks for."""
     if isinstance(labels, str) or isinstance(exclude, str):
-        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
+        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
     if key is not None and not isinstance(key, str):
         raise TypeError(f"key is {key!r}; it takes a text, or None")
     return Request(frozenset(labels), frozenset(exclude), checked("slots", slots, whole), key, terms)

@@ -73,7 +73,7 @@ def call(
         if value is not None:
             checked(name, value, seconds)
     if isinstance(labels, str) or isinstance(exclude, str):
-        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
+        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
     terms = Terms(
         attempts=attempts,
         retries=pool.retries,

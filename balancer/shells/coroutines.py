@@ -29,6 +29,8 @@ def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
     Raises:
         TypeError: one sees at once that `fn` is such a function.
     """
+    if not callable(fn):
+        raise TypeError(f"fn is {fn!r}; it must be a function that takes the lease, such as lambda lease: ...")
     kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
     if any(is_one(each) for is_one in kinds for each in (fn, type(fn).__call__)):
         raise TypeError(f"fn is {fn!r}, a coroutine or generator function; pass a plain one: {_ADVICE}")

@@ -41,7 +41,7 @@ from balancer.shells.delivery import Delivery, Observer
 from balancer.shells.leasing import SharedBudget
 from balancer.shells.logs import Log
 from balancer.shells.managed import Managed
-from balancer.strategy import ANY, Request
+from balancer.strategy import ANY, Request, Strategy
 
 if TYPE_CHECKING:
     from balancer.settings.config import Config
@@ -61,7 +61,7 @@ class Pool(Managed):
 
     Args:
         endpoints: those in service from the start, each an `Endpoint` or its URL; more may be added later.
-        strategy: the name of a registered strategy.
+        strategy: the name of a registered strategy, or a class of your own.
         options: its options.
         seed: makes its random choices repeatable; None for a random seed.
         max_waiters: how many acquires may wait at once; one more raises `TooManyWaiters`. None: any number.
@@ -90,7 +90,7 @@ class Pool(Managed):
         self,
         endpoints: Iterable[Endpoint | str] = (),
         *,
-        strategy: str = DEFAULT_STRATEGY,
+        strategy: str | type[Strategy] = DEFAULT_STRATEGY,
         options: Mapping[str, Any] | None = None,
         seed: int | None = None,
         max_waiters: int | None = None,
