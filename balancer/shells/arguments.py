@@ -13,14 +13,14 @@ from balancer.endpoint import Endpoint, Terms
 from balancer.settings.numbers import checked, whole
 from balancer.strategy import Request
 
-__all__ = ["Asked", "any_whole", "asked_for", "each_of", "request_of", "shows_what_may_be_asked", "terms_of"]
+__all__ = ["Wanted", "any_whole", "asked_for", "each_of", "shows_what_may_be_asked", "terms_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MOST_PRIORITY = 1_000_000  # some 115 days of waiting
 
 
-class Asked(TypedDict, total=False):
+class Wanted(TypedDict, total=False):
     """What an acquire may ask for; see `balancer.Pool.acquire`."""
 
     labels: Iterable[str]
@@ -68,11 +68,11 @@ def asked_for(
     if holder or ttl_s is not None:
         pools = terms or Terms()
         terms = replace(pools, holder=holder, ttl_s=pools.ttl_s if ttl_s is None else ttl_s)
-    return request_of(labels, exclude, slots, key, terms), priority
+    return _request_of(labels, exclude, slots, key, terms), priority
 
 
 def shows_what_may_be_asked(function: F) -> F:
-    """Let `help` and editors show what `**asked` may be: the names of `Asked`, with their defaults."""
+    """Let `help` and editors show what `**asked` may be: the names of `Wanted`, with their defaults."""
     shown = inspect.signature(function)
     given = [each for each in shown.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     named = [each for each in inspect.signature(asked_for).parameters.values() if each.kind is each.KEYWORD_ONLY]
@@ -80,7 +80,7 @@ def shows_what_may_be_asked(function: F) -> F:
     return function
 
 
-def request_of(
+def _request_of(
     labels: Iterable[str], exclude: Iterable[str], slots: int, key: str | None, terms: Terms | None
 ) -> Request:
     """Return what an acquire asks for."""

@@ -30,6 +30,8 @@ class Asked:
     priority: int = 0
     slots: int = 1
     key: str | None = None
+    holder: str = ""
+    ttl_s: float | None = None
 
 
 class Drive(Generic[T]):
@@ -117,6 +119,8 @@ class Drive(Generic[T]):
                 priority=asked.priority,
                 slots=asked.slots,
                 key=asked.key,
+                holder=asked.holder,
+                ttl_s=asked.ttl_s,
             )
         )
         return self._hand[0].endpoint.name
@@ -155,6 +159,8 @@ class Drive(Generic[T]):
                 priority=asked.priority,
                 slots=asked.slots,
                 key=asked.key,
+                holder=asked.holder,
+                ttl_s=asked.ttl_s,
             )
         )
         self.at = self._hand[0].endpoint.name

@@ -26,11 +26,10 @@ from balancer.settings.numbers import checked, seconds
 from balancer.settings.rules import DEFAULT_STRATEGY, HealthSettings, LimitSettings, RetrySettings
 from balancer.shells.alarm import Alarm
 from balancer.shells.arguments import (
-    Asked,
+    Wanted,
     any_whole,
     asked_for,
     each_of,
-    request_of,
     shows_what_may_be_asked,
     terms_of,
 )
@@ -181,7 +180,7 @@ class Pool(Managed):
 
     # Python fills in each default that is only known by its name with a look-up; without them a lease costs 8% less.
     @shows_what_may_be_asked
-    def acquire(self, timeout: float | None = None, **asked: Unpack[Asked]) -> Lease:
+    def acquire(self, timeout: float | None = None, **asked: Unpack[Wanted]) -> Lease:
         """Take an endpoint; the lease must be released once, or used in a `with` block.
 
         Args:
@@ -239,20 +238,23 @@ class Pool(Managed):
         priority: int = 0,
         slots: int = 1,
         key: str | None = None,
+        holder: str = "",
+        ttl_s: float | None = None,
     ) -> Lease:
         """Take an endpoint for a retry: as `course` asks, and as it asks later on while this waits, at one place.
 
         Args:
             course: says at each look what to ask for from then on; see `balancer.core.course`.
             ask: what it asks for now.
-            labels, exclude, priority, slots, key: as for `acquire`, besides what the course asks for.
+            labels, exclude, priority, slots, key, holder, ttl_s: as for `acquire`, besides what the course asks for.
 
         Raises:
             AcquireTimeout, NoEndpoint, TooManyWaiters, PoolClosed: as `acquire` does.
         """
 
         def wanted(ask: Ask) -> Request:
-            return request_of(labels | ask.labels, exclude | ask.avoid, slots, key, self._any.terms)
+            more, less = labels | ask.labels, exclude | ask.avoid
+            return asked_for(self._any, labels=more, exclude=less, slots=slots, key=key, holder=holder, ttl_s=ttl_s)[0]
 
         request = wanted(ask)
         lease: Lease | None = None
@@ -314,6 +316,8 @@ class Pool(Managed):
         priority: int = 0,
         slots: int = 1,
         key: str | None = None,
+        holder: str = "",
+        ttl_s: float | None = None,
         hedge_after_s: float | None = None,
     ) -> T:
         """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
@@ -331,6 +335,8 @@ class Pool(Managed):
             priority=priority,
             slots=slots,
             key=key,
+            holder=holder,
+            ttl_s=ttl_s,
             hedge_after_s=hedge_after_s,
         )
 
@@ -419,7 +425,7 @@ class Pool(Managed):
             self._change(partial(looks.look, self._core, waiter))
         if waiter.deadline_s == _NEVER:
             if not waiter.ended:
-                gate.acquire()
+                gate.acquire(timeout=-1)
         elif not self._is_opened(waiter, gate, waiter.deadline_s):
             self._change(lambda now: self._core.cancel(waiter, now, timed_out=True))
 

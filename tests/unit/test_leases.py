@@ -11,7 +11,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
-from balancer.settings.rules import HealthSettings
+from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.testing.clock import ManualClock
 from tests.threads.crew import until
 
@@ -244,3 +244,18 @@ def test_a_config_says_both(tmp_path: Path) -> None:
     pool = Pool.from_config(file)
     assert pool.acquire().terms.ttl_s == 60  # type: ignore[union-attr]
     assert pool.leases()[0].where
+
+
+def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names() -> None:
+    clock = ManualClock(0.0)
+    pool = Pool(["a", "b"], clock=clock, retries=RetrySettings(base_s=0.0))
+    held: list[tuple[str, str, float]] = []
+
+    def fail_once(lease: Lease) -> None:
+        assert lease.terms is not None
+        held.append((lease.endpoint.name, lease.holder, lease.terms.ttl_s))
+        if len(held) == 1:
+            raise ConnectionError
+
+    pool.call(fail_once, holder="sample 7", ttl_s=60.0)
+    assert sorted(held) == [("a", "sample 7", 60.0), ("b", "sample 7", 60.0)]
