@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Protocol, Self
 
 from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, status_of
-from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.errors import EndpointError, EndpointOverloaded, LeaseError
 from balancer.settings.headers import Headers
 from balancer.settings.numbers import checked, positive, whole
 from balancer.settings.urls import checked_url, has_credentials, host_of, identity_of
@@ -245,6 +245,16 @@ class Lease:
         """
         self.lender.release(self, outcome or self.outcome or _SUCCESS)
 
+    def release_after(self, error: BaseException) -> None:
+        """Give the slot back after a call that raised `error`, as the end of a `with` block does.
+
+        Raises:
+            LeaseError: it was given back already; nothing is changed.
+        """
+        if self.hint is None:
+            self.hint = hint_of(error)
+        self.lender.release(self, self.outcome or outcome_of(error))
+
     def __enter__(self) -> Self:
         return self
 
@@ -273,9 +283,10 @@ class Lease:
         if error is None:
             self.lender.release(self, self.outcome or _SUCCESS)
             return
-        if self.hint is None:
-            self.hint = hint_of(error)
-        self.lender.release(self, self.outcome or outcome_of(error))
+        try:
+            self.release_after(error)
+        except LeaseError as late:  # e.g. its time ran out: what the block raised says more, and must not be lost
+            error.add_note(str(late))
 
     def __repr__(self) -> str:
         state = "ended" if self.account is None else "out"

@@ -127,8 +127,8 @@ class DuplicateEndpoint(BalancerError, ValueError):
     def __init__(self, url: str, known: str | None = None) -> None:
         known_as = f", as {known!r}" if known not in (None, url) else ""
         super().__init__(
-            f"endpoint {url!r} is in the pool already{known_as}; URLs must differ, or names for one URL with two keys; "
-            "to change one, use update()"
+            f"endpoint {url!r} is in the pool already{known_as}; to change it, use update(); for one URL with "
+            "two keys, give each a name="
         )
         self.url = url
 

@@ -276,7 +276,7 @@ say(
 # four times; who waits for an endpoint gives up after 5 s.
 
 # %%
-OUTAGE_FROM_S, OUTAGE_TO_S, OUTAGE_END_S = 20, 40, 60
+OUTAGE_FROM_S, OUTAGE_TO_S, OUTAGE_END_S = 20, 40, 120
 RATE_PER_S, ATTEMPTS = 60.0, 4
 OUTAGE = Scenario(
     workload=Arrivals(at_s=[(n + 0.5) / RATE_PER_S for n in range(int(RATE_PER_S * OUTAGE_END_S))]),
@@ -332,11 +332,11 @@ def failed_per_s(how: str) -> Interval:
 
 
 def answers_again_s(record: Record) -> dict[str, float]:
-    """For each endpoint, when the first call begins that it answers after the outage, from its end (s)."""
-    found: dict[str, float] = {}
+    """For each endpoint, when the first call begins that it answers after the outage, from its end (s); at most the end."""
+    found = dict.fromkeys(record.shares, float(OUTAGE_END_S - OUTAGE_TO_S))
     for span in record.spans:
         if span.ok and span.started_s >= OUTAGE_TO_S:
-            found[span.url] = min(found.get(span.url, float(OUTAGE_END_S)), span.started_s - OUTAGE_TO_S)
+            found[span.url] = min(found[span.url], span.started_s - OUTAGE_TO_S)
     return found
 
 
@@ -377,7 +377,8 @@ say(
     f"Ejection has nothing to offer when all are down. At most {EJECTION.max_ejected_share:.0%} of the endpoints are ejected, "
     f"so the others are asked all the time, and the first good call begins {worded(first_s(best_protected), 's')} after the "
     f"outage, far sooner than a cooldown of {EJECTION.cooldown_s:g} s. All four serve again after "
-    f"{worded(all_s(best_protected), 's')}: the cooldowns of those that were ejected have grown in the outage."
+    f"{worded(all_s(best_protected), 's')}: the cooldowns of those that were ejected have grown in the outage, which is the "
+    f"price of so few probes to what stays dead; `max_cooldown_s` bounds it."
 )
 
 # %% [markdown]
@@ -472,9 +473,9 @@ say(
 # calls after 10 ms: a black hole for a while. After a repair it is cold: calls take ten times as long, and that falls to
 # normal over 30 s (it is that cold so that slow start has something to do). Retries go elsewhere, within the budget.
 #
-# An ejected endpoint comes back when a probe succeeds after its cooldown. Each cooldown that follows soon is twice as long
-# (*back-off*), up to `max_cooldown_s`; then its weight grows slowly (*slow start*), which `fifo` does not look at and
-# `least_in_flight` does.
+# An ejected endpoint comes back when a probe succeeds after its cooldown. Each probe that fails makes the next cooldown
+# longer (*back-off*), up to `max_cooldown_s`; once it is back, its weight grows slowly (*slow start*), which `fifo` does
+# not look at and `least_in_flight` does.
 
 # %%
 FLAPPING: list[Fault] = [CrashRepair(mtbf_s=60.0, mttr_s=15.0), Warmup(window_s=30.0, factor=10.0)]
@@ -532,8 +533,8 @@ say(
     f"start of {EJECTION.slow_start_s:g} s) {said(flaps, (calm, defaults), 'failed_calls')}. A slow start of "
     f"{SLOW_START_S:g} s changes the p99 by {changed_by(calm, eased, always, 'sojourn_p99_s')} without back-off, and by "
     f"{changed_by(calm, both, backed_off, 'sojourn_p99_s')} with back-off to {BACK_OFF_S:g} s.\n\n"
-    f"Back-off has a price: an endpoint that fails again before it has been healthy for longer than its last cooldown stays "
-    f"out for twice as long. With the defaults this one gets {worded(share(flaps, (calm, defaults), BAD), 'part')} of the "
+    f"Back-off has a price: an endpoint that is down for a while has failed some probes by then, and the next one may come "
+    f"long after its repair. With the defaults this one gets {worded(share(flaps, (calm, defaults), BAD), 'part')} of the "
     f"calls, with back-off to {BACK_OFF_S:g} s and slow start {worded(share(flaps, (calm, both), BAD), 'part')}. At load "
     f"{busy:g}, where its slots are needed, the defaults cost in mean time, beside that: "
     f"{changed_by(busy, defaults, both, 'sojourn_mean_s')}."

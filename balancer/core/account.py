@@ -52,10 +52,10 @@ class Account(Node):
         self.leases = 0
         self.failures = 0
         self.overloads = 0
-        # Sum of (end - start) over its leases, times their slots, with -start booked at the grant and +end at
-        # the end: one addition each, and `busy_s + in_flight * now` counts the leases that are still out.
-        self.busy_s = 0.0
-        self.out_s = 0.0  # likewise, of the times that it is in service and has no slots: its health's doing
+        self.busy_s = 0.0  # slot-seconds of the leases that have ended
+        # Sum of (end - start) of the times that it is in service and has no slots, by its health's doing; -start is
+        # added when one begins, so `out_s + now` counts one that has not ended.
+        self.out_s = 0.0
         self.kept = False
         self.alert = False
         self.record: Record | None = None

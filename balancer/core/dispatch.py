@@ -11,7 +11,7 @@ them once it has let go of its lock.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 from types import MappingProxyType
@@ -151,7 +151,8 @@ class Core:
         if full and deadline_s > now:  # one that will not wait is no burden: it gets its time-out
             raise TooManyWaiters(self._waiters.size, self._max_waiters or 0)
         waiter = self._waiters.push(request, now, deadline_s, priority, wake)
-        self.journal.note(Queued, now)
+        if Queued in self.journal.wanted:
+            self.journal.note(Queued, now)
         if self._ledger.kept or request.slots > 1:
             self._keep_anew(waiter, now)
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
@@ -182,11 +183,11 @@ class Core:
         """
         if waiter.ended:
             return ()
-        self._waiters.discard(waiter)
         if timed_out:
             self._expire(waiter, now)
         else:
             waiter.error = BalancerError("the wait was cancelled")
+        self._waiters.discard(waiter)  # last, so that an interrupt before it leaves one that has ended, not a lost one
         return self._hand_off(now) if self._ledger.kept else ()
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> Served:
@@ -239,9 +240,13 @@ class Core:
 
     # -- when something went wrong -----------------------------------------------------------------
 
-    def recover(self, now: float) -> Served:
-        """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N)."""
+    def recover(self, now: float, waiting: Container[Waiter]) -> Served:
+        """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N).
+
+        Of the waiters only those are left that are in `waiting`: of another one the shell never heard.
+        """
         self._ledger.recount()
+        self._waiters.mend(waiting)
         return self._fail(list(self._waiters), PoolClosed) if self._closed else self._hand_off(now)
 
     # -- membership --------------------------------------------------------------------------------
@@ -339,6 +344,7 @@ class Core:
     def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> Served:
         """End a lease, let the rules learn from it, and serve whoever can be served thereafter."""
         account: Account | None = lease.account
+        learned = False
         try:
             self._end(lease, outcome, now)
         finally:  # a strategy may raise when the lease has ended already
@@ -347,10 +353,13 @@ class Core:
                 if outcome is _SUCCESS and record is not None and now < record.look_s:
                     record.fresh += 1  # all there is to do about nearly every lease: see `HealthWatch`
                 else:
+                    learned = True
                     self._learn(account, lease, outcome, now)
         if now >= self.due_s:
             return self.tick(now)
-        return self._hand_off(now) if self._waiters.size else ()
+        if not self._waiters.size:
+            return ()
+        return self._hand_off(now) if learned else self._hand_on(lease, now)
 
     def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
         self._ledger.learn(account, lease, outcome, now)
@@ -360,6 +369,10 @@ class Core:
         if self._by_the_clock:
             return self._end_by_rules(lease, outcome, now)
         self._end(lease, outcome, now)
+        return self._hand_on(lease, now)
+
+    def _hand_on(self, lease: Lease, now: float) -> Served:
+        """Serve whoever can be served by what `lease` held, if nothing else has changed."""
         if lease.slots > 1 or self._ledger.kept:
             return self._hand_off(now)
         # No waiter could use a slot that was free before, so the one that came free now serves one at most.

@@ -31,7 +31,13 @@ _RAMP_STEPS = 10  # a weight that grows is told to the strategy so many times
 _LEAST_RAMP = 0.1
 # Successes are booked together when this part of `decay_s` has passed; so one counts 6% too much at most.
 _BATCH = 1 / 16
-_MOST_DOUBLINGS = 64  # 2**64 times any cooldown is more than the longest
+# The first probes that fail double the cooldown, so that what flaps within seconds is found up; each further one makes
+# it four times as long, so that what stays dead has few probes in all.
+_GENTLE_PROBES = 2
+_MOST_BAD_PROBES = 64  # 2**64 times any cooldown is more than the longest
+# So many successes in a row, the probe not counted, and the next cooldown is the first again. An endpoint that fails
+# 60% of its calls has such a row once in a hundred.
+_FORGIVEN_AFTER = 5
 _SMALL = 3  # endpoints of which one may be ejected, though it is more than the share
 _ROUNDING = 1e-9  # 0.28 * 25 is 7.000000000000001
 
@@ -136,7 +142,7 @@ class HealthWatch:
         if record.state in _IN:
             self._book(record, now)
             if not ok:
-                self._failed_now(record, now)
+                record.row = 0
             if True in [test.pinged(record, ok, now) for test in self._tests]:
                 self._trip(record, now)
         elif ok and conclusive and record.state is Health.HALF_OPEN:
@@ -185,17 +191,11 @@ class HealthWatch:
             if outcome is Outcome.OVERLOAD:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
-                self._failed_now(record, now)
+                record.row = 0
                 if True in [test.failed(record, now) for test in self._tests]:  # each of them must hear of it
                     self._trip(record, now, rest_s)
         if rest_s and record.state in _IN:
             self._move(record, Event.ASKED_REST, now, rest_s)
-
-    def _failed_now(self, record: Record, now: float) -> None:
-        """Forget what made cooldowns longer, if the endpoint did not fail for longer than the last one lasted."""
-        if now - record.clean_s > record.cooldown_s:
-            record.bad_probes = 0
-        record.clean_s = now
 
     def _others_are_overloaded(self, record: Record, now: float) -> bool:
         """Return whether half of the others were overloaded lately: then it is no outlier, and who stays gets more.
@@ -269,7 +269,7 @@ class HealthWatch:
         """Take the transition, and do what comes with the new state; a rest lasts `least_s` at least."""
         before, record.state = record.state, TRANSITIONS[record.state, event]
         if event is Event.PROBED_BADLY:
-            record.bad_probes = min(record.bad_probes + 1, _MOST_DOUBLINGS)
+            record.bad_probes = min(record.bad_probes + 1, _MOST_BAD_PROBES)
         self._out += (record.state in _OUT) - (before in _OUT)
         if record.state in _UNFIT:
             self.unfit[record] = None
@@ -284,16 +284,16 @@ class HealthWatch:
         elif record.state is Health.RESTING:
             self._time(record, now + least_s)
         elif record.state is Health.SLOW_START:
-            record.clean_s = now
             if before is not Health.RESTING:  # who comes back from a rest has not been judged, and has it still to come
                 self._begin(record, now)
             self._warm(record, now)
         self._look_for_panic()
 
     def _next_cooldown_s(self, record: Record) -> float:
-        settings = self._settings
-        record.cooldown_s = min(settings.max_cooldown_s, settings.cooldown_s * 2.0**record.bad_probes)
-        return record.cooldown_s * (0.5 + 0.5 * self._random())
+        settings, bad_probes = self._settings, record.bad_probes
+        doublings = bad_probes + max(0, bad_probes - _GENTLE_PROBES)
+        cooldown_s = min(settings.max_cooldown_s, settings.cooldown_s * 2.0**doublings)
+        return cooldown_s * (0.5 + 0.5 * self._random())
 
     def _warm(self, record: Record, now: float) -> None:
         """Go on with a slow start: to its next step or, past the last, to health."""
@@ -325,7 +325,7 @@ class HealthWatch:
 
     def _begin(self, record: Record, now: float) -> None:
         """Let all that was counted be forgotten."""
-        record.fresh = record.good = record.bad = 0
+        record.fresh = record.good = record.bad = record.row = 0
         for test in self._tests:
             test.begin(record, now)
 
@@ -337,6 +337,9 @@ class HealthWatch:
 
     def _succeeded(self, record: Record, successes: int, now: float) -> None:
         record.good += successes
+        record.row += successes
+        if record.row >= _FORGIVEN_AFTER:
+            record.bad_probes = 0
         for test in self._tests:
             test.booked(record, successes, now)
 

@@ -76,7 +76,6 @@ class Ledger:
             lease = Lease()
             lease.slots = 1
             account.in_flight += 1
-            account.busy_s -= now
         else:
             if not request.fits(account):
                 raise self._broken(request, account)
@@ -84,16 +83,15 @@ class Ledger:
             lease = Lease()
             lease.slots = slots
             account.in_flight += slots
-            account.busy_s -= now * slots
         # No call from here to the table: an interrupt comes at a call, and finds a lease that is out in the table.
-        lease.id = self.granted = self.granted + 1
+        lease.id = self.granted = number = self.granted + 1
         lease.endpoint = account.endpoint
         lease.granted_s = now
         lease.account = account
         lease.lender = self._lender
         lease.outcome = lease.hint = None
         lease.terms = terms = request.terms
-        self.out[self.granted] = lease
+        self.out[number] = lease
         account.leases += 1
         if terms is not None and terms.timed:
             self._timed(lease, now)
@@ -117,14 +115,15 @@ class Ledger:
             self._count(account, outcome)
         lease.account = None
         del self.out[lease.id]
+        held_s = now - lease.granted_s
         if lease.slots == 1:  # a product of a whole number and a float is slow
             account.in_flight -= 1
-            account.busy_s += now
+            account.busy_s += held_s
         else:
             account.in_flight -= lease.slots
-            account.busy_s += now * lease.slots
+            account.busy_s += held_s * lease.slots
         if account.state is _ACTIVE:
-            self._strategy.finish(account, outcome, now - lease.granted_s, now)
+            self._strategy.finish(account, outcome, held_s, now)
         elif account.state is State.RETIRING and not account.in_flight:
             self._forget(account)
         return ()
@@ -323,7 +322,10 @@ class Ledger:
         return False
 
     def stats(self, now: float) -> list[EndpointStats]:
-        """Return every account's counters; O(N)."""
+        """Return every account's counters; O(N + leases out)."""
+        held_s = dict.fromkeys(self._accounts.values(), 0.0)
+        for lease in self.out.values():
+            held_s[lease.account] += (now - lease.granted_s) * lease.slots
         total = sum(account.leases for account in self._accounts.values()) or 1
         return [
             EndpointStats(
@@ -335,7 +337,7 @@ class Ledger:
                 leases=a.leases,
                 failures=a.failures,
                 share=a.leases / total,
-                busy_s=max(0.0, a.busy_s + a.in_flight * now),  # never -1e-13 from rounding
+                busy_s=a.busy_s + held_s[a],
                 overloads=a.overloads,
                 capacity=a.endpoint.capacity,
                 weight=a.endpoint.weight,

@@ -65,8 +65,6 @@ class Record:
         "asked",
         "bad",
         "bad_probes",
-        "clean_s",
-        "cooldown_s",
         "each",
         "ejections",
         "fresh",
@@ -76,6 +74,7 @@ class Record:
         "look_s",
         "overload_s",
         "probe",
+        "row",
         "since_s",
         "state",
         "until_s",
@@ -86,9 +85,8 @@ class Record:
         self.state = Health.HEALTHY
         self.since_s = now
         self.until_s = inf  # when time alone changes something
-        self.cooldown_s = 0.0  # the last one, before jitter
         self.bad_probes = 0  # that make the next cooldown longer
-        self.clean_s = now  # since when it has not failed
+        self.row = 0  # successes since it last failed or came back
         self.ejections = 0  # ever
         self.probe: int | None = None  # the lease that decides
         self.asked = False

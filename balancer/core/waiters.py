@@ -10,7 +10,7 @@ of its priority comes behind it.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from heapq import heapify, heappop, heapreplace
 from itertools import count, takewhile
 
@@ -146,6 +146,16 @@ class WaitQueue:
         if not group.waiters:
             del self._groups[group.request, group.priority]
         self.size -= 1
+
+    def mend(self, waiting: Container[Waiter]) -> None:
+        """Leave only those in `waiting`, in order, after an interrupt half-way through a call; O(n log n)."""
+        for key, group in list(self._groups.items()):
+            left = sorted((waiter for waiter in group.waiters if waiter in waiting), key=lambda waiter: waiter.place)
+            group.waiters = OrderedDict.fromkeys(left)
+            if not left:
+                del self._groups[key]
+        self._latest = None
+        self.size = sum(len(group.waiters) for group in self._groups.values())
 
     def requests(self) -> list[Request]:
         """Return what is being waited for, without repetition."""

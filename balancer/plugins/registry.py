@@ -87,12 +87,21 @@ class Registry:
             raise ValueError(f"plugin {self.strategies[name].plugin!r} offers {name!r} already; give it another name")
         self.strategies[name] = Registered(kind, _BY_HAND)
 
-    def strategy(self, name: str, options: Mapping[str, Any] | None, rng: random.Random) -> Strategy:
+    def strategy(self, name: str | type[Strategy], options: Mapping[str, Any] | None, rng: random.Random) -> Strategy:
         """Return a fresh strategy.
+
+        Args:
+            name: what a plugin calls it; or the class itself, which is offered here from now on: see `add_strategy`.
+            options: its own.
+            rng: for its random choices.
 
         Raises:
             ConfigError: no usable plugin has one of this name, or an option is wrong.
+            TypeError: it is neither a name nor the class of a strategy.
         """
+        if not isinstance(name, str):
+            self.add_strategy(name)
+            name = name.name
         return self._strategy(name)(self.strategy_options(name, options), rng)
 
     def strategy_options(self, name: str, options: Mapping[str, Any] | None) -> Any:

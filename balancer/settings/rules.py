@@ -50,8 +50,8 @@ class HealthSettings(Settings):
         rate_sds: a success rate so many standard deviations below the mean ejects; 0: this test is off.
         failure_volume: outcomes in an interval for the test by percentage.
         failure_share: a share of failures of more than this ejects; 1: this test is off.
-        cooldown_s: how long an ejection lasts; each probe that fails makes it twice as long, and as much time without a
-            failure as the last one lasted makes it this long again.
+        cooldown_s: how long an ejection lasts; the first two probes that fail each make it twice as long, each further
+            one four times, and five successes in a row make it this long again.
         max_cooldown_s: but no longer than this; also the longest `Retry-After` that is believed.
         max_ejected_share: the share of the endpoints that may be ejected, the next one counted; one is always kept, and
             of 2 or 3 one may be ejected whatever the share.

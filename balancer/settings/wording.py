@@ -16,7 +16,7 @@ QUOTES_NOTHING = "quotes_nothing"
 # Where pydantic speaks of Python, a config is TOML.
 _WORDS = {
     "dict_type": "it must be a table",
-    "list_type": "it must be a list; a list of tables is written [[name]]",
+    "list_type": "it must be a list, such as ['a', 'b']; a list of tables is written [[name]]",
     "model_type": "it must be a table",
     "string_type": "it must be a text in quotes",
     "too_short": "it must not be empty",
@@ -47,13 +47,29 @@ def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False)
         return error["msg"]
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _tag(error)
-    message = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    message = _message(error)
     if secret and error["type"] == "value_error":  # our own validators quote what they found
         message = "it cannot be used here"
     if error["type"] == "value_error" and isinstance(error["input"], Mapping) and not secret:
         return message  # about several keys of a table, and names them
     found = "a value that is not shown" if secret else _found(error["input"])
     return f"found {found}: {message[:1].lower()}{message[1:]}"
+
+
+_NUMBERS = ("int_type", "float_type", "bool_type")
+_BOUNDS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "less_than_equal": "<="}
+
+
+def _message(error: ErrorDetails) -> str:
+    """Return what is allowed."""
+    kind = error["type"]
+    if kind in _NUMBERS:
+        wanted = {"int_type": "a whole number", "float_type": "a number", "bool_type": "true or false"}[kind]
+        return f"it must be {wanted}{'; leave out the quotes' if isinstance(error['input'], str) else ''}"
+    if kind in _BOUNDS:
+        bound: float = next(iter(error["ctx"].values()))
+        return f"it must be {_BOUNDS[kind]} {bound:g}"
+    return _WORDS.get(kind, error["msg"].removeprefix("Value error, "))
 
 
 def _tag(error: ErrorDetails) -> str:

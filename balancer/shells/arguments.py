@@ -3,17 +3,33 @@
 Decides what is allowed. It must not know what becomes of it.
 """
 
+import inspect
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, TypedDict, TypeVar
 
 from balancer.endpoint import Endpoint, Terms
 from balancer.settings.numbers import checked, whole
 from balancer.strategy import Request
 
-__all__ = ["any_whole", "check_priority", "each_of", "request_of", "terms_of"]
+__all__ = ["Wanted", "any_whole", "asked_for", "each_of", "shows_what_may_be_asked", "terms_of"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _MOST_PRIORITY = 1_000_000  # some 115 days of waiting
+
+
+class Wanted(TypedDict, total=False):
+    """What an acquire may ask for; see `balancer.Pool.acquire`."""
+
+    labels: Iterable[str]
+    exclude: Iterable[str]
+    priority: int
+    slots: int
+    key: str | None
+    holder: str
+    ttl_s: float | None
 
 
 def each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
@@ -32,18 +48,50 @@ def terms_of(holder: str, ttl_s: float | None, leak_after_s: float | None) -> Te
     return Terms(holder, math.inf if ttl_s is None else ttl_s, math.inf if leak_after_s is None else leak_after_s)
 
 
-def request_of(
+def asked_for(
+    usual: Request,
+    /,
+    *,
+    labels: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    priority: int = 0,
+    slots: int = 1,
+    key: str | None = None,
+    holder: str = "",
+    ttl_s: float | None = None,
+) -> tuple[Request, int]:
+    """Return the request and the priority of an acquire; `usual` is the request of one that asks for nothing."""
+    _check_priority(priority)
+    if not (labels or exclude or key or slots != 1 or holder or ttl_s is not None):
+        return usual, priority
+    terms = usual.terms
+    if holder or ttl_s is not None:
+        pools = terms or Terms()
+        terms = replace(pools, holder=holder, ttl_s=pools.ttl_s if ttl_s is None else ttl_s)
+    return _request_of(labels, exclude, slots, key, terms), priority
+
+
+def shows_what_may_be_asked(function: F) -> F:
+    """Let `help` and editors show what `**asked` may be: the names of `Wanted`, with their defaults."""
+    shown = inspect.signature(function)
+    given = [each for each in shown.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    named = [each for each in inspect.signature(asked_for).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    function.__signature__ = shown.replace(parameters=[*given, *named])  # type: ignore[attr-defined]  # inspect reads it
+    return function
+
+
+def _request_of(
     labels: Iterable[str], exclude: Iterable[str], slots: int, key: str | None, terms: Terms | None
 ) -> Request:
     """Return what an acquire asks for."""
     if isinstance(labels, str) or isinstance(exclude, str):
-        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
+        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
     if key is not None and not isinstance(key, str):
         raise TypeError(f"key is {key!r}; it takes a text, or None")
     return Request(frozenset(labels), frozenset(exclude), checked("slots", slots, whole), key, terms)
 
 
-def check_priority(priority: int) -> None:
+def _check_priority(priority: int) -> None:
     """Refuse what is no priority."""
     if not (isinstance(priority, int) and abs(priority) <= _MOST_PRIORITY):
         raise ValueError(

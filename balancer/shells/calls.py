@@ -36,6 +36,8 @@ def call(
     priority: int = 0,
     slots: int = 1,
     key: str | None = None,
+    holder: str = "",
+    ttl_s: float | None = None,
     hedge_after_s: float | None = None,
 ) -> T:
     """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
@@ -53,7 +55,7 @@ def call(
             for; no attempt starts after it. One that runs is not cut: give `fn` a time limit of its own. Without one,
             each attempt waits for a lease as the pool was told.
         budget: bounds the retries; default: one that all calls over this pool share.
-        labels, exclude, priority, slots, key: as in `Pool.acquire`.
+        labels, exclude, priority, slots, key, holder, ttl_s: as in `Pool.acquire`, for each attempt.
         hedge_after_s: for idempotent calls: an attempt that takes longer than so many seconds is made a second time,
             on another endpoint that is free, if the budget has a retry left. The first success counts. `fn` runs in
             threads of its own; the loser's lease ends at once, as neither success nor failure, and `lease.ended` tells
@@ -62,6 +64,7 @@ def call(
 
     Raises:
         AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters: there was no endpoint for the first attempt.
+        LeaseError: `fn` returned, but its lease was over: it gave that back itself, or the lease's `ttl_s` had passed.
         Exception: the last error of `fn`, with a note if it was not tried again although `attempts` were left.
         TypeError: `fn` is a coroutine or generator function, or returns what one does; a string for a collection.
         ValueError: a number is out of range.
@@ -72,7 +75,7 @@ def call(
         if value is not None:
             checked(name, value, seconds)
     if isinstance(labels, str) or isinstance(exclude, str):
-        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, not a string")
+        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
     terms = Terms(
         attempts=attempts,
         retries=pool.retries,
@@ -80,7 +83,7 @@ def call(
         deadline_s=math.inf if deadline_s is None else deadline_s,
         hedge_after_s=hedge_after_s,
     )
-    asked = Asked(frozenset(labels), frozenset(exclude), priority, slots, key)
+    asked = Asked(frozenset(labels), frozenset(exclude), priority, slots, key, holder, ttl_s)
     return _Call(pool, fn, terms, budget or pool.budget, asked).run()
 
 

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _LATER = (CoroutineType, GeneratorType, AsyncGeneratorType)
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_FUNCTION = inspect.CO_NEWLOCALS  # a module has no such flag
 _ADVICE = "do the work in fn itself, while it has the lease, and return what came of it"
 
 
@@ -28,6 +29,8 @@ def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
     Raises:
         TypeError: one sees at once that `fn` is such a function.
     """
+    if not callable(fn):
+        raise TypeError(f"fn is {fn!r}; it must be a function that takes the lease, such as lambda lease: ...")
     kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
     if any(is_one(each) for is_one in kinds for each in (fn, type(fn).__call__)):
         raise TypeError(f"fn is {fn!r}, a coroutine or generator function; pass a plain one: {_ADVICE}")
@@ -44,17 +47,22 @@ def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
     return checked
 
 
-def in_coroutine() -> bool:
+def in_coroutine(above: int = 0) -> bool:
     """Return whether a coroutine is under way that called what calls this, so that its loop waits as well.
+
+    Args:
+        above: how many calls between are known to be none: each that is looked at costs a wait half a microsecond.
 
     Code that a module runs by itself, such as a cell of a notebook, is not of the coroutine that had it run: it may
     wait, and the kernel with it. O(calls under way).
     """
-    frame = sys._getframe(1)
+    frame = sys._getframe(1 + above)
     while frame is not None:
-        if frame.f_code.co_flags & _COROUTINE:
+        code = frame.f_code
+        flags = code.co_flags
+        if flags & _COROUTINE:
             return True
-        if frame.f_code.co_name == "<module>":
+        if not flags & _FUNCTION and code.co_name == "<module>":  # the flag is quicker to ask for
             return False
         frame = frame.f_back  # type: ignore[assignment]
     return False

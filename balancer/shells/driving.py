@@ -6,7 +6,6 @@ not know what a call does, nor why the course says what it says.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, TypeVar
 
 from balancer.core.course import Course
@@ -31,6 +30,8 @@ class Asked:
     priority: int = 0
     slots: int = 1
     key: str | None = None
+    holder: str = ""
+    ttl_s: float | None = None
 
 
 class Drive(Generic[T]):
@@ -109,15 +110,17 @@ class Drive(Generic[T]):
     def take(self, timeout_s: float, avoid: frozenset[str]) -> str:
         """Put a lease of another endpoint than these into hand, and return its name. Raises as `Pool.acquire` does."""
         asked = self._asked
-        self._take(
-            partial(
-                self._pool.acquire,
+        # No call between the end of this one and the hand but that of a method of Python: an interrupt comes at others.
+        self._hand.append(
+            self._pool.acquire(
                 timeout_s,
                 labels=asked.labels,
                 exclude=asked.exclude | avoid,
                 priority=asked.priority,
                 slots=asked.slots,
                 key=asked.key,
+                holder=asked.holder,
+                ttl_s=asked.ttl_s,
             )
         )
         return self._hand[0].endpoint.name
@@ -128,9 +131,6 @@ class Drive(Generic[T]):
             if not lease.ended:
                 lease.release(Outcome.IGNORED)
         self._hand.clear()
-
-    def _take(self, acquire: Callable[[], Lease]) -> None:
-        self._hand.append(acquire())
 
     def _ask(self, ask: Ask) -> Ask | Run | Pause | Over:
         """Lease for the next try."""
@@ -150,9 +150,8 @@ class Drive(Generic[T]):
             self.at = self.take(ask.within_s, _NONE)
             return
         asked = self._asked
-        self._take(
-            partial(
-                self._pool.acquire_again,
+        self._hand.append(
+            self._pool.acquire_again(
                 self._course,
                 ask,
                 labels=asked.labels,
@@ -160,6 +159,8 @@ class Drive(Generic[T]):
                 priority=asked.priority,
                 slots=asked.slots,
                 key=asked.key,
+                holder=asked.holder,
+                ttl_s=asked.ttl_s,
             )
         )
         self.at = self._hand[0].endpoint.name

@@ -126,12 +126,18 @@ class _Leg(Generic[T]):
 
     def _end(self, error: BaseException | None) -> None:
         try:
-            self._lease.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
-        except LeaseError:
-            if not self._cancelled:
+            if error is None:
+                self._lease.release()
+            else:
+                self._lease.release_after(error)
+        except LeaseError as late:
+            if self._cancelled:
+                if error is not None and outcome_of(error) is Outcome.FAILURE:
+                    self._failed_late(self._lease)
+            elif error is None:
                 raise
-            if error is not None and outcome_of(error) is Outcome.FAILURE:
-                self._failed_late(self._lease)
+            else:
+                error.add_note(str(late))
 
 
 def _soon(ended: "SimpleQueue[_Leg[T]]", within_s: float) -> "_Leg[T] | None":

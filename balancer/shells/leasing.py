@@ -54,6 +54,8 @@ class Leasing(Protocol):
         priority: int = 0,
         slots: int = 1,
         key: str | None = None,
+        holder: str = "",
+        ttl_s: float | None = None,
     ) -> Lease:
         """Take an endpoint."""
         ...
@@ -68,6 +70,8 @@ class Leasing(Protocol):
         priority: int = 0,
         slots: int = 1,
         key: str | None = None,
+        holder: str = "",
+        ttl_s: float | None = None,
     ) -> Lease:
         """Take an endpoint as `course` asks, and look again as it says, at one place in the queue."""
         ...

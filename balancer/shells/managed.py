@@ -21,6 +21,7 @@ from balancer.settings.rules import RetrySettings
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.leasing import SharedBudget
 from balancer.shells.logs import log_broken
+from balancer.strategy import Strategy
 
 __all__ = ["Managed"]
 
@@ -94,7 +95,7 @@ class Managed(ABC):
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._change(lambda now: self._core.update(replace(self._core.ledger.account(url).endpoint, **changes), now))
 
-    def set_strategy(self, name: str, **options: Any) -> None:
+    def set_strategy(self, name: str | type[Strategy], **options: Any) -> None:
         """Let another strategy choose from now on; leases out and waiters carry over.
 
         Raises:

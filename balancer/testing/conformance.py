@@ -38,7 +38,9 @@ try:
         run_state_machine_as_test,
     )
 except ImportError as error:
-    raise ImportError("balancer.testing.conformance needs Hypothesis; run: pip install hypothesis") from error
+    raise ImportError(
+        "balancer.testing.conformance needs Hypothesis: install balancer with the extra 'testing', or hypothesis itself"
+    ) from error
 
 __all__ = ["as_test_case", "check_strategy", "maker_of"]
 

@@ -67,7 +67,7 @@ def queue_run(size: int) -> Run:
 
 
 def pool_of(strategy: str, size: int, health: HealthSettings | None = None) -> Pool:
-    endpoints = [Endpoint(f"http://10.0.0.1:{number}/") for number in range(size)]
+    endpoints = [Endpoint(f"http://10.0.0.1:{number}/") for number in range(1, size + 1)]
     return Pool(endpoints, strategy=strategy, seed=1, health=health)
 
 

@@ -26,7 +26,7 @@ def _too_early(tenures: Tenures, lease: Lease, now: float) -> None:
 
 
 def _as_a_failure(core: Core, lease: Lease, now: float) -> None:
-    core._end_and_learn(lease, Outcome.FAILURE, now)
+    core._end(lease, Outcome.FAILURE, now)
 
 
 def _for_good(telling: Telling, lease: Lease, now: float) -> None:

@@ -9,19 +9,20 @@ from balancer import HealthSettings
 from tests.simulation.failure_patterns import PATTERNS, cost
 
 _NEAR = {
-    "up 2 s, down 1 s": 1.08,
-    "up 4 s, down 2 s": 1.08,
-    "up 8 s, down 4 s": 1.08,
-    "up 60 s, down 15 s": 1.05,
+    "up 2 s, down 1 s": 1.07,
+    "up 4 s, down 2 s": 1.06,
+    "up 8 s, down 4 s": 1.06,
+    "up 60 s, down 15 s": 1.08,
     "up 120 s, down 60 s": 1.08,
-    "crashes, 60 s and 15 s on average": 1.06,
+    "crashes, 60 s and 15 s on average": 1.08,
     "down for 300 s, once": 1.08,
 }
 
 
 @pytest.mark.parametrize("pattern", _NEAR)
 def test_an_endpoint_that_comes_back_is_used_again_soon(pattern: str) -> None:
-    took, _ = cost(pattern, HealthSettings(), seeds=[1])
+    """Of three runs: a single crash that ends just after a probe costs a tenth of one run."""
+    took, _ = cost(pattern, HealthSettings())
     assert took <= _NEAR[pattern]
 
 
@@ -41,5 +42,5 @@ def test_an_endpoint_that_does_not_come_back_costs_next_to_nothing(pattern: str,
 def test_one_that_fails_most_of_its_calls_does_not_profit_from_probes_that_are_good(pattern: str) -> None:
     _, lost = cost(pattern, HealthSettings())
     _, without = cost(pattern, None)
-    assert lost <= 0.03
+    assert lost <= 0.015
     assert lost < without / 5

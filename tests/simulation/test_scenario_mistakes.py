@@ -182,7 +182,7 @@ def test_an_endpoint_written_in_two_ways_is_there_twice(tmp_path: Path, url: str
         ),
         (
             'url = "b"\ncapacity = 1000001',
-            "endpoints[1].capacity: found 1000001: input should be less than or equal to 1000000",
+            "endpoints[1].capacity: found 1000001: it must be <= 1000000",
         ),
         ('url = "b"\nweight = inf', "endpoints[1].weight: found inf: it must be a finite number > 0"),
     ],

@@ -157,7 +157,7 @@ def test_the_repr_shows_who_waits() -> None:
         pool.close()
 
     outcomes_of(pool, 3, look)
-    assert shown == ["<Pool fifo: 2 active; 2/2 in flight, 3 waiting, 2 granted>"]
+    assert shown == ["<Pool least_in_flight: 2 active; 2/2 in flight, 3 waiting, 2 granted>"]
 
 
 def test_stats_can_be_read_while_the_pool_is_busy() -> None:

@@ -94,7 +94,7 @@ MISTAKES = {
     ),
     "no workers": (
         GOOD + "sample_level_workers = 0\n",
-        "c.toml: pipeline.sample_level_workers: found 0: input should be greater than or equal to 1",
+        "c.toml: pipeline.sample_level_workers: found 0: it must be >= 1",
     ),
     "no problems": (ENDPOINT + "[pipeline]\n", "c.toml: pipeline.problems: is missing"),
     "problems are nowhere": (

@@ -233,7 +233,7 @@ def test_an_unknown_strategy_on_the_command_line_is_a_line(balancer: Balancer) -
 def test_run_needs_a_pipeline(balancer: Balancer) -> None:
     said = balancer("run", "c.toml", config=ENDPOINT)
     assert said.code == 2
-    assert said.lines == ['balancer: the config has no [pipeline] section; add one with at least problems = "FOLDER"']
+    assert said.lines == ['balancer: c.toml: [pipeline]: is missing; add it, with at least problems = "FOLDER"']
 
 
 # -- mistakes in packages ------------------------------------------------------------------------------

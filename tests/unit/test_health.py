@@ -275,15 +275,29 @@ def test_jitter_is_drawn_anew_each_time_within_its_bounds() -> None:
     assert 4.5 < max(lasts_s) < 5.0
 
 
-def test_cooldowns_double_up_to_the_longest() -> None:
-    ruled = ejected(max_cooldown_s=35.0)
+def test_cooldowns_double_twice_then_grow_fourfold_up_to_the_longest() -> None:
+    ruled = ejected(max_cooldown_s=1000.0)
     lasts_s = []
-    for _ in range(70):  # 2**70 times the first must not overflow anything
+    for _ in range(700):  # 4**700 times the first must not overflow anything
         lasts_s.append(ruled.core.due_s - ruled.now)
         ruled.at(ruled.core.due_s)
         ruled.call("a", FAILURE)  # the probe
-    assert lasts_s[:5] == [5.0, 10.0, 20.0, 35.0, 35.0]
-    assert lasts_s[-1] == pytest.approx(35.0)
+    assert lasts_s[:7] == [5.0, 10.0, 20.0, 80.0, 320.0, 1000.0, 1000.0]
+    assert lasts_s[-1] == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize(("jitter", "probes"), [(0.0, 8), (0.5, 7), (1.0, 6)])
+def test_a_dead_endpoint_has_seven_probes_in_its_first_ten_minutes(jitter: float, probes: int) -> None:
+    """With the defaults: the fewer there are, the less a black hole takes; the first are soon, for what flaps."""
+    ruled = Ruled(2, health={}, jitter=jitter)
+    ruled.call("a", FAILURE, times=5)
+    probed_s = []
+    while ruled.core.due_s <= 600.0:
+        ruled.at(ruled.core.due_s)
+        ruled.call("a", FAILURE)
+        probed_s.append(ruled.now)
+    assert len(probed_s) == probes
+    assert probed_s[2] <= 7.0
 
 
 def backed_off(bad_probes: int = 1, **settings: object) -> Ruled:
@@ -315,33 +329,37 @@ def test_a_cooldown_grows_only_with_probes_that_fail() -> None:
             ruled.call("a", SUCCESS)
 
 
-@pytest.mark.parametrize(("clean_s", "lasts_s"), [(9.9, 10.0), (10.1, 5.0)])
+@pytest.mark.parametrize(("successes", "lasts_s"), [(0, 10.0), (4, 10.0), (5, 5.0), (6, 5.0)])
+@pytest.mark.parametrize("apart_s", [0.0, 7.0])
 @pytest.mark.parametrize("slow_start_s", [0.0, 100.0])
-def test_back_off_is_forgotten_after_as_long_without_a_failure(
-    clean_s: float, lasts_s: float, slow_start_s: float
+def test_back_off_is_forgotten_after_five_successes_in_a_row(
+    successes: int, lasts_s: float, apart_s: float, slow_start_s: float
 ) -> None:
-    """The last cooldown was 10 s; whether its weight is whole by then does not matter."""
+    """The probe is none of them; how long that takes, and whether its weight is whole by then, does not matter."""
     ruled = backed_off(slow_start_s=slow_start_s)
-    ruled.at(ruled.now + clean_s)
+    for _ in range(successes):
+        ruled.at(ruled.now + apart_s)
+        ruled.call("a", SUCCESS)
     assert next_cooldown_s(ruled) == pytest.approx(lasts_s)
 
 
-def test_who_fails_now_and_then_does_not_have_its_back_off_forgotten() -> None:
+@pytest.mark.parametrize("between", ["a failed call", "a failed ping"])
+def test_who_fails_now_and_then_does_not_have_its_back_off_forgotten(between: str) -> None:
     ruled = backed_off()
     for _ in range(5):
-        ruled.at(ruled.now + 4.0)
-        ruled.call("a", FAILURE)
-        ruled.call("a", SUCCESS)
+        ruled.call("a", SUCCESS, times=4)
+        if between == "a failed call":
+            ruled.call("a", FAILURE)
+        else:
+            ruled.core.pinged("a", False, ruled.now)
+    ruled.call("a", SUCCESS)
     assert next_cooldown_s(ruled) == 10.0
 
 
-def test_a_rest_is_no_time_without_a_failure() -> None:
+def test_a_time_without_any_call_does_not_make_it_forgotten() -> None:
     ruled = backed_off()
-    ruled.at(16.0)
-    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
-    ruled.at(76.0)
-    ruled.call("a", FAILURE, times=2)  # and the overload
-    assert ruled.core.due_s - ruled.now == 10.0
+    ruled.at(ruled.now + 1000.0)
+    assert next_cooldown_s(ruled) == 10.0
 
 
 # -- Retry-After ---------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, LeaseError, Outcome, Pool
+from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
-from balancer.settings.rules import HealthSettings
+from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.testing.clock import ManualClock
 from tests.threads.crew import until
 
@@ -95,6 +95,59 @@ def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health: Healt
         lease.release(Outcome.FAILURE)
     assert pool.stats() == before
     assert (before.calls, before.failures, before.endpoints[0].in_flight) == (0, 0, 0)
+
+
+def _outlast(clock: ManualClock, pool: Pool, error: Exception | None = None) -> None:
+    """Use a lease for six seconds, and raise."""
+    with pool.lease():
+        clock.advance(6.0)
+        pool.stats()  # time does what is due
+        if error is not None:
+            raise error
+
+
+def test_the_error_of_a_block_that_outlasts_its_lease_is_not_lost() -> None:
+    clock = ManualClock()
+    pool = pool_of(clock, ttl_s=5.0)
+    with pytest.raises(ConnectionResetError) as caught:
+        _outlast(clock, pool, ConnectionResetError())
+    (note,) = caught.value.__notes__
+    assert note.endswith("ran out: its ttl_s was over, so its slot went to others; return it sooner")
+    stats = pool.stats()
+    assert (stats.calls, stats.failures, [endpoint.in_flight for endpoint in stats.endpoints]) == (0, 0, [0, 0])
+    with pytest.raises(LeaseError, match="ran out"):
+        _outlast(clock, pool)
+
+
+def test_a_block_that_gives_its_lease_back_and_raises_is_heard() -> None:
+    pool = pool_of()
+
+    def give_back_and_raise() -> None:
+        with pool.lease() as lease:
+            lease.release()
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine") as caught:
+        give_back_and_raise()
+    assert "given back already" in caught.value.__notes__[0]
+    assert pool.stats().failures == 0
+
+
+@pytest.mark.parametrize("hedge_after_s", [None, 30.0])
+def test_a_call_that_fails_after_its_lease_is_over_is_made_again(hedge_after_s: float | None) -> None:
+    clock, went = ManualClock(), list[str]()
+    pool = pool_of(clock, ttl_s=5.0)
+
+    def fn(lease: Lease) -> str:
+        went.append(lease.endpoint.name)
+        if len(went) == 1:
+            clock.advance(6.0)
+            pool.stats()
+            raise EndpointError("down")
+        return "done"
+
+    assert pool.call(fn, hedge_after_s=hedge_after_s) == "done"
+    assert went == ["a", "b"]
 
 
 def test_an_acquire_may_outlast_what_the_pool_was_told() -> None:
@@ -191,3 +244,18 @@ def test_a_config_says_both(tmp_path: Path) -> None:
     pool = Pool.from_config(file)
     assert pool.acquire().terms.ttl_s == 60  # type: ignore[union-attr]
     assert pool.leases()[0].where
+
+
+def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names() -> None:
+    clock = ManualClock(0.0)
+    pool = Pool(["a", "b"], clock=clock, retries=RetrySettings(base_s=0.0))
+    held: list[tuple[str, str, float]] = []
+
+    def fail_once(lease: Lease) -> None:
+        assert lease.terms is not None
+        held.append((lease.endpoint.name, lease.holder, lease.terms.ttl_s))
+        if len(held) == 1:
+            raise ConnectionError
+
+    pool.call(fail_once, holder="sample 7", ttl_s=60.0)
+    assert sorted(held) == [("a", "sample 7", 60.0), ("b", "sample 7", 60.0)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointError, Outcome, Pool
+from balancer import AcquireTimeout, Endpoint, EndpointError, NoEndpoint, Outcome, Pool
 from balancer.core import events
 from balancer.core.events import KINDS, Ended, Event, Granted, Queued, Retried
 from balancer.settings.rules import HealthSettings, RetrySettings
@@ -98,6 +98,18 @@ def test_membership_strategy_and_calls() -> None:
     with pytest.raises(EndpointError):
         pool.call(fails, attempts=2)
     assert sum(isinstance(event, Retried) for event in heard) == 1
+
+
+def test_what_time_did_is_told_though_the_acquire_that_found_it_is_refused() -> None:
+    clock, heard = ManualClock(0.0), Heard()
+    pool = pool_of("a", clock=clock, health=None, max_waiters=0)
+    pool.observe(heard, {events.Expired})
+    lease = pool.acquire(ttl_s=5.0)
+    clock.advance(5.0)
+    with pytest.raises(NoEndpoint):
+        pool.acquire(exclude={"a"})
+    assert lease.ended
+    assert heard.names == ["Expired"]
 
 
 def test_one_that_raises_is_set_aside_with_one_line_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:

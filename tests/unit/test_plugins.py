@@ -270,12 +270,12 @@ def test_a_command_that_fails_to_be_added_sets_its_plugin_aside(modules: Path) -
         (
             "weighted_health",
             {"decay_s": 0},
-            "strategy 'weighted_health', option decay_s: found 0: input should be greater than 0",
+            "strategy 'weighted_health', option decay_s: found 0: it must be > 0",
         ),
         (
             "weighted_health",
             {"floor": 1.5},
-            "strategy 'weighted_health', option floor: found 1.5: input should be less than or equal to 1",
+            "strategy 'weighted_health', option floor: found 1.5: it must be <= 1",
         ),
     ],
 )

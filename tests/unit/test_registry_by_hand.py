@@ -33,3 +33,21 @@ def test_a_plugin_s_name_and_what_is_no_strategy_are_refused() -> None:
     with pytest.raises(TypeError, match="that must be a class"):
         registry.add_strategy(object())  # type: ignore[arg-type]
     assert registry.strategies["fifo"].plugin == "balancer_strategies.fifo"
+
+
+def test_a_pool_takes_a_class_that_no_plugin_offers() -> None:
+    """A strategy is tried before it is packaged."""
+    registry = Registry()
+    pool = Pool(["http://a/", "http://b/"], strategy=Mine, registry=registry)
+    assert pool.stats().strategy == "mine"
+    pool.set_strategy("fifo")
+    pool.set_strategy(Mine)
+    with pool.lease(timeout=0) as lease:
+        assert lease.endpoint.url == "http://a/"
+    with pytest.raises(TypeError, match=r"it offers 7 as a strategy; that must be a class"):
+        Pool(["http://a/"], strategy=7, registry=registry)  # type: ignore[arg-type]
+
+
+def test_what_is_no_function_is_one_line() -> None:
+    with pytest.raises(TypeError, match=r"fn is 'x'; it must be a function that takes the lease"):
+        Pool(["http://a/"]).call("x")  # type: ignore[arg-type]

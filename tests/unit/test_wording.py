@@ -53,17 +53,17 @@ class _Model(BaseModel):
 @pytest.mark.parametrize(
     ("found", "line"),
     [
-        ({"count": 0}, "found 0: input should be greater than or equal to 1"),
-        ({"count": "0"}, "found '0': input should be a valid integer"),
+        ({"count": 0}, "found 0: it must be >= 1"),
+        ({"count": "0"}, "found '0': it must be a whole number; leave out the quotes"),
         ({"name": 5}, "found 5: it must be a text in quotes"),
         ({"name": {"a": "b"}}, "found a table: it must be a text in quotes"),
         ({"name": ["a"]}, "found a list: it must be a text in quotes"),
-        ({"names": {}}, "found a table: it must be a list; a list of tables is written [[name]]"),
+        ({"names": {}}, "found a table: it must be a list, such as ['a', 'b']; a list of tables is written [[name]]"),
         ({"table": 5}, "found 5: it must be a table"),
         ({"span": {"low": 5}}, "low: 5 is more than high, 0"),
         ({"refused": "x"}, "found 'x': 'x' will not do"),
         ({"cuont": 5}, "unknown key; did you mean 'count'? (known: count, name, names, refused, span, table)"),
-        ({"count": "x" * 200}, f"found '{'x' * 76}...: input should be a valid integer"),
+        ({"count": "x" * 200}, f"found '{'x' * 76}...: it must be a whole number; leave out the quotes"),
     ],
 )
 def test_an_error_says_what_was_found_and_what_is_allowed(found: dict[str, Any], line: str) -> None:

@@ -143,7 +143,7 @@ def slots_of(config: Config) -> int:
 def settings_of(config: Config) -> PipelineSettings:
     """Return `[pipeline]`, or raise ConfigError if there is none."""
     if config.pipeline is None:
-        raise ConfigError('the config has no [pipeline] section; add one with at least problems = "FOLDER"')
+        raise config.located("[pipeline]", ConfigError('is missing; add it, with at least problems = "FOLDER"'))
     return config.pipeline
 
 
