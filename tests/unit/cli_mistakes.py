@@ -90,7 +90,8 @@ MISTAKES = {
     ),
     "unknown generator": (
         GOOD + 'generators = ["data", "mutant"]\n',
-        "c.toml: pipeline.generators: unknown generator 'mutant'; did you mean 'mutate'? (there are: data, mutate)",
+        "c.toml: pipeline.generators: unknown generator 'mutant'; did you mean 'mutate'? "
+        "(there are: data, llm, mutate)",
     ),
     "no workers": (
         GOOD + "sample_level_workers = 0\n",

@@ -14,7 +14,7 @@ from typing import Any
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 
-__all__ = ["RawRow", "are_rows", "count_rows", "raw_rows"]
+__all__ = ["RawRow", "are_rows", "count_rows", "look_for_rows", "raw_rows"]
 
 _MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")  # of a folder that `datasets` has saved
 _NAMED = "hf:"  # before the name of a data set
@@ -46,6 +46,12 @@ def are_rows(place: str) -> bool:
     if place.endswith((".jsonl", ".parquet")) or place.startswith(_NAMED):
         return True
     return Path(place).is_dir() and any((Path(place) / mark).exists() for mark in _MARKS)
+
+
+def look_for_rows(place: str) -> None:
+    """Return if there are files of the name `place`, where it names files. Raises ConfigError."""
+    if place.endswith((".jsonl", ".parquet")):
+        _files(place)
 
 
 def raw_rows(place: str, split: str, *, start: int = 0) -> Iterator[RawRow]:

@@ -12,12 +12,12 @@ from balancer.pipeline.packages.read import fingerprint, read_problems
 from balancer.pipeline.results.problems import Met
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import Share
-from balancer.pipeline.rows.raw import are_rows, count_rows
+from balancer.pipeline.rows.raw import are_rows, count_rows, look_for_rows
 from balancer.pipeline.rows.read import BadRow, number_of_rows, read_rows
 from balancer.problem import Problem
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["Intake", "Taken", "open_intake"]
+__all__ = ["Intake", "Taken", "open_intake", "read_packages"]
 
 _MOST_SAID = 10  # lines of a kind; there may be thousands
 
@@ -61,28 +61,46 @@ class Intake:
     problems: Iterator[Taken]
 
 
+def read_packages(settings: PipelineSettings) -> tuple[Problem, ...]:
+    """Return the problems of the packages that `settings` name; none if it names rows, which must be there.
+
+    Raises:
+        ConfigError, PackageError: there are no such packages or rows, or some package cannot be read.
+    """
+    if are_rows(settings.problems):
+        look_for_rows(settings.problems)
+        return ()
+    return tuple(read_problems(Path(settings.problems)))
+
+
 def open_intake(
-    settings: PipelineSettings, languages: Collection[str], store: Store, say: Callable[[str], object], share: Share
+    settings: PipelineSettings,
+    packages: tuple[Problem, ...],
+    languages: Collection[str],
+    store: Store,
+    say: Callable[[str], object],
+    share: Share,
 ) -> Intake:
     """Return the problems that `settings` name, once it is sure that the run may go on with them.
 
     Args:
+        packages: see `read_packages`.
         languages: those that some endpoint runs.
         store: which the run is remembered in.
         say: is told of rows that are left out, or have changed.
         share: of the rows, for this machine.
 
     Raises:
-        ConfigError: there are no such problems, or the store holds a run with others.
-        PackageError: some package cannot be read.
+        ConfigError: there are no such rows, or the store holds a run with other problems.
     """
     if are_rows(settings.problems):
         return _rows(settings, languages, store, say, share)
-    return _packages(settings, languages, store)
+    return _packages(settings, packages, languages, store)
 
 
-def _packages(settings: PipelineSettings, languages: Collection[str], store: Store) -> Intake:
-    problems = tuple(read_problems(Path(settings.problems)))
+def _packages(
+    settings: PipelineSettings, problems: tuple[Problem, ...], languages: Collection[str], store: Store
+) -> Intake:
     prints = {problem.id: fingerprint(problem) for problem in problems}
     used = {submission.program.language for problem in problems for submission in problem.submissions}
     store.claim(

@@ -28,7 +28,7 @@ from balancer.pipeline.rows.choice import ALL, Share
 from balancer.pipeline.rows.raw import are_rows
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.crowd import work_through
-from balancer.pipeline.running.intake import Taken, open_intake
+from balancer.pipeline.running.intake import Taken, open_intake, read_packages
 from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.runner import ProgramRun, Runner
 from balancer.pipeline.running.sample import Sample
@@ -69,6 +69,7 @@ def run_pipeline(
     settings = settings_of(config)
     if share != ALL and not are_rows(settings.problems):
         raise ConfigError(f"--shard: {settings.problems} is a folder of packages; only rows of a data set are shared")
+    packages = read_packages(settings)  # first of all: a mistake in one must leave no folder of results behind
     found_generators = find_generators(config, registry)
     pool = Pool.from_config(config, registry=registry)
     results = Path(settings.results)
@@ -80,7 +81,7 @@ def run_pipeline(
         languages = languages_of(executors)
         services = _Services(config.llm, registry, store.answers, console)
         # Last of all that may refuse: a run that never began must not claim the folder.
-        intake = open_intake(settings, languages, store, services.say, share)
+        intake = open_intake(settings, packages, languages, store, services.say, share)
         session = store.begin_session(config.pool.strategy, slots_of(config))
         runner = _runner(pool, executors, settings, store, session)
         if config.health and config.health.ping != "off":
