@@ -144,6 +144,8 @@ def make_app(registry: Registry) -> typer.Typer:
         settings, mistakes = sound_part(config)
         if settings is None:
             raise ConfigError(mistakes)
+        if settings.pipeline is not None and not mistakes:
+            require("pipeline", '"balancer check" of a config with [pipeline]')
         with _redacted(settings):
             checked = check_config(_with(settings, strategy, None), registry, offline=offline or bool(mistakes))
         errors = [*mistakes, *checked.mistakes, *checked.silent]

@@ -22,6 +22,7 @@ from balancer.settings.pipeline import PipelineSettings
 __all__ = ["Checked", "check_config"]
 
 _MOST_LINES: Final = 24  # endpoints that get a line each; of more only those that do not answer
+_EVERY_LANGUAGE = ("cpp", "java", "python", "python2")  # of a row
 
 
 @dataclass(slots=True)
@@ -161,18 +162,21 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
     except MissingExtra as error:
         checked.mistakes.append(str(error))
         return
-    from balancer.pipeline.running.run import find_generators  # it needs the extra
+    from balancer.pipeline.rows.raw import are_rows  # they need the extra
+    from balancer.pipeline.running.run import find_generators
 
     redact = config.redact
     try:
         find_generators(config, registry)
     except ConfigError as error:
         checked.mistakes += error.problems
-    found = _problems(config, settings, checked)
+    if are_rows(settings.problems):
+        found, said = _first_row(config, settings, checked)
+    else:
+        found = _problems(config, settings, checked)
+        said = f"{len(found)} in {redact(settings.problems)}"
     accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
-    checked.lines.append(
-        f"problems   {len(found)} in {redact(settings.problems)}: {accepted} accepted, {wrong} wrong submissions"
-    )
+    checked.lines.append(f"problems   {said}: {accepted} accepted, {wrong} wrong submissions")
     checked.lines += [
         f"           {problem.id}/{name} is left out: {why}"
         for problem in found
@@ -192,6 +196,25 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
             for problem in found
         },
     }
+
+
+def _first_row(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[Any], str]:
+    """Return the first row that can be used, and what to say of the data; a check does not read all of it."""
+    from balancer.pipeline.rows.raw import count_rows
+    from balancer.pipeline.rows.read import BadRow, read_rows
+
+    place = config.redact(settings.problems)
+    languages = checked.data["languages"] or _EVERY_LANGUAGE  # those of a server that was not asked are not known
+    try:
+        many = count_rows(settings.problems, settings.rows.split)
+        read = next((each for _, each in read_rows(settings.problems, settings.rows, languages)), None)
+    except BalancerError as error:
+        checked.mistakes.append(config.redact(str(error)))
+        return [], f"rows of {place}, which cannot be read"
+    said = f"{'rows' if many is None else f'{many} rows'} of {place}; the first one"
+    if read is None:
+        return [], f"{said} is not among those that [pipeline.rows] names"
+    return ([], f"{said} cannot be used ({read.why})") if isinstance(read, BadRow) else ([read], f"{said}, {read.id}")
 
 
 def _problems(config: Config, settings: PipelineSettings, checked: Checked) -> list[Any]:

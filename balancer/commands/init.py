@@ -25,6 +25,7 @@ __all__ = ["commented_config", "write_config"]
 
 _WIDE: Final = 100
 _LOCAL: Final = "local://{1..2}"
+_MODEL_SERVER: Final = "http://10.0.0.{1..2}:8000/v1/"
 _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "pool": PoolSettings,
     "endpoints": EndpointSettings,
@@ -83,7 +84,8 @@ def _tables_below(name: str, model: type[BaseModel]) -> Iterator[str]:
             several = get_origin(field.annotation) is list
             yield from _comment(_meanings(model)[key])
             yield f"# [[{name}.{key}]]" if several else f"# [{name}.{key}]"
-            yield from (line if line.startswith("#") else f"# {line}" for line in _keys(below))
+            keys = _keys(below, url=_MODEL_SERVER if name == "llm" else _LOCAL)
+            yield from (line if line.startswith("#") else f"# {line}" for line in keys)
             yield ""
 
 
@@ -92,14 +94,14 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
-def _keys(model: type[BaseModel]) -> Iterator[str]:
+def _keys(model: type[BaseModel], *, url: str = _LOCAL) -> Iterator[str]:
     meanings = _meanings(model)
     for key, field in model.model_fields.items():
         if _model_of(field) is not None:
             continue  # a table of its own
         yield from _comment(meanings.get(key, ""), indent="#   ")
         if key == "url":
-            yield f'url = "{_LOCAL}"'
+            yield f'url = "{url}"'
         else:
             yield f"# {key} = {_default(key, field)}"
 

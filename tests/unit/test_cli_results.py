@@ -94,3 +94,18 @@ def test_rows_that_are_gone_are_no_reason_not_to_report(balancer: Balancer) -> N
     said = balancer("report", "results")
     assert said.code == 0
     assert "rows.jsonl is not written: rows.jsonl: no such file" in said.err
+
+
+def test_check_looks_at_the_first_row_alone(balancer: Balancer) -> None:
+    rows(3)
+    with Path("rows.jsonl").open("a") as file:
+        file.write("no JSON")
+    said = balancer("check", "c.toml", config=ROWS)
+    assert (said.code, said.err) == (0, "")
+    assert "problems   rows of rows.jsonl; the first one, r0: 1 accepted, 1 wrong submissions" in said.out
+    Path("rows.jsonl").unlink()
+    said = balancer("check", "c.toml")
+    assert (said.code, said.lines) == (
+        2,
+        ["balancer: rows.jsonl: no such file; name a .jsonl or .parquet file, or several as 'part-*.parquet'"],
+    )

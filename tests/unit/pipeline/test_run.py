@@ -279,7 +279,7 @@ def test_a_run_that_never_began_claims_no_folder(bench: Bench, change: tuple[str
 
 def test_without_a_pipeline_there_is_nothing_to_run(bench: Bench) -> None:
     bench.write(CONFIG.partition("[pipeline]")[0])
-    with pytest.raises(ConfigError, match=r"\[pipeline\]: is missing"):
+    with pytest.raises(ConfigError, match=r"balancer\.toml: \[pipeline\]: is missing; add it"):
         settings_of(bench.config)
 
 
