@@ -11,11 +11,12 @@ import pytest
 from balancer.pipeline.loop.ended import ended
 from balancer.pipeline.loop.rounds import judge_problem
 from balancer.pipeline.loop.workshop import PutOff
-from balancer.pipeline.results.collect import collect
+from balancer.pipeline.results.collect import problem_result, settle
+from balancer.pipeline.results.problems import Met, Roster
 from balancer.pipeline.running.runner import Stopped
 from balancer.problem import Problem, Proposal
 from balancer.program import Execution, Status
-from tests.unit.pipeline.bench import Bench, Numbers, Own, end_of, judged
+from tests.unit.pipeline.bench import Bench, Numbers, Own, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
 
 
@@ -44,12 +45,23 @@ def test_a_round_that_is_put_off_is_made_up_for(tmp_path: Path, times: int) -> N
             assert not sample.store.rounds.has_begun(bench.problem.id, 0)
             why = "round 0 has not begun: nobody answers; run again to go on"
             assert sample.store.rounds.why_put_off(bench.problem.id) == [why]
-            sample.store.begin_session("fifo", 1)
-            sample.store.end_session(1, sample.runner._pool.stats().to_dict(), complete=True)
-            assert why in collect(sample.store, [bench.problem]).problems[0].notes
+            assert why in problem_result(sample.store, Roster(bench.problem.id, 0, "-", (), {})).notes
     assert judged(bench) == whole
     with bench.open({"a": FakeExecutor()}) as sample:
         assert sample.store.rounds.why_put_off(bench.problem.id) == []
+
+
+@pytest.mark.parametrize("error", [None, PutOff("nobody answers")])
+def test_a_problem_with_a_round_to_come_is_not_done(tmp_path: Path, error: Exception | None) -> None:
+    """Whoever judges its own tests in full has not heard the model yet."""
+    row = replace(make_problem(validators=()), by_agreement=True)
+    bench = Bench(tmp_path, row, generators=(Own(), Unable(*[error] if error else [])))
+    with bench.open({"a": FakeExecutor()}) as sample:
+        assert sample.store.problems.meet(bench.problem, 0, "as it is") is Met.NEW
+        judge_problem(sample)
+        settle(sample.store, bench.problem)
+        assert problem_result(sample.store, next(sample.store.problems.rosters())).not_judged == ()
+        assert sample.store.problems.meet(bench.problem, 0, "as it is") is (Met.KNOWN if error else Met.DONE)
 
 
 def test_a_stop_amid_the_proposals_begins_no_round(tmp_path: Path) -> None:
@@ -69,13 +81,13 @@ def test_any_other_error_costs_the_generator_its_round(tmp_path: Path) -> None:
     assert len(end.cases) == 2
 
 
-_GCC = b"a.cpp: In function 'int main()':\na.cpp:1:12: error: expected primary-expression\n    1 | int main( {\n      | ^\n"
+_GCC = b"a.cpp: In function 'int main()':\na.cpp:1:12: error: expected expression\n    1 | int main( {\n      | ^\n"
 
 
 @pytest.mark.parametrize(
     ("execution", "words"),
     [
-        (Execution(Status.COMPILE_ERROR, stderr=_GCC), "compile error: a.cpp:1:12: error: expected primary-expression"),
+        (Execution(Status.COMPILE_ERROR, stderr=_GCC), "compile error: a.cpp:1:12: error: expected expression"),
         (
             Execution(Status.FINISHED, exit_code=3, stderr=b"Traceback\n  x\nValueError: no\n"),
             "exit code 3: ValueError: no",
