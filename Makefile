@@ -47,7 +47,7 @@ docs: $(READY)                ## the guides and a reference as a site, in site/;
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 stress: $(READY) system       ## the long randomised runs, in full
-	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress
+	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress tests/integration/pipeline/test_disturbed_loop.py
 
 setup: $(READY)
 

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS bad_rows (number INTEGER PRIMARY KEY, why TEXT NOT NU
 """
 
 _AT_ONCE = 100
-_OF_A_PROBLEM = ("cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving")
+_OF_A_PROBLEM = ("put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving")
 
 
 class Met(Enum):
@@ -98,12 +98,13 @@ class Problems:
         return Met.NEW if row is None else Met.CHANGED
 
     def settle(self, found: ProblemResult, tally: Tally, programs: dict[str, Program]) -> None:
-        """Keep what a problem came to: it is done, unless the infrastructure has kept something from being judged.
+        """Keep what a problem came to: it is done, unless the infrastructure has kept something from being done.
 
         Args:
             programs: of its submissions; those of the survivors are kept, to be read.
         """
-        done = not (tally.unjudged or tally.not_judged)
+        put_off = self._db.row("SELECT 1 FROM put_off WHERE problem = ?", found.id) is not None
+        done = not (tally.unjudged or tally.not_judged or put_off)
         with self._db.transaction() as db:
             db.execute("DELETE FROM surviving WHERE problem = ?", (found.id,))
             db.executemany(

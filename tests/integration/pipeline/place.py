@@ -73,14 +73,14 @@ max_proposals = 12
 
     def leases(self) -> int:
         """Return how many leases have ended so far, over all sessions."""
-        return int(self._rows("SELECT count(*) FROM spans")[0][0]) if self._has("spans") else 0
+        return int(self.rows("SELECT count(*) FROM spans")[0][0]) if self._has("spans") else 0
 
     def end(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return what is known in the end; times are not part of it."""
         return {
-            "cases": self._rows("SELECT problem, id, data, answer, generator, detail, sample, state FROM cases"),
-            "verdicts": self._rows("SELECT problem, submission, case_id, verdict FROM verdicts"),
-            "left out": self._rows("SELECT problem, name FROM left_out"),
+            "cases": self.rows("SELECT problem, id, data, answer, generator, detail, sample, state FROM cases"),
+            "verdicts": self.rows("SELECT problem, submission, case_id, verdict FROM verdicts"),
+            "left out": self.rows("SELECT problem, name FROM left_out"),
         }
 
     def summary(self) -> dict[str, Any]:
@@ -95,9 +95,10 @@ max_proposals = 12
     def _has(self, table: str) -> bool:
         if not (self.folder / "results/run.sqlite").exists():
             return False
-        return bool(self._rows(f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"))
+        return bool(self.rows(f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"))
 
-    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return what a query finds in what is known, sorted."""
         with closing(sqlite3.connect(self.folder / "results/run.sqlite", timeout=10)) as db:
             return sorted(db.execute(sql).fetchall(), key=repr)
 

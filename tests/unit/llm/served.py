@@ -104,7 +104,7 @@ class ModelServer:
 @contextmanager
 def serving_model(deeds: Iterable[Deed], always: Deed | None = None) -> Iterator[ModelServer]:
     """Serve for the length of a `with` block; after the `deeds`, one a request, it does `always`."""
-    steps, lock = iter(list(deeds)), threading.Lock()
+    steps, lock = iter(deeds), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
