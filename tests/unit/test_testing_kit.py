@@ -129,4 +129,7 @@ def test_the_kit_but_for_conformance_does_without_hypothesis() -> None:
         check=False,
     )
     last = run.stderr.strip().splitlines()[-1]
-    assert last == "ImportError: balancer.testing.conformance needs Hypothesis; run: pip install hypothesis"
+    assert last == (
+        "ImportError: balancer.testing.conformance needs Hypothesis: "
+        "install balancer with the extra 'testing', or hypothesis itself"
+    )
