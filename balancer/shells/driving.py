@@ -5,13 +5,14 @@ not know what a call does, nor why the course says what it says.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from balancer.core.course import Course
 from balancer.core.decisions import Ask, Over, Pause, Run, Why
 from balancer.endpoint import Lease, Outcome, hint_of, outcome_of
-from balancer.errors import BalancerError, NoEndpoint, PoolClosed
+from balancer.errors import BalancerError, LeaseError, NoEndpoint, PoolClosed
 from balancer.shells.leasing import Leasing, SharedBudget
 
 __all__ = ["Asked", "Drive"]
@@ -129,7 +130,8 @@ class Drive(Generic[T]):
         """Give back what is still in hand."""
         for lease in self._hand:
             if not lease.ended:
-                lease.release(Outcome.IGNORED)
+                with suppress(LeaseError):  # its time ran out just now
+                    lease.release(Outcome.IGNORED)
         self._hand.clear()
 
     def _ask(self, ask: Ask) -> Ask | Run | Pause | Over:

@@ -440,7 +440,8 @@ class Pool(Managed):
     def _abandon(self, waiter: Waiter) -> None:
         self._change(lambda now: self._core.cancel(waiter, now, timed_out=False))
         if waiter.lease is not None:
-            waiter.lease.release(Outcome.IGNORED)
+            with suppress(LeaseError):  # its time ran out just now
+                waiter.lease.release(Outcome.IGNORED)
 
     # -- time --------------------------------------------------------------------------------------
 

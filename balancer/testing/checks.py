@@ -11,14 +11,17 @@ from typing import Final
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.vetting import names_of_strategy
+from balancer.settings.rules import HealthSettings
 from balancer.strategy import ANY, Node, Strategy
-from balancer.testing.shadow import Maker
-from balancer.testing.walk import random_walk
+from balancer.testing.standing import RulesInForce
+from balancer.testing.told import Maker
+from balancer.testing.walk import FULL_HOSTS, random_walk
 
 __all__ = ["check_forgets", "check_name", "check_repeatable"]
 
 _LEAVE: Final = 2_000
 _MAY_STAY: Final = _LEAVE // 4  # a strategy may sweep now and then, as long as it does
+_EJECTING: Final = RulesInForce(HealthSettings(consecutive_failures=2, cooldown_s=1.0, slow_start_s=1.0))
 
 
 class _Node(Node):
@@ -73,13 +76,19 @@ def _come_and_go(strategy: Strategy, url: str, now: float) -> Callable[[], objec
 def check_repeatable(make: Maker, *, steps: int = 1000, seed: int = 1) -> None:
     """Check that the same seed and the same calls make the same choices.
 
+    The calls are random walks with full hosts, with endpoints that are ejected and come back, and without any rules;
+    each is held against the naive model, too.
+
     Raises:
         AssertionError: they do not; then the strategy draws from a source of its own, such as `random`,
-            a clock, or the order of a set.
+            a clock, or the order of a set. Or a walk found something else, which it says.
     """
-    first, second = (random_walk(make, steps, seed=seed, thorough_every=steps).grants for _ in range(2))
-    different = next((n for n, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), None)
-    assert first == second, (
-        f"the same seed and calls made another choice at lease {different}; "
-        "draw from the rng that the strategy is given, and from nothing else"
-    )
+    for rules in (FULL_HOSTS, _EJECTING, RulesInForce()):
+        first, second = (
+            random_walk(make, steps, seed=seed, rules=rules, thorough_every=steps).grants for _ in range(2)
+        )
+        different = next((n for n, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), None)
+        assert first == second, (
+            f"the same seed and calls made another choice at lease {different}; "
+            "draw from the rng that the strategy is given, and from nothing else"
+        )

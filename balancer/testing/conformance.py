@@ -19,11 +19,11 @@ from unittest import TestCase
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Request, Strategy
 from balancer.testing.checks import check_forgets, check_name, check_repeatable
+from balancer.testing.draws import urls_of
 from balancer.testing.referee import Law
 from balancer.testing.shadow import Maker
 from balancer.testing.shorten import shorten
 from balancer.testing.story import Call, Player, Story, tell, words_of
-from balancer.testing.walk import URLS
 
 try:
     import hypothesis
@@ -141,7 +141,7 @@ def _verdict(kind: type[Strategy], lines: Sequence[str], error: Exception) -> st
     return "\n".join([f"{kind.__name__} does not keep the contract of a strategy", *found, words_of(error)])
 
 
-_urls = st.sampled_from(URLS[:4])
+_urls = st.sampled_from(urls_of(4))
 _labels = st.frozensets(st.sampled_from("ab"))
 _weights = st.sampled_from((0.25, 1.0, 2.0, 3.0))
 _capacities = st.integers(1, 4)

@@ -1,8 +1,8 @@
 """A naive model of a pool: lists and scans, and nothing clever.
 
 Decides what a pool *should* do, in the plainest words there are, so that the real one can be held
-against it. It does not choose endpoints: it is told which one was granted and says whether that was
-allowed. It must not import the core, nor share a data structure or a constant with it.
+against it. It does not choose endpoints: it is told which one was granted, and how healthy the core says that each is,
+and says whether that was allowed. It must not import the core, nor share a data structure or a constant with it.
 """
 
 from collections import Counter
@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from balancer.endpoint import Endpoint, Outcome
+from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.strategy import Request
+from balancer.testing.standing import OUT, RulesInForce, Standing
 
 __all__ = ["ModelEndpoint", "ModelPool", "ModelWaiter"]
 
@@ -21,15 +22,18 @@ _PRIORITY_WORTH_S = 10.0
 
 @dataclass(slots=True)
 class ModelEndpoint:
-    """One endpoint: its spec, its state, and who holds it since when."""
+    """One endpoint: its spec, its state, how it stands, and who holds it since when."""
 
     spec: Endpoint
     state: str = "active"
+    standing: Standing = field(default_factory=Standing)
     held: dict[int, tuple[float, int]] = field(default_factory=dict)  # since when, and slots; by lease id
     leases: int = 0
     failures: int = 0
     overloads: int = 0
     ended_s: float = 0.0  # slot-seconds of the leases that ended
+    out_s: float = 0.0  # seconds in service without a slot
+    out_since_s: float | None = None
 
     @property
     def in_flight(self) -> int:
@@ -38,7 +42,7 @@ class ModelEndpoint:
 
     @property
     def limit(self) -> int:
-        """Slots in force, as far as its host does not matter."""
+        """Slots in force, as far as no rule matters."""
         return self.spec.capacity if self.state == "active" else 0
 
     def serves(self, request: Request) -> bool:
@@ -49,6 +53,10 @@ class ModelEndpoint:
     def busy_s(self, now: float) -> float:
         """Slot-seconds leased so far."""
         return self.ended_s + sum((now - since_s) * slots for since_s, slots in self.held.values())
+
+    def idle_s(self, now: float) -> float:
+        """Seconds in service without a slot so far."""
+        return self.out_s + (0.0 if self.out_since_s is None else now - self.out_since_s)
 
 
 @dataclass(eq=False, slots=True)
@@ -70,13 +78,11 @@ class ModelWaiter:
 class ModelPool:
     """What a pool should hold. Every illegal move is an AssertionError that says what was wrong."""
 
-    def __init__(
-        self, specs: list[Endpoint], max_waiters: int | None, host_caps: Mapping[str, int] | None = None
-    ) -> None:
-        self.endpoints = [ModelEndpoint(spec) for spec in specs]
+    def __init__(self, specs: list[Endpoint], max_waiters: int | None, rules: RulesInForce | None = None) -> None:
+        self.rules = rules or RulesInForce()
+        self.endpoints: list[ModelEndpoint] = []
         self.waiters: list[ModelWaiter] = []
         self.max_waiters = max_waiters
-        self.host_caps = host_caps or {}
         self.closed = False
         self.last_id = 0
         self.acquired = 0
@@ -87,7 +93,11 @@ class ModelPool:
         self.handed_off = 0  # grants to those who waited
         self.waited_s = 0.0  # by all of them
         self.longest_wait_s = 0.0
+        self.ejections = 0
+        self.seen: set[str] = set()  # of health, and "panic"
         self._numbers = 0
+        for spec in specs:
+            self.add(spec)
 
     # -- questions ---------------------------------------------------------------------------------
 
@@ -101,21 +111,39 @@ class ModelPool:
 
     def together(self, endpoint: ModelEndpoint) -> list[ModelEndpoint]:
         """Return the endpoints that share the cap of its host: itself alone, if there is no cap."""
-        if endpoint.spec.host not in self.host_caps:
+        if self._cap(endpoint) is None:
             return [endpoint]
-        return [other for other in self.endpoints if other.spec.host == endpoint.spec.host]
+        return [other for other in self.endpoints if _host(other) == _host(endpoint)]
 
     def ceiling(self, endpoint: ModelEndpoint) -> int:
         """Return how many slots of it may be out at once."""
-        return min(endpoint.limit, self.host_caps.get(str(endpoint.spec.host), endpoint.limit))
+        if endpoint.state != "active":
+            return 0
+        panic, cap = endpoint.standing.health in OUT and self.panic, self._cap(endpoint)
+        most = endpoint.standing.most(endpoint.spec.capacity, panic=panic)
+        return most if cap is None else min(most, cap)
 
     def limit(self, endpoint: ModelEndpoint) -> int:
         """Return its slots in force, as its host is used now."""
-        cap = self.host_caps.get(str(endpoint.spec.host))
+        ceiling, cap = self.ceiling(endpoint), self._cap(endpoint)
         if cap is None or endpoint.state != "active":
-            return endpoint.limit
+            return ceiling
         on_host = sum(other.in_flight for other in self.together(endpoint))
-        return min(self.ceiling(endpoint), endpoint.in_flight + max(0, cap - on_host))
+        return min(ceiling, endpoint.in_flight + max(0, cap - on_host))
+
+    @property
+    def ejected(self) -> tuple[int, int]:
+        """How many endpoints are ejected or half open, and of how many in service."""
+        active = [endpoint for endpoint in self.endpoints if endpoint.state == "active"]
+        return sum(endpoint.standing.health in OUT for endpoint in active), len(active)
+
+    @property
+    def panic(self) -> bool:
+        """True while so few are fit that all must serve."""
+        if self.rules.health is None:
+            return False
+        out, active = self.ejected
+        return (active - out) * 1000 < round(self.rules.health.panic_share * 1000) * active
 
     def takes(self, request: Request, endpoint: ModelEndpoint) -> int:
         """Return how many of its slots `request` takes: those it asks for, or all there are."""
@@ -142,6 +170,8 @@ class ModelPool:
         assert endpoint.state == "active", f"lease {lease_id} is for {url}, which is {endpoint.state}"
         assert endpoint.serves(request), f"lease {lease_id} is for {url}, which may not serve {request}"
         assert self._fits(request, endpoint), f"lease {lease_id} is for {url}, which is full"
+        rest_s = endpoint.standing.rest_until_s - now
+        assert rest_s <= 0, f"lease {lease_id} is for {url}, which asked to be left alone for {rest_s:g} s more"
         assert lease_id > self.last_id, f"lease id {lease_id} does not grow; the last was {self.last_id}"
         endpoint.held[lease_id] = now, self.takes(request, endpoint)
         endpoint.leases += 1
@@ -151,24 +181,29 @@ class ModelPool:
         self.last_id = lease_id
         self.acquired += 1
 
-    def release(self, lease_id: int, outcome: Outcome, now: float) -> None:
+    def release(self, lease: Lease, outcome: Outcome, now: float) -> None:
         """End a lease that is out."""
-        endpoint = next(e for e in self.endpoints if lease_id in e.held)
-        since_s, slots = endpoint.held.pop(lease_id)
-        self.over_s.pop(lease_id, None)
-        del self.holders[lease_id]
+        endpoint = next(e for e in self.endpoints if lease.id in e.held)
+        if endpoint.state == "active":
+            used, capacity = endpoint.in_flight, endpoint.spec.capacity
+            endpoint.standing.ended(lease, outcome, now, self.rules, used=used, capacity=capacity)
+        since_s, slots = endpoint.held.pop(lease.id)
+        self.over_s.pop(lease.id, None)
+        del self.holders[lease.id]
         endpoint.ended_s += (now - since_s) * slots
         self.ends[outcome] += 1
         endpoint.failures += outcome is Outcome.FAILURE
         endpoint.overloads += outcome is Outcome.OVERLOAD
         self._forget_retired()
 
-    def expire(self, now: float) -> list[int]:
-        """End the leases whose time is over, as a failure of nobody, and return their ids."""
-        over = [lease_id for lease_id, at_s in self.over_s.items() if at_s <= now]
-        for lease_id in over:
-            self.release(lease_id, Outcome.IGNORED, now)
-        return over
+    def expire(self, lease: Lease, now: float) -> None:
+        """End a lease that ended by itself: its time must be over. It is a failure of nobody."""
+        assert self.over_s.get(lease.id, inf) <= now, f"{lease} ended before its time was over"
+        self.release(lease, Outcome.IGNORED, now)
+
+    def over(self, now: float) -> list[int]:
+        """Return the ids of the leases that are out though their time is over."""
+        return [lease_id for lease_id, at_s in self.over_s.items() if at_s <= now]
 
     def table(self, now: float) -> list[tuple[int, str, str, float, int]]:
         """Return id, endpoint, holder, age and slots of each lease that is out, oldest first."""
@@ -210,18 +245,39 @@ class ModelPool:
         self.waiters.remove(waiter)
 
     def add(self, spec: Endpoint) -> None:
-        """Take an endpoint into service, or back into it."""
+        """Take an endpoint into service, or back into it; how it stood before is forgotten."""
         endpoint = self.find(spec.name)
         if endpoint is None:
-            self.endpoints.append(ModelEndpoint(spec))
-        else:
-            endpoint.spec, endpoint.state = spec, "active"
+            endpoint = ModelEndpoint(spec)
+            self.endpoints.append(endpoint)
+        limits = self.rules.limits
+        adapts = limits is not None and limits.kind == "aimd"
+        exact = min(limits.initial, spec.capacity) if limits and adapts else inf
+        endpoint.spec, endpoint.state, endpoint.standing = spec, "active", Standing(exact=exact)
 
     def update(self, spec: Endpoint) -> None:
         """Replace a spec."""
         endpoint = self.find(spec.name)
         assert endpoint is not None, "the caller looked it up"
         endpoint.spec = spec
+        if endpoint.standing.exact < inf:
+            endpoint.standing.exact = min(endpoint.standing.exact, spec.capacity)
+
+    def see(self, healths: Mapping[str, str], now: float) -> None:
+        """Learn how healthy the core says that each endpoint is, by name."""
+        for endpoint in self.endpoints:
+            health = healths[endpoint.spec.name]
+            if endpoint.standing.see(health, now):
+                self.ejections += health == "ejected"
+                self.seen.add(health)
+        if self.panic:
+            self.seen.add("panic")
+        for endpoint in self.endpoints:
+            out = endpoint.state == "active" and not self.ceiling(endpoint)
+            if out and endpoint.out_since_s is None:
+                endpoint.out_since_s = now
+            elif not out and endpoint.out_since_s is not None:
+                endpoint.out_s, endpoint.out_since_s = endpoint.idle_s(now), None
 
     def stop(self, url: str, state: str) -> None:
         """Drain or retire an endpoint; one that retires cannot be made to drain instead."""
@@ -234,5 +290,12 @@ class ModelPool:
     def _fits(self, request: Request, endpoint: ModelEndpoint) -> bool:
         return 0 < self.takes(request, endpoint) <= self.limit(endpoint) - endpoint.in_flight
 
+    def _cap(self, endpoint: ModelEndpoint) -> int | None:
+        return self.rules.host_caps.get(_host(endpoint), self.rules.host_caps.get("*"))
+
     def _forget_retired(self) -> None:
         self.endpoints = [e for e in self.endpoints if e.state != "retiring" or e.held]
+
+
+def _host(endpoint: ModelEndpoint) -> str:
+    return endpoint.spec.host or endpoint.spec.name

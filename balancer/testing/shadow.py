@@ -5,12 +5,14 @@ is the referee's business. It must not choose the calls: a state machine, a rand
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from math import inf
+from typing import Any, Final
 
 from balancer.core import Core, Waiter
-from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.endpoint import Endpoint, Hint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
     BalancerError,
@@ -21,46 +23,17 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
-from balancer.strategy import ANY, Node, Request, Strategy
+from balancer.strategy import ANY, Request
 from balancer.testing.clock import ManualClock
 from balancer.testing.model import ModelPool
 from balancer.testing.referee import Law, Referee
+from balancer.testing.standing import RulesInForce
+from balancer.testing.stranger import Lends, stranger
+from balancer.testing.told import Maker, Told
 
 __all__ = ["Maker", "Shadow"]
 
-Maker = Callable[[random.Random], Strategy]
-"""Makes a fresh strategy."""
-
-
-class _Lender:
-    """Stands for a shell: all that a lease needs of it is that it is somebody."""
-
-    def release(self, lease: Lease, outcome: Outcome) -> None:
-        raise AssertionError("the shadow gives leases back by itself")
-
-
-class _Only(Strategy):
-    """Chooses the only endpoint of another pool, which is not under test."""
-
-    name = "only"
-
-    def __init__(self) -> None:
-        self._node: Node | None = None
-
-    def join(self, node: Node, now: float) -> None:
-        self._node = node
-
-    def leave(self, node: Node, now: float) -> None:
-        self._node = None
-
-    def change(self, node: Node, now: float) -> None:
-        pass
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        return self._node if self._node is not None and request.fits(self._node) else None
-
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        pass
+_LONG_ENOUGH: Final = 100  # steps in which whatever can heal has healed
 
 
 class Shadow:
@@ -69,13 +42,13 @@ class Shadow:
     Args:
         make: makes the strategy under test.
         specs: the endpoints from the start.
-        max_waiters, host_caps: as for `Core`; a full host shows a strategy what a limit of 0 is.
+        max_waiters: as for `Core`.
+        rules: those in force; a full host, or an ejection, shows a strategy what a limit of 0 is.
         seed: of the strategy's random choices.
         law: what more must hold of each grant, e.g. that it is the least loaded.
 
     Attributes:
         core, model, clock: the two that must agree, and the time they are told.
-        ended: the leases that were given back.
     """
 
     def __init__(
@@ -84,30 +57,38 @@ class Shadow:
         specs: Iterable[Endpoint] = (),
         *,
         max_waiters: int | None = None,
-        host_caps: Mapping[str, int] | None = None,
+        rules: RulesInForce | None = None,
         seed: int = 0,
         law: Law | None = None,
     ) -> None:
-        specs = list(specs)
+        specs, rules = list(specs), rules or RulesInForce()
         self._random = random.Random(seed)
         self.clock = ManualClock()
-        self.model = ModelPool(specs, max_waiters, host_caps)
+        self.model = ModelPool(specs, max_waiters, rules)
         self.core = Core(
             specs,
-            make(self._random),
-            lender=_Lender(),
+            Told(make, self._random),
+            lender=Lends(),
             max_waiters=max_waiters,
-            host_caps=host_caps or {},
+            health=rules.health,
+            limits=rules.limits,
+            host_caps=rules.host_caps,
+            rng=random.Random(seed + 1),
             now=self.clock(),
         )
-        self.ended: list[Lease] = []
         self._referee = Referee(self.core, self.model, self.clock, law)
-        self._stranger = Core([Endpoint("stranger")], _Only(), lender=_Lender(), now=0.0)
+        self._referee.look()
+        self._stranger = stranger()
 
     @property
     def out(self) -> list[Lease]:
         """The leases out, oldest first."""
         return self._referee.out
+
+    @property
+    def ended(self) -> list[Lease]:
+        """The leases that have ended."""
+        return self._referee.ended
 
     @property
     def waiting(self) -> list[Waiter]:
@@ -116,8 +97,17 @@ class Shadow:
 
     @property
     def grants(self) -> list[str]:
-        """The URL of every lease granted so far."""
+        """The name of every endpoint that was leased, in order."""
         return self._referee.grants
+
+    @property
+    def most_kept(self) -> int:
+        """How many endpoints were kept at once, each for another claim."""
+        return self._referee.most_kept
+
+    def ends(self) -> Counter[str]:
+        """Return how often waits ended how: by the name of the error, or "lease"."""
+        return self._referee.ends()
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -127,26 +117,17 @@ class Shadow:
         if self.model.closed:
             self._refused(PoolClosed, lambda: self.core.acquire(request, now))
             return
-        lease = self.core.acquire(request, now)
-        self._referee.granted(lease, request)
-        if lease is None:
+        if self._lease(request) is None:
             self._wait(request, now + timeout_s, priority)
 
-    def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
+    def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS, hint: Hint | None = None) -> None:
         """Give a lease back that is out."""
-        self.out.remove(lease)
-        self.ended.append(lease)
-        ended = self.core.release(lease, outcome, self.clock())
-        self.model.release(lease.id, outcome, self.clock())
-        self._referee.settle(ended)
+        lease.hint = hint
+        self._end(lease, outcome, lambda: self.core.release(lease, outcome, self.clock()))
 
     def release_by_id(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """End a lease that is out by its id alone; thereafter it must be refused, by its id as well."""
-        self.out.remove(lease)
-        self.ended.append(lease)
-        ended = self.core.release_by_id(lease.id, outcome, self.clock())
-        self.model.release(lease.id, outcome, self.clock())
-        self._referee.settle(ended)
+        self._end(lease, outcome, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
         self._refused(LeaseError, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
 
     def release_again(self, lease: Lease) -> None:
@@ -175,13 +156,21 @@ class Shadow:
         self._gives_up(waiter, BalancerError, timed_out=False)
         self.core.cancel(waiter, self.clock(), timed_out=True)  # it has ended, so this must do nothing
 
-    def pass_time(self, seconds: float) -> None:
-        """Move the clock on; a waiter whose time is up does not know it yet, but leases whose time is over end."""
+    def pass_time(self, seconds: float, *, late: bool = False) -> None:
+        """Move the clock on, and let time do what is due; a waiter whose time is up does not know it yet.
+
+        Args:
+            seconds: by how much.
+            late: the shell has not noticed yet that something is due.
+        """
         self.clock.advance(seconds)
-        if self.core.lapse_s <= self.clock():
-            ended = self.core.tick(self.clock())
-            self.ended += self._referee.expired()
-            self._referee.settle(ended)
+        if not late and self.core.due_s <= self.clock():
+            self._referee.settle(self.core.tick(self.clock()))
+            assert self.core.due_s > self.clock(), "time has done what was due, and something is due again at once"
+
+    def ping(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
+        """Tell the core how a ping went; of an endpoint that is not there, it must not matter."""
+        self._referee.settle(self.core.pinged(name, ok, self.clock(), conclusive=conclusive))
 
     def time_out(self) -> None:
         """Let all those give up whose deadline has passed, as a shell's timer would."""
@@ -223,7 +212,7 @@ class Shadow:
 
     def set_strategy(self, make: Maker) -> None:
         """Let another strategy choose."""
-        self._referee.settle(self.core.set_strategy(make(self._random), self.clock()))
+        self._referee.settle(self.core.set_strategy(Told(make, self._random), self.clock()))
 
     def close(self) -> None:
         """Close the pool: every waiter must get `PoolClosed`, and nobody else."""
@@ -242,6 +231,8 @@ class Shadow:
     def finish(self) -> None:
         """Give everything back and check that nothing was lost: every slot can be leased once more."""
         self._release_everything()
+        if self.model.rules.health and not self.model.closed:
+            self._heal()
         self.time_out()
         assert not self.waiting, f"{len(self.waiting)} wait though every slot is free"
         if not self.model.closed:
@@ -263,6 +254,13 @@ class Shadow:
             assert self._referee.snapshot() == before, f"{kind.__name__} was raised, but something had changed"
         else:
             raise AssertionError(f"{kind.__name__} should have been raised")
+
+    def _end(self, lease: Lease, outcome: Outcome, end: Callable[[], Sequence[Waiter]]) -> None:
+        self.out.remove(lease)
+        self.ended.append(lease)
+        served = end()
+        self.model.release(lease, outcome, self.clock())
+        self._referee.settle(served)
 
     def _wait(self, request: Request, deadline_s: float, priority: int) -> None:
         now = self.clock()
@@ -295,6 +293,25 @@ class Shadow:
     def _release_everything(self) -> None:
         while self.out:
             self.release(self.out[0])
+
+    def _heal(self) -> None:
+        """Let time pass, and calls succeed, until every endpoint is healthy."""
+        for _ in range(_LONG_ENOUGH):
+            if self.core.due_s < inf:
+                self.pass_time(max(10.0, self.core.due_s - self.clock()))
+            names = {endpoint.spec.name for endpoint in self.model.endpoints}
+            for name in sorted(names):  # each by itself: a strategy, or its host, may prefer another
+                self._lease(Request(exclude=frozenset(names - {name})))
+                self._release_everything()
+            healths = {endpoint.standing.health for endpoint in self.model.endpoints if endpoint.state == "active"}
+            if self.core.due_s == inf and healths <= {"", "healthy"}:
+                return
+        raise AssertionError("an endpoint never comes back")
+
+    def _lease(self, request: Request) -> Lease | None:
+        lease = self.core.acquire(request, self.clock())
+        self._referee.granted(lease, request)
+        return lease
 
     def _lease_everything(self) -> None:
         while self.model.free_for(ANY):

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 from balancer.endpoint import Endpoint
 from balancer.errors import StrategyError
 from balancer.strategy import ANY, Request
+from balancer.testing.draws import HOST_CAPS
 from balancer.testing.referee import Law
 from balancer.testing.shadow import Maker, Shadow
-from balancer.testing.walk import HOST_CAPS
+from balancer.testing.walk import FULL_HOSTS
 
 __all__ = ["Call", "Player", "Story", "tell", "words_of"]
 
@@ -61,7 +62,7 @@ class Player:
             self.makers[0],
             story.specs,
             max_waiters=story.max_waiters,
-            host_caps=HOST_CAPS,
+            rules=FULL_HOSTS,
             seed=story.seed,
             law=self.law,
         )

@@ -22,7 +22,7 @@ from balancer.testing.shorten import shorten
 from balancer.testing.story import Call, Story, tell
 from tests.registered import KINDS, NAMES
 
-_ENOUGH = settings(max_examples=100, phases=[Phase.generate], report_multiple_bugs=False)
+_ENOUGH = settings(max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)
 _FEW = settings(max_examples=40)
 
 

@@ -51,7 +51,6 @@ class World:
     Attributes:
         went: where each attempt ran; the names of one that was hedged are together.
         began_s: when each attempt began.
-        waited_s: pauses and waits so far.
     """
 
     data: st.DataObject
@@ -63,7 +62,6 @@ class World:
     out: frozenset[str] = frozenset()
     went: list[frozenset[str]] = field(default_factory=list)
     began_s: list[float] = field(default_factory=list)
-    spent: int = 0
     rests: dict[str, float] = field(default_factory=dict)
 
     def draw(self, strategy: st.SearchStrategy[float]) -> float:
@@ -357,6 +355,32 @@ def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadl
     decision = course.failed(0.0)
     assert isinstance(decision, Over)
     assert decision.why is Why.BUDGET
+
+
+def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks() -> None:
+    settings = RetrySettings(budget_ratio=0.0, budget_per_s=1.0, budget_window_s=10.0, base_s=0.0)
+    budget = RetryBudget(settings)
+    course = Course(Terms(attempts=3, retries=settings, hedge_after_s=0.5), budget=budget, rng=random.Random(0))
+
+    def paid() -> float:
+        return 10.0 - budget.balance(1.0)
+
+    course.begin(0.0)
+    course.granted("a", 0.0)
+    assert isinstance(course.slow(0.5), Hedge)
+    assert paid() == 0, "there may be no slot for it"
+    assert course.hedged("b", 0.5)
+    assert paid() == 1
+    again(course, 0.6)
+    assert paid() == 2
+    course.look(1.0, frozenset("c"))
+    course.no_endpoint(1.0, frozenset("c"))
+    course.granted("c", 1.0)
+    assert paid() == 2, "a retry that waits, looks and asks elsewhere is one retry"
+    again(course, 1.0)
+    course.granted("a", 1.0)
+    assert course.failed(1.0) == Over(Why.ATTEMPTS)
+    assert paid() == 3, "the last failure has no retry"
 
 
 def test_one_whose_endpoint_is_removed_while_it_waits_asks_for_one_that_is_back() -> None:

@@ -1,9 +1,10 @@
 """Health, limits, host caps and kept slots around every registered strategy, whatever is done to the pool.
 
-What must hold is written down in `rules_judge`, as plain counting.
+What must hold is written down in `balancer.testing.referee`; the naive model behind it counts along.
 """
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -13,13 +14,16 @@ from balancer.core import Core, Waiter
 from balancer.core.health import HealthWatch
 from balancer.core.ledger import Ledger
 from balancer.core.limits import Aimd, HostGroup
-from balancer.core.rules import Rules as CoreRules
+from balancer.core.rules import Rules
+from balancer.core.waiters import WaitQueue
 from balancer.errors import AcquireTimeout, StrategyError
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
-from balancer.testing.conformance import maker_of
-from tests.properties.rules_judge import Rules
-from tests.properties.rules_walk import walk_by_rules
+from balancer.testing.conformance import check_strategy, maker_of
+from balancer.testing.draws import rules_of
+from balancer.testing.standing import RulesInForce
+from balancer.testing.told import Maker
+from balancer.testing.walk import Walk, random_walk
 from tests.registered import MAKERS, NAMES
 from tests.unit.ruled import Scan
 
@@ -28,37 +32,39 @@ _SCAN = maker_of(Scan)
 _SIZES = (1, 2, 3, 4, 5, 8)
 
 
-def _walk(name: str, steps: int, seed: int, endpoints: int) -> None:
-    walk_by_rules(MAKERS[name], steps, seed=seed, endpoints=endpoints, others=_OTHERS)
+def _walk(make: Maker, steps: int, seed: int, endpoints: int, others: Sequence[Maker] = ()) -> Walk:
+    rules = rules_of(random.Random(seed))
+    return random_walk(make, steps, seed=seed, endpoints=endpoints, rules=rules, others=others)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rules_hold_around_every_strategy(name: str) -> None:
     for seed, endpoints in enumerate(_SIZES):
-        _walk(name, 500, seed, endpoints)
+        _walk(MAKERS[name], 500, seed, endpoints, _OTHERS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rules_hold_among_fifty_endpoints(name: str) -> None:
-    _walk(name, 150, 1, 50)
+    _walk(MAKERS[name], 150, 1, 50, _OTHERS)
 
 
 @settings(max_examples=50, deadline=None, database=None)
 @given(seed=st.integers(0, 2**32), endpoints=st.sampled_from(_SIZES))
 def test_the_rules_hold_under_any_seed(seed: int, endpoints: int) -> None:
-    walk_by_rules(_SCAN, 250, seed=seed, endpoints=endpoints)
+    _walk(_SCAN, 250, seed, endpoints)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_makes_the_same_walk(name: str) -> None:
-    assert walk_by_rules(MAKERS[name], 600, seed=5) == walk_by_rules(MAKERS[name], 600, seed=5)
+    assert _walk(MAKERS[name], 600, 5, 4) == _walk(MAKERS[name], 600, 5, 4)
 
 
 def test_a_walk_comes_through_every_state_and_every_end() -> None:
     health = HealthSettings(
         consecutive_failures=2, cooldown_s=1.0, max_ejected_share=0.7, panic_share=0.5, slow_start_s=1.0
     )
-    walked = walk_by_rules(_SCAN, 3_000, seed=1, endpoints=5, rules=Rules(health, None, {"h0": 3, "*": 6}))
+    rules = RulesInForce(health, None, {"shared": 3, "*": 6})
+    walked = random_walk(_SCAN, 3_000, seed=1, endpoints=5, rules=rules)
     assert walked.seen >= {"healthy", "ejected", "half_open", "slow_start", "resting", "panic"}
     assert set(walked.ends) == {"lease", "AcquireTimeout", "BalancerError", "NoEndpoint"}
     assert walked.ends["lease"] > 100
@@ -92,7 +98,7 @@ class _ForgetsTheEjected(Scan):
 def _fails(kind: type[Strategy] = Scan) -> bool:
     for seed in range(60):
         try:
-            walk_by_rules(maker_of(kind), 400, seed=seed, endpoints=_SIZES[seed % len(_SIZES)])
+            _walk(maker_of(kind), 400, seed, _SIZES[seed % len(_SIZES)])
         except (AssertionError, StrategyError, KeyError, ValueError):
             return True
     return False
@@ -103,6 +109,11 @@ def test_a_strategy_that_does_not_heed_limits_is_found_out(kind: type[Strategy])
     assert _fails(kind)
 
 
+def test_the_conformance_suite_finds_a_strategy_that_forgets_the_ejected() -> None:
+    with pytest.raises(AssertionError, match=r"^_ForgetsTheEjected does not keep the contract"):
+        check_strategy(_ForgetsTheEjected, settings=settings(max_examples=5))
+
+
 def _nothing(*args: object, **named: object) -> object:
     return ()
 
@@ -110,6 +121,16 @@ def _nothing(*args: object, **named: object) -> object:
 def _quit(core: Core, waiter: Waiter, now: float, *, timed_out: bool) -> tuple[()]:
     core._waiters.discard(waiter)
     waiter.error = AcquireTimeout(0.0, 0.0)
+    return ()
+
+
+def _too_late(core: Core, now: float) -> Sequence[Waiter]:
+    head = core._waiters.sole_head
+    if head is not None:
+        core._serve(head, now)
+        if head.lease is not None:
+            core._waiters.discard(head)
+            return [head]
     return ()
 
 
@@ -126,8 +147,8 @@ _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "time changes nothing": (HealthWatch, "tick", lambda self, now: None),
     "limits do not move": (Aimd, "ended", lambda self, *args, **named: False),
     "hosts have no cap": (HostGroup, "free", property(lambda self: 99)),
-    "the others of a host are not told": (CoreRules, "granted", _nothing),
-    "one host is not told of a move": (CoreRules, "_change_host", _nothing),
+    "the others of a host are not told": (Rules, "granted", _nothing),
+    "one host is not told of a move": (Rules, "_change_host", _nothing),
     "nothing is kept": (Ledger, "keep", _nothing),
     "what is kept is never free again": (Ledger, "free_kept", lambda self, now: {}),
     "an urgent one gets nothing of what is kept": (Core, "_keep_anew", _nothing),
@@ -144,3 +165,32 @@ def test_a_core_that_breaks_a_rule_is_found_out(name: str, monkeypatch: pytest.M
 
 def test_a_core_that_keeps_them_is_not() -> None:
     assert not _fails()
+
+
+# Without rules a lease goes the shorter way, which has mistakes of its own to make.
+_SHORT_BREAKS: dict[str, tuple[object, str, object]] = {
+    "the newest of a queue is served": (
+        WaitQueue,
+        "sole_head",
+        property(lambda self: next(iter(reversed(list(self))), None)),
+    ),
+    "whoever comes next overtakes": (WaitQueue, "candidates", lambda self: iter(())),
+    "the head is served too late": (Core, "_serve_head", _too_late),
+}
+
+
+def _walk_without_rules() -> None:
+    for seed in range(4):
+        random_walk(_SCAN, 1_000, seed=seed, rules=RulesInForce())
+
+
+def test_without_rules_the_shorter_way_is_right() -> None:
+    _walk_without_rules()
+
+
+@pytest.mark.parametrize("name", _SHORT_BREAKS)
+def test_a_core_whose_shorter_way_is_wrong_is_found_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, attribute, broken = _SHORT_BREAKS[name]
+    monkeypatch.setattr(owner, attribute, broken)
+    with pytest.raises(AssertionError):
+        _walk_without_rules()

@@ -263,8 +263,9 @@ _AROUND_THE_LEASE = (
     "balancer/core/budget.py",
     "balancer/core/course.py",
 )
-# Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that.
-_IN_NO_HAND = "Drive._take, "
+# Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that. CPython
+# looks for signals after calls of functions in C only, and these are none.
+_IN_NO_HAND = ("Drive.take, ", "Drive._lease, ")
 
 
 def _made_twice(pool: Pool, go: threading.Event) -> str:

@@ -216,6 +216,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
         if free.ident is None:
             free.start()
         free.join(10)
+        assert pool.budget._lock.acquire(timeout=2), f"interrupted at {where}: the budget is locked"
         stats = pool.stats()
         assert stats.waiting == 0, f"interrupted at {where}"
         if any(endpoint.in_flight for endpoint in stats.endpoints):

@@ -1,0 +1,177 @@
+"""Whether a core and the naive model agree, between two calls.
+
+Decides which figures must be the same, and which cannot be right whatever happened before. It must not know calls, nor
+change anything. Every difference is an AssertionError with one line that says what was found and what should have been.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import isclose
+
+from balancer.core import Core
+from balancer.core.metrics import EndpointStats, WaitHistogram, WaitStats
+from balancer.endpoint import Outcome
+from balancer.strategy import Node
+from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
+from balancer.testing.told import Told
+
+__all__ = [
+    "check_counters",
+    "check_kept",
+    "check_share",
+    "check_table",
+    "check_time",
+    "check_told",
+    "check_weights",
+    "kept_before",
+]
+
+Counters = tuple[list[EndpointStats], dict[str, int], WaitHistogram]
+
+
+def kept_before(waiter: ModelWaiter, keepers: Mapping[str, ModelWaiter]) -> list[str]:
+    """Return the names of endpoints that are kept for claims older than that of `waiter`."""
+    return [name for name, keeper in keepers.items() if keeper.claim < waiter.claim]
+
+
+def check_counters(found: Counters, model: ModelPool, keepers: Mapping[str, ModelWaiter], now: float) -> None:
+    """Check what `Pool.stats` is made of."""
+    endpoints, totals, waits = found
+    expected = {
+        "acquired": model.acquired,
+        "timed_out": model.timed_out,
+        "waiting": len(model.waiters),
+        "calls": model.ends.total() - model.ends[Outcome.IGNORED],
+        "failures": model.ends[Outcome.FAILURE],
+        "overloads": model.ends[Outcome.OVERLOAD],
+        "retries": 0,
+        "hedges": 0,
+        "ejections": model.ejections,
+    }
+    assert totals == expected, f"the totals are {totals}, not {expected}"
+    _check_endpoints(endpoints, model, keepers, now)
+    _check_waits(waits.summary(model.acquired), model)
+
+
+def check_table(core: Core, model: ModelPool, now: float) -> None:
+    """Check what `Pool.leases` shows."""
+    rows, expected = core.leases(now), model.table(now)
+    found = [(row.id, row.endpoint, row.holder, row.age_s, row.slots) for row in rows]
+    assert found == expected, f"the leases that are out are {found}, not {expected}"
+
+
+def check_kept(model: ModelPool, heads: Sequence[ModelWaiter], keepers: Mapping[str, ModelWaiter]) -> None:
+    """Check that each of `heads` who needs several slots, and could have an endpoint kept, has one."""
+    for waiter in heads:
+        if waiter.request.slots > 1 and waiter not in keepers.values():
+            for endpoint in model.endpoints:
+                could = endpoint.serves(waiter.request) and model.ceiling(endpoint)
+                name = endpoint.spec.name
+                assert not could or name in keepers, f"nothing is kept for {waiter}, though {name} could be"
+
+
+def check_share(model: ModelPool) -> None:
+    """Check that no more endpoints are ejected than may be, and never all."""
+    health = model.rules.health
+    if health is None:
+        return
+    out, active = model.ejected
+    small = active in (2, 3) and health.max_ejected_share > 0 and out <= 1
+    share_kept = out * 1000 <= round(health.max_ejected_share * 1000) * active
+    assert small or share_kept, f"{out} of {active} are ejected; a share of {health.max_ejected_share} may be"
+    assert out < active or not out, "all endpoints are ejected"
+
+
+def check_time(model: ModelPool, now: float) -> None:
+    """Check, when nothing is due, that time has done all that was: nothing lasts for longer than it may."""
+    over = model.over(now)
+    assert not over, f"the time of lease {over[0]} is over, but it is still out"
+    health = model.rules.health
+    for endpoint in model.endpoints if health else ():
+        standing = endpoint.standing
+        late = endpoint.state == "active" and health is not None and now > standing.due_back_s(health)
+        assert not late, f"{endpoint.spec.name} is {standing.health} since {standing.since_s}; now it is {now}"
+
+
+def check_told(core: Core, model: ModelPool) -> None:
+    """Check that the strategy was told how every node stands, and that each has the slots that it should."""
+    strategy = core.ledger.strategy
+    assert isinstance(strategy, Told), "the shadow wraps every strategy"
+    stand: dict[Node, tuple[int, int, float]] = {
+        node: (node.ceiling, node.limit, node.weight) for node in core.ledger.active()
+    }
+    for node, told in strategy.told.items():
+        assert stand.get(node) == told, f"the strategy was told {told} of {node!r}, which stands {stand.get(node)}"
+    assert len(stand) == len(strategy.told), f"the strategy knows {len(strategy.told)} nodes of {len(stand)}"
+    for endpoint in model.endpoints:
+        ceiling = core.ledger.account(endpoint.spec.name).ceiling
+        expected = model.ceiling(endpoint)
+        assert ceiling == expected, f"{endpoint.spec.name}: the ceiling is {ceiling}, not {expected}"
+
+
+def check_weights(core: Core, model: ModelPool, now: float) -> None:
+    """Check, when nothing is due, that each endpoint weighs what it should: less while it starts slowly."""
+    for endpoint in model.endpoints:
+        if endpoint.state == "active":
+            least, most = endpoint.standing.ramp(model.rules.health, now)
+            part = core.ledger.account(endpoint.spec.name).weight / endpoint.spec.weight
+            right = least - 1e-6 <= part <= most + 1e-6
+            assert right, f"{endpoint.spec.name} has {part:g} of its weight, not {least:g} to {most:g}"
+
+
+def _check_endpoints(
+    found: Sequence[EndpointStats], model: ModelPool, keepers: Mapping[str, ModelWaiter], now: float
+) -> None:
+    names, expected = [stats.name for stats in found], [endpoint.spec.name for endpoint in model.endpoints]
+    assert names == expected, f"the endpoints listed are {names}, not {expected}"
+    leases = sum(endpoint.leases for endpoint in model.endpoints) or 1
+    for stats, endpoint in zip(found, model.endpoints, strict=True):
+        limit = model.limit(endpoint)
+        if endpoint.spec.name in keepers:
+            limit = min(limit, endpoint.in_flight)
+        _check_endpoint(stats, endpoint, limit, leases, now)
+
+
+def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, leases: int, now: float) -> None:
+    spec, standing = expected.spec, expected.standing
+    wanted = EndpointStats(
+        url=spec.url,
+        name=spec.name,
+        state=expected.state,
+        in_flight=expected.in_flight,
+        limit=limit,
+        leases=expected.leases,
+        failures=expected.failures,
+        share=expected.leases / leases,
+        busy_s=stats.busy_s,
+        overloads=expected.overloads,
+        capacity=spec.capacity,
+        weight=spec.weight,
+        health=standing.health,
+        ejections=standing.ejections if expected.state == "active" else 0,
+        out_s=stats.out_s,
+    )
+    assert stats == wanted, f"{spec.name}: {_differences(stats, wanted)}"
+    for name, seconds, due_s in (
+        ("busy_s", stats.busy_s, expected.busy_s(now)),
+        ("out_s", stats.out_s, expected.idle_s(now)),
+    ):
+        assert _near(seconds, due_s), f"{spec.name}: {name} is {seconds}, not {due_s}"
+        assert seconds >= 0, f"{spec.name}: {name} is {seconds}; a time cannot be negative"
+
+
+def _differences(stats: EndpointStats, wanted: EndpointStats) -> str:
+    found, right = asdict(stats), asdict(wanted)
+    return ", ".join(f"{name} is {found[name]!r}, not {right[name]!r}" for name in found if found[name] != right[name])
+
+
+def _check_waits(summary: WaitStats, model: ModelPool) -> None:
+    assert _near(summary.mean * model.acquired, model.waited_s), f"the mean wait is {summary.mean}"
+    longest_s = model.longest_wait_s
+    assert summary.max == longest_s, f"the longest wait is {summary.max}, not {longest_s}"
+
+
+def _near(found: float, expected: float) -> bool:
+    # Both add up instants of some thousands or millions of seconds, whose last bit is worth up to 1e-10 s;
+    # a walk of 100 000 steps with a random error of that size each strays by 3e-8 s.
+    return isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6)

@@ -1,0 +1,105 @@
+"""What a random walk draws: endpoints, requests, rules, pauses, and how calls end.
+
+Decides how likely each value is. It must not know which call is made next.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from balancer.endpoint import Endpoint, Hint, Outcome, Terms
+from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer.strategy import ANY, Request
+from balancer.testing.standing import RulesInForce
+
+__all__ = ["HOST_CAPS", "PAUSES_S", "TIMEOUTS_S", "Draws", "rules_of", "urls_of"]
+
+HOST_CAPS: Final = {"10.0.0.4": 2, "shared": 2}
+PAUSES_S: Final = (0.001, 0.05, 0.3, 1.0, 5.0, 40.0)
+TIMEOUTS_S: Final = (0.0, 0.01, 1.0, 30.0, float("inf"))
+
+_LABELS = (frozenset[str](), frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"}))
+_WEIGHTS = (0.25, 1.0, 1.0, 1.0, 2.0, 3.0)
+_HOSTS = (None, None, "shared", "shared", "other")
+_TERMS = (Terms("slow", 40.0), Terms("quick", 0.5), Terms(ttl_s=3.0), Terms("forgetful", leak_after_s=1.0))
+_RESTS_S = (0.0, 0.5, 8.0, 1e4)
+_OUTCOMES = (*[Outcome.SUCCESS] * 5, *Outcome)
+_BAD_OUTCOMES = (*[Outcome.FAILURE] * 7, *Outcome)
+
+
+def urls_of(endpoints: int) -> tuple[str, ...]:
+    """Return the URLs of so many endpoints, at most 250."""
+    return tuple(f"http://10.0.0.{number}/" for number in range(1, endpoints + 1))
+
+
+def rules_of(rng: random.Random) -> RulesInForce:
+    """Return random rules; each kind of rule is missing now and then, and all of them now and then."""
+    cooldown_s = rng.choice((0.1, 1.0, 5.0))
+    health = HealthSettings(
+        consecutive_failures=rng.choice((0, 1, 2, 3)),
+        success_rate=rng.choice((0.0, 0.5, 0.9)),
+        success_volume=rng.choice((2.0, 5.0)),
+        decay_s=rng.choice((1.0, 30.0)),
+        interval_s=rng.choice((0.5, 5.0)),
+        min_hosts=rng.choice((2, 3, 5)),
+        rate_volume=rng.choice((3, 10)),
+        failure_volume=rng.choice((3, 10)),
+        failure_share=rng.choice((0.5, 0.85)),
+        cooldown_s=cooldown_s,
+        max_cooldown_s=cooldown_s * rng.choice((1, 10, 60)),
+        max_ejected_share=rng.choice((0.0, 0.1, 0.3, 0.5, 0.7, 1.0)),
+        panic_share=rng.choice((0.0, 0.3, 0.5, 0.7, 1.0)),
+        slow_start_s=rng.choice((0.0, 0.5, 10.0)),
+    )
+    limits = LimitSettings(kind="aimd", initial=rng.randint(1, 5), backoff=rng.choice((0.5, 0.9)))
+    caps = {"shared": rng.randint(1, 5), "other": rng.randint(1, 5), "*": rng.randint(1, 8)}
+    some = rng.sample(sorted(caps), rng.randint(0, 3))
+    return RulesInForce(
+        health if rng.random() < 0.8 else None,
+        limits if rng.random() < 0.4 else None,
+        {host: caps[host] for host in some} if rng.random() < 0.6 else {},
+    )
+
+
+class Draws:
+    """What one walk draws.
+
+    Args:
+        rng: the only source of chance.
+        urls: of all endpoints that there may be. Those with an even place fail most calls.
+        rules: those in force. Without any, no lease is timed either: a pool has a shorter way for leases that nothing
+            watches, and that one is to be walked, too.
+    """
+
+    def __init__(self, rng: random.Random, urls: Sequence[str], rules: RulesInForce) -> None:
+        self._rng = rng
+        self._urls = urls
+        self._terms = (None, None, *_TERMS) if rules.any else (None,)
+        self._bad = urls[1::2] if rules.health else ()
+
+    def url(self) -> str:
+        """Return one of the URLs."""
+        return self._rng.choice(self._urls)
+
+    def request(self) -> Request:
+        """Return a request, often the usual one."""
+        rng = self._rng
+        if rng.random() < 0.5:
+            return ANY
+        labels, terms = rng.choice((_LABELS[0], *_LABELS)), rng.choice(self._terms)
+        exclude = rng.sample(self._urls, min(rng.choice((0, 0, 1, 2)), len(self._urls)))
+        return Request(labels, frozenset(exclude), rng.choice((1, 1, 1, 2, 3, 4)), rng.choice((None, "k", "l")), terms)
+
+    def spec(self, url: str) -> Endpoint:
+        """Return an endpoint of this URL."""
+        rng = self._rng
+        labels, host = rng.choice(_LABELS), rng.choice(_HOSTS)
+        return Endpoint(url, capacity=rng.randint(1, 4), weight=rng.choice(_WEIGHTS), labels=labels, host=host)
+
+    def ending(self, url: str) -> tuple[Outcome, Hint | None]:
+        """Return how a call to this URL ends, and what it says of the endpoint besides."""
+        rng = self._rng
+        outcome = rng.choice(_BAD_OUTCOMES if url in self._bad else _OUTCOMES)
+        if outcome is Outcome.OVERLOAD:
+            return outcome, rng.choice((None, Hint(retry_after_s=rng.choice(_RESTS_S))))
+        return outcome, Hint(timed_out=True) if outcome is Outcome.FAILURE and rng.random() < 0.3 else None
