@@ -5,11 +5,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test quick plain lint bench notebooks docs stress setup system clean
+.PHONY: run loop test quick plain lint bench notebooks docs stress setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 2500 program runs: usually about 1 min on 2 cores that have nothing else to do"
 	$(BIN)/balancer run examples/quickstart.toml
+
+loop: $(READY) system         ## rows of a data set, a scripted model proposing cases, three rounds, training data out
+	$(BIN)/balancer run examples/loop.toml
 
 test: $(READY) system lint    ## lint, types, import rules and the whole test-suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
