@@ -24,7 +24,7 @@ from balancer.pipeline.llm.scripted import answer_to
 from tests.integration.pipeline.place import ROOT, Place, until
 from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, running_server
-from tests.unit.llm.served import Deed, ModelServer, error, says, serving_model
+from tests.unit.llm.served import Deed, ModelServer, error, hang, says, serving_model
 
 _PYTHON = 3  # as CodeContests numbers languages
 _IDS = ("meeting-room", "longest-run")  # one with a checker of the model, one without
@@ -179,7 +179,7 @@ def test_servers_of_the_model_and_a_sandbox_fail(
     """One server of the model is busy again and again, the other one dies; one sandbox of four is killed."""
     model = Model()
     with serving_model(model.busy_now_and_then()) as busy, ExitStack() as doomed:
-        dying: ModelServer = doomed.enter_context(serving_model([], model.answer))
+        dying: ModelServer = doomed.enter_context(serving_model([model.answer], hang(0.0)))
         _write(place, [each.url for each in sandboxes], [busy.url, dying.url])
         with place.running() as process:
             until(lambda: len(dying.asked) >= 1, process)

@@ -14,6 +14,8 @@ import pytest
 from rich.console import Console
 
 from balancer.pipeline.loop import shop, trial
+from balancer.pipeline.results.collect import problem_result
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.running import sample
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
@@ -100,19 +102,18 @@ capacity = 8
         result = run_pipeline(load_config(folder / "c.toml"), default_registry(), Console(file=StringIO()))
     assert result.complete
     assert len(server.asked) == len(table), "each was asked once, and no server was blamed"
+    with Store(folder / "results") as store:
+        problems = [problem_result(store, roster) for roster in store.problems.rosters()]
     return Found(
         {
             each.name: (*each.notes, *(f"{d.submission}: {d.verdict.value} ({d.note})" for d in each.disagreements))
-            for each in result.problems
+            for each in problems
         },
         {
             each.name: {s.name: [v.value for c, v in sorted(s.verdicts.items()) if c <= 2] for s in each.submissions}
-            for each in result.problems
+            for each in problems
         },
-        {
-            each.name: sum(not case.sample and case.state.value == "ready" for case in each.cases)
-            for each in result.problems
-        },
+        {each.name: sum(not case.sample and case.state.value == "ready" for case in each.cases) for each in problems},
     )
 
 
