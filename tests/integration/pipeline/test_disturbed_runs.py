@@ -35,7 +35,7 @@ def undisturbed(servers: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     end = place.end()
     states = {row[-1] for row in end["cases"]}
     assert "ready" in states
-    assert states <= {"ready", "invalid", "spare"}
+    assert states <= {"ready", "replaced", "invalid", "spare"}
     assert {row[-1] for row in end["verdicts"]} >= {"accepted", "wrong_answer"}
     summary = place.summary()
     assert (summary["unjudged"], summary["complete"], summary["sessions"]) == (0, True, 1)
