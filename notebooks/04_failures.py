@@ -377,8 +377,8 @@ say(
     f"Ejection has nothing to offer when all are down. At most {EJECTION.max_ejected_share:.0%} of the endpoints are ejected, "
     f"so the others are asked all the time, and the first good call begins {worded(first_s(best_protected), 's')} after the "
     f"outage, far sooner than a cooldown of {EJECTION.cooldown_s:g} s. All four serve again after "
-    f"{worded(all_s(best_protected), 's')}: the cooldowns of those that were ejected have grown in the outage, which is the "
-    f"price of so few probes to what stays dead; `max_cooldown_s` bounds it."
+    f"{worded(all_s(best_protected), 's')}: a probe that fails while the others fail as well says nothing of its "
+    f"endpoint, and makes no cooldown longer."
 )
 
 # %% [markdown]

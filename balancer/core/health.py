@@ -142,7 +142,7 @@ class HealthWatch:
         if record.state in _IN:
             self._book(record, now)
             if not ok:
-                record.row = 0
+                record.row, record.failing = 0, True
             if True in [test.pinged(record, ok, now) for test in self._tests]:
                 self._trip(record, now)
         elif ok and conclusive and record.state is Health.HALF_OPEN:
@@ -191,7 +191,7 @@ class HealthWatch:
             if outcome is Outcome.OVERLOAD:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
-                record.row = 0
+                record.row, record.failing = 0, True
                 if True in [test.failed(record, now) for test in self._tests]:  # each of them must hear of it
                     self._trip(record, now, rest_s)
         if rest_s and record.state in _IN:
@@ -205,6 +205,11 @@ class HealthWatch:
         others = [other for other in self._records if other is not record and other.state in _IN]
         busy = sum(now - other.overload_s <= self._settings.interval_s for other in others)
         return bool(others) and 2 * busy >= len(others)
+
+    def _others_are_failing(self, record: Record) -> bool:
+        """Return whether most others fail as well: then a probe says nothing of its endpoint. O(N), for a probe."""
+        others = [other for other in self._records if other is not record and other.state in _IN]
+        return 2 * sum(other.failing and not other.fresh for other in others) > len(others)
 
     def _rest_longer(self, record: Record, rest_s: float, now: float) -> None:
         """Let an endpoint out of service have the rest that it asks for, if that is longer than what it has."""
@@ -268,7 +273,7 @@ class HealthWatch:
     def _move(self, record: Record, event: Event, now: float, least_s: float = 0.0) -> None:
         """Take the transition, and do what comes with the new state; a rest lasts `least_s` at least."""
         before, record.state = record.state, TRANSITIONS[record.state, event]
-        if event is Event.PROBED_BADLY:
+        if event is Event.PROBED_BADLY and not self._others_are_failing(record):
             record.bad_probes = min(record.bad_probes + 1, _MOST_BAD_PROBES)
         self._out += (record.state in _OUT) - (before in _OUT)
         if record.state in _UNFIT:
@@ -326,6 +331,7 @@ class HealthWatch:
     def _begin(self, record: Record, now: float) -> None:
         """Let all that was counted be forgotten."""
         record.fresh = record.good = record.bad = record.row = 0
+        record.failing = False
         for test in self._tests:
             test.begin(record, now)
 
@@ -338,6 +344,7 @@ class HealthWatch:
     def _succeeded(self, record: Record, successes: int, now: float) -> None:
         record.good += successes
         record.row += successes
+        record.failing = False
         if record.row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
         for test in self._tests:

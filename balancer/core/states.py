@@ -67,6 +67,7 @@ class Record:
         "bad_probes",
         "each",
         "ejections",
+        "failing",
         "fresh",
         "fresh_until_s",
         "good",
@@ -86,6 +87,7 @@ class Record:
         self.since_s = now
         self.until_s = inf  # when time alone changes something
         self.bad_probes = 0  # that make the next cooldown longer
+        self.failing = False  # True: the last outcome that was booked is a failure
         self.row = 0  # successes since it last failed or came back
         self.ejections = 0  # ever
         self.probe: int | None = None  # the lease that decides

@@ -319,6 +319,22 @@ def next_cooldown_s(ruled: Ruled) -> float:
     return ruled.core.due_s - ruled.now
 
 
+@pytest.mark.parametrize(("failing", "lasts_s"), [("", 10.0), ("c", 10.0), ("cd", 5.0)])
+def test_probes_that_fail_while_most_others_fail_make_no_cooldown_longer(failing: str, lasts_s: float) -> None:
+    """An outage of all: once it is over, nobody has a long cooldown left from it."""
+    ruled = Ruled(4, health=ROW)
+    for url in "ab":
+        ruled.call(url, FAILURE, times=3)
+    for url in "cd":
+        ruled.call(url, FAILURE, times=4)
+        if url not in failing:
+            ruled.call(url, SUCCESS)
+    ruled.at(5.0)
+    ruled.call("a", FAILURE)
+    assert ruled.health() == {"a": "ejected", "b": "half_open", "c": "healthy", "d": "healthy"}
+    assert ruled.core.due_s - ruled.now == lasts_s
+
+
 def test_a_cooldown_grows_only_with_probes_that_fail() -> None:
     """It comes back and fails at once, again and again: each time its probe was good, so it is tried again as soon."""
     for bad_probes, lasts_s in ((0, 5.0), (1, 10.0), (2, 20.0)):
