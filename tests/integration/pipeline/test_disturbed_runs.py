@@ -124,14 +124,15 @@ def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int]
 def test_all_servers_are_down_and_come_back(place: Place, undisturbed: tuple[End, int]) -> None:
     ports = [free_port(), free_port()]
     place.write([f"http://127.0.0.1:{port}/" for port in ports], capacity=2, more="attempts = 2\noutage_s = 0\n")
-    out = place.run()
-    assert "unjudged: the infrastructure failed" in out
+    out = place.run(code=3)
+    assert "nothing was judged" in out
     summary = place.summary()
-    assert (summary["judged"], summary["cases"], summary["complete"]) == (0, 0, True)
-    end = undisturbed[0]
-    assert summary["unjudged"] == sum(row[-1] == "ready" for row in end["cases"]), "whatever would be used is waiting"
+    assert (summary["judged"], summary["cases"], summary["complete"]) == (0, 0, False)
+    assert summary["unjudged"] > 0
     assert all("ConnectError" in problem["notes"][0] for problem in summary["per_problem"])
-    assert len(place.end()["cases"]) == len(end["cases"])
+    # The inputs of the first round are there, and none of a later one: nothing is known that it could start from.
+    end = undisturbed[0]
+    assert 0 < len(place.end()["cases"]) < len(end["cases"])
     with serving(ports[0]):
         place.run()
     assert place.end() == end

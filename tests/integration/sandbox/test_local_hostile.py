@@ -180,7 +180,7 @@ ATTACKS = [
         for path in ("/etc/shadow", "/etc/passwd", "/root", "/home", "/work", "/var", "/sys", "/run", "/boot", "/mnt"):
             try: print(path, os.listdir(path) if os.path.isdir(path) else open(path).read())
             except OSError: pass
-        print(sorted(os.listdir("/etc")))
+        print(sorted(name for name in os.listdir("/etc") if not name.startswith("java-")))
         """,
         prints="['alternatives', 'ld.so.cache']\n",
     ),
