@@ -68,7 +68,7 @@ def _message(error: ErrorDetails) -> str:
         return f"it must be {wanted}{'; leave out the quotes' if isinstance(error['input'], str) else ''}"
     if kind in _BOUNDS:
         bound: float = next(iter(error["ctx"].values()))
-        return f"it must be {_BOUNDS[kind]} {bound:g}"
+        return f"it must be {_BOUNDS[kind]} {bound:.15g}"
     return _WORDS.get(kind, error["msg"].removeprefix("Value error, "))
 
 
