@@ -28,9 +28,11 @@ from balancer.core.events import (
     StrategyChanged,
     TimedOut,
 )
+from balancer.core.kept import KeptSlots
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, WaitHistogram
 from balancer.core.portrait import portrait
+from balancer.core.readings import endpoint_stats, lease_rows
 from balancer.core.rules import Rules
 from balancer.core.telling import Telling
 from balancer.core.tenures import Tenures
@@ -64,6 +66,7 @@ class Core:
     Attributes:
         due_s: while somebody waits, a shell calls `tick` at this instant. Else the next call is early enough.
         journal: what has happened, for a shell to tell; see `listen`.
+        kept: the slots that are kept for those who wait for several; to look at, not to change.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -92,6 +95,7 @@ class Core:
         self._ledger = Ledger(
             endpoints, strategy, lender=lender, rules=self._rules, journal=self.journal, timed=self._mind, now=now
         )
+        self.kept = KeptSlots(self._ledger, self._rules)
         self._telling = Telling(self._ledger, self.journal)
         self._waiters = WaitQueue()
         self._max_waiters = max_waiters
@@ -153,7 +157,7 @@ class Core:
         waiter = self._waiters.push(request, now, deadline_s, priority, wake)
         if Queued in self.journal.wanted:
             self.journal.note(Queued, now)
-        if self._ledger.kept or request.slots > 1:
+        if self.kept.accounts or request.slots > 1:
             self._keep_anew(waiter, now)
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
         return waiter
@@ -188,7 +192,7 @@ class Core:
         else:
             waiter.error = BalancerError("the wait was cancelled")
         self._waiters.discard(waiter)  # last, so that an interrupt before it leaves one that has ended, not a lost one
-        return self._hand_off(now) if self._ledger.kept else ()
+        return self._hand_off(now) if self.kept.accounts else ()
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> Served:
         """End the lease that is out under this id, whoever holds it; a later return of it is refused.
@@ -281,7 +285,7 @@ class Core:
         """Fail every waiter and every later acquire; leases out may still be returned."""
         self._closed = True
         self.acquire = _refuse
-        self._ledger.free_kept(now)
+        self.kept.free(now)
         return self._fail(list(self._waiters), PoolClosed)
 
     # -- looking -----------------------------------------------------------------------------------
@@ -310,7 +314,7 @@ class Core:
         """Return what there is to see of the leases that are out, oldest first; O(those)."""
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
-        return self._ledger.rows(now)
+        return lease_rows(self._ledger, now)
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""
@@ -327,7 +331,7 @@ class Core:
             "hedges": self._hedges,
             "ejections": self._rules.ejections,
         }
-        return self._ledger.stats(now), totals, self._waits.copy()
+        return endpoint_stats(self._ledger, now), totals, self._waits.copy()
 
     def __repr__(self) -> str:
         waiting, panic = self._waiters.size, self._rules.panic
@@ -373,7 +377,7 @@ class Core:
 
     def _hand_on(self, lease: Lease, now: float) -> Served:
         """Serve whoever can be served by what `lease` held, if nothing else has changed."""
-        if lease.slots > 1 or self._ledger.kept:
+        if lease.slots > 1 or self.kept.accounts:
             return self._hand_off(now)
         # No waiter could use a slot that was free before, so the one that came free now serves one at most.
         ended = self._serve_head(now) or self._hand_off(now, most=1)
@@ -397,7 +401,7 @@ class Core:
         self._look_at_the_clock()
         ended: list[Waiter] = []
         served = 0
-        before = self._ledger.free_kept(now) if self._ledger.kept else {}
+        before = self.kept.free(now) if self.kept.accounts else {}
         for waiter in self._waiters.candidates():
             if waiter.error is not None:
                 pass  # it has failed, and an interrupt came before it was taken out
@@ -412,7 +416,7 @@ class Core:
                 if served == most:
                     break
             elif waiter.request.slots > 1:
-                self._ledger.keep(waiter.group, waiter.request, now, before)
+                self.kept.keep(waiter.group, waiter.request, now, before)
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
         return ended
 
@@ -421,14 +425,14 @@ class Core:
 
         Nobody else can be served: what was kept before still is, or is granted to `fresh`.
         """
-        before = self._ledger.free_kept(now)
+        before = self.kept.free(now)
         for waiter in self._waiters.candidates():
             if waiter is fresh:
                 self._serve(waiter, now)
             if waiter.ended:
                 self._waiters.discard(waiter)
             elif waiter.request.slots > 1:
-                self._ledger.keep(waiter.group, waiter.request, now, before, stay=True)
+                self.kept.keep(waiter.group, waiter.request, now, before, stay=True)
 
     def _serve(self, waiter: Waiter, now: float) -> None:
         try:
