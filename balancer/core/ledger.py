@@ -5,13 +5,11 @@ exactly once. An endpoint that leaves while leased stays on the books until its 
 gets no new one meanwhile. The ledger must not know who waits, nor how a strategy chooses.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from math import inf
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from balancer.core.account import Account, State
 from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed
-from balancer.core.metrics import EndpointStats, LeaseRow
 from balancer.core.rules import Rules
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, StrategyError, UnknownEndpoint
@@ -34,7 +32,6 @@ class Ledger:
         granted: leases granted so far, which is also the id of the last one.
         out: the leases that are out, by id, oldest first.
         failures, overloads, ignored: leases that ended so, with those of endpoints that have gone.
-        kept: whose free slots are kept for whom, of those who wait for several; oldest claim first.
     """
 
     def __init__(
@@ -51,8 +48,6 @@ class Ledger:
         self.granted = 0
         self.out: dict[int, Lease] = {}
         self.failures = self.overloads = self.ignored = 0
-        self.kept: dict[object, Account] = {}
-        self._held: list[Account] = []  # all whose slots are kept: with an endpoint, those of its host
         self._lender = lender
         self._rules = rules
         self._journal = journal
@@ -96,7 +91,7 @@ class Ledger:
         if terms is not None and terms.timed:
             self._timed(lease, now)
         if account.alert:
-            self._refresh(self._rules.granted(account, lease), now)
+            self.refresh(self._rules.granted(account, lease), now)
         return lease
 
     def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
@@ -130,13 +125,13 @@ class Ledger:
 
     def learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
         """Let the rules learn how a lease of `account` ended."""
-        self._refresh(self._rules.ended(account, lease, outcome, now), now)
+        self.refresh(self._rules.ended(account, lease, outcome, now), now)
 
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool) -> None:
         """Let the rules learn from an active probe; of an endpoint that has gone, nothing."""
         account = self._accounts.get(identity_of(name))
         if account is not None:
-            self._refresh(self._rules.pinged(account, ok, now, conclusive=conclusive), now)
+            self.refresh(self._rules.pinged(account, ok, now, conclusive=conclusive), now)
 
     def recount(self) -> None:
         """Count anew what is in flight on hosts: an interrupt may come between a lease and its count there; O(N)."""
@@ -144,47 +139,17 @@ class Ledger:
 
     def tick(self, now: float) -> None:
         """Let time do what is due."""
-        self._refresh(self._rules.tick(now), now)
+        self.refresh(self._rules.tick(now), now)
 
-    # -- slots that are kept -----------------------------------------------------------------------
-
-    def keep(
-        self, whom: object, request: Request, now: float, before: Mapping[object, Account], *, stay: bool = False
-    ) -> None:
-        """Keep the free slots of one endpoint for `whom`, so that no later claim takes them one by one.
-
-        It is the endpoint that misses the fewest slots for `request`; of equals, one that was kept `before`, so that
-        what was begun is ended. With `stay`, it is the one that was kept for `whom` before, unless an older claim has
-        it by now: so nothing that was kept before becomes free. O(N).
-        """
-        best = before.get(whom) if stay else None
-        if best is None or best.kept:
-            best = self._nearest(request, set(before.values()))
-        if best is not None:
-            self.kept[whom] = best
-            for account in self._rules.together(best):
-                account.kept = True
-                self._held.append(account)
-            self._refresh(self._rules.together(best), now)
-
-    def free_kept(self, now: float) -> dict[object, Account]:
-        """Keep nothing for anybody; return what was kept for whom."""
-        kept, self.kept = self.kept, {}
-        held, self._held = self._held, []
-        for account in held:
-            account.kept = False
-        self._refresh(held, now)
-        return kept
-
-    def _nearest(self, request: Request, before: set[Account]) -> Account | None:
-        """Return the account that misses the fewest slots for `request`, of those that are not kept."""
-        best, least = None, inf
-        for account in self._accounts.values():
-            if account.ceiling and not account.kept and request.admits(account.endpoint):
-                missing = account.in_flight + request.takes(account) - account.limit - (account in before) / 2
-                if missing < least:
-                    best, least = account, missing
-        return best
+    def refresh(self, accounts: Iterable[Account], now: float) -> None:
+        """Let the strategy know of the accounts that stand otherwise than it was told."""
+        for account in accounts:
+            if account.state is State.ACTIVE:
+                before = account.ceiling, account.limit, account.weight
+                self._stand(account, now)
+                if before != (account.ceiling, account.limit, account.weight):
+                    self._strategy.change(account, now)
+                    self._tell_limit(account, before[0], now)
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -205,7 +170,7 @@ class Ledger:
         moved = self._rules.join(account, now)
         self._stand(account, now)
         self._strategy.join(account, now)
-        self._refresh(moved, now)
+        self.refresh(moved, now)
         self._journal.note(Added, now, endpoint.name)
 
     def update(self, endpoint: Endpoint, now: float) -> None:
@@ -222,7 +187,7 @@ class Ledger:
         self._stand(account, now)
         self._tell_limit(account, before, now)
         self._strategy.change(account, now)
-        self._refresh(moved, now)
+        self.refresh(moved, now)
 
     def stop(self, name: str, state: State, now: float) -> None:
         """Grant no new lease of the endpoint `name`: `DRAINING` keeps it listed, `RETIRING` forgets it when idle."""
@@ -235,7 +200,7 @@ class Ledger:
                 account.out_s += now
             account.limit = account.ceiling = 0
             self._strategy.leave(account, now)
-            self._refresh(self._rules.leave(account, now), now)
+            self.refresh(self._rules.leave(account, now), now)
         self._journal.note(Removed if state is State.RETIRING else Drained, now, account.endpoint.name)
         if account.state is State.RETIRING and not account.in_flight:
             self._forget(account)
@@ -295,21 +260,6 @@ class Ledger:
         except KeyError:
             raise LeaseError(id, "it is not out: it has ended, or was never granted; see Pool.leases()") from None
 
-    def rows(self, now: float) -> list[LeaseRow]:
-        """Return what there is to see of the leases that are out, oldest first."""
-        return [
-            LeaseRow(
-                id=lease.id,
-                endpoint=lease.endpoint.name,
-                holder=lease.holder,
-                since_s=lease.granted_s,
-                age_s=now - lease.granted_s,
-                slots=lease.slots,
-                where=getattr(lease, "where", ""),
-            )
-            for lease in self.out.values()
-        ]
-
     def unfit(self) -> int:
         """Return how many active endpoints serve nobody for now, because of their health; O(N)."""
         return sum(account.state is _ACTIVE and not account.ceiling for account in self._accounts.values())
@@ -321,44 +271,7 @@ class Ledger:
                 return True
         return False
 
-    def stats(self, now: float) -> list[EndpointStats]:
-        """Return every account's counters; O(N + leases out)."""
-        held_s = dict.fromkeys(self._accounts.values(), 0.0)
-        for lease in self.out.values():
-            held_s[lease.account] += (now - lease.granted_s) * lease.slots
-        total = sum(account.leases for account in self._accounts.values()) or 1
-        return [
-            EndpointStats(
-                url=a.endpoint.url,
-                name=a.endpoint.name,
-                state=a.state.value,
-                in_flight=a.in_flight,
-                limit=a.limit,
-                leases=a.leases,
-                failures=a.failures,
-                share=a.leases / total,
-                busy_s=a.busy_s + held_s[a],
-                overloads=a.overloads,
-                capacity=a.endpoint.capacity,
-                weight=a.endpoint.weight,
-                health=a.record.state.value if a.record else "",
-                ejections=a.record.ejections if a.record else 0,
-                out_s=max(0.0, a.out_s + now if a.state is _ACTIVE and not a.ceiling else a.out_s),
-            )
-            for a in self._accounts.values()
-        ]
-
     # -- inside ------------------------------------------------------------------------------------
-
-    def _refresh(self, accounts: Iterable[Account], now: float) -> None:
-        """Let the strategy know of the accounts that stand otherwise than it was told."""
-        for account in accounts:
-            if account.state is State.ACTIVE:
-                before = account.ceiling, account.limit, account.weight
-                self._stand(account, now)
-                if before != (account.ceiling, account.limit, account.weight):
-                    self._strategy.change(account, now)
-                    self._tell_limit(account, before[0], now)
 
     def _tell_limit(self, account: Account, before: int, now: float) -> None:
         if before != account.ceiling:

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from balancer.core import Core, Waiter
+from balancer.core.readings import endpoint_stats
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint
 from balancer.strategy import Request
@@ -80,7 +81,7 @@ class Referee:
             for lease in over:
                 self._model.expire(lease, now)
         if self._model.rules.health:
-            self._model.see({stats.name: stats.health for stats in self._core.ledger.stats(now)}, now)
+            self._model.see({stats.name: stats.health for stats in endpoint_stats(self._core.ledger, now)}, now)
 
     def granted(self, lease: Lease | None, request: Request) -> None:
         """Book what an acquire got at once; nothing, only if nothing was free."""
@@ -212,7 +213,7 @@ class Referee:
 
     def _keepers(self) -> dict[str, ModelWaiter]:
         """Return for whom the slots of which endpoint are kept, by name, checked."""
-        heads, kept = self._heads(), self._core.ledger.kept
+        heads, kept = self._heads(), self._core.kept.accounts
         self.most_kept = max(self.most_kept, len(kept))
         keepers: dict[str, ModelWaiter] = {}
         for whom, account in kept.items():

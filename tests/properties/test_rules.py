@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from balancer.core import Core, Waiter
 from balancer.core.health import HealthWatch
-from balancer.core.ledger import Ledger
+from balancer.core.kept import KeptSlots
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.rules import Rules
 from balancer.core.waiters import WaitQueue
@@ -149,8 +149,8 @@ _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "hosts have no cap": (HostGroup, "free", property(lambda self: 99)),
     "the others of a host are not told": (Rules, "granted", _nothing),
     "one host is not told of a move": (Rules, "_change_host", _nothing),
-    "nothing is kept": (Ledger, "keep", _nothing),
-    "what is kept is never free again": (Ledger, "free_kept", lambda self, now: {}),
+    "nothing is kept": (KeptSlots, "keep", _nothing),
+    "what is kept is never free again": (KeptSlots, "free", lambda self, now: {}),
     "an urgent one gets nothing of what is kept": (Core, "_keep_anew", _nothing),
     "who gives up leaves slots kept": (Core, "cancel", _quit),
 }

@@ -7,14 +7,13 @@ from unittest.mock import patch
 import pytest
 
 from balancer.core.dispatch import Core
-from balancer.core.ledger import Ledger
 from balancer.core.telling import Telling
 from balancer.core.tenures import Tenures
 from balancer.endpoint import Lease, Outcome
 from balancer.testing.walk import random_walk
 from tests.registered import MAKERS
 
-_ADD, _ROWS = Tenures.add, Ledger.rows
+_ADD, _LEASES = Tenures.add, Core.leases
 
 
 def _nothing(*_: Any) -> None:
@@ -33,8 +32,8 @@ def _for_good(telling: Telling, lease: Lease, now: float) -> None:
     telling.end(lease, Outcome.IGNORED, now)
 
 
-def _but_one(ledger: Ledger, now: float) -> list[Any]:
-    return _ROWS(ledger, now)[1:]
+def _but_one(core: Core, now: float) -> list[Any]:
+    return _LEASES(core, now)[1:]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def _but_one(ledger: Ledger, now: float) -> list[Any]:
         (Core, "_expire_lease", _as_a_failure),
         (Tenures, "add", _too_early),
         (Telling, "leaked", _for_good),
-        (Ledger, "rows", _but_one),
+        (Core, "leases", _but_one),
     ],
     ids=["never ends", "ends as a failure", "ends too early", "a leak ends it", "the table misses one"],
 )

@@ -1,0 +1,55 @@
+"""What can be read off the books: a row for each lease that is out, and the counters of each endpoint.
+
+Decides how the entries of the ledger become rows. It changes nothing, and must not know where the rows are shown.
+"""
+
+from balancer.core.account import State
+from balancer.core.ledger import Ledger
+from balancer.core.metrics import EndpointStats, LeaseRow
+
+__all__ = ["endpoint_stats", "lease_rows"]
+
+
+def lease_rows(ledger: Ledger, now: float) -> list[LeaseRow]:
+    """Return what there is to see of the leases that are out, oldest first."""
+    return [
+        LeaseRow(
+            id=lease.id,
+            endpoint=lease.endpoint.name,
+            holder=lease.holder,
+            since_s=lease.granted_s,
+            age_s=now - lease.granted_s,
+            slots=lease.slots,
+            where=getattr(lease, "where", ""),
+        )
+        for lease in ledger.out.values()
+    ]
+
+
+def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
+    """Return every account's counters; O(N + leases out)."""
+    accounts = ledger.accounts()
+    held_s = dict.fromkeys(accounts, 0.0)
+    for lease in ledger.out.values():
+        held_s[lease.account] += (now - lease.granted_s) * lease.slots
+    total = sum(account.leases for account in accounts) or 1
+    return [
+        EndpointStats(
+            url=a.endpoint.url,
+            name=a.endpoint.name,
+            state=a.state.value,
+            in_flight=a.in_flight,
+            limit=a.limit,
+            leases=a.leases,
+            failures=a.failures,
+            share=a.leases / total,
+            busy_s=a.busy_s + held_s[a],
+            overloads=a.overloads,
+            capacity=a.endpoint.capacity,
+            weight=a.endpoint.weight,
+            health=a.record.state.value if a.record else "",
+            ejections=a.record.ejections if a.record else 0,
+            out_s=max(0.0, a.out_s + now if a.state is State.ACTIVE and not a.ceiling else a.out_s),
+        )
+        for a in accounts
+    ]

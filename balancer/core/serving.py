@@ -1,0 +1,298 @@
+"""Who is served, and when: leases for callers who ask, a hand-off for callers who wait.
+
+Decides when a waiter is served and when it fails. After every call this holds: no waiter could use a
+slot that is free (work conservation), so a new request that finds a free slot overtakes nobody. But for
+slots that are kept: whoever waits for several slots at once has those of one endpoint kept from later claims.
+It must not know how endpoints come and go, nor what is counted of calls: `Core`, which is built on it, does.
+"""
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from balancer.core.account import Account
+from balancer.core.events import Ended, Granted, Journal, Queued, TimedOut
+from balancer.core.kept import KeptSlots
+from balancer.core.ledger import Ledger
+from balancer.core.metrics import WaitHistogram
+from balancer.core.rules import Rules
+from balancer.core.telling import Telling
+from balancer.core.tenures import Tenures
+from balancer.core.waiters import Waiter, WaitQueue
+from balancer.endpoint import Lease, Outcome
+from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, StrategyError, TooManyWaiters
+from balancer.strategy import Request
+
+__all__ = ["Served", "Serving"]
+
+Served = Sequence[Waiter]
+
+_SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+
+
+class Serving:
+    """Leases and the queue of those who wait for one.
+
+    Args:
+        ledger: the books; they call `_mind` for each lease whose time ends.
+        rules: those that the books go by.
+        journal: where what happens is written down.
+        max_waiters: how many may wait at once; None for any number.
+
+    Attributes:
+        due_s: while somebody waits, a shell calls `tick` at this instant. Else the next call is early enough.
+        journal: what has happened, for a shell to tell; see `Core.listen`.
+        kept: the slots that are kept for those who wait for several; to look at, not to change.
+    """
+
+    def __init__(self, ledger: Ledger, rules: Rules, journal: Journal, max_waiters: int | None) -> None:
+        self.journal = journal
+        self._rules = rules
+        self._tenures = Tenures()
+        self._by_the_clock = rules.any
+        self._ledger = ledger
+        self.kept = KeptSlots(ledger, rules)
+        self._telling = Telling(ledger, journal)
+        self._waiters = WaitQueue()
+        self._max_waiters = max_waiters
+        self._waits = WaitHistogram()
+        self._timed_out = 0
+        self._closed = False
+        self.due_s = rules.due_s
+        self.acquire: Callable[[Request, float], Lease | None]
+        """Return a lease at once, or None if it takes waiting (see `wait`); PoolClosed once it is closed."""
+        self.release: Callable[[Lease, Outcome, float], Served]
+        """End a lease and hand its slot on; LeaseError, and nothing changed, if it is not out."""
+        self._bind()
+
+    def _bind(self) -> None:
+        """Choose what a lease goes through: no more than is needed.
+
+        Nobody waits for a slot that is free, so to acquire is to take; and while nobody waits at all, nobody listens
+        and nothing goes by the clock, to release is to end. The aliases save two calls a lease.
+        """
+        wanted = self.journal.wanted
+        self._take: Callable[[Request, float], Lease | None] = (
+            self._telling.take if Granted in wanted else self._ledger.take
+        )
+        self._end: Callable[[Lease, Outcome, float], tuple[()]] = (
+            self._telling.end if Ended in wanted else self._ledger.end
+        )
+        self._aim()
+        self._idle_release = self._end_by_rules if self._by_the_clock else self._end
+        self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
+
+    def _aim(self) -> None:
+        """Let an acquire look at the clock only while there is an instant at which something is due."""
+        if not self._closed:
+            self.acquire = self._take if self.due_s == inf else self._take_in_time
+
+    # -- leases ------------------------------------------------------------------------------------
+
+    def wait(
+        self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
+    ) -> Waiter:
+        """Queue a request that `acquire` could not serve.
+
+        It may have ended already when it is returned: its claim may be older than that of one for whom slots are kept.
+
+        Raises:
+            NoEndpoint: nobody in service could ever serve it.
+            TooManyWaiters: the queue is full.
+        """
+        if not self._ledger.could_serve(request):
+            raise self._no_endpoint(request)
+        full = self._max_waiters is not None and self._waiters.size >= self._max_waiters
+        if full and deadline_s > now:  # one that will not wait is no burden: it gets its time-out
+            raise TooManyWaiters(self._waiters.size, self._max_waiters or 0)
+        waiter = self._waiters.push(request, now, deadline_s, priority, wake)
+        if Queued in self.journal.wanted:
+            self.journal.note(Queued, now)
+        if self.kept.accounts or request.slots > 1:
+            self._keep_anew(waiter, now)
+        self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
+        return waiter
+
+    def amend(self, waiter: Waiter, request: Request, now: float) -> Served:
+        """Let `waiter` ask for `request` from now on, at its place in the queue, as a retry that waits does.
+
+        Does nothing to one that has ended. Returns those that this served; `waiter` may be one of them.
+
+        Raises:
+            NoEndpoint: nobody in service could ever serve `request`. Nothing is changed: it waits on as before.
+        """
+        if waiter.ended or (
+            request == waiter.request and (request.key, request.terms) == (waiter.request.key, waiter.request.terms)
+        ):
+            return ()
+        if not self._ledger.could_serve(request):
+            raise self._no_endpoint(request)
+        self._waiters.amend(waiter, request)
+        return self._hand_off(now)
+
+    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Served:
+        """Let `waiter` give up, because its time ran out or because its caller is gone.
+
+        Does nothing to one that has ended: its lease is then its owner's to use or to give back. Returns the others
+        that this served: slots may have been kept for it.
+        """
+        if waiter.ended:
+            return ()
+        if timed_out:
+            self._expire(waiter, now)
+        else:
+            waiter.error = BalancerError("the wait was cancelled")
+        self._waiters.discard(waiter)  # last, so that an interrupt before it leaves one that has ended, not a lost one
+        return self._hand_off(now) if self.kept.accounts else ()
+
+    def tick(self, now: float) -> Served:
+        """Let time do what is due: end leases whose time is over, end cooldowns, go on with slow starts."""
+        for lease, is_over in self._tenures.take_due(now):
+            if is_over:
+                self._expire_lease(lease, now)
+            else:
+                self._telling.leaked(lease, now)
+        self._ledger.tick(now)
+        return self._hand_off(now)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _take_in_time(self, request: Request, now: float) -> Lease | None:
+        # While somebody waits the shell sees to it that `tick` is called in time: it may end waits.
+        if now >= self.due_s and not self._waiters.size:
+            self.tick(now)
+        return self._take(request, now)
+
+    def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> Served:
+        """End a lease, let the rules learn from it, and serve whoever can be served thereafter."""
+        account: Account | None = lease.account
+        learned = False
+        try:
+            self._end(lease, outcome, now)
+        finally:  # a strategy may raise when the lease has ended already
+            if account is not None and lease.account is None:
+                record = account.record
+                if outcome is _SUCCESS and record is not None and now < record.look_s:
+                    record.fresh += 1  # all there is to do about nearly every lease: see `HealthWatch`
+                else:
+                    learned = True
+                    self._learn(account, lease, outcome, now)
+        if now >= self.due_s:
+            return self.tick(now)
+        if not self._waiters.size:
+            return ()
+        return self._hand_off(now) if learned else self._hand_on(lease, now)
+
+    def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
+        self._ledger.learn(account, lease, outcome, now)
+        self._look_at_the_clock()
+
+    def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Served:
+        if self._by_the_clock:
+            return self._end_by_rules(lease, outcome, now)
+        self._end(lease, outcome, now)
+        return self._hand_on(lease, now)
+
+    def _hand_on(self, lease: Lease, now: float) -> Served:
+        """Serve whoever can be served by what `lease` held, if nothing else has changed."""
+        if lease.slots > 1 or self.kept.accounts:
+            return self._hand_off(now)
+        # No waiter could use a slot that was free before, so the one that came free now serves one at most.
+        ended = self._serve_head(now) or self._hand_off(now, most=1)
+        if not self._waiters.size:
+            self.release = self._idle_release
+        return ended
+
+    def _serve_head(self, now: float) -> Served:
+        """Serve the head of the queue if that is plainly who is next: nearly always all ask for the same."""
+        head = self._waiters.sole_head
+        if head is None or now >= head.deadline_s:
+            return ()
+        self._serve(head, now)
+        if head.lease is None and head.error is None:
+            return ()
+        self._waiters.discard(head)
+        return [head]
+
+    def _hand_off(self, now: float, *, most: int | None = None) -> list[Waiter]:
+        """Serve those who can be served, oldest claim first, but not more than `most`."""
+        self._look_at_the_clock()
+        ended: list[Waiter] = []
+        served = 0
+        before = self.kept.free(now) if self.kept.accounts else {}
+        for waiter in self._waiters.candidates():
+            if waiter.error is not None:
+                pass  # it has failed, and an interrupt came before it was taken out
+            elif now >= waiter.deadline_s:
+                self._expire(waiter, now)
+            else:
+                self._serve(waiter, now)
+            if waiter.lease is not None or waiter.error is not None:
+                self._waiters.discard(waiter)
+                ended.append(waiter)
+                served += waiter.lease is not None
+                if served == most:
+                    break
+            elif waiter.request.slots > 1:
+                self.kept.keep(waiter.group, waiter.request, now, before)
+        self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
+        return ended
+
+    def _keep_anew(self, fresh: Waiter, now: float) -> None:
+        """Keep slots for those who wait for several, oldest claim first; `fresh` gets what no older claim keeps.
+
+        Nobody else can be served: what was kept before still is, or is granted to `fresh`.
+        """
+        before = self.kept.free(now)
+        for waiter in self._waiters.candidates():
+            if waiter is fresh:
+                self._serve(waiter, now)
+            if waiter.ended:
+                self._waiters.discard(waiter)
+            elif waiter.request.slots > 1:
+                self.kept.keep(waiter.group, waiter.request, now, before, stay=True)
+
+    def _serve(self, waiter: Waiter, now: float) -> None:
+        try:
+            waiter.lease = self._ledger.take(waiter.request, now)
+        except Exception as error:
+            # The strategy's fault. It is told to the waiter it failed to serve, not to whoever gave the slot
+            # back; and those who were served already must still be woken.
+            strategy = self._ledger.strategy.name
+            waiter.error = error if isinstance(error, StrategyError) else StrategyError(strategy, f"raised {error!r}")
+        if waiter.lease is not None:
+            self._waits.add(now - waiter.since_s)
+            if Granted in self.journal.wanted:
+                self._telling.granted(waiter.lease, now - waiter.since_s)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def _look_at_the_clock(self) -> None:
+        self.due_s = min(self._rules.due_s, self._tenures.due_s)
+        self._aim()
+
+    def _mind(self, lease: Lease, now: float) -> None:
+        """See to it that the time of `lease` ends, and that everything goes by the clock from the first such lease."""
+        self._tenures.add(lease, now)
+        self._look_at_the_clock()
+        if not self._by_the_clock:
+            self._by_the_clock = True
+            self._bind()
+
+    def _expire_lease(self, lease: Lease, now: float) -> None:
+        lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
+        self._telling.expired(lease, now)
+        account: Account | None = lease.account
+        try:
+            self._end(lease, Outcome.IGNORED, now)
+        finally:  # as above
+            if account is not None and lease.account is None:
+                self._learn(account, lease, Outcome.IGNORED, now)
+
+    def _expire(self, waiter: Waiter, now: float) -> None:
+        self._timed_out += 1
+        self.journal.note(TimedOut, now, now - waiter.since_s)
+        out = self._ledger.unfit() if self._rules.any else 0
+        waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out)
+
+    def _no_endpoint(self, request: Request) -> NoEndpoint:
+        return NoEndpoint(request.labels, request.exclude, len(self._ledger.active()), request.slots)
