@@ -146,10 +146,14 @@ def _draw(ax: Axes, line: ChartLine, place: int, places: int) -> Line2D:
     return drawn
 
 
+_LEAST = 1e-100  # what is less is no figure of ours: ratios of such numbers overflow, and no scale can show them
+_APART = 1 + 1e-9  # numbers that are nearer to each other are one place on a scale
+
+
 def _scale(ax: Axes, which: Literal["x", "y"], values: Iterable[float], scale: Scale) -> None:
     """Set kind, ends and marks of a scale: all of it here, since matplotlib warns where there is nothing to show."""
     log = scale == "log"
-    low, high = _ends([v for v in values if math.isfinite(v) and (v > 0 or not log)], log=log)
+    low, high = _ends([v for v in values if math.isfinite(v) and (v > _LEAST or not log)], log=log)
     ax.set(**{f"{which}scale": scale, f"{which}lim": (low, high)})
     axis = ax.xaxis if which == "x" else ax.yaxis
     axis.set_major_locator(_marks(low, high) if log else MaxNLocator(6, steps=_STEPS))
@@ -162,11 +166,12 @@ def _ends(values: Sequence[float], *, log: bool) -> tuple[float, float]:
     """Return from where to where a scale goes that shows `values`."""
     low, high = min(values, default=1.0), max(values, default=1.0)
     if log:
-        room = (high / low) ** _MARGIN if high > low else 2.0
+        room = (high / low) ** _MARGIN if high / low > _APART else 2.0
         return low / room, high * room
     if 0 < low < high / 2:
         low = 0.0
-    room = _MARGIN * (high - low) or abs(high) / 10 or 1.0
+    apart = high - low if high - low > (_APART - 1) * abs(high) else 0.0
+    room = next((each for each in (_MARGIN * apart, abs(high) / 10) if each > _LEAST), 1.0)
     return low - room, high + room
 
 

@@ -74,7 +74,7 @@ def test_the_built_ins_are_sound() -> None:
     assert {"fifo", "least_in_flight", "weighted_health"} <= set(registry.strategies)
     # Only so can one be loaded without the others.
     assert all(entry.plugin == f"balancer_strategies.{name}" for name, entry in registry.strategies.items())
-    assert set(registry.generators) == {"data", "mutate"}
+    assert set(registry.generators) == {"data", "llm", "mutate"}
     assert set(registry.executors) == {"http", "https", "local"}
 
 

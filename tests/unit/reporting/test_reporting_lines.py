@@ -161,7 +161,8 @@ def test_labels_of_scales_do_not_overlap() -> None:
         assert all(left.x1 < right.x0 for left, right in pairwise(found))
 
 
-_VALUES = st.floats(-1e9, 1e9) | st.sampled_from([math.nan, math.inf, 0.0, 1e-9])
+_ODD = [math.nan, math.inf, 0.0, 1e-9, 5e-324, -5e-324, 2.2250738585072014e-308, 1e9, 999999999.9999999]
+_VALUES = st.floats(-1e9, 1e9) | st.sampled_from(_ODD)
 _SCALES = st.sampled_from(["linear", "log"])
 
 
