@@ -23,6 +23,7 @@ _UNDER_THE_LOCK = (
     "balancer/core/",
     "balancer/kit/",
     "balancer/shells/threads.py",
+    "balancer/shells/waiting.py",
     "balancer/shells/managed.py",
     "balancer/shells/delivery.py",
     "balancer/shells/alarm.py",

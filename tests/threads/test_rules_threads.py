@@ -158,13 +158,14 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
         with suppress(AcquireTimeout, KeyError):
             pool.acquire(timeout=0.001)
 
+    files = ("balancer/shells/threads.py", "balancer/shells/waiting.py")
     number = -1  # once in vain, see `interrupted_at`
     while True:
         pool = pool_of("a", "b")
         rest(pool, 0.001, "a")
         rest(pool, 0.2, "b")
         number += 1
-        where = interrupted_at(number, ("balancer/shells/threads.py",), lambda pool=pool: try_in_vain(pool))  # type: ignore[misc]
+        where = interrupted_at(number, files, lambda pool=pool: try_in_vain(pool))  # type: ignore[misc]
         if where is None and number > 0:
             break
         other = _Waiter(pool)
