@@ -53,6 +53,8 @@ class SampleWorkshop:
     def use(self, aid: Aid, program: Program) -> None:
         """Let the run use a program that has passed its trial, from this round on."""
         store, problem = self._sample.store, self._sample.problem.id
+        if aid == "checker":
+            self.note("right solutions disagree on the own tests: a checker that a generator has brought decides")
         if aid == "checker" and store.rounds.kept(problem, aid) != program:
             store.adopt_checker(problem, program, self.round)
         else:
