@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 .PHONY: run loop test quick plain lint bench notebooks docs stress setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
-	@echo "judging 14 problems on this machine, about 2500 program runs: usually about 1 min on 2 cores that have nothing else to do"
+	@echo "judging 14 problems on this machine, about 3300 program runs: usually about 1 min on 2 cores that have nothing else to do"
 	$(BIN)/balancer run examples/quickstart.toml
 
 loop: $(READY) system         ## rows of a data set, a scripted model proposing cases, three rounds, training data out
