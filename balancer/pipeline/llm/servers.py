@@ -19,7 +19,9 @@ from balancer.shells.threads import Pool
 
 __all__ = ["ModelServers", "NotAnswered"]
 
-_TRIES = 5
+# Servers of models say that they are busy as a matter of course. Five tries over one that is dead and one that was busy
+# two times of three were not enough for each question: an unlucky one met no answer while others did.
+_TRIES = 20
 
 
 class NotAnswered(BalancerError):
