@@ -13,7 +13,7 @@ from balancer.pipeline.running.sample import VALIDATOR_LIMITS, Sample
 from balancer.problem import Submission, Verdict
 from balancer.program import Program, Status
 
-__all__ = ["generate_test_outputs", "judge_on", "validate_inputs", "validate_solutions"]
+__all__ = ["agreed", "generate_test_outputs", "judge_on", "validate_inputs", "validate_solutions"]
 
 
 _CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUDGED)
@@ -145,11 +145,16 @@ def _conclude(sample: Sample) -> None:
     verdicts = sample.store.verdicts(sample.problem.id)
     for case in sample.store.cases(sample.problem.id, CaseState.VALID):
         found = [_verdict(verdicts, submission, case) for submission in accepted]
-        sample.store.set_case(sample.problem.id, case.id, _agreed(found, sample.settings.quorum))
+        sample.store.set_case(sample.problem.id, case.id, agreed(found, sample.settings.quorum))
 
 
-def _agreed(found: list[Verdict | None], quorum: float) -> CaseState:
-    """Return what becomes of a case from the verdicts of the accepted submissions, the reference solution's first."""
+def agreed(found: list[Verdict | None], quorum: float) -> CaseState:
+    """Return what becomes of a case.
+
+    Args:
+        found: the verdicts of the accepted submissions, the reference solution's first; None: it was not run.
+        quorum: the part of them that must have accepted it.
+    """
     wanted = quorum * len(found) - 1e-9
     against = sum(verdict is not None and verdict.kills for verdict in found)
     if found[0] is not None and found[0].kills:

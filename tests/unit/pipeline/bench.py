@@ -129,6 +129,7 @@ class Bench:
     max_inputs: int = 6
     max_proposals: int = 15
     attempts: int = 5
+    quorum: float = 1.0
 
     @property
     def settings(self) -> PipelineSettings:
@@ -140,6 +141,7 @@ class Bench:
             max_inputs=self.max_inputs,
             max_proposals=self.max_proposals,
             attempts=self.attempts,
+            quorum=self.quorum,
         )
 
     @contextmanager
