@@ -4,18 +4,19 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TESTS ?= tests
 
-.PHONY: run loop test quick plain lint bench notebooks docs stress setup system clean
+.PHONY: run loop test quick plain lint bench yield notebooks docs stress mutants mutmut test-nogil setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
-	@echo "judging 14 problems on this machine, about 3300 program runs: usually about 1 min on 2 cores that have nothing else to do"
+	@echo "judging 14 problems on this machine, about 3300 program runs: 1 to 2.5 min on 2 cores that have nothing else to do"
 	$(BIN)/balancer run examples/quickstart.toml
 
 loop: $(READY) system         ## rows of a data set, a scripted model proposing cases, three rounds, training data out
 	$(BIN)/balancer run examples/loop.toml
 
 test: $(READY) system lint    ## lint, types, import rules and the whole test-suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 plain:                        ## a plain install, in an environment of its own: what it brings, and that it does what it promises
 	$(PYTHON) -m venv --clear $(VENV)-plain
@@ -36,12 +37,21 @@ lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)               ## a lease beside queue.Queue, the simulator beside SimPy and Ciw, a run beside its bound, many rows through the loop
+bench: $(READY)               ## what things cost and bear, each beside an alternative in the same run; BENCH=--short
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_aio $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_pipeline $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_old_design $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_rows $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_overload $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_server $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_compare $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_sandbox $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_liars $(BENCH)
+
+yield: $(READY) system        ## what made-up inputs kill of what packages' own data kill, an hour or two; YIELD="--short", or folders
+	$(BIN)/python -m tests.benchmarks.bench_yield $(YIELD)
 
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)
@@ -50,15 +60,32 @@ docs: $(READY)                ## the guides and a reference as a site, in site/;
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 stress: $(READY) system       ## the long randomised runs, in full
-	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress tests/integration/pipeline/test_disturbed_loop.py
+	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress tests/threads/test_interleavings.py \
+		tests/integration/pipeline/test_disturbed_loop.py \
+		tests/simulation/test_theory.py \
+		tests/properties/test_conformance.py::test_a_registered_strategy_keeps_the_contract \
+		tests/unit/pipeline/test_generators_mutate.py::test_inputs_stay_within_their_room
+
+mutants: $(READY)             ## each mistake of tests/mutants, and whether its test finds it; MUTANTS="--short", or names
+	$(BIN)/python -m tests.mutants $(MUTANTS)
+
+mutmut: $(READY)              ## every small change of the ledger, the queue and the tenures: what share do unit tests find?
+	$(BIN)/python -m pip install -q 'mutmut>=3.8,<4'
+	$(BIN)/mutmut run $(MUTMUT)
+	$(BIN)/mutmut results
+
+test-nogil:                   ## threads and properties on a Python without its global lock, where one can be had
+	@bash tests/nogil.sh $(VENV)-nogil
 
 setup: $(READY)
 
-# Isolation of programs: bubblewrap if it can be had, else util-linux unshare is used. Never fails.
+# Isolation of programs: bubblewrap if it can be had, else util-linux unshare is used; libseccomp for its filter. Never fails.
 system:
-	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		{ apt-get install -y -qq bubblewrap || { apt-get update -qq && apt-get install -y -qq bubblewrap; }; } >/dev/null 2>&1; } || \
-		echo "bubblewrap is not installed; programs run under unshare instead (balancer check says what works here)"
+	@need=; command -v bwrap >/dev/null || need=bubblewrap; \
+	PATH=$$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q 'libseccomp\.so\.2' || need="$$need libseccomp2"; \
+	[ -z "$$need" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		{ apt-get install -y -qq $$need || { apt-get update -qq && apt-get install -y -qq $$need; }; } >/dev/null 2>&1; } || \
+		echo "not installed:$$need; programs run under weaker protection instead (balancer check says what works here)"
 
 $(READY): pyproject.toml
 	@[ -n "$(PYTHON)" ] || { echo "needs Python >= 3.11 with venv: install it, or make PYTHON=/path/to/python3.x"; exit 1; }
@@ -68,4 +95,4 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:                        ## remove what the other words made
-	rm -rf $(VENV) $(VENV)-plain results site .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-plain $(VENV)-nogil mutants results site .hypothesis .mypy_cache .ruff_cache

@@ -1,8 +1,10 @@
 """balancer: lease the endpoints of a pool, one call at a time, by a strategy of your choice.
 
-The names here are the public ones. What reads a config is imported when it is first used: a pool in code needs none.
+The names here are the public ones. What reads a config, and what tasks or clients need, is imported when it is first
+used: a pool in code that threads use needs none of it.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from balancer.core.metrics import EndpointStats, PoolStats
@@ -10,6 +12,7 @@ from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
     BalancerError,
+    CannotTell,
     ConfigError,
     DuplicateEndpoint,
     EndpointError,
@@ -17,21 +20,33 @@ from balancer.errors import (
     LeaseError,
     NoEndpoint,
     PoolClosed,
+    PoolForked,
+    QuotaExceeded,
+    QuotaSpent,
     StrategyError,
     TooManyWaiters,
     UnknownEndpoint,
     WaitInCoroutine,
 )
 from balancer.settings.ranges import expand_range
-from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
+from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
 from balancer.shells.threads import Pool
 
 if TYPE_CHECKING:
     from balancer.settings.config import Config, load_config
+    from balancer.shells.tasks.pool import AsyncPool
+    from balancer.transports.clients import aopenai, openai
+    from balancer.transports.sync import BalancedTransport
+    from balancer.transports.tasks import AsyncBalancedTransport
+    from balancer.transports.wishes import prompt_key, prompt_tokens
 
 __all__ = [
     "AcquireTimeout",
+    "AsyncBalancedTransport",
+    "AsyncPool",
+    "BalancedTransport",
     "BalancerError",
+    "CannotTell",
     "Config",
     "ConfigError",
     "DuplicateEndpoint",
@@ -47,20 +62,39 @@ __all__ = [
     "Outcome",
     "Pool",
     "PoolClosed",
+    "PoolForked",
     "PoolStats",
+    "QuotaExceeded",
+    "QuotaSettings",
+    "QuotaSpent",
     "RetrySettings",
     "StrategyError",
     "TooManyWaiters",
     "UnknownEndpoint",
     "WaitInCoroutine",
+    "aopenai",
     "expand_range",
     "load_config",
+    "openai",
+    "prompt_key",
+    "prompt_tokens",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in ("Config", "load_config"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from balancer.settings import config
+_LATER = {
+    "AsyncBalancedTransport": "balancer.transports.tasks",
+    "AsyncPool": "balancer.shells.tasks.pool",
+    "BalancedTransport": "balancer.transports.sync",
+    "Config": "balancer.settings.config",
+    "aopenai": "balancer.transports.clients",
+    "load_config": "balancer.settings.config",
+    "openai": "balancer.transports.clients",
+    "prompt_key": "balancer.transports.wishes",
+    "prompt_tokens": "balancer.transports.wishes",
+}
 
-    return getattr(config, name)
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

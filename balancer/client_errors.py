@@ -1,18 +1,31 @@
 """What the errors of HTTP clients say: that the endpoint did not answer, or how it did.
 
 Decides which errors are known, by the names they are known by, so that nothing has to be imported to recognise them;
-also which statuses say that a server is busy, and how a `Retry-After` is read. What follows for an endpoint is decided
-elsewhere.
+also which statuses say that a server is busy, which answers say that nobody pays any more, and how a `Retry-After` is
+read. What follows for an endpoint is decided elsewhere.
 """
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-__all__ = ["BUSY_STATUSES", "asked_pause_s", "retry_after_s", "said_nothing", "status_of"]
+__all__ = [
+    "BUSY_STATUSES",
+    "REFUSALS",
+    "asked_pause_s",
+    "is_spent",
+    "retry_after_s",
+    "said_nothing",
+    "says_spent",
+    "status_of",
+]
 
 BUSY_STATUSES: Final = (429, 503)
 """Too many requests; service unavailable."""
+
+REFUSALS: Final = (400, 403, 429)
+"""The statuses whose body may say that the account has nothing left."""
 
 _TRANSPORT_ERRORS = frozenset(
     {
@@ -42,6 +55,9 @@ _STATUS_ERRORS = {
 }
 
 
+_PAYMENT_REQUIRED = 402
+_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_LONGEST_BODY = 100_000  # an error is short; what is longer is something else
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
 _LONGEST_S = 1e18  # more digits would only make it infinite
 
@@ -60,6 +76,54 @@ def status_of(error: BaseException) -> int | None:
             found = getattr(found, part, None)
         return found if isinstance(found, int) else None
     return None
+
+
+def says_spent(error: BaseException) -> bool:
+    """Return whether `error` is an answer that the account has nothing left, which no retry can help.
+
+    It is looked for in what the client has read already; nothing is read for it.
+    """
+    status = status_of(error)
+    if status is None:
+        return False
+    body: Any = getattr(error, "body", None)
+    if body is None:
+        response: Any = getattr(error, "response", None)
+        if getattr(response, "_content", None) is False:  # that of requests would read it, all of it
+            return is_spent(status, None)
+        try:
+            body = response.content
+        except Exception:  # e.g. the body of a stream, which nobody has read
+            body = None
+    return is_spent(status, body)
+
+
+def is_spent(status: int, body: object) -> bool:
+    """Return whether an answer says that the account has nothing left.
+
+    Args:
+        status: of HTTP; 402 says so by itself.
+        body: the answer's JSON, in bytes, as a text or decoded, as OpenAI's servers and those like them give it; None:
+            not known.
+    """
+    if status == _PAYMENT_REQUIRED:
+        return True
+    if status not in REFUSALS:
+        return False
+    if isinstance(body, bytes | bytearray | str):
+        if len(body) > _LONGEST_BODY:
+            return False
+        try:
+            body = json.loads(body)
+        except ValueError:  # also bytes of no encoding
+            return False
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        body = body["error"]
+    return isinstance(body, dict) and not _SPENT.isdisjoint(v for v in (body.get("code"), body.get("type")) if _text(v))
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def retry_after_s(error: BaseException) -> float | None:

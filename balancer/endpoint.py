@@ -8,16 +8,18 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
+from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, Protocol, Self
 
-from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, status_of
-from balancer.errors import EndpointError, EndpointOverloaded, LeaseError
+from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, says_spent, status_of
+from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, LeaseError, PoolForked, QuotaSpent
+from balancer.load import Load
 from balancer.settings.headers import Headers
 from balancer.settings.numbers import checked, positive, whole
 from balancer.settings.urls import checked_url, has_credentials, host_of, identity_of
 
-__all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "Terms", "hint_of", "outcome_of"]
+__all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "Terms", "hint_of", "may_go_elsewhere", "outcome_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Endpoint:
         host: the machine it runs on; by default the host part of `url`.
         headers: what to send with each call, e.g. a key; for the caller to read from `lease.endpoint.headers`. Nothing
             that is printed, logged or written of an endpoint has their values in it.
+        group: its failover group (>= 0); a higher one is used only when the lower ones cannot serve.
+        quota: the name of the pool's quota that its calls count for, which endpoints of one key share; None: its own,
+            if the pool has one for each endpoint, or none.
 
     Raises:
         ValueError: a field is out of range.
@@ -47,6 +52,8 @@ class Endpoint:
     labels: frozenset[str] = frozenset()
     host: str | None = None
     headers: Mapping[str, str] = field(default=Headers(), repr=False)
+    group: int = 0
+    quota: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -66,6 +73,9 @@ class Endpoint:
             except ValueError as error:
                 raise ValueError(f"endpoint {self.url}: {error}") from None
         object.__setattr__(self, "labels", _checked_labels(self.url, self.labels))
+        checked(f"endpoint {self.url}: group", self.group, partial(whole, least=0))
+        if self.quota is not None and not (isinstance(self.quota, str) and self.quota.strip()):
+            raise ValueError(f"endpoint {self.url}: quota is {self.quota!r}; it must be the name of a quota, or None")
         if self.host is None:
             object.__setattr__(self, "host", host_of(self.url))
 
@@ -104,12 +114,15 @@ class Outcome(Enum):
 def outcome_of(error: BaseException | None) -> Outcome:
     """Return the outcome that a call which raised `error` (None: it did not) says about the endpoint.
 
-    Transport errors, time-outs and `EndpointError` are failures; `EndpointOverloaded` is an overload. Of the errors
-    that HTTP clients raise for a status, 429 and 503 are overloads and the other ones from 500 on failures. Any other
-    exception is the caller's own and is ignored.
+    Transport errors, time-outs and `EndpointError` are failures; `EndpointOverloaded` is an overload, and `CannotTell`
+    is ignored. Of the errors that HTTP clients raise for a status, 429 and 503 are overloads and the other ones from
+    500 on failures; but one that says that the account has nothing left (`insufficient_quota`) is held against nobody:
+    see `Hint.spent`. Any other exception is the caller's own and is ignored.
     """
     if error is None:
         return Outcome.SUCCESS
+    if isinstance(error, CannotTell | QuotaSpent) or says_spent(error):
+        return Outcome.IGNORED
     if isinstance(error, EndpointOverloaded):
         return Outcome.OVERLOAD
     if isinstance(error, EndpointError | ConnectionError | TimeoutError):
@@ -120,6 +133,12 @@ def outcome_of(error: BaseException | None) -> Outcome:
     return Outcome.FAILURE if said_nothing(error) else Outcome.IGNORED
 
 
+def may_go_elsewhere(error: BaseException) -> bool:
+    """Return whether a call that raised `error` may be tried on another endpoint: all but what is the caller's own."""
+    told = outcome_of(error)
+    return isinstance(error, EndpointError) or told in (Outcome.FAILURE, Outcome.OVERLOAD) or says_spent(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """What a call says about the endpoint beyond its outcome.
@@ -127,14 +146,19 @@ class Hint:
     Args:
         retry_after_s: the endpoint asked to be left alone for so long, in seconds; None: it did not.
         timed_out: the call took too long, which a limit takes for a sign of overload.
+        spent: whoever pays for the endpoint has nothing left, so no call there can succeed: it is taken out of service,
+            with those of the same quota, until it is added again.
     """
 
     retry_after_s: float | None = None
     timed_out: bool = False
+    spent: bool = False
 
 
 def hint_of(error: BaseException) -> Hint | None:
     """Return what `error` says about the endpoint beyond its outcome, if anything."""
+    if isinstance(error, QuotaSpent) or says_spent(error):
+        return Hint(spent=True)
     asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else retry_after_s(error)
     if isinstance(asked_s, int | float):  # a text is a header that nobody has read
         return Hint(retry_after_s=asked_s)
@@ -184,6 +208,14 @@ class Lender(Protocol):
         """Take `lease` back; raise `LeaseError` if it is not out."""
         ...
 
+    def used(self, lease: "Lease", tokens: int) -> None:
+        """Learn how many tokens the call of `lease` has used so far; raise `LeaseError` if it is not out."""
+        ...
+
+    def told(self, lease: "Lease", load: Load) -> None:
+        """Learn what the endpoint of `lease` said of its load; raise `LeaseError` if it is not out."""
+        ...
+
 
 class Lease:
     """The right to a slot of an endpoint, or to several. It ends exactly once, with an outcome.
@@ -203,7 +235,9 @@ class Lease:
 
     __slots__ = (
         "account",
+        "charge",
         "endpoint",
+        "entered",
         "fate",
         "granted_s",
         "hint",
@@ -224,6 +258,8 @@ class Lease:
     outcome: Outcome | None
     hint: Hint | None
     terms: Terms | None
+    entered: bool  # it is for a `with` block; only then it is set
+    charge: Any  # what it takes of a quota; only where there is one it is set
     fate: str  # why it ended, if nobody gave it back; only then it is set
     where: str  # where it was acquired; set only if somebody wants to know
 
@@ -237,12 +273,40 @@ class Lease:
         """True once it was given back: by its holder or, if it hedges a call, because the call is cancelled."""
         return self.account is None
 
-    def release(self, outcome: Outcome | None = None) -> None:
-        """Give the slot back. Without `outcome`, what `lease.outcome` says, else success.
+    def used(self, *, tokens: int) -> None:
+        """Say how many tokens the call has used so far; of a quota, these count instead of the estimate.
+
+        Once it is given back, what was said last holds; if nothing was said, the estimate.
+
+        Raises:
+            LeaseError: it was given back already; nothing is changed.
+            ValueError: `tokens` is no whole number >= 0.
+        """
+        self.lender.used(self, checked("tokens", tokens, partial(whole, least=0)))
+
+    def told(self, load: Load) -> None:
+        """Say what the endpoint has said of its load, e.g. in the headers of its answer; see `balancer.load`.
 
         Raises:
             LeaseError: it was given back already; nothing is changed.
         """
+        self.lender.told(self, load)
+
+    def release(self, outcome: Outcome | None = None, *, tokens: int | None = None, load: Load | None = None) -> None:
+        """Give the slot back. Without `outcome`, what `lease.outcome` says, else success.
+
+        Args:
+            outcome: how it ended.
+            tokens: how many the call used; see `used`.
+            load: what the endpoint said of its load; see `told`.
+
+        Raises:
+            LeaseError: it was given back already; nothing is changed.
+        """
+        if tokens is not None:
+            self.used(tokens=tokens)
+        if load is not None:
+            self.told(load)
         self.lender.release(self, outcome or self.outcome or _SUCCESS)
 
     def release_after(self, error: BaseException) -> None:
@@ -256,14 +320,15 @@ class Lease:
         self.lender.release(self, self.outcome or outcome_of(error))
 
     def __enter__(self) -> Self:
+        self.entered = True
         return self
 
     def __aenter__(self) -> NoReturn:
         """Refuse `async with pool.lease()`, and give the slot back: it would be lost if this method were missing."""
         self.release(Outcome.IGNORED)
         raise TypeError(
-            "a lease is no asynchronous context manager; write with pool.lease() as lease: ..., or run the whole call "
-            "in a thread: await asyncio.to_thread(pool.call, fn)"
+            "the lease of a thread is no asynchronous context manager; write async with pool.aio.lease() as lease: ... "
+            "in a task, or with pool.lease() as lease: ... in a thread"
         )
 
     def __aexit__(self, *error: object) -> NoReturn:
@@ -273,8 +338,8 @@ class Lease:
         """Refuse `await pool.lease()`; likewise."""
         self.release(Outcome.IGNORED)
         raise TypeError(
-            "a lease is not awaited, it is there; write with pool.lease() as lease: ..., or run the whole call in a "
-            "thread: await asyncio.to_thread(pool.call, fn)"
+            "a lease is not awaited, it is there; write async with pool.aio.lease() as lease: ... in a task, or with "
+            "pool.lease() as lease: ... in a thread"
         )
 
     def __exit__(
@@ -285,7 +350,10 @@ class Lease:
             return
         try:
             self.release_after(error)
-        except LeaseError as late:  # e.g. its time ran out: what the block raised says more, and must not be lost
+        except (
+            LeaseError,
+            PoolForked,
+        ) as late:  # e.g. its time ran out: what the block raised says more, and must not be lost
             error.add_note(str(late))
 
     def __repr__(self) -> str:

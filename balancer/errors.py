@@ -11,6 +11,8 @@ from difflib import get_close_matches
 __all__ = [
     "AcquireTimeout",
     "BalancerError",
+    "CannotTell",
+    "CommandStopped",
     "ConfigError",
     "DuplicateEndpoint",
     "EndpointError",
@@ -20,6 +22,9 @@ __all__ = [
     "NoEndpoint",
     "PackageError",
     "PoolClosed",
+    "PoolForked",
+    "QuotaExceeded",
+    "QuotaSpent",
     "StrategyError",
     "TooManyWaiters",
     "UnknownEndpoint",
@@ -78,18 +83,21 @@ class WaitInCoroutine(BalancerError):
 
     def __init__(self) -> None:
         super().__init__(
-            "no slot is free, and to wait for one in a coroutine would stop the event loop and all of its tasks; run "
-            "the whole call in a thread, await asyncio.to_thread(pool.call, fn), or do not wait: timeout=0"
+            "no slot is free, and to wait for one in a coroutine would stop the event loop and all of its tasks; wait "
+            "as tasks do, async with pool.aio.lease() as lease: ..., or do not wait: timeout=0"
         )
 
 
 class NoEndpoint(BalancerError):
     """No endpoint of the pool could ever serve the request, so waiting would be for ever.
 
-    Fields: `labels`, `exclude`, `slots` (what the request asked for), `endpoints` (how many there are in service).
+    Fields: `labels`, `exclude`, `slots` (what the request asked for), `endpoints` (how many there are in service),
+    `spent` (how many of these have nothing left to pay with).
     """
 
-    def __init__(self, labels: frozenset[str], exclude: frozenset[str], endpoints: int, slots: int = 1) -> None:
+    def __init__(
+        self, labels: frozenset[str], exclude: frozenset[str], endpoints: int, slots: int = 1, spent: int = 0
+    ) -> None:
         wants = []
         if slots > 1:
             wants.append(f"{slots} slots at once")
@@ -98,14 +106,38 @@ class NoEndpoint(BalancerError):
         if exclude:
             wants.append(f"excluding {sorted(exclude)}")
         asked = " and ".join(wants) or "any endpoint"
+        nothing_left = (
+            f"{spent} said that the account has no quota left, which no retry can help: pay, and add them again, or "
+            if spent
+            else ""
+        )
         super().__init__(
             f"none of the {endpoints} endpoints in service can serve a request for {asked}; "
-            "add one that can, or ask for less"
+            f"{nothing_left}add one that can, or ask for less"
         )
+        self.spent = spent
         self.labels = labels
         self.exclude = exclude
         self.slots = slots
         self.endpoints = endpoints
+
+
+class QuotaExceeded(NoEndpoint):
+    """A request reserves more tokens than a whole quota has, so waiting would be for ever.
+
+    Fields: those of `NoEndpoint`, `tokens` (the estimate) and `most` (the largest quota that it could count for).
+    """
+
+    def __init__(
+        self, labels: frozenset[str], exclude: frozenset[str], endpoints: int, slots: int, tokens: int, most: int
+    ) -> None:
+        super().__init__(labels, exclude, endpoints, slots)
+        self.tokens = tokens
+        self.most = most
+        self.args = (
+            f"the request reserves {tokens} tokens, and the largest quota of an endpoint that could serve it has "
+            f"{most} a minute; ask for fewer, or raise tokens_per_min",
+        )
 
 
 class UnknownEndpoint(BalancerError, KeyError):
@@ -139,6 +171,24 @@ class LeaseError(BalancerError):
     def __init__(self, lease_id: int, reason: str) -> None:
         super().__init__(f"lease {lease_id}: {reason}")
         self.lease_id = lease_id
+
+
+class PoolForked(BalancerError):
+    """A pool was used in a process that was forked off the one that made it. Field: `parent`, that one's id."""
+
+    def __init__(self, parent: int) -> None:
+        super().__init__(
+            f"this pool is of process {parent}, which this process was forked off; a pool serves the threads of one "
+            "process: make one in each process, after it has started"
+        )
+        self.parent = parent
+
+
+class CommandStopped(SystemExit):
+    """The command was told to stop: `code` is 128 + the signal's number, as shells count; notes say what became of it.
+
+    As a `SystemExit` it passes through whatever lets a program end.
+    """
 
 
 class StrategyError(BalancerError):
@@ -175,6 +225,21 @@ class EndpointError(BalancerError):
         super().__init__(f"{endpoint}: {reason}" if endpoint else reason)
         self.reason = reason
         self.endpoint = endpoint
+
+
+class QuotaSpent(EndpointError):
+    """The account that pays for the endpoint has nothing left (`insufficient_quota`), which no retry there can help.
+
+    The endpoint is taken out of service, with those of the same quota; the call is tried elsewhere.
+    """
+
+
+class CannotTell(EndpointError):
+    """The endpoint answered, and cannot tell what came of the call. That is held against nobody: it is tried elsewhere.
+
+    For ends that may be the endpoint's doing or the call's own: a limit of its own that is lower than what was asked
+    for, a kill by nobody knows whom, words that the program may have printed itself.
+    """
 
 
 class EndpointOverloaded(EndpointError):

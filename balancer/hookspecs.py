@@ -1,4 +1,4 @@
-"""What a plugin may add: strategies, input generators, executors, commands.
+"""What a plugin may add: strategies, input generators, executors, languages, commands.
 
 Hooks run once, when the plugins are loaded; nothing here is called while leases are taken.
 A plugin is any module or object with functions marked `@hookimpl`; a distribution offers it through
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import typer
 
+    from balancer.language import Language
     from balancer.problem import Problem, Proposal
     from balancer.program import Executor, ExecutorOptions
 
@@ -67,6 +68,10 @@ class HookSpecs:
     @hookspec
     def balancer_executors(self) -> Iterable[ExecutorPlugin]:  # type: ignore[empty-body]
         """Return executors."""
+
+    @hookspec
+    def balancer_languages(self) -> "Iterable[Language]":  # type: ignore[empty-body]
+        """Return languages that programs may be written in."""
 
     @hookspec
     def balancer_commands(self, app: "typer.Typer") -> Any:

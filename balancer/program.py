@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from balancer.language import Language
+
 __all__ = ["Execution", "Executor", "ExecutorOptions", "Limits", "Program", "Status"]
 
 
@@ -33,7 +35,7 @@ class Limits:
     Args:
         cpu_s: CPU time in seconds; the program's own time limit.
         wall_s: wall-clock time in seconds; guards against programs that sleep.
-        compile_s: wall-clock seconds for compiling.
+        compile_s: CPU seconds for compiling, on endpoints that measure them; see `compile_wall_s`.
         memory_bytes: address space of one process.
         output_bytes: bytes kept from stdout, and from stderr.
         processes: processes and threads at once.
@@ -46,22 +48,30 @@ class Limits:
     output_bytes: int = 16 * 2**20
     processes: int = 32
 
+    @property
+    def compile_wall_s(self) -> float:
+        """Wall-clock seconds for compiling: ample, as a compiler does not sleep and a machine may be busy."""
+        return 3 * self.compile_s + 10
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """A program to run.
 
     Args:
-        language: "python" or "cpp" (an executor may know more; `Executor.languages` says).
+        language: the name of a language, e.g. "python" or "cpp" (`Executor.languages` says which an executor runs).
         source: its text.
         name: for people only, e.g. "submissions/accepted/sum.py".
         args: command-line arguments. File arguments are relative to the working directory.
+        extras: other files it is made of, (relative name, content): headers, further sources, modules. They lie beside
+            the source when it is built, and in the working directory when it runs.
     """
 
     language: str
     source: str
     name: str = ""
     args: tuple[str, ...] = ()
+    extras: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,9 @@ class Execution:
             endpoint's fault (see `balancer.pipeline.running.suspicion`).
         memory_bytes: peak memory, if known.
         message: one line for people, e.g. why it was killed.
+        compile_s: wall seconds that compiling took in this run; 0 if nothing was compiled.
+        doubtful: the endpoint itself may be why it ended so, e.g. a compiler ran out of wall time with CPU time to
+            spare: it does not count until another run finds the same.
     """
 
     status: Status
@@ -87,6 +100,8 @@ class Execution:
     cpu_measured: bool = False
     memory_bytes: int | None = None
     message: str = ""
+    compile_s: float = 0.0
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +114,24 @@ class ExecutorOptions:
         headers: for HTTP endpoints: headers to send, plain text; never log or print them.
         cache_dir: where compiled programs are kept, or None for a private temporary folder.
         languages: what the endpoint runs, where the config says so; None: the executor finds out.
+        known: all languages there are, by name; None: those of everything installed.
     """
 
     isolation: str = "auto"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     cache_dir: str | None = None
     languages: frozenset[str] | None = None
+    known: Mapping[str, Language] | None = None
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Run programs on one endpoint. Thread-safe; blocks until the run is over."""
+    """Run programs on one endpoint. Thread-safe; blocks until the run is over.
+
+    An executor for which it takes long to find out all of `languages` may also have a method `runs(language) -> bool`,
+    which finds out about one. One that isolates programs itself may have `protections`: what protects the runs, and
+    what does not, each with what to do, as two tuples of phrases; `balancer check` prints them.
+    """
 
     @property
     def languages(self) -> frozenset[str]:
@@ -120,7 +142,9 @@ class Executor(Protocol):
         """Run `program` once with `stdin`; `files` lie in its working directory.
 
         Raises:
-            EndpointError: the endpoint failed; nothing is known about the program.
+            EndpointError: the endpoint failed; nothing is known about the program. `CannotTell` if that may be the
+                program's own doing, or a limit of the endpoint: it is tried elsewhere, and held against nobody.
+            ValueError: the endpoint cannot be asked for this, e.g. as it takes no such file; likewise.
         """
         ...
 

@@ -21,14 +21,40 @@ reaches a strategy as a limit, which may be 0, and as a weight. So no strategy n
 import random
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from math import inf
+from typing import Any, ClassVar, Never, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from balancer.endpoint import Endpoint, Outcome, Terms
+from balancer.load import Load
 from balancer.settings.urls import identity_of
 
-__all__ = ["ANY", "Node", "Request", "Strategy", "StrategyOptions"]
+__all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions"]
+
+
+class Standing(Protocol):
+    """How an endpoint stands: a node, or the ledger's own entry."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The spec."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """Slots leased now."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Slots in force now."""
+        ...
+
+    @property
+    def ceiling(self) -> int:
+        """What no lease takes more than."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -41,10 +67,11 @@ class Request:
         slots: how many slots of one endpoint it takes (>= 1), e.g. for a call that runs several programs at once.
         key: requests of one key like to go to the same endpoint, for strategies that know affinity. A wish only.
         terms: whose the lease is to be and how long it may last; nothing to a strategy.
+        tokens: what the call will take of a quota, by an estimate; None: not said. Nothing to a strategy.
 
     Attributes:
         open: True if any free slot will do; lets a strategy skip the filter.
-        barred: the identities of those it excludes.
+        barred: the identities of those it excludes, and of those it passes over for now.
     """
 
     labels: frozenset[str] = frozenset()
@@ -52,6 +79,7 @@ class Request:
     slots: int = 1
     key: str | None = field(default=None, compare=False)
     terms: Terms | None = field(default=None, compare=False)
+    tokens: int | None = field(default=None, compare=False)
     open: bool = field(init=False, compare=False)
     barred: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())
 
@@ -70,16 +98,34 @@ class Request:
         }
         return f"Request({', '.join(words for words, given in asked.items() if given)})"
 
+    def passing(self, identities: frozenset[str]) -> "Request":
+        """Return it as one that passes over these endpoints as well; itself, if there are none."""
+        if not identities:
+            return self
+        made = object.__new__(Request)
+        for name, value in (
+            ("labels", self.labels),
+            ("exclude", self.exclude),
+            ("slots", self.slots),
+            ("key", self.key),
+            ("terms", self.terms),
+            ("tokens", self.tokens),
+            ("open", False),
+            ("barred", self.barred | identities),
+        ):
+            object.__setattr__(made, name, value)
+        return made
+
     def admits(self, endpoint: Endpoint) -> bool:
         """Return whether `endpoint` may serve this request, once it has room."""
         able = self.slots <= endpoint.capacity and self.labels <= endpoint.labels
         return able and (not self.barred or endpoint.identity not in self.barred)
 
-    def takes(self, node: "Node") -> int:
+    def takes(self, node: Standing) -> int:
         """Return how many slots of `node` it takes: what it asks for, or all there are while they are limited."""
         return min(self.slots, node.ceiling)
 
-    def fits(self, node: "Node") -> bool:
+    def fits(self, node: Standing) -> bool:
         """Return whether `node` may serve this request, and has room for it."""
         return node.in_flight + (min(self.slots, node.ceiling) or 1) <= node.limit and self.admits(node.endpoint)
 
@@ -88,7 +134,10 @@ ANY = Request()
 
 
 class Node:
-    """One endpoint in service, as a strategy sees it. Only the ledger writes to it, but for `note`.
+    """One endpoint in service, as a strategy sees it: to read, but for `note`.
+
+    It is a copy of what the ledger counts, which the ledger keeps up to date. So whoever breaks into it fools a
+    strategy, and never the ledger.
 
     Attributes:
         endpoint: the frozen spec (URL, name, capacity, labels); replaced by `Pool.update`.
@@ -97,18 +146,34 @@ class Node:
         ceiling: what `limit` is while nothing else runs on its host; no lease takes more.
         weight: its share now; the weight of the spec, less while it starts slowly. For all but the spec's own
             weight, use this one.
+        load: what the server said last of its own load, while it was in service; None: nothing.
+        load_s: when it said that.
         note: the strategy's own, to find what it knows of this node without a look-up. Set it in
             `join`: it may hold what another strategy left.
     """
 
-    __slots__ = ("ceiling", "endpoint", "in_flight", "limit", "note", "weight")
+    endpoint: Endpoint
+    in_flight: int
+    limit: int
+    ceiling: int
+    weight: float
+    load: Load | None
+    load_s: float
+    note: Any
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.in_flight = 0
-        self.limit = self.ceiling = endpoint.capacity
-        self.weight = endpoint.weight
-        self.note: Any = None
+        # Plain attributes are read fastest. Whoever writes has their dict (`vars`): the ledger, see `Account.show`.
+        slots = endpoint.capacity
+        vars(self).update(endpoint=endpoint, in_flight=0, limit=slots, ceiling=slots, weight=endpoint.weight)
+        vars(self).update(load=None, load_s=-inf, note=None)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "note":
+            raise AttributeError(f"a strategy may read {name} of a node and not set it; what it knows goes into `note`")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> Never:
+        raise AttributeError(f"a strategy may not delete {name} of a node")
 
     @property
     def free(self) -> int:

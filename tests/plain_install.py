@@ -22,7 +22,8 @@ def main() -> None:
     from balancer.plugins.extras import EXTRAS
 
     absent = {module for modules in EXTRAS.values() for module in modules}
-    assert not (found := sorted(filter(find_spec, absent))), f"a plain install brings {found}"
+    found = sorted(filter(find_spec, absent))
+    assert not found, f"a plain install brings {found}"
     registry = Registry()
     assert not registry.broken, registry.broken
     for name in registry.strategies:
@@ -30,7 +31,8 @@ def main() -> None:
             assert lease.endpoint.url == "http://a/"
     with TemporaryDirectory() as folder:
         for arguments in (["--version"], ["strategies"]):
-            assert (said := balancer(*arguments, folder=folder)).returncode == 0, said
+            said = balancer(*arguments, folder=folder)
+            assert said.returncode == 0, said
         for command, extra in (("simulate", "simulator"), ("compare", "simulator")):
             said = balancer(command, "no.toml", folder=folder)
             assert said.returncode == 2, said

@@ -24,15 +24,21 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(*, isolation: str = "auto", workers: int = 2, folder: Path | None = None) -> Iterator[RunningServer]:
+def running_server(
+    *, isolation: str = "auto", workers: int = 2, folder: Path | None = None, **settings: object
+) -> Iterator[RunningServer]:
     """Run a sandbox server for the length of a `with` block.
 
     Args:
         isolation: as in `ExecutorOptions`.
         workers: programs at once.
         folder: where it puts its temporary files, instead of the system's place for them.
+        settings: as in `ServerSettings`.
     """
-    code = f"from balancer.sandbox.server.app import serve; serve(port=0, workers={workers}, isolation={isolation!r})"
+    code = (
+        "from balancer.sandbox.server.app import serve; from balancer.sandbox.server.settings import ServerSettings; "
+        f"serve(port=0, isolation={isolation!r}, settings=ServerSettings(**{dict(settings, workers=workers)!r}))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), **({"TMPDIR": str(folder)} if folder else {})}
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", code],

@@ -5,6 +5,7 @@ Decides what is said on the terminal and with which exit code: 0 done, 2 somethi
 by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add commands of their own.
 """
 
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,9 +19,9 @@ from typer.main import get_command
 
 from balancer.commands.completion import result_folders, strategy_names, toml_files, without_clutter
 from balancer.commands.output import JsonOption, print_json, wants_json
-from balancer.commands.stopping import CommandStopped, raising_stopped
+from balancer.commands.stopping import raising_stopped
 from balancer.commands.strategies import print_strategies, strategies_data
-from balancer.errors import BalancerError, ConfigError
+from balancer.errors import BalancerError, CommandStopped, ConfigError
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry, default_registry
 from balancer.settings.config import Config, load_config, sound_part
@@ -239,11 +240,11 @@ def main() -> None:
             command = without_clutter(get_command(make_app(default_registry())))
             code = command.main(prog_name=_NAME, standalone_mode=False)
     except CommandStopped as stopped:
-        said = "; ".join(["stopped", *getattr(stopped, "__notes__", ())])
-        if wants_json():
-            print_json({}, errors=[said])
-        _print_errors([said])
+        _say_stopped(stopped)
         raise
+    except KeyboardInterrupt as stopped:  # of a plugin's own: a signal raises `CommandStopped`
+        _say_stopped(stopped)
+        sys.exit(_STOPPED + signal.SIGINT)
     except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full when the report is to be written
         _complain(str(error))
     except typer.Abort:  # somebody did not answer a plugin's question
@@ -253,6 +254,14 @@ def main() -> None:
             raise
         _complain(_usage(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_stopped(stopped: BaseException) -> None:
+    """Say in a line that the command was stopped, and what became of its work."""
+    said = "; ".join(["stopped", *getattr(stopped, "__notes__", ())])
+    if wants_json():
+        print_json({}, errors=[said])
+    _print_errors([said])
 
 
 def _usage(error: Exception) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from balancer.commands.policies import policy_lines
@@ -16,6 +15,7 @@ from balancer.errors import BalancerError, ConfigError, MissingExtra
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
 from balancer.sandbox.executors import languages_of, make_executors
+from balancer.scratch import Scratch
 from balancer.settings.config import Config
 from balancer.settings.pipeline import PipelineSettings
 
@@ -56,6 +56,7 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
         "health": config.health.model_dump() if config.health else None,
         "limits": config.limits.model_dump(),
         "host_caps": dict(config.host_caps),
+        "quotas": {name: quota.model_dump() for name, quota in config.quotas.items()},
         "retries": config.retries.model_dump(),
         "pipeline": None,
     }
@@ -87,9 +88,9 @@ def _check_endpoints(config: Config, registry: Registry, checked: Checked, *, of
     slots = sum(endpoint["capacity"] for endpoint in found.values())
     checked.lines.append(f"endpoints  {len(found)} with {slots} slots")
     languages: str = ""
-    with TemporaryDirectory(prefix="balancer-check-") as cache:
+    with Scratch("balancer-check-") as cache:
         try:
-            executors = make_executors(config, registry, Path(cache))
+            executors = make_executors(config, registry, cache.path)
         except MissingExtra as error:  # a pool does without executors
             languages, executors = f"unknown: {error}", {}
         except ConfigError as error:
@@ -108,6 +109,7 @@ def _check_endpoints(config: Config, registry: Registry, checked: Checked, *, of
             pings |= connecting({name: endpoint["url"] for name, endpoint in found.items()})
         if not offline and not checked.mistakes:
             _ask(config, found, pings, checked)
+        checked.data["protections"] = protections = _protections(executors)
         for executor in executors.values():
             executor.close()
     checked.lines += _endpoint_lines(config, found)
@@ -116,8 +118,25 @@ def _check_endpoints(config: Config, registry: Registry, checked: Checked, *, of
         checked.lines.append(
             'isolation  NONE for some local endpoints: isolation = "rlimits" only limits time and memory'
         )
+    for each in protections:
+        first, *others = map(config.redact, each["endpoints"])
+        where = f"{first} and {len(others)} more" if others else first
+        checked.lines.append(f"protection {'; '.join(each['in_force']) or 'NONE'} ({where})")
+        checked.lines += [f"           NOT in force: {words}" for words in each["missing"]]
     if languages:
         checked.lines.append(f"languages  {languages}")
+
+
+def _protections(executors: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what protects the runs on the endpoints that tell, those with the same together."""
+    found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for name, executor in executors.items():
+        if told := getattr(executor, "protections", None):
+            found.setdefault(told, []).append(name)
+    return [
+        {"endpoints": names, "in_force": list(in_force), "missing": list(missing)}
+        for (in_force, missing), names in found.items()
+    ]
 
 
 def _endpoint(endpoint: Any) -> dict[str, Any]:
@@ -163,6 +182,7 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
         checked.mistakes.append(str(error))
         return
     from balancer.pipeline.rows.raw import are_rows  # they need the extra
+    from balancer.pipeline.running.languages import lines_on_missing
     from balancer.pipeline.running.run import find_generators
 
     redact = config.redact
@@ -170,13 +190,17 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
         find_generators(config, registry)
     except ConfigError as error:
         checked.mistakes += error.problems
+    packages_left_out: dict[str, str] = {}
     if are_rows(settings.problems):
         found, said = _first_row(config, settings, checked)
     else:
-        found = _problems(config, settings, checked)
+        found, packages_left_out = _problems(config, settings, checked)
         said = f"{len(found)} in {redact(settings.problems)}"
     accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
     checked.lines.append(f"problems   {said}: {accepted} accepted, {wrong} wrong submissions")
+    checked.lines += [f"           {name} is left out: {redact(why)}" for name, why in packages_left_out.items()]
+    if known := checked.data.get("languages"):  # those of a server that was not asked are not known
+        checked.lines += [f"           {line}" for line in lines_on_missing(found, known)]
     checked.lines += [
         f"           {problem.id}/{name} is left out: {why}"
         for problem in found
@@ -195,6 +219,7 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
             problem.id: {"accepted": len(problem.accepted), "wrong": len(problem.wrong), "left_out": problem.left_out}
             for problem in found
         },
+        "packages_left_out": {name: redact(why) for name, why in packages_left_out.items()},
     }
 
 
@@ -217,21 +242,15 @@ def _first_row(config: Config, settings: PipelineSettings, checked: Checked) -> 
     return ([], f"{said} cannot be used ({read.why})") if isinstance(read, BadRow) else ([read], f"{said}, {read.id}")
 
 
-def _problems(config: Config, settings: PipelineSettings, checked: Checked) -> list[Any]:
-    """Return the problems that can be read; what is wrong with the others is noted."""
-    from balancer.pipeline.packages.read import find_packages, read_problem  # they need the extra
+def _problems(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[Any], dict[str, str]]:
+    """Return the problems that can be read, and the packages that are left out, name -> why."""
+    from balancer.pipeline.packages.collection import read_packages  # it needs the extra
 
-    found: list[Any] = []
     if not settings.problems:  # its absence has been told
-        return found
+        return [], {}
     try:
-        packages = find_packages(Path(settings.problems))
+        packages = read_packages(Path(settings.problems), whole=False)  # all data at once is more than memory
     except BalancerError as error:
         checked.mistakes += config.redact(str(error)).splitlines()
-        return found
-    for package in packages:
-        try:
-            found.append(read_problem(package))
-        except BalancerError as error:
-            checked.mistakes += config.redact(str(error)).splitlines()
-    return found
+        return [], {}
+    return [problem for _, problem in packages.problems], {each.name: each.why for each in packages.left_out}

@@ -17,9 +17,9 @@ from pydantic.fields import FieldInfo
 from balancer.errors import ConfigError
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
-from balancer.settings.pipeline import PipelineSettings
+from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSettings
-from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
+from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
 
 __all__ = ["commented_config", "write_config"]
 
@@ -32,8 +32,10 @@ _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "health": HealthSection,
     "limits": LimitSettings,
     "host_caps": None,  # its keys are the user's own
+    "quotas": QuotaSettings,
     "retries": RetrySettings,
     "pipeline": PipelineSettings,
+    "verify": VerifySettings,
     "llm": LlmSettings,
 }
 _TOP: Final = """\
@@ -68,6 +70,12 @@ def _section(name: str) -> Iterator[str]:
     about = (inspect.getdoc(model) or "").splitlines()[0] if model else _meanings(Config)[name]
     required = [key for key, field in model.model_fields.items() if field.is_required()] if model else []
     heading = f"[[{name}]]" if name == "endpoints" else f"[{name}]"
+    if name == "quotas":  # a table for each name, of which there is none yet: it stands as a comment
+        yield from _comment(about.replace("`", ""))
+        yield f"# [{name}.text]"
+        yield from _keys(QuotaSettings)
+        yield ""
+        return
     yield from _comment(about.replace("`", ""))
     yield heading if not required or name == "endpoints" else f"# {heading}"
     yield from _keys(model) if model else ['# "*" = 4']

@@ -9,7 +9,7 @@ __all__ = ["policy_lines"]
 
 
 def policy_lines(config: Config) -> Iterator[str]:
-    """Yield what the config says about health, limits and retries."""
+    """Yield what the config says about health, limits, quotas and retries."""
     health, limits, retries = config.health, config.limits, config.retries
     if health is None:
         yield "health     off: no endpoint is taken out of service for its failures"
@@ -26,6 +26,10 @@ def policy_lines(config: Config) -> Iterator[str]:
     )
     for host, cap in sorted(config.host_caps.items()):
         yield f"host cap   {cap} slots on {'each other host' if host == '*' else host}"
+    for name, quota in sorted(config.quotas.items()):
+        most = {"calls": quota.requests_per_min, "tokens": quota.tokens_per_min}
+        each = " and ".join(f"{number} {what}" for what, number in most.items() if number is not None)
+        yield f"quota      {each} a minute on {'each other endpoint' if name == '*' else f'endpoints of {name!r}'}"
     yield (
         f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
         f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"

@@ -39,7 +39,7 @@ def connecting(urls: Mapping[str, str], *, within_s: float = 5.0) -> dict[str, C
     found: dict[str, Callable[[], object]] = {}
     for name, url in urls.items():
         parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme)
+        port = parts.port or _PORTS.get(parts.scheme.rpartition("+")[2])
         if parts.hostname and port:
             found[name] = _Connection(parts.hostname, port, within_s)
     return found

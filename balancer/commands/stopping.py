@@ -9,16 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["CommandStopped", "raising_stopped", "saying"]
+from balancer.errors import CommandStopped
+
+__all__ = ["raising_stopped", "saying"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class CommandStopped(SystemExit):
-    """The command was told to stop: `code` is 128 + the signal's number, as shells count; notes say what became of it.
-
-    As a `SystemExit` it passes through whatever lets a program end.
-    """
 
 
 @contextmanager

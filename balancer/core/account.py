@@ -1,11 +1,14 @@
 """One endpoint's entry in the books.
 
-Decides nothing: it is what the ledger, the rules and, as a `Node`, the strategy know of one endpoint.
+Decides nothing: it is what the ledger and the rules know of one endpoint, and what of that a strategy is shown.
 """
 
 from enum import Enum
+from math import inf
+from typing import Any
 
 from balancer.core.limits import Aimd, HostGroup
+from balancer.core.quotas import Meter
 from balancer.core.states import Health, Record
 from balancer.endpoint import Endpoint
 from balancer.strategy import Node
@@ -21,33 +24,54 @@ class State(Enum):
     RETIRING = "retiring"  # no new leases; gone when the last one ends
 
 
-class Account(Node):
+class Account:
     """One endpoint's entry. While it is not active its limit is 0, so nothing can be leased.
 
     Attributes:
+        endpoint, in_flight, limit, ceiling, weight: as `Node` has them; these count.
+        node: what a strategy sees.
+        shown: the attributes of `node`, to be written to.
         kept: True while its free slots are kept for one who waits for several.
         record, aimd, host: what the rules know of it; None where there is no such rule.
         health: how it stood when that was last told.
         alert: True if the rules must hear of every grant.
+        spent: True: whoever pays for it has nothing left, so it serves nobody until it is added again.
+        meter: of its quota; None: it has none.
+        full_s: since when it has no free slot; inf: it has one. Kept only where there are several groups.
     """
 
     __slots__ = (
         "aimd",
         "alert",
         "busy_s",
+        "ceiling",
+        "endpoint",
         "failures",
+        "full_s",
         "health",
         "host",
+        "in_flight",
         "kept",
         "leases",
+        "limit",
+        "meter",
+        "node",
         "out_s",
         "overloads",
         "record",
+        "shown",
+        "spent",
         "state",
+        "weight",
     )
 
     def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
+        self.endpoint = endpoint
+        self.in_flight = 0
+        self.limit = self.ceiling = endpoint.capacity
+        self.weight = endpoint.weight
+        self.node = Node(endpoint)
+        self.shown: dict[str, Any] = vars(self.node)
         self.state = State.ACTIVE
         self.leases = 0
         self.failures = 0
@@ -58,7 +82,28 @@ class Account(Node):
         self.out_s = 0.0
         self.kept = False
         self.alert = False
+        self.spent = False
+        self.meter: Meter | None = None
+        self.full_s = inf
         self.record: Record | None = None
         self.health: Health | None = None
         self.aimd: Aimd | None = None
         self.host: HostGroup | None = None
+
+    @property
+    def fit(self) -> bool:
+        """True if it serves as it should: it is neither out of service for its health, nor on trial."""
+        return bool(self.ceiling) and (self.record is None or self.record.fit)
+
+    def show(self) -> None:
+        """Let the strategy see how it stands now."""
+        self.shown.update(
+            endpoint=self.endpoint,
+            in_flight=self.in_flight,
+            limit=self.limit,
+            ceiling=self.ceiling,
+            weight=self.weight,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Account {self.endpoint.name} {self.in_flight}/{self.limit}>"

@@ -9,12 +9,13 @@ them once it has let go of its lock.
 """
 
 import random
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 
 from balancer.core.account import State
 from balancer.core.events import Event, Hedged, Journal, Retried, StrategyChanged
+from balancer.core.gates import Gates
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, WaitHistogram
 from balancer.core.portrait import portrait
@@ -23,14 +24,15 @@ from balancer.core.rules import Rules
 from balancer.core.serving import Served, Serving
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
-from balancer.errors import BalancerError, PoolClosed
+from balancer.errors import PoolClosed
 from balancer.settings.numbers import checked, whole
-from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
 
 __all__ = ["Core"]
 
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
+_NO_QUOTAS: Mapping[str, QuotaSettings] = MappingProxyType({})
 
 
 class Core(Serving):
@@ -42,6 +44,8 @@ class Core(Serving):
         lender: who the leases go back to (the shell).
         max_waiters: how many may wait at once; None for any number.
         health, limits, host_caps: the rules around the strategy; see `balancer.core.rules`.
+        quotas, spill_after_s: what bounds calls a minute, and when a failover group gives way; see
+            `balancer.core.gates`.
         rng: for the jitter of cooldowns; needed with `health`.
         now: the shell's clock.
 
@@ -63,6 +67,8 @@ class Core(Serving):
         health: HealthSettings | None = None,
         limits: LimitSettings | None = None,
         host_caps: Mapping[str, int] = _NO_CAPS,
+        quotas: Mapping[str, QuotaSettings] = _NO_QUOTAS,
+        spill_after_s: float | None = None,
         rng: random.Random | None = None,
         now: float,
     ) -> None:
@@ -71,7 +77,10 @@ class Core(Serving):
         journal = Journal()
         rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
         ledger = Ledger(endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._mind, now=now)
-        super().__init__(ledger, rules, journal, max_waiters)
+        super().__init__(ledger, rules, journal, max_waiters, Gates(ledger, quotas, spill_after_s))
+        for account in ledger.accounts():
+            self.gates.check(account.endpoint)
+        self.arrange(now)
         self._retries = self._hedges = 0
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
@@ -120,30 +129,42 @@ class Core(Serving):
 
         Of the waiters only those are left that are in `waiting`: of another one the shell never heard.
         """
-        self._ledger.recount()
+        self._ledger.recount(now)
+        self.gates.recount()
         self._waiters.mend(waiting)
         return self._fail(list(self._waiters), PoolClosed) if self._closed else self._hand_off(now)
 
     # -- membership --------------------------------------------------------------------------------
 
     def add(self, endpoint: Endpoint, now: float) -> Served:
-        """Take an endpoint into service, or back into it. Raises DuplicateEndpoint if it is active already."""
+        """Take an endpoint into service, or back into it.
+
+        Raises:
+            DuplicateEndpoint: it is active already.
+            ValueError: it names a quota that there is not.
+        """
+        self.gates.check(endpoint)
         self._ledger.add(endpoint, now)
+        self._arrange_for(endpoint, now)
         return self._hand_off(now)
 
     def update(self, endpoint: Endpoint, now: float) -> Served:
         """Replace the spec of the endpoint with this name. Raises UnknownEndpoint if there is none."""
+        self.gates.check(endpoint)
         self._ledger.update(endpoint, now)
+        self._arrange_for(endpoint, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
     def drain(self, name: str, now: float) -> Served:
         """Grant no new lease of endpoint `name`, but keep it listed. Raises UnknownEndpoint if there is none."""
         self._ledger.stop(name, State.DRAINING, now)
+        self._arrange_for(None, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
     def remove(self, name: str, now: float) -> Served:
         """Grant no new lease of endpoint `name` and forget it once idle. Raises UnknownEndpoint if there is none."""
         self._ledger.stop(name, State.RETIRING, now)
+        self._arrange_for(None, now)
         return self._fail_stranded(now) + self._hand_off(now)
 
     def set_strategy(self, strategy: Strategy, now: float) -> Served:
@@ -157,7 +178,12 @@ class Core(Serving):
         self._closed = True
         self.acquire = _refuse
         self.kept.free(now)
+        self.gates.free()
         return self._fail(list(self._waiters), PoolClosed)
+
+    def _arrange_for(self, endpoint: Endpoint | None, now: float) -> None:
+        if self.gates.any or (endpoint is not None and self.gates.concerns(endpoint)):
+            self.arrange(now)
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -211,22 +237,6 @@ class Core(Serving):
     def __repr__(self) -> str:
         waiting, panic = self._waiters.size, self._rules.panic
         return portrait(self._ledger, waiting=waiting, panic=panic, closed=self._closed)
-
-    # -- inside ------------------------------------------------------------------------------------
-
-    def _fail_stranded(self, now: float) -> list[Waiter]:
-        """Fail the waiters that no endpoint in service could ever serve any more."""
-        ended: list[Waiter] = []
-        for request in self._waiters.requests():
-            if not self._ledger.could_serve(request):
-                ended += self._fail(self._waiters.asking(request), partial(self._no_endpoint, request))
-        return ended
-
-    def _fail(self, waiters: list[Waiter], error: Callable[[], BalancerError]) -> list[Waiter]:
-        for waiter in waiters:
-            waiter.error = error()  # one each: a raised error carries its own traceback
-            self._waiters.discard(waiter)
-        return waiters
 
 
 def _refuse(request: Request, now: float) -> Lease | None:

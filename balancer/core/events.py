@@ -15,6 +15,7 @@ from balancer.endpoint import Outcome
 
 __all__ = [
     "KINDS",
+    "Abandoned",
     "Added",
     "Drained",
     "Ejected",
@@ -33,6 +34,7 @@ __all__ = [
     "Rested",
     "Restored",
     "Retried",
+    "Spent",
     "StrategyChanged",
     "TimedOut",
 ]
@@ -99,6 +101,13 @@ class Expired(_OfLease):
 
 
 @dataclass(frozen=True, slots=True)
+class Abandoned(_OfLease):
+    """Nobody had a lease any more, so the pool ended it; `Ended` follows."""
+
+    held_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Leaked(_OfLease):
     """A lease has been out for longer than `leak_after_s`, and still is. `where` it was acquired: file and line."""
 
@@ -129,6 +138,12 @@ class Rested(_OfEndpoint):
 
 class Restored(_OfEndpoint):
     """An endpoint is back in service."""
+
+    __slots__ = ()
+
+
+class Spent(_OfEndpoint):
+    """Whoever pays for an endpoint has nothing left: it is out of service until it is added again."""
 
     __slots__ = ()
 
@@ -189,8 +204,8 @@ class Hedged(_OfEndpoint):
 
 KINDS: Final[frozenset[type[Event]]] = frozenset(
     {
-        *(Queued, Granted, Ended, TimedOut, Expired, Leaked),
-        *(Ejected, Probing, Rested, Restored, Panic, LimitChanged),
+        *(Queued, Granted, Ended, TimedOut, Expired, Abandoned, Leaked),
+        *(Ejected, Probing, Rested, Restored, Spent, Panic, LimitChanged),
         *(Added, Drained, Removed, StrategyChanged, Retried, Hedged),
     }
 )

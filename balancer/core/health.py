@@ -65,6 +65,7 @@ class HealthWatch:
     ) -> None:
         self._settings = settings
         self._random = rng.random
+        self._forgives_time_outs = settings.timeouts == "ignore"
         self._records: dict[Record, None] = {}
         self._out = 0
         self._timers: list[tuple[float, int, Record]] = []
@@ -77,6 +78,11 @@ class HealthWatch:
         self.due_s = inf
         self.moved: list[Record] = []
         self.unfit: dict[Record, None] = {}
+
+    @property
+    def times_probes(self) -> bool:
+        """True if a probe that runs for long enough has gone well."""
+        return self._settings.probe_s > 0
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -111,15 +117,21 @@ class HealthWatch:
         """Learn of a lease of an endpoint that is half open: the first is the probe."""
         if record.state is Health.HALF_OPEN and record.probe is None:
             record.probe = lease.id
+            if self._settings.probe_s:
+                self._time(record, lease.granted_s + self._settings.probe_s)
 
     def ended(self, record: Record, lease: Lease, outcome: Outcome, now: float) -> None:
         """Learn how a lease ended. A success before `record.look_s` need not be told: it is counted in `fresh`."""
+        if self._forgives_time_outs and outcome is Outcome.FAILURE and lease.hint is not None and lease.hint.timed_out:
+            outcome = Outcome.IGNORED
         self._book(record, now)
         if now >= self._compare_s:
             self._compare(now)
         rest_s = self._rest_s(lease, outcome)
         if record.probe == lease.id:
             record.probe = None
+            record.until_s = inf
+            self._next_due()
             if outcome is not Outcome.IGNORED:
                 self._judge_probe(record, outcome, rest_s, now)
         elif record.state in _IN:
@@ -156,6 +168,8 @@ class HealthWatch:
                 continue  # something else happened meanwhile
             if record.state is Health.SLOW_START:
                 self._warm(record, now)
+            elif record.state is Health.HALF_OPEN:
+                self._move(record, Event.PROBED_WELL, now)  # the probe has run for long enough
             else:
                 self._move(record, Event.COOLED, now)
         self._next_due()

@@ -6,13 +6,15 @@ gets no new one meanwhile. The ledger must not know who waits, nor how a strateg
 """
 
 from collections.abc import Callable, Iterable
-from typing import cast
+from contextlib import suppress
+from math import inf
 
 from balancer.core.account import Account, State
-from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed
+from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed, Spent
 from balancer.core.rules import Rules
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
-from balancer.errors import DuplicateEndpoint, LeaseError, StrategyError, UnknownEndpoint
+from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
+from balancer.load import Load
 from balancer.settings.urls import identity_of
 from balancer.strategy import Request, Strategy
 
@@ -20,9 +22,7 @@ __all__ = ["Ledger"]
 
 
 _SUCCESS, _ACTIVE = Outcome.SUCCESS, State.ACTIVE  # looked up once: an attribute of an Enum is slow to find
-
-
-_Picker = Callable[[Request, float], Account | None]
+_LONGEST = 100  # characters of a strange choice that are shown
 
 
 class Ledger:
@@ -32,6 +32,8 @@ class Ledger:
         granted: leases granted so far, which is also the id of the last one.
         out: the leases that are out, by id, oldest first.
         failures, overloads, ignored: leases that ended so, with those of endpoints that have gone.
+        look: called when time may have something to do that it had not before: a probe began; None: it never has.
+        stranded: True once an endpoint is out of service for good, until somebody has seen to those who wait for it.
     """
 
     def __init__(
@@ -48,36 +50,47 @@ class Ledger:
         self.granted = 0
         self.out: dict[int, Lease] = {}
         self.failures = self.overloads = self.ignored = 0
+        self.stranded = False
+        self.look: Callable[[], object] | None = None
         self._lender = lender
         self._rules = rules
         self._journal = journal
         self._timed = timed
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
-        self._pick: _Picker = _picker(strategy)
+        self._pick = strategy.pick
+        self._lent: dict[object, Account] = {}  # the accounts in service, by the node that the strategy has of each
         for endpoint in endpoints:
             self.add(endpoint, now)
 
     # -- leases ------------------------------------------------------------------------------------
 
     def take(self, request: Request, now: float) -> Lease | None:
-        """Lease the strategy's choice for `request`, or return None if no free slot may serve it."""
-        account = self._pick(request, now)
-        if account is None:
+        """Lease the strategy's choice for `request`, or return None if no free slot may serve it.
+
+        Raises:
+            StrategyError: its choice is no node in service here, or cannot serve `request`.
+        """
+        node = self._pick(request, now)
+        if node is None:
             return None
+        try:
+            account = self._lent[node]
+        except Exception:  # a stranger may be anything, and hash as it likes
+            raise StrategyError(self._strategy.name, _stranger(node)) from None
         if request.open:
             if account.in_flight >= account.limit:
                 raise self._broken(request, account)
             lease = Lease()
             lease.slots = 1
-            account.in_flight += 1
+            account.shown["in_flight"] = account.in_flight = account.in_flight + 1
         else:
             if not request.fits(account):
                 raise self._broken(request, account)
             slots = request.takes(account)
             lease = Lease()
             lease.slots = slots
-            account.in_flight += slots
+            account.shown["in_flight"] = account.in_flight = account.in_flight + slots
         # No call from here to the table: an interrupt comes at a call, and finds a lease that is out in the table.
         lease.id = self.granted = number = self.granted + 1
         lease.endpoint = account.endpoint
@@ -92,6 +105,8 @@ class Ledger:
             self._timed(lease, now)
         if account.alert:
             self.refresh(self._rules.granted(account, lease), now)
+            if self.look is not None:
+                self.look()
         return lease
 
     def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
@@ -108,20 +123,39 @@ class Ledger:
             raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was given back already; a lease ends once"))
         if outcome is not _SUCCESS:
             self._count(account, outcome)
+            if lease.hint is not None and lease.hint.spent:
+                self._exhaust(account, now)
         lease.account = None
         del self.out[lease.id]
         held_s = now - lease.granted_s
         if lease.slots == 1:  # a product of a whole number and a float is slow
-            account.in_flight -= 1
+            account.shown["in_flight"] = account.in_flight = account.in_flight - 1
             account.busy_s += held_s
         else:
-            account.in_flight -= lease.slots
+            account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
             account.busy_s += held_s * lease.slots
         if account.state is _ACTIVE:
-            self._strategy.finish(account, outcome, held_s, now)
+            self._strategy.finish(account.node, outcome, held_s, now)
         elif account.state is State.RETIRING and not account.in_flight:
             self._forget(account)
         return ()
+
+    def check_out(self, lease: Lease) -> Account:
+        """Return the account of a lease that is out.
+
+        Raises:
+            LeaseError: it has ended, or was granted elsewhere.
+        """
+        if lease.lender is not self._lender:
+            raise LeaseError(lease.id, f"{lease!r} was granted by another pool; tell it there")
+        account: Account | None = lease.account
+        if account is None:
+            raise LeaseError(lease.id, f"{lease!r} has ended; what is said of a call must be said before")
+        return account
+
+    def told(self, lease: Lease, load: Load, now: float) -> None:
+        """Let the strategy see what the endpoint of a lease that is out has said of its load."""
+        self.check_out(lease).shown.update(load=load, load_s=now)
 
     def learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
         """Let the rules learn how a lease of `account` ended."""
@@ -133,9 +167,29 @@ class Ledger:
         if account is not None:
             self.refresh(self._rules.pinged(account, ok, now, conclusive=conclusive), now)
 
-    def recount(self) -> None:
-        """Count anew what is in flight on hosts: an interrupt may come between a lease and its count there; O(N)."""
+    def recount(self, now: float) -> None:
+        """Count anew what is in flight, and let the strategy count anew what is free; O(N + leases out), and its calls.
+
+        An interrupt may come between a lease and its count on a host, or when a strategy counts a slot as taken that
+        nobody got, or as not yet back. So it is told that no slot is in force, and then that they are again.
+        """
+        in_flight = dict.fromkeys(self._accounts.values(), 0)
+        for lease in self.out.values():
+            in_flight[lease.account] += lease.slots
+        for account, slots in in_flight.items():
+            account.shown["in_flight"] = account.in_flight = slots
         self._rules.recount(self._accounts.values())
+        for account in self.active():
+            before = account.ceiling
+            self._stand(account, now)
+            self._tell_limit(account, before, now)
+        for limit in (0, None):
+            for account in self.active():
+                account.show()
+                if limit is not None:
+                    account.shown["limit"] = limit
+                with suppress(Exception):  # one that raises always must not keep the others from being put right
+                    self._strategy.change(account.node, now)
 
     def tick(self, now: float) -> None:
         """Let time do what is due."""
@@ -148,7 +202,7 @@ class Ledger:
                 before = account.ceiling, account.limit, account.weight
                 self._stand(account, now)
                 if before != (account.ceiling, account.limit, account.weight):
-                    self._strategy.change(account, now)
+                    self._strategy.change(account.node, now)
                     self._tell_limit(account, before[0], now)
 
     # -- membership --------------------------------------------------------------------------------
@@ -166,10 +220,14 @@ class Ledger:
             raise DuplicateEndpoint(endpoint.name, account.endpoint.name)
         account.endpoint = endpoint
         account.state = State.ACTIVE
+        account.spent = False
+        account.full_s = inf
+        account.shown.update(load=None)
         account.ceiling = 1  # not out of service, whatever it was
         moved = self._rules.join(account, now)
         self._stand(account, now)
-        self._strategy.join(account, now)
+        self._lent[account.node] = account
+        self._strategy.join(account.node, now)
         self.refresh(moved, now)
         self._journal.note(Added, now, endpoint.name)
 
@@ -179,6 +237,8 @@ class Ledger:
         A capacity below what is in flight takes effect as leases end.
         """
         account = self.account(endpoint.name)
+        if (endpoint.headers, endpoint.quota) != (account.endpoint.headers, account.endpoint.quota):
+            account.spent = False  # another one pays
         account.endpoint = endpoint
         if account.state is not State.ACTIVE:
             return
@@ -186,7 +246,7 @@ class Ledger:
         before = account.ceiling
         self._stand(account, now)
         self._tell_limit(account, before, now)
-        self._strategy.change(account, now)
+        self._strategy.change(account.node, now)
         self.refresh(moved, now)
 
     def stop(self, name: str, state: State, now: float) -> None:
@@ -199,7 +259,9 @@ class Ledger:
             if not account.ceiling:
                 account.out_s += now
             account.limit = account.ceiling = 0
-            self._strategy.leave(account, now)
+            account.show()
+            self._lent.pop(account.node, None)
+            self._strategy.leave(account.node, now)
             self.refresh(self._rules.leave(account, now), now)
         self._journal.note(Removed if state is State.RETIRING else Drained, now, account.endpoint.name)
         if account.state is State.RETIRING and not account.in_flight:
@@ -207,16 +269,16 @@ class Ledger:
 
     def use(self, strategy: Strategy, now: float) -> None:
         """Let `strategy` choose from now on; what is out stays out."""
-        notes = [(account, account.note) for account in self.active()]
+        notes = [(account.node, account.node.note) for account in self.active()]
         try:
-            for account, _ in notes:
-                strategy.join(account, now)
+            for node, _ in notes:
+                strategy.join(node, now)
         except Exception:  # the one in force goes on, and needs its notes
-            for account, note in notes:
-                account.note = note
+            for node, note in notes:
+                node.note = note
             raise
         self._strategy = strategy
-        self._pick = _picker(strategy)
+        self._pick = strategy.pick
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -267,9 +329,27 @@ class Ledger:
     def could_serve(self, request: Request) -> bool:
         """Return whether some active endpoint, free or not, may serve `request`."""
         for account in self._accounts.values():  # not any(): a generator costs more than what it mostly finds at once
-            if account.state is State.ACTIVE and (request.open or request.admits(account.endpoint)):
+            if (
+                account.state is State.ACTIVE
+                and not account.spent
+                and (request.open or request.admits(account.endpoint))
+                and (account.meter is None or account.meter.could_ever(request.tokens))
+            ):
                 return True
         return False
+
+    def why_not(self, request: Request) -> NoEndpoint:
+        """Return the error that says why nobody in service could ever serve `request`."""
+        active = self.active()
+        able = [account for account in active if request.admits(account.endpoint)]
+        meters = [account.meter for account in able if account.meter is not None and not account.spent]
+        short = [meter for meter in meters if not meter.could_ever(request.tokens)]
+        if short:
+            most = max(short, key=lambda meter: meter.most_tokens)
+            needed, has = most.needs(request.tokens), int(most.most_tokens)
+            return QuotaExceeded(request.labels, request.exclude, len(active), request.slots, needed, has)
+        spent = sum(account.spent for account in able)
+        return NoEndpoint(request.labels, request.exclude, len(active), request.slots, spent)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -280,10 +360,13 @@ class Ledger:
     def _stand(self, account: Account, now: float) -> None:
         was_out = not account.ceiling
         account.ceiling, account.limit, account.weight = self._rules.standing(account, now)
+        if account.spent:
+            account.ceiling = account.limit = 0
         if was_out is bool(account.ceiling):
             account.out_s += now if was_out else -now
         if account.kept:
             account.limit = min(account.limit, account.in_flight)
+        account.show()
 
     def _count(self, account: Account, outcome: Outcome) -> None:
         if not isinstance(outcome, Outcome):
@@ -297,14 +380,31 @@ class Ledger:
         else:
             self.ignored += 1
 
+    def _exhaust(self, account: Account, now: float) -> None:
+        """Take out of service all that nobody pays for any more: those of the quota of `account`, or it alone."""
+        quota = account.endpoint.quota
+        those = [other for other in self.active() if other is account or (quota and other.endpoint.quota == quota)]
+        for other in those:
+            if not other.spent:
+                other.spent = True
+                self.stranded = True
+                self._journal.note(Spent, now, other.endpoint.name)
+        self.refresh(those, now)
+
     def _forget(self, account: Account) -> None:
         del self._accounts[account.endpoint.identity]
         self._rules.forget(account)
 
     def _broken(self, request: Request, account: Account) -> StrategyError:
-        return StrategyError(self._strategy.name, f"picked {account!r}, which cannot serve {request}")
+        return StrategyError(self._strategy.name, f"picked {account.node!r}, which cannot serve {request}")
 
 
-def _picker(strategy: Strategy) -> _Picker:
-    # What a strategy picks is one of the nodes it was told to join, and those are accounts.
-    return cast(_Picker, strategy.pick)
+def _stranger(picked: object) -> str:
+    """Return what is wrong with a choice that is no node in service; it may be anything, so it is shown with care."""
+    try:
+        found = " ".join(repr(picked).split())
+    except Exception:
+        found = f"a {type(picked).__name__}"
+    if len(found) > _LONGEST:
+        found = found[:_LONGEST] + "..."
+    return f"picked {found}, which is no node of this pool that is in service; pick one that it was told to join"

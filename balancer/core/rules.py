@@ -73,6 +73,11 @@ class Rules:
         return bool(self._watch or self._limits or self._caps)
 
     @property
+    def times_probes(self) -> bool:
+        """True if a probe may end by time alone."""
+        return self._watch is not None and self._watch.times_probes
+
+    @property
     def due_s(self) -> float:
         """When `tick` has something to do next; `inf`: never."""
         return self._watch.due_s if self._watch else inf

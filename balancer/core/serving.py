@@ -7,19 +7,23 @@ It must not know how endpoints come and go, nor what is counted of calls: `Core`
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 
 from balancer.core.account import Account
 from balancer.core.events import Ended, Granted, Journal, Queued, TimedOut
+from balancer.core.gates import Gates
 from balancer.core.kept import KeptSlots
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
+from balancer.core.quotas import Charge
 from balancer.core.rules import Rules
 from balancer.core.telling import Telling
 from balancer.core.tenures import Tenures
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, StrategyError, TooManyWaiters
+from balancer.errors import AcquireTimeout, BalancerError, StrategyError, TooManyWaiters
+from balancer.load import Load
 from balancer.strategy import Request
 
 __all__ = ["Served", "Serving"]
@@ -37,19 +41,24 @@ class Serving:
         rules: those that the books go by.
         journal: where what happens is written down.
         max_waiters: how many may wait at once; None for any number.
+        gates: the groups and quotas.
 
     Attributes:
         due_s: while somebody waits, a shell calls `tick` at this instant. Else the next call is early enough.
         journal: what has happened, for a shell to tell; see `Core.listen`.
         kept: the slots that are kept for those who wait for several; to look at, not to change.
+        gates: the groups and quotas; likewise.
     """
 
-    def __init__(self, ledger: Ledger, rules: Rules, journal: Journal, max_waiters: int | None) -> None:
+    def __init__(self, ledger: Ledger, rules: Rules, journal: Journal, max_waiters: int | None, gates: Gates) -> None:
         self.journal = journal
+        self.gates = gates
         self._rules = rules
         self._tenures = Tenures()
         self._by_the_clock = rules.any
         self._ledger = ledger
+        if rules.times_probes:
+            ledger.look = self._look_at_the_clock
         self.kept = KeptSlots(ledger, rules)
         self._telling = Telling(ledger, journal)
         self._waiters = WaitQueue()
@@ -57,6 +66,7 @@ class Serving:
         self._waits = WaitHistogram()
         self._timed_out = 0
         self._closed = False
+        self._since_s = 0.0  # when the waiter came that is served just now
         self.due_s = rules.due_s
         self.acquire: Callable[[Request, float], Lease | None]
         """Return a lease at once, or None if it takes waiting (see `wait`); PoolClosed once it is closed."""
@@ -77,8 +87,17 @@ class Serving:
         self._end: Callable[[Lease, Outcome, float], tuple[()]] = (
             self._telling.end if Ended in wanted else self._ledger.end
         )
+        self._grant: Callable[[Request, float], Lease | None] = self._ledger.take
+        self._hand_on: Callable[[Lease, float], Served] = self._hand_on_one
+        if self.gates.any:
+            self._take_any, self._take = self._take, self._take_gated
+            self._grant, self._hand_on = self._grant_gated, self._hand_on_gated
         self._aim()
-        self._idle_release = self._end_by_rules if self._by_the_clock else self._end
+        self._idle_release: Callable[[Lease, Outcome, float], Served] = (
+            self._end_by_rules if self._by_the_clock else self._end
+        )
+        if self.gates.any:
+            self._idle_any, self._idle_release = self._idle_release, self._release_gated
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
 
     def _aim(self) -> None:
@@ -100,15 +119,16 @@ class Serving:
             TooManyWaiters: the queue is full.
         """
         if not self._ledger.could_serve(request):
-            raise self._no_endpoint(request)
+            raise self._ledger.why_not(request)
         full = self._max_waiters is not None and self._waiters.size >= self._max_waiters
         if full and deadline_s > now:  # one that will not wait is no burden: it gets its time-out
             raise TooManyWaiters(self._waiters.size, self._max_waiters or 0)
         waiter = self._waiters.push(request, now, deadline_s, priority, wake)
         if Queued in self.journal.wanted:
             self.journal.note(Queued, now)
-        if self.kept.accounts or request.slots > 1:
+        if self.kept.accounts or request.slots > 1 or self.gates.any:
             self._keep_anew(waiter, now)
+            self._look_at_the_clock()
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
         return waiter
 
@@ -121,11 +141,13 @@ class Serving:
             NoEndpoint: nobody in service could ever serve `request`. Nothing is changed: it waits on as before.
         """
         if waiter.ended or (
-            request == waiter.request and (request.key, request.terms) == (waiter.request.key, waiter.request.terms)
+            request == waiter.request
+            and (request.key, request.terms, request.tokens)
+            == (waiter.request.key, waiter.request.terms, waiter.request.tokens)
         ):
             return ()
         if not self._ledger.could_serve(request):
-            raise self._no_endpoint(request)
+            raise self._ledger.why_not(request)
         self._waiters.amend(waiter, request)
         return self._hand_off(now)
 
@@ -142,7 +164,25 @@ class Serving:
         else:
             waiter.error = BalancerError("the wait was cancelled")
         self._waiters.discard(waiter)  # last, so that an interrupt before it leaves one that has ended, not a lost one
-        return self._hand_off(now) if self.kept.accounts else ()
+        return self._hand_off(now) if self.kept.accounts or self.gates.any else ()
+
+    def used(self, lease: Lease, tokens: int, now: float) -> Served:
+        """Learn how many tokens the call of `lease`, which is out, has used so far; of a quota, these count then.
+
+        Raises:
+            LeaseError: it is not out. Nothing is changed.
+        """
+        self._ledger.check_out(lease)
+        charge: Charge | None = getattr(lease, "charge", None)
+        if charge is None:
+            return ()
+        charge.meter.settle(charge, tokens, now)
+        return self._hand_off(now) if self._waiters.size else ()
+
+    def told(self, lease: Lease, load: Load, now: float) -> Served:
+        """Learn what the endpoint of `lease`, which is out, has said of its load. LeaseError if it is not out."""
+        self._ledger.told(lease, load, now)
+        return ()
 
     def tick(self, now: float) -> Served:
         """Let time do what is due: end leases whose time is over, end cooldowns, go on with slow starts."""
@@ -152,6 +192,15 @@ class Serving:
             else:
                 self._telling.leaked(lease, now)
         self._ledger.tick(now)
+        return self._hand_off(now)
+
+    def abandon(self, leases: Sequence[Lease], now: float) -> Served:
+        """End those of `leases` that are out: nobody has them any more to give them back."""
+        for lease in leases:
+            if not lease.ended:
+                lease.fate = f"{lease!r} was nobody's any more, so its slot went to others"
+                self._telling.abandoned(lease, now)
+                self._end_as_ignored(lease, now)
         return self._hand_off(now)
 
     # -- inside ------------------------------------------------------------------------------------
@@ -192,9 +241,9 @@ class Serving:
         self._end(lease, outcome, now)
         return self._hand_on(lease, now)
 
-    def _hand_on(self, lease: Lease, now: float) -> Served:
+    def _hand_on_one(self, lease: Lease, now: float) -> Served:
         """Serve whoever can be served by what `lease` held, if nothing else has changed."""
-        if lease.slots > 1 or self.kept.accounts:
+        if lease.slots > 1 or self.kept.accounts or self._ledger.stranded:
             return self._hand_off(now)
         # No waiter could use a slot that was free before, so the one that came free now serves one at most.
         ended = self._serve_head(now) or self._hand_off(now, most=1)
@@ -215,10 +264,12 @@ class Serving:
 
     def _hand_off(self, now: float, *, most: int | None = None) -> list[Waiter]:
         """Serve those who can be served, oldest claim first, but not more than `most`."""
-        self._look_at_the_clock()
-        ended: list[Waiter] = []
+        ended: list[Waiter] = self._fail_stranded(now) if self._ledger.stranded else []
         served = 0
         before = self.kept.free(now) if self.kept.accounts else {}
+        gated = self.gates.any
+        if gated:
+            self.gates.free()
         for waiter in self._waiters.candidates():
             if waiter.error is not None:
                 pass  # it has failed, and an interrupt came before it was taken out
@@ -232,9 +283,12 @@ class Serving:
                 served += waiter.lease is not None
                 if served == most:
                     break
-            elif waiter.request.slots > 1:
-                self.kept.keep(waiter.group, waiter.request, now, before)
+            elif gated or waiter.request.slots > 1:
+                self._stand(waiter, now, before)
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
+        if gated:
+            self.gates.observe(now)
+        self._look_at_the_clock()
         return ended
 
     def _keep_anew(self, fresh: Waiter, now: float) -> None:
@@ -242,18 +296,33 @@ class Serving:
 
         Nobody else can be served: what was kept before still is, or is granted to `fresh`.
         """
+        if self.gates.any and self._is_late(now):
+            return  # somebody else may be served, who must be told; that is what is due
         before = self.kept.free(now)
+        self.gates.free()
         for waiter in self._waiters.candidates():
             if waiter is fresh:
                 self._serve(waiter, now)
             if waiter.ended:
                 self._waiters.discard(waiter)
-            elif waiter.request.slots > 1:
-                self.kept.keep(waiter.group, waiter.request, now, before, stay=True)
+            elif waiter.request.slots > 1 or self.gates.any:
+                self._stand(waiter, now, before, stay=True)
+        self.gates.observe(now)
+
+    def _stand(self, waiter: Waiter, now: float, before: dict[object, Account], *, stay: bool = False) -> None:
+        """Keep for a claim that could not be served what it needs most."""
+        request = waiter.request
+        if self.gates.any:
+            request = self.gates.within_reach(request, waiter.since_s, now)
+        if request.slots > 1:
+            self.kept.keep(waiter.group, request, now, before, stay=stay)
+        if self.gates.any:
+            self.gates.stand(waiter.group, request, now, self.kept.accounts.get(waiter.group))
 
     def _serve(self, waiter: Waiter, now: float) -> None:
+        self._since_s = waiter.since_s
         try:
-            waiter.lease = self._ledger.take(waiter.request, now)
+            waiter.lease = self._grant(waiter.request, now)
         except Exception as error:
             # The strategy's fault. It is told to the waiter it failed to serve, not to whoever gave the slot
             # back; and those who were served already must still be woken.
@@ -264,10 +333,64 @@ class Serving:
             if Granted in self.journal.wanted:
                 self._telling.granted(waiter.lease, now - waiter.since_s)
 
+    # -- where there are groups or quotas ----------------------------------------------------------
+
+    def _take_gated(self, request: Request, now: float) -> Lease | None:
+        """Take what `request` may use now; nothing, while somebody else may be served who was there before."""
+        if self._waiters.size and self._is_late(now):
+            return None
+        lease = self.gates.take(self._take_any, request, now, now)
+        self.gates.observe(now)
+        return lease
+
+    def _grant_gated(self, request: Request, now: float) -> Lease | None:
+        return self.gates.take(self._ledger.take, request, self._since_s, now)
+
+    def _release_gated(self, lease: Lease, outcome: Outcome, now: float) -> Served:
+        """End a lease while nobody waits."""
+        try:
+            return self._idle_any(lease, outcome, now)
+        finally:
+            self.gates.observe(now)
+
+    def _hand_on_gated(self, lease: Lease, now: float) -> Served:
+        return self._hand_off(now)
+
+    def _is_late(self, now: float) -> bool:
+        """Return whether time alone would let somebody in by now, and nobody has looked yet."""
+        return now >= self.gates.due_s
+
+    def arrange(self, now: float) -> None:
+        """Learn that the endpoints are others: there may be groups and quotas now, or none any more."""
+        before = self.gates.any
+        self.gates.arrange(now)
+        if self.gates.any is not before:
+            self._bind()
+
+    def _fail_stranded(self, now: float) -> list[Waiter]:
+        """Fail the waiters that no endpoint in service could ever serve any more."""
+        self._ledger.stranded = False
+        ended: list[Waiter] = []
+        if self.gates.any:  # requests that are equal may want more and fewer tokens
+            for waiter in list(self._waiters):
+                if not self._ledger.could_serve(waiter.request):
+                    ended += self._fail([waiter], partial(self._ledger.why_not, waiter.request))
+            return ended
+        for request in self._waiters.requests():
+            if not self._ledger.could_serve(request):
+                ended += self._fail(self._waiters.asking(request), partial(self._ledger.why_not, request))
+        return ended
+
+    def _fail(self, waiters: list[Waiter], error: Callable[[], BalancerError]) -> list[Waiter]:
+        for waiter in waiters:
+            waiter.error = error()  # one each: a raised error carries its own traceback
+            self._waiters.discard(waiter)
+        return waiters
+
     # -- time --------------------------------------------------------------------------------------
 
     def _look_at_the_clock(self) -> None:
-        self.due_s = min(self._rules.due_s, self._tenures.due_s)
+        self.due_s = min(self._rules.due_s, self._tenures.due_s, self.gates.due_s)
         self._aim()
 
     def _mind(self, lease: Lease, now: float) -> None:
@@ -281,6 +404,9 @@ class Serving:
     def _expire_lease(self, lease: Lease, now: float) -> None:
         lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
         self._telling.expired(lease, now)
+        self._end_as_ignored(lease, now)
+
+    def _end_as_ignored(self, lease: Lease, now: float) -> None:
         account: Account | None = lease.account
         try:
             self._end(lease, Outcome.IGNORED, now)
@@ -293,6 +419,3 @@ class Serving:
         self.journal.note(TimedOut, now, now - waiter.since_s)
         out = self._ledger.unfit() if self._rules.any else 0
         waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out)
-
-    def _no_endpoint(self, request: Request) -> NoEndpoint:
-        return NoEndpoint(request.labels, request.exclude, len(self._ledger.active()), request.slots)

@@ -104,6 +104,11 @@ class Record:
         return self.state is Health.HALF_OPEN
 
     @property
+    def fit(self) -> bool:
+        """True while it is in service."""
+        return self.state is Health.HEALTHY or self.state is Health.SLOW_START
+
+    @property
     def calls(self) -> int:
         """Calls with an answer since endpoints were last compared."""
         return self.good + self.bad

@@ -4,7 +4,7 @@ Decides what is told of a lease. It must not know who waits: a ledger's `take` a
 while somebody wants to hear of leases, so that a lease that nobody hears of costs nothing.
 """
 
-from balancer.core.events import Ended, Expired, Granted, Journal, Leaked
+from balancer.core.events import Abandoned, Ended, Expired, Granted, Journal, Leaked
 from balancer.core.ledger import Ledger
 from balancer.endpoint import Lease, Outcome
 from balancer.strategy import Request
@@ -45,6 +45,10 @@ class Telling:
     def expired(self, lease: Lease, now: float) -> None:
         """Tell that the time of a lease is over."""
         self._journal.note(Expired, now, *_facts(lease), now - lease.granted_s)
+
+    def abandoned(self, lease: Lease, now: float) -> None:
+        """Tell that nobody has a lease any more."""
+        self._journal.note(Abandoned, now, *_facts(lease), now - lease.granted_s)
 
     def leaked(self, lease: Lease, now: float) -> None:
         """Tell that a lease counts as forgotten."""

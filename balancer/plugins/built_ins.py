@@ -45,5 +45,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_strategies": partial(_modules_of, "balancer_strategies"),
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_executors": partial(_plugins_below, "balancer.sandbox"),
+    "balancer_languages": lambda: iter(("balancer.sandbox.languages.plugin",)),
     "balancer_commands": partial(iter, _COMMANDS),
 }

@@ -16,11 +16,14 @@ __all__ = ["EXTRAS", "has", "require"]
 
 # The modules that this project imports, by extra; pyproject.toml names the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "judge": ("httpx2",),
     "llm": ("openai",),
     "pipeline": ("httpx2", "jinja2", "matplotlib", "numpy", "yaml"),
+    "requests": ("requests",),
     "rows": ("datasets", "pyarrow"),
-    "server": ("anyio", "starlette", "uvicorn"),
+    "server": ("anyio", "prometheus_client", "starlette", "uvicorn"),
     "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
+    "transports": ("httpx2",),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 
+from balancer.errors import CommandStopped
 from balancer.hookspecs import PROJECT, HookSpecs
 
 __all__ = ["Broken", "Kind", "Loaded", "Plugin", "Registered", "load_plugins", "trying"]
@@ -96,9 +97,16 @@ def load_plugins(
 
 
 def trying(plugin: str, act: Callable[[], T], broken: list[Broken]) -> T | None:
-    """Return what `act` returns; a plugin may fail in any way, even with SystemExit, and is then added to `broken`."""
+    """Return what `act` returns; a plugin may fail in any way, even with SystemExit, and is then added to `broken`.
+
+    Raises:
+        KeyboardInterrupt, CommandStopped: somebody has stopped the program; that is no fault of the plugin.
+    """
     try:
         return act()
+    except (KeyboardInterrupt, CommandStopped) as stopped:
+        stopped.add_note(f"while plugin {plugin!r} was loaded")
+        raise
     except (Exception, SystemExit) as error:
         broken.append(Broken(plugin, " ".join(f"{type(error).__name__}: {error}".split())))
         return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -18,16 +18,20 @@ from balancer.errors import ConfigError
 from balancer.hookspecs import PROJECT, ExecutorPlugin, Generator
 from balancer.plugins.built_ins import built_ins
 from balancer.plugins.loading import Broken, Kind, Loaded, Registered, load_plugins, trying
-from balancer.plugins.vetting import names_of_executor, names_of_generator, names_of_strategy
+from balancer.plugins.vetting import names_of_executor, names_of_generator, names_of_language, names_of_strategy
 from balancer.settings.wording import describe, did_you_mean
 from balancer.strategy import Strategy
+
+if TYPE_CHECKING:
+    from balancer.language import Language
 
 __all__ = ["Broken", "Registered", "Registry", "default_registry"]
 
 _STRATEGIES: Final[Kind[type[Strategy]]] = Kind("balancer_strategies", names_of_strategy)
 _GENERATORS: Final[Kind[Generator]] = Kind("balancer_generators", names_of_generator)
 _EXECUTORS: Final[Kind[ExecutorPlugin]] = Kind("balancer_executors", names_of_executor)
-_KINDS: Final[tuple[Kind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS)
+_LANGUAGES: Final[Kind["Language"]] = Kind("balancer_languages", names_of_language)
+_KINDS: Final[tuple[Kind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES)
 _COMMANDS: Final = "balancer_commands"
 
 _BY_HAND = "added by hand"
@@ -68,6 +72,11 @@ class Registry:
     def executors(self) -> dict[str, Registered[ExecutorPlugin]]:
         """All executors, by URL scheme."""
         return self._all_of(_EXECUTORS)
+
+    @property
+    def languages(self) -> dict[str, Registered["Language"]]:
+        """All languages, by name; the built-in ones first."""
+        return self._all_of(_LANGUAGES)
 
     @property
     def broken(self) -> list[Broken]:

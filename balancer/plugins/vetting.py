@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from balancer.hookspecs import ExecutorPlugin
 
-__all__ = ["names_of_executor", "names_of_generator", "names_of_strategy"]
+__all__ = ["names_of_executor", "names_of_generator", "names_of_language", "names_of_strategy"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _STRATEGY_METHODS = ("join", "leave", "change", "pick", "finish")
@@ -36,9 +36,10 @@ def names_of_strategy(item: object) -> tuple[str]:
 def names_of_generator(item: object) -> tuple[str]:
     """Return the name of a generator object. Raises TypeError if it is none."""
     name = _name(item)
-    able = any(callable(getattr(item, method, None)) for method in ("propose", "open"))
+    able = any(callable(getattr(item, method, None)) for method in ("propose", "open", "equip"))
     if not able or isinstance(item, type):
-        raise TypeError(f"its generator {name!r} is {item!r}; that must be an object with a method propose, or open")
+        wanted = "an object with a method propose, open or equip"
+        raise TypeError(f"its generator {name!r} is {item!r}; that must be {wanted}")
     return (name,)
 
 
@@ -49,6 +50,24 @@ def names_of_executor(item: object) -> tuple[str, ...]:
     if not isinstance(item.schemes, tuple) or not all(isinstance(scheme, str) and scheme for scheme in item.schemes):
         raise TypeError(f"its executor has the schemes {item.schemes!r}; that must be a tuple of strings")
     return item.schemes
+
+
+def names_of_language(item: object) -> tuple[str]:
+    """Return the name of a language. Raises TypeError if it is none."""
+    from balancer.language import Language  # whoever only leases must not pay for it
+
+    if not isinstance(item, Language):
+        raise TypeError(f"it offers {item!r} as a language; that must be a balancer.language.Language")
+    for field in ("file", "name"):
+        value = getattr(item, field)
+        if not (isinstance(value, str) and _NAME.fullmatch(value)):
+            raise TypeError(f"its language has the {field} {value!r}; that must be a plain word, e.g. 'main.zig'")
+    for command in (item.run, item.compile, item.pragmatic, item.extensions, item.tools):
+        if not (isinstance(command, tuple) and all(isinstance(part, str) for part in command)):
+            raise TypeError(f"its language {item.name!r} has {command!r}; commands and lists are tuples of strings")
+    if not item.run:
+        raise TypeError(f"its language {item.name!r} has no command to run a program")
+    return (item.name,)
 
 
 def _name(item: object) -> str:

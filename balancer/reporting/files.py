@@ -4,8 +4,9 @@ import json
 import math
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+from balancer.scratch import Scratch
 
 __all__ = ["json_text", "put_text"]
 
@@ -18,8 +19,8 @@ def put_text(path: Path, text: str) -> Path:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # A folder of its own in the same file system: the file in it has the usual permissions, and goes with it.
-    with TemporaryDirectory(dir=path.parent, prefix=".report-") as scratch:
-        written = Path(scratch) / path.name
+    with Scratch(".report-", path.parent) as scratch:
+        written = scratch.path / path.name
         written.write_text(text, encoding="utf-8")
         os.replace(written, path)
     return path

@@ -1,1 +1,1 @@
-"""Run a program somewhere: on a SandboxFusion server, or isolated on this machine."""
+"""Run a program somewhere: on a server with one of several APIs, or isolated on this machine."""

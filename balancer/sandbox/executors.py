@@ -3,7 +3,7 @@
 Must not know what is run on them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +12,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registry
 from balancer.program import Executor, ExecutorOptions
+from balancer.sandbox.trial import runs
 from balancer.settings.config import Config
 
 __all__ = ["languages_of", "make_executors"]
@@ -27,13 +28,14 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
         MissingExtra: an executor needs an optional extra.
     """
     executors: dict[str, Executor] = {}
+    known = {name: language.item for name, language in registry.languages.items()}
     mistakes: dict[str, None] = {}  # in order; those of a range of URLs are told once
     with ExitStack() as made:
         for entry in config.endpoints:
             for endpoint in entry.specs:
                 try:
                     allowed = None if entry.languages is None else frozenset(entry.languages)
-                    options = ExecutorOptions(entry.isolation, endpoint.headers, str(cache), allowed)
+                    options = ExecutorOptions(entry.isolation, endpoint.headers, str(cache), allowed, known)
                     executor = _make(config, registry, endpoint, options)
                 except ConfigError as error:
                     mistakes |= dict.fromkeys(error.problems)
@@ -55,9 +57,19 @@ def _make(config: Config, registry: Registry, endpoint: Endpoint, options: Execu
     return plugin.make(endpoint.url, options)
 
 
-def languages_of(executors: Mapping[str, Executor]) -> frozenset[str]:
-    """Return the languages that some endpoint runs; all are asked at once, as one that is dead takes its time."""
+def languages_of(executors: Mapping[str, Executor], among: Iterable[str] | None = None) -> frozenset[str]:
+    """Return the languages that some endpoint runs; all are asked at once, as one that is dead takes its time.
+
+    Args:
+        executors: one for each endpoint.
+        among: the languages that matter; None: all. To find out about one, an endpoint may have to try it.
+    """
     if not executors:
         return frozenset()
+    wanted = None if among is None else frozenset(among)
+
+    def known(executor: Executor) -> frozenset[str]:
+        return executor.languages if wanted is None else frozenset(name for name in wanted if runs(executor, name))
+
     with ThreadPoolExecutor(min(len(executors), _AT_ONCE), thread_name_prefix="languages") as threads:
-        return frozenset[str]().union(*threads.map(lambda executor: executor.languages, executors.values()))
+        return frozenset[str]().union(*threads.map(known, executors.values()))

@@ -1,21 +1,59 @@
 """What to ask of an executor that nobody uses, to find out whether its endpoint is well.
 
-Decides what counts as an answer. It must not know when it is asked, nor what follows for the endpoint.
+Decides what counts as an answer: a program that is run must print what follows from a number that was drawn just now,
+so neither another program's output nor an old one will do. It must not know when it is asked, nor what follows for the
+endpoint.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from balancer.errors import EndpointError
-from balancer.program import Executor, Limits, Program, Status
+from balancer.program import Execution, Executor, Limits, Program, Status
+from balancer.sandbox.trial import runs
 
-__all__ = ["pings_of"]
+__all__ = ["Known", "known_answer", "pings_of"]
 
-_PROGRAMS = {
-    "python": Program("python", "print('pong')", "ping"),
-    "cpp": Program("cpp", '#include <cstdio>\nint main() { puts("pong"); }', "ping"),
+_FACTOR, _PRIME = 48271, 2**31 - 1
+_PROGRAMS = {  # the number is read, so that the source stays the same and is compiled once
+    "python": Program("python", f"print(int(input()) * {_FACTOR} % {_PRIME})", "ping"),
+    "cpp": Program(
+        "cpp",
+        "#include <iostream>\nint main() { long long n; std::cin >> n; "
+        f'std::cout << n * {_FACTOR} % {_PRIME} << "\\n"; }}',
+        "ping",
+    ),
 }
 _LIMITS = Limits(cpu_s=2.0, wall_s=5.0, compile_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A program, an input that was drawn just now, and the only right output."""
+
+    program: Program
+    stdin: bytes
+    limits: Limits
+    output: bytes
+
+    def is_right(self, done: Execution) -> bool:
+        """Return whether it ended as it must."""
+        return done.status is Status.FINISHED and done.exit_code == 0 and done.stdout.split() == [self.output]
+
+    def is_lie(self, done: Execution) -> bool:
+        """Return whether it ended well, with another output; a crash or a limit is a fault, and no lie."""
+        return done.status is Status.FINISHED and done.exit_code == 0 and not self.is_right(done)
+
+
+def known_answer(executor: Executor) -> Known | None:
+    """Return a program whose answer is known, in a language that `executor` runs; None: it knows neither."""
+    program = next((program for language, program in _PROGRAMS.items() if runs(executor, language)), None)
+    if program is None:
+        return None
+    number = 1 + secrets.randbelow(_PRIME - 1)
+    return Known(program, b"%d\n" % number, _LIMITS, b"%d" % (number * _FACTOR % _PRIME))
 
 
 def pings_of(executors: Mapping[str, Executor], kind: Literal["ping", "program"]) -> dict[str, Callable[[], object]]:
@@ -30,13 +68,14 @@ def pings_of(executors: Mapping[str, Executor], kind: Literal["ping", "program"]
 
 
 def _program_ping(executor: Executor) -> Callable[[], object]:
-    program = next((program for language, program in _PROGRAMS.items() if language in executor.languages), None)
-    if program is None:
-        return executor.ping
-
     def ping() -> None:
-        done = executor.run(program, b"", _LIMITS, {})
-        if done.status is not Status.FINISHED or done.exit_code != 0 or done.stdout.split() != [b"pong"]:
-            raise EndpointError(f"a program that prints pong ended with {done.status.value}, {done.stdout[:80]!r}")
+        known = known_answer(executor)
+        if known is None:
+            executor.ping()
+            return
+        done = executor.run(known.program, known.stdin, known.limits, {})
+        if not known.is_right(done):
+            wanted = known.output.decode()
+            raise EndpointError(f"a program that prints {wanted} ended with {done.status.value}, {done.stdout[:80]!r}")
 
     return ping

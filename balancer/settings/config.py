@@ -18,10 +18,10 @@ from pydantic_core import ErrorDetails
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
-from balancer.settings.pipeline import PipelineSettings
+from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.redaction import Redaction
-from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, RetrySettings
+from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.salvage import STAND_IN, without
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
 from balancer.settings.urls import identity_of
@@ -43,8 +43,10 @@ class Config(Settings):
         health: `[health]`; None if it is not enabled.
         limits: `[limits]`.
         host_caps: `[host_caps]`: for a host, how many slots its endpoints may have in use together; "*": for any other.
+        quotas: `[quotas]`: calls and tokens a minute, by name; "*": for each endpoint that names none.
         retries: `[retries]`.
         pipeline: `[pipeline]`, or None.
+        verify: `[verify]`: which runs of the pipeline are made again on another endpoint.
         llm: `[llm]`, or None.
     """
 
@@ -53,8 +55,10 @@ class Config(Settings):
     health: EnabledHealth = HealthSection()
     limits: LimitSettings = LimitSettings()
     host_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
     retries: RetrySettings = RetrySettings()
     pipeline: PipelineSettings | None = None
+    verify: VerifySettings = VerifySettings()
     llm: LlmSettings | None = None
 
     def __repr__(self) -> str:  # short, for any field may hold what came from the environment
@@ -75,6 +79,11 @@ class Config(Settings):
         A value of less than 4 characters is no secret, and is hidden only where it is the whole text.
         """
         return self._redaction(text)
+
+    @property
+    def is_one_machine(self) -> bool:
+        """Whether all endpoints are this machine: then what one of them says, another one says too, true or not."""
+        return all(endpoint.url.startswith("local://") for endpoint in self.endpoints)
 
     @property
     def pool_endpoints(self) -> tuple[Endpoint, ...]:
@@ -106,6 +115,7 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
         problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
     else:
         problems += _duplicates(config, environment.filled) + _unknown_hosts(config, environment.filled)
+        problems += _unknown_quotas(config, environment.filled)
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
     config._file = file
@@ -140,7 +150,7 @@ def sound_part(
         usable = [entry for entry in config.endpoints if not entry.url.startswith(STAND_IN)]
         problems += _duplicates(config, environment.filled)
         if len(usable) == len(config.endpoints):
-            problems += _unknown_hosts(config, environment.filled)
+            problems += _unknown_hosts(config, environment.filled) + _unknown_quotas(config, environment.filled)
         config = config.model_copy(update={"endpoints": usable})
         config._file = str(path)
         config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
@@ -184,6 +194,22 @@ def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
         for host in config.host_caps
         if host not in hosts and host != _ANY_HOST
     ]
+
+
+def _unknown_quotas(config: Config, secret: set[Place]) -> list[str]:
+    """Return a line for each endpoint of a quota that there is not, and for each quota of no endpoint."""
+    lines = []
+    known = sorted(config.quotas.keys() - {_ANY_HOST})
+    for number, entry in enumerate(config.endpoints):
+        if entry.quota is not None and entry.quota not in known:
+            found = "it" if _touches(("endpoints", number, "quota"), secret) else repr(entry.quota)
+            near = "" if found == "it" else did_you_mean(entry.quota, known)
+            lines.append(f"endpoints[{number}].quota: {found} is no entry of [quotas]{near} (quotas: {_few(known)})")
+    named = {entry.quota for entry in config.endpoints}
+    lines += [f"quotas.{name}: no endpoint has quota = {name!r}; name it there" for name in known if name not in named]
+    if _ANY_HOST in config.quotas and None not in named:
+        lines.append('quotas."*": every endpoint names a quota of its own; leave it out')
+    return lines
 
 
 _ANY_HOST = "*"

@@ -36,6 +36,8 @@ class EndpointTable(Settings):
     weight: Weight = 1.0
     labels: list[str] = Field(default_factory=list)
     host: str | None = None
+    group: Annotated[int, Field(ge=0)] = 0
+    quota: Annotated[str, Field(min_length=1)] | None = None
 
     @property
     def urls(self) -> list[str]:

@@ -1,19 +1,45 @@
-"""`[pipeline]`: which problems, how many threads, how many inputs, how much patience.
+"""`[pipeline]` and `[verify]`: which problems, how many threads and inputs, how much patience and how much trust.
 
 Decides names, defaults and ranges. It must not know how anything is judged.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from balancer.settings.rows import RowSettings
 from balancer.settings.tables import Settings
 
-__all__ = ["PipelineSettings"]
+__all__ = ["AimSettings", "PipelineSettings", "VerifySettings"]
 
 
 Workers = Annotated[int, Field(ge=1, le=1000)]
+
+
+class AimSettings(Settings):
+    """`[pipeline.aim]`: how long is searched for inputs that tell surviving wrong submissions from the right ones.
+
+    Attributes:
+        seconds: that each of the generators that aim may search, for a problem and a round.
+        runs: inputs that each of them may run programs on, likewise.
+    """
+
+    seconds: Annotated[float, Field(ge=0, le=86400)] = 20.0
+    runs: Annotated[int, Field(ge=0)] = 100_000
+
+
+class VerifySettings(Settings):
+    """`[verify]`: which runs of a pipeline are made again on another endpoint, to find servers that lie.
+
+    Attributes:
+        share: the part of all runs.
+        first: runs of each endpoint, until so many in a row agreed with another one's.
+        surprises: whether wrong answers of accepted programs, compile errors and kills by one case alone are, too.
+    """
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    first: Annotated[int, Field(ge=0)] = 10
+    surprises: bool = True
 
 
 class PipelineSettings(Settings):
@@ -26,15 +52,20 @@ class PipelineSettings(Settings):
         output_generation_workers, solution_validation_workers: threads a problem uses in each function.
         generators: names of the input generators, in the order they are asked.
         max_inputs: valid inputs wanted per problem beyond its own data.
-        max_proposals: proposals asked of each generator per problem to get them.
+        max_proposals: proposals asked of each generator per problem and round, at most, to get them.
         seed: of the generators.
         max_rounds: how often inputs are proposed, the first time included, while some wrong submission survives.
+        budget_s: seconds for made-up inputs, per problem; 0: as long as `max_rounds` rounds take.
+        shrink: whether cases that kill are made smaller in the end: "on", "off", or "auto": where there is a budget_s.
         quorum: the part of the accepted submissions that must agree on a case, the reference solution among them.
+        aim: `[pipeline.aim]`: how long is searched for inputs that tell survivors from right solutions.
         rows: `[pipeline.rows]`: which rows, where `problems` names a data set.
         attempts: tries for one program run before it counts as unjudged; at least one on each endpoint.
         outage_s: while nothing in the run succeeds, it is tried beyond that for so many seconds.
         time_limit_s: CPU seconds for a run where the package names no limit.
         time_limit_factor: multiplies the package's own limits (they are for other machines).
+        compile_s: CPU seconds for a compiler, per program; of wall time it has three times as much, and 10 s.
+        python: what runs submissions in Python: "python" (CPython), or "pypy", where an endpoint has it.
         quiet_label: endpoints with this label re-run time limits that an overload may have caused.
     """
 
@@ -43,15 +74,20 @@ class PipelineSettings(Settings):
     sample_level_workers: Workers = 4
     output_generation_workers: Workers = 8
     solution_validation_workers: Workers = 8
-    generators: list[str] = Field(default_factory=lambda: ["data", "mutate"])
+    generators: list[str] = Field(default_factory=lambda: ["data", "package", "exhaustive", "stress", "slow", "mutate"])
     max_inputs: Annotated[int, Field(ge=0)] = 30
-    max_proposals: Annotated[int, Field(ge=0)] = 60
+    max_proposals: Annotated[int, Field(ge=0)] = 600
     seed: int = 1
     max_rounds: Annotated[int, Field(ge=1, le=100)] = 3
+    budget_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    shrink: Literal["auto", "on", "off"] = "auto"
     quorum: Annotated[float, Field(ge=0.5, le=1)] = 1.0
     attempts: Annotated[int, Field(ge=1, le=100)] = 5
     outage_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     time_limit_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
     time_limit_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
+    compile_s: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    python: Literal["python", "pypy"] = "python"
     quiet_label: str = "quiet"
+    aim: AimSettings = AimSettings()
     rows: RowSettings = RowSettings()

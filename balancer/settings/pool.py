@@ -28,6 +28,7 @@ class PoolSettings(Settings):
         acquire_timeout_s: seconds an acquire waits unless it says otherwise; absent: for ever.
         ttl_s: seconds after which a lease that was not given back is ended; absent: never.
         leak_after_s: seconds after which a lease that was not given back is logged, once; absent: never.
+        spill_after_s: seconds for which a failover group may be full before the next one is used; absent: any time.
         max_waiters: acquires that may wait at once; one more fails; absent: any number.
         seed: makes the strategy's random choices repeatable; absent: a random seed.
     """
@@ -37,6 +38,7 @@ class PoolSettings(Settings):
     acquire_timeout_s: Annotated[float, Field(gt=0)] | None = None
     ttl_s: Annotated[float, Field(gt=0)] | None = None
     leak_after_s: Annotated[float, Field(gt=0)] | None = None
+    spill_after_s: Annotated[float, Field(ge=0)] | None = None
     max_waiters: Annotated[int, Field(ge=0)] | None = None
     seed: int | None = None
 
@@ -63,6 +65,8 @@ class EndpointSettings(EndpointTable):
         weight: its share of the work, for strategies that look at weights.
         labels: what it offers; a request for labels is served only by endpoints that have them all.
         host: the machine it runs on; absent: the host part of `url`.
+        group: its failover group; a higher one is used only when the lower ones cannot serve.
+        quota: the entry of `[quotas]` that its calls count for; absent: `[quotas."*"]`, if there is one.
         headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
         languages: what its programs may be written in; absent: an http endpoint is asked, and one that does not tell is
             taken to run Python, C++, Java and bash; a local one has what is installed.
@@ -110,6 +114,8 @@ class EndpointSettings(EndpointTable):
                 labels=frozenset(self.labels),
                 host=self.host,
                 headers=headers,
+                group=self.group,
+                quota=self.quota,
             )
             for url, name in zip(self.urls, self.names, strict=True)
         ]

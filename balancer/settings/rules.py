@@ -4,7 +4,10 @@ Decides the names, the defaults and the ranges. It must not know how any of it i
 the first two, `balancer.shells.calls` the third.
 """
 
-from typing import Annotated, Literal, Self
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -12,11 +15,14 @@ from balancer.settings.tables import Settings
 
 __all__ = [
     "DEFAULT_STRATEGY",
+    "LONG_CALLS",
+    "LONG_TTL_S",
     "EnabledHealth",
     "HealthSection",
     "HealthSettings",
     "LimitSettings",
     "PingSettings",
+    "QuotaSettings",
     "RetrySettings",
 ]
 
@@ -25,6 +31,22 @@ DEFAULT_STRATEGY = "least_in_flight"  # the one that docs/which-strategy.md reco
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _LEAST_RAMP_S = 0.001
+
+LONG_CALLS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "consecutive_failures": 3,  # of calls so long there are few: five would be five callers' hours
+        "success_rate": 0.0,  # an own rate that forgets within minutes never has enough outcomes,
+        "rate_sds": 0.0,  # nor do comparisons of intervals; endpoints differ by what they were asked for
+        "failure_share": 1.0,
+        "timeouts": "ignore",  # to be slow is no failure
+        "cooldown_s": 5.0,
+        "probe_s": 30.0,  # what answers at all has begun by then; its end would come an hour later
+    }
+)
+"""What `preset = "long_calls"` of `[health]` stands for, where a key is not given."""
+
+LONG_TTL_S: Final = 7200.0
+"""How long a lease may last with that preset, unless the pool says otherwise: twice an hour."""
 
 
 def _none_or_some(seconds: float) -> float:
@@ -57,8 +79,12 @@ class HealthSettings(Settings):
             of 2 or 3 one may be ejected whatever the share.
         panic_share: when fewer than this share are in service, all are used; 0: never.
         slow_start_s: an endpoint that comes back gets 10% of its weight, growing to all of it in so many seconds.
+        probe_s: a probe that is under way for so long has gone well, whatever becomes of it; 0: it must end first.
+        timeouts: whether a call that took too long counts as a failure: "count", or "ignore": it says nothing.
+        preset: "long_calls": other defaults, for calls that last from minutes to hours: see `LONG_CALLS`.
     """
 
+    preset: Literal["default", "long_calls"] = "default"
     consecutive_failures: Annotated[int, Field(ge=0)] = 5
     success_rate: _Share = 0.5
     success_volume: Annotated[float, Field(ge=1)] = 10.0
@@ -74,6 +100,15 @@ class HealthSettings(Settings):
     max_ejected_share: _Share = 0.5
     panic_share: _Share = 0.5
     slow_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_none_or_some)] = 10.0
+    probe_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    timeouts: Literal["count", "ignore"] = "count"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_preset(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("preset") == "long_calls":
+            return {**LONG_CALLS, **given}
+        return given
 
     @model_validator(mode="after")
     def _cooldowns(self) -> Self:
@@ -148,6 +183,33 @@ class LimitSettings(Settings):
                 f'{" and ".join(idle)} without kind = "aimd": fixed limits are the capacities; set it, or leave '
                 f"{'them' if len(idle) > 1 else 'it'} out"
             )
+        return self
+
+
+class QuotaSettings(Settings):
+    """`[quotas.NAME]`: how many calls, and tokens of calls, may begin within any minute.
+
+    Attributes:
+        requests_per_min: calls; absent: any number.
+        tokens_per_min: tokens, reserved by an estimate when a call begins; absent: any number.
+        estimate: tokens reserved for a call that does not say how many it will take.
+    """
+
+    requests_per_min: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_min: Annotated[int, Field(ge=1)] | None = None
+    estimate: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        if self.requests_per_min is None and self.tokens_per_min is None:
+            raise ValueError("a quota needs requests_per_min or tokens_per_min, or both")
+        if self.estimate > (self.tokens_per_min or math.inf):
+            raise ValueError(
+                f"estimate: {self.estimate} is more than tokens_per_min, {self.tokens_per_min}, so no call could ever "
+                "begin; lower it"
+            )
+        if self.estimate and self.tokens_per_min is None:
+            raise ValueError("estimate without tokens_per_min: nothing is counted by it; set both, or leave it out")
         return self
 
 

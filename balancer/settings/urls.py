@@ -38,7 +38,7 @@ def checked_url(url: object) -> str:
         if _HOST_AND_PORT.fullmatch(url):
             raise ValueError(f"it has a port and no scheme; write {'http://' + url!r}")
         return url
-    port = _port_in(rest, strict=scheme.lower() in _DEFAULT_PORTS)
+    port = _port_in(rest, strict=_default_port(scheme) is not None)
     if port is not None and not (port.isascii() and port.isdecimal() and 1 <= int(port[:9]) <= _MOST_PORT):
         raise ValueError(f"its port is {port!r}; a port is a whole number from 1 to {_MOST_PORT}")
     return url
@@ -65,7 +65,7 @@ def identity_of(name: str) -> str:
     """Return what tells endpoints apart: equal for two names or URLs if they are one endpoint.
 
     The scheme and the host of a URL may be written in any case, the port of its scheme may be left out, and so may a
-    slash at its end. Whatever is no http or https URL is taken as it is.
+    slash at its end. "judge0+http" is http as well. Whatever is no http or https URL is taken as it is.
 
     Raises:
         TypeError: `name` is no string.
@@ -86,7 +86,7 @@ def host_of(url: str) -> str:
 @lru_cache(_KNOWN_BY_HEART)
 def _canonical(url: str) -> str:
     scheme, _, rest = url.partition("://")
-    default = _DEFAULT_PORTS.get(scheme.lower())
+    default = _default_port(scheme)
     if default is None:
         return url
     authority = _authority(rest)
@@ -96,6 +96,11 @@ def _canonical(url: str) -> str:
     if "?" not in path and "#" not in path:
         path = path.removesuffix("/")
     return f"{scheme.lower()}://{user}{at}{place}{path}"
+
+
+def _default_port(scheme: str) -> int | None:
+    """Return the port of an http or https scheme, whatever API is named before a "+"; None of any other."""
+    return _DEFAULT_PORTS.get(scheme.lower().rpartition("+")[2])
 
 
 def _authority(rest: str) -> str:

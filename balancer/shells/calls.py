@@ -1,13 +1,14 @@
 """Call an endpoint, and call another one if that fails: `Pool.call`.
 
 Decides what a call may be given, and how its two runs are made if it is hedged. Where and when it is tried again is
-decided by the course (`balancer.core.course`). It must not know what a call does, nor how the pool chooses.
+decided by the course (`balancer.core.course`). It must not know what a call does, nor how the pool chooses. What
+`agreed` and `SecondRuns` do is the same for threads and for tasks (`balancer.shells.tasks.calls`).
 """
 
 import math
 from collections.abc import Callable, Iterable
 from time import sleep
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from balancer.core.course import Course
 from balancer.core.decisions import Hedge, Run, Terms
@@ -17,11 +18,54 @@ from balancer.settings.numbers import checked, seconds, whole
 from balancer.shells.coroutines import at_once
 from balancer.shells.driving import Asked, Drive
 from balancer.shells.hedging import hedged
-from balancer.shells.leasing import Leasing, SharedBudget
+from balancer.shells.leasing import Leasing, SharedBudget, Told
 
-__all__ = ["call"]
+__all__ = ["Agreed", "SecondRuns", "agreed", "call"]
 
 T = TypeVar("T")
+
+
+class Agreed(NamedTuple):
+    """What a call was given, checked: its course, the budget of that, and what it asks the pool for."""
+
+    course: Course
+    budget: SharedBudget
+    asked: Asked
+
+
+def agreed(
+    pool: Told,
+    *,
+    attempts: int = 3,
+    deadline_s: float | None = None,
+    budget: SharedBudget | None = None,
+    labels: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    priority: int = 0,
+    slots: int = 1,
+    key: str | None = None,
+    holder: str = "",
+    ttl_s: float | None = None,
+    tokens: int | None = None,
+    hedge_after_s: float | None = None,
+) -> Agreed:
+    """Return what `call` is given, checked, but for what the pool itself checks. Raises TypeError, ValueError."""
+    checked("attempts", attempts, whole)
+    for name, value in (("deadline_s", deadline_s), ("hedge_after_s", hedge_after_s)):
+        if value is not None:
+            checked(name, value, seconds)
+    if isinstance(labels, str) or isinstance(exclude, str):
+        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
+    terms = Terms(
+        attempts=attempts,
+        retries=pool.retries,
+        wait_s=pool.acquire_timeout_s,
+        deadline_s=math.inf if deadline_s is None else deadline_s,
+        hedge_after_s=hedge_after_s,
+    )
+    asked = Asked(frozenset(labels), frozenset(exclude), priority, slots, key, holder, ttl_s, tokens)
+    budget = budget or pool.budget
+    return Agreed(Course(terms, budget=budget, rng=pool.jitter), budget, asked)
 
 
 def call(
@@ -38,14 +82,16 @@ def call(
     key: str | None = None,
     holder: str = "",
     ttl_s: float | None = None,
+    tokens: int | None = None,
     hedge_after_s: float | None = None,
 ) -> T:
     """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
 
     What counts as an endpoint's failure is what counts against it: transport errors, time-outs and `EndpointError`.
-    Any other exception is the caller's own and is raised at once. Pauses are drawn at random and double
-    (`[retries]`); a `Retry-After` is kept as well if nobody else can serve. An endpoint that is ejected is not waited
-    for while another one can serve, not even if that is where it just failed.
+    What an endpoint cannot tell (`CannotTell`) is tried again likewise, and held against nobody. Any other exception is
+    the caller's own and is raised at once. Pauses are drawn at random and double (`[retries]`); a `Retry-After` is kept
+    as well if nobody else can serve. An endpoint that is ejected is not waited for while another one can serve, not
+    even if that is where it just failed.
 
     Args:
         pool: leases the endpoints.
@@ -55,7 +101,7 @@ def call(
             for; no attempt starts after it. One that runs is not cut: give `fn` a time limit of its own. Without one,
             each attempt waits for a lease as the pool was told.
         budget: bounds the retries; default: one that all calls over this pool share.
-        labels, exclude, priority, slots, key, holder, ttl_s: as in `Pool.acquire`, for each attempt.
+        labels, exclude, priority, slots, key, holder, ttl_s, tokens: as in `Pool.acquire`, for each attempt.
         hedge_after_s: for idempotent calls: an attempt that takes longer than so many seconds is made a second time,
             on another endpoint that is free, if the budget has a retry left. The first success counts. `fn` runs in
             threads of its own; the loser's lease ends at once, as neither success nor failure, and `lease.ended` tells
@@ -70,63 +116,78 @@ def call(
         ValueError: a number is out of range.
     """
     fn = at_once(fn)
-    checked("attempts", attempts, whole)
-    for name, value in (("deadline_s", deadline_s), ("hedge_after_s", hedge_after_s)):
-        if value is not None:
-            checked(name, value, seconds)
-    if isinstance(labels, str) or isinstance(exclude, str):
-        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
-    terms = Terms(
+    given = agreed(
+        pool,
         attempts=attempts,
-        retries=pool.retries,
-        wait_s=pool.acquire_timeout_s,
-        deadline_s=math.inf if deadline_s is None else deadline_s,
+        deadline_s=deadline_s,
+        budget=budget,
+        labels=labels,
+        exclude=exclude,
+        priority=priority,
+        slots=slots,
+        key=key,
+        holder=holder,
+        ttl_s=ttl_s,
+        tokens=tokens,
         hedge_after_s=hedge_after_s,
     )
-    asked = Asked(frozenset(labels), frozenset(exclude), priority, slots, key, holder, ttl_s)
-    return _Call(pool, fn, terms, budget or pool.budget, asked).run()
+    return _Call(pool, fn, given).run()
 
 
-class _Call(Generic[T]):
-    """One call: a drive along its course, and the second run of an attempt that is slow."""
+class SecondRuns:
+    """Where the second run of an attempt that is slow is made, if anywhere, and what is told of the loser of the two.
+
+    Args:
+        pool: is told.
+        course: says whether there is a second run.
+        take: puts a lease of another endpoint than these into hand without waiting, and returns its name.
+        drop: gives back what is in hand.
+    """
 
     def __init__(
-        self, pool: Leasing, fn: Callable[[Lease], T], terms: Terms, budget: SharedBudget, asked: Asked
+        self, pool: Told, course: Course, take: Callable[[frozenset[str]], str], drop: Callable[[], object]
     ) -> None:
         self._pool = pool
-        self._fn = fn
-        self._asked = asked
-        self._course = Course(terms, budget=budget, rng=pool.jitter)
-        self._drive: Drive[T] = Drive(pool, self._course, budget, self._make, asked, sleep=_sleep)
+        self._course = course
+        self._take = take
+        self._drop = drop
 
-    def run(self) -> T:
-        """Make it, over all its attempts."""
-        return self._drive.run()
-
-    def _make(self, run: Run, hand: list[Lease]) -> T:
-        """Make one attempt with the lease in `hand`."""
-        if run.hedge_s < math.inf:
-            return hedged(self._fn, hand, after_s=run.hedge_s, another=self._another, failed_late=self._failed_late)
-        with hand[0] as lease:
-            return self._fn(lease)
-
-    def _another(self) -> bool:
+    def another(self) -> bool:
         """Lease another endpoint for a second run, if the course wants one and a slot is free."""
         decision = self._course.slow(self._pool.clock())
         if not isinstance(decision, Hedge):
             return False
         try:
-            name = self._drive.take(0, decision.avoid)
+            name = self._take(decision.avoid)
         except BalancerError:
             return False
         if not self._course.hedged(name, self._pool.clock()):
-            self._drive.drop()
+            self._drop()
             return False
         self._pool.hedged(name)
         return True
 
-    def _failed_late(self, lease: Lease) -> None:
+    def failed_late(self, lease: Lease) -> None:
+        """Tell the pool of a loser that fails after all, by its endpoint's fault."""
         self._pool.pinged(lease.endpoint.name, False)
+
+
+class _Call(Generic[T]):
+    """One call: a drive along its course, and the second run of an attempt that is slow."""
+
+    def __init__(self, pool: Leasing, fn: Callable[[Lease], T], given: Agreed) -> None:
+        self._fn = fn
+        drive: Drive[T] = Drive(pool, given.course, given.budget, self._make, given.asked, sleep=_sleep)
+        self._second = SecondRuns(pool, given.course, lambda avoid: drive.take(0, avoid), drive.drop)
+        self.run = drive.run
+
+    def _make(self, run: Run, hand: list[Lease]) -> T:
+        """Make one attempt with the lease in `hand`."""
+        if run.hedge_s < math.inf:
+            second = self._second
+            return hedged(self._fn, hand, after_s=run.hedge_s, another=second.another, failed_late=second.failed_late)
+        with hand[0] as lease:
+            return self._fn(lease)
 
 
 def _sleep(pause_s: float) -> None:

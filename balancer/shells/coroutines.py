@@ -6,21 +6,21 @@ loop: it looks at functions, at what they return and at the calls that are under
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from balancer.endpoint import Lease
 
-__all__ = ["at_once", "in_coroutine"]
+__all__ = ["at_once", "awaited", "in_coroutine"]
 
 T = TypeVar("T")
 
 _LATER = (CoroutineType, GeneratorType, AsyncGeneratorType)
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _FUNCTION = inspect.CO_NEWLOCALS  # a module has no such flag
-_ADVICE = "do the work in fn itself, while it has the lease, and return what came of it"
+_ADVICE = "do the work in fn itself, while it has the lease, and return what came of it; or await pool.aio.call(fn)"
 
 
 def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
@@ -43,6 +43,27 @@ def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
                 f"fn returned a {type(result).__name__}, work that begins when its lease has ended; {_ADVICE}"
             )
         return result
+
+    return checked
+
+
+def awaited(fn: Callable[[Lease], Awaitable[T]]) -> Callable[[Lease], Coroutine[Any, Any, T]]:
+    """Return `fn`, made to raise TypeError if what it returns cannot be awaited, e.g. because it works at once.
+
+    Raises:
+        TypeError: one sees at once that `fn` is no such function.
+    """
+    if not callable(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise TypeError(f"fn is {fn!r}; it must be a coroutine function that takes the lease: async def fn(lease): ...")
+
+    async def checked(lease: Lease) -> T:
+        made = fn(lease)
+        if not inspect.isawaitable(made):
+            raise TypeError(
+                f"fn returned a {type(made).__name__}, which cannot be awaited; pass a coroutine function, async def "
+                "fn(lease): ..., or call pool.call in a thread: await asyncio.to_thread(pool.call, fn)"
+            )
+        return await made
 
     return checked
 

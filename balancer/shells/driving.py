@@ -1,7 +1,8 @@
-"""Drives the course of a call in the thread that makes it: leases, pauses and tries as the course says.
+"""Drives the course of a call: leases, pauses and tries as the course says, in the thread that makes the call.
 
 A shell: it reads the clock, sleeps, and waits in the pool. It decides nothing but which error a call ends with. It must
-not know what a call does, nor why the course says what it says.
+not know what a call does, nor why the course says what it says. What `Driving` does, which waits for nothing, is the
+same for threads and for tasks (`balancer.shells.tasks.driving`).
 """
 
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from typing import Generic, TypeVar
 
 from balancer.core.course import Course
 from balancer.core.decisions import Ask, Over, Pause, Run, Why
-from balancer.endpoint import Lease, Outcome, hint_of, outcome_of
+from balancer.endpoint import Lease, Outcome, hint_of, may_go_elsewhere
 from balancer.errors import BalancerError, LeaseError, NoEndpoint, PoolClosed
-from balancer.shells.leasing import Leasing, SharedBudget
+from balancer.shells.arguments import Wanted
+from balancer.shells.leasing import Leasing, SharedBudget, Told
 
-__all__ = ["Asked", "Drive"]
+__all__ = ["Asked", "Drive", "Driving"]
 
 T = TypeVar("T")
 
@@ -33,10 +35,110 @@ class Asked:
     key: str | None = None
     holder: str = ""
     ttl_s: float | None = None
+    tokens: int | None = None
+
+    def but(self, avoid: frozenset[str]) -> Wanted:
+        """Return it as keyword arguments, for a lease of another endpoint than these."""
+        return {
+            "labels": self.labels,
+            "exclude": self.exclude | avoid if avoid else self.exclude,
+            "priority": self.priority,
+            "slots": self.slots,
+            "key": self.key,
+            "holder": self.holder,
+            "ttl_s": self.ttl_s,
+            "tokens": self.tokens,
+        }
 
 
-class Drive(Generic[T]):
-    """One call along its course.
+class Driving:
+    """One call along its course, but for all that it waits for.
+
+    Args:
+        pool: is asked who is out of service, and told of retries.
+        course: fresh.
+        budget: that of the course.
+        clock: seconds; by default the pool's.
+
+    Attributes:
+        at: where the last try was; "" before the first.
+        hand: the lease that was granted, until its end is seen to: an interrupt finds it here.
+    """
+
+    def __init__(
+        self, pool: Told, course: Course, budget: SharedBudget, clock: Callable[[], float] | None = None
+    ) -> None:
+        self._told = pool
+        self._course = course
+        self._budget = budget
+        self._clock = clock or pool.clock
+        self._error: Exception | None = None  # of the last try
+        self.hand: list[Lease] = []
+        self.at = ""
+
+    def drop(self) -> None:
+        """Give back what is still in hand."""
+        for lease in self.hand:
+            if not lease.ended:
+                with suppress(LeaseError):  # its time ran out just now
+                    lease.release(Outcome.IGNORED)
+        self.hand.clear()
+
+    def begin(self) -> Ask:
+        """Begin the call."""
+        out = self._told.out_of_service() if self._course.terms.shuns else _NONE
+        return self._course.begin(self._clock(), out)
+
+    def is_plain(self, ask: Ask) -> bool:
+        """Return whether `ask` is for a first try that is like any acquire; else it may look again while it waits."""
+        return not (self.at or ask.avoid or ask.labels)
+
+    def leased(self) -> Run:
+        """Go on with the lease in hand."""
+        failed_at, self.at = self.at, self.hand[0].endpoint.name
+        if failed_at:
+            self._told.retried(failed_at)
+        else:
+            self._budget.attempted()
+        return self._course.granted(self.at, self._clock())
+
+    def without(self, error: BalancerError) -> Ask | Pause | Over:
+        """Go on without a lease. If it ends here, a failed attempt's own error says more than that of the pool."""
+        if isinstance(error, NoEndpoint):
+            decision = self._course.no_endpoint(self._clock(), self._told.out_of_service())
+        elif isinstance(error, PoolClosed):
+            decision = Over(Why.NO_LEASE)
+        else:
+            decision = self._course.no_lease(self._clock())
+        if isinstance(decision, Over) and decision.why in (Why.NO_LEASE, Why.REST):
+            if self._error is None:
+                raise error
+            return Over(decision.why, decision.note or str(error))
+        if not isinstance(error, NoEndpoint):
+            self._error = error
+        return decision
+
+    def failed(self, error: Exception) -> Pause | Over:
+        """Tell the course of an attempt that came to nothing, by no fault of the caller."""
+        self._error = error
+        hint = hint_of(error)
+        asked_s = hint.retry_after_s if hint is not None else None
+        return self._course.failed(self._clock(), asked_s or 0.0)
+
+    def resumed(self) -> Ask | Pause | Over:
+        """Go on after a pause."""
+        return self._course.resume(self._clock(), self._told.out_of_service())
+
+    def given_up(self, over: Over) -> Exception:
+        """Return what the call ends with: the last error, with a note if there is more to say."""
+        assert self._error is not None, "before anything has failed, the pool's own error was raised"
+        if over.note:
+            self._error.add_note(f"it was not tried again: {over.note}")
+        return self._error
+
+
+class Drive(Driving, Generic[T]):
+    """One call along its course, in one thread.
 
     Args:
         pool: leases the endpoints.
@@ -46,9 +148,6 @@ class Drive(Generic[T]):
         asked: what the call asks for.
         sleep: pauses; what it raises ends the call.
         clock: seconds; by default the pool's.
-
-    Attributes:
-        at: where the last try was; "" before the first.
     """
 
     def __init__(
@@ -62,16 +161,11 @@ class Drive(Generic[T]):
         sleep: Callable[[float], object],
         clock: Callable[[], float] | None = None,
     ) -> None:
+        super().__init__(pool, course, budget, clock)
         self._pool = pool
-        self._course = course
-        self._budget = budget
         self._make = make
         self._asked = asked
         self._sleep = sleep
-        self._clock = clock or pool.clock
-        self._hand: list[Lease] = []  # the lease that was granted, until its end is seen to: an interrupt finds it here
-        self._error: Exception | None = None  # of the last try
-        self.at = ""
 
     def run(self) -> T:
         """Do what the course says until it is over.
@@ -80,17 +174,16 @@ class Drive(Generic[T]):
             BalancerError: what the pool said, if there was no lease for the first try.
             Exception: the last error of an attempt, with a note if there is more to say.
         """
-        out = self._pool.out_of_service() if self._course.terms.shuns else _NONE
-        decision: Ask | Run | Pause | Over = self._course.begin(self._clock(), out)
+        decision: Ask | Run | Pause | Over = self.begin()
         try:
             while not isinstance(decision, Over):
                 if isinstance(decision, Run):
                     try:
                         done = self._run(decision)
                     except Exception as error:
-                        if outcome_of(error) not in (Outcome.FAILURE, Outcome.OVERLOAD):
+                        if not may_go_elsewhere(error):
                             raise
-                        decision = self._failed(error)
+                        decision = self.failed(error)
                     else:
                         self._course.succeeded()
                         return done
@@ -98,102 +191,33 @@ class Drive(Generic[T]):
                     decision = self._ask(decision)
                 else:
                     self._sleep(decision.for_s)
-                    decision = self._course.resume(self._clock(), self._pool.out_of_service())
+                    decision = self.resumed()
         finally:
             self.drop()
-        assert self._error is not None, "before anything has failed, the pool's own error was raised"
-        if decision.note:
-            self._error.add_note(f"it was not tried again: {decision.note}")
-        raise self._error
-
-    # -- leases ------------------------------------------------------------------------------------
+        raise self.given_up(decision)
 
     def take(self, timeout_s: float, avoid: frozenset[str]) -> str:
         """Put a lease of another endpoint than these into hand, and return its name. Raises as `Pool.acquire` does."""
-        asked = self._asked
         # No call between the end of this one and the hand but that of a method of Python: an interrupt comes at others.
-        self._hand.append(
-            self._pool.acquire(
-                timeout_s,
-                labels=asked.labels,
-                exclude=asked.exclude | avoid,
-                priority=asked.priority,
-                slots=asked.slots,
-                key=asked.key,
-                holder=asked.holder,
-                ttl_s=asked.ttl_s,
-            )
-        )
-        return self._hand[0].endpoint.name
-
-    def drop(self) -> None:
-        """Give back what is still in hand."""
-        for lease in self._hand:
-            if not lease.ended:
-                with suppress(LeaseError):  # its time ran out just now
-                    lease.release(Outcome.IGNORED)
-        self._hand.clear()
+        self.hand.append(self._pool.acquire(timeout_s, **self._asked.but(avoid)))
+        return self.hand[0].endpoint.name
 
     def _ask(self, ask: Ask) -> Ask | Run | Pause | Over:
         """Lease for the next try."""
-        failed_at = self.at
         try:
             self._lease(ask)
         except BalancerError as error:
-            return self._without(error)
-        if failed_at:
-            self._pool.retried(failed_at)
-        else:
-            self._budget.attempted()
-        return self._course.granted(self.at, self._clock())
+            return self.without(error)
+        return self.leased()
 
     def _lease(self, ask: Ask) -> None:
-        if not (self.at or ask.avoid or ask.labels):
-            self.at = self.take(ask.within_s, _NONE)
-            return
-        asked = self._asked
-        self._hand.append(
-            self._pool.acquire_again(
-                self._course,
-                ask,
-                labels=asked.labels,
-                exclude=asked.exclude,
-                priority=asked.priority,
-                slots=asked.slots,
-                key=asked.key,
-                holder=asked.holder,
-                ttl_s=asked.ttl_s,
-            )
-        )
-        self.at = self._hand[0].endpoint.name
-
-    def _without(self, error: BalancerError) -> Ask | Pause | Over:
-        """Go on without a lease. If it ends here, a failed attempt's own error says more than that of the pool."""
-        if isinstance(error, NoEndpoint):
-            decision = self._course.no_endpoint(self._clock(), self._pool.out_of_service())
-        elif isinstance(error, PoolClosed):
-            decision = Over(Why.NO_LEASE)
+        if self.is_plain(ask):
+            self.take(ask.within_s, _NONE)
         else:
-            decision = self._course.no_lease(self._clock())
-        if isinstance(decision, Over) and decision.why in (Why.NO_LEASE, Why.REST):
-            if self._error is None:
-                raise error
-            return Over(decision.why, decision.note or str(error))
-        if not isinstance(error, NoEndpoint):
-            self._error = error
-        return decision
-
-    # -- one attempt -------------------------------------------------------------------------------
+            self.hand.append(self._pool.acquire_again(self._course, ask, **self._asked.but(_NONE)))
 
     def _run(self, run: Run) -> T:
         try:
-            return self._make(run, self._hand)
+            return self._make(run, self.hand)
         finally:
             self.drop()
-
-    def _failed(self, error: Exception) -> Pause | Over:
-        """Tell the course of a failure that is the endpoint's."""
-        self._error = error
-        hint = hint_of(error)
-        asked_s = hint.retry_after_s if hint is not None else None
-        return self._course.failed(self._clock(), asked_s or 0.0)

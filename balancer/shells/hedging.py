@@ -16,10 +16,10 @@ from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from balancer.endpoint import Lease, Outcome, outcome_of
+from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.errors import LeaseError
 
-__all__ = ["hedged"]
+__all__ = ["Leg", "hedged"]
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def hedged(
             fault after all. What it raises is dropped.
 
     Raises:
-        Exception: what `fn` raised: at once if it was not the endpoint's fault, else when both have failed.
+        Exception: what `fn` raised: at once if it was the caller's own, else when both have failed.
     """
     ended: SimpleQueue[_Leg[T]] = SimpleQueue()
     legs: list[_Leg[T]] = []
@@ -63,7 +63,7 @@ def hedged(
             first = None
             if leg.error is None:
                 return leg.value
-            if not left or outcome_of(leg.error) is Outcome.IGNORED:
+            if not left or not may_go_elsewhere(leg.error):
                 raise leg.error
         raise AssertionError("the last leg returns or raises")
     finally:
@@ -71,60 +71,36 @@ def hedged(
             leg.cancel()
 
 
-class _Leg(Generic[T]):
-    """One of the two runs. Its lease is ended once, by its own thread or by whoever cancels it: the pool sees to that.
+class Leg(Generic[T]):
+    """One of the two runs. Its lease is ended once, by itself or by whoever cancels it: the pool sees to that.
 
     Attributes:
-        value, error: what came of it, once it is in the queue.
+        value, error: what came of it, once it has ended.
     """
 
     value: T
 
-    def __init__(
-        self,
-        fn: Callable[[Lease], T],
-        lease: Lease,
-        ended: "SimpleQueue[_Leg[T]]",
-        failed_late: Callable[[Lease], object],
-    ) -> None:
+    def __init__(self, lease: Lease, failed_late: Callable[[Lease], object]) -> None:
         self.error: BaseException | None = None
-        self._fn = fn
         self._lease = lease
-        self._ended = ended
         self._failed_late = failed_late
         self._cancelled = False
 
-    def start(self) -> bool:
-        """Run it in a thread of its own. Return False if the machine has no more threads."""
-        name = f"hedged-{self._lease.id}"
-        # A daemon: a loser that hangs must not keep the process alive.
-        thread = threading.Thread(target=copy_context().run, args=(self.run,), name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return False
-        return True
-
     def cancel(self) -> None:
         """End its lease if it is still out: neither a success nor a failure of the endpoint."""
-        self._cancelled = True  # first, for its thread may find the lease ended at once
+        self._cancelled = True  # first, for it may find its lease ended at once
         if not self._lease.ended:
             with suppress(Exception):  # e.g. it has just ended: an answer is worth more than this
                 self._lease.release(Outcome.IGNORED)
 
-    def run(self) -> None:
-        """Make the call in this thread, and put what came of it into the queue."""
+    def _end(self) -> None:
+        """End its lease by what came of it."""
         try:
-            self.value = self._fn(self._lease)
-        except BaseException as error:  # it is raised in the thread that waits
-            self.error = error
-        try:
-            self._end(self.error)
+            self._give_back(self.error)
         except BaseException as error:  # e.g. fn gave the lease back itself; of one that is cancelled it is dropped
             self.error = error
-        self._ended.put(self)
 
-    def _end(self, error: BaseException | None) -> None:
+    def _give_back(self, error: BaseException | None) -> None:
         try:
             if error is None:
                 self._lease.release()
@@ -138,6 +114,41 @@ class _Leg(Generic[T]):
                 raise
             else:
                 error.add_note(str(late))
+
+
+class _Leg(Leg[T]):
+    """A run in a thread of its own."""
+
+    def __init__(
+        self,
+        fn: Callable[[Lease], T],
+        lease: Lease,
+        ended: "SimpleQueue[_Leg[T]]",
+        failed_late: Callable[[Lease], object],
+    ) -> None:
+        super().__init__(lease, failed_late)
+        self._fn = fn
+        self._ended = ended
+
+    def start(self) -> bool:
+        """Run it in a thread of its own. Return False if the machine has no more threads."""
+        name = f"hedged-{self._lease.id}"
+        # A daemon: a loser that hangs must not keep the process alive.
+        thread = threading.Thread(target=copy_context().run, args=(self.run,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        return True
+
+    def run(self) -> None:
+        """Make the call in this thread, and put what came of it into the queue."""
+        try:
+            self.value = self._fn(self._lease)
+        except BaseException as error:  # it is raised in the thread that waits
+            self.error = error
+        self._end()
+        self._ended.put(self)
 
 
 def _soon(ended: "SimpleQueue[_Leg[T]]", within_s: float) -> "_Leg[T] | None":

@@ -13,12 +13,13 @@ from balancer.core.course import Course
 from balancer.core.decisions import Ask
 from balancer.endpoint import Lease
 from balancer.settings.rules import RetrySettings
+from balancer.shells.forks import mind_forks
 
-__all__ = ["Leasing", "SharedBudget"]
+__all__ = ["Leasing", "SharedBudget", "Told"]
 
 
-class Leasing(Protocol):
-    """What a call needs of a pool."""
+class Told(Protocol):
+    """What a call asks a pool, and tells it."""
 
     @property
     def retries(self) -> RetrySettings:
@@ -45,37 +46,6 @@ class Leasing(Protocol):
         """Seconds; never goes back."""
         ...
 
-    def acquire(
-        self,
-        timeout: float | None = None,
-        *,
-        labels: Iterable[str] = (),
-        exclude: Iterable[str] = (),
-        priority: int = 0,
-        slots: int = 1,
-        key: str | None = None,
-        holder: str = "",
-        ttl_s: float | None = None,
-    ) -> Lease:
-        """Take an endpoint."""
-        ...
-
-    def acquire_again(
-        self,
-        course: Course,
-        ask: Ask,
-        *,
-        labels: frozenset[str] = frozenset(),
-        exclude: frozenset[str] = frozenset(),
-        priority: int = 0,
-        slots: int = 1,
-        key: str | None = None,
-        holder: str = "",
-        ttl_s: float | None = None,
-    ) -> Lease:
-        """Take an endpoint as `course` asks, and look again as it says, at one place in the queue."""
-        ...
-
     def out_of_service(self) -> frozenset[str]:
         """Return the names of the endpoints that serve nobody for a while because of their health."""
         ...
@@ -93,6 +63,43 @@ class Leasing(Protocol):
         ...
 
 
+class Leasing(Told, Protocol):
+    """What a call needs of a pool."""
+
+    def acquire(
+        self,
+        timeout: float | None = None,
+        *,
+        labels: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        priority: int = 0,
+        slots: int = 1,
+        key: str | None = None,
+        holder: str = "",
+        ttl_s: float | None = None,
+        tokens: int | None = None,
+    ) -> Lease:
+        """Take an endpoint."""
+        ...
+
+    def acquire_again(
+        self,
+        course: Course,
+        ask: Ask,
+        *,
+        labels: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        priority: int = 0,
+        slots: int = 1,
+        key: str | None = None,
+        holder: str = "",
+        ttl_s: float | None = None,
+        tokens: int | None = None,
+    ) -> Lease:
+        """Take an endpoint as `course` asks, and look again as it says, at one place in the queue."""
+        ...
+
+
 class SharedBudget:
     """A retry budget that threads share. See `RetryBudget`.
 
@@ -106,6 +113,11 @@ class SharedBudget:
     def __init__(self, settings: RetrySettings, clock: Callable[[], float]) -> None:
         self._budget = RetryBudget(settings)
         self._clock = clock
+        self._lock = threading.Lock()
+        mind_forks(self)
+
+    def forked(self, parent: int) -> None:
+        """Have a lock of its own, in a forked child: another thread may have held it just then."""
         self._lock = threading.Lock()
 
     def attempted(self) -> None:

@@ -9,12 +9,14 @@ import re
 from traceback import extract_tb
 
 from balancer.core.events import (
+    Abandoned,
     Ejected,
     Event,
     Expired,
     Leaked,
     Panic,
     Restored,
+    Spent,
 )
 from balancer.shells.delivery import Observation
 
@@ -28,7 +30,7 @@ _QUERY = re.compile(r"[?#].*")
 class Log:
     """Writes what observers hear to the logger `balancer`."""
 
-    kinds = frozenset({Ejected, Restored, Panic, Expired, Leaked})
+    kinds = frozenset({Ejected, Restored, Spent, Panic, Expired, Abandoned, Leaked})
 
     def __call__(self, event: Event, /) -> None:
         """Write a line on `event`."""
@@ -37,12 +39,18 @@ class Log:
                 _LOGGER.warning("%s is ejected: it fails", _shown(event.endpoint))
             case Restored():
                 _LOGGER.info("%s is back in service", _shown(event.endpoint))
+            case Spent():
+                line = "%s is out of service until it is added again: its account has no quota left"
+                _LOGGER.warning(line, _shown(event.endpoint))
             case Panic(on=True):
                 _LOGGER.warning("panic: too few endpoints are fit, so all must serve")
             case Panic():
                 _LOGGER.info("the panic is over: enough endpoints are fit")
             case Expired():
                 _LOGGER.warning("%s ran out after %.3g s; its slot goes to others", _lease(event), event.held_s)
+            case Abandoned():
+                line = "%s was nobody's any more after %.3g s; its slot goes to others"
+                _LOGGER.warning(line, _lease(event), event.held_s)
             case Leaked():
                 place = f", acquired at {event.where}" if event.where else ""
                 _LOGGER.warning("%s has been out for %.3g s%s; is it forgotten?", _lease(event), event.held_s, place)
@@ -56,7 +64,7 @@ def log_broken(observation: Observation, error: Exception) -> None:
     _LOGGER.error("the observer %s raised %s at %s:%s; it is set aside", name, kind, frame.filename, frame.lineno)
 
 
-def _lease(event: Expired | Leaked) -> str:
+def _lease(event: Expired | Abandoned | Leaked) -> str:
     holder = f" held by {event.holder!r}" if event.holder else ""
     return f"lease {event.lease_id} of {_shown(event.endpoint)}{holder}"
 

@@ -13,9 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 from balancer.core import Core, Waiter
+from balancer.core.account import State
 from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.endpoint import Endpoint
+from balancer.errors import PoolForked
 from balancer.plugins.registry import Registry
 from balancer.settings.rules import RetrySettings
 from balancer.shells.delivery import Delivery, Observation, Observer
@@ -46,6 +48,10 @@ class Managed(ABC):
     def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
         """Do `act` under the lock, and thereafter without it what follows: wake, arm the alarm, tell observers."""
 
+    @abstractmethod
+    def _give_back_abandoned(self, *, at_once: bool = False) -> None:
+        """End the leases that nobody has any more, if it is time to look for them, or `at_once`."""
+
     # -- membership --------------------------------------------------------------------------------
 
     def add(self, endpoint: Endpoint | str) -> None:
@@ -56,6 +62,7 @@ class Managed(ABC):
         """
         spec = Endpoint.of(endpoint)
         self._change(lambda now: self._core.add(spec, now))
+        self._attends = self._attends or self._core.gates.any
 
     def drain(self, url: str) -> None:
         """Grant no new lease of the endpoint with this URL, or name. It stays listed until it is removed, or added.
@@ -82,6 +89,7 @@ class Managed(ABC):
         capacity: int | None = None,
         weight: float | None = None,
         labels: Iterable[str] | None = None,
+        group: int | None = None,
     ) -> None:
         """Change what is given. A smaller capacity takes effect as leases end.
 
@@ -91,9 +99,10 @@ class Managed(ABC):
         """
         if labels is not None and not isinstance(labels, str):  # a string is left for Endpoint to refuse
             labels = frozenset(labels)
-        given = {"capacity": capacity, "weight": weight, "labels": labels}
+        given = {"capacity": capacity, "weight": weight, "labels": labels, "group": group}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._change(lambda now: self._core.update(replace(self._core.ledger.account(url).endpoint, **changes), now))
+        self._attends = self._attends or self._core.gates.any
 
     def set_strategy(self, name: str | type[Strategy], **options: Any) -> None:
         """Let another strategy choose from now on; leases out and waiters carry over.
@@ -157,6 +166,12 @@ class Managed(ABC):
 
     # -- looking -----------------------------------------------------------------------------------
 
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints that are listed: those in service and those that are draining, as they are now."""
+        with self._lock:
+            found = tuple(each.endpoint for each in self._core.ledger.accounts() if each.state is not State.RETIRING)
+        return found  # noqa: RET504, see `out_of_service`
+
     def out_of_service(self) -> frozenset[str]:
         """Return the names of those that serve nobody for now because of their health: ejected, or at rest."""
         with self._lock:
@@ -191,8 +206,10 @@ class Managed(ABC):
     def stats(self) -> PoolStats:
         """Return the counters of the pool and of each endpoint, all at one instant.
 
-        Leasing stops only while the counters are copied; the sums are done afterwards.
+        Leasing stops only while the counters are copied; the sums are done afterwards. Leases that nobody has any more
+        are ended first.
         """
+        self._give_back_abandoned(at_once=True)
         with self._lock:
             endpoints, totals, waits = self._core.counters(self._clock())
             strategy = self._core.ledger.strategy.name
@@ -201,7 +218,11 @@ class Managed(ABC):
         return PoolStats.of(endpoints, strategy=strategy, waits=waits, **totals)
 
     def leases(self) -> tuple[LeaseRow, ...]:
-        """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots."""
+        """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots.
+
+        Those that nobody has any more are ended first.
+        """
+        self._give_back_abandoned(at_once=True)
         with self._lock:
             rows = self._core.leases(self._clock())
         if self._happened:
@@ -209,5 +230,8 @@ class Managed(ABC):
         return tuple(rows)
 
     def __repr__(self) -> str:
-        with self._lock:
-            return f"<Pool {self._core!r}>"
+        try:
+            with self._lock:
+                return f"<Pool {self._core!r}>"
+        except PoolForked as error:
+            return f"<Pool of process {error.parent}>"

@@ -7,11 +7,11 @@ one that hangs holds nobody up. It must not know what a pool makes of a ping, no
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
-__all__ = ["Pinged", "Prober"]
+__all__ = ["Pinged", "Prober", "Schedule", "schedules"]
 
 # Each pause differs from the next by up to so much, so that endpoints that were started together drift apart.
 _JITTER = 0.1
@@ -28,12 +28,37 @@ class Pinged(Protocol):
         ...
 
 
+class Schedule:
+    """When one endpoint is pinged: about every `every_s` seconds, as `rng` draws."""
+
+    def __init__(self, every_s: float, rng: random.Random) -> None:
+        self._every_s = every_s
+        self._rng = rng
+
+    def first_s(self) -> float:
+        """Return how long to wait before the first ping."""
+        return self._rng.uniform(0.0, self._every_s)
+
+    def next_s(self) -> float:
+        """Return how long to wait before the next one."""
+        return self._every_s * self._rng.uniform(1.0 - _JITTER, 1.0 + _JITTER)
+
+
+def schedules(names: Iterable[str], every_s: float, seed: int | None) -> dict[str, Schedule]:
+    """Return a schedule for each of these endpoints. Raises ValueError if `every_s` is out of range."""
+    if not every_s > 0:  # also catches NaN
+        raise ValueError(f"every_s is {every_s!r}; it must be a number of seconds > 0")
+    rng = random.Random(seed)
+    return {name: Schedule(every_s, random.Random(rng.random())) for name in names}
+
+
 class Prober:
     """Pings every endpoint about every `every_s` seconds while its `with` block runs.
 
     A ping is no lease: it takes no slot, and goes to endpoints that are ejected, too. The first comes at a random
     moment of the first interval. An interval begins when the ping before has ended. Each endpoint has a thread of its
-    own, so it is for some hundreds of endpoints, not for ten thousand.
+    own, so it is for some hundreds of endpoints, not for ten thousand; where there is an event loop,
+    `balancer.shells.tasks.prober` does it without threads.
 
     Args:
         pool: is told of each ping.
@@ -55,17 +80,12 @@ class Prober:
         conclusive: bool = False,
         seed: int | None = None,
     ) -> None:
-        if not every_s > 0:  # also catches NaN
-            raise ValueError(f"every_s is {every_s!r}; it must be a number of seconds > 0")
         self._pool = pool
-        self._every_s = every_s
         self._conclusive = conclusive
         self._stopping = threading.Event()
-        rng = random.Random(seed)
+        when = schedules(pings, every_s, seed)
         self._threads = [
-            threading.Thread(
-                target=self._go_on, args=(name, ping, random.Random(rng.random())), name=f"ping {name}", daemon=True
-            )
+            threading.Thread(target=self._go_on, args=(name, ping, when[name]), name=f"ping {name}", daemon=True)
             for name, ping in pings.items()
         ]
 
@@ -89,14 +109,14 @@ class Prober:
             if thread.ident is not None:  # it was started
                 thread.join(max(0.0, until_s - time.monotonic()))
 
-    def _go_on(self, name: str, ping: Callable[[], object], rng: random.Random) -> None:
-        pause_s = rng.uniform(0.0, self._every_s)
+    def _go_on(self, name: str, ping: Callable[[], object], schedule: Schedule) -> None:
+        pause_s = schedule.first_s()
         while not self._stopping.wait(min(pause_s, threading.TIMEOUT_MAX)):
             ok = _answers(ping)
             if self._stopping.is_set():  # whatever it is told now may be the end of the run, not of the endpoint
                 return
             self._pool.pinged(name, ok, conclusive=self._conclusive)
-            pause_s = self._every_s * rng.uniform(1.0 - _JITTER, 1.0 + _JITTER)
+            pause_s = schedule.next_s()
 
     def __enter__(self) -> Self:
         self.start()

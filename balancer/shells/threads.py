@@ -10,19 +10,30 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property
 from os import PathLike
+from traceback import clear_frames
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack
 
 from balancer.core import Core, Waiter
 from balancer.core.course import Course
 from balancer.core.decisions import Ask
 from balancer.core.looks import Looks
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import BalancerError, ConfigError, LeaseError
+from balancer.errors import BalancerError, ConfigError, LeaseError, PoolForked
+from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
 from balancer.settings.numbers import checked, seconds
-from balancer.settings.rules import DEFAULT_STRATEGY, HealthSettings, LimitSettings, RetrySettings
+from balancer.settings.rules import (
+    DEFAULT_STRATEGY,
+    LONG_TTL_S,
+    HealthSettings,
+    LimitSettings,
+    QuotaSettings,
+    RetrySettings,
+)
 from balancer.shells.alarm import Alarm
 from balancer.shells.arguments import (
     Wanted,
@@ -31,16 +42,21 @@ from balancer.shells.arguments import (
     each_of,
     shows_what_may_be_asked,
     terms_of,
+    wanting,
+    with_defaults,
 )
 from balancer.shells.calls import call
 from balancer.shells.delivery import Delivery, Observer
+from balancer.shells.forgotten import Lookout
+from balancer.shells.forks import mind_forks
 from balancer.shells.leasing import SharedBudget
 from balancer.shells.logs import Log
-from balancer.shells.waiting import Waiting
+from balancer.shells.waiting import Place, Waiting
 from balancer.strategy import ANY, Request, Strategy
 
 if TYPE_CHECKING:
     from balancer.settings.config import Config
+    from balancer.shells.tasks.face import Tasks
 
 __all__ = ["Pool"]
 
@@ -66,6 +82,10 @@ class Pool(Waiting):
         limits: how many slots of an endpoint are used at once; None: its capacity.
         host_caps: slots that may be out at once on a host, for all of its endpoints together; "*" stands for every
             host that is not named.
+        quotas: calls and tokens a minute, by the names that endpoints say (`Endpoint.quota`); "*" stands for each
+            endpoint that says none: it has one of its own.
+        spill_after_s: for so long a failover group (`Endpoint.group`) may be full before the next one is used; None:
+            for as long as it likes, so that the next one is used only when all of it is out of service.
         retries: how `call` tries again; None: by the defaults.
         ttl_s: how long a lease may last unless its acquire says otherwise: then the pool ends it, as neither success
             nor failure, and refuses its late return. None: as long as it likes.
@@ -94,6 +114,8 @@ class Pool(Waiting):
         health: HealthSettings | None = _WATCHED,
         limits: LimitSettings | None = None,
         host_caps: Mapping[str, int] | None = None,
+        quotas: Mapping[str, QuotaSettings] | None = None,
+        spill_after_s: float | None = None,
         retries: RetrySettings | None = None,
         ttl_s: float | None = None,
         leak_after_s: float | None = None,
@@ -133,18 +155,24 @@ class Pool(Waiting):
             health=health,
             limits=limits,
             host_caps=host_caps or {},
+            quotas=quotas or {},
+            spill_after_s=spill_after_s,
             rng=random.Random(None if seed is None else ~seed),  # apart from what the strategy draws
             now=clock(),
         )
         self._sleeping: dict[Waiter, None] = {}
+        self._places: dict[Place, Waiter] = {}
+        self._lookout = Lookout()
         # True if there is more to do after a call than to wake: something goes by the clock, or a lease is told of.
-        self._attends = bool(health or limits or host_caps or terms)
+        self._attends = bool(health or limits or host_caps or terms or self._core.gates.any)
         self._jitter = random.Random(None if seed is None else f"jitter {seed}")  # apart from both
         self._alarm = Alarm(self._tick, clock)
+        self._rounds, self._round_s = Alarm(self._look_round, clock), 0.0
         self._happened = self._core.journal.happened
         self._delivery = Delivery(self._happened, self._set_aside)
         for observer in (Log(), *observers):
             self.observe(observer)
+        mind_forks(self)
 
     @classmethod
     def from_config(cls, config: "Config | str | PathLike[str]", *, registry: Registry | None = None) -> Self:
@@ -154,6 +182,7 @@ class Pool(Waiting):
         if not isinstance(config, Config):
             config = load_config(config)
         settings = config.pool
+        long_calls = config.health is not None and config.health.preset == "long_calls"
         try:
             return cls(
                 config.pool_endpoints,
@@ -162,22 +191,31 @@ class Pool(Waiting):
                 seed=settings.seed,
                 max_waiters=settings.max_waiters,
                 acquire_timeout_s=settings.acquire_timeout_s,
-                ttl_s=settings.ttl_s,
+                ttl_s=LONG_TTL_S if settings.ttl_s is None and long_calls else settings.ttl_s,
                 leak_after_s=settings.leak_after_s,
                 health=config.health,
                 limits=config.limits,
                 host_caps=config.host_caps,
+                quotas=config.quotas,
+                spill_after_s=settings.spill_after_s,
                 retries=config.retries,
                 registry=registry,
             )
         except ConfigError as error:
             raise config.located("pool", error) from None
 
+    @cached_property
+    def aio(self) -> "Tasks":
+        """The same pool for tasks of asyncio and trio: they wait without stopping their loop, in the same queue."""
+        from balancer.shells.tasks.face import Tasks  # a pool of threads needs no event loop
+
+        return Tasks(self)
+
     # -- leases ------------------------------------------------------------------------------------
 
     # Python fills in each default that is only known by its name with a look-up; without them a lease costs 8% less.
     @shows_what_may_be_asked
-    def acquire(self, timeout: float | None = None, **asked: Unpack[Wanted]) -> Lease:
+    def acquire(self, timeout: float | None = None, _in_block: bool = False, **asked: Unpack[Wanted]) -> Lease:
         """Take an endpoint; the lease must be released once, or used in a `with` block.
 
         Args:
@@ -190,10 +228,12 @@ class Pool(Waiting):
             key: calls of one key like to go to the same endpoint, for strategies that know affinity (`rendezvous`).
             holder: whose the lease is, a text that `leases` and the log show, e.g. "sample 7".
             ttl_s: seconds after which the pool ends the lease; `inf`: never; None: as the pool was told.
+            tokens: how many tokens of a quota the call will take, by an estimate; `Lease.used` says how many it took.
 
         Raises:
             AcquireTimeout: none came free in time.
-            NoEndpoint: no endpoint in service could ever serve this request.
+            NoEndpoint: no endpoint in service could ever serve this request; `QuotaExceeded`, one of these, if that is
+                because it reserves more tokens than a whole quota has.
             TooManyWaiters: `max_waiters` callers wait already.
             PoolClosed: the pool is closed, or was while this call waited.
             WaitInCoroutine: a coroutine asks, and would have to wait.
@@ -217,42 +257,53 @@ class Pool(Waiting):
         except BalancerError:
             self._let_go_and_tell()
             raise
-        except BaseException:  # e.g. KeyboardInterrupt while an observer hears of it: the caller will not get it
+        except BaseException as error:  # e.g. KeyboardInterrupt while an observer hears of it: the caller won't get it
+            clear_frames(error.__traceback__)  # the core may have granted it: then nobody is to have it
             self._recover(lease)
             raise
+        if _in_block:
+            lease.entered = True
         return lease
 
-    # A lease is its own context manager: nothing stands between the grant and the `with` block.
-    lease = acquire
+    # A lease is its own context manager: nothing stands between the grant and the `with` block. Of one that is taken by
+    # this name it is known that nobody means to give it back by its id: see `balancer.shells.forgotten`.
+    lease = with_defaults(acquire, None, True)
 
     def acquire_again(
         self,
         course: Course,
         ask: Ask,
         *,
-        labels: frozenset[str] = frozenset(),
-        exclude: frozenset[str] = frozenset(),
+        labels: Iterable[str] = (),
+        exclude: Iterable[str] = (),
         priority: int = 0,
         slots: int = 1,
         key: str | None = None,
         holder: str = "",
         ttl_s: float | None = None,
+        tokens: int | None = None,
     ) -> Lease:
         """Take an endpoint for a retry: as `course` asks, and as it asks later on while this waits, at one place.
 
         Args:
             course: says at each look what to ask for from then on; see `balancer.core.course`.
             ask: what it asks for now.
-            labels, exclude, priority, slots, key, holder, ttl_s: as for `acquire`, besides what the course asks for.
+            labels, exclude, priority, slots, key, holder, ttl_s, tokens: as for `acquire`, besides what the course asks
+                for.
 
         Raises:
             AcquireTimeout, NoEndpoint, TooManyWaiters, PoolClosed: as `acquire` does.
         """
-
-        def wanted(ask: Ask) -> Request:
-            more, less = labels | ask.labels, exclude | ask.avoid
-            return asked_for(self._any, labels=more, exclude=less, slots=slots, key=key, holder=holder, ttl_s=ttl_s)[0]
-
+        wanted = wanting(
+            self._any,
+            labels=labels,
+            exclude=exclude,
+            slots=slots,
+            key=key,
+            holder=holder,
+            ttl_s=ttl_s,
+            tokens=tokens,
+        )
         request = wanted(ask)
         lease: Lease | None = None
         try:
@@ -266,9 +317,11 @@ class Pool(Waiting):
         except BalancerError:
             self._let_go_and_tell()
             raise
-        except BaseException:
+        except BaseException as error:
+            clear_frames(error.__traceback__)
             self._recover(lease)
             raise
+        lease.entered = True
         return lease
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
@@ -284,14 +337,34 @@ class Pool(Waiting):
                 self._leave_and_attend(ended)
             else:
                 self._leave()
-                for waiter in ended:
-                    waiter.wake()
-        except LeaseError:
+                if ended:  # hardly ever, and an empty loop is slower than this look
+                    for waiter in ended:
+                        waiter.wake()
+        except (LeaseError, PoolForked):
             self._let_go()
             raise
-        except BaseException:
+        except Exception:
             self._recover()
             raise
+        except BaseException:  # e.g. KeyboardInterrupt: the caller has done its part, so the lease ends all the same
+            self._recover(lease, outcome)
+            raise
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        """Learn how many tokens the call of `lease` has used so far; see `Lease.used`, which calls this.
+
+        Raises:
+            LeaseError: it was given back already, or is another pool's. Nothing is changed.
+        """
+        self._change(lambda now: self._core.used(lease, tokens, now))
+
+    def told(self, lease: Lease, load: Load) -> None:
+        """Learn what the endpoint of `lease` has said of its load; see `Lease.told`, which calls this.
+
+        Raises:
+            LeaseError: it was given back already, or is another pool's. Nothing is changed.
+        """
+        self._change(lambda now: self._core.told(lease, load, now))
 
     def release_by_id(self, id: int, outcome: Outcome = Outcome.IGNORED) -> None:
         """End the lease that is out under `id`, whoever holds it; a later return of it raises `LeaseError`.
@@ -315,6 +388,7 @@ class Pool(Waiting):
         key: str | None = None,
         holder: str = "",
         ttl_s: float | None = None,
+        tokens: int | None = None,
         hedge_after_s: float | None = None,
     ) -> T:
         """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
@@ -334,13 +408,19 @@ class Pool(Waiting):
             key=key,
             holder=holder,
             ttl_s=ttl_s,
+            tokens=tokens,
             hedge_after_s=hedge_after_s,
         )
 
     def close(self) -> None:
         """Fail every waiter and every later acquire with `PoolClosed`; leases out may still be returned."""
-        self._change(self._core.close)
+        with suppress(PoolForked):  # it is the parent's to close
+            self._change(self._core.close)
         self._alarm.cancel()
+        self._rounds.cancel()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a pool cannot be pickled: it serves the threads of one process; make one in each process")
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ __all__ = [
     "check_counters",
     "check_kept",
     "check_share",
+    "check_short",
     "check_table",
     "check_time",
     "check_told",
@@ -60,14 +61,41 @@ def check_table(core: Core, model: ModelPool, now: float) -> None:
     assert found == expected, f"the leases that are out are {found}, not {expected}"
 
 
-def check_kept(model: ModelPool, heads: Sequence[ModelWaiter], keepers: Mapping[str, ModelWaiter]) -> None:
-    """Check that each of `heads` who needs several slots, and could have an endpoint kept, has one."""
+def check_kept(
+    model: ModelPool,
+    heads: Sequence[ModelWaiter],
+    keepers: Mapping[str, ModelWaiter],
+    short: Mapping[str, ModelWaiter],
+    now: float,
+) -> None:
+    """Check that each of `heads` who needs several slots, and could have an endpoint kept, has one.
+
+    A reach that grows with time is looked at when something is due.
+    """
     for waiter in heads:
         if waiter.request.slots > 1 and waiter not in keepers.values():
-            for endpoint in model.endpoints:
-                could = endpoint.serves(waiter.request) and model.ceiling(endpoint)
+            for endpoint in model.reach(waiter.request, waiter.since_s, now):
                 name = endpoint.spec.name
+                could = model.ceiling(endpoint) and name not in kept_before(waiter, short)
                 assert not could or name in keepers, f"nothing is kept for {waiter}, though {name} could be"
+
+
+def check_short(
+    model: ModelPool,
+    heads: Sequence[ModelWaiter],
+    keepers: Mapping[str, ModelWaiter],
+    short: Mapping[str, ModelWaiter],
+    now: float,
+) -> None:
+    """Check that each of `heads` who misses nothing but room in a quota has one kept, so that nobody lives on it."""
+    for waiter in heads:
+        if waiter.request.slots > 1 or waiter in short.values() or now >= waiter.deadline_s:
+            continue
+        for endpoint in model.reach(waiter.request, waiter.since_s, now):
+            name = endpoint.spec.name
+            idle = model.limit(endpoint) > endpoint.in_flight and name not in kept_before(waiter, keepers)
+            kept = name in kept_before(waiter, short)
+            assert not idle or kept, f"no quota is kept for {waiter}, though that of {name} is all it misses"
 
 
 def check_share(model: ModelPool) -> None:
@@ -98,7 +126,7 @@ def check_told(core: Core, model: ModelPool) -> None:
     strategy = core.ledger.strategy
     assert isinstance(strategy, Told), "the shadow wraps every strategy"
     stand: dict[Node, tuple[int, int, float]] = {
-        node: (node.ceiling, node.limit, node.weight) for node in core.ledger.active()
+        account.node: (account.ceiling, account.limit, account.weight) for account in core.ledger.active()
     }
     for node, told in strategy.told.items():
         assert stand.get(node) == told, f"the strategy was told {told} of {node!r}, which stands {stand.get(node)}"

@@ -12,7 +12,8 @@ from typing import Final
 from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.vetting import names_of_strategy
 from balancer.settings.rules import HealthSettings
-from balancer.strategy import ANY, Node, Strategy
+from balancer.strategy import ANY, Strategy
+from balancer.testing.nodes import WritableNode
 from balancer.testing.standing import RulesInForce
 from balancer.testing.told import Maker
 from balancer.testing.walk import FULL_HOSTS, random_walk
@@ -22,10 +23,6 @@ __all__ = ["check_forgets", "check_name", "check_repeatable"]
 _LEAVE: Final = 2_000
 _MAY_STAY: Final = _LEAVE // 4  # a strategy may sweep now and then, as long as it does
 _EJECTING: Final = RulesInForce(HealthSettings(consecutive_failures=2, cooldown_s=1.0, slow_start_s=1.0))
-
-
-class _Node(Node):
-    __slots__ = ("__weakref__",)
 
 
 def check_name(kind: type[Strategy]) -> None:
@@ -47,7 +44,7 @@ def check_forgets(make: Maker) -> None:
         AssertionError: it still holds them, or picks one of them.
     """
     strategy = make(random.Random(0))
-    stays, gone = Node(Endpoint("stays")), []
+    stays, gone = WritableNode(Endpoint("stays")), []
     strategy.join(stays, 0.0)
     for number in range(_LEAVE):
         gone.append(_come_and_go(strategy, f"http://10.1.{number // 250}.{number % 250}/", float(number)))
@@ -60,15 +57,13 @@ def check_forgets(make: Maker) -> None:
 
 
 def _come_and_go(strategy: Strategy, url: str, now: float) -> Callable[[], object]:
-    node = _Node(Endpoint(url))
+    node = WritableNode(Endpoint(url))
     strategy.join(node, now)
     node.limit = node.ceiling = 0
     strategy.leave(node, now)
     picked = strategy.pick(ANY, now)
     assert picked is not node, f"{url} was picked after it had left; leave must forget a node"
     if picked is not None:
-        picked.in_flight += 1
-        picked.in_flight -= 1
         strategy.finish(picked, Outcome.SUCCESS, 1.0, now)
     return weakref.ref(node)
 

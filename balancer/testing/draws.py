@@ -5,18 +5,21 @@ Decides how likely each value is. It must not know which call is made next.
 
 import random
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from balancer.endpoint import Endpoint, Hint, Outcome, Terms
-from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.testing.standing import RulesInForce
 
-__all__ = ["HOST_CAPS", "PAUSES_S", "TIMEOUTS_S", "Draws", "rules_of", "urls_of"]
+__all__ = ["HOST_CAPS", "PAUSES_S", "TIMEOUTS_S", "Draws", "gated_rules_of", "rules_of", "urls_of"]
 
 HOST_CAPS: Final = {"10.0.0.4": 2, "shared": 2}
 PAUSES_S: Final = (0.001, 0.05, 0.3, 1.0, 5.0, 40.0)
 TIMEOUTS_S: Final = (0.0, 0.01, 1.0, 30.0, float("inf"))
+
+T = TypeVar("T")
 
 _LABELS = (frozenset[str](), frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"}))
 _WEIGHTS = (0.25, 1.0, 1.0, 1.0, 2.0, 3.0)
@@ -61,6 +64,19 @@ def rules_of(rng: random.Random) -> RulesInForce:
     )
 
 
+def gated_rules_of(rng: random.Random) -> RulesInForce:
+    """Return random rules with failover groups, or quotas, or both, and now and then others besides."""
+    rules = rules_of(rng) if rng.random() < 0.5 else RulesInForce()
+    several = QuotaSettings(requests_per_min=rng.randint(2, 12), tokens_per_min=rng.randint(8, 40))
+    few = QuotaSettings(tokens_per_min=rng.randint(4, 30), estimate=rng.randint(0, 4))
+    each = QuotaSettings(requests_per_min=rng.randint(1, 6))
+    quotas = {"key": several, "team": few, "*": each}
+    some = rng.sample(sorted(quotas), rng.choice((0, 1, 2, 3)))
+    groups = not some or rng.random() < 0.6
+    spill_after_s = rng.choice((None, 0.0, 0.3, 5.0))
+    return replace(rules, quotas={name: quotas[name] for name in some}, groups=groups, spill_after_s=spill_after_s)
+
+
 class Draws:
     """What one walk draws.
 
@@ -76,6 +92,9 @@ class Draws:
         self._urls = urls
         self._terms = (None, None, *_TERMS) if rules.any else (None,)
         self._bad = urls[1::2] if rules.health else ()
+        self._groups = (0, 0, 0, 1, 1, 2) if rules.groups else (0,)
+        self._quotas = (None, None, *sorted(rules.quotas.keys() - {"*"})) if rules.quotas else (None,)
+        self._tokens = (None, 0, 1, 3, 8, 20) if rules.quotas else (None,)
 
     def url(self) -> str:
         """Return one of the URLs."""
@@ -84,17 +103,29 @@ class Draws:
     def request(self) -> Request:
         """Return a request, often the usual one."""
         rng = self._rng
+        tokens = self._one_of(self._tokens)
         if rng.random() < 0.5:
-            return ANY
+            return ANY if tokens is None else Request(tokens=tokens)
         labels, terms = rng.choice((_LABELS[0], *_LABELS)), rng.choice(self._terms)
         exclude = rng.sample(self._urls, min(rng.choice((0, 0, 1, 2)), len(self._urls)))
-        return Request(labels, frozenset(exclude), rng.choice((1, 1, 1, 2, 3, 4)), rng.choice((None, "k", "l")), terms)
+        slots, key = rng.choice((1, 1, 1, 2, 3, 4)), rng.choice((None, "k", "l"))
+        return Request(labels, frozenset(exclude), slots, key, terms, tokens)
 
     def spec(self, url: str) -> Endpoint:
         """Return an endpoint of this URL."""
         rng = self._rng
         labels, host = rng.choice(_LABELS), rng.choice(_HOSTS)
-        return Endpoint(url, capacity=rng.randint(1, 4), weight=rng.choice(_WEIGHTS), labels=labels, host=host)
+        capacity, weight = rng.randint(1, 4), rng.choice(_WEIGHTS)
+        group, quota = self._one_of(self._groups), self._one_of(self._quotas)
+        return Endpoint(url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota)
+
+    def _one_of(self, choices: Sequence[T]) -> T:
+        """Return one of them; of one alone nothing is drawn, so that a walk without gates is what it was."""
+        return self._rng.choice(choices) if len(choices) > 1 else choices[0]
+
+    def tokens(self) -> int:
+        """Return how many tokens a call has used."""
+        return self._rng.choice((0, 1, 2, 5, 12, 30))
 
     def ending(self, url: str) -> tuple[Outcome, Hint | None]:
         """Return how a call to this URL ends, and what it says of the endpoint besides."""

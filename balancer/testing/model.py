@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from math import inf
 
 from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.settings.rules import QuotaSettings
 from balancer.strategy import Request
 from balancer.testing.standing import OUT, RulesInForce, Standing
 
-__all__ = ["ModelEndpoint", "ModelPool", "ModelWaiter"]
+__all__ = ["ModelCharge", "ModelEndpoint", "ModelPool", "ModelWaiter"]
 
 # Restated here, not imported: the model must notice when the pool's own figure changes.
 _PRIORITY_WORTH_S = 10.0
+_WINDOW_S = 60.0
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class ModelEndpoint:
     ended_s: float = 0.0  # slot-seconds of the leases that ended
     out_s: float = 0.0  # seconds in service without a slot
     out_since_s: float | None = None
+    full_since_s: float = inf  # inf: it has a free slot
 
     @property
     def in_flight(self) -> int:
@@ -49,6 +52,11 @@ class ModelEndpoint:
         """Return whether it may serve `request`, now or later."""
         fits = all(label in self.spec.labels for label in request.labels) and request.slots <= self.spec.capacity
         return self.state == "active" and fits and self.spec.name not in request.exclude
+
+    @property
+    def fit(self) -> bool:
+        """True unless it is out of service for its health, or on trial."""
+        return self.standing.health not in (*OUT, "resting")
 
     def busy_s(self, now: float) -> float:
         """Slot-seconds leased so far."""
@@ -75,6 +83,17 @@ class ModelWaiter:
         return (self.since_s - _PRIORITY_WORTH_S * self.priority, self.number)
 
 
+@dataclass(slots=True)
+class ModelCharge:
+    """What a call takes of a quota: it counts until an instant."""
+
+    until_s: float
+    calls: int
+    tokens: int
+    estimate: int = 0
+    beyond: int = 0
+
+
 class ModelPool:
     """What a pool should hold. Every illegal move is an AssertionError that says what was wrong."""
 
@@ -95,6 +114,8 @@ class ModelPool:
         self.longest_wait_s = 0.0
         self.ejections = 0
         self.seen: set[str] = set()  # of health, and "panic"
+        self.charges: dict[str, list[ModelCharge]] = {}  # by quota
+        self.charge_of: dict[int, tuple[str, ModelCharge]] = {}  # by lease id
         self._numbers = 0
         for spec in specs:
             self.add(spec)
@@ -105,9 +126,73 @@ class ModelPool:
         """Return the endpoint of this name, if there is one."""
         return next((endpoint for endpoint in self.endpoints if endpoint.spec.name == name), None)
 
-    def free_for(self, request: Request, kept: Collection[str] = ()) -> list[ModelEndpoint]:
-        """Return the endpoints that could serve `request` at once; those of the names `kept` are not for it."""
-        return [e for e in self.endpoints if e.serves(request) and self._fits(request, e) and e.spec.name not in kept]
+    def free_for(
+        self, request: Request, kept: Collection[str] = (), *, now: float, since_s: float | None = None
+    ) -> list[ModelEndpoint]:
+        """Return the endpoints that could serve `request` at once, of the lowest group that will do.
+
+        Args:
+            request: what is asked for.
+            kept: names of endpoints that are not for it.
+            now: the time.
+            since_s: since when it waits; None: it has just come.
+        """
+        reached: list[ModelEndpoint] = []
+        for group in self._groups():
+            reached += [e for e in self.endpoints if e.spec.group == group and e.state == "active"]
+            could = [e for e in reached if e.serves(request) and self._fits(request, e) and e.spec.name not in kept]
+            free = [endpoint for endpoint in could if self.has_room(endpoint, request, now)]
+            if free or not self._gives_way(group, request, now if since_s is None else since_s, now):
+                return free
+        return []
+
+    def reach(self, request: Request, since_s: float, now: float) -> list[ModelEndpoint]:
+        """Return the endpoints that `request` may wait for, if it came at `since_s`: of the groups that are open."""
+        reached: list[ModelEndpoint] = []
+        for group in self._groups():
+            reached += [e for e in self.endpoints if e.spec.group == group and self.able(e, request)]
+            if not self._gives_way(group, request, since_s, now):
+                break
+        return reached
+
+    def has_room(self, endpoint: ModelEndpoint, request: Request, now: float) -> bool:
+        """Return whether the quota of `endpoint` has room for `request`."""
+        name, quota = self.quota(endpoint.spec)
+        if quota is None:
+            return True
+        inside = [charge for charge in self.charges.get(name, ()) if charge.until_s > now]
+        calls, tokens = sum(charge.calls for charge in inside), sum(charge.tokens for charge in inside)
+        enough = quota.tokens_per_min is None or tokens + _estimate(request, quota) <= quota.tokens_per_min
+        return enough and (quota.requests_per_min is None or calls + 1 <= quota.requests_per_min)
+
+    def able(self, endpoint: ModelEndpoint, request: Request) -> bool:
+        """Return whether it may serve `request`, now or later, by its whole quota as well."""
+        _, quota = self.quota(endpoint.spec)
+        enough = quota is None or quota.tokens_per_min is None or _estimate(request, quota) <= quota.tokens_per_min
+        return enough and endpoint.serves(request)
+
+    def quota(self, spec: Endpoint) -> tuple[str, QuotaSettings | None]:
+        """Return the quota that calls of an endpoint count for, and what tells it apart."""
+        if spec.quota is not None:
+            return spec.quota, self.rules.quotas[spec.quota]
+        return f"of {spec.name}", self.rules.quotas.get("*")
+
+    def observe(self, now: float, kept: Collection[str]) -> None:
+        """See who has no free slot, and since when, once a call is over; those `kept` have none for anybody."""
+        several = len(self._groups()) > 1
+        for endpoint in self.endpoints:
+            full = endpoint.in_flight >= self.limit(endpoint) or endpoint.spec.name in kept
+            if not (several and full and endpoint.state == "active"):
+                endpoint.full_since_s = inf
+            elif endpoint.full_since_s == inf:
+                endpoint.full_since_s = now
+
+    def instants(self, now: float) -> list[float]:
+        """Return when time alone may let somebody in: later than now, and in order."""
+        charges = [charge.until_s for charges in self.charges.values() for charge in charges]
+        spill_s = inf if self.rules.spill_after_s is None else self.rules.spill_after_s
+        sinces = [*(e.full_since_s for e in self.endpoints), *(waiter.since_s for waiter in self.waiters)]
+        return sorted({at_s for at_s in (*charges, *(since_s + spill_s for since_s in sinces)) if now < at_s < inf})
 
     def together(self, endpoint: ModelEndpoint) -> list[ModelEndpoint]:
         """Return the endpoints that share the cap of its host: itself alone, if there is no cap."""
@@ -151,7 +236,7 @@ class ModelPool:
 
     def hopeless(self, request: Request) -> bool:
         """Return whether nobody in service could ever serve `request`."""
-        return not any(endpoint.serves(request) for endpoint in self.endpoints)
+        return not any(self.able(endpoint, request) for endpoint in self.endpoints)
 
     def full(self, now: float, deadline_s: float) -> bool:
         """Return whether one more waiter is too many; one that will not wait never is."""
@@ -173,6 +258,13 @@ class ModelPool:
         rest_s = endpoint.standing.rest_until_s - now
         assert rest_s <= 0, f"lease {lease_id} is for {url}, which asked to be left alone for {rest_s:g} s more"
         assert lease_id > self.last_id, f"lease id {lease_id} does not grow; the last was {self.last_id}"
+        assert self.has_room(endpoint, request, now), f"lease {lease_id} is for {url}, whose quota has no room for it"
+        name, quota = self.quota(endpoint.spec)
+        if quota is not None:
+            tokens = _estimate(request, quota)
+            charge = ModelCharge(now + _WINDOW_S, 1, tokens, tokens)
+            self.charges.setdefault(name, []).append(charge)
+            self.charge_of[lease_id] = name, charge
         endpoint.held[lease_id] = now, self.takes(request, endpoint)
         endpoint.leases += 1
         self.holders[lease_id] = request.terms.holder if request.terms else ""
@@ -195,6 +287,15 @@ class ModelPool:
         endpoint.failures += outcome is Outcome.FAILURE
         endpoint.overloads += outcome is Outcome.OVERLOAD
         self._forget_retired()
+
+    def used(self, lease: Lease, tokens: int, now: float) -> None:
+        """Learn how many tokens a call has used so far."""
+        if lease.id in self.charge_of:
+            name, charge = self.charge_of[lease.id]
+            charge.tokens = min(tokens, charge.estimate)
+            beyond = max(0, tokens - charge.estimate - charge.beyond)
+            charge.beyond += beyond
+            self.charges[name].append(ModelCharge(now + _WINDOW_S, 0, beyond))
 
     def expire(self, lease: Lease, now: float) -> None:
         """End a lease that ended by itself: its time must be over. It is a failure of nobody."""
@@ -290,11 +391,26 @@ class ModelPool:
     def _fits(self, request: Request, endpoint: ModelEndpoint) -> bool:
         return 0 < self.takes(request, endpoint) <= self.limit(endpoint) - endpoint.in_flight
 
+    def _groups(self) -> list[int]:
+        return sorted({endpoint.spec.group for endpoint in self.endpoints if endpoint.state == "active"})
+
+    def _gives_way(self, group: int, request: Request, since_s: float, now: float) -> bool:
+        """Return whether `group`, of which nobody can take `request` now, has been unable to for long enough."""
+        spill_s = inf if self.rules.spill_after_s is None else self.rules.spill_after_s
+        able = [
+            e for e in self.endpoints if e.spec.group == group and self.able(e, request) and self.ceiling(e) and e.fit
+        ]
+        return all(min(endpoint.full_since_s, since_s) + spill_s <= now for endpoint in able)
+
     def _cap(self, endpoint: ModelEndpoint) -> int | None:
         return self.rules.host_caps.get(_host(endpoint), self.rules.host_caps.get("*"))
 
     def _forget_retired(self) -> None:
         self.endpoints = [e for e in self.endpoints if e.state != "retiring" or e.held]
+
+
+def _estimate(request: Request, quota: QuotaSettings) -> int:
+    return quota.estimate if request.tokens is None else request.tokens
 
 
 def _host(endpoint: ModelEndpoint) -> str:

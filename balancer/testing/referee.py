@@ -10,6 +10,8 @@ Decides what "agree" means, which is the whole contract of the core and of a str
 - lease ids grow and are never used again; the table shows the leases that are out, and no other; a lease whose time is
   over has ended, and no other; a waiter ends once, and never with a lease after its deadline;
 - work conservation: no waiter could use a slot that is free, unless it is kept for an older claim that needs several;
+  or its quota is, or has no room; or a lower failover group is to be waited for; nor will one before something is due;
+- a quota is never exceeded; where one is all that an oldest claim misses, it is kept for it;
 - one endpoint (and those that share its host) is kept for each of these, and no more;
 - order: of the waiters that can use a freed slot, the one with the oldest claim gets it;
 - the strategy was told how every node stands;
@@ -20,7 +22,7 @@ an AssertionError with one line that says what happened and what should have.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from balancer.core import Core, Waiter
 from balancer.core.readings import endpoint_stats
@@ -31,6 +33,7 @@ from balancer.testing.agreement import (
     check_counters,
     check_kept,
     check_share,
+    check_short,
     check_table,
     check_time,
     check_told,
@@ -86,13 +89,16 @@ class Referee:
     def granted(self, lease: Lease | None, request: Request) -> None:
         """Book what an acquire got at once; nothing, only if nothing was free."""
         self.look()
-        free = self._model.free_for(request, self._keepers())
+        keepers, now = self._keepers(), self._clock()
+        self._model.observe(now, keepers)
+        free = self._model.free_for(request, {*keepers, *self._short()}, now=now)
         if lease is None:
             assert not free, f"no lease for {request}, though {free[0].spec.name} has a slot free"
             return
         self._judge(free, lease)
         self._model.grant(lease.id, lease.endpoint.name, request, self._clock())
         self._take(lease, free)
+        self._model.observe(now, keepers)
 
     def gave_up(self, waiter: Waiter, kind: type[BalancerError]) -> None:
         """Book a waiter that ended without a lease."""
@@ -109,14 +115,15 @@ class Referee:
         left = set(ended)
         assert len(left) == len(ended), "a waiter was reported twice"
         self.look()
-        keepers = self._keepers()
+        keepers, short = self._keepers(), self._short()
         core_of = {model: waiter for waiter, model in self.waiting.items()}
         for model in self._model.in_order():  # oldest claim first: this is the order in which slots are due
             waiter = core_of[model]
-            if self._settle_one(waiter, model, kept_before(model, keepers)):
+            if self._settle_one(waiter, model, [*kept_before(model, keepers), *kept_before(model, short)]):
                 assert waiter in left, "a waiter ended, but the shell was not told to wake it"
                 left.remove(waiter)
         assert not left, f"{left} were reported, but did not wait"
+        self._model.observe(self._clock(), keepers)
 
     # -- whether it agrees -------------------------------------------------------------------------
 
@@ -124,6 +131,7 @@ class Referee:
         """Return all that can be seen of the core, to compare."""
         endpoints, totals, waits = self._core.counters(self._clock())
         self.look()  # it has let time do what was due
+        self._model.observe(self._clock(), self._keepers())
         ended = [waiter.ended for waiter in self.waiting]
         leases = [repr(lease) for lease in self.out]
         return endpoints, totals, waits.summary(totals["acquired"]), ended, leases, repr(self._core)
@@ -133,19 +141,43 @@ class Referee:
         core, model, now = self._core, self._model, self._clock()
         counters = core.counters(now)  # lets time do what is due, if nobody waits
         self.look()
-        keepers = self._keepers()
+        keepers, short = self._keepers(), self._short()
+        model.observe(now, keepers)
         check_counters(counters, model, keepers, now)
         check_table(core, model, now)
         check_told(core, model)
-        check_kept(model, list(self._heads().values()), keepers)
+        check_kept(model, list(self._heads().values()), keepers, short, now)
+        check_short(model, list(self._heads().values()), keepers, short, now)
         check_share(model)
         if core.due_s > now:
             check_time(model, now)
             check_weights(core, model, now)
         assert not any(waiter.ended for waiter in self.waiting), "a waiter ended, but the shell was not told"
+        self._check_nobody_may(now, keepers, short)
+        for at_s in model.instants(now) if model.rules.gated and model.waiters else ():
+            if at_s >= core.due_s:
+                break
+            self._check_nobody_may(at_s, keepers, short)
+
+    def _check_nobody_may(
+        self, at_s: float, keepers: Mapping[str, ModelWaiter], short: Mapping[str, ModelWaiter]
+    ) -> None:
+        """Check that none of those who wait could be served at `at_s`, which is now, or before anything is due."""
+        model = self._model
         for waiter in model.waiters:
-            free = model.free_for(waiter.request, kept_before(waiter, keepers)) if now < waiter.deadline_s else ()
-            assert not free, f"{free[0].spec.name} has a slot free while somebody waits who could use it"
+            if at_s < waiter.deadline_s and not self._is_behind(waiter):
+                kept = [*kept_before(waiter, keepers), *kept_before(waiter, short)]
+                free = model.free_for(waiter.request, kept, now=at_s, since_s=waiter.since_s)
+                assert not free, f"{free[0].spec.name} has a slot free while somebody waits who could use it"
+
+    def _is_behind(self, waiter: ModelWaiter) -> bool:
+        """Return whether somebody waits for the same who came before it: these are served in order, whatever tokens."""
+        if not self._model.rules.quotas:
+            return False
+        return any(
+            other.claim < waiter.claim and (other.request, other.priority) == (waiter.request, waiter.priority)
+            for other in self._model.waiters
+        )
 
     def check_ended(self) -> None:
         """Check that who has ended has stayed so."""
@@ -168,7 +200,9 @@ class Referee:
             if waiter.ended:
                 self.gave_up(waiter, AcquireTimeout)
             return waiter.ended
-        free = self._model.free_for(model.request, kept)
+        free = []
+        if not self._is_behind(model):
+            free = self._model.free_for(model.request, kept, now=self._clock(), since_s=model.since_s)
         if not free:
             assert not waiter.ended, f"{waiter.lease or waiter.error!r} for a waiter that no free slot can serve"
             return False
@@ -210,6 +244,16 @@ class Referee:
             if not waiter.ended:
                 heads.setdefault(waiter.group, model)
         return heads
+
+    def _short(self) -> dict[str, ModelWaiter]:
+        """Return for whom the quotas of which endpoints are kept, by the names of these."""
+        heads = self._heads()
+        short: dict[str, ModelWaiter] = {}
+        for meter, whom in self._core.gates.kept.items():
+            for endpoint in self._model.endpoints:
+                if endpoint.spec.identity in meter.names:
+                    short[endpoint.spec.name] = heads[whom]
+        return short
 
     def _keepers(self) -> dict[str, ModelWaiter]:
         """Return for whom the slots of which endpoint are kept, by name, checked."""

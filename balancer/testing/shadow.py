@@ -33,6 +33,7 @@ from balancer.testing.told import Maker, Told
 
 __all__ = ["Maker", "Shadow"]
 
+_MINUTE_S: Final = 60.0
 _LONG_ENOUGH: Final = 100  # steps in which whatever can heal has healed
 
 
@@ -73,6 +74,8 @@ class Shadow:
             health=rules.health,
             limits=rules.limits,
             host_caps=rules.host_caps,
+            quotas=rules.quotas,
+            spill_after_s=rules.spill_after_s,
             rng=random.Random(seed + 1),
             now=self.clock(),
         )
@@ -130,6 +133,12 @@ class Shadow:
         self._end(lease, outcome, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
         self._refused(LeaseError, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
 
+    def used(self, lease: Lease, tokens: int) -> None:
+        """Say how many tokens the call of a lease that is out has used so far."""
+        served = self.core.used(lease, tokens, self.clock())
+        self.model.used(lease, tokens, self.clock())
+        self._referee.settle(served)
+
     def release_again(self, lease: Lease) -> None:
         """Give a lease back that has ended; it must be refused."""
         self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
@@ -144,7 +153,8 @@ class Shadow:
     def amend(self, waiter: Waiter, request: Request) -> None:
         """Let a waiter ask for something else, at its place; what nobody could ever serve must be refused."""
         now = self.clock()
-        if self.model.hopeless(request) and request != waiter.request:
+        other = request != waiter.request or request.tokens != waiter.request.tokens
+        if other and self.model.hopeless(request):
             self._refused(NoEndpoint, lambda: self.core.amend(waiter, request, now))
             return
         ended = self.core.amend(waiter, request, now)
@@ -161,10 +171,10 @@ class Shadow:
 
         Args:
             seconds: by how much.
-            late: the shell has not noticed yet that something is due.
+            late: the shell has not noticed yet that something is due. Where there are groups or quotas it always has.
         """
         self.clock.advance(seconds)
-        if not late and self.core.due_s <= self.clock():
+        if (not late or self.model.rules.gated) and self.core.due_s <= self.clock():
             self._referee.settle(self.core.tick(self.clock()))
             assert self.core.due_s > self.clock(), "time has done what was due, and something is due again at once"
 
@@ -234,6 +244,8 @@ class Shadow:
         if self.model.rules.health and not self.model.closed:
             self._heal()
         self.time_out()
+        if self.model.rules.quotas:
+            self._fill_quotas()
         assert not self.waiting, f"{len(self.waiting)} wait though every slot is free"
         if not self.model.closed:
             self._lease_everything()
@@ -294,11 +306,24 @@ class Shadow:
         while self.out:
             self.release(self.out[0])
 
+    def _fill_quotas(self) -> None:
+        """Let minutes pass, until everybody who waits has been served."""
+        for _ in range(_LONG_ENOUGH):
+            self.pass_time(_MINUTE_S)
+            self.time_out()
+            self._release_everything()
+            if not self.waiting:
+                self.pass_time(_MINUTE_S)
+                return
+
     def _heal(self) -> None:
         """Let time pass, and calls succeed, until every endpoint is healthy."""
         for _ in range(_LONG_ENOUGH):
-            if self.core.due_s < inf:
-                self.pass_time(max(10.0, self.core.due_s - self.clock()))
+            if self.model.rules.gated:
+                self.time_out()  # nobody is to keep a quota for ever
+            if self.core.due_s < inf or self.model.rules.quotas:
+                least_s = _MINUTE_S if self.model.rules.quotas else 10.0
+                self.pass_time(max(least_s, self.core.due_s - self.clock() if self.core.due_s < inf else 0.0))
             names = {endpoint.spec.name for endpoint in self.model.endpoints}
             for name in sorted(names):  # each by itself: a strategy, or its host, may prefer another
                 self._lease(Request(exclude=frozenset(names - {name})))
@@ -314,7 +339,7 @@ class Shadow:
         return lease
 
     def _lease_everything(self) -> None:
-        while self.model.free_for(ANY):
+        while self.model.free_for(ANY, now=self.clock()):
             out = len(self.out)
             self.acquire()
             assert len(self.out) > out, "a free slot could not be leased"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import floor, inf
 
 from balancer.endpoint import Lease, Outcome
-from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 
 __all__ = ["OUT", "RulesInForce", "Standing"]
 
@@ -26,16 +26,27 @@ class RulesInForce:
         health: when endpoints are ejected.
         limits: how the slots in force follow overload.
         host_caps: slots by host; "*" stands for each host that has none of its own.
+        quotas: by name; "*" stands for each endpoint that names none.
+        groups: True: endpoints are of several failover groups.
+        spill_after_s: for so long a group may be full before the next one is used; None: however long.
     """
 
     health: HealthSettings | None = None
     limits: LimitSettings | None = None
     host_caps: Mapping[str, int] = field(default_factory=dict)
+    quotas: Mapping[str, QuotaSettings] = field(default_factory=dict)
+    groups: bool = False
+    spill_after_s: float | None = None
 
     @property
     def any(self) -> bool:
         """True if there is any rule at all."""
-        return bool(self.health or self.limits or self.host_caps)
+        return bool(self.health or self.limits or self.host_caps or self.gated)
+
+    @property
+    def gated(self) -> bool:
+        """True if there are groups or quotas."""
+        return bool(self.quotas or self.groups)
 
 
 @dataclass(slots=True)

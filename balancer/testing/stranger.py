@@ -5,6 +5,7 @@ Decides nothing of the pool under test.
 
 from balancer.core import Core
 from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.load import Load
 from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["Lends", "stranger"]
@@ -16,6 +17,14 @@ class Lends:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         """Refuse: whoever drives the core gives leases back to it directly."""
         raise AssertionError("the shadow gives leases back by itself")
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        """Refuse; likewise."""
+        raise AssertionError("the shadow tells the core by itself")
+
+    def told(self, lease: Lease, load: Load) -> None:
+        """Refuse; likewise."""
+        raise AssertionError("the shadow tells the core by itself")
 
 
 class _Only(Strategy):

@@ -78,11 +78,12 @@ def random_walk(
         AssertionError: core and model disagree; says how, and with which seed.
     """
     walker = _Walker(make, seed, endpoints, rules, others, law)
-    names, weights = zip(*_MOVES.items(), strict=True)
+    ways = {**_MOVES, "used": (80, _Walker.used)} if rules.quotas else _MOVES
+    names, weights = zip(*ways.items(), strict=True)
     moves: Counter[str] = Counter()
     try:
         for step, name in enumerate(walker.random.choices(names, [often for often, _ in weights], k=steps)):
-            _MOVES[name][1](walker)
+            ways[name][1](walker)
             moves[name] += 1
             if step % thorough_every == 0:
                 walker.shadow.check()
@@ -137,6 +138,10 @@ class _Walker:
 
     def time_out(self) -> None:
         self.shadow.time_out()
+
+    def used(self) -> None:
+        if self.shadow.out:
+            self.shadow.used(self.random.choice(self.shadow.out), self._draws.tokens())
 
     def ping(self) -> None:
         ok, conclusive = self.random.random() < 0.6, self.random.random() < 0.3

@@ -6,12 +6,20 @@ Name-Based Mappings to Increase Hit Rates", IEEE/ACM ToN 6(1), 1998; weights: Sc
 Distributed Hash Tables", SPAA 2005). So keys are shared out by weight, and all processes agree on where they go.
 Where the endpoint of a key is full, its second choice serves. A request without a key goes where a random key would.
 
-With a key a lease costs O(endpoints with a free slot), without one O(1).
+Keys differ in how often they are asked for, so that the endpoint of a popular one has more than its share. With `bound`
+none gets more than so many times the mean of the slots in use, by weight and rounded up, of those that the request may
+use: one that would is passed over for the key's next choice (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with
+Bounded Loads", SODA 2018). Where only such endpoints have a free slot, the key's first choice among these serves: no
+slot idles for the bound's sake.
+
+With a key a lease costs O(endpoints with a free slot), with a bound O(endpoints), without a key O(1).
 """
 
 import random
 from hashlib import blake2b
-from math import log
+from math import ceil, log
+
+from pydantic import Field
 
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
@@ -39,17 +47,28 @@ class Rendezvous(Strategy):
 
     name = "rendezvous"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    class Options(StrategyOptions):
+        """How uneven it may be."""
+
+        bound: float | None = Field(
+            None, ge=1, le=1000, description="an endpoint with more than so many times the mean load is passed over"
+        )
+
+    def __init__(self, options: Options, rng: random.Random) -> None:
         self._strips = Strips(rng)
+        self._bound = options.bound
+        self._nodes: dict[Node, None] = {}
 
     def join(self, node: Node, now: float) -> None:
         """O(1)."""
         node.note = _Seat(node.endpoint.name)
+        self._nodes[node] = None
         self.change(node, now)
 
     def leave(self, node: Node, now: float) -> None:
         """O(1)."""
         self._strips.leave(node)
+        self._nodes.pop(node, None)
 
     def change(self, node: Node, now: float) -> None:
         """O(1)."""
@@ -75,7 +94,27 @@ class Rendezvous(Strategy):
                 score = -node.weight / log(_to_unit(of_key ^ node.note.hash))
                 if score > highest:
                     best, highest = node, score
+        return best if self._bound is None or best is None else self._bounded(request, of_key, self._bound) or best
+
+    def _bounded(self, request: Request, of_key: int, bound: float) -> Node | None:
+        """Return the one that the key prefers of those that would not have more than the bound; None: all would."""
+        most = bound * self._mean(request)
+        best, highest = None, -1.0
+        for node in self._strips.nodes():
+            if request.fits(node) and node.in_flight + request.takes(node) <= ceil(most * node.weight):
+                score = -node.weight / log(_to_unit(of_key ^ node.note.hash))
+                if score > highest:
+                    best, highest = node, score
         return best
+
+    def _mean(self, request: Request) -> float:
+        """Return the slots in use for each unit of weight, `request` counted, of the nodes that it may use; O(N)."""
+        in_flight, weight = request.slots, 0.0
+        for node in self._nodes:
+            if node.ceiling and (request.open or request.admits(node.endpoint)):
+                in_flight += node.in_flight
+                weight += node.weight
+        return in_flight / weight
 
 
 def _hash(text: str) -> int:

@@ -48,15 +48,18 @@ class Paced:
 
     languages = frozenset({"python"})
 
-    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+    def run_and_fetch(
+        self,
+        program: Program,
+        stdin: bytes,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        fetch: Sequence[str],
+        *,
+        stop: int | None = None,
+    ) -> tuple[Execution, Mapping[str, bytes]]:
         time.sleep(seconds_of(program, stdin))
-        return Execution(Status.FINISHED, b"1\n", exit_code=0)
-
-    def ping(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""
+        return Execution(Status.FINISHED, b"1\n", exit_code=0), {}
 
 
 def stages_of(row: Mapping[str, Mapping[str, Sequence[str]]], more: int) -> list[list[Task]]:

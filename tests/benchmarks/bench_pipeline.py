@@ -33,9 +33,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
-from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program
+from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.server.answer import FetchingExecutor
 from balancer.sandbox.server.app import build_app
+from balancer.sandbox.server.settings import ServerSettings
 from balancer.settings.config import parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,17 +75,20 @@ class Paced:
     def languages(self) -> frozenset[str]:
         return self.memory.executor.languages
 
-    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+    def run_and_fetch(
+        self,
+        program: Program,
+        stdin: bytes,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        fetch: Sequence[str],
+        *,
+        stop: int | None = None,
+    ) -> tuple[Execution, Mapping[str, bytes]]:
         execution = self.memory.run(program, stdin, limits, files)
         if self.speed is not None:
             time.sleep(CALL_S / self.speed)
-        return execution
-
-    def ping(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""
+        return execution, {}
 
 
 def flapping(app: ASGIApp) -> ASGIApp:
@@ -98,9 +103,9 @@ def flapping(app: ASGIApp) -> ASGIApp:
 
 
 @contextmanager
-def serving(executor: Executor, *, flaps: bool = False, workers: int = 1) -> Iterator[str]:
+def serving(executor: FetchingExecutor, *, flaps: bool = False, workers: int = 1) -> Iterator[str]:
     """Serve on loopback, in a thread; yields the URL."""
-    app: ASGIApp = build_app(executor, workers=workers)
+    app: ASGIApp = build_app(executor, ServerSettings(workers=workers))
     server = uvicorn.Server(
         uvicorn.Config(flapping(app) if flaps else app, port=0, log_level="critical", access_log=False, lifespan="off")
     )
@@ -140,6 +145,7 @@ def run(
                 "sample_level_workers": 8,
                 "output_generation_workers": WORKERS,
                 "solution_validation_workers": WORKERS,
+                "generators": ["data", "mutate"],  # what others find depends on how fast the servers are
                 "max_inputs": inputs,
                 "max_proposals": 2 * inputs,
                 "attempts": 20,

@@ -89,9 +89,18 @@ def test_a_pool_loads_pluggy_and_pydantic_and_of_the_house_what_leases_an_endpoi
     rooms = {".".join(module.split(".")[:2]) for module in loaded if module.startswith("balancer.")}
     assert rooms <= {
         "balancer.client_errors", "balancer.core", "balancer.endpoint", "balancer.errors", "balancer.hookspecs",
-        "balancer.kit", "balancer.plugins", "balancer.settings", "balancer.shells", "balancer.strategy",
+        "balancer.kit", "balancer.load", "balancer.plugins", "balancer.settings", "balancer.shells",
+        "balancer.strategy",
     }  # fmt: skip
-    assert not loaded & {"balancer.settings.config", "tomllib"}
+    assert not loaded & {"balancer.settings.config", "tomllib", "balancer.shells.tasks", "asyncio", "trio"}
+
+
+def test_a_face_for_tasks_loads_asyncio_and_nothing_that_is_not_the_standard_library_s() -> None:
+    loaded = _loaded(
+        _POOL + "import asyncio\nasync def main():\n    async with pool.aio.lease(): pass\nasyncio.run(main())"
+    )
+    assert "balancer.shells.tasks.face" in loaded
+    assert not loaded & {"trio", "anyio", "sniffio", "balancer.shells.tasks.on_trio"}
 
 
 @pytest.mark.parametrize("module", built_ins("balancer_strategies"))
@@ -175,6 +184,21 @@ def test_a_command_whose_extra_is_missing_says_which_in_one_line(
         rf": pip install (-e )?'/[^']*\[{extra}\]'$|: install balancer again .* balancer\[{extra}\]$", line
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("balancer.openai(pool)", "balancer.openai needs the extra 'llm'"),
+        ("balancer.aopenai(pool)", "balancer.aopenai needs the extra 'llm'"),
+        ("balancer.BalancedTransport(pool)", "BalancedTransport needs the extra 'transports'"),
+        ("balancer.AsyncBalancedTransport(pool)", "AsyncBalancedTransport needs the extra 'transports'"),
+        ("from balancer.transports.adapter import BalancedAdapter", "BalancedAdapter needs the extra 'requests'"),
+    ],
+)
+def test_what_a_client_goes_through_says_which_extra_is_missing(code: str, says: str, tmp_path: Path) -> None:
+    ran = _in_a_plain_install(f"import balancer\npool = balancer.Pool(['http://a/'])\n{code}", tmp_path)
+    assert says in ran.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("strategies",), ("simulate", "--help")])

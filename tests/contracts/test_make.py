@@ -4,6 +4,8 @@ import re
 import subprocess
 from importlib.metadata import distributions
 
+import pytest
+
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
 
@@ -34,3 +36,10 @@ def test_the_numbers_are_those_of_today() -> None:
     (packages,) = re.findall(r"about (\d+) packages", text)
     installed = {each.metadata["Name"] for each in distributions()}
     assert 0.75 * int(packages) <= len(installed) <= 1.25 * int(packages)
+
+
+@pytest.mark.xdist_group("one")
+def test_a_group_of_tests_stays_in_one_process(request: pytest.FixtureRequest) -> None:
+    """What a module finds out once takes minutes; a pytest that xdist does not know ignores groups in silence."""
+    grouping = bool(getattr(request.config.option, "loadgroup", False))
+    assert request.node.nodeid.endswith("@one") is grouping

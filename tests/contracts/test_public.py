@@ -11,6 +11,7 @@ import balancer
 from balancer import (
     AcquireTimeout,
     BalancerError,
+    CannotTell,
     ConfigError,
     DuplicateEndpoint,
     Endpoint,
@@ -68,6 +69,8 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
         "labels": frozenset(),
         "host": "10.0.0.1",
         "headers": {},
+        "group": 0,
+        "quota": None,
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
         endpoint.capacity = 2  # type: ignore[misc]
@@ -77,7 +80,7 @@ def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
     assert kinds == {
         "url": _POSITIONAL,
-        **dict.fromkeys(("name", "capacity", "weight", "labels", "host", "headers"), _KEYWORD),
+        **dict.fromkeys(("name", "capacity", "weight", "labels", "host", "headers", "group", "quota"), _KEYWORD),
     }
 
 
@@ -117,6 +120,7 @@ def test_a_lease_is_a_context_manager_with_an_endpoint_an_id_and_an_outcome() ->
     [
         (EndpointError("boom"), "failures"),
         (EndpointOverloaded("busy"), "overloads"),
+        (CannotTell("its limit is lower"), None),
         (TimeoutError(), "failures"),
         (ConnectionResetError(), "failures"),
         (KeyError("mine"), None),
@@ -167,6 +171,7 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
         "key": (_KEYWORD, None),
         "holder": (_KEYWORD, ""),
         "ttl_s": (_KEYWORD, None),
+        "tokens": (_KEYWORD, None),
     }
 
 
@@ -179,7 +184,10 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
         (Pool.remove, {"url": (_POSITIONAL, _REQUIRED)}),
         (
             Pool.update,
-            {"url": (_POSITIONAL, _REQUIRED), **dict.fromkeys(("capacity", "weight", "labels"), (_KEYWORD, None))},
+            {
+                "url": (_POSITIONAL, _REQUIRED),
+                **dict.fromkeys(("capacity", "weight", "labels", "group"), (_KEYWORD, None)),
+            },
         ),
         (
             Pool.set_strategy,
@@ -187,7 +195,7 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
         ),
         (Pool.stats, {}),
         (Pool.close, {}),
-        (Lease.release, {"outcome": (_POSITIONAL, None)}),
+        (Lease.release, {"outcome": (_POSITIONAL, None), "tokens": (_KEYWORD, None), "load": (_KEYWORD, None)}),
         (load_config, {"path": (_POSITIONAL, _REQUIRED), "environ": (_KEYWORD, None)}),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
@@ -259,6 +267,7 @@ def test_the_balance_score_is_one_over_one_plus_the_variance_of_lease_counts() -
         (StrategyError("mine", "picked nobody"), {"strategy": "mine"}),
         (ConfigError("pool.seed: found 'x'"), {"problems": ("pool.seed: found 'x'",)}),
         (EndpointError("boom", endpoint="http://a/"), {"endpoint": "http://a/", "reason": "boom"}),
+        (CannotTell("told", endpoint="http://a/"), {"endpoint": "http://a/", "reason": "told"}),
         (
             EndpointOverloaded("busy", endpoint="http://a/", retry_after_s=2.0),
             {"endpoint": "http://a/", "reason": "busy", "retry_after_s": 2.0},

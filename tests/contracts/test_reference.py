@@ -18,10 +18,10 @@ from balancer.plugins.registry import default_registry
 from balancer.problem import Verdict
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
-from balancer.settings.pipeline import PipelineSettings
+from balancer.settings.pipeline import AimSettings, PipelineSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.rows import RowSettings
-from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
+from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 
 _DOCS = ROOT / "docs"
@@ -68,9 +68,12 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "[[endpoints]]": EndpointSettings,
     "[health]": HealthSection,
     "[limits]": LimitSettings,
+    "[quotas]": QuotaSettings,
     "[retries]": RetrySettings,
     "[pipeline]": PipelineSettings,
+    "[pipeline.aim]": AimSettings,
     "[pipeline.rows]": RowSettings,
+    "[verify]": VerifySettings,
     "[llm]": LlmSettings,
     "[llm.prices]": LlmPrices,
     "[llm.budget]": LlmBudget,

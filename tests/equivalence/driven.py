@@ -7,9 +7,10 @@ see `tests.equivalence.gate`.
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from heapq import heappop, heappush
@@ -27,7 +28,7 @@ from tests.equivalence.happened import Decided, Granted, Happened, Refused, reco
 from tests.equivalence.listening import ListeningRegistry
 from tests.equivalence.plan import REFUSAL_S, Arrival, Change, Plan
 
-__all__ = ["Driver", "Tie"]
+__all__ = ["Driver", "PlanOver", "Tie"]
 
 
 class Tie(Exception):
@@ -37,7 +38,7 @@ class Tie(Exception):
     """
 
 
-class _Over(BaseException):
+class PlanOver(BaseException):
     """The plan is over, and this caller with it."""
 
 
@@ -65,7 +66,15 @@ class Driver:
         self._threads = threads
         self._sites = {site.url: site for site in plan.sites}
         self._specs = {
-            s.url: Endpoint(s.url, capacity=s.capacity, weight=s.weight, labels=s.labels, host=s.host)
+            s.url: Endpoint(
+                s.url,
+                capacity=s.capacity,
+                weight=s.weight,
+                labels=s.labels,
+                host=s.host,
+                group=s.group,
+                quota=s.quota,
+            )
             for s in plan.sites
         }
         self._clock = ManualClock(0.0)
@@ -80,6 +89,8 @@ class Driver:
                 health=plan.rules.health,
                 limits=plan.rules.limits,
                 host_caps=plan.rules.host_caps,
+                quotas=plan.rules.quotas,
+                spill_after_s=plan.rules.spill_after_s,
                 retries=plan.retries,
                 clock=self._clock,
                 registry=registry,
@@ -108,8 +119,7 @@ class Driver:
         Raises:
             Tie: it has two events at one instant.
         """
-        course = patch("balancer.shells.calls.Course", recording(self._decisions))
-        with course, patch("balancer.shells.calls.sleep", self._sleep):
+        with patch("balancer.shells.calls.Course", recording(self._decisions)), self._by_hand():
             try:
                 self._prepare()
                 while self._due[0][0] < self._plan.horizon_s:
@@ -123,6 +133,10 @@ class Driver:
                 return self._happened()
             finally:
                 self._let_everybody_go()
+
+    def _by_hand(self) -> AbstractContextManager[object]:
+        """Return a block in which pauses are made by hand."""
+        return patch("balancer.shells.calls.sleep", self._sleep)
 
     def _let_everybody_go(self) -> None:
         """Leave no thread behind, not even one that the pool has forgotten."""
@@ -213,15 +227,23 @@ class Driver:
 
         def fn(lease: Lease) -> None:
             granted.append(lease)
-            self._work(caller, task, arrival.work_s, lease)
+            for seconds in self._work(task, arrival.work_s, lease):
+                self._park(caller, seconds)
+            if kind.used_tokens is not None:
+                lease.used(tokens=kind.used_tokens)
 
         try:
             self._pool.call(
-                fn, attempts=self._plan.attempts, labels=kind.labels, priority=kind.priority, slots=kind.slots
+                fn,
+                attempts=self._plan.attempts,
+                labels=kind.labels,
+                priority=kind.priority,
+                slots=kind.slots,
+                tokens=kind.tokens,
             )
         except BalancerError as error:
             self._gave_up(task, error, bool(granted))
-        except _Over:
+        except PlanOver:
             pass
         else:
             self._ends["completed"] += 1
@@ -229,20 +251,20 @@ class Driver:
             self.seen["retried"] += len(granted) > 1
             caller.ended()
 
-    def _work(self, caller: Caller, task: int, work_s: float, lease: Lease) -> None:
-        """Take as long as the endpoint takes, and end as it does."""
+    def _work(self, task: int, work_s: float, lease: Lease) -> Iterator[float]:
+        """Yield how long the endpoint takes, and end as it does."""
         url, now = lease.endpoint.name, self._clock()
         site = self._sites[url]
         self._answers.append(Granted(task, url, lease.id, lease.granted_s))
         self._calls[url][0] += 1
         if site.refuse_beyond is not None and self._at_work[url] >= site.refuse_beyond:
-            self._park(caller, REFUSAL_S)
+            yield REFUSAL_S
             self._calls[url][1] += 1
             self.seen["refused by its endpoint"] += 1
             raise EndpointOverloaded("busy", endpoint=url, retry_after_s=site.retry_after_s)
         fails = site.fails(now)
         self._at_work[url] += 1
-        self._park(caller, work_s / site.speed)
+        yield work_s / site.speed
         self._at_work[url] -= 1
         if fails:
             self._calls[url][1] += 1
@@ -256,7 +278,7 @@ class Driver:
         self._after(seconds, caller.go_on)
         caller.park()
         if self._over:
-            raise _Over
+            raise PlanOver
 
     def _gave_up(self, task: int, error: BalancerError, granted: bool) -> None:
         if self._over:

@@ -17,9 +17,21 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
+from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
 
-__all__ = ["MOST_ARRIVALS", "REFUSAL_S", "Arrival", "Change", "Kind", "Plan", "Rules", "Site", "plans", "ruled_plans"]
+__all__ = [
+    "MOST_ARRIVALS",
+    "REFUSAL_S",
+    "Arrival",
+    "Change",
+    "Kind",
+    "Plan",
+    "Rules",
+    "Site",
+    "gated_plans",
+    "plans",
+    "ruled_plans",
+]
 
 MOST_ARRIVALS = 25
 REFUSAL_S = 2.0**-7  # what it takes to be refused
@@ -42,6 +54,8 @@ class Site:
     host: str | None = None
     refuse_beyond: int | None = None
     retry_after_s: float | None = None
+    group: int = 0
+    quota: str | None = None
 
     def fails(self, at_s: float) -> bool:
         """Return whether a call that begins at this instant fails, after its work."""
@@ -55,6 +69,8 @@ class Kind:
     labels: frozenset[str]
     priority: int
     slots: int = 1
+    tokens: int | None = None
+    used_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,8 @@ class Rules:
     health: HealthSettings | None = None
     limits: LimitSettings | None = None
     host_caps: dict[str, int] = field(default_factory=dict)
+    quotas: dict[str, QuotaSettings] = field(default_factory=dict)
+    spill_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +213,28 @@ def ruled_plans(draw: st.DrawFn) -> Plan:
     )
     kinds = tuple(replace(kind, slots=min(draw(st.integers(1, 3)), _most_slots(plan, kind))) for kind in plan.kinds)
     return replace(plan, sites=sites, kinds=kinds, rules=rules)
+
+
+@st.composite
+def gated_plans(draw: st.DrawFn) -> Plan:
+    """Generate plans with failover groups and quotas, some of them with rules besides."""
+    plan = draw(ruled_plans() if draw(_ONE_IN_FOUR) else plans())
+    key = QuotaSettings(requests_per_min=draw(st.integers(2, 8)), tokens_per_min=draw(st.integers(10, 40)))
+    sites = tuple(
+        replace(site, group=draw(st.sampled_from([0, 0, 1, 2])), quota=draw(st.sampled_from(["key", None])))
+        for site in (replace(plan.sites[0], quota="key"), *plan.sites[1:])
+    )
+    if all(site.quota is None for site in sites):
+        sites = (replace(sites[0], quota="key"), *sites[1:])
+    amounts = st.sampled_from([None, 0, 2, 5])
+    kinds = tuple(replace(kind, tokens=draw(amounts), used_tokens=draw(amounts)) for kind in plan.kinds)
+    spill_after_s = draw(st.sampled_from([None, 0.0, 0.375, 2.125]))
+    quotas = {"key": key, "*": QuotaSettings(requests_per_min=draw(st.integers(1, 6)))}
+    if draw(_ONE_IN_FOUR):
+        del quotas["*"]
+    return replace(
+        plan, sites=sites, kinds=kinds, rules=replace(plan.rules, quotas=quotas, spill_after_s=spill_after_s)
+    )
 
 
 def _most_slots(plan: Plan, kind: Kind) -> int:

@@ -115,6 +115,8 @@ def scenario_of(plan: Plan) -> Scenario:
             "health": plan.rules.health,
             "limits": plan.rules.limits,
             "host_caps": plan.rules.host_caps,
+            "quotas": plan.rules.quotas,
+            "spill_after_s": plan.rules.spill_after_s,
         }
     )
 
@@ -127,6 +129,8 @@ def _endpoint(site: Site, horizon_s: float) -> dict[str, object]:
         "weight": site.weight,
         "labels": sorted(site.labels),
         "host": site.host,
+        "group": site.group,
+        "quota": site.quota,
         "speed": site.speed,
         "from_s": site.from_s,
         "refuse_beyond": site.refuse_beyond,
@@ -141,6 +145,8 @@ def _kind(number: int, kind: Kind, timeout_s: float | None) -> dict[str, object]
         "labels": sorted(kind.labels),
         "priority": kind.priority,
         "slots": kind.slots,
+        "tokens": kind.tokens,
+        "used_tokens": kind.used_tokens,
         "acquire_timeout_s": timeout_s,
     }
 

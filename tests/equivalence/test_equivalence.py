@@ -12,8 +12,9 @@ hedged calls (their two threads race by design) and interleavings inside the poo
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from hypothesis import given, reject, seed, settings
@@ -22,8 +23,9 @@ from hypothesis.strategies import SearchStrategy
 from tests.equivalence.driven import Driver, Tie
 from tests.equivalence.happened import Happened
 from tests.equivalence.listening import ListeningRegistry
-from tests.equivalence.plan import MOST_ARRIVALS, Plan, plans, ruled_plans
+from tests.equivalence.plan import MOST_ARRIVALS, Plan, gated_plans, plans, ruled_plans
 from tests.equivalence.simulated import choices_of, simulate
+from tests.equivalence.tasks import TaskDriver
 from tests.registered import NAMES
 
 # What must have happened at least once in the plans of a test, or else it has shown less than it says.
@@ -55,6 +57,8 @@ _WITH_RULES = [
 ]
 
 
+_GATED = ["waited, then served", "retried", "a cooldown that ended a wait"]  # or a quota that has room, or a spill
+
 _MOST_ROUNDS = 4
 
 
@@ -66,16 +70,36 @@ def threads() -> Iterator[Executor]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_pool_and_the_simulator_make_the_same_history_of_a_plan(name: str, threads: Executor) -> None:
-    assert _unseen(name, plans(), threads, 150, _WORTH_SEEING) == []
+    assert _unseen(name, plans(), partial(Driver, threads=threads), 150, _WORTH_SEEING) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_so_they_do_with_health_limits_caps_and_several_slots(name: str, threads: Executor) -> None:
-    assert _unseen(name, ruled_plans(), threads, 150, _WITH_RULES) == []
+    assert _unseen(name, ruled_plans(), partial(Driver, threads=threads), 150, _WITH_RULES) == []
+
+
+_IN_TASKS = partial(TaskDriver, threads=None)
+
+
+@pytest.mark.parametrize(("generated", "worth_seeing"), [(plans(), _WORTH_SEEING), (ruled_plans(), _WITH_RULES)])
+def test_tasks_make_the_same_history_of_a_plan(generated: SearchStrategy[Plan], worth_seeing: list[str]) -> None:
+    assert _unseen("least_in_flight", generated, _IN_TASKS, 100, worth_seeing) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_so_do_tasks_by_any_strategy(name: str) -> None:
+    """Few plans of each: which shell asks is nothing to a strategy."""
+    for generated in (plans(), ruled_plans()):
+        assert _unseen(name, generated, _IN_TASKS, 8, []) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_so_they_do_with_failover_groups_and_quotas(name: str, threads: Executor) -> None:
+    assert _unseen(name, gated_plans(), partial(Driver, threads=threads), 20, _GATED) == []
 
 
 def _unseen(
-    name: str, generated: SearchStrategy[Plan], threads: Executor, examples: int, worth_seeing: list[str]
+    name: str, generated: SearchStrategy[Plan], made: Callable[..., Driver], examples: int, worth_seeing: list[str]
 ) -> list[str]:
     """Hold the pool and the simulator against each other; return what should have happened in one plan, and has not."""
     seen = Counter[str]()
@@ -83,7 +107,7 @@ def _unseen(
     @settings(max_examples=examples, report_multiple_bugs=False)
     @given(plan=generated)
     def same(plan: Plan) -> None:
-        driver = Driver(plan, name, ListeningRegistry(choices_of(plan)), threads)
+        driver = made(plan, name, ListeningRegistry(choices_of(plan)))
         try:
             pool = driver.run()
         except Tie:

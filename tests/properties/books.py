@@ -12,6 +12,7 @@ from typing import Any
 from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
+from balancer.testing.nodes import WritableNode
 
 __all__ = ["Books", "Taken"]
 
@@ -81,7 +82,7 @@ class Books:
 
     def join(self, spec: Endpoint) -> None:
         """Take an endpoint into service; its node is a new one."""
-        node = self.nodes[spec.url] = Node(spec)
+        node = self.nodes[spec.url] = WritableNode(spec)
         self.strategy.join(node, self.now)
 
     def leave(self, url: str) -> None:

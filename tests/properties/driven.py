@@ -12,6 +12,7 @@ from typing import Any
 from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
+from balancer.testing.nodes import WritableNode
 
 __all__ = ["Driven"]
 
@@ -34,7 +35,7 @@ class Driven:
             self.join(spec)
 
     def join(self, spec: Endpoint, *, in_flight: int = 0) -> None:
-        node = self.nodes[spec.url] = Node(spec)
+        node = self.nodes[spec.url] = WritableNode(spec)
         node.in_flight = in_flight
         self.strategy.join(node, self.now)
 

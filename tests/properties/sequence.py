@@ -6,6 +6,7 @@ from typing import Any
 
 from balancer.core import Core
 from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
@@ -16,6 +17,12 @@ __all__ = ["Sequence"]
 class _Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("leases are given back through the sequence")
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        raise AssertionError("the test tells the core by itself")
+
+    def told(self, lease: Lease, load: Load) -> None:
+        raise AssertionError("the test tells the core by itself")
 
 
 class Sequence:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.strategy import Node, Request
+from balancer.strategy import Request
+from balancer.testing.nodes import WritableNode
 from tests.properties.books import Books
 from tests.registered import NAMES
 
@@ -134,7 +135,7 @@ def test_no_request_of_several_slots_takes_a_slot_that_is_not_there(name: str) -
 
 
 def test_a_request_takes_all_there_is_while_slots_are_limited() -> None:
-    node = Node(Endpoint("a", capacity=4))
+    node = WritableNode(Endpoint("a", capacity=4))
     node.limit = node.ceiling = 2
     assert Request(slots=3).takes(node) == 2
 

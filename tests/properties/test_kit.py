@@ -15,13 +15,14 @@ from balancer.kit.places import NOWHERE, Place, Places
 from balancer.kit.strips import Strip, Strips
 from balancer.kit.turns import Turns
 from balancer.strategy import ANY, Node, Request
+from balancer.testing.nodes import WritableNode
 from tests.properties.chances import assert_follows, by_weight, evenly
 
 _URLS = "abcde"
 
 
 def nodes_of(urls: Iterable[str] = _URLS, capacity: int = 2) -> list[Node]:
-    return [Node(Endpoint(url, capacity=capacity)) for url in urls]
+    return [WritableNode(Endpoint(url, capacity=capacity)) for url in urls]
 
 
 # -- places ----------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from balancer.plugins.registry import default_registry
 from balancer.strategy import Node, Request
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
+from balancer.testing.nodes import WritableNode
 from balancer.testing.referee import Law
 from balancer.testing.walk import random_walk
 from tests.properties.sequence import Sequence
@@ -70,7 +71,7 @@ def test_its_pick_is_the_shared_one_with_the_load_written_out(seed: int, choices
     def picked(pick: Callable[[P2c, Request, float], Node | None]) -> list[str]:
         strategy = P2c(P2c.Options(choices=choices), random.Random(seed))
         for number, limit in enumerate(limits):
-            node = Node(Endpoint(f"e{number}", capacity=3, weight=1.0 + number % 2))
+            node = WritableNode(Endpoint(f"e{number}", capacity=3, weight=1.0 + number % 2))
             node.limit = limit
             strategy.join(node, 0.0)
         urls: list[str] = []

@@ -1,5 +1,6 @@
 """`rendezvous`, held against its definition: a key's endpoint is drawn once and for all, by weight."""
 
+import math
 import random
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from collections import Counter
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.strategy import Request
+from balancer.plugins.registry import default_registry
+from balancer.strategy import Node, Request
 from tests.properties.books import Books
 from tests.properties.chances import assert_follows, by_weight, evenly
 
@@ -135,3 +137,36 @@ def test_without_a_key_chances_are_those_of_a_random_key(exclude: str) -> None:
 @pytest.mark.parametrize("weights", [{_A: 5e-324, _B: 1.0}, {_A: 1.7e308, _B: 1.7e308}, {_A: 5e-324}])
 def test_no_weight_is_too_small_or_too_large(weights: dict[str, float]) -> None:
     assert len(homes(books_of(weights), _KEYS[:100])) == 100
+
+
+# -- a bound ---------------------------------------------------------------------------------------
+
+
+def test_no_endpoint_gets_more_than_the_bound_allows_while_another_one_may() -> None:
+    strategy = default_registry().strategy("rendezvous", {"bound": 1.25}, random.Random(0))
+    nodes = [Node(Endpoint(url, capacity=1000, weight=weight)) for url, weight in _WEIGHTS.items()]
+    for node in nodes:
+        vars(node).update(limit=1000, ceiling=1000)
+        strategy.join(node, 0.0)
+    for taken in range(1, 400):
+        picked = strategy.pick(Request(key="popular"), 0.0)
+        assert picked is not None
+        vars(picked).update(in_flight=picked.in_flight + 1)
+        for node in nodes:
+            share = node.weight / sum(_WEIGHTS.values())
+            assert node.in_flight <= math.ceil(1.25 * taken * share + 1e-9)
+
+
+def test_a_key_goes_home_while_its_home_is_not_beyond_the_bound() -> None:
+    free, bounded = homes(books_of()), Books("rendezvous", _specs(), options={"bound": 1.25})
+    assert homes(bounded) == free
+
+
+def test_where_all_that_are_free_are_beyond_the_bound_one_of_them_serves_all_the_same() -> None:
+    books = Books("rendezvous", [Endpoint("http://a/", capacity=5)], options={"bound": 1.0})
+    for _ in range(5):
+        books.take(Request(key="k", exclude=frozenset({"http://b/"})))
+
+
+def _specs() -> list[Endpoint]:
+    return [Endpoint(url, weight=weight, capacity=2) for url, weight in _WEIGHTS.items()]

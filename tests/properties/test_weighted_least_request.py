@@ -19,6 +19,7 @@ from balancer.errors import ConfigError
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
 from balancer.testing.conformance import check_strategy
+from balancer.testing.nodes import WritableNode
 from tests.properties.chances import assert_follows, by_weight
 from tests.properties.driven import Driven
 from tests.registered import KINDS
@@ -222,7 +223,7 @@ def test_a_choice_takes_less_than_two_darts_whatever_is_in_flight() -> None:
     rng, leases = _Counting(5), random.Random(5)
     strategy = WeightedLeastRequest(WeightedLeastRequest.Options(), rng)
     for number in range(300):
-        node = Node(Endpoint(f"e{number}", capacity=10**6, weight=leases.lognormvariate(0.0, 1.0)))
+        node = WritableNode(Endpoint(f"e{number}", capacity=10**6, weight=leases.lognormvariate(0.0, 1.0)))
         node.in_flight = leases.randrange(100)
         strategy.join(node, 0.0)
     for _ in range(2000):

@@ -6,10 +6,12 @@ the seeds are fixed, so a test that passes goes on to pass), and whatever bias t
 error must itself be small, so that no test passes because it knows nothing. And each test is its own counter-proof: the
 same measurement must *not* agree with what theory says of calls that take 5% more or less.
 
-The first seconds of a run, in which queues build up, are not counted. BALANCER_STRESS=1 makes the runs longer.
+The first seconds of a run, in which queues build up, are not counted. `make stress` makes the runs longer, and tries
+more loads and more kinds of service.
 """
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -22,12 +24,13 @@ from balancer_simulator.analytic import ClosedNetwork, closed_network, mg1, mm1,
 from balancer_simulator.run.record import Span
 from balancer_simulator.studies.intervals import difference_of
 
-pytestmark = pytest.mark.timeout(1200)  # for the long form; the normal one takes a minute altogether
+pytestmark = pytest.mark.timeout(1200)  # for the long form; the normal one takes a quarter of a minute
 
 Theory = Callable[[float], float]
 """What a figure should be if all calls take so many times as long as they should."""
 
 _RUNS = 8
+_IN_FULL = os.environ.get("BALANCER_STRESS") == "1"
 
 
 def hold(values: Sequence[float], theory: Theory, *, error: float = 0.02, bias: float = 0.0, off: float = 0.05) -> None:
@@ -128,14 +131,16 @@ def test_one_server_is_the_textbooks() -> None:
 
 # The mean wait is proportional to E[S^2], whose own standard error is sqrt(E[S^4] / E[S^2]^2 - 1) / sqrt(n): for the
 # lognormal E[S^4] / E[S^2]^2 = (1 + cv^2)^4 = 625, so that 800 000 customers give 2.8%, whatever the queue adds.
+_SERVICES: list[tuple[dict[str, Any], float, float, int, float]] = [
+    ({"kind": "deterministic", "mean_s": 1.0}, 0.0, 0.7, 20_000, 0.02),
+    ({"kind": "hyperexponential", "mean_s": 1.0, "cv": 2.0}, 4.0, 0.5, 50_000, 0.03),
+]
+if _IN_FULL:
+    _SERVICES.append(({"kind": "lognormal", "mean_s": 1.0, "cv": 2.0}, 4.0, 0.5, 100_000, 0.04))
+
+
 @pytest.mark.parametrize(
-    ("work", "scv", "rho", "requests", "error"),
-    [
-        ({"kind": "deterministic", "mean_s": 1.0}, 0.0, 0.7, 20_000, 0.02),
-        ({"kind": "lognormal", "mean_s": 1.0, "cv": 2.0}, 4.0, 0.5, 100_000, 0.04),
-        ({"kind": "hyperexponential", "mean_s": 1.0, "cv": 2.0}, 4.0, 0.5, 50_000, 0.03),
-    ],
-    ids=["deterministic", "lognormal", "hyperexponential"],
+    ("work", "scv", "rho", "requests", "error"), _SERVICES, ids=[str(work["kind"]) for work, *_ in _SERVICES]
 )
 def test_one_server_with_any_service_is_pollaczeks(
     work: dict[str, Any], scv: float, rho: float, requests: int, error: float
@@ -171,19 +176,22 @@ _FINITE = {
 
 # Seconds of warm-up and of counting. The mean-field equations say how far the queues still are from where they settle:
 # on average over the time that counts, 0.4% or less (it takes longest at 0.95: 0.4% from 100 s on).
-@pytest.mark.parametrize(
-    ("servers", "rho", "warmup_s", "counted_s", "count"),
-    [
-        (100, 0.5, 15, 100, _RUNS),
+_LOADS = [
+    (100, 0.5, 15, 100, _RUNS),
+    (100, 0.9, 70, 220, _RUNS),
+    (500, 0.7, 25, 40, _RUNS),
+]
+if _IN_FULL:
+    _LOADS += [
         (100, 0.7, 25, 150, _RUNS),
-        (100, 0.9, 70, 220, _RUNS),
         (100, 0.95, 120, 320, _RUNS),
         (500, 0.5, 15, 25, _RUNS),
-        (500, 0.7, 25, 40, _RUNS),
         (500, 0.9, 60, 40, 6),
         (500, 0.95, 100, 65, 6),
-    ],
-)
+    ]
+
+
+@pytest.mark.parametrize(("servers", "rho", "warmup_s", "counted_s", "count"), _LOADS)
 def test_two_choices_are_the_supermarket_model(
     servers: int, rho: float, warmup_s: float, counted_s: float, count: int, in_full: bool
 ) -> None:

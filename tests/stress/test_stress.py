@@ -1,4 +1,5 @@
-"""Long randomised runs: 100 000 steps a strategy against the naive model, and 128 threads doing anything.
+"""Long randomised runs: 100 000 steps a strategy against the naive model, 128 threads doing anything, and ten million
+leases of threads and tasks.
 
 The normal run has a short form of each; BALANCER_STRESS=1 runs them in full, with new seeds each time. A
 failure names its seed.
@@ -14,6 +15,7 @@ import pytest
 from balancer import AcquireTimeout, Endpoint, NoEndpoint, Outcome, Pool
 from balancer.testing.walk import random_walk
 from tests.registered import MAKERS, NAMES
+from tests.tasks.mixed import mixed, ruled_pool
 from tests.threads.crew import assert_nothing_lost, crew
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(600)]
@@ -94,3 +96,21 @@ def _change(pool: Pool, rng: random.Random) -> str:
         )()
     time.sleep(0.002)
     return "changed"
+
+
+def test_ten_million_leases_of_threads_and_tasks(in_full: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """With chaos and health on. What must never be is not seen, and no memory is left behind."""
+    asks, seed = (10_000_000 if in_full else 20_000), fresh_seed(in_full)
+    pool, began_s = ruled_pool(seed, endpoints=16), time.process_time()
+    came = mixed(pool, asks, odd=0.01, seed=seed, every_s=0.02)
+    stats = pool.stats()
+    with capsys.disabled():
+        print(
+            f"\n{asks} leases asked for, {stats.acquired} granted, {stats.ejections} ejections; {came.took_s:.0f} s, "
+            f"{time.process_time() - began_s:.0f} s of CPU time; violations {len(came.violations)}, seed {seed}; "
+            f"memory {' -> '.join(f'{each:.0f} MB' for each in came.memory_mb)}; {dict(came.ends)}"
+        )
+    assert came.violations == []
+    assert came.ends.total() == asks
+    assert (sum(each.in_flight for each in stats.endpoints), stats.waiting) == (0, 0)
+    assert came.memory_mb[-1] - came.memory_mb[0] < 50.0

@@ -61,6 +61,8 @@ def interrupted_at(
             if 0 < number == points:
                 where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
                 handler()
+        elif event == "return":
+            last.pop(frame, None)  # a frame that is kept keeps what its variables refer to
         return trace
 
     before = sys.gettrace()
@@ -71,4 +73,5 @@ def interrupted_at(
         pass
     finally:
         sys.settrace(before)
+        last.clear()
     return where

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from balancer import Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
+from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.leasing import SharedBudget
@@ -143,6 +143,19 @@ def test_if_both_fail_the_last_error_is_raised() -> None:
     with pytest.raises(EndpointError, match="down"):
         call(pool, fn, attempts=1, hedge_after_s=0)
     assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0)}
+
+
+def test_one_that_cannot_tell_is_not_the_end_while_the_other_runs() -> None:
+    pool, stage = pool_of("a", "b"), Stage("a", "b")
+    stage.fails["a"] = CannotTell("its limit is lower")
+    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0.01))
+    assert all(started.wait(_NEVER_S) for started in stage.started.values())
+    stage.go["a"].set()
+    until(lambda: stage.leases["a"].ended)
+    stage.go["b"].set()
+    thread.join(_NEVER_S)
+    assert came == ["b"]
+    assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
 
 
 def test_an_error_of_the_caller_s_own_ends_both() -> None:

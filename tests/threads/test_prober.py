@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from balancer import Endpoint, EndpointError, Pool
-from balancer.program import Execution, Status
+from balancer.program import Execution, Program, Status
 from balancer.sandbox.pings import pings_of
 from balancer.settings.rules import HealthSettings
-from balancer.shells.prober import Prober
+from balancer.shells.prober import Prober, Schedule
 from tests.threads.crew import until
 from tests.unit.pipeline.fakes import FakeExecutor
 
@@ -114,7 +114,7 @@ def test_pings_that_began_together_drift_apart(monkeypatch: pytest.MonkeyPatch) 
 
         prober = Prober(Ear(), {"a": lambda: None}, every_s=10.0)
         monkeypatch.setattr(prober._stopping, "wait", wait)
-        prober._go_on("a", lambda: None, random.Random(seed))
+        prober._go_on("a", lambda: None, Schedule(10.0, random.Random(seed)))
         return waited
 
     first, *others = pauses(1)
@@ -150,7 +150,10 @@ def test_a_ping_is_the_executor_s_own() -> None:
 
 @pytest.mark.parametrize("language", ["python", "cpp"])
 def test_a_program_is_run_in_a_language_that_the_executor_knows(language: str) -> None:
-    executor = FakeExecutor(lambda *_: Execution(Status.FINISHED, b"pong\n", exit_code=0), languages=[language])
+    def computes(program: Program, stdin: bytes, *_: object) -> Execution:
+        return Execution(Status.FINISHED, b"%d\n" % (int(stdin) * 48271 % (2**31 - 1)), exit_code=0)
+
+    executor = FakeExecutor(computes, languages=[language])
     pings_of({"a": executor}, "program")["a"]()
     assert [program.language for program in executor.calls] == [language]
 

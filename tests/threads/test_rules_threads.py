@@ -140,7 +140,7 @@ def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
 
 def test_an_interrupted_waiter_leaves_the_others_a_timer() -> None:
     pool = pool_of("a")
-    rest(pool, 0.5)
+    rest(pool, 2.0)  # long enough that the interrupt meets the waiter, and not who has its number next
     first, second = _Waiter(pool), _Waiter(pool, 2)
     assert first.ident is not None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(first.ident), ctypes.py_object(Interrupted))

@@ -6,6 +6,7 @@ from typing import Any
 
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Hint, Lease, Outcome
+from balancer.load import Load
 from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
@@ -42,6 +43,12 @@ class Scan(Strategy):
 class _Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("the test gives leases back by itself")
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        raise AssertionError("the test tells the core by itself")
+
+    def told(self, lease: Lease, load: Load) -> None:
+        raise AssertionError("the test tells the core by itself")
 
 
 class _Jitter(random.Random):

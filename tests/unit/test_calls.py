@@ -1,7 +1,6 @@
 """A call over a pool: where it goes, how often, how long it pauses, and what is raised in the end."""
 
 import inspect
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from balancer import (
     AcquireTimeout,
+    CannotTell,
     Endpoint,
     EndpointError,
     EndpointOverloaded,
@@ -112,6 +112,20 @@ def test_what_an_endpoint_fails_is_done_by_another(error: Exception, clock: Manu
     assert place.went == ["a", "b"]
     overload = isinstance(error, EndpointOverloaded)
     assert place.counts() == {"a": (1, not overload, overload), "b": (1, 0, 0)}
+
+
+def test_what_an_endpoint_cannot_tell_is_asked_of_another_and_blames_nobody(
+    clock: ManualClock, slept: list[float]
+) -> None:
+    retries = RetrySettings(base_s=0.0, budget_ratio=1.0)
+    place = Place("a", "b", clock=clock, retries=retries, health=HealthSettings(consecutive_failures=1))
+    for _ in range(20):
+        assert call(place.pool, place.fn(CannotTell("its limit is lower"), "done"), attempts=2) == "done"
+    assert {went: place.went.count(went) for went in "ab"} == {"a": 20, "b": 20}
+    assert place.counts() == {"a": (20, 0, 0), "b": (20, 0, 0)}
+    assert place.pool.out_of_service() == frozenset()
+    with pytest.raises(CannotTell, match="the last word"):
+        call(place.pool, place.fn(CannotTell("its limit is lower"), CannotTell("the last word")), attempts=2)
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), ValueError("bad"), AcquireTimeout(1.0, 1.0)])
@@ -403,13 +417,14 @@ class Waits:
         self._began_s = place.clock()
         self.slices: list[float] = []
         self.then: dict[float, Callable[[], object]] = {}
-        monkeypatch.setattr(place.pool, "_is_opened", self.is_opened)
+        monkeypatch.setattr(place.pool, "_naps_until", self.naps_until)
 
     @property
     def passed_s(self) -> float:
         return self._clock() - self._began_s
 
-    def is_opened(self, waiter: Waiter, gate: threading.Lock, until_s: float) -> bool:
+    def naps_until(self, until_s: float, waiter: Waiter, look_s: float) -> Iterator[float]:
+        """Let the time pass by itself, so that there is nothing left to wait for."""
         began_s = self._clock()
         while not waiter.ended and self._clock() < until_s:
             self._clock.advance(min(self.STEP_S, until_s - self._clock()))
@@ -418,7 +433,7 @@ class Waits:
             self._pool._change(self._do_what_is_due)
         if self._clock() > began_s:
             self.slices.append(self._clock() - began_s)
-        return waiter.ended
+        return iter(())
 
     def _do_what_is_due(self, now: float) -> Sequence[Waiter]:
         core = self._pool._core

@@ -75,14 +75,28 @@ def test_check_says_what_would_run_and_runs_nothing(balancer: Balancer) -> None:
         "endpoints  3 with 6 slots",
         "fake://2/ capacity 2, weight 1, labels big, quiet",
         "languages  python",
-        "problems   2 in problems: 2 accepted, 2 wrong submissions",
-        "three/accepted/slow.rb is left out: language ruby is not supported",
-        "inputs     from data, mutate: at most 0 beyond a problem's own, seed 1",
+        "problems   2 in problems: 3 accepted, 2 wrong submissions",
+        "no endpoint runs ruby: 1 submission of 1 problem left out",
+        "inputs     from data, package, exhaustive, stress, slow, mutate: at most 0 beyond a problem's own, seed 1",
         "workers    4 samples x 8 for outputs, 8 for solutions",
         "results    results",
     ):
         assert words in said.out
     assert not Path("results").exists()
+
+
+def test_check_says_which_protections_are_in_force(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = '[[endpoints]]\nurl = "fake://{1..2}/"\n' + PIPELINE
+    package()
+    assert "protection" not in balancer("check", "c.toml", config=config).out  # servers do not tell
+    told = (("calls are filtered", "groups count"), ("all runs share this user: run as root",))
+    monkeypatch.setattr(FakeExecutor, "protections", told, raising=False)
+    said = balancer("check", "c.toml")
+    assert "protection calls are filtered; groups count (fake://1/ and 1 more)\n" in said.out
+    assert "           NOT in force: all runs share this user: run as root\n" in said.out
+    assert json.loads(balancer("check", "c.toml", "--json").out)["protections"] == [
+        {"endpoints": ["fake://1/", "fake://2/"], "in_force": list(told[0]), "missing": list(told[1])}
+    ]
 
 
 def test_check_says_how_health_limits_and_retries_are_set(balancer: Balancer) -> None:
@@ -243,15 +257,25 @@ def test_run_needs_a_pipeline(balancer: Balancer) -> None:
 @pytest.mark.parametrize("odd", ODD_PACKAGES)
 def test_a_package_that_cannot_be_used_is_a_line(balancer: Balancer, command: str, odd: str) -> None:
     changes, line = ODD_PACKAGES[odd]
-    package("good")
-    package("two", **{path: text for path, text in changes.items() if text != "\udcff"})
-    for path in (path for path, text in changes.items() if text == "\udcff"):
-        (Path("problems/two") / path).write_bytes(b"print('\xff')")
+    package("two", **changes)
     said = balancer(command, "c.toml", config=GOOD)
     assert said.code == 2
     (found,) = said.lines
     assert found.startswith(f"balancer: problems/two/{line}"), said.err
     assert not Path("results").exists()
+
+
+@pytest.mark.parametrize("odd", ODD_PACKAGES)
+def test_a_package_that_cannot_be_used_is_left_out_beside_others(balancer: Balancer, odd: str) -> None:
+    changes, line = ODD_PACKAGES[odd]
+    package("good")
+    package("two", **changes)
+    checked = balancer("check", "c.toml", config=GOOD)
+    assert checked.code == 0
+    assert f"two is left out: {line}" in checked.out
+    ran = balancer("run", "c.toml", config=GOOD + 'generators = ["data"]\n')
+    assert ran.code == 0
+    assert ran.out.startswith(f"Left out: two: {line}"[:60])
 
 
 def test_a_folder_without_packages_is_a_line(balancer: Balancer) -> None:

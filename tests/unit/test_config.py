@@ -137,9 +137,9 @@ def test_limits_hosts_and_retries_are_read() -> None:
 
 # -- what is wrong: the exact line for each ---------------------------------------------------------
 
-_POOL = "acquire_timeout_s, leak_after_s, max_waiters, options, seed, strategy, ttl_s"
+_POOL = "acquire_timeout_s, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, ttl_s"
 _HEALTH = HealthSection.model_fields
-_KEYS = "endpoints, health, host_caps, limits, llm, pipeline, pool, retries"
+_KEYS = "endpoints, health, host_caps, limits, llm, pipeline, pool, quotas, retries, verify"
 _H = '[[endpoints]]\nurl = "http://h/"\n'
 _WRONG: list[tuple[str, str]] = [
     ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS})"),
@@ -270,6 +270,13 @@ _WRONG: list[tuple[str, str]] = [
     ("[health]\nslow_start_s = -1", "health.slow_start_s: found -1: it must be >= 0"),
     ("host_caps = 4", "host_caps: found 4: it must be a table"),
     (_H + "[host_caps]\nh = 0", "host_caps.h: found 0: it must be >= 1"),
+    (
+        _H + "quota = 'kex'\n[quotas.key]\nrequests_per_min = 1\n[[endpoints]]\nurl = 'http://z/'\nquota = 'key'",
+        "endpoints[0].quota: 'kex' is no entry of [quotas]; did you mean 'key'? (quotas: key)",
+    ),
+    (_H + "[quotas.key]\nrequests_per_min = 1", "quotas.key: no endpoint has quota = 'key'; name it there"),
+    (_H + "[quotas.'*']\nestimate = 1", "quotas.*: a quota needs requests_per_min or tokens_per_min, or both"),
+    (_H + "group = -1", "endpoints[0].group: found -1: it must be >= 0"),
     (_H + "[host_caps]\nh = 1.5", "host_caps.h: found 1.5: it must be a whole number"),
     (_H + '[host_caps]\n"*" = 0', "host_caps.*: found 0: it must be >= 1"),
     (

@@ -19,13 +19,21 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
+from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
+from tests.unit.ruled import Scan
 
 
 class _Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("the core gives nothing back by itself")
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        raise AssertionError("the test tells the core by itself")
+
+    def told(self, lease: Lease, load: Load) -> None:
+        raise AssertionError("the test tells the core by itself")
 
 
 def woken() -> None:
@@ -298,15 +306,13 @@ class _Faulty(Fifo):
             return super().pick(request, now)
         if self.how:
             raise self.how
-        node = Node(Endpoint("full"))
-        node.in_flight = 1
-        return node
+        return Node(Endpoint("stranger"))
 
 
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        (None, r"strategy 'fifo' picked <Node full 1/1>, which cannot serve"),
+        (None, r"strategy 'fifo' picked <Node stranger 0/1>, which is no node of this pool"),
         (ZeroDivisionError("division by zero"), r"strategy 'fifo' raised ZeroDivisionError\('division by zero'\)"),
     ],
 )
@@ -340,6 +346,49 @@ def test_a_strategy_that_cannot_take_over_leaves_the_old_one_in_force(name: str)
     core.release(lease, Outcome.SUCCESS, 2.0)
     assert {taken(core).endpoint.url, taken(core).endpoint.url} == {"a", "b"}
     assert core.ledger.strategy.name == name
+
+
+def test_a_time_out_that_comes_after_the_lease_changes_nothing() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    waiter, other = wait(core, 1.0, deadline_s=5.0), wait(core, 2.0)
+    assert core.release(lease, Outcome.SUCCESS, 4.9) == [waiter]
+    assert not core.cancel(waiter, 5.1, timed_out=True)
+    assert waiter.error is None
+    assert core.counters(5.1)[1]["timed_out"] == 0
+    assert core.release(waiter.lease, Outcome.SUCCESS, 6.0) == [other]
+
+
+class _PicksTheFull(Scan):
+    def pick(self, request: Request, now: float) -> Node | None:
+        return self.nodes[0]
+
+
+@pytest.mark.parametrize("asked", [ANY, Request(exclude=frozenset("b"))], ids=["anything", "something"])
+def test_a_strategy_that_picks_what_is_full_is_refused_and_nothing_is_granted(asked: Request) -> None:
+    core = core_of(Endpoint("a"), strategy=_PicksTheFull())
+    lease = taken(core, asked)
+    with pytest.raises(StrategyError, match="picked"):
+        core.acquire(asked, 1.0)
+    assert [stats.in_flight for stats in core.counters(1.0)[0]] == [1]
+    core.release(lease, Outcome.SUCCESS, 2.0)
+    assert [stats.in_flight for stats in core.counters(2.0)[0]] == [0]
+
+
+class _PicksNothing(Fifo):
+    """Has its reasons: it may keep slots back, as a strategy that rations does."""
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        return None
+
+
+def test_who_waits_is_served_by_a_new_strategy_at_once() -> None:
+    core = core_of(Endpoint("a"), strategy=_PicksNothing(None, random.Random(0)))  # type: ignore[arg-type]
+    first, second = wait(core, 1.0), wait(core, 2.0)
+    ended = core.set_strategy(default_registry().strategy("fifo", None, random.Random(0)), 3.0)
+    assert ended == [first]
+    assert first.lease.endpoint.url == "a"
+    assert not second.ended
 
 
 # -- the queue by itself ---------------------------------------------------------------------------

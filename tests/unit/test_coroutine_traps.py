@@ -37,7 +37,7 @@ def test_async_with_pool_lease() -> None:
         async with pool.lease():  # type: ignore[attr-defined]
             raise AssertionError("it was let in")
 
-    assert "write with pool.lease()" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
+    assert "write async with pool.aio.lease()" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
 
 
 def test_await_pool_lease() -> None:
@@ -46,7 +46,7 @@ def test_await_pool_lease() -> None:
     async def trap() -> None:
         await pool.lease()
 
-    assert "write with pool.lease()" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
+    assert "write async with pool.aio.lease()" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
 
 
 # -- pool.call -------------------------------------------------------------------------------------
@@ -128,7 +128,9 @@ def test_a_lease_in_a_coroutine_that_would_have_to_wait() -> None:
         with pool.lease(), pool.lease(timeout=3600):
             raise AssertionError("there is one slot")
 
-    assert "would stop the event loop" in _refused(WaitInCoroutine, lambda: asyncio.run(trap()), pool)
+    line = _refused(WaitInCoroutine, lambda: asyncio.run(trap()), pool)
+    assert "would stop the event loop" in line
+    assert "async with pool.aio.lease()" in line
 
 
 def test_two_tasks_and_one_slot() -> None:

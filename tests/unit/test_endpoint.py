@@ -10,7 +10,8 @@ import httpx2
 import pytest
 
 from balancer.endpoint import Endpoint, Lease, Outcome, hint_of, outcome_of
-from balancer.errors import AcquireTimeout, EndpointError, EndpointOverloaded, LeaseError
+from balancer.errors import AcquireTimeout, CannotTell, EndpointError, EndpointOverloaded, LeaseError
+from balancer.load import Load
 
 
 class _Lender:
@@ -24,6 +25,12 @@ class _Lender:
             raise LeaseError(lease.id, "given back already")
         lease.account = None
         self.returned.append((lease.id, outcome))
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        self.used_tokens = tokens
+
+    def told(self, lease: Lease, load: Load) -> None:
+        self.load = load
 
 
 def lease_of(lender: _Lender, id: int = 7) -> Lease:
@@ -219,6 +226,7 @@ def test_a_retry_after_that_is_a_date_is_heard_by_the_servers_clock(date: str | 
         (None, Outcome.SUCCESS),
         (EndpointError("down"), Outcome.FAILURE),
         (EndpointOverloaded("busy"), Outcome.OVERLOAD),
+        (CannotTell("its limit is lower than what was asked for"), Outcome.IGNORED),
         (ConnectionRefusedError(), Outcome.FAILURE),
         (ConnectionResetError(), Outcome.FAILURE),
         (TimeoutError(), Outcome.FAILURE),

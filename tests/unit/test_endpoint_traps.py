@@ -101,6 +101,7 @@ def test_the_url_stays_as_it_was_given() -> None:
         ("http://H/v1/", "http://h:80/v1"),
         ("http://[::1]:80/", "http://[::1]"),
         ("http://User@H/", "http://User@h"),
+        ("judge0+HTTP://H:80/", "judge0+http://h"),
     ],
 )
 def test_urls_of_one_endpoint(one: str, other: str) -> None:
@@ -111,6 +112,7 @@ def test_urls_of_one_endpoint(one: str, other: str) -> None:
     ("one", "other"),
     [
         ("http://h", "https://h"),
+        ("judge0+http://h", "http://h"),
         ("http://h:443", "http://h"),
         ("http://h/V1", "http://h/v1"),
         ("http://h/?a=/", "http://h/?a="),

@@ -7,6 +7,7 @@ import pytest
 from balancer.core.states import TRANSITIONS, Event, Health
 from balancer.endpoint import Endpoint, Hint, Outcome
 from balancer.errors import AcquireTimeout
+from balancer.settings.rules import HealthSettings
 from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled, Scan
 
 # One test at a time: no comparison, no own rate, no slow start, unless a test is about it.
@@ -766,3 +767,50 @@ def test_who_waits_in_vain_is_told_how_many_are_out() -> None:
     assert waiter.error.out == 1
     assert "1 is out of service for now" in str(waiter.error)
     assert "2 active, 1 of them out of service" in repr(ruled.core)
+
+
+# -- calls that last -------------------------------------------------------------------------------
+
+_LONG = {"preset": "long_calls", "max_ejected_share": 1.0}
+
+
+def test_the_preset_for_long_calls_sets_what_is_not_given() -> None:
+    settings = HealthSettings(preset="long_calls", cooldown_s=9.0)
+    assert (settings.timeouts, settings.probe_s, settings.success_rate) == ("ignore", 30.0, 0.0)
+    assert settings.cooldown_s == 9.0
+    assert HealthSettings().timeouts == "count"
+
+
+def test_with_that_preset_to_be_slow_is_no_failure() -> None:
+    for health, ejected in ((_LONG, False), ({"max_ejected_share": 1.0}, True)):
+        ruled = Ruled(2, health=health)
+        ruled.call("a", Outcome.FAILURE, times=5, hint=Hint(timed_out=True))
+        assert (ruled.get("a") is None) is ejected
+    ruled = Ruled(2, health=_LONG)
+    ruled.call("a", Outcome.FAILURE, times=3)
+    assert ruled.get("a") is None
+
+
+def test_a_probe_that_has_run_for_long_enough_has_gone_well() -> None:
+    ruled = Ruled(2, health=_LONG)
+    ruled.call("a", Outcome.FAILURE, times=3)
+    ruled.at(5.0)
+    probe = ruled.take("a")
+    assert ruled.get("a") is None
+    waiter = ruled.wait("a")
+    assert ruled.at(34.9) == []
+    ruled.at(35.0)
+    assert ruled.core.ledger.account("a").health is Health.SLOW_START
+    assert ruled.give(probe, Outcome.SUCCESS) == [waiter]
+
+
+def test_a_probe_that_was_ignored_ends_its_time_as_well() -> None:
+    ruled = Ruled(2, health=_LONG)
+    ruled.call("a", Outcome.FAILURE, times=3)
+    ruled.at(5.0)
+    ruled.give(ruled.take("a"), Outcome.IGNORED)
+    ruled.at(60.0)
+    assert ruled.core.ledger.account("a").health is Health.HALF_OPEN
+    again = ruled.take("a")
+    ruled.give(again, Outcome.FAILURE)
+    assert ruled.core.ledger.account("a").health is Health.EJECTED

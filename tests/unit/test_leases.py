@@ -11,9 +11,12 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
+from balancer.endpoint import Terms
 from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
 from tests.threads.crew import until
+from tests.unit.ruled import Ruled
 
 
 def pool_of(clock: ManualClock | None = None, **settings: object) -> Pool:
@@ -259,3 +262,41 @@ def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names(
 
     pool.call(fail_once, holder="sample 7", ttl_s=60.0)
     assert sorted(held) == [("a", "sample 7", 60.0), ("b", "sample 7", 60.0)]
+
+
+def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt comes as its time is over, before it has ended."""
+    ruled = Ruled(1)
+    lease = ruled.core.acquire(Request(terms=Terms(ttl_s=5.0)), 0.0)
+    assert lease is not None
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ruled.core._telling, "expired", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ruled.core.tick(6.0)
+    assert not lease.ended
+    ruled.core.recover(6.0, ())
+    ruled.core.tick(6.0)
+    assert lease.ended
+
+
+def test_the_book_of_ends_is_swept_and_forgets_nobody_who_is_out() -> None:
+    ruled = Ruled([Endpoint("a", capacity=300)])
+
+    def lease(ttl_s: float) -> Lease:
+        granted = ruled.core.acquire(Request(terms=Terms(ttl_s=ttl_s)), 0.0)
+        assert granted is not None
+        return granted
+
+    stay = [lease(1000.0 - number) for number in range(100)]
+    for _ in range(2000):
+        ruled.give(lease(5000.0))
+        assert len(ruled.core._tenures._due) <= 2 * 101 + 64
+    assert ruled.core.due_s == 901.0
+    ruled.at(950.0)
+    assert [each.ended for each in stay] == [False] * 50 + [True] * 50
+    ruled.at(1000.0)
+    assert all(each.ended for each in stay)

@@ -7,6 +7,7 @@ changed as text. Every input is proposed once, and never one that is known alrea
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -14,20 +15,36 @@ from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
-from balancer.pipeline.generators.draw.styles import Size, Style, large_styles, small_styles, telling_styles
+from balancer.pipeline.generators.draw.styles import (
+    ONE_TIME,
+    Size,
+    Style,
+    large_styles,
+    small_styles,
+    stream_of,
+    style_of,
+    telling_styles,
+)
 from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.learn.hear import Refusal, learnt
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.write.build import build
-from balancer.pipeline.generators.write.changes import changes
+from balancer.pipeline.generators.write.changes import Change, changes
+from balancer.pipeline.generators.write.commands import command_changes, has_commands
+from balancer.pipeline.generators.write.marked import is_marked, marked_changes
+from balancer.pipeline.generators.write.probes import probes
 from balancer.pipeline.generators.write.text import text_changes
-from balancer.pipeline.loop.feedback import Feedback
+from balancer.pipeline.loop.feedback import Feedback, Heard
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]
 
-# One round: which stream each proposal comes from. Half are small and random: they kill the most.
-_ROUND = ("telling", "small", "change", "large", "small", "telling", "small", "change", "small", "large")
+# One round: which stream each proposal comes from. Slow programs need large inputs, and early; small and random ones
+# kill most of the others.
+_ROUND = ("telling", "large", "small", "change", "large", "telling", "small", "small", "large", "change")
 _LATER_ROUND = ("change", "large", "small", "change", "telling", "large")
+_SOME_FORMATS = ("commands", "marked", "commands")  # streams that few formats have, after each round
+_SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "probe": 2, "marked": 2, "commands": 3}  # asked again
 _REPEATS = 300  # inputs in a row that were proposed already, after which there is nothing new to be had
 
 _Made = tuple[str, bytes]
@@ -55,6 +72,16 @@ class MutateGenerator:
         used += [each.data for each in (*feedback.failed, *feedback.disagreed, *feedback.refused)]
         changed = [proposal.data for proposal in (telling or problem.data)]
         return self._proposals(_scheduled(wider, changed, rng, _LATER_ROUND), used, budget)
+
+    def ask_again(self, problem: Problem, heard: Heard, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield at most `budget` further inputs of the same round, now that the validators have said what they refuse.
+
+        What was refused narrows ranges and tells rules from chance; what comes next is weighed by how much of its kind
+        was valid so far.
+        """
+        used = [proposal.data for proposal in problem.data]
+        used += [each.data for each in (*heard.valid, *heard.refused)]
+        return self._proposals(_asked_again(problem, heard, rng), used, budget)
 
     def _proposals(self, made: Iterable[_Made], known: Sequence[bytes], budget: int) -> Iterable[Proposal]:
         return (Proposal(data, Origin(self.name, detail)) for detail, data in islice(_new(made, known), max(budget, 0)))
@@ -88,22 +115,88 @@ def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random, tur
     """Yield inputs, stream by stream in turn, until all streams are dry."""
     found = knowledge_of(problem)
     if found is None:
-        yield from text_changes(known, rng)
+        yield from _unread(known, rng)
         return
-    streams = {
-        "telling": _styled(found, telling_styles(), rng),
-        "small": _styled(found, small_styles(rng), rng),
-        "change": _changed(found, rng),
-        "large": _styled(found, large_styles(rng), rng),
-    }
+    streams = _streams(found, known, rng, frozenset())
     while streams:
-        for name in turns:
+        for name in (*turns, *_SOME_FORMATS):
             if name in streams:
                 made = next(streams[name], None)
                 if made is None:
                     del streams[name]
                 else:
                     yield made
+
+
+def _asked_again(problem: Problem, heard: Heard, rng: random.Random) -> Iterator[_Made]:
+    found = knowledge_of(problem)
+    if found is None:
+        yield from _unread([*(each.data for each in problem.data), *(each.data for each in heard.valid)], rng)
+        return
+    good = Counter(style_of(each.origin.detail) for each in heard.valid)
+    bad = Counter(style_of(each.origin.detail) for each in heard.refused)
+    refusals = [Refusal(each.data, style_of(each.origin.detail), each.why) for each in heard.refused]
+    found = learnt(problem, found, [each.data for each in heard.valid], refusals, good)
+    streams = _streams(found, [each.data for each in problem.data], rng, frozenset(good))
+    asked = {*good, *bad}
+    streams["probe"] = _changed(found, (probe for probe in probes(found, rng) if probe[0] not in asked), rng)
+    weights = {name: _SHARES[name] * _yield(name, good, bad) for name in streams}
+    while streams:
+        names = list(streams)
+        name = rng.choices(names, [weights[each] for each in names])[0]
+        made = next(streams[name], None)
+        if made is None:
+            del streams[name]
+        else:
+            yield made
+
+
+def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:
+    """Estimate how much of a stream is valid, from what was so far; a little doubt is left."""
+    right = sum(count for style, count in good.items() if stream_of(style) == stream)
+    wrong = sum(count for style, count in bad.items() if stream_of(style) == stream)
+    return (right + 1) / (right + wrong + 2)
+
+
+def _unread(known: Sequence[bytes], rng: random.Random) -> Iterator[_Made]:
+    """Yield changes of inputs that share no template."""
+    streams = [text_changes(known, rng), marked_changes(known, rng)]
+    while streams:
+        for stream in list(streams):
+            made = next(stream, None)
+            if made is None:
+                streams.remove(stream)
+            else:
+                yield made
+
+
+def _streams(
+    found: Knowledge, known: Sequence[bytes], rng: random.Random, done: frozenset[str]
+) -> dict[str, Iterator[_Made]]:
+    """Return the streams; named styles that are `done`, or that are always refused, are left out."""
+    left_out = (done & ONE_TIME) | found.shunned
+    streams = {
+        "telling": _styled(found, _without(left_out, telling_styles()), rng),
+        "small": _styled(found, _without(left_out, small_styles(rng)), rng),
+        "change": _changed(found, changes(found, rng), rng),
+        "large": _styled(found, _without(left_out, large_styles(rng)), rng),
+    }
+    if has_commands(found):
+        streams["commands"] = _changed(found, command_changes(found, rng), rng)
+    if is_marked(known):
+        streams["marked"] = marked_changes(known, rng, sure=True)
+    return streams
+
+
+def _without(left_out: frozenset[str], styles: Iterable[Style]) -> Iterator[Style]:
+    """Leave styles out; end where nothing else comes any more."""
+    skipped = 0
+    for style in styles:
+        skipped = skipped + 1 if style.name in left_out else 0
+        if skipped > _REPEATS:
+            return
+        if not skipped:
+            yield style
 
 
 def _styled(found: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[_Made]:
@@ -120,8 +213,8 @@ def _styled(found: Knowledge, styles: Iterable[Style], rng: random.Random) -> It
 _AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))
 
 
-def _changed(found: Knowledge, rng: random.Random) -> Iterator[_Made]:
-    for detail, given in changes(found, rng):
+def _changed(found: Knowledge, made: Iterable[Change], rng: random.Random) -> Iterator[_Made]:
+    for detail, given in made:
         try:
             yield detail, build(found, given, Fill(found, _AS_SEEN, rng))
         except TooLarge:

@@ -5,13 +5,23 @@ here runs a program. Where a problem has an output validator of its own, the cal
 in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from balancer.pipeline.judging.compare import compare, parse_flags
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Program, Status
 
-__all__ = ["ACCEPT", "Judgement", "checker_files", "checker_program", "checker_says", "judge_end", "judge_output"]
+__all__ = [
+    "ACCEPT",
+    "REJECT",
+    "Judgement",
+    "checker_files",
+    "checker_odd",
+    "checker_program",
+    "checker_says",
+    "judge_end",
+    "judge_output",
+]
 
 ACCEPT, REJECT = 42, 43  # exit codes of input and output validators (problem package format)
 
@@ -53,12 +63,17 @@ def checker_program(checker: Checker) -> Program | None:
         return None
     program = checker.program
     arguments = ("input.txt", "answer.txt", "feedback/", *checker.flags)
-    return Program(program.language, program.source, program.name, arguments)
+    return replace(program, args=arguments)
 
 
 def checker_files(data: bytes, answer: bytes) -> dict[str, bytes]:
     """Return the files that the arguments of `checker_program` name; an empty one makes the feedback folder."""
     return {"input.txt": data, "answer.txt": answer, "feedback/.keep": b""}
+
+
+def checker_odd(execution: Execution) -> bool:
+    """Return whether the problem's own output validator has not judged: it ended otherwise than it must."""
+    return execution.status is not Status.FINISHED or execution.exit_code not in (ACCEPT, REJECT)
 
 
 def checker_says(execution: Execution) -> Judgement:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from balancer.problem import Origin, Submission
 
-__all__ = ["CaseFeedback", "Feedback", "Unused"]
+__all__ = ["CaseFeedback", "Feedback", "Heard", "Unused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,8 @@ class CaseFeedback:
     Attributes:
         id, origin, data: the case.
         rejected, let_live: names of the wrong submissions that it rejects, and of those that pass it.
+        time_s: seconds that the slowest right solution took for it.
+        survivor_s: seconds that the slowest of the wrong ones that pass it took.
     """
 
     id: int
@@ -21,11 +23,13 @@ class CaseFeedback:
     data: bytes
     rejected: tuple[str, ...]
     let_live: tuple[str, ...]
+    time_s: float = 0.0
+    survivor_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """An input that is no case, and why, in one line."""
+    """An input that is no case, or not yet, and why, in one line."""
 
     origin: Origin
     data: bytes
@@ -44,6 +48,7 @@ class Feedback:
         refused: inputs that a validator refuses, with its words.
         complaints: what went wrong with generator programs and the like, a line each.
         survivors: wrong submissions that no case rejects.
+        limit_s: seconds that a run may take.
     """
 
     round: int
@@ -53,3 +58,17 @@ class Feedback:
     refused: tuple[Unused, ...]
     complaints: tuple[str, ...]
     survivors: tuple[Submission, ...]
+    limit_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the validators have said of a round's inputs so far, for those who propose more of them in the same round.
+
+    Attributes:
+        valid: inputs that are valid, in the order in which they were proposed.
+        refused: inputs that a validator refuses, with its words, likewise.
+    """
+
+    valid: tuple[Unused, ...]
+    refused: tuple[Unused, ...]

@@ -1,9 +1,11 @@
 """From the store to what the generators are told of the rounds so far. Reads, decides nothing."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from balancer.pipeline.loop.feedback import CaseFeedback, Feedback, Unused
 from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.rounds import replaced_by
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.running.sample import Sample
 from balancer.problem import Verdict
@@ -24,7 +26,8 @@ def observed(sample: Sample, number: int) -> Feedback:
     problem, store = sample.problem, sample.store
     verdicts = store.verdicts(problem.id)
     wrong = [submission.name for submission in sample.usable(accepted=False)]
-    ready = store.cases(problem.id, CaseState.READY)
+    right = [submission.name for submission in sample.usable(accepted=True)]
+    ready = _ready_before(sample, number)
     rejected: dict[int, list[str]] = defaultdict(list)
     passed: dict[int, list[str]] = defaultdict(list)
     for case in ready:
@@ -33,32 +36,62 @@ def observed(sample: Sample, number: int) -> Feedback:
             if stored is not None and stored.verdict is not Verdict.UNJUDGED:
                 (rejected if stored.verdict.kills else passed)[case.id].append(name)
     killed = {name for names in rejected.values() for name in names}
-    failed, disagreed = _contested(sample, verdicts)
+    failed, disagreed = _contested(sample, verdicts, number)
+
+    def slowest(names: Iterable[str], case: int) -> float:
+        return max((verdicts[name, case].time_s for name in names if (name, case) in verdicts), default=0.0)
+
     return Feedback(
         round=number,
         cases=tuple(
-            CaseFeedback(case.id, case.origin, case.data, tuple(rejected[case.id]), tuple(passed[case.id]))
+            CaseFeedback(
+                case.id,
+                case.origin,
+                case.data,
+                tuple(rejected[case.id]),
+                tuple(passed[case.id]),
+                slowest(right, case.id),
+                slowest(passed[case.id], case.id),
+            )
             for case in ready
         ),
         failed=failed,
         disagreed=disagreed,
-        refused=tuple(Unused(case.origin, case.data, case.note) for case in store.cases(problem.id, CaseState.INVALID)),
+        refused=tuple(
+            Unused(case.origin, case.data, case.note)
+            for case in store.cases(problem.id, CaseState.INVALID)
+            if case.round < number
+        ),
         complaints=tuple(store.rounds.notes(problem.id, number - 1)),
         survivors=tuple(
             submission
             for submission in sample.usable(accepted=False)
             if submission.name not in killed and any(submission.name in names for names in passed.values())
         ),
+        limit_s=sample.limits.cpu_s,
     )
 
 
+def _ready_before(sample: Sample, number: int) -> list[StoredCase]:
+    """Return the cases that were ready as round `number` began: also those that have made room for it."""
+    cases = sample.store.cases(sample.problem.id, CaseState.READY, CaseState.REPLACED)
+    made_room = replaced_by(number)
+    return [
+        case
+        for case in cases
+        if (case.sample or case.round < number) and (case.state is CaseState.READY or case.note == made_room)
+    ]
+
+
 def _contested(
-    sample: Sample, verdicts: dict[tuple[str, int], StoredVerdict]
+    sample: Sample, verdicts: dict[tuple[str, int], StoredVerdict], number: int
 ) -> tuple[tuple[Unused, ...], tuple[Unused, ...]]:
     """Return the inputs on which the reference solution fails, and those on which too few right solutions agree."""
     accepted = [submission.name for submission in sample.usable(accepted=True)]
     failed, disagreed = [], []
     for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):
+        if case.round >= number:
+            continue
         said = {name: verdicts[name, case.id] for name in accepted if (name, case.id) in verdicts}
         against = {name: stored for name, stored in said.items() if stored.verdict.kills}
         if accepted and accepted[0] in against:

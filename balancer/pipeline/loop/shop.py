@@ -6,16 +6,19 @@ asks of a program.
 
 from collections.abc import Mapping
 
+from balancer.pipeline.loop.comparer import SampleComparer
 from balancer.pipeline.loop.trial import NOT_TRIED, Trial
 from balancer.pipeline.loop.workshop import Aid
 from balancer.pipeline.results.records import Stage
 from balancer.pipeline.running.runner import ProgramRun
 from balancer.pipeline.running.sample import Sample
 from balancer.program import Execution, Limits, Program
+from balancer.settings.pipeline import AimSettings
 
 __all__ = ["SampleWorkshop"]
 
 _LIMITS = Limits(cpu_s=10.0, wall_s=30.0)
+_AIMED = 0.2  # the part of the time that is left which a generator that aims may use in a round
 
 
 class SampleWorkshop:
@@ -23,6 +26,7 @@ class SampleWorkshop:
 
     Attributes:
         round: the round that is about to begin.
+        comparer: compares the problem's submissions.
     """
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
@@ -31,6 +35,25 @@ class SampleWorkshop:
         self._many_answers = many_answers
         self._tried: dict[tuple[Aid, Program], str] = {}
         self.round = 0
+        self.comparer = SampleComparer(sample)
+
+    @property
+    def aim(self) -> AimSettings:
+        """How long the generators that aim may search: not at all if no made-up inputs are wanted, and no more than a
+        part of what is left of the problem's time.
+        """
+        settings, allowed_s = self._sample.settings, self._sample.allowed_s
+        if not (settings.max_inputs and settings.max_proposals):
+            return AimSettings(seconds=0.0)
+        if allowed_s is None:
+            return settings.aim
+        left_s = max(0.0, allowed_s - self._sample.clock.spent_s)
+        return settings.aim.model_copy(update={"seconds": min(settings.aim.seconds, _AIMED * left_s)})
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages that some endpoint runs."""
+        return self._sample.runner.languages
 
     @property
     def many_answers(self) -> bool:

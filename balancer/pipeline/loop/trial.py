@@ -11,7 +11,8 @@ from balancer.pipeline.judging.verdict import ACCEPT, REJECT, checker_files, che
 from balancer.pipeline.loop.ended import ended
 from balancer.pipeline.loop.workshop import Aid
 from balancer.pipeline.results.store import StoredCase
-from balancer.pipeline.running.sample import VALIDATOR_LIMITS, Sample
+from balancer.pipeline.running.judgements import VALIDATOR_LIMITS
+from balancer.pipeline.running.sample import Sample
 from balancer.problem import Checker, Submission
 from balancer.program import Execution, Limits, Program, Status
 

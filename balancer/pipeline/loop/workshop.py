@@ -3,20 +3,78 @@
 Decides nothing: it is what a run promises to such a generator. Programs run in the sandbox, never here.
 """
 
+import random
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import Generator
 from balancer.pipeline.llm.budget import Used
 from balancer.pipeline.llm.memory import Memory
+from balancer.pipeline.loop.feedback import Heard
 from balancer.plugins.registry import Registry
+from balancer.problem import Problem, Proposal, Submission
 from balancer.program import Execution, Program
 from balancer.settings.llm import LlmSettings
+from balancer.settings.pipeline import AimSettings
 
-__all__ = ["Aid", "AnswerBook", "EquippedGenerator", "OpenedGenerator", "PutOff", "RunServices", "Workshop"]
+__all__ = [
+    "Aid",
+    "AnswerBook",
+    "AskableAgain",
+    "Comparer",
+    "EquippedGenerator",
+    "OpenedGenerator",
+    "PutOff",
+    "RunServices",
+    "Workshop",
+]
 
+Item = TypeVar("Item")
 Aid = Literal["validator", "checker", "generator"]
+
+
+class Comparer(Protocol):
+    """Compares submissions on inputs that are thrown away afterwards. Thread-safe; the calls may raise Stopped.
+
+    What it says is a hint, not a verdict: where many inputs share one run of a program, one may spoil the next.
+    """
+
+    @property
+    def runs(self) -> int:
+        """Inputs that programs were run on so far."""
+        ...
+
+    @property
+    def accepted(self) -> Sequence[Submission]:
+        """The right solutions that are not left out, the reference solution first."""
+        ...
+
+    @property
+    def limit_s(self) -> float:
+        """CPU seconds that a submission may take."""
+        ...
+
+    def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
+        """Run a submission on small inputs, many at once, a second of CPU time for each; None: nothing is known."""
+        ...
+
+    def measured(self, submission: Submission, data: bytes) -> Execution | None:
+        """Run a submission on one input as it would be judged, within the problem's limits."""
+        ...
+
+    def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
+        """Say of each input whether all validators accept it; None: nothing is known."""
+        ...
+
+    def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
+        """Say of each (input, what a submission did on it, answer) whether it would be accepted; None: not known."""
+        ...
+
+    def each(self, act: Callable[[Item], None], items: Iterable[Item]) -> None:
+        """Do `act` for every item, some at a time; the first failure is raised."""
+        ...
 
 
 class Workshop(Protocol):
@@ -40,6 +98,21 @@ class Workshop(Protocol):
 
     def used(self, aid: Aid) -> Program | None:
         """Return the program that is used, or kept, from this round or an earlier one."""
+        ...
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages that some endpoint runs."""
+        ...
+
+    @property
+    def comparer(self) -> Comparer:
+        """Compares the problem's submissions."""
+        ...
+
+    @property
+    def aim(self) -> AimSettings:
+        """How long the generators that aim may search: `[pipeline.aim]`."""
         ...
 
     @property
@@ -84,6 +157,15 @@ class RunServices(Protocol):
 
     def say(self, line: str) -> None:
         """Tell people one line, now."""
+        ...
+
+
+@runtime_checkable
+class AskableAgain(Protocol):
+    """A generator that can be asked for more within a round, once the validators have answered."""
+
+    def ask_again(self, problem: Problem, heard: Heard, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield at most `budget` inputs that were not proposed yet; what was refused tells what to avoid."""
         ...
 
 

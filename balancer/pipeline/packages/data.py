@@ -1,119 +1,111 @@
-"""A package's own test data: inputs, answers, and what their groups tell the validators.
+"""A package's own test data: inputs, answers, and what is told for each of them.
 
-Samples come first, then the rest by name, "2" before "10". All data groups must give the
-validators the same flags, as a generated input belongs to no group. Programs are read elsewhere.
+Samples come first, then the rest by name, "2" before "10". A file that cannot be read is left out by name. Inputs that
+are made up belong to no group: they are treated as most of the package's own are. Programs are read elsewhere.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from balancer.pipeline.packages.folder import Findings, Folder, describe
+from balancer.errors import PackageError
+from balancer.pipeline.packages.folder import Findings, Folder
+from balancer.pipeline.packages.groups import Told, told_by_group, told_by_input
 from balancer.problem import Origin, Proposal
 
-__all__ = ["Data", "GroupFlags", "read_data"]
+__all__ = ["Data", "Known", "read_data", "shared"]
 
 _PLACES = ("data/sample", "data/secret")
-_GROUP_FILES = ("testdata.yaml", "test_group.yaml")  # legacy, 2023-07
-_OUTPUT_KEYS = ("output_validator_flags", "output_validator_args")
-_INPUT_KEYS = ("input_validator_flags", "input_validator_args")
 
 
 @dataclass(frozen=True, slots=True)
-class GroupFlags:
-    """What a data group tells the validators, for itself and the groups inside it."""
+class Known:
+    """One input of the package, what is told for it, and the files that lie beside a program that runs on it."""
 
-    output: tuple[str, ...] = ()
-    input: tuple[str, ...] = ()
+    proposal: Proposal
+    told: Told
+    files: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Known inputs in a stable order, and the flags that all their groups share."""
+    """Known inputs in a stable order, and what each folder that may hold some tells, "data/secret" among them."""
 
-    proposals: tuple[Proposal, ...]
-    flags: GroupFlags
+    known: tuple[Known, ...]
+    groups: Mapping[str, Told]
 
 
-def read_data(folder: Folder, findings: Findings) -> Data:
-    """Read data/sample and data/secret; whatever is wrong with them goes to `findings`."""
-    proposals: list[Proposal] = []
-    groups: dict[str, GroupFlags] = {}
-    root = _read_flags(folder, "data", GroupFlags(), findings)
+def read_data(folder: Folder, constants: Mapping[str, str], findings: Findings) -> Data:
+    """Read data/sample and data/secret."""
+    known: list[Known] = []
+    groups: dict[str, Told] = {}
+    root = told_by_group(folder, "data", Told(), constants, findings)
     for place in _PLACES:
-        for group, flags, files in _groups(folder, place, root, findings):
-            found = _read_group(folder, files, findings)
-            proposals += found
-            if found:
-                groups[group] = flags
-    if not proposals:
-        wrong = "no inputs; at least one '.in' file is needed in data/sample or data/secret, add one"
-        findings.add(folder.error("data", wrong))
-    return Data(tuple(proposals), _shared(folder, groups, findings))
+        for group, told, files in _groups(folder, place, root, constants, findings):
+            groups[group] = told
+            known += _read_group(folder, files, told, constants, findings)
+    return Data(tuple(known), groups)
+
+
+def shared(data: Data, findings: Findings) -> Told:
+    """Return what is told for most inputs; of equals for the secret ones, whose group is named last."""
+    told = [known.told for known in data.known]
+    if not told:
+        return data.groups.get("data/secret", Told())
+    counts = Counter(map(repr, told))
+    most = max(counts.values())
+    chosen = next(each for each in reversed(told) if counts[repr(each)] == most)
+    if len(counts) > 1:
+        flags = " ".join((*chosen.output, *(flag for flags in chosen.input.values() for flag in flags), *chosen.args))
+        findings.notes.append(
+            f"its groups tell the validators {len(counts)} different things: each input has its own flags, "
+            f"made-up ones those of {most} of its {len(told)} inputs ({flags or 'none'})"
+        )
+    return chosen
 
 
 def _groups(
-    folder: Folder, path: str, above: GroupFlags, findings: Findings
-) -> Iterator[tuple[str, GroupFlags, list[str]]]:
-    """Yield each folder of data, its flags and its files."""
+    folder: Folder, path: str, above: Told, constants: Mapping[str, str], findings: Findings
+) -> Iterator[tuple[str, Told, list[str]]]:
+    """Yield each folder of data, what it tells and its files."""
     entries: list[str] = []
-    with findings.collect():
+    with findings.sparing(path):
         entries = folder.entries(path)
-    flags = _read_flags(folder, path, above, findings)
-    yield path, flags, [entry for entry in entries if not folder.is_folder(entry)]
+    told = told_by_group(folder, path, above, constants, findings)
+    yield path, told, [entry for entry in entries if not folder.is_folder(entry)]
     for entry in entries:
-        if folder.is_folder(entry):
-            yield from _groups(folder, entry, flags, findings)
+        if folder.is_folder(entry) and not entry.endswith(".files"):
+            yield from _groups(folder, entry, told, constants, findings)
 
 
-def _read_group(folder: Folder, files: list[str], findings: Findings) -> list[Proposal]:
-    known = set(files)
-    proposals = []
+def _read_group(
+    folder: Folder, files: list[str], told: Told, constants: Mapping[str, str], findings: Findings
+) -> Iterator[Known]:
+    names = set(files)
     for file in files:
         stem, _, kind = file.rpartition(".")
-        with findings.collect():
-            if kind == "in":
-                answer = folder.data(f"{stem}.ans") if f"{stem}.ans" in known else None
-                origin = Origin("data", file.removeprefix("data/"))
-                proposals.append(Proposal(folder.data(file), origin, answer, sample=True))
-            elif kind == "ans" and f"{stem}.in" not in known:
-                raise folder.error(file, f"has no input {stem}.in beside it; add the input or take the answer out")
-    return proposals
+        if kind == "ans" and f"{stem}.in" not in names:
+            findings.left_out[file] = f"has no input {stem.rpartition('/')[2]}.in beside it"
+        if kind != "in":
+            continue
+        with findings.sparing(file):
+            known = _known(folder, stem, names)
+            yield replace(known, told=told_by_input(folder, stem, told, constants, findings))
 
 
-def _read_flags(folder: Folder, group: str, above: GroupFlags, findings: Findings) -> GroupFlags:
-    flags = above
-    for name in _GROUP_FILES:
-        path = f"{group}/{name}"
-        if folder.has(path):
-            with findings.collect():
-                settings = folder.mapping(path)
-                output = _flags(folder, path, settings, _OUTPUT_KEYS, flags.output)
-                flags = GroupFlags(output, _flags(folder, path, settings, _INPUT_KEYS, flags.input))
-    return flags
+def _known(folder: Folder, stem: str, names: set[str]) -> Known:
+    answer = _answer(folder, f"{stem}.ans") if f"{stem}.ans" in names else None
+    origin = Origin("data", f"{stem}.in".removeprefix("data/"))
+    proposal = Proposal(folder.case(f"{stem}.in"), origin, answer, sample=True)
+    beside = [path for path in folder.files(f"{stem}.files") if folder.has(path)]
+    files = tuple((path.removeprefix(f"{stem}.files/"), folder.case(path)) for path in beside)
+    return Known(proposal, Told(), files)
 
 
-def _flags(
-    folder: Folder, path: str, settings: Mapping[str, Any], keys: tuple[str, ...], above: tuple[str, ...]
-) -> tuple[str, ...]:
-    for key in keys:
-        found = settings.get(key)
-        if isinstance(found, str):
-            return tuple(found.split())
-        if isinstance(found, list) and all(isinstance(flag, str) for flag in found):
-            return tuple(found)
-        if found is not None:
-            raise folder.error(path, f"{key} is {describe(found)}; a text or a list of texts is allowed, use quotes")
-    return above
-
-
-def _shared(folder: Folder, groups: Mapping[str, GroupFlags], findings: Findings) -> GroupFlags:
-    """Return the flags of all groups, which must be the same: a generated input belongs to no group."""
-    distinct = list(dict.fromkeys(groups.values()))
-    if len(distinct) > 1:
-        shown = ", ".join(
-            f"{group}: {' '.join(flags.output + flags.input) or '(none)'}" for group, flags in groups.items()
-        )
-        wrong = f"groups tell the validators different things ({shown}); one set of flags for all is allowed"
-        findings.add(folder.error("data", wrong))
-    return distinct[0] if distinct else GroupFlags()
+def _answer(folder: Folder, path: str) -> bytes:
+    """Read an expected output; without it the input is not used, for a checker may need it."""
+    try:
+        return folder.case(path)
+    except PackageError as error:
+        line = error.problems[0]
+        raise folder.error(path.removesuffix(".ans") + ".in", f"its answer cannot be read: {line}") from error

@@ -15,18 +15,27 @@ import yaml
 
 from balancer.errors import PackageError
 
-__all__ = ["MAX_FILE_BYTES", "Findings", "Folder", "describe"]
+__all__ = ["MAX_FILE_BYTES", "Findings", "Folder", "describe", "shown_name"]
 
 # An archive's largest inputs are some tens of MB; more is a mistake, and every byte is kept in memory.
 MAX_FILE_BYTES = 64 * 2**20
 _SHOWN_CHARACTERS = 60
+_CLUTTER = frozenset({"__pycache__", "__MACOSX"})
 
 
 class Findings:
-    """Everything that is wrong with a package, one line each, so that a person can mend it in one go."""
+    """Everything that is wrong with a package, one line each, so that a person can mend it in one go.
+
+    Attributes:
+        lines: what keeps the package from being read.
+        left_out: what is not used of it, path -> why; the rest can be.
+        notes: what else a person should know, a line each.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.left_out: dict[str, str] = {}
+        self.notes: list[str] = []
 
     def add(self, error: PackageError) -> None:
         """Keep the lines of `error`, each once: several readers may come upon the same fault."""
@@ -40,6 +49,14 @@ class Findings:
         except PackageError as error:
             self.add(error)
 
+    @contextmanager
+    def sparing(self, path: str, name: str = "") -> Iterator[None]:
+        """Leave `path` out, called `name` if that differs, for a PackageError raised inside, and go on after it."""
+        try:
+            yield
+        except PackageError as error:
+            self.left_out.setdefault(name or path, _bare(str(error.problems[0]), path))
+
     def raise_any(self) -> None:
         """Raise one PackageError with every line; do nothing if there is none."""
         if self.lines:
@@ -50,15 +67,26 @@ class Folder:
     """Read one package. Paths are relative to its root, and shown with it.
 
     Every method raises PackageError, with one line, for what may not be read.
+
+    Args:
+        root: where it lies.
+        shown: what people are told instead of that, e.g. the archive that it was unpacked from.
+        whole: False: files of data are looked at, and not kept; see `case`.
+
+    Attributes:
+        odd_names: files whose names are no text, as they are shown to people: they are passed over.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shown: Path | None = None, *, whole: bool = True) -> None:
         self.root = root
+        self.shown = shown or root
+        self._whole = whole
+        self.odd_names: set[str] = set()
         self._real_root = root.resolve()
 
     def error(self, path: str, found: str) -> PackageError:
         """Make the error that says what was found at `path`."""
-        return PackageError(f"{self.root / path}: {found}")
+        return PackageError(f"{shown_name(str(self.shown / path))}: {found}")
 
     def has(self, path: str) -> bool:
         """Say whether there is anything at `path`."""
@@ -69,28 +97,46 @@ class Folder:
         return (self.root / path).is_dir()
 
     def entries(self, path: str) -> list[str]:
-        """List the folder at `path`, "2.in" before "10.in"; none if it is missing. Hidden files are left out."""
+        """List the folder at `path`, "2.in" before "10.in"; none if it is missing. Hidden files are passed over."""
         folder = self.root / path
-        if not folder.is_dir():
+        if not folder.is_dir() and not folder.is_symlink():
             return []
         self._check_inside(path)
+        if not folder.is_dir():
+            return []
         try:
             names = [entry.name for entry in folder.iterdir()]
         except OSError as error:
             raise self.error(path, f"cannot be read ({error.strerror}); make it readable") from error
-        return [f"{path}/{name}" for name in sorted(names, key=_natural) if not name.startswith((".", "__"))]
+        self.odd_names.update(shown_name(f"{path}/{name}") for name in names if not _is_text(name))
+        kept = [name for name in names if _is_text(name) and not name.startswith(".") and name not in _CLUTTER]
+        return [f"{path}/{name}" for name in sorted(kept, key=_natural)]
+
+    def files(self, path: str) -> list[str]:
+        """List all files at `path`, those in folders inside it as well; `path` itself if it is a file."""
+        if not self.is_folder(path):
+            return [path]
+        return [file for entry in self.entries(path) for file in self.files(entry)]
 
     def data(self, path: str) -> bytes:
         """Return the bytes of the file at `path`."""
+        return self._read(path, -1)
+
+    def case(self, path: str) -> bytes:
+        """Return the bytes of a file of data as `data` does; none if the folder is only looked at."""
+        return self._read(path, -1 if self._whole else 0)
+
+    def _read(self, path: str, size: int) -> bytes:
         self._check_inside(path)
         file = self.root / path
         if not file.is_file():  # a named pipe would block for ever
             raise self.error(path, "is not an ordinary file; only files may lie here, take it out")
         try:
-            size = file.stat().st_size
-            if size > MAX_FILE_BYTES:
-                raise self.error(path, f"has {size} bytes; {MAX_FILE_BYTES} (64 MiB) are allowed, make it smaller")
-            return file.read_bytes()
+            has = file.stat().st_size
+            if has > MAX_FILE_BYTES:
+                raise self.error(path, f"has {has} bytes; {MAX_FILE_BYTES} (64 MiB) are allowed, make it smaller")
+            with file.open("rb") as opened:
+                return opened.read(size)
         except OSError as error:
             raise self.error(path, f"cannot be read ({error.strerror}); make it readable") from error
 
@@ -118,7 +164,7 @@ class Folder:
     def _yaml_error(self, path: str, error: yaml.MarkedYAMLError) -> PackageError:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         reason = error.problem or "unknown syntax"
-        return PackageError(f"{self.root / path}{line}: is not YAML ({reason}); mend the syntax")
+        return PackageError(f"{shown_name(str(self.shown / path))}{line}: is not YAML ({reason}); mend the syntax")
 
     def _check_inside(self, path: str) -> None:
         try:
@@ -139,6 +185,23 @@ def describe(value: object) -> str:
 def _one_line(thing: object) -> str:
     text = " ".join(str(thing).split())
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def shown_name(name: str) -> str:
+    """Show the name of a file that may be no text, so that it can be printed and stored: its odd bytes as \\xe9."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file's name is text: what is not UTF-8 on disk comes as surrogates, which nobody can store."""
+    return name.isprintable()
+
+
+def _bare(line: str, path: str) -> str:
+    """Return what `line` says of `path`, without the place, which stands beside it."""
+    place, _, rest = line.partition(f"{path}: ")
+    return rest or place
 
 
 def _natural(name: str) -> tuple[tuple[str | int, ...], str]:

@@ -1,184 +1,156 @@
-"""Programs of a package: submissions, input validators, and the output validator.
+"""One program of a package: a file, or a folder with one source, several, or scripts that build and run it.
 
-Decides the language by the file's extension, and what cannot be used and why. It must not run anything, nor
-know which languages an endpoint can run: that is found out later.
+Decides what is the program's source and what comes along with it. It must not run anything, nor know what programs are
+for.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
-from balancer.errors import PackageError
+from balancer.pipeline.packages.constants import put_in
 from balancer.pipeline.packages.folder import Findings, Folder
-from balancer.pipeline.packages.includes import inline_headers
-from balancer.problem import Submission
+from balancer.pipeline.packages.languages import HEADERS, extension_of, is_main, language_of
 from balancer.program import Program
 
-__all__ = ["Programs", "read_input_validators", "read_output_validator", "read_submissions"]
+__all__ = ["SCRIPTED", "Unusable", "headers_in", "program_of", "read_program"]
 
-_LANGUAGES = {
-    **dict.fromkeys((".py", ".py3"), "python"),
-    **dict.fromkeys((".cpp", ".cc", ".cxx", ".c++"), "cpp"),
-}
-_OTHER_LANGUAGES = {
-    ".adb": "ada",
-    ".c": "c",
-    ".cs": "c#",
-    ".ctd": "checktestdata",
-    ".d": "d",
-    ".go": "go",
-    ".hs": "haskell",
-    ".java": "java",
-    ".js": "javascript",
-    ".jl": "julia",
-    ".kt": "kotlin",
-    ".lisp": "lisp",
-    ".m": "objective-c",
-    ".ml": "ocaml",
-    ".pas": "pascal",
-    ".php": "php",
-    ".pl": "prolog",
-    ".py2": "python 2",
-    ".rb": "ruby",
-    ".rs": "rust",
-    ".scala": "scala",
-    ".sh": "bash",
-    ".swift": "swift",
-    ".ts": "typescript",
-    ".viva": "viva",
-}
-_HEADERS = frozenset({".h", ".hh", ".hpp", ".hxx"})
-_SOURCES = _LANGUAGES.keys() | _OTHER_LANGUAGES.keys()
-
-_ACCEPTED = "accepted"
-_EXPECTATIONS = (_ACCEPTED, "wrong_answer", "time_limit_exceeded", "run_time_error")
-_INPUT_VALIDATORS = ("input_validators", "input_validator", "input_format_validators")
-_OUTPUT_VALIDATORS = ("output_validators", "output_validator")
+SCRIPTED = "folder"  # the language of a folder whose scripts `build` and `run` say how it is made and started
+_SCRIPTS = ("build", "run")
+_MIXED = {frozenset({"c", "cpp"}): "cpp"}
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """A program that cannot be used, and why: no fault of the package."""
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """Programs that were found, by path, and those that were left out, path -> why."""
+def read_program(
+    folder: Folder,
+    path: str,
+    constants: Mapping[str, str],
+    findings: Findings,
+    *,
+    scripts: bool = False,
+    language: str | None = None,
+    entry: str | None = None,
+    included: Callable[[str], Mapping[str, bytes]] | None = None,
+) -> Program:
+    """Read the program at `path`.
 
-    found: dict[str, Program]
-    left_out: dict[str, str]
+    Args:
+        constants: see `put_in`.
+        findings: hears of files of a folder that are left out.
+        scripts: whether a folder may have scripts that build and run it (validators and generators, not submissions).
+        language: where the package says it, else the extension does.
+        entry: the file, or the class, that it begins in, where the package says it.
+        included: from a language to the files that are added to every program in it.
 
-
-def read_submissions(folder: Folder, findings: Findings) -> tuple[tuple[Submission, ...], dict[str, str]]:
-    """Read submissions/: those that can be used, accepted ones first, then by name; and name -> why for the others."""
-    submissions: list[Submission] = []
-    left_out: dict[str, str] = {}
-    for expected in _EXPECTATIONS:
-        programs = _read_programs(folder, f"submissions/{expected}", findings)
-        left_out.update((_short(path), why) for path, why in programs.left_out.items())
-        submissions.extend(
-            Submission(_short(path), program, expected == _ACCEPTED, expected)
-            for path, program in programs.found.items()
-        )
-    left_out.update(_unknown_expectations(folder))
-    if not any(submission.accepted for submission in submissions):
-        findings.add(_no_accepted(folder, left_out))
-    return tuple(submissions), left_out
-
-
-def _short(path: str) -> str:
-    return path.removeprefix("submissions/")
-
-
-def _unknown_expectations(folder: Folder) -> Iterator[tuple[str, str]]:
-    known = ", ".join(_EXPECTATIONS)
-    for path in folder.entries("submissions"):
-        if folder.is_folder(path) and _short(path) not in _EXPECTATIONS:
-            for entry in folder.entries(path):
-                yield _short(entry), f"folder {_short(path)} does not say right or wrong; known: {known}"
-
-
-def _no_accepted(folder: Folder, left_out: dict[str, str]) -> PackageError:
-    reasons = [f"{name}: {why}" for name, why in left_out.items() if name.startswith(_ACCEPTED)]
-    found = f" ({'; '.join(reasons)})" if reasons else ""
-    wanted = "a reference solution in python or cpp is needed, add one"
-    return folder.error("submissions/accepted", f"no submission that can be used{found}; {wanted}")
-
-
-def read_input_validators(
-    folder: Folder, args: tuple[str, ...], findings: Findings
-) -> tuple[tuple[Program, ...], dict[str, str]]:
-    """Read the input validators, to be called with `args`; and path -> why for those that are left out."""
-    validators: list[Program] = []
-    left_out: dict[str, str] = {}
-    for place in _INPUT_VALIDATORS:
-        programs = _read_programs(folder, place, findings)
-        validators.extend(replace(program, args=args) for program in programs.found.values())
-        left_out.update(programs.left_out)
-    return tuple(validators), left_out
-
-
-def read_output_validator(folder: Folder, validation: str | None, findings: Findings) -> Program | None:
-    """Read the package's own output validator, if `validation` asks for it, or says nothing and there is one."""
-    places = [_read_programs(folder, place, findings) for place in _OUTPUT_VALIDATORS]
-    found = [program for programs in places for program in programs.found.values()]
-    left_out = [f"{path}: {why}" for programs in places for path, why in programs.left_out.items()]
-    names = ", ".join([program.name for program in found] + left_out)
-    place = _OUTPUT_VALIDATORS[0]
-    if validation == "default" and names:
-        wrong = f"found {names}, but validation is default; write 'validation: custom' or take it out"
-    elif validation == "custom" and not found:
-        wrong = f"validation is custom, but no program can be used{f' ({names})' if names else ''}; add one"
-    elif len(found) + len(left_out) > 1 or left_out:
-        wrong = f"found {names}; one program in python or cpp is allowed, keep one"
+    Raises:
+        Unusable: it cannot be used.
+        PackageError: it cannot be read.
+    """
+    if not folder.is_folder(path):
+        files = {PurePosixPath(path).name: _content(folder, path, constants)}
     else:
-        return found[0] if found else None
-    findings.add(folder.error(place, wrong))
+        files = {}
+        for file in folder.files(path):
+            with findings.sparing(file):  # it may do without: a picture, a link to what its authors have elsewhere
+                files[file.removeprefix(f"{path}/")] = _content(folder, file, constants)
+    if scripts and folder.is_folder(path) and any(name in files for name in _SCRIPTS):
+        return Program(SCRIPTED, _text(folder, path, "run", files.get("run", b"")), path, extras=_sorted(files))
+    return program_of(folder, path, files, language=language, entry=entry, included=included)
+
+
+def program_of(
+    folder: Folder,
+    path: str,
+    files: Mapping[str, bytes],
+    *,
+    language: str | None = None,
+    entry: str | None = None,
+    included: Callable[[str], Mapping[str, bytes]] | None = None,
+) -> Program:
+    """Make one program of the `files` (name -> content) that lie at `path`, as `read_program` does."""
+    spoken = language or _language(path, files)
+    added = {} if included is None else included(spoken)
+    main = _main(spoken, files, entry)
+    if driver := _driver(spoken, files[main], added):
+        main = driver
+    files = {**files, **added}
+    name = path if main == PurePosixPath(path).name else f"{path}/{main}"
+    extras = _sorted({name: content for name, content in files.items() if name != main})
+    return Program(spoken, _text(folder, path, main, files[main]), name, extras=extras)
+
+
+def headers_in(folder: Folder, place: str, constants: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the headers that lie in `place` itself, beside programs of one file that may include them."""
+    files = [file for file in folder.entries(place) if extension_of(file) in HEADERS]
+    return {PurePosixPath(file).name: _content(folder, file, constants) for file in files}
+
+
+def _content(folder: Folder, file: str, constants: Mapping[str, str]) -> bytes:
+    content = folder.data(file)
+    if not constants:
+        return content
+    try:
+        return put_in(content.decode(), constants).encode()
+    except UnicodeDecodeError:
+        return content
+
+
+def _text(folder: Folder, path: str, name: str, content: bytes) -> str:
+    file = f"{path}/{name}" if folder.is_folder(path) else path
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise folder.error(file, f"is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+
+
+def _language(path: str, files: Mapping[str, bytes]) -> str:
+    found = {language for language in (_spoken(name, content) for name, content in files.items()) if language}
+    mixed = frozenset(found)
+    if len(found) == 1 or mixed in _MIXED:
+        return _MIXED.get(mixed) or found.pop()
+    if found:
+        raise Unusable(f"the folder has sources in several languages ({', '.join(sorted(found))}); one is allowed")
+    if len(files) == 1:
+        raise Unusable(f"no known language has the extension {extension_of(next(iter(files))) or '(none)'!r}")
+    raise Unusable("the folder has no source in a known language")
+
+
+def _spoken(name: str, content: bytes) -> str | None:
+    return language_of(name, content[:200].decode(errors="replace"))
+
+
+def _main(language: str, files: Mapping[str, bytes], entry: str | None) -> str:
+    if entry is not None and (named := _entry(files, entry)) is not None:
+        return named
+    sources = [name for name, content in files.items() if _spoken(name, content) is not None]
+    if not sources and len(files) == 1:  # the package says which language it is in
+        return next(iter(files))
+    if len(sources) == 1:
+        return sources[0]
+    called = [name for name in sources if PurePosixPath(name).stem.lower() in ("main", "__main__")]
+    likely = called or [name for name in sources if is_main(language, name, files[name].decode(errors="replace"))]
+    if likely:
+        return min(likely, key=lambda name: (name.count("/"), name))
+    raise Unusable(f"the folder has {len(sources)} sources, and none of them is called main or __main__")
+
+
+def _driver(language: str, own: bytes, added: Mapping[str, bytes]) -> str | None:
+    """Return the added file that the program begins in, if one does: it is called main, or alone has a main."""
+    for name, content in added.items():
+        called = PurePosixPath(name).stem.lower() in ("main", "__main__")
+        text, mine = content.decode(errors="replace"), own.decode(errors="replace")
+        if _spoken(name, content) and (called or (is_main(language, name, text) and not is_main(language, "", mine))):
+            return name
     return None
 
 
-def _read_programs(folder: Folder, place: str, findings: Findings) -> Programs:
-    """Read every program in the folder `place`: a file, or a folder with one source."""
-    programs = Programs({}, {})
-    with findings.collect():
-        for path in folder.entries(place):
-            with findings.collect():
-                try:
-                    programs.found[path] = _read_program(folder, path)
-                except _Unusable as why:
-                    programs.left_out[path] = str(why)
-    return programs
+def _entry(files: Mapping[str, bytes], entry: str) -> str | None:
+    """Return the file that an entry point names, or is in: it may be a file, or a class called as its file."""
+    found = [name for name in files if entry in (name, PurePosixPath(name).name, PurePosixPath(name).stem)]
+    return found[0] if found else None
 
 
-def _read_program(folder: Folder, path: str) -> Program:
-    files = list(_files(folder, path))
-    sources = [file for file in files if _extension(file) in _SOURCES]
-    if len(sources) != 1 and folder.is_folder(path):
-        raise _Unusable(f"the folder has {len(sources)} sources; one is allowed")
-    source = sources[0] if sources else path
-    language = _language(source)
-    text = folder.text(source)
-    if language == "cpp":
-        headers = {file: folder.text(file) for file in files if _extension(file) in _HEADERS}
-        text = inline_headers(text, {PurePosixPath(file).name: header for file, header in headers.items()})
-    return Program(language, text, source)
-
-
-def _files(folder: Folder, path: str) -> Iterator[str]:
-    if not folder.is_folder(path):
-        yield path
-        return
-    for entry in folder.entries(path):
-        yield from _files(folder, entry)
-
-
-def _extension(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
-
-
-def _language(path: str) -> str:
-    extension = _extension(path)
-    if extension in _LANGUAGES:
-        return _LANGUAGES[extension]
-    if extension in _OTHER_LANGUAGES:
-        raise _Unusable(f"language {_OTHER_LANGUAGES[extension]} is not supported")
-    raise _Unusable(f"no known language has the extension {extension or '(none)'!r}")
+def _sorted(files: Mapping[str, bytes]) -> tuple[tuple[str, bytes], ...]:
+    return tuple(sorted(files.items()))

@@ -1,124 +1,125 @@
-"""Read problem packages in the ICPC/Kattis format (legacy, and 2023-07 where it is cheap).
+"""Read one problem package: legacy, legacy-icpc, 2023-07 and 2025-09, as they are found.
 
-Decides what a package as a whole must have. It must not run anything, nor judge whether a language is at
-hand: it only reads files, and says everything that is wrong with a package at once.
+Decides what a package as a whole must have, and what it can do without: a file that cannot be used is left out by name.
+It must not run anything, nor judge whether a language is at hand: it only reads files.
 
-The format: https://www.kattis.com/problem-package-format/spec/legacy. A package that does not say how it is
-validated is validated by its own output validator if it has one, else by the default one.
+The format: https://www.kattis.com/problem-package-format/. A package that does not say how it is validated is validated
+by its own output validator if it has one, else by the default one.
 """
 
-import hashlib
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
-from balancer.errors import PackageError
 from balancer.pipeline.judging.compare import parse_flags
-from balancer.pipeline.packages.data import read_data
+from balancer.pipeline.packages.archive import is_archive, unpacked
+from balancer.pipeline.packages.data import Known, read_data, shared
 from balancer.pipeline.packages.folder import Findings, Folder
-from balancer.pipeline.packages.programs import read_input_validators, read_output_validator, read_submissions
+from balancer.pipeline.packages.groups import Told
+from balancer.pipeline.packages.makers import with_programs
+from balancer.pipeline.packages.recipes import Dish, read_recipes
 from balancer.pipeline.packages.settings import ProblemSettings, read_settings
-from balancer.problem import Checker, Problem
+from balancer.pipeline.packages.statement import read_statement
+from balancer.pipeline.packages.submissions import read_submissions
+from balancer.pipeline.packages.validators import InputValidators, read_input_validators, read_output_validator
+from balancer.problem import FEWEST_AGREEING, CaseOptions, Checker, Problem
 from balancer.program import Program
 
-__all__ = ["find_packages", "fingerprint", "read_problem", "read_problems"]
+__all__ = ["read_problem"]
 
 _MARK = "problem.yaml"
 
 
-def find_packages(root: Path | str) -> list[Path]:
-    """List the packages in a folder, by name; or the folder itself, if it is one.
+def read_problem(path: Path | str, *, whole: bool = True) -> Problem:
+    """Read one package: a folder, or an archive of one.
 
-    Raises:
-        PackageError: there are none.
-    """
-    root = Path(root)
-    if (root / _MARK).exists():
-        return [root]
-    if not root.is_dir():
-        raise PackageError(f"{root}: not a folder; name a problem package or a folder of them")
-    packages = sorted((entry.parent for entry in root.glob(f"*/{_MARK}")), key=lambda path: path.name)
-    if not packages:
-        raise PackageError(f"{root}: no folder in it has a {_MARK}; name a problem package or a folder of them")
-    return packages
-
-
-def read_problems(root: Path | str) -> list[Problem]:
-    """Read one package, or all packages in a folder, sorted by id. Other entries are ignored.
-
-    Raises:
-        PackageError: there are none, or some cannot be read; it has the lines of all of them.
-    """
-    findings = Findings()
-    problems = []
-    for path in find_packages(root):
-        with findings.collect():
-            problems.append(read_problem(path))
-    findings.raise_any()
-    return problems
-
-
-def read_problem(path: Path | str) -> Problem:
-    """Read one package.
+    Args:
+        whole: False: its data is looked at and not kept, so that it takes no memory: known inputs, answers and the
+            files beside them are empty.
 
     Raises:
         PackageError: it cannot be read; one line for each thing to mend.
     """
-    folder = Folder(Path(path))
+    path = Path(path)
+    if not is_archive(path):
+        return _read(Folder(path, whole=whole), path.resolve().name, {})
+    with unpacked(path) as (root, left_out):
+        return replace(_read(Folder(root, shown=path, whole=whole), path.stem, left_out), path=path)
+
+
+def _read(folder: Folder, name: str, left_out: Mapping[str, str]) -> Problem:
     findings = Findings()
+    findings.left_out.update(left_out)
     settings = read_settings(folder, findings)
-    data = read_data(folder, findings)
-    validators, odd_validators = read_input_validators(folder, data.flags.input, findings)
-    flags = settings.flags + data.flags.output
-    checker = Checker(read_output_validator(folder, settings.validation, findings), flags)
-    submissions, odd_submissions = read_submissions(folder, findings)
-    _check_whole(folder, settings, checker, findings)
+    constants = settings.constants
+    data = read_data(folder, constants, findings)
+    validators = read_input_validators(folder, constants, findings)
+    dishes = with_programs(folder, read_recipes(folder, constants, data.groups, findings), constants, findings)
+    told = shared(data, findings)
+    checker = Checker(read_output_validator(folder, settings, findings), settings.flags + told.output)
+    submissions = read_submissions(folder, constants, findings)
+    if not data.known and not any(dish.recipe.missing for dish in dishes):
+        wrong = "no inputs; at least one '.in' file is needed in data/sample or data/secret, add one"
+        findings.add(folder.error("data", wrong))
+    statement = read_statement(folder, constants, findings)
+    options = _options(data.known, dishes, told, settings, validators)
+    _check_flags(folder, checker, options.values(), findings)
+    findings.left_out.update(dict.fromkeys(sorted(folder.odd_names), "its name is no text"))
     findings.raise_any()
+    accepted = sum(submission.accepted for submission in submissions)
     return Problem(
-        id=folder.root.resolve().name,
+        id=name,
         name=settings.name,
-        path=folder.root,
+        path=folder.shown,
         time_limit_s=settings.time_limit_s,
         memory_bytes=settings.memory_bytes,
-        data=data.proposals,
-        input_validators=validators,
+        data=tuple(known.proposal for known in data.known),
+        input_validators=_told(validators, told),
         checker=checker,
         submissions=submissions,
-        left_out={**odd_submissions, **odd_validators},
+        left_out=findings.left_out,
+        statement=statement,
+        grammars=validators.grammars,
+        by_agreement=not validators.programs and accepted >= FEWEST_AGREEING,
+        options=options,
+        recipes=tuple(dish.recipe for dish in dishes),
+        notes=tuple(findings.notes),
+        packaged=True,
     )
 
 
-def _check_whole(folder: Folder, settings: ProblemSettings, checker: Checker, findings: Findings) -> None:
-    """Check what takes more than one part of the package to see."""
-    if checker.program is None and settings.validation != "custom":
-        try:
-            parse_flags(checker.flags)
-        except ValueError as error:
-            findings.add(folder.error(_MARK, f"validator_flags: {error}"))
-    if folder.entries("include"):
-        wrong = "files to be compiled with submissions are not supported; leave this package out"
-        findings.add(folder.error("include", wrong))
-
-
-def fingerprint(problem: Problem) -> str:
-    """Return a hash, 64 hex digits, of everything that matters to verdicts: data, programs, limits, flags.
-
-    Names for people and the place of the package do not matter; names of submissions do, as results go by them.
-    """
-    parts = (
-        problem.time_limit_s,
-        problem.memory_bytes,
-        tuple((_hash(known.data), None if known.answer is None else _hash(known.answer)) for known in problem.data),
-        _essence(problem.input_validators),
-        _essence([problem.checker.program] if problem.checker.program else []),
-        problem.checker.flags,
-        tuple((s.name, s.accepted, s.expected, *_essence([s.program])) for s in problem.submissions),
+def _told(validators: InputValidators, told: Told) -> tuple[Program, ...]:
+    """Return the input validators with the arguments that made-up inputs are checked with."""
+    return tuple(
+        replace(program, args=told.validator(PurePosixPath(path).name)) for path, program in validators.programs.items()
     )
-    return _hash(repr(parts).encode("utf-8", "surrogatepass"))
 
 
-def _essence(programs: Iterable[Program]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    return tuple((program.language, program.source, program.args) for program in programs)
+def _options(
+    known: Iterable[Known], dishes: Iterable[Dish], told: Told, settings: ProblemSettings, validators: InputValidators
+) -> dict[str, CaseOptions]:
+    """Return what is told for single inputs, where that is not what is told for made-up ones."""
+    each = [(one.proposal.origin.detail, one.told, one.files) for one in known]
+    each += [(dish.recipe.name, dish.told, ()) for dish in dishes if dish.recipe.missing]
+    return {
+        name: CaseOptions(
+            validators={
+                program.name: own.validator(PurePosixPath(path).name) for path, program in validators.programs.items()
+            },
+            checker=settings.flags + own.output,
+            args=own.args,
+            files=files,
+        )
+        for name, own, files in each
+        if own != told or own.args or files
+    }
 
 
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _check_flags(folder: Folder, checker: Checker, options: Iterable[CaseOptions], findings: Findings) -> None:
+    """Check the flags that the default output validator is to be told; those of another are its own business."""
+    if checker.program is None:
+        for flags in {checker.flags, *(each.checker for each in options)}:
+            try:
+                parse_flags(flags)
+            except ValueError as error:
+                findings.add(folder.error(_MARK, f"flags of the output validator: {error}"))

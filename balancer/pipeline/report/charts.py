@@ -10,6 +10,7 @@ from dataclasses import fields
 
 from balancer.core.metrics import WaitStats
 from balancer.endpoint import Outcome
+from balancer.pipeline.report.course import kills_over_time
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.rates import moment
 from balancer.pipeline.results.records import ProblemResult, RunResult, Span, Stage
@@ -51,6 +52,8 @@ def _charts(result: RunResult) -> Iterator[Chart]:
     judged = [problem for problem in result.problems if problem.wrong_judged]
     if len(result.scores) > 1:
         yield _rounds(result.scores)
+    if result.first_kills and (len(result.scores) > 2 or result.timed):
+        yield kills_over_time(result.first_kills)
     if judged:
         yield _killed(judged, result.totals.problems)
     lines = endpoint_lines(result)

@@ -12,11 +12,12 @@ from balancer.pipeline.results.records import RunResult
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 
-__all__ = ["NOT_JUDGED", "lost", "nothing_judged", "tiles", "warnings"]
+__all__ = ["NOT_JUDGED", "left_out_lines", "lost", "nothing_judged", "tiles", "troubles", "warnings"]
 
 NOT_JUDGED = "not judged"
 
 _MOST_NAMED = 5
+_MOST_LANGUAGES = 20
 _MOST_REASONS = 3
 _TRIES = re.compile(r"^after \d+( of \d+)? tr(y|ies): ")
 
@@ -26,9 +27,23 @@ def tiles(result: RunResult) -> tuple[Tile, ...]:
     return (*_verdict_tiles(result), *_time_tiles(result))
 
 
+def troubles(result: RunResult) -> tuple[str, ...]:
+    """Return what must be said first of all: which endpoints lied, which validators do not work, and why."""
+    return tuple(_troubles(result))
+
+
 def warnings(result: RunResult) -> tuple[str, ...]:
     """Return what a reader must know before believing the figures, one sentence each; none if all is well."""
     return tuple(_warnings(result))
+
+
+def left_out_lines(result: RunResult, most: int = 10) -> tuple[str, ...]:
+    """Return what is to be said first of all: packages that are not among the problems, a line each, and why."""
+    left_out = result.packages_left_out
+    lines = [f"Left out: {name}: {shorten(why, 300)}" for name, why in list(left_out.items())[:most]]
+    if len(left_out) > most:
+        lines.append(f"Left out: {count(len(left_out) - most, 'more package')}, see the report")
+    return tuple(lines)
 
 
 def lost(result: RunResult) -> tuple[tuple[str, str], ...]:
@@ -115,7 +130,25 @@ def _time_tiles(result: RunResult) -> Iterator[Tile]:
         percent(result.utilisation) if offered else NOTHING,
         f"{count(result.slots, 'slot')}, {count(len(result.pool.endpoints), 'endpoint')}",
     )
+    if verified := result.verified.again:
+        yield Tile(
+            "Made again",
+            percent(verified, result.verified.runs),
+            f"{count(verified, 'run')}, to verify others; {result.verified.differed} outvoted",
+        )
     yield Tile("Strategy", shorten(result.strategy, 60), count(result.pool.acquired, "lease"))
+
+
+def _troubles(result: RunResult) -> Iterator[str]:
+    for liar in result.verified.liars:
+        again = count(liar.problems, "problem")
+        yield (
+            f"{shorten(liar.endpoint, 100)} lied, and was taken out of service: {shorten(liar.why, 200)}; "
+            f"{again} that it had a part in judged again."
+        )
+    yield from (f"{shorten(line, 400)}." for line in result.totals.troubles_told)
+    if (more := result.totals.troubles - len(result.totals.troubles_told)) > 0:
+        yield f"And {count(more, 'more trouble')} with validators: see `troubles` in summary.json."
 
 
 def _warnings(result: RunResult) -> Iterator[str]:
@@ -133,6 +166,7 @@ def _warnings(result: RunResult) -> Iterator[str]:
         )
     if result.rows_left_out:
         yield f"{count(result.rows_left_out, 'row')} of the data set left out, because they cannot be used."
+    yield from _missing(result)
     if totals.unjudged:
         unjudged = totals.unjudged
         yield (
@@ -147,6 +181,17 @@ def _warnings(result: RunResult) -> Iterator[str]:
         yield f"{rejected} rejected by some case: a case or a submission is wrong."
     if totals.idle:
         yield f"No case that counts: {_named(totals.idle_named, totals.idle)}."
+
+
+def _missing(result: RunResult) -> Iterator[str]:
+    """Yield a line for each language that no endpoint runs, with what that costs; the dearest first."""
+    totals, endpoints = result.totals, count(len(result.pool.endpoints), "endpoint")
+    for language, many in sorted(totals.missing.items(), key=lambda each: (-each[1], each[0]))[:_MOST_LANGUAGES]:
+        where = count(totals.missing_in[language], "problem")
+        lost = count(many, "submission")
+        yield f"{shorten(language, 40)} runs on none of {endpoints}: {lost} of {where} left out."
+    if (more := len(totals.missing) - _MOST_LANGUAGES) > 0:
+        yield f"And {count(more, 'more language')}: see `languages_missing` in summary.json."
 
 
 def _named(names: list[str], many: int) -> str:

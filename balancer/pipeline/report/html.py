@@ -9,7 +9,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
-from balancer.pipeline.report.headline import NOT_JUDGED, lost, tiles, warnings
+from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, lost, tiles, troubles, warnings
 from balancer.pipeline.report.matrix import LETTERS, matrix
 from balancer.pipeline.report.notes import notes
 from balancer.pipeline.report.rates import RATES, looks_said, rate_lines, spent_said
@@ -37,7 +37,9 @@ def page(result: RunResult, charts: Sequence[Chart]) -> str:
             spent=spent_said(result),
             looks=list(looks_said(result)),
             bound_s=result.bound_s,
+            left_out=left_out_lines(result, most=len(result.packages_left_out)),
             tiles=tiles(result),
+            troubles=troubles(result),
             warnings=warnings(result),
             lost=lost(result),
             matrices=[matrix(problem) for problem in result.problems],

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from balancer.pipeline.results.missing import left_out_for
 from balancer.pipeline.results.records import ProblemResult, RunResult
 
 __all__ = ["Note", "notes"]
@@ -24,7 +25,8 @@ def notes(result: RunResult) -> tuple[Note, ...]:
 
 def _notes(problem: ProblemResult) -> Iterator[Note]:
     for subject, why in problem.left_out.items():
-        yield Note(problem.id, subject, f"left out: {why}")
+        if not left_out_for(why):  # these are told once for the whole run, in the headline
+            yield Note(problem.id, subject, f"left out: {why}")
     for submission in problem.submissions:
         if not submission.compiles:
             yield Note(problem.id, submission.name, "does not compile: not counted")

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
-from balancer.pipeline.report.headline import NOT_JUDGED, warnings
+from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, troubles, warnings
 from balancer.pipeline.report.rates import looks_said, rate_lines, spent_said
-from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
+from balancer.pipeline.results.records import Brought, CaseState, ProblemResult, RunResult
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
 
@@ -41,6 +41,8 @@ def print_summary(result: RunResult, console: Console, *, report: Path | None = 
 
 
 def _parts(result: RunResult, clean: Clean, width: int) -> Iterator[RenderableType]:
+    if said := (*left_out_lines(result), *troubles(result)):
+        yield Text("\n").join(clean(line, style="bold yellow") for line in said)
     if result.problems:
         yield _problems(result, clean, width)
     if len(result.scores) > 1:
@@ -48,6 +50,8 @@ def _parts(result: RunResult, clean: Clean, width: int) -> Iterator[RenderableTy
     yield Text("\n").join([clean(_sentence(result)), *(clean(w, style="bold yellow") for w in warnings(result))])
     if any(problem.survivors for problem in result.problems):
         yield _survivors(result, clean, width)
+    if made := [each for each in result.brought if each.asked_s or each.proposed]:
+        yield _brought(made, clean)
     if result.pool.endpoints:
         lines = endpoint_lines(result)
         yield _endpoints(lines, clean, width)
@@ -102,6 +106,18 @@ def _rounds(result: RunResult, clean: Clean) -> Table:
         shown = [0, 2, 3, 4]  # those that differ from round to round
         table.add_row(clean(line.when), *(clean(line.rates[n]) for n in shown))
         table.add_row("", *(clean(line.ranges[n], style="dim") for n in shown))
+    return table
+
+
+def _brought(made: Iterable[Brought], clean: Clean) -> Table:
+    table = plain_table("What each generator brought")
+    table.add_column("generator", no_wrap=True)
+    for head in ("proposed", "valid", "cases", "kills", "first\nkills", "asked", "runs"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for each in made:
+        figures = (each.proposed, each.valid, each.cases, each.kills, each.first_kills)
+        times = (seconds(each.asked_s), seconds(each.run_s))
+        table.add_row(clean(each.generator, 20), *(clean(str(n)) for n in figures), *map(clean, times))
     return table
 
 

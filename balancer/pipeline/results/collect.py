@@ -21,7 +21,7 @@ __all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
 MOST_DETAILED = 40  # of the rows of a data set; packages are told in detail all of them
 _MOST_LEFT_OUT = 100
 
-_UNUSED = (CaseState.INVALID, CaseState.PROPOSED, CaseState.SPARE)
+_UNUSED = (CaseState.INVALID, CaseState.UNCHECKED, CaseState.PROPOSED, CaseState.SPARE)
 
 
 def collect(store: Store, *, most: int | None = None) -> RunResult:
@@ -39,6 +39,7 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
     totals = totals_of(_tallies(store))
     most = None if most is not None and totals.problems <= most else most  # all of them keep their own order
     found = tuple(problem_result(store, roster) for roster in store.problems.rosters(most_survivors=most))
+    kills = store.times.kills()
     rows_left_out, left_out_rows = store.problems.left_out_rows(_MOST_LEFT_OUT)
     return RunResult(
         problems=found,
@@ -57,6 +58,11 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
         readings=readings_of(store, found),
+        first_kills=tuple(kills),
+        brought=store.brought(kills),
+        timed=store.timed,
+        packages_left_out=store.problems.left_out_packages(),
+        verified=store.trust.found(),
     )
 
 
@@ -105,6 +111,8 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
             if submission.accepted and (stored := verdicts.get((submission.name, case.id))) and stored.verdict.kills
         ),
         invalid=sum(case.state is CaseState.INVALID for case in cases),
+        unchecked=sum(case.state is CaseState.UNCHECKED for case in cases),
+        troubles=tuple(store.judges.troubles(problem)),
         left_out={**roster.left_out, **left_out},
         notes=(
             *store.rounds.notes(problem),
@@ -113,12 +121,19 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
             *(
                 f"its own input {case.origin.detail} is not used: {case.note}"
                 for case in cases
-                if case.sample and case.state is CaseState.INVALID
+                if case.sample and case.state in (CaseState.INVALID, CaseState.UNCHECKED)
             ),
+            *_why_unchecked(cases),
         ),
         reasons=reasons,
         rounds=store.rounds.count(problem),
     )
+
+
+def _why_unchecked(cases: Sequence[StoredCase]) -> list[str]:
+    """Return a line on the made-up inputs that are neither valid nor refused, and why most are, if there are any."""
+    why = Counter(case.note for case in cases if case.state is CaseState.UNCHECKED and not case.sample)
+    return [f"{why.total()} made-up inputs are neither valid nor refused: {why.most_common(1)[0][0]}"] if why else []
 
 
 def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]) -> dict[str, int]:

@@ -15,6 +15,8 @@ __all__ = ["export_cases"]
 
 def export_cases(store: Store, result: RunResult, folder: Path) -> None:
     """Write the cases that kill to `folder`, which is made anew; the problem's own ones are not repeated."""
+    if folder.is_symlink():  # what it leads to is somebody else's
+        folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     for problem in result.problems:
         wanted = {case.id for case in problem.killers if not case.sample}

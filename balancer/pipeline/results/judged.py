@@ -24,6 +24,7 @@ class CaseState(Enum):
     CONTESTED = "contested"  # the accepted submissions disagree on it: not used, but reported
     READY = "ready"  # has an expected output that all accepted submissions agree with
     UNJUDGED = "unjudged"  # the infrastructure failed before that was known
+    UNCHECKED = "unchecked"  # an input validator does not say whether it is valid, wherever it runs: not used
     REPLACED = "replaced"  # it was ready, but rejects nobody, and a later round has brought others
 
 
@@ -91,6 +92,8 @@ class ProblemResult:
         submissions: accepted ones first, in the package's order; only those that compile count.
         disagreements: contested cases.
         invalid: proposals that an input validator refused.
+        unchecked: inputs of which an input validator does not say whether they are valid.
+        troubles: what a person must know first of all, one line each: validators that do not work.
         left_out: submission or validator -> why it was not used.
         notes: anything else a person should know, one line each.
         reasons: why something is unjudged -> how often.
@@ -107,6 +110,8 @@ class ProblemResult:
     notes: tuple[str, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
     rounds: int = 1
+    unchecked: int = 0
+    troubles: tuple[str, ...] = ()
 
     @property
     def ready(self) -> tuple[CaseResult, ...]:
@@ -203,6 +208,8 @@ class ProblemResult:
             rejected=len(self.rejected),
             contested=sum(case.state is CaseState.CONTESTED for case in self.cases),
             invalid=self.invalid,
+            unchecked=self.unchecked,
+            troubles=self.troubles,
             disagreements=len(self.disagreements),
             survivors=tuple(s.name for s in self.survivors),
             not_judged=tuple(s.name for s in self.not_judged),

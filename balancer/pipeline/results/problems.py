@@ -5,7 +5,7 @@ is done, and the sources of the wrong programs that survived. It must not know h
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -28,10 +28,14 @@ CREATE INDEX IF NOT EXISTS problems_by_survivors ON problems (survivors);
 CREATE TABLE IF NOT EXISTS surviving (
     problem TEXT, name TEXT, language TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (problem, name));
 CREATE TABLE IF NOT EXISTS bad_rows (number INTEGER PRIMARY KEY, why TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS bad_packages (name TEXT PRIMARY KEY, why TEXT NOT NULL);
 """
 
 _AT_ONCE = 100
-_OF_A_PROBLEM = ("put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving")
+_OF_A_PROBLEM = (
+    "put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving", "codes", "troubles", "batches",
+    "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn",
+)  # fmt: skip
 
 
 class Met(Enum):
@@ -77,6 +81,15 @@ class Problems:
         taken = self._db.row("SELECT 1 FROM problems WHERE id = ?", wanted) is not None
         return f"{wanted}-row-{number}" if taken else wanted
 
+    def place_of(self, problem: str, wanted: int) -> int:
+        """Return the number of a package: as before, else `wanted` unless another one has it, else the next one."""
+        row = self._db.row("SELECT number FROM problems WHERE id = ?", problem)
+        if row is not None:
+            return int(row[0])
+        if self._db.row("SELECT 1 FROM problems WHERE number = ?", wanted) is None:
+            return wanted
+        return int((self._db.row("SELECT MAX(number) FROM problems") or (0,))[0]) + 1
+
     def meet(self, problem: Problem, number: int, fingerprint: str) -> Met:
         """Remember a problem, and say how it was met before. One that has changed begins anew."""
         row = self._db.row("SELECT fingerprint, done FROM problems WHERE id = ?", problem.id)
@@ -96,6 +109,14 @@ class Problems:
                 (problem.id, number, problem.name, fingerprint, json.dumps(roster), json.dumps(dict(problem.left_out))),
             )
         return Met.NEW if row is None else Met.CHANGED
+
+    def begin_anew(self, problems: Iterable[str]) -> None:
+        """Forget all that is known of these but that they are there."""
+        with self._db.transaction() as db:
+            for problem in problems:
+                for table in _OF_A_PROBLEM:
+                    db.execute(f"DELETE FROM {table} WHERE problem = ?", (problem,))
+                db.execute("UPDATE problems SET done = 0, survivors = 0, tally = NULL WHERE id = ?", (problem,))
 
     def settle(self, found: ProblemResult, tally: Tally, programs: dict[str, Program]) -> None:
         """Keep what a problem came to: it is done, unless the infrastructure has kept something from being done.
@@ -172,6 +193,16 @@ class Problems:
         count = (self._db.row("SELECT COUNT(*) FROM bad_rows") or (0,))[0]
         rows = self._db.rows("SELECT number, why FROM bad_rows ORDER BY number LIMIT ?", most)
         return count, [LeftOutRow(*row) for row in rows]
+
+    def leave_out_packages(self, found: Mapping[str, str]) -> None:
+        """Record which packages cannot be judged, name -> why, in place of those of an earlier session."""
+        with self._db.transaction() as db:
+            db.execute("DELETE FROM bad_packages")
+            db.executemany("INSERT INTO bad_packages VALUES (?, ?)", list(found.items()))
+
+    def left_out_packages(self) -> dict[str, str]:
+        """Return which packages could not be judged, and why."""
+        return dict(self._db.rows("SELECT name, why FROM bad_packages ORDER BY name"))
 
     def _pages(self, query: str, *, place: int) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query that goes on behind a number, some at a time: no lock is held in between."""

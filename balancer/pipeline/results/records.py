@@ -5,21 +5,27 @@ report looks.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from balancer.core.metrics import PoolStats
+from balancer.pipeline.results.brought import Brought
 from balancer.pipeline.results.judged import CaseResult, CaseState, Disagreement, ProblemResult, SubmissionResult
 from balancer.pipeline.results.scores import RoundScores
 from balancer.pipeline.results.tally import Totals, totals_of
+from balancer.pipeline.results.times import FirstKill
+from balancer.pipeline.results.trust import Liar, Verified
 from balancer.pipeline.results.work import Span, Stage, Work, work_of
 from balancer.problem import Origin
 
 __all__ = [
+    "Brought",
     "CaseResult",
     "CaseState",
     "Disagreement",
+    "FirstKill",
     "LeftOutRow",
+    "Liar",
     "NearCase",
     "ProblemResult",
     "Reading",
@@ -27,8 +33,11 @@ __all__ = [
     "Span",
     "Stage",
     "SubmissionResult",
+    "Verified",
     "rate",
 ]
+
+_MOST_KILLS = 10_000  # in the summary; the figures count all
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,11 @@ class RunResult:
         looks: (why a time limit was not believed, what a second look said) -> how often.
         rows_left_out: how many rows could not be used; `left_out_rows`: the first of them.
         readings: surviving programs to be read; of many, some.
+        first_kills: which case killed each wrong submission first, and when; by time.
+        brought: what each generator brought.
+        timed: whether problems have a budget of time.
+        packages_left_out: packages that cannot be judged, name -> why.
+        verified: the runs that were made again on other endpoints, and the endpoints that lied.
     """
 
     problems: tuple[ProblemResult, ...]
@@ -107,6 +121,11 @@ class RunResult:
     rows_left_out: int = 0
     left_out_rows: tuple[LeftOutRow, ...] = ()
     readings: tuple[Reading, ...] = ()
+    first_kills: tuple[FirstKill, ...] = ()
+    brought: tuple[Brought, ...] = ()
+    timed: bool = False
+    packages_left_out: Mapping[str, str] = field(default_factory=dict)
+    verified: Verified = field(default_factory=Verified)
 
     @property
     def totals(self) -> Totals:
@@ -173,13 +192,19 @@ class RunResult:
                 "cases_kept": totals.cases_kept,
                 "contested": totals.contested,
                 "invalid_inputs": totals.invalid,
+                "unchecked_inputs": totals.unchecked,
             },
             "rounds": [each.to_dict() for each in self.scores],
             "looks": [{"why": why, "said": said, "times": times} for (why, said), times in self.looks.items()],
+            "verified": self.verified.to_dict(),
             "rows_left_out": {
                 "count": self.rows_left_out,
                 "first": [{"row": row.number, "why": row.why} for row in self.left_out_rows],
             },
+            "generators": [each.to_dict() for each in self.brought],
+            "first_kills": [asdict(kill) for kill in self.first_kills[:_MOST_KILLS]],
+            "packages_left_out": dict(self.packages_left_out),
+            "languages_missing": dict(totals.missing),
             "detailed": len(self.problems),
             "per_problem": [tally.summary() for tally in tallies],
             "pool": self.pool.to_dict(),

@@ -1,19 +1,21 @@
 """The rounds of a problem: which have begun, with what inputs, and which programs of a generator's are used.
 
-Decides what is durable of a round: it begins with all its inputs, or not at all. It must not know where inputs come
-from.
+Decides what is durable of a round: its inputs come in batches, each of them whole or not at all. It must not know where
+inputs come from.
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 
 from balancer.pipeline.results.database import Database
 from balancer.pipeline.results.recent import Recent
 from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.shrunk import SHRINK
 from balancer.problem import Proposal
 from balancer.program import Program
 
-__all__ = ["SCHEMA", "Rounds"]
+__all__ = ["SCHEMA", "Asked", "Rounds", "replaced_by"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rounds (problem TEXT, number INTEGER, notes TEXT NOT NULL, PRIMARY KEY (problem, number));
@@ -21,7 +23,26 @@ CREATE TABLE IF NOT EXISTS aids (
     problem TEXT, aid TEXT, language TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, round INTEGER NOT NULL,
     PRIMARY KEY (problem, aid));
 CREATE TABLE IF NOT EXISTS put_off (problem TEXT PRIMARY KEY, why TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS batches (
+    problem TEXT, round INTEGER, number INTEGER, asked TEXT NOT NULL, PRIMARY KEY (problem, round, number));
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What asking a generator for a batch came to.
+
+    Attributes:
+        pulled: inputs that it gave, known ones included.
+        made_up: those of them that are not the problem's own.
+        seconds: that it took.
+        dry: whether it has nothing more for this round.
+    """
+
+    pulled: int = 0
+    made_up: int = 0
+    seconds: float = 0.0
+    dry: bool = False
 
 
 class Rounds:
@@ -42,22 +63,88 @@ class Rounds:
         proposals: Iterable[Proposal],
         notes: Iterable[str],
         replaced: Collection[int] = (),
+        *,
+        asked: Mapping[str, Asked] | None = None,
+        at_s: float = 0.0,
     ) -> None:
-        """Store the inputs of a round behind those that are there, and take the cases out that they replace."""
+        """Store the first inputs of a round behind those that are there, and take the cases out that they replace.
+
+        Args:
+            problem, number: the round.
+            proposals: its inputs.
+            notes: what people should know.
+            replaced: ids of cases.
+            asked: what asking each generator came to, by name.
+            at_s: seconds for which the problem was at work.
+        """
         with self._db.transaction() as db:
-            self._add(problem, number, proposals)
+            self._add(problem, number, proposals, 0, at_s)
             db.execute("INSERT INTO rounds VALUES (?, ?, ?)", (problem, number, json.dumps(list(notes))))
+            db.execute("INSERT INTO batches VALUES (?, ?, 0, ?)", (problem, number, _text(asked or {})))
             db.execute("DELETE FROM put_off WHERE problem = ?", (problem,))
             db.executemany(
-                "UPDATE cases SET state = ? WHERE problem = ? AND id = ?",
-                [(CaseState.REPLACED.value, problem, case) for case in replaced],
+                "UPDATE cases SET state = ?, note = ? WHERE problem = ? AND id = ?",
+                [(CaseState.REPLACED.value, replaced_by(number), problem, case) for case in replaced],
             )
+
+    def go_on(
+        self,
+        problem: str,
+        number: int,
+        proposals: Iterable[Proposal],
+        notes: Iterable[str],
+        *,
+        asked: Mapping[str, Asked],
+        at_s: float = 0.0,
+    ) -> None:
+        """Store a further batch of inputs of a round that has begun. Arguments are as in `begin`."""
+        with self._db.transaction() as db:
+            batch = db.execute(
+                "SELECT COUNT(*) FROM batches WHERE problem = ? AND round = ?", (problem, number)
+            ).fetchone()[0]
+            self._add(problem, number, proposals, batch, at_s)
+            told = [*self.notes(problem, number), *notes]
+            db.execute(
+                "UPDATE rounds SET notes = ? WHERE problem = ? AND number = ?", (json.dumps(told), problem, number)
+            )
+            db.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (problem, number, batch, _text(asked)))
+
+    def batches(self, problem: str, number: int) -> list[dict[str, Asked]]:
+        """Return the batches of a round: what asking each generator came to, by name."""
+        rows = self._db.rows(
+            "SELECT asked FROM batches WHERE problem = ? AND round = ? ORDER BY number", problem, number
+        )
+        return [{name: Asked(**each) for name, each in json.loads(asked).items()} for (asked,) in rows]
 
     def add_own(self, problem: str, proposals: Iterable[Proposal]) -> None:
         """Store a problem's own data, before its first round; once is enough."""
         with self._db.transaction() as db:
             if db.execute("SELECT 1 FROM cases WHERE problem = ?", (problem,)).fetchone() is None:
-                self._add(problem, 0, proposals)
+                self._add(problem, 0, proposals, 0, 0.0)
+
+    def count_made_up(self, problem: str, number: int, *states: CaseState) -> int:
+        """Return how many inputs that were made up for round `number` are in one of `states`."""
+        row = self._db.row(
+            "SELECT COUNT(*) FROM cases WHERE problem = ? AND round = ? AND NOT sample AND generator != ?"
+            f" AND state IN ({', '.join('?' * len(states))})",
+            problem, number, SHRINK, *(state.value for state in states),
+        )  # fmt: skip
+        return int(row[0]) if row else 0
+
+    def is_open(self, problem: str, number: int) -> bool:
+        """Return whether some input of round `number` is not yet checked, or has no answer."""
+        states = (CaseState.PROPOSED.value, CaseState.VALID.value)
+        row = self._db.row(
+            "SELECT 1 FROM cases WHERE problem = ? AND round = ? AND state IN (?, ?) LIMIT 1", problem, number, *states
+        )
+        return row is not None
+
+    def spare(self, problem: str, number: int) -> None:
+        """Put aside the inputs of round `number` that were not checked: there are enough, or there is no time."""
+        self._db.do(
+            "UPDATE cases SET state = ? WHERE problem = ? AND round = ? AND state = ?",
+            CaseState.SPARE.value, problem, number, CaseState.PROPOSED.value,
+        )  # fmt: skip
 
     def notes(self, problem: str, number: int | None = None) -> list[str]:
         """Return what was noted as round `number`, or any round, began."""
@@ -100,7 +187,7 @@ class Rounds:
         rows = self._db.rows("SELECT aid, language, source, name FROM aids WHERE problem = ?", problem)
         return {aid: Program(*program) for aid, *program in rows}
 
-    def _add(self, problem: str, number: int, proposals: Iterable[Proposal]) -> None:
+    def _add(self, problem: str, number: int, proposals: Iterable[Proposal], batch: int, at_s: float) -> None:
         first = (self._db.row("SELECT MAX(id) FROM cases WHERE problem = ?", problem) or (None,))[0] or 0
         rows = [
             (problem, i, p.data, p.answer, p.origin.generator, p.origin.detail, p.sample, CaseState.PROPOSED.value, "",
@@ -109,3 +196,13 @@ class Rounds:
         ]  # fmt: skip
         with self._db.using() as db:
             db.executemany("INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT INTO moments VALUES (?, ?, ?, ?)", [(problem, row[1], batch, at_s) for row in rows])
+
+
+def replaced_by(number: int) -> str:
+    """Return the note of a case that made room for round `number`."""
+    return f"made room for round {number}"
+
+
+def _text(asked: Mapping[str, Asked]) -> str:
+    return json.dumps({name: asdict(each) for name, each in asked.items()})

@@ -5,21 +5,26 @@ instant. The store keeps verdicts and never judges.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from balancer.errors import ConfigError
-from balancer.pipeline.results import answers, leases, looks, problems, rounds
+from balancer.pipeline.results import answers, judges, leases, looks, problems, rounds, shrunk, times, trust
 from balancer.pipeline.results.answers import Answers
+from balancer.pipeline.results.brought import Brought, brought
 from balancer.pipeline.results.database import Database
 from balancer.pipeline.results.judged import CaseState
+from balancer.pipeline.results.judges import Judges
 from balancer.pipeline.results.leases import Leases
 from balancer.pipeline.results.looks import Looks
 from balancer.pipeline.results.problems import Met, Problems
 from balancer.pipeline.results.recent import Recent
 from balancer.pipeline.results.rounds import Rounds
+from balancer.pipeline.results.shrunk import Shrunk
+from balancer.pipeline.results.times import FirstKill, Times
+from balancer.pipeline.results.trust import TrustStore
 from balancer.problem import Origin, Problem, Verdict
 from balancer.program import Program
 
@@ -90,23 +95,32 @@ class Store:
     Attributes:
         rounds: the rounds of each problem.
         answers: what a model has answered.
+        judges: what is known of the problems' own validators and checkers.
         looks: second looks at time limits.
         problems: which problems there are, and what each came to.
         leases: who ran what, where and when.
+        shrunk: cases that were made smaller.
+        times: when what happened to a problem.
+        trust: which endpoints lied, and which problems they had a part in.
 
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
-        parts = (rounds, answers, looks, problems, leases)
+        parts = (rounds, answers, judges, looks, problems, leases, shrunk, times, trust)
         self._db = Database(folder, _SCHEMA + "".join(part.SCHEMA for part in parts), fresh=fresh)
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
+        self.judges = Judges(self._db)
         self.looks = Looks(self._db)
         self.problems = Problems(self._db)
         self.leases = Leases(self._db)
+        self.shrunk = Shrunk(self._db)
+        self.times = Times(self._db)
+        self.trust = TrustStore(self._db)
         self._left_out = Recent(self._db, self._read_left_out)
+        self.withdraw()
 
     def close(self) -> None:
         """Close the database and let other processes in."""
@@ -118,10 +132,24 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def withdraw(self) -> set[str]:
+        """Forget the problems that a liar had a part in, while nobody works on them; return which they are."""
+        gone = self.trust.withdrawn()
+        if gone:
+            self.problems.begin_anew(gone)
+        self.trust.forget(gone)
+        for problem in gone:
+            self._left_out.forget(problem)
+            self.rounds.forget(problem)
+        return gone
+
     # -- the run as a whole --------------------------------------------------------------------------
 
-    def claim(self, fingerprint: Mapping[str, str]) -> None:
+    def claim(self, fingerprint: Mapping[str, str], *, then: Mapping[str, str] | None = None) -> None:
         """Remember what is being judged, or check that it is what was being judged here before.
+
+        Args:
+            then: what is being judged from now on, if that is more.
 
         Raises:
             ConfigError: a line that names the differences.
@@ -137,6 +165,15 @@ class Store:
                 f"{self._folder}: holds a run with other {', '.join(changed)}; "
                 "use --fresh to start over, or choose other --results"
             )
+        if then is not None:
+            self._db.do("UPDATE meta SET value = ? WHERE key = 'fingerprint'", json.dumps(dict(then)))
+
+    def mended(self, problems: Iterable[str]) -> set[str]:
+        """Return which of the `problems` were left out as packages when the run was claimed, and no part of it."""
+        row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")
+        before: dict[str, str] = json.loads(row[0]) if row else {}
+        left_out = self.problems.left_out_packages()
+        return {name for name in problems if name in left_out and f"problem {name}" not in before}
 
     def describe(self, source: Mapping[str, str]) -> None:
         """Remember where the problems come from, for later commands."""
@@ -161,6 +198,16 @@ class Store:
         rows = self._db.rows("SELECT id, strategy, slots, pool, complete FROM sessions ORDER BY id")
         return [Session(r[0], r[1], r[2], json.loads(r[3]) if r[3] else None, bool(r[4])) for r in rows]
 
+    def brought(self, kills: Sequence[FirstKill]) -> tuple[Brought, ...]:
+        """Return what each generator brought."""
+        return brought(self._db, kills)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the run has a budget of time for each problem."""
+        row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")
+        return row is not None and float(json.loads(row[0]).get("setting budget_s", 0)) > 0
+
     # -- one problem ---------------------------------------------------------------------------------
 
     def cases(self, problem: str, *states: CaseState) -> list[StoredCase]:
@@ -172,6 +219,15 @@ class Store:
             problem, *wanted,
         )  # fmt: skip
         return [StoredCase(r[0], r[1], r[2], Origin(r[3], r[4]), bool(r[5]), CaseState(r[6]), r[7], r[8]) for r in rows]
+
+    def origins(self, problem: str, number: int, *states: CaseState) -> list[tuple[str, CaseState]]:
+        """Return generator and state of the made-up inputs of round `number` that are in one of `states`."""
+        rows = self._db.rows(
+            "SELECT generator, state FROM cases WHERE problem = ? AND round = ? AND NOT sample"
+            f" AND state IN ({', '.join('?' * len(states))})",
+            problem, number, *(state.value for state in states),
+        )  # fmt: skip
+        return [(generator, CaseState(state)) for generator, state in rows]
 
     def set_case(
         self, problem: str, case: int, state: CaseState, *, note: str = "", answer: bytes | None = None
@@ -189,11 +245,21 @@ class Store:
                 "UPDATE cases SET state = ? WHERE problem = ? AND state = ?",
                 (CaseState.PROPOSED.value, problem, CaseState.UNJUDGED.value),
             ).rowcount
+            db.execute("DELETE FROM verdicts WHERE problem = ? AND verdict = ?", (problem, Verdict.UNJUDGED.value))
             if lost:  # a case that comes back to life may make others superfluous, or the other way round
                 db.execute(
                     "UPDATE cases SET state = ? WHERE problem = ? AND state = ?",
                     (CaseState.PROPOSED.value, problem, CaseState.SPARE.value),
                 )
+
+    def answer_again(self, problem: str, case: int) -> None:
+        """Put a case back before its expected output, which was a lie: forget that, and the verdicts on it."""
+        with self._db.transaction() as db:
+            db.execute("DELETE FROM verdicts WHERE problem = ? AND case_id = ?", (problem, case))
+            db.execute(
+                "UPDATE cases SET state = ?, note = '', answer = NULL WHERE problem = ? AND id = ?",
+                (CaseState.VALID.value, problem, case),
+            )
 
     def set_verdict(self, problem: str, verdict: StoredVerdict) -> None:
         """Record a verdict; it replaces one that was unjudged."""
@@ -215,6 +281,7 @@ class Store:
         with self._db.transaction() as db:
             self.rounds.keep(problem, "checker", checker, number)
             db.execute("DELETE FROM verdicts WHERE problem = ?", (problem,))
+            db.execute("DELETE FROM first_kills WHERE problem = ?", (problem,))
             db.execute(
                 f"UPDATE cases SET state = ? WHERE problem = ? AND state IN ({', '.join('?' * len(judged))})",
                 (CaseState.VALID.value, problem, *(state.value for state in judged)),

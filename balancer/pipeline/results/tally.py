@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from balancer.pipeline.results.missing import cost_of_missing
+
 __all__ = ["Course", "Tally", "Totals", "totals_of"]
 
 _MOST_REASONS = 50  # that are told apart; others count as one
 _MOST_IDLE = 10
+_MOST_TROUBLES = 10
 _OTHERS = "other reasons"
 
 
@@ -48,7 +51,7 @@ class Tally:
         rejected: accepted submissions that some case rejects.
         disagreements: on contested cases.
         survivors, not_judged: names.
-        left_out, notes, reasons: as in `ProblemResult`.
+        left_out, notes, reasons, troubles: as in `ProblemResult`.
         course: how it went.
     """
 
@@ -74,6 +77,8 @@ class Tally:
     notes: tuple[str, ...]
     reasons: Mapping[str, int]
     course: Course
+    unchecked: int = 0
+    troubles: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as what JSON has."""
@@ -86,7 +91,7 @@ class Tally:
         """Return what `to_dict` was made of."""
         course = dict(found["course"])
         made = Course(**{**course, "kept": tuple(course["kept"]), "killed": tuple(course["killed"])})
-        lists = {name: tuple(found[name]) for name in ("survivors", "not_judged", "notes")}
+        lists = {name: tuple(found.get(name, ())) for name in ("survivors", "not_judged", "notes", "troubles")}
         return cls(**{**found, **lists, "course": made})
 
     def summary(self) -> dict[str, Any]:
@@ -106,6 +111,7 @@ class Tally:
             "survivors": list(self.survivors),
             "not_judged": list(self.not_judged),
             "contested": self.contested,
+            "troubles": list(self.troubles),
             "left_out": dict(self.left_out),
             "notes": list(self.notes),
         }
@@ -121,8 +127,10 @@ class Totals:
         surviving: problems with a survivor.
         uncertain: problems with something that was not judged.
         idle: problems without a case that counts; `idle_named`: the first few of them.
+        troubles: how many; `troubles_told`: the first few of them, with their problem.
         reasons: why something is unjudged, and how often, the most frequent first.
         courses: how problems went, and how many of them went so.
+        missing: languages that no endpoint runs, and the submissions that this costs; `missing_in`: the problems.
     """
 
     problems: int = 0
@@ -147,8 +155,13 @@ class Totals:
     uncertain: int = 0
     idle: int = 0
     idle_named: list[str] = field(default_factory=list)
+    unchecked: int = 0
+    troubles: int = 0
+    troubles_told: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     courses: Counter[Course] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    missing_in: Counter[str] = field(default_factory=Counter)
 
     def add(self, tally: Tally) -> None:
         """Count one more problem."""
@@ -160,6 +173,12 @@ class Totals:
         self.surviving += bool(tally.survivors)
         self.uncertain += bool(tally.not_judged)
         self.courses[tally.course] += 1
+        cost = cost_of_missing(tally.left_out)
+        self.missing.update(cost)
+        self.missing_in.update(cost.keys())
+        self.troubles += len(tally.troubles)
+        room = max(0, _MOST_TROUBLES - len(self.troubles_told))
+        self.troubles_told += [f"{tally.id}: {line}" for line in tally.troubles[:room]]
         if not tally.cases:
             self.idle += 1
             if len(self.idle_named) < _MOST_IDLE:
@@ -171,7 +190,8 @@ class Totals:
 
 _SUMS = (
     "cases", "cases_kept", "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed",
-    "wrong_killed_before", "judged", "unjudged", "rejected", "contested", "invalid", "disagreements",
+    "wrong_killed_before", "judged", "unjudged", "rejected", "contested", "invalid", "unchecked",
+    "disagreements",
 )  # fmt: skip
 
 

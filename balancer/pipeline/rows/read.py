@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.errors import PackageError
+from balancer.pipeline.results.missing import left_out_of_row
 from balancer.pipeline.rows.choice import ALL, Share, drawn
 from balancer.pipeline.rows.columns import RowProblem, Solution, problem_of
 from balancer.pipeline.rows.raw import RawRow, raw_rows
@@ -127,7 +128,7 @@ def _submissions(solutions: tuple[Solution, ...], *, accepted: bool) -> Iterator
 def _left_out(row: RowProblem, languages: Collection[str]) -> dict[str, str]:
     """Return the languages that nobody runs, with the number of solutions that this costs."""
     lost = Counter(each.language for each in (*row.right, *row.wrong) if each.language not in languages)
-    return {f"{count} in {language}": f"no endpoint runs {language}" for language, count in sorted(lost.items())}
+    return left_out_of_row(lost)
 
 
 def _why_not(row: RowProblem, languages: Collection[str]) -> str:

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from balancer.pipeline.results.collect import problem_result
@@ -17,6 +16,7 @@ from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.plugins.extras import has
+from balancer.scratch import Scratch
 
 __all__ = ["CASES", "MINIMAL", "minimal", "write_rows"]
 
@@ -39,13 +39,13 @@ def write_rows(store: Store, folder: Path, say: Callable[[str], object]) -> int:
         ConfigError: the rows cannot be read any more.
         OSError: the folder cannot be written to.
     """
-    with TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
-        lines, count = Path(scratch) / "rows.jsonl", 0
+    with Scratch(".rows-", folder) as scratch:
+        lines, count = scratch.path / "rows.jsonl", 0
         with lines.open("w", encoding="utf-8") as file:
             for row in _rows(store):
                 file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
                 count += 1
-        table = Path(scratch) / "rows.parquet"
+        table = scratch.path / "rows.parquet"
         written = count > 0 and has("rows") and _write_parquet(lines, table, say)
         os.replace(lines, folder / lines.name)
         if written:

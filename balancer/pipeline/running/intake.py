@@ -3,31 +3,37 @@
 Decides what a run must not go on with, if it was begun with something else. It must not know how a problem is judged.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from balancer.pipeline.packages.read import fingerprint, read_problems
+from balancer.pipeline.packages.collection import Packages, read_packages
+from balancer.pipeline.packages.fingerprint import fingerprint
 from balancer.pipeline.results.problems import Met
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import Share
 from balancer.pipeline.rows.raw import are_rows, count_rows, look_for_rows
 from balancer.pipeline.rows.read import BadRow, number_of_rows, read_rows
+from balancer.pipeline.running.languages import with_python
 from balancer.problem import Problem
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["Intake", "Taken", "open_intake", "read_packages"]
+__all__ = ["Intake", "Taken", "find_problems", "open_intake"]
 
 _MOST_SAID = 10  # lines of a kind; there may be thousands
 
 _DECIDING = {
+    "budget_s",
+    "compile_s",
     "generators",
     "max_inputs",
     "max_proposals",
     "max_rounds",
+    "python",
     "quorum",
     "seed",
+    "shrink",
     "time_limit_factor",
     "time_limit_s",
 }
@@ -61,21 +67,21 @@ class Intake:
     problems: Iterator[Taken]
 
 
-def read_packages(settings: PipelineSettings) -> tuple[Problem, ...]:
-    """Return the problems of the packages that `settings` name; none if it names rows, which must be there.
+def find_problems(settings: PipelineSettings) -> Packages:
+    """Return the packages that `settings` name; none if it names rows, which must be there.
 
     Raises:
-        ConfigError, PackageError: there are no such packages or rows, or some package cannot be read.
+        ConfigError, PackageError: there are no such packages or rows, or no package can be read.
     """
     if are_rows(settings.problems):
         look_for_rows(settings.problems)
-        return ()
-    return tuple(read_problems(Path(settings.problems)))
+        return Packages()
+    return read_packages(Path(settings.problems))
 
 
 def open_intake(
     settings: PipelineSettings,
-    packages: tuple[Problem, ...],
+    packages: Packages,
     languages: Collection[str],
     store: Store,
     say: Callable[[str], object],
@@ -84,10 +90,10 @@ def open_intake(
     """Return the problems that `settings` name, once it is sure that the run may go on with them.
 
     Args:
-        packages: see `read_packages`.
+        packages: see `find_problems`.
         languages: those that some endpoint runs.
         store: which the run is remembered in.
-        say: is told of rows that are left out, or have changed.
+        say: is told of packages and rows that are left out, or have changed.
         share: of the rows, for this machine.
 
     Raises:
@@ -95,26 +101,44 @@ def open_intake(
     """
     if are_rows(settings.problems):
         return _rows(settings, languages, store, say, share)
-    return _packages(settings, packages, languages, store)
+    return _packages(settings, packages, languages, store, say)
 
 
 def _packages(
-    settings: PipelineSettings, problems: tuple[Problem, ...], languages: Collection[str], store: Store
+    settings: PipelineSettings,
+    packages: Packages,
+    languages: Collection[str],
+    store: Store,
+    say: Callable[[str], object],
 ) -> Intake:
-    prints = {problem.id: fingerprint(problem) for problem in problems}
-    used = {submission.program.language for problem in problems for submission in problem.submissions}
-    store.claim(
-        {
-            # A submission in a language that no endpoint runs is left out for good.
-            "languages on the endpoints": ", ".join(sorted(used & set(languages))),
-            **_settings(settings),
-            **{f"problem {name}": print for name, print in prints.items()},
-        }
-    )
+    problems = tuple(problem for _, problem in packages.problems)
+    # One that was left out in an earlier session, and can be read now, was no part of what that session began with.
+    mended = store.mended([problem.id for problem in problems])
+    before = [problem for problem in problems if problem.id not in mended]
+    store.claim(_claims(settings, before, languages), then=_claims(settings, problems, languages))
     store.describe({"kind": "packages", "problems": settings.problems})
-    met = [store.meet(each, number, prints[each.id]) for number, each in enumerate(problems)]
+    store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
+    sparing = _Sparing(say)
+    for package in packages.left_out:
+        sparing("package is left out", f"package {package.name} is left out: {package.why}")
+    for name in sorted(mended):
+        sparing("package can be read now", f"package {name} was left out before, and can be read now: it is judged")
+    met = [
+        store.meet(problem, store.problems.place_of(problem.id, place), fingerprint(problem))
+        for place, problem in packages.problems
+    ]
     taken = (Taken(problem, how is Met.DONE) for problem, how in zip(problems, met, strict=True))
     return Intake(len(problems), "problems", False, problems, taken)
+
+
+def _claims(settings: PipelineSettings, problems: Sequence[Problem], languages: Collection[str]) -> dict[str, str]:
+    used = {submission.program.language for problem in problems for submission in problem.submissions}
+    return {
+        # A submission in a language that no endpoint runs is left out for good.
+        "languages on the endpoints": ", ".join(sorted(used & set(languages))),
+        **_settings(settings),
+        **{f"problem {problem.id}": fingerprint(problem) for problem in problems},
+    }
 
 
 def _rows(
@@ -134,16 +158,16 @@ def _rows(
     store.describe({"kind": "rows", "problems": place, "split": wanted.split})
     found = rows if first is None else chain([first], rows)
     total = None if count is None else number_of_rows(count, wanted, share)
-    return Intake(total, "rows", True, (), _met(found, store, _Sparing(say)))
+    return Intake(total, "rows", True, (), _met(found, store, _Sparing(say), settings.python))
 
 
-def _met(rows: Iterator[tuple[int, Problem | BadRow]], store: Store, say: "_Sparing") -> Iterator[Taken]:
+def _met(rows: Iterator[tuple[int, Problem | BadRow]], store: Store, say: "_Sparing", python: str) -> Iterator[Taken]:
     for number, read in rows:
         if isinstance(read, BadRow):
             store.problems.leave_out_row(number, read.why)
             say("row is left out", str(read))
             continue
-        problem = replace(read, id=store.problems.id_of(number, read.id))
+        problem = replace(with_python(read, python), id=store.problems.id_of(number, read.id))
         met = store.meet(problem, number, fingerprint(problem))
         if met is Met.CHANGED:
             say("row has changed", f"row {number}, {problem.id}, has changed since it was judged: it is judged anew")

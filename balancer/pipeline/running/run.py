@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,14 +28,16 @@ from balancer.pipeline.rows.choice import ALL, Share
 from balancer.pipeline.rows.raw import are_rows
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.crowd import work_through
-from balancer.pipeline.running.intake import Taken, open_intake, read_packages
+from balancer.pipeline.running.intake import Taken, find_problems, open_intake
+from balancer.pipeline.running.languages import languages_in, lines_on_missing, with_python
 from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.runner import ProgramRun, Runner
 from balancer.pipeline.running.sample import Sample
 from balancer.pipeline.running.suspicion import Look, Suspicion
+from balancer.pipeline.running.turns import further_turns
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
-from balancer.program import Executor
+from balancer.program import Executor, Program
 from balancer.sandbox.executors import languages_of, make_executors
 from balancer.sandbox.pings import pings_of
 from balancer.settings.config import Config
@@ -69,7 +71,8 @@ def run_pipeline(
     settings = settings_of(config)
     if share != ALL and not are_rows(settings.problems):
         raise ConfigError(f"--shard: {settings.problems} is a folder of packages; only rows of a data set are shared")
-    packages = read_packages(settings)  # first of all: a mistake in one must leave no folder of results behind
+    packages = find_problems(settings)  # first of all: if none can be read, no folder of results is left behind
+    packages = packages.changed(lambda problem: with_python(problem, settings.python))
     found_generators = find_generators(config, registry)
     pool = Pool.from_config(config, registry=registry)
     results = Path(settings.results)
@@ -78,12 +81,14 @@ def run_pipeline(
         executors = make_executors(config, registry, results / "compiled")
         for executor in executors.values():
             stack.callback(executor.close)
-        languages = languages_of(executors)
+        languages = languages_of(executors, languages_in(packages.read, settings.python))
         services = _Services(config.llm, registry, store.answers, console)
         # Last of all that may refuse: a run that never began must not claim the folder.
+        for line in lines_on_missing(packages.read, languages):
+            services.say(line)
         intake = open_intake(settings, packages, languages, store, services.say, share)
         session = store.begin_session(config.pool.strategy, slots_of(config))
-        runner = _runner(pool, executors, settings, store, session)
+        runner = _runner(pool, executors, config, store, session, services.say)
         if config.health and config.health.ping != "off":
             pings = pings_of(executors, config.health.ping)
             every_s, conclusive = config.health.ping_every_s, config.health.conclusive
@@ -101,11 +106,28 @@ def run_pipeline(
             if taken.done:
                 progress.finish(problem.id)
                 return
-            judge_problem(Sample(problem, generators, settings, runner, store, progress))
+            judge((problem, settings.budget_s or None))
+
+        def judge(turn: tuple[Problem, float | None]) -> None:
+            problem, allowed_s = turn
+            sample = Sample(problem, generators, settings, runner, store, progress, allowed_s)
+            hungry[problem.id] = judge_problem(sample)
             settle(store, problem)
 
+        hungry: dict[str, bool] = {}
+        workers = settings.sample_level_workers
         with _stop_on_signal(runner, progress) as told:
-            complete = work_through(intake.problems, act, settings.sample_level_workers, runner)
+            complete = work_through(intake.problems, act, workers, runner)
+            if complete and settings.budget_s:
+                complete = further_turns(
+                    settings.budget_s, intake.known, hungry, store,
+                    lambda turns: work_through(turns, judge, workers, runner),
+                )  # fmt: skip
+            while complete and (again := store.withdraw()):  # an endpoint that lied had a part in these
+                met = open_intake(settings, packages, languages, store, _say_nothing, share).problems
+                problems = (taken for taken in met if taken.problem.id in again)
+                complete = work_through(problems, act, workers, runner)
+        store.withdraw()  # the run was stopped: the next session judges them
         store.end_session(session, pool.stats().to_dict(), complete=complete)
         return replace(conclude(store, results, services.say), stopped_by=told.signal)
 
@@ -125,7 +147,7 @@ class _Services:
 
 def _guess(problem: Problem, settings: PipelineSettings) -> int:
     """Guess how many programs `problem` takes, for the time left, until its inputs are known."""
-    made_up = settings.max_inputs if problem.input_validators else 0
+    made_up = settings.max_inputs if problem.input_validators or problem.by_agreement else 0
     cases = len(problem.data) + made_up
     return cases * (1 + len(problem.submissions))
 
@@ -162,16 +184,29 @@ def find_generators(config: Config, registry: Registry) -> list[Generator]:
     return found
 
 
+def _say_nothing(line: str) -> None:
+    """Everything was said as the run began."""
+
+
 def _runner(
-    pool: Pool, executors: Mapping[str, Executor], settings: PipelineSettings, store: Store, session: int
+    pool: Pool,
+    executors: Mapping[str, Executor],
+    config: Config,
+    store: Store,
+    session: int,
+    say: Callable[[str], object],
 ) -> Runner:
     began_s = time.monotonic()
+    settings = settings_of(config)
 
     def record(span: Span) -> None:
         store.leases.add(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
 
     def looked(wanted: ProgramRun, why: Suspicion, said: Look) -> None:
         store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
+
+    def compiled(program: Program, took_s: float, endpoint: str) -> None:
+        say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
 
     return Runner(
         pool,
@@ -181,6 +216,11 @@ def _runner(
         quiet_label=settings.quiet_label,
         on_span=record,
         on_look=looked,
+        on_compile=compiled,
+        compile_s=settings.compile_s,
+        verify=None if config.is_one_machine else config.verify,
+        remembers=store.trust,
+        say=say,
     )
 
 

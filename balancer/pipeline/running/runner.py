@@ -1,61 +1,34 @@
-"""Run one program on some endpoint of the pool: one lease per program run.
+"""Run one program on some endpoint of the pool, in the thread that wants it: one lease per program run.
 
-Decides the terms of its course: a retry that the budget refuses is late here, not lost, and each endpoint is owed a
-try. Where and when it is tried again is the course's business (`balancer.core.course`). A shell: it knows the clock and
-the pool. It must not know what a program's output means.
+A shell: it waits in the pool and sleeps. Which runs are made is decided in `reruns`, what a try is in `attempts`, and
+where and when it is made again by its course. It must not know what a program's output means.
 """
 
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
-from balancer.core.course import Course
-from balancer.core.decisions import Run, Terms
-from balancer.endpoint import Lease, Outcome, outcome_of
-from balancer.errors import BalancerError, EndpointError, PoolClosed
-from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.outage import SharedOutage
-from balancer.pipeline.running.suspicion import Look, Suspicion, second_limits, settled, suspicion_of
-from balancer.program import Execution, Executor, Limits, Program
+from balancer.core.decisions import Run
+from balancer.endpoint import Lease
+from balancer.errors import BalancerError
+from balancer.pipeline.results.work import Span
+from balancer.pipeline.running.attempts import Attempts
+from balancer.pipeline.running.reruns import Reruns
+from balancer.pipeline.running.suspicion import Look, Suspicion
+from balancer.pipeline.running.verifying import Remembers
+from balancer.pipeline.running.wanted import NOTHING, Errand, Errands, ProgramRun, Ran, Stopped
+from balancer.program import Execution, Executor, Program
+from balancer.sandbox.trial import runs
+from balancer.settings.pipeline import VerifySettings
 from balancer.shells.driving import Asked, Drive
 from balancer.shells.threads import Pool
 
 __all__ = ["ProgramRun", "Ran", "Runner", "Stopped"]
 
-_NOTHING = frozenset[str]()
+T = TypeVar("T")
 
-
-class Stopped(Exception):
-    """The run was asked to stop; what was under way is done again by the next session."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramRun:
-    """A run of a program that is wanted: what to run (see `Executor.run`) and, to be recorded, what for.
-
-    `expected` is what it should print, where one answer is right: the beginning of it, printed as time ran out, makes a
-    time limit suspect.
-    """
-
-    program: Program
-    stdin: bytes
-    limits: Limits
-    problem: str
-    stage: Stage
-    subject: str
-    case: int
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    expected: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What came of a program run: an execution or, if every try failed, None and why."""
-
-    execution: Execution | None
-    note: str = ""
+_ANYTHING = Asked()
 
 
 class Runner:
@@ -66,10 +39,19 @@ class Runner:
         executors: one for each endpoint URL.
         attempts: tries before a program run is given up.
         quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
+        compile_s: CPU seconds for compiling, for all runs; None: as each run says.
         on_span: called, by the thread that ran the program, once its lease has ended.
         outage_s: while nothing in the run succeeds, program runs are tried beyond their attempts for so many seconds.
-        on_look: told of each second look at a time limit: why it was taken, and what it said.
+        on_look: told of each end that was looked at again: why, and what came of it.
+        verify: which runs are made again on another endpoint; None: none.
+        remembers: what was made again, and whose word was not; None: nobody.
+        say: is told at once, a line each, of endpoints that lie.
+        on_compile: told of each program that took some seconds to compile, of how many, and of the endpoint.
+        asked: what every lease is asked for, e.g. labels; slots and exclusions are the runner's own.
         clock: seconds, for spans and outages.
+
+    Attributes:
+        attempts, reruns: what it is made of, for those that wait otherwise.
     """
 
     def __init__(
@@ -82,120 +64,98 @@ class Runner:
         on_span: Callable[[Span], None],
         outage_s: float = 0.0,
         on_look: Callable[[ProgramRun, Suspicion, Look], None] = lambda wanted, why, said: None,
+        on_compile: Callable[[Program, float, str], None] = lambda program, took_s, endpoint: None,
+        compile_s: float | None = None,
+        verify: VerifySettings | None = None,
+        remembers: Remembers | None = None,
+        say: Callable[[str], object] = lambda line: None,
+        asked: Asked = _ANYTHING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._executors = executors
-        self._attempts = attempts
-        self._quiet_label = quiet_label
-        self._on_span = on_span
-        self._on_look = on_look
-        self._clock = clock
-        self._outage = SharedOutage(outage_s)
-        self._stopping = threading.Event()
+        self.attempts = Attempts(
+            pool,
+            executors,
+            attempts=attempts,
+            outage_s=outage_s,
+            on_span=on_span,
+            on_compile=on_compile,
+            asked=asked,
+            clock=clock,
+        )
+        self.reruns = Reruns(
+            self.attempts,
+            quiet_label=quiet_label,
+            compile_s=compile_s,
+            on_look=on_look,
+            verify=verify,
+            remembers=remembers,
+            say=say,
+        )
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages that some endpoint runs."""
+        """The languages that some endpoint runs, all of them; see also `runs`."""
         return frozenset().union(*(executor.languages for executor in self._executors.values()))
+
+    def runs(self, language: str) -> bool:
+        """Return whether some endpoint runs `language`."""
+        return any(runs(executor, language) for executor in self._executors.values())
 
     def stop(self) -> None:
         """Start no more programs. Those that run end by themselves; whoever waits gets `Stopped`."""
-        self._stopping.set()
+        self.attempts.stopping.set()
         self._pool.close()
 
     @property
     def stopping(self) -> bool:
         """True once `stop` was called."""
-        return self._stopping.is_set()
+        return self.attempts.stopping.is_set()
 
-    def run(self, wanted: ProgramRun) -> Ran:
-        """Run `wanted`, elsewhere if an endpoint fails.
+    def run_twice(self, wanted: ProgramRun) -> Ran:
+        """Run `wanted`, and a second time elsewhere if its end is `odd`: see `Reruns.twice`. Raises Stopped."""
+        return self.follow(self.reruns.twice(wanted))
 
-        A time limit that an overloaded endpoint may have caused does not count until a second run finds it too: on a
-        quiet endpoint if there is one, else on another one, else on the same. `suspicion` says which.
+    def run(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> Ran:
+        """Run `wanted`, elsewhere if an endpoint fails, and again where that tells more: see `Reruns.once`.
 
         Raises:
             Stopped: `stop` was called.
         """
-        ran, at = self._once(wanted)
-        first = ran.execution
-        why = suspicion_of(first, wanted.limits, wanted.expected) if first is not None else None
-        if first is None or why is None:
-            return ran
-        longer = replace(wanted, limits=second_limits(why, first, wanted.limits, wanted.expected))
-        again, _ = self._once(longer, prefers=frozenset({self._quiet_label}), shuns=frozenset({at}))
-        execution, said = settled(first, again.execution, wanted.limits)
-        self._on_look(wanted, why, said)
-        return Ran(execution, again.note)
+        return self.follow(self.reruns.once(wanted, shuns=shuns))
 
-    def _once(
-        self, wanted: ProgramRun, *, prefers: frozenset[str] = _NOTHING, shuns: frozenset[str] = _NOTHING
-    ) -> tuple[Ran, str]:
-        """Run it, over all its tries; return also where the last one was.
+    def confirm(self, wanted: ProgramRun, ran: Ran) -> Ran:
+        """Return `ran`, or what other endpoints say against it: see `Reruns.confirmed`. Raises Stopped."""
+        return self.follow(self.reruns.confirmed(wanted, ran))
 
-        Args:
-            wanted: what to run.
-            prefers: labels that an endpoint should have, if there is one.
-            shuns: endpoints to avoid, while others will do.
+    def follow(self, errands: Errands[T]) -> T:
+        """Carry out `errands`, one after the other, and return what they come to.
+
+        Raises:
+            Stopped: `stop` was called.
         """
-        unable = frozenset(
-            name for name, executor in self._executors.items() if wanted.program.language not in executor.languages
-        )
-        course = self._course(len(self._executors) - len(unable), prefers, shuns)
-        make = partial(self._make, wanted)
-        asked = Asked(exclude=unable)
-        drive = Drive(self._pool, course, self._pool.budget, make, asked, sleep=self.pause, clock=self._clock)
         try:
-            return Ran(drive.run()), drive.at
-        except BalancerError as error:
-            if self.stopping or isinstance(error, PoolClosed):
-                raise Stopped from None
-            of_most = f" of {course.terms.attempts}" if course.tries <= course.terms.attempts else ""
-            why = "; ".join([str(error), *getattr(error, "__notes__", ())])
-            return Ran(None, f"after {course.tries}{of_most} tries: {why}"), drive.at
+            errand = next(errands)
+            while True:
+                errand = errands.send(self._carry_out(errand))
+        except StopIteration as end:
+            found: T = end.value
+            return found
 
-    def _course(self, able: int, prefers: frozenset[str], shuns: frozenset[str]) -> Course:
-        terms = Terms(
-            # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
-            attempts=max(self._attempts, able),
-            owed=able,
-            persists=True,
-            retries=self._pool.retries,
-            wait_s=self._pool.acquire_timeout_s,
-            prefers=prefers,
-            shuns=shuns,
-        )
-        return Course(terms, budget=self._pool.budget, rng=self._pool.jitter, outage=self._outage)
+    def _carry_out(self, errand: Errand) -> Ran:
+        """Run it, over all its tries."""
+        attempts, wanted = self.attempts, errand.wanted
+        course, asked = attempts.course(errand, attempts.unable(wanted.program.language))
+        make = partial(self._make, wanted)
+        drive = Drive(self._pool, course, self._pool.budget, make, asked, sleep=self.pause, clock=attempts.clock)
+        try:
+            return Ran(drive.run(), at=drive.at)
+        except BalancerError as error:
+            return attempts.given_up(error, course, drive.at, wanted.program.language)
 
     def _make(self, wanted: ProgramRun, run: Run, hand: list[Lease]) -> Execution:
-        """Make one try with the lease in `hand`, and report its span once that has ended."""
-        lease = hand[0]
-        started_s = ended_s = self._clock()
-        error: EndpointError | None = None
-        try:
-            with lease:
-                try:
-                    return self._execute(lease, wanted)
-                finally:
-                    ended_s = self._clock()  # before the slot is handed on: no slot is ever busy twice
-        except EndpointError as failure:
-            error = failure
-            raise
-        finally:
-            self._on_span(_span(wanted, lease, started_s, ended_s, outcome_of(error)))
-
-    def _execute(self, lease: Lease, wanted: ProgramRun) -> Execution:
-        name = lease.endpoint.name
-        try:
-            return self._executors[name].run(wanted.program, wanted.stdin, wanted.limits, wanted.files)
-        except EndpointError:
-            raise
-        except Exception as error:  # an executor is a plugin: however it fails, the program is not to blame
-            raise EndpointError(f"{type(error).__name__}: {error}", endpoint=name) from error
-
-    def _sleep(self, seconds: float) -> None:
-        self._stopping.wait(seconds)
+        return self.attempts.make(wanted, hand[0])
 
     def pause(self, seconds: float) -> None:
         """Wait so many seconds. Raises Stopped once `stop` was called."""
@@ -203,15 +163,5 @@ class Runner:
         if self.stopping:
             raise Stopped
 
-
-def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:
-    return Span(
-        endpoint=lease.endpoint.name,
-        problem=wanted.problem,
-        stage=wanted.stage,
-        subject=wanted.subject,
-        case=wanted.case,
-        started_s=started_s,
-        ended_s=ended_s,
-        outcome=outcome.value,
-    )
+    def _sleep(self, seconds: float) -> None:
+        self.attempts.stopping.wait(seconds)

@@ -6,39 +6,37 @@ the steps come, which endpoints there are, nor how a report looks.
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from balancer.hookspecs import Generator
-from balancer.pipeline.judging.verdict import (
-    Judgement,
-    checker_files,
-    checker_program,
-    checker_says,
-    judge_end,
-    judge_output,
-)
+from balancer.pipeline.judging.verdict import Judgement
+from balancer.pipeline.judging.verify import said
 from balancer.pipeline.loop.workshop import EquippedGenerator
 from balancer.pipeline.results.records import Stage
 from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
+from balancer.pipeline.running.checker_trial import CheckerTrial
+from balancer.pipeline.running.checking import Validators
+from balancer.pipeline.running.clock import ProblemClock
+from balancer.pipeline.running.judgements import checked, judgement_of, limits_of
 from balancer.pipeline.running.progress import Progress
-from balancer.pipeline.running.runner import ProgramRun, Runner
-from balancer.problem import Checker, Problem, Submission, Verdict
+from balancer.pipeline.running.runner import ProgramRun, Ran, Runner
+from balancer.pipeline.running.unconfirmed import Unconfirmed
+from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
 from balancer.program import Execution, Limits, Program
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["VALIDATOR_LIMITS", "Sample"]
+__all__ = ["Sample"]
 
 Item = TypeVar("Item")
-
-# Validators are not raced against anything; they get ample time, whatever the problem's own limit is.
-VALIDATOR_LIMITS = Limits(cpu_s=20.0, wall_s=60.0)
-_DEFAULT_MEMORY = 1024 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One problem with its settings, the runner and the store."""
+    """One problem with its settings, the runner and the store.
+
+    `allowed_s`: seconds that may go to made-up inputs, over all sessions; None: as long as it takes.
+    """
 
     problem: Problem
     generators: Sequence[Generator | EquippedGenerator]
@@ -46,12 +44,24 @@ class Sample:
     runner: Runner
     store: Store
     progress: Progress
+    allowed_s: float | None = None
+    clock: ProblemClock = field(init=False)
+    validators: Validators = field(init=False)
+    checker_trial: CheckerTrial = field(init=False)
+    unconfirmed: Unconfirmed = field(init=False, default_factory=Unconfirmed)
+
+    def __post_init__(self) -> None:
+        """Make what asks the validators, and start the clock."""
+        object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
+        say = self.progress.say
+        object.__setattr__(self, "validators", Validators(self.problem, self.runner, self.store, say))
+        object.__setattr__(self, "checker_trial", CheckerTrial(self.problem, self.runner, self.store, say))
 
     @property
-    def validators(self) -> tuple[Program, ...]:
-        """The programs that a made-up input must pass: the problem's own, and the one that a generator has brought."""
-        brought = self.store.rounds.kept(self.problem.id, "validator")
-        return self.problem.input_validators if brought is None else (*self.problem.input_validators, brought)
+    def shrinks(self) -> bool:
+        """Whether cases are made smaller in the end: as the settings say, else where time is the measure."""
+        wanted = self.settings.shrink
+        return self.allowed_s is not None if wanted == "auto" else wanted == "on"
 
     @property
     def checker(self) -> Checker:
@@ -66,10 +76,10 @@ class Sample:
 
     @property
     def limits(self) -> Limits:
-        """What one run of a submission may use. Wall time only guards against sleepers: 3 x the limit + 2 s."""
+        """What one run of a submission may use."""
         named_s = self.problem.time_limit_s
         cpu_s = named_s * self.settings.time_limit_factor if named_s else self.settings.time_limit_s
-        return Limits(cpu_s=cpu_s, wall_s=3 * cpu_s + 2, memory_bytes=self.problem.memory_bytes or _DEFAULT_MEMORY)
+        return limits_of(cpu_s, self.problem.memory_bytes)
 
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Do `act` for every item, `workers` at a time; the first failure stops the rest and is raised."""
@@ -86,56 +96,98 @@ class Sample:
         for future in done:
             future.result()
 
-    def execute(self, submission: Submission, case: StoredCase, stage: Stage) -> tuple[Execution | None, str]:
-        """Run `submission` on the input of `case`; None and why if the infrastructure failed."""
+    def execute(self, submission: Submission, case: StoredCase, stage: Stage) -> Ran:
+        """Run `submission` on the input of `case`."""
+        return self.runner.run(self._wanted(submission, case, stage))
+
+    def _wanted(self, submission: Submission, case: StoredCase, stage: Stage) -> ProgramRun:
         # With a checker of its own a problem may have many right outputs: then none has a known beginning.
         expected = case.answer if self.checker.program is None else None
-        wanted = ProgramRun(
-            submission.program,
+        options = self.problem.options_of(case.origin, sample=case.sample) or CaseOptions()
+        return ProgramRun(
+            replace(submission.program, args=options.args) if options.args else submission.program,
             case.data,
             self.limits,
             self.problem.id,
             stage,
             submission.name,
             case.id,
+            dict(options.files),
             expected=expected,
+            witness=submission.accepted,
         )
-        ran = self.runner.run(wanted)
-        return ran.execution, ran.note
 
     def check(self, output: bytes, case: StoredCase, answer: bytes, stage: Stage, subject: str) -> Judgement:
-        """Say whether `output` is right for `case`, with the problem's own output validator if it has one."""
-        checker = self.checker
-        program = checker_program(checker)
-        if program is None:
-            return judge_output(checker, output, answer)
-        files = checker_files(case.data, answer)
-        ran = self.runner.run(
-            ProgramRun(program, output, VALIDATOR_LIMITS, self.problem.id, stage, subject, case.id, files)
-        )
-        return Judgement(Verdict.UNJUDGED, ran.note) if ran.execution is None else checker_says(ran.execution)
+        """Say whether `output` is right for `case`, with the problem's own output validator if it has one.
+
+        Raises:
+            CannotJudge: that validator does not work.
+        """
+        checker, reruns = self._checker_of(case), self.runner.reruns
+        nobody = Program("", "")  # it was run already, wherever its output came from
+        wanted = ProgramRun(nobody, case.data, self.limits, self.problem.id, stage, subject, case.id)
+        return self.runner.follow(checked(reruns, wanted, checker, output, answer, odd=self._odd(checker)))
+
+    def _odd(self, checker: Checker) -> Callable[[Execution], object]:
+        """Return what is told of an end of `checker` that says nothing."""
+        if checker.program is not self.problem.checker.program:
+            return lambda execution: None
+        return lambda execution: self.checker_trial.hold(checker, execution)
+
+    def _checker_of(self, case: StoredCase) -> Checker:
+        """Return how answers to `case` are compared: some of a problem's own inputs come with flags of their own."""
+        options = self.problem.options_of(case.origin, sample=case.sample)
+        return self.checker if options is None else replace(self.checker, flags=options.checker)
 
     def judge(self, submission: Submission, case: StoredCase, stage: Stage) -> None:
         """Run `submission` on `case`, which has an answer, and store the verdict; nothing if it is left out by now."""
         if submission.name in self.store.left_out(self.problem.id):
             return
-        execution, note = self.execute(submission, case, stage)
-        self.settle(submission, case, execution, note, stage)
+        self.settle(submission, case, self.execute(submission, case, stage), stage)
         self.progress.advance(self.problem.id)
 
-    def settle(
-        self, submission: Submission, case: StoredCase, execution: Execution | None, note: str, stage: Stage
-    ) -> Judgement:
-        """Store and return the verdict on `submission` that follows from its `execution` on `case`."""
-        if execution is None:
-            judgement = Judgement(Verdict.UNJUDGED, note)
-        else:
-            answer = execution.stdout if case.answer is None else case.answer
-            judgement = judge_end(execution) or self.check(execution.stdout, case, answer, stage, submission.name)
-        time_s = execution.time_s if execution else 0.0
+    def settle(self, submission: Submission, case: StoredCase, ran: Ran, stage: Stage) -> tuple[Judgement, Ran]:
+        """Store the verdict on `submission` that follows from what came of it on `case`; return both.
+
+        What is a surprise is run again elsewhere first, and what came of that may take the place of `ran`.
+        """
+        judgement = self._judgement(submission, case, ran, stage)
+        if _surprises(submission, judgement):
+            again = self.runner.confirm(self._wanted(submission, case, stage), ran)
+            if again != ran:
+                judgement = self._judgement(submission, case, again, stage)
+            ran = again
         if judgement.verdict is Verdict.COMPILE_ERROR:
             # First: a run that dies between the two must not find a verdict of one that was never left out.
             self.store.leave_out(self.problem.id, submission.name, f"does not compile: {judgement.note}")
+        time_s = ran.execution.time_s if ran.execution else 0.0
         verdict = StoredVerdict(submission.name, case.id, judgement.verdict, time_s, judgement.note)
         self.store.set_verdict(self.problem.id, verdict)
-        return judgement
+        if not submission.accepted and verdict.verdict.kills and verdict.verdict is not Verdict.COMPILE_ERROR:
+            self.store.times.killed(self.problem.id, submission.name, case.id, self.clock.elapsed_s)
+            self.unconfirmed.add(submission, case, ran)
+        return judgement, ran
+
+    def _judgement(self, submission: Submission, case: StoredCase, ran: Ran, stage: Stage) -> Judgement:
+        checker, wanted = self._checker_of(case), self._wanted(submission, case, stage)
+        return self.runner.follow(
+            judgement_of(self.runner.reruns, wanted, ran, checker, case.answer, odd=self._odd(checker))
+        )
+
+    def look_again(self, submission: Submission, case: StoredCase, stage: Stage) -> Ran | None:
+        """Have `submission` run on `case` again elsewhere; return what is right, if it is not what counts so far.
+
+        Nothing is run if it was confirmed already, or ran in an earlier session.
+        """
+        ran = self.unconfirmed.take(submission, case)
+        if ran is None:
+            return None
+        again = self.runner.confirm(self._wanted(submission, case, stage), ran)
+        same = again.execution is None or ran.execution is None or said(again.execution) == said(ran.execution)
+        return None if same else again
+
+
+def _surprises(submission: Submission, judgement: Judgement) -> bool:
+    if judgement.verdict is Verdict.COMPILE_ERROR:
+        return True
+    return submission.accepted and judgement.verdict.kills

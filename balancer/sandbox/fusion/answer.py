@@ -1,29 +1,33 @@
 """What an answer of a SandboxFusion server means for the program, or says about the server.
 
-Decides between an `Execution` and an `EndpointError`. Pure. It must not know how answers are fetched.
+Decides between an `Execution` and an `EndpointError`. Pure. It must not know how answers are fetched, nor what the
+words of a script mean (`told`).
 
 | answer | means |
 |---|---|
 | SandboxError, or any command "Error" | the endpoint failed |
 | an answer that contradicts itself | the endpoint failed |
-| compile_result not finished with 0 | COMPILE_ERROR |
+| compile_result not finished with 0 | COMPILE_ERROR; doubtful if time ran out, as that was wall time |
 | run_result TimeLimitExceeded | TIME_LIMIT, partial output kept |
 | run_result Finished | FINISHED with its code, or MEMORY_LIMIT by its last words |
 | more output than the server can be trusted with | OUTPUT_LIMIT, whatever else it says |
 
-Output that is not UTF-8 comes as the text "[DecodeError] ..." with Success. It stays what it is: the program
-printed something that no text checker takes for the answer, and the verdict is a wrong answer.
+Output that is not UTF-8 comes as the text "[DecodeError] ..." with Success, from a server that runs the program
+natively. It stays what it is: the program printed something that no text checker takes for the answer, and the verdict
+is a wrong answer. Scripts and our own servers pass any bytes.
 """
 
+import base64
+import binascii
 from collections.abc import Callable
+from dataclasses import replace
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.fusion.request import COMPILE_MARK
 from balancer.sandbox.fusion.wire import CommandResult, CommandStatus, RunCodeAnswer, RunStatus
 from balancer.sandbox.local.ending import gave_up_for_memory
 
-__all__ = ["TRUSTED_BYTES", "execution_of_answer"]
+__all__ = ["TRUSTED_BYTES", "execution_of_answer", "flaw_in"]
 
 # SandboxFusion reads a pipe through asyncio, which stops reading once it holds more than twice its limit of
 # 64 KiB, and then takes only what it holds. What is printed beyond is lost without a word, at a length that
@@ -38,7 +42,6 @@ def execution_of_answer(
     answer: RunCodeAnswer,
     *,
     language: str,
-    scripted: bool,
     limits: Limits,
     endpoint: str,
     redact: Callable[[str], str] = str,
@@ -48,7 +51,6 @@ def execution_of_answer(
     Args:
         answer: what the server said.
         language: the program's own language.
-        scripted: whether it was run by a script that also compiles.
         limits: what was asked for.
         endpoint: named in errors.
         redact: takes out of a text what must not be shown; for all but the standard output.
@@ -56,20 +58,18 @@ def execution_of_answer(
     Raises:
         EndpointError: the server failed, or its answer makes no sense.
     """
-    flaw = _flaw(answer, redact)
+    flaw = flaw_in(answer, redact)
     if flaw:
         raise EndpointError(flaw, endpoint=endpoint)
-    if answer.compile_result is not None and not answer.compile_result.went_well:
-        return _compile_error(answer.compile_result, redact)
+    built = answer.compile_result
+    if built is not None and not built.went_well:
+        return _compile_error(built, answer.message, redact)
     assert answer.run_result is not None  # else it has a flaw
-    words = (answer.run_result.stderr or "").encode()
-    if scripted and answer.run_result.return_code == 1 and words.rstrip().endswith(COMPILE_MARK):
-        compiler = words.rstrip().removesuffix(COMPILE_MARK).decode()
-        return Execution(Status.COMPILE_ERROR, stderr=redact(compiler).encode())
-    return _execution(answer.run_result, answer.message, language, limits, redact)
+    compile_s = built.execution_time or 0.0 if built is not None else 0.0
+    return replace(_execution(answer.run_result, answer.message, language, limits, redact), compile_s=compile_s)
 
 
-def _flaw(answer: RunCodeAnswer, redact: Callable[[str], str]) -> str:
+def flaw_in(answer: RunCodeAnswer, redact: Callable[[str], str]) -> str:
     """Return what is wrong with the server or its answer; "" if it says something about the program."""
     results = [result for result in (answer.compile_result, answer.run_result) if result is not None]
     if answer.status is RunStatus.SANDBOX_ERROR:
@@ -89,16 +89,22 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:_REASON_CHARS] or "no reason given"
 
 
-def _compile_error(result: CommandResult, redact: Callable[[str], str]) -> Execution:
-    timed_out = result.status is CommandStatus.TIME_LIMIT
-    words = redact(result.stderr or result.stdout or "").encode()
-    return Execution(Status.COMPILE_ERROR, stderr=words, message="the compiler ran out of time" if timed_out else "")
+def _compile_error(result: CommandResult, message: str, redact: Callable[[str], str]) -> Execution:
+    late = result.status is CommandStatus.TIME_LIMIT
+    took_s = result.execution_time or 0.0
+    return Execution(
+        Status.COMPILE_ERROR,
+        stderr=redact(result.stderr or result.stdout or "").encode(),
+        message=redact(message) or (f"the compiler was stopped after {took_s:.1f} s" if late else ""),
+        compile_s=took_s,
+        doubtful=late,
+    )
 
 
 def _execution(
     result: CommandResult, message: str, language: str, limits: Limits, redact: Callable[[str], str]
 ) -> Execution:
-    stdout, stderr = (result.stdout or "").encode(), (result.stderr or "").encode()
+    stdout, stderr = _printed(result), (result.stderr or "").encode()
     status = _status(result, stdout, stderr, language, limits)
     return Execution(
         status=status,
@@ -110,6 +116,16 @@ def _execution(
         memory_bytes=result.peak_memory,
         message=redact(message),
     )
+
+
+def _printed(result: CommandResult) -> bytes:
+    """Return the standard output: its bytes, from a server that tells them."""
+    if result.stdout_base64 is not None:
+        try:
+            return base64.b64decode(result.stdout_base64, validate=True)
+        except binascii.Error:
+            pass
+    return (result.stdout or "").encode()
 
 
 def _status(result: CommandResult, stdout: bytes, stderr: bytes, language: str, limits: Limits) -> Status:

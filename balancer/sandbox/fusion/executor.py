@@ -1,81 +1,104 @@
 """The executor for HTTP endpoints that speak SandboxFusion's API: its own servers, and `balancer sandbox`.
 
-Decides which request belongs to a run, how long its answer may take and how large it may be. How a run is put into
-words is `request`'s business, what the answer means is `answer`'s, and what can go wrong on the way is
-`sandbox.http.client`'s.
+Decides which kind of server it speaks to, which request belongs to a run, how long its answer may take and how large it
+may be. How a run is put into words is `request`'s business, what the answer means is `answer`'s and `told`'s, and what
+can go wrong on the way is `sandbox.http.client`'s.
 """
 
-import json
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import httpx2
+from pydantic import TypeAdapter, ValidationError
 
-from balancer.errors import EndpointError
-from balancer.program import Execution, ExecutorOptions, Limits, Program
-from balancer.sandbox.fusion.answer import execution_of_answer
-from balancer.sandbox.fusion.request import request_for
-from balancer.sandbox.fusion.wire import RunCodeAnswer
-from balancer.sandbox.http.client import ServerClient
-from balancer.sandbox.local.languages import LANGUAGES
+from balancer.errors import CannotTell, EndpointError
+from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
+from balancer.sandbox.fusion.answer import execution_of_answer, flaw_in
+from balancer.sandbox.fusion.kept import KeptBinaries
+from balancer.sandbox.fusion.request import Asked, native, ours, scripted
+from balancer.sandbox.fusion.script import Recipe
+from balancer.sandbox.fusion.told import has_words, told_by
+from balancer.sandbox.fusion.wire import About, RunCodeAnswer
+from balancer.sandbox.http.adapter import MARGIN_S, PING_BYTES, PING_S, ServerExecutor, json_bytes
+from balancer.sandbox.languages.known import known_languages
+from balancer.sandbox.languages.layout import Laid, lay_out
+from balancer.sandbox.trial import HELLO_LIMITS, Trials
 
 __all__ = ["FusionExecutor"]
 
-_PING_S = 5.0
-_PING_BYTES = 2**16
-# What a call may take beyond the program and its compiler: connecting, sending, waiting for a free core.
-_MARGIN_S = 10.0
-_TELLS_S = 3.0  # a server that takes longer to say what it runs is not asked again
-# JSON writes a control character in six bytes; there are two streams, and some bytes around them.
-_JSON_FACTOR = 2 * 6
-_JSON_FRAME_BYTES = 2**20
+_NOT_FOUND = 127  # what shells say of a command that is not there
+_TELLS_S = 3.0  # for a server to say what it is
+_NAMES = TypeAdapter(frozenset[str])
+_WHICH_PYTHON = "import sys; print(sys.executable)"
 
 
-class FusionExecutor:
-    """Runs programs on a SandboxFusion server. Thread-safe.
+class FusionExecutor(ServerExecutor):
+    """Runs programs on a SandboxFusion server. Thread-safe. Arguments as for `ServerExecutor`."""
 
-    Args:
-        url: the server, e.g. "http://10.0.0.1:8080/"; a path before the API's own is kept.
-        options: `headers` are sent with every request; `languages`, if they are given, are believed.
-        transport: sends the requests; by default one that keeps deadlines on the socket.
-        clock: the transport's clock, in seconds.
-
-    Raises:
-        ConfigError: the URL or a header cannot be used.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        options: ExecutorOptions | None = None,
-        *,
-        transport: httpx2.BaseTransport | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._url = url
-        options = options or ExecutorOptions()
-        self._languages = options.languages
+    def _begin(self, options: ExecutorOptions) -> None:
+        self._known = known_languages() if options.known is None else options.known
         self._asking = threading.Lock()
-        self._server = ServerClient(url, options.headers, transport=transport, clock=clock)
+        self._about: About | None = None
+        self._listed: frozenset[str] | None = None
+        self._asked = False
+        self._python = ""
+        self._natively: set[str] = set()  # languages that the server runs, but no script on it
+        self._scripts: bool | None = None  # whether scripts say something there, as far as is known
+        self._kept = KeptBinaries()
+        self._trials = Trials(lambda program: self._run(program, b"", HELLO_LIMITS, {}))
+        self._native_trials = Trials(lambda program: self._run_natively(program, b"", HELLO_LIMITS, {}))
 
-    @property
-    def languages(self) -> frozenset[str]:
-        """The languages it can run: as the config or, asked once, the server says; else the usual."""
+    # -- what the server is ------------------------------------------------------------------------
+
+    def _told_languages(self) -> frozenset[str]:
+        about = self._told()
+        if about is not None:
+            return frozenset(about.languages)
+        if self._listed is not None:
+            return frozenset(name for name in self._known if self._lists(name))
+        return frozenset(name for name in self._known if self.runs(name))  # tries each, once
+
+    def _known_languages(self) -> frozenset[str]:
+        return frozenset(self._known)
+
+    def runs(self, language: str) -> bool:
+        """Return whether it can run `language`; tried once, with a tiny program, unless the config says."""
+        if self._allowed is not None:
+            return language in self._allowed
+        about, known = self._told(), self._known.get(language)
+        if (about is not None and language not in about.languages) or not self._lists(language):
+            return False
+        if known is None:
+            return about is not None
+        works = self._trials.works(known)
+        if works is False and about is None and known.native:  # perhaps its tools are where only the server finds them
+            works = self._native_trials.works(known)
+            if works:
+                self._natively.add(language)
+        return works is not False
+
+    def _lists(self, language: str) -> bool:
+        """Return whether it may have `language`, by the list that a server without `/v1/about` may have."""
+        known = self._known.get(language)
+        return self._listed is None or language in self._listed or (known is not None and known.native in self._listed)
+
+    def _told(self) -> About | None:
+        """Return what the server says of itself: our own ones do; None if it does not, or does not answer now."""
         with self._asking:
-            if self._languages is None:
-                self._languages = self._told_languages() or frozenset(LANGUAGES)
-            return self._languages
+            if not self._asked:
+                try:
+                    told = self._server.get_if_there("/v1/about", within_s=_TELLS_S, at_most=2**16)
+                    self._about = About.model_validate_json(told) if told is not None else None
+                    if told is None:
+                        listed = self._server.get_if_there("/v1/languages", within_s=_TELLS_S, at_most=2**16)
+                        self._listed = _NAMES.validate_json(listed) if listed is not None else None
+                    self._asked = True
+                except ValidationError:
+                    self._asked = True  # it is something else
+                except EndpointError:
+                    return None  # and is asked again
+            return self._about
 
-    def _told_languages(self) -> frozenset[str] | None:
-        """Return what the server says that it runs: `balancer sandbox` does; SandboxFusion has no such answer."""
-        try:
-            told = json.loads(self._server.get("/v1/languages", within_s=_TELLS_S, at_most=2**16))
-        except (EndpointError, ValueError):
-            return None
-        if not isinstance(told, list) or not all(isinstance(each, str) for each in told):
-            return None
-        return frozenset(told)
+    # -- a run -------------------------------------------------------------------------------------
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
         """Run `program` once, as the protocol says.
@@ -83,27 +106,93 @@ class FusionExecutor:
         Header values are "***" in what the server says and in the standard error. The standard output is left as it is,
         for verdicts depend on it: one that holds a value of 20 characters or more is the server's fault.
 
-        SandboxFusion measures wall time only (`cpu_measured` is False), and passes at most 128 KiB of output
-        reliably: more is OUTPUT_LIMIT. `balancer sandbox` measures CPU time and has no such bound.
+        `balancer sandbox` measures CPU time. On SandboxFusion a script does, and its word is taken only against the
+        program; a language that no script can run there has wall time only, and at most 128 KiB of output. So has
+        everything on a server where scripts end well without a word.
 
         Raises:
             EndpointError: the server failed or did not answer in time.
             EndpointOverloaded: it said that it has too much to do.
             ValueError: the language is not known, or a file name is not allowed.
         """
-        asked = request_for(program, stdin, limits, files)
-        body = asked.body.model_dump_json(exclude_none=True).encode()
-        cap = _JSON_FACTOR * limits.output_bytes + _JSON_FRAME_BYTES
-        answer = self._server.post("/run_code", body, RunCodeAnswer, within_s=asked.total_s + _MARGIN_S, at_most=cap)
-        self._server.check_output((answer.run_result and answer.run_result.stdout) or "")
-        return execution_of_answer(
-            answer,
+        done = self._run(program, stdin, limits, files)
+        if (done.status is Status.COMPILE_ERROR or done.exit_code == _NOT_FOUND) and not self._surely_runs(program):
+            raise CannotTell(f"it is not known that the server runs {program.language}", endpoint=self._url)
+        return done
+
+    def _surely_runs(self, program: Program) -> bool:
+        """Return whether the language is there for sure; one that failed when it was tried is tried again."""
+        language = self._known.get(program.language)
+        if self._allowed is not None or self._told() is not None or language is None or not language.hello:
+            return True
+        return bool(self._trials.works(language, again=True)) or program.language in self._natively
+
+    def _run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        about = self._told()
+        language = self._known.get(program.language)
+        if about is not None:
+            compiles = language is None or bool(language.compile)
+            asked = ours(program, stdin, limits, files, compiles=compiles)
+            return self._meaning(self._post(asked, limits), program, limits)
+        if language is None or program.language in self._natively or self._scripts is False:
+            return self._run_natively(program, stdin, limits, files)
+        laid = lay_out(language, program)
+        key, recipe = self._recipe(laid, limits)
+        asked = scripted(language, laid, program, stdin, limits, files, recipe)
+        answer = self._post(asked, limits)
+        flaw = flaw_in(answer, self._server.redact)
+        if flaw or answer.run_result is None:
+            raise EndpointError(flaw or "the answer has no run_result", endpoint=self._url)
+        if self._scripts is None and (has_words(answer.run_result) or answer.run_result.went_well):
+            self._scripts = has_words(answer.run_result)
+            if not self._scripts:  # it speaks the API, and is no SandboxFusion
+                return self._run_natively(program, stdin, limits, files)
+        told = told_by(
+            answer.run_result,
+            {name: answer.files.get(name, "") for name in asked.body.fetch_files},
             language=program.language,
-            scripted=asked.scripted,
+            compiles=asked.compiles,
             limits=limits,
             endpoint=self._url,
             redact=self._server.redact,
         )
+        self._server.check_output(told.execution.stdout.decode("utf-8", "replace"))
+        self._kept.learn(key, told.sha256)
+        return told.execution
+
+    def _run_natively(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        language = self._known.get(program.language)
+        name = (language and language.native) or program.language
+        compiles = language is None or bool(language.compile)
+        asked = native(program, name, stdin, limits, files, compiles=compiles)
+        return self._meaning(self._post(asked, limits), program, limits)
+
+    def _recipe(self, laid: Laid, limits: Limits) -> tuple[str, Recipe]:
+        if laid.compile:
+            key, sha256 = self._kept.look_up(laid)
+            return key, Recipe(stored=key, sha256=sha256)
+        return "", Recipe(python=self._which_python(limits) if "{python}" in laid.run else "python3")
+
+    def _which_python(self, limits: Limits) -> str:
+        """Return the interpreter that the server itself would take: it has packages, which others lack."""
+        if not self._python:
+            done = self._run_natively(Program("python", _WHICH_PYTHON), b"", limits, {})
+            path = done.stdout.decode("utf-8", "replace").strip()
+            plain = done.status is Status.FINISHED and path.startswith("/") and path.isprintable()
+            self._python = path if plain else "python3"
+        return self._python
+
+    def _post(self, asked: Asked, limits: Limits) -> RunCodeAnswer:
+        body = asked.body.model_dump_json(exclude_none=True).encode()
+        at_most = json_bytes(limits.output_bytes)
+        return self._server.post("/run_code", body, RunCodeAnswer, within_s=asked.total_s + MARGIN_S, at_most=at_most)
+
+    def _meaning(self, answer: RunCodeAnswer, program: Program, limits: Limits) -> Execution:
+        done = execution_of_answer(
+            answer, language=program.language, limits=limits, endpoint=self._url, redact=self._server.redact
+        )
+        self._server.check_output(done.stdout.decode("utf-8", "replace"))
+        return done
 
     def ping(self) -> None:
         """Return if the server answers.
@@ -111,13 +200,6 @@ class FusionExecutor:
         Raises:
             EndpointError: it does not, or it is something else.
         """
-        content = self._server.get("/v1/ping", within_s=_PING_S, at_most=_PING_BYTES)
+        content = self._server.get("/v1/ping", within_s=PING_S, at_most=PING_BYTES)
         if content.strip(b'" \r\n') != b"pong":
             raise self._server.failed("answered /v1/ping with something else than pong; is it a SandboxFusion server?")
-
-    def close(self) -> None:
-        """Close all connections. May be called twice."""
-        self._server.close()
-
-    def __repr__(self) -> str:
-        return f"<FusionExecutor {self._url}>"

@@ -1,33 +1,31 @@
-"""How a run is put to a SandboxFusion server: natively where it can be, else as a shell script.
+"""How a run is put to a SandboxFusion server: as a script, natively, or as our own servers understand it.
 
 Decides the form of the request. Pure. It must not know how requests are sent or what the answers mean.
 
-The server's own "python" and "cpp" take text on stdin and no arguments. A program with arguments (a checker),
-an input that is not UTF-8 or a source that is not, goes as a "bash" script with everything in `files`.
+Our own servers take a program with all that belongs to it. To others a program goes as a "bash" script with everything
+in `files` (see `script`). A language that is not in our table, or whose tools are not on the server's path, can only be
+given to the server itself: as text, with text on stdin and without arguments.
 """
 
 import base64
 import math
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from balancer.language import Language
 from balancer.program import Limits, Program
+from balancer.sandbox.fusion.script import INPUT, OUTPUT, RESERVED, WORDS, Recipe, script_for
 from balancer.sandbox.fusion.wire import RunCodeRequest
-from balancer.sandbox.local.jail import check_name
-from balancer.sandbox.local.languages import CXX_FLAGS, LANGUAGES
+from balancer.sandbox.languages.layout import Laid, check_name
 
-__all__ = ["COMPILE_MARK", "Asked", "request_for"]
+__all__ = ["Asked", "native", "ours", "scripted"]
 
-# The script's last word on stderr when the compiler gave up, to tell that from the program's own end.
-COMPILE_MARK = b"balancer: compile error"
-
-_INPUT = ".stdin"
-_PROGRAM = ".program"
 _MEBIBYTE = 2**20
 # SandboxFusion applies the memory limit to its compiler as well, and bits/stdc++.h takes 250 MB of address space:
 # with less than this a right program would get a compile error.
 _COMPILE_MEBIBYTES = 512
+_SCRIPT_MEBIBYTES = 2048
+_START_S = 2.0  # what the script itself may take, on a busy server
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,114 +34,108 @@ class Asked:
 
     Args:
         body: the request.
-        scripted: whether the program runs from a script (then the script compiles it).
         total_s: how long the server may take for it at most.
+        compiles: whether the server compiles the program.
     """
 
     body: RunCodeRequest
-    scripted: bool
     total_s: float
+    compiles: bool
 
 
-def request_for(program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Asked:
-    """Return the request that runs `program` once.
+def ours(program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], *, compiles: bool) -> Asked:
+    """Return the request that runs `program` once on one of our own servers.
 
     Raises:
-        ValueError: the language is not known, or a file name is not allowed.
+        ValueError: a file name is not allowed.
     """
-    known = LANGUAGES.get(program.language)
-    reserved = {_INPUT, _PROGRAM, known.file if known else _PROGRAM}
-    for name in files:
-        if check_name(name) in reserved:
-            raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
+    for name in (*files, *(name for name, _ in program.extras)):
+        check_name(name)
     text = _text(stdin)
-    if program.args or text is None or not _sendable(program.source):
-        if known is None:
-            able = ", ".join(sorted(LANGUAGES))
-            raise ValueError(
-                f"a program in {program.language!r} cannot be sent with arguments, or with bytes that are no text; "
-                f"those in {able} can"
-            )
-        return _scripted(program, stdin, limits, files)
-    return _native(program, text, limits, files)
-
-
-def _native(program: Program, stdin: str, limits: Limits, files: Mapping[str, bytes]) -> Asked:
-    known = LANGUAGES.get(program.language)
-    compiled = known is None or bool(known.compile)  # one that is not known here may well be compiled there
     body = RunCodeRequest(
-        code=program.source,
+        code=program.source if _sendable(program.source) else "",
         language=program.language,
-        stdin=stdin,
+        stdin=text,
+        stdin_base64=None if text is not None else _encoded(stdin),
+        args=list(program.args),
+        extras={name: _encoded(content) for name, content in program.extras},
         compile_timeout=limits.compile_s,
-        run_timeout=_run_timeout_s(limits),
-        memory_limit_MB=_mebibytes(limits, compiled=compiled),
-        files=_encoded(files),
+        run_timeout=min(limits.cpu_s, limits.wall_s),
+        memory_limit_MB=math.ceil(limits.memory_bytes / _MEBIBYTE),
+        files={name: _encoded(content) for name, content in files.items()},
         wall_timeout=limits.wall_s,
         output_limit=limits.output_bytes,
+        source_base64=None if _sendable(program.source) else _encoded(_bytes(program.source)),
     )
-    return Asked(body, scripted=False, total_s=limits.wall_s + limits.compile_s * compiled)
+    return Asked(body, limits.wall_s + limits.compile_wall_s * compiles, compiles)
 
 
-def _scripted(program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Asked:
-    language = LANGUAGES[program.language]
-    source = program.source.encode("utf-8", "surrogateescape")
-    extra_s = limits.compile_s if language.compile else 0.0  # the script's time is the program's and the compiler's
-    body = RunCodeRequest(
-        code=_script(program),
-        language="bash",
-        stdin=None,
-        compile_timeout=limits.compile_s,
-        run_timeout=_run_timeout_s(limits) + extra_s,
-        memory_limit_MB=_mebibytes(limits, compiled=bool(language.compile)),
-        files=_encoded({**files, _source_file(program): source, _INPUT: stdin}),
-        wall_timeout=limits.wall_s + extra_s,
-        output_limit=limits.output_bytes,
-    )
-    return Asked(body, scripted=True, total_s=limits.wall_s + extra_s)
+def native(
+    program: Program, name: str, stdin: bytes, limits: Limits, files: Mapping[str, bytes], *, compiles: bool
+) -> Asked:
+    """Return the request that has the server run `program` as one in the language `name`.
 
-
-_RUN: Mapping[str, Callable[[str], list[str]]] = {
-    "python": lambda file: ["python3", file],
-    "cpp": lambda file: [f"./{_PROGRAM}"],
-    "bash": lambda file: ["bash", file],
-    "java": lambda file: ["java", file],  # compiles it in memory, and starts its first class
-}
-
-
-def _script(program: Program) -> str:
-    """Return the script; arguments are quoted, all else is fixed."""
-    file = _source_file(program)
-    run = _RUN[program.language](file)
-    lines = [f"exec {shlex.join([*run, *program.args])} <{_INPUT}"]
-    if program.language == "cpp":
-        build = shlex.join(["g++", *CXX_FLAGS, file, "-o", _PROGRAM])
-        lines.insert(0, f"{build} </dev/null 1>&2 || {{ echo {shlex.quote(COMPILE_MARK.decode())} >&2; exit 1; }}")
-    return "\n".join(lines) + "\n"
-
-
-def _source_file(program: Program) -> str:
-    """Return where a script finds the program's source. The script itself is "main.sh" on our own servers."""
-    return _PROGRAM if program.language == "bash" else LANGUAGES[program.language].file
-
-
-def _run_timeout_s(limits: Limits) -> float:
-    """Return what `run_timeout` must be.
-
-    SandboxFusion measures wall time only. With the wall limit, which is for sleepers, a program three times too
-    slow would pass; with the CPU limit an overloaded server may stop one that is fast enough, but that shows, and
-    the pipeline looks a second time.
+    Raises:
+        ValueError: it has arguments, several files, or bytes that are no text; or a file name is not allowed.
     """
-    return min(limits.cpu_s, limits.wall_s)
+    for each in files:
+        check_name(each)
+    text = _text(stdin)
+    if program.args or program.extras or text is None or not _sendable(program.source):
+        raise ValueError(
+            f"a program in {program.language!r} can be sent to this server without arguments and further files only, "
+            "and with nothing but text"
+        )
+    mebibytes = math.ceil(limits.memory_bytes / _MEBIBYTE)
+    body = RunCodeRequest(
+        code=program.source,
+        language=name,
+        stdin=text,
+        compile_timeout=limits.compile_wall_s,  # of wall time, there
+        # Wall time, too. With the wall limit, which is for sleepers, a program three times too slow would pass; with
+        # the CPU limit a busy server may stop one that is fast enough, but that shows, and the pipeline looks again.
+        run_timeout=min(limits.cpu_s, limits.wall_s),
+        memory_limit_MB=max(mebibytes, _COMPILE_MEBIBYTES) if compiles else mebibytes,
+        files={each: _encoded(content) for each, content in files.items()},
+    )
+    return Asked(body, limits.wall_s + limits.compile_wall_s * compiles, compiles)
 
 
-def _mebibytes(limits: Limits, *, compiled: bool) -> int:
-    wanted = math.ceil(limits.memory_bytes / _MEBIBYTE)
-    return max(wanted, _COMPILE_MEBIBYTES) if compiled else wanted
+def scripted(
+    language: Language,
+    laid: Laid,
+    program: Program,
+    stdin: bytes,
+    limits: Limits,
+    files: Mapping[str, bytes],
+    recipe: Recipe,
+) -> Asked:
+    """Return the request that runs `program`, which is `laid` out, by a script.
+
+    Raises:
+        ValueError: a file name is not allowed.
+    """
+    for name in (*files, *laid.files):
+        if check_name(name) in RESERVED or (name in files and name in laid.own):
+            raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
+    compiles = bool(laid.compile)
+    total_s = limits.wall_s + _START_S + limits.compile_wall_s * compiles
+    compiler = _SCRIPT_MEBIBYTES + language.compiler_bytes // _MEBIBYTE
+    runtime = math.ceil((limits.memory_bytes + language.runtime_bytes) / _MEBIBYTE)
+    body = RunCodeRequest(
+        code=script_for(language, laid, program.args, limits, recipe),
+        language="bash",
+        compile_timeout=limits.compile_wall_s,
+        run_timeout=total_s,
+        memory_limit_MB=max(runtime, compiler) if compiles else runtime,
+        files={name: _encoded(content) for name, content in {**laid.files, **files, INPUT: stdin}.items()},
+        fetch_files=[OUTPUT, WORDS],
+    )
+    return Asked(body, total_s, compiles)
 
 
-def _encoded(files: Mapping[str, bytes]) -> dict[str, str | None]:
-    return {name: base64.b64encode(content).decode("ascii") for name, content in files.items()}
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def _text(data: bytes) -> str | None:
@@ -151,6 +143,10 @@ def _text(data: bytes) -> str | None:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def _bytes(source: str) -> bytes:
+    return source.encode("utf-8", "surrogateescape")
 
 
 def _sendable(source: str) -> bool:

@@ -6,10 +6,11 @@ leave them out of answers.
 """
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["CommandResult", "CommandStatus", "RunCodeAnswer", "RunCodeRequest", "RunStatus"]
+__all__ = ["About", "CommandResult", "CommandStatus", "RunCodeAnswer", "RunCodeRequest", "RunStatus"]
 
 
 class RunStatus(StrEnum):
@@ -31,8 +32,9 @@ class CommandStatus(StrEnum):
 class RunCodeRequest(BaseModel):
     """Body of `POST /run_code`.
 
-    `run_timeout` is wall time on a SandboxFusion server and CPU time on ours. `wall_timeout` and `output_limit`
-    (bytes of stdout, and of stderr) are ours.
+    `run_timeout` is wall time on a SandboxFusion server and CPU time on ours, as `compile_timeout` is. Ours are
+    `wall_timeout`, `output_limit` (bytes of stdout, and of stderr), `args`, `extras` (files that the program is made
+    of, name -> base64), and `stdin_base64` and `source_base64`, for bytes that are no text.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -47,10 +49,17 @@ class RunCodeRequest(BaseModel):
     fetch_files: list[str] = Field(default_factory=list)
     wall_timeout: float | None = Field(None, gt=0, le=7200)
     output_limit: int | None = Field(None, gt=0, le=2**30)
+    args: list[str] = Field(default_factory=list)
+    extras: dict[str, str] = Field(default_factory=dict)
+    stdin_base64: str | None = None
+    source_base64: str | None = None
 
 
 class CommandResult(BaseModel):
-    """What one command did. `cpu_time` (s), `peak_memory` (bytes) and `output_cut` are ours."""
+    """What one command did.
+
+    Ours are `cpu_time` (s), `peak_memory` (bytes), `output_cut`, and `stdout_base64` where `stdout` cannot say it all.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
@@ -62,11 +71,21 @@ class CommandResult(BaseModel):
     cpu_time: float | None = Field(None, ge=0)
     peak_memory: int | None = Field(None, ge=0)
     output_cut: bool | None = None
+    stdout_base64: str | None = None
 
     @property
     def went_well(self) -> bool:
         """Whether it ended by itself with code 0."""
         return self.status is CommandStatus.FINISHED and self.return_code == 0
+
+
+class About(BaseModel):
+    """Answer to `GET /v1/about`, which only our own servers have: that all of this page's own fields are understood."""
+
+    model_config = ConfigDict(frozen=True, strict=True, hide_input_in_errors=True)
+
+    server: Literal["balancer sandbox"] = "balancer sandbox"
+    languages: list[str]
 
 
 class RunCodeAnswer(BaseModel):

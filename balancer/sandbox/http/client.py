@@ -14,25 +14,37 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from balancer.client_errors import BUSY_STATUSES, asked_pause_s
-from balancer.errors import ConfigError, EndpointError, EndpointOverloaded
+from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
 from balancer.sandbox.http.headers import checked, secrets_of
 from balancer.settings.redaction import Redaction
 
-__all__ = ["ServerClient"]
+__all__ = ["Refused", "ServerClient"]
 
 _REASON_CHARS = 200
+_TOO_LONG = 413  # a limit of its own, for requests
+_NOT_THERE = ("answered 404", "answered 405", "answered 501")
 # A shorter value, e.g. "application/json", may be in what a program prints by chance.
 _TELLING_CHARS = 20
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
+class Refused(EndpointError):
+    """The server answered with a status that was not asked for. Fields: `status`, and its `words` without secrets."""
+
+    def __init__(self, reason: str, *, endpoint: str, status: int, words: str) -> None:
+        super().__init__(reason, endpoint=endpoint)
+        self.status = status
+        self.words = words
+
+
 class ServerClient:
     """Sends requests to one server. Thread-safe.
 
     Args:
-        url: the server, e.g. "http://10.0.0.1:8080/"; a path before the API's own is kept.
+        url: the server, e.g. "http://10.0.0.1:8080/"; a path before the API's own is kept. What says which API it
+            speaks, as in "judge0+http://10.0.0.1/", is not sent.
         headers: sent with every request.
         transport: sends the requests; by default one that keeps deadlines on the socket.
         clock: the transport's clock, in seconds.
@@ -71,14 +83,70 @@ class ServerClient:
         """Return the body of a good answer that came within `within_s` seconds and has `at_most` bytes.
 
         Raises:
-            EndpointError: the server failed or did not answer in time.
+            EndpointError: the server failed or did not answer in time; `Refused` if it answered with another status,
+                `CannotTell` if it takes no request of that length.
             EndpointOverloaded: it said that it has too much to do.
         """
-        return self._call("GET", path, None, within_s, at_most)
+        return self.call("GET", path, within_s=within_s, at_most=at_most)
 
-    def post(self, path: str, body: bytes, answer: type[Answer], *, within_s: float, at_most: int) -> Answer:
+    def get_if_there(self, path: str, *, within_s: float, at_most: int) -> bytes | None:
+        """Return what `get` does; None if the server has no such thing (404, 405, 501). Raises as `get`."""
+        try:
+            return self.get(path, within_s=within_s, at_most=at_most)
+        except EndpointError as error:
+            if error.reason.startswith(_NOT_THERE):
+                return None
+            raise
+
+    def post(
+        self, path: str, body: bytes, answer: type[Answer], *, within_s: float, at_most: int, good: int = 200
+    ) -> Answer:
         """Send some JSON and return the answer, read as JSON of the kind `answer`. Raises as `get`."""
-        content = self._call("POST", path, body, within_s, at_most)
+        content = self.call("POST", path, body=body, within_s=within_s, at_most=at_most, good=good)
+        return self.read(content, answer)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        within_s: float,
+        at_most: int,
+        body: bytes | None = None,
+        kind: str = "application/json",
+        good: int = 200,
+    ) -> bytes:
+        """Send a request, with a `body` of this `kind` if it has one, and return the body of the `good` answer.
+
+        Raises as `get`.
+        """
+        if self._client.is_closed:
+            raise self.failed("the executor is closed")
+        until_s = self._clock() + within_s
+        request = self._client.build_request(method, self._base.copy_with(raw_path=self._raw_path(path)), content=body)
+        request.extensions[DEADLINE] = until_s
+        if body is not None:
+            request.headers["Content-Type"] = kind
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                content = self._read(response, until_s, at_most)
+            finally:
+                response.close()
+        except httpx2.TimeoutException as error:
+            raise self.failed(f"no answer within {within_s:g} s") from error
+        except httpx2.HTTPError as error:
+            words = self.redact(str(error))  # it may quote the answer, so it is not chained either
+            raise self.failed(f"{type(error).__name__}: {words}") from None
+        self._check(response, content, good)
+        return content
+
+    def read(self, content: bytes, answer: type[Answer]) -> Answer:
+        """Return the JSON in `content` as an object of the kind `answer`.
+
+        Raises:
+            EndpointError: it is no such JSON.
+        """
         try:
             return answer.model_validate_json(content)
         except ValidationError as error:
@@ -99,28 +167,6 @@ class ServerClient:
         """Close all connections. May be called twice."""
         self._client.close()
 
-    def _call(self, method: str, path: str, body: bytes | None, within_s: float, at_most: int) -> bytes:
-        if self._client.is_closed:
-            raise self.failed("the executor is closed")
-        until_s = self._clock() + within_s
-        request = self._client.build_request(method, self._base.copy_with(raw_path=self._raw_path(path)), content=body)
-        request.extensions[DEADLINE] = until_s
-        if body is not None:
-            request.headers["Content-Type"] = "application/json"
-        try:
-            response = self._client.send(request, stream=True)
-            try:
-                content = self._read(response, until_s, at_most)
-            finally:
-                response.close()
-        except httpx2.TimeoutException as error:
-            raise self.failed(f"no answer within {within_s:g} s") from error
-        except httpx2.HTTPError as error:
-            words = self.redact(str(error))  # it may quote the answer, so it is not chained either
-            raise self.failed(f"{type(error).__name__}: {words}") from None
-        self._check(response, content)
-        return content
-
     def _raw_path(self, path: str) -> bytes:
         return self._base.raw_path.partition(b"?")[0].rstrip(b"/") + path.encode()
 
@@ -136,10 +182,10 @@ class ServerClient:
                 raise httpx2.ReadTimeout("the deadline has passed")
         return bytes(content)
 
-    def _check(self, response: httpx2.Response, content: bytes) -> None:
-        """Raise for every status but 200."""
+    def _check(self, response: httpx2.Response, content: bytes, good: int) -> None:
+        """Raise for every status but the `good` one."""
         status = response.status_code
-        if status == 200:
+        if status == good:
             return
         reason = f"answered {status}"
         if response.is_redirect:
@@ -150,12 +196,15 @@ class ServerClient:
         if status in BUSY_STATUSES:
             pause_s = asked_pause_s(response.headers.get("Retry-After"), answered=datetime.now(UTC))
             raise EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
-        raise self.failed(reason)
+        if status == _TOO_LONG:
+            raise CannotTell(reason, endpoint=self._url)
+        raise Refused(reason, endpoint=self._url, status=status, words=words)
 
 
 def _base(url: str) -> httpx2.URL:
+    scheme, found, rest = url.partition("://")
     try:
-        base = httpx2.URL(url)
+        base = httpx2.URL(scheme.rpartition("+")[2] + found + rest)
     except httpx2.InvalidURL as error:
         raise ConfigError(f"endpoint url is {url!r}: {error}") from error
     if base.scheme not in ("http", "https") or not base.host:

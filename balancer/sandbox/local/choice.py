@@ -5,13 +5,13 @@ what will be run.
 """
 
 import functools
-import tempfile
 from pathlib import Path
 
 from balancer.errors import ConfigError, EndpointError
 from balancer.program import Limits
 from balancer.sandbox.local.isolation import AUTO, ISOLATIONS, Isolation
 from balancer.sandbox.local.jail import IsolatedCommand, Jail
+from balancer.scratch import Scratch
 
 __all__ = ["choose_isolation", "open_to_others", "probe"]
 
@@ -39,8 +39,8 @@ def choose_isolation(name: str) -> Isolation:
 @functools.cache
 def probe(name: str) -> str:
     """Return "" if the isolation called `name` works here, else why not. Tried once per process."""
-    with tempfile.TemporaryDirectory(prefix="balancer-probe-") as folder:
-        jail = Jail(ISOLATIONS[name], open_to_others(Path(folder)), endpoint=name)
+    with Scratch("balancer-probe-") as folder:
+        jail = Jail(ISOLATIONS[name], open_to_others(folder.path), endpoint=name)
         try:
             ended = jail.run(_PROBE)
         except EndpointError as error:

@@ -7,10 +7,24 @@ code over a guess: a limit is named only where the end shows it.
 import signal
 
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.local.process import Cut, Ended
+from balancer.sandbox.local.command import Cut, Ended
 
 __all__ = ["execution_of", "gave_up_for_memory"]
 
+# The last words of other runtimes.
+_MEMORY_WORDS = {
+    "csharp": (b"System.OutOfMemoryException", b"Out of memory"),
+    "go": (b"fatal error: runtime: out of memory", b"runtime: cannot allocate memory"),
+    "haskell": (b"heap exhausted", b"Heap exhausted", b"unable to allocate memory"),
+    "javascript": (b"JavaScript heap out of memory", b"Array buffer allocation failed"),
+    "lua": (b"not enough memory",),
+    "ocaml": (b"Out of memory", b"Out_of_memory"),
+    "perl": (b"Out of memory",),
+    "php": (b"Allowed memory size of", b"Out of memory"),
+    "ruby": (b"NoMemoryError", b"failed to allocate memory"),
+    "rust": (b"memory allocation of",),
+}
+_CROWDED = 0.25  # of its wall time; a program that sleeps waits for no core
 _TAIL_BYTES = 4096  # how much of stderr is looked at; the last words are what counts
 
 
@@ -30,7 +44,13 @@ def execution_of(ended: Ended, language: str, limits: Limits) -> Execution:
         cpu_measured=ended.cpu_s is not None,
         memory_bytes=ended.peak_bytes,
         message=message,
+        doubtful=status is Status.TIME_LIMIT and _was_crowded_out(ended, limits),
     )
+
+
+def _was_crowded_out(ended: Ended, limits: Limits) -> bool:
+    """Tell whether wall time ran out because the machine had no core for it: with those, it might have ended."""
+    return ended.cut is Cut.WALL and ended.waited_s >= _CROWDED * limits.wall_s
 
 
 def _status(ended: Ended, language: str, limits: Limits) -> tuple[Status, str]:
@@ -42,8 +62,12 @@ def _status(ended: Ended, language: str, limits: Limits) -> tuple[Status, str]:
     if spent or ended.cut is Cut.CPU or ended.exit_code == -signal.SIGXCPU:
         used = "" if ended.cpu_s is None else f"{ended.cpu_s:.3f} s of "
         return Status.TIME_LIMIT, f"CPU time: {used}{limits.cpu_s:g} s"
+    if ended.starved:  # before wall time: what was killed, others may have waited for in vain
+        return Status.MEMORY_LIMIT, f"memory: {limits.memory_bytes} bytes were not enough for all its processes"
     if ended.cut is Cut.WALL:
         return Status.TIME_LIMIT, f"wall time: {limits.wall_s:g} s"
+    if ended.meddled:
+        return Status.FINISHED, "what the sandbox reports of its end was tampered with"
     if ended.exit_code and gave_up_for_memory(language, ended.exit_code, ended.stderr):
         return Status.MEMORY_LIMIT, f"memory: {limits.memory_bytes} bytes were not enough"
     if ended.exit_code == -signal.SIGXFSZ:
@@ -61,15 +85,15 @@ def gave_up_for_memory(language: str, exit_code: int, stderr: bytes) -> bool:
     cost only.
     """
     tail = stderr[-_TAIL_BYTES:].rstrip()
-    if language == "python":
+    if language in ("python", "pypy"):
         last = tail.rpartition(b"\n")[2]
         lost = last == b"lost sys.stderr" and b"object type name: MemoryError\n" in tail
         return exit_code == 1 and (lost or last.startswith(b"MemoryError"))
     if language == "cpp":
         return exit_code == -signal.SIGABRT and b"'std::bad_alloc'" in tail
-    if language == "java":
+    if language in ("java", "kotlin"):
         return exit_code in (1, 3) and b"java.lang.OutOfMemoryError" in tail
-    return False
+    return exit_code != 0 and any(words in tail for words in _MEMORY_WORDS.get(language, ()))
 
 
 def _death(exit_code: int | None) -> str:

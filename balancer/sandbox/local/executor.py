@@ -4,22 +4,33 @@ Brings together the toolchain, an isolation, the compile cache and the meaning o
 any of them works.
 """
 
-import tempfile
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from balancer.errors import EndpointError
+from balancer.language import Language
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
+from balancer.sandbox.languages.known import known_languages
+from balancer.sandbox.languages.layout import Laid, check_name, check_together, lay_out
 from balancer.sandbox.local.choice import choose_isolation, open_to_others
 from balancer.sandbox.local.compile import Compiler
+from balancer.sandbox.local.compiled import Compiled
 from balancer.sandbox.local.ending import execution_of
 from balancer.sandbox.local.gate import Gate
-from balancer.sandbox.local.jail import IsolatedCommand, Jail
-from balancer.sandbox.local.language import Language
-from balancer.sandbox.local.languages import LANGUAGES, find_toolchain
+from balancer.sandbox.local.jail import IsolatedCommand, Jail, Kind
+from balancer.sandbox.local.protections import protections_of
+from balancer.sandbox.local.toolchain import find_toolchain, trees_of
+from balancer.sandbox.trial import HELLO_LIMITS, Trials
+from balancer.scratch import Scratch
 
 __all__ = ["LocalExecutor"]
+
+_TRIED: dict[str, dict[Language, bool]] = {}  # by isolation: what this machine runs; its tools do not change meanwhile
+
+# Cells that wait for a program, so that it need not wait for one. They cost some MiB of memory each.
+_PREPARED = min(2 * (os.cpu_count() or 1), 32)
 
 _PING = IsolatedCommand(("true",), Limits(cpu_s=1.0, wall_s=10.0))
 
@@ -29,7 +40,7 @@ class LocalExecutor:
 
     Args:
         url: the endpoint, e.g. "local://here"; the name says nothing, it only tells endpoints apart.
-        options: `isolation` and `cache_dir` count.
+        options: all but `headers` count.
 
     Raises:
         ConfigError: the isolation does not work here, or `cache_dir` cannot be used.
@@ -38,81 +49,133 @@ class LocalExecutor:
     def __init__(self, url: str, options: ExecutorOptions | None = None) -> None:
         options = options or ExecutorOptions()
         self._url = url
-        self._toolchain = find_toolchain()
+        known = known_languages() if options.known is None else options.known
+        self._toolchain = find_toolchain(known.values())
         self._allowed = options.languages
         self._isolation = choose_isolation(options.isolation)
         self._gate = Gate()
-        self._folder = tempfile.TemporaryDirectory(prefix="balancer-", ignore_cleanup_errors=True)
+        tried = _TRIED.setdefault(self._isolation.name, {})
+        self._trials = Trials(lambda program: self.run(program, b"", HELLO_LIMITS, {}), tried)
+        self._folder = Scratch()
         try:
             self._jail, self._compiler = self._furnish(options.cache_dir)
         except BaseException:
-            self.close()
+            self._gate.shut()
+            self._folder.close()
             raise
 
     def _furnish(self, cache_dir: str | None) -> tuple[Jail, Compiler]:
-        base = open_to_others(Path(self._folder.name))
+        base = open_to_others(self._folder.path)
         live = base / "programs"
         live.mkdir()
         open_to_others(live)
-        jail = Jail(self._isolation, base, endpoint=self._url, stop=self._gate.signal)
+        jail = Jail(self._isolation, base, endpoint=self._url, stop=self._gate.signal, prepared=_PREPARED)
         store = Path(cache_dir) if cache_dir else None
-        return jail, Compiler(jail, self._toolchain.compiler, live=live, store=store)
+        return jail, Compiler(jail, live=live, store=store)
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages this machine can run, and the config allows."""
-        known = self._toolchain.languages
+        """The languages whose tools this machine has, and the config allows."""
+        known = frozenset(self._toolchain.languages)
         return known if self._allowed is None else known & self._allowed
+
+    def runs(self, language: str) -> bool:
+        """Return whether this machine runs `language`: its tools are here and, tried once, they work."""
+        return language in self.languages and self._trials.works(self._toolchain.languages[language]) is not False
 
     @property
     def isolation(self) -> str:
         """The name of the isolation in use."""
         return self._isolation.name
 
+    @property
+    def protections(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What protects the runs here, and what does not, each with what to do: a phrase for each."""
+        return protections_of(self._isolation)
+
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
         """Run `program` once, as the protocol says.
 
-        `time_s` is the CPU time of the program, its children and the set-up (about 7 ms): never too little.
+        `time_s` is CPU time: where control groups count, of all processes of the program, its last steps to the start
+        (a shell, `prlimit`) included; else of the program, of all that was waited for below it or was seen there, and
+        of the set-up. Only children that lived for an instant and that nobody waited for are missed then.
+        `memory_bytes` is the most that all its processes had together, with the files they kept in memory, where
+        control groups count, else that of the largest process.
 
         Raises:
             EndpointError: the set-up failed, or the executor was closed.
             ValueError: the language is not known here, or a file name is not allowed.
         """
+        return self.run_and_fetch(program, stdin, limits, files, ())[0]
+
+    def run_and_fetch(
+        self,
+        program: Program,
+        stdin: bytes,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        fetch: Sequence[str],
+        *,
+        stop: int | None = None,
+    ) -> tuple[Execution, Mapping[str, bytes]]:
+        """Run `program` as `run` does; return also those of the files `fetch` that lie in its working directory then.
+
+        Together they may be as long as the standard output may be; longer ones are an output limit. Links are not
+        followed. There is nothing to fetch from isolation "rlimits". When the file descriptor `stop` becomes readable,
+        everything of the run is killed.
+
+        Raises:
+            EndpointError: the set-up failed, or the executor was closed; `Abandoned`, because of `stop`.
+            ValueError: the language is not known here, or a file name is not allowed.
+        """
         language = self._language(program.language)
-        if language.file in files:
-            raise ValueError(f"file name {language.file!r} is taken by the program itself; name the file otherwise")
+        laid = lay_out(language, program)
+        for name in laid.own & files.keys():
+            raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
+        check_together((*map(check_name, files), *laid.files))
         with self._gate.enter() as admitted:
             if not admitted:
                 raise EndpointError("the executor is closed", endpoint=self._url)
-            return self._run(language, program, stdin, limits, files)
+            return self._run(language, laid, program, stdin, limits, files, tuple(fetch), stop)
 
     def _run(
-        self, language: Language, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]
-    ) -> Execution:
-        source = program.source.encode("utf-8", "surrogateescape")
-        binary = None
-        if language.compile:
-            compiled = self._compiler.compile(language, source, limits)
+        self,
+        language: Language,
+        laid: Laid,
+        program: Program,
+        stdin: bytes,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        fetch: tuple[str, ...],
+        stop: int | None,
+    ) -> tuple[Execution, Mapping[str, bytes]]:
+        binary, took_s = None, 0.0
+        if laid.compile:
+            compiled = self._compiler.compile(language, laid, limits, stop=stop)
+            took_s = compiled.took_s
             if compiled.binary is None:
-                return Execution(Status.COMPILE_ERROR, stderr=compiled.words, message=compiled.message)
+                return _refused(compiled), {}
             binary = compiled.binary
         memory = f"{max(1, limits.memory_bytes // 2**20)}"
         wanted = IsolatedCommand(
             template=tuple(
-                part.replace("{python}", self._toolchain.python).replace("{memory}", memory) for part in language.run
+                part.replace("{python}", self._toolchain.python).replace("{memory}", memory) for part in laid.run
             ),
             args=program.args,
             stdin=stdin,
-            files=files if binary else {**files, language.file: source},
+            files={**dict(program.extras), **files} if binary else {**laid.files, **files},
             limits=_with_runtime(limits, language),
             program=binary,
-            trees=self._toolchain.trees,
+            fetch=fetch,
+            kind=Kind(trees=self._toolchain.trees + trees_of(language)),
         )
-        return execution_of(self._jail.run(wanted), language.name, limits)
+        ended = self._jail.run(wanted, stop=stop)
+        fetched = {name: data for name, data in zip(fetch, ended.fetched, strict=False) if data is not None}
+        return replace(execution_of(ended, language.name, limits), compile_s=took_s), fetched
 
     def _language(self, name: str) -> Language:
         if name in self._toolchain.languages:
-            return LANGUAGES[name]
+            return self._toolchain.languages[name]
         reason = self._toolchain.missing.get(name, f"known are {', '.join(sorted(self._toolchain.languages))}")
         raise ValueError(f"{self._url} cannot run language {name!r}: {reason}")
 
@@ -130,11 +193,24 @@ class LocalExecutor:
     def close(self) -> None:
         """Kill what still runs and remove all temporary files. May be called twice."""
         if self._gate.shut():
-            self._folder.cleanup()
+            try:
+                self._jail.close()
+            finally:
+                self._folder.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._gate.is_shut else f"isolation {self.isolation}, {', '.join(sorted(self.languages))}"
         return f"<LocalExecutor {self._url}: {state}>"
+
+
+def _refused(compiled: Compiled) -> Execution:
+    return Execution(
+        Status.COMPILE_ERROR,
+        stderr=compiled.words,
+        message=compiled.message,
+        compile_s=compiled.took_s,
+        doubtful=compiled.doubtful,
+    )
 
 
 def _with_runtime(limits: Limits, language: Language) -> Limits:

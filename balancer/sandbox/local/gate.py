@@ -5,11 +5,38 @@ wait for it as well. It must not know what the work is.
 """
 
 import os
+import select
+import selectors
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Gate"]
+from balancer.errors import EndpointError
+
+__all__ = ["Abandoned", "Gate", "either", "is_signalled"]
+
+
+class Abandoned(EndpointError):
+    """What ran was stopped, because nobody waits for it any more."""
+
+
+def is_signalled(fd: int) -> bool:
+    """Return whether the file descriptor is readable now."""
+    with selectors.PollSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+@contextmanager
+def either(one: int | None, other: int | None) -> Iterator[int | None]:
+    """Yield a file descriptor that becomes readable when one of the two does; None if there is neither."""
+    if one is None or other is None:
+        yield other if one is None else one
+        return
+    with select.epoll() as both:
+        both.register(one, select.EPOLLIN)
+        both.register(other, select.EPOLLIN)
+        yield both.fileno()
 
 
 class Gate:

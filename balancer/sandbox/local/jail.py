@@ -1,83 +1,29 @@
-"""Run one command in isolation: lay out its private folder, give it a user, run it, clear up.
+"""Run one command in isolation: in a cell that waits for it, or in one that is made for it.
 
-Decides what lies where on the machine while a command runs, and tells a broken set-up (`EndpointError`) from
-the command's own end (`Ended`). It must not know languages, compilers or verdicts.
+Decides which cell a command gets, and tells a broken set-up (`EndpointError`) from the command's own end (`Ended`). It
+must not know languages, compilers or verdicts.
 """
 
-import contextlib
 import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from types import MappingProxyType
+from pathlib import Path
 
 from balancer.errors import EndpointError
-from balancer.program import Limits
-from balancer.sandbox.local.isolation.base import Isolation, tool
-from balancer.sandbox.local.isolation.view import Layout
-from balancer.sandbox.local.languages import SEARCH_PATH
-from balancer.sandbox.local.limits import FILE_BYTES, prlimit_arguments
-from balancer.sandbox.local.process import Command, Cut, Ended, supervise
+from balancer.sandbox.languages.layout import check_name
+from balancer.sandbox.local.cell import Cell, IsolatedCommand, Kind, Site, make_cell
+from balancer.sandbox.local.cgroups import own_cgroups
+from balancer.sandbox.local.command import Cut, Ended
+from balancer.sandbox.local.gate import Abandoned, either, is_signalled
+from balancer.sandbox.local.isolation.base import Isolation
+from balancer.sandbox.local.isolation.calls import filter_of_calls
+from balancer.sandbox.local.isolation.script import guarded_shell
+from balancer.sandbox.local.stock import Stock
 from balancer.sandbox.local.uids import own_uids
 
-__all__ = ["IsolatedCommand", "Jail", "check_name"]
+__all__ = ["IsolatedCommand", "Jail", "Kind"]
 
-# All that a program finds in its environment. A fixed hash seed makes Python's set order, and so a program's
-# output, the same every time.
-_ENVIRONMENT = MappingProxyType(
-    {
-        "PATH": SEARCH_PATH,
-        "HOME": "/tmp",
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class IsolatedCommand:
-    """One command to run in isolation.
-
-    Args:
-        template: command with places to fill in: `{program}`, `{output}`. Never user data.
-        args: arguments that follow it, as they are.
-        stdin: its input.
-        files: relative name -> content; they lie in the working directory and are the command's own.
-        limits: what it may use.
-        program: a compiled program to show at `{program}`, or None.
-        output: a folder to show at `{output}` for writing, or None.
-        trees: folders outside /usr to show.
-        file_bytes: the largest file it may write.
-    """
-
-    template: tuple[str, ...]
-    limits: Limits
-    args: tuple[str, ...] = ()
-    stdin: bytes = b""
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    program: Path | None = None
-    output: Path | None = None
-    trees: tuple[str, ...] = ()
-    file_bytes: int = FILE_BYTES
-
-
-def check_name(name: str) -> str:
-    """Return `name` if it is a safe relative file name.
-
-    Raises:
-        ValueError: it is absolute, leads out of the folder, or is no file name at all.
-    """
-    path = PurePosixPath(name)
-    parts = name.split("/")
-    if path.is_absolute() or ".." in parts or "." in parts or "" in parts or "\0" in name:
-        raise ValueError(f"file name {name!r} is not allowed; it must be relative, without '.', '..' or empty parts")
-    return name
+_UIDS_LEFT = 128  # user ids that cells without work leave to those that have some
 
 
 class Jail:
@@ -88,75 +34,89 @@ class Jail:
         base: folder for the private folders of runs; with root, others must be able to pass through it.
         endpoint: named in errors.
         stop: file descriptor; when it becomes readable, all running commands are killed.
+        prepared: how many cells may wait for commands, at most.
     """
 
-    def __init__(self, isolation: Isolation, base: Path, *, endpoint: str, stop: int | None = None) -> None:
+    def __init__(
+        self, isolation: Isolation, base: Path, *, endpoint: str, stop: int | None = None, prepared: int = 0
+    ) -> None:
         self._isolation = isolation
-        self._base = base
         self._endpoint = endpoint
         self._stop = stop
+        self._site = Site(
+            isolation=isolation,
+            base=base,
+            shell=guarded_shell(base),
+            calls=_written(filter_of_calls()[0], base / "calls"),
+            groups=own_cgroups(),
+            uids=own_uids() if os.geteuid() == 0 else None,
+        )
+        self._stock: Stock[Kind, Cell] = Stock(self._spare, prepared)
 
-    def run(self, wanted: IsolatedCommand) -> Ended:
+    def close(self) -> None:
+        """Clear the cells that wait. Nothing may run any more. May be called twice."""
+        self._stock.close()
+
+    def run(self, wanted: IsolatedCommand, *, stop: int | None = None) -> Ended:
         """Run `wanted` and return how it ended.
 
+        Args:
+            wanted: what to run.
+            stop: file descriptor; when it becomes readable, this command is killed.
+
         Raises:
-            EndpointError: the command could not be started, or somebody killed its sandbox.
-            ValueError: a file name of `wanted` is not safe.
+            EndpointError: the command could not be started, or somebody killed its sandbox; `Abandoned`: because of
+                `stop`.
+            ValueError: a file name or an argument of `wanted` is not safe.
         """
-        for name in wanted.files:
+        for name in (*wanted.files, *wanted.fetch):
             check_name(name)
+        if any("\n" in name for name in wanted.fetch):
+            raise ValueError("the name of a file to fetch has a line break; name the file otherwise")
+        if wanted.fetch and not self._isolation.nested:
+            raise ValueError(f"files cannot be fetched from isolation {self._isolation.name!r}; use another one")
         try:
-            with self._user() as uid, self._layout(wanted, uid) as layout:
-                ended = supervise(self._command(wanted, layout), stop=self._stop)
+            with either(self._stop, stop) as signal, self._cell(wanted.kind, signal) as cell:
+                ended = cell.run(wanted, signal)
         except OSError as error:
             raise self._broken(f"cannot start a program: {error.strerror or error}") from error
+        if ended.cut is Cut.STOP and stop is not None and is_signalled(stop):
+            raise Abandoned("stopped, because nobody waits for it any more", endpoint=self._endpoint)
         self._check(ended)
         return ended
 
-    def _command(self, wanted: IsolatedCommand, layout: Layout) -> Command:
-        isolation, limits = self._isolation, wanted.limits
-        paths = isolation.paths(layout)
-        template = (part.format(program=paths.program, output=paths.output) for part in wanted.template)
-        # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
-        # that has no others.
-        counted = isolation.nested or layout.uid is not None
-        processes = limits.processes + isolation.processes if counted else None
-        rlimits = prlimit_arguments(limits, processes=processes, file_bytes=wanted.file_bytes)
-        return Command(
-            argv=isolation.argv(layout, rlimits, (*template, *wanted.args)),
-            env=_ENVIRONMENT,
-            cwd=paths.cwd,
-            cpu_s=limits.cpu_s,
-            wall_s=limits.wall_s,
-            output_bytes=limits.output_bytes,
-            nested=isolation.nested,
-            owner=layout.uid,
-        )
-
     @contextmanager
-    def _user(self) -> Iterator[int | None]:
-        if os.geteuid() != 0:
-            yield None
-            return
-        with own_uids().lend() as uid:
-            yield uid
-
-    @contextmanager
-    def _layout(self, wanted: IsolatedCommand, uid: int | None) -> Iterator[Layout]:
-        """Lay out the private folder of one run, and remove it afterwards."""
-        root = Path(tempfile.mkdtemp(prefix="run-", dir=self._base))
+    def _cell(self, kind: Kind, stop: int | None) -> Iterator[Cell]:
+        """Lend a cell; one that did not settle tells why when it is run. At the end nothing runs in it any more."""
+        cell = self._ready(kind) or make_cell(self._site, kind)
         try:
-            stdin = root / "stdin"
-            stdin.write_bytes(wanted.stdin)
-            files = None
-            if wanted.files or not self._isolation.nested:
-                files = root / "files"
-                _write_files(files, wanted.files)
-            if uid is not None:
-                _give((root, stdin, files, wanted.output), uid)
-            yield Layout(root, stdin, files, wanted.program, wanted.output, wanted.trees, uid)
+            if not cell.sandbox.is_alive:
+                cell.sandbox.settle(stop)
+            yield cell
         finally:
-            _remove(root)
+            cell.sandbox.close()
+            self._stock.clear(cell)
+
+    def _ready(self, kind: Kind) -> Cell | None:
+        if kind.output is None:  # else no other command has the same kind
+            while (ready := self._stock.take(kind)) is not None:
+                if ready.sandbox.is_alive:
+                    return ready
+                ready.close()
+        return None
+
+    def _spare(self, kind: Kind) -> Cell | None:
+        """Make a cell that waits for a command, if there is room for it."""
+        if self._site.uids is not None and self._site.uids.free <= _UIDS_LEFT:
+            return None
+        cell = make_cell(self._site, kind)
+        waits = False
+        try:
+            waits = cell.sandbox.settle(self._stop)
+        finally:
+            if not waits:
+                cell.close()
+        return cell if waits else None
 
     def _check(self, ended: Ended) -> None:
         """Raise for everything that is not the command's own end."""
@@ -173,29 +133,8 @@ class Jail:
         return EndpointError(reason, endpoint=self._endpoint)
 
 
-def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.mkdir()
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def _give(paths: tuple[Path | None, ...], uid: int) -> None:
-    """Make `uid` the owner of `paths` and all below them. Called before anything of that user runs."""
-    for path in paths:
-        if path is None:
-            continue
-        os.chown(path, uid, uid)
-        for below in path.rglob("*") if path.is_dir() else ():
-            os.chown(below, uid, uid)
-
-
-def _remove(root: Path) -> None:
-    """Remove a run's folder, whatever the program did to it (only without isolation can it do anything)."""
-    with contextlib.suppress(OSError, RecursionError):
-        shutil.rmtree(root)
-        return
-    # Folders without permissions, or thousands deep: chmod and rm know how.
-    for command in ((tool("chmod"), "-R", "u+rwX", str(root)), (tool("rm"), "-rf", str(root))):
-        subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+def _written(content: bytes, file: Path) -> Path | None:
+    if not content:
+        return None
+    file.write_bytes(content)
+    return file

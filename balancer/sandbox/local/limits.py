@@ -1,4 +1,4 @@
-"""From `Limits` to the kernel's resource limits, as arguments of util-linux `prlimit`.
+"""From `Limits` to the kernel's resource limits, set from outside or by util-linux `prlimit`.
 
 Decides which rlimit stands for which limit. It must not know how a program is started. What rlimits cannot
 hold (wall time, the total of all processes, output through pipes) is held elsewhere.
@@ -6,11 +6,11 @@ hold (wall time, the total of all processes, output through pipes) is held elsew
 
 import math
 import resource
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from balancer.program import Limits
 
-__all__ = ["FILE_BYTES", "prlimit_arguments"]
+__all__ = ["FILE_BYTES", "prlimit_arguments", "rlimits_of", "set_rlimits"]
 
 FILE_BYTES = 64 * 2**20  # the largest file a program may write; also the size of its working directory
 _OPEN_FILES = 256
@@ -26,8 +26,8 @@ _KINDS = {
 }
 
 
-def prlimit_arguments(limits: Limits, *, processes: int | None, file_bytes: int = FILE_BYTES) -> tuple[str, ...]:
-    """Return `prlimit` arguments that stand for `limits`.
+def rlimits_of(limits: Limits, *, processes: int | None, file_bytes: int = FILE_BYTES) -> dict[str, tuple[int, int]]:
+    """Return the soft and the hard resource limits that stand for `limits`, by the names of `prlimit`.
 
     Args:
         limits: what the program may use.
@@ -50,14 +50,28 @@ def prlimit_arguments(limits: Limits, *, processes: int | None, file_bytes: int 
     }
     if processes is not None:
         wanted["nproc"] = (processes, processes)
-    return tuple(_arguments(wanted))
+    return {name: _bounded(_KINDS[name], *values) for name, values in wanted.items()}
 
 
-def _arguments(wanted: dict[str, tuple[int, int]]) -> Iterator[str]:
-    for name, (soft, hard) in wanted.items():
-        # A hard limit can only be lowered (the program runs without privileges), so stay below the present one.
-        ceiling = resource.getrlimit(_KINDS[name])[1]
-        yield f"--{name}={_text(_lower(soft, ceiling))}:{_text(_lower(hard, ceiling))}"
+def set_rlimits(pid: int, rlimits: Mapping[str, tuple[int, int]]) -> bool:
+    """Give `pid` these limits; return False if that cannot be done."""
+    try:
+        for name, values in rlimits.items():
+            resource.prlimit(pid, _KINDS[name], values)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def prlimit_arguments(rlimits: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """Return the arguments by which util-linux `prlimit` sets `rlimits`."""
+    return tuple(f"--{name}={_text(soft)}:{_text(hard)}" for name, (soft, hard) in rlimits.items())
+
+
+def _bounded(kind: int, soft: int, hard: int) -> tuple[int, int]:
+    # A hard limit can only be lowered (the program runs without privileges), so stay below the present one.
+    ceiling = resource.getrlimit(kind)[1]
+    return _lower(soft, ceiling), _lower(hard, ceiling)
 
 
 def _lower(first: int, second: int) -> int:

@@ -5,34 +5,38 @@ It must not know who writes, nor what it means that somebody wrote too much.
 
 import contextlib
 import os
+import socket
 
-__all__ = ["BoundedPipe"]
+__all__ = ["BoundedLine", "BoundedPipe"]
 
 _CHUNK = 2**16  # what a pipe holds by default
 
 
 class BoundedPipe:
-    """A pipe that keeps the first `limit` bytes written to it.
+    """A pipe that keeps the first `limit` bytes written to it; at first these are few.
 
     Args:
-        limit: bytes to keep.
         owner: user id that may reopen the writing end (as /dev/stdout), or None for our own.
 
     Attributes:
+        limit: bytes to keep.
         data: what has come so far.
         over: whether more than `limit` bytes came.
         reader, writer: the file descriptors.
     """
 
-    def __init__(self, limit: int, owner: int | None) -> None:
-        self._limit = limit
+    def __init__(self, owner: int | None = None) -> None:
+        self.limit = _CHUNK
         self.data = bytearray()
         self.over = False
-        self.reader, self.writer = os.pipe()
+        self.reader, self.writer = self._ends()
         self._open = [self.reader, self.writer]
         os.set_blocking(self.reader, False)
         if owner is not None:
             os.fchown(self.writer, owner, owner)
+
+    def _ends(self) -> tuple[int, int]:
+        return os.pipe()
 
     def pull(self) -> bool:
         """Take one chunk; return False at the end of the file.
@@ -41,7 +45,7 @@ class BoundedPipe:
             BlockingIOError: nothing is there now.
         """
         chunk = os.read(self.reader, _CHUNK)
-        room = self._limit - len(self.data)
+        room = self.limit - len(self.data)
         self.data += chunk[:room]
         self.over = self.over or len(chunk) > room
         return bool(chunk)
@@ -65,3 +69,23 @@ class BoundedPipe:
         if fd in self._open:
             self._open.remove(fd)
             os.close(fd)
+
+
+class BoundedLine(BoundedPipe):
+    """The same with a way back: both ends may be read and written. Nobody can open it by a name."""
+
+    def _ends(self) -> tuple[int, int]:
+        ours, theirs = socket.socketpair()
+        return ours.detach(), theirs.detach()
+
+    def pull(self) -> bool:
+        """Take one chunk; return False at the end: the other end is gone, perhaps without having heard our answer."""
+        try:
+            return super().pull()
+        except ConnectionResetError:
+            return False
+
+    def answer(self, word: bytes) -> None:
+        """Say `word` to the other end, if anybody is there still."""
+        with contextlib.suppress(OSError):
+            os.write(self.reader, word)

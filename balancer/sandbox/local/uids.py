@@ -34,6 +34,11 @@ class UidPool:
         for uid in uids:
             self._free.put(uid)
 
+    @property
+    def free(self) -> int:
+        """How many are not out, about."""
+        return self._free.qsize()
+
     @contextmanager
     def lend(self) -> Iterator[int]:
         """Lend a user id for the length of a `with` block; wait for one if all are out."""

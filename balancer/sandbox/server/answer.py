@@ -7,17 +7,22 @@ program. It must not know HTTP.
 import base64
 import binascii
 import codecs
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from balancer.errors import EndpointError
-from balancer.program import Execution, Executor, Limits, Program, Status
+from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.wire import CommandResult, CommandStatus, RunCodeAnswer, RunCodeRequest, RunStatus
-from balancer.sandbox.local.languages import LANGUAGES
+from balancer.sandbox.languages.known import known_languages
+from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
 
-__all__ = ["answer_to"]
+__all__ = ["FetchingExecutor", "answer_to"]
 
 _MEBIBYTE = 2**20
 _NO_LIMIT_BYTES = 4 * 2**30  # for memory_limit_MB = -1: a program cannot have all of the machine
 _KILLED = -9
+_MOST_FILES = 4096
+_ARGUMENT_BYTES, _ARGUMENTS_BYTES = 2**17 - 2**12, 2**20  # Linux takes 128 KiB and, with the environment, 2 MiB
 
 _COMMAND_STATUS = {
     Status.FINISHED: CommandStatus.FINISHED,
@@ -27,22 +32,75 @@ _COMMAND_STATUS = {
 }
 
 
-def answer_to(request: RunCodeRequest, executor: Executor) -> RunCodeAnswer:
+class FetchingExecutor(Protocol):
+    """An executor that can return files, too: see `LocalExecutor.run_and_fetch`."""
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """As in `Executor`."""
+        ...
+
+    def run_and_fetch(
+        self,
+        program: Program,
+        stdin: bytes,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        fetch: Sequence[str],
+        *,
+        stop: int | None = None,
+    ) -> tuple[Execution, Mapping[str, bytes]]:
+        """Run `program`, and return also those of the files `fetch` that are there then."""
+        ...
+
+
+def answer_to(request: RunCodeRequest, executor: FetchingExecutor, *, stop: int | None = None) -> RunCodeAnswer:
     """Run the program of `request` and return the answer.
+
+    Args:
+        request: what is asked.
+        executor: runs it.
+        stop: file descriptor; when it becomes readable nobody waits for the answer any more.
 
     Raises:
         ValueError: the request asks for something that cannot be done.
     """
+    _check(request)
     if request.language not in executor.languages:
         raise ValueError(f"language {request.language!r} is not known; known are {sorted(executor.languages)}")
-    if request.fetch_files:
-        raise ValueError("fetch_files is not supported: a program's files vanish with it")
-    program = Program(request.language, request.code)
+    code, stdin = request.code, (request.stdin or "").encode()
+    if request.source_base64 is not None:
+        code = _decoded("source_base64", request.source_base64).decode("utf-8", "surrogateescape")
+    if request.stdin_base64 is not None:
+        stdin = _decoded("stdin_base64", request.stdin_base64)
+    extras = tuple((name, _decoded(f"file {name!r}", content)) for name, content in request.extras.items())
+    program = Program(request.language, code, "", tuple(request.args), extras)
+    files = {n: _decoded(f"file {n!r}", content) for n, content in request.files.items() if content is not None}
+    fetch = dict.fromkeys(request.fetch_files)
     try:
-        execution = executor.run(program, (request.stdin or "").encode(), _limits(request), _files(request))
+        execution, fetched = executor.run_and_fetch(program, stdin, _limits(request), files, tuple(fetch), stop=stop)
     except EndpointError as error:
         return RunCodeAnswer(status=RunStatus.SANDBOX_ERROR, message=error.reason)
-    return _answer(execution, compiled=bool(LANGUAGES[request.language].compile))
+    known = known_languages().get(request.language)
+    answer = _answer(execution, compiled=known is not None and bool(known.compile))
+    return answer.model_copy(update={"files": {n: base64.b64encode(data).decode() for n, data in fetched.items()}})
+
+
+def _check(request: RunCodeRequest) -> None:
+    """Raise ValueError for what no machine could do, lest it be taken for a failure of this one."""
+    names = len(request.files) + len(request.extras) + len(request.fetch_files)
+    if names > _MOST_FILES:
+        raise ValueError(f"{names} files are named; at most {_MOST_FILES} are allowed")
+    sizes = [len(each.encode()) for each in request.args]
+    if sizes and (max(sizes) > _ARGUMENT_BYTES or sum(sizes) > _ARGUMENTS_BYTES):
+        raise ValueError(
+            f"the longest argument has {max(sizes)} bytes, and all have {sum(sizes)}; "
+            f"allowed are {_ARGUMENT_BYTES} and {_ARGUMENTS_BYTES}"
+        )
+    if request.output_limit is not None and request.output_limit > LARGEST_OUTPUT_BYTES:
+        raise ValueError(
+            f"output_limit is {request.output_limit}; it must be at most {LARGEST_OUTPUT_BYTES} bytes here"
+        )
 
 
 def _limits(request: RunCodeRequest) -> Limits:
@@ -61,25 +119,20 @@ def _limits(request: RunCodeRequest) -> Limits:
     )
 
 
-def _files(request: RunCodeRequest) -> dict[str, bytes]:
-    files = {}
-    for name, content in request.files.items():
-        if content is None:
-            continue
-        try:
-            files[name] = base64.b64decode(content, validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"file {name!r} is not base64: {error}") from error
-    return files
+def _decoded(what: str, content: str) -> bytes:
+    try:
+        return base64.b64decode(content, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"{what} is not base64: {error}") from error
 
 
 def _answer(execution: Execution, *, compiled: bool) -> RunCodeAnswer:
     built: CommandResult | None = None
     ran: CommandResult | None = None
     if execution.status is Status.COMPILE_ERROR:
-        built = _command(1, stderr=_text(execution.stderr))
+        built = _command(None if execution.doubtful else 1, execution.compile_s, stderr=_text(execution.stderr))
     else:
-        built = _command(0) if compiled else None
+        built = _command(0, execution.compile_s) if compiled else None
         ran = _run_result(execution)
     well = all(result.went_well for result in (built, ran) if result is not None)
     return RunCodeAnswer(
@@ -90,24 +143,34 @@ def _answer(execution: Execution, *, compiled: bool) -> RunCodeAnswer:
     )
 
 
-def _command(return_code: int, *, stderr: str = "") -> CommandResult:
-    return CommandResult(
-        status=CommandStatus.FINISHED, execution_time=0.0, return_code=return_code, stdout="", stderr=stderr
-    )
+def _command(return_code: int | None, took_s: float, *, stderr: str = "") -> CommandResult:
+    """Return what a compiler did; without a return code its time ran out."""
+    status = CommandStatus.TIME_LIMIT if return_code is None else CommandStatus.FINISHED
+    return CommandResult(status=status, execution_time=took_s, return_code=return_code, stdout="", stderr=stderr)
 
 
 def _run_result(execution: Execution) -> CommandResult:
     cut = execution.status is Status.OUTPUT_LIMIT
+    stdout = _text(execution.stdout, cut=cut)
     return CommandResult(
         status=_COMMAND_STATUS[execution.status],
         execution_time=execution.time_s,
         return_code=_KILLED if cut else execution.exit_code,
-        stdout=_text(execution.stdout, cut=cut),
+        stdout=stdout,
         stderr=_text(execution.stderr, cut=cut),
         cpu_time=execution.time_s if execution.cpu_measured else None,
         peak_memory=execution.memory_bytes,
         output_cut=cut,
+        stdout_base64=base64.b64encode(execution.stdout).decode() if _lossy(execution.stdout) else None,
     )
+
+
+def _lossy(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _text(data: bytes, *, cut: bool = False) -> str:

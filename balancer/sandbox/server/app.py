@@ -1,138 +1,160 @@
 """A small sandbox server: the local executor behind SandboxFusion's HTTP API.
 
-`GET /v1/ping` and `POST /run_code`, with the same fields and status names. Unlike SandboxFusion it measures CPU
-time, keeps output whole, and runs no more programs at once than it has workers: the others wait. It must not
-know how programs are run or how their ends are told (`server_answer`). There is no authentication.
+`GET /v1/ping` and `POST /run_code`, with the same fields and status names, and some of our own (see `fusion.wire`);
+`GET /v1/about`, `/v1/languages` and `/metrics`. Decides what is served where, and how the server starts and stops. Who
+may ask is decided in `guard`, who waits in `desk`, and who stays connected in `connections`.
 """
 
-import json
-import os
+import dataclasses
+import resource
 import signal
 import socket
 import sys
 import threading
 from types import FrameType
 
-import anyio
-import anyio.to_thread
 import uvicorn
-from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from balancer.program import Executor, ExecutorOptions
-from balancer.sandbox.fusion.wire import RunCodeRequest
+from balancer.program import ExecutorOptions
+from balancer.sandbox.fusion.wire import About
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.server.answer import answer_to
+from balancer.sandbox.server.answer import FetchingExecutor
+from balancer.sandbox.server.connections import protocol_for
+from balancer.sandbox.server.desk import Desk
+from balancer.sandbox.server.guard import Guard, hosts_for
+from balancer.sandbox.server.load import CONTENT_TYPE, Load
+from balancer.sandbox.server.settings import ServerSettings
 
 __all__ = ["build_app", "serve"]
 
-_BODY_BYTES = 64 * 2**20
 _GRACE_S = 5  # for answers under way when the server is told to stop
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_FILES, _FILES_A_RUN = 128, 64  # open files of the server itself, and of one run
+_FEWEST_CONNECTIONS = 16
+# Connections that are taken in one turn, so that nobody is the most silent one before he could say anything; and how
+# many may stand in line for it, as the system drops what comes beyond, and a client tries again after a second.
+_AT_ONCE, _LINE = 32, 4096
+# A thread that sees to a run waits so long for the one that reads sockets, each time that it has waited for the system;
+# by Python's own 5 ms a run takes twice as long while there is much to read.
+_SWITCH_S = 0.0005
 
 
-def build_app(executor: Executor, *, workers: int) -> Starlette:
+def build_app(executor: FetchingExecutor, settings: ServerSettings, load: Load | None = None) -> Starlette:
     """Return the ASGI application.
 
     Args:
         executor: runs the programs.
-        workers: how many at once (>= 1).
+        settings: what may be asked of it.
+        load: is told of everything; by default nobody's but its own.
     """
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; it must be at least 1")
-    desk = _Desk(executor, workers)
+    load = load or Load(settings.workers, settings.queue)
+    desk = Desk(executor, settings, load)
+
+    async def ping(_: Request) -> Response:
+        return JSONResponse("pong")
+
+    async def about(_: Request) -> Response:
+        return JSONResponse(About(languages=sorted(executor.languages)).model_dump())
+
+    async def languages(_: Request) -> Response:
+        return JSONResponse(sorted(executor.languages))
+
+    async def metrics(_: Request) -> Response:
+        return Response(load.text(), media_type=CONTENT_TYPE)
+
     return Starlette(
         routes=[
-            Route("/v1/ping", _ping),
-            Route("/v1/languages", desk.languages),
+            Route("/v1/ping", ping),
+            Route("/v1/about", about),
+            Route("/v1/languages", languages),
+            Route("/metrics", metrics),
             Route("/run_code", desk.run_code, methods=["POST"]),
-        ]
+        ],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts or None, www_redirect=False),
+            Middleware(Guard, token=settings.token),
+        ],
     )
 
 
-async def _ping(_: Request) -> Response:
-    return JSONResponse("pong")
-
-
-class _Desk:
-    """Takes requests, and lets so many at once through to the executor."""
-
-    def __init__(self, executor: Executor, workers: int) -> None:
-        self._executor = executor
-        self._slots = anyio.Semaphore(workers)
-        self._threads = anyio.CapacityLimiter(workers)
-
-    async def languages(self, _: Request) -> Response:
-        return JSONResponse(sorted(self._executor.languages))
-
-    async def run_code(self, request: Request) -> Response:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _BODY_BYTES:
-                return JSONResponse({"detail": f"the request is larger than {_BODY_BYTES} bytes"}, 413)
-        async with self._slots:
-            if await request.is_disconnected():  # whoever asked has given up; do not work for nobody
-                return PlainTextResponse("", 499)
-            status, content = await anyio.to_thread.run_sync(
-                self._answer, bytes(body), abandon_on_cancel=True, limiter=self._threads
-            )
-        return Response(content, status, media_type="application/json")
-
-    def _answer(self, body: bytes) -> tuple[int, bytes]:
-        """Return status and body of the answer to `body`; runs in a thread."""
-        try:
-            asked = RunCodeRequest.model_validate_json(body)
-        except ValidationError as error:
-            errors = error.errors(include_url=False, include_context=False, include_input=False)
-            return 422, json.dumps({"detail": errors}).encode()
-        try:
-            return 200, answer_to(asked, self._executor).model_dump_json().encode()
-        except ValueError as error:
-            detail = [{"type": "value_error", "loc": ["body"], "msg": str(error)}]
-            return 422, json.dumps({"detail": detail}).encode()
-
-
-def serve(host: str = "127.0.0.1", port: int = 0, workers: int | None = None, isolation: str = "auto") -> None:
+def serve(
+    host: str = "127.0.0.1", port: int = 0, isolation: str = "auto", settings: ServerSettings | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM; print one line with the URL as soon as the server listens.
 
     Args:
-        host: address to listen on. Everybody who reaches it can run programs here.
+        host: address to listen on. Everybody who reaches it can run programs here, unless `settings` ask for a token.
         port: 0 picks a free one.
-        workers: programs at once; by default one for each core we may use.
         isolation: as in `ExecutorOptions`.
+        settings: what it bears. On a loopback address it may be asked by its names only.
 
     Raises:
         ConfigError: the isolation does not work here.
         OSError: the address cannot be used.
     """
     _leave_by_exception()
+    sys.setswitchinterval(_SWITCH_S)
+    settings = _fitting(settings or ServerSettings())
+    hosts = hosts_for(host)
+    settings = dataclasses.replace(settings, hosts=settings.hosts or hosts)
     executor = LocalExecutor("local://server", ExecutorOptions(isolation=isolation))
     try:
         with _listener(host, port) as listener:
-            app = build_app(executor, workers=workers or len(os.sched_getaffinity(0)))
-            config = uvicorn.Config(
-                app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S
-            )
-            if host not in _LOOPBACK:
+            if not hosts and not settings.token:
                 print(f"warning: anybody who can reach {host} can run programs here", file=sys.stderr, flush=True)
             print(f"sandbox listens on {_url(listener)} (isolation {executor.isolation})", flush=True)
-            _Server(config, executor).run(sockets=[listener])
+            _Server(_config(executor, settings), executor).run(sockets=[listener])
     except (KeyboardInterrupt, SystemExit):
         pass  # the way to stop it
     finally:
         executor.close()
 
 
+def _config(executor: LocalExecutor, settings: ServerSettings) -> uvicorn.Config:
+    load = Load(settings.workers, settings.queue)
+    return uvicorn.Config(
+        build_app(executor, settings, load),
+        http=protocol_for(settings, load),
+        ws="none",
+        log_level="error",  # a warning for each bad request would be a way to fill a disk
+        access_log=False,
+        lifespan="off",
+        proxy_headers=False,
+        backlog=_AT_ONCE,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+def _fitting(settings: ServerSettings) -> ServerSettings:
+    """Return `settings` with so many connections as the system allows, which is asked to allow enough."""
+    others = _FILES + _FILES_A_RUN * settings.workers + settings.queue
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = max(soft, min(hard, settings.connections + others))
+    if allowed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    room = max(_FEWEST_CONNECTIONS, allowed - others)
+    if room < settings.connections:
+        print(f"warning: ulimit -n allows {room} connections at once; raise it for more", file=sys.stderr, flush=True)
+    return dataclasses.replace(settings, connections=min(room, settings.connections))
+
+
 class _Server(uvicorn.Server):
     """A server that, told to stop, stops the running programs as well: whoever asked for them tries elsewhere."""
 
-    def __init__(self, config: uvicorn.Config, executor: Executor) -> None:
+    def __init__(self, config: uvicorn.Config, executor: LocalExecutor) -> None:
         super().__init__(config)
         self._executor = executor
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(_LINE)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

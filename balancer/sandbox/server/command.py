@@ -4,6 +4,8 @@ Adds the command; what it does is in `server`, which is imported only when the c
 framework is an optional extra.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,16 +25,24 @@ def balancer_commands(app: typer.Typer) -> None:
 
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="Address to listen on; there is no authentication.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     workers: Annotated[int | None, typer.Option(min=1, help="Programs at once; by default one per core.")] = None,
     isolation: Annotated[str, typer.Option(help="auto, bubblewrap, unshare or rlimits (no isolation).")] = "auto",
+    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; one more is told it is busy.")] = 64,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the token that clients must have; else BALANCER_SANDBOX_TOKEN, if it is set."),
+    ] = None,
 ) -> None:
     """Serve isolated program runs over SandboxFusion's HTTP API."""
     require("server", '"balancer sandbox"')
     from balancer.sandbox.server.app import serve
+    from balancer.sandbox.server.guard import token_from
+    from balancer.sandbox.server.settings import ServerSettings
 
     try:
-        serve(host, port, workers, isolation)
+        settings = ServerSettings(queue=queue, token=token_from(token_file))
+        serve(host, port, isolation, replace(settings, workers=workers) if workers else settings)
     except BalancerError as error:
         raise _stopped(str(error)) from error
     except OSError as error:

@@ -22,6 +22,8 @@ from balancer_simulator.world.task import Task, Worker
 
 __all__ = ["BASELINES", "AlwaysFirst", "Client", "Discipline", "LeasePerCall", "OldGlobalQueue"]
 
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+
 
 class Client(Protocol):
     """Told what became of a task that asked."""
@@ -92,6 +94,10 @@ class LeasePerCall:
 
     def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
         """Do as `done` does, where what an endpoint did may have consequences later."""
+        used = task.demand.used_tokens
+        if used is not None and outcome is _SUCCESS:
+            for waiter in self._core.used(task.lease, used, now):
+                waiter.wake()
         self.done(task, outcome, now)
         self._ticker.arm()
 
@@ -145,6 +151,7 @@ class LeasePerCall:
             waiter.wake()
             for other in others:
                 other.wake()
+            self._ticker.arm()
 
 
 class AlwaysFirst(LeasePerCall):
@@ -159,7 +166,8 @@ class AlwaysFirst(LeasePerCall):
         self._requests: list[Request] = []
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint with a label that is its own."""
+        """Return the endpoint with a label that is its own, and without what that design has not."""
+        endpoint = replace(endpoint, group=0, quota=None)
         label = f"only {endpoint.name}"
         request = Request(frozenset({label}))
         if request not in self._requests:
@@ -182,6 +190,10 @@ class OldGlobalQueue(LeasePerCall):
 
     POLL_S: Final = 0.1
     LINGER_S: Final = 1.0
+
+    def enlist(self, endpoint: Endpoint) -> Endpoint:
+        """Return the endpoint without what that design has not."""
+        return replace(endpoint, group=0, quota=None)
 
     def ask(self, task: Task) -> None:
         """Use the endpoint that the worker has, or begin to poll for one."""

@@ -7,6 +7,7 @@ no process per customer: every event calls a function.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from balancer.core import Core
 from balancer.core.budget import RetryBudget
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, StrategyError
+from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
 from balancer.strategy import Strategy
 from balancer_simulator.run.attempts import Attempts
@@ -69,7 +71,7 @@ def simulate_once(
 
 
 def _has_rules(scenario: Scenario) -> bool:
-    return bool(scenario.health or scenario.limits or scenario.host_caps)
+    return bool(scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated)
 
 
 def _core_of(scenario: Scenario, strategy: Strategy, streams: Streams, now: float, *, by_rules: bool) -> Core:
@@ -82,6 +84,8 @@ def _core_of(scenario: Scenario, strategy: Strategy, streams: Streams, now: floa
         health=scenario.health if by_rules else None,
         limits=scenario.limits if by_rules else None,
         host_caps=scenario.host_caps if by_rules else {},
+        quotas=scenario.quotas if by_rules else {},
+        spill_after_s=scenario.spill_after_s,
         rng=streams.choices(Purpose.HEALTH),
         now=now,
     )
@@ -92,6 +96,12 @@ class _Lender:
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("a simulated lease is given back by its discipline")
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        raise AssertionError("what is said of a simulated lease is said to the core")
+
+    def told(self, lease: Lease, load: Load) -> None:
+        raise AssertionError("what is said of a simulated lease is said to the core")
 
 
 class Run:
@@ -137,6 +147,8 @@ class Run:
             caller=self,
         )
         served = self._served if self._hedge_after_s is None else self._served_either
+        if any(model.tells_load for model in scenario.endpoints):
+            served = partial(self._served_and_told, served)
         cluster = Cluster(env, scenario, streams, served)
         self._servers = cluster.servers
         self._membership = Membership(env, self._core, scenario, self._discipline)
@@ -202,6 +214,13 @@ class Run:
             self._succeed(task, now)
         else:
             self._attempts.failed(task, task.lease, now)
+
+    def _served_and_told(self, served: Callable[[Task, Outcome], None], task: Task, outcome: Outcome) -> None:
+        """Let the pool hear what the answer says of the server's load, and do what `served` does."""
+        server = self._servers[task.lease.endpoint.name]
+        if server.model.tells_load and not task.beaten:
+            self._core.told(task.lease, server.load(), self._env.now)
+        served(task, outcome)
 
     def _succeed(self, task: Task, now: float) -> None:
         if task.arrived_s >= self._counts_from_s:

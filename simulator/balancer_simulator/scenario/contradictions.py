@@ -3,6 +3,7 @@
 Each contradiction is one line. The engine never sees a scenario that has one.
 """
 
+from math import inf
 from typing import Final
 
 from balancer.settings.urls import identity_of
@@ -33,7 +34,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
-    found += _unlike_production(scenario)
+    found += _unlike_production(scenario) + _quotas_amiss(scenario)
     count = len(scenario.requests.kinds)
     last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals) else 0
     if last >= count:
@@ -75,6 +76,34 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
         if model.retry_after_s and not model.refuse_beyond
     ]
     return found
+
+
+def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
+    """Return which endpoints name a quota that there is not, and which kinds reserve more than every quota has."""
+    named = scenario.quotas.keys() - {"*"}
+    found = [
+        f"endpoints[{number}].quota: found {model.quota!r}, and there is no such entry of [quotas]"
+        for number, model in enumerate(scenario.endpoints)
+        if model.quota is not None and model.quota not in named
+    ]
+    used = {model.quota for model in scenario.endpoints}
+    found += [f"quotas: no endpoint has quota = {name!r}" for name in sorted(named) if name not in used]
+    if found:
+        return found
+    for kind in scenario.requests.kinds:
+        may_use = [model for url, model in scenario.by_url.items() if _has(scenario, url, kind)]
+        most = max((_most_tokens(scenario, model.quota) for model in may_use), default=inf)
+        if kind.tokens is not None and kind.tokens > most:
+            found.append(
+                f"requests.kinds: {kind.name!r} reserves {kind.tokens} tokens, and no quota of an endpoint that it may "
+                f"use has more than {most:g}"
+            )
+    return found
+
+
+def _most_tokens(scenario: ScenarioFields, quota: str | None) -> float:
+    settings = scenario.quotas.get(quota or "*")
+    return inf if settings is None or settings.tokens_per_min is None else settings.tokens_per_min
 
 
 def _has(scenario: ScenarioFields, url: str, kind: Kind) -> bool:

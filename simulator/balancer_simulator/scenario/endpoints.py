@@ -24,11 +24,12 @@ class EndpointModel(EndpointTable):
     """One endpoint or, with ranges in its URL, several; what a pool knows of it, and how it really behaves.
 
     Attributes:
-        url, capacity, weight, labels, host: as in a config; `capacity` leases may be out at once.
+        url, capacity, weight, labels, host, group, quota: as in a config; `capacity` leases may be out at once.
         speed: work done per second; 2 halves the time of every call.
         parallel: how many calls it works on at once; the others queue inside it. Default: all.
         refuse_beyond: calls it takes in at once, at work or queued; one more is refused at once as an overload.
             Default: it takes all.
+        tells_load: each answer says how much of it is used, and how many calls wait in it.
         retry_after_s: what a refusal asks for: to be left alone so long. Default: it does not say.
         service: seconds of a call at speed 1, instead of the request's own work.
         network: seconds that each call spends on the way, besides.
@@ -41,6 +42,7 @@ class EndpointModel(EndpointTable):
     parallel: Count | None = None
     refuse_beyond: Count | None = None
     retry_after_s: Positive | None = None
+    tells_load: bool = False
     service: Distribution | None = None
     network: Distribution | None = None
     faults: list[Fault] = Field(default_factory=list)
@@ -48,7 +50,15 @@ class EndpointModel(EndpointTable):
 
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""
-        return Endpoint(url, capacity=self.capacity, weight=self.weight, labels=frozenset(self.labels), host=self.host)
+        return Endpoint(
+            url,
+            capacity=self.capacity,
+            weight=self.weight,
+            labels=frozenset(self.labels),
+            host=self.host,
+            group=self.group,
+            quota=self.quota,
+        )
 
 
 class Host(Settings):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from balancer.settings.ranges import expand_range
-from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, RetrySettings
+from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.tables import Settings
 from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
@@ -39,9 +39,10 @@ class ScenarioFields(Settings):
         seed: of everything.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
-        health, limits, host_caps, retries: as in a config, for every policy that is not a baseline. `health` is on;
-            with `enabled = false`, in Python `health=None`, nobody is ejected. Without `retries` there is no budget and
-            the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
+        spill_after_s: for so long a failover group may be full before the next one is used; None for however long.
+        health, limits, host_caps, quotas, retries: as in a config, for every policy that is not a baseline. `health` is
+            on; with `enabled = false`, in Python `health=None`, nobody is ejected. Without `retries` there is no budget
+            and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
     """
 
     name: str = "scenario"
@@ -61,6 +62,8 @@ class ScenarioFields(Settings):
     health: EnabledHealth = HealthSection()
     limits: LimitSettings | None = None
     host_caps: dict[str, Count] = Field(default_factory=dict)
+    quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
+    spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     retries: RetrySettings | None = None
 
     @model_validator(mode="before")
@@ -99,6 +102,11 @@ class ScenarioFields(Settings):
         for change in self.changes:
             most[change.url] = max(most[change.url], change.capacity or 0)
         return most
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether some endpoints are passed over at times: there are quotas, or several failover groups."""
+        return bool(self.quotas) or len({model.group for model in self.endpoints}) > 1
 
     @property
     def is_batch(self) -> bool:

@@ -143,7 +143,8 @@ Workload = Annotated[Poisson | OnOff | Arrivals | Closed | Batch, Field(discrimi
 class Kind(Settings):
     """A kind of request, and how large a share of all requests it is (shares are relative).
 
-    `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other.
+    `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
+    it reserves of a quota; `used_tokens` what its answer says that it took, if it succeeds.
     """
 
     name: str = "all"
@@ -151,6 +152,8 @@ class Kind(Settings):
     labels: list[str] = Field(default_factory=list)
     priority: int = 0
     slots: Count = 1
+    tokens: Annotated[int, Field(ge=0)] | None = None
+    used_tokens: Annotated[int, Field(ge=0)] | None = None
     acquire_timeout_s: Positive | None = None
     work: Distribution | None = None
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from simpy import Environment
 
 from balancer.endpoint import Hint, Outcome
+from balancer.load import Load
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.fault_effects import FaultEffects
@@ -69,6 +70,12 @@ class Server:
     def busy_until(self, now: float) -> float:
         """Return slot-seconds so far, those of calls under way included."""
         return self.busy_s + self.in_flight * now
+
+    def load(self) -> Load:
+        """Return what an answer says of its load, the call that ends just now not counted."""
+        at_once, calls = self.model.parallel or self.model.capacity, self.in_flight - 1
+        waiting = float(max(0, calls - at_once))
+        return Load(application_utilization=min(1.0, calls / at_once), named_metrics={"num_requests_waiting": waiting})
 
     def _book(self, task: Task, now: float) -> None:
         slots = task.lease.slots

@@ -59,8 +59,10 @@ def durations(distribution: Distribution, rng: np.random.Generator, block: int =
 
 def demand_of(kind: Kind) -> Demand:
     """Return a kind of request, ready for use."""
-    request = Request(frozenset(kind.labels), slots=kind.slots) if kind.labels or kind.slots > 1 else ANY
-    return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf)
+    request = ANY
+    if kind.labels or kind.slots > 1 or kind.tokens is not None:
+        request = Request(frozenset(kind.labels), slots=kind.slots, tokens=kind.tokens)
+    return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf, kind.used_tokens)
 
 
 def mixture(

@@ -36,12 +36,14 @@ class Demand:
         request: what it asks the pool for.
         priority: as the pool has it.
         timeout_s: how long it waits for an endpoint; inf: for ever.
+        used_tokens: what its answer says that it took of a quota; None: nothing is said.
     """
 
     name: str
     request: Request
     priority: int
     timeout_s: float
+    used_tokens: int | None = None
 
 
 class Worker:

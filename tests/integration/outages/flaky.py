@@ -1,5 +1,6 @@
 """HTTP servers on loopback that speak as much of SandboxFusion's API as a program run takes, and fail when told to."""
 
+import base64
 import json
 import threading
 import time
@@ -43,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # or an answer in two pieces takes 40 ms
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         down = self.server.down
         time.sleep(_HOLE_S if down else _WELL_S)
         with self.server.counting:
@@ -52,10 +53,15 @@ class _Handler(BaseHTTPRequestHandler):
         if down:
             self._answer(500, {"detail": "out of order"})
         else:
-            result = {"status": "Finished", "execution_time": 0.01, "return_code": 0, "stdout": "pong\n", "stderr": ""}
-            self._answer(200, {"status": "Success", "message": "", "run_result": result})
+            words = "balancer ran 0 0.01 0.01 0.00 5 0\n"  # of the script; what the program printed is fetched
+            files = dict.fromkeys(asked["fetch_files"], base64.b64encode(b"pong\n").decode())
+            result = {"status": "Finished", "execution_time": 0.01, "return_code": 0, "stdout": words, "stderr": ""}
+            self._answer(200, {"status": "Success", "message": "", "run_result": result, "files": files})
 
     def do_GET(self) -> None:
+        if self.path == "/v1/about":
+            self._answer(404, {"detail": "Not Found"})
+            return
         self._answer(*((500, "out of order") if self.server.down else (200, "pong")))
 
     def _answer(self, status: int, content: object) -> None:

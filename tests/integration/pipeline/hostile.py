@@ -76,7 +76,9 @@ def hostile_server(good: str) -> Iterator[tuple[str, list[int]]]:
                 misdeeds.append(number)
                 HOSTILITIES[number // 3 % len(HOSTILITIES)](self)
                 return
-            answer = client.post(good.rstrip("/") + self.path, content=body)
+            answer = client.post(
+                good.rstrip("/") + self.path, content=body, headers={"Content-Type": "application/json"}
+            )
             _answer(self, answer.status_code, answer.content)
 
         def log_message(self, format: str, *args: object) -> None:

@@ -36,6 +36,10 @@ class Place:
         """Write the config."""
         endpoints = "".join(f'[[endpoints]]\nurl = "{url}"\ncapacity = {capacity}\n' for url in urls)
         text = f"""{endpoints}
+[verify]  # off, as leases are counted
+share = 0.0
+first = 0
+surprises = false
 [pipeline]
 problems = "problems"
 results = "results"
@@ -44,6 +48,7 @@ output_generation_workers = 3
 solution_validation_workers = 3
 max_inputs = 2
 max_proposals = 12
+generators = ["data", "mutate"]  # those that search find what a clock leaves time for
 {more}"""
         (self.folder / "c.toml").write_text(text)
 

@@ -26,6 +26,7 @@ from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, running_server
 from tests.unit.llm.served import Deed, ModelServer, error, hang, says, serving_model
 
+pytestmark = pytest.mark.xdist_group("disturbed_loop")  # what it is compared with is found out once
 _PYTHON = 3  # as CodeContests numbers languages
 _IDS = ("meeting-room", "longest-run")  # one with a checker of the model, one without
 _ROWS_AT_WORK = 2

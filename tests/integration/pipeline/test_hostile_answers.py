@@ -16,7 +16,7 @@ from rich.console import Console
 from balancer.pipeline.loop import shop, trial
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running import sample
+from balancer.pipeline.running import checking, judgements
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
 from balancer.program import Limits
@@ -25,6 +25,7 @@ from tests.contracts.documents import ROOT, rows
 from tests.integration.pipeline.hostile_answers import ANSWERS, CHECKERS, REFUSALS
 from tests.unit.llm.served import huge, says, serving_model
 
+pytestmark = pytest.mark.xdist_group("hostile_answers")  # what it is compared with is found out once
 _SUM = "print(sum(map(int, input().split())))\n"
 _SPLITS = ("n = int(input())\nprint(0, n)\n", "n = int(input())\nprint(n, 0)\n")
 _CONTROL = "nothing is proposed"
@@ -70,7 +71,7 @@ class Found:
 def _short_limits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shop, "_LIMITS", Limits(cpu_s=1.0, wall_s=2.0))
-        for module in (trial, sample):
+        for module in (trial, judgements, checking):
             patch.setattr(module, "VALIDATOR_LIMITS", Limits(cpu_s=1.0, wall_s=2.0))
         yield
 

@@ -34,7 +34,10 @@ def _run(
     servers = "".join(
         f'[[llm.endpoints]]\nurl = "{url}"\nheaders = {{ Authorization = "Bearer ${{LLM_KEY}}" }}\n' for url in urls
     )
-    config = f"""[pipeline]
+    config = f"""[[endpoints]]
+url = "local://1"
+languages = ["python"]  # else each language that rows may have is tried first
+[pipeline]
 problems = "rows.jsonl"
 results = "results"
 generators = ["data", "llm"]
@@ -43,6 +46,8 @@ generators = ["data", "llm"]
 model = "m"
 attempts = 2
 outage_s = 0.0
+[llm.retries]
+max_pause_s = 0.02  # it is asked as often as usual, without the waits between
 """
     (place.folder / "c.toml").write_text(config)
     with place.running(*args) as process:

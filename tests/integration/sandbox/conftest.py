@@ -1,13 +1,17 @@
 """Executors for the tests of real programs, one for each isolation, and a watch over what they leave behind."""
 
+import functools
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from balancer.program import ExecutorOptions
+from balancer.sandbox.local import executor, jail
+from balancer.sandbox.local.cgroups import Cgroups
 from balancer.sandbox.local.choice import probe
 from balancer.sandbox.local.executor import LocalExecutor
 from tests.integration.sandbox.processes import processes_with
@@ -15,14 +19,17 @@ from tests.integration.sandbox.processes import processes_with
 ISOLATED = ["bubblewrap", "unshare"]
 
 
-def _executor(name: str) -> Iterator[LocalExecutor]:
+def _executor(name: str, cache: Path | None = None) -> Iterator[LocalExecutor]:
     if reason := probe(name):
         pytest.skip(f"isolation {name} does not work here: {reason}")
-    executor = LocalExecutor(f"local://{name}", ExecutorOptions(isolation=name))
-    folder = Path(executor._folder.name)
-    yield executor
-    assert [path.name for path in folder.iterdir()] == ["programs"], "a run left its folder behind"
-    executor.close()
+    options = ExecutorOptions(isolation=name, cache_dir=str(cache) if cache else None)
+    made = executor.LocalExecutor(f"local://{name}", options)
+    folder = made._folder.path
+    own = sorted(folder.iterdir())
+    yield made
+    made._jail.close()
+    assert sorted(folder.iterdir()) == own, "a run left its folder behind"
+    made.close()
     assert not folder.exists()
 
 
@@ -42,6 +49,45 @@ def bare() -> Iterator[LocalExecutor]:
 def local(request: pytest.FixtureRequest) -> Iterator[LocalExecutor]:
     """An executor of any kind."""
     yield from _executor(request.param)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for compiled programs, one for all executors and all workers of a test run."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "compiled"
+
+
+@pytest.fixture(params=ISOLATED)
+def unprepared(
+    request: pytest.FixtureRequest, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LocalExecutor]:
+    """One of each isolation that makes a sandbox only when there is something to run."""
+    monkeypatch.setattr(executor, "_PREPARED", 0)
+    yield from _executor(request.param, compiled)
+
+
+@pytest.fixture(scope="session", params=[*ISOLATED, "rlimits"])
+def cell(request: pytest.FixtureRequest, compiled: Path) -> Iterator[LocalExecutor]:
+    """An executor of any kind, which compiles what no other one has."""
+    yield from _executor(request.param, compiled)
+
+
+@pytest.fixture(scope="session")
+def lesser(compiled: Path) -> Iterator[Callable[[str], LocalExecutor]]:
+    """Make the executor of a machine that has no "groups" (control groups) or filters no "calls"."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def make(off: str) -> LocalExecutor:
+            with pytest.MonkeyPatch.context() as patch:
+                if off == "groups":
+                    patch.setattr(jail, "own_cgroups", lambda: Cgroups({}))
+                else:
+                    patch.setattr(jail, "filter_of_calls", lambda: (b"", "switched off"))
+                return stack.enter_context(contextmanager(_executor)("bubblewrap", compiled))
+
+        yield make
 
 
 @pytest.fixture

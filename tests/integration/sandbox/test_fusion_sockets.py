@@ -22,12 +22,14 @@ BODY = (
     b'{"status": "Success", "run_result": {"status": "Finished", "return_code": 0, "stdout": "3", "execution_time": 1}}'
 )
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+_TELLS = b"GET /v1/about", b"GET /v1/langu"  # what is asked of a server of ours
+_NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 Behaviour = Callable[[socket.socket, threading.Event], None]
 
 
 @pytest.fixture(autouse=True)
 def short_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusion, "_MARGIN_S", DEADLINE_S - 0.2)
+    monkeypatch.setattr(fusion, "MARGIN_S", DEADLINE_S - 0.2)
 
 
 @contextmanager
@@ -39,6 +41,9 @@ def server(behaviour: Behaviour) -> Iterator[tuple[str, list[int]]]:
 
     def serve(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
+            while connection.recv(len(_TELLS[0]), socket.MSG_PEEK) in _TELLS:  # it is no server of ours
+                receive_request(connection)
+                connection.sendall(_NOT_FOUND)
             behaviour(connection, stop)
 
     def accept(listener: socket.socket) -> None:
@@ -81,7 +86,7 @@ def receive_request(connection: socket.socket) -> None:
         data += receive(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(
-        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
     )
     while len(body) < length:
         body += receive(connection)

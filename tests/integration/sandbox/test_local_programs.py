@@ -1,7 +1,10 @@
 """Ordinary programs, in every isolation: what goes in and what comes out."""
 
+import contextlib
 import os
 import resource
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -11,10 +14,11 @@ import pytest
 
 from balancer.errors import ConfigError, EndpointError
 from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program, Status
-from balancer.sandbox.local import jail
+from balancer.sandbox.languages.table import LANGUAGES
+from balancer.sandbox.local import jail, process
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.local.languages import find_toolchain
 from balancer.sandbox.local.proctree import children_of
+from balancer.sandbox.local.toolchain import find_toolchain
 from balancer.sandbox.local.uids import UidPool, high_range
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.patience import stretched
@@ -28,7 +32,7 @@ def python(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Lim
 
 def test_it_is_an_executor(local: LocalExecutor) -> None:
     assert isinstance(local, Executor)
-    assert local.languages == find_toolchain().languages >= {"python", "cpp", "bash"}
+    assert local.languages == set(find_toolchain(LANGUAGES).languages) >= {"python", "cpp", "bash"}
     local.ping()
     assert local.isolation in repr(local)
 
@@ -105,7 +109,7 @@ def test_file_names_that_are_refused(local: LocalExecutor, name: str) -> None:
 
 
 def test_a_language_that_is_not_known(local: LocalExecutor) -> None:
-    with pytest.raises(ValueError, match=r"cannot run language 'cobol': known are bash, cpp, (java, )?python"):
+    with pytest.raises(ValueError, match=r"cannot run language 'cobol': known are bash, c, cpp, .*python"):
         local.run(Program("cobol", ""), b"", LIMITS, {})
 
 
@@ -171,28 +175,33 @@ def test_source_that_is_not_text(local: LocalExecutor) -> None:
     assert python(local, source).stdout == b"1\n"
 
 
-def test_limits_so_small_that_nothing_starts_are_the_endpoints_matter(isolated: LocalExecutor) -> None:
+def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(
+    unprepared: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_START", replace(process._START, wall_s=1e-4))
     with pytest.raises(EndpointError, match="no start within the wall time limit") as caught:
-        python(isolated, "pass", limits=Limits(wall_s=0.0005))
-    assert caught.value.endpoint == f"local://{isolated.isolation}"
+        python(unprepared, "pass")
+    assert caught.value.endpoint == f"local://{unprepared.isolation}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as other users")
 @pytest.mark.parametrize("pid", [1, 2**20 - 1, 2**22])
-def test_every_user_id_works(local: LocalExecutor, pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_user_id_works(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """User ids depend on our process id: the first and the last of the whole range have to work alike."""
     uids = high_range(Path("/proc/self/uid_map").read_text(), pid)
     for uid in (uids[0], uids[-1]):
         monkeypatch.setattr(jail, "own_uids", lambda uid=uid: UidPool(range(uid, uid + 1)))
-        execution = python(local, "import os; print(os.stat('/dev/stdout').st_uid in (os.getuid(), 0))")
+        with contextlib.closing(LocalExecutor("local://user")) as executor:
+            execution = python(executor, "import os; print(os.stat('/dev/stdout').st_uid in (os.getuid(), 0))")
         assert (execution.exit_code, execution.stdout) == (0, b"True\n")
 
 
 @pytest.mark.parametrize("tool", ["bwrap", "setpriv", "unshare"])
 def test_a_broken_set_up_is_never_a_verdict(
-    isolated: LocalExecutor, tool: str, monkeypatch: pytest.MonkeyPatch
+    unprepared: LocalExecutor, tool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every tool in turn fails with the exit code of an ordinary program, or is missing."""
+    isolated = unprepared
     used = {"bubblewrap": {"bwrap"}, "unshare": {"setpriv", "unshare"}}[isolated.isolation]
     used |= {"setpriv"} if os.geteuid() == 0 else set()  # to become another user
     for replacement in ("/bin/false", "/bin/true", "/nonexistent"):
@@ -210,7 +219,7 @@ def test_a_broken_set_up_is_never_a_verdict(
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.3])
 def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(
-    isolated: LocalExecutor, marker: str, pause_s: float
+    unprepared: LocalExecutor, marker: str, pause_s: float
 ) -> None:
     """At any moment: while the sandbox is being set up, and when the program runs."""
     caught: list[BaseException] = []
@@ -218,13 +227,13 @@ def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(
     def call() -> None:
         program = Program("python", "import time; time.sleep(60)", args=(marker,))
         try:
-            isolated.run(program, b"", LIMITS, {})
+            unprepared.run(program, b"", LIMITS, {})
         except EndpointError as error:
             caught.append(error)
 
     thread = threading.Thread(target=call)
     thread.start()
-    while not (outermost := set(processes_with(marker)) & set(children_of(os.getpid()))):
+    while not (outermost := _sandboxes(unprepared)):
         assert thread.is_alive()
     time.sleep(pause_s)
     os.kill(outermost.pop(), 9)
@@ -233,10 +242,42 @@ def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(
     wait_until(lambda: not processes_with(marker))
 
 
+def _sandboxes(executor: LocalExecutor) -> set[int]:
+    """The outermost processes of its sandboxes: they are told the name of a folder of its own."""
+    found = set()
+    for pid in children_of(os.getpid()):
+        with contextlib.suppress(OSError):
+            if os.fsencode(executor._folder.path) in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
+
+
+def test_a_sandbox_killed_while_it_waits_is_nobodys_matter(isolated: LocalExecutor) -> None:
+    """The next program gets another one."""
+    assert python(isolated, "print(1)").stdout == b"1\n"
+    wait_until(lambda: bool(_sandboxes(isolated)))
+    for _ in range(3):
+        killed = _sandboxes(isolated)
+        for pid in killed:
+            os.kill(pid, 9)
+        wait_until(lambda killed=killed: not killed & _sandboxes(isolated))
+        assert python(isolated, "print(1)").stdout == b"1\n"
+
+
+def test_sandboxes_that_wait_go_with_the_executor() -> None:
+    executor = LocalExecutor("local://leaving")
+    for _ in range(3):
+        assert python(executor, "print(1)").stdout == b"1\n"
+    wait_until(lambda: bool(_sandboxes(executor)))
+    executor.close()
+    assert not _sandboxes(executor)
+    assert not executor._folder.path.exists()
+
+
 @pytest.mark.parametrize("name", ["bubblewrap", "rlimits"])
 def test_closing_stops_what_runs(name: str, marker: str) -> None:
     executor = LocalExecutor("local://closing", ExecutorOptions(isolation=name))
-    folder = Path(executor._folder.name)
+    folder = executor._folder.path
     caught: list[EndpointError] = []
 
     def call() -> None:
@@ -263,17 +304,19 @@ def test_closing_stops_what_runs(name: str, marker: str) -> None:
         executor.ping()
 
 
-def test_nothing_is_left_open() -> None:
+@pytest.mark.parametrize("prepared", [0, 3])
+def test_nothing_is_left_open(prepared: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def open_files() -> int:
         return len(os.listdir("/proc/self/fd"))
 
+    monkeypatch.setattr("balancer.sandbox.local.executor._PREPARED", prepared)
     before = open_files()
     executor = LocalExecutor("local://fds")
     python(executor, "print(1)")
     during = open_files()
     for source in ("print(1)", "import time; time.sleep(60)", "while True: print('x' * 1000)"):
         python(executor, source, limits=Limits(wall_s=0.5, output_bytes=1000))
-    assert open_files() == during
+    assert prepared or open_files() == during
     executor.close()
     assert open_files() == before
 
@@ -282,3 +325,21 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"cache_dir is .*; it must be a folder we may write"):
         LocalExecutor("local://x", ExecutorOptions(cache_dir=str(tmp_path / "file")))
+
+
+def test_wall_time_that_ran_out_for_want_of_a_core_is_doubtful(isolated: LocalExecutor) -> None:
+    """A program that sleeps is none of the machine's business, however busy that is."""
+    burns = [sys.executable, "-c", "while True: pass"]
+    limits = Limits(cpu_s=60.0, wall_s=1.0)
+    others = [subprocess.Popen(burns) for _ in range(8 * (os.cpu_count() or 1))]
+    try:
+        crowded = python(isolated, "while True: pass", limits=limits)
+        asleep = python(isolated, "import time; time.sleep(60)", limits=limits)
+        modest = python(isolated, "import os; os.nice(19)\nwhile True: pass", limits=limits)
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert (crowded.status, crowded.doubtful) == (Status.TIME_LIMIT, True)
+    assert (asleep.status, asleep.doubtful) == (Status.TIME_LIMIT, False)
+    assert (modest.status, modest.doubtful) == (Status.TIME_LIMIT, False), "it asked for it"

@@ -145,7 +145,7 @@ class TestApi:
         assert (answer["status"], result["status"], result["return_code"]) == ("Failed", "TimeLimitExceeded", None)
 
     @pytest.mark.parametrize(
-        ("method", "path", "status"), [("GET", "run_code", 405), ("POST", "submit", 404), ("POST", "run_code", 422)]
+        ("method", "path", "status"), [("GET", "run_code", 405), ("POST", "submit", 404), ("POST", "run_code", 415)]
     )
     def test_other_requests(self, server: RunningServer, method: str, path: str, status: int) -> None:
         assert httpx2.request(method, server.url + path, trust_env=False).status_code == status
@@ -169,7 +169,8 @@ def test_who_hangs_up_while_waiting_is_not_served() -> None:
 def give_up(url: str, body: bytes) -> None:
     """Send a request, and hang up before there is an answer."""
     with socket.create_connection(("127.0.0.1", int(url.rstrip("/").rpartition(":")[2]))) as connection:
-        head = f"POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = "POST /run_code HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
         time.sleep(0.1)
 

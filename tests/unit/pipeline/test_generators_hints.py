@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.constants import lex
-from balancer.pipeline.generators.learn.hints import Alphabet, Bounds, Hints, mine
+from balancer.pipeline.generators.learn.hints import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.mine import mine
 from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
 
@@ -43,6 +44,8 @@ def constants(source: str, *, is_python: bool = True) -> list[int]:
         ("1e-9", []),
         ("0x7fffffff", [2**31 - 1]),
         ("n - 1", [1]),
+        ("assert -5 <= n", [-5]),
+        ("0 < n and -(10**9) <= n", [0, -(10**9)]),
         ("f(5)", [5]),
         ("2 * n", [2]),
         ("# 5\n6", [6]),

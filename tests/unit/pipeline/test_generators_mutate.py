@@ -136,7 +136,7 @@ def test_inputs_are_made_one_at_a_time() -> None:
 
 
 def test_origins_say_what_was_done() -> None:
-    found = proposed(problem("3 4\n1 2 3\n", "2 1\n5 5\n"), 60)
+    found = proposed(problem("3 4\n1 2 3\n", "2 1\n5 5\n"), 100)
     details = [proposal.origin.detail for proposal in found]
     assert all(proposal.origin.generator == "mutate" for proposal in found)
     assert all(0 < len(detail) <= 80 and "\n" not in detail for detail in details)
@@ -147,9 +147,9 @@ def test_origins_say_what_was_done() -> None:
 
 
 def test_a_long_list_takes_the_room_there_is() -> None:
-    """A million numbers of ten digits are allowed; 1.5 MB are made of them, not 11 and not nothing."""
+    """A million numbers of ten digits are allowed; 8 MB are made of them, not 11 and not nothing."""
     what = problem("2\n1 2\n", "3\n7 5 9\n", validator="assert 1 <= n <= 10**6\nassert 1 <= x <= 10**9")
-    assert 1_200_000 <= max(len(made.data) for made in proposed(what, 20)) <= 1_500_000
+    assert 6_500_000 <= max(len(made.data) for made in proposed(what, 3)) <= 8_000_100
 
 
 def test_sizes_of_known_inputs_are_changed() -> None:
@@ -159,12 +159,13 @@ def test_sizes_of_known_inputs_are_changed() -> None:
     assert {"n: 4 -> 1", "n: 4 -> 3", "n: 4 -> 5", "n: 4 -> 8"} <= details
 
 
-def test_inputs_stay_within_their_room() -> None:
+def test_inputs_stay_within_their_room(in_full: bool) -> None:
+    """Of the first five inputs two are as large as they may be; `make stress` makes forty."""
     what = problem(
         "2 2\nab\nba\n", "1 3\nxyz\n", validator="assert 1 <= n <= 10**6 and 1 <= m <= 10**6\nre.match('[a-z]+', w)"
     )
-    sizes = [len(proposal.data) for proposal in proposed(what, 40)]
-    assert max(sizes) <= 2_500_000
+    sizes = [len(proposal.data) for proposal in proposed(what, 40 if in_full else 5)]
+    assert max(sizes) <= 12_000_000
     assert max(sizes) >= 500_000
 
 
@@ -230,7 +231,8 @@ def _grid(read: Reader) -> None:
 
 def _permutation(read: Reader) -> None:
     (n,) = read.ints(1, 1, 50000)
-    assert sorted(read.ints(n, 1, n)) == list(range(1, n + 1))
+    # Not `sorted(...) == [...]` in an assert: where CI is set, pytest explains it with 50000 lines, in 15 minutes.
+    assert len(set(read.ints(n, 1, n))) == n
 
 
 def _tree(read: Reader) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from balancer.pipeline.packages.includes import inline_headers
-from balancer.pipeline.packages.read import find_packages, fingerprint, read_problem, read_problems
+from balancer.pipeline.packages.collection import find_packages, read_packages
+from balancer.pipeline.packages.fingerprint import fingerprint
+from balancer.pipeline.packages.read import read_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
 
@@ -64,6 +63,7 @@ def test_a_small_package(make: Make) -> None:
             ),
         ),
         left_out={},
+        packaged=True,
     )
 
 
@@ -121,19 +121,19 @@ def test_submissions_and_what_is_left_out(make: Make) -> None:
         )
     )
     assert [(s.name, s.program.language, s.accepted, s.expected) for s in problem.submissions] == [
+        ("accepted/B.java", "java", True, "accepted"),
         ("accepted/a.cpp", "cpp", True, "accepted"),
         ("accepted/sum.py", "python", True, "accepted"),
         ("wrong_answer/one", "cpp", False, "wrong_answer"),
         ("time_limit_exceeded/slow.py3", "python", False, "time_limit_exceeded"),
         ("run_time_error/crash.cxx", "cpp", False, "run_time_error"),
     ]
-    assert problem.submissions[2].program.source == "int x = 1;\nint main(){return x;}"
+    one = problem.submissions[3].program
+    assert (one.source, one.extras) == ('#include "my.h"\nint main(){return x;}', (("my.h", b"int x = 1;"),))
     assert problem.left_out == {
-        "accepted/B.java": "language java is not supported",
         "accepted/readme": "no known language has the extension '(none)'",
-        "wrong_answer/two": "the folder has 2 sources; one is allowed",
-        "partially_accepted/half.py": "folder partially_accepted does not say right or wrong; "
-        "known: accepted, wrong_answer, time_limit_exceeded, run_time_error",
+        "wrong_answer/two": "the folder has 2 sources, and none of them is called main or __main__",
+        "partially_accepted/half.py": "folder partially_accepted does not say right or wrong (some of a score)",
     }
 
 
@@ -150,13 +150,31 @@ def test_without_a_word_on_validation_an_output_validator_is_used(make: Make) ->
     assert read_problem(make({"output_validators/check.py": "1"})).checker.program is not None
 
 
-def test_validators_in_other_languages_are_left_out(make: Make) -> None:
-    problem = read_problem(make({"input_validators/input.ctd": "INT", "input_format_validators/more.py": "2"}))
+def test_validators_of_all_kinds(make: Make) -> None:
+    problem = read_problem(
+        make(
+            {
+                "input_validators/input.ctd": "INT(1, 5) NEWLINE EOF",
+                "input_validators/input.viva": "{ x(x > 0) }",
+                "input_validators/odd.xyz": "?",
+                "input_format_validators/more.py": "2",
+                "answer_validators/answer.py": "3",
+            }
+        )
+    )
     assert [program.name for program in problem.input_validators] == [
         "input_validators/check.py",
+        "input_validators/input.ctd",
         "input_format_validators/more.py",
     ]
-    assert problem.left_out == {"input_validators/input.ctd": "language checktestdata is not supported"}
+    assert problem.grammars == {
+        "input_validators/input.ctd": "INT(1, 5) NEWLINE EOF",
+        "input_validators/input.viva": "{ x(x > 0) }",
+    }
+    assert problem.left_out == {
+        "input_validators/input.viva": "nothing here runs viva; its text is read for bounds",
+        "input_validators/odd.xyz": "no known language has the extension '.xyz'",
+    }
 
 
 def test_flags_of_all_data_groups_hold_for_the_problem(make: Make) -> None:
@@ -203,8 +221,10 @@ def test_a_folder_of_packages(make: Make, tmp_path: Path) -> None:
         make({}, name)
     (tmp_path / "README.md").write_text("packages")
     (tmp_path / "notes").mkdir()
-    assert [problem.id for problem in read_problems(tmp_path)] == ["alpha", "beta", "zeta"]
-    assert [problem.id for problem in read_problems(tmp_path / "beta")] == ["beta"]
+    read = read_packages(tmp_path)
+    assert [(place, problem.id) for place, problem in read.problems] == [(0, "alpha"), (1, "beta"), (2, "zeta")]
+    assert read.left_out == ()
+    assert [problem.id for _, problem in read_packages(tmp_path / "beta").problems] == ["beta"]
     assert find_packages(str(tmp_path / "beta")) == [tmp_path / "beta"]
 
 
@@ -227,6 +247,12 @@ CHANGES: dict[str, Mapping[str, str | bytes]] = {
     "memory": {"problem.yaml": "name: Sum\nlimits: {memory: 64}\n"},
     "checker": {"output_validators/check.py": "import sys; sys.exit(42)\n"},
     "validator flags": {"data/testdata.yaml": "input_validator_flags: --strict\n"},
+    "flags of one input": {"data/sample/1.yaml": "args: [-x]\n"},
+    "a further file": {"input_validators/check.py": "x", "submissions/accepted/sum/main.py": "1"},
+    "a generator": {
+        "generators/generators.yaml": "data: {secret: {data: {a: gen.py 1}}}",
+        "generators/gen.py": "print(1)",
+    },
 }
 
 
@@ -239,7 +265,7 @@ def test_everything_that_matters_changes_the_fingerprint(make: Make) -> None:
 
 
 def test_names_places_and_left_out_submissions_do_not_change_the_fingerprint(make: Make) -> None:
-    same = {"problem.yaml": "name: Another\n", "submissions/accepted/X.java": "x", "notes.txt": "x"}
+    same = {"problem.yaml": "name: Another\n", "submissions/accepted/X.xyz": "x", "notes.txt": "x"}
     plain, other = read_problem(make({}, "a")), read_problem(make(same, "b"))
     assert fingerprint(plain) == fingerprint(other)
 
@@ -249,22 +275,3 @@ def test_data_cannot_be_moved_between_input_and_answer_unnoticed(make: Make) -> 
     one = replace(problem, data=(Proposal(b"ab", Origin("data", ""), b"c"),))
     other = replace(problem, data=(Proposal(b"a", Origin("data", ""), b"bc"),))
     assert fingerprint(one) != fingerprint(other)
-
-
-# -- headers -------------------------------------------------------------------------------------------
-
-
-def test_headers_are_put_in_once_and_others_left_to_the_compiler() -> None:
-    source = '#include <vector>\n#include "a.h"\n  # include "b.h" // twice\n#include "c.h"\nint main(){}\n'
-    headers = {"a.h": '#include "b.h"\nA', "b.h": "B"}
-    assert inline_headers(source, headers) == '#include <vector>\nB\nA\n\n#include "c.h"\nint main(){}\n'
-
-
-def test_headers_that_include_each_other_end() -> None:
-    assert inline_headers('#include "a.h"', {"a.h": '#include "b.h"', "b.h": '#include "a.h"'}) == ""
-
-
-@given(st.text(max_size=80), st.dictionaries(st.sampled_from(["a.h", "b.h"]), st.text(max_size=40)))
-def test_sources_without_includes_are_left_alone(source: str, headers: dict[str, str]) -> None:
-    if "include" not in source:
-        assert inline_headers(source, headers) == source

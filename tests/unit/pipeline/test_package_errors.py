@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import PackageError
+from balancer.pipeline.packages.collection import read_packages
 from balancer.pipeline.packages.folder import MAX_FILE_BYTES
-from balancer.pipeline.packages.read import read_problem, read_problems
+from balancer.pipeline.packages.read import read_problem
 
 SMALL: dict[str, str | bytes] = {
     "problem.yaml": "name: Sum\n",
@@ -86,16 +87,35 @@ BAD: list[tuple[dict[str, str | bytes], str]] = [
     ),
     (
         {"problem.yaml": "validation: custom interactive\n"},
-        "problem.yaml: validation is 'custom interactive'; interactive problems are not supported, "
-        "leave this package out",
+        "problem.yaml: is an interactive problem (validation: 'custom interactive'); "
+        "only pass-fail problems with one run a case can be judged",
     ),
     (
         {"problem.yaml": "validation: custom score\n"},
-        "problem.yaml: validation is 'custom score'; score problems are not supported, leave this package out",
+        "problem.yaml: is a scoring problem (validation: 'custom score'); "
+        "only pass-fail problems with one run a case can be judged",
     ),
     (
         {"problem.yaml": "type: [pass-fail, interactive]\n"},
-        "problem.yaml: type is ['pass-fail', 'interactive']; only pass-fail is supported, leave this package out",
+        "problem.yaml: is an interactive problem (type: ['pass-fail', 'interactive']); "
+        "only pass-fail problems with one run a case can be judged",
+    ),
+    (
+        {"problem.yaml": "type: interactive multi-pass\nlimits: 7\n", "data/sample/1.in": GONE},
+        "problem.yaml: is an interactive problem and a multi-pass problem (type: 'interactive multi-pass'); "
+        "only pass-fail problems with one run a case can be judged",
+    ),
+    (
+        {"problem.yaml": "type: puzzle\n"},
+        "problem.yaml: type is 'puzzle'; pass-fail is allowed, write that",
+    ),
+    (
+        {"problem.yaml": "constants: {n: [1]}\n"},
+        "problem.yaml: constants.n is [1]; a text or a number is allowed, or one for each variant",
+    ),
+    (
+        {"domjudge-problem.ini": "timelimit='soon'\n"},
+        "domjudge-problem.ini: timelimit is 'soon'; a number of seconds above 0 is allowed, e.g. 2.0",
     ),
     (
         {"problem.yaml": "validator_flags: 7\n"},
@@ -103,71 +123,45 @@ BAD: list[tuple[dict[str, str | bytes], str]] = [
     ),
     (
         {"problem.yaml": "validator_flags: float_tolerance -1e-6\n"},
-        "problem.yaml: validator_flags: float_tolerance is -1e-6; a finite number from 0 up is allowed, e.g. 1e-6",
+        "problem.yaml: flags of the output validator: float_tolerance is -1e-6; "
+        "a finite number from 0 up is allowed, e.g. 1e-6",
     ),
     (
         {"problem.yaml": "validator_flags: fast\n"},
-        "problem.yaml: validator_flags: unknown flag 'fast'; allowed: case_sensitive, space_change_sensitive, "
+        "problem.yaml: flags of the output validator: unknown flag 'fast'; allowed: case_sensitive, "
+        "space_change_sensitive, "
         "float_tolerance, float_relative_tolerance, float_absolute_tolerance",
     ),
     (
         {"problem.yaml": "validation: custom\n"},
-        "output_validators: validation is custom, but no program can be used; add one",
+        "output_validators: no output validator can be used; add one",
     ),
     (
-        {"problem.yaml": "validation: custom\n", "output_validators/V.java": "x"},
-        "output_validators: validation is custom, but no program can be used "
-        "(output_validators/V.java: language java is not supported); add one",
-    ),
-    (
-        {"problem.yaml": "validation: default\n", "output_validators/v.py": "x"},
-        "output_validators: found output_validators/v.py, but validation is default; "
-        "write 'validation: custom' or take it out",
+        {"problem.yaml": "validation: custom\n", "output_validators/v.xyz": "x"},
+        "output_validators: no output validator can be used "
+        "(output_validators/v.xyz: no known language has the extension '.xyz'); add one",
     ),
     (
         {"output_validators/a.py": "x", "output_validators/b.py": "x"},
         "output_validators: found output_validators/a.py, output_validators/b.py; "
-        "one program in python or cpp is allowed, keep one",
+        "one output validator is allowed, keep one",
     ),
     (
         {"data/sample/1.in": GONE},
         "data: no inputs; at least one '.in' file is needed in data/sample or data/secret, add one",
     ),
     (
-        {"data/secret/7.ans": "3"},
-        "data/secret/7.ans: has no input data/secret/7.in beside it; add the input or take the answer out",
-    ),
-    (
-        {"data/sample/testdata.yaml": "output_validator_flags: [1]\n"},
-        "data/sample/testdata.yaml: output_validator_flags is [1]; a text or a list of texts is allowed, use quotes",
-    ),
-    (
-        {"data/secret/testdata.yaml": "output_validator_flags: case_sensitive\n", "data/secret/1.in": "2"},
-        "data: groups tell the validators different things (data/sample: (none), data/secret: case_sensitive); "
-        "one set of flags for all is allowed",
-    ),
-    (
-        {"submissions/accepted/sum.py": GONE, "submissions/accepted/Sum.java": "class Sum {}"},
+        {"submissions/accepted/sum.py": GONE, "submissions/accepted/Sum.xyz": "class Sum {}"},
         "submissions/accepted: no submission that can be used "
-        "(accepted/Sum.java: language java is not supported); "
-        "a reference solution in python or cpp is needed, add one",
+        "(accepted/Sum.xyz: no known language has the extension '.xyz'); add one that is right",
     ),
     (
         {"submissions/accepted/sum.py": GONE},
-        "submissions/accepted: no submission that can be used; "
-        "a reference solution in python or cpp is needed, add one",
+        "submissions/accepted: no submission that can be used; add one that is right",
     ),
     (
-        {"submissions/wrong_answer/latin.cpp": b"// caf\xe9\n"},
-        "submissions/wrong_answer/latin.cpp: is not UTF-8 (byte 6); save it as UTF-8",
-    ),
-    (
-        {"input_validators/v.py": b"\xff"},
-        "input_validators/v.py: is not UTF-8 (byte 0); save it as UTF-8",
-    ),
-    (
-        {"include/python/grader.py": "x"},
-        "include: files to be compiled with submissions are not supported; leave this package out",
+        {"output_validators/v.py": b"\xff"},
+        "output_validators/v.py: is not UTF-8 (byte 0); save it as UTF-8",
     ),
 ]
 
@@ -181,27 +175,10 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
         "problem.yaml": "limits: {time_limit: x, memory: y}\nvalidation: z\n",
         "data/sample/1.in": GONE,
-        "data/sample/2.ans": "1",
         "submissions/accepted/sum.py": b"\xff",
     }
     places = [line.split(":")[0] for line in problems_of(write(tmp_path / "p", files))]
-    assert places == ["problem.yaml"] * 3 + [
-        "data/sample/2.ans",
-        "data",
-        "submissions/accepted/sum.py",
-        "submissions/accepted",
-    ]
-
-
-def test_a_link_out_of_the_package_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "secret.txt").write_text("secret")
-    root = write(tmp_path / "p", {})
-    os.symlink(tmp_path / "secret.txt", root / "data/sample/2.in")
-    os.symlink("/etc", root / "data/secret")
-    assert problems_of(root) == [
-        "data/sample/2.in: is a link that leads outside the package; put a copy there",
-        "data/secret: is a link that leads outside the package; put a copy there",
-    ]
+    assert places == ["problem.yaml"] * 3 + ["submissions/accepted", "data"]
 
 
 def test_a_problem_yaml_that_is_a_link_out_is_refused(tmp_path: Path) -> None:
@@ -211,27 +188,96 @@ def test_a_problem_yaml_that_is_a_link_out_is_refused(tmp_path: Path) -> None:
     assert problems_of(root) == ["problem.yaml: is a link that leads outside the package; put a copy there"]
 
 
-def test_links_in_a_circle_and_links_to_folders_are_refused(tmp_path: Path) -> None:
-    root = write(tmp_path / "p", {})
-    os.symlink("2.in", root / "data/sample/2.in")
+# One row: what is in the package beside what is in order, what is left out, and why.
+ODD: list[tuple[dict[str, str | bytes], dict[str, str]]] = [
+    ({"data/secret/7.ans": "3"}, {"data/secret/7.ans": "has no input 7.in beside it"}),
+    (
+        {"data/sample/testdata.yaml": "output_validator_flags: [[1]]\n"},
+        {
+            "data/sample/testdata.yaml": "output_validator_flags is [[1]]; "
+            "a text or a list of texts is allowed, use quotes"
+        },
+    ),
+    (
+        {"submissions/wrong_answer/latin.cpp": b"// caf\xe9\n"},
+        {"wrong_answer/latin.cpp": "is not UTF-8 (byte 6); save it as UTF-8"},
+    ),
+    ({"input_validators/v.py": b"\xff"}, {"input_validators/v.py": "is not UTF-8 (byte 0); save it as UTF-8"}),
+    ({"submissions/submissions.yaml": "- a\n"}, {"submissions/submissions.yaml": "holds ['a']; a mapping"}),
+    ({"submissions.json": "{"}, {"submissions.json": "is not JSON; mend the syntax"}),
+    (
+        {"problem.yaml": "validation: default\n", "output_validators/v.py": "x"},
+        {"output_validators/v.py": "validation"},
+    ),
+    ({"output_validators/v.ctd.template": "x"}, {"output_validators/v.ctd.template": "no known language"}),
+]
+
+
+@pytest.mark.parametrize(("files", "left_out"), ODD, ids=[next(iter(left_out)) for _, left_out in ODD])
+def test_an_odd_file_is_left_out_by_name_and_the_rest_is_read(
+    tmp_path: Path, files: dict[str, str | bytes], left_out: dict[str, str]
+) -> None:
+    problem = read_problem(write(tmp_path / "p", files))
+    assert problem.left_out.keys() == left_out.keys()
+    assert all(problem.left_out[name].startswith(why) for name, why in left_out.items())
+    assert len(problem.data) == 1
+    assert len(problem.accepted) == 1
+    assert problem.checker.program is None
+
+
+def test_links_that_lead_nowhere_or_out_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    root = write(tmp_path / "p", {"submissions/wrong_answer/many/main.py": "1"})
+    os.symlink(tmp_path / "secret.txt", root / "data/sample/2.in")
+    os.symlink("/etc", root / "data/secret")
+    os.symlink("3.in", root / "data/sample/3.in")
     os.symlink(".", root / "data/sample/loop")
-    assert problems_of(root) == [
-        "data/sample/2.in: is a link to nowhere or a missing file; put the file there",
-        "data/sample/loop: is a link to a folder; links to files in the package are allowed, put a copy there",
-    ]
+    os.symlink("gone.ans", root / "data/sample/1.ans")
+    os.symlink("/etc/passwd", root / "submissions/accepted/out.py")
+    os.symlink("nowhere.txt", root / "submissions/wrong_answer/many/notes.txt")
+    with pytest.raises(PackageError, match="no inputs"):  # the one input has an answer that cannot be read
+        read_problem(root)
+    (root / "data/sample/4.in").write_text("4")
+    problem = read_problem(root)
+    out = "is a link that leads outside the package; put a copy there"
+    nowhere = "is a link to nowhere or a missing file; put the file there"
+    assert problem.left_out == {
+        "data/sample/1.in": f"its answer cannot be read: {root}/data/sample/1.ans: {nowhere}",
+        "data/sample/2.in": out,
+        "data/sample/3.in": nowhere,
+        "data/sample/loop": "is a link to a folder; links to files in the package are allowed, put a copy there",
+        "data/secret": out,
+        "accepted/out.py": out,
+        "submissions/wrong_answer/many/notes.txt": nowhere,
+    }
+    assert [proposal.data for proposal in problem.data] == [b"4"]
+    assert [submission.name for submission in problem.wrong] == ["wrong_answer/many"]
 
 
-def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_left_out(tmp_path: Path) -> None:
     root = write(tmp_path / "p", {})
     with (root / "data/sample/2.in").open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)  # sparse: takes no room on disk
-    assert problems_of(root) == ["data/sample/2.in: has 67108865 bytes; 67108864 (64 MiB) are allowed, make it smaller"]
+    left_out = {"data/sample/2.in": "has 67108865 bytes; 67108864 (64 MiB) are allowed, make it smaller"}
+    assert read_problem(root).left_out == left_out
 
 
 def test_a_named_pipe_does_not_block(tmp_path: Path) -> None:
     root = write(tmp_path / "p", {})
     os.mkfifo(root / "data/sample/2.in")
-    assert problems_of(root) == ["data/sample/2.in: is not an ordinary file; only files may lie here, take it out"]
+    left_out = {"data/sample/2.in": "is not an ordinary file; only files may lie here, take it out"}
+    assert read_problem(root).left_out == left_out
+
+
+def test_names_that_are_no_text_are_left_out(tmp_path: Path) -> None:
+    root = write(tmp_path / "p", {})
+    (root / "data/sample" / os.fsdecode(b"caf\xe9.in")).write_text("3")
+    (root / "data/sample/two\nlines.in").write_text("3")
+    problem = read_problem(root)
+    assert [proposal.origin.detail for proposal in problem.data] == ["sample/1.in"]
+    assert set(problem.left_out.values()) == {"its name is no text"}
+    assert len(problem.left_out) == 2
+    assert all(name.isascii() and name.isprintable() for name in problem.left_out)
 
 
 def test_nested_aliases_are_shown_in_a_line(tmp_path: Path) -> None:
@@ -252,16 +298,27 @@ def test_nested_aliases_are_shown_in_a_line(tmp_path: Path) -> None:
 def test_no_packages_at_all(tmp_path: Path, place: str, line: str) -> None:
     (tmp_path / "empty" / "sub").mkdir(parents=True)
     with pytest.raises(PackageError) as caught:
-        read_problems(tmp_path / place)
+        read_packages(tmp_path / place)
     assert caught.value.problems == (f"{tmp_path}/{line}",)
 
 
-def test_the_lines_of_all_packages_are_said_at_once(tmp_path: Path) -> None:
+def test_one_bad_package_never_blocks_the_others(tmp_path: Path) -> None:
     write(tmp_path / "good", {})
+    write(tmp_path / "bad", {"problem.yaml": "validation: x\n"})
+    write(tmp_path / "guess", {"problem.yaml": "type: interactive\n"})
+    write(tmp_path / "none", {"data/sample/1.in": GONE, "submissions/accepted/sum.py": GONE})
+    read = read_packages(tmp_path)
+    assert [(place, problem.id) for place, problem in read.problems] == [(1, "good")]
+    assert [package.name for package in read.left_out] == ["bad", "guess", "none"]
+    assert read.left_out[1].why.startswith("problem.yaml: is an interactive problem (type: 'interactive')")
+    assert read.left_out[2].why.count("; ") == 3  # both lines
+
+
+def test_if_no_package_can_be_read_all_their_lines_are_said_at_once(tmp_path: Path) -> None:
     write(tmp_path / "bad", {"validation": "x", "problem.yaml": "validation: x\n"})
     write(tmp_path / "worse", {"data/sample/1.in": GONE})
     with pytest.raises(PackageError) as caught:
-        read_problems(tmp_path)
+        read_packages(tmp_path)
     assert [line.removeprefix(f"{tmp_path}/").split(":")[0] for line in caught.value.problems] == [
         "bad/problem.yaml",
         "worse/data",

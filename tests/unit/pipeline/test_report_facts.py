@@ -162,3 +162,30 @@ def test_a_wide_matrix_keeps_what_tells_most(cases: int, most: int) -> None:
 def test_left_out_and_notes_are_listed_by_problem() -> None:
     problem = _problem(left_out={"old.rb": "unknown language"}, notes=("slow",))
     assert notes(_run(problem)) == (Note("sum", "old.rb", "left out: unknown language"), Note("sum", "", "slow"))
+
+
+def test_a_language_that_no_endpoint_runs_is_told_once_with_what_it_costs() -> None:
+    """However many submissions and problems it costs; those of rows have no names, and are counted."""
+    rust, cobol = "no endpoint runs rust", "no endpoint runs cobol"
+    runs = "no endpoint runs ada (they run: python)"
+    first = _problem(
+        id="a",
+        left_out={"wrong/x.rs": rust, "wrong/y.rs": rust, "accepted/z.cob": cobol, "slow": "too slow", "v": runs},
+    )
+    second = _problem(id="b", left_out={"3 in rust": rust})
+    result = _run(first, second)
+    assert [line for line in warnings(result) if "runs on" in line] == [
+        "rust runs on none of 0 endpoints: 5 submissions of 2 problems left out.",
+        "cobol runs on none of 0 endpoints: 1 submission of 1 problem left out.",
+    ]
+    told = [note for note in notes(result) if "left out" in note.words]
+    assert told == [Note("a", "slow", "left out: too slow"), Note("a", "v", f"left out: {runs}")]
+    assert result.summary()["languages_missing"] == {"rust": 5, "cobol": 1}
+
+
+def test_of_very_many_missing_languages_the_dearest_are_told() -> None:
+    result = _run(_problem(left_out={f"{n} in language {n}": f"no endpoint runs language {n}" for n in range(1, 31)}))
+    told = [line for line in warnings(result) if "language" in line]
+    assert len(told) == 21
+    assert told[0].startswith("language 30 runs on none")
+    assert "10 more languages" in told[-1]

@@ -61,7 +61,8 @@ def _checked(html: str) -> str:
     parser.close()
     assert parser.open == []
     assert not re.search(r"@import|url\((?!#)", html)
-    assert len(ids := re.findall(r' id="([^"]+)"', html)) == len(set(ids))
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
     html.encode()
     return "".join(parser.text)

@@ -126,6 +126,7 @@ def test_the_summary_adds_up() -> None:
         "cases_kept": 8,
         "contested": 2,
         "invalid_inputs": 6,
+        "unchecked_inputs": 0,
     }
     assert json.loads(json.dumps(summary))["per_problem"][0]["survivors"] == names(EXAMPLE.survivors)
 

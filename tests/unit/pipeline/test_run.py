@@ -30,6 +30,10 @@ strategy = "least_in_flight"
 [[endpoints]]
 url = "fake://{1..3}/"
 capacity = 2
+[verify]  # off, as runs are counted
+share = 0.0
+first = 0
+surprises = false
 [pipeline]
 problems = "problems"
 results = "results"
@@ -190,6 +194,17 @@ def test_nobody_is_pinged_who_was_not_asked_for(bench: Bench, health: str, monke
     monkeypatch.setattr("balancer.pipeline.running.run.Prober", None)  # must not be called
     bench.write(CONFIG + health)
     assert bench.run().complete
+
+
+@pytest.mark.parametrize(("scheme", "again"), [("fake", True), ("local", False)])
+def test_runs_are_made_again_where_another_machine_can_tell(bench: Bench, scheme: str, again: bool) -> None:
+    bench.registry.executors["local"] = bench.registry.executors["fake"]
+    bench.write(
+        CONFIG.replace("[verify]", "[verify]\n#").replace("first = 0", "first = 10").replace("fake:", f"{scheme}:")
+    )
+    bench.run()
+    with Store(bench.folder / "results") as store:
+        assert bool(store.trust.found().again) is again
 
 
 def test_executors_get_what_the_config_says(bench: Bench) -> None:
@@ -384,10 +399,10 @@ def test_an_error_in_one_problem_stops_the_others(bench: Bench, monkeypatch: pyt
     expected = undisturbed(bench)
     begin = Rounds.begin
 
-    def failing(rounds: Rounds, problem: str, *what: object) -> None:
+    def failing(rounds: Rounds, problem: str, *what: object, **more: object) -> None:
         if problem == "tripling":
             raise BalancerError("disk full")
-        begin(rounds, problem, *what)  # type: ignore[arg-type]
+        begin(rounds, problem, *what, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Rounds, "begin", failing)
     bench.new = lambda: FakeExecutor(call_s=lambda: 0.02)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
 from balancer.pipeline.results.records import Span, Stage
 from balancer.pipeline.running.runner import ProgramRun, Ran, Runner, Stopped
 from balancer.program import Execution, Limits, Program, Status
@@ -55,6 +55,28 @@ def test_what_fails_is_run_elsewhere_at_once(failure: Exception, outcome: str) -
     assert runner.waits_s == [0]
     stats = {endpoint.url: endpoint for endpoint in pool.stats().endpoints}
     assert (stats["a"].failures, stats["a"].overloads) == ((1, 0) if outcome == "failure" else (0, 1))
+
+
+@pytest.mark.parametrize(
+    "error", [CannotTell("its own limit is lower", endpoint="a"), ValueError("it takes no file of that name")]
+)
+def test_what_an_endpoint_cannot_tell_is_run_elsewhere_and_held_against_nobody(error: Exception) -> None:
+    runner, pool, spans = hasty({"a": FakeExecutor(always=error), "b": FakeExecutor()})
+    for _ in range(9):
+        assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert {where: {s.outcome for s in spans if s.endpoint == where} for where in "ab"} == {
+        "a": {"ignored"},
+        "b": {"success"},
+    }
+    assert all((each.failures, each.overloads, each.ejections) == (0, 0, 0) for each in pool.stats().endpoints)
+
+
+def test_if_nobody_can_tell_the_run_is_unjudged_and_says_why() -> None:
+    runner, _, spans = hasty({name: FakeExecutor(always=CannotTell("its limit is lower")) for name in "ab"}, attempts=2)
+    ran = runner.run(DOUBLING)
+    assert ran.execution is None
+    assert "its limit is lower" in ran.note
+    assert outcomes(spans) == ["ignored", "ignored"]
 
 
 def test_a_failed_program_is_no_failed_endpoint() -> None:
@@ -206,7 +228,7 @@ def test_a_language_that_nobody_knows_is_unjudged_at_once() -> None:
     runner, pool, spans = hasty({"a": FakeExecutor(languages=["cpp"])})
     ran = runner.run(DOUBLING)
     assert ran.execution is None
-    assert ran.note.startswith("after 1 of 5 tries: none of the 1 endpoints")
+    assert ran.note == "no endpoint runs 'python'; what is run here: cpp"
     assert spans == []
     assert no_leases_out(pool)
 
@@ -381,7 +403,7 @@ def test_a_span_ends_before_its_slot_is_handed_on() -> None:
 def test_the_span_is_reported_after_the_lease_has_ended() -> None:
     runner, pool, _ = hasty({"a": FakeExecutor(script=[DOWN])})
     seen: list[bool] = []
-    runner._on_span = lambda span: seen.append(no_leases_out(pool))
+    runner.attempts.on_span = lambda span: seen.append(no_leases_out(pool))
     runner.run(DOUBLING)
     assert seen == [True, True]
 

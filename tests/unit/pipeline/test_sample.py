@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from balancer.pipeline.loop.rounds import judge_problem
-from balancer.pipeline.running.sample import VALIDATOR_LIMITS, Sample
+from balancer.pipeline.running.judgements import VALIDATOR_LIMITS
+from balancer.pipeline.running.sample import Sample
 from balancer.program import Execution, Limits, Program
 from tests.unit.pipeline.bench import Bench, make_problem, quiet_progress
 from tests.unit.pipeline.fakes import FakeExecutor, hasty

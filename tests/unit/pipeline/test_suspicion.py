@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.running.suspicion import Look, Suspicion, second_limits, settled, suspicion_of
+from balancer.pipeline.running.suspicion import (
+    Look,
+    Suspicion,
+    second_limits,
+    settled,
+    shows_overload,
+    suspicion_of,
+)
 from balancer.program import Execution, Limits, Status
 
 _LIMITS = Limits(cpu_s=1.0, wall_s=5.0)
@@ -30,6 +37,8 @@ _EXPECTED = b"1 2 3\n4 5 6\n"
         (replace(_LATE, stdout=b"2 1", time_s=1.24), Suspicion.LATE),
         (Execution(Status.FINISHED, exit_code=0), None),
         (Execution(Status.MEMORY_LIMIT), None),
+        (Execution(Status.COMPILE_ERROR), None),
+        (Execution(Status.COMPILE_ERROR, doubtful=True), Suspicion.DOUBTFUL),
     ],
 )
 def test_what_is_doubted(execution: Execution, why: Suspicion | None) -> None:
@@ -60,7 +69,67 @@ def test_the_second_limit_is_no_less_and_at_most_tenfold_and_1000_s(
 
 def test_two_runs_must_agree() -> None:
     quick, slow = Execution(Status.FINISHED, time_s=1.05), Execution(Status.FINISHED, time_s=3.0)
-    assert settled(_LATE, quick, _LIMITS) == (quick, Look.CLEARED)
-    assert settled(_LATE, replace(_LATE, stdout=b"1"), _LIMITS) == (replace(_LATE, stdout=b"1"), Look.CONFIRMED)
-    assert settled(_LATE, slow, _LIMITS) == (_LATE, Look.CONFIRMED)  # it had more time, and needed it
-    assert settled(_LATE, None, _LIMITS) == (None, Look.UNJUDGED)
+    own = replace(_LATE, cpu_measured=True)
+    for alone in (False, True):
+        assert _settled(quick, alone=alone) == (quick, Look.CLEARED)
+        assert _settled(own, alone=alone) == (own, Look.CONFIRMED)  # its own CPU time, however busy the server is
+        assert _settled(replace(slow, cpu_measured=True), alone=alone) == (_LATE, Look.CONFIRMED)
+        assert _settled(None, alone=alone) == (None, Look.UNJUDGED)
+
+
+def test_what_the_wall_clock_says_counts_where_nothing_else_ran() -> None:
+    by_clock = replace(_LATE, stdout=b"1")
+    starved = replace(_LATE, cpu_measured=True, time_s=0.2)
+    for second in (by_clock, starved):
+        assert _settled(second, alone=False) is None
+        assert _settled(second, alone=True) == _settled(second, alone=True, last=True) == (second, Look.CONFIRMED)
+    slow = Execution(Status.FINISHED, time_s=3.0)  # it had more time, and needed it; or the server was slow
+    assert _settled(slow, alone=False) is None
+    assert _settled(slow, alone=True) == (_LATE, Look.CONFIRMED)
+
+
+def test_a_late_one_confirms_nothing() -> None:
+    late = replace(_LATE, time_s=1.24)
+    assert _settled(late, alone=True) is None
+    assert _settled(late, alone=True, last=True) == (None, Look.UNJUDGED)
+    longer, second = replace(_LIMITS, cpu_s=5.0, wall_s=25.0), replace(_LATE, time_s=5.1)
+    assert settled(_LATE, second, _LIMITS, longer, alone=True, last=False) == (second, Look.CONFIRMED)
+
+
+def test_who_waited_for_a_core_in_vain_is_confirmed_by_nobody_who_did_too() -> None:
+    crowded = Execution(Status.TIME_LIMIT, time_s=0.2, cpu_measured=True, doubtful=True)
+    assert suspicion_of(crowded, _LIMITS, None) is Suspicion.STARVED
+    assert shows_overload(crowded, _LIMITS)
+    for alone in (False, True):
+        assert settled(crowded, crowded, _LIMITS, _LIMITS, alone=alone, last=False) is None
+        assert settled(crowded, crowded, _LIMITS, _LIMITS, alone=alone, last=True) == (None, Look.UNJUDGED)
+    asleep = replace(crowded, doubtful=False)
+    assert settled(crowded, asleep, _LIMITS, _LIMITS, alone=True, last=False) == (asleep, Look.CONFIRMED)
+
+
+def test_a_doubtful_end_is_confirmed_by_a_doubtful_one_only() -> None:
+    given_up = Execution(Status.COMPILE_ERROR, doubtful=True)
+    refused, ended = Execution(Status.COMPILE_ERROR), Execution(Status.FINISHED, exit_code=0)
+    assert settled(given_up, given_up, _LIMITS, _LIMITS, alone=False, last=False) == (given_up, Look.CONFIRMED)
+    for other in (refused, ended, _LATE):
+        assert settled(given_up, other, _LIMITS, _LIMITS, alone=False, last=False) == (other, Look.CLEARED)
+
+
+@pytest.mark.parametrize(
+    ("execution", "overload"),
+    [
+        (replace(_LATE, time_s=1.24), True),
+        (replace(_LATE, time_s=1.05), False),
+        (replace(_LATE, time_s=1.24, cpu_measured=True), False),
+        (Execution(Status.FINISHED, time_s=3.0), False),
+        (Execution(Status.COMPILE_ERROR, doubtful=True), True),
+        (Execution(Status.COMPILE_ERROR), False),
+        (Execution(Status.FINISHED, exit_code=-9, doubtful=True), False),  # it may have killed itself
+    ],
+)
+def test_what_says_that_a_server_was_busy(execution: Execution, overload: bool) -> None:
+    assert shows_overload(execution, _LIMITS) is overload
+
+
+def _settled(second: Execution | None, *, alone: bool, last: bool = False) -> tuple[Execution | None, Look] | None:
+    return settled(_LATE, second, _LIMITS, _LIMITS, alone=alone, last=last)

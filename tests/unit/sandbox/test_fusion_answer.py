@@ -1,5 +1,6 @@
 """What answers of a SandboxFusion server mean, as tables."""
 
+import base64
 import json
 from typing import Any
 
@@ -31,13 +32,10 @@ def answer(status: str, run: Any = None, build: Any = None, **more: Any) -> dict
     return {"status": status, "message": "", "compile_result": build, "run_result": run} | more
 
 
-def meaning(
-    body: dict[str, Any], *, language: str = "python", scripted: bool = False, output_bytes: int = 10**6
-) -> Execution:
+def meaning(body: dict[str, Any], *, language: str = "python", output_bytes: int = 10**6) -> Execution:
     return execution_of_answer(
         RunCodeAnswer.model_validate_json(json.dumps(body)),
         language=language,
-        scripted=scripted,
         limits=Limits(output_bytes=output_bytes),
         endpoint=URL,
     )
@@ -126,17 +124,13 @@ def test_measured_cpu_time_is_preferred() -> None:
     assert (execution.time_s, execution.cpu_measured, execution.memory_bytes) == (0.125, True, 99)
 
 
-@pytest.mark.parametrize(
-    ("scripted", "return_code", "stderr", "status"),
-    [
-        (True, 1, "main.cpp:1: error\nballast\nbalancer: compile error\n", Status.COMPILE_ERROR),
-        (True, 1, "main.cpp:1: error\n", Status.FINISHED),
-        (True, 43, "balancer: compile error\n", Status.FINISHED),
-        (False, 1, "balancer: compile error\n", Status.FINISHED),
-    ],
-)
-def test_a_script_says_when_compiling_failed(scripted: bool, return_code: int, stderr: str, status: Status) -> None:
-    execution = meaning(answer("Failed", command(return_code, stderr=stderr)), language="cpp", scripted=scripted)
-    assert execution.status is status
-    if status is Status.COMPILE_ERROR:
-        assert execution.stderr == b"main.cpp:1: error\nballast\n"
+@pytest.mark.parametrize(("build", "doubtful"), [(command(1, stderr="e"), False), (timed_out(), True)])
+def test_a_compiler_whose_wall_time_ran_out_proves_nothing(build: dict[str, Any], doubtful: bool) -> None:
+    execution = meaning(answer("Failed", None, build), language="cpp")
+    assert (execution.status, execution.doubtful, execution.compile_s) == (Status.COMPILE_ERROR, doubtful, 0.25)
+    assert (execution.message == "the compiler was stopped after 0.2 s") is doubtful
+
+
+def test_bytes_that_are_told_are_taken_for_the_output() -> None:
+    told = base64.b64encode(b"\xff\x00").decode()
+    assert meaning(answer("Success", command(stdout="[DecodeError]", stdout_base64=told))).stdout == b"\xff\x00"

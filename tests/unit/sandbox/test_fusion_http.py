@@ -35,9 +35,21 @@ class Clock:
         return self.now_s
 
 
+def one_of_ours(handler: Handler) -> Handler:
+    """Answer as one of our own servers when asked what it is; leave the rest to `handler`."""
+
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/v1/about"):
+            return httpx2.Response(200, json={"server": "balancer sandbox", "languages": ["cpp", "python"]})
+        return handler(request)
+
+    return answers
+
+
 def executor(handler: Handler, clock: Clock | None = None) -> FusionExecutor:
     options = ExecutorOptions(headers={"Authorization": SECRET})
-    return FusionExecutor(URL, options, transport=httpx2.MockTransport(handler), clock=clock or Clock())
+    transport = httpx2.MockTransport(one_of_ours(handler))
+    return FusionExecutor(URL, options, transport=transport, clock=clock or Clock())
 
 
 def run(handler: Handler, clock: Clock | None = None) -> Execution:

@@ -1,4 +1,4 @@
-"""How runs are put to a SandboxFusion server."""
+"""How runs are put to a server: to our own, natively, or as a script."""
 
 import base64
 import shlex
@@ -8,19 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.language import Language
 from balancer.program import Limits, Program
-from balancer.sandbox.fusion.request import request_for
+from balancer.sandbox.fusion.request import Asked, native, ours, scripted
+from balancer.sandbox.fusion.script import Recipe
+from balancer.sandbox.languages.layout import lay_out
+from balancer.sandbox.languages.table import LANGUAGES
 
 LIMITS = Limits(cpu_s=1.5, wall_s=4.0, compile_s=20.0, memory_bytes=100 * 2**20 + 1, output_bytes=1000)
 NO_FILES: dict[str, bytes] = {}
+KNOWN = {language.name: language for language in LANGUAGES}
 
 
-def test_a_plain_program_goes_natively() -> None:
-    asked = request_for(Program("python", "print(1)"), "1 ä\n".encode(), LIMITS, {"a.txt": b"\xff"})
+def by_script(program: Program, stdin: bytes = b"", files: dict[str, bytes] = NO_FILES, **recipe: str) -> Asked:
+    language = KNOWN[program.language]
+    return scripted(language, lay_out(language, program), program, stdin, LIMITS, files, Recipe(**recipe))
+
+
+def test_our_own_servers_get_everything_as_it_is() -> None:
+    program = Program("cpp", "int main(){}", args=("a b",), extras=(("x.h", b"\xff"),))
+    asked = ours(program, b"\xfe", LIMITS, {"a.txt": b"\xff"}, compiles=True)
     assert asked.body.model_dump(exclude_none=True) == {
-        "code": "print(1)",
-        "language": "python",
-        "stdin": "1 ä\n",
+        "code": "int main(){}",
+        "language": "cpp",
+        "stdin_base64": base64.b64encode(b"\xfe").decode(),
         "compile_timeout": 20.0,
         "run_timeout": 1.5,
         "memory_limit_MB": 101,
@@ -28,75 +39,100 @@ def test_a_plain_program_goes_natively() -> None:
         "fetch_files": [],
         "wall_timeout": 4.0,
         "output_limit": 1000,
+        "args": ["a b"],
+        "extras": {"x.h": base64.b64encode(b"\xff").decode()},
     }
-    assert not asked.scripted
-    assert asked.total_s == 4.0
+    assert asked.total_s == 4.0 + LIMITS.compile_wall_s
+    assert ours(Program("python", "ä"), "ä".encode(), LIMITS, {}, compiles=False).total_s == 4.0
 
 
-def test_compiling_takes_its_own_time_and_memory() -> None:
-    asked = request_for(Program("cpp", "int main(){}"), b"", LIMITS, NO_FILES)
-    assert (asked.body.language, asked.body.memory_limit_MB, asked.total_s) == ("cpp", 512, 24.0)
-
-
-def test_the_smaller_limit_counts() -> None:
-    asked = request_for(Program("python", ""), b"", Limits(cpu_s=10.0, wall_s=3.0), NO_FILES)
-    assert asked.body.run_timeout == 3.0
+def test_natively_a_plain_program_goes_as_the_servers_own_language() -> None:
+    asked = native(Program("javascript", "1"), "nodejs", "1 ä\n".encode(), LIMITS, {"a.txt": b"\xff"}, compiles=False)
+    assert (asked.body.language, asked.body.stdin, asked.body.run_timeout) == ("nodejs", "1 ä\n", 1.5)
+    assert (asked.body.memory_limit_MB, asked.total_s) == (101, 4.0)
+    asked = native(Program("go", "1"), "go", b"", LIMITS, {}, compiles=True)
+    assert (asked.body.memory_limit_MB, asked.total_s) == (512, 4.0 + LIMITS.compile_wall_s)
+    brief = Limits(cpu_s=10.0, wall_s=3.0)
+    assert native(Program("php", ""), "php", b"", brief, {}, compiles=False).body.run_timeout == 3.0
 
 
 @pytest.mark.parametrize(
     ("program", "stdin"),
     [
-        (Program("python", "pass", args=("a",)), b""),
-        (Program("python", "pass"), b"\xff"),
-        (Program("python", "# \udcff"), b""),
+        (Program("cobol", "x", args=("a",)), b""),
+        (Program("cobol", "x"), b"\xff"),
+        (Program("cobol", "# \udcff"), b""),
+        (Program("cobol", "x", extras=(("a", b""),)), b""),
     ],
 )
-def test_what_the_server_cannot_take_goes_as_a_script(program: Program, stdin: bytes) -> None:
-    asked = request_for(program, stdin, LIMITS, {"in.txt": b"x"})
-    assert asked.scripted
-    assert asked.body.language == "bash"
-    assert asked.body.stdin is None
+def test_what_a_server_cannot_take_natively(program: Program, stdin: bytes) -> None:
+    with pytest.raises(ValueError, match="'cobol' can be sent to this server without arguments"):
+        native(program, "cobol", stdin, LIMITS, NO_FILES, compiles=True)
+
+
+def test_a_script_has_everything_in_files() -> None:
+    program = Program("python", "# \udcff", args=("a",), extras=(("b/c.py", b"1"),))
+    asked = by_script(program, b"\xff", {"in.txt": b"x"})
+    assert (asked.body.language, asked.body.stdin) == ("bash", None)
     files = {name: base64.b64decode(content or "") for name, content in asked.body.files.items()}
-    source = program.source.encode("utf-8", "surrogateescape")
-    assert files == {"in.txt": b"x", "main.py": source, ".stdin": stdin}
+    assert files == {"in.txt": b"x", "main.py": b"# \xff", ".stdin": b"\xff", "b/c.py": b"1"}
+    assert asked.body.fetch_files == [".stdout", ".words"]
+    assert asked.body.run_timeout == asked.total_s == 6.0
 
 
-def test_a_scripted_checker_may_compile_and_run() -> None:
-    asked = request_for(Program("cpp", "int main(){}", args=("in",)), b"", LIMITS, NO_FILES)
-    assert (asked.body.run_timeout, asked.body.wall_timeout, asked.total_s) == (21.5, 24.0, 24.0)
-    assert asked.body.code == (
-        "g++ -O2 -std=c++17 main.cpp -o .program </dev/null 1>&2"
-        " || { echo 'balancer: compile error' >&2; exit 1; }\n"
-        "exec ./.program in <.stdin\n"
-    )
+def test_a_script_has_time_and_memory_for_its_compiler() -> None:
+    asked = by_script(Program("cpp", "int main(){}"))
+    assert asked.compiles
+    assert asked.total_s == 6.0 + LIMITS.compile_wall_s
+    assert asked.body.memory_limit_MB == 2048
+    assert "try g++ -O2 -std=gnu++20 -I. -o .program main.cpp" in asked.body.code
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=4))
 def test_arguments_reach_the_program_as_they_are(args: list[str]) -> None:
-    asked = request_for(Program("python", "", args=tuple(args)), b"", LIMITS, NO_FILES)
-    command = asked.body.code.removeprefix("exec python3 main.py ").removesuffix(" <.stdin\n")
-    assert shlex.split(command) == args
+    code = by_script(Program("python", "", args=tuple(args)), python="python3").body.code
+    begin = code.index(" run python3 main.py ") + len(" run python3 main.py ")
+    assert shlex.split(code[begin : code.index(" <.stdin >.stdout")]) == args
 
 
 def test_the_shell_agrees_about_quoting() -> None:
-    args = ("", " ", "'", '"', "$HOME", "`id`", "\\", "a\nb", "*", "--", "é", "!x")
-    asked = request_for(Program("bash", "", args=args), b"", LIMITS, NO_FILES)
-    script = asked.body.code.replace("exec bash .program", "printf '%s\\0'").replace("<.stdin", "</dev/null")
-    printed = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    args = ("", " ", "'", '"', "$HOME", "`id`", "\\", "a\nb", "*", "--", "é", "!x", "{memory}", "@@SCRATCH@@")
+    code = by_script(Program("bash", "", args=args)).body.code
+    begin = code.index(" run bash main.sh ") + len(" run bash main.sh ")
+    words = code[begin : code.index(" <.stdin >.stdout")]
+    printed = subprocess.run(["bash", "-c", f"printf '%s\\0' {words}"], capture_output=True, check=True).stdout
     assert printed.decode().split("\0")[:-1] == list(args)
 
 
-@pytest.mark.parametrize("name", ["main.py", ".stdin", ".program", "../x", "/x"])
+@pytest.mark.parametrize("name", ["main.py", ".stdin", ".program", ".stdout", ".words", "../x", "/x"])
 def test_names_that_are_taken_or_not_safe(name: str) -> None:
     with pytest.raises(ValueError, match="file name"):
-        request_for(Program("python", ""), b"", LIMITS, {name: b""})
+        by_script(Program("python", ""), files={name: b""})
+    with pytest.raises(ValueError, match="file name"):
+        by_script(Program("python", "", extras=((f"../{name}", b""),)))
 
 
-def test_an_unknown_language() -> None:
-    """A server may know more than this machine; what it takes to run a script, only this machine's languages have."""
-    assert request_for(Program("cobol", "x"), b"1", LIMITS, NO_FILES).body.language == "cobol"
-    for program, stdin in ((Program("cobol", "x", "", ("1",)), b""), (Program("cobol", "x"), b"\xff")):
-        with pytest.raises(
-            ValueError, match=r"'cobol' cannot be sent with arguments, .* those in bash, cpp, java, python"
-        ):
-            request_for(program, stdin, LIMITS, NO_FILES)
+def test_a_source_gives_way_to_a_file_of_its_name() -> None:
+    program = Program("cpp", "int main(){}", extras=(("main.cpp", b"int f;"), ("a.cc", b"int g;"), ("-o.cpp", b"")))
+    laid = lay_out(KNOWN["cpp"], program)
+    assert laid.files["main.cpp"] == b"int f;"
+    (own,) = laid.own
+    assert laid.files[own] == b"int main(){}"
+    assert set(laid.further) == {f"./{own}", "./a.cc", "./-o.cpp"}
+    python = lay_out(KNOWN["python"], Program("python", "import main", extras=(("main.py", b"1"),)))
+    (own,) = python.own
+    assert python.run == ("{python}", own)
+
+
+def test_a_file_that_is_the_source_itself_is_no_other_file() -> None:
+    laid = lay_out(KNOWN["folder"], Program("folder", "#!/bin/sh", extras=(("run", b"#!/bin/sh"), ("build", b"x"))))
+    assert laid.own == {"run"}
+    assert set(laid.files) == {"run", "build"}
+
+
+def test_no_language_is_without_what_a_try_needs() -> None:
+    for language in LANGUAGES:
+        assert isinstance(language, Language)
+        assert language.hello
+        assert language.run
+        assert language.install

@@ -3,9 +3,9 @@
 import pytest
 
 from balancer.program import Limits, Program, Status
+from balancer.sandbox.languages.java import LANGUAGE, java_files
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.local.java import java_files
-from balancer.sandbox.local.languages import find_toolchain
+from balancer.sandbox.local.toolchain import find_toolchain
 
 _PRINTS = 'System.out.println("ok");'
 _MAIN = f"public static void main(String[] args) {{ {_PRINTS} }}"
@@ -30,7 +30,7 @@ def test_a_source_without_main_names_its_first_class() -> None:
     assert java_files(b"nothing")["entry"] == b"Main"
 
 
-@pytest.mark.skipif("java" not in find_toolchain().languages, reason="there is no JDK here")
+@pytest.mark.skipif("java" not in find_toolchain([LANGUAGE]).languages, reason="there is no JDK here")
 def test_programs_run_within_their_limits() -> None:
     executor = LocalExecutor("local://java")
     limits = Limits(cpu_s=10.0, wall_s=60.0, compile_s=120.0, memory_bytes=64 * 2**20)

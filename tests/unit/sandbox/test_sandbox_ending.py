@@ -1,12 +1,13 @@
 """What an end means, as a table."""
 
 import signal
+from dataclasses import replace
 
 import pytest
 
 from balancer.program import Limits, Status
+from balancer.sandbox.local.command import Cut, Ended
 from balancer.sandbox.local.ending import execution_of, gave_up_for_memory
-from balancer.sandbox.local.process import Cut, Ended
 
 LIMITS = Limits(cpu_s=0.5, wall_s=2.0, output_bytes=100)
 MEMORY_ERROR = b"Traceback (most recent call last):\n  File ...\nMemoryError\n"
@@ -76,3 +77,17 @@ def test_unmeasured_time_is_said_to_be_wall_time() -> None:
 )
 def test_what_is_no_memory_limit(language: str, exit_code: int, stderr: bytes) -> None:
     assert not gave_up_for_memory(language, exit_code, stderr)
+
+
+def test_a_group_that_used_up_its_memory_is_told_before_the_clock_and_after_the_cpu() -> None:
+    starved = replace(ended(cut=Cut.WALL), starved=True)
+    assert execution_of(starved, "cpp", LIMITS).status is Status.MEMORY_LIMIT
+    assert execution_of(replace(ended(-9), starved=True), "cpp", LIMITS).status is Status.MEMORY_LIMIT
+    spent = replace(ended(-9, cpu_s=0.6), starved=True)
+    assert execution_of(spent, "cpp", LIMITS).status is Status.TIME_LIMIT
+
+
+def test_who_meddles_with_the_report_has_ended_and_not_well() -> None:
+    execution = execution_of(replace(ended(1), meddled=True), "cpp", LIMITS)
+    assert (execution.status, execution.exit_code) == (Status.FINISHED, 1)
+    assert "tampered" in execution.message

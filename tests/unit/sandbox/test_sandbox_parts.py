@@ -8,21 +8,24 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from balancer.errors import ConfigError
+from balancer.language import Language
 from balancer.program import Limits
+from balancer.sandbox.languages.layout import check_name
+from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import choice
 from balancer.sandbox.local.gate import Gate
 from balancer.sandbox.local.isolation import ISOLATIONS
 from balancer.sandbox.local.isolation.namespaces import _escaped
+from balancer.sandbox.local.isolation.script import run_file
 from balancer.sandbox.local.isolation.view import BOX, Layout, Memory, view_of
-from balancer.sandbox.local.jail import check_name
-from balancer.sandbox.local.languages import find_toolchain
-from balancer.sandbox.local.limits import prlimit_arguments
+from balancer.sandbox.local.limits import prlimit_arguments, rlimits_of
 from balancer.sandbox.local.pipes import BoundedPipe
-from balancer.sandbox.local.proctree import children_of, cpu_of_tree
+from balancer.sandbox.local.proctree import Tally, children_of
+from balancer.sandbox.local.toolchain import find_toolchain
 from balancer.sandbox.local.uids import UidPool, high_range, own_uids
 
 WHOLE_MAP = "         0          0 4294967295\n"
@@ -72,21 +75,20 @@ class TestUids:
 
 class TestLimits:
     def test_every_limit_is_named(self) -> None:
-        arguments = prlimit_arguments(Limits(cpu_s=0.5, memory_bytes=2**26, processes=5), processes=6)
+        arguments = prlimit_arguments(rlimits_of(Limits(cpu_s=0.5, memory_bytes=2**26, processes=5), processes=6))
         assert {"--cpu=2:3", "--as=67108864:67108864", "--nproc=6:6", "--core=0:0"} <= set(arguments)
 
     def test_processes_may_be_left_alone(self) -> None:
-        assert not any("nproc" in argument for argument in prlimit_arguments(Limits(), processes=None))
+        assert not any("nproc" in argument for argument in rlimits_of(Limits(), processes=None))
 
     def test_no_limit_is_above_the_present_hard_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resource, "getrlimit", lambda kind: (1, 1))
-        arguments = prlimit_arguments(Limits(), processes=9)
+        arguments = prlimit_arguments(rlimits_of(Limits(), processes=9))
         assert {argument.partition("=")[2] for argument in arguments} == {"1:1", "0:0"}
 
     @given(st.floats(0.001, 3600, allow_nan=False))
     def test_the_kernel_never_comes_before_us(self, cpu_s: float) -> None:
-        cpu = next(a for a in prlimit_arguments(Limits(cpu_s=cpu_s), processes=None) if a.startswith("--cpu="))
-        soft, hard = map(int, cpu.removeprefix("--cpu=").split(":"))
+        soft, hard = rlimits_of(Limits(cpu_s=cpu_s), processes=None)["cpu"]
         assert cpu_s + 1 <= soft < hard
 
 
@@ -115,7 +117,8 @@ class TestNames:
 class TestPipe:
     @given(st.integers(0, 50), st.lists(st.binary(max_size=30), max_size=5))
     def test_keeps_the_first_bytes_and_says_if_there_were_more(self, limit: int, writes: list[bytes]) -> None:
-        pipe = BoundedPipe(limit, None)
+        pipe = BoundedPipe()
+        pipe.limit = limit
         for data in writes:
             os.write(pipe.writer, data)
         pipe.close_writer()
@@ -126,7 +129,8 @@ class TestPipe:
         assert pipe.over == (len(whole) > limit)
 
     def test_does_not_wait(self) -> None:
-        pipe = BoundedPipe(10, None)
+        pipe = BoundedPipe()
+        pipe.limit = 10
         pipe.drain()
         with pytest.raises(BlockingIOError):
             pipe.pull()
@@ -158,33 +162,72 @@ class TestGate:
 
 class TestProcessTree:
     def test_finds_a_child_and_its_time(self) -> None:
-        before_s = cpu_of_tree(os.getpid())
+        before_s = Tally().look(os.getpid())
         busy = "import os\nwhile os.times().user < 0.1: pass\ninput()"
         with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE) as child:
             assert child.pid in children_of(os.getpid())
             child.communicate(b"\n")
         assert child.pid not in children_of(os.getpid())
         # The dead child's time is in its parent's; each of four figures is rounded down to ticks of 10 ms.
-        assert cpu_of_tree(os.getpid()) - before_s >= 0.1 - 0.04
+        assert Tally().look(os.getpid()) - before_s >= 0.1 - 0.04
 
     def test_nobody_has_no_time(self) -> None:
-        assert cpu_of_tree(2**22 + 1) == 0.0
+        assert Tally().look(2**22 + 1) == 0.0
+
+    def test_what_was_seen_counts_though_nobody_waited_for_it(self) -> None:
+        source = """
+import os, signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if os.fork() == 0:
+    while os.times().user < 0.2: pass
+    print("busy", flush=True); input(); os._exit(0)
+try: os.wait()
+except ChildProcessError: print("alone", flush=True)
+input()
+"""
+        tally = Tally()
+        with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+            assert parent.stdin is not None
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"busy\n"
+            assert tally.look(parent.pid) >= 0.19
+            parent.stdin.write(b"\n")
+            parent.stdin.flush()
+            assert parent.stdout.readline() == b"alone\n"
+            assert Tally().look(parent.pid) < 0.19
+            assert tally.look(parent.pid) >= 0.19
+            parent.communicate(b"\n")
 
 
 class TestView:
     def test_everything_writable_has_a_size(self, tmp_path: Path) -> None:
-        entries = list(view_of(Layout(tmp_path, tmp_path / "stdin", output=tmp_path)))
+        entries = list(view_of(Layout(tmp_path, tmp_path / "stage", tmp_path / "sh", output=tmp_path)))
         assert {e.target for e in entries if isinstance(e, Memory)} == {BOX, "/tmp", "/dev/shm"}
         writable = [e for e in entries if getattr(e, "writable", False)]
         assert [e.target for e in writable] == ["/output"]
 
     @pytest.mark.parametrize("name", ["bubblewrap", "unshare", "rlimits"])
-    def test_user_data_is_only_ever_an_argument(self, name: str, tmp_path: Path) -> None:
-        (tmp_path / "stdin").touch()
-        hostile = "'; $(touch /tmp/x) `x` \n"
-        argv = ISOLATIONS[name].argv(Layout(tmp_path, tmp_path / "stdin"), (), ("true", hostile))
-        assert argv[-1] == hostile
-        assert not any(hostile in argument for argument in argv[:-1])
+    def test_the_command_of_an_isolation_knows_only_the_stage(self, name: str, tmp_path: Path) -> None:
+        layout = Layout(tmp_path, tmp_path / "stage", tmp_path / "sh")
+        argv = ISOLATIONS[name].argv(layout, None)
+        assert argv[-1] == (str(layout.stage) if name == "rlimits" else "/stage")
+
+    @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1, max_size=4))
+    @example(["'; $(touch /tmp/x) `x` \n", "-n", "", "*", "é\udcff"])
+    def test_what_is_run_is_what_was_wanted_whatever_it_holds(self, argv: list[str]) -> None:
+        script = run_file(copy=True, limits=("--cpu=1:2",), fetch=("a b", "$x"), argv=argv)
+        told = subprocess.run(
+            ["/bin/sh", "-c", '. /dev/stdin; printf \'%s\\0\' "$copy" "$limits" "$fetch" "$@"'],
+            input=script,
+            capture_output=True,
+            check=True,
+        )
+        assert told.stdout.split(b"\0")[:-1] == [b"yes", b"prlimit --cpu=1:2 --", b"a b\n$x", *map(os.fsencode, argv)]
+
+    @pytest.mark.parametrize(("argument", "words"), [("a\0b", "null byte"), ("é" * 2**16, "131072 bytes")])
+    def test_an_argument_that_no_program_can_be_given(self, argument: str, words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            run_file(copy=False, limits=(), fetch=(), argv=("true", argument))
 
     @given(st.text(alphabet="a \t\n\\#é"))
     def test_mount_tables_take_any_path(self, path: str) -> None:
@@ -212,6 +255,20 @@ class TestChoice:
         assert "\n" not in line
 
 
-def test_the_toolchain_is_found_once() -> None:
-    assert find_toolchain() is find_toolchain()
-    assert set(find_toolchain().languages) | set(find_toolchain().missing) == {"bash", "cpp", "java", "python"}
+def test_every_language_is_here_or_says_what_to_install() -> None:
+    found = find_toolchain(LANGUAGES)
+    assert set(found.languages) | set(found.missing) == {language.name for language in LANGUAGES}
+    assert not set(found.languages) & set(found.missing)
+    assert {"python", "cpp", "bash", "folder"} <= set(found.languages)
+
+
+def test_a_tool_that_no_program_can_see_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "zigzag"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    zig = Language("zig", "main.zig", ("{program}",), ("zigzag",), tools=("zigzag",), install="zig")
+    seen = find_toolchain([zig]).missing["zig"]
+    assert seen == f"zigzag is {tool}, which programs in the sandbox cannot see; install it under /usr"
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert find_toolchain([zig]).missing["zig"] == "no zigzag under /usr; install zig"

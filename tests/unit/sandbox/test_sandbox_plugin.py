@@ -1,6 +1,7 @@
 """What the sandbox offers to the plugin manager."""
 
 import sys
+from pathlib import Path
 
 import pluggy
 import pytest
@@ -13,6 +14,7 @@ from balancer.program import ExecutorOptions
 from balancer.sandbox.fusion import plugin as fusion
 from balancer.sandbox.local import plugin as local
 from balancer.sandbox.server import command as commands
+from balancer.sandbox.server.settings import ServerSettings
 
 
 def manager() -> pluggy.PluginManager:
@@ -75,6 +77,20 @@ def test_the_command_says_in_one_line_what_is_wrong(
 def test_the_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[object, ...]] = []
     monkeypatch.setattr("balancer.sandbox.server.app.serve", lambda *arguments: seen.append(arguments))
-    options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "unshare"]
-    assert CliRunner().invoke(command_line(), ["sandbox", *options]).exit_code == 0
-    assert seen == [("::1", 0, 3, "unshare")]
+    options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "unshare", "--queue", "7"]
+    environment = {"BALANCER_SANDBOX_TOKEN": "a-token-of-32-characters-or-so.."}
+    assert CliRunner().invoke(command_line(), ["sandbox", *options], env=environment).exit_code == 0
+    settings = ServerSettings(workers=3, queue=7, token="a-token-of-32-characters-or-so..")
+    assert seen == [("::1", 0, "unshare", settings)]
+    assert "a-token" not in repr(seen)
+
+
+def test_a_token_that_cannot_be_used_is_named_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    for text in ("short", "with a space and long enough", "ümlaut-and-long-enough"):
+        file.write_text(text)
+        result = CliRunner().invoke(command_line(), ["sandbox", "--token-file", str(file)])
+        assert result.exit_code == 2
+        assert f"token from {file}" in result.output
+        assert len(result.output.splitlines()) == 1
+        assert text not in result.output

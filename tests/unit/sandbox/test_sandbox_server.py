@@ -1,8 +1,9 @@
 """The server's answers, with an executor that only pretends; and what client and server make of each other."""
 
 import asyncio
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ from balancer.sandbox.fusion.answer import execution_of_answer
 from balancer.sandbox.fusion.wire import RunCodeRequest
 from balancer.sandbox.server.answer import answer_to
 from balancer.sandbox.server.app import build_app
+from balancer.sandbox.server.settings import ServerSettings
 
 
 class Pretend:
@@ -26,10 +28,22 @@ class Pretend:
         self.seen: list[tuple[Program, bytes, Limits, dict[str, bytes]]] = []
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        return self.run_and_fetch(program, stdin, limits, files, ())[0]
+
+    def run_and_fetch(
+        self,
+        program: Program,
+        stdin: bytes,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        fetch: Sequence[str],
+        *,
+        stop: int | None = None,
+    ) -> tuple[Execution, Mapping[str, bytes]]:
         self.seen.append((program, stdin, limits, dict(files)))
         if isinstance(self.result, Exception):
             raise self.result
-        return self.result
+        return self.result, {name: b"\xff of " + name.encode() for name in fetch if name != "absent"}
 
     def ping(self) -> None:
         pass
@@ -40,9 +54,9 @@ class Pretend:
 
 def post(executor: Pretend, content: bytes, path: str = "/run_code") -> httpx2.Response:
     async def call() -> httpx2.Response:
-        transport = httpx2.ASGITransport(build_app(executor, workers=1))
+        transport = httpx2.ASGITransport(build_app(executor, ServerSettings(workers=1)))
         async with httpx2.AsyncClient(transport=transport, base_url="http://s") as client:
-            return await client.post(path, content=content)
+            return await client.post(path, content=content, headers={"Content-Type": "application/json"})
 
     return asyncio.run(call())
 
@@ -60,6 +74,7 @@ EXECUTIONS = [
     Execution(Status.OUTPUT_LIMIT, b"x" * 300_000, b"", None, 0.5, cpu_measured=True, message="output: ..."),
     Execution(Status.MEMORY_LIMIT, b"", b"\nMemoryError\n", 1, 0.5, cpu_measured=True, message="memory: ..."),
     Execution(Status.FINISHED, b"y" * 300_000, b"", 0, 0.5, cpu_measured=True),
+    Execution(Status.FINISHED, b"\xff\x00", b"", 0, 0.5, cpu_measured=True),
 ]
 
 
@@ -69,15 +84,22 @@ TOLD = [(e, lang) for e in EXECUTIONS for lang in ("python", "cpp") if (e.status
 @pytest.mark.parametrize(("execution", "language"), TOLD, ids=lambda value: getattr(value, "message", value))
 def test_the_client_reads_what_the_server_meant(execution: Execution, language: str) -> None:
     answer = answer_to(RunCodeRequest(code="x", language=language), Pretend(execution))
-    read = execution_of_answer(answer, language=language, scripted=False, limits=Limits(), endpoint="e")
+    read = execution_of_answer(answer, language=language, limits=Limits(), endpoint="e")
     assert read == execution
 
 
-def test_a_compile_error_survives_as_well() -> None:
-    execution = Execution(Status.COMPILE_ERROR, stderr=b"main.cpp:1: error")
+@pytest.mark.parametrize(
+    "execution",
+    [
+        Execution(Status.COMPILE_ERROR, stderr=b"main.cpp:1: error", compile_s=0.5),
+        Execution(Status.COMPILE_ERROR, message="the compiler took too long", compile_s=30.0),
+        Execution(Status.COMPILE_ERROR, message="stopped after 100 s", compile_s=100.0, doubtful=True),
+    ],
+)
+def test_a_compile_error_survives_as_well(execution: Execution) -> None:
     answer = answer_to(RunCodeRequest(code="x", language="cpp"), Pretend(execution))
     assert answer.run_result is None
-    assert execution_of_answer(answer, language="cpp", scripted=False, limits=Limits(), endpoint="e") == execution
+    assert execution_of_answer(answer, language="cpp", limits=Limits(), endpoint="e") == execution
 
 
 def test_an_answer_has_sandboxfusions_fields() -> None:
@@ -115,7 +137,10 @@ def test_limits_of_a_request() -> None:
         body(files={"a": "%"}),
         body(files=["a"]),
         body(stdin=["a"]),
-        body(fetch_files=["a"]),
+        body(fetch_files="a"),
+        body(stdin_base64="%"),
+        body(source_base64="%"),
+        body(extras={"a": "%"}),
     ],
 )
 def test_bad_fields(content: bytes) -> None:
@@ -124,6 +149,38 @@ def test_bad_fields(content: bytes) -> None:
     assert response.status_code == 422
     assert response.json()["detail"][0]["msg"]
     assert not executor.seen
+
+
+def test_all_that_belongs_to_a_program() -> None:
+    executor = Pretend(EXECUTIONS[0])
+    extras, stdin = {"x.h": "/w=="}, base64.b64encode(b"\xfe").decode()
+    source = base64.b64encode(b"# \xff").decode()
+    content = body(code="", source_base64=source, args=["a", "b"], extras=extras, stdin_base64=stdin)
+    assert post(executor, content).status_code == 200
+    ((program, read, _, _),) = executor.seen
+    assert program == Program("python", "# \udcff", "", ("a", "b"), (("x.h", b"\xff"),))
+    assert read == b"\xfe"
+
+
+def test_files_are_fetched() -> None:
+    answer = post(Pretend(EXECUTIONS[0]), body(fetch_files=["a", "absent"])).json()
+    assert answer["files"] == {"a": base64.b64encode(b"\xff of a").decode()}
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/v1/about", {"server": "balancer sandbox", "languages": ["bash", "cpp", "python"]}),
+        ("/v1/languages", ["bash", "cpp", "python"]),
+    ],
+)
+def test_it_says_what_it_is(path: str, answer: object) -> None:
+    async def call() -> httpx2.Response:
+        transport = httpx2.ASGITransport(build_app(Pretend(EXECUTIONS[0]), ServerSettings(workers=1)))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://s") as client:
+            return await client.get(path)
+
+    assert asyncio.run(call()).json() == answer
 
 
 def test_what_the_executor_refuses_is_the_clients_fault() -> None:
@@ -158,6 +215,30 @@ def test_a_cut_may_go_through_a_character() -> None:
     assert answer.run_result.stdout == "ä"
 
 
-def test_at_least_one_worker() -> None:
-    with pytest.raises(ValueError, match="workers is 0"):
-        build_app(Pretend(EXECUTIONS[0]), workers=0)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("workers", 0), ("queue", -1), ("connections", 0), ("body_bytes", 0), ("head_s", 0.0), ("answer_s", -1.0)],
+)
+def test_settings_that_make_no_sense(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is {value:g}; it must be "):
+        ServerSettings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_settings_without_a_queue() -> None:
+    assert ServerSettings(queue=0).queue == 0
+
+
+@pytest.mark.parametrize("value", [[0] * 10**6, ["\\"] * 10**5, {f"{n}\\": "" for n in range(10**5)}])
+def test_many_small_values_are_refused_before_they_are_read(value: object) -> None:
+    executor = Pretend(EXECUTIONS[0])
+    response = post(executor, body(ignored=value))
+    assert response.status_code == 422
+    assert "at most 50000 are allowed" in response.json()["detail"][0]["msg"]
+    assert not executor.seen
+
+
+def test_a_large_body_of_few_values_is_read() -> None:
+    executor = Pretend(EXECUTIONS[0])
+    text = '1,2,{"a\\"' * 100_000
+    assert post(executor, body(stdin=text)).status_code == 200
+    assert executor.seen[0][1] == text.encode()

@@ -4,24 +4,25 @@ It must not know in which order an input is written: `build` asks for values as 
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.pipeline.generators.draw import mend
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges
+from balancer.pipeline.generators.draw.decimals import draw_decimals
+from balancer.pipeline.generators.draw.layout import Columns, Layout
+from balancer.pipeline.generators.draw.obey import CannotObey, Obeyed
 from balancer.pipeline.generators.draw.sizes import (
     MOST_TOKENS,
     ROOM_BYTES,
     Sizes,
-    decide_connected,
+    decide_graph,
     decide_mood,
-    decide_simple,
     decide_ties,
 )
 from balancer.pipeline.generators.draw.styles import Style
-from balancer.pipeline.generators.draw.values import How, Limits, Where, draw_number, draw_numbers, draw_words
-from balancer.pipeline.generators.learn.connected import is_connected
+from balancer.pipeline.generators.draw.values import How, Limits, Where, decimal, draw_numbers, draw_words
 from balancer.pipeline.generators.learn.facts import Fact, TokenKind
-from balancer.pipeline.generators.learn.knowledge import EdgeTable, Knowledge
+from balancer.pipeline.generators.learn.knowledge import Knowledge
+from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Count, whole_number
 
 __all__ = ["Fill", "TooLarge"]
@@ -29,8 +30,6 @@ __all__ = ["Fill", "TooLarge"]
 _LONGEST_RANGE = 2**62  # that random.sample can draw from
 _LONG = 50  # lines in which one keyword may be above the others
 _RAREST = 3e-4  # the least share of a keyword: some in 10**4 lines
-
-Columns = dict[int, list[str]]
 
 
 class TooLarge(Exception):
@@ -50,8 +49,11 @@ class Fill:
         self._rng = rng
         self._moods = {number: decide_mood(knowledge, number, style, rng) for number in knowledge.ranges}
         self._ties = decide_ties(knowledge, rng)
-        self._connected = frozenset(edges for edges in knowledge.edges if decide_connected(knowledge, edges, rng))
-        self._sizes = Sizes(knowledge, style, self._moods, self._connected, rng)
+        connected = (edges for edges in knowledge.edges if decide_graph(knowledge, RuleKind.CONNECTED, edges, rng))
+        self._connected = frozenset(connected)
+        self._obeyed = Obeyed(knowledge, style.shape, rng)
+        self._sizes = Sizes(knowledge, style, self._moods, self._connected, self._obeyed, rng)
+        self._layout = Layout(knowledge, style, self._moods, self._connected, self._limits, rng)
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -75,9 +77,19 @@ class Fill:
             columns[number] = drawn if tokens is None else self._refitted(number, drawn, known)
             if count == 1:
                 self._learn(number, columns[number][0], known)
-        self._shape(columns, count, known, fresh=all(tokens is None for tokens in given))
-        self._tie(columns)
+        try:
+            self._layout.graphs(columns, count, known, fresh=all(tokens is None for tokens in given))
+            if all(tokens is None for tokens in given):
+                self._layout.points(columns, count, known)
+            self._tie(columns, known)
+            self._obeyed.settle(columns, known, lambda number: self._fresh(number, 1, known)[0])
+        except CannotObey as error:
+            raise TooLarge from error
         return [self._placed(number, columns[number]) for number in fields]
+
+    def patches(self) -> Iterator[tuple[int, int]]:
+        """Yield earlier single fields that have to change after all, with their values, once each."""
+        return self._obeyed.take_patches()
 
     def _learn(self, number: int, token: str, known: dict[int, int]) -> None:
         value = whole_number(token)
@@ -122,13 +134,9 @@ class Fill:
 
     def _floats(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
         fact, mood, limits = self._knowledge.facts.fields[number], self._moods[number], self._limits(number, known)
-        scale = 10**fact.decimals
-        if self._rng.random() < 0.2:  # whole numbers, written with a point
-            drawn = [scale * draw_number(limits, mood.where, self._rng) for _ in range(count)]
-        else:
-            scaled = Limits(limits.low * scale, limits.high * scale, fact.low * scale, fact.high * scale)
-            drawn = draw_numbers(count, scaled, mood.where, mood.how, self._rng)
-        return [_decimal(value, fact.decimals) for value in drawn]
+        decimals = self._rng.choice((fact.decimals, fact.finer)) if fact.finer else fact.decimals
+        drawn = draw_decimals(count, limits, decimals, mood.where, mood.how, self._rng)
+        return [decimal(value, decimals) for value in drawn]
 
     def _words(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
         fact, found, mood = self._knowledge.facts.fields[number], self._knowledge.ranges[number], self._moods[number]
@@ -165,33 +173,19 @@ class Fill:
         weights = [self._rng.random() ** power for _ in range(keywords)]
         return [weight / (max(weights) or 1.0) + _RAREST for weight in weights]
 
-    def _shape(self, columns: Columns, count: int, known: Mapping[int, int], *, fresh: bool) -> None:
-        """Let columns that are the edges of a graph be one; given edges only if they are none any more."""
-        for edges in self._knowledge.edges:
-            if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
-                continue
-            nodes = edges.bound.of(known) - edges.low + 1
-            if fresh or (edges in self._connected and not _connects(edges, columns, nodes)):
-                drawn = self._edges(edges, nodes, count)
-                columns[edges.left] = [str(edges.low + left) for left, _ in drawn]
-                columns[edges.right] = [str(edges.low + right) for _, right in drawn]
-
-    def _edges(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
-        simple = decide_simple(self._knowledge, edges, self._rng)
-        shape = self._style.shape or Shape.RANDOM
-        drawn = draw_edges(shape, nodes, count, self._rng, simple=simple, connected=edges in self._connected)
-        if len(drawn) < count:
-            raise TooLarge
-        return drawn
-
-    def _tie(self, columns: Columns) -> None:
+    def _tie(self, columns: Columns, known: Mapping[int, int]) -> None:
         """Put the values of each line in the order that was always seen between two of its fields."""
         for relation in self._ties:
             left, right = relation.left, relation.right
             if left in columns and right in columns and not {left, right} & self._knowledge.sizes:
-                high = max(self._knowledge.ranges[right].highs)
+                low = self._knowledge.ranges[left].low
+                high = self._sizes.bound(right, known, max(self._knowledge.ranges[right].highs))
                 pairs = zip(columns[left], columns[right], strict=True)
                 mended = [mend.tie(int(one), int(other), relation.tie, high) for one, other in pairs]
+                if any(one < low or other > high for one, other in mended) and low >= high:
+                    raise TooLarge  # a single value cannot differ from itself
+                highest = max(self._knowledge.ranges[left].highs)
+                mended = [mend.within(pair, relation.tie, low, highest, high) for pair in mended]
                 columns[left] = [str(one) for one, _ in mended]
                 columns[right] = [str(other) for _, other in mended]
 
@@ -212,17 +206,7 @@ class Fill:
             return [str(value) for value in mend.ranks(values, fact.low)]
         limit = self._sizes.bound(number, known, max(values, default=0))
         values = mend.fold(values, min(fact.low, 1), limit)
+        if mood.distinct:
+            low, high = self._knowledge.ranges[number].low, max(self._knowledge.ranges[number].highs)
+            values = mend.distinct_numbers(values, low, self._sizes.bound(number, known, high), self._rng)
         return [str(value) for value in (sorted(values) if mood.ordered else values)]
-
-
-def _decimal(value: int, decimals: int) -> str:
-    whole, rest = divmod(abs(value), 10**decimals)
-    sign = "-" if value < 0 else ""
-    return f"{sign}{whole}.{rest:0{decimals}}" if decimals else f"{sign}{whole}"
-
-
-def _connects(edges: EdgeTable, columns: Columns, nodes: int) -> bool:
-    pairs = zip(columns[edges.left], columns[edges.right], strict=True)
-    numbered = [(int(left) - edges.low, int(right) - edges.low) for left, right in pairs]
-    inside = all(0 <= left < nodes and 0 <= right < nodes for left, right in numbered)
-    return inside and is_connected(nodes, numbered)

@@ -4,10 +4,12 @@ Pure: numbers in, pairs out. It must not know how edges are written in an input.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import islice
+from math import isqrt
 
-__all__ = ["Shape", "draw_edges", "edges_wanted"]
+__all__ = ["TREES", "Shape", "draw_edges", "edges_wanted", "shape_of", "without_cycles"]
 
 _Edge = tuple[int, int]
 _MOST_NODES = 10**6  # with more, any shape is lost in the crowd
@@ -23,19 +25,54 @@ class Shape(Enum):
     TREE = "random tree"
     COMPLETE = "complete graph"
     PARTS = "two parts"
+    CATERPILLAR = "caterpillar"  # a path with a leaf at each node
+    BROOM = "broom"  # a path that ends in a star
+    BINARY = "binary tree"
+    DEEP = "deep random tree"  # each node hangs on one of the last few
+    ALMOST_TREE = "tree with an edge more"
+    BIPARTITE = "complete bipartite graph"
+    PIECES = "many small parts"
+    GRID = "long grid"
+    LADDER = "path with short cuts"
+    COMB = "comb"  # a path with a long path at each node
+    FEW_MORE = "tree with a few edges more"
+    SIDES = "random graph with two sides"
+    FAN = "fan"  # a path, and a node beside all of it
+    HUB = "hub"  # many ways to one node, and many on from there
+
+
+TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.CATERPILLAR, Shape.BROOM, Shape.BINARY, Shape.DEEP, Shape.COMB)
+_MORE = 4  # edges more than a tree with one edge more has
 
 
 def edges_wanted(shape: Shape, nodes: int) -> int | None:
     """Return how many edges the shape has on so many nodes; None if any number will do."""
     wanted = {
-        Shape.PATH: nodes - 1,
-        Shape.STAR: nodes - 1,
-        Shape.TREE: nodes - 1,
+        **dict.fromkeys(TREES, nodes - 1),
         Shape.CYCLE: nodes,
+        Shape.ALMOST_TREE: nodes,
+        Shape.FEW_MORE: min(nodes + _MORE, nodes * (nodes - 1) // 2),
+        Shape.BIPARTITE: _across(nodes),
+        Shape.SIDES: min(2 * nodes, _across(nodes)),
+        Shape.FAN: max(2 * nodes - 3, 0),
+        Shape.HUB: max(nodes - 2 + max((nodes - 2) // 2, 1), 0),
+        Shape.PIECES: 2 * (nodes // 3),
+        Shape.GRID: sum(1 for _ in _grid(nodes)),
+        Shape.LADDER: max(2 * nodes - 3, 0),
         Shape.COMPLETE: nodes * (nodes - 1) // 2,
         Shape.PARTS: max(nodes - 2, 0),
     }
     return wanted.get(shape)
+
+
+def _across(nodes: int) -> int:
+    """Return how many edges there are between two halves."""
+    return (nodes // 2) * (nodes - nodes // 2)
+
+
+def shape_of(shape: Shape, nodes: int) -> Iterator[_Edge]:
+    """Return the edges of a shape that nothing is left to chance in; raises KeyError for others."""
+    return _LISTED[shape](nodes)
 
 
 def draw_edges(
@@ -48,12 +85,16 @@ def draw_edges(
     """
     if nodes > _MOST_NODES:
         return _random_edges(nodes, count, set(), rng, simple=False)
-    scattered = shape in (Shape.RANDOM, Shape.PARTS) or (shape is Shape.COMPLETE and 2 * count < nodes * (nodes - 1))
+    wanted = edges_wanted(shape, nodes)
+    scattered = shape in (Shape.RANDOM, Shape.PARTS, Shape.PIECES) or (shape not in TREES and (wanted or 0) > count)
     if connected and scattered:
         shape = Shape.TREE
-    edges = [_EDGES[shape](index, nodes, rng) for index in range(_natural_count(shape, nodes, count))]
-    if shape is Shape.COMPLETE:
-        edges = _complete(nodes, count)
+    if shape is Shape.SIDES:
+        edges = _two_sides(nodes, count, rng)
+    elif shape in _LISTED:
+        edges = list(islice(_LISTED[shape](nodes), count))
+    else:
+        edges = [_EDGES[shape](index, nodes, rng) for index in range(_natural_count(shape, nodes, count))]
     edges += _random_edges(nodes, count - len(edges), set(edges), rng, simple=simple)
     if shape is not Shape.RANDOM and rng.random() < 0.5:
         edges = _relabelled(edges, nodes, rng)
@@ -61,34 +102,131 @@ def draw_edges(
 
 
 def _natural_count(shape: Shape, nodes: int, count: int) -> int:
-    if shape in (Shape.RANDOM, Shape.COMPLETE):
+    if shape is Shape.RANDOM:
         return 0
+    if shape is Shape.FEW_MORE:
+        return max(min(nodes - 1, count), 0)  # those beyond the tree are any
     return max(min(edges_wanted(shape, nodes) or 0, count), 0)
 
 
 _EDGES: dict[Shape, Callable[[int, int, random.Random], _Edge]] = {
     Shape.PATH: lambda index, nodes, rng: (index, index + 1),
     Shape.STAR: lambda index, nodes, rng: (0, index + 1),
-    Shape.TREE: lambda index, nodes, rng: (rng.randint(0, index), index + 1),
+    Shape.TREE: lambda index, nodes, rng: (int((index + 1) * rng.random()), index + 1),
     Shape.CYCLE: lambda index, nodes, rng: (index, (index + 1) % nodes),
+    Shape.CATERPILLAR: lambda index, nodes, rng: (
+        index if index < nodes // 2 - 1 else max(index - (nodes - 1) // 2, 0),
+        index + 1,
+    ),
+    Shape.BROOM: lambda index, nodes, rng: (min(index, nodes // 2), index + 1),
+    Shape.BINARY: lambda index, nodes, rng: (index // 2, index + 1),
+    Shape.DEEP: lambda index, nodes, rng: (max(index - int(3 * rng.random()), 0), index + 1),
+    Shape.ALMOST_TREE: lambda index, nodes, rng: (
+        (int((index + 1) * rng.random()), index + 1) if index < nodes - 1 else (0, nodes - 1)
+    ),
     Shape.PARTS: lambda index, nodes, rng: (index, index + 1) if index < nodes // 2 - 1 else (index + 1, index + 2),
+    Shape.FEW_MORE: lambda index, nodes, rng: (int((index + 1) * rng.random()), index + 1),
+    Shape.COMB: lambda index, nodes, rng: (
+        index if (index + 1) % max(isqrt(nodes), 1) else index + 1 - max(isqrt(nodes), 1),
+        index + 1,
+    ),
 }
 
 
-def _complete(nodes: int, count: int) -> list[_Edge]:
-    edges: list[_Edge] = []
-    for right in range(1, nodes):
-        if len(edges) >= count:
-            break
-        edges += [(left, right) for left in range(right)]
-    return edges[:count]
+def _complete(nodes: int) -> Iterator[_Edge]:
+    return ((left, right) for right in range(1, nodes) for left in range(right))
+
+
+def _bipartite(nodes: int) -> Iterator[_Edge]:
+    """Yield the edges between the first half and the second, those of small numbers first."""
+    half = nodes // 2
+    yield from ((left, half + right) for last in range(nodes - half) for left, right in _border(last, half))
+
+
+def _border(last: int, half: int) -> Iterator[_Edge]:
+    yield from ((left, last) for left in range(min(last + 1, half)))
+    if last < half:
+        yield from ((last, right) for right in range(last))
+
+
+def _pieces(nodes: int) -> Iterator[_Edge]:
+    return ((node, node + 1) for node in range(nodes - 1) if node % 3 != 2 and node < 3 * (nodes // 3))
+
+
+def _grid(nodes: int) -> Iterator[_Edge]:
+    """Yield the edges of a grid ten wide: shortest ways in it have many turns."""
+    width = min(10, max(isqrt(nodes), 1))
+    for node in range(nodes):
+        if node + 1 < nodes and (node + 1) % width:
+            yield node, node + 1
+        if node + width < nodes:
+            yield node, node + width
+
+
+def _ladder(nodes: int) -> Iterator[_Edge]:
+    for node in range(nodes - 1):
+        yield node, node + 1
+        if node + 2 < nodes:
+            yield node, node + 2
+
+
+def _fan(nodes: int) -> Iterator[_Edge]:
+    for node in range(1, nodes):
+        yield 0, node
+        if node + 1 < nodes:
+            yield node, node + 1
+
+
+def _hub(nodes: int) -> Iterator[_Edge]:
+    """Yield the edges from node 0 to some, from these to the hub after them, and from there to the rest."""
+    hub = max((nodes - 2) // 2, 0) + 1
+    if hub == 1 and nodes > 1:
+        yield 0, 1
+    for node in range(1, hub):
+        yield 0, node
+        yield node, hub
+    yield from ((hub, node) for node in range(hub + 1, nodes))
+
+
+def _two_sides(nodes: int, count: int, rng: random.Random) -> list[_Edge]:
+    """Return a tree with a random edge more here and there, all between even and odd nodes."""
+    edges = [(node, 2 * int((node + 1) // 2 * rng.random()) + 1 - node % 2) for node in range(1, min(nodes, count + 1))]
+    known = {frozenset(edge) for edge in edges}
+    tries = 8 * count
+    while len(edges) < min(count, _across(nodes)) and tries:
+        tries -= 1
+        edge = 2 * rng.randrange((nodes + 1) // 2), 2 * rng.randrange(nodes // 2) + 1
+        if frozenset(edge) not in known:
+            known.add(frozenset(edge))
+            edges.append(edge)
+    return edges
+
+
+_LISTED: dict[Shape, Callable[[int], Iterator[_Edge]]] = {
+    Shape.COMPLETE: _complete,
+    Shape.BIPARTITE: _bipartite,
+    Shape.PIECES: _pieces,
+    Shape.GRID: _grid,
+    Shape.LADDER: _ladder,
+    Shape.FAN: _fan,
+    Shape.HUB: _hub,
+}
+
+
+def without_cycles(edges: list[_Edge], nodes: int, rng: random.Random) -> list[_Edge]:
+    """Turn edges so that no way along them comes back, by the numbers of the nodes or by others; loops stay."""
+    rank = list(range(nodes))
+    if rng.random() < 0.5:
+        rng.shuffle(rank)
+    return [(one, other) if rank[one] <= rank[other] else (other, one) for one, other in edges]
 
 
 def _random_edges(nodes: int, count: int, known: set[_Edge], rng: random.Random, *, simple: bool) -> list[_Edge]:
     edges: list[_Edge] = []
     tries = 0
+    draw = rng.random  # three times as fast as randrange
     while len(edges) < count and nodes > 0:
-        edge = rng.randrange(nodes), rng.randrange(nodes)
+        edge = int(nodes * draw()), int(nodes * draw())
         tries += 1
         again = edge in known or (edge[1], edge[0]) in known or edge[0] == edge[1]
         if simple and again and tries < 4 * count + 50:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from balancer.pipeline.generators.learn.relations import Tie
 
-__all__ = ["distinct_words", "fold", "place_once", "ranks", "resize_word", "tie"]
+__all__ = ["distinct_numbers", "distinct_words", "fold", "place_once", "ranks", "resize_word", "tie", "within"]
 
 
 def fold(values: Sequence[int], low: int, high: int) -> list[int]:
@@ -35,9 +35,33 @@ def tie(left: int, right: int, kind: Tie, high: int) -> tuple[int, int]:
     return left, right
 
 
+def within(pair: tuple[int, int], kind: Tie, low: int, highest: int, high: int) -> tuple[int, int]:
+    """Bring the left of two tied values within `low` to `highest`, the right one to `high` at most."""
+    left, right = min(max(pair[0], low), highest), min(pair[1], high)
+    if kind is Tie.LESS and left >= right > low:
+        left = right - 1
+    return min(left, right) if kind is Tie.AT_MOST else left, right
+
+
 def resize_word(word: str, length: int) -> str:
     """Cut a word to `length`, or repeat it up to that."""
     return (word * (length // max(len(word), 1) + 1))[:length]
+
+
+def distinct_numbers(values: Sequence[int], low: int, high: int, rng: random.Random) -> list[int]:
+    """Put other numbers, between `low` and `high`, in the places of those that come again, as far as there are any."""
+    if len(set(values)) == len(values) or high - low + 1 < len(values):
+        return list(values)
+    seen: set[int] = set()
+    found = []
+    for value in values:
+        tries = 0
+        while value in seen and tries < 50:
+            value = rng.randint(low, min(high, low + 4 * len(values)) if tries > 20 else high)
+            tries += 1
+        seen.add(value)
+        found.append(value)
+    return found
 
 
 def distinct_words(words: Sequence[str], letters: str, longest: int) -> list[str]:

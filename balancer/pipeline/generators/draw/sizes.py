@@ -8,34 +8,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from balancer.pipeline.generators.draw.graphs import edges_wanted
+from balancer.pipeline.generators.draw.obey import Obeyed
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
-from balancer.pipeline.generators.learn.bounds import trust
-from balancer.pipeline.generators.learn.facts import TokenKind
-from balancer.pipeline.generators.learn.knowledge import EdgeTable, Knowledge, Load
+from balancer.pipeline.generators.learn.beliefs import bound_rule, distinct_rule, graph_rule, order_rule, tie_rule
+from balancer.pipeline.generators.learn.edges import EdgeTable
+from balancer.pipeline.generators.learn.facts import ListOrder, TokenKind
+from balancer.pipeline.generators.learn.knowledge import Knowledge
+from balancer.pipeline.generators.learn.loads import Load
 from balancer.pipeline.generators.learn.relations import Relation
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = [
     "MOST_TOKENS",
     "ROOM_BYTES",
     "Mood",
     "Sizes",
-    "decide_connected",
+    "decide_graph",
     "decide_mood",
-    "decide_simple",
     "decide_ties",
 ]
 
-ROOM_BYTES = 1_500_000  # of one input: what 2 * 10**5 numbers of six digits take
-MOST_TOKENS = 300_000
+ROOM_BYTES = 8_000_000  # of one input: what 10**6 numbers of seven digits take
+MOST_TOKENS = 1_000_000
+_MOST_SHARES = 4
 _FREE_TOKENS, _FREE_SHARE = 100_000, 10  # in all lists that nothing counts; how much of it one may take
 
-# How far to trust what was seen in a few inputs.
-_BOUND_TRUST = 0.9
 _NEGATIVE_SHARE = 0.08  # nobody said that values are not negative
-_TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
-_SIMPLE_TRUST = 0.5
-_TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
+_BELOW_SHARE = 0.5  # some are, and nobody said how far they go
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,52 +61,34 @@ class Mood:
 def decide_mood(knowledge: Knowledge, number: int, style: Style, rng: random.Random) -> Mood:
     """Decide how the values of a field are drawn."""
     fact, found = knowledge.facts.fields[number], knowledge.ranges[number]
-    trusted = trust(fact, knowledge.hints)
     high = rng.choices(found.highs, [1 / (1 + index) for index in range(len(found.highs))])[0]
     negative = not (found.lowest or fact.counts or fact.limits or fact.kind is TokenKind.WORD)
+    share = _NEGATIVE_SHARE if found.low >= 0 else _BELOW_SHARE
+    ordered = _holds(knowledge, order_rule(number, fact.order), rng)
+    distinct = _holds(knowledge, distinct_rule(number), rng)
     return Mood(
         where=rng.choice(style.where),
         how=rng.choice(style.how),
-        low=-high if negative and found.low >= 0 and rng.random() < _NEGATIVE_SHARE else found.low,
+        low=min(found.low, -high) if negative and rng.random() < share else found.low,
         high=high,
-        bounded=found.bound is not None and rng.random() < _BOUND_TRUST,
-        ordered=rng.random() < trusted["order"],
-        distinct=rng.random() < trusted["distinct"],
+        bounded=_holds(knowledge, bound_rule(number, found), rng),
+        ordered=ordered,
+        distinct=distinct or (ordered and fact.order is ListOrder.STRICTLY_UP),
     )
 
 
 def decide_ties(knowledge: Knowledge, rng: random.Random) -> list[Relation]:
     """Choose the relations between fields of one line that hold; those seen in many lines are the surer."""
-    return [relation for relation in knowledge.facts.relations if rng.random() < _tie_trust(knowledge, relation)]
+    return [relation for relation in knowledge.facts.relations if _holds(knowledge, tie_rule(relation), rng)]
 
 
-def _tie_trust(knowledge: Knowledge, relation: Relation) -> float:
-    if any(
-        edges.connected and {edges.left, edges.right} == {relation.left, relation.right} for edges in knowledge.edges
-    ):
-        return _EDGE_TIE_TRUST  # the smaller end of an edge is written first out of habit
-    # The chance that values without any relation look like this in so many lines is 2 in 2**lines.
-    return _TIE_TRUST * (1 - 2.0 ** (1 - relation.lines))
+def decide_graph(knowledge: Knowledge, kind: RuleKind, edges: EdgeTable, rng: random.Random) -> bool:
+    """Decide whether a graph is connected, simple or without cycles, as all known ones are."""
+    return _holds(knowledge, graph_rule(kind, edges), rng)
 
 
-def decide_connected(knowledge: Knowledge, edges: EdgeTable, rng: random.Random) -> bool:
-    """Decide whether a graph is connected, as all known ones are."""
-    if not edges.connected:
-        return False
-    if edges.rows is not None and edges.rows.plus == -1:  # n - 1 edges: a tree
-        return rng.random() < _TREE_TRUST
-    return rng.random() < _told_trust(knowledge, "connected")
-
-
-def decide_simple(knowledge: Knowledge, edges: EdgeTable, rng: random.Random) -> bool:
-    """Decide whether a graph has no edge twice and no loop, as all known ones have none."""
-    return edges.simple and rng.random() < max(_told_trust(knowledge, "distinct"), _SIMPLE_TRUST)
-
-
-def _told_trust(knowledge: Knowledge, topic: str) -> float:
-    if topic in knowledge.hints.mentions:
-        return _TOLD_TRUST
-    return _UNTOLD_TRUST if knowledge.hints.known else _UNKNOWN_TRUST
+def _holds(knowledge: Knowledge, rule: Rule | None, rng: random.Random) -> bool:
+    return rule is not None and rng.random() < knowledge.beliefs.get(rule, 0.0)
 
 
 class Sizes:
@@ -118,14 +100,18 @@ class Sizes:
         style: Style,
         moods: Mapping[int, Mood],
         connected: frozenset[EdgeTable],
+        obeyed: Obeyed,
         rng: random.Random,
     ) -> None:
         self._knowledge = knowledge
         self._style = style
         self._moods = moods
         self._connected = connected
+        self._obeyed = obeyed
         self._rng = rng
         self._free_tokens = _FREE_TOKENS
+        # What is counted by different fields shares the room.
+        self._room_bytes = ROOM_BYTES // max(min(len(knowledge.loads), _MOST_SHARES), 1)
 
     def choose(self, number: int, known: Mapping[int, int]) -> int:
         """Choose the value of a field that tells how many, given the earlier ones."""
@@ -133,6 +119,7 @@ class Sizes:
         size = self._style.blocks if number in self._knowledge.blocks else self._style.size
         most = self._moods[number].high if size.high == MOST else max(found.highs)
         most = min(most, self._room(number, known), self.bound(number, known, MOST))
+        most = self._obeyed.room(number, known, most)
         wanted = self._rng.randint(size.low, size.high)
         for edges in self._knowledge.edges:
             if edges.rows is not None and edges.rows.field == number and edges.bound.field in known:
@@ -158,10 +145,14 @@ class Sizes:
 
     def bound(self, number: int, known: Mapping[int, int], default: int) -> int:
         """Return what an earlier field allows at most; `default` if there is none."""
+        cap = self._knowledge.ranges[number].cap
+        capped = None if cap is None else cap.of(known)
+        if capped is not None:
+            default = min(default, capped)
         bound = self._knowledge.ranges[number].bound
         if bound is None or not self._moods[number].bounded or bound.field not in known:
             return default
-        return max(bound.of(known), 0)
+        return min(max(bound.of(known), 0), default) if capped is not None else max(bound.of(known), 0)
 
     def width(self, number: int) -> int:
         """Return about how many bytes a token takes, with the space after it."""
@@ -175,7 +166,8 @@ class Sizes:
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:
         nodes = edges.bound.of(known) - edges.low + 1
         plus = 0 if edges.rows is None else edges.rows.plus
-        exact = None if self._style.shape is None else edges_wanted(self._style.shape, nodes)
+        shape = self._style.shape_of(edges)
+        exact = None if shape is None else edges_wanted(shape, nodes)
         if exact is not None:
             wanted = exact - plus
         if edges in self._connected:
@@ -191,6 +183,6 @@ class Sizes:
         for number in load.around:
             times *= max(known.get(number, 1), 1)
         if load.letters_only:
-            return ROOM_BYTES // times
+            return self._room_bytes // times
         bytes_each = sum(self.width(number) for number in load.fields) * times
-        return min(ROOM_BYTES // max(bytes_each, 1), 2 * MOST_TOKENS // max(len(load.fields) * times, 1))
+        return min(self._room_bytes // max(bytes_each, 1), 2 * MOST_TOKENS // max(len(load.fields) * times, 1))

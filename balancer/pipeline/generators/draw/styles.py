@@ -4,13 +4,26 @@ Pure tables. They must not know any problem.
 """
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from balancer.pipeline.generators.draw.graphs import Shape
+from balancer.pipeline.generators.draw.points import Figure
 from balancer.pipeline.generators.draw.values import How, Where
+from balancer.pipeline.generators.learn.edges import EdgeTable
 
-__all__ = ["MOST", "Size", "Style", "large_styles", "small_styles", "telling_styles"]
+__all__ = [
+    "MOST",
+    "ONE_TIME",
+    "Size",
+    "Style",
+    "large_styles",
+    "small_styles",
+    "stream_of",
+    "style_of",
+    "telling_styles",
+]
 
 MOST = 10**9  # as many as are allowed
 
@@ -33,6 +46,8 @@ class Style:
         where, how: each field takes one of each.
         shape: of graphs.
         blocks: how many test cases, if there are such.
+        weighted: the shape of graphs with weights that need not be trees, if that is another one.
+        figure: how points lie to each other.
     """
 
     name: str
@@ -41,59 +56,165 @@ class Style:
     how: tuple[How, ...] = (How.RANDOM,)
     shape: Shape | None = None
     blocks: Size = Size(1, 6)
+    weighted: Shape | None = None
+    figure: Figure | None = None
+
+    def shape_of(self, edges: EdgeTable) -> Shape | None:
+        """Return the shape that a graph gets; None if any will do."""
+        tree = edges.rows is not None and edges.rows.plus == -1 and edges.rows.field == edges.bound.field
+        return self.weighted if self.weighted is not None and edges.weight is not None and not tree else self.shape
 
 
 _ONE, _TWO, _FEW, _SMALL = Size(1, 1), Size(2, 2), Size(2, 6), Size(5, 12)
 _ALL = Size(MOST, MOST)
 _ONE_BLOCK = Size(1, 1)
-_ANYWHERE = (Where.FULL, Where.LOG, Where.EDGE, Where.HIGH, Where.LOW, Where.TINY, Where.SEEN)
-_ANYHOW = (How.RANDOM, How.RANDOM, How.EQUAL, How.FEW, How.SORTED, How.REVERSED, How.RAMP, How.ODD_ONE)
+_ANYWHERE = (Where.FULL, Where.OVERFLOW, Where.LOG, Where.EDGE, Where.HIGH, Where.LOW, Where.TINY, Where.SEEN)
+_ANYHOW = (
+    How.RANDOM,
+    How.RANDOM,
+    How.EQUAL,
+    How.FEW,
+    How.SORTED,
+    How.REVERSED,
+    How.RAMP,
+    How.ODD_ONE,
+    How.ORGAN_PIPE,
+    How.ZIGZAG,
+    How.HASHED,
+    How.PIVOTS,
+    How.PERIODIC,
+    How.FRACTAL,
+)
+
+
+_LARGE = (
+    Style("most, anywhere", _ALL, (Where.FULL,), shape=Shape.PATH, blocks=_ONE_BLOCK),
+    Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK, figure=Figure.CORNERS),
+    Style("most, few values", _ALL, (Where.TINY,), (How.RANDOM, How.EQUAL), Shape.STAR, _ONE_BLOCK, figure=Figure.GRID),
+    Style("most, sorted", _ALL, (Where.FULL,), (How.SORTED, How.RAMP), Shape.COMPLETE, _ONE_BLOCK, figure=Figure.LINE),
+    Style(
+        "most, all equal",
+        _ALL,
+        (Where.FULL, Where.LOW),
+        (How.EQUAL,),
+        Shape.CATERPILLAR,
+        _ONE_BLOCK,
+        figure=Figure.AXIS,
+    ),
+    Style(
+        "most, reversed",
+        _ALL,
+        (Where.FULL,),
+        (How.REVERSED,),
+        Shape.GRID,
+        _ONE_BLOCK,
+        weighted=Shape.FAN,
+        figure=Figure.CONVEX,
+    ),
+    Style("most cases", _FEW, (Where.FULL, Where.TINY), blocks=_ALL),
+    Style("most, least values", _ALL, (Where.LOW,), (How.EQUAL,), Shape.TREE, _ONE_BLOCK),
+    Style(
+        "most, the same hash",
+        _ALL,
+        (Where.FULL,),
+        (How.HASHED,),
+        Shape.BROOM,
+        _ONE_BLOCK,
+        weighted=Shape.HUB,
+        figure=Figure.NO_THREE,
+    ),
+    Style("most, up and down", _ALL, (Where.FULL,), (How.ORGAN_PIPE, How.ZIGZAG), Shape.BINARY, _ONE_BLOCK),
+    Style("most, bad pivots", _ALL, (Where.FULL,), (How.PIVOTS,), Shape.CYCLE, _ONE_BLOCK),
+    Style("most, repeating", _ALL, (Where.TINY,), (How.PERIODIC, How.FRACTAL), Shape.LADDER, _ONE_BLOCK),
+    Style("most, all but one", _ALL, (Where.EDGE, Where.TINY), (How.ODD_ONE,), Shape.DEEP, _ONE_BLOCK),
+    Style("most, sums that overflow", _ALL, (Where.OVERFLOW,), (How.RANDOM,), Shape.BIPARTITE, _ONE_BLOCK),
+    Style("a hundred", Size(100, 100), _ANYWHERE, blocks=_ONE_BLOCK),
+    Style("a thousand", Size(1000, 1000), _ANYWHERE, shape=Shape.PIECES, blocks=_ONE_BLOCK, figure=Figure.CIRCLE),
+)
+_LARGE_NAMES = frozenset({"large", *(style.name for style in _LARGE)})
 
 
 def telling_styles() -> Iterator[Style]:
     """Yield small inputs at the corners of what is valid."""
     yield Style("least", _ONE, (Where.LOW,))
-    yield Style("greatest values", _FEW, (Where.HIGH,))
+    yield Style("greatest values", _FEW, (Where.HIGH,), figure=Figure.CORNERS)
+    yield Style("where programs break", Size(8, 40), (Where.EDGE,), figure=Figure.LINE)
     yield Style("one, anywhere", _ONE, (Where.FULL, Where.EDGE))
     yield Style("all equal", _FEW, (Where.SEEN, Where.TINY), (How.EQUAL,))
-    yield Style("extremes in turn", _SMALL, (Where.FULL,), (How.ALTERNATING,))
-    yield Style("reversed", _SMALL, (Where.FULL, Where.SEEN), (How.REVERSED,))
-    yield Style("where programs break", Size(8, 40), (Where.EDGE,))
-    yield Style("least values", _SMALL, (Where.LOW,))
+    yield Style("extremes in turn", _SMALL, (Where.FULL,), (How.ALTERNATING,), figure=Figure.NEAR_LINE)
+    yield Style("reversed", _SMALL, (Where.FULL, Where.SEEN), (How.REVERSED,), figure=Figure.CONVEX)
+    yield Style("sums and products that overflow", _SMALL, (Where.OVERFLOW,))
+    yield Style("least values", _SMALL, (Where.LOW,), figure=Figure.AXIS)
     yield Style("none", Size(0, 0), (Where.LOW, Where.SEEN))
     yield Style("one, greatest", _ONE, (Where.HIGH,))
-    yield Style("consecutive", Size(5, 50), (Where.SEEN,), (How.RAMP,))
-    yield Style("greatest values but few", _TWO, (Where.HIGH, Where.LOW), (How.RANDOM, How.EQUAL))
-    yield Style("sorted", _SMALL, (Where.FULL,), (How.SORTED,))
+    yield Style("consecutive", Size(5, 50), (Where.SEEN,), (How.RAMP,), figure=Figure.GRID)
+    yield Style(
+        "greatest values but few", _TWO, (Where.HIGH, Where.LOW), (How.RANDOM, How.EQUAL), figure=Figure.CORNERS
+    )
+    yield Style("sorted", _SMALL, (Where.FULL,), (How.SORTED,), figure=Figure.LINE)
     yield Style("two parts", _SMALL, (Where.TINY,), shape=Shape.PARTS)
-    yield Style("cycle", _SMALL, (Where.TINY,), shape=Shape.CYCLE)
-    yield Style("complete graph", Size(4, 7), (Where.TINY,), shape=Shape.COMPLETE)
+    yield Style("cycle", _SMALL, (Where.TINY,), shape=Shape.CYCLE, figure=Figure.CIRCLE)
+    yield Style("complete graph", Size(4, 7), (Where.TINY,), shape=Shape.COMPLETE, figure=Figure.NO_THREE)
     yield Style("many small cases", _FEW, (Where.TINY,), _ANYHOW, blocks=Size(20, 100))
 
 
 def large_styles(rng: random.Random) -> Iterator[Style]:
-    """Yield large inputs, without end: against slow programs, small arrays, deep recursion and overflow."""
-    yield Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK)
-    yield Style("most, anywhere", _ALL, (Where.FULL,), shape=Shape.PATH, blocks=_ONE_BLOCK)
-    yield Style("most, few values", _ALL, (Where.TINY,), shape=Shape.STAR, blocks=_ONE_BLOCK)
-    yield Style("most, least values", _ALL, (Where.LOW,), (How.EQUAL,), shape=Shape.TREE, blocks=_ONE_BLOCK)
-    yield Style("a hundred", Size(100, 100), _ANYWHERE, blocks=_ONE_BLOCK)
-    yield Style("most, sorted", _ALL, (Where.FULL,), (How.SORTED, How.RAMP), blocks=_ONE_BLOCK)
-    yield Style("most cases", _FEW, (Where.FULL, Where.TINY), blocks=_ALL)
-    yield Style("a thousand", Size(1000, 1000), _ANYWHERE, blocks=_ONE_BLOCK)
-    yield Style("most, reversed", _ALL, (Where.FULL,), (How.REVERSED,), shape=Shape.CYCLE, blocks=_ONE_BLOCK)
-    sizes = (_ALL, _ALL, Size(10**4, 10**4), Size(10**5, 10**5), Size(10**3, 10**3))
+    """Yield large inputs, without end: against slow programs, small arrays, deep recursion and overflow.
+
+    Each of the first ones is at the greatest size and of another build, the ones that slow programs down most first.
+    """
+    yield from _LARGE
+    sizes = (_ALL, _ALL, _ALL, Size(10**4, 10**4), Size(10**5, 10**5), Size(10**3, 10**3))
     while True:
         shape = rng.choice(list(Shape))
-        yield Style("large", rng.choice(sizes), _ANYWHERE, _ANYHOW, shape, _ONE_BLOCK)
+        figure = rng.choice((None, *Figure))
+        yield Style("large", rng.choice(sizes), _ANYWHERE, _ANYHOW, shape, _ONE_BLOCK, figure=figure)
 
 
 def small_styles(rng: random.Random) -> Iterator[Style]:
     """Yield small random inputs, without end; nothing finds more mistakes than many of them, full of ties."""
     while True:
         yield Style("random tiny", Size(1, 4), (Where.TINY,))
-        yield Style("random small", Size(3, 8), (Where.TINY, Where.SEEN), shape=rng.choice([None, *Shape]))
+        yield Style(
+            "random small",
+            Size(3, 8),
+            (Where.TINY, Where.SEEN),
+            shape=rng.choice([None, *Shape]),
+            figure=rng.choice((None, *Figure)),
+        )
         yield Style("random", Size(2, 6), (Where.FULL, Where.LOG, Where.EDGE))
-        yield Style("random mixed", Size(1, 10), _ANYWHERE, _ANYHOW, rng.choice(list(Shape)))
+        yield Style(
+            "random mixed",
+            Size(1, 10),
+            _ANYWHERE,
+            _ANYHOW,
+            rng.choice(list(Shape)),
+            figure=rng.choice((None, None, *Figure)),
+        )
         yield Style("random few values", Size(4, 20), (Where.TINY,), _ANYHOW, blocks=Size(10, 50))
         yield Style("random medium", Size(10, 60), (Where.SEEN, Where.TINY, Where.LOG), _ANYHOW)
+
+
+_SIZES = re.compile(r"(?: (?:[a-z]|field \d+)=-?\d+)+$")
+
+
+def style_of(detail: str) -> str:
+    """Return the name of the style that made an input, from what is said of its origin: without the sizes."""
+    return _SIZES.sub("", detail)
+
+
+def stream_of(style: str) -> str:
+    """Return the stream that a style is in: telling, large, small, probe, marked, commands or change."""
+    if style.startswith("probe: "):
+        return "probe"
+    if style.startswith(("marked ", "commands ")):
+        return style.split(" ")[0]
+    if style.startswith("random"):
+        return "small"
+    if style in _LARGE_NAMES:
+        return "large"
+    return "telling" if style in _TELLING_NAMES else "change"
+
+
+_TELLING_NAMES = frozenset(style.name for style in telling_styles())
+ONE_TIME = _TELLING_NAMES | frozenset(style.name for style in _LARGE)  # styles that come once

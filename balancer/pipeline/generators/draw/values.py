@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-__all__ = ["How", "Limits", "Where", "draw_number", "draw_numbers", "draw_words"]
+from balancer.pipeline.generators.draw import series
+
+__all__ = ["How", "Limits", "Where", "decimal", "draw_number", "draw_numbers", "draw_words"]
 
 
 _LONG = 200  # letters of a word
@@ -26,6 +28,7 @@ class Where(Enum):
     FULL = "full"  # anywhere
     LOG = "log"  # any number of digits
     EDGE = "edge"  # values at which programs break
+    OVERFLOW = "overflow"  # so that sums or products come just below or above 31, 32 or 63 bits
 
 
 class How(Enum):
@@ -39,6 +42,12 @@ class How(Enum):
     RAMP = "consecutive"
     ALTERNATING = "alternating"
     ODD_ONE = "all but one equal"
+    ORGAN_PIPE = "up and down again"
+    ZIGZAG = "small and large in turn"
+    HASHED = "multiples of the number of buckets"
+    PIVOTS = "the worst for quicksort"
+    PERIODIC = "periodic"
+    FRACTAL = "like itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +60,21 @@ class Limits:
     seen_high: int
 
 
-# Where programs break: around powers of two (overflow), around powers of ten (digits, usual limits), Fermat
-# pseudoprimes to every base (Carmichael numbers), squares of primes, primes used as moduli, and numbers with
-# more divisors than any smaller one.
-_CARMICHAEL = (561, 1105, 1729, 2465, 2821, 6601, 8911, 10585, 41041, 825265, 321197185)
+# Where programs break: around powers of two (overflow) and of ten (digits, usual limits), Fermat pseudoprimes (341 to
+# base 2, Carmichael numbers to every base), squares of primes, primes used as moduli, and numbers with more divisors
+# than any smaller one.
+_CARMICHAEL = (341, 561, 1105, 1729, 2465, 2821, 6601, 8911, 10585, 41041, 825265, 321197185)
 _SQUARES = (4, 9, 25, 49, 121, 169, 961, 10201, 994009, 46337**2, 65521**2, 999983**2)
 _PRIMES = (2, 3, 5, 7, 11, 13, 31, 97, 101, 997, 65537, 998244353, 10**9 + 7, 2**31 - 1)
+# Their squares or cubes are next to 2**31, 2**32 or 2**63.
+_ROOTS = (46340, 46341, 65535, 65536, 2097151, 2097152, 3037000499, 3037000500)
+_OVERFLOWS = (2**31, 2**32, 2**63)
 _DIVISORS = (12, 60, 360, 5040, 55440, 720720, 735134400)
 _NEAR = (-1, 0, 1)
 _EDGES = sorted(
     {power + near for bits in (7, 8, 15, 16, 24, 31, 32, 53, 62, 63) for power in (2**bits,) for near in _NEAR}
     | {10**digits + near for digits in range(1, 19) for near in _NEAR}
-    | {0, 1, 2, 3, *_CARMICHAEL, *_SQUARES, *_PRIMES, *_DIVISORS}
+    | {0, 1, 2, 3, *_CARMICHAEL, *_SQUARES, *_PRIMES, *_DIVISORS, *_ROOTS}
 )
 
 
@@ -73,6 +85,9 @@ def draw_number(limits: Limits, where: Where, rng: random.Random) -> int:
         return _logarithmic(low, high, rng)
     if where is Where.EDGE:
         return rng.choice(_edges(low, high))
+    if where is Where.OVERFLOW:
+        telling = [value for value in (*_ROOTS, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1) if low <= value <= high]
+        return rng.choice(telling) if telling else high
     first, last = _part(limits, where, rng)
     return rng.randint(min(max(first, low), high), max(min(last, high), low))
 
@@ -111,6 +126,10 @@ def draw_numbers(count: int, limits: Limits, where: Where, how: How, rng: random
         return _ramp(count, limits, rng)
     if how is How.ALTERNATING:
         return [(limits.low, limits.high)[index % 2] for index in range(count)]
+    if how is How.HASHED:
+        return series.hashed(count, limits.low, limits.high, rng)
+    if where is Where.OVERFLOW:
+        return _arrange(count, how, _overflowing(count, limits, rng), rng)
     # A part of the range is chosen once for the whole list: "tiny" is the same few values everywhere.
     if where in (Where.TINY, Where.SEEN, Where.FULL):
         first, last = _part(limits, where, rng)
@@ -118,6 +137,21 @@ def draw_numbers(count: int, limits: Limits, where: Where, how: How, rng: random
         high = max(min(last, limits.high), low)
         return _arrange(count, how, _uniform(low, high, rng), rng)
     return _arrange(count, how, lambda: draw_number(limits, where, rng), rng)
+
+
+def _overflowing(count: int, limits: Limits, rng: random.Random) -> Callable[[], int]:
+    """Return a way to draw values whose sum or product is about 2**31, 2**32 or 2**63; the greatest, if none is."""
+    # Values of which two, three or all multiply to that are as telling as those that add up to it.
+    shares = [power // max(count, 1) for power in _OVERFLOWS]
+    factors = list(_ROOTS)
+    if 3 < count < 20 and rng.random() < 0.5:
+        factors = [round(power ** (1 / count)) for power in _OVERFLOWS]
+    kinds = [[share for share in kind if limits.low < share < limits.high] for kind in (shares, factors)]
+    fitting = rng.choice(kinds)
+    if not fitting:
+        return lambda: draw_number(limits, Where.HIGH, rng)
+    share = rng.choice(fitting)
+    return lambda: share + rng.randint(-1, 1)
 
 
 def _uniform(low: int, high: int, rng: random.Random) -> Callable[[], int]:
@@ -143,7 +177,14 @@ def _arrange(count: int, how: How, draw: Callable[[], int], rng: random.Random) 
         if how is How.ODD_ONE and count:
             values[rng.randrange(count)] = few[1]
         return values
+    if how in (How.PERIODIC, How.FRACTAL):
+        period = rng.randint(2, 5) if how is How.PERIODIC else 2
+        few = [draw() for _ in range(period)]
+        pattern = range(count) if how is How.PERIODIC else series.self_similar(count, rng)
+        return [few[index % period] for index in pattern]
     values = [draw() for _ in range(count)]
+    if how in (How.ORGAN_PIPE, How.ZIGZAG, How.PIVOTS):
+        return series.ordered(how.name, sorted(values), rng)
     if how in (How.SORTED, How.REVERSED):
         values.sort(reverse=how is How.REVERSED)
     return values
@@ -164,6 +205,8 @@ def draw_words(count: int, letters: str, limits: Limits, where: Where, how: How,
 def _word(length: int, letters: Sequence[str], how: How, rng: random.Random) -> str:
     if how is How.EQUAL:
         return rng.choice(letters) * length
+    if how in (How.PERIODIC, How.FRACTAL, How.HASHED, How.PIVOTS) and length > 1:
+        return series.word(how.name, length, letters, rng)
     if how is How.ALTERNATING:
         pair = rng.choice(letters) + rng.choice(letters)
         return (pair * (length // 2 + 1))[:length]
@@ -184,3 +227,10 @@ def _letters(length: int, letters: Sequence[str], rng: random.Random) -> str:
         return "".join(rng.choices(letters, k=length))
     table = bytes(ord(letters[byte % len(letters)]) for byte in range(256))
     return rng.randbytes(length).translate(table).decode("ascii")
+
+
+def decimal(value: int, decimals: int) -> str:
+    """Write a number that is given in units of its last decimal."""
+    whole, rest = divmod(abs(value), 10**decimals)
+    sign = "-" if value < 0 else ""
+    return f"{sign}{whole}.{rest:0{decimals}}" if decimals else f"{sign}{whole}"

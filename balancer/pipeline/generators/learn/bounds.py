@@ -4,13 +4,14 @@ Pure. It must not know how values are chosen from a range.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind
+from balancer.pipeline.generators.learn.formula import Formula
 from balancer.pipeline.generators.learn.hints import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.template import Count
 
-__all__ = ["Range", "find_ranges", "trust"]
+__all__ = ["Cap", "Range", "Ranges", "find_ranges", "trust"]
 
 # Without any hint: bounds that problems often have, the likely ones first.
 _COUNTS = (100, 10**3, 10**5, 10**4, 10, 2 * 10**5)
@@ -23,6 +24,18 @@ _SURE = 0.8  # weight from which a pair is believed
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """A greatest value that other fields tell, as a formula, such as m * k."""
+
+    formula: Formula
+    fields: tuple[tuple[str, int], ...]
+
+    def of(self, values: Mapping[int, int]) -> int | None:
+        """Return the value, given those of other fields; None if one is missing."""
+        return self.formula.of({name: values[number] for name, number in self.fields if number in values})
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """Where valid values of a field are likely to lie.
 
@@ -31,7 +44,8 @@ class Range:
         highs: greatest value; where the validator does not name it, several guesses, the likely ones first.
         bound: an earlier field that the value should not exceed.
         letters: what words are made of.
-        lowest: the validator names the least value.
+        lowest: the validator, or the statement, names the least value.
+        cap: what the statement says of the greatest value in terms of earlier fields.
     """
 
     low: int
@@ -39,6 +53,7 @@ class Range:
     bound: Count | None = None
     letters: str = ""
     lowest: bool = False
+    cap: Cap | None = None
 
     @property
     def sure(self) -> bool:
@@ -46,15 +61,70 @@ class Range:
         return len(self.highs) == 1
 
 
-def find_ranges(facts: Facts, hints: Hints) -> dict[int, Range]:
-    """Return the range of every field."""
-    numbers = {number: fact for number, fact in facts.fields.items() if fact.kind is not TokenKind.WORD}
-    pairs = _align(list(numbers.items()), hints.pairs)
-    ranges = {number: _number_range(fact, pairs.get(number), _guesses(fact, hints)) for number, fact in numbers.items()}
-    for number, fact in facts.fields.items():
-        if fact.kind is TokenKind.WORD:
-            ranges[number] = _word_range(fact, hints.alphabets)
-    return ranges
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """The range of every field, and which fields the names of the statement are."""
+
+    of: dict[int, Range]
+    named: Mapping[str, int]
+
+
+def find_ranges(
+    facts: Facts, hints: Hints, told: Sequence[Bounds] = (), exact: Mapping[int, Bounds] | None = None
+) -> Ranges:
+    """Return the range of every field; `told` are the bounds that the statement tells, `exact` those of a grammar."""
+    numbers = [(number, fact) for number, fact in facts.fields.items() if fact.kind is not TokenKind.WORD]
+    words = [(number, fact) for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and not fact.words]
+    keywords = [number for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and fact.words]
+    read = _align(numbers, [pair for pair in hints.pairs if not pair.of_words])
+    lengths = _align(words, [pair for pair in hints.pairs if pair.of_words])
+    said = _align(numbers, [pair for pair in told if not pair.of_words])
+    said |= _align(words, [pair for pair in told if pair.of_words])
+    for number, told_exactly in (exact or {}).items():
+        if number in facts.fields and _score(facts.fields[number], told_exactly) > 0:
+            read[number] = said[number] = told_exactly
+    named = {pair.name.strip("|"): number for number, pair in said.items()}
+    named |= {pair.name: number for number, pair in said.items()}
+    ranges = {}
+    for number, fact in numbers:
+        pair = _better(read.get(number), said.get(number))
+        ranges[number] = _number_range(fact, pair, _guesses(fact, hints))
+    for number, fact in words:
+        ranges[number] = _word_range(fact, hints.alphabets, _better(lengths.get(number), said.get(number)))
+    for number in keywords:
+        ranges[number] = _word_range(facts.fields[number], (), None)
+    for number, pair in said.items():
+        cap = None if pair.high_by is None else _cap(pair.high_by, named, number)
+        if cap is not None:
+            ranges[number] = _capped(ranges, number, cap, guessed=pair.high is None and number not in read)
+    return Ranges(ranges, named)
+
+
+def _better(read: Bounds | None, said: Bounds | None) -> Bounds | None:
+    """Prefer what the validator says, where it says it in so many words; take from the statement what is missing."""
+    if read is None or said is None:
+        return read or said
+    if read.weight < _SURE and said.high is not None and (read.high is None or said.high <= read.high):
+        read, said = said, read
+    low = said.low if read.low is None else read.low
+    high = said.high if read.high is None and read.low in (None, said.low) else read.high
+    return replace(read, low=low, high=high, weight=max(read.weight, said.weight) if high == said.high else read.weight)
+
+
+def _cap(formula: Formula, named: Mapping[str, int], number: int) -> Cap | None:
+    fields = tuple((name, named[name]) for name in formula.names if name in named)
+    if len(fields) < len(formula.names) or any(other >= number for _, other in fields):
+        return None
+    return Cap(formula, fields)
+
+
+def _capped(ranges: Mapping[int, Range], number: int, cap: Cap, *, guessed: bool) -> Range:
+    """Add a cap; where no greatest value is known, it is what the cap comes to at most."""
+    found = ranges[number]
+    most = cap.of({other: max(ranges[other].highs) for _, other in cap.fields})
+    if most is None or not guessed:
+        return replace(found, cap=cap)
+    return replace(found, cap=cap, bound=None, highs=(max(most, found.low),))
 
 
 def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds]) -> dict[int, Bounds]:
@@ -78,9 +148,11 @@ def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds]) -> dict[
 
 def _score(fact: Fact, pair: Bounds) -> float:
     """Rate a pair for a field; 0 or less if it cannot be the field's."""
-    if (pair.low is not None and pair.low > fact.low) or (pair.high is not None and pair.high < fact.high):
+    least = None if pair.low is None else pair.low - (fact.kind is TokenKind.FLOAT and pair.open_low)
+    if (least is not None and least > fact.low) or (pair.high is not None and pair.high < fact.high):
         return 0.0
-    score = pair.weight
+    score = pair.weight if (pair.low, pair.high) != (None, None) else 0.05
+    score += 0.3 * (pair.high_by is not None)
     if pair.low is not None and pair.high is not None:
         score += 0.3
     if pair.high is None and fact.bound is not None:
@@ -97,9 +169,14 @@ def _number_range(fact: Fact, pair: Bounds | None, guesses: tuple[int, ...]) -> 
     lowest = pair is not None and pair.low is not None
     if pair is not None and pair.low is not None:
         low = pair.low
+    if fact.kind is TokenKind.FLOAT and pair is not None:
+        low -= pair.open_low
+    if fact.boolean and (pair is None or pair.high is None):
+        return Range(0, (1,), lowest=True)
     if pair is None or pair.high is None:
         return Range(low, guesses, fact.bound, lowest=lowest)
     high = min(pair.high, _LARGEST_COUNT) if fact.counts else pair.high
+    high += fact.kind is TokenKind.FLOAT and pair.open_high
     if pair.weight >= _SURE:
         return Range(low, (high,), lowest=lowest)
     smaller = [value for value in guesses if fact.high < value < high]
@@ -117,11 +194,17 @@ def _guesses(fact: Fact, hints: Hints) -> tuple[int, ...]:
     return tuple(dict.fromkeys([max(fact.high, 2), *guesses]))
 
 
-def _word_range(fact: Fact, alphabets: Sequence[Alphabet]) -> Range:
+def _word_range(fact: Fact, alphabets: Sequence[Alphabet], told: Bounds | None) -> Range:
     for alphabet in alphabets:
         fits = set(fact.letters) <= set(alphabet.letters)
         if fits and alphabet.shortest <= fact.low and fact.high <= alphabet.longest:
-            return Range(max(alphabet.shortest, 1), (alphabet.longest,), letters=alphabet.letters)
+            low, high = alphabet.shortest, alphabet.longest
+            if told is not None:
+                low, high = max(low, told.low or 0), min(high, told.high or high)
+            return Range(max(low, 1), (high,), letters=alphabet.letters)
+    if told is not None and told.high is not None and not fact.low == fact.high == 1:
+        low = min(fact.low, 1) if told.low is None else told.low
+        return Range(max(low, 1), (told.high,), letters=_widened(fact), lowest=True)
     if fact.low == fact.high == 1:  # single characters
         return Range(1, (1,), letters=_widened(fact))
     longer = tuple(value for value in _LENGTHS if value > fact.high)

@@ -7,6 +7,7 @@ values. It reads text and never executes it. It must not know what constants are
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from keyword import iskeyword
 
 __all__ = ["Token", "lex"]
 
@@ -14,6 +15,8 @@ _STRING = r"""[rRbBuUfFL]{0,2}(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
 _PYTHON_NOISE = re.compile(r'("""(?:.|\n)*?"""|' + r"'''(?:.|\n)*?''')" + rf"|({_STRING})|#[^\n]*")
 _CPP_NOISE = re.compile(rf"(/\*(?:.|\n)*?\*/|//[^\n]*)|({_STRING})")
 _CPP_SEPARATOR = re.compile(r"(?<=\d)'(?=\d)")
+_POW = re.compile(r"\bpow\(\s*(\d{1,4})\s*,\s*(\d{1,2})\s*\)")
+_LIMIT = re.compile(r"^(?:max|min)_?[a-z]$", re.IGNORECASE)
 _TOKEN = re.compile(
     r"(?P<number>0[xX][0-9a-fA-F]+|\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?)[uUlL]*|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<mark>\*\*|<<|>>|//|<=|>=|==|!=|&&|\|\||[^\s\w])|(?P<line>\n)"
@@ -53,6 +56,7 @@ def lex(source: str, *, python: bool) -> tuple[list[Token], list[str]]:
 
     if not python:
         source = _CPP_SEPARATOR.sub("", source)
+    source = _POW.sub(lambda found: str(min(int(found[1]) ** min(int(found[2]), 64), _LARGEST)), source)
     plain = (_PYTHON_NOISE if python else _CPP_NOISE).sub(set_apart, source)
     return _with_places(_Folder(list(_raw(plain))).tokens()), texts
 
@@ -101,13 +105,15 @@ class _Folder:
     def _may_start(self, at: int) -> bool:
         """A bracket after a name is a call, and a minus after a value a subtraction: no start of a constant."""
         before = self._tokens[at - 1].text if at else ""
-        follows_value = before.isidentifier() or before in (")", "]") or before[:1].isdigit()
+        named = before.isidentifier() and not iskeyword(before)  # assert -5 <= x is no subtraction
+        follows_value = named or before in (")", "]") or before[:1].isdigit()
         return not (follows_value and self._tokens[at].text in ("(", "-"))
 
     def _remember(self, folded: list[Token], value: int) -> None:
         """Keep `MAX_N = 5`, `const int n = 5` and `#define N 5`."""
         texts = [token.text for token in folded[-5:]]
-        if texts[-1:] == ["="] and len(texts) > 1 and (texts[-2].isupper() or {"const", "constexpr"} & set(texts)):
+        assigned = texts[-2] if texts[-1:] == ["="] and len(texts) > 1 else ""
+        if assigned and (assigned.isupper() or {"const", "constexpr"} & set(texts) or _LIMIT.search(assigned)):
             self._constants[texts[-2]] = value
         elif len(texts) > 2 and texts[-3:-1] == ["#", "define"]:
             self._constants[texts[-1]] = value

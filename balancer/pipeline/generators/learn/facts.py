@@ -1,22 +1,16 @@
-"""What the known inputs have in common beyond their shape: kinds, ranges, order, and which field bounds which.
+"""What is known of each field beyond the shape of inputs: its kind, range, order, and which field bounds it.
 
-Everything here is an observation on a few inputs, so it may be chance; `bounds.trust` says how far to rely
-on it. Pure, and from inputs alone: validators are read in `hints`.
+Decides what there is to know of a field; `observe` gathers it. Pure.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import pairwise
 
-from balancer.pipeline.generators.learn.relations import Relation, find_relations, tables_of
-from balancer.pipeline.generators.learn.template import Choice, Count, Instance, Line, Node, Repeat, fields_of
+from balancer.pipeline.generators.learn.relations import Relation
+from balancer.pipeline.generators.learn.template import Count
 
-__all__ = ["Fact", "Facts", "ListOrder", "TokenKind", "observe"]
-
-_VOCABULARY = 5  # as many different words, seen twice each, are keywords
-_LETTERS_CLOSED = 4  # as many different letters, seen five times each, are an alphabet: "ACGT", ".#"
+__all__ = ["Fact", "Facts", "ListOrder", "TokenKind", "with_words"]
 
 
 class TokenKind(Enum):
@@ -42,15 +36,18 @@ class Fact:
     Args:
         low, high: least and greatest value of a number; of a word: length.
         decimals: most digits after the point.
+        finer: as many digits as a validator has accepted, if that is more.
         letters: every character of words, sorted.
         closed: the letters are an alphabet of their own; others would be odd.
         words: the words themselves, if they look like keywords.
+        seen: all words that were seen, if there are few.
         once: letters that every list of words had exactly once: the start of a maze, say.
         counts: it tells how many of something there are.
         limits: other fields are bounded by it.
         bounds: earlier fields that no value exceeds and that some come close to, the closest first.
         order, distinct, permutation: of the values of a list.
         length: what tells the length of a word.
+        boolean: only zeros and ones were seen, several times each.
     """
 
     kind: TokenKind
@@ -60,6 +57,7 @@ class Fact:
     letters: str = ""
     closed: bool = False
     words: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     once: str = ""
     counts: bool = False
     limits: bool = False
@@ -68,6 +66,8 @@ class Fact:
     distinct: bool = False
     permutation: bool = False
     length: Count | None = None
+    boolean: bool = False
+    finer: int = 0
 
     @property
     def bound(self) -> Count | None:
@@ -83,212 +83,11 @@ class Facts:
     relations: tuple[Relation, ...] = ()
 
 
-@dataclass(slots=True)
-class _Seen:
-    """Every list of values of a field, each with the values of the earlier single fields around it."""
-
-    lists: list[Sequence[str]] = field(default_factory=list)
-    contexts: list[dict[int, int]] = field(default_factory=list)
-
-    def tokens(self) -> Iterator[str]:
-        for tokens in self.lists:
-            yield from tokens
-
-
-def observe(nodes: Sequence[Node], instances: Sequence[Instance]) -> Facts:
-    """Gather facts from instances that were read with the template `nodes`."""
-    seen = {number: _Seen() for number in fields_of(nodes)}
-    scopes = dict(_scopes(nodes, ()))
-    singles = {number for line in _single_lines(nodes) for number in line.fields}
-    counting = set(_counting(nodes))
-    for instance in instances:
-        for (number, where), tokens in instance.items():
-            seen[number].lists.append(tokens)
-            seen[number].contexts.append(_context(number, where, instance, scopes, singles))
-    fields = {number: _fact(what, number in counting) for number, what in seen.items()}
-    for choice in _choices(nodes):
-        words = tuple(word for word, _ in choice.lines)
-        fields[choice.key] = Fact(TokenKind.WORD, 1, max(map(len, words)), words=words)
-    tables = [fields for fields in tables_of(nodes) if len(fields) > 1]
-    for table in tables:
-        fields.update(_shared_bounds({number: fields[number] for number in table}))
-    for bound in [fact.bound for fact in fields.values() if fact.bound is not None]:
-        if bound.field is not None:
-            fields[bound.field] = replace(fields[bound.field], limits=True)
-    numbers = [[number for number in table if fields[number].kind is TokenKind.INT] for table in tables]
-    relations = [relation for table in numbers for relation in find_relations(table, instances)]
-    return Facts(fields, tuple(relations))
-
-
-def _scopes(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield for each field the blocks around it, as their first fields' numbers."""
-    for node in nodes:
-        if isinstance(node, Repeat) and node.table is None:
-            yield from _scopes(node.body, (*around, next(fields_of(node.body), -1)))
-        else:
-            yield from ((number, around) for number in fields_of((node,)))
-
-
-def _single_lines(nodes: Sequence[Node]) -> Iterator[Line]:
-    for node in nodes:
-        if isinstance(node, Line):
-            yield node
-        elif isinstance(node, Repeat) and node.table is None:
-            yield from _single_lines(node.body)
-
-
-def _choices(nodes: Sequence[Node]) -> Iterator[Choice]:
-    for node in nodes:
-        if isinstance(node, Choice):
-            yield node
-        elif isinstance(node, Repeat):
-            yield from _choices(node.body)
-
-
-def _counting(nodes: Sequence[Node]) -> Iterator[int]:
-    for node in nodes:
-        if isinstance(node, Choice):
-            continue
-        if node.count is not None and node.count.field is not None:
-            yield node.count.field
-        if isinstance(node, Repeat):
-            yield from _counting(node.body)
-
-
-def _context(
-    number: int, where: tuple[int, ...], instance: Instance, scopes: Mapping[int, tuple[int, ...]], singles: set[int]
-) -> dict[int, int]:
-    """Return the whole numbers that a reader of the input knows when it comes to a field."""
-    known: dict[int, int] = {}
-    for other in singles:
-        depth = len(scopes[other])
-        if other < number and scopes[number][:depth] == scopes[other]:
-            tokens = instance.get((other, where[:depth]), ())
-            if len(tokens) == 1 and _kind_of(tokens[0]) is TokenKind.INT:
-                known[other] = int(tokens[0])
-    return known
-
-
-def _fact(seen: _Seen, counts: bool) -> Fact:
-    kinds = {_kind_of(token) for token in seen.tokens()}
-    if TokenKind.WORD in kinds or not kinds or (TokenKind.FLOAT not in kinds and not counts and _are_digit_words(seen)):
-        return _word_fact(seen)
-    if TokenKind.FLOAT in kinds:
-        values = [float(token) for token in seen.tokens()]
-        decimals = max(len(token.partition(".")[2]) for token in seen.tokens())
-        return Fact(TokenKind.FLOAT, math.floor(min(values)), math.ceil(max(values)), decimals)
-    return _int_fact(seen, counts)
-
-
-def _are_digit_words(seen: _Seen) -> bool:
-    """Say whether whole numbers are words in truth: "0110", or as many digits as an earlier field says."""
-    tokens = list(seen.tokens())
-    if any(len(token) > 1 and token.startswith("0") for token in tokens):
-        return True
-    return max(map(len, tokens)) > 2 and _telling(seen, _word_lengths(seen)) is not None
-
-
-def _word_lengths(seen: _Seen) -> list[list[int]]:
-    return [[len(token) for token in tokens] for tokens in seen.lists]
-
-
-def _kind_of(token: str) -> TokenKind:
-    digits = token.removeprefix("-")
-    if not digits.isascii() or len(digits) > 300:  # more is text; also, int() has a limit
-        return TokenKind.WORD
-    if digits.isdigit():
-        return TokenKind.INT
-    whole, point, rest = digits.partition(".")
-    return TokenKind.FLOAT if point and whole.isdigit() and rest.isdigit() else TokenKind.WORD
-
-
-def _word_fact(seen: _Seen) -> Fact:
-    tokens = list(seen.tokens())
-    lengths = [len(token) for token in tokens] or [1]
-    letters = "".join(sorted(set("".join(tokens)))) or "a"
-    words = sorted(set(tokens))
-    keywords = len(words) <= _VOCABULARY and len(tokens) >= 2 * len(words) and max(lengths) > 1
-    return Fact(
-        TokenKind.WORD,
-        min(lengths),
-        max(lengths),
-        letters=letters,
-        closed=len(letters) <= _LETTERS_CLOSED and sum(lengths) >= 5 * len(letters),
-        words=tuple(words) if keywords and len(words) > 1 else (),
-        distinct=_all_distinct(seen.lists),
-        once=_once(seen, letters),
-        length=_telling(seen, _word_lengths(seen)),
-    )
-
-
-def _once(seen: _Seen, letters: str) -> str:
-    if len(seen.lists) < 2 or len(letters) > _LETTERS_CLOSED + 2:
-        return ""
-    texts = ["".join(tokens) for tokens in seen.lists]
-    found = [letter for letter in letters if all(text.count(letter) == 1 for text in texts)]
-    return "".join(found) if len(found) < len(letters) else ""
-
-
-def _telling(seen: _Seen, values: list[list[int]]) -> Count | None:
-    """Return the earlier field that equals every value, if it did so for different values."""
-    for number in set.intersection(*map(set, seen.contexts)) if seen.contexts else ():
-        pairs = list(zip(seen.contexts, values, strict=True))
-        several = len({context[number] for context, _ in pairs}) > 1
-        if several and all(context[number] == value for context, found in pairs for value in found):
-            return Count(number)
-    return None
-
-
-def _int_fact(seen: _Seen, counts: bool) -> Fact:
-    lists = [[int(token) for token in tokens] for tokens in seen.lists]
-    low = min(min(values) for values in lists if values)
-    high = max(max(values) for values in lists if values)
-    return Fact(
-        TokenKind.INT,
-        low,
-        high,
-        counts=counts,
-        bounds=_bounds(seen.contexts, lists, low),
-        order=_order(lists),
-        distinct=_all_distinct(lists),
-        permutation=all(sorted(values) == list(range(low, low + len(values))) for values in lists)
-        and any(len(values) > 1 for values in lists)
-        and low in (0, 1),
-    )
-
-
-def _bounds(contexts: list[dict[int, int]], lists: list[list[int]], low: int) -> tuple[Count, ...]:
-    """Return the earlier fields that no value exceeds, those first that the values come closest to."""
-    found: list[tuple[float, Count]] = []
-    pairs = [(context, max(values)) for context, values in zip(contexts, lists, strict=True) if values]
-    if low < 0 or sum(map(len, lists)) < 3:
-        return ()
-    for number in sorted(set.intersection(*(set(context) for context, _ in pairs))):
-        shares = [most / max(context[number], 1) for context, most in pairs]
-        spare = min(context[number] - most for context, most in pairs)
-        if spare >= 0 and max(shares) >= 0.5:
-            # From 0 on, n things end at n - 1; from 1 on they may, if none was n.
-            offsets = [-1] if low == 0 and spare else [0, -1] if spare else [0]
-            found.extend((-sum(shares), Count(number, plus)) for plus in offsets)
-    return tuple(count for _, count in sorted(found, key=lambda item: item[0]))
-
-
-def _shared_bounds(table: Mapping[int, Fact]) -> dict[int, Fact]:
-    """Let the columns of a table have the same bound where they can: both ends of an edge are nodes."""
-    bounded = {number: fact for number, fact in table.items() if fact.bounds}
-    for count in [count for fact in sorted(bounded.values(), key=lambda fact: fact.low) for count in fact.bounds]:
-        sharing = {number: fact for number, fact in bounded.items() if count in fact.bounds}
-        if len(sharing) > 1:
-            return {number: replace(fact, bounds=(count,)) for number, fact in sharing.items()}
-    return {}
-
-
-def _order(lists: list[list[int]]) -> ListOrder:
-    steps = [after - before for values in lists for before, after in pairwise(values)]
-    if len(steps) < 2 or min(steps) < 0:
-        return ListOrder.NONE
-    return ListOrder.STRICTLY_UP if min(steps) > 0 else ListOrder.UP
-
-
-def _all_distinct(lists: Sequence[Sequence[object]]) -> bool:
-    return all(len(set(values)) == len(values) for values in lists) and any(len(values) > 2 for values in lists)
+def with_words(facts: Facts, vocabularies: Sequence[tuple[str, ...]]) -> Facts:
+    """Give a field all words of a list that has the ones seen in it: "add" and "undo" where only "add" was seen."""
+    fields = dict(facts.fields)
+    for number, fact in fields.items():
+        listed = next((words for words in vocabularies if fact.seen and set(fact.seen) <= set(words)), None)
+        if listed is not None and fact.kind is TokenKind.WORD and set(fact.words) <= set(fact.seen):
+            fields[number] = replace(fact, words=tuple(sorted(set(listed))))
+    return replace(facts, fields=fields)

@@ -3,72 +3,46 @@
 It puts together what `infer`, `facts`, `hints` and `bounds` find out. It must not choose values.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import accumulate, starmap
 
+from balancer.pipeline.generators.learn.beliefs import prior_beliefs
 from balancer.pipeline.generators.learn.bounds import Range, find_ranges
-from balancer.pipeline.generators.learn.connected import is_connected
-from balancer.pipeline.generators.learn.facts import Facts, TokenKind, observe
-from balancer.pipeline.generators.learn.hints import Hints, mine
+from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
+from balancer.pipeline.generators.learn.facts import Facts, with_words
+from balancer.pipeline.generators.learn.grammar import Grammar, read_grammar
+from balancer.pipeline.generators.learn.hints import Hints
 from balancer.pipeline.generators.learn.infer import infer
+from balancer.pipeline.generators.learn.limits import find_limits, told_bounds
+from balancer.pipeline.generators.learn.loads import Load, blocks_of, loads_of, names_of, word_loads_of
+from balancer.pipeline.generators.learn.mine import alphabets_of, mine, vocabularies_of
+from balancer.pipeline.generators.learn.observe import observe
+from balancer.pipeline.generators.learn.points import PointTable, find_points, talks_of_points
+from balancer.pipeline.generators.learn.rules import Rule
+from balancer.pipeline.generators.learn.statement import read_statement
+from balancer.pipeline.generators.learn.suggest import find_rules
 from balancer.pipeline.generators.learn.template import (
-    Choice,
-    Count,
     Instance,
-    Line,
     Mismatch,
     Node,
     Repeat,
     fields_of,
     read,
     tokenize,
+    whole_number,
 )
+from balancer.pipeline.generators.learn.viva import read_viva
 from balancer.problem import Problem
 
-__all__ = ["EdgeTable", "Knowledge", "Load", "knowledge_of"]
+__all__ = ["END_MARKS", "EdgeTable", "Knowledge", "gathered", "knowledge_of", "ranges_apart"]
 
 # The template is searched for in the smallest inputs: so many at most, and so many bytes in all, as they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
 _OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
-_END_MARKS = frozenset({"0", "-1", "#", "*", ".", "$", "end", "END", "quit", "exit"})
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeTable:
-    """Two columns of repeated lines that look like the edges of a graph.
-
-    Args:
-        left, right: the columns.
-        bound: what tells the number of nodes; nodes are `low` to that.
-        rows: the field that counts the edges, or None.
-        simple: no edge was seen twice, nor a loop.
-        connected: every graph seen is in one piece.
-    """
-
-    left: int
-    right: int
-    bound: Count
-    low: int
-    rows: Count | None
-    simple: bool
-    connected: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one more of a counted thing adds: tokens of `fields`, as often as all of `around` tell.
-
-    Args:
-        least: the least number that can be told: 1 if there are n - 1 of the thing, or if it counts letters.
-        letters_only: it adds a letter to each word, not a token.
-    """
-
-    fields: tuple[int, ...]
-    around: tuple[int, ...]
-    least: int = 0
-    letters_only: bool = False
+END_MARKS = frozenset({"0", "-1", "#", "*", ".", "$", "end", "END", "quit", "exit"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +57,9 @@ class Knowledge:
         loads: for each of `sizes`, what it makes longer.
         names: for people.
         ending: the line that ends every input, such as "0 0", if there is one; the template does not have it.
+        beliefs: rules that all known inputs keep, and how likely each is to be required.
+        shunned: styles of which every input was refused.
+        points: columns that are coordinates.
     """
 
     nodes: tuple[Node, ...]
@@ -96,52 +73,120 @@ class Knowledge:
     edges: tuple[EdgeTable, ...]
     names: dict[int, str]
     ending: str | None
+    beliefs: Mapping[Rule, float] = field(default_factory=dict)
+    shunned: frozenset[str] = frozenset()
+    points: tuple[PointTable, ...] = ()
 
 
 def knowledge_of(problem: Problem) -> Knowledge | None:
     """Gather what a problem's known inputs tell; None if they share no template."""
-    texts = [known.data for known in sorted(problem.data, key=lambda known: len(known.data))]
+    texts = tuple(sorted((known.data for known in problem.data), key=len))
+    found = _shape(texts, tuple(problem.grammars.items()))
+    return None if found is None else gathered(problem, *found)
+
+
+@lru_cache(maxsize=16)  # asked again and again within a round
+def _shape(
+    texts: tuple[bytes, ...], grammars: tuple[tuple[str, str], ...]
+) -> tuple[tuple[Node, ...], tuple[Instance, ...], str | None] | None:
+    """Return the template of inputs, the inputs read with it, and the line that ends them all."""
     inputs = [lines for lines in map(tokenize, texts) if lines is not None]
+    for grammar in starmap(_grammar, grammars):
+        if grammar.nodes is not None and inputs:
+            instances = tuple(_read_all(grammar.nodes, inputs[:_SEARCHED_INPUTS]))
+            if len(instances) == len(inputs[:_SEARCHED_INPUTS]):
+                return grammar.nodes, tuple(_read_all(grammar.nodes, inputs)), None
     ending = _ending(inputs)
     if ending is not None:
         ended = [lines[:-1] for lines in inputs]
         nodes = _template(ended)
         if nodes is not None and any(isinstance(node, Repeat) and node.count is None for node in nodes):
-            return _gathered(problem, nodes, ended, ending)
+            return nodes, tuple(_read_all(nodes, ended)), ending
     nodes = _template(inputs)
-    return None if nodes is None else _gathered(problem, nodes, inputs, None)
+    return None if nodes is None else (nodes, tuple(_read_all(nodes, inputs)), None)
+
+
+def ranges_apart(tokens: Sequence[str]) -> tuple[int, int]:
+    """Return the least and the greatest of tokens: of numbers, or of the lengths of words."""
+    numbers = [whole_number(token) for token in tokens]
+    values = [len(token) if value is None else value for token, value in zip(tokens, numbers, strict=True)]
+    return (min(values), max(values)) if values else (0, 0)
 
 
 def _ending(inputs: Sequence[Sequence[list[str]]]) -> str | None:
     """Return the last line of all inputs if it is the same one, and looks like a mark of the end."""
     lasts = {" ".join(lines[-1]) for lines in inputs if lines}
     last = lasts.pop() if len(lasts) == 1 and len(inputs) > 1 else ""
-    return last if last and all(token in _END_MARKS for token in last.split()) else None
+    return last if last and all(token in END_MARKS for token in last.split()) else None
 
 
-def _gathered(
-    problem: Problem, nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]], ending: str | None
+def gathered(
+    problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instance, ...], ending: str | None
 ) -> Knowledge:
-    instances = tuple(_read_all(nodes, inputs))
-    facts = observe(nodes, instances)
-    hints = mine(problem.input_validators)
+    """Gather what `instances` tell that were read with the template `nodes`, with the validators and the statement."""
+    grammars = list(starmap(_grammar, problem.grammars.items()))
+    hints = _with_grammars(_hints(problem.input_validators), grammars)
+    exact = next((grammar.bounds for grammar in grammars if grammar.nodes == nodes), {})
+    facts = with_words(observe(nodes, instances), hints.vocabularies)
+    told = _told(problem.statement)
+    ranges = find_ranges(facts, hints, told_bounds(told), exact)
     loads: dict[int, list[Load]] = {}
-    for number, load in (*_loads(nodes, ()), *_word_loads(nodes, facts, ())):
+    for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
     bounds = {fact.bound.field for fact in facts.fields.values() if fact.bound and fact.bound.field is not None}
+    edges = tuple(find_edges(nodes, facts, instances))
+    rules = {
+        **find_rules(nodes, instances, facts, frozenset(end for table in edges for end in (table.left, table.right))),
+        **find_limits(nodes, instances, facts, hints, told, ranges),
+    }
     return Knowledge(
         nodes=nodes,
         instances=instances,
         facts=facts,
-        ranges=find_ranges(facts, hints),
+        ranges=ranges.of,
         hints=hints,
         sizes=frozenset(loads) | bounds,
-        blocks=frozenset(_blocks(nodes)),
+        blocks=frozenset(blocks_of(nodes)),
         loads={number: tuple(found) for number, found in loads.items()},
-        edges=tuple(_edges(nodes, facts, instances)),
-        names=_names(nodes, frozenset(loads)),
+        edges=edges,
+        names=names_of(nodes, frozenset(loads)),
         ending=ending,
+        beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules),
+        points=tuple(find_points(nodes, facts, edges, told=_told_points(problem))),
     )
+
+
+def _told_points(problem: Problem) -> bool:
+    """Say whether the statement or a validator talks of points."""
+    return talks_of_points("\n".join([problem.statement, *(each.source for each in problem.input_validators)]))
+
+
+def _with_grammars(hints: Hints, grammars: Sequence[Grammar]) -> Hints:
+    """Add what grammars say, in their order, to what programs say."""
+    for grammar in grammars:
+        more = tuple(grammar.bounds.values()) if grammar.nodes is None else ()
+        texts = tuple((text,) for text in grammar.texts.values())
+        alphabets = tuple(found for regex in grammar.regexes for found in alphabets_of(regex))
+        listed = tuple(found for regex in grammar.regexes for found in vocabularies_of("", [regex]))
+        distinct = frozenset({"distinct"}) if grammar.distinct else frozenset()
+        hints = replace(
+            hints,
+            pairs=(*more, *hints.pairs),
+            alphabets=(*alphabets, *hints.alphabets),
+            vocabularies=(*listed, *texts, *hints.vocabularies),
+            mentions=hints.mentions | distinct,
+            known=True,
+        )
+    return hints
+
+
+@lru_cache(maxsize=16)
+def _grammar(path: str, text: str) -> Grammar:
+    return read_viva(text) if path.endswith(".viva") else read_grammar(text)
+
+
+_hints = lru_cache(maxsize=16)(mine)
+_told = lru_cache(maxsize=16)(read_statement)
 
 
 def _template(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
@@ -180,86 +225,3 @@ def _read_all(nodes: Sequence[Node], inputs: Sequence[Sequence[list[str]]]) -> I
         except Mismatch:
             continue
         read_bytes += _size(lines)
-
-
-def _loads(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, Load]]:
-    for node in nodes:
-        if isinstance(node, Choice):
-            continue
-        inside = around
-        if node.count is not None and node.count.field is not None:
-            fields = tuple(fields_of(node.body)) if isinstance(node, Repeat) else (node.tail or 0,)
-            yield node.count.field, Load(fields, around, least=max(-node.count.plus, 0))
-            inside = (*around, node.count.field)
-        if isinstance(node, Repeat):
-            yield from _loads(node.body, inside)
-
-
-def _word_loads(nodes: Sequence[Node], facts: Facts, around: tuple[int, ...]) -> Iterator[tuple[int, Load]]:
-    for node in nodes:
-        if isinstance(node, Repeat):
-            counted = () if node.count is None or node.count.field is None else (node.count.field,)
-            yield from _word_loads(node.body, facts, (*around, *counted))
-            continue
-        for number in fields_of((node,)):
-            length = facts.fields[number].length
-            if length is not None and length.field is not None:
-                yield length.field, Load((number,), around, least=1, letters_only=True)
-
-
-def _blocks(nodes: Sequence[Node]) -> Iterator[int]:
-    for node in nodes:
-        if isinstance(node, Repeat):
-            if len(node.body) > 1 and node.count is not None and node.count.field is not None:
-                yield node.count.field
-            yield from _blocks(node.body)
-
-
-def _edges(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance]) -> Iterator[EdgeTable]:
-    for node in nodes:
-        if isinstance(node, Repeat):
-            yield from _edges(node.body, facts, instances)
-            if isinstance(node.table, Line):
-                for left, right in pairwise(node.table.fields):
-                    yield from _edge_table(left, right, node, facts, instances)
-
-
-def _edge_table(
-    left: int, right: int, node: Repeat, facts: Facts, instances: Sequence[Instance]
-) -> Iterator[EdgeTable]:
-    """Yield the two columns as edges, if both are bounded by the same number of nodes."""
-    one, other = facts.fields[left], facts.fields[right]
-    if one.kind is not TokenKind.INT or one.bound is None or one.bound != other.bound:
-        return
-    low = min(one.low, other.low, 1)
-    graphs = list(_graphs(left, right, one.bound, low, instances))
-    simple = all(len({frozenset(edge) for edge in edges}) == len(edges) for _, edges in graphs)
-    loops = any(from_ == to for _, edges in graphs for from_, to in edges)
-    connected = all(is_connected(size, edges) for size, edges in graphs)
-    yield EdgeTable(left, right, one.bound, low, node.count, simple and not loops, connected)
-
-
-def _graphs(
-    left: int, right: int, bound: Count, low: int, instances: Sequence[Instance]
-) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Yield each graph seen: its number of nodes, and its edges with nodes numbered from 0."""
-    for instance in instances:
-        for (number, where), tokens in instance.items():
-            if number == left:
-                edges = [
-                    (int(from_) - low, int(to) - low) for from_, to in zip(tokens, instance[right, where], strict=True)
-                ]
-                # The nearest block around the edges that has the bound.
-                places = [(bound.field or 0, where[:depth]) for depth in range(len(where), -1, -1)]
-                told = next(instance[place] for place in places if place in instance)
-                yield int(told[0]) + bound.plus - low + 1, edges
-
-
-def _names(nodes: Sequence[Node], counting: frozenset[int]) -> dict[int, str]:
-    """Name fields as problem setters do: n and m count, a, b, c are values."""
-    counts, values = iter("nmkqpr"), iter("abcdefghijuvwxyz")
-    names = {}
-    for number in fields_of(nodes):
-        letter = next(counts if number in counting else values, None)
-        names[number] = letter or f"field {number + 1}"
-    return names

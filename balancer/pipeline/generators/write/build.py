@@ -4,21 +4,40 @@ Counts come before what they count, so an input written from top to bottom is al
 as many tokens as its count says, cut or filled up as need be.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from balancer.pipeline.generators.draw.fill import Fill, TooLarge
+from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Choice, Count, Line, Node, Repeat, Slot, fields_of, whole_number
 
-__all__ = ["build"]
+__all__ = ["Filling", "build"]
 
 _MOST_BLOCKS = 100_000
-_MOST_BYTES = 2_500_000  # when every part of an input took all the room it may
+_MOST_BYTES = 12_000_000  # when every part of an input took all the room it may
 
 Given = Mapping[Slot, Sequence[str]]
 
 
-def build(knowledge: Knowledge, given: Given, fill: Fill) -> bytes:
+class Filling(Protocol):
+    """Chooses what is not given; see `Fill`."""
+
+    def length(self, number: int, values: Mapping[int, int]) -> int:
+        """Choose the length of a list that nothing counts."""
+        ...
+
+    def columns(
+        self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: Mapping[int, int]
+    ) -> list[list[str]]:
+        """Return `count` tokens for each field. Raises TooLarge."""
+        ...
+
+    def patches(self) -> Iterable[tuple[int, int]]:
+        """Return earlier single fields that have to change after all, with their values, once each."""
+        ...
+
+
+def build(knowledge: Knowledge, given: Given, fill: Filling) -> bytes:
     """Return an input of the problem that is known. Raises TooLarge."""
     writer = _Writer(given, fill)
     writer.nodes(knowledge.nodes, ())
@@ -27,12 +46,13 @@ def build(knowledge: Knowledge, given: Given, fill: Fill) -> bytes:
 
 
 class _Writer:
-    def __init__(self, given: Given, fill: Fill) -> None:
+    def __init__(self, given: Given, fill: Filling) -> None:
         self.lines: list[str] = []
         self._given = given
         self._fill = fill
         self._values: dict[int, int] = {}
         self._room = _MOST_BYTES
+        self._places: dict[int, tuple[int, int]] = {}
 
     def nodes(self, nodes: Sequence[Node], where: tuple[int, ...]) -> None:
         """Write `nodes`; `where` tells the pass of each block around them."""
@@ -46,19 +66,32 @@ class _Writer:
 
     def _line(self, node: Line, where: tuple[int, ...]) -> None:
         tokens = [column[0] for column in self._columns(node.fields, 1, where)]
-        for number, token in zip(node.fields, tokens, strict=True):
+        for index, (number, token) in enumerate(zip(node.fields, tokens, strict=True)):
+            self._places[number] = len(self.lines), index
             value = whole_number(token)
             if value is not None:
                 self._values[number] = value
         if node.tail is not None:
             tokens += self._columns((node.tail,), self._count(node.count, node.tail, where), where)[0]
         self._write(" ".join(tokens))
+        self._patch()
+
+    def _patch(self) -> None:
+        """Put right what was written of numbers that later ones decide."""
+        for number, value in self._fill.patches():
+            line, index = self._places[number]
+            tokens = self.lines[line].split(" ")
+            tokens[index] = str(value)
+            self.lines[line] = " ".join(tokens)
+            self._values[number] = value
 
     def _repeat(self, node: Repeat, where: tuple[int, ...]) -> None:
         first = _first_field(node)
         count = self._count(node.count, first, where)
         if isinstance(node.table, Line):
-            for row in zip(*self._columns(node.table.fields, count, where), strict=True):
+            columns = self._columns(node.table.fields, count, where)
+            self._patch()
+            for row in zip(*columns, strict=True):
                 self._write(" ".join(row))
         elif isinstance(node.table, Choice):
             self._choice(node.table, count, where)

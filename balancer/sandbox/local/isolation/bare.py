@@ -8,7 +8,7 @@ either, because the kernel would count the user's other processes as well.
 
 from typing import ClassVar
 
-from balancer.sandbox.local.isolation.base import JailPaths, drop_user
+from balancer.sandbox.local.isolation.base import JailPaths, drop_user, filtered
 from balancer.sandbox.local.isolation.script import bare_arguments
 from balancer.sandbox.local.isolation.view import Layout
 
@@ -21,14 +21,16 @@ class Bare:
     name: ClassVar[str] = "rlimits"
     nested: ClassVar[bool] = False
     processes: ClassVar[int] = 0
+    reads_calls: ClassVar[bool] = False
     tools: ClassVar[tuple[str, ...]] = ("prlimit", "setpriv")
     advice: ClassVar[str] = "install util-linux"
 
     def paths(self, layout: Layout) -> JailPaths:
         """Return where a program finds its things: where they are."""
         output = str(layout.output) if layout.output else ""
-        return JailPaths(program=str(layout.program), output=output, cwd=str(layout.files or layout.root))
+        return JailPaths(program=str(layout.stage / "program"), output=output, cwd=str(layout.stage / "files"))
 
-    def argv(self, layout: Layout, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the command that runs `argv` with `limits`."""
-        return (*drop_user(layout.uid), *bare_arguments(limits, str(layout.stdin), argv))
+    def argv(self, layout: Layout, calls_fd: int | None) -> tuple[str, ...]:
+        """Return the command that waits."""
+        calls = filtered(str(layout.calls) if layout.calls else None)
+        return (*drop_user(layout.uid), *calls, *bare_arguments(str(layout.stage)))

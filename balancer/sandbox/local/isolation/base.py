@@ -1,25 +1,27 @@
-"""What every isolation answers: which command to start in place of the program's own.
+"""What every isolation answers: which command to start, that waits there to be told what to run.
 
-An isolation is a pure translation from (layout, limits, command) to a command line; starting it and watching
-it is `process.supervise`'s business. It must not know languages, endpoints or verdicts.
+An isolation is a pure translation from a layout to a command line; starting it and watching
+it is `process.Sandbox`'s business. It must not know languages, endpoints or verdicts.
 """
 
 import functools
 import shutil
+import subprocess
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from balancer.sandbox.local.isolation.view import Layout
-from balancer.sandbox.local.languages import SEARCH_PATH
+from balancer.sandbox.local.toolchain import SEARCH_PATH
 
-__all__ = ["Isolation", "JailPaths", "drop_user", "tool"]
+__all__ = ["Isolation", "JailPaths", "drop_user", "filtered", "filters_calls", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
 class JailPaths:
     """Where things lie, as the program sees them: a compiled program, and the folder for compiled output.
 
-    `cwd` is where the command line of `Isolation.argv` must be started.
+    `cwd` is where the command line of `Isolation.argv` must be started; where it is nested, that is not where the
+    program begins.
     """
 
     program: str
@@ -34,6 +36,7 @@ class Isolation(Protocol):
         name: as in `ExecutorOptions.isolation`.
         nested: whether programs run in a pid namespace of their own.
         processes: how many processes of its own the kernel counts with the program's.
+        reads_calls: whether it takes the filter of system calls from a descriptor, rather than from a file.
         tools: the commands it needs.
         advice: what to do when it does not work.
     """
@@ -41,6 +44,7 @@ class Isolation(Protocol):
     name: ClassVar[str]
     nested: ClassVar[bool]
     processes: ClassVar[int]
+    reads_calls: ClassVar[bool]
     tools: ClassVar[tuple[str, ...]]
     advice: ClassVar[str]
 
@@ -48,8 +52,11 @@ class Isolation(Protocol):
         """Return where a program finds its things."""
         ...
 
-    def argv(self, layout: Layout, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the command that runs `argv` under `prlimit` arguments `limits`."""
+    def argv(self, layout: Layout, calls_fd: int | None) -> tuple[str, ...]:
+        """Return the command that waits in isolation to be told what to run; may make folders in `layout.root`.
+
+        `calls_fd` is the filter of system calls, open for it to read, or None.
+        """
         ...
 
 
@@ -67,3 +74,18 @@ def drop_user(uid: int | None) -> tuple[str, ...]:
     """
     prefix = (tool("setpriv"), "--no-new-privs", "--pdeathsig=KILL")
     return prefix if uid is None else (*prefix, f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+
+
+@functools.cache
+def filters_calls() -> bool:
+    """Tell whether this machine's `setpriv` can load a filter of system calls, as of util-linux 2.41."""
+    try:
+        said = subprocess.run((tool("setpriv"), "--help"), check=False, stdin=subprocess.DEVNULL, capture_output=True)
+    except OSError:
+        return False
+    return b"--seccomp-filter" in said.stdout
+
+
+def filtered(calls: str | None) -> tuple[str, ...]:
+    """Return what makes a `setpriv` load the filter in the file `calls`, where it can."""
+    return ("--seccomp-filter", calls) if calls is not None and filters_calls() else ()

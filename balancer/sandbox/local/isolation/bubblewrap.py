@@ -11,10 +11,10 @@ from balancer.sandbox.local.isolation.base import JailPaths, drop_user, tool
 from balancer.sandbox.local.isolation.script import init_arguments
 from balancer.sandbox.local.isolation.view import (
     BOX,
-    FILES,
     OUTPUT,
     PROGRAM,
-    STDIN,
+    SHELL,
+    STAGE,
     Bind,
     Entry,
     Layout,
@@ -38,6 +38,7 @@ class Bubblewrap:
     name: ClassVar[str] = "bubblewrap"
     nested: ClassVar[bool] = True
     processes: ClassVar[int] = 1  # the first one of the pid namespace
+    reads_calls: ClassVar[bool] = True
     tools: ClassVar[tuple[str, ...]] = ("bwrap", "prlimit", "setpriv")
     advice: ClassVar[str] = "install bubblewrap 0.8 or newer"
 
@@ -45,14 +46,14 @@ class Bubblewrap:
         """Return where a program finds its things."""
         return JailPaths(program=PROGRAM, output=OUTPUT, cwd="/")
 
-    def argv(self, layout: Layout, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the command that runs `argv` in isolation."""
-        start = init_arguments(FILES if layout.files else "", limits, STDIN, argv)
+    def argv(self, layout: Layout, calls_fd: int | None) -> tuple[str, ...]:
+        """Return the command that waits in isolation."""
         mounts = (argument for entry in view_of(layout) for argument in _arguments(entry))
         drop = drop_user(layout.uid) if layout.uid is not None else ()
+        calls = () if calls_fd is None else ("--seccomp", str(calls_fd))
         # Everything that is not a mount of its own lies in the root, which is in memory without bounds: close it.
         last = ("--remount-ro", "/", "--chdir", BOX, "--")
-        return (*drop, tool("bwrap"), *_NAMESPACES, *_PROCESS, *mounts, *last, *start)
+        return (*drop, tool("bwrap"), *_NAMESPACES, *_PROCESS, *calls, *mounts, *last, *init_arguments(SHELL, STAGE))
 
 
 def _arguments(entry: Entry) -> Iterator[str]:

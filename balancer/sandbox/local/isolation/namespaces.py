@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from balancer.sandbox.local.isolation.base import JailPaths, drop_user, tool
+from balancer.sandbox.local.isolation.base import JailPaths, drop_user, filtered, tool
 from balancer.sandbox.local.isolation.script import init_arguments
 from balancer.sandbox.local.isolation.view import (
-    FILES,
+    CALLS,
     OUTPUT,
     PROGRAM,
-    STDIN,
+    SHELL,
+    STAGE,
     Bind,
     Entry,
     Layout,
@@ -29,6 +30,10 @@ __all__ = ["Unshare"]
 
 _NAMESPACES = ("--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
 _DROP = ("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
+
+# `setpriv` itself may still read everything, and what it starts could be looked into; what the next one starts cannot.
+# And in a process group of its own a program that kills its group does not kill `unshare`, which is outside.
+_SETTLED = ("/usr/bin/setsid", "--")
 
 # Arguments: the table of mounts, the new root, then what to run. `pivot_root` rather than `chroot`: the old
 # root is gone from the namespace, not only out of sight. The sysctl forbids further user namespaces, in which
@@ -53,21 +58,28 @@ class Unshare:
     name: ClassVar[str] = "unshare"
     nested: ClassVar[bool] = True
     processes: ClassVar[int] = 2  # the first one of the pid namespace, and `unshare` itself, which moves along
-    tools: ClassVar[tuple[str, ...]] = ("unshare", "prlimit", "setpriv", "mount", "umount", "pivot_root")
+    reads_calls: ClassVar[bool] = False
+    tools: ClassVar[tuple[str, ...]] = ("unshare", "prlimit", "setpriv", "setsid", "mount", "umount", "pivot_root")
     advice: ClassVar[str] = "allow unprivileged user namespaces and install util-linux 2.38 or newer"
 
     def paths(self, layout: Layout) -> JailPaths:
         """Return where a program finds its things."""
         return JailPaths(program=PROGRAM, output=OUTPUT, cwd="/")
 
-    def argv(self, layout: Layout, limits: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the command that runs `argv` in isolation; lays out the new root in `layout.root`."""
+    def argv(self, layout: Layout, calls_fd: int | None) -> tuple[str, ...]:
+        """Return the command that waits in isolation; lays out the new root in `layout.root`."""
         root = layout.root / "root"
         table = layout.root / "fstab"
-        _lay_out(root, table, tuple(view_of(layout)))
-        start = init_arguments(FILES if layout.files else "", limits, STDIN, argv)
+        _lay_out(root, table, (*view_of(layout), *_calls(layout)))
+        calls = filtered(CALLS if layout.calls else None)
         enter = (tool("unshare"), *_NAMESPACES, "--fork", "--kill-child", "/bin/sh", "-c", _SETUP, "sandbox")
-        return (*drop_user(layout.uid), *enter, str(table), str(root), tool("setpriv"), *_DROP, *start)
+        drop = (tool("setpriv"), *_DROP, *calls, *_SETTLED)
+        return (*drop_user(layout.uid), *enter, str(table), str(root), *drop, *init_arguments(SHELL, STAGE))
+
+
+def _calls(layout: Layout) -> Iterator[Entry]:
+    if layout.calls:
+        yield Bind(str(layout.calls), CALLS)
 
 
 def _lay_out(root: Path, table: Path, entries: tuple[Entry, ...]) -> None:

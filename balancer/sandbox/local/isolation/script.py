@@ -1,45 +1,121 @@
-"""The shell scripts that start a program inside its isolation. Fixed text: data comes as arguments.
+"""The shell scripts that wait in an isolation, and start a program there. Fixed text: data comes in a file.
 
 The first process of a pid namespace reaps the orphans and must outlive the program, and somebody has to say
 whether the set-up went well. `/bin/sh` does both for less than a millisecond. It must not know what is run.
 
-File descriptor 0 is the way out to `process.supervise`; the program gets its input from a file instead, so the
-descriptor is not handed on. Before "ready" the tools complain on the program's stderr, which is then ours to
-read; after it the shell's own remarks ("Segmentation fault") go to /dev/null.
+File descriptor 0 is the way to `process.Sandbox` and back; the program gets its input from a file instead, so the
+descriptor is not handed on. A program could open it again through /proc, or write to the shell's memory; so the shell
+is a copy that nobody may read (`guarded_shell`): the kernel then lets no process of the same user look into it. Before
+"ready" the tools complain on the program's stderr, which is then ours to read; after it the shell's own remarks
+("Segmentation fault") go to /dev/null.
+
+The script says "waiting" when its sandbox is set up, which may be long before there is something to run. Then it is put
+in its control group, so all that it will start counts; what to run is written to the file `run` in the stage, a folder
+that it can read; and "go" makes it read that. It says "ready" when the files are in place, and waits once more: for
+the limits of the process that will become the program. An empty line says that it has them, any other word that it must
+set them itself, which takes one more program.
 """
 
-__all__ = ["BARE", "INIT", "bare_arguments", "init_arguments"]
+import os
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
 
-# "(:)" only forks, as the program's start will: where the kernel counts other processes as well and refuses, the
-# shell gives up here, before it says "ready".
-# Arguments: folder to copy here (or ""), prlimit arguments, standard input, then the program and its arguments.
-INIT = """\
-copy=$1 limits=$2 input=$3
-shift 3
-[ -z "$copy" ] || cp -R "$copy/." . || exit
-prlimit --pid $$ $limits || exit
-(:)
-echo ready >&0
+__all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file"]
+
+_LONGEST = 2**17  # bytes of one argument, see execve(2)
+
+# Files are fetched once nothing else runs in the namespace: a word each, "-" for one that is not there, else "+" and
+# its content in base64. They go where "done" goes, before it.
+# The kernel hands no signal to the first process but those that it has asked for; the shell asks for INT, to die of it.
+# Argument: the stage. The limits are the program's alone: the shell must outlive them.
+_INIT = """\
+stage=$1
+trap : INT
 exec 3>&2 2>/dev/null
-(exec "$@" <"$input" 2>&3 3>&-)
-echo "done $?" >&0
+(
+  exec 2>&3
+  echo waiting >&0
+  read -r go <&0 || exit
+  . "$stage/run" || exit
+  [ -z "$copy" ] || cp -R "$stage/files/." . || exit
+  echo ready >&0
+  read -r unlimited <&0 || exit
+  [ -n "$unlimited" ] || limits=
+  exec 2>/dev/null
+  exec $limits "$@" <"$stage/stdin" 2>&3 3>&-
+)
+code=$?
+. "$stage/run"
+if [ -n "$fetch" ]; then
+  kill -KILL -1
+  set -f
+  IFS='
+'
+  for name in $fetch; do
+    if [ -f "$name" ] && [ ! -L "$name" ]; then printf +; base64 -w0 <"$name"; echo; else echo -; fi
+  done >&0
+fi
+echo "done $code" >&0
 """
 
 # Without a pid namespace the program takes the shell's place, so that its end is the end.
-BARE = """\
-limits=$1 input=$2
-shift 2
-prlimit --pid $$ $limits || exit
+_BARE = """\
+stage=$1
+echo waiting >&0
+read -r go <&0 || exit
+. "$stage/run" || exit
 echo ready >&0
-exec "$@" <"$input"
+read -r unlimited <&0 || exit
+[ -n "$unlimited" ] || limits=
+exec $limits "$@" <"$stage/stdin"
 """
 
 
-def init_arguments(copy: str, limits: tuple[str, ...], stdin: str, argv: tuple[str, ...]) -> list[str]:
-    """Return the command that runs `argv` below `INIT`."""
-    return ["/bin/sh", "-c", INIT, "sandbox", copy, " ".join(limits), stdin, *argv]
+def run_file(*, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: Sequence[str]) -> bytes:
+    """Return the content of the file that says what to run.
+
+    Args:
+        copy: whether the files of the stage are copied to the working directory.
+        limits: arguments of prlimit.
+        fetch: names of files to send at the end; none may have a line break.
+        argv: the program and its arguments.
+
+    Raises:
+        ValueError: an argument has a null byte, or is too long: the kernel gives it to no program.
+    """
+    if any("\0" in argument for argument in argv):
+        raise ValueError("an argument of a program has a null byte; leave it out")
+    if (longest := max(map(len, map(os.fsencode, argv)))) >= _LONGEST:
+        raise ValueError(f"an argument of a program has {longest} bytes; allowed are fewer than {_LONGEST}")
+    lines = (
+        f"copy={'yes' if copy else ''}",
+        f"limits={shlex.quote(' '.join(('prlimit', *limits, '--')))}",
+        f"fetch={shlex.quote(chr(10).join(fetch))}",
+        f"set -- {shlex.join(argv)}",
+    )
+    return os.fsencode("\n".join((*lines, "")))
 
 
-def bare_arguments(limits: tuple[str, ...], stdin: str, argv: tuple[str, ...]) -> list[str]:
-    """Return the command that runs `argv` in place of `BARE`."""
-    return ["/bin/sh", "-c", BARE, "sandbox", " ".join(limits), stdin, *argv]
+def guarded_shell(folder: Path) -> Path:
+    """Return a copy of /bin/sh in `folder` that can be run but not read, not even by its owner.
+
+    The kernel makes a process of such a file "not dumpable": without a capability nobody may trace it, nor open its
+    memory or its files through /proc.
+    """
+    shell = folder / "sh"
+    if not shell.exists():
+        shutil.copyfile(os.path.realpath("/bin/sh"), shell)
+        shell.chmod(0o111)
+    return shell
+
+
+def init_arguments(shell: str, stage: str) -> list[str]:
+    """Return the command that waits as the first process of a namespace, with the folder `stage` in sight."""
+    return [shell, "-c", _INIT, "sandbox", stage]
+
+
+def bare_arguments(stage: str) -> list[str]:
+    """Return the command that waits, and becomes what is run."""
+    return ["/bin/sh", "-c", _BARE, "sandbox", stage]

@@ -13,12 +13,27 @@ from pathlib import Path
 
 from balancer.sandbox.local.limits import FILE_BYTES
 
-__all__ = ["BOX", "FILES", "OUTPUT", "PROGRAM", "STDIN", "Bind", "Entry", "Layout", "Link", "Memory", "Proc", "view_of"]
+__all__ = [
+    "BOX",
+    "CALLS",
+    "OUTPUT",
+    "PROGRAM",
+    "SHELL",
+    "STAGE",
+    "Bind",
+    "Entry",
+    "Layout",
+    "Link",
+    "Memory",
+    "Proc",
+    "view_of",
+]
 
 BOX = "/box"  # the working directory
-FILES = "/stage/files"  # copied to the working directory before the program starts
-STDIN = "/stage/stdin"
-PROGRAM = "/program"  # a compiled program
+STAGE = "/stage"  # what this run is given, see `stage`
+SHELL = "/init"  # the first process, see `isolation.script`
+CALLS = "/calls"  # the filter of system calls, where it is loaded inside
+PROGRAM = f"{STAGE}/program"  # a compiled program
 OUTPUT = "/output"  # where a compiler may write
 
 # These make up the system on every distribution; on most of them all but /usr are links into it.
@@ -38,25 +53,27 @@ _SHARED_MEMORY_BYTES = 16 * 2**20  # for semaphores and small buffers of POSIX s
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What was laid out on the machine for one run.
+    """What was laid out on the machine for one sandbox, before it is known what will run there.
 
     Args:
-        root: a private folder of this run; isolations may make folders in it.
-        stdin: the file that becomes standard input.
-        files: a folder with the files of the working directory, or None if there are none.
-        program: a compiled program, or None.
+        root: a private folder of it; isolations may make folders in it.
+        stage: a folder in `root` with what the run is given, shown read-only.
+        shell: the first process, see `isolation.script`.
         output: a folder where a compiler may write, or None.
         trees: folders outside /usr to show read-only.
         uid: the user to run as, or None for our own.
+        space_bytes: the size of the working directory, and of /tmp.
+        calls: a file with the filter of system calls, or None if there is none.
     """
 
     root: Path
-    stdin: Path
-    files: Path | None = None
-    program: Path | None = None
+    stage: Path
+    shell: Path
     output: Path | None = None
     trees: tuple[str, ...] = ()
     uid: int | None = None
+    space_bytes: int = FILE_BYTES
+    calls: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +123,11 @@ def view_of(layout: Layout) -> Iterator[Entry]:
     for tree in layout.trees:
         yield Bind(tree, tree)
     yield Proc()
-    yield Memory("/tmp", FILE_BYTES)
+    yield Memory("/tmp", layout.space_bytes)
     yield Memory("/dev/shm", _SHARED_MEMORY_BYTES)
-    yield Memory(BOX, FILE_BYTES)
-    yield Bind(str(layout.stdin), STDIN)
-    if layout.files:
-        yield Bind(str(layout.files), FILES)
-    if layout.program:
-        yield Bind(str(layout.program), PROGRAM)
+    yield Memory(BOX, layout.space_bytes)
+    yield Bind(str(layout.shell), SHELL)
+    yield Bind(str(layout.stage), STAGE)
     if layout.output:
         yield Bind(str(layout.output), OUTPUT, writable=True)
 

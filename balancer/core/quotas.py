@@ -1,0 +1,132 @@
+"""How much of a quota is used: calls and tokens a minute, of an endpoint or of a key that several endpoints share.
+
+Decides whether there is room for a call at an instant, and when there will be. A sliding window: a call counts from
+its grant for `WINDOW_S` seconds, to the unit, so that no window of that length holds more than the quota, wherever a
+server lets its own begin. All is counted in whole numbers, and a call leaves the window at an instant that is written
+down when it comes, so nothing is lost to rounding. It must not know endpoints, strategies or who waits.
+"""
+
+from collections import deque
+from math import inf
+
+from balancer.settings.rules import QuotaSettings
+
+__all__ = ["WINDOW_S", "Charge", "Meter"]
+
+WINDOW_S = 60.0
+
+
+class Charge:
+    """What one call takes of a quota.
+
+    Attributes:
+        meter: whose.
+        estimate: tokens reserved at the grant.
+        tokens: those that count; fewer once the call has told that it used fewer.
+        until_s: when it leaves the window.
+        calls: 1; 0 for tokens beyond an estimate, which count from when they are told.
+        beyond: tokens beyond the estimate that were told so far.
+    """
+
+    __slots__ = ("beyond", "calls", "estimate", "meter", "tokens", "until_s")
+
+    def __init__(self, meter: "Meter", tokens: int, until_s: float, calls: int = 1) -> None:
+        self.meter = meter
+        self.estimate = self.tokens = tokens
+        self.until_s = until_s
+        self.calls = calls
+        self.beyond = 0
+
+
+class Meter:
+    """What counts of one quota just now.
+
+    Args:
+        name: of the quota.
+        settings: how much there is.
+
+    Attributes:
+        names: the identities of the endpoints that it is for, to pass over where it has no room.
+        calls, tokens: in the window, as of the last look.
+    """
+
+    __slots__ = ("_window", "calls", "estimate", "most_calls", "most_tokens", "name", "names", "tokens")
+
+    def __init__(self, name: str, settings: QuotaSettings) -> None:
+        self.name = name
+        self.most_calls: float = inf if settings.requests_per_min is None else settings.requests_per_min
+        self.most_tokens: float = inf if settings.tokens_per_min is None else settings.tokens_per_min
+        self.estimate = settings.estimate
+        self.names: frozenset[str] = frozenset()
+        self.calls = self.tokens = 0
+        self._window: deque[Charge] = deque()
+
+    def needs(self, tokens: int | None) -> int:
+        """Return how many tokens are reserved for a call that asked for so many; None: it did not say."""
+        return self.estimate if tokens is None else tokens
+
+    def could_ever(self, tokens: int | None) -> bool:
+        """Return whether there can be room for such a call at all."""
+        return self.needs(tokens) <= self.most_tokens
+
+    def has_room(self, tokens: int | None, now: float) -> bool:
+        """Return whether there is room for such a call; O(1), amortised."""
+        self._pass(now)
+        return self.calls < self.most_calls and self.tokens + self.needs(tokens) <= self.most_tokens
+
+    def room_s(self, tokens: int | None, now: float) -> float:
+        """Return when there will be room for such a call, if nothing else happens; inf: never. O(calls that leave)."""
+        self._pass(now)
+        calls, left = self.calls, self.tokens + self.needs(tokens)
+        if calls < self.most_calls and left <= self.most_tokens:
+            return now
+        for charge in self._window:
+            calls -= charge.calls
+            left -= charge.tokens
+            if calls < self.most_calls and left <= self.most_tokens:
+                return charge.until_s
+        return inf
+
+    def take(self, tokens: int | None, now: float) -> Charge:
+        """Count a call from now on."""
+        charge = Charge(self, self.needs(tokens), now + WINDOW_S)
+        self._window.append(charge)
+        self.calls += 1
+        self.tokens += charge.tokens
+        return charge
+
+    def settle(self, charge: Charge, tokens: int, now: float) -> None:
+        """Learn how many tokens a call has used so far. Fewer than reserved give room at once.
+
+        More count from now on: by a server's clock they may be the latest.
+        """
+        self._pass(now)
+        kept = min(tokens, charge.estimate)
+        if charge.until_s > now:
+            self.tokens += kept - charge.tokens
+        charge.tokens = kept
+        beyond = max(0, tokens - charge.estimate) - charge.beyond
+        if beyond > 0:
+            charge.beyond += beyond
+            self._window.append(Charge(self, beyond, now + WINDOW_S, calls=0))
+            self.tokens += beyond
+
+    def is_idle(self, now: float) -> bool:
+        """Return whether nothing counts."""
+        self._pass(now)
+        return not self._window
+
+    def recount(self) -> None:
+        """Count anew, after an interrupt between a call and its count; O(calls in the window)."""
+        self.calls = sum(charge.calls for charge in self._window)
+        self.tokens = sum(charge.tokens for charge in self._window)
+
+    def _pass(self, now: float) -> None:
+        window = self._window
+        while window and window[0].until_s <= now:
+            charge = window.popleft()
+            self.calls -= charge.calls
+            self.tokens -= charge.tokens
+
+    def __repr__(self) -> str:
+        return f"<Meter {self.name} {self.calls}/{self.most_calls} calls, {self.tokens}/{self.most_tokens} tokens>"

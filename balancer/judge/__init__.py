@@ -1,0 +1,34 @@
+"""Judge programs that models wrote, for whoever scores them: a call, and never an endpoint's fault as a score.
+
+- `judge`: `Judge`, for threads and tasks; `judging`: how a program is judged on its cases; `judged`: what comes of it.
+- `cases`, `calls`: what is run for a test; `datasets`: the forms in which data sets have them.
+- `extract`: the program in a completion.
+- `trainers`: the signatures that verl, TRL and open-r1 call.
+- `executors`: those of a pool's endpoints, which come and go.
+
+What an end means, what is run again and who is believed is the pipeline's business (`balancer.pipeline.running`).
+"""
+
+from balancer.judge.cases import CallCase, StdinCase
+from balancer.judge.datasets import cases_of
+from balancer.judge.extract import code_in, program_in
+from balancer.judge.judge import Judge
+from balancer.judge.judged import CaseVerdict, Job, Judged
+from balancer.problem import Checker, Verdict
+from balancer.program import Limits, Program
+
+__all__ = [
+    "CallCase",
+    "CaseVerdict",
+    "Checker",
+    "Job",
+    "Judge",
+    "Judged",
+    "Limits",
+    "Program",
+    "StdinCase",
+    "Verdict",
+    "cases_of",
+    "code_in",
+    "program_in",
+]

@@ -1,0 +1,119 @@
+"""A program that calls one function of a solution and says what it returned.
+
+Decides how the function is found, and how its value is written down. Pure. The solution is run as a module of its own,
+so that what it does as a script is not done; what it prints goes to standard error; the value alone goes to standard
+output, as JSON. It does not hold the value that is right: a solution that looks for it finds nothing, and one that ends
+early has returned nothing.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from balancer.program import Program
+
+__all__ = ["LANGUAGES", "calling", "fed"]
+
+LANGUAGES = ("python", "pypy")  # those that a function can be called in
+
+_FRONT = """\
+import json, os, sys, types
+_out = os.dup(1)
+os.dup2(2, 1)
+sys.stdout = sys.stderr
+_fed = json.loads(sys.stdin.buffer.read())
+sys.setrecursionlimit(200_000)
+if hasattr(sys, "set_int_max_str_digits"):
+    sys.set_int_max_str_digits(0)
+
+
+def _plain(value):
+    if isinstance(value, (set, frozenset)):
+        try:
+            return sorted(value)
+        except TypeError:
+            return list(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if hasattr(value, "__iter__"):
+        return list(value)
+    return {"not a value": str(type(value))}
+
+
+def _keys(value):
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else _key(key): _keys(each) for key, each in value.items()}
+    return [_keys(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _key(key):
+    return json.dumps(key) if isinstance(key, (int, float, bool, type(None))) else str(key)
+
+
+_module = types.ModuleType("solution")
+sys.modules["solution"] = _module
+exec(_PRELUDE, _module.__dict__)
+_known = dict(_module.__dict__)
+exec(compile(_SOURCE, "solution.py", "exec"), _module.__dict__)
+_own = {name: each for name, each in vars(_module).items() if each is not _known.get(name)}
+_first, *_rest = _NAME.split(".")
+if _first not in _own and "Solution" in _own:
+    _first, _rest = "Solution", [_first, *_rest]
+if _first not in _own:
+    sys.exit(f"the solution defines no {_NAME}")
+_called = _own[_first]
+for _part in _rest:
+    if isinstance(_called, type):
+        _called = _called()
+    _called = getattr(_called, _part)
+_value = _called(*_fed["args"], **_fed["kwargs"])
+_said = json.dumps(_keys(_value), default=_plain).encode()
+sys.stderr.flush()
+while _said:
+    _said = _said[os.write(_out, _said):]
+"""
+
+# What people who write such solutions take for granted.
+_PRELUDE = """\
+import bisect, collections, copy, functools, heapq, itertools, math, operator, re, string, sys, typing
+from bisect import *
+from collections import *
+from copy import *
+from functools import *
+from heapq import *
+from itertools import *
+from math import *
+from operator import *
+from string import *
+from typing import *
+from builtins import *
+"""
+
+
+def calling(solution: Program, function: str) -> Program:
+    """Return the program that calls `function` of `solution`, with what `fed` gives it on standard input.
+
+    Args:
+        solution: in one of `LANGUAGES`.
+        function: its name, or that of a method of its class `Solution`; or both, as in "Solution.f".
+
+    Raises:
+        ValueError: the language is another one, or the name is none.
+    """
+    if solution.language not in LANGUAGES:
+        raise ValueError(
+            f"a function of a program in {solution.language!r} cannot be called; {' and '.join(LANGUAGES)} are possible"
+        )
+    if not all(part.isidentifier() for part in function.split(".")):
+        raise ValueError(f"function is {function!r}; it must be a name, e.g. 'f' or 'Solution.f'")
+    known = f"_SOURCE = {solution.source!r}\n_PRELUDE = {_PRELUDE!r}\n_NAME = {function!r}\n"
+    return replace(solution, source=known + _FRONT)
+
+
+def fed(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    """Return what the function is called with. Raises ValueError for what is no JSON."""
+    try:
+        return json.dumps({"args": list(args), "kwargs": dict(kwargs)}).encode()
+    except TypeError as error:
+        raise ValueError(f"the arguments of a call must be values of JSON: {error}") from None

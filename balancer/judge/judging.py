@@ -1,0 +1,93 @@
+"""How a program is judged on its cases, one after the other.
+
+Decides the order, and when it is over. What an end means is decided in `balancer.pipeline`; this yields the errands
+that it takes, and waits for none of them: threads and tasks carry them out alike.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from balancer.judge.cases import case_of
+from balancer.judge.judged import NO_CODE, CaseVerdict, Job, Judged
+from balancer.pipeline.results.work import Stage
+from balancer.pipeline.running.judgements import judgement_of, limits_of
+from balancer.pipeline.running.reruns import Reruns
+from balancer.pipeline.running.wanted import Errands, ProgramRun, Stopped
+from balancer.problem import Checker, Verdict
+from balancer.program import Limits, Program
+
+__all__ = ["checker_of", "judging", "limits_for", "until"]
+
+
+def checker_of(given: Checker | Program | None) -> Checker:
+    """Return `given` as a checker: a program is an output validator. Raises TypeError."""
+    if given is None:
+        return Checker()
+    if isinstance(given, Program):
+        return Checker(given)
+    if not isinstance(given, Checker):
+        raise TypeError(f"checker is {given!r}; it takes a Checker, a Program that is an output validator, or None")
+    return given
+
+
+def limits_for(given: Limits | float) -> Limits:
+    """Return `given` as limits: a number is the CPU seconds of a run. Raises ValueError."""
+    if isinstance(given, Limits):
+        return given
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given <= 3600:
+        raise ValueError(f"limits is {given!r}; it takes Limits(...), or CPU seconds, more than 0 and up to 3600")
+    return limits_of(float(given))
+
+
+def judging(reruns: Reruns, job: Job, checker: Checker, limits: Limits, stop_at_first: bool) -> Errands[Judged]:
+    """Judge the program of `job`; what the job does not say is given.
+
+    Raises:
+        ValueError, TypeError: a case cannot be run, e.g. a call of a program in C++. It is the caller's mistake.
+    """
+    total = len(job.cases)
+    if job.program is None:
+        return Judged((), total, job.tag, without=NO_CODE)
+    key = hashlib.sha256(job.program.source.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    verdicts: list[CaseVerdict] = []
+    for number, given in enumerate(job.cases):
+        laid = case_of(given).laid(job.program)
+        wanted = ProgramRun(
+            laid.program,
+            laid.stdin,
+            limits,
+            "judge",
+            Stage.VALIDATE_SOLUTION,
+            job.program.name,
+            number,
+            laid.files,
+            expected=laid.expected if checker.program is None else None,
+            key=key,
+        )
+        ran = yield from reruns.once(wanted)
+        judgement = yield from judgement_of(reruns, wanted, ran, checker, laid.answer, compare=laid.compare)
+        if judgement.verdict is Verdict.COMPILE_ERROR:  # it decides all cases: another endpoint may know better
+            again = yield from reruns.confirmed(wanted, ran)
+            if again != ran:
+                ran = again
+                judgement = yield from judgement_of(reruns, wanted, ran, checker, laid.answer, compare=laid.compare)
+        time_s = ran.execution.time_s if ran.execution is not None else 0.0
+        verdicts.append(CaseVerdict(judgement.verdict, judgement.note, time_s, ran.at))
+        over = stop_at_first and judgement.verdict is not Verdict.ACCEPTED
+        if over or judgement.verdict is Verdict.COMPILE_ERROR:
+            break
+    return Judged(tuple(verdicts), total, job.tag)
+
+
+def until(stopped: Callable[[], bool], errands: Errands[Judged], number: int) -> Errands[Judged]:
+    """Yield what `errands` yields; raise Stopped instead once nobody wants to know any more."""
+    try:
+        errand = next(errands)
+        while True:
+            if stopped():
+                raise Stopped
+            errand = errands.send((yield errand))
+    except StopIteration as end:
+        judged: Judged = end.value
+        return replace(judged, number=number)

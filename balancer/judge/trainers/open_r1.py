@@ -1,0 +1,52 @@
+"""The code rewards of open-r1: `code_reward(completions, num_parallel, provider_type, enforce_same_language, **kw)`.
+
+Decides what of its arguments counts: the column `verification_info`, with the language and the test cases. How many run
+at once, and where, is the judge's business. Both return None for what could not be judged, as open-r1's others may.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from balancer.judge.judge import Judge
+from balancer.judge.judged import Job
+from balancer.judge.trainers.scoring import Scoring, Unjudged, words_of
+
+__all__ = ["open_r1_binary_code_reward", "open_r1_code_reward"]
+
+
+def open_r1_code_reward(judge: Judge, *, unjudged: Unjudged = None) -> Callable[..., list[float | None]]:
+    """Return what may stand for `open_r1.rewards.code_reward`: the part of the test cases that is passed.
+
+    Args:
+        judge: judges.
+        unjudged: what a sample scores that could not be judged: None leaves it out, "raise" ends the training.
+    """
+    return _reward("code_reward", judge, Scoring(unjudged, partial=True, none_allowed=True))
+
+
+def open_r1_binary_code_reward(judge: Judge, *, unjudged: Unjudged = None) -> Callable[..., list[float | None]]:
+    """Return what may stand for `open_r1.rewards.binary_code_reward`: 1 if all test cases are passed, else 0."""
+    return _reward("binary_code_reward", judge, Scoring(unjudged, partial=False, none_allowed=True))
+
+
+def _reward(name: str, judge: Judge, scoring: Scoring) -> Callable[..., list[float | None]]:
+    def reward(
+        completions: Sequence[Any],
+        num_parallel: int = 2,
+        provider_type: str = "",
+        enforce_same_language: bool = False,
+        **kwargs: Any,
+    ) -> list[float | None]:
+        infos = kwargs["verification_info"]
+        languages = {info["language"] for info in infos}
+        if enforce_same_language and len(languages) > 1:
+            raise ValueError(f"verification_info is in {sorted(languages)}; all of it must be in one language")
+        jobs = [
+            Job.of(words_of(each), info["test_cases"], language=info["language"], stop_at_first=scoring.stop_at_first)
+            for each, info in zip(completions, infos, strict=True)
+        ]
+        return scoring.rewards(judge.run_many(jobs))[0]
+
+    reward.__name__ = reward.__qualname__ = name
+    reward.counts = scoring.counts  # type: ignore[attr-defined]
+    return reward

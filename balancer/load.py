@@ -1,0 +1,196 @@
+"""What a server says of its own load in the headers of its answers: ORCA, "open request cost aggregation".
+
+Decides how the header `endpoint-load-metrics` is read in each of its forms, which are told by the word before them or
+by the header's name:
+
+    endpoint-load-metrics: TEXT cpu_utilization=0.3, named_metrics.kv_cache_usage_perc=0.4
+    endpoint-load-metrics: JSON {"cpu_utilization": 0.3, "named_metrics": {"kv_cache_usage_perc": 0.4}}
+    endpoint-load-metrics: BIN CTMzMzMzM9M/
+    endpoint-load-metrics-bin: CTMzMzMzM9M/
+
+The binary form is the message `xds.data.orca.v3.OrcaLoadReport`. vLLM sends the first two, if it is asked with the
+header `endpoint-load-metrics-format: TEXT` (or JSON). A server may say anything: what cannot be read is no report, and
+never an error. Pure; it must not know pools, nor what follows from a load.
+"""
+
+import json
+import math
+import struct
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+__all__ = ["ASK", "Load", "load_of"]
+
+ASK: Final = "endpoint-load-metrics-format"
+"""The header by which a request asks for a report, with the value "TEXT" or "JSON"."""
+
+_HEADER: Final = "endpoint-load-metrics"
+_LONGEST: Final = 16_384  # characters
+_NAMED: Final = "named_metrics"
+_UTILIZATIONS: Final = ("kv_cache_usage_perc", "kv_cache_utilization", "gpu_cache_usage_perc")  # of vLLM, by its age
+_WAITING: Final = "num_requests_waiting"
+# Of the message, by the number of the field. Doubles, but for the maps.
+_FIELDS: Final = {
+    1: "cpu_utilization",
+    2: "mem_utilization",
+    6: "rps_fractional",
+    7: "eps",
+    9: "application_utilization",
+}
+_NAMED_FIELD: Final = 8
+_PLAIN: Final = frozenset(_FIELDS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One report.
+
+    Args:
+        application_utilization, cpu_utilization, mem_utilization: used parts; above 1: more than is meant.
+        rps_fractional, eps: requests and errors per second.
+        named_metrics: whatever else the server calls by a name.
+
+    What it does not say is None.
+    """
+
+    application_utilization: float | None = None
+    cpu_utilization: float | None = None
+    mem_utilization: float | None = None
+    rps_fractional: float | None = None
+    eps: float | None = None
+    named_metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+    @property
+    def used(self) -> float | None:
+        """The part of the server that is used, by the best sign there is: as it says itself, its cache, its CPU."""
+        if self.application_utilization is not None:
+            return self.application_utilization
+        for name in _UTILIZATIONS:
+            if name in self.named_metrics:
+                return self.named_metrics[name]
+        return self.cpu_utilization
+
+    @property
+    def waiting(self) -> float | None:
+        """How many requests wait in the server."""
+        return self.named_metrics.get(_WAITING)
+
+
+def load_of(headers: Mapping[str, str]) -> Load | None:
+    """Return what the headers of an answer say of the server's load; None if they say nothing that can be read.
+
+    Args:
+        headers: by name; those of HTTP clients find a name in any case of its letters, a plain dict by the lower case.
+    """
+    for name, kind in ((_HEADER, ""), (f"{_HEADER}-json", "JSON"), (f"{_HEADER}-bin", "BIN")):
+        text = headers.get(name)
+        if isinstance(text, str) and len(text) <= _LONGEST:
+            try:
+                return _read(text.strip(), kind)
+            except (ValueError, TypeError, LookupError, RecursionError, struct.error):
+                return None
+    return None
+
+
+def _read(text: str, kind: str) -> Load | None:
+    if not kind:
+        word, _, rest = text.partition(" ")
+        kind, text = (word.upper(), rest.strip()) if word.upper() in ("TEXT", "JSON", "BIN") else ("TEXT", text)
+    if kind == "JSON":
+        found = _of_json(text)
+    elif kind == "BIN":
+        found = _of_message(b64decode(text + "=" * (-len(text) % 4), validate=True))
+    else:
+        found = _of_text(text)
+    plain: dict[str, float] = {}
+    named: dict[str, float] = {}
+    for name, value in found:
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is no finite number")
+        if name in _PLAIN:
+            plain[name] = value
+        elif name.startswith(f"{_NAMED}."):
+            named[name.removeprefix(f"{_NAMED}.")] = value
+    return Load(**plain, named_metrics=MappingProxyType(named)) if plain or named else None
+
+
+def _of_text(text: str) -> Iterator[tuple[str, float]]:
+    """Yield name and value of each pair; Envoy writes "name:value" and vLLM "name=value"."""
+    for pair in text.split(","):
+        at = max(pair.rfind("="), pair.rfind(":"))
+        if at < 0:
+            raise ValueError("a pair without a value")
+        yield pair[:at].strip(), float(pair[at + 1 :])
+
+
+def _of_json(text: str) -> Iterator[tuple[str, float]]:
+    report: Any = json.loads(text if text.startswith("{") else f"{{{text}}}")  # the design leaves the braces out
+    for name, value in report.items():
+        if isinstance(value, dict):
+            yield from ((f"{_camel_to_snake(name)}.{inner}", _number(each)) for inner, each in value.items())
+        else:
+            yield _camel_to_snake(name), _number(value)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _camel_to_snake(name: str) -> str:
+    """Return a field's name as the message has it: JSON of a message may have cpuUtilization."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+
+
+def _of_message(data: bytes) -> Iterator[tuple[str, float]]:
+    """Yield what a message says that counts here; other fields are skipped, as the format wants it."""
+    for number, value in _fields(data):
+        if number in _FIELDS and isinstance(value, float):
+            yield _FIELDS[number], value
+        elif number == _NAMED_FIELD and isinstance(value, bytes):
+            entry = dict(_fields(value))
+            key, metric = entry.get(1, b""), entry.get(2, 0.0)
+            if isinstance(key, bytes) and isinstance(metric, float):
+                yield f"{_NAMED}.{key.decode()}", metric
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | float | bytes]]:
+    """Yield number and value of each field of a message of Protocol Buffers."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+            yield number, value
+        elif kind == 1:
+            yield number, struct.unpack_from("<d", data, at)[0]
+            at += 8
+        elif kind == 2:
+            length, at = _varint(data, at)
+            if at + length > len(data):
+                raise ValueError("a field is longer than the message")
+            yield number, data[at : at + length]
+            at += length
+        elif kind == 5:
+            yield number, struct.unpack_from("<f", data, at)[0]
+            at += 4
+        else:
+            raise ValueError(f"a field of kind {kind}")
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number is too long")

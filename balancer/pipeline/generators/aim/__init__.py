@@ -1,0 +1,1 @@
+"""Search for the inputs that tell what survives from what is right, by running both."""

@@ -1,0 +1,94 @@
+"""Columns that look like the edges of a graph, and what all known graphs have in common.
+
+Decides which two columns are edges: those that the same number of nodes bounds. Pure.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from balancer.pipeline.generators.learn.connected import is_acyclic, is_connected
+from balancer.pipeline.generators.learn.facts import Facts, TokenKind
+from balancer.pipeline.generators.learn.template import Count, Instance, Line, Node, Repeat
+
+__all__ = ["EdgeTable", "find_edges"]
+
+_TELLING_EDGES = 6  # fewer have no cycle by chance
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTable:
+    """Two columns of repeated lines that look like the edges of a graph.
+
+    Args:
+        left, right: the columns.
+        bound: what tells the number of nodes; nodes are `low` to that.
+        rows: the field that counts the edges, or None.
+        simple: no edge was seen twice, nor a loop.
+        connected: every graph seen is in one piece.
+        acyclic: none seen has a cycle, from left to right.
+        weight: the column right of the edges, if it has whole numbers, or None.
+    """
+
+    left: int
+    right: int
+    bound: Count
+    low: int
+    rows: Count | None
+    simple: bool
+    connected: bool
+    acyclic: bool = False
+    weight: int | None = None
+
+
+def find_edges(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance]) -> Iterator[EdgeTable]:
+    """Yield the columns of a template that look like edges."""
+    for node in nodes:
+        if isinstance(node, Repeat):
+            yield from find_edges(node.body, facts, instances)
+            if isinstance(node.table, Line):
+                for left, right in pairwise(node.table.fields):
+                    weight = _weight(right, node.table.fields, facts)
+                    yield from _edge_table(left, right, weight, node, facts, instances)
+
+
+def _weight(right: int, fields: Sequence[int], facts: Facts) -> int | None:
+    """Return the column after `right`, if it may be how long edges are."""
+    after = fields[fields.index(right) + 1 :]
+    if not after or facts.fields[after[0]].kind is not TokenKind.INT:
+        return None
+    fact = facts.fields[after[0]]
+    return None if fact.boolean or fact.permutation else after[0]
+
+
+def _edge_table(
+    left: int, right: int, weight: int | None, node: Repeat, facts: Facts, instances: Sequence[Instance]
+) -> Iterator[EdgeTable]:
+    """Yield the two columns as edges, if both are bounded by the same number of nodes."""
+    one, other = facts.fields[left], facts.fields[right]
+    if one.kind is not TokenKind.INT or one.bound is None or one.bound != other.bound:
+        return
+    low = min(one.low, other.low, 1)
+    graphs = list(_graphs(left, right, one.bound, low, instances))
+    simple = all(len({frozenset(edge) for edge in edges}) == len(edges) for _, edges in graphs)
+    loops = any(from_ == to for _, edges in graphs for from_, to in edges)
+    connected = all(is_connected(size, edges) for size, edges in graphs)
+    telling = sum(len(edges) for _, edges in graphs) >= _TELLING_EDGES
+    acyclic = telling and all(is_acyclic(size, edges) for size, edges in graphs)
+    yield EdgeTable(left, right, one.bound, low, node.count, simple and not loops, connected, acyclic, weight)
+
+
+def _graphs(
+    left: int, right: int, bound: Count, low: int, instances: Sequence[Instance]
+) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Yield each graph seen: its number of nodes, and its edges with nodes numbered from 0."""
+    for instance in instances:
+        for (number, where), tokens in instance.items():
+            if number == left:
+                edges = [
+                    (int(from_) - low, int(to) - low) for from_, to in zip(tokens, instance[right, where], strict=True)
+                ]
+                # The nearest block around the edges that has the bound.
+                places = [(bound.field or 0, where[:depth]) for depth in range(len(where), -1, -1)]
+                told = next(instance[place] for place in places if place in instance)
+                yield int(told[0]) + bound.plus - low + 1, edges

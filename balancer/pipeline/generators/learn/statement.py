@@ -1,0 +1,164 @@
+"""Read a problem's statement for bounds: "1 <= n <= 10^5", "between 1 and 1000", "the sum of all n is at most 10^6".
+
+Decides which names a statement bounds, and in which order the input has them: that of their first mention in the
+section on the input. What it says is a claim, not a fact: the validators have the last word. Pure.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from balancer.pipeline.generators.learn.formula import Chain, Formula, chains, names_in, number_at_start, plain
+
+__all__ = ["NamedBound", "Statement", "read_statement"]
+
+_MATH = re.compile(r"\$+([^$]+)\$+|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`|(?<!\*)\*([A-Za-z])\*(?!\*)", re.DOTALL)
+_MACRO = re.compile(r"\\(?:re)?newcommand\*?\s*\{?\\([A-Za-z]+)\}?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_COMMENT = re.compile(r"(?<!\\)%[^\n]*")
+_INPUT = re.compile(
+    r"\\begin\{(?:Input|Entr[ée]e)\}|\\(?:sub)*section\*?\{[^{}]*(?:Input|Entr[ée]e|Eingabe)[^{}]*\}"
+    r"|^\s*#+\s*(?:Input|Entr[ée]e|Eingabe)\b.*$|^(?:Input|Entr[ée]e|Eingabe)[^\n]{0,20}\n[-=]{3,}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_OUTPUT = re.compile(
+    r"\\end\{(?:Input|Entr[ée]e)\}|\\begin\{(?:Output|Sortie)\}|\\(?:sub)*section\*?\{|^\s*#+\s*\S|^\S[^\n]*\n[-=]{3,}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NUMBER = r"(-?\s*\d[\d.^*()eE+ -]*)"
+_NAME = r"(?<![A-Za-z|])([A-Za-z])(?![A-Za-z'])"
+_NEAR = r"(?:(?!(?<![A-Za-z|])[A-Za-z](?![A-Za-z']))[^.;\n]){0,40}?"  # no other name between
+_BETWEEN = re.compile(
+    rf"{_NAME}{_NEAR}\b(?:between|from|compris entre|entre|de)\s+{_NUMBER}\s+(?:and|to|et|à)\s+{_NUMBER}"
+)
+_MOST_WORDS = (
+    r"(?:at most|no more than|not more than|(?:do(?:es)? )?not exceed(?:ing)?|up to|bounded by|limited to"
+    r"|inférieure? ou égale? à|d'au plus|au plus|ne dépasse(?:nt)? pas|<=|≤)"
+)
+_AT_MOST = re.compile(rf"{_NAME}{_NEAR}{_MOST_WORDS}\s+{_NUMBER}")
+_SUM = re.compile(
+    rf"\b(?:sum|total|somme)\b\s+(?:of|over|des|de|number of|length of)?[^.;\n]{{0,30}}?{_NAME}[^.;]{{0,90}}?"
+    rf"{_MOST_WORDS}\s+{_NUMBER}"
+)
+_POSITIVE = re.compile(rf"\b(?:positive|positif|strictement positif)\b[^.;\n]{{0,30}}?{_NAME}")
+_ITEM = re.compile(r"\n\s*[-*+\u2022]\s|\n\s*\n|\bitem\b")
+_INDEXES = frozenset("ij")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBound:
+    """What is said of one name.
+
+    Args:
+        low, high: bounds, for whole numbers.
+        low_by, high_by: bounds that other names tell.
+        open_low, open_high: it was said with "<": other numbers may come closer.
+    """
+
+    name: str
+    low: int | None = None
+    high: int | None = None
+    low_by: Formula | None = None
+    high_by: Formula | None = None
+    open_low: bool = False
+    open_high: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What was found.
+
+    Args:
+        bounds: a bound for each name of the input, in the order of the input; with no numbers, if none are told.
+        sums: names and what all their values together are at most.
+        products: sorted names and what their product is at most.
+    """
+
+    bounds: tuple[NamedBound, ...] = ()
+    sums: tuple[tuple[str, int], ...] = ()
+    products: tuple[tuple[tuple[str, ...], int], ...] = ()
+
+
+def read_statement(text: str) -> Statement:
+    """Find what a statement says of numbers."""
+    text = _expanded(_COMMENT.sub("", text))
+    section = _input_section(text)
+    prose = plain(text)
+    found: dict[str, NamedBound] = {}
+    products: dict[tuple[str, ...], int] = {}
+    for part in _ITEM.split(prose):
+        for chain in chains(part):
+            _note(chain, found, products)
+    _note_words(prose, found)
+    sums = {match[1]: value for match in _SUM.finditer(prose) if (value := number_at_start(match[2])) is not None}
+    order = list(dict.fromkeys([*_mentioned(section), *found]))
+    folded = {name.lower(): bound for name, bound in found.items() if name not in _mentioned(section)}
+    bounds = []
+    for name in order:
+        bound = found.get(name)
+        if bound is None and name.lower() in folded:  # "n" in one sentence, "N" in the next
+            bound = replace(folded[name.lower()], name=name)
+        if bound is not None or (name not in _INDEXES and len(name) == 1):
+            bounds.append(bound or NamedBound(name))
+    return Statement(tuple(bounds), tuple(sorted(sums.items())), tuple(sorted(products.items())))
+
+
+def _expanded(text: str) -> str:
+    """Put the values of the text's own macros in their places."""
+    macros = {name: value for name, value in _MACRO.findall(text) if value.strip()}
+    text = _MACRO.sub(" ", text)
+    for name, value in macros.items():
+        text = re.sub(rf"\\{name}(?![A-Za-z])", lambda _, value=value: value, text)  # type: ignore[misc]
+    return text
+
+
+def _input_section(text: str) -> str:
+    start = _INPUT.search(text)
+    if start is None:
+        return text
+    end = _OUTPUT.search(text, start.end())
+    return text[start.end() : end.start() if end else len(text)]
+
+
+def _mentioned(section: str) -> list[str]:
+    """List the names of a text in the order in which they are first met: in formulas, if it has any."""
+    parts = ["".join(filter(None, match.groups())) for match in _MATH.finditer(section)]
+    if parts:
+        return [name for part in parts for name in names_in(part) if name.startswith("|") or len(name) == 1]
+    return [name for name in re.findall(_NAME, plain(section)) if name not in ("a", "A", "I")]
+
+
+def _note(chain: Chain, found: dict[str, NamedBound], products: dict[tuple[str, ...], int]) -> None:
+    for left in chain.left:
+        for right in chain.right:
+            if len(right.product) == 1:
+                name = right.product[0]
+                bound = found.get(name, NamedBound(name))
+                low = left.shifted(chain.apart)
+                if low.constant is not None:
+                    found[name] = replace(bound, low=low.constant, open_low=chain.apart > 0)
+                else:
+                    found[name] = replace(bound, low_by=low)
+            if len(left.product) == 1:
+                name = left.product[0]
+                bound = found.get(name, NamedBound(name))
+                high = right.shifted(-chain.apart)
+                if high.constant is None:
+                    found[name] = replace(bound, high_by=high)
+                elif bound.high is None or high.constant > bound.high:  # subtasks have smaller ones
+                    found[name] = replace(bound, high=high.constant, open_high=chain.apart > 0)
+            elif len(left.product) > 1 and right.constant is not None:
+                products[left.product] = right.constant - chain.apart
+
+
+def _note_words(prose: str, found: dict[str, NamedBound]) -> None:
+    for match in _BETWEEN.finditer(prose):
+        low, high = number_at_start(match[2]), number_at_start(match[3])
+        if low is not None and high is not None and low < high and match[1] not in found:
+            found[match[1]] = NamedBound(match[1], low, high)
+    for match in _AT_MOST.finditer(prose):
+        high = number_at_start(match[2])
+        if high is not None and match[1] not in found:
+            found[match[1]] = NamedBound(match[1], None, high)
+    for match in _POSITIVE.finditer(prose):
+        bound = found.get(match[1])
+        if bound is not None and bound.low is None and bound.low_by is None:
+            found[match[1]] = replace(bound, low=1)

@@ -1,0 +1,110 @@
+"""The generator `package`: inputs from the package's own generator programs, run in the sandbox.
+
+Decides which of a package's recipes are made: all that its own data lacks, as its own data, in the first round; then,
+in every round, recipes with other seeds, in turn. It must not know what a recipe was read from, nor judge anything.
+"""
+
+import random
+from collections.abc import Iterable, Iterator
+from itertools import cycle
+from typing import ClassVar
+
+from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.loop.ended import ended
+from balancer.pipeline.loop.feedback import Feedback
+from balancer.pipeline.loop.workshop import PutOff, Workshop
+from balancer.problem import Origin, Problem, Proposal, Recipe
+from balancer.program import Program, Status
+
+__all__ = ["PackagePlugin", "balancer_generators"]
+
+_PART = 4  # of the proposals of a round, one in so many: the other generators are to have their turn
+_MOST_INPUT = 64 * 2**20  # bytes, as of a file of a package
+_MOST_FAILURES = 2  # in a row: then a recipe is not tried with further seeds
+
+
+class PackagePlugin:
+    """Run the package's own generators; of a package without any it proposes nothing, and runs nothing."""
+
+    name: ClassVar[str] = "package"
+
+    def equip(self, workshop: Workshop) -> Generator:
+        """Return the generator for the problem that `workshop` is for."""
+        return _PackageGenerator(workshop)
+
+
+class _PackageGenerator:
+    """Proposes for one problem, over all rounds."""
+
+    name: ClassVar[str] = PackagePlugin.name
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._failures: dict[str, int] = {}
+
+    def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield the own data that is missing, then inputs of other seeds."""
+        for recipe in problem.recipes:
+            if recipe.missing:
+                data = self._made(recipe, recipe.seed)
+                if data is not None:
+                    yield Proposal(data, Origin(self.name, recipe.name), recipe.answer, sample=True)
+        yield from self._others(problem, rng, budget - len(problem.data) - len(problem.recipes))
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield inputs of yet other seeds."""
+        return self._others(problem, rng, budget)
+
+    def _others(self, problem: Problem, rng: random.Random, budget: int) -> Iterator[Proposal]:
+        seeded = [recipe for recipe in problem.recipes if recipe.seeded]
+        rng.shuffle(seeded)
+        left = -(-max(budget, 0) // _PART) if seeded else 0
+        for recipe in cycle(seeded):
+            if left == 0 or all(self._failed(each) for each in seeded):
+                return
+            if self._failed(recipe):
+                continue
+            seed = rng.randrange(2**31)
+            data = self._made(recipe, seed)
+            left -= 1
+            if data is not None:
+                yield Proposal(data, Origin(self.name, f"{recipe.name} with seed {seed}"))
+
+    def _failed(self, recipe: Recipe) -> bool:
+        return self._failures.get(recipe.name, 0) >= _MOST_FAILURES
+
+    def _made(self, recipe: Recipe, seed: int) -> bytes | None:
+        """Return the input that a recipe makes; None if it makes none, which is noted once."""
+        program = recipe.command(seed)
+        if program is None:
+            return recipe.data
+        if program.language not in self._workshop.languages:
+            self._fail(recipe, program, f"no endpoint runs {program.language}")
+            return None
+        execution, why = self._workshop.run(program)
+        if execution is None:
+            if recipe.missing:  # without it the package's own data is not whole: the next session makes it
+                raise PutOff(f"{recipe.name}, which belongs to its own data, could not be made: {why}")
+            why = f"it could not be run: {why}"
+        elif execution.status is not Status.FINISHED or execution.exit_code != 0:
+            why = ended(execution)
+        elif not execution.stdout:
+            why = "it prints nothing (what it writes into files is not read)"
+        elif len(execution.stdout) > _MOST_INPUT:
+            why = f"it prints {len(execution.stdout)} bytes; {_MOST_INPUT} are allowed"
+        else:
+            self._failures.pop(recipe.name, None)
+            return execution.stdout
+        self._fail(recipe, program, why)
+        return None
+
+    def _fail(self, recipe: Recipe, program: Program, why: str) -> None:
+        failures = self._failures[recipe.name] = self._failures.get(recipe.name, 0) + 1
+        if failures == 1:
+            self._workshop.note(f"{recipe.name} is not made by {' '.join((program.name, *program.args))[:200]}: {why}")
+
+
+@hookimpl
+def balancer_generators() -> list[PackagePlugin]:
+    """Offer the one generator of this module."""
+    return [PackagePlugin()]

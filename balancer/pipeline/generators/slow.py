@@ -1,0 +1,74 @@
+"""The generator `slow`: large inputs on which a surviving wrong submission takes longer than it may.
+
+It proposes nothing in the first round. Later it begins with the inputs on which something took longest and with the
+largest that can be made up, and changes them for as long as that makes a survivor slower. Which way it goes depends on
+the times that are measured.
+"""
+
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
+from typing import ClassVar
+
+from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.aim.asking import widened
+from balancer.pipeline.generators.aim.climb import Climb
+from balancer.pipeline.generators.aim.sources import Allowance
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.loop.feedback import Feedback
+from balancer.pipeline.loop.workshop import Workshop
+from balancer.problem import Origin, Problem, Proposal
+
+__all__ = ["SlowPlugin", "balancer_generators"]
+
+
+class SlowPlugin:
+    """Climb to the inputs on which survivors are slow."""
+
+    name: ClassVar[str] = "slow"
+
+    def equip(self, workshop: Workshop) -> Generator:
+        """Return the generator for one problem."""
+        return _Climbing(workshop)
+
+
+class _Climbing:
+    """Climbs on one problem, over all its rounds; a later round goes on where the last one stopped."""
+
+    name: ClassVar[str] = SlowPlugin.name
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._climb: Climb | None = None
+
+    def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield nothing: it is not known yet what survives."""
+        return ()
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield at most `budget` inputs, for each survivor one on which it is too slow, if one is found."""
+        aim, comparer = self._workshop.aim, self._workshop.comparer
+        if not feedback.survivors or not (problem.input_validators or problem.by_agreement):
+            return
+        allowance = Allowance(comparer, aim.seconds, aim.runs, time.monotonic)
+        if not allowance.left:
+            return
+        if self._climb is None:
+            slowest = sorted(feedback.cases, key=lambda case: (-max(case.survivor_s, case.time_s), -len(case.data)))
+            telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
+            found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
+            if found is None:
+                return
+            if problem.input_validators:
+                found = widened(found, comparer.valid)
+            self._climb = Climb(found, comparer, [case.data for case in slowest], rng)
+        for find in islice(self._climb.finds(feedback.survivors, allowance), max(budget, 0)):
+            yield Proposal(find.made.data, Origin(self.name, find.made.detail))
+
+
+@hookimpl
+def balancer_generators() -> list[SlowPlugin]:
+    """Offer the one generator of this module."""
+    return [SlowPlugin()]

@@ -1,0 +1,146 @@
+"""The generators `exhaustive` and `stress`: small inputs on which a survivor differs from a right solution.
+
+They propose nothing in the first round: they aim at what survives it. Thousands of inputs are tried, and thrown away
+unless they tell somebody apart. `stress` grows what does: larger inputs like it are tried as well, and a few large ones
+are proposed as they are. With the same seed and submissions both try the same inputs in the same order; how far they
+come depends on the time they are given.
+"""
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import ClassVar
+
+from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.aim.asking import widened
+from balancer.pipeline.generators.aim.every import EveryInput
+from balancer.pipeline.generators.aim.grow import relatives
+from balancer.pipeline.generators.aim.hunt import Find, finds
+from balancer.pipeline.generators.aim.small import SmallInputs
+from balancer.pipeline.generators.aim.sources import Allowance, Made, Source
+from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.loop.feedback import Feedback
+from balancer.pipeline.loop.workshop import Workshop
+from balancer.problem import Origin, Problem, Proposal
+
+__all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
+
+
+_GROWN, _EACH = 3, 2  # finds that get large relatives, and how many each
+_TRIED, _LARGE = 30, 2**19  # relatives of which these are the largest, and bytes of one
+
+
+class ExhaustivePlugin:
+    """Try every small input, in order."""
+
+    name: ClassVar[str] = "exhaustive"
+
+    def equip(self, workshop: Workshop) -> Generator:
+        """Return the generator for one problem."""
+        return _Exhaustive(workshop)
+
+
+class StressPlugin:
+    """Try small random inputs."""
+
+    name: ClassVar[str] = "stress"
+
+    def equip(self, workshop: Workshop) -> Generator:
+        """Return the generator for one problem."""
+        return _Stress(workshop)
+
+
+class _Searching(ABC):
+    """Searches for one problem, over all its rounds; a later round goes on where the last one stopped."""
+
+    name: ClassVar[str]
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._source: Source | None = None
+        self._known: Knowledge | None = None
+        self._recalled: set[bytes] = set()
+
+    def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield nothing: it is not known yet what survives."""
+        return ()
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield at most `budget` inputs, for each survivor one that tells it from the right ones, if one is found."""
+        aim, comparer = self._workshop.aim, self._workshop.comparer
+        if not feedback.survivors or not (problem.input_validators or problem.by_agreement):
+            return
+        allowance = Allowance(comparer, aim.seconds, aim.runs, time.monotonic)
+        if not allowance.left:
+            return
+        if self._source is None:
+            telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
+            found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
+            if found is not None and problem.input_validators:
+                found = widened(found, comparer.valid)
+            self._known, self._source = found, self._source_of(found, feedback, rng)
+        if self._source is None:
+            return
+        self._recall(self._source, feedback)
+        told: list[Find] = []
+        for find in islice(finds(comparer, self._source, feedback.survivors, allowance), max(budget, 0)):
+            self._source.found(find.made.data)
+            told.append(find)
+            yield Proposal(find.made.data, Origin(self.name, f"{find.made.detail}: {_told(find.names)}"))
+        left = {each.name for each in feedback.survivors} - {name for find in told for name in find.names}
+        for made in islice(self._large(told, rng) if left else (), max(budget - len(told), 0)):
+            yield Proposal(made.data, Origin(self.name, made.detail))
+
+    def _recall(self, source: Source, feedback: Feedback) -> None:
+        """Tell a source of the inputs that rejected somebody, each of them once."""
+        for case in feedback.cases:
+            if case.rejected and case.data not in self._recalled:
+                self._recalled.add(case.data)
+                source.found(case.data)
+
+    def _large(self, told: Sequence[Find], rng: random.Random) -> Iterable[Made]:
+        """Yield valid inputs that are to be judged as they are, for those that survive all that was found."""
+        return ()
+
+    @abstractmethod
+    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> Source | None:
+        """Return what is searched; None if there is nothing."""
+
+
+class _Exhaustive(_Searching):
+    name: ClassVar[str] = ExhaustivePlugin.name
+
+    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> Source | None:
+        return None if found is None else EveryInput(found)
+
+
+class _Stress(_Searching):
+    name: ClassVar[str] = StressPlugin.name
+
+    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> Source | None:
+        known = [case.data for case in feedback.cases]
+        near = [case.data for case in feedback.cases if case.rejected]
+        return SmallInputs(found, known, near, rng)
+
+    def _large(self, told: Sequence[Find], rng: random.Random) -> Iterator[Made]:
+        """Yield large relatives of the latest finds: what is slow on such inputs shows when it is judged."""
+        for find in told[-_GROWN:] if self._known is not None else ():
+            assert self._known is not None
+            made = islice(relatives(self._known, find.made.data, rng, _LARGE), _TRIED)
+            longest = sorted(dict(made).items(), key=lambda each: -len(each[1]))[: 4 * _EACH]
+            says = self._workshop.comparer.valid([data for _, data in longest])
+            valid = [Made("grown", detail, data) for (detail, data), right in zip(longest, says, strict=True) if right]
+            yield from (each for each in valid[:_EACH] if len(each.data) > len(find.made.data))
+
+
+def _told(names: Sequence[str]) -> str:
+    return f"{names[0]} differs" if len(names) == 1 else f"{names[0]} and {len(names) - 1} others differ"
+
+
+@hookimpl
+def balancer_generators() -> list[ExhaustivePlugin | StressPlugin]:
+    """Offer the two generators of this module."""
+    return [ExhaustivePlugin(), StressPlugin()]

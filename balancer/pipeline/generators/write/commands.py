@@ -1,0 +1,164 @@
+"""Other lists of commands than the known ones, where what a command may do depends on those before it.
+
+Decides how they are made: parts of known lists put together so that what they need is there, and lists drawn by
+the rules of order that all known ones keep. Pure.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from balancer.pipeline.generators.learn.facts import TokenKind
+from balancer.pipeline.generators.learn.knowledge import Knowledge
+from balancer.pipeline.generators.learn.template import Choice, Instance, Line, Node, Repeat, Slot
+from balancer.pipeline.generators.write.changes import Change
+from balancer.pipeline.generators.write.orders import Row, drawn_rows, needs_of
+
+__all__ = ["command_changes", "has_commands"]
+
+_COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 100)
+_TIMES = (2, 2, 3, 10, 50)
+_MOST_WORDS = 8  # that are commands
+_MOST_NUMBERS, _OFTEN = 4, 3  # as many numbers, each so often, may be commands: 1 x, 2 x
+_MOST_ROWS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The lines that are commands: the field of the command, and the fields of each one's arguments."""
+
+    repeat: Repeat
+    key: int
+    arguments: dict[str, tuple[int, ...]]
+    choice: bool
+
+    def rows(self, instance: Instance, place: tuple[int, ...]) -> list[Row]:
+        words = instance.get((self.key, place), ())
+        if not self.choice:
+            fields = next(iter(self.arguments.values()), ())
+            columns = [instance[number, place] for number in fields]
+            return list(zip(words, *columns, strict=True))
+        iterators = {
+            word: zip(*(instance.get((number, place), ()) for number in fields), strict=True)
+            for word, fields in self.arguments.items()
+        }
+        return [(word, *next(iterators[word], ())) for word in words]
+
+    def slots(self, rows: Sequence[Row], place: tuple[int, ...]) -> dict[Slot, Sequence[str]]:
+        given: dict[Slot, Sequence[str]] = {(self.key, place): [row[0] for row in rows]}
+        for word, fields in self.arguments.items():
+            own = [row for row in rows if row[0] == word or not self.choice]
+            given |= {(number, place): [row[at] for row in own] for at, number in enumerate(fields, 1)}
+        return given
+
+
+def command_changes(found: Knowledge, rng: random.Random) -> Iterator[Change]:
+    """Yield lists of commands, and what was done, without end; nothing if the inputs have none."""
+    tables = _filled(found)
+    while tables:
+        table = rng.choice(tables)
+        lists = _lists(table, found.instances)
+        instance = rng.choice([each for each in found.instances if _places(table, each)])
+        place = rng.choice(_places(table, instance))
+        if rng.random() < 0.5:
+            name, rows = "drawn by their order", _by_rules(found, table, lists, rng)
+        else:
+            name, change = rng.choice(_CHANGES)
+            rows = change(rng.choice(lists), rng.choice(lists), rng)
+        given = {**instance, **table.slots(rows[:_MOST_ROWS], place)}
+        count = table.repeat.count
+        if count is not None and count.field is not None:
+            where = next(place[:depth] for depth in range(len(place), -1, -1) if (count.field, place[:depth]) in given)
+            given[count.field, where] = [str(len(rows[:_MOST_ROWS]) - count.plus)]
+        if rows:
+            yield f"commands {name}", given
+
+
+def has_commands(found: Knowledge) -> bool:
+    """Say whether inputs have lists of commands."""
+    return bool(_filled(found))
+
+
+def _filled(found: Knowledge) -> list[_Table]:
+    return [table for table in _tables(found, found.nodes) if _lists(table, found.instances)]
+
+
+def _by_rules(found: Knowledge, table: _Table, lists: Sequence[Sequence[Row]], rng: random.Random) -> list[Row]:
+    words = sorted({row[0] for rows in lists for row in rows})
+    known = {word: [row[1:] for rows in lists for row in rows if row[0] == word] for word in words}
+    width = rng.choice((1, 2, 3, 10, 10**9))
+
+    def arguments(word: str) -> Row:
+        seen = list(rng.choice(known[word]))
+        for at, number in enumerate(table.arguments.get(word, ())):
+            fact, limits = found.facts.fields[number], found.ranges[number]
+            if fact.kind is TokenKind.INT and rng.random() < 0.7:
+                seen[at] = str(rng.randint(limits.low, max(min(limits.low + width - 1, limits.highs[0]), limits.low)))
+        return tuple(seen)
+
+    return drawn_rows(needs_of(lists), arguments, words, rng.choice(_COUNTS), rng)
+
+
+def _tables(found: Knowledge, nodes: Sequence[Node]) -> Iterator[_Table]:
+    for node in nodes:
+        if not isinstance(node, Repeat):
+            continue
+        table = node.table
+        if isinstance(table, Choice):
+            yield _Table(node, table.key, dict(table.lines), choice=True)
+        elif isinstance(table, Line) and len(table.fields) > 1:
+            words = _numbered(found, table.fields[0])
+            if words:
+                yield _Table(node, table.fields[0], dict.fromkeys(words, table.fields[1:]), choice=False)
+        elif table is None:
+            yield from _tables(found, node.body)
+
+
+def _numbered(found: Knowledge, number: int) -> list[str]:
+    """Return the commands, if the first column looks like such: few words, or 1 to few, each of them often."""
+    counted = Counter(token for each in found.instances for slot in each if slot[0] == number for token in each[slot])
+    words = sorted(counted)
+    fact = found.facts.fields[number]
+    if fact.kind is TokenKind.INT:
+        in_turn = (
+            words in ([str(low + at) for at in range(len(words))] for low in (0, 1)) and len(words) <= _MOST_NUMBERS
+        )
+        ends = any(number in (edges.left, edges.right) for edges in found.edges)
+        if not in_turn or ends or fact.bounds or min(counted.values()) < _OFTEN:
+            return []
+    return words if 2 <= len(words) <= _MOST_WORDS and counted.total() >= 2 * len(words) else []
+
+
+def _places(table: _Table, instance: Instance) -> list[tuple[int, ...]]:
+    return [where for number, where in instance if number == table.key and instance[number, where]]
+
+
+def _lists(table: _Table, instances: Sequence[Instance]) -> list[list[Row]]:
+    return [table.rows(each, place) for each in instances for place in _places(table, each)]
+
+
+# -- parts of known lists, put together ----------------------------------------------------------------
+
+
+def _within(one: list[Row], other: list[Row], rng: random.Random) -> list[Row]:
+    at = rng.randint(0, len(one))
+    return [*one[:at], *other, *one[at:]]
+
+
+def _meshed(one: list[Row], other: list[Row], rng: random.Random) -> list[Row]:
+    """Return both, in turn as chance has it: each keeps its own order."""
+    turns = rng.sample([True] * len(one) + [False] * len(other), len(one) + len(other))
+    first, second = iter(one), iter(other)
+    return [next(first) if turn else next(second) for turn in turns]
+
+
+_CHANGES: tuple[tuple[str, Callable[[list[Row], list[Row], random.Random], list[Row]]], ...] = (
+    ("up to some point", lambda one, other, rng: one[: rng.randint(1, len(one))]),
+    ("of two, one after the other", lambda one, other, rng: [*one, *other]),
+    ("of the beginning of one, and another", lambda one, other, rng: [*one[: rng.randint(1, len(one))], *other]),
+    ("again and again", lambda one, other, rng: one * rng.choice(_TIMES)),
+    ("of one within another", _within),
+    ("of two in turn", _meshed),
+    ("each several times", lambda one, other, rng: [row for row in one for _ in range(rng.choice(_TIMES))]),
+)

@@ -1,0 +1,161 @@
+"""What a package says of a submission: right, wrong, or neither.
+
+Decides it from the folder it lies in, from submissions.yaml (a table of patterns, format of 2023-07 and later), and
+from the tag `@EXPECTED_RESULTS@` in its text (DOMjudge), which counts where the folder says nothing. A submission that
+may get anything is no help: it is left out. Pure.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from balancer.pipeline.packages.patterns import matches
+
+__all__ = ["OFFICIAL", "Expectation", "expected_of"]
+
+_OK = "AC"
+_ALL = frozenset({"AC", "WA", "TLE", "RTE"})
+OFFICIAL = ("accepted", "wrong_answer", "time_limit_exceeded", "run_time_error")
+
+# Folder -> verdicts that some case must give, and all may give. Beside those of the format, what is met in archives.
+_FOLDERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "accepted": (_ALL, frozenset({_OK})),
+    "wrong_answer": (frozenset({"WA"}), _ALL),
+    "time_limit_exceeded": (frozenset({"TLE"}), _ALL),
+    "run_time_error": (frozenset({"RTE"}), _ALL),
+    "rejected": (_ALL - {_OK}, _ALL),
+    "brute_force": (frozenset({"RTE", "TLE"}), _ALL),
+    "memory_limit_exceeded": (frozenset({"RTE"}), _ALL),
+    "output_limit_exceeded": (frozenset({"WA"}), _ALL),
+    "no_output": (frozenset({"WA"}), _ALL),
+}
+_ALIASES = {
+    "ac": "accepted",
+    "correct": "accepted",
+    "wa": "wrong_answer",
+    "wrong": "wrong_answer",
+    "tle": "time_limit_exceeded",
+    "timelimit": "time_limit_exceeded",
+    "time_limit": "time_limit_exceeded",
+    "too_slow": "time_limit_exceeded",
+    "rte": "run_time_error",
+    "run_error": "run_time_error",
+    "runtime_error": "run_time_error",
+    "mle": "memory_limit_exceeded",
+    "memory_limit": "memory_limit_exceeded",
+    "ole": "output_limit_exceeded",
+    "output_limit": "output_limit_exceeded",
+}
+_UNCLEAR = {
+    "slow_accepted": "right, but perhaps too slow",
+    "partially_accepted": "some of a score",
+    "partial": "some of a score",
+    "compiler_error": "it need not compile",
+    "compile_error": "it need not compile",
+    "check_manually": "a person must look",
+}
+_TAG = re.compile(r"@EXPECTED_RESULTS@:[ \t]*([A-Za-z_, \t-]*[A-Za-z_-])")
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a submission is said to be.
+
+    Attributes:
+        accepted: True: right; False: wrong; None: that is not said.
+        label: the kind, e.g. "wrong_answer"; see `Submission.expected`.
+        why: what was said, for people.
+    """
+
+    accepted: bool | None
+    label: str
+    why: str
+
+
+def expected_of(name: str, rules: Mapping[str, Any], texts: Iterable[str]) -> Expectation:
+    """Return what a package says of the submission `name`, e.g. "mixed/a.cpp".
+
+    Args:
+        rules: submissions.yaml: pattern -> what it says; {} if there is none.
+        texts: of the submission's files, for the tag.
+    """
+    folder = name.split("/")[0] if "/" in name else ""
+    meant = _meaning(folder)
+    said = [rule for pattern, rule in rules.items() if isinstance(rule, Mapping) and matches(str(pattern), name)]
+    ruled = _by_rules(meant, said, rules.get(folder)) if any(_speaks(rule) for rule in said) else None
+    if ruled is not None and ruled.accepted is not None:
+        return ruled
+    if ruled is None and meant in OFFICIAL:
+        return _by_folder(meant)
+    tags = {tag for text in texts for tag in _TAG.findall(text)}
+    if tags:
+        return _by_tags(tags)
+    if ruled is not None:
+        return ruled
+    if meant in _FOLDERS:
+        return _by_folder(meant)
+    unclear = _UNCLEAR.get(meant)
+    what = f"folder {folder or 'submissions'}"
+    return Expectation(None, meant, f"{what} does not say right or wrong{f' ({unclear})' if unclear else ''}")
+
+
+def _meaning(folder: str) -> str:
+    plain = folder.lower().replace("-", "_")
+    return _ALIASES.get(plain, plain)
+
+
+def _by_folder(meant: str) -> Expectation:
+    required, _ = _FOLDERS[meant]
+    return Expectation(_OK in required, meant, f"folder {meant}")
+
+
+def _speaks(rule: Mapping[str, Any]) -> bool:
+    return any(key in rule for key in ("permitted", "required")) or any(
+        isinstance(value, Mapping) and _speaks(value) for value in rule.values()
+    )
+
+
+def _by_rules(meant: str, said: list[Mapping[str, Any]], own: object) -> Expectation:
+    """Weigh the rules of submissions.yaml; `own`, the folder's, stands for what the folder means otherwise."""
+    demands = [demand for rule in said for demand in _demands(rule)]
+    if meant in _FOLDERS:
+        required, permitted = _FOLDERS[meant]
+        if isinstance(own, Mapping):  # what it does not say is inherited
+            required = _ALL if "required" in own else required
+            permitted = _ALL if "permitted" in own else permitted
+        demands.append((required, permitted, True))
+    wrong = any(_OK not in required or _OK not in permitted for required, permitted, _ in demands)
+    right = any(permitted == {_OK} and everywhere for _, permitted, everywhere in demands)
+    label = meant if meant in _FOLDERS else "rejected" if wrong else "accepted" if right else meant
+    if right and wrong:
+        return Expectation(None, label, "submissions.yaml says both right and wrong")
+    if right or wrong:
+        return Expectation(right, label, "submissions.yaml")
+    return Expectation(None, label, "submissions.yaml says neither right nor wrong")
+
+
+def _demands(rule: Mapping[str, Any], *, everywhere: bool = True) -> list[tuple[frozenset[str], frozenset[str], bool]]:
+    """Return what some case must give, what all cases may give, and whether that is of all cases, for each part."""
+    found = [(_verdicts(rule.get("required")), _verdicts(rule.get("permitted")), everywhere)]
+    parts = (value for key, value in rule.items() if key not in ("required", "permitted"))
+    return found + [each for part in parts if isinstance(part, Mapping) for each in _demands(part, everywhere=False)]
+
+
+def _verdicts(found: object) -> frozenset[str]:
+    listed = found if isinstance(found, list) else [found]
+    return frozenset(word for word in listed if isinstance(word, str) and word in _ALL) or _ALL
+
+
+def _by_tags(tags: set[str]) -> Expectation:
+    if len(tags) > 1:
+        return Expectation(None, "mixed", "it has several @EXPECTED_RESULTS@ that differ")
+    (tag,) = tags
+    said = f"@EXPECTED_RESULTS@: {' '.join(tag.split())}"
+    kinds = [_meaning(word.strip()) for word in tag.split(",") if word.strip()]
+    if any(kind not in _FOLDERS for kind in kinds):
+        return Expectation(None, kinds[0], f"{said} does not say right or wrong")
+    right = [kind == "accepted" for kind in kinds]
+    if any(right) and not all(right):
+        return Expectation(None, "mixed", f"{said} may be right or wrong")
+    return Expectation(all(right), kinds[0], said)

@@ -1,0 +1,207 @@
+"""What generators/generators.yaml says of a package's inputs: which program makes each, with which arguments and seed.
+
+Decides the inputs' names, as the package's own tools number them, and their seeds, so that a recipe gives what its
+authors have. Facts of the file are those of BAPCtools' documentation. It must not run anything.
+"""
+
+import hashlib
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from balancer.errors import PackageError
+from balancer.pipeline.packages.constants import put_in
+from balancer.pipeline.packages.folder import Findings, Folder, describe
+from balancer.pipeline.packages.groups import Told, told_by_mapping
+from balancer.problem import Recipe
+
+__all__ = ["Dish", "read_recipes"]
+
+_FILE = "generators/generators.yaml"
+_PLACES = ("sample", "secret")
+_GROUP_FILES = ("testdata.yaml", "test_group.yaml")
+_SEED = re.compile(r"\{seed(:[0-9]+)?\}")
+_RANGE = re.compile(r"\s*(-?[0-9]+)\s*\.\.=\s*(-?[0-9]+)\s*")
+_MOST = 2000  # recipes of a package
+_MOST_COUNT = 100
+_MOST_VISITED = 100_000  # groups and inputs that are looked at: aliases can nest without end
+_LARGEST = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Dish:
+    """A recipe, the name of its generator ("" if none), and what is told for its input."""
+
+    recipe: Recipe
+    generator: str
+    told: Told
+
+
+def read_recipes(
+    folder: Folder, constants: Mapping[str, str], groups: Mapping[str, Told], findings: Findings
+) -> list[Dish]:
+    """Return how the package makes its inputs, in the file's order; programs are still to be put in.
+
+    Args:
+        constants: see `put_in`.
+        groups: what the folders of data tell, which counts before what the file says of groups.
+    """
+    if not folder.has(_FILE):
+        return []
+    with findings.sparing(_FILE):
+        root = folder.mapping(_FILE)
+        data = root.get("data")
+        if isinstance(data, dict):
+            reader = _Reader(folder, constants, groups, findings)
+            try:
+                reader.cases = reader.count(data)
+                return reader.read(root, data)
+            except RecursionError as error:
+                raise folder.error(_FILE, "has groups in groups without end; mend it") from error
+        raise folder.error(_FILE, f"data is {describe(data)}; a mapping with sample and secret is allowed")
+    return []
+
+
+@dataclass(slots=True)
+class _Reader:
+    folder: Folder
+    constants: Mapping[str, str]
+    groups: Mapping[str, Told]
+    findings: Findings
+    cases: int = 0  # that are numbered, in all: how wide their numbers are
+    number: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
+    visited: int = 0
+
+    def read(self, root: Mapping[str, Any], data: Mapping[str, Any]) -> list[Dish]:
+        found: list[Dish] = []
+        salt = str(root.get("random_salt") or "")
+        above = self.groups.get("data", Told())
+        for place in _PLACES:
+            if isinstance(data.get(place), dict):
+                for dish in self._group(data[place], place, salt, above):
+                    found.append(dish)
+                    if len(found) >= _MOST:
+                        self.findings.notes.append(f"{_FILE} has more than {_MOST} inputs; the first are used")
+                        return found
+        return found
+
+    def count(self, group: Mapping[Any, Any]) -> int:
+        """Count the inputs that are numbered, in `group` and the groups inside it."""
+        self._visit()
+        data = group.get("data", group)
+        found = 0
+        for value in (value for entry in _entries(data) for value in entry.values()):
+            if _is_group(value):
+                found += self.count(value)
+            elif isinstance(data, list):
+                found += len(_counts(value.get("count"))) if isinstance(value, dict) else 1
+        return found
+
+    def _visit(self) -> None:
+        self.visited += 1
+        if self.visited > _MOST_VISITED:
+            raise self.folder.error(_FILE, f"has more than {_MOST_VISITED} groups, which nobody can use; mend it")
+
+    def _group(self, group: Mapping[Any, Any], path: str, salt: str, above: Told) -> Iterator[Dish]:
+        self._visit()
+        salt = str(group.get("random_salt") or salt)
+        told = self._told(group, path, above)
+        entries = group.get("data")
+        numbered = isinstance(entries, list)
+        groups = sum(_is_group(value) for entry in _entries(entries) for value in entry.values())
+        next_group = count(1).__next__
+        for entry in _entries(entries):
+            # Named ones come by name; a numbered entry has one name alone.
+            for key in sorted(entry, key=lambda key: str(key or "")):
+                name, value = "" if key is None else str(key), entry[key]
+                if _is_group(value):
+                    name = _numbered(name, next_group(), groups) if numbered else name
+                    yield from self._group(value, f"{path}/{name}", salt, told)
+                else:
+                    yield from self._case(value, path, name, salt, told, numbered=numbered)
+
+    def _told(self, group: Mapping[Any, Any], path: str, above: Told) -> Told:
+        if f"data/{path}" in self.groups:
+            return self.groups[f"data/{path}"]
+        for file in _GROUP_FILES:
+            if isinstance(group.get(file), dict):
+                with self.findings.sparing(_FILE):
+                    return told_by_mapping(self.folder, _FILE, group[file], above, self.constants)
+        return above
+
+    def _case(self, rule: object, path: str, name: str, salt: str, told: Told, *, numbered: bool) -> Iterator[Dish]:
+        """Yield the inputs of one entry: as many as its `count` says."""
+        said: Mapping[Any, Any] = (
+            {"generate": rule} if isinstance(rule, str) else rule if isinstance(rule, dict) else {}
+        )
+        values = _counts(said.get("count"))
+        wide = max(map(len, map(str, values))) if max(values) - min(values) == len(values) - 1 else 0
+        for value in values:
+            full = _numbered(name, self.number(), self.cases) if numbered else name
+            full += f"-{value:0{wide}}" if "count" in said else ""
+            place = f"{path}/{full}.in"
+            try:
+                yield self._dish(said, place, str(said.get("random_salt") or salt), told, value)
+            except PackageError as error:
+                self.findings.left_out[f"{_FILE}: {place}"] = str(error).partition(f"{_FILE}: ")[2]
+
+    def _dish(self, said: Mapping[Any, Any], place: str, salt: str, told: Told, value: int) -> Dish:
+        missing = not self.folder.has(f"data/{place}")
+        answer = said["ans"] if isinstance(said.get("ans"), str) else None
+        ans = None if answer is None else _lines(answer)
+        if isinstance(said.get("yaml"), dict):
+            told = told_by_mapping(self.folder, _FILE, said["yaml"], told, self.constants)
+        if isinstance(said.get("in"), str):
+            return Dish(Recipe(place, data=_lines(said["in"]), answer=ans, missing=missing), "", told)
+        if isinstance(said.get("copy"), str):
+            stem = f"generators/{said['copy'].strip('/')}"
+            ans = self.folder.data(f"{stem}.ans") if ans is None and self.folder.has(f"{stem}.ans") else ans
+            data = self.folder.data(f"{stem}.in")
+            return Dish(Recipe(place, data=data, answer=ans, missing=missing), "", told)
+        command = said.get("generate")
+        if not isinstance(command, str) or not command.strip():
+            raise self.folder.error(_FILE, "has neither an input, nor a copy of one, nor a program that makes it")
+        command = put_in(command, self.constants).replace("{count}", str(value))
+        seed = salt + (f":{value - 1}" if value != 1 else "") + command.strip()
+        generator, *args = _words(command)
+        args = [_SEED.sub("{seed}", arg.replace("{name}", "testcase")) for arg in args]
+        number = int(hashlib.sha512(seed.encode()).hexdigest(), 16) % 2**31
+        return Dish(Recipe(place, None, tuple(args), number, b"", ans, missing), generator, told)
+
+
+def _is_group(value: object) -> bool:
+    return isinstance(value, dict) and "data" in value
+
+
+def _entries(data: object) -> list[dict[Any, Any]]:
+    return [entry for entry in (data if isinstance(data, list) else [data]) if isinstance(entry, dict)]
+
+
+def _counts(found: object) -> list[int]:
+    values = [1]
+    if isinstance(found, int):
+        values = list(range(1, min(found, _MOST_COUNT) + 1))
+    elif isinstance(found, list):
+        values = [value for value in found if isinstance(value, int) and abs(value) <= _LARGEST]
+    elif isinstance(found, str) and (bounds := _RANGE.fullmatch(found)) and len(found) < 40:
+        low, high = int(bounds[1]), int(bounds[2])
+        values = list(range(low, min(high, low + _MOST_COUNT - 1) + 1))
+    return values[:_MOST_COUNT] or [1]
+
+
+def _numbered(name: str, number: int, of: int) -> str:
+    return f"{number:0{len(str(of))}}" + (f"-{name}" if name else "")
+
+
+def _lines(text: str) -> bytes:
+    return (text if not text or text.endswith("\n") else f"{text}\n").encode()
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote without an end
+        return command.split()

@@ -1,0 +1,113 @@
+"""A package's validators: those of inputs, which can be programs or grammars, and the one of outputs.
+
+Decides which are used, and what a package cannot be judged without. `answer_validators` look at expected outputs, which
+nobody makes up here: they are not read. It must not run anything.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from balancer.pipeline.packages.checktestdata import checktestdata_program
+from balancer.pipeline.packages.constants import put_in
+from balancer.pipeline.packages.folder import Findings, Folder
+from balancer.pipeline.packages.languages import extension_of, language_of
+from balancer.pipeline.packages.programs import Unusable, headers_in, read_program
+from balancer.pipeline.packages.settings import ProblemSettings
+from balancer.program import Program
+
+__all__ = ["InputValidators", "read_input_validators", "read_output_validator"]
+
+_INPUT = ("input_validators", "input_validator", "input_format_validators")
+_OUTPUT = ("output_validators", "output_validator")
+_ONE = "output_validator"  # in the format of 2023-07 and later this folder is one program
+_GRAMMARS = (".ctd", ".viva")
+_HEADED = ("c", "cpp")
+
+
+@dataclass(frozen=True, slots=True)
+class InputValidators:
+    """Programs that accept or refuse inputs, and what grammars among them say.
+
+    Attributes:
+        programs: by path; a checktestdata grammar is one of them.
+        grammars: path -> text of all grammars, also of those that nobody here can run.
+    """
+
+    programs: Mapping[str, Program]
+    grammars: Mapping[str, str]
+
+
+def read_input_validators(folder: Folder, constants: Mapping[str, str], findings: Findings) -> InputValidators:
+    """Read the input validators."""
+    programs: dict[str, Program] = {}
+    grammars: dict[str, str] = {}
+    for place in _INPUT:
+        for path in _programs(folder, place, findings):
+            with findings.sparing(path):
+                if extension_of(path) in _GRAMMARS:
+                    text = grammars[path] = put_in(folder.text(path), constants)
+                    if extension_of(path) == ".viva":
+                        findings.left_out[path] = "nothing here runs viva; its text is read for bounds"
+                    else:
+                        programs[path] = checktestdata_program(path, text.encode())
+                    continue
+                try:
+                    programs[path] = _read(folder, place, path, constants, findings)
+                except Unusable as why:
+                    findings.left_out[path] = str(why)
+    return InputValidators(programs, grammars)
+
+
+def read_output_validator(folder: Folder, settings: ProblemSettings, findings: Findings) -> Program | None:
+    """Read the package's own output validator, if it asks for it, or says nothing and there is one."""
+    found: list[Program] = []
+    unusable: dict[str, str] = {}
+    for place in _OUTPUT:
+        one = place == _ONE and _is_one_program(folder, place)
+        for path in [place] if one else _programs(folder, place, findings):
+            with findings.collect():
+                try:
+                    found.append(_read(folder, place, path, settings.constants, findings))
+                except Unusable as why:
+                    unusable[path] = str(why)
+    names = ", ".join(program.name for program in found)
+    if settings.validation == "default":
+        findings.left_out.update(dict.fromkeys((program.name for program in found), "validation is default"))
+        return None
+    if len(found) > 1:
+        wrong = f"found {names}; one output validator is allowed, keep one"
+    elif found:
+        findings.left_out.update(unusable)
+        return found[0]
+    elif settings.validation == "custom" or any(folder.is_folder(path) for path in unusable):
+        reasons = "; ".join(f"{path}: {why}" for path, why in unusable.items())
+        wrong = f"no output validator can be used{f' ({reasons})' if reasons else ''}; add one"
+    else:
+        findings.left_out.update(unusable)
+        return None
+    findings.add(folder.error(_OUTPUT[0], wrong))
+    return None
+
+
+def _programs(folder: Folder, place: str, findings: Findings) -> Iterator[str]:
+    """Yield each file and folder that is a program, or should be; headers are no programs."""
+    with findings.sparing(place):
+        for path in folder.entries(place):
+            if folder.is_folder(path) or not extension_of(path).startswith((".h", ".md", ".txt")):
+                yield path
+
+
+def _is_one_program(folder: Folder, place: str) -> bool:
+    entries = folder.entries(place)
+    files = [PurePosixPath(entry).name for entry in entries if not folder.is_folder(entry)]
+    return any(name in ("build", "run") or language_of(name) is not None for name in files)
+
+
+def _read(folder: Folder, place: str, path: str, constants: Mapping[str, str], findings: Findings) -> Program:
+    program = read_program(folder, path, constants, findings, scripts=True)
+    if program.language not in _HEADED or folder.is_folder(path):
+        return program
+    return replace(
+        program, extras=tuple(sorted({**headers_in(folder, place, constants), **dict(program.extras)}.items()))
+    )

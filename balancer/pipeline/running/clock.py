@@ -1,0 +1,54 @@
+"""How long a problem has been at work, over all sessions, and how much of that went to made-up inputs.
+
+A shell: it reads the clock. It must not know what the time is for.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from balancer.pipeline.results.times import Times
+
+__all__ = ["ProblemClock"]
+
+
+class ProblemClock:
+    """The clock of one problem, which goes on where an earlier session left it.
+
+    Args:
+        times: remembers it.
+        problem: its id.
+        clock: seconds.
+    """
+
+    def __init__(self, times: Times, problem: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._times = times
+        self._problem = problem
+        self._clock = clock
+        self._before_s, self._spent_before_s = times.of(problem)
+        self._began_s = clock()
+        self._spending_since_s: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds for which the problem was at work."""
+        return self._before_s + self._clock() - self._began_s
+
+    @property
+    def spent_s(self) -> float:
+        """Those of them that went to made-up inputs."""
+        since_s = self._spending_since_s
+        return self._spent_before_s + (0.0 if since_s is None else self._clock() - since_s)
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Count the time in the block as spent on made-up inputs."""
+        self._spending_since_s = self._clock()
+        try:
+            yield
+        finally:
+            self._spent_before_s, self._spending_since_s = self.spent_s, None
+
+    def keep(self) -> None:
+        """Remember both figures: what a process that dies has spent since is lost."""
+        self._times.keep(self._problem, self.elapsed_s, self.spent_s)

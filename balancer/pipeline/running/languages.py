@@ -1,0 +1,50 @@
+"""The languages of a run: which it uses, which run submissions in Python, and what it costs that nobody runs one.
+
+Pure. It must not know how it is found out who runs what.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+
+from balancer.pipeline.results.missing import why_left_out
+from balancer.pipeline.rows.columns import LANGUAGES
+from balancer.problem import Problem
+from balancer.reporting.words import count
+
+__all__ = ["languages_in", "lines_on_missing", "with_python"]
+
+
+def languages_in(problems: Iterable[Problem], python: str) -> frozenset[str]:
+    """Return the languages of all submissions, validators and checkers; of rows if there are no problems yet."""
+    used = {
+        program.language
+        for problem in problems
+        for program in (
+            *(submission.program for submission in problem.submissions),
+            *problem.input_validators,
+            *((problem.checker.program,) if problem.checker.program else ()),
+            *(recipe.program for recipe in problem.recipes if recipe.program),
+        )
+    }
+    return frozenset(used or {*LANGUAGES.values(), python})
+
+
+def with_python(problem: Problem, python: str) -> Problem:
+    """Return `problem` with submissions in Python that are run by `python`; validators are left alone."""
+    if python == "python":
+        return problem
+    submissions = tuple(
+        replace(each, program=replace(each.program, language=python)) if each.program.language == "python" else each
+        for each in problem.submissions
+    )
+    return replace(problem, submissions=submissions)
+
+
+def lines_on_missing(problems: Iterable[Problem], known: Collection[str]) -> Iterator[str]:
+    """Yield a line for each language that no endpoint runs, with what that costs."""
+    problems = tuple(problems)
+    lost = Counter(s.program.language for p in problems for s in p.submissions if s.program.language not in known)
+    for language, many in sorted(lost.items()):
+        where = sum(any(s.program.language == language for s in p.submissions) for p in problems)
+        yield f"{why_left_out(language)}: {count(many, 'submission')} of {count(where, 'problem')} left out"

@@ -1,0 +1,1 @@
+"""The executor for go-judge servers."""

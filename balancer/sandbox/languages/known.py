@@ -1,0 +1,26 @@
+"""All languages there are: the built-in ones and those of installed plugins.
+
+Decides which language a file's ending stands for: the first one that claims it. It must not know which of them some
+endpoint can run.
+"""
+
+from collections.abc import Mapping
+
+from balancer.language import Language
+from balancer.plugins.registry import default_registry
+
+__all__ = ["by_extension", "known_languages"]
+
+
+def known_languages() -> Mapping[str, Language]:
+    """Return the languages of everything installed, by name."""
+    return {name: entry.item for name, entry in default_registry().languages.items()}
+
+
+def by_extension(languages: Mapping[str, Language] | None = None) -> dict[str, str]:
+    """Return the name of the language for each ending of a source file, e.g. ".cc" -> "cpp"."""
+    found: dict[str, str] = {}
+    for language in (known_languages() if languages is None else languages).values():
+        for extension in language.extensions:
+            found.setdefault(extension, language.name)
+    return found

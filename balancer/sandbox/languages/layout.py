@@ -1,0 +1,89 @@
+"""What lies in the working directory of a program: its source, under which name, and the other files it is made of.
+
+Decides who gives way where two files want one name: the source. It must not know where the program runs.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from balancer.language import Language
+from balancer.program import Program
+
+__all__ = ["Laid", "check_name", "check_together", "lay_out"]
+
+_ASIDE = "balancer_main"
+_PART_BYTES, _NAME_BYTES, _PARTS = 255, 1024, 64  # a part as long as file systems take; a path well below Linux' 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A program as files.
+
+    Attributes:
+        files: relative name -> content, the program's source among them.
+        own: the names that are the source's, or made from it; none of a run's files may have one.
+        compile, pragmatic, run: the command templates of the language, with the source's name; () for none.
+        further: arguments that follow the two compile templates.
+    """
+
+    files: Mapping[str, bytes]
+    own: frozenset[str]
+    compile: tuple[str, ...]
+    pragmatic: tuple[str, ...]
+    run: tuple[str, ...]
+    further: tuple[str, ...]
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it is a safe relative file name.
+
+    Raises:
+        ValueError: it is absolute, leads out of the folder, or is no file name at all.
+    """
+    path = PurePosixPath(name)
+    parts = name.split("/")
+    if path.is_absolute() or ".." in parts or "." in parts or "" in parts or "\0" in name:
+        raise ValueError(f"file name {name!r} is not allowed; it must be relative, without '.', '..' or empty parts")
+    sizes = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
+    if max(sizes) > _PART_BYTES or sum(sizes) + len(parts) - 1 > _NAME_BYTES or len(parts) > _PARTS:
+        raise ValueError(
+            f"file name {name[:40] + '...'!r} is not allowed: it has {len(parts)} parts, the longest of {max(sizes)} "
+            f"bytes; it may have {_PARTS} parts of {_PART_BYTES} bytes, and {_NAME_BYTES} bytes in all"
+        )
+    return name
+
+
+def check_together(names: Iterable[str]) -> None:
+    """Raise ValueError if files of these names cannot lie in one folder: one is a folder of another."""
+    all_names = set(names)
+    for name in all_names:
+        for parent in PurePosixPath(name).parents:
+            if str(parent) in all_names:
+                raise ValueError(f"file name {str(parent)!r} is a folder of {name!r}; name one of them otherwise")
+
+
+def lay_out(language: Language, program: Program) -> Laid:
+    """Return `program` as files.
+
+    Raises:
+        ValueError: a file name is not safe.
+    """
+    sources = dict(language.sources(program.source.encode("utf-8", "surrogateescape")))
+    given = {check_name(name): content for name, content in program.extras}
+    extras = {name: content for name, content in given.items() if sources.get(name) != content}
+    renamed: dict[str, str] = {}
+    for name in [name for name in sources if name in extras]:
+        aside = _ASIDE
+        while (free := f"{aside}{PurePosixPath(name).suffix}") in extras or free in sources:
+            aside += "_"
+        renamed[name] = free
+        sources[free] = sources.pop(name)
+    # Where all sources are joined, the template's own one may be any of them.
+    others = (*extras, *renamed.values()) if language.joined else tuple(extras)
+    further = tuple(each for each in language.further(others) if each != f"./{language.file}")
+    commands = [
+        command if language.joined else tuple(renamed.get(part, part) for part in command)
+        for command in (language.compile, language.pragmatic, language.run)
+    ]
+    return Laid({**extras, **sources}, frozenset(sources), commands[0], commands[1], commands[2], further)

@@ -1,0 +1,252 @@
+"""The built-in languages: a short entry each, and for each there was a machine on which its "hello" ran in the sandbox.
+
+Decides flags, file names and what runtimes need beyond a program's own memory. It must not know how programs are
+isolated, nor what exists on this machine. Go, Java and Node map much more address space than they touch, and address
+space is what is limited: hence `runtime_bytes`.
+"""
+
+from balancer.language import Language
+from balancer.sandbox.languages import java
+
+__all__ = ["CXX_FLAGS", "LANGUAGES"]
+
+# -I. : headers of the program itself, written in either way.
+CXX_FLAGS = ("-O2", "-std=gnu++20", "-I.")
+_C_FLAGS = ("-O2", "-std=gnu17", "-I.")
+# Sources that were written for another compiler forget headers. Not -fpermissive: it makes programs of what is none.
+_FORGIVING = ("-w", "-include", "bits/stdc++.h")
+
+_GIB = 2**30
+
+_KOTLIN = """\
+output=$1
+shift
+kotlinc -nowarn -J-Xmx1g -include-runtime -d made.jar main.kt "$@" && mv made.jar "$output"
+"""
+
+# `build` and `run` are programs of the package, in whatever language; see "folder" in docs/sandbox.md.
+_BUILD = """\
+chmod -R u+rwX . || exit
+[ -s run ] || rm -f run
+for script in build run; do [ ! -e $script ] || chmod +x $script || exit; done
+[ ! -e build ] || ./build </dev/null 1>&2 || exit
+[ -e run ] && chmod +x run || { echo 'build made no program run' >&2; exit 1; }
+tar -cf "$1" .
+"""
+_RUN = """\
+tar --no-same-owner -xf "$1" || exit
+shift
+exec ./run "$@"
+"""
+
+LANGUAGES = (
+    Language(
+        name="python",
+        file="main.py",
+        run=("{python}", "main.py"),
+        extensions=(".py", ".py3"),
+        install="python3",
+        hello="print('pong')",
+        native="python",
+    ),
+    Language(
+        name="cpp",
+        file="main.cpp",
+        run=("{program}",),
+        compile=("g++", *CXX_FLAGS, "-o", "{output}", "main.cpp"),
+        pragmatic=("g++", *CXX_FLAGS, *_FORGIVING, "-o", "{output}", "main.cpp"),
+        joined=True,
+        extensions=(".cpp", ".cc", ".cxx", ".c++"),
+        tools=("g++",),
+        install="g++",
+        hello='#include <cstdio>\nint main() { puts("pong"); }',
+        native="cpp",
+    ),
+    Language(
+        name="c",
+        file="main.c",
+        run=("{program}",),
+        compile=("gcc", *_C_FLAGS, "-o", "{output}", "main.c", "-lm"),
+        joined=True,
+        extensions=(".c",),
+        tools=("gcc",),
+        install="gcc",
+        hello='#include <stdio.h>\nint main(void) { puts("pong"); return 0; }',
+    ),
+    java.LANGUAGE,
+    Language(
+        name="kotlin",
+        file="main.kt",
+        run=java.RUN,
+        compile=("sh", "-c", _KOTLIN, "compile", "{output}"),
+        joined=True,
+        extensions=(".kt",),
+        tools=("kotlinc", "java"),
+        install="kotlin and default-jdk",
+        hello='fun main() { println("pong") }',
+        runtime_bytes=3 * _GIB,
+        compiler_bytes=3 * _GIB,
+        runtime_processes=64,
+    ),
+    Language(
+        name="pypy",
+        file="main.py",
+        run=("pypy3", "main.py"),
+        tools=("pypy3",),
+        install="pypy3",
+        hello="print('pong')",
+    ),
+    Language(
+        name="rust",
+        file="main.rs",
+        run=("{program}",),
+        compile=("rustc", "--edition=2021", "-O", "-A", "warnings", "-o", "{output}", "main.rs"),
+        extensions=(".rs",),
+        tools=("rustc", "cc"),
+        install="rustc",
+        hello='fn main() { println!("pong"); }',
+        native="rust",
+        compiler_bytes=2 * _GIB,
+    ),
+    Language(
+        name="go",
+        file="main.go",
+        run=("{program}",),
+        compile=("env", "GOCACHE={scratch}/.go", "GO111MODULE=off", "go", "build", "-o", "{output}", "main.go"),
+        joined=True,
+        extensions=(".go",),
+        tools=("go",),
+        install="golang-go",
+        hello='package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("pong") }\n',
+        native="go",
+        runtime_bytes=2 * _GIB,
+        compiler_bytes=2 * _GIB,
+        runtime_processes=64,
+    ),
+    Language(
+        name="haskell",
+        file="main.hs",
+        run=("{program}",),
+        compile=("ghc", "-O2", "-v0", "-outputdir", "{scratch}/.made", "-o", "{output}", "main.hs"),
+        extensions=(".hs",),
+        tools=("ghc",),
+        trees=("/var/lib/ghc",),
+        install="ghc",
+        hello='main :: IO ()\nmain = putStrLn "pong"\n',
+        runtime_bytes=_GIB,
+        compiler_bytes=2 * _GIB,
+    ),
+    Language(
+        name="javascript",
+        file="main.js",
+        run=("node", "--max-old-space-size={memory}", "--stack-size=60000", "main.js"),
+        extensions=(".js", ".mjs"),
+        tools=("node",),
+        install="nodejs",
+        hello="console.log('pong')",
+        native="nodejs",
+        runtime_bytes=8 * _GIB,
+        runtime_processes=32,
+    ),
+    Language(
+        name="csharp",
+        file="main.cs",
+        run=("mono", "{program}"),
+        compile=("mcs", "-optimize+", "-warn:0", "-r:System.Numerics", "-out:{output}", "main.cs"),
+        joined=True,
+        extensions=(".cs",),
+        tools=("mcs", "mono"),
+        trees=("/etc/mono",),
+        install="mono-mcs",
+        hello='class Hello { static void Main() { System.Console.WriteLine("pong"); } }',
+        native="csharp",
+        runtime_bytes=_GIB,
+        runtime_processes=32,
+    ),
+    Language(
+        name="ocaml",
+        file="main.ml",
+        run=("{program}",),
+        compile=(
+            "ocamlopt",
+            "-w",
+            "-a",
+            "-I",
+            "+unix",
+            "-I",
+            "+str",
+            "unix.cmxa",
+            "str.cmxa",
+            "-o",
+            "{output}",
+            "main.ml",
+        ),
+        extensions=(".ml",),
+        tools=("ocamlopt",),
+        install="ocaml-nox",
+        hello='let () = print_endline "pong"',
+    ),
+    Language(
+        name="perl",
+        file="main.pl",
+        run=("perl", "main.pl"),
+        extensions=(".pm",),
+        tools=("perl",),
+        install="perl",
+        hello='print "pong\\n";',
+        native="perl",
+    ),
+    Language(
+        name="ruby",
+        file="main.rb",
+        run=("ruby", "main.rb"),
+        extensions=(".rb",),
+        tools=("ruby",),
+        install="ruby",
+        hello='puts "pong"',
+        native="ruby",
+    ),
+    Language(
+        name="php",
+        file="main.php",
+        run=("php", "main.php"),
+        extensions=(".php",),
+        tools=("php",),
+        install="php-cli",
+        hello='<?php echo "pong\n";',
+        native="php",
+    ),
+    Language(
+        name="lua",
+        file="main.lua",
+        run=("lua", "main.lua"),
+        extensions=(".lua",),
+        tools=("lua",),
+        install="lua5.4",
+        hello='print("pong")',
+        native="lua",
+    ),
+    Language(
+        name="bash",
+        file="main.sh",
+        run=("bash", "main.sh"),
+        extensions=(".sh",),
+        tools=("bash",),
+        install="bash",
+        hello="echo pong",
+        native="bash",
+    ),
+    Language(
+        name="folder",
+        file="run",
+        run=("sh", "-c", _RUN, "run", "{program}"),
+        compile=("sh", "-c", _BUILD, "build", "{output}"),
+        tools=("sh", "tar"),
+        install="tar",
+        hello="#!/bin/sh\necho pong\n",
+        # Whatever it starts may be a virtual machine.
+        runtime_bytes=3 * _GIB,
+        compiler_bytes=3 * _GIB,
+        runtime_processes=64,
+    ),
+)

@@ -1,0 +1,183 @@
+"""Control groups: where the kernel counts, and limits, all that a run consists of.
+
+Decides where groups can be made on this machine: below our own group, in the hierarchies of version 1 or in that of
+version 2, as root or where they were delegated to us. What is not there is simply not counted here; rlimits and a look
+at /proc do what they can then. It must not know what is run.
+"""
+
+import contextlib
+import functools
+import itertools
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from balancer.sandbox.local.group import Group, Place
+
+__all__ = ["Cgroups", "own_cgroups"]
+
+_RESOURCES = ("cpuacct", "memory", "pids")  # names of version 1; "cpuacct" is part of every group of version 2
+_PREFIX = "balancer-"
+
+
+class Cgroups:
+    """Makes a group for each run. Thread-safe.
+
+    Args:
+        places: where groups can be made, by resource ("cpuacct", "memory", "pids").
+    """
+
+    def __init__(self, places: dict[str, Place]) -> None:
+        self._places = places
+        self._prefix = _new_name()
+        self._numbers = itertools.count()
+        self._left: list[Path] = []
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """What is counted, some of "cpuacct", "memory", "pids", and by which version of control groups."""
+        return {resource: place.version for resource, place in self._places.items()}
+
+    @contextmanager
+    def lend(self) -> Iterator[Group | None]:
+        """Lend a group, without limits so far, for the length of a `with` block; None where none can be made.
+
+        Raises:
+            OSError: this one cannot be made; without it a program would get more than was promised.
+        """
+        if not self._places:
+            yield None
+            return
+        name = f"{self._prefix}-{next(self._numbers)}"
+        made: dict[str, Place] = {}
+        try:
+            for resource, place in self._places.items():
+                folder = place.folder / name
+                if all(folder != each.folder for each in made.values()):  # of version 2 there is one for all
+                    folder.mkdir()
+                made[resource] = Place(folder, place.version)
+            yield Group(made)
+        finally:
+            self._remove({place.folder for place in made.values()})
+
+    def _remove(self, folders: set[Path]) -> None:
+        """Remove groups; those that something still dies in are tried again when the next one goes."""
+        waiting = [*folders]
+        with contextlib.suppress(IndexError):
+            while True:
+                waiting.append(self._left.pop())
+        for folder in waiting:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                self._left.append(folder)
+
+
+@functools.lru_cache(maxsize=1)
+def _groups_of(pid: int) -> Cgroups:
+    places = {}
+    for resource, place in _own_places():
+        if resource not in places and _works(place):
+            places[resource] = place
+            _sweep(place.folder)
+    return Cgroups(places)
+
+
+def own_cgroups() -> Cgroups:
+    """Return this process's own (a forked child gets its own): found once, by trying."""
+    return _groups_of(os.getpid())
+
+
+def _own_places() -> Iterator[tuple[str, Place]]:
+    """Yield where our own groups lie, for each resource the best first."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        memberships = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    paths = {}
+    for line in memberships:
+        _, names, path = line.split(":", 2)
+        for name in names.split(","):
+            paths[name] = path  # the name of version 2 is empty
+    found = [_mounted(line) for line in mounts]
+    for resource in _RESOURCES:
+        for kind, options, root, point in found:
+            if kind == "cgroup" and resource in options and resource in paths:
+                yield resource, Place(_below(point, root, paths[resource]), 1)
+    for kind, _, root, point in found:
+        if kind == "cgroup2" and "" in paths:
+            folder = _below(point, root, paths[""])
+            given = _given(folder)
+            for resource in _RESOURCES:
+                if resource == "cpuacct" or resource in given:
+                    yield resource, Place(folder, 2)
+
+
+def _mounted(line: str) -> tuple[str, list[str], str, Path]:
+    """Return kind, options, root and mount point of a line of /proc/self/mountinfo."""
+    before, _, after = line.partition(" - ")
+    fields, (kind, _, options) = before.split(), after.split()[:3]
+    return kind, options.split(","), fields[3], Path(fields[4])
+
+
+def _below(point: Path, root: str, path: str) -> Path:
+    """Return the folder of group `path` where the group `root` is shown at `point`."""
+    inner = path.removeprefix(root.rstrip("/")) if path.startswith(root) else ""
+    return point / inner.lstrip("/")
+
+
+def _given(folder: Path) -> list[str]:
+    """Return the controllers that groups below `folder` have; ask for them where nobody is in the way.
+
+    Version 2 gives controllers only to groups without processes of their own, unless they are the root. So where we are
+    alone in ours, as in a scope that was delegated to us, we move to one below.
+    """
+    with contextlib.suppress(OSError):
+        has = (folder / "cgroup.controllers").read_text().split()
+        wanted: list[str] = [name for name in ("memory", "pids") if name in has]
+        control = folder / "cgroup.subtree_control"
+        if set(wanted) <= set(control.read_text().split()):
+            return wanted
+        if (folder / "cgroup.procs").read_text().split() == [str(os.getpid())] and folder.parent.name != "cgroup":
+            own = folder / f"{_PREFIX}self"
+            own.mkdir(exist_ok=True)
+            (own / "cgroup.procs").write_text(str(os.getpid()))
+        control.write_text(" ".join(f"+{name}" for name in wanted))
+        return wanted
+    return []
+
+
+def _works(place: Place) -> bool:
+    """Try it: make a group, and move a process there."""
+    trial = Place(place.folder / _new_name(), place.version)
+    group = Group({"trial": trial})
+    try:
+        trial.folder.mkdir()
+        with subprocess.Popen(("sleep", "60"), stdin=subprocess.DEVNULL) as process:
+            try:
+                group.add([process.pid])
+            finally:
+                process.kill()
+        trial.folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _new_name() -> str:
+    """Return a name that tells whose it is, and that nobody else has, not even one that died with the same number."""
+    return f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the groups that dead processes of ours have left."""
+    for left in folder.glob(f"{_PREFIX}[0-9]*-*"):
+        if not Path("/proc", left.name.split("-")[1]).exists():
+            with contextlib.suppress(OSError):
+                left.rmdir()

@@ -1,0 +1,108 @@
+"""How much a sandbox server has to do, for people, Prometheus and clients.
+
+Decides what is counted and how it is called. It must not know why something is refused.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+__all__ = ["CONTENT_TYPE", "Load"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+_SHORTEST_S, _LONGEST_S = 1, 60  # what a client is asked to wait
+_NEWEST = 0.2  # how much the newest run counts in the mean
+
+
+class Load:
+    """Counts. Used from the event loop only.
+
+    Args:
+        workers: programs at once.
+        queue: requests that may wait for one.
+
+    Attributes:
+        running, waiting: requests whose program runs, and that wait for a worker.
+    """
+
+    def __init__(self, workers: int, queue: int) -> None:
+        self.workers, self.queue = workers, queue
+        self.running = self.waiting = 0
+        self._run_s = 1.0  # the mean of the last runs
+        self.registry = CollectorRegistry()
+        self._gauge("workers", "Programs that may run at once.").set(workers)
+        self._gauge("queue_places", "Requests that may wait for a worker.").set(queue)
+        self._gauge("running", "Requests whose program runs.").set_function(lambda: self.running)
+        self._gauge("waiting", "Requests that wait for a worker.").set_function(lambda: self.waiting)
+        self.body_bytes = self._gauge("body_bytes", "Bytes of bodies that are read, wait or run.")
+        self.answer_bytes = self._gauge("answer_bytes", "Bytes of answers that are not sent yet.")
+        self.connections = self._gauge("connections", "Open connections.")
+        self.ends = Counter(
+            "balancer_sandbox_requests_total",
+            "Requests to run a program, by their end.",
+            ["end"],
+            registry=self.registry,
+        )
+        self.closed = Counter(
+            "balancer_sandbox_closed_total",
+            "Connections that the server closed, by why.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._ran = self._histogram("run_seconds", "From a worker until the end of the run, compiling included.")
+        self._waited = self._histogram("wait_seconds", "From the last byte of a request until a worker.")
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(f"balancer_sandbox_{name}", help_text, registry=self.registry)
+
+    def _histogram(self, name: str, help_text: str) -> Histogram:
+        return Histogram(f"balancer_sandbox_{name}", help_text, registry=self.registry, buckets=_BUCKETS)
+
+    @property
+    def full(self) -> bool:
+        """Whether one more request would be too many."""
+        return self.running + self.waiting >= self.workers + self.queue
+
+    @property
+    def retry_after_s(self) -> int:
+        """In how many seconds there may be a place."""
+        ahead = (self.waiting + 1) / self.workers
+        return max(_SHORTEST_S, min(_LONGEST_S, math.ceil(ahead * self._run_s)))
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Wait, for the length of a `with` block; `run` is within it."""
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Run, for the length of a `with` block."""
+        self.waiting -= 1
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self.waiting += 1
+
+    def ran(self, waited_s: float, took_s: float) -> None:
+        """Note that somebody waited and had a run."""
+        self._waited.observe(waited_s)
+        self._ran.observe(took_s)
+        self._run_s += _NEWEST * (took_s - self._run_s)
+
+    def header(self) -> str:
+        """Return it in the words of the header `Sandbox-Load` (a dictionary of RFC 8941)."""
+        return f"running={self.running}, waiting={self.waiting}, workers={self.workers}, queue={self.queue}"
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus' words."""
+        return generate_latest(self.registry)

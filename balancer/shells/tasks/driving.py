@@ -1,0 +1,113 @@
+"""Drives the course of a call in a task: leases, pauses and tries as the course says.
+
+It waits where `balancer.shells.driving.Drive` does, and decides as little: what follows from what is the course's.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from balancer.core.course import Course
+from balancer.core.decisions import Ask, Over, Pause, Run
+from balancer.endpoint import Lease, may_go_elsewhere
+from balancer.errors import BalancerError
+from balancer.shells.driving import Asked, Driving
+from balancer.shells.leasing import SharedBudget
+from balancer.shells.tasks.parking import spot
+
+if TYPE_CHECKING:
+    from balancer.shells.tasks.face import Tasks
+
+__all__ = ["TaskDrive"]
+
+T = TypeVar("T")
+
+_NONE = frozenset[str]()
+
+
+class TaskDrive(Driving, Generic[T]):
+    """One call along its course, in one task.
+
+    Args:
+        tasks: leases the endpoints.
+        course: fresh.
+        budget: that of the course.
+        make: makes one attempt with the lease in the list that it is given, and ends that lease.
+        asked: what the call asks for.
+    """
+
+    def __init__(
+        self,
+        tasks: "Tasks",
+        course: Course,
+        budget: SharedBudget,
+        make: Callable[[Run, list[Lease]], Awaitable[T]],
+        asked: Asked,
+    ) -> None:
+        super().__init__(tasks.pool, course, budget)
+        self._tasks = tasks
+        self._make = make
+        self._asked = asked
+
+    async def run(self) -> T:
+        """Do what the course says until it is over; raises as `Drive.run` does."""
+        decision: Ask | Run | Pause | Over = self.begin()
+        try:
+            while not isinstance(decision, Over):
+                if isinstance(decision, Run):
+                    try:
+                        done = await self._run(decision)
+                    except Exception as error:
+                        if not may_go_elsewhere(error):
+                            raise
+                        decision = self.failed(error)
+                    else:
+                        self._course.succeeded()
+                        return done
+                elif isinstance(decision, Ask):
+                    decision = await self._ask(decision)
+                else:
+                    await _pause(decision.for_s)
+                    decision = self.resumed()
+        except GeneratorExit:
+            self._collected()
+            raise
+        finally:
+            self.drop()
+        raise self.given_up(decision)
+
+    def take_at_once(self, avoid: frozenset[str]) -> str:
+        """Put a lease of another endpoint than these into hand without waiting; raises as `Pool.acquire` does."""
+        self.hand.append(self._tasks.pool.acquire(0, **self._asked.but(avoid)))
+        return self.hand[0].endpoint.name
+
+    async def _ask(self, ask: Ask) -> Ask | Run | Pause | Over:
+        """Lease for the next try."""
+        try:
+            if self.is_plain(ask):
+                self.hand.append(await self._tasks.acquire(ask.within_s, **self._asked.but(_NONE)))
+            else:
+                self.hand.append(await self._tasks.acquire_again(self._course, ask, **self._asked.but(_NONE)))
+        except BalancerError as error:
+            return self.without(error)
+        return self.leased()
+
+    async def _run(self, run: Run) -> T:
+        try:
+            return await self._make(run, self.hand)
+        except GeneratorExit:
+            self._collected()
+            raise
+        finally:
+            self.drop()
+
+    def _collected(self) -> None:
+        """Leave what is in hand to whoever looks for leases that nobody has, if it cannot be given back just now."""
+        if self._tasks.pool.is_inside:
+            for lease in self.hand:
+                lease.entered = True
+            self.hand.clear()
+
+
+async def _pause(for_s: float) -> None:
+    if for_s > 0:
+        await spot().wait(for_s)

@@ -1,0 +1,109 @@
+"""How a task of asyncio waits: at a future, which whoever wakes it has its loop resolve.
+
+Decides how the loop hears of it: at once where a task of the same loop is what wakes, else by way of its self-pipe.
+"""
+
+import asyncio
+import math
+from asyncio import CancelledError, Future, Task
+from asyncio.events import _get_running_loop  # as `get_running_loop`, but does not raise: it is asked by every thread
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Self
+
+from balancer.shells.tasks.parking import Spot, Told
+
+__all__ = ["crew", "spot"]
+
+_current_task = asyncio.current_task
+
+
+class _Spot(Spot):
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self, told: Told, lost: Callable[[], object]) -> None:
+        super().__init__(told, lost)
+        self._loop = asyncio.get_running_loop()
+        self._future: Future[None] | None = None
+
+    async def wait(self, nap_s: float) -> None:
+        future = self._future = self._loop.create_future()
+        if self._is_woken:
+            return
+        if nap_s == math.inf:
+            await future
+            return
+        handle = self._loop.call_later(nap_s, _resolve, future)
+        try:
+            await future
+        finally:
+            handle.cancel()
+
+    @property
+    def is_over(self) -> bool:
+        return self.deserted or self._loop.is_closed()
+
+    def _reached(self) -> bool:
+        loop = self._loop
+        # In a task's own step the loop has not gone to sleep yet. Outside of one, e.g. in a finaliser while the loop
+        # decides how long to sleep, it may miss what is not announced.
+        if _get_running_loop() is loop and _current_task(loop) is not None:
+            self._open()
+            return True
+        try:
+            loop.call_soon_threadsafe(self._open)
+        except RuntimeError:  # it is closed
+            return False
+        return True
+
+    def _open(self) -> None:
+        self._is_woken = True
+        if self._future is not None:
+            _resolve(self._future)
+
+
+def _resolve(future: "Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+spot = _Spot
+
+
+class _Crew:
+    def __init__(self) -> None:
+        self._tasks: list[Task[None]] = []
+
+    def start(self, work: Callable[[], Awaitable[object]]) -> None:
+        async def run() -> None:
+            await work()
+
+        self._tasks.append(asyncio.create_task(run()))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        cancelled: CancelledError | None = None
+        if kind is GeneratorExit:  # whoever began them is collected, and cannot wait; perhaps its loop is closed
+            with suppress(RuntimeError):
+                for task in self._tasks:
+                    task.cancel()
+            return
+        for task in self._tasks:
+            task.cancel()
+        while left := [task for task in self._tasks if not task.done()]:
+            try:
+                await asyncio.wait(left)
+            except CancelledError as again:  # once more will do them no good; but whoever asks for it is to have it
+                cancelled = again
+        for task in self._tasks:
+            if not task.cancelled():
+                task.exception()  # it was seen by whom it concerns
+        if cancelled is not None:
+            raise cancelled
+
+
+def crew() -> _Crew:
+    """Return a crew of the loop that runs."""
+    return _Crew()

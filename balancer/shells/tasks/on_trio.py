@@ -1,0 +1,85 @@
+"""How a task of trio waits: it is taken off its run's schedule, and put on it again by the thread of that.
+
+Decides nothing else. Imported by tasks of trio only, so that it is there.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
+
+from balancer.shells.tasks.parking import Spot, Told
+
+__all__ = ["crew", "spot"]
+
+
+class _Spot(Spot):
+    __slots__ = ("_task", "_token")
+
+    def __init__(self, told: Told, lost: Callable[[], object]) -> None:
+        super().__init__(told, lost)
+        self._token = current_trio_token()
+        self._task: Task | None = None
+
+    async def wait(self, nap_s: float) -> None:
+        if self._is_woken:
+            return
+        with trio.move_on_after(nap_s):
+            self._task = current_task()
+            await wait_task_rescheduled(self._leave)
+
+    @property
+    def is_over(self) -> bool:
+        return self.deserted or not self._told_run(_nothing)
+
+    def _reached(self) -> bool:
+        return self._told_run(self._open)
+
+    def _told_run(self, act: Callable[[], None]) -> bool:
+        try:
+            self._token.run_sync_soon(act)
+        except trio.RunFinishedError:
+            return False
+        return True
+
+    def _open(self) -> None:
+        self._is_woken = True
+        task, self._task = self._task, None
+        if task is not None:
+            reschedule(task)
+
+    def _leave(self, raise_cancel: Any) -> Abort:
+        self._task = None
+        return Abort.SUCCEEDED
+
+
+def _nothing() -> None:
+    pass
+
+
+spot = _Spot
+
+
+class _Crew:
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def start(self, work: Callable[[], Awaitable[object]]) -> None:
+        self._nursery.start_soon(work)
+
+
+@asynccontextmanager
+async def crew() -> AsyncIterator[_Crew]:
+    """Return a crew of the run of trio that is under way."""
+    failed: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        try:
+            yield _Crew(nursery)
+        except Exception as error:  # a nursery would raise it in a group
+            failed = error
+        finally:
+            nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed

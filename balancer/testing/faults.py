@@ -1,0 +1,209 @@
+"""A server that lies in front of one that does not: passes HTTP requests through, and commits faults by a schedule.
+
+Decides which request meets which fault, and counts. What a fault is stands in `misdeeds`. It needs the standard library
+only.
+"""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.server import BaseHTTPRequestHandler
+from random import Random
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from balancer.testing.door import Door
+from balancer.testing.exchange import Answer, Exchange, Fault
+from balancer.testing.misdeeds import FAULTS
+
+__all__ = ["FAULTS", "Answer", "Exchange", "Fault", "FaultProxy"]
+
+_TARGET_S = 300.0
+_REMEMBERED = 16  # answers, for each path
+_PATHS = 64
+_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+_NOT_PASSED = _BY_HOP | {"content-length", "host"}
+
+Passing = Callable[[str, str], bool]
+
+
+class FaultProxy:
+    """A proxy on 127.0.0.1, on a port of its own, that misbehaves by a schedule. Use it in a `with` block.
+
+        with FaultProxy("http://127.0.0.1:8080/", faults=["reset", "503"], share=0.2, seed=7) as proxy:
+            pool = Pool([proxy.url, "http://127.0.0.1:8081/"])
+            ...
+        assert proxy.done["503"] > 0
+
+    A request is due for a fault if `on` is true, `only` takes it, fewer than `first` met one before it, and a draw
+    with `seed` says so. Those that are due meet the `faults` in turn; all others are passed through. The same requests
+    in the same order meet the same faults. Bodies are passed on whole, not as streams, and a request's must have a
+    Content-Length.
+
+    Args:
+        target_url: the server in front of which it stands, http:// or https://; a path is kept before the requests'.
+        faults: names of `FAULTS`, or faults of your own.
+        first: only so many requests meet one; None: any number.
+        share: of the requests that are due, from 0 to 1.
+        seed: of the draws.
+        only: says of the method and the path (with its query) of a request whether it may meet one; None: all may.
+        seconds: how late "late" is, how long "refused" refuses, what `Retry-After` asks for.
+        huge_bytes: what "huge" sends before the answer.
+
+    Attributes:
+        url: where it listens, with a slash at its end.
+        done: how often each fault was committed, by name.
+        passed: how many requests were passed through.
+        on: set it to False for a while in which the server is well.
+
+    Raises:
+        ValueError: a fault is not known, or a number cannot be used.
+    """
+
+    def __init__(
+        self,
+        target_url: str,
+        faults: Iterable[str | Fault],
+        *,
+        first: int | None = None,
+        share: float = 1.0,
+        seed: int = 0,
+        only: Passing | None = None,
+        seconds: float = 1.0,
+        huge_bytes: int = 2**26,
+    ) -> None:
+        self._target = urlsplit(target_url)
+        if self._target.scheme not in ("http", "https") or not self._target.hostname:
+            raise ValueError(f"target_url is {target_url!r}; it must be http://HOST or https://HOST")
+        self._faults = [_known(fault) for fault in faults]
+        if not 0 <= share <= 1:
+            raise ValueError(f"share is {share!r}; it must be from 0 to 1")
+        if seconds < 0:
+            raise ValueError(f"seconds is {seconds!r}; it must be 0 or more")
+        self.seconds, self.huge_bytes = seconds, huge_bytes
+        self.done: Counter[str] = Counter()
+        self.passed = 0
+        self.on = True
+        self._left, self._share, self._random = first, share, Random(seed)
+        self._only = only or (lambda method, path: True)
+        self._lock = threading.Lock()
+        self._due = 0
+        self._answers: dict[tuple[str, str], deque[tuple[bytes, Answer]]] = {}
+        self._server = Door(type("Handler", (_Handler,), {"proxy": self}))
+        self.closing = self._server.closing
+        self.url = f"http://127.0.0.1:{self._server.port}/"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.stop()
+
+    # -- the schedule ------------------------------------------------------------------------------
+
+    def next_fault(self, method: str, path: str) -> Fault | None:
+        """Return the fault that this request meets, and count it; None: it is passed through."""
+        with self._lock:
+            due = self.on and self._faults and self._left != 0 and self._only(method, path)
+            if not due or self._random.random() >= self._share:
+                self.passed += 1
+                return None
+            if self._left is not None:
+                self._left -= 1
+            fault = self._faults[self._due % len(self._faults)]
+            self._due += 1
+            self.done[fault.name] += 1
+            return fault
+
+    def could_not(self, fault: Fault) -> None:
+        """Take back that `fault` was committed: the request is passed through."""
+        with self._lock:
+            self.done[fault.name] -= 1
+            self.passed += 1
+            if self._left is not None:
+                self._left += 1
+
+    # -- the target --------------------------------------------------------------------------------
+
+    def fetch(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
+        """Return the target's answer to a request, and remember it; a 502 if there is none."""
+        make = HTTPSConnection if self._target.scheme == "https" else HTTPConnection
+        assert self._target.hostname is not None  # it was looked at
+        connection = make(self._target.hostname, self._target.port, timeout=_TARGET_S)
+        try:
+            passed = {name: value for name, value in headers if name.lower() not in _NOT_PASSED}
+            connection.request(method, self._target.path.rstrip("/") + path, body=body or None, headers=passed)
+            got = connection.getresponse()
+            kept = [each for each in got.getheaders() if each[0].lower() not in _NOT_PASSED]
+            answer = Answer(got.status, kept, got.read())
+        except (OSError, HTTPException) as error:
+            return Answer(502, [("Content-Type", "text/plain")], f"the target does not answer: {error}".encode())
+        finally:
+            connection.close()
+        with self._lock:
+            self._answers.setdefault((method, path), deque(maxlen=_REMEMBERED)).appendleft((body, answer))
+            if len(self._answers) > _PATHS:
+                del self._answers[next(iter(self._answers))]
+        return answer
+
+    def other(self, method: str, path: str, body: bytes) -> Answer | None:
+        """Return the newest answer to another request of the same method and path; None if there is none yet."""
+        with self._lock:
+            remembered = list(self._answers.get((method, path), ()))
+        return next((answer for asked, answer in remembered if asked != body), None)
+
+
+def _known(fault: str | Fault) -> Fault:
+    if isinstance(fault, Fault):
+        return fault
+    if fault not in FAULTS:
+        raise ValueError(f"fault {fault!r} is not known; known are {', '.join(FAULTS)}")
+    return FAULTS[fault]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Door
+    proxy: FaultProxy  # set in a class of its own for each
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def _any(self) -> None:
+        proxy, method, path = self.proxy, self.command, self.path
+        if "Transfer-Encoding" in self.headers:
+            self.send_error(411)
+            self.close_connection = True
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = list(self.headers.items())
+        fetched: list[Answer] = []
+
+        def fetch() -> Answer:
+            if not fetched:
+                fetched.append(proxy.fetch(method, path, headers, body))
+            return fetched[0]
+
+        met = Exchange(
+            self.connection,
+            path,
+            fetch,
+            lambda: proxy.other(method, path, body),
+            self.server.refuse,
+            proxy.closing,
+            proxy.seconds,
+            proxy.huge_bytes,
+        )
+        fault = proxy.next_fault(method, path)
+        if fault is None or not fault.do(met):
+            if fault is not None:
+                proxy.could_not(fault)
+            met.send(fetch())
+        if met.over:
+            self.close_connection = True
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _any  # noqa: N815 (the library's names)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Be silent."""

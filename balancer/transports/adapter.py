@@ -1,0 +1,232 @@
+"""The same for requests: `session.mount("http://pool/", BalancedAdapter(pool))`.
+
+Decides how an answer of urllib3 is read up to its first byte, and what its body is to requests. Where a request goes
+and when it is tried again is decided as for the transports.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import sleep
+from typing import Any
+
+from balancer.core.course import Course
+from balancer.core.decisions import Run
+from balancer.endpoint import Lease, may_go_elsewhere, outcome_of
+from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters
+from balancer.load import ASK
+from balancer.plugins.extras import require
+from balancer.shells.driving import Drive
+from balancer.shells.threads import Pool
+from balancer.transports.forwarding import headers_of, joined
+from balancer.transports.held import HeldBody, end
+from balancer.transports.passage import reads_more
+from balancer.transports.reports import hear, usage_for
+from balancer.transports.sync import beginning
+from balancer.transports.verdicts import HALF_SENT, MOST_BYTES, Final, date_it, redacted
+from balancer.transports.wishes import Wishes
+
+require("requests", "BalancedAdapter")
+
+from requests.adapters import HTTPAdapter  # noqa: E402  # what is missing is said first
+from requests.exceptions import (  # noqa: E402
+    ChunkedEncodingError,
+    ConnectionError,
+    ConnectTimeout,
+    ContentDecodingError,
+    HTTPError,
+)
+from requests.models import PreparedRequest, Response  # noqa: E402
+from requests.utils import rewind_body  # noqa: E402
+from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError  # noqa: E402
+
+__all__ = ["BalancedAdapter"]
+
+_AT_ONCE = 2**14  # bytes of a body that is not chunked
+_KNOWN_AS: Mapping[type[Exception], type[Exception]] = {
+    ProtocolError: ChunkedEncodingError,
+    DecodeError: ContentDecodingError,
+    ReadTimeoutError: ConnectionError,
+}
+_CONNECTIONS = 256  # kept, for each endpoint; more may be open
+
+
+class BalancedAdapter(HTTPAdapter):
+    """Sends each request of a `requests.Session` to an endpoint of a pool, as `BalancedTransport` does.
+
+    `requests` has no limit for the wait for a connection: how long a lease is waited for is the pool's own
+    `acquire_timeout_s`. A body that is neither bytes nor a file that can be rewound is sent once.
+
+    Args:
+        pool: leases the endpoints.
+        attempts, deadline_s, key, labels, exclude, priority, holder, ttl_s, tokens, load: as in `BalancedTransport`.
+
+    Raises:
+        ValueError, TypeError: as there.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        attempts: int = 3,
+        deadline_s: float | None = None,
+        key: str | Callable[[Any], str | None] | None = None,
+        labels: Iterable[str] | Callable[[Any], Iterable[str]] = (),
+        exclude: Iterable[str] = (),
+        priority: int | Callable[[Any], int] = 0,
+        holder: str | Callable[[Any], str] = "",
+        ttl_s: float | None = None,
+        tokens: int | Callable[[Any], int | None] | None = None,
+        load: bool = False,
+    ) -> None:
+        super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
+        self._pool = pool
+        self._wishes = Wishes(
+            attempts=attempts,
+            deadline_s=deadline_s,
+            key=key,
+            labels=labels,
+            exclude=exclude,
+            priority=priority,
+            holder=holder,
+            ttl_s=ttl_s,
+            tokens=tokens,
+            load=load,
+        )
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Return the answer of some endpoint; its body holds the lease. Raises what requests raises."""
+        pool = self._pool
+        asked = self._wishes.asked(request, counted=pool.has_quotas)
+        course = Course(self._wishes.terms(pool, None), budget=pool.budget, rng=pool.jitter)
+
+        def make(run: Run, hand: list[Lease]) -> Response:
+            lease = hand[0]
+            lease.entered = True  # nobody means to give it back by its id
+            try:
+                answer = self._attempt(request, lease, args, kwargs)
+            except BaseException as error:
+                end(lease, error)
+                if isinstance(error, Exception) and not _may_be_sent(request):
+                    error.add_note(f"it was not tried again: {HALF_SENT}")
+                    raise Final(error) from None
+                raise
+            hand.clear()  # the body has it from now on
+            return answer
+
+        drive: Drive[Response] = Drive(pool, course, pool.budget, make, asked, sleep=sleep)
+        try:
+            return drive.run()
+        except Exception as error:
+            ended = error.error if isinstance(error, Final) else error
+        return _came_to(ended, request)
+
+    def _attempt(self, request: PreparedRequest, lease: Lease, args: Any, kwargs: Any) -> Response:
+        """Send the request to the leased endpoint, and return its answer with the lease."""
+        endpoint = lease.endpoint
+        sent = request.copy()
+        sent.url = joined(endpoint.url, request.path_url)
+        _, ours = headers_of(endpoint)
+        sent.headers.update(ours)
+        if self._wishes.load:
+            sent.headers.setdefault(ASK, "TEXT")
+        if isinstance(request._body_position, int):
+            rewind_body(sent)
+        try:
+            answer = super().send(sent, *args, **kwargs)
+            answer.request, answer.url = request, request.url or ""  # theirs has the endpoint's headers
+            hear(answer.headers, lease)
+            refusal = _status_error(answer, endpoint.name)
+            pieces, begun = _pieces(answer.raw), b""
+            if refusal is not None and reads_more(refusal):
+                begun = beginning(pieces)
+                refusal.body = begun[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
+                if may_go_elsewhere(refusal):
+                    answer._content, answer._content_consumed = begun[:MOST_BYTES], True
+                    answer.close()
+                    raise refusal
+            first = begun or next((piece for piece in pieces if piece), None)
+        except Exception as error:
+            shown = _known(redacted(error, endpoint), request)
+            if shown is error:
+                raise
+            raise shown from None
+        body = HeldBody(
+            lease, outcome_of(refusal), answer.raw, pieces, first, None, usage_for(lease, answer.headers, decoded=True)
+        )
+        answer.raw = _Raw(answer.raw, body)
+        return answer
+
+
+class _Raw:
+    """What requests reads an answer from: that of urllib3, but for its body."""
+
+    def __init__(self, raw: Any, body: HeldBody) -> None:
+        self._raw = raw
+        self._body = body
+        self._left = b""
+
+    def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Yield the body, decoded, in pieces of `amt` bytes at most."""
+        for piece in self._body:
+            most = amt or len(piece)
+            for at in range(0, len(piece), most):
+                yield piece[at : at + most]
+
+    def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
+        """Return the next `amt` bytes, or all that is left, decoded."""
+        pieces = iter(self._body)
+        while amt is None or len(self._left) < amt:
+            piece = next(pieces, None)
+            if piece is None:
+                amt = None
+                break
+            self._left += piece
+        found, self._left = (self._left, b"") if amt is None else (self._left[:amt], self._left[amt:])
+        return found
+
+    def close(self) -> None:
+        """Close it where it is."""
+        self._body.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+
+def _pieces(raw: Any) -> Iterator[bytes]:
+    """Yield a body as it comes."""
+    if raw.chunked and raw.supports_chunked_reads():
+        yield from raw.stream(None, decode_content=True)
+        return
+    read = getattr(raw, "read1", raw.read)
+    while piece := read(_AT_ONCE, decode_content=True):
+        yield piece
+
+
+def _may_be_sent(request: PreparedRequest) -> bool:
+    return request.body is None or isinstance(request.body, str | bytes) or isinstance(request._body_position, int)
+
+
+def _status_error(answer: Response, name: str) -> Exception | None:
+    if answer.status_code < 400:
+        return None
+    date_it(answer.headers)
+    return HTTPError(f"{name} answered {answer.status_code}", response=answer)
+
+
+def _known(error: Exception, request: PreparedRequest) -> Exception:
+    """Return `error` as requests would raise it, with the client's own request."""
+    known = next((theirs(error) for kind, theirs in _KNOWN_AS.items() if isinstance(error, kind)), error)
+    if hasattr(known, "request"):
+        known.request = request
+    return known
+
+
+def _came_to(error: Exception, request: PreparedRequest) -> Response:
+    answer = getattr(error, "response", None) if isinstance(error, HTTPError) else None
+    if isinstance(answer, Response):
+        return answer
+    if isinstance(error, AcquireTimeout | TooManyWaiters):
+        raise ConnectTimeout(str(error), request=request) from error
+    if isinstance(error, NoEndpoint | PoolClosed):
+        raise ConnectionError(str(error), request=request) from error
+    raise error

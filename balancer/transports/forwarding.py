@@ -1,0 +1,155 @@
+"""The request as an endpoint gets it: its URL, its headers, and a body that may be sent again or not.
+
+Decides how a request's path joins that of an endpoint, whose headers come first, and which bodies can be sent twice. It
+must not know leases. The client's own request is never changed: what an error, a log or a response shows of it has the
+placeholder for a host and none of the endpoint's headers.
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from balancer.endpoint import Endpoint
+from balancer.errors import ConfigError
+from balancer.settings.redaction import Redaction
+
+__all__ = ["Body", "forwarded", "headers_of", "joined", "without_secrets"]
+
+_VERSION = re.compile(r"v\d+(\w*)")
+_WEB = ("http", "https")
+_SHORTEST_SECRET = 6  # a shorter value, e.g. "1", may be in a text by chance
+
+
+@lru_cache(1024)
+def _split(url: str) -> tuple[str, str, str, str]:
+    """Return scheme, authority, path and query of an endpoint's URL."""
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower().rpartition("+")[2]  # "judge0+http" is http
+    place, slash, path = rest.partition("#")[0].partition("/")
+    place, asks, query = place.partition("?") if not slash else (place, "", "")
+    path, asks, query = path.partition("?") if slash else ("", asks, query)
+    if scheme not in _WEB or not place:
+        raise ConfigError(
+            f"endpoint url is {url!r}; a transport sends requests to http:// and https:// only: give such endpoints a "
+            "pool, or a label, of their own"
+        )
+    return scheme, place, "/" + path if path else "", query
+
+
+def joined(endpoint_url: str, target: str) -> str:
+    """Return where a request for `target`, a path with its query, goes.
+
+    The endpoint's own path comes first, and its query last. A version that both name is there once: "/v1/models" at
+    "http://10.0.0.1:8000/v1" is "http://10.0.0.1:8000/v1/models".
+
+    Raises:
+        ConfigError: the endpoint has no URL of HTTP.
+    """
+    scheme, place, base, always = _split(endpoint_url)
+    path, asks, query = target.partition("?")
+    base = base.rstrip("/")
+    first = path.lstrip("/").partition("/")[0]
+    if _VERSION.fullmatch(first) and base.endswith(f"/{first}"):
+        base = base[: -len(first) - 1]
+    if always:
+        asks, query = "?", f"{query}&{always}" if query else always
+    return f"{scheme}://{place}{base}/{path.lstrip('/')}{asks}{query}"
+
+
+def headers_of(endpoint: Endpoint) -> tuple[frozenset[str], list[tuple[str, str]]]:
+    """Return the headers that every request to `endpoint` has, and the names, in small letters, that they replace."""
+    ours = dict(endpoint.headers)
+    names = frozenset(name.lower() for name in ours)
+    if "host" not in names:
+        ours["Host"] = _split(endpoint.url)[1].rpartition("@")[2]
+    return names | {"host"}, list(ours.items())
+
+
+def without_secrets(text: str, endpoint: Endpoint) -> str:
+    """Return `text`, such as an error's that may quote what was sent, without the values of the endpoint's headers."""
+    values = [part for value in endpoint.headers.values() for part in (value, value.partition(" ")[2].strip())]
+    return Redaction.of((part, "***") for part in values if len(part) >= _SHORTEST_SECRET)(text)
+
+
+class Body:
+    """The body of a client's request, sent as often as it can be.
+
+    Attributes:
+        begun: True once a byte of it was asked for.
+    """
+
+    def __init__(self, http: ModuleType, stream: Any) -> None:
+        self._http = http
+        self._stream = stream
+        self.begun = False
+        self._replays = _replays(http, stream)
+
+    @property
+    def may_be_sent(self) -> bool:
+        """True unless it was begun and cannot be begun again."""
+        return self._replays or not self.begun
+
+    def stream(self) -> Any:
+        """Return it as a stream for one attempt."""
+        return self._stream if self._replays else _watched(self._http)(self)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield it; from now on it is begun."""
+        self.begun = True
+        return iter(self._stream)
+
+    def pieces_later(self) -> AsyncIterator[bytes]:
+        """Yield it likewise, to a task."""
+        self.begun = True
+        found: AsyncIterator[bytes] = self._stream.__aiter__()
+        return found
+
+
+def _replays(http: ModuleType, stream: Any) -> bool:
+    """Return whether `stream` gives the same bytes each time: bytes in memory do, and files that can be rewound."""
+    if isinstance(stream, http.ByteStream):
+        return True
+    fields = getattr(stream, "fields", None)  # of a multipart form
+    if fields is None:
+        return False
+    return all(_rewinds(getattr(field, "file", b"")) for field in fields)
+
+
+def _rewinds(file: Any) -> bool:
+    return isinstance(file, str | bytes) or (hasattr(file, "seekable") and bool(file.seekable()))
+
+
+@lru_cache(4)
+def _watched(http: ModuleType) -> Any:
+    """Return the class of the streams by which a body is seen to begin: of `http`'s own kind, which it insists on."""
+
+    class Watched(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[name-defined, misc]
+        def __init__(self, body: Body) -> None:
+            self._body = body
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self._body.pieces()
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self._body.pieces_later()
+
+    return Watched
+
+
+def forwarded(http: ModuleType, request: Any, endpoint: Endpoint, body: Body) -> Any:
+    """Return `request` as `endpoint` gets it.
+
+    Raises:
+        ConfigError: the endpoint has no URL of HTTP.
+    """
+    replaced, ours = headers_of(endpoint)
+    kept = [pair for pair in request.headers.raw if pair[0].decode("latin-1").lower() not in replaced]
+    return http.Request(
+        request.method,
+        joined(endpoint.url, request.url.raw_path.decode("ascii")),
+        headers=[*((name.encode(), value.encode()) for name, value in ours), *kept],
+        stream=body.stream(),
+        extensions=dict(request.extensions),
+    )

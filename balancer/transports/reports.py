@@ -1,0 +1,139 @@
+"""What an answer reports: the load of its server in its headers, and in its body how many tokens the call has used.
+
+Decides where a body says so, in the forms of OpenAI's and Anthropic's servers, whole or as a stream of events, and how
+much of it is kept to find that: no more than a document or a line, and of a long one its end. It must not know what
+follows, and never fails: what cannot be read says nothing.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from balancer.endpoint import Lease
+from balancer.errors import LeaseError, PoolForked
+from balancer.load import load_of
+
+__all__ = ["Usage", "hear", "usage_for"]
+
+_MOST: Final = 2**20  # bytes of a document; a longer one is known by its end
+_END: Final = 2**14
+_STEP: Final = 2**16
+_MARK: Final = b'"usage"'
+_TOTAL, _IN, _OUT = "total_tokens", "input_tokens", "output_tokens"
+_PLAIN: Final = ("", "identity")
+_ZIPPED: Final = ("gzip", "x-gzip", "deflate")
+
+
+def hear(headers: Mapping[str, str], lease: Lease) -> None:
+    """Tell the pool what the headers of an answer say of the server's load, if anything."""
+    load = load_of(headers)
+    if load is not None:
+        with suppress(LeaseError, PoolForked):
+            lease.told(load)
+
+
+def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False) -> "Usage | None":
+    """Return what reads the body of an answer for the tokens of `lease`; None: it counts for no quota.
+
+    Args:
+        lease: of the call.
+        headers: of the answer.
+        decoded: True if the body comes without its Content-Encoding.
+    """
+    if getattr(lease, "charge", None) is None:
+        return None
+    return Usage(headers.get("Content-Type") or "", "" if decoded else headers.get("Content-Encoding") or "")
+
+
+class Usage:
+    """Reads a body as it passes. `tokens` is asked at its end.
+
+    Args:
+        kind: its Content-Type.
+        encoding: its Content-Encoding; of others than gzip and deflate nothing is found.
+    """
+
+    def __init__(self, kind: str, encoding: str = "") -> None:
+        coding = encoding.strip().lower()
+        self._unzip = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in _ZIPPED else None
+        self._deaf = self._unzip is None and coding not in _PLAIN
+        self._events = "event-stream" in kind.lower()
+        self._text = bytearray()  # of the document; in a stream of events, of the line that has begun
+        self._cut = False  # its beginning is gone
+        self._found: dict[str, int] = {}
+
+    def feed(self, piece: bytes) -> None:
+        """Learn the next piece."""
+        if self._deaf:
+            return
+        try:
+            for part in self._plain(piece):
+                self._take(part)
+        except zlib.error:
+            self._deaf = True
+
+    @property
+    def tokens(self) -> int | None:
+        """How many tokens the call has used, by the whole body; None: it does not say."""
+        self._document()
+        found = self._found
+        if _TOTAL in found:
+            return found[_TOTAL]
+        return found[_IN] + found[_OUT] if _IN in found and _OUT in found else None
+
+    def _plain(self, piece: bytes) -> Iterator[bytes]:
+        """Yield it decoded, little by little: a few bytes may stand for a lot."""
+        unzip = self._unzip
+        if unzip is None:
+            yield piece
+            return
+        while piece and not unzip.eof:
+            yield unzip.decompress(piece, _STEP)
+            piece = unzip.unconsumed_tail
+
+    def _take(self, part: bytes) -> None:
+        if self._events:
+            *lines, part = part.split(b"\n")
+            for line in lines:
+                self._keep(line)
+                self._document()
+        self._keep(part)
+
+    def _keep(self, part: bytes) -> None:
+        self._text += part
+        if len(self._text) > _MOST:
+            self._cut = True
+            del self._text[:-_END]
+
+    def _document(self) -> None:
+        """Read what is kept, and begin anew."""
+        text, cut = bytes(self._text), self._cut
+        self._text.clear()
+        self._cut = False
+        if _MARK not in text:
+            return
+        with suppress(ValueError, RecursionError):  # no JSON, or none that anyone means
+            said = _end_of(text) if cut else json.loads(text.removeprefix(b"data:") if self._events else text)
+            for usage in _usages(said):
+                self._found |= {name: usage[name] for name in (_TOTAL, _IN, _OUT) if _is_count(usage.get(name))}
+
+
+def _end_of(text: bytes) -> dict[str, Any]:
+    """Return the last usage in the end of a document: within a text of JSON its marks would be escaped."""
+    rest = text[text.rindex(_MARK) + len(_MARK) :].lstrip().removeprefix(b":").lstrip()
+    return {"usage": json.JSONDecoder().raw_decode(rest.decode(errors="replace"))[0]}
+
+
+def _usages(said: Any) -> Iterator[dict[str, Any]]:
+    """Yield each place in which an answer, or an event, has its usage; the first events of some tell a part of it."""
+    if not isinstance(said, dict):
+        return
+    for holder in (said.get("message"), said.get("response"), said):
+        if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
+            yield holder["usage"]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,114 @@
+"""The transport for threads: `httpx2.Client(transport=BalancedTransport(pool))`, and the same for httpx.
+
+Decides how an answer is read up to its first byte. The course decides where a request goes and when it is tried again,
+through the same drive as `Pool.call`; only the lease of an answer that is handed on stays out, until its body ends.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from balancer.core.decisions import Run
+from balancer.endpoint import Lease, outcome_of
+from balancer.shells.driving import Drive
+from balancer.transports.passage import Balanced, Passage, reads_more
+from balancer.transports.verdicts import MOST_BYTES
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+    class _Both(httpx2.BaseTransport, httpx.BaseTransport):  # type: ignore[misc]
+        """What either library takes."""
+
+else:
+    _Both = object  # neither is needed to be one: both ask for the methods only
+
+__all__ = ["BalancedTransport", "beginning"]
+
+
+class BalancedTransport(Balanced, _Both):
+    """Sends each request of an httpx2 or httpx client to an endpoint of a pool. Thread-safe, as such a client is.
+
+    The host of a request is a placeholder: `http://pool/v1/models` goes to "v1/models" below the URL of the endpoint
+    that is leased. One lease is held for each request, until the body of its answer is read or closed. Until the first
+    byte of a body has come a request is tried elsewhere, as `Pool.call` would; never after.
+
+    Closing it closes connections, not the pool.
+    """
+
+    _INNER = "HTTPTransport"
+    __doc__ += f"\n{Balanced.__doc__.partition(chr(10))[2]}" if __doc__ and Balanced.__doc__ else ""
+
+    def handle_request(self, request: Any) -> Any:
+        """Return the answer of some endpoint; its body holds the lease.
+
+        Raises what the client's library raises: its transport errors, `PoolTimeout` if no endpoint came free in time.
+        """
+        passage = self._passage(request)
+        inner = self._inner(passage.http)
+
+        def make(run: Run, hand: list[Lease]) -> Any:
+            lease = hand[0]
+            lease.entered = True  # nobody means to give it back by its id
+            answer = _attempt(passage, inner, lease)
+            hand.clear()  # the body has it from now on
+            return answer
+
+        drive: Drive[Any] = Drive(self._pool, passage.course, self._pool.budget, make, passage.asked, sleep=time.sleep)
+        try:
+            return drive.run()
+        except Exception as error:
+            ended = error
+        return passage.came_to(ended)
+
+    def close(self) -> None:
+        """Close all connections; the pool stays open."""
+        for inner in self._inners():
+            inner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.close()
+
+
+def _attempt(passage: Passage, inner: Any, lease: Lease) -> Any:
+    """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended."""
+    stream = None
+    try:
+        answer = inner.handle_request(passage.sent_to(lease))
+        stream = answer.stream
+        refusal = passage.refusal(answer, lease)
+        pieces, outcome, first = iter(stream), outcome_of(refusal), b""
+        if refusal is not None and reads_more(refusal):
+            first = beginning(pieces)
+            outcome = passage.judged(answer, refusal, first[:MOST_BYTES])
+        found = first or next((piece for piece in pieces if piece), None)
+        return passage.handed_on(answer, lease, outcome, pieces, found, later=False)
+    except BaseException as error:
+        if stream is not None:
+            with suppress(Exception):
+                stream.close()
+        failed = passage.failed(error, lease)
+        if failed is error:
+            raise
+        raise failed from None
+
+
+def beginning(pieces: Iterator[bytes]) -> bytes:
+    """Return a body, or the beginning of one that is longer than any error."""
+    content = bytearray()
+    for piece in pieces:
+        content += piece
+        if len(content) > MOST_BYTES:
+            break
+    return bytes(content)

@@ -1,0 +1,121 @@
+"""What a run in the local sandbox costs, beside a bare subprocess and a bare `bwrap`.
+
+    python -m tests.benchmarks.bench_sandbox [--short]
+
+Python that prints a number, and the same in C++: as a subprocess; below `bwrap` with all namespaces and the binds that
+a program needs; and by a `LocalExecutor`, which adds limits, a filter, a group, a user, a private folder and its end.
+All three in turn, so that what else the machine does meets them alike. Medians of wall milliseconds, and of the ratios
+of neighbours. An executor has its next sandbox made while others are at work, so that a run does not wait for it; made
+it has to be all the same, so what a run costs where a thread for each core makes runs is shown as well.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from balancer.program import ExecutorOptions, Limits, Program
+from balancer.sandbox.languages.layout import lay_out
+from balancer.sandbox.local.choice import probe
+from balancer.sandbox.local.executor import LocalExecutor
+
+ROUNDS, SHORT = 200, 15
+_TURNS = 3
+_LIMITS = Limits(cpu_s=2.0, wall_s=60.0)
+_SOURCES = {"python": "print(7)\n", "cpp": '#include <cstdio>\nint main() { puts("7"); }\n'}
+_BWRAP = (
+    *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+    *("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"),
+    *("--symlink", "usr/lib64", "/lib64", "--ro-bind-try", "/etc/alternatives", "/etc/alternatives"),
+    *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/box", "--chdir", "/box"),
+)
+
+
+def _timed(act: Callable[[], bytes]) -> float:
+    started_s = time.perf_counter()
+    printed = act()
+    took_s = time.perf_counter() - started_s
+    assert printed == b"7\n", printed
+    return took_s
+
+
+def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Callable[[], bytes]]:
+    """Return the ways to run the program, each of which returns what it printed."""
+    program = Program(language, _SOURCES[language])
+    if language == "cpp":
+        known = executor._toolchain.languages[language]
+        compiled = executor._compiler.compile(known, lay_out(known, program), _LIMITS)
+        assert compiled.binary is not None
+        command, show = (str(compiled.binary),), ("--ro-bind", str(compiled.binary), "/program")
+        inside: tuple[str, ...] = ("/program",)
+    else:
+        file = folder / "main.py"
+        file.write_text(program.source)
+        command, show = (executor._toolchain.python, str(file)), ("--ro-bind", str(file), "/box/main.py")
+        inside = (executor._toolchain.python, "/box/main.py")
+
+    def subprocess_of(*argv: str) -> Callable[[], bytes]:
+        return lambda: subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
+
+    return {
+        "subprocess": subprocess_of(*command),
+        "bwrap": subprocess_of(*_BWRAP, *show, "--", *inside),
+        "run": lambda: executor.run(program, b"", _LIMITS, {}).stdout,
+    }
+
+
+def main() -> None:
+    """Print a line for each language."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="fewer rounds")
+    rounds = SHORT if parser.parse_args().short else ROUNDS
+    if reason := probe("bubblewrap"):
+        print(f"nothing to compare with, as bubblewrap does not work here: {reason}")
+        return
+    executor = LocalExecutor("local://bench", ExecutorOptions(isolation="bubblewrap"))
+    try:
+        with tempfile.TemporaryDirectory(prefix="balancer-bench-") as folder:
+            for language in _SOURCES:
+                ways = _ways(executor, language, Path(folder))
+                took = {name: [_timed(act)] for name, act in ways.items()}  # once to warm up
+                for _ in range(rounds):
+                    for name, act in ways.items():
+                        took[name].append(_timed(act))
+                _show(language, {name: seconds[1:] for name, seconds in took.items()})
+                _show_busy(language, _busy(ways, rounds))
+    finally:
+        executor.close()
+
+
+def _busy(ways: dict[str, Callable[[], bytes]], rounds: int) -> dict[str, float]:
+    """Return the seconds of each run where a thread for each core makes runs, the ways in turn."""
+    took = dict.fromkeys(ways, 0.0)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        for _ in range(_TURNS):
+            for name, act in ways.items():
+                started_s = time.perf_counter()
+                for made in [threads.submit(_timed, act) for _ in range(rounds)]:
+                    made.result()
+                took[name] += (time.perf_counter() - started_s) / rounds / _TURNS
+    return took
+
+
+def _show_busy(language: str, took: dict[str, float]) -> None:
+    each = ", ".join(f"{name} {took_s * 1e3:.2f} ms" for name, took_s in took.items())
+    print(f"{language:7} all cores busy: {each}; run / bwrap {took['run'] / took['bwrap']:.2f}", flush=True)
+
+
+def _show(language: str, took: dict[str, list[float]]) -> None:
+    medians = ", ".join(f"{name} {statistics.median(seconds) * 1e3:.2f} ms" for name, seconds in took.items())
+    to_bwrap = statistics.median(run / bare for run, bare in zip(took["run"], took["bwrap"], strict=True))
+    fastest = min(took["run"]) / min(took["bwrap"])
+    print(f"{language:7} {medians}; run / bwrap {to_bwrap:.2f} (of the fastest of each {fastest:.2f})", flush=True)
+
+
+if __name__ == "__main__":
+    main()

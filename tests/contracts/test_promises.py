@@ -1,0 +1,36 @@
+"""Each promise of docs/promises.md has a test that exists, and says what was last measured."""
+
+import ast
+import re
+
+import pytest
+
+from tests.contracts.documents import ROOT
+from tests.mutants.mutant import mutants
+
+_PAGE = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+_ROWS = [
+    tuple(cell.strip() for cell in line.strip("|").split("|"))
+    for line in _PAGE.partition("## What is not promised")[0].splitlines()
+    if line.startswith("| ") and not line.startswith("| promise ")
+]
+
+
+def test_there_are_promises() -> None:
+    assert len(_ROWS) >= 20
+
+
+@pytest.mark.parametrize("row", _ROWS, ids=lambda row: row[0])
+def test_a_promise_has_a_test_that_exists_and_a_result(row: tuple[str, ...]) -> None:
+    _, test, measured = row
+    (named, *_) = re.findall(r"`(tests/[\w/.]+(?:::\w+)?)`", test)
+    path, _, name = named.partition("::")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if name:
+        assert name in {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+    assert measured
+
+
+def test_it_counts_the_mutants_that_there_are() -> None:
+    (of,) = re.findall(r"\d+ of (\d+) found", _PAGE)
+    assert int(of) == len(mutants())

@@ -1,0 +1,117 @@
+"""Programs that want to talk: to the machine, its network, its terminal, its keys, to what they are shown of it."""
+
+from tests.integration.sandbox.attacks.attack import EVERYWHERE, Attack
+
+__all__ = ["TALKS"]
+
+CALLS = frozenset({"calls"})
+
+TALKS = [
+    Attack(
+        "families of sockets",
+        """
+        import socket
+        for family in range(46):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+                try: socket.socket(family, kind).close()
+                except OSError: continue
+                if family not in (1, 2, 10, 16): print(family, kind)
+                if family in (2, 10) and kind == socket.SOCK_RAW: print("raw", family)
+        """,
+        prints="",
+        on=EVERYWHERE,
+        needs=CALLS,
+    ),
+    Attack(
+        "networks by netlink",
+        """
+        import os, socket
+        print([name for _, name in socket.if_nameindex()])
+        for group in range(23):
+            try:
+                with socket.socket(16, socket.SOCK_RAW, group) as link: link.sendto(bytes(16), (0, 0))
+            except OSError: pass
+        """,
+        prints="['lo']\n",
+    ),
+    Attack(
+        "keys",
+        """
+        CALL
+        got = call(248, b"user", b"balancer-key", b"1", 1, -3)
+        print([got if isinstance(got, str) else "a key", call(250, 0, -4, 1, 0, 0), call(249, b"user", b"x", 0, -3)])
+        """,
+        prints="['ENOSYS', 'ENOSYS', 'ENOSYS']\n",
+        on=EVERYWHERE,
+        needs=CALLS,
+    ),
+    Attack(
+        "queues and semaphores that outlive it",
+        """
+        CALL
+        import struct
+        print(call(68, 7, 0o1600), call(64, 7, 1, 0o1600), call(29, 7, 4096, 0o1600), call(240, b"x", 0o102, 0o600, 0))
+        """,
+        prints="ENOSYS ENOSYS ENOSYS ENOSYS\n",
+        on=EVERYWHERE,
+        needs=CALLS,
+    ),
+    Attack(
+        "typing on the terminal",
+        """
+        import fcntl, os, termios
+        for fd in (0, 1, 2):
+            for request in (0x5412, 0x541C):
+                try: fcntl.ioctl(fd, request, b"x"); print("typed")
+                except OSError: pass
+        for path in ("/dev/tty", "/dev/console", "/dev/ptmx", "/dev/pts"):
+            if os.path.exists(path): print(path)
+        """,
+        prints="",
+    ),
+    Attack(
+        "files of others",
+        """
+        import os
+        for path in ("/etc/shadow", "/etc/passwd", "/root", "/home", "/work", "/var", "/sys", "/run", "/boot", "/mnt"):
+            try: print(path, os.listdir(path) if os.path.isdir(path) else open(path).read())
+            except OSError: pass
+        print(sorted(name for name in os.listdir("/etc") if not name.startswith("java-")))
+        """,
+        prints="['alternatives', 'ld.so.cache']\n",
+    ),
+    Attack(
+        "control groups",
+        """
+        import os
+        for path in ("/sys", "/sys/fs/cgroup", "/proc/self/cgroup"):
+            try: os.listdir(path) if os.path.isdir(path) else open(path, "w"); print(path)
+            except OSError: pass
+        """,
+        prints="",
+    ),
+    Attack(
+        "other processes",
+        """
+        import os
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        print(set(pids) <= {1, 2, os.getpid(), os.getppid()}, os.getppid())
+        try: os.kill(-1, 9)
+        except ProcessLookupError: print("nobody to kill")
+        """,
+        prints="True 1\nnobody to kill\n",
+    ),
+    Attack(
+        "what the kernel says",
+        """
+        import os
+        for name in "proc/kcore proc/kmsg proc/keys proc/sysrq-trigger proc/1/environ dev/kmsg dev/mem".split():
+            path = "/" + name
+            try:
+                with open(path, "rb") as file:
+                    if file.read(4): print(path)
+            except OSError: pass
+        """,
+        prints="",
+    ),
+]

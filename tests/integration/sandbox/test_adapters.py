@@ -1,0 +1,198 @@
+"""What every executor owes, whatever server it speaks to: real programs, over real sockets."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import pytest
+
+from balancer.errors import CannotTell
+from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program, Status
+from balancer.sandbox.gojudge.executor import GoJudgeExecutor
+from balancer.sandbox.judge0.executor import Judge0Executor
+from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.piston.executor import PistonExecutor
+from tests.apis.api import serving
+from tests.apis.box import Box
+from tests.apis.gojudge import GoJudge
+from tests.apis.judge0 import Judge0
+from tests.apis.piston import Piston
+
+LIMITS = Limits(cpu_s=4.0, wall_s=8.0, output_bytes=2**20, memory_bytes=2**28)
+SUM = {
+    "python": "import sys; print(sum(map(int, sys.stdin.buffer.read().split()[:2])))",
+    "cpp": '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }',
+    "bash": "read -r a b; echo $((a + ${b%$'\\r'}))",
+}
+CHECKER = r"""
+#include <cstdio>
+int main(int n, char** a) {
+    int x, y;
+    FILE* answer = fopen(a[2], "r");
+    if (n != 4 || !answer || fscanf(answer, "%d", &x) != 1) return 1;
+    if (scanf("%d", &y) != 1) return 43;
+    printf("%s", a[3]);
+    return x == y ? 42 : 43;
+}
+"""
+ECHO = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
+ODD = bytes(range(256)) + b"\xff\xfe\x00 no newline"
+
+
+@contextmanager
+def gojudge() -> Iterator[Executor]:
+    with Box() as box, serving(GoJudge(box, "token")) as place:
+        executor = GoJudgeExecutor(
+            f"gojudge+http://{place}/", ExecutorOptions(headers={"Authorization": "Bearer token"})
+        )
+        yield executor
+        executor.close()
+
+
+@contextmanager
+def local() -> Iterator[Executor]:
+    executor = LocalExecutor("local://here")
+    yield executor
+    executor.close()
+
+
+@contextmanager
+def piston() -> Iterator[Executor]:
+    """One that is set up for judging, as the documentation says."""
+    most = {"run_timeout": 60_000, "run_cpu_time": 20_000, "compile_timeout": 60_000, "compile_cpu_time": 30_000}
+    with Box() as box, serving(Piston(box, most, output_bytes=2**24 + 2**17, body_bytes=2**28)) as place:
+        executor = PistonExecutor(f"piston+http://{place}/")
+        yield executor
+        executor.close()
+
+
+@contextmanager
+def judge0() -> Iterator[Executor]:
+    with Box() as box, serving(api := Judge0(box, "token")) as place:
+        executor = Judge0Executor(f"judge0+http://{place}/", ExecutorOptions(headers={"X-Auth-Token": "token"}))
+        yield executor
+        executor.close()
+        api.close()
+
+
+KINDS = {"local": local, "gojudge": gojudge, "judge0": judge0, "piston": piston}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    with KINDS[request.param]() as made:
+        yield made
+
+
+def python(executor: Executor, source: str, stdin: bytes = b"", limits: Limits = LIMITS) -> Execution:
+    return executor.run(Program("python", source), stdin, limits, {})
+
+
+def test_it_answers_and_says_what_it_runs(executor: Executor) -> None:
+    executor.ping()
+    assert {"python", "cpp", "bash"} <= executor.languages
+
+
+@pytest.mark.parametrize("stdin", [b"20 22\n", b"20 22", b"20 22\r\n \xc3\xa4\xff"])
+@pytest.mark.parametrize("language", SUM)
+def test_a_plus_b(executor: Executor, language: str, stdin: bytes) -> None:
+    execution = executor.run(Program(language, SUM[language]), stdin, LIMITS, {})
+    assert (execution.status, execution.exit_code, execution.stdout) == (Status.FINISHED, 0, b"42\n"), execution
+    assert execution.cpu_measured
+
+
+@pytest.mark.parametrize(("output", "exit_code"), [(b"7", 42), (b"8", 43), (b"", 43)])
+def test_a_checker_with_arguments(executor: Executor, output: bytes, exit_code: int) -> None:
+    args = ("in.txt", "ans.txt", "it's HOME")
+    execution = executor.run(Program("cpp", CHECKER, args=args), output, LIMITS, {"in.txt": b"", "ans.txt": b"7\n"})
+    assert (execution.status, execution.exit_code) == (Status.FINISHED, exit_code), execution
+    assert execution.stdout == (b"it's HOME" if output else b"")
+
+
+def test_files_in_folders(executor: Executor) -> None:
+    source = "import sys\nsys.exit(42 if open(sys.argv[1], 'rb').read().decode('latin-1') == input() + 'ÿ' else 43)"
+    execution = executor.run(Program("python", source, args=("a/b.txt",)), b"x\n", LIMITS, {"a/b.txt": b"x\xff"})
+    assert execution.exit_code == 42, execution
+
+
+def test_other_files_of_a_program(executor: Executor) -> None:
+    extras = (("sum.h", b"inline int sum(int a, int b) { return a + b; }\n"),)
+    source = '#include "sum.h"\n#include <cstdio>\nint main() { printf("%d", sum(20, 22)); }'
+    execution = executor.run(Program("cpp", source, extras=extras), b"", LIMITS, {})
+    assert execution.stdout == b"42", execution
+    execution = executor.run(
+        Program("python", "import more; print(more.x)", extras=(("more.py", b"x = 42\n"),)), b"", LIMITS, {}
+    )
+    assert execution.stdout == b"42\n", execution
+
+
+def test_compile_errors(executor: Executor) -> None:
+    for args in ((), ("x",)):
+        execution = executor.run(Program("cpp", "int main() { return x; }", args=args), b"", LIMITS, {})
+        assert (execution.status, execution.exit_code) == (Status.COMPILE_ERROR, None)
+        assert b"main.cpp:1:21: error" in execution.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "limits", "status", "exit_code"),
+    [
+        ("raise SystemExit(3)", LIMITS, Status.FINISHED, 3),
+        ("import os; os.abort()", LIMITS, Status.FINISHED, -6),
+        ("x = bytearray(2**30)", LIMITS, Status.MEMORY_LIMIT, 1),
+        ("while True: pass", Limits(cpu_s=0.5, wall_s=8.0), Status.TIME_LIMIT, None),
+        ("import time; time.sleep(60)", Limits(cpu_s=0.7, wall_s=1.2), Status.TIME_LIMIT, None),
+        ("while True: print('x' * 10**4)", Limits(output_bytes=10**5), Status.OUTPUT_LIMIT, None),
+    ],
+)
+def test_every_end(executor: Executor, source: str, limits: Limits, status: Status, exit_code: int | None) -> None:
+    execution = python(executor, source, limits=limits)
+    assert (execution.status, execution.exit_code if status is Status.FINISHED else None) == (
+        status,
+        exit_code if status is Status.FINISHED else None,
+    ), execution
+    if "sleep" in source:
+        assert execution.time_s < limits.cpu_s, "wall time ran out, and that must show"
+
+
+def test_an_output_limit_keeps_what_was_printed_before(executor: Executor) -> None:
+    execution = python(executor, "import sys; sys.stdout.write('ab' * 10**5)", limits=Limits(output_bytes=10**5))
+    assert (execution.status, execution.stdout[:4]) == (Status.OUTPUT_LIMIT, b"abab")
+    assert len(execution.stdout) <= 10**5
+
+
+def test_bytes_that_are_no_text_pass_unchanged(executor: Executor) -> None:
+    with loses_bytes(executor):
+        execution = python(executor, ECHO, ODD)
+        assert (execution.status, execution.stdout) == (Status.FINISHED, ODD)
+
+
+def test_a_replacement_character_is_a_character(executor: Executor) -> None:
+    with loses_bytes(executor):
+        execution = python(executor, ECHO, "\ufffd\n".encode())
+        assert execution.stdout == "\ufffd\n".encode()
+
+
+def loses_bytes(executor: Executor) -> AbstractContextManager[object]:
+    """Piston hands on text only. What it has lost it cannot tell."""
+    if isinstance(executor, PistonExecutor):
+        return pytest.raises(CannotTell, match="bytes that are no text")
+    return nullcontext()
+
+
+@pytest.mark.parametrize("size", [10**5, 10**7])
+def test_a_big_input(executor: Executor, size: int) -> None:
+    """It is read late, and all of it."""
+    source = "import sys, time; time.sleep(0.2); print(len(sys.stdin.buffer.read()))"
+    execution = python(executor, source, b"0123456789abcde\n" * (size // 16))
+    assert execution.stdout == b"%d\n" % (size // 16 * 16), execution
+
+
+def test_a_source_that_is_no_text(executor: Executor) -> None:
+    source = b"# -*- coding: latin-1 -*-\nprint(len('" + b"\xe4" + b"'))"
+    execution = executor.run(Program("python", source.decode("utf-8", "surrogateescape")), b"", LIMITS, {})
+    assert execution.stdout == b"1\n", execution
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a//b", "main.py"])
+def test_file_names_that_are_not_allowed(executor: Executor, name: str) -> None:
+    with pytest.raises(ValueError, match="file name"):
+        executor.run(Program("python", ""), b"", LIMITS, {name: b""})

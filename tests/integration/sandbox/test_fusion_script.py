@@ -1,0 +1,238 @@
+"""Runs by script on a server that behaves as SandboxFusion was seen to: our flags, any output, times to be trusted."""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
+from balancer.sandbox.fusion.executor import FusionExecutor
+from tests.fusion_like import fusion_like
+from tests.patience import stretched
+
+LIMITS = Limits(cpu_s=10.0, wall_s=60.0, compile_s=60.0)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with fusion_like() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fusion(url: str) -> Iterator[FusionExecutor]:
+    executor = FusionExecutor(url)
+    executor.ping()
+    yield executor
+    executor.close()
+
+
+def python(
+    executor: FusionExecutor, source: str, limits: Limits = LIMITS, stdin: bytes = b"", args: tuple[str, ...] = ()
+) -> Execution:
+    return executor.run(Program("python", source, args=args), stdin, limits, {})
+
+
+def cpp(executor: FusionExecutor, source: str, limits: Limits = LIMITS) -> Execution:
+    return executor.run(Program("cpp", source), b"", limits, {})
+
+
+@pytest.mark.parametrize("size", [128 * 1024 + 1, 5_000_001])
+def test_large_output_comes_whole(fusion: FusionExecutor, size: int) -> None:
+    execution = python(fusion, f"print('x' * {size - 1})")
+    assert (execution.status, execution.exit_code, len(execution.stdout)) == (Status.FINISHED, 0, size)
+
+
+def test_output_that_is_no_text_comes_as_it_is(fusion: FusionExecutor) -> None:
+    source = "import sys; sys.stdout.buffer.write(bytes(range(256)) + sys.stdin.buffer.read())"
+    assert python(fusion, source, stdin=b"\xff\x00").stdout == bytes(range(256)) + b"\xff\x00"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_output_without_end_is_cut_on_the_server(fusion: FusionExecutor, stream: str) -> None:
+    limits = Limits(cpu_s=20.0, wall_s=60.0, output_bytes=300_000)
+    source = f"import sys\nwhile True: sys.{stream}.write('y' * 1000)"
+    execution = python(fusion, source, limits)
+    assert execution.status is Status.OUTPUT_LIMIT
+    assert len(execution.stdout) <= 300_000
+    fits = python(fusion, "import sys; sys.stdout.write('y' * 300_000)", limits)
+    assert (fits.status, len(fits.stdout)) == (Status.FINISHED, 300_000)
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "exit_code"),
+    [
+        ("raise SystemExit(3)", Status.FINISHED, 3),
+        ("import os; os.abort()", Status.FINISHED, -6),
+        ("import os; os.kill(os.getpid(), 9)", Status.FINISHED, -9),
+        ("x = bytearray(2**30)", Status.MEMORY_LIMIT, 1),
+        ("print(input())", Status.FINISHED, 0),
+        ("import os; os.remove('.stdout'); print(1)", Status.FINISHED, 0),
+        ("import os; os.remove('.stdout'); os.symlink('/etc/passwd', '.stdout')", Status.FINISHED, 0),
+    ],
+)
+def test_every_end(fusion: FusionExecutor, source: str, status: Status, exit_code: int) -> None:
+    execution = python(fusion, source, stdin=b"in\n")
+    assert (execution.status, execution.exit_code, execution.doubtful) == (status, exit_code, False), execution
+    assert b"root:" not in execution.stdout
+
+
+def test_a_program_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExecutor) -> None:
+    execution = python(fusion, "print('beginning', flush=True)\nwhile True: pass", Limits(cpu_s=0.3, wall_s=60.0))
+    assert (execution.status, execution.cpu_measured, execution.stdout) == (Status.TIME_LIMIT, True, b"beginning\n")
+    assert execution.time_s >= 0.3
+
+
+def test_a_program_that_sleeps_is_stopped_and_suspect(fusion: FusionExecutor) -> None:
+    execution = python(fusion, "import time; time.sleep(60)", Limits(cpu_s=1.0, wall_s=1.5))
+    assert (execution.status, execution.cpu_measured) == (Status.TIME_LIMIT, True)
+    assert execution.time_s < 1.0  # with CPU time to spare, so the pipeline looks again
+
+
+def test_arguments_and_files(fusion: FusionExecutor) -> None:
+    args = ("a/b.txt", "it's $HOME", "{memory}", "", "*", "@@SCRATCH@@")
+    source = "import sys; print(sys.argv[1:], open('a/b.txt').read())"
+    execution = fusion.run(Program("python", source, args=args), b"", LIMITS, {"a/b.txt": b"hi"})
+    assert execution.stdout.decode() == f"{list(args)!r} hi\n"
+
+
+def test_our_flags(fusion: FusionExecutor) -> None:
+    """C++20, GNU, and optimised: this loop takes a second or two without -O2."""
+    source = """
+    #include <cstdio>
+    #include <ranges>
+    #ifndef __OPTIMIZE__
+    #error "not optimised"
+    #endif
+    #ifdef __STRICT_ANSI__
+    #error "no gnu extensions"
+    #endif
+    int main() { std::printf("%ld\\n", __cplusplus); }
+    """
+    execution = cpp(fusion, source)
+    assert (execution.status, execution.stdout) == (Status.FINISHED, b"202002\n"), execution
+    wrong = cpp(fusion, "int main() { return x; }")
+    assert (wrong.status, wrong.doubtful) == (Status.COMPILE_ERROR, False)
+    assert b"main.cpp:1:21: error" in wrong.stderr
+
+
+def test_what_forgets_a_header_compiles_all_the_same(fusion: FusionExecutor) -> None:
+    source = 'int main() { std::array<int, 1> a{7}; printf("%d", a[0]); }'
+    assert cpp(fusion, source).stdout == b"7"
+
+
+def test_compiling_is_not_the_programs_time(fusion: FusionExecutor) -> None:
+    source = '#include <bits/stdc++.h>\n#include <regex>\nint main() { std::regex r("a+"); puts("fast"); }'
+    execution = cpp(fusion, source, Limits(cpu_s=0.5, wall_s=3.5, compile_s=120.0))
+    assert execution.compile_s > 0.5  # it could not have been both
+    assert (execution.status, execution.stdout) == (Status.FINISHED, b"fast\n"), execution
+
+
+def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url: str) -> None:
+    fusion = FusionExecutor(url)
+    source = '#include <bits/stdc++.h>\nint main() { std::map<int, int> m; m[1] = 2; puts("mine"); }'
+    first, second = cpp(fusion, source), cpp(fusion, source)
+    assert first.compile_s > 0
+    assert (second.compile_s, second.stdout) == (0, b"mine\n")
+    (stored,) = [Path("/tmp/.balancer") / key for key in fusion._kept._sha256]
+    assert stored.stat().st_size > 1000
+    stored.write_text("#!/bin/sh\necho forged\n")  # as another program on the server could
+    third = cpp(fusion, source)
+    assert third.stdout == b"mine\n"
+    assert third.compile_s > 0
+    stored.unlink()
+    stored.symlink_to("/dev/zero")
+    assert cpp(fusion, source).stdout == b"mine\n"
+    stored.unlink()
+    fusion.close()
+
+
+_FORGED = """
+import glob, os, sys, time
+for fd in range(3, 10):
+    for pid in (os.getppid(), int(open(f"/proc/{os.getppid()}/stat").read().split()[3])):
+        try:
+            with open(f"/proc/{pid}/fd/{fd}", "w") as out:
+                out.write("balancer ran 0 0.01 0.01 0.00 3 0\\n")
+                out.flush()
+        except OSError: pass
+print(42, flush=True)
+KILL
+end = time.time() + 2.5
+while time.time() < end: pass
+"""
+
+
+@pytest.mark.parametrize("kill", ["", "os.kill(int(open(f'/proc/{os.getppid()}/stat').read().split()[3]), 9)"])
+def test_a_program_that_forges_its_times_is_not_accepted(fusion: FusionExecutor, kill: str) -> None:
+    """It says that it took 0.01 s, and takes 2.5 s of a limit of 0.5 s."""
+    execution = python(fusion, _FORGED.replace("KILL", kill), Limits(cpu_s=0.5, wall_s=20.0))
+    well = execution.status is Status.FINISHED and execution.exit_code == 0
+    assert not well, execution
+
+
+def test_a_program_that_starts_others_and_hides_its_time_is_not_accepted(fusion: FusionExecutor) -> None:
+    """The CPU time of a child that nobody waits for is in no shell's books; its wall time shows all the same."""
+    source = """
+    import os, sys, time
+    if os.fork() == 0:
+        os.setsid()
+        end = time.time() + 2.0
+        while time.time() < end: pass
+        open("done", "w").close()
+        os._exit(0)
+    while not os.path.exists("done"): time.sleep(0.05)
+    print(42)
+    """
+    execution = python(fusion, "\n".join(line[4:] for line in source.splitlines()), Limits(cpu_s=0.5, wall_s=20.0))
+    assert execution.status is Status.TIME_LIMIT, execution
+    assert not execution.cpu_measured or execution.time_s >= 0.5
+
+
+def test_a_compiler_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExecutor) -> None:
+    bomb = (
+        "template<int n, int m> struct F { static const long v = F<n-1, m>::v ^ F<n-1, m+1>::v; };\n"
+        "template<int m> struct F<0, m> { static const long v = m; };\nint main() { return F<800, 0>::v; }"
+    )
+    execution = cpp(fusion, bomb, Limits(compile_s=1.0))
+    assert (execution.status, execution.doubtful) == (Status.COMPILE_ERROR, False), execution
+    assert re.match(r"the compiler took too long: \d\.\d s of CPU time, and 1 s are allowed", execution.message)
+
+
+def test_a_program_of_many_files(fusion: FusionExecutor) -> None:
+    extras = (
+        ("lib/add.cpp", b'#include "lib/add.h"\nint add(int a, int b) { return a + b; }'),
+        ("lib/add.h", b"int add(int, int);"),
+    )
+    source = '#include "lib/add.h"\n#include <cstdio>\nint main() { printf("%d\\n", add(20, 22)); }'
+    assert fusion.run(Program("cpp", source, extras=extras), b"", LIMITS, {}).stdout == b"42\n"
+    helper = (("helper.py", b"def f(): return 42"),)
+    program = Program("python", "import helper; print(helper.f())", extras=helper)
+    assert fusion.run(program, b"", LIMITS, {}).stdout == b"42\n"
+
+
+def test_a_program_in_bash_is_not_taken_for_the_script_that_runs_it(fusion: FusionExecutor) -> None:
+    execution = fusion.run(Program("bash", "read -r a b; echo $((a + b))"), b"20 22\n", LIMITS, {})
+    assert (execution.status, execution.stdout, execution.cpu_measured) == (Status.FINISHED, b"42\n", True)
+
+
+def test_languages_are_tried_once(url: str) -> None:
+    executor = FusionExecutor(url)
+    assert executor.runs("cpp")
+    assert executor.runs("bash")
+    assert executor.runs("rust") is bool(shutil.which("rustc"))
+    assert not executor.runs("cobol")
+    began_s = time.monotonic()
+    assert executor.runs("cpp")
+    assert time.monotonic() - began_s < stretched(0.5)
+    executor.close()
+
+
+def test_languages_of_the_config_are_believed(url: str) -> None:
+    executor = FusionExecutor(url, ExecutorOptions(languages=frozenset({"cpp", "cobol"})))
+    assert executor.languages == {"cpp", "cobol"}
+    assert (executor.runs("cobol"), executor.runs("python")) == (True, False)
+    executor.close()

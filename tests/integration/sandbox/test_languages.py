@@ -1,0 +1,201 @@
+"""Every language that this machine has; programs of many files; folders that build themselves; fetched files."""
+
+import functools
+
+import pytest
+
+from balancer.language import Language
+from balancer.program import ExecutorOptions, Limits, Program, Status
+from balancer.sandbox.languages.known import by_extension, known_languages
+from balancer.sandbox.languages.table import LANGUAGES
+from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.toolchain import find_toolchain
+
+LIMITS = Limits(cpu_s=10.0, wall_s=60.0, compile_s=120.0)
+# Each reads two numbers and prints their sum.
+SUMS = {
+    "python": "print(sum(map(int, input().split())))",
+    "pypy": "import sys\nprint(sum(map(int, input().split())) if hasattr(sys, 'pypy_version_info') else 'not PyPy')",
+    "cpp": "#include <iostream>\nint main() { long long a, b; std::cin >> a >> b; std::cout << a + b; }",
+    "c": '#include <math.h>\n#include <stdio.h>\nint main(void) { double a, b; scanf("%lf%lf", &a, &b); '
+    'printf("%.0f", fma(a, 1, b)); return 0; }',
+    "java": "import java.util.*; public class Sum { public static void main(String[] a) { Scanner s = new "
+    "Scanner(System.in); System.out.println(s.nextLong() + s.nextLong()); } }",
+    "kotlin": "fun main() { println(readLine()!!.split(' ').map { it.toLong() }.sum()) }",
+    "rust": "use std::io; fn main() { let mut s = String::new(); io::stdin().read_line(&mut s).unwrap(); "
+    'println!("{}", s.split_whitespace().map(|x| x.parse::<i64>().unwrap()).sum::<i64>()); }',
+    "go": 'package main\nimport "fmt"\nfunc main() { var a, b int64; fmt.Scan(&a, &b); fmt.Println(a + b) }',
+    "haskell": "main = interact $ show . sum . map read . words",
+    "javascript": "console.log(require('fs').readFileSync(0, 'utf8').split(' ').map(Number).reduce((a, b) => a + b))",
+    "csharp": "using System; using System.Linq; class P { static void Main() { "
+    "Console.WriteLine(Console.ReadLine().Split().Select(long.Parse).Sum()); } }",
+    "ocaml": 'let () = Scanf.scanf " %d %d" (fun a b -> print_int (a + b))',
+    "perl": "my ($a, $b) = split ' ', <STDIN>; print $a + $b;",
+    "ruby": "puts gets.split.map(&:to_i).sum",
+    "php": "<?php [$a, $b] = explode(' ', fgets(STDIN)); echo $a + $b;",
+    "lua": 'local a, b = io.read("n", "n"); print(a + b)',
+    "bash": "read -r a b; echo $((a + b))",
+    "folder": "#!/bin/sh\nread -r a b; echo $((a + b))\n",
+}
+
+
+@functools.cache
+def here() -> LocalExecutor:
+    return LocalExecutor("local://languages")
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
+def test_a_language_that_is_here_runs_and_one_that_is_not_says_why(language: Language) -> None:
+    found = find_toolchain(LANGUAGES)
+    if language.name in found.missing:
+        assert not here().runs(language.name)
+        pytest.skip(f"{language.name}: {found.missing[language.name]}")
+    if not here().runs(language.name):
+        pytest.skip(f"{language.name}: its tools are here and do not compile a program that prints pong")
+    ran = here().run(Program(language.name, SUMS[language.name]), b"20 22\n", LIMITS, {})
+    assert (ran.status, ran.exit_code, ran.stdout.split()) == (Status.FINISHED, 0, [b"42"]), ran
+
+
+def test_what_most_machines_have_is_here() -> None:
+    assert all(here().runs(name) for name in ("python", "cpp", "c", "bash", "folder"))
+
+
+def test_tools_that_do_not_work_are_as_good_as_none() -> None:
+    """Else every program in the language would get a compile error."""
+    broken = Language("broken", "main.x", ("{program}",), ("false",), tools=("false",), hello="pong")
+    executor = LocalExecutor("local://broken", ExecutorOptions(known={"broken": broken}))
+    assert executor.languages == {"broken"}
+    assert not executor.runs("broken")
+    executor.close()
+
+
+HEADER = ("lib/add.h", b"#pragma once\nint add(int, int);\n")
+MANY: dict[str, tuple[str, tuple[tuple[str, bytes], ...]]] = {
+    "cpp": (
+        '#include "lib/add.h"\n#include <cstdio>\nint main() { printf("%d", add(20, 22)); }',
+        (HEADER, ("lib/add.cc", b'#include "add.h"\nint add(int a, int b) { return a + b; }')),
+    ),
+    "c": (
+        '#include "lib/add.h"\n#include <stdio.h>\nint main(void) { printf("%d", add(20, 22)); return 0; }',
+        (HEADER, ("main.c", b"int add(int a, int b) { return a + b; }")),
+    ),
+    "python": ("import tools.add\nprint(tools.add.add(20, 22))", (("tools/add.py", b"def add(a, b): return a + b"),)),
+    "java": (
+        "public class Sol { public static void main(String[] a) { System.out.println(Add.add(20, 22)); } }",
+        (("Add.java", b"public class Add { static int add(int a, int b) { return a + b; } }"),),
+    ),
+    "folder": (
+        "#!/bin/sh\n./add 20 22\n",
+        (
+            ("build", b"#!/bin/bash\ng++ -O2 -o add add.cpp || exit 1\n"),
+            ("add.cpp", b"#include <cstdio>\n#include <cstdlib>\nint main(int, char** a) "
+            b'{ printf("%d", atoi(a[1]) + atoi(a[2])); }'),
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_programs_of_many_files(name: str) -> None:
+    if not here().runs(name):
+        pytest.skip(f"{name} is not here")
+    source, extras = MANY[name]
+    program = Program(name, source, extras=extras)
+    ran = here().run(program, b"", LIMITS, {})
+    assert (ran.status, ran.stdout.split()) == (Status.FINISHED, [b"42"]), ran
+    changed = tuple((file, content.replace(b" + ", b" * ")) for file, content in extras)
+    other = here().run(Program(name, source, extras=changed), b"", LIMITS, {})
+    assert other.stdout.split() == [b"440"]  # nothing of the first one was kept for it
+
+
+def test_other_files_lie_there_when_a_compiled_program_runs() -> None:
+    source = '#include <fstream>\n#include <iostream>\nint main() { std::cout << std::ifstream("d.txt").rdbuf(); }'
+    program = Program("cpp", source, extras=(("d.txt", b"data"),))
+    assert here().run(program, b"", LIMITS, {}).stdout == b"data"
+
+
+class TestFolder:
+    def run(self, **files: bytes) -> tuple[Status, int | None, bytes, bytes]:
+        extras = tuple((name, content) for name, content in files.items() if name != "run")
+        program = Program("folder", files.get("run", b"").decode(), args=("a", "b c"), extras=extras)
+        ran = here().run(program, b"in", LIMITS, {})
+        return ran.status, ran.exit_code, ran.stdout, ran.stderr
+
+    def test_arguments_input_and_exit_code_are_those_of_run(self) -> None:
+        ended = self.run(run=b'#!/bin/sh\necho "$2"; cat; exit 43\n')
+        assert ended == (Status.FINISHED, 43, b"b c\nin", b"")
+
+    def test_build_may_make_run(self) -> None:
+        made = b"#!/bin/sh\nprintf '#!/bin/sh\\necho made\\n' >run\n"
+        assert self.run(build=made)[:3] == (Status.FINISHED, 0, b"made\n")
+
+    @pytest.mark.parametrize(
+        ("build", "words"),
+        [(b"#!/bin/sh\necho no such thing\nexit 1\n", b"no such thing"), (b"#!/bin/sh\n", b"no program")],
+    )
+    def test_a_build_that_fails_is_a_compile_error(self, build: bytes, words: bytes) -> None:
+        status, _, _, said = self.run(build=build)
+        assert status is Status.COMPILE_ERROR
+        assert words in said
+
+    def test_a_build_has_no_network_and_sees_no_files_of_ours(self) -> None:
+        spy = b"#!/bin/bash\ncat /etc/passwd; (echo >/dev/tcp/127.0.0.1/22) && echo open; exit 1\n"
+        said = self.run(build=spy, run=b"#!/bin/sh\n")[3]
+        assert b"root:" not in said
+        assert b"open" not in said.splitlines()
+
+
+class TestFetch:
+    def fetch(self, source: str, *names: str, limit: int = 10**6, program: str = "python") -> object:
+        limits = Limits(cpu_s=5.0, wall_s=30.0, output_bytes=limit)
+        ran, files = here().run_and_fetch(Program(program, source), b"", limits, {}, names)
+        return files if ran.status is Status.FINISHED else ran.status
+
+    def test_bytes_come_as_they_are(self) -> None:
+        source = "import os; os.mkdir('d'); open('d/a b', 'wb').write(bytes(range(256))); open('e', 'w')"
+        assert self.fetch(source, "d/a b", "e", "f") == {"d/a b": bytes(range(256)), "e": b""}
+
+    def test_the_limit_on_output_holds_for_them(self) -> None:
+        source = "open('a', 'wb').write(b'x' * 900_000)"
+        assert self.fetch(source, "a") == {"a": b"x" * 900_000}
+        assert self.fetch(source, "a", "a2", limit=500_000) is Status.OUTPUT_LIMIT
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "import os; os.symlink('/usr/bin/env', 'a')",
+            "import os; os.mkfifo('a')",
+            "import os; os.mkdir('a')",
+            "import os; os.symlink('/dev/zero', 'a')",
+        ],
+    )
+    def test_only_plain_files_are_fetched(self, source: str) -> None:
+        assert self.fetch(source, "a") == {}
+
+    def test_what_a_program_leaves_running_cannot_change_them(self) -> None:
+        source = """
+import os, time
+open('a', 'w').write('1')
+if os.fork() == 0:
+    os.setsid()
+    while True: open('a', 'w').write('2')
+"""
+        found = self.fetch(source, "a")
+        assert found in ({"a": b"1"}, {"a": b"2"}, {"a": b""})  # and it came back at all
+
+    @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a\nb"])
+    def test_names_that_are_not_allowed(self, name: str) -> None:
+        with pytest.raises(ValueError, match="file"):
+            self.fetch("pass", name)
+
+    def test_without_isolation_there_is_nothing_to_fetch(self, bare: LocalExecutor) -> None:
+        with pytest.raises(ValueError, match="cannot be fetched from isolation 'rlimits'"):
+            bare.run_and_fetch(Program("python", "pass"), b"", LIMITS, {}, ("a",))
+
+
+def test_no_two_languages_claim_an_ending() -> None:
+    claimed = [extension for language in LANGUAGES for extension in language.extensions]
+    assert len(claimed) == len(set(claimed))
+    assert by_extension()[".cc"] == "cpp"
+    assert set(by_extension()) >= set(claimed)
+    assert set(known_languages()) >= {language.name for language in LANGUAGES}

@@ -1,0 +1,336 @@
+"""The sandbox server and those who mean it no good: over real sockets, with real programs and small numbers."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.program import ExecutorOptions, Limits, Program, Status
+from balancer.sandbox.fusion.executor import FusionExecutor
+from tests.benchmarks.bench_server import measure
+from tests.integration.sandbox.processes import processes_with, wait_until
+from tests.patience import PATIENCE_S, stretched
+from tests.servers import RunningServer, running_server
+from tests.storm import Storm
+
+LIMITS = Limits(cpu_s=4.0, wall_s=8.0)
+# A program that no compiler is done with soon.
+SLOW_CPP = """
+template <int N, class T> struct F { enum { v = F<N - 1, T>::v + F<N - 1, T*>::v }; };
+template <class T> struct F<0, T> { enum { v = 1 }; };
+int main() { return F<22, int>::v; }
+"""
+
+
+def port_of(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
+
+
+def connected(server: RunningServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port_of(server.url)), timeout=PATIENCE_S)
+
+
+def head(length: int) -> bytes:
+    return (
+        "POST /run_code HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def asked(server: RunningServer, **fields: object) -> socket.socket:
+    """Return a connection on which a run has been asked for."""
+    body = json.dumps(fields).encode()
+    connection = connected(server)
+    connection.sendall(head(len(body)) + body)
+    return connection
+
+
+def closed_after_s(connection: socket.socket) -> float:
+    """Return how long it takes until the server closes; whatever it says before is read."""
+    began_s = time.monotonic()
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(2**16):
+            pass
+    return time.monotonic() - began_s
+
+
+def run(server: RunningServer, code: str = "print(1)", **fields: object) -> httpx2.Response:
+    body = {"code": code, "language": "python"} | fields
+    return httpx2.post(server.url + "run_code", json=body, timeout=PATIENCE_S, trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[RunningServer]:
+    """A server that waits for nobody."""
+    with running_server(workers=2, head_s=0.5, silent_s=0.5, body_s=2.0, keep_alive_s=1) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /run_code HTTP/1.1\r\nHost: 127.",
+        head(10),
+        head(10) + b"{",
+        b"GET /v1/ping HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",  # answered; and then nothing more comes
+    ],
+    ids=["nothing", "half a head", "no body", "half a body", "kept alive"],
+)
+def test_who_falls_silent_is_hung_up_on(hasty: RunningServer, sent: bytes) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(sent)
+        assert closed_after_s(connection) < stretched(3)
+
+
+@pytest.mark.parametrize(("begin", "each"), [(b"GET /v1/ping HTTP/1.1\r\nX-", b"a"), (head(1000), b" ")])
+def test_a_drop_now_and_then_keeps_nothing_open(hasty: RunningServer, begin: bytes, each: bytes) -> None:
+    began_s = time.monotonic()
+    with connected(hasty) as connection:
+        connection.sendall(begin)
+        connection.settimeout(0.2)
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - began_s < PATIENCE_S:
+                connection.sendall(each)
+                try:
+                    if not connection.recv(2**16):
+                        break
+                except TimeoutError:
+                    continue
+    assert time.monotonic() - began_s < stretched(6)
+
+
+def test_the_number_of_connections_is_bounded_and_the_most_silent_gives_way() -> None:
+    with running_server(workers=1, connections=20) as server, contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connected(server)) for _ in range(60)]
+        assert run(server).json()["run_result"]["stdout"] == "1\n"
+        for connection in silent[:40]:
+            assert closed_after_s(connection) < stretched(3)
+        assert metric(server, "balancer_sandbox_connections") <= 20
+        assert metric(server, 'balancer_sandbox_closed_total{reason="room"}') >= 40
+
+
+def test_who_is_being_served_does_not_give_way() -> None:
+    with running_server(workers=1, connections=4) as server, contextlib.ExitStack() as stack:
+        served = stack.enter_context(asked(server, code="import time; time.sleep(1); print(7)", language="python"))
+        time.sleep(0.3)
+        for _ in range(20):
+            stack.enter_context(connected(server))
+        answer = b""
+        while chunk := served.recv(2**16):
+            answer += chunk
+            if b"7\\n" in answer:
+                break
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"7\\n" in answer
+
+
+def metric(server: RunningServer, name: str) -> float:
+    text = httpx2.get(server.url + "metrics", trust_env=False, timeout=PATIENCE_S).text
+    lines = [line for line in text.splitlines() if line.startswith(name + " ")]
+    return float(lines[0].split()[-1]) if lines else 0.0  # what has not happened yet is not there
+
+
+def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker: str) -> None:
+    with running_server(workers=1) as server:
+        fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
+        for _ in range(5):
+            with asked(server, **fields):
+                wait_until(lambda: bool(processes_with(marker)))
+            began_s = time.monotonic()
+            assert run(server).json()["run_result"]["stdout"] == "1\n"
+            assert time.monotonic() - began_s < stretched(2)
+            assert not processes_with(marker)
+        assert metric(server, 'balancer_sandbox_requests_total{end="abandoned"}') == 5
+
+
+def test_who_has_gone_frees_the_worker_from_a_compiler_too() -> None:
+    with running_server(workers=1) as server:
+        fields = {"code": SLOW_CPP, "language": "cpp", "compile_timeout": 60}
+        with asked(server, **fields):
+            wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
+            time.sleep(0.5)
+        began_s = time.monotonic()
+        assert run(server).json()["run_result"]["stdout"] == "1\n"
+        assert time.monotonic() - began_s < stretched(3)
+
+
+def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays() -> None:
+    """The first one compiles and goes; the second one, who waited for its compiler, is not the worse for it."""
+    code = '#include <bits/stdc++.h>\n#include <regex>\nint main() { std::regex r("a"); std::puts("1"); }'
+    with running_server(workers=2) as server:
+        first = asked(server, code=code, language="cpp", compile_timeout=60)
+        wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
+        answers: list[httpx2.Response] = []
+        second = threading.Thread(target=lambda: answers.append(run(server, code, language="cpp", compile_timeout=60)))
+        second.start()
+        wait_until(lambda: metric(server, "balancer_sandbox_running") == 2 or bool(answers))
+        first.close()
+        second.join()
+        assert answers[0].json()["run_result"]["stdout"] == "1\n"
+
+
+def test_requests_one_after_the_other_without_waiting_hide_no_hanging_up(marker: str) -> None:
+    """A second request behind the first one stops the server reading, and so it would not see that the client goes."""
+    fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
+    with running_server(workers=1) as server:
+        with asked(server, **fields) as connection:
+            wait_until(lambda: bool(processes_with(marker)))
+            connection.sendall(b"GET /v1/ping HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        began_s = time.monotonic()
+        assert run(server).json()["run_result"]["stdout"] == "1\n"
+        assert time.monotonic() - began_s < stretched(3)
+
+
+def test_a_full_queue_says_so_and_our_client_hears_an_overload(marker: str) -> None:
+    with running_server(workers=1, queue=1) as server, contextlib.ExitStack() as stack:
+        fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
+        stack.enter_context(asked(server, **fields))
+        wait_until(lambda: bool(processes_with(marker)))
+        stack.enter_context(asked(server, **fields))
+        wait_until(lambda: metric(server, "balancer_sandbox_waiting") == 1)
+        answer = run(server)
+        assert answer.status_code == 429
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        assert answer.headers["Sandbox-Load"] == "running=1, waiting=1, workers=1, queue=1"
+        executor = FusionExecutor(server.url)
+        with pytest.raises(EndpointOverloaded) as caught:
+            executor.run(Program("python", "print(1)"), b"", LIMITS, {})
+        executor.close()
+        assert caught.value.retry_after_s is not None
+        assert caught.value.retry_after_s >= 1
+        assert metric(server, 'balancer_sandbox_requests_total{end="busy"}') == 2
+
+
+def test_a_large_request_hears_that_the_server_is_busy_as_well(marker: str) -> None:
+    with running_server(workers=1, queue=0) as server, contextlib.ExitStack() as stack:
+        fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
+        stack.enter_context(asked(server, **fields))
+        wait_until(lambda: bool(processes_with(marker)))
+        executor = FusionExecutor(server.url)
+        with pytest.raises(EndpointOverloaded, match=r"answered 429: .*queue is full"):
+            executor.run(Program("python", "print(1)"), b"x" * 30_000_000, LIMITS, {})
+        executor.close()
+
+
+def test_bodies_are_bounded_in_total_and_small_ones_go_on() -> None:
+    """Four clients of 600 kB each, of which two fit; a small request is served meanwhile, and memory is given back."""
+    with running_server(workers=1, body_bytes=2**20, bodies_bytes=2 * 2**20, small_bytes=2**16) as server:
+        sent = b" " * 700_000
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(connected(server)) for _ in range(4)]
+            for client in clients:
+                client.sendall(head(1_000_000) + sent)
+            wait_until(lambda: metric(server, 'balancer_sandbox_requests_total{end="busy"}') == 2)
+            assert metric(server, "balancer_sandbox_body_bytes") <= 2 * 2**20
+            assert run(server).json()["run_result"]["stdout"] == "1\n"
+        wait_until(lambda: metric(server, "balancer_sandbox_body_bytes") == 0)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_too_large_is_refused(announced: bool) -> None:
+    with running_server(workers=1, body_bytes=2**16) as server, connected(server) as connection:
+        if announced:
+            connection.sendall(head(2**16 + 1))  # and is not waited for
+        else:
+            connection.sendall(head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
+            connection.sendall(b"10001\r\n" + b" " * (2**16 + 1) + b"\r\n")
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 413")
+
+
+def test_an_answer_that_nobody_reads_is_given_up() -> None:
+    with running_server(workers=1, answer_s=0.5) as server:
+        with asked(server, code="print('x' * 12_000_000)", language="python"):
+            wait_until(lambda: metric(server, "balancer_sandbox_answer_bytes") > 0)
+            wait_until(lambda: metric(server, "balancer_sandbox_answer_bytes") == 0)
+        assert run(server).json()["run_result"]["stdout"] == "1\n"
+
+
+def test_a_token_is_asked_for_and_our_client_has_it() -> None:
+    token = "correct-horse-battery-staple"
+    with running_server(workers=1, token=token) as server:
+        for path in ("v1/ping", "v1/about", "v1/languages", "metrics"):
+            assert httpx2.get(server.url + path, trust_env=False).status_code == 401
+        assert run(server).status_code == 401
+        executor = FusionExecutor(server.url, ExecutorOptions(headers={"Authorization": f"Bearer {token}"}))
+        executor.ping()
+        done = executor.run(Program("python", "print(1)"), b"", LIMITS, {})
+        assert (done.status, done.stdout) == (Status.FINISHED, b"1\n")
+        executor.close()
+        wrong = FusionExecutor(server.url, ExecutorOptions(headers={"Authorization": "Bearer wrong-but-long-enough"}))
+        with pytest.raises(EndpointError, match="answered 401"):
+            wrong.ping()
+        wrong.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Host": "evil.example"}, 400),  # its name was made to mean this machine
+        ({"Host": "evil.example:8080"}, 400),
+        ({"Content-Type": "text/plain"}, 415),  # what a form can send without asking first
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Host": "localhost:1"}, 200),  # by a tunnel
+        ({"Content-Type": "Application/JSON; charset=utf-8"}, 200),
+    ],
+)
+def test_web_pages_are_refused(hasty: RunningServer, headers: dict[str, str], status: int) -> None:
+    content = b'{"code": "print(1)", "language": "python"}'
+    sent = {"Content-Type": "application/json"} | headers
+    answer = httpx2.post(hasty.url + "run_code", content=content, headers=sent, timeout=PATIENCE_S, trust_env=False)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"files": {"/".join(["d"] * 2000): ""}},
+        {"files": {"a" * 300: ""}},
+        {"files": {"ä" * 130: ""}},  # 260 bytes
+        {"files": {"a": "", "a/b": ""}},
+        {"files": {"a/b/c": "", "a/b": ""}},
+        {"files": {"a": ""}, "extras": {"a/b": ""}},
+        {"files": {"main.py/x": ""}},
+        {"files": {f"f{n}": "" for n in range(5000)}},
+        {"fetch_files": ["/".join(["d"] * 2000)]},
+        {"args": ["x" * 200_000]},
+        {"args": ["x" * 100_000] * 30},
+        {"args": ["\0"]},
+        {"output_limit": 2**28},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+@pytest.mark.parametrize("language", ["python", "cpp"])
+def test_what_cannot_be_laid_out_is_the_clients_fault(
+    hasty: RunningServer, fields: dict[str, object], language: str
+) -> None:
+    if language == "cpp":
+        fields = json.loads(json.dumps(fields).replace("main.py/x", "main.cpp/x"))
+    code = "print(1)" if language == "python" else "int main() {}"
+    answer = run(hasty, code, **fields, language=language)
+    assert answer.status_code == 422, answer.text[:500]
+    assert answer.json()["detail"][0]["msg"]
+
+
+def test_a_small_storm() -> None:
+    """More connections than it holds, more bodies than fit, and programs that nobody waits for."""
+    storm = Storm(half_open=300, bodies=4, abandoned=40, body_bytes=6_000_000, over_s=4.0)
+    done = measure(
+        storm, seconds=4.0, connections=100, body_bytes=8 * 2**20, bodies_bytes=16 * 2**20, small_bytes=2**20
+    )
+    assert not [end for end in done.stormed.ends if end.startswith("none")], done.stormed.ends
+    assert done.stormed.ends["answered"] > 0
+    assert max(done.stormed.seconds) < stretched(2)
+    assert done.report.opened > 300  # those that gave way have come again
+    assert done.report.abandoned == 40
+    # bodies, what is parsed of the one that runs, and what 100 connections may have in the air
+    assert done.stormed_peak - done.quiet_peak < 16 * 2**20 + 5 * 6_000_000 + 100 * 2**18

@@ -1,0 +1,18 @@
+"""Asks an empty shelf for its last parcel."""
+import sys
+from bisect import bisect_left, insort
+
+shelf, weights = [], [0]
+for line in sys.stdin.readlines()[1:]:
+    kind, *rest = line.split()
+    if kind == "heaviest":
+        print(shelf[-1])
+        continue
+    i = int(rest[0])
+    if kind == "add":
+        weights.append(i)
+        insort(shelf, i)
+    elif kind == "take":
+        del shelf[bisect_left(shelf, weights[i])]
+    else:
+        print(bisect_left(shelf, weights[i]))

@@ -1,0 +1,29 @@
+#include <bits/stdc++.h>
+using namespace std;
+int main() {
+    int n;
+    scanf("%d", &n);
+    vector<vector<pair<int, int>>> g(n + 1);
+    for (int i = 1; i < n; i++) {
+        int u, v, w;
+        scanf("%d %d %d", &u, &v, &w);
+        g[u].push_back({v, w});
+        g[v].push_back({u, w});
+    }
+    vector<int> order{1}, up(n + 1), len(n + 1), size(n + 1, 1), sum(n + 1);
+    for (int i = 0; i < (int)order.size(); i++)
+        for (auto [v, w] : g[order[i]])
+            if (v != up[order[i]]) up[v] = order[i], len[v] = w, order.push_back(v);
+    for (int i = n - 1; i > 0; i--) {
+        int v = order[i];
+        size[up[v]] += size[v];
+        sum[1] += size[v] * len[v];
+    }
+    int best = 1;
+    for (int i = 1; i < n; i++) {
+        int v = order[i];
+        sum[v] = sum[up[v]] + (n - 2 * size[v]) * len[v];
+        if (sum[v] < sum[best]) best = v;
+    }
+    printf("%d %d\n", best, sum[best]);
+}

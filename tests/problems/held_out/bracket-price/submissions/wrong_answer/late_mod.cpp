@@ -1,0 +1,19 @@
+#include <bits/stdc++.h>
+using namespace std;
+// the sum stays as it is until it is squared
+int main() {
+    const long long mod = 1000000007;
+    vector<long long> price{0};
+    string text;
+    cin >> text;
+    for (char c : text) {
+        if (c == '(' || c == '[') {
+            price.push_back(0);
+            continue;
+        }
+        long long a = price.back();
+        price.pop_back();
+        price.back() += c == ')' ? 2 * a + 1 : (a % mod) * (a % mod) + 1;
+    }
+    cout << price[0] % mod << endl;
+}

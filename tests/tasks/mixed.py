@@ -1,0 +1,339 @@
+"""Threads, tasks of two asyncio loops and tasks of trio do anything to one pool, until so many leases were asked for.
+
+Decides what each of them does next, by its own random numbers, and writes down what must never be: a lease that two
+have, an endpoint with more leases than it has slots.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import trio
+
+from balancer import (
+    BalancerError,
+    Endpoint,
+    EndpointError,
+    HealthSettings,
+    Lease,
+    LimitSettings,
+    Outcome,
+    Pool,
+    RetrySettings,
+)
+from balancer.shells.arguments import Wanted
+from tests.patience import PATIENCE_S
+from tests.threads.crew import crew
+
+__all__ = ["Mixed", "memory_mb", "mixed", "ruled_pool"]
+
+_MOST = 8  # slots that an endpoint ever has
+_HOLDS_S = (0.0, 0.0001, 0.001)
+_WAITS_S = (0.0, 0.0005, 5.0)
+
+
+@dataclass
+class Mixed:
+    """What came of it.
+
+    Attributes:
+        ends: how often what was asked for ended how.
+        violations: what must never be, in words.
+        most_inside: leases at once that were seen.
+        took_s: seconds.
+        memory_mb: of the process, when a tenth was done and at the end.
+    """
+
+    ends: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+    most_inside: int = 0
+    took_s: float = 0.0
+    memory_mb: list[float] = field(default_factory=list)
+
+
+def ruled_pool(seed: int, endpoints: int = 6) -> Pool:
+    """Return a pool with health, AIMD limits and cooldowns of milliseconds."""
+    health = HealthSettings(cooldown_s=0.005, max_cooldown_s=0.02, slow_start_s=0.01, interval_s=0.05)
+    return Pool(
+        [Endpoint(f"e{number}", capacity=4) for number in range(endpoints)],
+        health=health,
+        limits=LimitSettings(kind="aimd"),
+        retries=RetrySettings(base_s=0.0, budget_ratio=1.0),
+        seed=seed,
+    )
+
+
+def memory_mb() -> float:
+    """Return how much memory this process has in use; 0 where nobody says."""
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+    return 0.0
+
+
+class _Scene:
+    """What all that take part share.
+
+    Args:
+        pool: theirs.
+        asks: how many leases are asked for in all.
+        odd: the share of what is asked for in another way than by a plain block.
+        seed: of all that is drawn.
+    """
+
+    def __init__(self, pool: Pool, asks: int, odd: float, seed: int) -> None:
+        self.pool = pool
+        self.asks = asks
+        self.odd = odd
+        self.seed = seed
+        self.mixed = Mixed()
+        self.over = threading.Event()
+        self._inside: dict[int, str] = {}
+        self._numbers = count()
+        self._lock = threading.Lock()
+
+    def more(self) -> bool:
+        """Return whether there is another one to be asked for."""
+        return next(self._numbers) < self.asks  # one at a time, for it is a call of C's
+
+    def done(self) -> int:
+        """Return how many have been asked for, about."""
+        return int(repr(self._numbers)[6:-1])
+
+    def enter(self, lease: Lease) -> None:
+        """Be in a block."""
+        if lease.id in self._inside or lease.ended:
+            self.mixed.violations.append(f"{lease} is had twice, or has ended")
+        self._inside[lease.id] = lease.endpoint.name
+
+    def leave(self, lease: Lease) -> None:
+        """Be out of it again, before the lease ends."""
+        del self._inside[lease.id]
+
+    def look(self) -> None:
+        """See whether there are too many anywhere."""
+        inside = Counter(list(self._inside.values()))
+        self.mixed.most_inside = max(self.mixed.most_inside, inside.total())
+        self.mixed.violations += [f"{n} leases at {name}" for name, n in inside.items() if n > _MOST]
+
+    def add(self, ends: Counter[str]) -> None:
+        with self._lock:
+            self.mixed.ends.update(ends)
+
+
+def mixed(
+    pool: Pool, asks: int, *, odd: float, seed: int, threads: int = 6, tasks: int = 16, every_s: float = 0.002
+) -> Mixed:
+    """Ask `pool` for leases in every way, from `threads` threads, and as many `tasks` in each of three loops."""
+    scene = _Scene(pool, asks, odd, seed)
+    began_s = time.monotonic()
+    watch = threading.Thread(target=_watch, args=(scene, every_s), daemon=True)
+    watch.start()
+
+    def work(number: int) -> None:
+        if number < threads:
+            _thread(scene, number)
+        elif number < threads + 2:
+            asyncio.run(_asyncio_loop(scene, number, tasks))
+        else:
+            trio.run(_trio_loop, scene, number, tasks)
+
+    try:
+        crew(threads + 3, work, join_s=PATIENCE_S * 4)
+    finally:
+        scene.over.set()
+    watch.join(60)
+    scene.mixed.took_s = time.monotonic() - began_s
+    scene.mixed.memory_mb.append(memory_mb())
+    return scene.mixed
+
+
+def _watch(scene: _Scene, every_s: float) -> None:
+    """Look, and change the pool under the hands of the others."""
+    rng = random.Random(scene.seed)
+    while not scene.over.wait(every_s):
+        scene.look()
+        if not scene.mixed.memory_mb and scene.done() > scene.asks / 10:
+            scene.mixed.memory_mb.append(memory_mb())
+        with suppress(BalancerError):
+            _change(scene.pool, rng)
+
+
+def _change(pool: Pool, rng: random.Random) -> None:
+    name = f"e{rng.randrange(1, 6)}"  # never the first one, so that there is always one to be had
+    match rng.randrange(12):
+        case 0:
+            pool.drain(name)
+        case 1:
+            pool.remove(name)
+        case 2 | 3 | 4:
+            pool.add(Endpoint(name, capacity=rng.randint(1, _MOST)))
+        case 5:
+            pool.update(name, capacity=rng.randint(1, _MOST))
+        case 6:
+            pool.pinged(name, rng.random() < 0.5)
+        case 7:
+            pool.set_strategy(rng.choice(("least_in_flight", "fifo", "weighted_health", "p2c")))
+
+
+def _outcome(rng: random.Random) -> Outcome | None:
+    return rng.choice((None, None, None, *Outcome))
+
+
+def _asked(rng: random.Random) -> Wanted:
+    return {"priority": rng.randint(-1, 1), "slots": rng.choice((1, 1, 2))}
+
+
+def _failing(rng: random.Random) -> None:
+    if rng.random() < 0.3:
+        raise EndpointError("down")
+
+
+def _counted(scene: _Scene, number: int) -> tuple[random.Random, Counter[str]]:
+    return random.Random(scene.seed * 1000 + number), Counter()
+
+
+# -- threads ---------------------------------------------------------------------------------------
+
+
+def _thread(scene: _Scene, number: int) -> None:
+    rng, ends = _counted(scene, number)
+    draw, odd, pool = rng.random, scene.odd, scene.pool
+    while scene.more():
+        try:
+            if draw() >= odd:
+                with pool.lease() as lease:
+                    scene.enter(lease)
+                    scene.leave(lease)
+                ends["plain"] += 1
+            else:
+                ends[_odd_in_thread(scene, rng)] += 1
+        except Exception as error:
+            ends[type(error).__name__] += 1
+    scene.add(ends)
+
+
+def _odd_in_thread(scene: _Scene, rng: random.Random) -> str:
+    def hold(lease: Lease) -> None:
+        scene.enter(lease)
+        time.sleep(rng.choice(_HOLDS_S))
+        scene.leave(lease)
+
+    way = rng.randrange(3)
+    if way == 0:
+        with scene.pool.lease(rng.choice(_WAITS_S), priority=rng.randint(-1, 1), slots=rng.choice((1, 1, 2))) as lease:
+            hold(lease)
+            lease.outcome = _outcome(rng)
+        return "block"
+    if way == 1:
+        lease = scene.pool.acquire(5.0)
+        hold(lease)
+        lease.release(_outcome(rng))
+        return "acquire"
+
+    def fn(lease: Lease) -> None:
+        hold(lease)
+        _failing(rng)
+
+    scene.pool.call(fn, deadline_s=5.0, hedge_after_s=None)
+    return "call"
+
+
+# -- tasks -----------------------------------------------------------------------------------------
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+async def _asyncio_loop(scene: _Scene, number: int, tasks: int) -> None:
+    def in_time(seconds: float) -> asyncio.Timeout:
+        return asyncio.timeout(seconds)
+
+    await asyncio.gather(
+        *(_task(scene, number * 100 + each, asyncio.sleep, in_time, TimeoutError) for each in range(tasks))
+    )
+
+
+async def _trio_loop(scene: _Scene, number: int, tasks: int) -> None:
+    class InTime:
+        """`trio.fail_after`, that `async with` can enter."""
+
+        def __init__(self, seconds: float) -> None:
+            self._block = trio.fail_after(seconds)
+
+        async def __aenter__(self) -> None:
+            self._block.__enter__()
+
+        async def __aexit__(self, *error: object) -> object:
+            return self._block.__exit__(*error)  # type: ignore[arg-type]
+
+    async with trio.open_nursery() as nursery:
+        for each in range(tasks):
+            nursery.start_soon(_task, scene, number * 100 + each, trio.sleep, InTime, trio.TooSlowError)
+
+
+async def _task(
+    scene: _Scene, number: int, sleep: Sleep, in_time: Callable[[float], object], late: type[Exception]
+) -> None:
+    rng, ends = _counted(scene, number)
+    draw, odd, aio = rng.random, scene.odd, scene.pool.aio
+    while scene.more():
+        try:
+            if draw() >= odd:
+                async with aio.lease() as lease:
+                    scene.enter(lease)
+                    scene.leave(lease)
+                ends["plain, in a task"] += 1
+                if draw() < 0.02:
+                    await sleep(0)  # a loop is shared
+            elif draw() < 0.3:
+                async with in_time(rng.choice(_HOLDS_S)):  # cancelled wherever it is then
+                    await _odd_in_task(scene, rng, sleep)
+                ends["in time"] += 1
+            else:
+                ends[await _odd_in_task(scene, rng, sleep)] += 1
+        except late:
+            ends["cancelled"] += 1
+        except Exception as error:
+            ends[type(error).__name__] += 1
+    scene.add(ends)
+
+
+async def _odd_in_task(scene: _Scene, rng: random.Random, sleep: Sleep) -> str:
+    async def hold(lease: Lease) -> None:
+        scene.enter(lease)
+        try:
+            await sleep(rng.choice(_HOLDS_S))
+        finally:
+            scene.leave(lease)
+
+    aio, way = scene.pool.aio, rng.randrange(4)
+    if way == 0:
+        async with aio.lease(
+            rng.choice((0.0, 0.0005, 5.0)), priority=rng.randint(-1, 1), slots=rng.choice((1, 1, 2))
+        ) as lease:
+            await hold(lease)
+            lease.outcome = _outcome(rng)
+        return "block, in a task"
+    if way == 1:
+        lease = await aio.acquire(5.0)
+        try:
+            await hold(lease)
+        finally:
+            lease.release(_outcome(rng))
+        return "acquire, in a task"
+
+    async def fn(lease: Lease) -> None:
+        if way == 3:  # a loser's lease has ended before it hears of it
+            await sleep(rng.choice(_HOLDS_S))
+        else:
+            await hold(lease)
+        _failing(rng)
+
+    await aio.call(fn, deadline_s=5.0, hedge_after_s=0.0005 if way == 3 else None)
+    return "hedged call, in a task" if way == 3 else "call, in a task"

@@ -1,0 +1,277 @@
+"""`pool.aio.call`: retries, deadlines and hedging by the course that threads go by; a hedged loser is cancelled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from balancer import Endpoint, EndpointError, Lease, LeaseError, NoEndpoint, Outcome, Pool
+from balancer.settings.rules import HealthSettings, RetrySettings
+from tests.tasks.libraries import BOTH, Library, task_until
+from tests.threads.crew import assert_nothing_lost
+
+_QUICK = RetrySettings(base_s=0.0, budget_ratio=10.0)
+
+
+def _pool(*urls: str, capacity: int = 1) -> Pool:
+    return Pool([Endpoint(url, capacity=capacity) for url in urls], strategy="first", retries=_QUICK, seed=1)
+
+
+def _ended_as(pool: Pool) -> dict[str, tuple[int, int]]:
+    return {each.url: (each.leases, each.failures) for each in pool.stats().endpoints}
+
+
+# -- tries -----------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_it_goes_elsewhere_when_an_endpoint_fails(library: type[Library]) -> None:
+    pool, went = _pool("a", "b"), list[str]()
+
+    async def fn(lease: Lease) -> str:
+        went.append(lease.endpoint.name)
+        await library.sleep(0)
+        if len(went) < 3:
+            raise EndpointError("down")
+        return "done"
+
+    assert library.run(lambda: pool.aio.call(fn)) == "done"
+    assert went == ["a", "b", "a"]
+    assert pool.stats().retries == 2
+    assert_nothing_lost(pool, 2)
+
+
+@BOTH
+def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(library: type[Library]) -> None:
+    pool = _pool("a", "b")
+
+    async def wrong(lease: Lease) -> None:
+        raise KeyError("mine")
+
+    async def down(lease: Lease) -> None:
+        raise EndpointError(f"down: {lease.endpoint.name}")
+
+    async def main() -> None:
+        with pytest.raises(KeyError):
+            await pool.aio.call(wrong)
+        with pytest.raises(EndpointError, match="down: b"):
+            await pool.aio.call(down, attempts=2)
+        with pytest.raises(NoEndpoint):
+            await pool.aio.call(down, labels={"x"})
+
+    library.run(main)
+    assert _ended_as(pool) == {"a": (2, 1), "b": (1, 1)}
+    assert_nothing_lost(pool, 2)
+
+
+@BOTH
+def test_no_attempt_starts_after_the_deadline(library: type[Library]) -> None:
+    pool, went = _pool("a", "b"), list[str]()
+
+    async def fn(lease: Lease) -> None:
+        went.append(lease.endpoint.name)
+        await library.sleep(0.05)
+        raise EndpointError("down")
+
+    async def main() -> None:
+        with pytest.raises(EndpointError) as caught:
+            await pool.aio.call(fn, deadline_s=0.01)
+        assert "deadline" in caught.value.__notes__[0]
+
+    library.run(main)
+    assert went == ["a"]
+
+
+@BOTH
+def test_a_retry_waits_at_its_place_and_looks_again(library: type[Library], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It failed at a; b is busy, and then out of service: so it goes back to a."""
+    monkeypatch.setattr("balancer.core.course._FIRST_LOOK_S", 0.01)
+    pool = Pool(
+        ["a", "b"],
+        strategy="first",
+        retries=_QUICK,
+        health=HealthSettings(consecutive_failures=1, max_ejected_share=1.0),
+    )
+    pool.update("a", capacity=1)
+    went: list[str] = []
+
+    async def fn(lease: Lease) -> str:
+        went.append(lease.endpoint.name)
+        if len(went) == 1:
+            error = TimeoutError("slow")
+            lease.outcome = Outcome.IGNORED  # it stays in service
+            raise error
+        return lease.endpoint.name
+
+    async def main() -> None:
+        busy = pool.acquire(exclude={"a"})
+        async with library.tasks() as start:
+
+            async def call() -> None:
+                assert await pool.aio.call(fn) == "a"
+
+            start(call)
+            await task_until(library, lambda: pool.stats().waiting == 1)
+            busy.release(Outcome.FAILURE)
+
+    library.run(main)
+    assert went == ["a", "a"]
+    assert pool.stats().waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("fn", "said"),
+    [
+        (lambda lease: 1, "fn returned a int, which cannot be awaited"),
+        ("text", "it must be a coroutine function"),
+        (lambda lease: (yield), "it must be a coroutine function"),
+    ],
+)
+def test_a_function_that_cannot_be_awaited_is_refused(fn: Any, said: str) -> None:
+    pool = _pool("a")
+    with pytest.raises(TypeError, match=said):
+        asyncio.run(pool.aio.call(fn))
+    assert_nothing_lost(pool, 1)
+
+
+def test_whatever_can_be_awaited_will_do() -> None:
+    pool = _pool("a")
+
+    async def name(lease: Lease) -> str:
+        return lease.endpoint.name
+
+    class Asks:
+        def __call__(self, lease: Lease) -> Awaitable[str]:
+            return asyncio.ensure_future(name(lease))
+
+    for fn in (name, lambda lease: name(lease), Asks()):
+        assert asyncio.run(pool.aio.call(fn)) == "a"
+
+
+def test_a_lease_that_fn_gave_back_is_told() -> None:
+    async def fn(lease: Lease) -> None:
+        lease.release()
+
+    for hedge_after_s in (None, 60.0):
+        pool = _pool("a")
+        with pytest.raises(LeaseError, match="given back already"):
+            asyncio.run(pool.aio.call(fn, hedge_after_s=hedge_after_s))
+        assert_nothing_lost(pool, 1)
+
+
+# -- hedging ---------------------------------------------------------------------------------------
+
+
+def _slow_at(library: type[Library], *names: str, log: list[str]) -> Callable[[Lease], Awaitable[str]]:
+    """Return a call that hangs at these endpoints, and writes down when it is cancelled."""
+
+    async def fn(lease: Lease) -> str:
+        name = lease.endpoint.name
+        if name in names:
+            try:
+                await library.sleep(3600)
+            finally:
+                log.append(f"{name} ended, its lease {'had' if lease.ended else 'had not'}")
+        return name
+
+    return fn
+
+
+@BOTH
+def test_a_slow_call_is_made_a_second_time_and_the_loser_is_cancelled(library: type[Library]) -> None:
+    pool, log = _pool("a", "b"), list[str]()
+    assert library.run(lambda: pool.aio.call(_slow_at(library, "a", log=log), hedge_after_s=0.01)) == "b"
+    assert log == ["a ended, its lease had"]
+    assert _ended_as(pool) == {"a": (1, 0), "b": (1, 0)}
+    assert (pool.stats().hedges, pool.stats().calls) == (1, 1)
+    assert_nothing_lost(pool, 2)
+
+
+@BOTH
+def test_a_quick_call_is_made_once(library: type[Library]) -> None:
+    pool = _pool("a", "b")
+    assert library.run(lambda: pool.aio.call(_slow_at(library, log=[]), hedge_after_s=60)) == "a"
+    assert _ended_as(pool) == {"a": (1, 0), "b": (0, 0)}
+
+
+@BOTH
+def test_there_is_no_second_call_without_a_slot(library: type[Library]) -> None:
+    pool = _pool("a", "b")
+
+    async def fn(lease: Lease) -> str:
+        await library.sleep(0.02)
+        return lease.endpoint.name
+
+    with pool.lease(exclude={"a"}):
+        assert library.run(lambda: pool.aio.call(fn, hedge_after_s=0.001)) == "a"
+    assert pool.stats().hedges == 0
+    assert_nothing_lost(pool, 2)
+
+
+@BOTH
+def test_if_one_of_the_two_fails_the_other_counts_and_if_both_do_the_call_goes_on(library: type[Library]) -> None:
+    pool, went = _pool("a", "b", "c", capacity=2), list[str]()
+
+    async def fn(lease: Lease) -> str:
+        went.append(lease.endpoint.name)
+        number = len(went)
+        await library.sleep(0.02)
+        if number < 3:
+            raise EndpointError("down")
+        return lease.endpoint.name
+
+    assert library.run(lambda: pool.aio.call(fn, hedge_after_s=0.001)) == "c"
+    assert went[:3] == ["a", "b", "c"]
+    assert pool.stats().failures == 2
+    assert_nothing_lost(pool, 6)
+
+
+@BOTH
+def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Library]) -> None:
+    pool, log = _pool("a", "b"), list[str]()
+    slow = _slow_at(library, "a", log=log)
+
+    async def fn(lease: Lease) -> str:
+        if lease.endpoint.name == "b":
+            raise KeyError("mine")
+        return await slow(lease)
+
+    async def main() -> None:
+        with pytest.raises(KeyError):
+            await pool.aio.call(fn, hedge_after_s=0.001)
+
+    library.run(main)
+    assert log == ["a ended, its lease had"]
+    assert_nothing_lost(pool, 2)
+
+
+@BOTH
+def test_a_hedged_call_that_is_cancelled_cancels_both(library: type[Library]) -> None:
+    pool, log = _pool("a", "b"), list[str]()
+
+    async def main() -> None:
+        async with library.tasks() as start:
+            task = start(lambda: pool.aio.call(_slow_at(library, "a", "b", log=log), hedge_after_s=0.001))
+            await task_until(library, lambda: pool.stats().hedges == 1)
+            task.cancel()
+
+    library.run(main)
+    assert sorted(each.partition(",")[0] for each in log) == ["a ended", "b ended"]
+    assert (pool.stats().calls, pool.stats().waiting) == (0, 0)
+    assert_nothing_lost(pool, 2)
+
+
+def test_a_loser_that_fails_as_it_is_cancelled_counts_as_a_failed_ping() -> None:
+    pool = Pool(["a", "b"], strategy="first", retries=_QUICK, health=HealthSettings(consecutive_failures=1))
+
+    async def fn(lease: Lease) -> str:
+        if lease.endpoint.name == "a":
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                raise EndpointError("it was cut off in the middle") from None
+        return lease.endpoint.name
+
+    assert asyncio.run(pool.aio.call(fn, hedge_after_s=0.001)) == "b"
+    assert pool.out_of_service() == {"a"}

@@ -1,0 +1,304 @@
+"""A task that is cancelled, at whichever await of an acquire, a call or a release, keeps no slot and loses none.
+
+The coroutines are driven by hand: the future that a task waits for is resolved or not, and then the cancellation comes,
+as `asyncio.Task` brings it. So "just as it was granted" is tried, and not hoped for.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+import trio
+
+from balancer import Endpoint, EndpointError, Lease, Outcome, Pool
+from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
+from tests.patience import PATIENCE_S
+from tests.tasks.libraries import BOTH, Library, in_flight, task_until
+from tests.threads.crew import assert_nothing_lost
+
+_RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
+_WAYS = ("cancelled", "granted, then cancelled", "granted and not told, then cancelled", "interrupted", "collected")
+
+
+class _Interrupted(BaseException):
+    """Stands for KeyboardInterrupt."""
+
+
+class _Steps:
+    """A scene in the hands of its task: what the scene waits for is waited for, but at one step something befalls it.
+
+    Args:
+        scene: a coroutine.
+        at: the step, counted from 1; 0: none.
+        way: what befalls it there.
+        meanwhile: what happens elsewhere while it waits.
+
+    Attributes:
+        steps: how often it has waited so far.
+    """
+
+    def __init__(self, scene: Coroutine[Any, Any, object], at: int, way: str, meanwhile: Callable[[], object]) -> None:
+        self._scene = scene
+        self._at = at
+        self._way = way
+        self._meanwhile = meanwhile
+        self.steps = 0
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        loop = asyncio.get_running_loop()
+        go_on: Callable[[], Any] = partial(self._scene.send, None)
+        with suppress(StopIteration):
+            while True:
+                waits_for = go_on()
+                self.steps += 1
+                if self.steps != self._at:
+                    loop.call_soon(self._meanwhile)
+                elif self._way == "collected":
+                    waits_for = None
+                    self._scene.close()
+                    return
+                elif self._way == "interrupted":
+                    if waits_for is not None:
+                        waits_for._asyncio_future_blocking = False
+                    go_on = partial(self._scene.throw, _Interrupted())
+                    continue
+                else:
+                    self._befall(loop)
+                try:
+                    yield waits_for
+                except BaseException as error:
+                    go_on = partial(self._scene.throw, error)
+                else:
+                    go_on = partial(self._scene.send, None)
+
+    def _befall(self, loop: asyncio.AbstractEventLoop) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if self._way == "cancelled":
+            task.cancel()
+        elif self._way == "granted, then cancelled":
+            self._meanwhile()  # by a task of this loop, so that the future is resolved at once
+            task.cancel()
+        else:
+            loop.call_soon(self._meanwhile)  # as by a thread: the loop is to resolve the future later
+            loop.call_soon(task.cancel)
+
+
+Scene = Callable[[Pool], Coroutine[Any, Any, object]]
+
+
+async def _acquire(pool: Pool) -> None:
+    (await pool.aio.acquire(exclude={"b"}, timeout=60)).release()
+
+
+async def _block(pool: Pool) -> None:
+    async with pool.aio.lease(exclude={"b"}):
+        await asyncio.sleep(0)
+    async with pool.aio.lease(exclude={"b"}):
+        await asyncio.sleep(0)
+
+
+async def _blocks_in_each_other(pool: Pool) -> None:
+    async with pool.aio.lease(exclude={"b"}, ttl_s=100, holder="mine"), pool.aio.lease(exclude={"a"}):
+        await asyncio.sleep(0)
+
+
+async def _call(pool: Pool) -> None:
+    """It fails at a, goes to b, and that is busy: it waits, and looks again."""
+    went: list[str] = []
+
+    async def fn(lease: Lease) -> None:
+        went.append(lease.endpoint.name)
+        await asyncio.sleep(0)
+        if len(went) < 3:
+            raise EndpointError("down")
+
+    await pool.aio.call(fn, attempts=3)
+
+
+async def _call_with_pauses(pool: Pool) -> None:
+    went: list[str] = []
+
+    async def fn(lease: Lease) -> None:
+        went.append(lease.endpoint.name)
+        if len(went) < 3:
+            raise EndpointError("down")
+
+    await pool.aio.call(fn, attempts=3, deadline_s=60)
+
+
+async def _hedged(pool: Pool) -> None:
+    async def fn(lease: Lease) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if lease.endpoint.name == "a":
+            await asyncio.sleep(3600)
+
+    await pool.aio.call(fn, hedge_after_s=0.0)
+
+
+async def _release(pool: Pool) -> None:
+    async with pool.aio.lease(exclude={"a"}) as lease:
+        await asyncio.sleep(0)
+        lease.outcome = Outcome.FAILURE
+
+
+_SCENES: list[Scene] = [_acquire, _block, _blocks_in_each_other, _call, _call_with_pauses, _hedged, _release]
+_LEAST = {_acquire: 1, _block: 3, _blocks_in_each_other: 2, _call: 4, _call_with_pauses: 2, _hedged: 2, _release: 1}
+
+
+@_RULES
+@pytest.mark.parametrize("way", _WAYS)
+@pytest.mark.parametrize("scene", _SCENES, ids=lambda scene: scene.__name__.strip("_"))
+def test_at_every_await_nothing_is_lost(
+    scene: Scene, way: str, health: HealthSettings | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balancer.core.course._FIRST_LOOK_S", 0.001)
+
+    async def befall(at: int) -> tuple[int, str]:
+        retries = RetrySettings(base_s=0.001, budget_ratio=10.0)
+        pool = Pool(["a", "b"], strategy="first", health=health, retries=retries, seed=1)
+        held = [] if scene is _hedged else [pool.acquire(0, exclude={"b"})]
+
+        def meanwhile() -> None:
+            while held:
+                held.pop().release(Outcome.IGNORED)
+
+        steps = _Steps(scene(pool), at, way, meanwhile)
+
+        async def run() -> None:
+            await steps
+
+        ended = await asyncio.wait_for(asyncio.gather(asyncio.create_task(run()), return_exceptions=True), PATIENCE_S)
+        meanwhile()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        stats = pool.stats()
+        where = f"at step {at} of {steps.steps}: {pool!r}"
+        assert stats.waiting == 0, where
+        assert [each.in_flight for each in stats.endpoints] == [0, 0], where
+        assert not pool._places, where
+        assert [type(end).__name__ for end in ended] in (["NoneType"], ["CancelledError"], ["_Interrupted"]), ended
+        return steps.steps, type(ended[0]).__name__
+
+    async def befall_at_each() -> int:
+        for at in count(1):
+            steps, end = await befall(at)
+            if steps < at:
+                return steps
+            assert way == "collected" or end in ("CancelledError", "_Interrupted"), f"{end} at {at}"
+        raise AssertionError("it never ends")
+
+    assert asyncio.run(befall_at_each()) >= _LEAST[scene], "there were fewer awaits than that has"
+
+
+# -- at the very moment ----------------------------------------------------------------------------
+
+
+@BOTH
+def test_one_that_is_granted_and_cancelled_before_it_runs_gives_it_to_the_next(library: type[Library]) -> None:
+    pool = Pool(["a"])
+    got: list[int] = []
+
+    async def main() -> None:
+        async def task(number: int) -> None:
+            async with pool.aio.lease(timeout=60):
+                got.append(number)
+
+        held = pool.acquire()
+        async with library.tasks() as start:
+            tasks = []
+            for number in range(4):
+                tasks.append(start(lambda number=number: task(number)))
+                await task_until(library, lambda number=number: pool.stats().waiting == number + 1)
+            held.release()  # to the first, which has no time to run
+            tasks[0].cancel()
+            tasks[2].cancel()
+
+    library.run(main)
+    assert got == [1, 3]
+    assert pool.stats().acquired >= 4
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(5))
+def test_tasks_that_are_cancelled_at_any_time_lose_nothing(library: type[Library], seed: int) -> None:
+    pool = Pool([Endpoint("a", capacity=2), "b"], health=HealthSettings(), limits=LimitSettings(kind="aimd"), seed=seed)
+    rng = random.Random(seed)
+
+    async def work() -> None:
+        async with pool.aio.lease(timeout=rng.choice((None, 0.001, 60))):
+            await library.sleep(rng.choice((0, 0.001)))
+
+    async def main() -> None:
+        async with library.tasks() as start:
+            for _ in range(100):
+                task = start(_in_time)
+                for _ in range(rng.randrange(4)):
+                    await library.sleep(0)
+                if rng.random() < 0.5:
+                    task.cancel()
+
+    async def _in_time() -> None:
+        with suppress(Exception):
+            await work()
+
+    library.run(main)
+    until_aimd = pool.stats()
+    assert until_aimd.waiting == 0
+    assert in_flight(pool) == 0
+
+
+@BOTH
+def test_a_call_that_is_cancelled_holds_it_against_nobody(library: type[Library]) -> None:
+    pool = Pool(["a"], health=HealthSettings(consecutive_failures=1))
+    began: list[str] = []
+
+    async def fn(lease: Lease) -> None:
+        began.append(lease.endpoint.name)
+        await library.sleep(3600)
+
+    async def main() -> None:
+        async with library.tasks() as start:
+            task = start(lambda: pool.aio.call(fn))
+            await task_until(library, lambda: bool(began))
+            task.cancel()
+
+    library.run(main)
+    assert (pool.stats().calls, pool.stats().failures) == (0, 0)
+    assert_nothing_lost(pool, 1)
+
+
+def test_a_time_limit_around_a_wait_is_asyncio_s_own() -> None:
+    pool = Pool(["a"])
+
+    async def main() -> None:
+        held = pool.acquire()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), pool.aio.lease():
+                raise AssertionError("there is one slot")
+        held.release()
+
+    asyncio.run(main())
+    assert pool.stats().failures == 0
+    assert_nothing_lost(pool, 1)
+
+
+def test_a_scope_around_a_wait_is_trio_s_own() -> None:
+    pool = Pool(["a"])
+
+    async def main() -> bool:
+        async with pool.aio.lease():
+            with trio.move_on_after(0.01) as scope:
+                async with pool.aio.lease():
+                    raise AssertionError("there is one slot")
+        return scope.cancelled_caught
+
+    assert trio.run(main)
+    assert_nothing_lost(pool, 1)

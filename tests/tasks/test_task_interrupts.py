@@ -1,0 +1,192 @@
+"""An interrupt at any point of what the pool does for a task costs no slot and leaves nobody asleep, as with threads.
+
+The library's own callbacks are not interrupted: asyncio swallows what rises there, and says so.
+"""
+
+import asyncio
+import gc
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Pool
+from balancer.settings.rules import HealthSettings, RetrySettings
+from tests.threads.crew import assert_nothing_lost, until
+from tests.threads.interrupts import Interrupted, interrupted_at
+
+_UNDER_THE_LOCK = (
+    "balancer/core/",
+    "balancer/kit/",
+    "balancer/shells/threads.py",
+    "balancer/shells/waiting.py",
+    "balancer/shells/delivery.py",
+    "balancer/shells/alarm.py",
+    "balancer/shells/tasks/face.py",
+    "balancer/endpoint.py",
+    "_strategies/",
+)
+_OF_A_CALL = (
+    *_UNDER_THE_LOCK,
+    "balancer/shells/calls.py",
+    "balancer/shells/driving.py",
+    # Not how a task waits: asyncio swallows what its callbacks raise, unless it is a KeyboardInterrupt.
+    *(f"balancer/shells/tasks/{name}.py" for name in ("calls", "driving", "face", "hedging", "parking", "pool")),
+)
+_RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
+
+# The point between a coroutine's making and its first step: CPython does not look for signals there.
+pytestmark = pytest.mark.filterwarnings("ignore:.*was never awaited", "ignore:.*coroutine.*")
+
+Scene = Callable[[], Coroutine[Any, Any, object]]
+Prepared = tuple[Scene, Callable[[str], object]]  # what is interrupted, and what must hold thereafter
+
+
+@pytest.fixture(autouse=True)
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """One loop for all points: to make one takes longer than what is tried."""
+    logging.getLogger("asyncio").disabled = True
+    gc.freeze()  # so that what an error's traceback keeps can be collected at each point, and quickly
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+    gc.unfreeze()
+    logging.getLogger("asyncio").disabled = False
+
+
+def _at_each_point(loop: asyncio.AbstractEventLoop, files: tuple[str, ...], prepare: Callable[[], Prepared]) -> int:
+    """Interrupt what `prepare` returns at each of its points in turn, and check after each; return how many it has."""
+    number = -1  # once in vain, see `interrupted_at`
+    while True:
+        number += 1
+        scene, check = prepare()
+        tasks: list[asyncio.Task[object]] = []
+
+        def act(scene: Scene = scene, tasks: list[asyncio.Task[object]] = tasks) -> None:
+            tasks.append(loop.create_task(scene()))  # type: ignore[arg-type]
+            loop.run_until_complete(tasks[0])
+
+        where = interrupted_at(number, files, act)
+        if where is None and number > 0:
+            return number
+        if tasks and not tasks[0].done():
+            tasks[0].cancel()
+            with suppress(BaseException):
+                loop.run_until_complete(tasks[0])
+        tasks.clear()
+        gc.collect()
+        check(f"interrupted at {where}")
+
+
+@pytest.mark.parametrize("name", ["least_in_flight", "fifo", "weighted_health"])
+def test_an_interrupt_at_any_point_of_blocks_costs_no_slot(name: str, loop: asyncio.AbstractEventLoop) -> None:
+    def prepare() -> Prepared:
+        pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
+
+        async def scene() -> None:
+            for _ in range(2):
+                async with pool.aio.lease(timeout=0):
+                    pass
+
+        def check(where: str) -> None:
+            assert [each.in_flight for each in pool.stats().endpoints] == [0, 0], where
+            leases = [pool.acquire(timeout=0) for _ in range(2)]
+            assert sorted(lease.endpoint.name for lease in leases) == ["a", "b"], where
+
+        return scene, check
+
+    assert _at_each_point(loop, _UNDER_THE_LOCK, prepare) > 30
+
+
+def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: asyncio.AbstractEventLoop) -> None:
+    def prepare() -> Prepared:
+        pool = Pool([Endpoint("a")], strategy="fifo")
+        lease = pool.acquire()
+
+        async def scene() -> None:
+            with suppress(AcquireTimeout):
+                await pool.aio.acquire(timeout=0.001)
+
+        def check(where: str) -> None:
+            assert (pool.stats().waiting, len(pool._places)) == (0, 0), where
+            lease.release()
+            assert_nothing_lost(pool, 1)
+
+        return scene, check
+
+    assert _at_each_point(loop, _UNDER_THE_LOCK, prepare) > 20
+
+
+@_RULES
+def test_an_interrupt_at_any_point_of_a_release_leaves_no_task_asleep(
+    health: HealthSettings | None, loop: asyncio.AbstractEventLoop
+) -> None:
+    """The task that waits is woken: by that call, by the next one, or by closing at the latest."""
+
+    def prepare() -> Prepared:
+        pool = Pool([Endpoint("a"), Endpoint("b")], seed=1, health=health, host_caps={"*": 2} if health else None)
+        first, second = pool.acquire(), pool.acquire()
+
+        async def waits() -> None:
+            with suppress(Exception):
+                async with pool.aio.lease():
+                    pass
+
+        waiting = loop.create_task(waits())
+        loop.run_until_complete(asyncio.sleep(0))
+
+        async def scene() -> None:
+            first.release()
+
+        def check(where: str) -> None:
+            with suppress(LeaseError):
+                second.release()
+            pool.close()
+            with suppress(Interrupted):  # it may have been the task that waits
+                loop.run_until_complete(asyncio.wait_for(waiting, 60))
+            assert waiting.done(), where
+
+        return scene, check
+
+    assert _at_each_point(loop, _UNDER_THE_LOCK, prepare) > 10
+
+
+@_RULES
+def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(
+    health: HealthSettings | None, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt fails at a; the retry waits for b, which is busy, looks again, and is served."""
+    monkeypatch.setattr("balancer.core.course._FIRST_LOOK_S", 0.0005)
+
+    def prepare() -> Prepared:
+        pool = Pool(["a", "b"], strategy="first", retries=RetrySettings(base_s=0.0), health=health)
+        busy = pool.acquire(exclude={"a"})
+        went: list[str] = []
+
+        def give_back() -> None:
+            try:
+                busy.release()
+            except Interrupted:  # asyncio swallows what a callback raises: nobody else would do it
+                with suppress(LeaseError):
+                    busy.release()
+
+        async def fn(lease: Lease) -> None:
+            went.append(lease.endpoint.name)
+            if len(went) == 1:
+                loop.call_later(0.001, give_back)
+                raise EndpointError("down")
+
+        def check(where: str) -> None:
+            with suppress(LeaseError):
+                busy.release()
+            assert pool.budget._lock.acquire(timeout=2), f"{where}: the budget is locked"
+            assert pool.stats().waiting == 0, where
+            until(lambda: not any(each.in_flight for each in pool.stats().endpoints), within_s=60)
+
+        return lambda: pool.aio.call(fn), check
+
+    assert _at_each_point(loop, _OF_A_CALL, prepare) > 200
+    assert threading.active_count() < 1000

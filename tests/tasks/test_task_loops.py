@@ -1,0 +1,316 @@
+"""What becomes of a task's slot when its event loop is closed or stopped, its process forked, or it is collected."""
+
+import asyncio
+import gc
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import trio
+
+from balancer import AcquireTimeout, Endpoint, Lease, LeaseError, Pool, PoolForked
+from balancer.settings.rules import HealthSettings
+from tests.patience import PATIENCE_S
+from tests.tasks.libraries import BOTH, Library, in_flight, task_until
+from tests.threads.crew import assert_nothing_lost, until
+from tests.threads.interrupts import interrupted_at
+
+_BY_REFERENCES = pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="nothing is found without counts")
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that a test runs, stops and closes by itself."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def _run_a_little(loop: asyncio.AbstractEventLoop, turns: int = 3) -> None:
+    async def turn() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    loop.run_until_complete(turn())
+
+
+async def _takes(pool: Pool, got: list[Lease], **asked: Any) -> None:
+    async with pool.aio.lease(**asked) as lease:
+        got.append(lease)
+        await asyncio.sleep(3600)
+
+
+def _forget_in_silence(act: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "Task was destroyed but it is pending", "unclosed event loop"
+        act()
+        gc.collect()
+
+
+# -- loops -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waiting", [1, 3000])
+def test_a_grant_to_tasks_whose_loop_is_closed_goes_to_the_next(waiting: int, loop: asyncio.AbstractEventLoop) -> None:
+    """To thousands at once, too: each would be granted what the one before it has not come for."""
+    pool, got = Pool(["a"]), list[Lease]()
+    held = pool.acquire()
+    tasks = [loop.create_task(_takes(pool, got)) for _ in range(waiting)]
+    _run_a_little(loop)
+    assert pool.stats().waiting == waiting
+    alive: list[str] = []
+    thread = threading.Thread(target=lambda: alive.append(pool.acquire(timeout=PATIENCE_S).endpoint.name))
+    thread.start()
+    until(lambda: pool.stats().waiting == waiting + 1)
+    loop.close()
+    held.release()
+    thread.join(60)
+    assert (alive, got) == (["a"], [])
+    assert pool.stats().waiting == 0
+    assert not pool._places
+    for task in tasks:  # else each is reported as destroyed while it was pending
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_a_grant_to_a_run_of_trio_that_is_over_goes_to_the_next() -> None:
+    """A run of trio ends no sooner than its tasks; what is left behind here is a place that nobody comes back to."""
+    from balancer.shells.tasks.parking import spot
+
+    lost: list[bool] = []
+
+    async def main() -> Any:
+        return spot(lost=lambda: lost.append(True))
+
+    place = trio.run(main)
+    assert place.is_over
+    place.wake()
+    assert lost == [True]
+
+
+@_BY_REFERENCES
+def test_a_slot_granted_to_a_stopped_loop_that_nobody_has_any_more_comes_back() -> None:
+    pool, got = Pool(["a"]), list[Lease]()
+
+    def scene() -> None:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(_takes(pool, got))
+        held = pool.acquire()
+        _run_a_little(loop)
+        assert pool.stats().waiting == 1
+        held.release()  # it is granted, and its loop is never run again
+        assert not task.done()
+
+    _forget_in_silence(scene)
+    assert in_flight(pool) == 0
+    assert got == []
+
+
+def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop: asyncio.AbstractEventLoop) -> None:
+    pool, got = Pool(["a"]), list[Lease]()
+    task = loop.create_task(_takes(pool, got, ttl_s=0.05))
+    _run_a_little(loop)
+    with pool.lease(timeout=60):
+        assert got[0].ended
+    task.cancel()
+    with suppress(asyncio.CancelledError), pytest.raises(LeaseError):
+        loop.run_until_complete(task)
+
+
+def test_a_loop_that_stands_still_for_a_while_has_its_slot_when_it_goes_on(loop: asyncio.AbstractEventLoop) -> None:
+    pool = Pool(["a"])
+
+    async def name() -> str:
+        async with pool.aio.lease() as lease:
+            return lease.endpoint.name
+
+    held = pool.acquire()
+    task = loop.create_task(name())
+    _run_a_little(loop)
+    held.release()
+    assert loop.run_until_complete(task) == "a"
+    assert_nothing_lost(pool, 1)
+
+
+# -- who has a lease -------------------------------------------------------------------------------
+
+
+def test_a_lease_of_a_task_stays_out_whatever_became_of_threads() -> None:
+    """Another thread takes up the loop, and the task goes on there. That the first one is gone says nothing."""
+    pool, loop = Pool(["a"], leak_after_s=0.01), asyncio.new_event_loop()
+    got: list[Lease] = []
+    task = loop.create_task(_takes(pool, got, holder="task"))
+    thread = threading.Thread(target=_run_a_little, args=(loop,))
+    thread.start()
+    thread.join(60)
+    gc.collect()
+    assert [(row.holder, row.endpoint) for row in pool.leases()] == [("task", "a")]
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    loop.close()
+    assert_nothing_lost(pool, 1)
+
+
+def test_a_leak_is_logged_with_the_line_of_the_task(caplog: pytest.LogCaptureFixture) -> None:
+    pool = Pool(["a"], leak_after_s=0.01)
+
+    async def main() -> None:
+        async with pool.aio.lease():
+            while not any("test_task_loops.py" in record.getMessage() for record in caplog.records):
+                await asyncio.sleep(0.005)
+                pool.stats()
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE_S))
+
+
+@_BY_REFERENCES
+@pytest.mark.parametrize("way", ["lease", "acquire", "call"])
+def test_the_lease_of_a_task_that_was_dropped_comes_back(way: str) -> None:
+    pool, got = Pool(["a"]), list[int]()
+
+    async def fn(lease: Lease) -> None:
+        got.append(lease.id)
+        await asyncio.sleep(3600)
+
+    async def block() -> None:
+        async with pool.aio.lease() as lease:
+            await fn(lease)
+
+    async def acquire() -> None:
+        await fn(await pool.aio.acquire())
+
+    made = {"lease": block, "acquire": acquire, "call": lambda: pool.aio.call(fn)}
+
+    def scene() -> None:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(made[way]())
+        _run_a_little(loop)
+        assert not task.done()
+
+    _forget_in_silence(scene)
+    assert got == [1]
+    with pool.lease(timeout=60):  # a lease of acquire is let be for a second
+        pass
+    assert_nothing_lost(pool, 1)
+
+
+@_BY_REFERENCES
+def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody calls the pool meanwhile: one thread looks for all tasks that wait."""
+    monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
+    pool = Pool(["a"])
+    held = [pool.lease()]
+
+    async def main() -> str:
+        async def name() -> str:
+            async with pool.aio.lease() as lease:
+                return lease.endpoint.name
+
+        tasks = [asyncio.create_task(name()) for _ in range(3)]
+        while pool._core.waiting < 3:
+            await asyncio.sleep(0)
+        held.clear()
+        return "".join(await asyncio.gather(*tasks))
+
+    assert asyncio.run(asyncio.wait_for(main(), PATIENCE_S)) == "aaa"
+    until(lambda: not pool._round_s)  # nobody waits any more, so nobody looks
+    assert_nothing_lost(pool, 1)
+
+
+@pytest.mark.parametrize("state", ["waits", "was granted it", "is in its block", "is in its call"])
+def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_call_it(state: str) -> None:
+    """As the garbage collector may do it, at any point of a release: its books are not touched before that is done."""
+    number = 0
+    while True:
+        number += 1
+        pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo")
+        first, other = pool.acquire(), pool.acquire()
+        loop = asyncio.new_event_loop()
+        asyncio.events._set_running_loop(loop)
+        calls = state == "is in its call"
+        work = pool.aio.call(_hangs, exclude={"b"}) if calls else _takes(pool, [], exclude={"b"})
+        if state.startswith("is in"):
+            first.release()
+        with suppress(StopIteration):
+            work.send(None)
+        if state == "was granted it":
+            first.release()
+        asyncio.events._set_running_loop(None)
+        act = other.release if first.ended else first.release
+        where = interrupted_at(number, ("balancer/core/", "balancer/shells/threads.py"), act, work.close)
+        work.close()
+        loop.close()
+        for lease in (first, other):
+            if not lease.ended:
+                lease.release()
+        if pool._core.waiting:  # it is told by who wakes it
+            pool.acquire(0).release()
+        assert not pool._places, where
+        pool.add(Endpoint("c"))
+        stats = pool.stats()
+        assert [each.in_flight for each in stats.endpoints] == [0, 0, 0], f"{state}, collected at {where}: {pool!r}"
+        assert stats.waiting == 0, f"{state}, collected at {where}"
+        assert_nothing_lost(pool, 3)
+        if where is None and number > 1:
+            break
+    assert number > 20, "there were fewer points than a release has"
+
+
+async def _hangs(lease: Lease) -> None:
+    await asyncio.sleep(3600)
+
+
+# -- forks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_in_a_forked_child_the_face_is_of_no_use_either() -> None:
+    pool = Pool(["a"], health=HealthSettings())
+
+    async def refused() -> bool:
+        said = 0
+        with suppress(PoolForked):
+            said += 1
+            await pool.aio.acquire()
+        with suppress(PoolForked):
+            said += 1
+            async with pool.aio.lease():
+                raise AssertionError("it was let in")
+        with suppress(PoolForked):
+            said += 1
+            await pool.aio.call(_hangs)
+        return said == 3
+
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.write(write, b"refused" if asyncio.run(refused()) else b"let in")
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        assert answer.read() == b"refused"
+    os.waitpid(pid, 0)
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+def test_a_pool_whose_tasks_time_out_forgets_them(library: type[Library]) -> None:
+    pool = Pool(["a"])
+
+    async def main() -> None:
+        async with pool.aio.lease():
+            for _ in range(50):
+                with pytest.raises(AcquireTimeout):
+                    await pool.aio.acquire(timeout=0.0001)
+        await task_until(library, lambda: True)
+
+    library.run(main)
+    assert not pool._places

@@ -1,0 +1,37 @@
+"""Two loops, six threads and trio beside, with health and AIMD on: nothing is lost, and every wait ends once."""
+
+from collections import Counter
+
+import pytest
+
+from balancer.core.events import Ended, Event, Granted, Queued, TimedOut
+from tests.tasks.mixed import mixed, ruled_pool
+
+_SHORT, _FULL = 4_000, 60_000
+
+
+@pytest.mark.stress
+def test_whatever_threads_and_tasks_do_at_once(in_full: bool) -> None:
+    pool, heard = ruled_pool(1), Counter[tuple[type[Event], int]]()
+
+    def hear(event: Event) -> None:
+        heard[type(event), getattr(event, "lease_id", 0)] += 1
+
+    pool.observe(hear, {Granted, Ended, Queued, TimedOut})
+    asks = _FULL if in_full else _SHORT
+    came = mixed(pool, asks, odd=0.7, seed=1)
+    assert came.violations == []
+    stats = pool.stats()
+    assert [each.in_flight for each in stats.endpoints] == [0] * len(stats.endpoints), f"{pool!r}"
+    assert (stats.waiting, pool._sleeping, pool._places) == (0, {}, {})
+    assert came.ends.total() == asks  # each that asked has one answer
+    granted = {number for kind, number in heard if kind is Granted}
+    assert granted == {number for kind, number in heard if kind is Ended} == set(range(1, stats.acquired + 1))
+    assert {heard[kind, number] for kind in (Granted, Ended) for number in granted} == {1}
+    assert heard[Queued, 0] > asks / 100
+    assert came.ends["plain"] * came.ends["plain, in a task"] * came.ends["cancelled"] > 0
+    assert {"AcquireTimeout", "EndpointError", "hedged call, in a task"} <= came.ends.keys()
+    known = {"in time", "cancelled", "AcquireTimeout", "EndpointError", "NoEndpoint", "hedged call, in a task"}
+    for way in ("plain", "block", "acquire", "call"):
+        known |= {way, f"{way}, in a task"}
+    assert came.ends.keys() <= known

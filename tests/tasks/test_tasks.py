@@ -1,0 +1,381 @@
+"""Tasks, of asyncio and of trio, and threads share the slots of one pool, and one queue."""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from balancer import (
+    AcquireTimeout,
+    AsyncPool,
+    Endpoint,
+    EndpointError,
+    EndpointOverloaded,
+    LeaseError,
+    NoEndpoint,
+    Outcome,
+    Pool,
+    PoolClosed,
+    TooManyWaiters,
+)
+from balancer.testing import ManualClock
+from tests.tasks.libraries import BOTH, Library, in_flight, task_until
+from tests.threads.crew import assert_nothing_lost, until
+
+# -- a lease ---------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_block_takes_an_endpoint_and_gives_it_back(library: type[Library]) -> None:
+    pool = Pool(["a", Endpoint("b", labels=frozenset("x"))], strategy="first")
+
+    async def main() -> None:
+        async with pool.aio.lease(labels={"x"}, holder="mine", slots=1, priority=2) as lease:
+            assert (lease.endpoint.name, lease.holder) == ("b", "mine")
+            assert [row.holder for row in pool.leases()] == ["mine"]
+            async with pool.aio.lease(0) as other:
+                assert other.endpoint.name == "a"
+        assert lease.ended
+
+    library.run(main)
+    assert pool.stats().calls == 2
+    assert_nothing_lost(pool, 2)
+
+
+@BOTH
+def test_a_lease_that_was_acquired_is_released_without_waiting(library: type[Library]) -> None:
+    pool = Pool(["a"])
+
+    async def main() -> None:
+        lease = await pool.aio.acquire(timeout=5)
+        lease.release(Outcome.FAILURE)
+        with pytest.raises(LeaseError, match="given back already"):
+            lease.release()
+
+    library.run(main)
+    assert pool.stats().failures == 1
+
+
+@BOTH
+def test_the_end_of_a_block_tells_the_endpoint_s_failures_from_others(library: type[Library]) -> None:
+    pool = Pool(["a"], health=None)
+
+    async def main() -> None:
+        for error in (EndpointError("down"), TimeoutError(), KeyError("mine")):
+            with pytest.raises(type(error)):
+                async with pool.aio.lease():
+                    raise error
+
+    library.run(main)
+    assert (pool.stats().calls, pool.stats().failures) == (2, 2)
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+def test_a_lease_that_ran_out_is_told_at_the_end_of_its_block(library: type[Library]) -> None:
+    pool = Pool(["a"])
+
+    async def main() -> None:
+        with pytest.raises(LeaseError, match="ran out"):
+            async with pool.aio.lease(ttl_s=0.001):
+                await task_until(library, lambda: not pool.leases())
+
+    library.run(main)
+    assert_nothing_lost(pool, 1)
+
+
+def test_what_may_be_asked_is_shown_as_for_threads() -> None:
+    def names(method: Callable[..., Any]) -> list[str]:
+        return [name for name in inspect.signature(method).parameters if name != "self"]
+
+    tasks = Pool().aio
+    assert names(tasks.lease) == names(tasks.acquire) == names(Pool.acquire) == names(Pool.lease)
+    assert names(tasks.call) == names(Pool.call)
+    assert names(AsyncPool) == names(Pool)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [({"timeout": -1}, ValueError), ({"labels": "ab"}, TypeError), ({"slots": 0}, ValueError), ({"x": 1}, TypeError)],
+)
+def test_a_mistake_is_told_and_costs_nothing(asked: dict[str, Any], error: type[Exception]) -> None:
+    pool = Pool(["a"])
+
+    async def block() -> None:
+        async with pool.aio.lease(**asked):
+            pass
+
+    for main in (block, lambda: pool.aio.acquire(**asked)):
+        with pytest.raises(error):
+            asyncio.run(main())
+    assert pool.stats().acquired == 0
+
+
+def test_outside_of_an_event_loop_a_free_slot_is_had_and_a_wait_refused() -> None:
+    pool = Pool(["a"])
+    with pytest.raises(StopIteration) as done:
+        pool.aio.acquire().send(None)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        pool.aio.acquire().send(None)
+    done.value.value.release()
+    assert_nothing_lost(pool, 1)
+
+
+# -- waiting ---------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_task_waits_for_a_thread_and_a_thread_for_a_task(library: type[Library]) -> None:
+    pool = Pool(["a"])
+    held = pool.acquire()
+    got: list[str] = []
+
+    def thread() -> None:
+        until(lambda: pool.stats().waiting == 1)
+        held.release()
+        with pool.lease(timeout=60):
+            got.append("thread")
+
+    async def main() -> None:
+        other = threading.Thread(target=thread)
+        other.start()
+        async with pool.aio.lease(timeout=60):
+            got.append("task")
+            await task_until(library, lambda: pool.stats().waiting == 1)
+        await task_until(library, lambda: len(got) == 2)
+        other.join()
+
+    library.run(main)
+    assert got == ["task", "thread"]
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Library]) -> None:
+    pool = Pool(["a"])
+    got: list[int] = []
+    threads: list[threading.Thread] = []
+
+    def thread(number: int) -> None:
+        with pool.lease(timeout=60):
+            got.append(number)
+
+    async def main() -> None:
+        async def task(number: int) -> None:
+            async with pool.aio.lease(timeout=60):
+                got.append(number)
+
+        held = pool.acquire()
+        async with library.tasks() as start:
+            for number in range(10):
+                if number % 2:
+                    threads.append(threading.Thread(target=thread, args=(number,)))
+                    threads[-1].start()
+                else:
+                    start(lambda number=number: task(number))
+                await task_until(library, lambda number=number: pool.stats().waiting == number + 1)
+            held.release()
+
+    library.run(main)
+    for each in threads:
+        each.join(60)
+    assert got == list(range(10))
+    assert_nothing_lost(pool, 1)
+
+
+def test_tasks_of_three_loops_of_two_libraries_share_one_slot() -> None:
+    pool = Pool(["a"])
+    inside, most, turns = 0, 0, 0
+
+    def loop(library: type[Library]) -> None:
+        async def task() -> None:
+            nonlocal inside, most, turns
+            for _ in range(20):
+                async with pool.aio.lease(timeout=60):
+                    inside += 1
+                    most = max(most, inside)
+                    turns += 1
+                    await library.sleep(0)
+                    inside -= 1
+
+        async def main() -> None:
+            async with library.tasks() as start:
+                for _ in range(5):
+                    start(task)
+
+        library.run(main)
+
+    kinds = list(BOTH.args[1])
+    loops = [threading.Thread(target=loop, args=(library,)) for library in (*kinds, kinds[0])]
+    for each in loops:
+        each.start()
+    for each in loops:
+        each.join(60)
+    assert (most, turns) == (1, 300)
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+def test_time_runs_out_for_a_task_as_for_a_thread(library: type[Library]) -> None:
+    pool = Pool(["a"])
+
+    async def main() -> None:
+        async with pool.aio.lease():
+            for timeout in (0, 0.01):
+                with pytest.raises(AcquireTimeout) as caught:
+                    await pool.aio.acquire(timeout)
+                assert caught.value.timeout_s == pytest.approx(timeout)
+                assert caught.value.waited_s >= timeout
+
+    library.run(main)
+    assert pool.stats().timed_out == 2
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+def test_the_pool_s_own_time_limit_is_that_of_its_tasks(library: type[Library]) -> None:
+    pool = Pool(["a"], acquire_timeout_s=0.01)
+
+    async def main() -> None:
+        async with pool.aio.lease():
+            with pytest.raises(AcquireTimeout):
+                async with pool.aio.lease():
+                    raise AssertionError("there is one slot")
+
+    library.run(main)
+
+
+@BOTH
+def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library: type[Library]) -> None:
+    """The clock says that time is up when the lease is granted; the task hears of the time first, and has the lease."""
+    clock = ManualClock()
+    pool = Pool(["a"], clock=clock)
+
+    async def main() -> None:
+        held = pool.acquire()
+        got: list[str] = []
+
+        async def task() -> None:
+            async with pool.aio.lease(timeout=0.2) as lease:
+                got.append(lease.endpoint.name)
+
+        async with library.tasks() as start:
+            start(task)
+            await task_until(library, lambda: pool.stats().waiting == 1)
+            held.release()  # the task runs no sooner than this returns
+            clock.advance(60.0)
+        assert got == ["a"]
+
+    library.run(main)
+    assert pool.stats().timed_out == 0
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+def test_what_can_never_be_and_a_full_queue_are_told_at_once(library: type[Library]) -> None:
+    pool = Pool(["a"], max_waiters=0)
+
+    async def main() -> None:
+        with pytest.raises(NoEndpoint):
+            await pool.aio.acquire(labels={"x"})
+        async with pool.aio.lease():
+            with pytest.raises(TooManyWaiters):
+                await pool.aio.acquire()
+
+    library.run(main)
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [(lambda pool: pool.close(), PoolClosed), (lambda pool: pool.drain("a"), NoEndpoint)],
+    ids=["close", "drain"],
+)
+def test_those_who_wait_for_what_is_gone_are_told(
+    event: Callable[[Pool], object], error: type[Exception], library: type[Library]
+) -> None:
+    pool = Pool(["a"])
+    told: list[type[Exception]] = []
+
+    async def task() -> None:
+        try:
+            await pool.aio.acquire()
+        except error:
+            told.append(error)
+
+    async def main() -> None:
+        held = pool.acquire()
+        async with library.tasks() as start:
+            for _ in range(5):
+                start(task)
+            await task_until(library, lambda: pool.stats().waiting == 5)
+            event(pool)
+        held.release()
+
+    library.run(main)
+    assert told == [error] * 5
+
+
+@BOTH
+def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library: type[Library]) -> None:
+    """Nobody calls the pool meanwhile: the pool's alarm wakes the task."""
+    pool = Pool(["a"])
+
+    async def main() -> None:
+        with pytest.raises(EndpointOverloaded):
+            async with pool.aio.lease():
+                raise EndpointOverloaded("busy", retry_after_s=0.05)
+        assert pool.stats().endpoints[0].health == "resting"
+        async with pool.aio.lease(timeout=60) as lease:
+            assert lease.endpoint.name == "a"
+
+    library.run(main)
+    assert in_flight(pool) == 0
+
+
+# -- a pool of its own -----------------------------------------------------------------------------
+
+
+@BOTH
+def test_an_async_pool_is_a_pool_with_the_methods_of_tasks(library: type[Library]) -> None:
+    async def main() -> None:
+        async with AsyncPool(["a"], strategy="first", acquire_timeout_s=5) as pool:
+            pool.add("b")
+            pool.update("b", capacity=3)
+            pool.set_strategy("fifo")
+            heard: list[object] = []
+            with pool.observe(heard.append):
+                async with pool.lease(exclude={"a"}) as lease:
+                    assert lease.endpoint.name == "b"
+                    assert len(pool.leases()) == 1
+            assert heard
+            pool.release_by_id((await pool.acquire()).id)
+            assert await pool.call(_name) in ("a", "b")
+            pool.drain("b")
+            pool.remove("a")
+            pool.pinged("b", True)
+            assert pool.out_of_service() == frozenset()
+            assert [each.name for each in pool.stats().endpoints] == ["b"]
+            assert repr(pool) == repr(pool.pool)
+        with pytest.raises(PoolClosed):
+            await pool.acquire()
+
+    async def _name(lease: Any) -> str:
+        return str(lease.endpoint.name)
+
+    library.run(main)
+
+
+def test_an_async_pool_may_come_from_a_config(tmp_path: Any) -> None:
+    path = tmp_path / "pool.toml"
+    path.write_text('[pool]\nstrategy = "p2c"\n[[endpoints]]\nurl = "http://a/"\n')
+
+    async def main() -> str:
+        async with AsyncPool.from_config(path) as pool, pool.lease() as lease:
+            return lease.endpoint.url
+
+    assert asyncio.run(main()) == "http://a/"

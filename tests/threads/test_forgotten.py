@@ -1,0 +1,303 @@
+"""Leases that nobody has any more come back; those that somebody has stay out, whatever became of their thread."""
+
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
+from balancer.core.events import Abandoned, Ended, Event
+from balancer.shells.forgotten import Lookout, abandoned
+from balancer.testing import ManualClock
+from tests.benchmarks.count_interrupts import count_interrupts
+from tests.registered import NAMES
+from tests.threads.crew import until
+
+_RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
+
+
+def _in_thread(act: object) -> None:
+    assert callable(act)
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def _in_flight(pool: Pool) -> int:
+    return sum(endpoint.in_flight for endpoint in pool.stats().endpoints)
+
+
+@pytest.mark.parametrize("strategy", ["least_in_flight", "fifo", "weighted_health"])
+def test_no_interrupted_block_leaves_its_slot_out(strategy: str) -> None:
+    count = count_interrupts(150, strategy=strategy)
+    assert (count.interrupted, count.out, count.lost) == (150, 0, 0)
+
+
+# -- nobody has it ---------------------------------------------------------------------------------
+
+
+@_RULES
+def test_the_lease_of_a_thread_that_is_gone_comes_back(health: HealthSettings | None) -> None:
+    heard: list[Event] = []
+    pool = Pool(["a"], health=health)
+    pool.observe(heard.append, {Abandoned, Ended})
+
+    def forget() -> None:
+        lease = pool.lease()
+        assert lease.endpoint.name == "a"
+
+    _in_thread(forget)
+    assert _in_flight(pool) == 0
+    told = [(type(event), event.lease_id) for event in heard if isinstance(event, Abandoned | Ended)]
+    assert told == [(Abandoned, 1), (Ended, 1)]
+    assert [event.outcome for event in heard if isinstance(event, Ended)] == [Outcome.IGNORED]
+    assert pool.stats().calls == 0
+
+
+def test_it_is_logged_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    pool = Pool(["http://a/?key=1"], clock=ManualClock())
+    pool.lease()
+    pool.stats()
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert lines == ["lease 1 of http://a/ was nobody's any more after 0 s; its slot goes to others"]
+
+
+@_RULES
+def test_an_acquire_that_finds_none_free_gets_it_at_once(health: HealthSettings | None) -> None:
+    pool = Pool(["a"], health=health, max_waiters=0)
+    pool.lease()
+    with pool.lease(timeout=5):
+        with pytest.raises(AcquireTimeout):
+            pool.acquire(timeout=0)
+        with pytest.raises(TooManyWaiters):
+            pool.acquire(timeout=1)
+
+
+@_RULES
+def test_one_who_waits_already_is_served_when_it_is_forgotten(
+    health: HealthSettings | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody calls the pool meanwhile: whoever waits looks."""
+    monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr("balancer.shells.forgotten._EVERY_S", 0.01)
+    pool = Pool(["a"], health=health)
+    held = [pool.lease()]
+    got: list[str] = []
+
+    def wait() -> None:
+        with pool.lease() as lease:
+            got.append(lease.endpoint.name)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    until(lambda: pool.stats().waiting == 1)
+    held.clear()
+    thread.join(30)
+    assert got == ["a"]
+    assert _in_flight(pool) == 0
+
+
+def test_a_lease_of_several_slots_gives_all_of_them_back() -> None:
+    pool = Pool([Endpoint("a", capacity=3)], strategy="fifo", health=None)
+    pool.lease(slots=2)
+    assert _in_flight(pool) == 0
+    assert [pool.acquire(0, slots=3).slots] == [3]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_strategy_learns_of_it(name: str) -> None:
+    pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
+    for _ in range(7):
+        pool.lease()
+        pool.lease(slots=2)
+        pool.stats()
+    leases = [pool.acquire(0) for _ in range(3)]
+    assert sorted(lease.endpoint.name for lease in leases) == ["a", "a", "b"]
+
+
+def test_a_cycle_comes_back_when_it_is_collected() -> None:
+    pool = Pool(["a"])
+    ring: list[object] = [pool.lease()]
+    ring.append(ring)
+    del ring
+    gc.collect()
+    assert _in_flight(pool) == 0
+
+
+def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint() -> None:
+    clock = ManualClock()
+    settings = HealthSettings(consecutive_failures=1, cooldown_s=1.0)
+    pool = Pool(["a", "b", "c"], clock=clock, health=settings)
+    pool.acquire(exclude={"b", "c"}).release(Outcome.FAILURE)
+    assert pool.stats().endpoints[0].health == "ejected"
+    clock.advance(100.0)
+    pool.lease(exclude={"b", "c"})
+    pool.acquire(timeout=0, exclude={"b", "c"}).release()
+    assert _in_flight(pool) == 0
+
+
+def test_an_interrupted_release_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(["a"])
+    lease = pool.acquire()
+    real, calls = pool._core.release, iter([1])
+
+    def interrupted(*given: object) -> object:
+        if next(calls, None):
+            raise KeyboardInterrupt
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pool._core, "release", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lease.release(Outcome.FAILURE)
+    assert lease.ended
+    assert (_in_flight(pool), pool.stats().failures) == (0, 1)
+
+
+# -- somebody has it -------------------------------------------------------------------------------
+
+
+def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gone() -> None:
+    pool = Pool(["a"])
+    handed: list[Lease] = []
+    _in_thread(lambda: handed.append(pool.lease()))
+    for _ in range(3):
+        assert _in_flight(pool) == 1
+        with pytest.raises(AcquireTimeout):
+            pool.acquire(timeout=0)
+    _in_thread(lambda: handed.pop().release())
+    assert _in_flight(pool) == 0
+
+
+def test_a_block_of_a_suspended_generator_stays_out_when_the_thread_that_began_it_is_gone() -> None:
+    """As in web frameworks that enter a dependency in one worker thread and leave it in another."""
+    pool = Pool(["a"])
+
+    def dependency() -> Iterator[str]:
+        with pool.lease():
+            yield "in use"
+
+    suspended = dependency()
+    _in_thread(lambda: next(suspended))
+    gc.collect()
+    assert _in_flight(pool) == 1
+    _in_thread(lambda: list(suspended))
+    assert _in_flight(pool) == 0
+
+
+def test_a_block_that_names_nothing_stays_out_while_it_runs() -> None:
+    pool = Pool(["a"])
+    with pool.lease():
+        for _ in range(3):
+            assert _in_flight(pool) == 1
+    assert _in_flight(pool) == 0
+
+
+def test_what_a_thread_holds_is_seen_from_others_as_held() -> None:
+    pool = Pool(["a"])
+    go, out = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with pool.lease():
+            out.set()
+            go.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    out.wait(30)
+    assert _in_flight(pool) == 1
+    go.set()
+    thread.join(30)
+    assert _in_flight(pool) == 0
+
+
+def test_one_with_a_holder_or_a_ttl_may_be_given_back_by_its_id_alone() -> None:
+    clock = ManualClock()
+    pool = Pool([Endpoint("a", capacity=2)], clock=clock)
+    first = pool.acquire(holder="remote").id
+    second = pool.acquire(ttl_s=5000.0).id
+    clock.advance(1000.0)
+    assert [row.id for row in pool.leases()] == [first, second]
+    pool.release_by_id(first)
+    pool.release_by_id(second)
+    assert _in_flight(pool) == 0
+
+
+def test_one_that_was_acquired_by_hand_and_dropped_is_let_be_for_a_second() -> None:
+    clock = ManualClock()
+    pool = Pool(["a"], clock=clock)
+    number = pool.acquire().id
+    assert _in_flight(pool) == 1
+    clock.advance(0.9)
+    assert [row.id for row in pool.leases()] == [number]
+    clock.advance(0.2)
+    assert pool.leases() == ()
+    with pytest.raises(LeaseError):
+        pool.release_by_id(number)
+
+
+def test_many_threads_that_forget_and_hand_over_lose_nothing_and_get_nothing_twice() -> None:
+    pool = Pool([Endpoint("a", capacity=3), Endpoint("b", capacity=2)], strategy="fifo")
+    handed: list[Lease] = []
+    wrong: list[object] = []
+    most, now, lock = [0], [0], threading.Lock()
+
+    def work(number: int) -> None:
+        for turn in range(150):
+            kind = (number + turn) % 4
+            try:
+                if kind == 0:
+                    pool.lease(timeout=10)  # forgotten
+                elif kind == 1 and len(handed) < 2:
+                    handed.append(pool.lease(timeout=10))
+                elif kind == 2:
+                    with suppress(IndexError):
+                        handed.pop().release()
+                else:
+                    with pool.lease(timeout=10):
+                        with lock:
+                            now[0] += 1
+                            most[0] = max(most[0], now[0])
+                        with lock:
+                            now[0] -= 1
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong
+    assert most[0] <= 5
+    while handed:
+        handed.pop().release()
+    assert _in_flight(pool) == 0
+    assert len([pool.acquire(timeout=0) for _ in range(5)]) == 5
+
+
+# -- looking ---------------------------------------------------------------------------------------
+
+
+def test_only_what_nobody_refers_to_is_abandoned() -> None:
+    pool = Pool([Endpoint("a", capacity=4)])
+    first, _, third = pool.lease(), pool.lease(), [pool.lease()]
+    del _
+    out = pool._core.ledger.out
+    assert [lease.id for lease in abandoned(out, 0.0)] == [2]
+    del first
+    assert [lease.id for lease in abandoned(out, 0.0)] == [1, 2]
+    third.clear()
+    assert [lease.id for lease in abandoned(out, 0.0)] == [1, 2, 3]
+
+
+def test_a_look_costs_each_who_waits_eight_leases_at_most() -> None:
+    lookout = Lookout()
+    assert lookout.is_due(8000, 0.0)  # the first: its time has come
+    looks = sum(lookout.is_due(8000, 0.5) for _ in range(10_000))
+    assert looks == 10
+    assert lookout.is_due(8000, 5.0)
+    assert all(lookout.is_due(8, 5.0) for _ in range(10))

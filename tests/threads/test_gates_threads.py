@@ -1,0 +1,101 @@
+"""64 threads on quotas and groups: not one call more than a quota has in any minute, and nobody is left waiting."""
+
+import threading
+from collections import Counter
+
+from balancer import Endpoint, Pool, QuotaSettings
+from balancer.core.quotas import WINDOW_S
+from balancer.errors import AcquireTimeout
+from tests.patience import PATIENCE_S
+
+_CALLERS = 64
+
+
+class _Clock:
+    """Time that passes as threads look: each look is a little later, and none goes back."""
+
+    def __init__(self, step_s: float) -> None:
+        self._lock = threading.Lock()
+        self._now_s = 0.0
+        self._step_s = step_s
+
+    def __call__(self) -> float:
+        with self._lock:
+            self._now_s += self._step_s
+            return self._now_s
+
+
+def test_64_callers_never_exceed_a_quota_of_calls_and_tokens_in_any_minute() -> None:
+    calls, tokens = 40, 300
+    quota = QuotaSettings(requests_per_min=calls, tokens_per_min=tokens)
+    endpoints = [Endpoint(f"http://{name}/", capacity=20, quota="key") for name in "abcd"]
+    pool = Pool(endpoints, quotas={"key": quota}, clock=_Clock(0.25))
+    granted: list[tuple[float, int]] = []
+
+    def call(number: int) -> None:
+        for round_ in range(12):
+            wanted = 1 + (number * 7 + round_ * 3) % 15
+            try:
+                with pool.lease(timeout=0, tokens=wanted) as lease:
+                    granted.append((lease.granted_s, wanted))
+            except AcquireTimeout:
+                pass
+
+    _run(call)
+    granted.sort()
+    assert len(granted) > 2 * calls  # several minutes, by that clock
+    most_calls = most_tokens = 0
+    for from_s, _ in granted:
+        within = [wanted for at_s, wanted in granted if from_s <= at_s < from_s + WINDOW_S]
+        most_calls, most_tokens = max(most_calls, len(within)), max(most_tokens, sum(within))
+    assert most_calls <= calls
+    assert most_tokens <= tokens
+    assert most_calls == calls or most_tokens > tokens - 15  # and there is nothing left over that could be used
+
+
+def test_64_callers_who_settle_wait_their_turn_and_are_all_served() -> None:
+    pool = Pool([Endpoint("http://a/", capacity=8, quota="key")], quotas={"key": QuotaSettings(tokens_per_min=100)})
+    done = Counter[int]()
+
+    def call(number: int) -> None:
+        for _ in range(5):
+            with pool.lease(timeout=PATIENCE_S, tokens=20) as lease:
+                lease.used(tokens=0)
+                done[number] += 1
+
+    _run(call)
+    assert done.total() == _CALLERS * 5
+    assert pool.stats().waiting == 0
+
+
+def test_64_callers_use_the_second_group_only_while_the_first_one_is_full() -> None:
+    pool = Pool([Endpoint("http://low/", capacity=3), Endpoint("http://high/", capacity=3, group=1)], spill_after_s=0.0)
+    wrong: list[str] = []
+
+    def call(number: int) -> None:
+        for _ in range(20):
+            with pool.lease(timeout=PATIENCE_S) as lease:
+                if lease.endpoint.group and lease.id and pool.stats().endpoints[0].in_flight > 3:
+                    wrong.append(repr(pool))
+
+    _run(call)
+    stats = {endpoint.url: endpoint for endpoint in pool.stats().endpoints}
+    assert not wrong
+    assert stats["http://low/"].leases + stats["http://high/"].leases == _CALLERS * 20
+    assert stats["http://low/"].leases > 0
+    assert stats["http://low/"].in_flight == stats["http://high/"].in_flight == 0
+
+
+def test_a_waiter_is_woken_by_the_alarm_when_its_group_has_been_full_for_long_enough() -> None:
+    pool = Pool([Endpoint("http://low/"), Endpoint("http://high/", group=1)], spill_after_s=0.05)
+    pool.acquire(timeout=0)
+    assert pool.acquire(timeout=PATIENCE_S).endpoint.url == "http://high/"
+
+
+def _run(call: object) -> None:
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(_CALLERS)]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert not any(thread.is_alive() for thread in threads)

@@ -1,0 +1,119 @@
+"""Functions of solutions, called by the program that does so, in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer.judge import CallCase, Program, StdinCase, Verdict
+from balancer.judge.cases import case_of
+from balancer.problem import Checker
+from tests.patience import PATIENCE_S
+
+
+def _run(source: str, case: CallCase, folder: Path) -> tuple[Verdict, str]:
+    """Return the verdict on what it prints, and what it says on standard error."""
+    laid = case.laid(Program("python", source))
+    ended = subprocess.run(
+        [sys.executable, "-c", laid.program.source],
+        input=laid.stdin,
+        capture_output=True,
+        cwd=folder,
+        timeout=PATIENCE_S,
+    )
+    words = ended.stderr.decode()
+    if ended.returncode:
+        return Verdict.RUN_TIME_ERROR, words
+    return laid.compare(Checker(), ended.stdout, laid.answer).verdict, words
+
+
+@pytest.mark.parametrize(
+    ("source", "case"),
+    [
+        ("def f(a, b):\n    return a + b", CallCase("f", [1, 2], 3)),
+        (
+            "class Solution:\n    def f(self, a: List[int]) -> Optional[int]:\n        return max(a)",
+            CallCase("f", [[1, 2]], 2),
+        ),
+        ("class Solution:\n    def f(self):\n        return inf", CallCase("Solution.f", [], float("inf"))),
+        ("class Solution:\n    @staticmethod\n    def f():\n        return 1", CallCase("f", [], 1)),
+        # a name that the prelude has as well is the solution's
+        ("class Solution:\n    def add(self, a, b):\n        return a * b", CallCase("add", [3, 4], 12)),
+        (
+            "def f():\n    return (1, (2, 3)), {1: {3, 2}}, range(2), deque([4])",
+            CallCase("f", [], [[1, [2, 3]], {"1": [2, 3]}, [0, 1], [4]]),
+        ),
+        ("def f():\n    return {(1, 2): 3}, {True: 1}", CallCase("f", [], [{"(1, 2)": 3}, {"true": 1}])),
+        ("def f(n):\n    return 0 if n == 0 else 1 + f(n - 1)", CallCase("f", [20_000], 20_000)),
+        ("def f(n):\n    return 10 ** n", CallCase("f", [20], 10**20)),
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f():\n    return P(1).x",
+            CallCase("f", [], 1),
+        ),
+        ("def f(*, k):\n    return k", CallCase("f", [], "é\ud800", {"k": "é\ud800"})),
+        # what it prints is not what it returns, and it is no script
+        ("import os\ndef f():\n    print('9')\n    os.system('echo 8')\n    return 1", CallCase("f", [], 1)),
+        ("def f():\n    return 1\nif __name__ == '__main__':\n    print(f(input()))", CallCase("f", [], 1)),
+        ("def f(xs):\n    xs[0] = 5\n    return xs", CallCase("f", [[1]], [5])),
+        ("'é \\\\ \"\"\" '\ndef f():\n    return '\\\\'", CallCase("f", [], "\\")),
+    ],
+)
+def test_right(source: str, case: CallCase, tmp_path: Path) -> None:
+    verdict, words = _run(source, case, tmp_path)
+    assert verdict is Verdict.ACCEPTED, words
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f():\n    return 2",
+        "def f():\n    raise ValueError(1)",
+        "def g():\n    return 1",
+        "f = 1",
+        "def f(:",
+        "import sys\nsys.exit(0)",
+        "import os\nos._exit(0)",
+        "import os\ndef f():\n    os.write(1, b'1')\n    os._exit(0)",
+        "class A:\n    def __eq__(self, o):\n        return True\ndef f():\n    return A()",
+        "class A(int):\n    def __eq__(self, o):\n        return True\n    __hash__ = None\ndef f():\n    return A(7)",
+        "def f():\n    return float('nan')",
+        "import json\njson.dumps = lambda *a, **k: ''\ndef f():\n    return 1",
+    ],
+)
+def test_wrong(source: str, tmp_path: Path) -> None:
+    assert _run(source, CallCase("f", [], 1), tmp_path)[0] in (Verdict.WRONG_ANSWER, Verdict.RUN_TIME_ERROR)
+
+
+def test_the_right_value_is_not_there_to_be_found() -> None:
+    case = CallCase("f", [], "a value that nobody guesses", or_else=("another one",))
+    laid = case.laid(Program("python", "def f(): pass"))
+    assert "nobody guesses" not in laid.program.source + laid.stdin.decode()
+    assert "another" not in laid.program.source + laid.stdin.decode()
+    assert json.loads(laid.answer) == ["a value that nobody guesses", "another one"]
+
+
+@pytest.mark.parametrize(
+    ("case", "language", "words"),
+    [
+        (CallCase("f", [], 1), "cpp", "cannot be called"),
+        (CallCase("f()", [], 1), "python", "must be a name"),
+        (CallCase("f", [object()], 1), "python", "values of JSON"),
+        (CallCase("f", [], {1, 2}), "python", "value of JSON"),
+    ],
+)
+def test_mistakes_of_the_caller(case: CallCase, language: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        case.laid(Program(language, ""))
+
+
+def test_cases() -> None:
+    assert case_of(("1", b"2")) == StdinCase("1", b"2")
+    laid = StdinCase("é", b"\xff", {"a": b"1"}, ("x",)).laid(Program("python", ""))
+    assert (laid.stdin, laid.answer, laid.program.args) == ("é".encode(), b"\xff", ("x",))
+    wrong: Any
+    for wrong in (("1",), (1, 2), ["1", "2"], "12", None):
+        with pytest.raises(TypeError, match="a case is"):
+            case_of(wrong)

@@ -1,0 +1,182 @@
+"""Judging in tasks: the same verdicts as in threads, on the same pool, and nothing lost when a task is cancelled."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+import trio
+
+from balancer.errors import PoolClosed
+from balancer.judge import Job, Judged, Program
+from balancer.program import Execution
+from tests.patience import PATIENCE_S
+from tests.unit.judge.judges import CASES, DOUBLE, WRONG, doubling, judge_over
+from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, no_leases_out
+
+_SCRIPT = [DOWN, None, BUSY, None, SUSPECT, None, ValueError("cannot be asked"), None]
+
+
+def _fakes() -> dict[str, FakeExecutor]:
+    return {"a": FakeExecutor(doubling, script=_SCRIPT), "b": FakeExecutor(doubling, script=[None, SUSPECT])}
+
+
+def _jobs(count: int) -> list[Job]:
+    return [Job(DOUBLE if number % 3 else WRONG, CASES, tag=number) for number in range(count)]
+
+
+def _said(judged: list[Judged]) -> list[tuple[object, float | None, list[str]]]:
+    return [(each.tag, each.score, [case.verdict.value for case in each.cases]) for each in judged]
+
+
+def test_the_same_as_in_threads() -> None:
+    async def tasks() -> list[Judged]:
+        async with judge_over(_fakes(), capacity=2) as judge:
+            found = [each async for each in judge.arun_many(_jobs(40))]
+            assert no_leases_out(judge.pool)
+            return found
+
+    with judge_over(_fakes(), capacity=2) as judge:
+        assert _said(asyncio.run(tasks())) == _said(list(judge.run_many(_jobs(40))))
+
+
+def test_one_judge_for_threads_and_loops() -> None:
+    async def tasks() -> list[Judged]:
+        return [each async for each in judge.arun_many(_jobs(30), ordered=False)]
+
+    found: list[list[Judged]] = []
+    with judge_over(_fakes(), capacity=2) as judge:
+        threads = [threading.Thread(target=lambda: found.append(asyncio.run(tasks()))) for _ in range(2)]
+        threads.append(threading.Thread(target=lambda: found.append(list(judge.run_many(_jobs(30))))))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        assert no_leases_out(judge.pool)
+    wanted = [(number, float(number % 3 > 0)) for number in range(30)]
+    assert [sorted((each.tag, each.score) for each in judged) for judged in found] == [wanted] * 3
+
+
+def test_trio() -> None:
+    async def main() -> None:
+        with judge_over(_fakes()) as judge:
+            assert (await judge.arun(DOUBLE, CASES)).score == 1
+            assert (await judge.arun(WRONG, CASES)).score == 0
+            assert (await judge.arun("no program", CASES)).score == 0
+
+    trio.run(main)
+
+
+def test_jobs_may_come_from_a_task() -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[Job]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Job(DOUBLE, CASES)
+
+    async def main() -> None:
+        async with judge_over(_fakes(), at_once=2) as judge:
+            results = judge.arun_many(endless())
+            for handed in range(1, 31):
+                assert (await anext(results)).score == 1
+                assert taken <= handed + 4 * 2
+            await results.aclose()  # type: ignore[attr-defined]
+            assert no_leases_out(judge.pool)
+
+    asyncio.run(main())
+
+
+def test_a_mistake_is_raised_and_the_others_end() -> None:
+    async def main() -> None:
+        async with judge_over(_fakes()) as judge:
+            jobs = [Job(DOUBLE, CASES), Job(DOUBLE, [3]), *_jobs(50)]  # type: ignore[list-item]
+            with pytest.raises(TypeError, match="a case is"):
+                [each async for each in judge.arun_many(jobs)]
+            assert no_leases_out(judge.pool)
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_task_leaves_its_run_to_its_thread() -> None:
+    gate = threading.Event()
+    fake = FakeExecutor(doubling, gate=gate)
+
+    async def main() -> None:
+        async with judge_over({"a": fake}) as judge:
+            pool = judge.pool
+            runs = [asyncio.create_task(judge.arun(DOUBLE, CASES)) for _ in range(3)]  # one runs, two wait
+            await asyncio.to_thread(fake.started.wait, PATIENCE_S)
+            for run in runs:
+                run.cancel()
+            ended = await asyncio.gather(*runs, return_exceptions=True)
+            assert all(isinstance(each, asyncio.CancelledError) for each in ended)
+            assert len(pool.leases()) == 1, "the server is still at work"
+            assert pool.stats().waiting == 0
+            gate.set()
+            assert (await judge.arun(DOUBLE, CASES)).score == 1
+            assert no_leases_out(pool)
+
+    asyncio.run(main())
+
+
+def test_a_run_that_was_not_begun_is_never_begun() -> None:
+    """Cancelled while it waits for a thread with a lease in hand, a task gives the lease back."""
+    gate, started = threading.Event(), threading.Event()
+
+    def block() -> None:
+        started.set()
+        assert gate.wait(PATIENCE_S)
+
+    fake = FakeExecutor(doubling)
+
+    async def main() -> None:
+        async with judge_over({"a": fake}) as judge:
+            await judge.arun(DOUBLE, CASES)  # what is found out once, is
+            calls = len(fake.calls)
+            threads = judge._threads
+            threads._max_workers = len(threads._threads)  # no further ones
+            for _ in range(threads._max_workers):
+                threads.submit(block)
+            run = asyncio.create_task(judge.arun(DOUBLE, CASES))
+            while not judge.pool.leases():
+                await asyncio.sleep(0)
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+            assert no_leases_out(judge.pool)
+            gate.set()
+            assert len(fake.calls) == calls
+
+    asyncio.run(main())
+
+
+def test_closing_ends_those_that_wait() -> None:
+    async def main() -> None:
+        judge = judge_over(_fakes())
+        judge.close()
+        with pytest.raises(PoolClosed):
+            await judge.arun(DOUBLE, CASES)
+        with pytest.raises(PoolClosed):
+            [each async for each in judge.arun_many(_jobs(3))]
+
+    asyncio.run(main())
+
+
+def test_the_loop_goes_on_while_programs_run() -> None:
+    gate = threading.Event()
+
+    def gated(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
+        assert gate.wait(PATIENCE_S)
+        return doubling(program, stdin, files)
+
+    async def main() -> None:
+        async with judge_over({"a": FakeExecutor(gated)}) as judge:
+            run = asyncio.create_task(judge.arun(DOUBLE, CASES))
+            while not judge.pool.leases():
+                await asyncio.sleep(0)
+            gate.set()  # by this loop, which would else not come to it
+            assert (await run).score == 1
+
+    asyncio.run(main())

@@ -1,0 +1,355 @@
+"""Runs over packages that are not all in order: what is left out, what is told of it, and what a later session does."""
+
+import json
+import os
+import shutil
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from balancer.errors import ConfigError, PackageError
+from balancer.pipeline.report import print_summary, write_report
+from balancer.pipeline.results.records import CaseState, RunResult
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.running.run import run_pipeline
+from balancer.problem import Verdict
+from balancer.program import Execution, Status
+from tests.unit.pipeline.fakes import DOWN, FakeExecutor
+from tests.unit.pipeline.programs import finished
+from tests.unit.pipeline.test_run import CONFIG, Bench
+
+GUESS = "name: guess\ntype: interactive\n"
+WHY = "problem.yaml: is an interactive problem (type: 'interactive'); only pass-fail problems with one run a case"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.chdir(tmp_path)
+    return Bench(tmp_path)
+
+
+def add(bench: Bench, problem: str, path: str, text: str) -> Path:
+    file = bench.folder / "problems" / problem / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def spoken(bench: Bench) -> tuple[RunResult, list[str]]:
+    said = StringIO()
+    found = run_pipeline(bench.config, bench.registry, Console(file=said, width=300))
+    return found, said.getvalue().splitlines()
+
+
+# -- what is left out ----------------------------------------------------------------------------------
+
+
+def test_a_bad_package_is_left_out_and_named_first(bench: Bench) -> None:
+    add(bench, "another", "problem.yaml", GUESS)
+    found, said = spoken(bench)
+    assert said[0].startswith(f"package another is left out: {WHY}")
+    assert [problem.id for problem in found.problems] == ["doubling", "tripling", "zeroing"]
+    assert found.complete
+    assert found.summary()["packages_left_out"].keys() == {"another"}
+    printed = StringIO()
+    print_summary(found, Console(file=printed, width=100))
+    assert printed.getvalue().startswith("Left out: another: problem.yaml: is an interactive problem")
+    write_report(found, bench.folder / "results")
+    page = (bench.folder / "results/report.html").read_text()
+    assert page.index("Left out: another: ") < page.index('id="problems"')
+    summary = json.loads((bench.folder / "results/summary.json").read_text())
+    assert summary["packages_left_out"]["another"].startswith(WHY)
+
+
+def test_if_no_package_can_be_read_nothing_runs_and_no_folder_is_left(bench: Bench) -> None:
+    for name in ("doubling", "tripling", "zeroing"):
+        add(bench, name, "problem.yaml", GUESS)
+    with pytest.raises(PackageError) as caught:
+        bench.run()
+    assert len(caught.value.problems) == 3
+    assert not (bench.folder / "results").exists()
+
+
+def test_a_package_that_is_mended_is_judged_and_the_others_are_not_judged_again(bench: Bench) -> None:
+    whole = {problem.id: problem for problem in bench.run().problems}
+    with Store(bench.folder / "whole"):
+        pass
+    bench.write(CONFIG.replace('results = "results"', 'results = "parts"'))
+    file = add(bench, "tripling", "problem.yaml", GUESS)
+    first, _ = spoken(bench)
+    assert [problem.id for problem in first.problems] == ["doubling", "zeroing"]
+    before = bench.calls
+    file.write_text("name: tripling\n")
+    second, said = spoken(bench)
+    assert said[0] == "package tripling was left out before, and can be read now: it is judged"
+    assert {problem.id: problem for problem in second.problems} == whole
+    assert second.summary()["packages_left_out"] == {}
+    assert {span.problem for span in second.spans} == {"tripling"}
+    assert before > 0
+    third, said = spoken(bench)
+    assert third == second
+    assert not [line for line in said if "tripling" in line]
+
+
+def test_one_that_is_left_out_may_go_and_another_come_in_its_place(bench: Bench) -> None:
+    add(bench, "aaa", "problem.yaml", GUESS)
+    mended = add(bench, "zzz", "problem.yaml", GUESS)
+    first = bench.run()
+    (bench.folder / "problems/aaa/problem.yaml").unlink()
+    bench.package("zzz")
+    mended.write_text("name: zzz\n")
+    second = bench.run()
+    assert [problem.id for problem in second.problems] == ["doubling", "tripling", "zeroing", "zzz"]
+    assert second.problems[:3] == first.problems
+
+
+def test_a_package_that_was_judged_may_not_change(bench: Bench) -> None:
+    bench.run()
+    add(bench, "tripling", "problem.yaml", GUESS)
+    with pytest.raises(ConfigError, match="holds a run with other problem tripling"):
+        bench.run()
+
+
+def test_a_package_that_is_new_is_no_part_of_the_run(bench: Bench) -> None:
+    bench.run()
+    bench.package("another")
+    with pytest.raises(ConfigError, match="holds a run with other problem another"):
+        bench.run()
+
+
+# -- accepted submissions on the package's own data ----------------------------------------------------
+
+
+def test_an_accepted_submission_that_fails_its_own_data_is_left_out_and_contests_nothing(bench: Bench) -> None:
+    add(bench, "doubling", "submissions/accepted/slow.py", "slow from 20")
+    add(bench, "doubling", "submissions/accepted/square.py", "square")
+    add(bench, "doubling", "data/secret/2.ans", "50\n")
+    doubling = bench.run().problems[0]
+    assert [submission.name for submission in doubling.accepted] == ["accepted/add.py", "accepted/double.py"]
+    assert doubling.left_out == {
+        "accepted/slow.py": "called accepted, but time limit on the package's own secret/2.in: time limit",
+        "accepted/square.py": "called accepted, but wrong answer on the package's own sample/1.in: "
+        "token 1 (line 1): expected '2', found '-1'",
+    }
+    assert (len(doubling.ready), doubling.disagreements) == (2 + 4, ())
+
+
+def test_if_none_passes_the_package_is_named(bench: Bench) -> None:
+    add(bench, "doubling", "data/sample/1.ans", "3\n")
+    found = bench.run()
+    doubling = found.problems[0]
+    assert "no accepted submission passes the package's own data" in doubling.notes
+    assert len(doubling.left_out) == 2
+    assert doubling.ready == ()
+    assert found.complete, "the others were judged"
+    again = bench.run()
+    assert bench.calls == 0
+    assert again == found
+
+
+def test_if_none_can_be_run_here_that_is_what_is_told(bench: Bench) -> None:
+    for name in ("double", "add"):
+        (bench.folder / f"problems/doubling/submissions/accepted/{name}.py").unlink()
+        add(bench, "doubling", f"submissions/accepted/{name}.rs", "fn main() {}")
+    doubling = bench.run().problems[0]
+    assert "no endpoint can run any of its accepted submissions" in doubling.notes
+    assert doubling.left_out["accepted/add.rs"] == "no endpoint runs rust"
+
+
+def test_an_outage_leaves_no_accepted_submission_out(bench: Bench) -> None:
+    bench.new = lambda: FakeExecutor(always=DOWN)
+    down = bench.run()
+    assert [problem.left_out for problem in down.problems] == [{}, {}, {}]
+    bench.new = FakeExecutor
+    assert all(len(problem.ready) == 6 for problem in bench.run().problems)
+
+
+def test_a_checker_that_fails_leaves_no_accepted_submission_out(bench: Bench) -> None:
+    add(bench, "doubling", "output_validators/check.py", "check output")
+    add(bench, "doubling", "data/secret/3.in", "3\n")  # on which the checker crashes
+    add(bench, "doubling", "data/secret/3.ans", "6\n")
+    doubling = bench.run().problems[0]
+    assert doubling.left_out == {}
+    assert len(doubling.accepted) == 2
+
+
+def test_without_the_problem_s_own_data_nothing_is_held_against_it(bench: Bench) -> None:
+    bench.write(CONFIG + 'generators = ["mutate"]\n')
+    add(bench, "doubling", "data/sample/1.ans", "3\n")
+    assert bench.run().problems[0].left_out == {}
+
+
+# -- agreement in place of a validator -----------------------------------------------------------------
+
+
+def test_agreement_of_two_stands_in_for_a_validator_and_is_told(bench: Bench) -> None:
+    (bench.folder / "problems/doubling/input_validators/check.py").unlink()
+    doubling = bench.run().problems[0]
+    assert "it has no input validator: made-up inputs count by agreement, of all 2 accepted" in doubling.notes
+    assert sum(not case.sample and case.state is CaseState.READY for case in doubling.cases) > 0
+
+
+def test_one_accepted_submission_agrees_with_nobody(bench: Bench) -> None:
+    (bench.folder / "problems/doubling/input_validators/check.py").unlink()
+    add(bench, "doubling", "submissions/accepted/add.py", "square")  # it fails the package's own data
+    doubling = bench.run().problems[0]
+    assert [submission.name for submission in doubling.accepted] == ["accepted/double.py"]
+    assert len(doubling.ready) == 2
+    assert any(note.startswith("it has no input validator, so ") for note in doubling.notes)
+
+
+# -- what single inputs are told -----------------------------------------------------------------------
+
+
+def test_each_own_input_is_used_with_its_own_flags(bench: Bench) -> None:
+    add(bench, "doubling", "data/secret/test_group.yaml", "input_validator_args: [-s]\n")
+    add(bench, "doubling", "data/secret/2.yaml", "args: [-x]\n")
+    add(bench, "doubling", "data/secret/2.files/words.txt", "w")
+    told: set[tuple[str, int, tuple[str, ...], tuple[str, ...]]] = set()
+
+    class Noting(FakeExecutor):
+        def run(self, program, stdin, limits, files):  # type: ignore[no-untyped-def]
+            told.add((program.name.rpartition("/")[2], int(stdin), program.args, tuple(files)))
+            return super().run(program, stdin, limits, files)
+
+    bench.new = Noting
+    bench.write(CONFIG.replace("max_inputs = 4", "max_inputs = 0"))
+    doubling = bench.run().problems[0]
+    assert ("check.py", 1, (), ()) in told
+    assert ("check.py", 25, ("-s", "-x"), ("words.txt",)) in told
+    assert ("double.py", 1, (), ()) in told
+    assert ("double.py", 25, ("-x",), ("words.txt",)) in told
+    assert any("its groups tell the validators 2 different things" in note for note in doubling.notes)
+
+
+def test_answers_are_compared_as_their_group_says(bench: Bench) -> None:
+    add(bench, "doubling", "data/secret/a/test_group.yaml", "output_validator_args: [float_tolerance, '1']\n")
+    add(bench, "doubling", "data/secret/a/3.in", "3\n")
+    add(bench, "doubling", "data/secret/a/3.ans", "7\n")  # 6 is within the tolerance
+    add(bench, "doubling", "data/secret/4.in", "4\n")
+    doubling = bench.run().problems[0]
+    assert doubling.left_out == {}
+    assert "a/3.in" in " ".join(case.origin.detail for case in doubling.ready)
+
+
+# -- the package's own generators ----------------------------------------------------------------------
+
+RECIPES = """
+data:
+  secret:
+    data:
+      made: gen.py 20 {seed}
+      stands: {in: "30", ans: "60"}
+      broken: fail.py 1
+"""
+
+
+class Generating(FakeExecutor):
+    """Runs generators as well: one prints its first argument and some of its seed."""
+
+    def run(self, program, stdin, limits, files):  # type: ignore[no-untyped-def]
+        if program.source == "gen":
+            self.calls.append(program)
+            return finished(b"%d\n" % (int(program.args[0]) + int(program.args[1]) % 30))
+        if program.source == "fail":
+            return Execution(Status.FINISHED, stderr=b"ValueError: no", exit_code=1)
+        return super().run(program, stdin, limits, files)
+
+
+def test_own_data_that_is_missing_is_made_and_other_seeds_make_more(bench: Bench) -> None:
+    bench.new = Generating
+    bench.write(CONFIG + 'generators = ["data", "package"]\n')
+    for name, text in (("generators.yaml", RECIPES), ("gen.py", "gen"), ("fail.py", "fail")):
+        add(bench, "doubling", f"generators/{name}", text)
+    found = bench.run()
+    doubling = found.problems[0]
+    own = {case.origin.detail for case in doubling.cases if case.sample}
+    assert own == {"sample/1.in", "secret/2.in", "secret/made.in", "secret/stands.in"}
+    made_up = [case for case in doubling.cases if not case.sample]
+    assert made_up
+    assert all(case.origin.detail.startswith("secret/made.in with seed ") for case in made_up)
+    assert "secret/broken.in is not made by generators/fail.py 1: exit code 1: ValueError: no" in doubling.notes
+    again = bench.run()
+    assert bench.calls == 0
+    assert again == found
+
+
+def test_an_outage_puts_the_round_off_until_the_own_data_can_be_made(bench: Bench) -> None:
+    class Down(Generating):
+        def run(self, program, stdin, limits, files):  # type: ignore[no-untyped-def]
+            if program.source == "gen":
+                raise DOWN
+            return super().run(program, stdin, limits, files)
+
+    add(bench, "doubling", "generators/generators.yaml", RECIPES)
+    add(bench, "doubling", "generators/gen.py", "gen")
+    bench.new = Down
+    doubling = bench.run().problems[0]
+    assert any("which belongs to its own data, could not be made" in note for note in doubling.notes)
+    bench.new = Generating
+    doubling = bench.run().problems[0]
+    assert "secret/made.in" in {case.origin.detail for case in doubling.ready}
+
+
+def test_a_generator_in_a_language_that_nobody_runs_is_named_and_the_rest_goes_on(bench: Bench) -> None:
+    add(bench, "doubling", "generators/generators.yaml", "data: {secret: {data: {a: gen.rs 1}}}")
+    add(bench, "doubling", "generators/gen.rs", "fn main() {}")
+    doubling = bench.run().problems[0]
+    assert "secret/a.in is not made by generators/gen.rs 1: no endpoint runs rust" in doubling.notes
+    assert len(doubling.ready) == 2 + 4
+
+
+def test_a_package_without_generators_costs_nothing(bench: Bench) -> None:
+    bench.write(CONFIG + 'generators = ["data", "mutate"]\n')
+    without = bench.run()
+    calls = bench.calls
+    bench.write(CONFIG.replace('"results"', '"other"') + 'generators = ["data", "package", "mutate"]\n')
+    assert bench.run().problems == without.problems
+    assert bench.calls == calls
+
+
+def test_verdicts_say_what_they_said(bench: Bench) -> None:
+    """The reference runs on its own data before the first round: nothing is judged twice."""
+    found = bench.run()
+    with Store(bench.folder / "results") as store:
+        verdicts = store.verdicts("doubling")
+        accepted = [stored for (name, _), stored in verdicts.items() if name.startswith("accepted/")]
+    assert all(stored.verdict is Verdict.ACCEPTED for stored in accepted)
+    runs = [(span.subject, span.case) for span in found.spans if span.problem == "doubling" and span.case]
+    runs = [(subject, case) for subject, case in runs if subject.startswith("accepted/")]
+    assert len(runs) == len(set(runs))
+
+
+# -- names that are no text ----------------------------------------------------------------------------
+
+
+def test_names_that_are_no_text_are_left_out_by_name_and_stop_nothing(bench: Bench) -> None:
+    """Bytes that are no UTF-8 come as surrogates, which can be neither stored nor printed."""
+    problems = bench.folder / "problems"
+    odd = b"caf\xe9"
+    (problems / "doubling" / "data" / "sample" / f"{os.fsdecode(odd)}.in").write_text("1")
+    (problems / os.fsdecode(odd)).symlink_to("doubling")  # the same problem again
+    add(bench, "broken", "problem.yaml", "- 1")
+    (bench.folder / "else").mkdir()
+    (problems / "broken").rename(bench.folder / "else" / "broken")
+    (problems / os.fsdecode(b"\xff")).symlink_to(bench.folder / "else" / "broken")
+    shutil.copytree(problems / "tripling", problems / os.fsdecode(odd + b"2"))
+    found, said = spoken(bench)
+    assert found.complete
+    assert [problem.id for problem in found.problems] == ["doubling", "tripling", "zeroing"]
+    left_out = found.summary()["packages_left_out"]
+    assert left_out.pop("broken").startswith("problem.yaml: holds [1]; a mapping 'key: value' is allowed, write one; ")
+    assert left_out == {
+        "doubling": r"is called as caf\xe9 is, which is used; rename one",
+        r"caf\xe92": "its name is no text; rename it",
+    }
+    assert said[0].startswith("package ")
+    assert all(line.isprintable() for line in said[:3])
+    doubling = next(problem for problem in found.problems if problem.id == "doubling")
+    assert doubling.left_out[r"data/sample/caf\xe9.in"] == "its name is no text"
+    write_report(found, bench.folder / "results")
+    assert r"data/sample/caf\xe9.in" in (bench.folder / "results/report.html").read_text()
+    found, _ = spoken(bench)  # and again: what was stored is what is found
+    assert found.complete

@@ -1,0 +1,144 @@
+"""What a run says of its endpoint beyond its own end: that it had too much to do; and compilers that were given up."""
+
+from dataclasses import replace
+
+import pytest
+
+from balancer.endpoint import Endpoint
+from balancer.pipeline.results.records import Stage
+from balancer.pipeline.running.runner import ProgramRun, Ran, Runner
+from balancer.pipeline.running.suspicion import Look, Suspicion
+from balancer.program import Execution, Executor, Limits, Program, Status
+from balancer.settings.rules import LimitSettings
+from balancer.shells.threads import Pool
+from tests.unit.pipeline.fakes import FakeExecutor, hasty
+from tests.unit.pipeline.programs import finished
+
+DOUBLING = ProgramRun(
+    Program("python", "double"), b"21", Limits(cpu_s=1.0), "doubling", Stage.AGREE, "accepted/double.py", 7
+)
+LATE = Execution(Status.TIME_LIMIT, b"4", time_s=1.24)  # of a limit of 1 s, and CPU time is not measured
+HONEST = Execution(Status.TIME_LIMIT, b"4", time_s=1.02)
+GIVEN_UP = Execution(Status.COMPILE_ERROR, message="the compiler was stopped after 100 s", doubtful=True)
+TOO_LONG = Execution(Status.COMPILE_ERROR, message="the compiler took too long: 30.1 s of CPU time")
+
+
+def test_a_late_time_limit_is_an_overload_of_its_endpoint() -> None:
+    runner, pool, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor()})
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert [(span.endpoint, span.outcome) for span in spans] == [("a", "overload"), ("b", "success")]
+    stats = {each.url: each for each in pool.stats().endpoints}
+    assert (stats["a"].overloads, stats["b"].overloads) == (1, 0)
+
+
+def test_an_honest_time_limit_is_none() -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(always=HONEST), "b": FakeExecutor()})
+    assert runner.run(DOUBLING).execution == HONEST
+    assert [span.outcome for span in spans] == ["success"]
+
+
+def test_it_shrinks_the_limit_of_its_endpoint() -> None:
+    pool = Pool([Endpoint("a", capacity=8)], health=None, limits=LimitSettings(kind="aimd", initial=8))
+    runner = _runner(pool, {"a": FakeExecutor(script=[LATE])})
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    (stats,) = pool.stats().endpoints
+    assert stats.limit == 4
+
+
+def test_a_late_time_limit_never_counts_however_often_it_is_seen() -> None:
+    looks: list[tuple[Suspicion, Look]] = []
+    runner, _, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor(always=LATE)})
+    runner.reruns.on_look = lambda wanted, why, said: looks.append((why, said))
+    ran = runner.run(DOUBLING)
+    assert ran == Ran(None, f"the server was too busy to tell, each time; the last one was {spans[-1].endpoint}")
+    assert looks == [(Suspicion.LATE, Look.UNJUDGED)]
+    assert len(spans) == 5  # the last three with an endpoint to themselves
+
+
+def test_the_last_look_has_an_endpoint_to_itself() -> None:
+    pool = Pool([Endpoint("a", capacity=4)], health=None)
+    seen: list[int] = []
+
+    class Watching(FakeExecutor):
+        def run(self, *asked: object) -> Execution:
+            seen.append(pool.stats().endpoints[0].in_flight)
+            return super().run(*asked)  # type: ignore[arg-type]
+
+    empty = replace(HONEST, stdout=b"")
+    for second in (LATE, empty):  # at 16 programs a core, no server is late, and none is fast enough
+        seen.clear()
+        runner = _runner(pool, {"a": Watching(script=[empty, second])})
+        assert runner.run(DOUBLING).execution == finished(b"42\n")
+        assert seen == [1, 1, 4]
+
+
+@pytest.mark.parametrize("second", [HONEST, replace(HONEST, cpu_measured=True)])
+def test_two_that_agree_honestly_count(second: Execution) -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor(always=second)})
+    assert runner.run(DOUBLING).execution == second
+    assert len(spans) == 2
+
+
+def test_a_compiler_that_was_given_up_is_tried_elsewhere() -> None:
+    looks: list[tuple[Suspicion, Look]] = []
+    runner, _, spans = hasty({"a": FakeExecutor(always=GIVEN_UP), "b": FakeExecutor()})
+    runner.reruns.on_look = lambda wanted, why, said: looks.append((why, said))
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert [(span.endpoint, span.outcome) for span in spans] == [("a", "overload"), ("b", "success")]
+    assert looks == [(Suspicion.DOUBTFUL, Look.CLEARED)]
+
+
+def test_one_that_somebody_killed_is_run_elsewhere_and_held_against_nobody() -> None:
+    """A program that kills the script that runs it, everywhere, takes no endpoint out of service."""
+    killed = Execution(Status.FINISHED, exit_code=-9, message="killed", doubtful=True)
+    runner, pool, spans = hasty({name: FakeExecutor(always=killed) for name in "ab"})
+    assert runner.run(DOUBLING).execution == killed
+    assert [(span.endpoint, span.outcome) for span in spans] == [("a", "ignored"), ("b", "ignored")]
+    assert all((each.failures, each.overloads) == (0, 0) for each in pool.stats().endpoints)
+
+
+def test_what_comes_after_a_compiler_that_was_given_up_is_doubted_as_well() -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(script=[GIVEN_UP]), "b": FakeExecutor(always=LATE)})
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert [span.endpoint for span in spans] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize("second", [GIVEN_UP, TOO_LONG])
+def test_two_compilers_that_agree_count(second: Execution) -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(always=GIVEN_UP), "b": FakeExecutor(always=second)})
+    assert runner.run(DOUBLING).execution == second
+    assert len(spans) == 2
+
+
+def test_a_compiler_whose_cpu_time_was_measured_counts_at_once() -> None:
+    runner, _, spans = hasty({"a": FakeExecutor(always=TOO_LONG), "b": FakeExecutor()})
+    assert runner.run(DOUBLING).execution == TOO_LONG
+    assert [span.outcome for span in spans] == ["success"]
+
+
+def test_a_compiler_has_the_time_that_the_run_is_told_and_twice_that_when_it_was_given_up() -> None:
+    seen: list[float] = []
+
+    class Watching(FakeExecutor):
+        def run(self, program: Program, stdin: bytes, limits: Limits, files: object) -> Execution:
+            seen.append(limits.compile_s)
+            return super().run(program, stdin, limits, {})
+
+    pool = Pool([Endpoint("a")], health=None)
+    runner = _runner(pool, {"a": Watching(script=[GIVEN_UP])}, compile_s=7.0)
+    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert seen == [7.0, 14.0]
+
+
+def test_a_slow_compiler_is_told_of() -> None:
+    told: list[tuple[str, float, str]] = []
+    slow, quick = replace(finished(b"42\n"), compile_s=8.5), replace(finished(b"42\n"), compile_s=0.5)
+    runner, _, _ = hasty({"a": FakeExecutor(script=[slow, quick])})
+    runner.attempts.on_compile = lambda program, took_s, endpoint: told.append((program.source, took_s, endpoint))
+    for _ in range(3):
+        runner.run(DOUBLING)
+    assert told == [("double", 8.5, "a")]
+
+
+def _runner(pool: Pool, executors: dict[str, Executor], compile_s: float | None = None) -> Runner:
+    return Runner(pool, executors, attempts=3, quiet_label="quiet", on_span=lambda span: None, compile_s=compile_s)

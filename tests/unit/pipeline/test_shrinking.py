@@ -1,0 +1,214 @@
+"""A large case that kills gets a smaller one beside it that kills the same submission."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.pipeline.loop import shrinking
+from balancer.pipeline.loop.rounds import judge_problem
+from balancer.pipeline.loop.smaller import smaller
+from balancer.pipeline.results.collect import problem_result
+from balancer.pipeline.results.problems import Roster
+from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.store import Store
+from balancer.problem import Origin, Problem, Proposal, Verdict
+from balancer.program import Execution
+from tests.unit.pipeline.bench import Bench, Own, make_problem
+from tests.unit.pipeline.fakes import FakeExecutor
+from tests.unit.pipeline.programs import PROGRAMS, finished
+from tests.unit.pipeline.test_resume import Died, mortal
+
+
+def numbers(data: bytes) -> list[int] | None:
+    """Return the numbers of an input: how many, and then they; None if it is not valid."""
+    try:
+        count, rest = data.split(b"\n", 1)
+        found = [int(word) for word in rest.split()]
+    except ValueError:
+        return None
+    return found if int(count) == len(found) >= 1 and all(0 <= n < 1000 for n in found) else None
+
+
+class Long:
+    """Proposes one long input, with a 7 in it."""
+
+    name: ClassVar[str] = "long"
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+        """Yield it."""
+        values = [rng.randrange(100, 900) for _ in range(80)]
+        values[53] = 777
+        yield Proposal(b"80\n" + b" ".join(b"%d" % n for n in values) + b"\n", Origin(self.name, "80 numbers"))
+
+
+@pytest.fixture
+def summing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the programs add up numbers; one of them is wrong if there is a 777."""
+
+    def valid(data: bytes, files: object) -> Execution:
+        return finished(code=42 if numbers(data) else 43)
+
+    def total(data: bytes, files: object) -> Execution:
+        return finished(b"%d" % sum(numbers(data) or []))
+
+    def wrong(data: bytes, files: object) -> Execution:
+        return finished(b"0") if 777 in (numbers(data) or []) else total(data, files)
+
+    def late(data: bytes, files: object) -> Execution:
+        return finished(b"0") if len(numbers(data) or []) > 70 else total(data, files)
+
+    for name, program in {"check input": valid, "double": total, "add": total, "wrong": wrong, "late": late}.items():
+        monkeypatch.setitem(PROGRAMS, name, program)
+
+
+def bench_of(folder: Path, *wrong: str) -> Bench:
+    data = (Proposal(b"2\n1 2\n", Origin("data", "1.in"), b"3", sample=True),)
+    problem = replace(make_problem(wrong=[], own=[]), data=data)
+    made = make_problem(wrong=list(wrong))
+    return Bench(folder, replace(problem, submissions=made.submissions), (Own(), Long()))
+
+
+def judge(bench: Bench, *, shrink: str = "on", kind: type[Store] = Store) -> None:
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}, kind) as sample:
+        judge_problem(replace(sample, settings=bench.settings.model_copy(update={"shrink": shrink})))
+
+
+@pytest.mark.usefixtures("summing")
+def test_the_smaller_case_kills_the_same_one_and_stands_beside_the_larger(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, "wrong", "late")
+    judge(bench)
+    with bench.open({}) as sample:
+        cases = sample.store.cases("doubling", CaseState.READY)
+        verdicts = sample.store.verdicts("doubling")
+        (large,) = [case for case in cases if case.origin.generator == "long"]
+        by_data = {case.data: case for case in cases if case.origin.generator == "shrink"}
+        assert len(by_data) == 2, "one for each submission that only the large one killed"
+        small = by_data[b"1\n777\n"]
+        assert small.answer == b"777"
+        assert verdicts["wrong", small.id].verdict is Verdict.WRONG_ANSWER
+        assert verdicts["late", small.id].verdict is Verdict.ACCEPTED, "the larger one killed it too"
+        assert small.origin.detail == f"case {large.id}, {len(large.data)} bytes, smaller: still rejects wrong"
+        result = problem_result(sample.store, Roster("doubling", 0, "-", (), {}))
+        assert len(result.ready) == 4
+
+
+@pytest.mark.usefixtures("summing")
+def test_it_is_off_unless_it_is_asked_for_or_time_is_the_measure(tmp_path: Path) -> None:
+    judge(bench_of(tmp_path / "auto", "wrong"), shrink="auto")
+    with bench_of(tmp_path / "auto").open({}) as sample:
+        assert all(case.origin.generator != "shrink" for case in sample.store.cases("doubling"))
+        assert not sample.shrinks
+        assert replace(sample, allowed_s=5.0).shrinks
+        off = bench_of(tmp_path).settings.model_copy(update={"shrink": "off"})
+        assert not replace(sample, allowed_s=5.0, settings=off).shrinks
+
+
+@pytest.mark.usefixtures("summing")
+def test_the_search_is_bounded_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrinking, "_MOST_TRIES", 10)
+    bench = bench_of(tmp_path, "wrong")
+    executor = FakeExecutor()
+    with bench.open({"a": executor}) as sample:
+        sample = replace(sample, settings=bench.settings.model_copy(update={"shrink": "on"}))
+        judge_problem(sample)
+        assert len(executor.calls) < 2 * 4 + 10 * 4 + 8
+        calls = len(executor.calls)
+        judge_problem(sample)
+        assert len(executor.calls) == calls
+
+
+@pytest.mark.usefixtures("summing")
+def test_a_death_while_cases_are_made_smaller(tmp_path: Path) -> None:
+    judge(bench_of(tmp_path / "whole", "wrong"))
+    with bench_of(tmp_path / "whole", "wrong").open({}) as sample:
+        whole = [(c.data, c.state) for c in sample.store.cases("doubling")]
+    for after in range(8, 40, 2):
+        bench = bench_of(tmp_path / str(after), "wrong")
+        with suppress(Died):
+            judge(bench, kind=mortal(after))
+        judge(bench)
+        with bench.open({}) as sample:
+            assert [(c.data, c.state) for c in sample.store.cases("doubling")] == whole
+
+
+class Summed:
+    """Proposes 200 numbers with their sum; 777 and 778 are far apart among them."""
+
+    name: ClassVar[str] = "long"
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+        """Yield it."""
+        values = [rng.randrange(100, 700) for _ in range(200)]
+        values[31], values[170] = 777, 778
+        numbers = b" ".join(b"%d" % n for n in values)
+        yield Proposal(b"200 %d\n" % sum(values) + numbers + b"\n", Origin(self.name, "200 numbers"))
+
+
+def test_counts_and_sums_go_with_what_is_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(data: bytes) -> list[int] | None:
+        lines = [[int(word) for word in line.split()] for line in data.splitlines()]
+        good = (
+            [len(line) for line in lines[:1]] == [2] and len(lines) == 2 and lines[0] == [len(lines[1]), sum(lines[1])]
+        )
+        return lines[1] if good and lines[1] and all(0 <= n < 1000 for n in lines[1]) else None
+
+    def total(data: bytes, files: object) -> Execution:
+        return finished(b"%d" % len(read(data) or []))
+
+    def wrong(data: bytes, files: object) -> Execution:
+        return finished(b"-1") if {777, 778} <= set(read(data) or []) else total(data, files)
+
+    monkeypatch.setitem(PROGRAMS, "check input", lambda data, files: finished(code=42 if read(data) else 43))
+    monkeypatch.setitem(PROGRAMS, "double", total)
+    monkeypatch.setitem(PROGRAMS, "add", total)
+    monkeypatch.setitem(PROGRAMS, "wrong", wrong)
+    samples = (b"3 12\n5 1 6\n", b"1 7\n7\n", b"4 20\n9 2 8 1\n", b"2 300\n150 150\n")
+    data = tuple(Proposal(each, Origin("data", ""), each.split()[0], sample=True) for each in samples)
+    problem = replace(make_problem(wrong=[], own=[]), data=data, submissions=make_problem(wrong=["wrong"]).submissions)
+    bench = Bench(tmp_path, problem, (Own(), Summed()))
+    judge(bench)
+    with bench.open({}) as sample:
+        made = [
+            each.data for each in sample.store.cases("doubling", CaseState.READY) if each.origin.generator == "shrink"
+        ]
+    assert made == [b"2 1555\n777 778\n"]
+
+
+# -- smaller inputs ------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=60) | st.lists(st.lists(st.integers(-5, 99), max_size=6), max_size=8).map(
+    lambda rows: b"".join(b" ".join(b"%d" % n for n in row) + b"\n" for row in rows)
+))  # fmt: skip
+def test_whatever_it_is_smaller_ones_are_smaller_and_end(data: bytes) -> None:
+    found = list(smaller(data))
+    assert len(found) == len(set(found)) < 5000
+    assert all(len(each) <= len(data) and each != data for each in found)
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (b"3\n1 2 3\n", b"2\n1 3\n"),
+        (b"4\nabcd\n", b"2\nab\n"),
+        (b"3 9\n1 2\n3 4\n5 6\n", b"2 9\n1 2\n5 6\n"),
+        (b"2\n3\n1 2 3\n1\n7\n", b"1\n1\n7\n"),
+        (b"3\n1 2 3\n4 5 6\n", b"2\n1 3\n4 6\n"),
+        (b"5 100\n", b"5 0\n"),
+    ],
+)
+def test_counts_go_with_what_they_count(data: bytes, wanted: bytes) -> None:
+    assert wanted in set(smaller(data))
+
+
+def test_nobody_waits_for_a_huge_one() -> None:
+    found = smaller(b"100000\n" + b"12 " * 100_000 + b"\n")
+    assert any(len(each) < 200_000 for each in islice(found, 40))

@@ -1,0 +1,208 @@
+"""Budgets of time: rounds go on while something survives, and what some problems leave goes to the others."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.pipeline.loop.feedback import Feedback
+from balancer.pipeline.loop.purse import Spending, chunk, next_allowances
+from balancer.pipeline.loop.rounds import judge_problem
+from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.running.clock import ProblemClock
+from balancer.pipeline.running.turns import Turn, further_turns
+from balancer.problem import Origin, Problem, Proposal, Verdict
+from tests.unit.pipeline.bench import Bench, Own, make_problem
+from tests.unit.pipeline.fakes import FakeExecutor
+from tests.unit.pipeline.programs import TRUTH
+
+
+class Further(Own):
+    """Counts on from round to round, without end."""
+
+    name = "further"
+
+    def __init__(self, first: int = 3) -> None:
+        self.first = first
+        self.told: list[Feedback] = []
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+        """Yield a few."""
+        for n in range(self.first, self.first + 4):
+            yield Proposal(b"%d" % n, Origin(self.name, "-"))
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
+        """Yield the next few: of those that are valid, again and again, with zeros before them."""
+        self.told.append(feedback)
+        for n in range(4):
+            value = (self.first + 4 * feedback.round + n) % 51
+            yield Proposal(b"0" * (1 + feedback.round // 12) + b"%d" % value, Origin(self.name, "-"))
+
+
+def bench_of(folder: Path, *generators: Further, wrong: tuple[str, ...] = ("right after all", "killed at 8")) -> Bench:
+    return Bench(folder, make_problem(wrong=wrong), (Own(), *generators), max_inputs=4)
+
+
+# -- rounds --------------------------------------------------------------------------------------------
+
+
+def test_a_later_round_runs_only_what_survives(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, Further(), wrong=("square", "killed at 8", "wordy at 9", "slow from 20"))
+    with bench.open({"a": FakeExecutor()}) as sample:
+        judge_problem(sample)
+        cases = {case.id: case for case in sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)}
+        verdicts = sample.store.verdicts("doubling")
+        ran = {(cases[case].round, name) for (name, case) in verdicts if not cases[case].sample}
+        kills = [(name, cases[case].round) for (name, case), stored in verdicts.items() if stored.verdict.kills]
+        killed = {name: min(number for who, number in kills if who == name) for name, _ in kills}
+    assert killed == {"square": 0, "killed at 8": 1, "wordy at 9": 1}
+    wrong = {(number, name) for number, name in ran if name in TRUTH}
+    every = ("square", "killed at 8", "wordy at 9", "slow from 20")
+    assert wrong == {(0, name) for name in every} | {(1, name) for name in every[1:]} | {(2, "slow from 20")}
+    assert {(number, "add") for number in range(3)} <= ran, "the accepted ones agree on every case"
+
+
+def test_the_next_round_is_told_how_long_it_took(tmp_path: Path) -> None:
+    further = Further()
+    with bench_of(tmp_path, further).open({"a": FakeExecutor()}) as sample:
+        judge_problem(sample)
+        limit_s = sample.limits.cpu_s
+    told = further.told[0]
+    assert told.limit_s == limit_s
+    assert [(case.time_s, case.survivor_s) for case in told.cases] == [(0.01, 0.01)] * 6
+
+
+# -- a budget ------------------------------------------------------------------------------------------
+
+
+def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path: Path) -> None:
+    """`max_rounds` is 3: with a budget it is time that counts."""
+    with bench_of(tmp_path, Further()).open({"a": FakeExecutor(call_s=lambda: 0.001)}) as sample:
+        timed = replace(sample, allowed_s=1.0)
+        began = time.monotonic()
+        assert judge_problem(timed), "it is hungry: something survives"
+        assert time.monotonic() - began < 8
+        rounds = sample.store.rounds.count("doubling")
+        assert rounds > 3
+        elapsed_s, spent_s = sample.store.times.of("doubling")
+        assert 1.0 <= spent_s <= elapsed_s
+        assert judge_problem(replace(sample, allowed_s=1.0))
+        assert sample.store.rounds.count("doubling") == rounds, "what was spent is remembered"
+        judge_problem(replace(sample, allowed_s=spent_s + 0.5))
+        assert sample.store.rounds.count("doubling") > rounds, "with more time it goes on"
+
+
+def test_without_a_survivor_no_time_is_spent(tmp_path: Path) -> None:
+    with bench_of(tmp_path, Further(), wrong=("square",)).open({"a": FakeExecutor()}) as sample:
+        assert not judge_problem(replace(sample, allowed_s=60.0))
+        assert sample.store.times.of("doubling")[1] < 5
+        assert sample.store.rounds.count("doubling") == 1
+
+
+def test_generators_that_say_nothing_end_it(tmp_path: Path) -> None:
+    class Silent(Further):
+        def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
+            return iter(())
+
+    with bench_of(tmp_path, Silent()).open({"a": FakeExecutor()}) as sample:
+        began = time.monotonic()
+        assert not judge_problem(replace(sample, allowed_s=60.0))
+        assert time.monotonic() - began < 10
+
+
+def test_a_slow_problem_is_not_far_beyond_its_budget(tmp_path: Path) -> None:
+    """30 inputs of 4 runs of 50 ms take 6 s; the budget is one."""
+
+    class Many(Further):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            return (Proposal(b"%d" % n, Origin(self.name, "-")) for n in itertools.chain(range(3, 50)))
+
+    bench = Bench(tmp_path, make_problem(wrong=["right after all"]), (Own(), Many()), max_inputs=30, workers=1)
+    with bench.open({"a": FakeExecutor(call_s=lambda: 0.05)}) as sample:
+        judge_problem(replace(sample, allowed_s=1.0))
+        spent_s = sample.store.times.of("doubling")[1]
+        assert spent_s < 4
+        for (name, _), stored in sample.store.verdicts("doubling").items():
+            assert stored.verdict is not Verdict.UNJUDGED, name
+        ready = sample.store.cases("doubling", CaseState.READY)
+        assert all(("right after all", case.id) in sample.store.verdicts("doubling") for case in ready)
+        assert sample.store.cases("doubling", CaseState.PROPOSED) == []
+
+
+def test_who_killed_first_and_when(tmp_path: Path) -> None:
+    with bench_of(tmp_path, Further(), wrong=("square", "killed at 8")).open({"a": FakeExecutor()}) as sample:
+        judge_problem(sample)
+        first, second = sample.store.times.kills()
+        assert (first.submission, first.generator, first.sample) == ("square", "data", True)
+        assert (second.submission, second.generator, second.sample) == ("killed at 8", "further", False)
+        assert 0 <= first.at_s <= second.at_s <= sample.store.times.of("doubling")[0]
+
+
+# -- turns ---------------------------------------------------------------------------------------------
+
+
+def test_what_one_leaves_over_goes_to_those_that_are_hungry(tmp_path: Path) -> None:
+    problems = [make_problem(name) for name in ("done", "hungry", "starved")]
+    with Store(tmp_path) as store:
+        for name, spent_s in (("done", 2.0), ("hungry", 10.0), ("starved", 11.0)):
+            store.times.keep(name, spent_s, spent_s)
+        hungry = {"done": False, "hungry": True, "starved": True}
+        turns: list[dict[str, float]] = []
+
+        def work(given: Iterator[Turn]) -> bool:
+            turns.append({problem.id: allowed_s for problem, allowed_s in given})
+            for name, allowed_s in turns[-1].items():
+                used_s = allowed_s if name == "starved" else 11.0  # one has killed the last
+                store.times.keep(name, used_s, used_s)
+                hungry[name] = name == "starved"
+            return True
+
+        assert further_turns(10.0, problems, hungry, store, work)
+    assert turns == [{"hungry": 13.5, "starved": 14.5}, {"starved": 17.0}]
+
+
+@given(
+    budget_s=st.floats(1, 100),
+    spendings=st.dictionaries(st.text(max_size=3), st.builds(Spending, st.floats(0, 200), st.booleans()), max_size=6),
+)
+def test_no_more_is_given_than_there_is(budget_s: float, spendings: dict[str, Spending]) -> None:
+    given_s = next_allowances(budget_s, spendings)
+    assert all(spendings[name].hungry for name in given_s)
+    extra_s = sum(allowed_s - spendings[name].spent_s for name, allowed_s in given_s.items())
+    spent_s = sum(each.spent_s for each in spendings.values())
+    assert not given_s or extra_s + spent_s == pytest.approx(budget_s * len(spendings))
+
+
+def test_a_chunk_is_what_there_is_time_for() -> None:
+    assert chunk(float("inf"), 0.0, 0, 30) == 30
+    assert chunk(10.0, 0.0, 0, 30) == 8
+    assert chunk(10.0, 1.0, 10, 100) == 50
+    assert chunk(0.1, 100.0, 10, 100) == 4
+    assert chunk(10.0, 0.0, 0, 3) == 3
+
+
+def test_a_clock_goes_on_where_it_was(tmp_path: Path) -> None:
+    now = 100.0
+
+    def clock() -> float:
+        return now
+
+    with Store(tmp_path) as store:
+        first = ProblemClock(store.times, "p", clock)
+        now = 103.0
+        with first.spending():
+            now = 105.0
+            assert (first.elapsed_s, first.spent_s) == (5.0, 2.0)
+        now = 106.0
+        first.keep()
+        now = 500.0
+        second = ProblemClock(store.times, "p", clock)
+        now = 501.0
+        assert (second.elapsed_s, second.spent_s) == (7.0, 2.0)

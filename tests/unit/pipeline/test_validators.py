@@ -1,0 +1,304 @@
+"""What the end of an input validator or an output validator means, and what becomes of one that does not work."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from balancer.core.metrics import EndpointStats
+from balancer.pipeline.loop.rounds import judge_problem
+from balancer.pipeline.report.headline import troubles
+from balancer.pipeline.results.collect import collect, problem_result, settle
+from balancer.pipeline.results.judged import ProblemResult
+from balancer.pipeline.results.problems import Roster
+from balancer.pipeline.results.records import CaseState
+from balancer.problem import Checker, Verdict
+from balancer.program import Execution, Executor, Program, Status
+from tests.unit.pipeline.bench import Bench, end_of, judged, make_problem
+from tests.unit.pipeline.fakes import FakeExecutor, hasty
+from tests.unit.pipeline.programs import PROGRAMS, finished
+
+COMPILER = b"check.cpp: In function 'int main()':\ncheck.cpp:3:5: error: 'x' was not declared in this scope\n 3 | x\n"
+BROKEN = Execution(Status.COMPILE_ERROR, stderr=COMPILER)
+CRASH = Execution(Status.FINISHED, exit_code=-11)
+CHECKER = Checker(Program("python", "check output", "check output"))
+
+Said = Callable[[bytes], Execution]
+
+
+def bench_with(folder: Path, monkeypatch: pytest.MonkeyPatch, says: Said, **changes: object) -> Bench:
+    """Return a bench whose problem has the input validator `says`."""
+    monkeypatch.setitem(PROGRAMS, "says", lambda data, files: says(data))
+    changes = {"validators": ["says"], **changes}
+    return Bench(folder, make_problem(**changes))  # type: ignore[arg-type]
+
+
+def found(bench: Bench) -> ProblemResult:
+    with bench.open({}) as sample:
+        roster = Roster(bench.problem.id, 0, "-", (), {})
+        return problem_result(sample.store, roster)
+
+
+def told(bench: Bench, executors: Mapping[str, Executor] | None = None) -> list[str]:
+    """Judge, and return what was said at once."""
+    lines: list[str] = []
+    with bench.open(executors or {"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        sample.progress.say = lines.append  # type: ignore[method-assign]
+        sample.__post_init__()
+        judge_problem(sample)
+    return lines
+
+
+def well(data: bytes) -> Execution:
+    return PROGRAMS["check input"](data, {})
+
+
+# -- one input -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        CRASH,
+        finished(code=7),
+        Execution(Status.MEMORY_LIMIT, exit_code=-9),
+        Execution(Status.OUTPUT_LIMIT, exit_code=-9),
+        Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True),
+    ],
+)
+def test_an_odd_end_refuses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: Execution) -> None:
+    """It crashes on odd numbers, and knows 43: only 43 refuses."""
+    bench = bench_with(
+        tmp_path, monkeypatch, lambda data: odd if data.isdigit() and int(data) % 2 else well(data), own=[2, 4]
+    )
+    end = judged(bench)
+    assert all(n > 50 and n % 2 == 0 for n in end.inputs(CaseState.INVALID))
+    lost = CaseState.UNJUDGED if odd.status is Status.TIME_LIMIT else CaseState.UNCHECKED
+    assert end.inputs(lost)
+    assert all(n % 2 for n in end.inputs(lost))
+    assert all(n % 2 == 0 for n in end.inputs(CaseState.READY))
+    assert found(bench).troubles == ()
+
+
+def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_with(
+        tmp_path, monkeypatch, lambda data: CRASH if data.isdigit() and int(data) % 2 else well(data), own=[2, 4]
+    )
+    bench = Bench(tmp_path, bench.problem, max_proposals=60)
+    end = judged(bench)
+    assert len(end.inputs(CaseState.READY)) == 2 + bench.max_inputs, "as many as are wanted, in spite of the crashes"
+    result = found(bench)
+    assert result.unchecked == len(end.inputs(CaseState.UNCHECKED))
+    assert result.unjudged == 0
+    assert any(
+        "neither valid nor refused: says does not say whether it is valid: exit code -11" in n for n in result.notes
+    )
+    assert judged(bench, {"a": FakeExecutor(always=CRASH)}) == end, "a complete run runs nothing"
+
+
+def test_what_a_validator_printed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = b"Traceback\n  File 'v.py', line 7\n    assert n <= 50\nAssertionError: n is large\n"
+
+    def says(data: bytes) -> Execution:
+        end = well(data)
+        if end.exit_code == 42:
+            return end
+        odd = data[-1:] in b"13579"
+        return Execution(
+            Status.FINISHED, stdout=words if odd else b"", stderr=b"" if odd else b"line 1: n", exit_code=43
+        )
+
+    bench = bench_with(tmp_path, monkeypatch, says)
+    judged(bench)
+    with bench.open({}) as sample:
+        notes = {int(c.data) % 2: c.note for c in sample.store.cases("doubling", CaseState.INVALID)}
+    assert notes[0] == "says refuses it: line 1: n"
+    assert notes[1] == "says refuses it: File 'v.py', line 7 / assert n <= 50 / AssertionError: n is large"
+
+
+# -- endpoints -----------------------------------------------------------------------------------------
+
+
+def at(name: str, says: Execution) -> FakeExecutor:
+    """Return an endpoint where the validator ends as told, and all else as it should."""
+    return FakeExecutor(
+        lambda program, data, files: says if program.source == name else PROGRAMS[program.source](data, files)
+    )
+
+
+def stats(bench: Bench, executors: Mapping[str, Executor]) -> dict[str, EndpointStats]:
+    with bench.open(executors) as sample:
+        judge_problem(sample)
+        pool = sample.runner._pool
+        return {each.name: each for each in pool.stats().endpoints}
+
+
+@pytest.mark.parametrize("odd", [BROKEN, CRASH, finished(code=127)])
+def test_an_endpoint_where_it_does_not_work_costs_nothing_and_is_told_to_the_pool(
+    tmp_path: Path, odd: Execution
+) -> None:
+    """The issue: a slot that ran 58 of 62 leases in 0 s refused 58 inputs, 26 of them valid."""
+    undisturbed = judged(Bench(tmp_path / "undisturbed"))
+    bench = Bench(tmp_path / "one bad", workers=1)
+    ends = stats(bench, {"bad": at("check input", odd), "b": FakeExecutor(), "c": FakeExecutor()})
+    with bench.open({}) as sample:
+        assert end_of(sample.store, bench.problem) == undisturbed
+    assert found(bench).troubles == ()
+    assert ends["bad"].failures >= 3, "all but the first were told"
+    assert ends["b"].failures == ends["c"].failures == 0
+
+
+def test_a_validator_that_crashes_everywhere_makes_no_endpoint_suspect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_with(
+        tmp_path, monkeypatch, lambda data: CRASH if data.isdigit() and int(data) % 2 else well(data), own=[2, 4]
+    )
+    ends = stats(bench, {"a": FakeExecutor(), "b": FakeExecutor()})
+    assert ends["a"].failures == ends["b"].failures == 0
+
+
+# -- validators older than 42 and 43 -------------------------------------------------------------------
+
+
+def test_one_that_accepts_with_0_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_with(tmp_path, monkeypatch, lambda data: finished(code=0 if well(data).exit_code == 42 else 3))
+    end, modern = judged(bench), judged(Bench(tmp_path / "modern"))
+    for state in (CaseState.READY, CaseState.INVALID, CaseState.UNCHECKED):
+        assert end.inputs(state) == modern.inputs(state)
+    with bench.open({}) as sample:
+        assert sample.store.judges.codes("doubling", "says") == (0, frozenset({3, 43}))
+
+
+@pytest.mark.parametrize("code", [1, 0, -6])
+def test_one_that_accepts_with_42_and_refuses_by_a_code_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    bench = bench_with(tmp_path, monkeypatch, lambda data: finished(code=42 if well(data).exit_code == 42 else code))
+    end, modern = judged(bench), judged(Bench(tmp_path / "modern"))
+    assert end.inputs(CaseState.INVALID) == modern.inputs(CaseState.INVALID) != []
+    assert end.inputs(CaseState.READY) == modern.inputs(CaseState.READY)
+
+
+def test_one_that_ends_with_0_whatever_it_reads_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_with(tmp_path, monkeypatch, lambda data: finished(code=0))
+    end = judged(bench)
+    assert end.inputs(CaseState.READY) == [1, 2]
+    (line,) = found(bench).troubles
+    assert "it ends with exit code 0 on all known inputs, and on nonsense as well" in line
+
+
+# -- validators that do not work -----------------------------------------------------------------------
+
+
+def test_one_that_does_not_compile_is_said_first_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_with(tmp_path, monkeypatch, lambda data: BROKEN)
+    lines = told(bench)
+    assert lines == [
+        "doubling: the input validator says is left out: it does not compile: check.cpp:3:5: error: 'x' was not "
+        "declared in this scope; no made-up input is used"
+    ]
+    with bench.open({}) as sample:
+        end = end_of(sample.store, bench.problem)
+        assert end.inputs(CaseState.READY) == [1, 2], "its own data do not need a validator"
+        assert end.inputs(CaseState.INVALID) == []
+        sample.store.problems.meet(bench.problem, 0, "-")
+        settle(sample.store, bench.problem)
+        sample.store.begin_session("fifo", 1)
+        assert troubles(collect(sample.store))[0] == f"{lines[0]}."
+    assert told(bench) == lines, "and in each session again"
+
+
+def test_it_is_said_before_anything_else_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_with(tmp_path, monkeypatch, lambda data: BROKEN)
+    executor = FakeExecutor()
+    told(bench, {"a": executor})
+    ran = [program.source for program in executor.calls]
+    assert ran.index("double") == ran.count("says"), "nothing is tried in vain after that"
+    assert ran.count("says") <= 2 * (2 + 2 + bench.workers)
+
+
+def test_the_others_decide_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_with(tmp_path, monkeypatch, lambda data: BROKEN, validators=["says", "check input"])
+    (line,) = told(bench)
+    assert line.endswith("; its other input validators decide alone")
+    with bench.open({}) as sample:
+        end = end_of(sample.store, bench.problem)
+    modern = judged(Bench(tmp_path / "modern"))
+    assert (end.cases, end.verdicts) == (modern.cases, modern.verdicts)
+
+
+@pytest.mark.parametrize("end", [CRASH, finished(code=1), Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True)])
+def test_one_that_says_nothing_of_any_known_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Execution
+) -> None:
+    bench = bench_with(tmp_path, monkeypatch, lambda data: end)
+    (line,) = told(bench)
+    assert "the input validator says is left out: it says nothing of any known input that it was tried on (2): " in line
+    with bench.open({}) as sample:
+        assert end_of(sample.store, bench.problem).inputs(CaseState.READY) == [1, 2]
+
+
+def test_one_in_a_language_that_no_endpoint_runs(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, make_problem(languages={"check input": "ada"}))
+    (line,) = told(bench)
+    assert "no endpoint runs ada (they run: python)" in line
+    with bench.open({}) as sample:
+        assert end_of(sample.store, bench.problem).inputs(CaseState.READY) == [1, 2]
+
+
+# -- output validators ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (BROKEN, "it does not compile: check.cpp:3:5: error: 'x' was not declared in this scope"),
+        (CRASH, "it says nothing of any known answer that it was tried on (2): exit code -11"),
+    ],
+)
+def test_a_checker_that_does_not_work_is_said_and_nothing_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Execution, words: str
+) -> None:
+    monkeypatch.setitem(PROGRAMS, "check output", lambda output, files: end)
+    bench = Bench(tmp_path, make_problem(checker=CHECKER))
+    executor = FakeExecutor()
+    lines = told(bench, {"a": executor})
+    assert lines == [f"doubling: nothing can be judged: the output validator check output: {words}"]
+    assert not any(program.source in ("square", "crash at 0") for program in executor.calls), "no run in vain"
+    with bench.open({}) as sample:
+        assert all(v.verdict is Verdict.UNJUDGED for v in sample.store.verdicts("doubling").values())
+        sample.store.problems.meet(bench.problem, 0, "-")
+        settle(sample.store, bench.problem)
+        sample.store.end_session(
+            sample.store.begin_session("fifo", 1), sample.runner._pool.stats().to_dict(), complete=True
+        )
+        result = collect(sample.store)
+    assert not result.complete, "so the exit code is 3"
+    assert troubles(result)[0] == f"{lines[0]}."
+
+
+def test_a_checker_that_works_at_one_endpoint_alone_is_not_given_up(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, make_problem(checker=CHECKER), workers=1)
+    end = judged(bench, {"bad": at("check output", BROKEN), "b": FakeExecutor(), "c": FakeExecutor()})
+    with Bench(tmp_path / "sound", bench.problem).open({"b": FakeExecutor()}) as sample:
+        judge_problem(sample)
+        assert end == end_of(sample.store, bench.problem)
+
+
+def test_the_runner_asks_elsewhere_only_once(tmp_path: Path) -> None:
+    from balancer.pipeline.judging.verdict import checker_odd
+    from balancer.pipeline.results.records import Stage
+    from balancer.pipeline.running.runner import ProgramRun
+    from balancer.program import Limits
+
+    executors = {"a": FakeExecutor(always=CRASH), "b": FakeExecutor(always=CRASH)}
+    runner, *_ = hasty(executors)
+    program = Program("python", "check output", "check output")
+    wanted = ProgramRun(program, b"", Limits(), "p", Stage.AGREE, "-", 1, odd=checker_odd)
+    assert runner.run_twice(wanted).execution == CRASH
+    assert [len(executor.calls) for executor in executors.values()] == [1, 1]

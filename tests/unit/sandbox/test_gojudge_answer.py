@@ -1,0 +1,125 @@
+"""What each answer of a go-judge server means, of a program and of a compiler."""
+
+from typing import Any
+
+import pytest
+
+from balancer.endpoint import Outcome, outcome_of
+from balancer.errors import EndpointError
+from balancer.program import Execution, Limits, Status
+from balancer.sandbox.gojudge.answer import execution_of_result, is_altered, refusal_of_result
+from balancer.sandbox.gojudge.wire import Result
+
+LIMITS = Limits(cpu_s=1.0, wall_s=5.0, output_bytes=100)
+GOOD: dict[str, Any] = {"status": "Accepted", "exitStatus": 0, "time": 10**8, "memory": 2**20, "runTime": 2 * 10**8}
+
+
+def ended(**changes: Any) -> Execution:
+    files = {"stdout": "out", "stderr": "err", **changes.pop("files", {})}
+    result = Result.model_validate({**GOOD, "files": files, **changes})
+    return execution_of_result(result, None, language="python", limits=LIMITS, endpoint="e", redact=str)
+
+
+def compiled(**changes: Any) -> Execution | None:
+    result = Result.model_validate({**GOOD, "files": {"stdout": "", "stderr": "words"}, **changes})
+    return refusal_of_result(result, compile_s=10.0, endpoint="e", redact=str)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({}, Status.FINISHED, 0),
+        ({"status": "Nonzero Exit Status", "exitStatus": 43}, Status.FINISHED, 43),
+        ({"status": "Signalled", "exitStatus": 11}, Status.FINISHED, -11),
+        ({"status": "Dangerous Syscall", "exitStatus": 31}, Status.FINISHED, -31),
+        ({"status": "Time Limit Exceeded", "exitStatus": 9, "time": 11 * 10**8}, Status.TIME_LIMIT, None),
+        ({"status": "Time Limit Exceeded", "exitStatus": 9, "runTime": 5 * 10**9}, Status.TIME_LIMIT, None),
+        ({"status": "Memory Limit Exceeded", "exitStatus": 9, "memory": 2**30}, Status.MEMORY_LIMIT, None),
+        ({"status": "Output Limit Exceeded"}, Status.OUTPUT_LIMIT, None),
+        ({"status": "Nonzero Exit Status", "exitStatus": 1, "files": {"stdout": "x" * 101}}, Status.OUTPUT_LIMIT, None),
+        (
+            {"status": "Signalled", "exitStatus": 9, "fileError": [{"name": "stdout", "type": "CollectSizeExceeded"}]},
+            Status.OUTPUT_LIMIT,
+            None,
+        ),
+        (
+            {"status": "Nonzero Exit Status", "exitStatus": 1, "files": {"stderr": "MemoryError"}},
+            Status.MEMORY_LIMIT,
+            1,
+        ),
+    ],
+)
+def test_ends_of_a_program(changes: dict[str, Any], status: Status, code: int | None) -> None:
+    execution = ended(**changes)
+    assert execution.status is status
+    assert execution.cpu_measured
+    assert len(execution.stdout) <= LIMITS.output_bytes
+    assert execution.exit_code == code
+
+
+def test_wall_time_that_ran_out_shows() -> None:
+    execution = ended(status="Time Limit Exceeded", exitStatus=9, runTime=5 * 10**9)
+    assert execution.time_s < LIMITS.cpu_s
+
+
+@pytest.mark.parametrize("status", ["Internal Error", "File Error"])
+def test_what_the_server_could_not_do(status: str) -> None:
+    with pytest.raises(EndpointError, match=f"{status}: no such file"):
+        ended(status=status, exitStatus=0, error="no such\nfile")
+    with pytest.raises(EndpointError, match=f"{status}: no such file"):
+        compiled(
+            status=status, exitStatus=0, error="no such\nfile", fileError=[{"name": "main.cpp", "type": "CopyInOpen"}]
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"status": "Nonzero Exit Status", "exitStatus": 1}, ""),
+        ({"status": "Signalled", "exitStatus": 11}, ""),
+        ({"status": "Time Limit Exceeded", "exitStatus": 9, "time": 10**10}, "stopped after 10 s"),
+        ({"status": "Memory Limit Exceeded", "exitStatus": 9}, "for its memory"),
+        ({"status": "File Error", "fileError": [{"name": ".program", "type": "CopyOutOpen"}]}, "made no program"),
+    ],
+)
+def test_programs_that_a_compiler_refuses(changes: dict[str, Any], message: str) -> None:
+    refusal = compiled(**changes)
+    assert refusal is not None
+    assert (refusal.status, refusal.stderr) == (Status.COMPILE_ERROR, b"words")
+    assert message in refusal.message
+
+
+def exits(words: str) -> dict[str, Any]:
+    return {"status": "Nonzero Exit Status", "exitStatus": 1, "files": {"stderr": words}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"status": "Time Limit Exceeded", "exitStatus": 9, "time": 10**9, "runTime": 2 * 10**10}, Outcome.OVERLOAD),
+        ({"status": "Signalled", "exitStatus": 9}, Outcome.FAILURE),
+        # What a compiler says may be what the source says: such words are held against nobody.
+        (exits("Killed signal terminated program cc1plus"), Outcome.IGNORED),
+        (exits("unrecognized command-line option"), Outcome.IGNORED),
+        ({}, Outcome.FAILURE),
+    ],
+)
+def test_compilers_that_could_not_do_their_part(changes: dict[str, Any], outcome: Outcome) -> None:
+    with pytest.raises(EndpointError) as caught:
+        compiled(**changes)
+    assert outcome_of(caught.value) is outcome
+
+
+def test_a_program_that_was_made() -> None:
+    assert compiled(fileIds={".program": "A"}) is None
+
+
+@pytest.mark.parametrize(("text", "altered"), [("a\ufffd", True), ("a", False)])
+def test_when_the_output_is_needed_as_a_file(text: str, altered: bool) -> None:
+    result = Result.model_validate({**GOOD, "files": {"stdout": text}})
+    assert is_altered(result, LIMITS) is altered
+
+
+def test_a_flood_is_not_run_a_second_time() -> None:
+    cut = {"status": "Output Limit Exceeded", "files": {"stdout": "\ufffd"}}
+    assert not is_altered(Result.model_validate({**GOOD, **cut}), LIMITS)

@@ -1,0 +1,75 @@
+"""What is said of the protections of local endpoints: each means by name, and what to do where it is missing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from balancer.sandbox.local import protections
+from balancer.sandbox.local.cgroups import Cgroups
+from balancer.sandbox.local.group import Place
+from balancer.sandbox.local.isolation import ISOLATIONS
+
+ALL = {name: Place(Path("/nowhere"), 2) for name in ("cpuacct", "memory", "pids")}
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine that has everything."""
+    monkeypatch.setattr(protections, "filter_of_calls", lambda: (b"x", ""))
+    monkeypatch.setattr(protections, "filters_calls", lambda: True)
+    monkeypatch.setattr(protections, "own_cgroups", lambda: Cgroups(ALL))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return monkeypatch
+
+
+def told(name: str) -> tuple[str, str]:
+    in_force, missing = protections.protections_of(ISOLATIONS[name])
+    return "; ".join(in_force), "; ".join(missing)
+
+
+@pytest.mark.parametrize("name", ["bubblewrap", "unshare"])
+def test_everything(machine: pytest.MonkeyPatch, name: str) -> None:
+    in_force, missing = told(name)
+    assert in_force == (
+        "what reports their end is out of their reach; system calls are filtered; "
+        "control groups (version 2) for CPU time, memory and processes; each run has a user of its own"
+    )
+    assert missing == ""
+
+
+def test_no_isolation(machine: pytest.MonkeyPatch) -> None:
+    assert told("rlimits")[1] == "no isolation: use another one"
+
+
+def test_no_library(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(protections, "filter_of_calls", lambda: (b"", "no seccomp: x; install libseccomp2"))
+    in_force, missing = told("bubblewrap")
+    assert "filtered" not in in_force
+    assert missing == "system calls are not filtered: no seccomp: x; install libseccomp2"
+
+
+def test_an_old_setpriv_matters_only_to_who_uses_it(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(protections, "filters_calls", lambda: False)
+    assert "install util-linux 2.41" in told("unshare")[1]
+    assert told("bubblewrap")[1] == ""
+
+
+def test_no_groups(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(protections, "own_cgroups", lambda: Cgroups({}))
+    in_force, missing = told("bubblewrap")
+    assert "control groups" not in in_force
+    assert missing.startswith("no control groups for CPU time, memory and processes: run as root, or in a group of")
+
+
+def test_groups_of_both_versions(machine: pytest.MonkeyPatch) -> None:
+    mixed = {"cpuacct": Place(Path("/a"), 2), "memory": Place(Path("/b"), 1)}
+    machine.setattr(protections, "own_cgroups", lambda: Cgroups(mixed))
+    in_force, missing = told("bubblewrap")
+    assert "control groups (version 1) for memory; control groups (version 2) for CPU time" in in_force
+    assert missing.startswith("no control groups for processes:")
+
+
+def test_not_root(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(os, "geteuid", lambda: 1000)
+    assert told("bubblewrap")[1] == "all runs share this user: run as root for one each"

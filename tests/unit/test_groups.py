@@ -1,0 +1,121 @@
+"""Failover groups: a higher one is used when no endpoint of the lower ones can serve, and never else."""
+
+import random
+from typing import Any
+
+import pytest
+
+from balancer import Endpoint, HealthSettings, Pool
+from balancer.core import Core
+from balancer.endpoint import Outcome
+from balancer.errors import AcquireTimeout
+from balancer.plugins.registry import default_registry
+from balancer.strategy import ANY, Request
+from balancer.testing import ManualClock
+from balancer.testing.stranger import Lends
+
+LOW, HIGH = "http://low/", "http://high/"
+
+
+def core_of(*, spill_after_s: float | None = None, health: HealthSettings | None = None, capacity: int = 1) -> Core:
+    """A core of two endpoints, the second in a higher group."""
+    specs = [Endpoint(LOW, capacity=capacity), Endpoint(HIGH, capacity=2, group=1, labels=frozenset({"big"}))]
+    strategy = default_registry().strategy("least_in_flight", None, random.Random(0))
+    rng = random.Random(0)
+    return Core(specs, strategy, lender=Lends(), health=health, spill_after_s=spill_after_s, rng=rng, now=0.0)
+
+
+def woken() -> None:
+    raise AssertionError("the core wakes nobody; the shell does")
+
+
+def wait(core: Core, now: float, request: Request = ANY) -> Any:
+    """Return who waits."""
+    assert core.acquire(request, now) is None
+    return core.wait(request, now, 1e9, 0, woken)
+
+
+def place(lease: Any) -> str:
+    """Return where a lease is."""
+    return str(lease.endpoint.name)
+
+
+def test_a_full_group_is_waited_for_unless_the_pool_says_for_how_long() -> None:
+    core = core_of()
+    first = core.acquire(ANY, 0.0)
+    assert first is not None
+    waiter = wait(core, 1.0)
+    assert core.due_s == float("inf")
+    assert core.tick(1e6) == []
+    assert core.release(first, Outcome.SUCCESS, 1e6) == [waiter]
+    assert place(waiter.lease) == LOW
+
+
+def test_the_next_group_is_used_at_the_instant_when_the_lower_one_has_been_full_for_so_long() -> None:
+    core = core_of(spill_after_s=5.0)
+    assert place(core.acquire(ANY, 10.0)) == LOW
+    waiter = wait(core, 12.0)
+    assert core.due_s == 15.0
+    assert core.tick(14.999) == []
+    assert core.tick(15.0) == [waiter]
+    assert place(waiter.lease) == HIGH
+    assert place(core.acquire(ANY, 16.0)) == HIGH  # it is full still, and has been for long enough
+
+
+def test_a_slot_that_comes_free_and_is_handed_on_was_never_free() -> None:
+    core = core_of(spill_after_s=5.0)
+    lease = core.acquire(ANY, 0.0)
+    assert lease is not None
+    first, second = wait(core, 1.0), wait(core, 2.0)
+    assert core.release(lease, Outcome.SUCCESS, 3.0) == [first]
+    assert core.due_s == 5.0
+    assert core.tick(5.0) == [second]
+
+
+def test_a_group_with_a_free_slot_is_used_again_and_its_time_begins_anew() -> None:
+    core = core_of(spill_after_s=5.0)
+    lease = core.acquire(ANY, 0.0)
+    assert lease is not None
+    assert place(core.acquire(ANY, 6.0)) == HIGH
+    core.release(lease, Outcome.SUCCESS, 7.0)
+    assert place(core.acquire(ANY, 8.0)) == LOW
+    assert core.acquire(ANY, 9.0) is None
+
+
+def test_an_endpoint_that_is_ejected_gives_way_at_once_and_takes_its_probe_when_it_is_due() -> None:
+    health = HealthSettings(consecutive_failures=1, cooldown_s=1.0, max_ejected_share=1.0)
+    core = core_of(health=health)
+    lease = core.acquire(ANY, 0.0)
+    assert lease is not None
+    core.release(lease, Outcome.FAILURE, 0.5)
+    assert place(core.acquire(ANY, 0.6)) == HIGH
+    probe = core.acquire(ANY, 2.0)
+    assert place(probe) == LOW  # half open: a lease tries it
+    assert place(core.acquire(ANY, 2.1)) == HIGH  # and nobody waits for that
+
+
+def test_what_no_lower_group_can_serve_does_not_wait_for_it() -> None:
+    core = core_of()
+    assert place(core.acquire(Request(labels=frozenset({"big"})), 0.0)) == HIGH
+    assert place(core.acquire(Request(exclude=frozenset({LOW})), 0.0)) == HIGH
+
+
+def test_groups_come_and_go_with_their_endpoints() -> None:
+    clock = ManualClock()
+    pool = Pool([LOW], health=None, clock=clock)
+    pool.add(Endpoint(HIGH, group=1))
+    pool.acquire(timeout=0)
+    with pytest.raises(AcquireTimeout):
+        pool.acquire(timeout=0)
+    pool.drain(LOW)
+    assert place(pool.acquire(timeout=0)) == HIGH
+    pool.add(Endpoint("http://third/", group=2))
+    pool.update(HIGH, group=3)
+    assert place(pool.acquire(timeout=0)) == "http://third/"
+
+
+def test_a_group_is_a_whole_number_from_0_on() -> None:
+    with pytest.raises(ValueError, match="group is -1; it must be a whole number >= 0"):
+        Endpoint(LOW, group=-1)
+    with pytest.raises(ValueError, match="spill_after_s is -1"):
+        Pool([LOW], spill_after_s=-1)

@@ -1,0 +1,111 @@
+"""What servers say of their load: the forms of the header, and `told_load`, which goes by it."""
+
+import random
+import struct
+from base64 import b64encode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer import Endpoint, Pool
+from balancer.errors import LeaseError
+from balancer.load import Load, load_of
+from balancer.plugins.registry import default_registry
+from balancer.strategy import ANY, Node
+from balancer.testing import ManualClock
+
+
+def _double(number: int, value: float) -> bytes:
+    return bytes([number << 3 | 1]) + struct.pack("<d", value)
+
+
+def _message() -> bytes:
+    """Return a report with an unknown field of each kind, as a server of tomorrow may send."""
+    entry = b"\x0a\x14num_requests_waiting" + b"\x11" + struct.pack("<d", 3.0)
+    named = bytes([8 << 3 | 2, len(entry)]) + entry
+    unknown = b"\x18\x96\x01" + b"\xfa\x01\x02hi" + bytes([12 << 3 | 5]) + b"\0\0\0\0"
+    return _double(1, 0.25) + unknown + named + _double(9, 0.5)
+
+
+_SAID = Load(application_utilization=0.5, cpu_utilization=0.25, named_metrics={"num_requests_waiting": 3.0})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {
+            "endpoint-load-metrics": "TEXT application_utilization=0.5, cpu_utilization=0.25,"
+            "named_metrics.num_requests_waiting=3"
+        },
+        {
+            "endpoint-load-metrics": "application_utilization:0.5,cpu_utilization:0.25,"
+            "named_metrics.num_requests_waiting:3.0"
+        },
+        {
+            "endpoint-load-metrics": 'JSON {"application_utilization": 0.5, "cpu_utilization": 0.25, '
+            '"named_metrics": {"num_requests_waiting": 3.0}}'
+        },
+        {
+            "endpoint-load-metrics-json": '{"applicationUtilization": 0.5, "cpuUtilization": 0.25, '
+            '"namedMetrics": {"num_requests_waiting": 3}}'
+        },
+        {"endpoint-load-metrics": f"BIN {b64encode(_message()).decode()}"},
+        {"endpoint-load-metrics-bin": b64encode(_message()).decode().rstrip("=")},
+    ],
+    ids=["text", "native", "json", "json-header", "binary", "binary-header"],
+)
+def test_each_form_of_the_header_says_the_same(headers: dict[str, str]) -> None:
+    found = load_of(headers)
+    assert found == _SAID
+    assert (found.used, found.waiting) == (0.5, 3.0)
+
+
+def test_what_vllm_sends_is_read() -> None:
+    text = "TEXT named_metrics.kv_cache_usage_perc=0.4, named_metrics.num_requests_waiting=2.0"
+    found = load_of({"endpoint-load-metrics": text})
+    assert found is not None
+    assert (found.used, found.waiting) == (0.4, 2.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "TEXT", "TEXT x", "TEXT cpu_utilization=", "TEXT cpu_utilization=nan", "JSON {", "JSON []", "JSON 7", "BIN !",
+     "BIN CQ==", 'JSON {"cpu_utilization": true}', 'JSON {"cpu_utilization": null}', "TEXT cpu_utilization=1e999",
+     "TEXT other=1", "x" * 20_000, "JSON " + "[" * 10_000],
+)  # fmt: skip
+def test_what_cannot_be_read_is_no_report(text: str) -> None:
+    assert load_of({"endpoint-load-metrics": text}) is None
+
+
+@given(st.binary(max_size=60))
+def test_no_message_is_an_error(data: bytes) -> None:
+    load_of({"endpoint-load-metrics-bin": b64encode(data).decode()})
+
+
+def test_a_report_reaches_the_strategy_with_its_age_and_is_ignored_when_it_is_old() -> None:
+    clock = ManualClock()
+    specs = [Endpoint("http://a/", capacity=9), Endpoint("http://b/", capacity=9)]
+    pool = Pool(specs, strategy="told_load", options={"choices": 2, "stale_s": 5.0}, clock=clock)
+    with pool.lease(exclude={"http://b/"}) as lease:
+        lease.told(Load(application_utilization=0.9))
+    held = [pool.acquire(timeout=0) for _ in range(4)]
+    assert {each.endpoint.name for each in held} == {"http://b/"}  # 10 times its load
+    clock.advance(5.1)
+    assert {pool.acquire(timeout=0).endpoint.name for _ in range(3)} == {"http://a/"}
+
+
+def test_a_report_is_for_a_lease_that_is_out() -> None:
+    pool = Pool(["http://a/"])
+    lease = pool.acquire()
+    lease.release(load=Load(cpu_utilization=0.5))
+    with pytest.raises(LeaseError):
+        lease.told(Load(cpu_utilization=0.5))
+
+
+def test_a_server_that_says_it_is_full_is_not_divided_by() -> None:
+    strategy = default_registry().strategy("told_load", None, random.Random(0))
+    node = Node(Endpoint("http://a/"))
+    strategy.join(node, 0.0)
+    vars(node).update(load=Load(application_utilization=7.0, named_metrics={"num_requests_waiting": -3.0}), load_s=0.0)
+    assert strategy.pick(ANY, 0.0) is node

@@ -1,0 +1,60 @@
+"""Ctrl-C while a plugin is loaded ends the command in a line; it is not taken for a fault of the plugin."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from balancer.plugins.registry import Registry
+from tests.patience import PATIENCE_S
+
+_HOOK = "from balancer.hookspecs import hookimpl\n@hookimpl\ndef balancer_strategies():\n    "
+_CTRL_C = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
+
+_PLUGINS = {
+    "raises KeyboardInterrupt at import": ("raise KeyboardInterrupt\n", 130),
+    "is interrupted at import": (_CTRL_C, 130),
+    "is terminated at import": (_CTRL_C.replace("SIGINT", "SIGTERM"), 143),
+    "raises KeyboardInterrupt in a hook": (_HOOK + "raise KeyboardInterrupt\n", 130),
+    "is interrupted in a hook": (_HOOK + _CTRL_C.replace("\n", "\n    "), 130),
+}
+
+
+def _install(folder: Path, name: str, code: str) -> None:
+    (folder / f"{name}.py").write_text(code)
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[balancer]\n{name} = {name}\n")
+
+
+@pytest.mark.parametrize("what", _PLUGINS)
+@pytest.mark.parametrize("json", [False, True], ids=["words", "json"])
+def test_a_plugin_that(what: str, json: bool, tmp_path: Path) -> None:
+    code, expected = _PLUGINS[what]
+    _install(tmp_path, "evil", code)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "balancer", "strategies", *(["--json"] if json else [])]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert ended.stderr == "balancer: stopped; while plugin 'evil' was loaded\n"
+    assert ended.returncode == expected
+    assert "Traceback" not in ended.stdout
+
+
+def test_a_plugin_that_ends_the_program_is_still_only_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "quitter.py").write_text("raise SystemExit(0)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry(["quitter"], group=None)
+    assert [str(each) for each in registry.broken] == ["plugin 'quitter' is broken and was set aside: SystemExit: 0"]
+
+
+def test_in_a_library_an_interrupt_stays_one_and_names_the_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stopper.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        assert Registry(["stopper"], group=None).broken
+    assert caught.value.__notes__ == ["while plugin 'stopper' was loaded"]

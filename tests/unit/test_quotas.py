@@ -1,0 +1,158 @@
+"""Quotas: to the unit, in any minute; an estimate is reserved and settled; who waits is woken when there is room."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balancer import Endpoint, Pool, QuotaExceeded, QuotaSettings
+from balancer.core import Core
+from balancer.core.quotas import WINDOW_S, Meter
+from balancer.endpoint import Outcome
+from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint
+from balancer.plugins.registry import default_registry
+from balancer.strategy import ANY, Request
+from balancer.testing import ManualClock
+from balancer.testing.stranger import Lends
+
+_KEY = "http://a/", "http://b/"
+
+
+def core_of(quota: QuotaSettings, *, capacity: int = 100) -> Core:
+    """A core of two endpoints of one key."""
+    specs = [Endpoint(url, capacity=capacity, quota="key") for url in _KEY]
+    strategy = default_registry().strategy("least_in_flight", None, random.Random(0))
+    return Core(specs, strategy, lender=Lends(), quotas={"key": quota}, now=0.0)
+
+
+def woken() -> None:
+    raise AssertionError("the core wakes nobody; the shell does")
+
+
+def ask(core: Core, now: float, tokens: int | None = None) -> Any:
+    """Return a lease, or the waiter that waits for one."""
+    request = ANY if tokens is None else Request(tokens=tokens)
+    return core.acquire(request, now) or core.wait(request, now, 1e9, 0, woken)
+
+
+_STEPS = st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 12), st.none() | st.integers(0, 20)), max_size=40)
+
+
+@settings(max_examples=100)
+@given(_STEPS)
+def test_no_window_of_a_minute_ever_holds_more_than_the_quota(steps: list[tuple[int, int, int | None]]) -> None:
+    meter, now = Meter("key", QuotaSettings(requests_per_min=6, tokens_per_min=30)), 0.0
+    begun: list[tuple[float, int]] = []
+    for pause_ms, tokens, used in steps:
+        now += pause_ms / 1000
+        if meter.has_room(tokens, now):
+            charge = meter.take(tokens, now)
+            begun.append((now, tokens))
+            if used is not None and used <= tokens:
+                meter.settle(charge, used, now)
+                begun[-1] = now, used
+        else:
+            room_s = meter.room_s(tokens, now)
+            assert now < room_s <= now + WINDOW_S
+            assert meter.has_room(tokens, room_s)
+            now = room_s
+        for from_s, _ in begun:
+            within = [each for at_s, each in begun if from_s <= at_s < from_s + WINDOW_S]
+            assert len(within) <= 6
+            assert sum(within) <= 30
+
+
+def test_a_request_waits_until_the_first_call_of_the_minute_leaves_it() -> None:
+    core = core_of(QuotaSettings(requests_per_min=2))
+    first, second = ask(core, 0.0), ask(core, 1.0)
+    waiter = ask(core, 2.0)
+    core.release(first, Outcome.SUCCESS, 3.0)
+    core.release(second, Outcome.SUCCESS, 3.0)
+    assert core.due_s == 60.0
+    assert core.tick(59.9) == []
+    assert [each.lease is not None for each in core.tick(60.0)] == [True]
+    assert waiter.lease.endpoint.name in _KEY
+
+
+def test_fewer_tokens_than_reserved_let_the_next_one_in_at_once() -> None:
+    core = core_of(QuotaSettings(tokens_per_min=10))
+    lease, waiter = ask(core, 0.0, 8), ask(core, 1.0, 5)
+    assert core.used(lease, 6, 2.0) == []
+    assert core.used(lease, 5, 2.0) == [waiter]
+
+
+def test_more_tokens_than_reserved_count_from_when_they_are_told() -> None:
+    core = core_of(QuotaSettings(tokens_per_min=10))
+    lease = ask(core, 0.0, 5)
+    core.used(lease, 9, 30.0)
+    waiter = ask(core, 31.0, 7)
+    assert core.due_s == 90.0  # at 60 s the estimate goes, but 4 tokens are of the 30th second
+    assert core.tick(90.0) == [waiter]
+
+
+def test_a_lease_that_nobody_settles_counts_as_its_estimate() -> None:
+    core = core_of(QuotaSettings(tokens_per_min=10))
+    lease = ask(core, 0.0, 8)
+    core.abandon([lease], 1.0)
+    waiter = ask(core, 2.0, 3)
+    assert core.due_s == 60.0
+    assert core.tick(60.0) == [waiter]
+
+
+def test_what_reserves_more_than_a_whole_quota_is_told_so() -> None:
+    core = core_of(QuotaSettings(tokens_per_min=10))
+    said = r"reserves 11 tokens, and the largest quota .* has 10 a minute"
+    with pytest.raises(QuotaExceeded, match=said) as caught:
+        ask(core, 0.0, 11)
+    assert isinstance(caught.value, NoEndpoint)
+    assert core.waiting == 0
+
+
+def test_a_quota_that_an_older_claim_waits_for_is_not_lived_on_by_smaller_ones() -> None:
+    core = core_of(QuotaSettings(tokens_per_min=10))
+    ask(core, 0.0, 6)
+    large = ask(core, 1.0, 9)
+    small = [ask(core, 2.0 + number, 1) for number in range(4)]
+    other = Request(exclude=frozenset({"http://a/"}), tokens=1)  # for one of those endpoints, which has slots free
+    assert core.acquire(other, 7.0) is None
+    assert core.tick(59.0) == []
+    assert core.tick(60.0) == [large, small[0]]
+
+
+def test_each_endpoint_has_a_quota_of_its_own_where_it_names_none() -> None:
+    clock = ManualClock()
+    pool = Pool(["http://a/", "http://b/"], quotas={"*": QuotaSettings(requests_per_min=1)}, clock=clock)
+    names = set()
+    for _ in range(2):
+        with pool.lease(timeout=0) as lease:
+            names.add(lease.endpoint.name)
+    assert names == {"http://a/", "http://b/"}
+    with pytest.raises(AcquireTimeout):
+        pool.acquire(timeout=0)
+    clock.advance(60.0)
+    pool.acquire(timeout=0).release()
+
+
+def test_what_a_call_used_is_said_before_it_ends() -> None:
+    pool = Pool([Endpoint("http://a/", quota="key")], quotas={"key": QuotaSettings(tokens_per_min=10)})
+    lease = pool.acquire(tokens=10)
+    lease.release(tokens=3)
+    with pytest.raises(LeaseError, match="must be said before"):
+        lease.used(tokens=3)
+    pool.acquire(timeout=0, tokens=7).release()
+    with pytest.raises(AcquireTimeout):
+        pool.acquire(timeout=0, tokens=1)
+
+
+def test_what_does_not_fit_together_is_said_where_it_is_given() -> None:
+    quota = QuotaSettings(requests_per_min=1)
+    with pytest.raises(ValueError, match=r"quota is 'kex', which the pool does not have \(quotas: 'key'\)"):
+        Pool([Endpoint("http://a/", quota="kex")], quotas={"key": quota})
+    with pytest.raises(ValueError, match="needs requests_per_min or tokens_per_min"):
+        QuotaSettings()
+    with pytest.raises(ValueError, match="estimate: 5 is more than tokens_per_min, 4"):
+        QuotaSettings(tokens_per_min=4, estimate=5)
+    with pytest.raises(ValueError, match="tokens is -1"):
+        Pool(["http://a/"]).acquire(tokens=-1)

@@ -1,0 +1,163 @@
+"""Temporary folders: what a killed process leaves is swept, and nothing else is."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from balancer import scratch
+from balancer.scratch import Scratch, sweep
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from balancer.scratch import Scratch
+folder = Scratch("balancer-", Path(sys.argv[1]))
+deep = folder.path / "run-1" / "files"
+deep.mkdir(parents=True)
+(deep / "big").write_text("x")
+(deep / "away").symlink_to(sys.argv[2])
+(folder.path / "link").symlink_to(sys.argv[2])
+print(folder.path, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "_swept", set())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "place").mkdir()
+    return tmp_path / "place"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_text("photo")
+    return tmp_path / "photos"
+
+
+def holder(place: Path, photos: Path) -> tuple[subprocess.Popen[str], Path]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(place), str(photos)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next_and_the_living_keep_theirs(place: Path, photos: Path) -> None:
+    process, left = holder(place, photos)
+    with process:
+        assert sweep(place) == []
+        assert (left / "run-1/files/big").exists()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert left.exists()
+        with Scratch("balancer-", place) as mine:
+            assert not left.exists()
+            assert list(place.iterdir()) == [mine.path]
+            assert sweep(place) == []  # held by this very process
+    assert list(place.iterdir()) == []
+    assert [file.name for file in photos.iterdir()] == ["one.jpg"]
+
+
+def dead(place: Path) -> Path:
+    """What a dead process has left."""
+    folder = Scratch("balancer-", place)
+    left = place / "balancer-dead"
+    left.mkdir()
+    os.rename(folder.path / ".held", left / ".held")
+    folder.close()
+    scratch._swept.clear()
+    return left
+
+
+def test_what_has_no_mark_is_not_ours(place: Path, photos: Path) -> None:
+    (place / "balancer-notes").mkdir()
+    (place / "balancer-notes" / "thesis.tex").write_text("ten years of work")
+    assert sweep(place) == []
+    assert (place / "balancer-notes" / "thesis.tex").exists()
+
+
+def test_links_are_not_followed(place: Path, photos: Path, tmp_path: Path) -> None:
+    left = dead(place)
+    os.rename(left, tmp_path / "elsewhere")
+    (place / "balancer-link").symlink_to(tmp_path / "elsewhere")
+    (place / "balancer-mark").mkdir()
+    (place / "balancer-mark" / ".held").symlink_to(photos / "one.jpg")
+    assert sweep(place) == []
+    assert (tmp_path / "elsewhere" / ".held").exists()
+    assert (place / "balancer-mark").exists()
+    assert (photos / "one.jpg").read_text() == "photo"
+
+
+def test_a_pipe_for_a_mark_does_not_block(place: Path) -> None:
+    (place / "balancer-pipe").mkdir()
+    os.mkfifo(place / "balancer-pipe" / ".held")
+    assert sweep(place) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+@pytest.mark.parametrize("whose", [".", ".held"])
+def test_another_users_folder_is_left_alone(place: Path, whose: str) -> None:
+    left = dead(place)
+    os.chown(left / whose, 4242, 4242)
+    assert sweep(place) == []
+    os.chown(left / whose, os.geteuid(), os.getegid())
+    assert sweep(place) == [left]
+
+
+def test_the_mark_goes_last_so_that_a_sweeper_that_dies_leaves_the_rest_to_the_next(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = dead(place)
+    (left / "programs").mkdir()
+    (left / "stdin").write_text("")
+
+    def broken(folder: Path) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scratch, "remove_tree", broken)
+        assert sweep(place) == []
+    assert (left / ".held").exists()
+    assert sweep(place) == [left]
+
+
+def test_a_place_without_locks_is_used_all_the_same(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(scratch.fcntl, "flock", no_locks)
+    with Scratch("balancer-", place) as folder:
+        assert folder.path.is_dir()
+        assert sweep(place) == []
+    assert list(place.iterdir()) == []
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="balancer-tests-") as folder:  # pytest's folders are closed to other users
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_an_executor_sweeps_what_a_killed_one_left(open_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from balancer.sandbox.local.executor import LocalExecutor
+
+    monkeypatch.setattr("tempfile.tempdir", str(open_place))
+    left = dead(open_place)
+    executor = LocalExecutor("local://here")
+    try:
+        assert not left.exists()
+        assert len(list(open_place.glob("balancer-*"))) == 1
+    finally:
+        executor.close()
+    assert list(open_place.glob("balancer-*")) == []

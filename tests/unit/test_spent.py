@@ -1,0 +1,115 @@
+"""A quota that no retry can help: its endpoints are out of service, others are tried, at last the call ends at once."""
+
+import io
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+
+from balancer import Endpoint, Pool, QuotaSettings, QuotaSpent
+from balancer.client_errors import is_spent, says_spent
+from balancer.endpoint import Outcome, hint_of, may_go_elsewhere, outcome_of
+from balancer.errors import NoEndpoint
+from balancer.testing import ManualClock
+
+_BODY = {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": None}}
+
+
+class _Answered(Exception):
+    """Looks like the error of the OpenAI SDK for a status."""
+
+    def __init__(self, status: int, body: Any) -> None:
+        super().__init__("answered")
+        self.status_code, self.body, self.response = status, body, SimpleNamespace(headers={})
+
+
+_Answered.__module__, _Answered.__qualname__ = "openai", "APIStatusError"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "spent"),
+    [
+        (429, _BODY, True),
+        (429, b'{"error": {"code": "insufficient_quota"}}', True),
+        (429, '{"code": "insufficient_quota"}', True),
+        (402, None, True),
+        (429, {"error": {"code": "rate_limit_exceeded", "type": "requests"}}, False),
+        (500, _BODY, False),
+        (429, b"\xff", False),
+        (429, "[" * 200_000, False),
+        (429, {"error": "insufficient_quota"}, False),
+        (429, {"error": {"code": ["insufficient_quota"]}}, False),
+    ],
+)
+def test_an_answer_says_that_nothing_is_left_by_its_code_or_type(status: int, body: Any, spent: bool) -> None:
+    assert is_spent(status, body) is spent
+
+
+def test_of_a_body_that_nobody_has_read_nothing_is_read() -> None:
+    answer = requests.Response()
+    answer.status_code, answer.raw = 429, io.BytesIO(b'{"code": "insufficient_quota"}')
+    error = requests.HTTPError("429", response=answer)
+    assert (says_spent(error), answer.raw.tell()) == (False, 0)
+    assert answer.content
+    assert says_spent(error)
+
+
+def test_such_an_error_is_held_against_nobody_and_goes_elsewhere() -> None:
+    for error in (_Answered(429, _BODY), QuotaSpent("no money")):
+        hint = hint_of(error)
+        assert outcome_of(error) is Outcome.IGNORED
+        assert may_go_elsewhere(error)
+        assert hint is not None
+        assert hint.spent
+    assert outcome_of(_Answered(429, None)) is Outcome.OVERLOAD
+
+
+def test_the_endpoints_of_the_account_are_out_and_the_call_ends_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+    quotas = {"poor": QuotaSettings(requests_per_min=100)}
+    poor = [Endpoint("http://a/", quota="poor"), Endpoint("http://b/", quota="poor")]
+    pool = Pool([*poor, Endpoint("http://c/")], quotas=quotas, strategy="first")
+    tried: list[str] = []
+
+    def call(lease: Any) -> str:
+        tried.append(lease.endpoint.name)
+        if lease.endpoint.quota:
+            raise _Answered(429, _BODY)
+        return "done"
+
+    with caplog.at_level(logging.WARNING, "balancer"):
+        assert pool.call(call) == "done"
+    assert tried == ["http://a/", "http://c/"]
+    assert [line for line in caplog.messages if "no quota left" in line and "http://b/" in line]
+    assert pool.call(call) == "done"
+    assert tried == ["http://a/", "http://c/", "http://c/"]
+
+
+@pytest.mark.parametrize("health", ["on", "off"])
+def test_where_nobody_can_pay_the_call_ends_at_once_and_says_so(health: str) -> None:
+    pool = Pool(["http://a/", "http://b/"], **({} if health == "on" else {"health": None}))  # type: ignore[arg-type]
+    tried: list[str] = []
+
+    def call(lease: Any) -> None:
+        tried.append(lease.endpoint.name)
+        raise _Answered(429, _BODY)
+
+    with pytest.raises(_Answered) as caught:
+        pool.call(call, attempts=10, deadline_s=3600.0)
+    assert sorted(tried) == ["http://a/", "http://b/"]
+    assert "no quota left" in " ".join(caught.value.__notes__)
+    with pytest.raises(NoEndpoint, match="2 said that the account has no quota left, which no retry can help"):
+        pool.acquire(timeout=60.0)
+
+
+def test_whoever_waits_for_them_is_told_and_they_serve_when_they_are_added_again() -> None:
+    pool = Pool(["http://a/"], clock=ManualClock())
+    lease = pool.acquire()
+    waiter = pool._core.wait(pool._any, 0.0, 1e9, 0, lambda: None)
+    lease.release_after(_Answered(429, _BODY))
+    assert isinstance(waiter.error, NoEndpoint)
+    assert pool.stats().endpoints[0].limit == 0
+    pool.drain("http://a/")
+    pool.add("http://a/")
+    pool.acquire(timeout=0).release()

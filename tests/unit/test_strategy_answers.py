@@ -1,0 +1,234 @@
+"""A strategy may be anybody's: what it is handed cannot be written to, and what it answers is looked at."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, Pool, StrategyError
+from balancer.endpoint import Outcome
+from balancer.plugins.registry import Registry
+from balancer.strategy import Node, Request, Strategy
+from tests.threads.crew import until
+
+_FIELDS = ("endpoint", "in_flight", "limit", "ceiling", "weight")
+
+
+class _Scan(Strategy):
+    """The first that fits; what it does besides is said by the test."""
+
+    name = "scan"
+    meddle: Callable[[Node], object] = staticmethod(lambda node: None)
+    when: str = ""
+    answer: Callable[["_Scan", Node], object] = staticmethod(lambda strategy, node: node)
+
+    def __init__(self, options: Any, rng: random.Random) -> None:
+        self.nodes: list[Node] = []
+        self.gone: list[Node] = []
+
+    def join(self, node: Node, now: float) -> None:
+        self.nodes.append(node)
+        self._meddle("join", node)
+
+    def leave(self, node: Node, now: float) -> None:
+        self.nodes.remove(node)
+        self.gone.append(node)
+        self._meddle("leave", node)
+
+    def change(self, node: Node, now: float) -> None:
+        self._meddle("change", node)
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        node = next((node for node in self.nodes if request.fits(node)), None)
+        if node is None:
+            return None
+        self._meddle("pick", node)
+        return self.answer(self, node)  # type: ignore[return-value]  # that is the point
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        self._meddle("finish", node)
+
+    def _meddle(self, when: str, node: Node) -> None:
+        if when == self.when:
+            self.meddle(node)
+
+
+def _answering(answer: Callable[[_Scan, Node], object]) -> type[Strategy]:
+    return type("_Answers", (_Scan,), {"answer": staticmethod(answer)})
+
+
+def _meddling(when: str, meddle: Callable[[Node], object]) -> type[Strategy]:
+    return type("_Meddles", (_Scan,), {"when": when, "meddle": staticmethod(meddle)})
+
+
+@pytest.mark.parametrize("field", _FIELDS)
+def test_a_node_cannot_be_written_to(field: str) -> None:
+    node = Node(Endpoint("a", capacity=2))
+    before = getattr(node, field)
+    with pytest.raises(AttributeError, match=f"^a strategy may read {field} of a node and not set it; ") as caught:
+        setattr(node, field, 7)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(AttributeError, match=f"not delete {field} of a node"):
+        delattr(node, field)
+    with pytest.raises(AttributeError, match="a strategy may read score"):
+        node.score = 1  # type: ignore[attr-defined]  # what a strategy knows of a node goes into its note
+    assert getattr(node, field) == before
+    node.note = "its own"
+    assert node.note == "its own"
+
+
+@pytest.mark.parametrize("field", _FIELDS[1:])
+@pytest.mark.parametrize("when", ["pick", "finish", "change", "leave"])
+def test_a_strategy_that_sets_what_the_ledger_counts_is_told_and_changes_nothing(when: str, field: str) -> None:
+    kind = _meddling(when, lambda node: setattr(node, field, -5 if field == "in_flight" else 50))
+    pool = pool_of([Endpoint("a", capacity=2)], strategy=kind, health=None)
+    leases = []
+    said: list[str] = []
+    for act in (
+        lambda: leases.append(pool.acquire(0)),
+        lambda: leases.append(pool.acquire(0)),
+        lambda: leases.append(pool.acquire(0)),
+        lambda: pool.update("a", capacity=3),
+        lambda: leases.pop().release(),
+        lambda: pool.drain("a"),
+    ):
+        try:
+            act()
+        except Exception as error:
+            said.append(str(error))
+    assert any(f"may read {field} of a node and not set it" in text for text in said), said
+    a = pool.stats().endpoints[0]
+    assert (a.in_flight, a.capacity) == (len(pool.leases()), 3)
+    assert a.in_flight <= 2
+
+
+@pytest.mark.parametrize("field", ["in_flight", "limit", "ceiling"])
+def test_conservation_holds_even_if_a_strategy_breaks_into_its_node(field: str) -> None:
+    """`object.__setattr__` goes round everything; then the strategy fools itself, and nobody else."""
+    kind = _meddling("pick", lambda node: object.__setattr__(node, field, -9 if field == "in_flight" else 99))
+    pool = pool_of([Endpoint("a", capacity=2)], strategy=kind, health=None)
+    held = [pool.acquire(0), pool.acquire(0)]
+    with pytest.raises((StrategyError, AcquireTimeout)):
+        held.append(pool.acquire(0))
+    assert [(e.in_flight, e.limit) for e in pool.stats().endpoints] == [(2, 2)]
+    for lease in held:
+        lease.release()
+    assert [(e.in_flight, e.limit) for e in pool.stats().endpoints] == [(0, 2)]
+
+
+class _Loud:
+    def __repr__(self) -> str:
+        return "line one\nline two " + "x" * 500
+
+
+class _Silent:
+    def __repr__(self) -> str:
+        raise ValueError("no repr for you")
+
+
+class _Unhashable:
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "<unhashable>"
+
+
+class _Raises:
+    def __hash__(self) -> int:
+        raise ZeroDivisionError
+
+    def __repr__(self) -> str:
+        return "<raises>"
+
+
+def pool_of(endpoints: Sequence[Endpoint | str], *, strategy: type[Strategy], health: None) -> Pool:
+    """Return a pool with a registry of its own, so that no other test meets the strategy."""
+    return Pool(endpoints, strategy=strategy, health=health, registry=Registry(group=None))
+
+
+@cache
+def _other() -> Pool:
+    return pool_of([Endpoint("elsewhere")], strategy=_Scan, health=None)
+
+
+def _of_another_pool(strategy: _Scan, node: Node) -> object:
+    return _other()._core.ledger.strategy.nodes[0]  # type: ignore[attr-defined]  # it is a _Scan
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (_of_another_pool, r"<Node elsewhere 0/1>, which is no node of this pool that is in service"),
+        (lambda strategy, node: Node(node.endpoint), r"<Node a 0/1>, which is no node of this pool"),
+        (lambda strategy, node: node.endpoint, r"Endpoint\(url='a'.*, which is no node of this pool"),
+        (lambda strategy, node: "a", r"'a', which is no node of this pool"),
+        (lambda strategy, node: 0, r"0, which is no node of this pool"),
+        (lambda strategy, node: [node], r"\[<Node a 0/1>\], which is no node of this pool"),
+        (lambda strategy, node: _Unhashable(), r"<unhashable>, which is no node of this pool"),
+        (lambda strategy, node: _Raises(), r"<raises>, which is no node of this pool"),
+        (lambda strategy, node: _Loud(), r"line one line two x+\.\.\., which is no node of this pool"),
+        (lambda strategy, node: _Silent(), r"a _Silent, which is no node of this pool"),
+        (lambda strategy, node: strategy.gone[0], r"<Node gone 0/0>, which is no node of this pool that is in service"),
+    ],
+    ids=["other pool", "copy", "endpoint", "name", "zero", "list", "unhashable", "hash", "loud", "silent", "gone"],
+)
+def test_what_is_no_node_of_the_pool_is_a_strategy_error_of_one_line(
+    answer: Callable[[_Scan, Node], object], found: str
+) -> None:
+    pool = pool_of([Endpoint("gone"), Endpoint("a")], strategy=_answering(answer), health=None)
+    pool.drain("gone")
+    with pytest.raises(StrategyError, match=rf"^strategy 'scan' picked {found}") as caught:
+        pool.acquire(0)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert [e.in_flight for e in pool.stats().endpoints] == [0, 0]
+    assert [e.in_flight for e in _other().stats().endpoints] == [0]
+    assert pool.leases() == ()
+    pool.set_strategy("fifo")
+    with pool.lease(timeout=0) as lease:
+        assert lease.endpoint.name == "a"
+
+
+def test_a_node_that_the_request_does_not_admit_is_a_strategy_error() -> None:
+    pool = pool_of(["a", "b"], strategy=_answering(lambda strategy, node: strategy.nodes[0]), health=None)
+    with pytest.raises(StrategyError, match=r"picked <Node a 0/1>, which cannot serve Request\(exclude=\{'a'\}\)$"):
+        pool.acquire(0, exclude={"a"})
+
+
+def test_whoever_waits_hears_of_it_as_well() -> None:
+    answers = iter([True, False])
+    kind = _answering(lambda strategy, node: node if next(answers) else object())
+    pool = pool_of(["a"], strategy=kind, health=None)
+    lease = pool.acquire(0)
+    ended: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            pool.acquire(10)
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    until(lambda: pool.stats().waiting == 1)
+    lease.release()
+    thread.join(10)
+    assert isinstance(ended[0], StrategyError)
+    assert "which is no node of this pool" in str(ended[0])
+    assert [e.in_flight for e in pool.stats().endpoints] == [0]
+
+
+def test_a_node_that_comes_back_may_be_picked_again() -> None:
+    pool = pool_of(["a"], strategy=_Scan, health=None)
+    lease = pool.acquire(0)
+    pool.drain("a")
+    pool.add("a")
+    lease.release()
+    pool.acquire(0).release()
+    pool.remove("a")
+    pool.add("a")
+    pool.acquire(0).release()
+    assert [e.in_flight for e in pool.stats().endpoints] == [0]

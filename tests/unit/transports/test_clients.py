@@ -1,0 +1,94 @@
+"""OpenAI's clients over a pool: what they are given, whose key is sent, and that nobody tries nine times."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+import balancer
+from balancer import Endpoint
+from tests.unit.transports.scripted import Inner, Reply, pool_of
+
+_ASKS: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "count"}]}
+_BODY = b'{"id":"x","object":"chat.completion","created":0,"model":"m","choices":[]}'
+_JSON = {"Content-Type": "application/json", "Content-Length": str(len(_BODY))}
+_LATER = pytest.mark.parametrize("later", [False, True], ids=["threads", "tasks"])
+
+
+def _said() -> Reply:
+    return Reply(headers=_JSON, body=(_BODY,))
+
+
+def _ask(pool: Any, inner: Inner, *, later: bool, client: Any = None, **settings: Any) -> Any:
+    if not later:
+        with balancer.openai(pool, inner=inner, client=client, **settings) as made:
+            return made.chat.completions.create(**_ASKS)
+
+    async def ask() -> Any:
+        async with balancer.aopenai(pool, inner=inner, client=client, **settings) as made:
+            return await made.chat.completions.create(**_ASKS)
+
+    return asyncio.run(ask())
+
+
+@_LATER
+def test_the_key_in_the_environment_is_nobodys(later: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere/")
+    key = Endpoint("http://b/v1/", name="b", headers={"Authorization": "Bearer sk-b"})
+    pool, _ = pool_of("a", key)
+    inner = Inner(httpx2, {"a": [Reply(503)], "b": [_said()]})
+    assert _ask(pool, inner, later=later).model == "m"
+    sent = [(str(request.url), request.headers["Authorization"]) for _, _, request in inner.sent]
+    assert sent == [
+        ("http://a/v1/chat/completions", "Bearer none"),
+        ("http://b/v1/chat/completions", "Bearer sk-b"),
+    ]
+
+
+@_LATER
+def test_three_tries_are_three(later: bool) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = Inner(httpx2, {"a": [Reply(503)], "b": [httpx2.ReadTimeout("late")]})
+    with pytest.raises(openai.InternalServerError):
+        _ask(pool, inner, later=later)
+    assert inner.hosts == ["a", "b", "a"]
+    inner.script["a"] = [httpx2.ConnectError("refused")]
+    with pytest.raises(openai.APIConnectionError, match="Connection error: refused") as told:
+        _ask(pool, inner, later=later)
+    assert isinstance(told.value.__cause__, httpx2.ConnectError)
+    assert (len(inner.sent), len(ends)) == (6, 6)
+
+
+@_LATER
+def test_a_full_pool_is_waited_for_once_and_is_the_clients_own_timeout(later: bool) -> None:
+    pool, _ = pool_of("a")
+    inner = Inner(httpx2, {"a": [_said()]})
+    short = {"timeout": httpx2.Timeout(5.0, pool=0.01)}
+    with pool.lease(), pytest.raises(openai.APITimeoutError) as told:
+        _ask(pool, inner, later=later, client=short)
+    assert isinstance(told.value.__cause__, httpx2.PoolTimeout)
+    assert (inner.sent, pool.stats().timed_out) == ([], 1)
+
+
+@_LATER
+def test_settings_of_the_transport_go_to_it(later: bool) -> None:
+    pool, _ = pool_of("a", Endpoint("http://b/", name="b", labels=frozenset({"gpu"})))
+    inner = Inner(httpx2, {"b": [_said()]})
+    assert _ask(pool, inner, later=later, labels={"gpu"}, key=balancer.prompt_key()).model == "m"
+
+
+def test_a_prompts_beginning_chooses_the_server() -> None:
+    pool, _ = pool_of("a", "b", "c", strategy="rendezvous", seed=1)
+    inner = Inner(httpx2, {host: [_said()] for host in "abc"})
+    with balancer.openai(pool, inner=inner, key=balancer.prompt_key(10)) as client:
+        for system in ("first system prompt", "second system prompt", "third system prompt", "some other"):
+            for question in ("1", "2", "3"):
+                said = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+                client.chat.completions.create(model="m", messages=said)  # type: ignore[arg-type]
+    hosts = inner.hosts
+    together = [set(hosts[at : at + 3]) for at in range(0, len(hosts), 3)]
+    assert all(len(each) == 1 for each in together)
+    assert len(set.union(*together)) > 1

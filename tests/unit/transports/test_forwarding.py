@@ -1,0 +1,89 @@
+"""The request as an endpoint gets it: URLs, headers, and bodies that may be sent twice."""
+
+import io
+
+import httpx
+import httpx2
+import pytest
+
+from balancer.endpoint import Endpoint
+from balancer.errors import ConfigError
+from balancer.transports.forwarding import Body, forwarded, joined
+
+_KINDS = pytest.mark.parametrize("http", [httpx2, httpx], ids=["httpx2", "httpx"])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "target", "goes_to"),
+    [
+        ("http://10.0.0.1:8000", "/v1/models", "http://10.0.0.1:8000/v1/models"),
+        ("http://10.0.0.1:8000/", "/v1/models", "http://10.0.0.1:8000/v1/models"),
+        ("http://10.0.0.1:8000/a/b", "/v1/models", "http://10.0.0.1:8000/a/b/v1/models"),
+        ("http://10.0.0.1:8000/a/b/", "/", "http://10.0.0.1:8000/a/b/"),
+        ("http://10.0.0.1:8000/v1", "/v1/models", "http://10.0.0.1:8000/v1/models"),
+        ("https://host/openai/v1/", "/v1/models?a=1", "https://host/openai/v1/models?a=1"),
+        ("https://host/api", "/api/x", "https://host/api/api/x"),
+        ("https://host/x?api-version=7", "/v1/models", "https://host/x/v1/models?api-version=7"),
+        ("https://host?api-version=7", "/m?a=%20b", "https://host/m?a=%20b&api-version=7"),
+        ("gojudge+http://h:1/", "/run", "http://h:1/run"),
+        ("HTTP://[::1]:8000/", "/v1/a%2Fb", "http://[::1]:8000/v1/a%2Fb"),
+    ],
+)
+def test_a_path_goes_below_that_of_the_endpoint(endpoint: str, target: str, goes_to: str) -> None:
+    assert joined(endpoint, target) == goes_to
+
+
+@pytest.mark.parametrize("url", ["local://a", "gpu-1", "ftp://host/"])
+def test_what_is_no_server_of_http_is_said(url: str) -> None:
+    with pytest.raises(ConfigError, match="transport sends requests to http:// and https:// only"):
+        joined(url, "/")
+
+
+@_KINDS
+def test_the_endpoints_headers_take_the_place_of_the_clients_and_the_clients_request_stays_as_it_is(http) -> None:  # type: ignore[no-untyped-def]
+    request = http.Request("POST", "http://pool/v1/x", headers={"authorization": "Bearer mine", "X-A": "1"}, json={})
+    endpoint = Endpoint("http://10.0.0.1:8000/", headers={"Authorization": "Bearer theirs", "X-B": "2"})
+    sent = forwarded(http, request, endpoint, Body(http, request.stream))
+    assert (str(sent.url), sent.headers["Authorization"]) == ("http://10.0.0.1:8000/v1/x", "Bearer theirs")
+    assert (sent.headers["Host"], sent.headers["x-a"], sent.headers["x-b"]) == ("10.0.0.1:8000", "1", "2")
+    assert [name for name, _ in sent.headers.raw if name.lower() == b"authorization"] == [b"Authorization"]
+    assert (request.headers["authorization"], request.headers["Host"]) == ("Bearer mine", "pool")
+    assert "theirs" not in repr(vars(request))
+
+
+@_KINDS
+def test_an_endpoint_may_have_a_host_of_its_own(http) -> None:  # type: ignore[no-untyped-def]
+    request = http.Request("GET", "http://pool/")
+    sent = forwarded(http, request, Endpoint("http://10.0.0.1/", headers={"host": "a.b"}), Body(http, request.stream))
+    assert [value for name, value in sent.headers.raw if name.lower() == b"host"] == [b"a.b"]
+
+
+def _once():  # type: ignore[no-untyped-def]
+    yield b"a"
+
+
+class _Pipe(io.RawIOBase):
+    def readable(self) -> bool:
+        return True
+
+
+@_KINDS
+@pytest.mark.parametrize(
+    ("body", "twice"),
+    [
+        ({"content": b"abc"}, True),
+        ({"json": {}}, True),
+        ({}, True),
+        ({"data": {"a": "b"}}, True),
+        ({"files": {"a": b"abc"}}, True),
+        ({"files": {"a": ("name", io.BytesIO(b"abc"))}}, True),
+        ({"files": {"a": ("name", _Pipe())}}, False),
+        ({"content": _once()}, False),
+        ({"content": io.BytesIO(b"abc")}, False),
+    ],
+)
+def test_bodies_that_can_be_sent_twice(http, body, twice: bool) -> None:  # type: ignore[no-untyped-def]
+    found = Body(http, http.Request("POST", "http://pool/", **body).stream)
+    assert found.may_be_sent, "nothing was begun"
+    list(iter(found.stream())) if twice or "content" in body else found.pieces()
+    assert found.may_be_sent is twice

@@ -1,0 +1,237 @@
+"""What an answer tells the pool through a transport: an account with nothing left, tokens that were used, load."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from balancer import Endpoint, Pool, QuotaSettings
+from balancer.testing import ManualClock
+from balancer.transports.wishes import prompt_tokens
+from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
+
+pytestmark = pytest.mark.parametrize("face", FACES)
+
+_SPENT = json.dumps({"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}).encode()
+_OK = [Reply()]
+_USED = b'{"usage": {"total_tokens": 60}}'
+_TYPE = {"Content-Type": "application/json"}
+_EVENTS = {"Content-Type": "text/event-stream"}
+
+
+def _counted(*hosts: str, tokens: int = 1000, **settings: Any) -> tuple[Pool, list[str]]:
+    quotas = {"key": QuotaSettings(tokens_per_min=tokens, estimate=100)}
+    endpoints: list[Any] = [Endpoint(f"http://{host}/", name=host, quota="key") for host in hosts]
+    return pool_of(*endpoints, quotas=quotas, **{"clock": ManualClock(), **settings})
+
+
+def _counts(pool: Pool) -> int:
+    return pool._core.gates._named["key"].tokens
+
+
+# -- nothing left --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (429, {}, (_SPENT,)),
+        (429, {"Retry-After": "60"}, (_SPENT[:9], _SPENT[9:])),
+        (429, {"Content-Encoding": "gzip"}, (gzip.compress(_SPENT),)),
+        (403, {}, (_SPENT,)),
+        (400, {}, (_SPENT,)),
+        (402, {}, ()),
+    ],
+    ids=["429", "in pieces", "packed", "403", "400", "402"],
+)
+def test_an_account_with_nothing_left_is_out_and_the_request_goes_elsewhere(
+    face: Face, status: int, headers: dict[str, str], body: tuple[bytes, ...]
+) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = Inner(face.http, {"a": [Reply(status, headers, body)], "b": _OK})
+    transport = face.transport(pool, inner)
+    assert [face.request(transport).status_code for _ in range(2)] == [200, 200]
+    assert (inner.hosts, ends) == (["a", "b", "b"], ["a ignored", "b success", "b success"])
+    assert inner.bodies[0].closed
+
+
+def test_where_nobody_can_pay_the_client_gets_the_servers_own_error_at_once(face: Face) -> None:
+    pool, ends = pool_of("a", "b", acquire_timeout_s=60.0)
+    inner = Inner(face.http, {host: [Reply(429, body=(_SPENT,))] for host in "ab"})
+    transport = face.transport(pool, inner, attempts=10)
+    answer = face.request(transport)
+    assert (answer.status_code, answer.content, inner.hosts) == (429, _SPENT, ["a", "b"])
+    assert ends == ["a ignored", "b ignored"]
+    with pytest.raises(face.http.ConnectError, match="no quota left"):
+        face.request(transport)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_client_that_retries_by_itself_is_stopped(face: Face, attempts: int) -> None:
+    pool, _ = pool_of("a", "b")
+    inner = Inner(face.http, {host: [Reply(429, body=(_SPENT,))] for host in "ab"})
+    answer = face.request(face.transport(pool, inner, attempts=attempts))
+    assert (answer.content, answer.headers["x-should-retry"]) == (_SPENT, "false")
+
+
+def test_a_429_of_another_kind_is_an_overload(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    busy = Reply(429, body=(b'{"error": {"code": "rate_limit_exceeded"}}',))
+    assert face.request(face.transport(pool, Inner(face.http, {"a": [busy], "b": _OK}))).status_code == 200
+    assert ends == ["a overload", "b success"]
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_an_error_that_is_the_clients_comes_whole_however_long(face: Face, status: int) -> None:
+    pool, ends = pool_of("a")
+    reply = Reply(status, body=(*(b"x" * 2**19,) * 3, b"end"))
+    answer = face.request(face.transport(pool, Inner(face.http, {"a": [reply]})))
+    assert (len(answer.content), answer.content[-3:], ends) == (3 * 2**19 + 3, b"end", ["a ignored"])
+
+
+def test_what_is_not_packed_as_it_says_is_an_overload(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    wrong = Reply(429, {"Content-Encoding": "gzip"}, (_SPENT,))
+    assert face.request(face.transport(pool, Inner(face.http, {"a": [wrong], "b": _OK}))).status_code == 200
+    assert ends == ["a overload", "b success"]
+
+
+# -- tokens --------------------------------------------------------------------------------------------
+
+
+def _reply(*body: Any, **headers: str) -> Reply:
+    return Reply(headers={**_TYPE, **headers}, body=body)
+
+
+@pytest.mark.parametrize(
+    ("reply", "counts"),
+    [
+        (_reply(_USED[:9], _USED[9:]), 60),
+        (_reply(gzip.compress(_USED), **{"Content-Encoding": "gzip"}), 60),
+        (Reply(headers=_EVENTS, body=(b'data: {"usage": {"total', b'_tokens": 500}}\n\n', b"data: [DONE]\n\n")), 500),
+        (_reply(b"no JSON"), 200),
+        (_reply(), 200),
+    ],
+    ids=["whole", "packed", "events", "nothing said", "no body"],
+)
+def test_the_answer_settles_what_the_request_reserved(face: Face, reply: Reply, counts: int) -> None:
+    pool, ends = _counted("a")
+    reserved: list[int] = []
+
+    def answer(request: Any) -> Reply:
+        reserved.append(_counts(pool))
+        return reply
+
+    face.request(face.transport(pool, Inner(face.http, {"a": [answer]}), tokens=200))
+    assert (reserved, _counts(pool), ends) == ([200], counts, ["a success"])
+
+
+def test_a_stream_that_is_closed_before_its_end_counts_as_its_estimate(face: Face) -> None:
+    pool, ends = _counted("a")
+    events = b'data: {"message": {"usage": {"input_tokens": 1, "output_tokens": 1}}}\n\n', b"data: {}\n\n"
+    inner = Inner(face.http, {"a": [Reply(headers=_EVENTS, body=events)]})
+    face.stream(face.transport(pool, inner, tokens=200), 1)
+    assert (_counts(pool), ends) == (200, ["a ignored"])
+
+
+def test_a_stream_that_is_closed_at_its_last_event_is_settled(face: Face) -> None:
+    pool, ends = _counted("a")
+    events = b'data: {"usage": {"total_tokens": 60}}\n\n', b"data: [DONE]\n\n", b""
+    inner = Inner(face.http, {"a": [Reply(headers=_EVENTS, body=events)]})
+    face.stream(face.transport(pool, inner, tokens=200), 2)
+    assert (_counts(pool), ends) == (60, ["a success"])
+
+
+def test_each_try_reserves_and_one_that_fails_counts_as_its_estimate(face: Face) -> None:
+    pool, _ = _counted("a", "b")
+    inner = Inner(face.http, {"a": [Reply(503)], "b": [_reply(_USED)]})
+    face.request(face.transport(pool, inner, tokens=200))
+    assert _counts(pool) == 260
+
+
+def test_tokens_may_be_a_function_and_without_them_the_quotas_estimate_counts(face: Face) -> None:
+    seen: list[int] = []
+
+    def answer(request: Any) -> Reply:
+        seen.append(_counts(pool))
+        return _reply(b'{"usage": {"total_tokens": 0}}')
+
+    for tokens in (None, lambda request: int(request.headers["X-Tokens"]), prompt_tokens(10)):
+        pool, _ = _counted("a")
+        transport = face.transport(pool, Inner(face.http, {"a": [answer]}), tokens=tokens)
+        face.request(transport, headers={"X-Tokens": "7"}, json={"prompt": "12345678"})
+        assert _counts(pool) == 0
+    assert seen == [100, 7, 12]
+
+
+def test_more_than_a_whole_quota_is_refused(face: Face) -> None:
+    pool, _ = _counted("a")
+    with pytest.raises(face.http.ConnectError, match="reserves 1001 tokens"):
+        face.request(face.transport(pool, Inner(face.http, {"a": _OK}), tokens=1001))
+
+
+def test_without_quotas_nothing_is_counted_nor_read(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no(*given: Any) -> Any:
+        raise AssertionError("nobody asks for it")
+
+    monkeypatch.setattr("balancer.transports.reports.Usage", no)
+    pool, ends = pool_of("a")
+    face.request(face.transport(pool, Inner(face.http, {"a": [_reply(_USED)]}), tokens=no))
+    assert ends == ["a success"]
+
+
+# -- load ----------------------------------------------------------------------------------------------
+
+
+def _load(pool: Pool) -> Any:
+    return pool._core.ledger.account("a").node.load
+
+
+@pytest.mark.parametrize("status", [200, 404, 429])
+def test_what_a_server_says_of_its_load_is_told_when_the_headers_come(face: Face, status: int) -> None:
+    pool, _ = pool_of("a")
+    seen: list[float] = []
+
+    def steps() -> Iterator[bytes]:
+        yield b"1"
+        seen.append(_load(pool).used)
+
+    class Steps(tuple[Any, ...]):
+        def __iter__(self) -> Iterator[Any]:
+            return steps()
+
+    said = Reply(status, {"Endpoint-Load-Metrics": "TEXT application_utilization=0.5"}, Steps())
+    face.request(face.transport(pool, Inner(face.http, {"a": [said]}), attempts=1))
+    assert seen == [0.5]
+
+
+def test_a_request_asks_for_it_only_if_told_to(face: Face) -> None:
+    pool, _ = pool_of("a")
+    inner = Inner(face.http, {"a": _OK})
+    face.request(face.transport(pool, inner))
+    face.request(face.transport(pool, inner, load=True))
+    face.request(face.transport(pool, inner, load=True), headers={"endpoint-load-metrics-format": "JSON"})
+    asked = [request.headers.get("endpoint-load-metrics-format") for _, _, request in inner.sent]
+    assert asked == [None, "TEXT", "JSON"]
+
+
+def test_a_load_that_cannot_be_read_is_none(face: Face) -> None:
+    pool, ends = pool_of("a")
+    said = Reply(headers={"endpoint-load-metrics": "TEXT what?"})
+    face.request(face.transport(pool, Inner(face.http, {"a": [said]})))
+    assert (_load(pool), ends) == (None, ["a success"])
+
+
+def test_a_lease_that_ran_out_meanwhile_spoils_nothing(face: Face) -> None:
+    clock = ManualClock()
+    pool, ends = _counted("a", clock=clock)
+
+    def late(request: Any) -> Reply:
+        clock.advance(2.0)
+        assert pool.leases() == ()
+        return Reply(headers={"endpoint-load-metrics": "TEXT cpu_utilization=0.5"}, body=(_USED,))
+
+    assert face.request(face.transport(pool, Inner(face.http, {"a": [late]}), ttl_s=1.0)).content == _USED
+    assert (ends, _counts(pool)) == (["a ignored"], 100)

@@ -1,0 +1,394 @@
+"""One lease for each request, held until the body ends; elsewhere until the first byte has come, and never after."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from balancer import AsyncPool, Endpoint, HealthSettings, NoEndpoint, Pool
+from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
+
+pytestmark = pytest.mark.parametrize("face", FACES)
+
+_OK = [Reply()]
+
+
+def _answers(face: Face, **script: list[Any]) -> Inner:
+    return Inner(face.http, script)
+
+
+# -- a lease and its body ------------------------------------------------------------------------------
+
+
+def test_an_answer_comes_from_a_leased_endpoint(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=_OK, b=_OK)
+    answer = face.request(face.transport(pool, inner), json={"x": 1})
+    assert (answer.status_code, answer.content, answer.request.url.host) == (200, b"hello world", "pool")
+    assert (inner.hosts, ends) == (["a"], ["a success"])
+    assert inner.sent[0][1] == answer.request.content
+    assert inner.bodies[0].closed
+
+
+class Steps(tuple[Any, ...]):
+    """Pieces of a body, between which something happens."""
+
+    between: Callable[[], object]
+
+    def __iter__(self) -> Iterator[Any]:
+        first, *rest = super().__iter__()
+        yield first
+        self.between()
+        yield from rest
+
+
+def _while_read(between: Callable[[], object]) -> Reply:
+    steps = Steps((b"1", b"2"))
+    steps.between = between
+    return Reply(body=steps)
+
+
+def test_the_lease_is_out_while_the_body_is_read(face: Face) -> None:
+    pool, ends = pool_of("a")
+    out: list[int] = []
+    inner = _answers(face, a=[_while_read(lambda: out.append(len(pool.leases())))])
+    assert face.stream(face.transport(pool, inner)) == [b"1", b"2"]
+    assert (out, ends, pool.leases()) == ([1], ["a success"], ())
+
+
+def test_a_body_that_is_closed_before_its_end_says_nothing(face: Face) -> None:
+    pool, ends = pool_of("a")
+    inner = _answers(face, a=_OK)
+    assert face.stream(face.transport(pool, inner), 1) == [b"hello "]
+    assert (ends, inner.bodies[0].closed) == (["a ignored"], True)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(headers={"Content-Length": "11"}),
+        Reply(body=(b"data: {}\n\nda", b"ta: [DONE]\n\n", b"never read")),
+    ],
+    ids=["all its bytes", "the last event"],
+)
+def test_a_body_that_is_closed_when_all_that_matters_has_come_is_a_success(face: Face, reply: Reply) -> None:
+    pool, ends = pool_of("a")
+    face.stream(face.transport(pool, _answers(face, a=[reply])), 2)
+    assert ends == ["a success"]
+
+
+def test_an_answer_without_a_body(face: Face) -> None:
+    pool, ends = pool_of("a")
+    assert face.request(face.transport(pool, _answers(face, a=[Reply(204, body=())])), "GET").content == b""
+    assert ends == ["a success"]
+
+
+def test_a_response_that_is_dropped_gives_its_lease_back(face: Face) -> None:
+    pool, ends = pool_of("a")
+    transport = face.transport(pool, _answers(face, a=_OK))
+    request = face.http.Request("GET", "http://pool/")
+    answer = face.handle(transport, request)
+    assert len(pool.leases()) == 1
+    del answer
+    gc.collect()
+    assert (pool.leases(), ends) == ((), ["a ignored"])
+
+
+def test_a_body_that_is_closed_within_a_call_of_the_pool_does_not_call_it(face: Face) -> None:
+    """Whoever holds a response may be collected while the pool works, and closes it then."""
+    pool, ends = pool_of("a")
+    answer = face.handle(face.transport(pool, _answers(face, a=_OK)), face.http.Request("GET", "http://pool/"))
+    granted = pool.stats().acquired
+    with pool._lock:
+        face.close(answer)
+        assert (pool._core.ledger.out != {}, ends) == (True, [])
+    assert (pool.leases(), ends, pool.stats().acquired) == ((), ["a ignored"], granted)
+
+
+def test_a_lease_that_runs_out_does_not_spoil_an_answer(face: Face) -> None:
+    now = [0.0]
+    pool, ends = pool_of("a", clock=lambda: now[0])
+
+    def run_out() -> None:
+        now[0] = 2.0
+        assert pool.leases() == ()
+
+    transport = face.transport(pool, _answers(face, a=[_while_read(run_out)]), ttl_s=1)
+    assert face.stream(transport) == [b"1", b"2"]
+    assert ends == ["a ignored"]
+
+
+# -- elsewhere -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["ConnectError", "ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError"])
+def test_a_transport_error_is_tried_elsewhere(face: Face, kind: str) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=[getattr(face.http, kind)("it broke")], b=_OK)
+    assert face.request(face.transport(pool, inner), content=b"abc").content == b"hello world"
+    assert [body for _, body, _ in inner.sent] == [b"abc", b"abc"]
+    assert ends == ["a failure", "b success"]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(429, "overload"), (503, "overload"), (500, "failure"), (502, "failure")]
+)
+def test_a_status_that_counts_against_an_endpoint_is_tried_elsewhere(face: Face, status: int, outcome: str) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=[Reply(status)], b=_OK)
+    assert face.request(face.transport(pool, inner)).status_code == 200
+    assert ends == [f"a {outcome}", "b success"]
+    assert inner.bodies[0].closed
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 409, 422])
+def test_any_other_status_is_the_clients(face: Face, status: int) -> None:
+    pool, ends = pool_of("a", "b")
+    answer = face.request(face.transport(pool, _answers(face, a=[Reply(status)], b=_OK)))
+    assert (answer.status_code, answer.content) == (status, b"hello world")
+    assert ends == ["a ignored"]
+    assert "x-should-retry" not in answer.headers
+
+
+def test_a_redirect_is_the_clients_and_the_endpoint_did_its_part(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    answer = face.request(face.transport(pool, _answers(face, a=[Reply(307, {"Location": "/v2/x"})], b=_OK)))
+    assert (answer.status_code, ends) == (307, ["a success"])
+
+
+def test_a_drop_before_the_first_byte_is_tried_elsewhere(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=[Reply(body=(b"", face.http.ReadError("dropped")))], b=_OK)
+    assert face.request(face.transport(pool, inner)).content == b"hello world"
+    assert ends == ["a failure", "b success"]
+    assert inner.bodies[0].closed
+
+
+def test_after_the_first_byte_the_request_goes_nowhere_else(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=[Reply(body=(b"h", face.http.ReadError("dropped")))], b=_OK)
+    with pytest.raises(face.http.ReadError, match="dropped"):
+        face.request(face.transport(pool, inner))
+    assert (inner.hosts, ends) == (["a"], ["a failure"])
+
+
+def test_the_last_answer_is_handed_on_with_its_body_and_stops_retries(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    replies = {host: [Reply(503, {"Retry-After": "0"}, (b"busy ", host.encode()))] for host in "ab"}
+    inner = _answers(face, **replies)
+    answer = face.request(face.transport(pool, inner))
+    assert (answer.status_code, answer.content) == (503, b"busy a")
+    assert answer.headers["x-should-retry"] == "false"
+    assert (inner.hosts, ends) == (["a", "b", "a"], ["a overload", "b overload", "a overload"])
+
+
+def test_a_client_may_do_all_the_retries_itself(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    answer = face.request(face.transport(pool, _answers(face, a=[Reply(503)], b=_OK), attempts=1))
+    assert (answer.status_code, "x-should-retry" in answer.headers, ends) == (503, False, ["a overload"])
+
+
+def test_the_body_of_an_answer_that_is_not_handed_on_is_bounded(face: Face) -> None:
+    pool, _ = pool_of("a")
+    inner = _answers(face, a=[Reply(500, body=(*(b"x" * 2**19,) * 3, face.http.ReadError("this is not read")))])
+    assert len(face.request(face.transport(pool, inner, attempts=1)).content) == 2**20
+
+
+def test_an_error_while_such_a_body_is_read_is_tried_elsewhere(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=[Reply(503, body=(b"bu", face.http.ReadError("dropped")))], b=_OK)
+    assert face.request(face.transport(pool, inner)).status_code == 200
+    assert ends == ["a failure", "b success"]
+
+
+def test_the_last_transport_error_is_the_clients_own(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=[face.http.ConnectError("no a")], b=[face.http.ReadTimeout("no b")])
+    with pytest.raises(face.http.ConnectError, match="no a") as told:
+        face.request(face.transport(pool, inner))
+    assert told.value.request.url.host == "pool"
+    assert ends == ["a failure", "b failure", "a failure"]
+
+
+def test_no_attempt_starts_after_the_deadline(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    now = [0.0]
+    pool._clock = lambda: now[0]
+
+    def slow(request: Any) -> Exception:
+        now[0] += 10.0
+        error: Exception = face.http.ReadTimeout("slow")
+        return error
+
+    inner = _answers(face, a=[slow], b=_OK)
+    with pytest.raises(face.http.ReadTimeout) as told:
+        face.request(face.transport(pool, inner, deadline_s=5.0))
+    assert "deadline of 5 s" in told.value.__notes__[0]
+    assert ends == ["a failure"]
+
+
+# -- bodies that cannot be sent again ------------------------------------------------------------------
+
+
+def _pieces() -> Iterator[bytes]:
+    yield b"a"
+    yield b"bc"
+
+
+def test_a_body_that_streams_is_sent_once(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=[face.http.ReadError("broke")], b=_OK)
+    with pytest.raises(face.http.ReadError) as told:
+        face.request(face.transport(pool, inner), content=face.content(_pieces))
+    assert told.value.__notes__ == ["it was not tried again: the request's body was begun and cannot be sent again"]
+    assert ([(host, body) for host, body, _ in inner.sent], ends) == ([("a", b"abc")], ["a failure"])
+
+
+def test_an_answer_to_such_a_body_is_the_last_one(face: Face) -> None:
+    pool, ends = pool_of("a", "b")
+    inner = _answers(face, a=[Reply(503)], b=_OK)
+    answer = face.request(face.transport(pool, inner), content=face.content(_pieces))
+    assert (answer.status_code, ends, "x-should-retry" in answer.headers) == (503, ["a overload"], False)
+
+
+def test_a_body_that_was_not_begun_goes_elsewhere(face: Face) -> None:
+    pool, _ = pool_of("a", "b")
+    inner = Unreached(face.http, {"a": [face.http.ConnectError("refused")], "b": _OK})
+    answer = face.request(face.transport(pool, inner), content=face.content(_pieces))
+    assert (answer.status_code, [(host, body) for host, body, _ in inner.sent]) == (200, [("b", b"abc")])
+
+
+class Unreached(Inner):
+    """The first host cannot be connected to, so nothing of a body is asked for."""
+
+    def handle_request(self, request: Any) -> Any:
+        if request.url.host == "a":
+            raise self.script["a"][0]
+        return super().handle_request(request)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        if request.url.host == "a":
+            raise self.script["a"][0]
+        return await super().handle_async_request(request)
+
+
+# -- what a server asks for ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asks", ["30", "a date"])
+@pytest.mark.parametrize("dated", [True, False])
+def test_a_retry_after_is_heard(face: Face, asks: str, dated: bool) -> None:
+    now = time.time()
+    headers = {"Retry-After": formatdate(now + 30, usegmt=True) if asks == "a date" else asks}
+    if dated:
+        headers["Date"] = formatdate(now, usegmt=True)
+    pool, _ = pool_of("a", "b", health=HealthSettings())
+    inner = _answers(face, a=[Reply(429, headers)], b=_OK)
+    assert face.request(face.transport(pool, inner)).status_code == 200
+    assert pool.out_of_service() == {"a"}, "it is left alone"
+    assert face.request(face.transport(pool, inner)).status_code == 200
+    assert inner.hosts == ["a", "b", "b"]
+
+
+# -- a full pool ---------------------------------------------------------------------------------------
+
+
+def test_a_full_pool_is_the_clients_own_pool_timeout(face: Face) -> None:
+    pool, _ = pool_of("a")
+    inner = _answers(face, a=_OK)
+    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=r"no endpoint came free within 0\.01 s") as told:
+        face.request(face.transport(pool, inner), timeout=face.http.Timeout(5.0, pool=0.01))
+    assert told.value.request.url.host == "pool"
+    assert inner.sent == []
+
+
+def test_without_a_timeout_of_the_client_that_of_the_pool_counts(face: Face) -> None:
+    pool, _ = pool_of("a", acquire_timeout_s=0.02)
+    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=r"within 0\.02 s"):
+        face.request(face.transport(pool, _answers(face, a=_OK)), timeout=None)
+
+
+def test_a_queue_that_is_full_is_a_pool_timeout_too(face: Face) -> None:
+    pool, _ = pool_of("a", max_waiters=0)
+    with pool.lease(), pytest.raises(face.http.PoolTimeout, match="max_waiters is 0"):
+        face.request(face.transport(pool, _answers(face, a=_OK)))
+
+
+def test_a_pool_that_serves_nobody_is_a_connect_error(face: Face) -> None:
+    pool, _ = pool_of("a")
+    with pytest.raises(face.http.ConnectError, match="labels") as told:
+        face.request(face.transport(pool, _answers(face, a=_OK), labels={"gpu"}))
+    assert isinstance(told.value.__cause__, NoEndpoint)
+    pool.close()
+    with pytest.raises(face.http.ConnectError, match="closed"):
+        face.request(face.transport(pool, _answers(face, a=_OK)))
+
+
+# -- what it is told -----------------------------------------------------------------------------------
+
+
+def test_a_request_says_what_it_asks_for(face: Face) -> None:
+    pool, _ = pool_of(Endpoint("http://a/", name="a"), Endpoint("http://b/", name="b", labels=frozenset({"gpu"})))
+    holders: list[str] = []
+
+    def look(request: Any) -> Reply:
+        holders.append(pool.leases()[0].holder)
+        return Reply()
+
+    inner = _answers(face, a=_OK, b=[look])
+    transport = face.transport(pool, inner, labels={"gpu"}, holder=lambda request: request.headers["X-Sample"])
+    face.request(transport, headers={"X-Sample": "7"})
+    assert (inner.hosts, holders) == (["b"], ["7"])
+
+
+def test_secrets_of_an_endpoint_are_in_no_error(face: Face) -> None:
+    secret = "sk-0123456789abcdef"
+    endpoint = Endpoint("http://a/", name="a", headers={"Authorization": f"Bearer {secret}"})
+    for script in (
+        [face.http.RemoteProtocolError(f"bad line {secret}")],
+        [Reply(body=(b"1", face.http.ReadError(secret)))],
+    ):
+        pool, _ = pool_of(endpoint)
+        inner = _answers(face, a=script)
+        with pytest.raises(face.http.TransportError) as told:
+            face.request(face.transport(pool, inner, attempts=1))
+        assert inner.sent[0][2].headers["Authorization"] == f"Bearer {secret}"
+        error: BaseException | None = told.value
+        while error is not None:
+            assert secret not in f"{error} {error!r} {getattr(error, '__notes__', '')}"
+            assert secret not in str(getattr(error, "request", "") and error.request.headers.raw)  # type: ignore[attr-defined]
+            error = None if error.__suppress_context__ else error.__context__
+
+
+def test_an_endpoint_that_is_no_server_is_said(face: Face) -> None:
+    pool, ends = pool_of(Endpoint("local://here"))
+    with pytest.raises(Exception, match=r"local://here.*transport sends requests to http"):
+        face.request(face.transport(pool, _answers(face)))
+    assert ends == ["local://here ignored"]
+
+
+def test_an_async_pool_is_a_pool(face: Face) -> None:
+    pool = AsyncPool([Endpoint("http://a/", name="a")])
+    assert face.request(face.transport(pool, _answers(face, a=_OK))).status_code == 200  # type: ignore[arg-type]
+    assert pool.pool.stats().acquired == 1
+
+
+def test_what_is_no_pool_is_said(face: Face) -> None:
+    with pytest.raises(TypeError, match=r"it takes a balancer\.Pool or AsyncPool"):
+        face.transport("http://a/", _answers(face))  # type: ignore[arg-type]
+
+
+def test_its_own_transport_has_no_limits_on_connections(face: Face) -> None:
+    pool, _ = pool_of("a")
+    inner = face.transport(pool, None)._inner(face.http)  # type: ignore[arg-type]
+    most = (inner._pool._max_connections, inner._pool._max_keepalive_connections)
+    assert min(most) > 10**9
+
+
+def test_closing_it_leaves_the_pool_open(face: Face) -> None:
+    pool = Pool(["http://a/"])
+    face.request(face.transport(pool, _answers(face, a=_OK)))
+    assert pool.acquire(timeout=0).endpoint.url == "http://a/"
