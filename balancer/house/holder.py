@@ -75,7 +75,7 @@ class _State(Enum):
 class _Hold:
     """What it has of one lease: it is what `Lease.account` refers to while that is out."""
 
-    __slots__ = ("endpoint", "lease", "request", "since_s", "slots", "token")
+    __slots__ = ("endpoint", "lease_id", "request", "since_s", "slots", "token")
 
     def __init__(self, token: Token, endpoint: Endpoint, slots: int, request: Request, since_s: float) -> None:
         self.token = token
@@ -83,7 +83,7 @@ class _Hold:
         self.slots = slots
         self.request = request
         self.since_s = since_s  # when it came, then when its lease began
-        self.lease: Lease | None = None  # None: nobody uses it yet
+        self.lease_id = 0  # 0: nobody uses it yet. Not the lease: one that nobody refers to is found by that
 
     def told(self, now: float) -> Held:
         told = _untimed(self.request)
@@ -254,6 +254,7 @@ class Holder:
 
     def _welcomed(self, welcome: Welcome, now: float) -> None:
         self._times = Times(welcome.ttl_s, idle_s=self._times.idle_s)
+        self._link.again_s = self._times.again_s
         self._contact_s = max(self._contact_s, welcome.heard_s)
         self._block = min(self._wanted_block, welcome.block)
         kept = set(welcome.kept)
@@ -283,11 +284,10 @@ class Holder:
 
     def _lose(self, token: Token, why: str) -> None:
         hold = self._holds.pop(token)
-        lease = hold.lease
-        if lease is not None:
+        if hold.lease_id:
+            lease = self.out.pop(hold.lease_id)
             lease.fate = f"{lease!r} was lost: {why}"
             lease.account = None
-            del self.out[lease.id]
         else:
             stock = self._stock[hold.request]
             stock.remove(hold)
@@ -494,7 +494,7 @@ class Holder:
         lease.lender = self._lender
         lease.outcome = lease.hint = None
         lease.terms = request.terms
-        hold.lease = lease
+        hold.lease_id = lease.id
         hold.request = request
         self.out[lease.id] = lease
         if request.terms is not None:

@@ -21,13 +21,14 @@ class Link:
         again_s: a letter that was not heard for so long is written again.
 
     Attributes:
+        again_s: likewise.
         got: the number of the last letter that was heard.
     """
 
-    __slots__ = ("_again_s", "_due_s", "_number", "_unheard", "_words", "got")
+    __slots__ = ("_due_s", "_number", "_unheard", "_words", "again_s", "got")
 
     def __init__(self, again_s: float) -> None:
-        self._again_s = again_s
+        self.again_s = again_s
         self._words: list[Any] = []
         self._unheard: deque[tuple[int, tuple[Any, ...]]] = deque()
         self._number = 0
@@ -54,7 +55,7 @@ class Link:
         if unheard and unheard[0][0] <= got:
             while unheard and unheard[0][0] <= got:
                 unheard.popleft()
-            self._due_s = now + self._again_s if unheard else inf
+            self._due_s = now + self.again_s if unheard else inf
         if number != self.got + 1:  # heard before, or one is missing before it
             return ()
         self.got = number
@@ -71,5 +72,5 @@ class Link:
             self._unheard.append(letter)
             sent.append(letter)
         if sent and (again or self._due_s == inf):
-            self._due_s = now + self._again_s
+            self._due_s = now + self.again_s
         return sent

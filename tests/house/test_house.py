@@ -169,7 +169,7 @@ def test_who_is_out_of_service_is_known_everywhere() -> None:
 
 
 def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None:
-    world = _world(2)
+    world = _world(3)
     process = _process(world)
     world.ask(process)
     world.lose(0)
@@ -180,7 +180,7 @@ def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None
     world.deliver(0, keep=True)
     world.talk()
     assert len(process.leases) == 2
-    assert _in_flight(world) == 2
+    assert _in_flight(world) == world.core.ledger.granted == 2
 
 
 def test_an_old_word_changes_nothing_in_a_later_visit() -> None:
@@ -197,6 +197,9 @@ def test_an_old_word_changes_nothing_in_a_later_visit() -> None:
     world.talk()
     assert _in_flight(world) == 1
     assert not again.ended
+    world.release(process, again)
+    world.talk()
+    assert _in_flight(world) == 0, "nor does it take the place of a letter of this visit"
 
 
 def test_an_end_of_an_epoch_before_ends_nothing() -> None:
