@@ -1,4 +1,4 @@
-"""What a lease costs that a server grants: four processes on 64 slots, singly and in blocks, beside a pool of one's own.
+"""What a lease costs that a server grants: four processes on 64 slots, singly and in blocks, beside a local pool.
 
     python -m tests.benchmarks.bench_house [--short]
 

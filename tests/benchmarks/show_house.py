@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.show_house [--rounds N]
 
-Eight processes with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the slot
-that it leased (`tests.house.worker`). A process is killed by signal 9 or stopped; the server is killed and started again
-at once. At the end all slots must be there.
+Eight processes with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the
+slot that it leased (`tests.house.worker`). A process is killed by signal 9 or stopped; the server is killed and started
+again at once. At the end all slots must be there.
 """
 
 import argparse

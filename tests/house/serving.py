@@ -3,11 +3,13 @@
 import asyncio
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from balancer import Endpoint, Pool
@@ -15,7 +17,7 @@ from balancer.house import Record, Times
 from balancer.wire.server import Server
 from tests.patience import PATIENCE_S
 
-__all__ = ["Command", "Serving"]
+__all__ = ["Command", "Serving", "Swallowing"]
 
 
 class Serving:
@@ -91,3 +93,42 @@ class Command:
         self.process.wait(PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+class Swallowing:
+    """A relay to a port of this machine. Once it `swallows`, its first connection stays open and carries nothing."""
+
+    def __init__(self, port: int) -> None:
+        self.swallows = False
+        self.connections = 0
+        self._to = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = [self._listening]
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._open += [near, far]
+                self.connections += 1
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other, self.connections), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket, number: int) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                if not (self.swallows and number == 1):
+                    other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    def __enter__(self) -> "Swallowing":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ from balancer.strategy import Request
 from balancer.wire.address import Address, address_of
 from balancer.wire.codec import Frames, WireError, encoded, from_holder, from_owner
 from balancer.wire.keeping import Keeper
-from tests.house.serving import Serving
+from balancer.wire.local import has_died, is_here, myself
+from tests.house.serving import Serving, Swallowing
 from tests.patience import PATIENCE_S
 
 _A = Endpoint("http://a/", capacity=2, headers={"Authorization": "Bearer of a"}, labels=frozenset({"big"}))
@@ -186,6 +188,30 @@ def test_a_server_that_stays_away_ends_what_it_granted() -> None:
         with pytest.raises(LeaseError, match="no contact with the owner"):
             lease.release()
         pool.close()
+
+
+def test_a_connection_that_says_nothing_any_more_is_made_anew() -> None:
+    """A network that was cut closes nothing: here a relay that swallows what comes by the first connection."""
+    with Serving("http://a/", ttl_s=1.0) as serving, Swallowing(serving.port) as relay:
+        pool = Pool.connect(f"balancer://127.0.0.1:{relay.port}", within_s=PATIENCE_S)
+        pool.acquire(PATIENCE_S).release()
+        relay.swallows = True
+        _until(lambda: relay.connections > 1)
+        with pool.lease(PATIENCE_S):
+            pass
+        pool.close()
+
+
+def test_whether_a_process_has_died() -> None:
+    me = myself()
+    if me is None:
+        pytest.skip("not run: no /proc")
+    assert is_here(me)
+    assert not has_died(me)
+    assert has_died(replace(me, started="1")), "another process has its number now"
+    with subprocess.Popen(["true"]) as child:
+        _until(lambda: has_died(replace(me, pid=child.pid)))
+    assert not is_here(replace(me, boot="another machine"))
 
 
 def test_who_has_no_token_or_a_wrong_one_is_told_so() -> None:
