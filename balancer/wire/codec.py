@@ -15,7 +15,18 @@ import msgspec
 
 from balancer.house import messages as m
 
-__all__ = ["LONGEST", "VERSION", "Closing", "Frames", "Local", "Opening", "WireError", "from_holder", "from_owner"]
+__all__ = [
+    "LONGEST",
+    "VERSION",
+    "Closing",
+    "Frames",
+    "Local",
+    "Opening",
+    "WireError",
+    "encoded",
+    "from_holder",
+    "from_owner",
+]
 
 VERSION: Final = 1
 LONGEST: Final = 16 * 2**20  # bytes of a frame: some 100 000 leases in one hello

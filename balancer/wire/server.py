@@ -106,6 +106,12 @@ class Server:
 
     def act(self, step: Callable[[], None]) -> None:
         """Do something to the owner, keep its record if that is new, and send what it says."""
+        try:
+            self._act(step)
+        finally:  # e.g. the disk is full: what was not sent is said again, when time has come
+            self._wind()
+
+    def _act(self, step: Callable[[], None]) -> None:
         sent: list[tuple[Who, FromOwner]] = []
 
         def locked() -> None:
@@ -128,7 +134,6 @@ class Server:
         for line, frames in by_line.items():
             line.send(b"".join(frames))
         self._told()
-        self._wind()
 
     def _wind(self) -> None:
         if self._timer is not None:

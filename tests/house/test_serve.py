@@ -26,8 +26,10 @@ from balancer import (
     PoolClosed,
 )
 from balancer.commands.serve import serve, tls_of, token_of
+from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.house import Record
 from balancer.house import messages as m
+from balancer.judge import Judge
 from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
@@ -134,10 +136,34 @@ def test_a_lease_that_nobody_has_any_more_is_found(served: Serving, pool: Pool) 
 
 
 def test_what_is_the_servers_is_refused(pool: Pool) -> None:
-    with pytest.raises(BalancerError, match="are the server's"):
+    with pytest.raises(BalancerError, match="are the server's to change"):
         pool.add("http://c/")
-    with pytest.raises(BalancerError, match="are the server's"):
-        pool.stats()
+    with pytest.raises(BalancerError, match="are the server's to change"):
+        pool.set_strategy("fifo")
+
+
+def test_a_process_counts_and_observes_its_own_leases(served: Serving) -> None:
+    with Pool.connect(served.url) as pool, Pool.connect(served.url) as other:
+        assert pool.endpoints() == served.pool.endpoints()
+        heard: list[Event] = []
+        pool.observe(heard.append)
+        with pool.lease(labels={"big"}, slots=2, holder="me"), pytest.raises(AcquireTimeout):
+            other.acquire(0.0, labels={"big"})
+        with pytest.raises(TimeoutError), pool.lease():
+            raise TimeoutError
+        kinds = [type(event) for event in heard]
+        assert kinds == [Queued, Granted, Ended, Queued, Granted, Ended]
+        stats = pool.stats()
+        assert (stats.acquired, stats.calls, stats.failures, stats.waiting) == (2, 2, 1, 0)
+        assert stats.strategy == served.pool.stats().strategy
+        assert [row.name for row in stats.endpoints] == ["http://a/", "http://b/"]
+        assert sum(row.leases for row in stats.endpoints) == 2
+        assert other.stats().timed_out == 1
+
+
+def test_the_judge_takes_it(served: Serving) -> None:
+    with Pool.connect(served.url) as pool, Judge(pool) as judge:
+        assert judge.pool is pool
 
 
 def test_close_frees_the_server_at_once(served: Serving) -> None:
@@ -290,7 +316,11 @@ def test_messages_come_back_as_they_were() -> None:
         m.OutOfService(frozenset({"http://a/"})),
         m.Recall(),
     )
-    for answer in (m.Greeting(1, 2), m.Welcome(1, 2, 0.5, (token,), 10.0, 3), m.Reply(1, 2, 0.5, 1, 1, answers)):
+    for answer in (
+        m.Greeting(1, 2),
+        m.Welcome(1, 2, 0.5, (token,), 10.0, 3, "fifo", (_A,)),
+        m.Reply(1, 2, 0.5, 1, 1, answers),
+    ):
         (body,) = Frames().feed(encoded(answer))
         found = from_owner(body)
         if isinstance(answer, m.Reply):
