@@ -140,6 +140,7 @@ class Holder:
         self._link = Link(self._times.again_s)
         self._hello: tuple[Held, ...] = ()
         self._again_s = now  # when to knock, or say hello, again
+        self._greeted_s = now
         self._beat_due_s = inf
         self._contact_s = -inf  # when it said the last thing that was certainly heard
         self._unanswered = 0  # letters of the owner
@@ -190,7 +191,9 @@ class Holder:
 
     def tick(self, now: float) -> Served:
         """Let time do what is due. Return nobody: no wait ends by time here, a shell sees to that (`cancel`)."""
-        self._fence(now)
+        if not self._fence(now) and self._state is _State.GREETED and not self._holds:
+            if now >= self._greeted_s + self._times.ttl_s:  # nobody knows that visit any more
+                self._leave(now)
         idle_s = self._times.idle_s
         for stock in self._stock.values():
             while stock and now >= stock[0].since_s + idle_s:
@@ -254,6 +257,7 @@ class Holder:
         """Say hello in a new visit, with all that it has and all that its callers want."""
         self._visit = visit
         self._state = _State.GREETED
+        self._greeted_s = now
         self._link = Link(self._times.again_s)
         self._listed.clear()
         self._hello = tuple(hold.told(now) for hold in self._holds.values())
@@ -271,6 +275,9 @@ class Holder:
         for held in self._hello:
             if held.token not in kept and held.token in self._holds:
                 self._lose(held.token, "the owner has given it to others")
+        self._go_if_done()
+        if self._state is _State.GONE:
+            return
         self._state = _State.INSIDE
         self._beat_due_s = now  # the owner waits for a word
         self._out_of_service = frozenset()
@@ -297,9 +304,14 @@ class Holder:
         return True
 
     def _leave(self, now: float) -> None:
-        """Go outside, to begin again: what the owner still thinks that it has is free by its next hello."""
+        """Go outside with nothing, to begin again: what the owner still thinks that it has is free by its next hello.
+
+        Whatever owner it meets then is the right one, even if its epoch is a smaller one: a clock was put back.
+        """
         self._state = _State.OUTSIDE
+        self._visit = (0, 0)
         self._again_s = now
+        self._go_if_done()
         self._stirred()
 
     def _lose(self, token: Token, why: str) -> None:

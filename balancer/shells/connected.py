@@ -68,6 +68,7 @@ class ConnectedPool(Pool):
     ) -> None:
         require("serve", "Pool.connect")
         from balancer.wire.address import address_of
+        from balancer.wire.clock import clock
         from balancer.wire.line import Line
 
         address = address_of(url)
@@ -77,7 +78,7 @@ class ConnectedPool(Pool):
         within_s = checked("within_s", within_s, seconds)
         checked("block", block, whole)
         self._url = str(address)
-        self._clock = time.monotonic
+        self._clock = clock
         self._random = self._jitter = random.Random()
         self._leak_after_s = None
         self._any = ANY

@@ -16,6 +16,7 @@ from typing import Any, Final
 from balancer.core import Core
 from balancer.house import Owner, Record, Times
 from balancer.house.messages import FromOwner, Who
+from balancer.wire.clock import clock
 from balancer.wire.codec import VERSION, Closing, Frames, Local, Opening, WireError, encoded, from_holder
 from balancer.wire.local import has_died, is_here
 
@@ -60,7 +61,7 @@ class Server:
         self._kept: Record | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        now = time.monotonic()
+        now = clock()
         # An epoch is greater than all before even if the record is lost, as long as the machine's clock is about right.
         epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
         self.owner = Owner(core, epoch=epoch, times=times, last=last, now=now)
@@ -96,7 +97,7 @@ class Server:
     async def _look_whether_dead(self, who: Who, local: Local) -> None:
         for _ in range(_LOOKS):
             if has_died(local):
-                self.act(lambda: self.owner.vanished(who, time.monotonic()))
+                self.act(lambda: self.owner.vanished(who, clock()))
                 return
             if who in self._lines:
                 return
@@ -116,7 +117,7 @@ class Server:
 
         def locked() -> None:
             step()
-            now = time.monotonic()
+            now = clock()
             if now >= self.owner.due_s:
                 self.owner.tick(now)
             sent.extend(self.owner.take_out(now))
@@ -142,7 +143,7 @@ class Server:
         due_s = self.owner.due_s
         if due_s < inf:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, due_s - time.monotonic()), self.act, _nothing)
+            self._timer = loop.call_later(max(0.0, due_s - clock()), self.act, _nothing)
 
 
 class _Line(asyncio.Protocol):
@@ -190,7 +191,7 @@ class _Line(asyncio.Protocol):
 
         def step() -> None:
             for message in messages:
-                owner.receive(message, time.monotonic())
+                owner.receive(message, clock())
 
         self._server.act(step)
 

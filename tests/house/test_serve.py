@@ -249,6 +249,16 @@ def test_who_has_no_token_or_a_wrong_one_is_told_so() -> None:
             pass
 
 
+def test_who_is_refused_later_on_still_stops_in_time() -> None:
+    with Serving("http://a/", ttl_s=0.5) as first:
+        pool = Pool.connect(first.url)
+        lease = pool.acquire()
+        first.stop()
+        with Serving("http://a/", ttl_s=0.5, port=first.port, token="another one, and long"):
+            _until(lambda: lease.ended)
+            pool.close()
+
+
 def test_nobody_there_is_an_error_in_time() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
