@@ -191,9 +191,9 @@ class Holder:
 
     def tick(self, now: float) -> Served:
         """Let time do what is due. Return nobody: no wait ends by time here, a shell sees to that (`cancel`)."""
-        if not self._fence(now) and self._state is _State.GREETED and not self._holds:
-            if now >= self._greeted_s + self._times.ttl_s:  # nobody knows that visit any more
-                self._leave(now)
+        waits_in_vain = self._state is _State.GREETED and now >= self._greeted_s + self._times.ttl_s
+        if not self._fence(now) and waits_in_vain and not self._holds:
+            self._leave(now)  # nobody knows that visit any more
         idle_s = self._times.idle_s
         for stock in self._stock.values():
             while stock and now >= stock[0].since_s + idle_s:

@@ -71,7 +71,7 @@ class Line:
         self._party = party
         self._loop = asyncio.new_event_loop()
         self._transport: asyncio.Transport | None = None
-        self._over: asyncio.Event
+        self._over = asyncio.Event()
         self._gone: asyncio.Event  # that the connection is lost, or is not to be made any more
         self._timer: asyncio.TimerHandle | None = None
         self._stirring = threading.Lock()  # taken while a flush is on its way to the loop
@@ -110,7 +110,6 @@ class Line:
 
     async def _stay(self) -> None:
         pause_s = _FIRST_PAUSE_S
-        self._over = asyncio.Event()
         self._flush()
         while not self._ending:
             self._gone = asyncio.Event()
