@@ -17,7 +17,7 @@ from balancer.core import Core
 from balancer.house import Owner, Record, Times
 from balancer.house.messages import FromOwner, Who
 from balancer.wire.clock import clock
-from balancer.wire.codec import VERSION, Closing, Frames, Local, Opening, WireError, encoded, from_holder
+from balancer.wire.codec import LONGEST, VERSION, Closing, Frames, Local, Opening, WireError, encoded, from_holder
 from balancer.wire.local import has_died, is_here
 
 __all__ = ["Server"]
@@ -25,6 +25,7 @@ __all__ = ["Server"]
 _log = logging.getLogger("balancer.serve")
 
 _OPENING_S: Final = 10.0  # for the first frame of a connection
+_LONGEST_OPENING: Final = 16_384  # bytes of it: a stranger costs no more
 _MOST_UNSENT: Final = 32 * 2**20  # bytes; a holder that does not read is left
 _LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection has died
 
@@ -151,7 +152,7 @@ class _Line(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._frames = Frames()
+        self._frames = Frames(_LONGEST_OPENING)
         self._transport: asyncio.Transport
         self._late: asyncio.TimerHandle | None = None
         self.who: Who | None = None
@@ -164,24 +165,31 @@ class _Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            messages = [from_holder(body) for body in self._frames.feed(data)]
-            if self.who is None and messages:
-                self._open(messages.pop(0))
-            if self.who is not None and messages:
+            messages = []
+            for body in self._frames.feed(data):
+                message = from_holder(body)
+                if self.who is not None:
+                    messages.append(message)
+                elif not self._open(message):
+                    return
+            if messages:
                 self._hear(messages)
         except WireError as error:
             self._close(f"this is no message of a holder: {error}")
 
-    def _open(self, opening: Any) -> None:
+    def _open(self, opening: Any) -> bool:
+        """Let a holder in by its first message; return whether it is."""
         if not isinstance(opening, Opening):
             raise WireError(f"{type(opening).__name__} before the opening")
         why = self._server.opened(self, opening)
         if why is not None:
             self._close(why)
-            return
+            return False
         self.who, self.local = opening.who, opening.local
+        self._frames.longest = LONGEST
         if self._late is not None:
             self._late.cancel()
+        return True
 
     def _hear(self, messages: list[Any]) -> None:
         for message in messages:

@@ -7,10 +7,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from balancer import (
     AcquireTimeout,
@@ -267,7 +270,15 @@ def test_nobody_there_is_an_error_in_time() -> None:
             Pool.connect(f"balancer://127.0.0.1:{port}", within_s=0.1)
 
 
-@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x02\x92\x01", b"\x00\x00\x00\x01\xc1"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x00\x01\x00\x00" + 65536 * b"x",
+        b"\x00\x00\x00\x02\x92\x01",
+        b"\x00\x00\x00\x01\xc1",
+    ],
+)
 def test_a_stranger_is_left(served: Serving, said: bytes) -> None:
     with socket.create_connection(("127.0.0.1", served.port)) as stranger:
         stranger.sendall(said)
@@ -357,6 +368,15 @@ def test_what_cannot_be_is_refused(word: object) -> None:
     (body,) = Frames().feed(encoded(letter))
     with pytest.raises(WireError):
         from_holder(body)
+
+
+@given(st.binary(max_size=200), st.integers(0, 3))
+def test_any_bytes_are_a_message_or_are_refused(said: bytes, kind: int) -> None:
+    for body in (said, b"\x92" + bytes([kind]) + said):
+        with suppress(WireError):
+            from_holder(body)
+        with suppress(WireError):
+            from_owner(body)
 
 
 def test_frames_come_in_pieces() -> None:
