@@ -92,6 +92,14 @@ def test_more_tokens_than_reserved_count_from_when_they_are_told() -> None:
     assert core.tick(90.0) == [waiter]
 
 
+def test_what_was_told_before_does_not_count_again() -> None:
+    meter = Meter("key", QuotaSettings(tokens_per_min=100))
+    charge = meter.take(5, 0.0)
+    for told, counted in ((9, 9), (9, 9), (12, 12), (20, 20), (7, 20)):  # less again: what was used stays used
+        meter.settle(charge, told, 1.0)
+        assert meter.tokens == counted
+
+
 def test_a_lease_that_nobody_settles_counts_as_its_estimate() -> None:
     core = core_of(QuotaSettings(tokens_per_min=10))
     lease = ask(core, 0.0, 8)
