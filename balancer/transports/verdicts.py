@@ -13,6 +13,7 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import AcquireTimeout, BalancerError, EndpointError, NoEndpoint, PoolClosed, TooManyWaiters
+from balancer.shells.driving import Cut
 from balancer.transports.forwarding import without_secrets
 
 __all__ = [
@@ -94,20 +95,23 @@ def redacted(error: Exception, endpoint: Endpoint) -> Exception:
     return other
 
 
-def for_client(http: ModuleType, request: Any, error: Exception, *, tries: int) -> Exception:
+def for_client(http: ModuleType, request: Any, error: Exception, *, last_word: bool) -> Exception:
     """Return `error` as the client knows errors: what the pool said, in the client's words.
 
-    OpenAI's clients raise their own errors as they are, and try again after all others. So what was tried several times
-    here, or waited for, is an error of theirs: else three tries would be nine.
+    OpenAI's clients raise their own errors as they are, and try again after all others. So what is the `last_word`,
+    because it was tried several times or its deadline has passed, or was waited for, is an error of theirs: else three
+    tries would be nine, and a deadline three.
     """
     known: Exception = error
     if isinstance(error, AcquireTimeout | TooManyWaiters):
         known = http.PoolTimeout(str(error), request=request)
+    elif isinstance(error, Cut):
+        known = http.ReadTimeout(str(error), request=request)
     elif isinstance(error, NoEndpoint | PoolClosed):
         known = http.ConnectError(str(error), request=request)
     if known is not error:
         known.__cause__ = error
-    if isinstance(error, BalancerError) or tries > 1:
+    if isinstance(error, BalancerError) or last_word:
         known = _openai_error(http, request, known) or known
     return known
 

@@ -1,6 +1,7 @@
 """Settings that Python code makes: a mistake is one line, as in a file, and a ValueError, as of an endpoint."""
 
 import pickle
+import re
 from collections.abc import Callable
 
 import pytest
@@ -26,14 +27,13 @@ from balancer.settings.rules import HealthSection
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_allowed(make: Callable[[], object], line: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=f"^{re.escape(line)}$") as caught:
         make()
-    assert str(caught.value) == line
     assert caught.value.__context__ is None  # else a traceback shows the long form as well
 
 
 def test_each_of_two_mistakes_has_its_line() -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="found 0") as caught:
         QuotaSettings(requests_per_min=0, estimate=-1)
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == [" requests_per_min", " estimate"]
 
