@@ -17,14 +17,14 @@ from balancer.errors import BalancerError, LeaseError, NoEndpoint, PoolClosed
 from balancer.shells.arguments import Wanted
 from balancer.shells.leasing import Leasing, SharedBudget, Told
 
-__all__ = ["Asked", "Cut", "Drive", "Driving"]
+__all__ = ["Asked", "DeadlinePassed", "Drive", "Driving"]
 
 T = TypeVar("T")
 
 _NONE = frozenset[str]()
 
 
-class Cut(TimeoutError):
+class DeadlinePassed(TimeoutError):
     """An attempt was ended, because the deadline of its call had passed."""
 
     def __init__(self, at: str, deadline_s: float) -> None:
@@ -132,7 +132,7 @@ class Driving:
         asked_s = hint.retry_after_s if hint is not None else None
         return self._course.failed(self._clock(), asked_s or 0.0)
 
-    def cut(self, error: Cut) -> Over:
+    def cut(self, error: DeadlinePassed) -> Over:
         """Tell the course of an attempt that was ended at its deadline. The error says so, and needs no note."""
         self._error = error
         return Over(self._course.cut(self._clock()).why)

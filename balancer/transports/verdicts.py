@@ -13,7 +13,7 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import AcquireTimeout, BalancerError, EndpointError, NoEndpoint, PoolClosed, TooManyWaiters
-from balancer.shells.driving import Cut
+from balancer.shells.driving import DeadlinePassed
 from balancer.transports.forwarding import without_secrets
 
 __all__ = [
@@ -105,7 +105,7 @@ def for_client(http: ModuleType, request: Any, error: Exception, *, last_word: b
     known: Exception = error
     if isinstance(error, AcquireTimeout | TooManyWaiters):
         known = http.PoolTimeout(str(error), request=request)
-    elif isinstance(error, Cut):
+    elif isinstance(error, DeadlinePassed):
         known = http.ReadTimeout(str(error), request=request)
     elif isinstance(error, NoEndpoint | PoolClosed):
         known = http.ConnectError(str(error), request=request)

@@ -240,9 +240,9 @@ def test_wherever_an_attempt_is_when_its_deadline_passes_nothing_is_lost(
 
     monkeypatch.setattr(asyncio, "timeout", recorded)
     ends = asyncio.run(at_each())
-    assert ends[0] == ("CancelledError" if also else "Cut")
+    assert ends[0] == ("CancelledError" if also else "DeadlinePassed")
     assert ends[-1] == "done"
-    assert set(ends) <= {"Cut", "CancelledError", "done"}
+    assert set(ends) <= {"DeadlinePassed", "CancelledError", "done"}
 
 
 # -- at the very moment ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from balancer.core.course import Course
 from balancer.core.decisions import Ask, Over, Pause, Run
 from balancer.endpoint import Lease, may_go_elsewhere
 from balancer.errors import BalancerError
-from balancer.shells.driving import Asked, Cut, Driving
+from balancer.shells.driving import Asked, DeadlinePassed, Driving
 from balancer.shells.leasing import SharedBudget
 from balancer.shells.tasks.parking import Limit, limit, spot
 
@@ -62,7 +62,7 @@ class TaskDrive(Driving, Generic[T]):
                 if isinstance(decision, Run):
                     try:
                         done = await self._run(decision)
-                    except Cut as error:
+                    except DeadlinePassed as error:
                         decision = self.cut(error)
                     except Exception as error:
                         if not may_go_elsewhere(error):
@@ -102,7 +102,7 @@ class TaskDrive(Driving, Generic[T]):
     def counts_as(self, error: BaseException) -> BaseException:
         """Return what the end of an attempt by `error` says of its endpoint: if it is cut, perhaps that it is slow."""
         is_cut = self._limit is not None and self._limit.is_over and not isinstance(error, Exception)
-        return Cut(self.at, self._course.terms.deadline_s) if is_cut and self._run_now.cut_blames else error
+        return DeadlinePassed(self.at, self._course.terms.deadline_s) if is_cut and self._run_now.cut_blames else error
 
     async def _run(self, run: Run) -> T:
         try:
@@ -111,7 +111,7 @@ class TaskDrive(Driving, Generic[T]):
             self._run_now = run
             async with limit(run.cut_s) as self._limit:
                 return await self._make(run, self.hand)
-            raise Cut(self.at, self._course.terms.deadline_s)
+            raise DeadlinePassed(self.at, self._course.terms.deadline_s)
         except GeneratorExit:
             self._collected()
             raise
