@@ -5,7 +5,7 @@ Decides nothing; it only names what can go wrong, so that a caller can tell its 
 endpoint's fault (`EndpointError`). Errors carry their facts as fields; the message is one line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
@@ -30,6 +30,9 @@ __all__ = [
     "UnknownEndpoint",
     "WaitInCoroutine",
 ]
+
+
+_MOST_NAMES = 3
 
 
 class BalancerError(Exception):
@@ -92,11 +95,16 @@ class NoEndpoint(BalancerError):
     """No endpoint of the pool could ever serve the request, so waiting would be for ever.
 
     Fields: `labels`, `exclude`, `slots` (what the request asked for), `endpoints` (how many there are in service),
-    `spent` (how many of these have nothing left to pay with).
+    `spent` (how many of these have nothing left to pay with), `spent_names` (which; nobody else could serve it).
     """
 
     def __init__(
-        self, labels: frozenset[str], exclude: frozenset[str], endpoints: int, slots: int = 1, spent: int = 0
+        self,
+        labels: frozenset[str],
+        exclude: frozenset[str],
+        endpoints: int,
+        slots: int = 1,
+        spent_names: Sequence[str] = (),
     ) -> None:
         wants = []
         if slots > 1:
@@ -106,20 +114,27 @@ class NoEndpoint(BalancerError):
         if exclude:
             wants.append(f"excluding {sorted(exclude)}")
         asked = " and ".join(wants) or "any endpoint"
-        nothing_left = (
-            f"{spent} said that the account has no quota left, which no retry can help: pay, and add them again, or "
-            if spent
-            else ""
-        )
+        nothing_left = f"{_said_spent(spent_names)}, or " if spent_names else ""
         super().__init__(
             f"none of the {endpoints} endpoints in service can serve a request for {asked}; "
             f"{nothing_left}add one that can, or ask for less"
         )
-        self.spent = spent
+        self.spent = len(spent_names)
+        self.spent_names = tuple(spent_names)
         self.labels = labels
         self.exclude = exclude
         self.slots = slots
         self.endpoints = endpoints
+
+
+def _said_spent(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_MOST_NAMES]))
+    shown += f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    whose, they = ("its", "it is") if len(names) == 1 else ("their", "they are")
+    return (
+        f"{shown} said that {whose} account has no quota left (insufficient_quota), which no retry can help: {they} "
+        "out of service for good; pay, and add again what is paid for (drain, then add)"
+    )
 
 
 class QuotaExceeded(NoEndpoint):

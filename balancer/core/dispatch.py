@@ -208,8 +208,11 @@ class Core(Serving):
         return self._tenures.due_s
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now because of their health; O(those that are out)."""
-        return self._rules.out_of_service()
+        """Return the names of those that serve nobody for now, for their health or because nobody pays for them.
+
+        O(those that are out); O(N) once an account had nothing left.
+        """
+        return self._rules.out_of_service() | self._ledger.spent()
 
     def leases(self, now: float) -> list[LeaseRow]:
         """Return what there is to see of the leases that are out, oldest first; O(those)."""

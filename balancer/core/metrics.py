@@ -118,9 +118,10 @@ class EndpointStats:
         failures, overloads: leases that ended so.
         share: its part of all leases granted by the endpoints listed, 0..1.
         busy_s: slot-seconds leased so far, leases still out included.
-        health: "healthy", "ejected", "half_open", "slow_start" or "resting"; "" where health is not watched.
+        health: "healthy", "ejected", "half_open", "slow_start", "resting", or "spent": its account has nothing left, so
+            it is out until it is added again; "" where health is not watched.
         ejections: how often it was ejected, a failed probe counted as well.
-        out_s: seconds that it was in service and yet served nobody because of its health: ejected, or at rest.
+        out_s: seconds that it was in service and yet served nobody: ejected, at rest or spent.
     """
 
     url: str

@@ -173,7 +173,7 @@ class Managed(ABC):
         return found  # noqa: RET504, see `out_of_service`
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now because of their health: ejected, or at rest."""
+        """Return the names of those that serve nobody for now: ejected, at rest, or of an account with nothing left."""
         with self._lock:
             out = self._core.out_of_service()
         return out  # noqa: RET504, an interrupt after a call within `with` would leave the lock taken

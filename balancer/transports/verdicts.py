@@ -7,6 +7,7 @@ an answer is read.
 
 import sys
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from types import ModuleType
 from typing import Any
@@ -37,6 +38,7 @@ HALF_SENT = "the request's body was begun and cannot be sent again"
 _COUNTS_TRIES = "x-stainless-retry-count"
 _STOPS_RETRIES = "x-should-retry"
 _OPENAI = "OpenAI/Python"
+_SPENT = "insufficient_quota"
 
 
 class Final(Exception):
@@ -122,9 +124,23 @@ def _openai_error(http: ModuleType, request: Any, error: Exception) -> Exception
         return None
     if _COUNTS_TRIES not in request.headers or _OPENAI not in request.headers.get("User-Agent", ""):
         return None
-    if isinstance(error, http.TimeoutException):
-        own: Exception = theirs.APITimeoutError(request=request)
+    spent: Sequence[str] = getattr(error.__cause__, "spent_names", ())
+    if spent:
+        own: Exception = _spent_error(theirs, http, request, error, spent)
+    elif isinstance(error, http.TimeoutException):
+        own = theirs.APITimeoutError(request=request)
     else:
         own = theirs.APIConnectionError(message=f"Connection error: {error}", request=request)
     own.__cause__ = error
+    return own
+
+
+def _spent_error(theirs: Any, http: ModuleType, request: Any, error: Exception, names: Sequence[str]) -> Exception:
+    """Return what OpenAI's client raises for an account with nothing left: what the servers had answered before.
+
+    None of them was asked again, so there is no answer to hand on; who catches the first such error catches this one.
+    """
+    said = {"code": _SPENT, "type": _SPENT, "message": str(error), "param": None, "endpoints": list(names)}
+    answer = http.Response(429, request=request, json={"error": said})
+    own: Exception = theirs.RateLimitError(str(error), response=answer, body=said)
     return own
