@@ -42,15 +42,20 @@ class BalancerError(Exception):
 class AcquireTimeout(BalancerError):
     """No endpoint came free in time.
 
-    Fields: `waited_s`, `timeout_s` (seconds), `out` (endpoints that served nobody for their health, e.g. ejected ones).
+    Fields: `waited_s`, `timeout_s` (seconds), `out` (endpoints that served nobody for their health, e.g. ejected ones),
+    `quotas` (a text for each quota that had no room where a slot was free: how much is used, and when there is room).
     """
 
-    def __init__(self, waited_s: float, timeout_s: float, out: int = 0) -> None:
+    def __init__(self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = ()) -> None:
         unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
+        short = "".join(f"{each}; " for each in quotas[:_MOST_NAMES])
+        short += f"so have {len(quotas) - _MOST_NAMES} more quotas; " if len(quotas) > _MOST_NAMES else ""
+        remedy = "raise the quota or add a key with another one" if quotas else "add endpoints or capacity"
         super().__init__(
             f"no endpoint came free within {timeout_s:.6g} s (waited {waited_s:.3f} s); "
-            f"{unfit}add endpoints or capacity, or allow a longer timeout"
+            f"{unfit}{short}{remedy}, or allow a longer timeout"
         )
+        self.quotas = tuple(quotas)
         self.waited_s = waited_s
         self.timeout_s = timeout_s
         self.out = out

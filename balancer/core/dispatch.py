@@ -17,7 +17,7 @@ from balancer.core.account import State
 from balancer.core.events import Event, Hedged, Journal, Retried, StrategyChanged
 from balancer.core.gates import Gates
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, LeaseRow, WaitHistogram
+from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
 from balancer.core.portrait import portrait
 from balancer.core.readings import endpoint_stats, lease_rows
 from balancer.core.rules import Rules
@@ -219,6 +219,10 @@ class Core(Serving):
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
         return lease_rows(self._ledger, now)
+
+    def quotas(self, now: float) -> list[QuotaStats]:
+        """Return how much of each quota is used; nothing in a pool that has none."""
+        return self.gates.usage(now)
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""
