@@ -63,7 +63,7 @@ docs: $(READY)                ## the guides and a reference as a site, in site/;
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 stress: $(READY) system       ## the long randomised runs, in full
-	BALANCER_STRESS=1 $(BIN)/python -m pytest -m "" tests/stress tests/threads/test_interleavings.py \
+	BALANCER_STRESS=1 $(BIN)/python -m pytest -m "" tests/stress tests/threads/test_interleavings.py tests/tasks/test_task_mixed.py \
 		tests/integration/pipeline/test_disturbed_loop.py \
 		tests/simulation/test_theory.py \
 		tests/properties/test_conformance.py::test_a_registered_strategy_keeps_the_contract \
