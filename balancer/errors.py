@@ -73,8 +73,8 @@ class MissingExtra(BalancerError):
 class PoolClosed(BalancerError):
     """The pool was closed before or while this caller waited."""
 
-    def __init__(self) -> None:
-        super().__init__("the pool is closed; leases already out may still be released")
+    def __init__(self, what: str = "the pool is closed; leases already out may still be released") -> None:
+        super().__init__(what)
 
 
 class TooManyWaiters(BalancerError):
