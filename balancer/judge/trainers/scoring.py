@@ -118,7 +118,8 @@ def words_of(completion: Any) -> str:
         return completion
     if isinstance(completion, Sequence) and completion and isinstance(completion[-1], dict):
         own = (each for each in reversed(completion) if each.get("role", "assistant") == "assistant")
-        content = next(own, {}).get("content") or ""
+        last: Mapping[str, Any] = next(own, {})
+        content = last.get("content") or ""
         if isinstance(content, str):
             return content
         if isinstance(content, Sequence):  # blocks, as of models that see
