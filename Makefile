@@ -43,6 +43,7 @@ lint: $(READY)                ## format, lint, types, import rules
 bench: $(READY)               ## what things cost and bear, each beside an alternative in the same run; BENCH=--short
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_aio $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_house $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_pipeline $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_old_design $(BENCH)

@@ -20,6 +20,7 @@ __all__ = [
     "LeaseError",
     "MissingExtra",
     "NoEndpoint",
+    "NotConnected",
     "PackageError",
     "PoolClosed",
     "PoolForked",
@@ -75,6 +76,15 @@ class PoolClosed(BalancerError):
 
     def __init__(self, what: str = "the pool is closed; leases already out may still be released") -> None:
         super().__init__(what)
+
+
+class NotConnected(BalancerError):
+    """The server that has the pool cannot be reached, or will not have this process. Fields: `url`, `why`."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"{url}: {why}")
+        self.url = url
+        self.why = why
 
 
 class TooManyWaiters(BalancerError):

@@ -160,6 +160,46 @@ def make_app(registry: Registry) -> typer.Typer:
         raise typer.Exit(_WRONG if mistakes or checked.mistakes else _UNREACHED if checked.silent else _DONE)
 
     @app.command()
+    def serve(
+        config: ConfigArgument,
+        host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine a token is needed.")] = (
+            "127.0.0.1"
+        ),
+        port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 7465,
+        ttl: Annotated[
+            float, typer.Option(help="Seconds after which a process that is not heard of has lost its leases.")
+        ] = 10.0,
+        state: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE", help="Where to keep who holds leases; by default CONFIG's name and .state."),
+        ] = None,
+        token_file: Annotated[
+            Path | None,
+            typer.Option(help="File with the token that processes must have; else BALANCER_SERVE_TOKEN, if it is set."),
+        ] = None,
+        cert: Annotated[Path | None, typer.Option(help="PEM file with the certificate, for TLS.")] = None,
+        key: Annotated[Path | None, typer.Option(help="PEM file with its key.")] = None,
+    ) -> None:
+        """Serve the pool of CONFIG to the processes that connect to it, on this machine or on others."""
+        require("serve", '"balancer serve"')
+        from balancer.commands.serve import serve as serve_pool
+        from balancer.commands.serve import tls_of, token_of
+
+        settings = load_config(config)
+        with _redacted(settings):
+            serve_pool(
+                settings,
+                registry,
+                host=host,
+                port=port,
+                state=state or config.with_name(config.name + ".state"),
+                ttl_s=ttl,
+                token=token_of(token_file),
+                tls=tls_of(cert, key),
+                say=lambda line: print(line, flush=True),
+            )
+
+    @app.command()
     def strategies(as_json: JsonOption = False) -> None:
         """List the strategies, their options and the plugins they come from."""
         if as_json:

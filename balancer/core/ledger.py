@@ -12,7 +12,7 @@ from math import inf
 from balancer.core.account import Account, State
 from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed, Spent
 from balancer.core.rules import Rules
-from balancer.endpoint import Endpoint, Lease, Lender, Outcome
+from balancer.endpoint import Endpoint, Lease, Lender, Outcome, Terms
 from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
 from balancer.load import Load
 from balancer.settings.urls import identity_of
@@ -140,6 +140,36 @@ class Ledger:
         elif account.state is State.RETIRING and not account.in_flight:
             self._forget(account)
         return ()
+
+    def adopt(self, name: str, slots: int, terms: Terms | None, now: float) -> Lease | None:
+        """Put a lease on the books that is out already, of the endpoint `name`; None: there is no such endpoint.
+
+        For books that were lost: nobody chooses, and it counts even where it is more than the limit.
+        """
+        account = self._accounts.get(identity_of(name))
+        if account is None:
+            return None
+        lease = Lease()
+        lease.slots = slots
+        lease.id = self.granted = number = self.granted + 1
+        lease.endpoint = account.endpoint
+        lease.granted_s = now
+        lease.account = account
+        lease.lender = self._lender
+        lease.outcome = lease.hint = None
+        lease.terms = terms
+        self.out[number] = lease
+        account.leases += 1
+        account.in_flight += slots
+        if terms is not None and terms.timed:
+            self._timed(lease, now)
+        self.refresh(self._rules.granted(account, lease), now)
+        if account.state is _ACTIVE:
+            self._stand(account, now)
+            self._strategy.change(account.node, now)
+        else:
+            account.show()
+        return lease
 
     def check_out(self, lease: Lease) -> Account:
         """Return the account of a lease that is out.

@@ -21,7 +21,7 @@ from balancer.core.rules import Rules
 from balancer.core.telling import Telling
 from balancer.core.tenures import Tenures
 from balancer.core.waiters import Waiter, WaitQueue
-from balancer.endpoint import Lease, Outcome
+from balancer.endpoint import Lease, Outcome, Terms
 from balancer.errors import AcquireTimeout, BalancerError, StrategyError, TooManyWaiters
 from balancer.load import Load
 from balancer.strategy import Request
@@ -165,6 +165,24 @@ class Serving:
             waiter.error = BalancerError("the wait was cancelled")
         self._waiters.discard(waiter)  # last, so that an interrupt before it leaves one that has ended, not a lost one
         return self._hand_off(now) if self.kept.accounts or self.gates.any else ()
+
+    def adopt(self, name: str, slots: int, terms: Terms | None, tokens: int | None, now: float) -> Lease | None:
+        """Put a lease on the books that is out already, of the endpoint `name`; None: there is no such endpoint.
+
+        For an owner that comes back after its death and is told what is out; see `balancer.house`. Nobody may wait yet.
+        """
+        lease = self._ledger.adopt(name, slots, terms, now)
+        if lease is None:
+            return None
+        account: Account = lease.account
+        if account.meter is not None:
+            lease.charge = account.meter.take(tokens, now)
+        if self.gates.any:
+            self.gates.observe(now)
+        if Granted in self.journal.wanted:
+            self._telling.granted(lease, 0.0)
+        self._look_at_the_clock()
+        return lease
 
     def used(self, lease: Lease, tokens: int, now: float) -> Served:
         """Learn how many tokens the call of `lease`, which is out, has used so far; of a quota, these count then.

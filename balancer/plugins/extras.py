@@ -21,6 +21,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "pipeline": ("httpx2", "jinja2", "matplotlib", "numpy", "yaml"),
     "requests": ("requests",),
     "rows": ("datasets", "pyarrow"),
+    "serve": ("msgspec",),
     "server": ("anyio", "prometheus_client", "starlette", "uvicorn"),
     "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
     "transports": ("httpx2",),

@@ -55,7 +55,10 @@ from balancer.shells.waiting import Place, Waiting
 from balancer.strategy import ANY, Request, Strategy
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from balancer.settings.config import Config
+    from balancer.shells.connected import ConnectedPool
     from balancer.shells.tasks.face import Tasks
 
 __all__ = ["Pool"]
@@ -203,6 +206,52 @@ class Pool(Waiting):
             )
         except ConfigError as error:
             raise config.located("pool", error) from None
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        token: str | None = None,
+        ca: "str | PathLike[str] | SSLContext | None" = None,
+        name: str | None = None,
+        block: int = 1,
+        acquire_timeout_s: float | None = None,
+        retries: RetrySettings | None = None,
+        within_s: float = 10.0,
+    ) -> "ConnectedPool":
+        """Return the pool of a server (`balancer serve`), which this process shares with others.
+
+        Threads and tasks lease from it as from any pool. What is the server's, such as its endpoints and its counters,
+        is refused here with an error that says so.
+
+        Args:
+            url: `balancer://host:port`, or `balancers://` for TLS.
+            token: what the server wants to be told; None: the environment's BALANCER_SERVE_TOKEN, if it is set.
+            ca: a PEM file with the certificates that are trusted for TLS, or a context; None: those of the system.
+            name: what the server calls this process; by default the host and the process's number.
+            block: how many leases to ask for at once, where a round trip is dear; the server grants at most all slots
+                over all holders. The others are kept a second for the next callers.
+            acquire_timeout_s, retries: as for a pool of one's own.
+            within_s: how long to wait for the server.
+
+        Raises:
+            NotConnected: the server does not answer in time, or will not have this process.
+            ConfigError: the URL, or `ca`, cannot be used.
+            MissingExtra: the extra `serve` is not installed.
+        """
+        from balancer.shells.connected import ConnectedPool  # a pool of one's own needs no network
+
+        return ConnectedPool(
+            url,
+            token=token,
+            ca=ca,
+            name=name,
+            block=block,
+            acquire_timeout_s=acquire_timeout_s,
+            retries=retries,
+            within_s=within_s,
+        )
 
     @cached_property
     def aio(self) -> "Tasks":

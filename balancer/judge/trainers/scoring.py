@@ -6,7 +6,7 @@ Decides what an unjudged sample scores: what its user said, and nothing else. It
 import logging
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from balancer.errors import BalancerError

@@ -1,0 +1,126 @@
+"""`balancer serve`: the pool of a config, behind one port, for all who connect.
+
+Decides who may listen to whom: this machine alone unless it is told otherwise, and nobody without a token beyond it. It
+must not know what holders and owner say to each other.
+"""
+
+import asyncio
+import os
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from balancer.errors import ConfigError
+from balancer.house import Times
+from balancer.plugins.registry import Registry
+from balancer.settings.config import Config
+from balancer.shells.connected import TOKEN_VARIABLE
+from balancer.shells.threads import Pool
+from balancer.wire.address import Address, is_loopback
+from balancer.wire.keeping import Keeper
+from balancer.wire.server import Server
+
+__all__ = ["serve", "tls_of", "token_of"]
+
+_SHORTEST = 16  # characters of a token that nobody guesses
+
+
+def token_of(file: Path | None) -> str:
+    """Return the token that holders must have: of `file`, else of the environment; "" for none. Raises ConfigError."""
+    if file is None:
+        where, token = TOKEN_VARIABLE, os.environ.get(TOKEN_VARIABLE, "").strip()
+        if not token:
+            return ""
+    else:
+        where = str(file)
+        try:
+            token = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--token-file {file}: {error}") from None
+    if len(token) < _SHORTEST:
+        raise ConfigError(
+            f"{where}: the token has {len(token)} characters; it must have {_SHORTEST} at least: openssl rand -hex 16"
+        )
+    return token
+
+
+def tls_of(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Return how TLS is spoken; None: it is not. Raises ConfigError."""
+    if cert is None:
+        if key is not None:
+            raise ConfigError("--key is given without --cert; give both, or neither")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"--cert {cert}: {error}; give PEM files, the key in --key or behind the certificate"
+        ) from None
+    return context
+
+
+def serve(
+    config: Config,
+    registry: Registry,
+    *,
+    host: str,
+    port: int,
+    state: Path,
+    ttl_s: float,
+    token: str,
+    tls: ssl.SSLContext | None,
+    say: Callable[[str], None],
+) -> None:
+    """Serve until it is stopped. What is out then stays out: holders tell the next server.
+
+    Raises:
+        ConfigError: others than this machine could connect without a token; or another server has the state.
+        OSError: it cannot listen, or the state cannot be written.
+    """
+    if not token and not is_loopback(host):
+        raise ConfigError(
+            f"--host {host}: other machines could connect without a token; set {TOKEN_VARIABLE}, or give --token-file"
+        )
+    try:
+        times = Times(ttl_s)
+    except ValueError as error:
+        raise ConfigError(f"--ttl: {error}") from None
+    keeper = Keeper(state)
+    try:
+        with Pool.from_config(config, registry=registry) as pool:
+            asyncio.run(_serve(pool, keeper, times, host, port, token, tls, say))
+    finally:
+        keeper.close()
+
+
+async def _serve(
+    pool: Pool,
+    keeper: Keeper,
+    times: Times,
+    host: str,
+    port: int,
+    token: str,
+    tls: ssl.SSLContext | None,
+    say: Callable[[str], None],
+) -> None:
+    def guard(step: Callable[[], None]) -> None:
+        with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
+            step()
+
+    def told() -> None:
+        if pool._happened:
+            pool._delivery.deliver()
+
+    server = Server(pool._core, times=times, last=keeper.last, keep=keeper.keep, token=token, guard=guard, told=told)
+    listening = await server.listen(host, port, tls)
+    address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
+    slots = sum(endpoint.capacity for endpoint in pool.endpoints())
+    grace = f"; grants after {times.grace_s:g} s, or once all known holders have told" if server.owner.grace else ""
+    say(f"serving {slots} slots of {len(pool.endpoints())} endpoints at {address}{grace}")
+    if not is_loopback(host) and tls is None:
+        say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
+    sys.stdout.flush()
+    async with listening:
+        await listening.serve_forever()

@@ -1,0 +1,592 @@
+"""A holder of leases that an owner elsewhere grants: what a pool of another process stands on.
+
+Decides when it asks and says again, what it still may use, and who of its own callers gets what is granted. It must not
+know how messages travel, nor what time it is. To a shell it is what `balancer.core.Core` is: `acquire`, `wait`,
+`release` and the like, one call at a time, and those whose wait has ended are returned. Beyond that a shell hands in
+what the owner says (`receive`), calls `tick` at `due_s`, and sends what `take_out` returns, whenever `due_s` has come.
+
+What it promises: it stops using what it has after 0.8 TTL without contact, counted from when it said the last thing
+that the owner has certainly heard; so before the owner gives that to others. And every wait ends once.
+"""
+
+from collections import deque
+from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
+from enum import Enum
+from itertools import count
+from math import inf
+from typing import Any
+
+from balancer.core.events import Journal
+from balancer.core.tenures import Tenures
+from balancer.core.waiters import Waiter, WaitQueue
+from balancer.endpoint import Endpoint, Lease, Lender, Outcome
+from balancer.errors import AcquireTimeout, BalancerError, LeaseError, PoolClosed
+from balancer.house.errors import error_of
+from balancer.house.link import Link
+from balancer.house.messages import (
+    Amend,
+    Ask,
+    Bye,
+    Cancel,
+    End,
+    FromHolder,
+    FromOwner,
+    Granted,
+    Greeting,
+    Hedged,
+    Held,
+    Hello,
+    Knock,
+    Letter,
+    Listed,
+    OutOfService,
+    Pinged,
+    Recall,
+    Refused,
+    Retried,
+    Token,
+    Told,
+    Used,
+    Welcome,
+    Who,
+)
+from balancer.house.times import FENCE, Times
+from balancer.load import Load
+from balancer.strategy import Request
+
+__all__ = ["Holder"]
+
+Served = Sequence[Waiter]
+
+_IGNORED = Outcome.IGNORED
+_MOST_UNANSWERED = (
+    16  # letters of the owner, which has 64 on their way at most; else an answer waits for the next letter
+)
+
+
+class _State(Enum):
+    OUTSIDE = "knocks"
+    GREETED = "has said hello"
+    INSIDE = "is in a visit"
+    GONE = "has said bye"
+
+
+class _Hold:
+    """What it has of one lease: it is what `Lease.account` refers to while that is out."""
+
+    __slots__ = ("endpoint", "lease_id", "request", "since_s", "slots", "token")
+
+    def __init__(self, token: Token, endpoint: Endpoint, slots: int, request: Request, since_s: float) -> None:
+        self.token = token
+        self.endpoint = endpoint
+        self.slots = slots
+        self.request = request
+        self.since_s = since_s  # when it came, then when its lease began
+        self.lease_id = 0  # 0: nobody uses it yet. Not the lease: one that nobody refers to is found by that
+
+    def told(self, now: float) -> Held:
+        told = _untimed(self.request)
+        return Held(self.token, self.endpoint.name, self.slots, told.terms, told.tokens, now - self.since_s)
+
+
+class Holder:
+    """One process's leases.
+
+    Args:
+        who: its name, and an incarnation that no other life of that name ever has.
+        lender: who the leases go back to (the shell).
+        block: how many leases to ask for at once; 1: one by one.
+        times: until the owner has said its own TTL, how often to knock; `idle_s` is its own.
+        stirred: called when there is something to send, perhaps often.
+        now: the time.
+
+    Attributes:
+        due_s: when `tick` and `take_out` have something to do. It may move at every call.
+        out: the leases that are in use, by their own id.
+        journal: nothing is written in it; the owner's has what happens.
+        fence_s: from then on nothing is used, unless the owner is heard before.
+    """
+
+    def __init__(
+        self,
+        who: Who,
+        *,
+        lender: Lender,
+        block: int = 1,
+        times: Times | None = None,
+        stirred: Callable[[], object] | None = None,
+        now: float,
+    ) -> None:
+        self.out: dict[int, Lease] = {}
+        self.journal = Journal()
+        self._who = who
+        self._lender = lender
+        self._wanted_block = block
+        self._block = block
+        self._times = times or Times()
+        self._stirred = stirred or _nothing
+        self._state = _State.OUTSIDE
+        self._visit = (0, 0)  # epoch and number; greater ones are later
+        self._link = Link(self._times.again_s)
+        self._hello: tuple[Held, ...] = ()
+        self._again_s = now  # when to knock, or say hello, again
+        self._beat_due_s = inf
+        self._contact_s = -inf  # when it said the last thing that was certainly heard
+        self._unanswered = 0  # letters of the owner
+        self._leaving = False
+        self._holds: dict[Token, _Hold] = {}
+        self._stock: dict[Request, deque[_Hold]] = {}
+        self._listed: dict[int, Endpoint] = {}
+        self._out_of_service: frozenset[str] = frozenset()
+        self._tenures = Tenures()
+        self._waiters = WaitQueue()
+        self._asks: dict[int, tuple[Waiter, int]] = {}  # and its priority
+        self._numbers: dict[Waiter, int] = {}
+        self._ids = count(1)
+        self._ask_numbers = count(1)
+        self._closed = False
+
+    # -- what comes in and goes out ----------------------------------------------------------------
+
+    def receive(self, message: FromOwner, now: float) -> Served:
+        """Hear a message of the owner; return those of its callers whose wait this ended."""
+        visit = message.epoch, message.visit
+        if self._state is _State.GONE:
+            return ()
+        if isinstance(message, Greeting):
+            self._fence(now)
+            if visit > self._visit:
+                self._begin(visit, now)
+            return ()
+        if visit != self._visit:
+            return ()
+        if isinstance(message, Welcome):
+            if self._state is _State.GREETED:
+                self._welcomed(message, now)
+            return ()
+        if self._state is not _State.INSIDE:
+            return ()
+        self._contact_s = max(self._contact_s, message.heard_s)
+        if self._fence(now):
+            return ()
+        words = self._link.hear(message.number, message.got, message.words, now)
+        self._unanswered += bool(message.number)
+        served: list[Waiter] = []
+        for word in words:
+            served += _ANSWERS[type(word)](self, word, now)
+        if words or self._link.has_words:
+            self._stirred()
+        return served
+
+    def tick(self, now: float) -> Served:
+        """Let time do what is due. Return nobody: no wait ends by time here, a shell sees to that (`cancel`)."""
+        self._fence(now)
+        idle_s = self._times.idle_s
+        for stock in self._stock.values():
+            while stock and now >= stock[0].since_s + idle_s:
+                self._give_back(stock.popleft(), now)
+        for lease, is_over in self._tenures.take_due(now):
+            if is_over:
+                lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
+                self.release(lease, _IGNORED, now)
+        return ()
+
+    def take_out(self, now: float, *, again: bool = False) -> list[FromHolder]:
+        """Return what is to be sent now; with `again`, when a connection is new, what may have been lost too."""
+        if self._state is _State.GONE:
+            return []
+        if self._state is not _State.INSIDE:
+            if not (again or now >= self._again_s):
+                return []
+            self._again_s = now + self._times.again_s
+            if self._state is _State.OUTSIDE:
+                return [Knock(self._who, now)]
+            return [Hello(self._who, *self._visit, now, self._hello)]
+        letters = self._link.letters(now, again=again)
+        if not letters and self._unanswered < _MOST_UNANSWERED and now < self._beat_due_s:
+            return []
+        if self._leaving:
+            self._state = _State.GONE
+        self._unanswered = 0
+        self._beat_due_s = now + self._times.beat_s
+        got = self._link.got
+        return [Letter(self._who, *self._visit, now, number, got, words) for number, words in letters or [(0, ())]]
+
+    @property
+    def due_s(self) -> float:
+        """When there is something to do next; `-inf`: there is something to send."""
+        if self._state is _State.GONE:
+            return inf
+        stocked = [stock[0].since_s + self._times.idle_s for stock in self._stock.values() if stock]
+        local_s = min(self.fence_s, self._tenures.due_s, *stocked)
+        if self._state is not _State.INSIDE:
+            return min(self._again_s, local_s)
+        if self._link.has_words or self._unanswered >= _MOST_UNANSWERED:
+            return -inf
+        return min(self._link.due_s, self._beat_due_s, local_s)
+
+    # -- the visit ---------------------------------------------------------------------------------
+
+    @property
+    def fence_s(self) -> float:
+        """From then on nothing is used, unless the owner is heard before; `inf`: there is nothing to use."""
+        if not self._holds and self._state is not _State.INSIDE:
+            return inf
+        return self._contact_s + FENCE * self._times.ttl_s
+
+    @property
+    def inside(self) -> bool:
+        """True while it is in a visit."""
+        return self._state is _State.INSIDE
+
+    def _begin(self, visit: tuple[int, int], now: float) -> None:
+        """Say hello in a new visit, with all that it has and all that its callers want."""
+        self._visit = visit
+        self._state = _State.GREETED
+        self._link = Link(self._times.again_s)
+        self._listed.clear()
+        self._hello = tuple(hold.told(now) for hold in self._holds.values())
+        self._again_s = now
+        for number, (waiter, priority) in self._asks.items():
+            self._say_ask(number, waiter, priority, now)
+        self._stirred()
+
+    def _welcomed(self, welcome: Welcome, now: float) -> None:
+        self._times = Times(welcome.ttl_s, idle_s=self._times.idle_s)
+        self._link.again_s = self._times.again_s
+        self._contact_s = max(self._contact_s, welcome.heard_s)
+        self._block = min(self._wanted_block, welcome.block)
+        kept = set(welcome.kept)
+        for held in self._hello:
+            if held.token not in kept and held.token in self._holds:
+                self._lose(held.token, "the owner has given it to others")
+        self._state = _State.INSIDE
+        self._beat_due_s = now  # the owner waits for a word
+        self._out_of_service = frozenset()
+        if not self._fence(now):
+            self._stirred()
+
+    def _fence(self, now: float) -> bool:
+        """Stop using everything if there was no contact for too long; return whether that is so."""
+        if now < self.fence_s:
+            return False
+        for token in list(self._holds):
+            self._lose(token, f"there was no contact with the owner for {now - self._contact_s:.3g} s")
+        self._leave(now)
+        return True
+
+    def _leave(self, now: float) -> None:
+        """Go outside, to begin again: what the owner still thinks that it has is free by its next hello."""
+        self._state = _State.OUTSIDE
+        self._again_s = now
+        self._stirred()
+
+    def _lose(self, token: Token, why: str) -> None:
+        hold = self._holds.pop(token)
+        if hold.lease_id:
+            lease = self.out.pop(hold.lease_id)
+            lease.fate = f"{lease!r} was lost: {why}"
+            lease.account = None
+        else:
+            stock = self._stock[hold.request]
+            stock.remove(hold)
+
+    # -- for its callers: leases -------------------------------------------------------------------
+
+    def acquire(self, request: Request, now: float) -> Lease | None:
+        """Return a lease that is here already, or None if the owner must be asked (see `wait`)."""
+        if self._closed:
+            raise PoolClosed
+        if not self._stock or self._fence(now) or not _is_plain(request):
+            return None
+        stock = self._stock.get(request)
+        return self._lend(stock.popleft(), request, now) if stock else None
+
+    def wait(
+        self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
+    ) -> Waiter:
+        """Queue a request, and ask the owner."""
+        if self._closed:
+            raise PoolClosed
+        waiter = self._waiters.push(request, now, deadline_s, priority, wake)
+        number = next(self._ask_numbers)
+        self._asks[number] = waiter, priority
+        self._numbers[waiter] = number
+        if self._state in (_State.GREETED, _State.INSIDE):
+            self._say_ask(number, waiter, priority, now)
+            self._stirred()
+        return waiter
+
+    def amend(self, waiter: Waiter, request: Request, now: float) -> Served:
+        """Let `waiter` ask for `request` from now on. If nobody could serve that, it waits on as before."""
+        if waiter.ended:
+            return ()
+        self._waiters.amend(waiter, request)
+        self._say(Amend(self._numbers[waiter], _untimed(request)))
+        return ()
+
+    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Served:
+        """Let `waiter` give up; does nothing to one that has ended."""
+        if waiter.ended:
+            return ()
+        if timed_out:
+            waiter.error = AcquireTimeout(
+                now - waiter.since_s, waiter.deadline_s - waiter.since_s, len(self._out_of_service)
+            )
+        else:
+            waiter.error = BalancerError("the wait was cancelled")
+        self._say(Cancel(self._dismiss(waiter)))
+        return ()
+
+    def release(self, lease: Lease, outcome: Outcome, now: float) -> Served:
+        """End a lease.
+
+        Raises:
+            LeaseError: it has ended, or was granted elsewhere. Nothing is changed.
+            TypeError: `outcome` is no outcome; likewise.
+        """
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"outcome is {outcome!r}; it takes an Outcome, e.g. Outcome.FAILURE")
+        hold = self._hold_of(lease, now)
+        del self._holds[hold.token]
+        del self.out[lease.id]
+        lease.account = None
+        self._say(End(hold.token, outcome, now - lease.granted_s, lease.hint))
+        self._go_if_done()
+        return ()
+
+    def release_by_id(self, id: int, outcome: Outcome, now: float) -> Served:
+        """End the lease of this holder that is out under this id. Raises LeaseError if there is none."""
+        lease = self.out.get(id)
+        if lease is None:
+            raise LeaseError(id, "it is not out here: it has ended, or was never granted to this process")
+        lease.fate = f"{lease!r} was ended by its id; a lease ends once"
+        return self.release(lease, outcome, now)
+
+    def used(self, lease: Lease, tokens: int, now: float) -> Served:
+        """Learn how many tokens the call of `lease` has used so far. Raises LeaseError if it is not out."""
+        self._say(Used(self._hold_of(lease, now).token, tokens))
+        return ()
+
+    def told(self, lease: Lease, load: Load, now: float) -> Served:
+        """Learn what the endpoint of `lease` has said of its load. Raises LeaseError if it is not out."""
+        self._say(Told(self._hold_of(lease, now).token, load))
+        return ()
+
+    def abandon(self, leases: Sequence[Lease], now: float) -> Served:
+        """End those of `leases` that are out: nobody has them any more to give them back."""
+        for lease in leases:
+            if not lease.ended and not self._fence(now):
+                lease.fate = f"{lease!r} was nobody's any more, so its slot went to others"
+                self.release(lease, _IGNORED, now)
+        return ()
+
+    def close(self, now: float) -> Served:
+        """Fail every waiter and every later acquire; leases out may still be returned, and then it says bye."""
+        self._closed = True
+        ended = list(self._waiters)
+        for waiter in ended:
+            waiter.error = PoolClosed()
+            self._say(Cancel(self._dismiss(waiter)))
+        for stock in self._stock.values():
+            while stock:
+                self._give_back(stock.popleft(), now)
+        self._go_if_done()
+        return ended
+
+    def recover(self, now: float, waiting: Container[Waiter]) -> Served:
+        """Make good what a call left undone that was cut short by an interrupt.
+
+        Of the waiters only those are left that are in `waiting`: of another one the shell never heard.
+        """
+        for waiter in list(self._numbers):
+            if waiter not in waiting and not waiter.ended:
+                self._asks.pop(self._numbers.pop(waiter), None)
+        self._waiters.mend(waiting)
+        return ()
+
+    # -- for its callers: what else there is --------------------------------------------------------
+
+    def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool = False) -> Served:
+        """Tell the owner of an active probe."""
+        self._say(Pinged(name, ok, conclusive))
+        return ()
+
+    def retried(self, name: str, now: float) -> Served:
+        """Tell the owner that a call that failed at endpoint `name` is made again."""
+        self._say(Retried(name))
+        return ()
+
+    def hedged(self, name: str, now: float) -> Served:
+        """Tell the owner that a call that is slow is made a second time."""
+        self._say(Hedged(name))
+        return ()
+
+    def out_of_service(self) -> frozenset[str]:
+        """Return who serves nobody for now, as the owner said last."""
+        return self._out_of_service
+
+    @property
+    def waiting(self) -> int:
+        """How many of its callers wait now."""
+        return self._waiters.size
+
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+        return self._closed
+
+    @property
+    def gone(self) -> bool:
+        """True once it is closed, has nothing, and has said so."""
+        return self._state is _State.GONE
+
+    @property
+    def stocked(self) -> int:
+        """How many leases it has that nobody uses yet."""
+        return sum(map(len, self._stock.values()))
+
+    def __repr__(self) -> str:
+        name, incarnation = self._who
+        return (
+            f"holder {name}#{incarnation} {self._state.value}: {len(self.out)} out, {self.stocked} in stock, "
+            f"{self._waiters.size} waiting"
+        )
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _say(self, word: object) -> None:
+        if self._state in (_State.GREETED, _State.INSIDE):
+            self._link.say(word)
+            self._stirred()
+
+    def _say_ask(self, number: int, waiter: Waiter, priority: int, now: float) -> None:
+        request = waiter.request
+        block = self._block if _is_plain(request) else 1
+        waited_s = now - waiter.since_s
+        self._link.say(Ask(number, _untimed(request), priority, max(0.0, waiter.deadline_s - now), waited_s, block))
+
+    def _hold_of(self, lease: Lease, now: float) -> _Hold:
+        if lease.lender is not self._lender:
+            raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
+        self._fence(now)
+        hold: _Hold | None = lease.account
+        if hold is None:
+            raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was given back already; a lease ends once"))
+        return hold
+
+    def _dismiss(self, waiter: Waiter) -> int:
+        """Take a waiter that has ended out of the queue; return the number of its ask."""
+        number = self._numbers.pop(waiter)
+        self._asks.pop(number, None)
+        self._waiters.discard(waiter)
+        return number
+
+    def _lend(self, hold: _Hold, request: Request, now: float) -> Lease:
+        """Make a lease of what was granted."""
+        lease = Lease()
+        lease.slots = hold.slots
+        lease.id = next(self._ids)
+        lease.endpoint = hold.endpoint
+        lease.granted_s = hold.since_s = now
+        lease.account = hold
+        lease.lender = self._lender
+        lease.outcome = lease.hint = None
+        lease.terms = request.terms
+        hold.lease_id = lease.id
+        hold.request = request
+        self.out[lease.id] = lease
+        if request.terms is not None:
+            self._tenures.add(lease, now)
+        return lease
+
+    def _give_back(self, hold: _Hold, now: float) -> None:
+        """End what nobody has used."""
+        del self._holds[hold.token]
+        self._say(End(hold.token, _IGNORED, 0.0))
+
+    def _granted(self, word: Granted, now: float) -> Served:
+        waiter, _ = self._asks.get(word.number, (None, 0))
+        served: list[Waiter] = []
+        for share in word.shares:
+            request = waiter.request if waiter is not None else Request(slots=share.slots)
+            hold = _Hold(share.token, self._listed[share.listed], share.slots, request, now)
+            self._holds[share.token] = hold
+            if waiter is not None and not served:
+                waiter.lease = self._lend(hold, request, now)
+                self._dismiss(waiter)
+                served.append(waiter)
+            elif waiter is not None and _is_plain(request) and not self._closed:
+                self._stock.setdefault(request, deque()).append(hold)
+            else:
+                self._give_back(hold, now)
+        if len(word.shares) > 1:
+            served += self._serve_from_stock(now)
+        return served
+
+    def _serve_from_stock(self, now: float) -> Served:
+        served: list[Waiter] = []
+        for waiter in self._waiters.candidates():
+            stock = self._stock.get(waiter.request) if _is_plain(waiter.request) else None
+            if stock:
+                waiter.lease = self._lend(stock.popleft(), waiter.request, now)
+                self._say(Cancel(self._dismiss(waiter)))
+                served.append(waiter)
+        return served
+
+    def _refused(self, word: Refused, now: float) -> Served:
+        if word.number not in self._asks:
+            return ()
+        waiter, _ = self._asks[word.number]
+        waiter.error = error_of(word.error, tuple(word.facts))
+        self._dismiss(waiter)
+        return (waiter,)
+
+    def _hear_listed(self, word: Listed, now: float) -> Served:
+        self._listed[word.number] = word.endpoint
+        return ()
+
+    def _hear_out(self, word: OutOfService, now: float) -> Served:
+        self._out_of_service = word.names
+        return ()
+
+    def _recalled(self, word: Recall, now: float) -> Served:
+        for stock in self._stock.values():
+            while stock:
+                self._give_back(stock.popleft(), now)
+        return ()
+
+    def _go_if_done(self) -> None:
+        """Say bye once it is closed and has nothing."""
+        if self._closed and not self._holds:
+            if self._state is _State.INSIDE:
+                self._leaving = True
+                self._say(Bye())
+            else:
+                self._state = _State.GONE
+
+
+def _is_plain(request: Request) -> bool:
+    """Return whether a lease for it may be kept for another caller who wants the same."""
+    return request.key is None and request.tokens is None and request.terms is None
+
+
+def _untimed(request: Request) -> Request:
+    """Return `request` as the owner is to hear it: how long a lease may last at most is kept here, by one clock."""
+    if request.terms is None or request.terms.ttl_s == inf:
+        return request
+    return replace(request, terms=replace(request.terms, ttl_s=inf))
+
+
+def _nothing() -> None:
+    pass
+
+
+_ANSWERS: dict[type, Callable[[Holder, Any, float], Served]] = {
+    Granted: Holder._granted,
+    Refused: Holder._refused,
+    Listed: Holder._hear_listed,
+    OutOfService: Holder._hear_out,
+    Recall: Holder._recalled,
+}

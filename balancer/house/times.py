@@ -1,0 +1,60 @@
+"""How long what is promised between owner and holders lasts.
+
+Decides by how much a holder stops before its owner gives it up. It must not know what is promised.
+"""
+
+from dataclasses import dataclass
+
+from balancer.settings.numbers import checked, positive
+
+__all__ = ["FENCE", "Times"]
+
+FENCE = 0.8
+"""A holder stops after this part of the TTL without contact. So their clocks may differ in rate by 1 / 0.8 = 1.25."""
+
+# Five heartbeats in a TTL, four of them before the fence: three may be lost.
+_BEATS = 5.0
+# What was not answered is said again this often in a TTL.
+_TRIES = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The times of a house, in seconds.
+
+    Args:
+        ttl_s: a holder of whom the owner has not heard for so long has lost its leases (> 0).
+        grace_s: after a restart the owner grants nothing for so long, or until all known holders have told what they
+            hold; at least `ttl_s`, and by default that.
+        idle_s: how long a holder keeps a lease of a block that nobody uses.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    ttl_s: float = 10.0
+    grace_s: float = 0.0
+    idle_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("ttl_s", "idle_s"):
+            checked(name, getattr(self, name), positive)
+        if self.grace_s == 0.0:
+            object.__setattr__(self, "grace_s", self.ttl_s)
+        if not self.grace_s >= self.ttl_s:
+            raise ValueError(f"grace_s is {self.grace_s!r}; it must be at least ttl_s, {self.ttl_s:g}, or left out")
+
+    @property
+    def fence_s(self) -> float:
+        """A holder that has had no contact for so long stops using its leases."""
+        return FENCE * self.ttl_s
+
+    @property
+    def beat_s(self) -> float:
+        """How often a holder says something, if only that it is there."""
+        return self.ttl_s / _BEATS
+
+    @property
+    def again_s(self) -> float:
+        """What was not answered for so long is said again."""
+        return self.ttl_s / _TRIES

@@ -1,0 +1,242 @@
+"""The pool of a process that shares its endpoints with others: `Pool.connect`. What it leases, a server grants.
+
+Decides nothing: threads and tasks wait in it as in any pool, and a holder stands where its core would. What is the
+server's alone, such as to add an endpoint, is refused here.
+"""
+
+import math
+import os
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from balancer.core import Core, Waiter
+from balancer.core.ledger import Ledger
+from balancer.core.metrics import LeaseRow
+from balancer.core.readings import lease_rows
+from balancer.errors import BalancerError, ConfigError, NotConnected
+from balancer.house.holder import Holder
+from balancer.house.messages import FromHolder, FromOwner, Who
+from balancer.plugins.extras import require
+from balancer.settings.numbers import checked, seconds, whole
+from balancer.settings.rules import RetrySettings
+from balancer.shells.alarm import Alarm
+from balancer.shells.delivery import Delivery
+from balancer.shells.forgotten import Lookout
+from balancer.shells.forks import mind_forks
+from balancer.shells.leasing import SharedBudget
+from balancer.shells.threads import Pool
+from balancer.shells.waiting import Place
+from balancer.strategy import ANY, Request
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["TOKEN_VARIABLE", "ConnectedPool"]
+
+TOKEN_VARIABLE = "BALANCER_SERVE_TOKEN"
+
+# A wait through a server takes a round trip at least. So one that is to be shorter than this ends when the server says
+# so, and here only if nothing is heard.
+_LEAST_WAIT_S = 1.0
+_TAIL_S = 0.4  # of a TTL: a connection on which nothing was heard for so long is made anew
+
+
+class ConnectedPool(Pool):
+    """A pool whose slots are a server's, for the threads and tasks of this process. Made by `Pool.connect`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        ca: "str | PathLike[str] | ssl.SSLContext | None" = None,
+        name: str | None = None,
+        block: int = 1,
+        acquire_timeout_s: float | None = None,
+        retries: RetrySettings | None = None,
+        within_s: float = 10.0,
+    ) -> None:
+        require("serve", "Pool.connect")
+        from balancer.wire.address import address_of
+        from balancer.wire.line import Line
+
+        address = address_of(url)
+        self._retries = retries or RetrySettings()
+        timeout_s = math.inf if acquire_timeout_s is None else acquire_timeout_s
+        self._timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
+        within_s = checked("within_s", within_s, seconds)
+        checked("block", block, whole)
+        self._url = str(address)
+        self._clock = time.monotonic
+        self._random = self._jitter = random.Random()
+        self._leak_after_s = None
+        self._any = ANY
+        self._budget = SharedBudget(self._retries, self._clock)
+        self._lock = threading.RLock()
+        self._enter, self._leave = self._lock.acquire, self._lock.release
+        who = Who(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
+        self._seat = _Seat(who, lender=self, block=block, stirred=self._stir, now=self._clock())
+        self._core = cast(Core, self._seat)  # it has what a shell calls
+        self._sleeping: dict[Waiter, None] = {}
+        self._places: dict[Place, Waiter] = {}
+        self._lookout = Lookout()
+        self._attends = False
+        self._alarm = Alarm(self._tick, self._clock)
+        self._rounds, self._round_s = Alarm(self._look_round, self._clock), 0.0
+        self._happened = self._seat.journal.happened
+        self._delivery = Delivery(self._happened, self._set_aside)
+        self._in = threading.Event()
+        given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
+        self._line = Line(address, _tls(ca) if address.tls else None, given, who, _Party(self))
+        mind_forks(self)
+        self._line.start()
+        self._await(within_s)
+
+    def _await(self, within_s: float) -> None:
+        """Wait until the server has let this process in."""
+        until_s = time.monotonic() + within_s
+        while not self._in.wait(0.02):
+            late = time.monotonic() >= until_s
+            if self._line.refused or late:
+                why = self._line.refused or f"not connected within {within_s:g} s: {self._line.trouble or 'no answer'}"
+                self.close()
+                raise NotConnected(self._url, why)
+
+    def _stir(self) -> None:
+        self._line.stir()
+
+    @property
+    def connected(self) -> bool:
+        """True while the server has this process in. Leases that are out stay usable for 0.8 TTL without."""
+        return self._seat.inside
+
+    def close(self) -> None:
+        """Fail every waiter and every later acquire; leases out may still be returned, and then the server is told."""
+        super().close()
+        if not self._seat.out or self._line.refused:
+            self._line.end()
+
+    def leases(self) -> tuple[LeaseRow, ...]:
+        """Return the leases of this process that are out, oldest first; the server knows those of all."""
+        return super().leases()
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._url} {self._seat!r}>"
+
+    # -- the server's alone ------------------------------------------------------------------------
+
+    def _refuse(self, *args: Any, **values: Any) -> NoReturn:
+        """Refuse what is done where the server runs."""
+        raise BalancerError(
+            f"{self._url}: endpoints, strategy, observers and counters are the server's; see its config"
+        )
+
+    add = drain = remove = update = set_strategy = observe = endpoints = stats = _refuse
+
+
+class _Party:
+    """A holder, behind the lock of its pool."""
+
+    def __init__(self, pool: ConnectedPool) -> None:
+        self._pool = pool
+
+    @property
+    def over(self) -> bool:
+        return self._pool._seat.gone
+
+    @property
+    def silence_s(self) -> float:
+        return _TAIL_S * self._pool._seat.ttl_s
+
+    def heard(self, messages: Sequence[FromOwner]) -> None:
+        seat = self._pool._seat
+
+        def hear(now: float) -> list[Waiter]:
+            return [waiter for message in messages for waiter in seat.receive(message, now)]
+
+        self._pool._change(hear)
+        if seat.inside and not self._pool._in.is_set():
+            self._pool._in.set()
+
+    def due(self) -> None:
+        self._pool._change(self._pool._seat.tick)
+
+    def out(self, again: bool) -> tuple[list[FromHolder], float]:
+        pool = self._pool
+        with pool._lock:
+            now = pool._clock()
+            pool._seat.tick(now)
+            return pool._seat.take_out(now, again=again), pool._seat.next_s
+
+
+class _Seat(Holder):
+    """A holder with all that a pool looks for in a core. What is due here is seen to by the line, not by the pool."""
+
+    due_s = property(lambda self: math.inf)
+    lapse_s = math.inf
+
+    @property
+    def next_s(self) -> float:
+        """When there is something to do."""
+        due_s: float = Holder.due_s.__get__(self)
+        return due_s
+
+    @property
+    def ttl_s(self) -> float:
+        """The server's TTL, as far as it is known."""
+        return self._times.ttl_s
+
+    @property
+    def ledger(self) -> "_Seat":
+        """Where `out` is found."""
+        return self
+
+    @property
+    def gates(self) -> "_Gates":
+        """Groups and quotas: the server's."""
+        return _GATES
+
+    def wait(
+        self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
+    ) -> Waiter:
+        """Queue a request; a wait that is shorter than a round trip may take is the server's to end."""
+        waiter = super().wait(request, now, deadline_s, priority, wake)
+        waiter.deadline_s = max(deadline_s, now + _LEAST_WAIT_S)
+        return waiter
+
+    def leases(self, now: float) -> list[LeaseRow]:
+        """Return what there is to see of the leases that are out."""
+        return lease_rows(cast(Ledger, self), now)
+
+    def listen(self, kinds: object) -> None:
+        """Do nothing: what happens is told where the server runs."""
+
+
+class _Gates:
+    """What a pool asks of the gates of its core."""
+
+    any = False
+    has_quotas = True  # it may have: whoever counts tokens says how many, and the server knows
+
+
+_GATES = _Gates()
+
+
+def _tls(ca: "str | PathLike[str] | ssl.SSLContext | None") -> "ssl.SSLContext":
+    import ssl
+
+    if isinstance(ca, ssl.SSLContext):
+        return ca
+    try:
+        return ssl.create_default_context(cafile=None if ca is None else str(Path(ca)))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"ca={str(ca)!r}: {error}; give a PEM file with the certificate that signed the server's"
+        ) from None

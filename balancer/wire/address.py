@@ -1,0 +1,46 @@
+"""Where a house is: `balancer://host:port`, or `balancers://host:port` over TLS.
+
+Decides how such a URL is read. It must not know what is said there.
+"""
+
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from balancer.errors import ConfigError
+
+__all__ = ["PORT", "Address", "address_of", "is_loopback"]
+
+PORT = 7465
+_SCHEMES = {"balancer": False, "balancers": True}
+
+
+class Address(NamedTuple):
+    """Host, port, and whether TLS is spoken."""
+
+    host: str
+    port: int
+    tls: bool
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'balancers' if self.tls else 'balancer'}://{host}:{self.port}"
+
+
+def address_of(url: str) -> Address:
+    """Return what `url` says. Raises ConfigError."""
+    allowed = f"it must be like 'balancer://10.0.0.1:{PORT}', or balancers:// for TLS"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"found {url!r}: {error}; {allowed}") from None
+    if parts.username or parts.password:
+        raise ConfigError(f"a house's URL has a user or a password in it; {allowed}, and token= for the token")
+    if parts.scheme not in _SCHEMES or not host or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ConfigError(f"found {url!r}; {allowed}")
+    return Address(host, port or PORT, _SCHEMES[parts.scheme])
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether nobody but this machine gets to `host`."""
+    return host in ("localhost", "::1") or host.startswith("127.")

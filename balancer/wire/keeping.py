@@ -1,0 +1,71 @@
+"""The record of an owner, in a file: it outlives the owner, and only one owner at a time has it.
+
+Decides how it is written: to another file first, which then takes its place, so that there is a whole one at any time.
+"""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from balancer.errors import ConfigError
+from balancer.house import Record
+from balancer.house.messages import Who
+
+__all__ = ["Keeper"]
+
+
+class Keeper:
+    """A file with the record of an owner, locked while this is open.
+
+    Args:
+        path: of the file; it need not be there.
+
+    Attributes:
+        last: what the owner before left; None: nothing that can be read.
+
+    Raises:
+        ConfigError: another process has it, or it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lock = path.with_name(path.name + ".lock")
+        try:
+            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            busy = f"{lock}: another server has this pool already; stop it, or give --state another file"
+            raise ConfigError(busy) from None
+        except OSError as error:
+            raise ConfigError(f"{lock}: {error.strerror}; give --state a file that can be written") from None
+        self.last = _read(path)
+
+    def keep(self, record: Record) -> None:
+        """Write `record`, so that it is there even if the machine loses its power now. Raises OSError."""
+        holders = None if record.holders is None else sorted(record.holders)
+        text = json.dumps({"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": holders})
+        fresh = self._path.with_name(self._path.name + ".new")
+        with open(fresh, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, self._path)
+
+    def close(self) -> None:
+        """Let another server have it."""
+        os.close(self._lock)
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        holders = data["holders"]
+        told = None if holders is None else frozenset(Who(str(name), str(life)) for name, life in holders)
+        return Record(int(data["epoch"]), float(data["ttl_s"]), told)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, OSError):
+        return None

@@ -1,0 +1,217 @@
+"""The connection of a holder: one thread with an event loop, which comes back when it is lost.
+
+Decides when it connects again, and that what is due is done though nobody is connected: a holder must stop in time then
+above all. A shell: it has the clock and the socket. It must not know what a holder does with what it hears.
+"""
+
+import asyncio
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from math import inf
+from typing import Any, Final, Protocol
+
+from balancer.house.messages import FromHolder, FromOwner, Who
+from balancer.wire.address import Address
+from balancer.wire.codec import VERSION, Closing, Frames, Opening, WireError, encoded, from_owner
+from balancer.wire.local import myself
+
+__all__ = ["Line", "Party"]
+
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0  # between attempts to connect
+_CONNECT_S: Final = 5.0
+
+
+class Party(Protocol):
+    """Whose connection it is: a holder, behind its lock. Each is called by the thread of the line only."""
+
+    def heard(self, messages: Sequence[FromOwner]) -> None:
+        """Hear what the owner says."""
+        ...
+
+    def due(self) -> None:
+        """Do what is due."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """True once there is nothing left to say or to hear."""
+        ...
+
+    @property
+    def silence_s(self) -> float:
+        """A connection on which nothing was heard for so long is a dead one."""
+        ...
+
+    def out(self, again: bool) -> tuple[list[FromHolder], float]:
+        """Return what is to be sent, `again` if the connection is new; and when something is due, by `monotonic`."""
+        ...
+
+
+class Line:
+    """A connection that is there whenever it can be.
+
+    Args:
+        address: of the server.
+        tls: how it is spoken with; None: without TLS.
+        token: that the server wants.
+        who: the holder.
+        party: likewise.
+
+    Attributes:
+        refused: why the server will not have this holder; "": it has not said so.
+    """
+
+    def __init__(self, address: Address, tls: ssl.SSLContext | None, token: str, who: Who, party: Party) -> None:
+        self._address = address
+        self._tls = tls
+        self._opening = encoded(Opening(VERSION, token, who, myself()))
+        self._party = party
+        self._loop = asyncio.new_event_loop()
+        self._transport: asyncio.Transport | None = None
+        self._gone: asyncio.Event  # that the connection is lost, or is not to be made any more
+        self._timer: asyncio.TimerHandle | None = None
+        self._stirring = threading.Lock()  # taken while a flush is on its way to the loop
+        self._ending = False
+        self._heard_s = 0.0
+        self.refused = ""
+        self.trouble = ""  # why there is no connection just now
+        self._thread = threading.Thread(target=self._run, name="balancer-line", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stir(self) -> None:
+        """Send soon what there is to send; from any thread."""
+        if threading.current_thread() is not self._thread and self._stirring.acquire(blocking=False):
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._flush_stirred)
+
+    def end(self, within_s: float = 2.0) -> None:
+        """Send what there is to send, and end."""
+        if threading.current_thread() is self._thread:
+            return
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(within_s)
+
+    # -- in the thread of the loop -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._stay())
+        finally:
+            self._loop.close()
+
+    async def _stay(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        self._flush()
+        while not self._ending:
+            self._gone = asyncio.Event()
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    await self._loop.create_connection(
+                        lambda: _Talk(self), self._address.host, self._address.port, ssl=self._tls
+                    )
+                self.trouble, pause_s = "", _FIRST_PAUSE_S
+            except (OSError, TimeoutError) as error:
+                self.trouble = str(error) or f"no answer within {_CONNECT_S:g} s"
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+                continue
+            await self._gone.wait()  # what is closed is lost thereafter
+            if self.refused:
+                return
+            if not self._ending:
+                await asyncio.sleep(_FIRST_PAUSE_S)
+
+    def made(self, transport: asyncio.Transport) -> None:
+        """Begin to talk."""
+        self._transport = transport
+        self._heard_s = time.monotonic()
+        transport.write(self._opening)
+        self._flush(again=True)
+
+    def lost(self, transport: asyncio.Transport) -> None:
+        """Stop to talk."""
+        if self._transport is transport:
+            self._transport = None
+        self._gone.set()
+
+    def heard(self, messages: list[Any]) -> None:
+        """Hear what the server says."""
+        self._heard_s = time.monotonic()
+        for message in messages:
+            if isinstance(message, Closing):
+                self.refused = message.why
+                if self._transport is not None:
+                    self._transport.abort()
+                return
+        self._party.heard(messages)
+        self._flush()
+
+    def _flush_stirred(self) -> None:
+        self._stirring.release()
+        self._flush()
+
+    def _flush(self, *, again: bool = False) -> None:
+        transport = self._transport
+        if transport is not None and time.monotonic() - self._heard_s > self._party.silence_s and not self._ending:
+            self._transport = None
+            transport.abort()  # a network that was cut says nothing; a new connection finds out sooner than this one
+            transport = None
+        if transport is not None:
+            messages, due_s = self._party.out(again)
+            while messages:
+                transport.write(b"".join(map(encoded, messages)))
+                messages, due_s = self._party.out(False)
+        else:  # nothing is sent, but time passes
+            self._party.due()
+            due_s = time.monotonic() + _FIRST_PAUSE_S
+        if self._party.over and not self._ending:
+            self._end()
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if due_s < inf:
+            self._timer = self._loop.call_later(max(0.001, due_s - time.monotonic()), self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._party.due()
+        self._flush()
+
+    def _end(self) -> None:
+        self._ending = True
+        self._flush()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.close()  # it sends first what is to be sent
+
+
+class _Talk(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._frames = Frames()
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "of TCP or TLS"
+        self._transport = transport
+        self._line.made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._line.heard([from_owner(body) for body in self._frames.feed(data)])
+        except WireError:
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._line.lost(self._transport)

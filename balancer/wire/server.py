@@ -1,0 +1,216 @@
+"""The server of a house: one event loop around an owner, one connection for each holder.
+
+Decides when the owner hears, ticks and is sent for, and that its record is kept before anything is sent. A shell: it
+has the clock and the sockets. It must not know how the owner decides, nor where its core is from.
+"""
+
+import asyncio
+import hmac
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Any, Final
+
+from balancer.core import Core
+from balancer.house import Owner, Record, Times
+from balancer.house.messages import FromOwner, Who
+from balancer.wire.codec import VERSION, Closing, Frames, Local, Opening, WireError, encoded, from_holder
+from balancer.wire.local import has_died, is_here
+
+__all__ = ["Server"]
+
+_log = logging.getLogger("balancer.serve")
+
+_OPENING_S: Final = 10.0  # for the first frame of a connection
+_MOST_UNSENT: Final = 32 * 2**20  # bytes; a holder that does not read is left
+_LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection has died
+
+
+class Server:
+    """An owner behind a port.
+
+    Args:
+        core: the owner's; used by nobody else but under `guard`.
+        times: of the house.
+        last: what the owner before left.
+        keep: writes the record down; raises OSError.
+        token: what holders must know; "": nothing.
+        guard: runs each step; it is given what to do, and may lock what others look at.
+        told: called after each step, when nothing is locked.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        times: Times,
+        last: Record | None,
+        keep: Callable[[Record], None],
+        token: str = "",
+        guard: Callable[[Callable[[], None]], None] | None = None,
+        told: Callable[[], None] | None = None,
+    ) -> None:
+        self._keep = keep
+        self._token = token.encode()
+        self._guard = guard or _do
+        self._told = told or _nothing
+        self._lines: dict[Who, _Line] = {}
+        self._kept: Record | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        now = time.monotonic()
+        # An epoch is greater than all before even if the record is lost, as long as the machine's clock is about right.
+        epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
+        self.owner = Owner(core, epoch=epoch, times=times, last=last, now=now)
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+        """Return a server that listens, whose port may be asked for. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(lambda: _Line(self), host, port, ssl=tls, backlog=1024)
+        self.act(_nothing)
+        return listening
+
+    # -- connections -------------------------------------------------------------------------------
+
+    def opened(self, line: "_Line", opening: Opening) -> str | None:
+        """Take a connection that has begun; return why not."""
+        if opening.version != VERSION:
+            return f"it speaks version {opening.version}, and this server {VERSION}; install the same balancer on both"
+        if not hmac.compare_digest(opening.token.encode(), self._token):
+            return "the token is wrong, or there is none; give token=, or set BALANCER_SERVE_TOKEN"
+        self._lines[opening.who] = line
+        return None
+
+    def lost(self, line: "_Line") -> None:
+        """Learn that a connection is over. What its holder has it still has, unless it is dead for certain."""
+        if line.who is None or self._lines.get(line.who) is not line:
+            return
+        del self._lines[line.who]
+        if line.local is not None and is_here(line.local):
+            task = asyncio.get_running_loop().create_task(self._look_whether_dead(line.who, line.local))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _look_whether_dead(self, who: Who, local: Local) -> None:
+        for _ in range(_LOOKS):
+            if has_died(local):
+                self.act(lambda: self.owner.vanished(who, time.monotonic()))
+                return
+            if who in self._lines:
+                return
+            await asyncio.sleep(_LOOK_S)
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def act(self, step: Callable[[], None]) -> None:
+        """Do something to the owner, keep its record if that is new, and send what it says."""
+        sent: list[tuple[Who, FromOwner]] = []
+
+        def locked() -> None:
+            step()
+            now = time.monotonic()
+            if now >= self.owner.due_s:
+                self.owner.tick(now)
+            sent.extend(self.owner.take_out(now))
+
+        self._guard(locked)
+        record = self.owner.record
+        if record is not self._kept:
+            self._keep(record)
+            self._kept = record
+        by_line: dict[_Line, list[bytes]] = {}
+        for who, message in sent:
+            line = self._lines.get(who)
+            if line is not None:
+                by_line.setdefault(line, []).append(encoded(message))
+        for line, frames in by_line.items():
+            line.send(b"".join(frames))
+        self._told()
+        self._wind()
+
+    def _wind(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_s = self.owner.due_s
+        if due_s < inf:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, due_s - time.monotonic()), self.act, _nothing)
+
+
+class _Line(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._frames = Frames()
+        self._transport: asyncio.Transport
+        self._late: asyncio.TimerHandle | None = None
+        self.who: Who | None = None
+        self.local: Local | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "of TCP or TLS"
+        self._transport = transport
+        self._late = asyncio.get_running_loop().call_later(_OPENING_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            messages = [from_holder(body) for body in self._frames.feed(data)]
+            if self.who is None and messages:
+                self._open(messages.pop(0))
+            if self.who is not None and messages:
+                self._hear(messages)
+        except WireError as error:
+            self._close(f"this is no message of a holder: {error}")
+
+    def _open(self, opening: Any) -> None:
+        if not isinstance(opening, Opening):
+            raise WireError(f"{type(opening).__name__} before the opening")
+        why = self._server.opened(self, opening)
+        if why is not None:
+            self._close(why)
+            return
+        self.who, self.local = opening.who, opening.local
+        if self._late is not None:
+            self._late.cancel()
+
+    def _hear(self, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, Opening) or message.who != self.who:
+                raise WireError("it speaks for another holder")
+        owner = self._server.owner
+
+        def step() -> None:
+            for message in messages:
+                owner.receive(message, time.monotonic())
+
+        self._server.act(step)
+
+    def _close(self, why: str) -> None:
+        peer = self._transport.get_extra_info("peername")
+        _log.warning("left a connection from %s: %s", peer[0] if peer else "somewhere", why)
+        self._transport.write(encoded(Closing(why)))
+        self._transport.close()
+
+    def send(self, data: bytes) -> None:
+        """Send frames; one who does not read is left, and may come back."""
+        if self._transport.get_write_buffer_size() > _MOST_UNSENT:
+            self._transport.abort()
+        else:
+            self._transport.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        self._server.lost(self)
+
+
+def _do(step: Callable[[], None]) -> None:
+    step()
+
+
+def _nothing() -> None:
+    pass
