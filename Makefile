@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 
-.PHONY: run loop test quick plain lint bench yield notebooks docs stress mutants mutmut test-nogil setup system clean
+.PHONY: run loop test more quick plain lint bench yield notebooks docs stress mutants mutmut test-nogil setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
-	@echo "judging 14 problems on this machine, about 3300 program runs: 1 to 2.5 min on 2 cores that have nothing else to do"
+	@echo "judging 14 problems on this machine, about 3300 program runs: usually 1 to 2.5 min on 2 cores that have nothing else to do"
 	$(BIN)/balancer run examples/quickstart.toml
 
 loop: $(READY) system         ## rows of a data set, a scripted model proposing cases, three rounds, training data out
@@ -17,6 +17,9 @@ loop: $(READY) system         ## rows of a data set, a scripted model proposing 
 
 test: $(READY) system lint    ## lint, types, import rules and the whole test-suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+more: $(READY) system         ## the tests that take long, with the strategies, isolations and servers that `make test` leaves out
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m more $(TESTS)
 
 plain:                        ## a plain install, in an environment of its own: what it brings, and that it does what it promises
 	$(PYTHON) -m venv --clear $(VENV)-plain
@@ -61,7 +64,7 @@ docs: $(READY)                ## the guides and a reference as a site, in site/;
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 stress: $(READY) system       ## the long randomised runs, in full
-	BALANCER_STRESS=1 $(BIN)/python -m pytest tests/stress tests/threads/test_interleavings.py \
+	BALANCER_STRESS=1 $(BIN)/python -m pytest -m "" tests/stress tests/threads/test_interleavings.py tests/tasks/test_task_mixed.py \
 		tests/integration/pipeline/test_disturbed_loop.py \
 		tests/simulation/test_theory.py \
 		tests/properties/test_conformance.py::test_a_registered_strategy_keeps_the_contract \
@@ -70,9 +73,10 @@ stress: $(READY) system       ## the long randomised runs, in full
 mutants: $(READY)             ## each mistake of tests/mutants, and whether its test finds it; MUTANTS="--short", or names
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-mutmut: $(READY)              ## every small change of the ledger, the queue and the tenures: what share do unit tests find?
+mutmut: $(READY)              ## what share of 500 small changes of the core, drawn, do the core's own tests find? DRAWN=0: of all, hours
 	$(BIN)/python -m pip install -q 'mutmut>=3.8,<4'
-	$(BIN)/mutmut run $(MUTMUT)
+	$(BIN)/mutmut run --max-children 1 'balancer.core.readings.*' >/dev/null
+	$(BIN)/mutmut run $$($(BIN)/python -m tests.mutants.drawn $(DRAWN))
 	$(BIN)/mutmut results
 
 test-nogil:                   ## threads and properties on a Python without its global lock, where one can be had

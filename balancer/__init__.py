@@ -7,7 +7,7 @@ used: a pool in code that threads use needs none of it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from balancer.core.metrics import EndpointStats, PoolStats
+from balancer.core.metrics import EndpointStats, PoolStats, QuotaStats
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
@@ -69,6 +69,7 @@ __all__ = [
     "QuotaExceeded",
     "QuotaSettings",
     "QuotaSpent",
+    "QuotaStats",
     "RetrySettings",
     "StrategyError",
     "TooManyWaiters",

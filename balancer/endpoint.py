@@ -244,6 +244,7 @@ class Lease:
         "id",
         "lender",
         "outcome",
+        "raised",
         "slots",
         "terms",
         "where",
@@ -261,6 +262,7 @@ class Lease:
     entered: bool  # it is for a `with` block; only then it is set
     charge: Any  # what it takes of a quota; only where there is one it is set
     fate: str  # why it ended, if nobody gave it back; only then it is set
+    raised: str  # what its call raised, in a word; set only if it did
     where: str  # where it was acquired; set only if somebody wants to know
 
     @property
@@ -317,6 +319,8 @@ class Lease:
         """
         if self.hint is None:
             self.hint = hint_of(error)
+        status = status_of(error)
+        self.raised = type(error).__name__ if status is None else f"{type(error).__name__} {status}"
         self.lender.release(self, self.outcome or outcome_of(error))
 
     def __enter__(self) -> Self:

@@ -5,7 +5,7 @@ Decides nothing; it only names what can go wrong, so that a caller can tell its 
 endpoint's fault (`EndpointError`). Errors carry their facts as fields; the message is one line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+_MOST_NAMES = 3
+
+
 class BalancerError(Exception):
     """Root of every error raised by this package."""
 
@@ -40,15 +43,20 @@ class BalancerError(Exception):
 class AcquireTimeout(BalancerError):
     """No endpoint came free in time.
 
-    Fields: `waited_s`, `timeout_s` (seconds), `out` (endpoints that served nobody for their health, e.g. ejected ones).
+    Fields: `waited_s`, `timeout_s` (seconds), `out` (endpoints that served nobody for their health, e.g. ejected ones),
+    `quotas` (a text for each quota that had no room where a slot was free: how much is used, and when there is room).
     """
 
-    def __init__(self, waited_s: float, timeout_s: float, out: int = 0) -> None:
+    def __init__(self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = ()) -> None:
         unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
+        short = "".join(f"{each}; " for each in quotas[:_MOST_NAMES])
+        short += f"so have {len(quotas) - _MOST_NAMES} more quotas; " if len(quotas) > _MOST_NAMES else ""
+        remedy = "raise the quota or add a key with another one" if quotas else "add endpoints or capacity"
         super().__init__(
             f"no endpoint came free within {timeout_s:.6g} s (waited {waited_s:.3f} s); "
-            f"{unfit}add endpoints or capacity, or allow a longer timeout"
+            f"{unfit}{short}{remedy}, or allow a longer timeout"
         )
+        self.quotas = tuple(quotas)
         self.waited_s = waited_s
         self.timeout_s = timeout_s
         self.out = out
@@ -66,8 +74,8 @@ class MissingExtra(BalancerError):
 class PoolClosed(BalancerError):
     """The pool was closed before or while this caller waited."""
 
-    def __init__(self) -> None:
-        super().__init__("the pool is closed; leases already out may still be released")
+    def __init__(self, what: str = "the pool is closed; leases already out may still be released") -> None:
+        super().__init__(what)
 
 
 class NotConnected(BalancerError):
@@ -102,11 +110,16 @@ class NoEndpoint(BalancerError):
     """No endpoint of the pool could ever serve the request, so waiting would be for ever.
 
     Fields: `labels`, `exclude`, `slots` (what the request asked for), `endpoints` (how many there are in service),
-    `spent` (how many of these have nothing left to pay with).
+    `spent` (how many of these have nothing left to pay with), `spent_names` (which; nobody else could serve it).
     """
 
     def __init__(
-        self, labels: frozenset[str], exclude: frozenset[str], endpoints: int, slots: int = 1, spent: int = 0
+        self,
+        labels: frozenset[str],
+        exclude: frozenset[str],
+        endpoints: int,
+        slots: int = 1,
+        spent_names: Sequence[str] = (),
     ) -> None:
         wants = []
         if slots > 1:
@@ -116,20 +129,27 @@ class NoEndpoint(BalancerError):
         if exclude:
             wants.append(f"excluding {sorted(exclude)}")
         asked = " and ".join(wants) or "any endpoint"
-        nothing_left = (
-            f"{spent} said that the account has no quota left, which no retry can help: pay, and add them again, or "
-            if spent
-            else ""
-        )
+        nothing_left = f"{_said_spent(spent_names)}, or " if spent_names else ""
         super().__init__(
             f"none of the {endpoints} endpoints in service can serve a request for {asked}; "
             f"{nothing_left}add one that can, or ask for less"
         )
-        self.spent = spent
+        self.spent = len(spent_names)
+        self.spent_names = tuple(spent_names)
         self.labels = labels
         self.exclude = exclude
         self.slots = slots
         self.endpoints = endpoints
+
+
+def _said_spent(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_MOST_NAMES]))
+    shown += f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    whose, they = ("its", "it is") if len(names) == 1 else ("their", "they are")
+    return (
+        f"{shown} said that {whose} account has no quota left (insufficient_quota), which no retry can help: {they} "
+        "out of service for good; pay, and add again what is paid for (drain, then add)"
+    )
 
 
 class QuotaExceeded(NoEndpoint):

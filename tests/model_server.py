@@ -110,7 +110,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # hung up between the head and the body: no request
+            self.close_connection = True
+            return
         self.model.enters(self.path, dict(self.headers), body)
         streams = b'"stream":true' in body.replace(b" ", b"")
         words = iter(self._refusal() if self.model.refuses else self._stream() if streams else self._whole())

@@ -10,7 +10,8 @@ What a shell keeps (threads, a simulator, tasks of asyncio alike):
   more) or `no_lease` (out of time, or too many wait). While it waits, `look` comes at `look_s`, and what that answers
   is asked for at the same place in the queue (`Core.amend`; `balancer.core.looks` does both).
 - A `Run` ends with `succeeded`, or with `failed` when the endpoint is at fault and nothing of the attempt still runs.
-  An error of the caller's own ends the course without a word.
+  An error of the caller's own ends the course without a word. A shell that can end an attempt does so at `cut_s`, and
+  says `cut`; one that cannot lets it run.
 - After a `Hedge`, `hedged` says where the second call may begin; if no slot is free at once, nothing is said.
 - A first attempt is counted in the budget when its lease is granted (`RetryBudget.attempted`), by the shell, so that a
   shell may make the course no sooner than something fails.
@@ -30,6 +31,10 @@ __all__ = ["Course"]
 # While a retry waits, endpoints are ejected and come back, so it looks again: the first time after so many seconds, and
 # each time after twice as long.
 _FIRST_LOOK_S = 1.0
+
+# An attempt that is cut is held against its endpoint if it had this share of the time that the call has. With less, the
+# time went into waits and earlier tries: a sound endpoint must not be ejected because calls come late to it.
+_SHARE_TO_BLAME = 0.5
 
 _NONE = frozenset[str]()
 _GO_ON = Run()
@@ -107,6 +112,11 @@ class Course:
         self._look_s = _FIRST_LOOK_S
         self._last_successes: int | None = None  # of the whole run, when the last try failed
 
+    @property
+    def until_s(self) -> float:
+        """When its deadline passes; inf: never, or it has not begun."""
+        return self._until_s
+
     # -- a lease -----------------------------------------------------------------------------------
 
     def begin(self, now: float, out: frozenset[str] = _NONE) -> Ask:
@@ -123,8 +133,11 @@ class Course:
         self._at = frozenset((name,))
         if name in self._failed:  # it had to go back, so all are as good as new but for the last one
             self._failed = self._last
-        hedge_s = self.terms.hedge_after_s
-        return _GO_ON if hedge_s is None else Run(hedge_s)
+        hedge_s, left_s = self.terms.hedge_after_s, self._until_s - self._now
+        if left_s == math.inf:
+            return _GO_ON if hedge_s is None else Run(hedge_s)
+        blames = left_s >= _SHARE_TO_BLAME * self.terms.deadline_s
+        return Run(math.inf if hedge_s is None else hedge_s, max(0.0, left_s), blames)
 
     def no_endpoint(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
         """Hear that no endpoint in service could ever serve what was asked for, from the start or not any more."""
@@ -206,6 +219,12 @@ class Course:
         self._rests_until_s = self._now + min(max(asked_s, 0.0), LONGEST_ASKED_S)
         return self._again()
 
+    def cut(self, now: float) -> Over:
+        """Hear that the attempt was ended because its deadline has passed, whatever a clock of another kind says."""
+        over = self.failed(max(now, self._until_s))
+        assert isinstance(over, Over), "nothing follows a deadline"
+        return over
+
     # -- a pause -----------------------------------------------------------------------------------
 
     def resume(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
@@ -235,7 +254,7 @@ class Course:
     def _try(self, out: frozenset[str]) -> Ask:
         self.tries += 1
         self._tried_s = self._now
-        self._give_up_s = self._until_s if self._until_s < math.inf else self._now + self.terms.wait_s
+        self._give_up_s = min(self._until_s, self._now + self.terms.wait_s)
         self._look_s = _FIRST_LOOK_S
         return self._ask_anew(out)
 

@@ -23,7 +23,7 @@ class Terms:
         attempts: tries at most, the first included.
         retries: pauses, and the window of a budget that never fills; None: each pause lasts `pause_s`.
         pause_s: see `retries`.
-        wait_s: how long a try waits for a lease, where there is no deadline; inf: for ever.
+        wait_s: how long a try waits for a lease, within the deadline; inf: for as long as that allows.
         deadline_s: seconds from the beginning for all waits, pauses and tries.
         hedge_after_s: an attempt that takes longer is made a second time, elsewhere; None: never.
         avoids: False: a retry goes anywhere, as if nothing had failed.
@@ -65,9 +65,17 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Make the call, or let it go on. `hedge_s`: when to call `Course.slow` if it still runs then; inf: never."""
+    """Make the call, or let it go on.
+
+    Attributes:
+        hedge_s: when to call `Course.slow`, if it still runs then; inf: never.
+        cut_s: when its deadline has passed: a shell that can end it does so then; inf: there is none.
+        cut_blames: True if it is its endpoint that has taken too long, when it is cut.
+    """
 
     hedge_s: float = math.inf
+    cut_s: float = math.inf
+    cut_blames: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from balancer.core.account import State
 from balancer.core.events import Event, Hedged, Journal, Retried, StrategyChanged
 from balancer.core.gates import Gates
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, LeaseRow, WaitHistogram
+from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
 from balancer.core.portrait import portrait
 from balancer.core.readings import endpoint_stats, lease_rows
 from balancer.core.rules import Rules
@@ -208,14 +208,21 @@ class Core(Serving):
         return self._tenures.due_s
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now because of their health; O(those that are out)."""
-        return self._rules.out_of_service()
+        """Return the names of those that serve nobody for now, for their health or because nobody pays for them.
+
+        O(those that are out); O(N) once an account had nothing left.
+        """
+        return self._rules.out_of_service() | self._ledger.spent()
 
     def leases(self, now: float) -> list[LeaseRow]:
         """Return what there is to see of the leases that are out, oldest first; O(those)."""
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
         return lease_rows(self._ledger, now)
+
+    def quotas(self, now: float) -> list[QuotaStats]:
+        """Return how much of each quota is used; nothing in a pool that has none."""
+        return self.gates.usage(now)
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""

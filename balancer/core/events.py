@@ -118,10 +118,11 @@ class Leaked(_OfLease):
 # -- endpoints -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
 class Ejected(_OfEndpoint):
-    """An endpoint was taken out of service for its failures."""
+    """An endpoint was taken out of service for its failures; `why`: what was measured, in words."""
 
-    __slots__ = ()
+    why: str = ""
 
 
 class Probing(_OfEndpoint):

@@ -13,6 +13,7 @@ from math import inf
 from balancer.core.account import Account
 from balancer.core.groups import Groups
 from balancer.core.ledger import Ledger
+from balancer.core.metrics import QuotaStats
 from balancer.core.quotas import Meter
 from balancer.endpoint import Endpoint, Lease
 from balancer.settings.numbers import checked, seconds
@@ -190,6 +191,25 @@ class Gates:
                 first, first_s = meter, room_s
         if first is not None and first not in self.kept:
             self.kept[first] = claim
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def short(self, request: Request, now: float) -> tuple[str, ...]:
+        """Return in words which quotas keep `request` from slots that are free; O(N), for a wait that is over."""
+        meters = {account.meter: None for account in self._ledger.active() if request.fits(account)}
+        return tuple(
+            meter.short_of(request.tokens, now)
+            for meter in meters
+            if meter is not None and (meter in self.kept or not meter.has_room(request.tokens, now))
+        )
+
+    def usage(self, now: float) -> list[QuotaStats]:
+        """Return how much of each quota is used, in the order of their endpoints; O(N + calls in the windows)."""
+        names: dict[Meter, list[str]] = {meter: [] for meter in self._meters}
+        for account in self._ledger.accounts():
+            if account.meter in names:
+                names[account.meter].append(account.endpoint.name)
+        return [meter.usage(tuple(those), now) for meter, those in names.items()]
 
     # -- inside ------------------------------------------------------------------------------------
 

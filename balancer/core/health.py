@@ -11,7 +11,7 @@ successes are only counted, and told to the tests before anything else is. Back-
 
 import math
 import random
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -133,7 +133,7 @@ class HealthWatch:
             record.until_s = inf
             self._next_due()
             if outcome is not Outcome.IGNORED:
-                self._judge_probe(record, outcome, rest_s, now)
+                self._judge_probe(record, lease, outcome, rest_s, now)
         elif record.state in _IN:
             self._judge_call(record, lease, outcome, rest_s, now)
         elif rest_s:
@@ -155,8 +155,7 @@ class HealthWatch:
             self._book(record, now)
             if not ok:
                 record.row, record.failing = 0, True
-            if True in [test.pinged(record, ok, now) for test in self._tests]:
-                self._trip(record, now)
+            self._trip([test for test in self._tests if test.pinged(record, ok, now)], record, now)
         elif ok and conclusive and record.state is Health.HALF_OPEN:
             self._move(record, Event.PROBED_WELL, now)
 
@@ -198,16 +197,15 @@ class HealthWatch:
         """Book a call to an endpoint in service, and see what follows."""
         if outcome is Outcome.SUCCESS:
             self._succeeded(record, 1, now)
-            if True in [test.took(record, now - lease.granted_s, now) for test in self._timed]:
-                self._trip(record, now)
+            self._trip([test for test in self._timed if test.took(record, now - lease.granted_s, now)], record, now)
         elif outcome is not Outcome.IGNORED:
             record.bad += 1
             if outcome is Outcome.OVERLOAD:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
-                record.row, record.failing = 0, True
-                if True in [test.failed(record, now) for test in self._tests]:  # each of them must hear of it
-                    self._trip(record, now, rest_s)
+                record.row, record.failing, record.last = 0, True, getattr(lease, "raised", "")
+                found = [test for test in self._tests if test.failed(record, now)]  # each of them must hear of it
+                self._trip(found, record, now, rest_s)
         if rest_s and record.state in _IN:
             self._move(record, Event.ASKED_REST, now, rest_s)
 
@@ -228,6 +226,7 @@ class HealthWatch:
     def _rest_longer(self, record: Record, rest_s: float, now: float) -> None:
         """Let an endpoint out of service have the rest that it asks for, if that is longer than what it has."""
         if record.state is Health.HALF_OPEN:
+            record.why = f"it asked to be left alone for {rest_s:.3g} s while it was on trial"
             self._move(record, Event.ASKED_REST, now, rest_s)
             return
         if record.state is Health.EJECTED:
@@ -248,23 +247,27 @@ class HealthWatch:
             self._book(record, now)
         candidates = [record for record in self._records if record.state in _IN and record.calls]
         candidates.sort(key=_success_rate)  # the worst first: not all may be ejected
-        for record in [record for test in self._tests for record in test.compare(candidates, now)]:
+        found = [(record, test) for test in self._tests for record in test.compare(candidates, now)]
+        for record, finder in found:
             if record.state in _IN:
-                self._trip(record, now)
+                self._trip([finder], record, now)
         for record in self._records:
             record.good = record.bad = 0
 
-    def _judge_probe(self, record: Record, outcome: Outcome, rest_s: float, now: float) -> None:
+    def _judge_probe(self, record: Record, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         if outcome is Outcome.SUCCESS:
             self._move(record, Event.PROBED_WELL, now)
         else:
+            record.last = getattr(lease, "raised", "")
+            record.why = f"its probe failed{f': {record.last}' if record.last else ''}"
             self._move(record, Event.PROBED_BADLY, now, rest_s)
 
     # -- moving ------------------------------------------------------------------------------------
 
-    def _trip(self, record: Record, now: float, rest_s: float = 0.0) -> None:
-        """Eject it, if that does not take out too many."""
-        if self._out < self._allowed():
+    def _trip(self, found: Sequence[OutlierTest], record: Record, now: float, rest_s: float = 0.0) -> None:
+        """Eject it if a test has found it, and that does not take out too many."""
+        if found and self._out < self._allowed():
+            record.why = found[0].why(record) + (f", last: {record.last}" if record.last else "")
             self._move(record, Event.TRIPPED, now, rest_s)
 
     def _allowed(self) -> int:

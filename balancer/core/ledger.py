@@ -33,6 +33,7 @@ class Ledger:
         out: the leases that are out, by id, oldest first.
         failures, overloads, ignored: leases that ended so, with those of endpoints that have gone.
         look: called when time may have something to do that it had not before: a probe began; None: it never has.
+        spends: True once some endpoint was out of service for good.
         stranded: True once an endpoint is out of service for good, until somebody has seen to those who wait for it.
     """
 
@@ -50,7 +51,7 @@ class Ledger:
         self.granted = 0
         self.out: dict[int, Lease] = {}
         self.failures = self.overloads = self.ignored = 0
-        self.stranded = False
+        self.stranded = self.spends = False
         self.look: Callable[[], object] | None = None
         self._lender = lender
         self._rules = rules
@@ -356,6 +357,10 @@ class Ledger:
         """Return how many active endpoints serve nobody for now, because of their health; O(N)."""
         return sum(account.state is _ACTIVE and not account.ceiling for account in self._accounts.values())
 
+    def spent(self) -> frozenset[str]:
+        """Return the names of those in service that nobody pays for any more; O(N), and nothing while none ever was."""
+        return frozenset(each.endpoint.name for each in self.active() if each.spent) if self.spends else frozenset()
+
     def could_serve(self, request: Request) -> bool:
         """Return whether some active endpoint, free or not, may serve `request`."""
         for account in self._accounts.values():  # not any(): a generator costs more than what it mostly finds at once
@@ -378,7 +383,7 @@ class Ledger:
             most = max(short, key=lambda meter: meter.most_tokens)
             needed, has = most.needs(request.tokens), int(most.most_tokens)
             return QuotaExceeded(request.labels, request.exclude, len(active), request.slots, needed, has)
-        spent = sum(account.spent for account in able)
+        spent = [account.endpoint.name for account in able if account.spent]
         return NoEndpoint(request.labels, request.exclude, len(active), request.slots, spent)
 
     # -- inside ------------------------------------------------------------------------------------
@@ -417,7 +422,7 @@ class Ledger:
         for other in those:
             if not other.spent:
                 other.spent = True
-                self.stranded = True
+                self.stranded = self.spends = True
                 self._journal.note(Spent, now, other.endpoint.name)
         self.refresh(those, now)
 

@@ -16,6 +16,7 @@ __all__ = [
     "EndpointStats",
     "LeaseRow",
     "PoolStats",
+    "QuotaStats",
     "WaitHistogram",
     "WaitStats",
     "balance_score",
@@ -118,9 +119,10 @@ class EndpointStats:
         failures, overloads: leases that ended so.
         share: its part of all leases granted by the endpoints listed, 0..1.
         busy_s: slot-seconds leased so far, leases still out included.
-        health: "healthy", "ejected", "half_open", "slow_start" or "resting"; "" where health is not watched.
+        health: "healthy", "ejected", "half_open", "slow_start", "resting", or "spent": its account has nothing left, so
+            it is out until it is added again; "" where health is not watched.
         ejections: how often it was ejected, a failed probe counted as well.
-        out_s: seconds that it was in service and yet served nobody because of its health: ejected, or at rest.
+        out_s: seconds that it was in service and yet served nobody: ejected, at rest or spent.
     """
 
     url: str
@@ -165,6 +167,27 @@ class LeaseRow:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaStats:
+    """How much of a quota is used at one instant, in the minute that ends with it.
+
+    Attributes:
+        name: what it is called; of `quotas["*"]` each endpoint has its own, called like it.
+        endpoints: the names of those that it is for.
+        requests, tokens: that count now; of tokens what was reserved, or told since.
+        requests_per_min, tokens_per_min: the most; None: any number.
+        room_in_s: seconds until there is room for a call that reserves the quota's own estimate; 0: there is.
+    """
+
+    name: str
+    endpoints: tuple[str, ...]
+    requests: int
+    requests_per_min: int | None
+    tokens: int
+    tokens_per_min: int | None
+    room_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PoolStats:
     """The whole pool at one instant.
 
@@ -182,6 +205,7 @@ class PoolStats:
         failure_rate: failures / calls; 0 before the first call.
         retries, hedges: calls made again because one failed, and made a second time because it was slow.
         ejections: how often an endpoint was ejected, those counted that have gone.
+        quotas: how much of each quota is used, in the order of their endpoints.
 
     The counts of calls, failures, overloads and ejections include endpoints that are no longer listed.
     """
@@ -202,6 +226,7 @@ class PoolStats:
     retries: int = 0
     hedges: int = 0
     ejections: int = 0
+    quotas: tuple[QuotaStats, ...] = ()
 
     @classmethod
     def of(
@@ -215,6 +240,7 @@ class PoolStats:
         waits: WaitHistogram,
         calls: int = 0,
         failures: int = 0,
+        quotas: Sequence[QuotaStats] = (),
         **others: int,
     ) -> "PoolStats":
         """Derive the pool's figures from its counters; `others` are taken as they are."""
@@ -232,6 +258,7 @@ class PoolStats:
             calls=calls,
             failures=failures,
             failure_rate=failures / calls if calls else 0.0,
+            quotas=tuple(quotas),
             **others,
         )
 
@@ -246,7 +273,13 @@ class PoolStats:
         What an earlier version did not count is 0.
         """
         endpoints = tuple(EndpointStats(**endpoint) for endpoint in data["endpoints"])
-        fields = {**data, "endpoints": endpoints, "wait_s": WaitStats(**data["wait_s"])}
+        quotas = [{**quota, "endpoints": tuple(quota["endpoints"])} for quota in data.get("quotas", ())]
+        fields = {
+            **data,
+            "endpoints": endpoints,
+            "wait_s": WaitStats(**data["wait_s"]),
+            "quotas": tuple(QuotaStats(**quota) for quota in quotas),
+        }
         if "success_rate" in fields:  # what `acquire_rate` was called up to 0.6
             fields["acquire_rate"] = fields.pop("success_rate")
         return cls(**fields)

@@ -9,6 +9,7 @@ down when it comes, so nothing is lost to rounding. It must not know endpoints, 
 from collections import deque
 from math import inf
 
+from balancer.core.metrics import QuotaStats
 from balancer.settings.rules import QuotaSettings
 
 __all__ = ["WINDOW_S", "Charge", "Meter"]
@@ -87,6 +88,18 @@ class Meter:
                 return charge.until_s
         return inf
 
+    def short_of(self, tokens: int | None, now: float) -> str:
+        """Return in words how much is used, and when there is room for such a call."""
+        wait_s = self.room_s(tokens, now) - now
+        used = []
+        if self.most_calls < inf:
+            used.append(f"{self.calls} of {self.most_calls} requests")
+        if self.most_tokens < inf:
+            used.append(f"{self.tokens} of {self.most_tokens} tokens")
+        wants = f"{self.needs(tokens)} tokens" if self.calls < self.most_calls else "another one"
+        when = f"room for {wants} in {wait_s:.3g} s" if wait_s > 0 else "kept for calls that have waited longer"
+        return f"quota {self.name!r}: {' and '.join(used)} used in this minute, {when}"
+
     def take(self, tokens: int | None, now: float) -> Charge:
         """Count a call from now on."""
         charge = Charge(self, self.needs(tokens), now + WINDOW_S)
@@ -110,6 +123,19 @@ class Meter:
             charge.beyond += beyond
             self._window.append(Charge(self, beyond, now + WINDOW_S, calls=0))
             self.tokens += beyond
+
+    def usage(self, endpoints: tuple[str, ...], now: float) -> QuotaStats:
+        """Return what there is to see of it; `endpoints`: the names of those that it is for."""
+        room_s = self.room_s(None, now)  # it forgets what has left the window first
+        return QuotaStats(
+            name=self.name,
+            endpoints=endpoints,
+            requests=self.calls,
+            requests_per_min=None if self.most_calls == inf else int(self.most_calls),
+            tokens=self.tokens,
+            tokens_per_min=None if self.most_tokens == inf else int(self.most_tokens),
+            room_in_s=max(0.0, room_s - now),
+        )
 
     def is_idle(self, now: float) -> bool:
         """Return whether nothing counts."""

@@ -9,6 +9,8 @@ from balancer.core.metrics import EndpointStats, LeaseRow
 
 __all__ = ["endpoint_stats", "lease_rows"]
 
+_SPENT = "spent"
+
 
 def lease_rows(ledger: Ledger, now: float) -> list[LeaseRow]:
     """Return what there is to see of the leases that are out, oldest first."""
@@ -47,7 +49,7 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
             overloads=a.overloads,
             capacity=a.endpoint.capacity,
             weight=a.endpoint.weight,
-            health=a.record.state.value if a.record else "",
+            health=_SPENT if a.spent else a.record.state.value if a.record else "",
             ejections=a.record.ejections if a.record else 0,
             out_s=max(0.0, a.out_s + now if a.state is State.ACTIVE and not a.ceiling else a.out_s),
         )

@@ -243,7 +243,8 @@ class Rules:
         account.health = health
         self.ejections += health is Health.EJECTED
         if before in _ABSENT or health in _ABSENT:  # a slow start that is over is no news
-            self._journal.note(_NEWS[health], now, account.endpoint.name)
+            told = (account.record.why,) if health is Health.EJECTED and account.record else ()
+            self._journal.note(_NEWS[health], now, account.endpoint.name, *told)
 
     def _look(self, account: Account) -> None:
         """Decide whether every grant, and so every end, must be told."""

@@ -436,4 +436,5 @@ class Serving:
         self._timed_out += 1
         self.journal.note(TimedOut, now, now - waiter.since_s)
         out = self._ledger.unfit() if self._rules.any else 0
-        waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out)
+        short = self.gates.short(waiter.request, now) if self.gates.any else ()
+        waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out, short)

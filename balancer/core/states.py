@@ -58,6 +58,8 @@ class Record:
         fresh: successes that are not booked yet, all from before `fresh_until_s`.
         look_s: until then, all there is to do about a success is to count it in `fresh`. `HealthWatch` alone sets it.
         each: True if the end of every lease must be told, whatever its outcome.
+        why: what it was last ejected for, in words.
+        last: what its last failure was raised by, e.g. "ConnectError"; "": not known.
         good, bad: successes and failures since endpoints were last compared.
     """
 
@@ -72,6 +74,7 @@ class Record:
         "fresh_until_s",
         "good",
         "key",
+        "last",
         "look_s",
         "overload_s",
         "probe",
@@ -79,6 +82,7 @@ class Record:
         "since_s",
         "state",
         "until_s",
+        "why",
     )
 
     def __init__(self, key: Hashable, now: float) -> None:
@@ -97,6 +101,7 @@ class Record:
         self.fresh = 0
         self.look_s = self.fresh_until_s = now
         self.each = False
+        self.why = self.last = ""
 
     @property
     def half_open(self) -> bool:

@@ -2,7 +2,8 @@
 
 - `judge`: `Judge`, for threads and tasks; `judging`: how a program is judged on its cases; `judged`: what comes of it.
 - `cases`, `calls`: what is run for a test; `datasets`: the forms in which data sets have them.
-- `extract`: the program in a completion.
+- `extract`: the program in a completion; `fences`, `tags`: blocks and their languages; `bare`: code without a block.
+- `words`: the last words of a program that failed.
 - `trainers`: the signatures that verl, TRL and open-r1 call.
 - `executors`: those of a pool's endpoints, which come and go.
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from balancer.program import Program
 
-__all__ = ["LANGUAGES", "calling", "fed"]
+__all__ = ["LANGUAGES", "as_json", "calling", "fed", "shortened"]
 
 LANGUAGES = ("python", "pypy")  # those that a function can be called in
+_SHOWN = 80  # characters of a value in an error
 
 _FRONT = """\
 import json, os, sys, types
@@ -113,7 +114,39 @@ def calling(solution: Program, function: str) -> Program:
 
 def fed(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
     """Return what the function is called with. Raises ValueError for what is no JSON."""
+    return b'{"args": %b, "kwargs": %b}' % (as_json("args", list(args)), as_json("kwargs", dict(kwargs)))
+
+
+def as_json(name: str, value: Any) -> bytes:
+    """Return `value` as JSON; numbers and arrays of NumPy are what they hold.
+
+    Args:
+        name: what it is, for the error.
+        value: what is written.
+
+    Raises:
+        ValueError: it is none of JSON's, is nested too deeply, or has a whole number of too many digits.
+    """
     try:
-        return json.dumps({"args": list(args), "kwargs": dict(kwargs)}).encode()
-    except TypeError as error:
-        raise ValueError(f"the arguments of a call must be values of JSON: {error}") from None
+        return json.dumps(value, default=_held).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ValueError(f"{name} is {shortened(_safe_repr(value))}; it must be values of JSON: {why}") from None
+
+
+def shortened(text: str) -> str:
+    """Return `text`, or its beginning if it is long."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _held(value: Any) -> Any:
+    if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is none")
+
+
+def _safe_repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # it has a number of too many digits, or is nested too deeply
+        return f"a {type(value).__name__}"

@@ -4,19 +4,18 @@ Decides what is run for a case, and what its output is compared with. Pure data:
 nor who says that an output is right.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from balancer.judge.calls import calling, fed
+from balancer.judge.calls import as_json, calling, fed, shortened
 from balancer.pipeline.judging.values import judge_value
 from balancer.pipeline.judging.verdict import judge_output
 from balancer.pipeline.running.judgements import Compare
 from balancer.program import Program
 
-__all__ = ["CallCase", "Cases", "Laid", "StdinCase", "case_of"]
+__all__ = ["CallCase", "Cases", "Laid", "StdinCase", "case_of", "cases_in"]
 
 _calling = lru_cache(maxsize=256)(calling)  # a program has many cases
 
@@ -58,17 +57,28 @@ class StdinCase:
     files: Mapping[str, bytes] = field(default_factory=dict)
     args: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("input", "output"):
+            if not isinstance(found := getattr(self, name), str | bytes):
+                raise TypeError(f"{name} is {_shown(found)}; it takes a text, or bytes")
+        if not isinstance(self.files, Mapping) or not all(
+            isinstance(name, str) and isinstance(content, bytes) for name, content in self.files.items()
+        ):
+            raise TypeError(f"files is {_shown(self.files)}; it takes bytes by their name, e.g. {{'a.txt': b'1'}}")
+        if isinstance(self.args, str) or not all(isinstance(each, str) for each in self.args):
+            raise TypeError(f"args is {_shown(self.args)}; it takes texts, e.g. ('-n', '3')")
+
     def laid(self, program: Program) -> Laid:
-        """Return what is run for it."""
+        """Return what is run for it. Raises ValueError for a text that cannot be written in UTF-8."""
         if self.args:
-            program = replace(program, args=self.args)
-        answer = _bytes(self.output)
-        return Laid(program, _bytes(self.input), self.files, answer, answer, judge_output)
+            program = replace(program, args=tuple(self.args))
+        answer = _bytes("output", self.output)
+        return Laid(program, _bytes("input", self.input), self.files, answer, answer, judge_output)
 
 
 @dataclass(frozen=True, slots=True)
 class CallCase:
-    """What a function is called with, and what it should return: values of JSON.
+    """What a function is called with, and what it should return: values of JSON, and numbers and arrays of NumPy.
 
     Args:
         function: its name, or that of a method of the class `Solution`.
@@ -84,12 +94,17 @@ class CallCase:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     or_else: tuple[Any, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.function, str):
+            raise TypeError(f"function is {_shown(self.function)}; it takes a name, e.g. 'f' or 'Solution.f'")
+        if isinstance(self.args, str | bytes | Mapping) or not isinstance(self.args, Iterable):
+            raise TypeError(f"args is {_shown(self.args)}; it takes a list of arguments, e.g. [1, 'a'] for f(1, 'a')")
+        if not isinstance(self.kwargs, Mapping) or not all(isinstance(name, str) for name in self.kwargs):
+            raise TypeError(f"kwargs is {_shown(self.kwargs)}; it takes arguments by their name, e.g. {{'key': 1}}")
+
     def laid(self, program: Program) -> Laid:
         """Return what is run for it. Raises ValueError if the program's language has no calls, or for other values."""
-        try:
-            answers = json.dumps([self.expected, *self.or_else]).encode()
-        except TypeError as error:
-            raise ValueError(f"what a function should return must be a value of JSON: {error}") from None
+        answers = as_json("expected", [self.expected, *self.or_else])
         return Laid(_calling(program, self.function), fed(self.args, self.kwargs), {}, answers, None, judge_value)
 
 
@@ -101,12 +116,34 @@ def case_of(given: AnyCase) -> StdinCase | CallCase:
     """Return `given`, which may be a pair of input and output, as a case. Raises TypeError."""
     if isinstance(given, StdinCase | CallCase):
         return given
-    if isinstance(given, tuple) and len(given) == 2 and all(isinstance(each, str | bytes) for each in given):
+    if isinstance(given, tuple) and len(given) == 2:
         return StdinCase(*given)
+    forms = "; Job.of and cases_of read the forms of data sets" if isinstance(given, Mapping) else ""
     raise TypeError(
-        f"found {type(given).__name__}; a case is a StdinCase, a CallCase, or a pair of input and output as texts"
+        f"found {_shown(given)}; a case is a StdinCase, a CallCase, or a pair of input and output, "
+        f"e.g. ('1', '2'){forms}"
     )
 
 
-def _bytes(text: str | bytes) -> bytes:
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+def cases_in(given: Any) -> tuple[AnyCase, ...]:
+    """Return the cases that were given, in a tuple: they may come from a generator. Raises TypeError for no cases."""
+    if isinstance(given, str | bytes | Mapping | StdinCase | CallCase) or not isinstance(given, Iterable):
+        forms = ""
+        if isinstance(given, str | bytes | Mapping):
+            forms = ", or cases_of(...) of the tests of a data set"
+        raise TypeError(f"cases is {_shown(given)}; it takes a list of cases, e.g. [('1', '2')]{forms}")
+    return tuple(given)
+
+
+def _bytes(name: str, text: str | bytes) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} has {text[error.start]!r} at {error.start}, half of a character, which UTF-8 cannot write; "
+            "give bytes"
+        ) from None
+
+
+def _shown(found: Any) -> str:
+    return f"{shortened(repr(found))} ({type(found).__name__})"

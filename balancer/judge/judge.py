@@ -5,9 +5,10 @@ work, and how many results are kept, is decided here. It must not know what a ve
 """
 
 import asyncio
+import math
 import threading
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from os import PathLike
@@ -18,7 +19,7 @@ from typing import Any, Self
 
 from balancer.endpoint import Endpoint
 from balancer.errors import PoolClosed
-from balancer.judge.cases import AnyCase
+from balancer.judge.cases import AnyCase, cases_in
 from balancer.judge.executors import LiveExecutors
 from balancer.judge.extract import program_in
 from balancer.judge.judged import Job, Judged
@@ -30,10 +31,12 @@ from balancer.plugins.registry import Registry, default_registry
 from balancer.problem import Checker
 from balancer.program import Executor, ExecutorOptions, Limits, Program
 from balancer.sandbox.executors import make_executors
+from balancer.sandbox.http.headers import secrets_of
 from balancer.sandbox.pings import pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config, load_config
 from balancer.settings.numbers import checked, whole
+from balancer.settings.redaction import Redaction
 from balancer.shells.driving import Asked
 from balancer.shells.prober import Prober
 from balancer.shells.tasks.face import Tasks
@@ -45,6 +48,10 @@ _MOST_AT_ONCE = 256
 _MOST_RUNS = 1000  # threads for the runs of tasks: there are as many as slots are leased
 _WINDOW = 4  # so many results are kept for each program at work, where one that is slow holds up the order
 _LIMIT_S = 10.0
+_CLOSED = (
+    "this Judge is closed: no more programs are judged with it; make another one (a pool that it was given is open)"
+)
+_NO_MORE = object()
 
 
 class Judge:
@@ -74,6 +81,7 @@ class Judge:
 
     Raises:
         ConfigError: the config cannot be used, or nothing runs programs on an endpoint.
+        TypeError, ValueError: an argument is not of its kind, or not in its range.
         MissingExtra: what runs them is not installed.
     """
 
@@ -95,6 +103,7 @@ class Judge:
         executors: Mapping[str, Executor] | None = None,
         registry: Registry | None = None,
     ) -> None:
+        _check(source, labels, stop_at_first, outage_s, executors)
         self._checker = checker_of(checker)
         self._limits = limits_for(limits)
         self._stop_at_first = stop_at_first
@@ -184,7 +193,7 @@ class Judge:
         try:
             return await self._tasks.follow(self._errands(job))
         except Stopped:
-            raise PoolClosed from None
+            raise self._ended() from None
 
     # -- many ----------------------------------------------------------------------------------------
 
@@ -202,6 +211,7 @@ class Judge:
         Raises:
             ValueError: the first job that cannot be judged, by the caller's mistake; what else `run` raises.
         """
+        _checked(jobs)
         workers = self._workers(at_once)
         gone = threading.Event()
         ended: SimpleQueue[Future[Judged]] = SimpleQueue()
@@ -234,6 +244,7 @@ class Judge:
         self, jobs: Iterable[Job] | AsyncIterable[Job], *, ordered: bool = True, at_once: int | None = None
     ) -> AsyncIterator[Judged]:
         """Do in tasks of asyncio what `run_many` does in threads; close it (`aclosing`) to stop before the end."""
+        _checked(jobs)
         workers = self._workers(at_once)
         room = asyncio.Semaphore(workers)
         ended: asyncio.Queue[asyncio.Task[Judged]] = asyncio.Queue()
@@ -245,14 +256,14 @@ class Judge:
                 try:
                     return await self._tasks.follow(errands)
                 except Stopped:
-                    raise PoolClosed from None
+                    raise self._ended() from None
 
         source = _each(jobs)
         try:
             while True:
                 while more and len(tasks) < _WINDOW * workers:
-                    job = await anext(source, None)
-                    if job is None:
+                    job: Any = await anext(source, _NO_MORE)
+                    if job is _NO_MORE:
                         more = False
                         break
                     task = asyncio.create_task(judged(self._errands(job, number)))
@@ -270,24 +281,36 @@ class Judge:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await source.aclose()
 
     # -- inside --------------------------------------------------------------------------------------
 
     def _errands(self, job: Job, number: int = 0, gone: Callable[[], bool] = lambda: False) -> Errands[Judged]:
         if not isinstance(job, Job):
             raise TypeError(f"found {type(job).__name__}; a job is a Job(program, cases), or Job.of(completion, tests)")
+        if self._runner.attempts.stopping.is_set():
+            raise self._ended()
         checker = self._checker if job.checker is None else checker_of(job.checker)
         limits = self._limits if job.limits is None else limits_for(job.limits)
         stop_at_first = self._stop_at_first if job.stop_at_first is None else job.stop_at_first
         stopping = self._runner.attempts.stopping
-        errands = judging(self._runner.reruns, job, checker, limits, stop_at_first)
+        errands = judging(self._runner.reruns, job, checker, limits, stop_at_first, self._redact)
         return until(lambda: gone() or stopping.is_set(), errands, number)
 
     def _follow(self, errands: Errands[Judged]) -> Judged:
         try:
             return self._runner.follow(errands)
         except Stopped:
-            raise PoolClosed from None
+            raise self._ended() from None
+
+    def _ended(self) -> PoolClosed:
+        """Return the error of a run that was stopped: the judge was closed, or else its pool."""
+        return PoolClosed(_CLOSED) if self._runner.attempts.stopping.is_set() else PoolClosed()
+
+    def _redact(self, note: str) -> str:
+        """Return `note` without what the headers of endpoints hold: a plugin's executor may not have seen to it."""
+        secrets = {secret for each in self.pool.endpoints() for secret in secrets_of(each.headers)}
+        return Redaction.of((secret, "***") for secret in secrets)(note) if secrets else note
 
     def _workers(self, at_once: int | None) -> int:
         if at_once is not None:
@@ -334,7 +357,28 @@ def _job(
 ) -> Job:
     if isinstance(program, str):
         program = program_in(program)
-    return Job(program, tuple(cases), checker, limits, stop_at_first)
+    elif program is not None and not isinstance(program, Program):
+        kind = type(program).__name__
+        raise TypeError(f"program is a {kind}; it takes a Program, a text that a model wrote, or None if it wrote none")
+    return Job(program, cases_in(cases), checker, limits, stop_at_first)
+
+
+def _check(source: object, labels: object, stop_at_first: object, outage_s: object, executors: object) -> None:
+    """Raise for an argument of a judge that is not of its kind."""
+    if not isinstance(source, Pool | Tasks | Config | str | PathLike):
+        also = ": Judge(Pool([...]))" if isinstance(source, list | tuple | Endpoint) else ""
+        raise TypeError(f"source is a {type(source).__name__}; a Judge takes a Pool{also}, a config or the path of one")
+    if isinstance(source, str) and "://" in source:
+        raise ValueError("source is a URL; a Judge takes a Pool, Judge(Pool([URL])), a config or the path of one")
+    if isinstance(labels, str):
+        raise TypeError(f"labels is {labels!r}; it takes a collection of labels, e.g. {{{labels!r}}}")
+    if not isinstance(stop_at_first, bool):
+        raise TypeError(f"stop_at_first is {stop_at_first!r}; it takes True or False")
+    if isinstance(outage_s, bool) or not isinstance(outage_s, int | float) or not 0 <= outage_s < math.inf:
+        raise ValueError(f"outage_s is {outage_s!r}; it takes seconds, 0 or more")
+    if executors is not None and not isinstance(executors, Mapping):
+        kind = type(executors).__name__
+        raise TypeError(f"executors is a {kind}; it takes a mapping, an executor for the name of each endpoint")
 
 
 def _maker(registry: Registry, cache: Path) -> Callable[[Endpoint], Executor]:
@@ -348,7 +392,12 @@ def _maker(registry: Registry, cache: Path) -> Callable[[Endpoint], Executor]:
     return make
 
 
-async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Any]:
+def _checked(jobs: Any) -> None:
+    if isinstance(jobs, Job | str | bytes | Mapping) or not isinstance(jobs, Iterable | AsyncIterable):
+        raise TypeError(f"jobs is a {type(jobs).__name__}; it takes Jobs, in a list or as they are made")
+
+
+async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncGenerator[Any, None]:
     if isinstance(jobs, AsyncIterable):
         async for job in jobs:
             yield job

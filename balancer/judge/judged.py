@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from balancer.judge.cases import AnyCase
+from balancer.judge.cases import AnyCase, cases_in
 from balancer.judge.datasets import cases_of
 from balancer.judge.extract import program_in
 from balancer.problem import Checker, Verdict
@@ -26,11 +26,14 @@ class Job:
 
     Args:
         program: None if a completion held none.
-        cases: its tests, in the order in which they are run.
+        cases: its tests, in the order in which they are run; a generator is read at once.
         checker: how outputs are compared; None: as the judge was told.
         limits: what each run may use, or its CPU seconds; None: likewise.
         stop_at_first: whether nothing is run any more once a case was not accepted; None: likewise.
         tag: whatever tells its caller which one it is.
+
+    Raises:
+        TypeError: `program` is no program, or `cases` are none.
     """
 
     program: Program | None
@@ -39,6 +42,12 @@ class Job:
     limits: Limits | float | None = None
     stop_at_first: bool | None = None
     tag: Any = None
+
+    def __post_init__(self) -> None:
+        if self.program is not None and not isinstance(self.program, Program):
+            kind = type(self.program).__name__
+            raise TypeError(f"program is a {kind}; a Job takes a Program or None, and Job.of(completion, tests) a text")
+        object.__setattr__(self, "cases", cases_in(self.cases))
 
     @classmethod
     def of(
@@ -65,7 +74,7 @@ class CaseVerdict:
 
     Attributes:
         verdict: see `Verdict`.
-        note: one line on why; "" if it was accepted.
+        note: one line on why, with the last words of the program or its compiler; "" if it was accepted.
         time_s: what the run took: CPU seconds where they can be measured, else wall seconds.
         endpoint: where the run was made that counts.
     """

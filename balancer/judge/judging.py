@@ -7,17 +7,23 @@ that it takes, and waits for none of them: threads and tasks carry them out alik
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from balancer.judge.cases import case_of
 from balancer.judge.judged import NO_CODE, CaseVerdict, Job, Judged
+from balancer.judge.words import last_words
+from balancer.pipeline.judging.verdict import Judgement
 from balancer.pipeline.results.work import Stage
 from balancer.pipeline.running.judgements import judgement_of, limits_of
 from balancer.pipeline.running.reruns import Reruns
-from balancer.pipeline.running.wanted import Errands, ProgramRun, Stopped
+from balancer.pipeline.running.wanted import Errands, ProgramRun, Ran, Stopped
 from balancer.problem import Checker, Verdict
 from balancer.program import Limits, Program
 
 __all__ = ["checker_of", "judging", "limits_for", "until"]
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def checker_of(given: Checker | Program | None) -> Checker:
@@ -40,26 +46,36 @@ def limits_for(given: Limits | float) -> Limits:
     return limits_of(float(given))
 
 
-def judging(reruns: Reruns, job: Job, checker: Checker, limits: Limits, stop_at_first: bool) -> Errands[Judged]:
-    """Judge the program of `job`; what the job does not say is given.
+def judging(
+    reruns: Reruns,
+    job: Job,
+    checker: Checker,
+    limits: Limits,
+    stop_at_first: bool,
+    redact: Callable[[str], str] = str,
+) -> Errands[Judged]:
+    """Judge the program of `job`; what the job does not say is given. `redact` takes secrets out of notes.
 
     Raises:
-        ValueError, TypeError: a case cannot be run, e.g. a call of a program in C++. It is the caller's mistake.
+        ValueError, TypeError: a case cannot be run, e.g. a call of a program in C++. It is the caller's mistake, and
+            the error says which case, as in "cases[2]: ...".
     """
     total = len(job.cases)
+    cases = [_named(number, case_of, given) for number, given in enumerate(job.cases)]
     if job.program is None:
         return Judged((), total, job.tag, without=NO_CODE)
-    key = hashlib.sha256(job.program.source.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    program, written = _written(job.program)
+    key = hashlib.sha256(written).hexdigest()[:16]
     verdicts: list[CaseVerdict] = []
-    for number, given in enumerate(job.cases):
-        laid = case_of(given).laid(job.program)
+    for number, case in enumerate(cases):
+        laid = _named(number, case.laid, program)
         wanted = ProgramRun(
             laid.program,
             laid.stdin,
             limits,
             "judge",
             Stage.VALIDATE_SOLUTION,
-            job.program.name,
+            program.name,
             number,
             laid.files,
             expected=laid.expected if checker.program is None else None,
@@ -73,11 +89,39 @@ def judging(reruns: Reruns, job: Job, checker: Checker, limits: Limits, stop_at_
                 ran = again
                 judgement = yield from judgement_of(reruns, wanted, ran, checker, laid.answer, compare=laid.compare)
         time_s = ran.execution.time_s if ran.execution is not None else 0.0
-        verdicts.append(CaseVerdict(judgement.verdict, judgement.note, time_s, ran.at))
+        verdicts.append(CaseVerdict(judgement.verdict, _note(judgement, ran, redact), time_s, ran.at))
         over = stop_at_first and judgement.verdict is not Verdict.ACCEPTED
         if over or judgement.verdict is Verdict.COMPILE_ERROR:
             break
     return Judged(tuple(verdicts), total, job.tag)
+
+
+def _named(number: int, make: Callable[[Given], Made], given: Given) -> Made:
+    """Return what `make` makes of `given`; its errors say of which case."""
+    try:
+        return make(given)
+    except TypeError as error:
+        raise TypeError(f"cases[{number}]: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"cases[{number}]: {error}") from None
+
+
+def _written(program: Program) -> tuple[Program, bytes]:
+    """Return the program, and how it is written; half a character is replaced, as nothing could send or run it."""
+    try:
+        return program, program.source.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        written = program.source.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return replace(program, source=written), written.encode()
+
+
+def _note(judgement: Judgement, ran: Ran, redact: Callable[[str], str]) -> str:
+    """Return why, with the last words of the program or its compiler where these are the reason."""
+    note = redact(judgement.note) if judgement.note else ""
+    if judgement.verdict not in (Verdict.RUN_TIME_ERROR, Verdict.COMPILE_ERROR) or ran.execution is None:
+        return note
+    words = last_words(ran.execution, redact)
+    return f"{note}: {words}" if words and words not in note else note
 
 
 def until(stopped: Callable[[], bool], errands: Errands[Judged], number: int) -> Errands[Judged]:

@@ -8,6 +8,7 @@ registry) and must never show a value that came from the environment: `Config.re
 import os
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from os import PathLike
 from typing import Annotated, Any
@@ -138,6 +139,7 @@ def sound_part(
     filled = environment.fill(raw, ())
     problems = environment.problems
     config = None
+    marred: set[str] = set()  # quotas that have a mistake, and may be missing by now
     for round_ in range(_ROUNDS):
         try:
             config = Config.model_validate(filled)
@@ -145,12 +147,15 @@ def sound_part(
         except ValidationError as error:
             if not round_:
                 problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
-            filled = without(filled, [details["loc"] for details in error.errors()])
+            wrong = [details["loc"] for details in error.errors()]
+            filled = without(filled, wrong)
+            marred |= {str(place[1]) for place in wrong if place[:1] == ("quotas",) and len(place) > 1}
     if config is not None:
         usable = [entry for entry in config.endpoints if not entry.url.startswith(STAND_IN)]
         problems += _duplicates(config, environment.filled)
         if len(usable) == len(config.endpoints):
-            problems += _unknown_hosts(config, environment.filled) + _unknown_quotas(config, environment.filled)
+            problems += _unknown_hosts(config, environment.filled)
+            problems += _unknown_quotas(config, environment.filled, marred)
         config = config.model_copy(update={"endpoints": usable})
         config._file = str(path)
         config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
@@ -169,16 +174,23 @@ def _duplicates(config: Config, secret: set[Place]) -> list[str]:
     first: dict[str, int] = {}  # by identity, the number of the entry
     lines = []
     for number, entry in enumerate(config.endpoints):
-        key, rule = ("url", "URLs must differ") if entry.name is None else ("name", "names must differ")
+        key, rule = ("url", _URLS_DIFFER) if entry.name is None else ("name", "names must differ")
         for name in entry.names:
             identity = identity_of(name)
             if identity in first:
                 known = first[identity]
                 places = [("endpoints", each, part) for each in (number, known) for part in ("url", "name")]
-                found = "it" if any(_touches(place, secret) for place in places) else repr(name)
-                lines.append(f"endpoints[{number}].{key}: {found} is in endpoints[{known}] already; {rule}")
+                hidden = any(_touches(place, secret) for place in places)
+                found = "it" if hidden else repr(name)
+                there = "" if hidden else f" ({_as_written(config.endpoints[known])})"
+                lines.append(f"endpoints[{number}].{key}: {found} is in endpoints[{known}] already{there}; {rule}")
             first.setdefault(identity, number)
     return lines
+
+
+def _as_written(entry: EndpointSettings) -> str:
+    """Return what an entry calls its endpoints, with the range if there is one: url = "http://a/"."""
+    return f'url = "{entry.url}"' if entry.name is None else f'name = "{entry.name}"'
 
 
 def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
@@ -196,10 +208,13 @@ def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
     ]
 
 
-def _unknown_quotas(config: Config, secret: set[Place]) -> list[str]:
-    """Return a line for each endpoint of a quota that there is not, and for each quota of no endpoint."""
+def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str] = frozenset()) -> list[str]:
+    """Return a line for each endpoint of a quota that there is not, and for each quota of no endpoint.
+
+    Those that are `marred` are there, though they cannot be used: what is wrong with them has a line already.
+    """
     lines = []
-    known = sorted(config.quotas.keys() - {_ANY_HOST})
+    known = sorted((config.quotas.keys() | marred) - {_ANY_HOST})
     for number, entry in enumerate(config.endpoints):
         if entry.quota is not None and entry.quota not in known:
             found = "it" if _touches(("endpoints", number, "quota"), secret) else repr(entry.quota)
@@ -207,12 +222,13 @@ def _unknown_quotas(config: Config, secret: set[Place]) -> list[str]:
             lines.append(f"endpoints[{number}].quota: {found} is no entry of [quotas]{near} (quotas: {_few(known)})")
     named = {entry.quota for entry in config.endpoints}
     lines += [f"quotas.{name}: no endpoint has quota = {name!r}; name it there" for name in known if name not in named]
-    if _ANY_HOST in config.quotas and None not in named:
+    if _ANY_HOST in config.quotas.keys() | marred and None not in named:
         lines.append('quotas."*": every endpoint names a quota of its own; leave it out')
     return lines
 
 
 _ANY_HOST = "*"
+_URLS_DIFFER = "URLs must differ, or each must have a name"
 
 
 def _few(names: list[str], most: int = 8) -> str:

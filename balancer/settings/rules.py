@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from balancer.settings.tables import Settings
+from balancer.settings.tables import CheckedInPython
 
 __all__ = [
     "DEFAULT_STRATEGY",
@@ -55,7 +55,7 @@ def _none_or_some(seconds: float) -> float:
     return seconds
 
 
-class HealthSettings(Settings):
+class HealthSettings(CheckedInPython):
     """`[health]`: when an endpoint is taken out of service, and how it comes back.
 
     Three tests find the outliers: failures in a row, the endpoint's own success rate, and, among `min_hosts` and more,
@@ -119,7 +119,7 @@ class HealthSettings(Settings):
         return self
 
 
-class PingSettings(Settings):
+class PingSettings(CheckedInPython):
     """How endpoints are tried beside their calls. It is the prober's business; a pool only hears how a ping went.
 
     Attributes:
@@ -160,7 +160,7 @@ def _if_enabled(section: HealthSection | None) -> HealthSection | None:
 EnabledHealth = Annotated[HealthSection | None, BeforeValidator(_section), AfterValidator(_if_enabled)]
 
 
-class LimitSettings(Settings):
+class LimitSettings(CheckedInPython):
     """`[limits]`: how many slots of an endpoint are used at once, capacity being the most.
 
     Attributes:
@@ -186,7 +186,7 @@ class LimitSettings(Settings):
         return self
 
 
-class QuotaSettings(Settings):
+class QuotaSettings(CheckedInPython):
     """`[quotas.NAME]`: how many calls, and tokens of calls, may begin within any minute.
 
     Attributes:
@@ -213,7 +213,7 @@ class QuotaSettings(Settings):
         return self
 
 
-class RetrySettings(Settings):
+class RetrySettings(CheckedInPython):
     """`[retries]`: how often and how soon a call that failed is tried again, and how many retries there may be in all.
 
     Attributes:

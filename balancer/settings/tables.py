@@ -6,7 +6,7 @@ Decides how a place in a file is written and which names are known there. It mus
 from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from balancer.errors import ConfigError
 from balancer.settings.wording import describe
 
-__all__ = ["Place", "Settings", "key_of", "problems_of", "read_toml"]
+__all__ = ["CheckedInPython", "Place", "Settings", "key_of", "problems_of", "read_toml"]
 
 Place = tuple[str | int, ...]  # where a value stands, e.g. ("endpoints", 0, "url")
 
@@ -33,6 +33,25 @@ class Settings(BaseModel):
             for name, value in self
             if _is_tag(fields[name]) or value != fields[name].get_default(call_default_factory=True)
         }
+
+
+if TYPE_CHECKING:
+    _Made = type(BaseModel)
+else:
+
+    class _Made(type(BaseModel)):
+        """Makes settings from keyword arguments. What is read from a file is not made by a call, and comes not here."""
+
+        def __call__(cls, *args, **values):
+            try:
+                return super().__call__(*args, **values)
+            except ValidationError as error:
+                lines = problems_of(error, cls)
+            raise ValueError("\n".join(f"{cls.__name__}: {line}" for line in lines))
+
+
+class CheckedInPython(Settings, metaclass=_Made):  # type: ignore[metaclass]  # mypy takes none that is computed
+    """Base of the tables that Python code makes as well: a mistake there is a ValueError, with a line for each."""
 
 
 def _data(value: Any) -> Any:
@@ -95,7 +114,12 @@ def _located(loc: Place, root: type[BaseModel]) -> tuple[Place, list[type[BaseMo
     place: list[str | int] = []
     models = [root]
     within = models
+    named = False  # what comes next is a name that the file gives a table, e.g. of a quota
     for part in loc:
+        if named:
+            place.append(part)
+            named = False
+            continue
         tagged = [model for model in models if _tag_of(model) == part]
         if tagged and not any(part in model.model_fields for model in models):
             models = tagged
@@ -105,6 +129,7 @@ def _located(loc: Place, root: type[BaseModel]) -> tuple[Place, list[type[BaseMo
             within = models
             fields = [model.model_fields[part] for model in models if part in model.model_fields]
             models = [model for field in fields for model in _models_in(field.annotation)]
+            named = any(get_origin(field.annotation) is dict for field in fields)
     return tuple(place), within
 
 

@@ -59,7 +59,7 @@ def agreed(
     terms = Terms(
         attempts=attempts,
         retries=pool.retries,
-        wait_s=pool.acquire_timeout_s,
+        wait_s=pool.acquire_timeout_s if deadline_s is None else math.inf,
         deadline_s=math.inf if deadline_s is None else deadline_s,
         hedge_after_s=hedge_after_s,
     )
@@ -98,8 +98,9 @@ def call(
         fn: the call; its lease ends with it. No coroutine and no generator: their work begins when `fn` has returned.
         attempts: how often at most, the first included (>= 1).
         deadline_s: seconds from now for all waits, pauses and attempts. What is left is how long a lease is waited
-            for; no attempt starts after it. One that runs is not cut: give `fn` a time limit of its own. Without one,
-            each attempt waits for a lease as the pool was told.
+            for; no attempt starts after it. One that runs is not cut, for a thread cannot be ended from outside: give
+            `fn` a time limit of its own (`pool.aio.call` ends it). Without one, each attempt waits for a lease as the
+            pool was told.
         budget: bounds the retries; default: one that all calls over this pool share.
         labels, exclude, priority, slots, key, holder, ttl_s, tokens: as in `Pool.acquire`, for each attempt.
         hedge_after_s: for idempotent calls: an attempt that takes longer than so many seconds is made a second time,

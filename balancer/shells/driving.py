@@ -17,11 +17,18 @@ from balancer.errors import BalancerError, LeaseError, NoEndpoint, PoolClosed
 from balancer.shells.arguments import Wanted
 from balancer.shells.leasing import Leasing, SharedBudget, Told
 
-__all__ = ["Asked", "Drive", "Driving"]
+__all__ = ["Asked", "DeadlinePassed", "Drive", "Driving"]
 
 T = TypeVar("T")
 
 _NONE = frozenset[str]()
+
+
+class DeadlinePassed(TimeoutError):
+    """An attempt was ended, because the deadline of its call had passed."""
+
+    def __init__(self, at: str, deadline_s: float) -> None:
+        super().__init__(f"{at} had not answered when the deadline of {deadline_s:g} s had passed; the call was ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,11 @@ class Driving:
         hint = hint_of(error)
         asked_s = hint.retry_after_s if hint is not None else None
         return self._course.failed(self._clock(), asked_s or 0.0)
+
+    def cut(self, error: DeadlinePassed) -> Over:
+        """Tell the course of an attempt that was ended at its deadline. The error says so, and needs no note."""
+        self._error = error
+        return Over(self._course.cut(self._clock()).why)
 
     def resumed(self) -> Ask | Pause | Over:
         """Go on after a pause."""

@@ -93,6 +93,13 @@ class Leg(Generic[T]):
             with suppress(Exception):  # e.g. it has just ended: an answer is worth more than this
                 self._lease.release(Outcome.IGNORED)
 
+    def end_after(self, error: BaseException) -> None:
+        """End its lease, if it is still out, by what `error` says: the run is to end now."""
+        self._cancelled = True
+        if not self._lease.ended:
+            with suppress(Exception):  # as above
+                self._lease.release_after(error)
+
     def _end(self) -> None:
         """End its lease by what came of it."""
         try:

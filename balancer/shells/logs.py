@@ -36,7 +36,7 @@ class Log:
         """Write a line on `event`."""
         match event:
             case Ejected():
-                _LOGGER.warning("%s is ejected: it fails", _shown(event.endpoint))
+                _LOGGER.warning("%s is ejected: %s", _shown(event.endpoint), event.why)
             case Restored():
                 _LOGGER.info("%s is back in service", _shown(event.endpoint))
             case Spent():

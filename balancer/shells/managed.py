@@ -173,7 +173,7 @@ class Managed(ABC):
         return found  # noqa: RET504, see `out_of_service`
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now because of their health: ejected, or at rest."""
+        """Return the names of those that serve nobody for now: ejected, at rest, or of an account with nothing left."""
         with self._lock:
             out = self._core.out_of_service()
         return out  # noqa: RET504, an interrupt after a call within `with` would leave the lock taken
@@ -211,11 +211,12 @@ class Managed(ABC):
         """
         self._give_back_abandoned(at_once=True)
         with self._lock:
-            endpoints, totals, waits = self._core.counters(self._clock())
+            endpoints, totals, waits = self._core.counters(now := self._clock())
+            quotas = self._core.quotas(now)
             strategy = self._core.ledger.strategy.name
         if self._happened:
             self._delivery.deliver()
-        return PoolStats.of(endpoints, strategy=strategy, waits=waits, **totals)
+        return PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
 
     def leases(self) -> tuple[LeaseRow, ...]:
         """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots.

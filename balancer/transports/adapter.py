@@ -52,12 +52,13 @@ _CONNECTIONS = 256  # kept, for each endpoint; more may be open
 class BalancedAdapter(HTTPAdapter):
     """Sends each request of a `requests.Session` to an endpoint of a pool, as `BalancedTransport` does.
 
-    `requests` has no limit for the wait for a connection: how long a lease is waited for is the pool's own
-    `acquire_timeout_s`. A body that is neither bytes nor a file that can be rewound is sent once.
+    `requests` has no limit for the wait for a connection: how long a lease is waited for is the adapter's or the pool's
+    own `acquire_timeout_s`. A body that is neither bytes nor a file that can be rewound is sent once.
 
     Args:
         pool: leases the endpoints.
-        attempts, deadline_s, key, labels, exclude, priority, holder, ttl_s, tokens, load: as in `BalancedTransport`.
+        attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load: as in
+            `BalancedTransport`.
 
     Raises:
         ValueError, TypeError: as there.
@@ -69,6 +70,7 @@ class BalancedAdapter(HTTPAdapter):
         *,
         attempts: int = 3,
         deadline_s: float | None = None,
+        acquire_timeout_s: float | None = None,
         key: str | Callable[[Any], str | None] | None = None,
         labels: Iterable[str] | Callable[[Any], Iterable[str]] = (),
         exclude: Iterable[str] = (),
@@ -83,6 +85,7 @@ class BalancedAdapter(HTTPAdapter):
         self._wishes = Wishes(
             attempts=attempts,
             deadline_s=deadline_s,
+            acquire_timeout_s=acquire_timeout_s,
             key=key,
             labels=labels,
             exclude=exclude,

@@ -4,9 +4,12 @@ Decides what such a client is given that a user should not have to think of: a p
 nobody's, so that one in the environment is not sent to every server. Each endpoint's own key is in its headers.
 """
 
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from balancer.plugins.extras import require
+from balancer.settings.wording import did_you_mean
 from balancer.shells.threads import Pool
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport
@@ -18,10 +21,11 @@ __all__ = ["aopenai", "openai"]
 
 _BASE_URL = "http://pool/v1"
 _NO_KEY = "none"
+_OURS = "http_client"
 
 
 def openai(
-    pool: Pool, *, api_key: str = _NO_KEY, base_url: str = _BASE_URL, client: Any = None, **transport: Any
+    pool: Pool, *, api_key: str = _NO_KEY, base_url: str = _BASE_URL, client: Any = None, **settings: Any
 ) -> "OpenAI":
     """Return an `openai.OpenAI` whose requests go through `pool`.
 
@@ -31,28 +35,56 @@ def openai(
         api_key: sent to endpoints that have no `Authorization` of their own.
         base_url: a placeholder; its path comes before that of each request.
         client: more for `openai.OpenAI`, a mapping such as {"timeout": 60}.
-        transport: more for `BalancedTransport`, such as `key=prompt_key()`.
+        settings: more for `BalancedTransport`, such as `key=prompt_key()`, and for `openai.OpenAI`, such as
+            `timeout=60`: each goes where there is one of its name.
 
     Raises:
         MissingExtra: openai is not installed.
+        TypeError: a name is neither's, or `http_client`, which is what this is about.
     """
     require("llm", "balancer.openai")
     import httpx2
     from openai import DEFAULT_TIMEOUT, OpenAI
 
+    transport, theirs = _shared_out("openai", settings, client, BalancedTransport, OpenAI)
     http = httpx2.Client(transport=BalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True)
-    return OpenAI(api_key=api_key, base_url=base_url, http_client=http, **(client or {}))
+    return OpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
 
 
 def aopenai(
-    pool: Pool, *, api_key: str = _NO_KEY, base_url: str = _BASE_URL, client: Any = None, **transport: Any
+    pool: Pool, *, api_key: str = _NO_KEY, base_url: str = _BASE_URL, client: Any = None, **settings: Any
 ) -> "AsyncOpenAI":
     """Return an `openai.AsyncOpenAI` whose requests go through `pool`. Args and errors are those of `openai`."""
     require("llm", "balancer.aopenai")
     import httpx2
     from openai import DEFAULT_TIMEOUT, AsyncOpenAI
 
+    transport, theirs = _shared_out("aopenai", settings, client, AsyncBalancedTransport, AsyncOpenAI)
     http = httpx2.AsyncClient(
         transport=AsyncBalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True
     )
-    return AsyncOpenAI(api_key=api_key, base_url=base_url, http_client=http, **(client or {}))
+    return AsyncOpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
+
+
+def _shared_out(
+    name: str, settings: dict[str, Any], client: Any, transport: Callable[..., Any], theirs: Callable[..., Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of `settings` is for the transport, and what there is for OpenAI's client."""
+    ours, others = _names(transport), _names(theirs) - {_OURS}
+    given = dict(client or {})
+    if _OURS in given or _OURS in settings:
+        raise TypeError(f"balancer.{name}() makes the {_OURS} itself; what is to send the requests is given as inner=")
+    for key in settings:
+        if key not in ours | others:  # its value may be a key, and is not shown
+            near = did_you_mean(key, ours | others)
+            raise TypeError(
+                f"balancer.{name}() takes no {key!r}{near} (of the transport: {', '.join(sorted(ours))}; of OpenAI's "
+                f"client: {', '.join(sorted(others))})"
+            )
+    for_client = {key: value for key, value in settings.items() if key not in ours}
+    return {key: settings[key] for key in settings if key in ours}, {**given, **for_client}
+
+
+def _names(of: Callable[..., Any]) -> set[str]:
+    named = inspect.signature(of).parameters.values()
+    return {each.name for each in named if each.kind is each.KEYWORD_ONLY and not each.name.startswith("_")}

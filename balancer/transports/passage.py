@@ -4,6 +4,7 @@ Decides what an attempt came to: an answer that is handed on with its lease, or 
 or ends. It neither waits nor reads: the transports do, each in its own way.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.client_errors import REFUSALS, says_spent, status_of
 from balancer.core.course import Course
+from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.shells.threads import Pool
 from balancer.transports.forwarding import Body, forwarded
 from balancer.transports.held import end, held_class
+from balancer.transports.limits import Limits
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.verdicts import (
     HALF_SENT,
@@ -39,6 +42,7 @@ __all__ = ["Balanced", "Passage", "reads_more"]
 
 _KINDS = ("httpx2", "httpx")
 _LONGEST_ERROR = 2**16  # bytes
+_UNCUT = Run()
 
 
 class Passage:
@@ -56,14 +60,29 @@ class Passage:
         self.course = Course(wishes.terms(pool, pool_timeout_of(request)), budget=pool.budget, rng=pool.jitter)
         self._request = request
         self._asks_load = wishes.load
+        self._clock = pool.clock
+        self._limits: Limits | None = None  # of the attempt under way, until the head of its answer has come
         self._body = Body(http, request.stream)
 
-    def sent_to(self, lease: Lease) -> Any:
-        """Return the request as the leased endpoint gets it. Raises ConfigError if it has no URL of HTTP."""
+    def sent_to(self, lease: Lease, run: Run = _UNCUT) -> Any:
+        """Return the request as the leased endpoint gets it. Raises ConfigError if it has no URL of HTTP.
+
+        With a `run` that is to be cut no step of its client's, to connect, to send, to wait for the head of the answer,
+        may take longer than what is left. That is all that a thread can do.
+        """
         sent = forwarded(self.http, self._request, lease.endpoint, self._body)
         if self._asks_load:
             sent.headers.setdefault(ASK, "TEXT")
+        self._limits = None
+        if run.cut_s < math.inf:
+            self._limits = Limits(sent, run)
         return sent
+
+    def has_head(self) -> None:
+        """Hear that the head of the answer has come: from now on the client's own limits count."""
+        if self._limits is not None:
+            self._limits.lift()
+            self._limits = None
 
     def refusal(self, answer: Any, lease: Lease) -> Exception | None:
         """Hear what the head of `answer` says, and return the error that its status stands for; None: for none."""
@@ -94,13 +113,22 @@ class Passage:
         answer.stream = held_class(self.http, later=later)(lease, outcome, answer.stream, pieces, first, length, usage)
         return answer
 
-    def failed(self, error: BaseException, lease: Lease) -> BaseException:
-        """End the lease of an attempt that came to nothing, and return what is to be raised for it."""
+    def failed(self, error: BaseException, lease: Lease, counts_as: BaseException | None = None) -> BaseException:
+        """End the lease of an attempt that came to nothing, and return what is to be raised for it.
+
+        Args:
+            error: what it came to nothing by.
+            lease: its own.
+            counts_as: what says how the lease ends, if not `error`.
+        """
         if not isinstance(error, Exception):
-            end(lease, error)
+            end(lease, counts_as or error)
             return error
         shown = redacted(error, lease.endpoint)
-        end(lease, shown)
+        if self._limits is not None and self._limits.excuse(error):
+            end(lease, outcome=Outcome.IGNORED)
+        else:
+            end(lease, shown)
         if self._body.may_be_sent:
             return shown
         shown.add_note(f"it was not tried again: {HALF_SENT}")
@@ -108,13 +136,13 @@ class Passage:
 
     def came_to(self, error: Exception) -> Any:
         """Return the last answer, if the course ended with one; else raise its error, as the client knows errors."""
-        final = isinstance(error, Final)
         last = error.error if isinstance(error, Final) else error
         answer = last_answer(last)
-        tries = 1 if final else self.course.tries
+        retried = self.course.tries > 1 and not isinstance(error, Final)
+        last_word = retried or self._clock() >= self.course.until_s or says_spent(last)
         if answer is None:
-            raise for_client(self.http, self._request, last, tries=tries)
-        if tries > 1 or says_spent(last):
+            raise for_client(self.http, self._request, last, last_word=last_word)
+        if last_word:
             stop_retries(answer)
         return answer
 
@@ -128,6 +156,8 @@ class Balanced:
             pool has its own. A limit of an inner one of yours must be above all slots of the pool.
         attempts: how often a request is sent at most, the first time included (>= 1).
         deadline_s: seconds for all waits, pauses and attempts up to the first byte of an answer; None: no limit.
+        acquire_timeout_s: how long a lease is waited for, at each attempt; None: as long as the client waits for a
+            connection (`Timeout(pool=...)`) or as the pool was told, whichever is less.
         key: requests of one key like to go to the same endpoint, for strategies that know affinity; a text, or a
             function of the request, such as `prompt_key()`.
         labels: an endpoint must have all of these; or a function of the request.
@@ -155,6 +185,7 @@ class Balanced:
         inner: Any = None,
         attempts: int = 3,
         deadline_s: float | None = None,
+        acquire_timeout_s: float | None = None,
         key: str | Callable[[Any], str | None] | None = None,
         labels: Iterable[str] | Callable[[Any], Iterable[str]] = (),
         exclude: Iterable[str] = (),
@@ -173,6 +204,7 @@ class Balanced:
         self._wishes = Wishes(
             attempts=attempts,
             deadline_s=deadline_s,
+            acquire_timeout_s=acquire_timeout_s,
             key=key,
             labels=labels,
             exclude=exclude,

@@ -53,7 +53,7 @@ class BalancedTransport(Balanced, _Both):
         def make(run: Run, hand: list[Lease]) -> Any:
             lease = hand[0]
             lease.entered = True  # nobody means to give it back by its id
-            answer = _attempt(passage, inner, lease)
+            answer = _attempt(passage, inner, lease, run)
             hand.clear()  # the body has it from now on
             return answer
 
@@ -81,11 +81,12 @@ class BalancedTransport(Balanced, _Both):
         self.close()
 
 
-def _attempt(passage: Passage, inner: Any, lease: Lease) -> Any:
+def _attempt(passage: Passage, inner: Any, lease: Lease, run: Run) -> Any:
     """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended."""
     stream = None
     try:
-        answer = inner.handle_request(passage.sent_to(lease))
+        answer = inner.handle_request(passage.sent_to(lease, run))
+        passage.has_head()
         stream = answer.stream
         refusal = passage.refusal(answer, lease)
         pieces, outcome, first = iter(stream), outcome_of(refusal), b""

@@ -4,6 +4,7 @@ Decides how a task reads an answer up to its first byte, and what becomes of a l
 and of trio wait in `pool.aio`; all else is as in `balancer.transports.sync`.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -30,7 +31,8 @@ __all__ = ["AsyncBalancedTransport"]
 class AsyncBalancedTransport(Balanced, _Both):
     """Sends each request of an `AsyncClient` of httpx2 or httpx to an endpoint of a pool, as `BalancedTransport` does.
 
-    A task that is cancelled gives back what it holds, at once, as neither success nor failure of the endpoint.
+    A task that is cancelled gives back what it holds, at once, as neither success nor failure of the endpoint. An
+    attempt that still runs at the deadline is ended; the client gets its own `ReadTimeout`.
     """
 
     _INNER = "AsyncHTTPTransport"
@@ -44,7 +46,7 @@ class AsyncBalancedTransport(Balanced, _Both):
         async def make(run: Run, hand: list[Lease]) -> Any:
             lease = hand[0]
             lease.entered = True  # nobody means to give it back by its id
-            answer = await _attempt(passage, inner, lease)
+            answer = await _attempt(passage, inner, lease, drive.counts_as)
             hand.clear()  # the body has it from now on
             return answer
 
@@ -72,7 +74,9 @@ class AsyncBalancedTransport(Balanced, _Both):
         await self.aclose()
 
 
-async def _attempt(passage: Passage, inner: Any, lease: Lease) -> Any:
+async def _attempt(
+    passage: Passage, inner: Any, lease: Lease, counts_as: Callable[[BaseException], BaseException]
+) -> Any:
     """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended."""
     stream = None
     try:
@@ -88,7 +92,7 @@ async def _attempt(passage: Passage, inner: Any, lease: Lease) -> Any:
     except GeneratorExit:  # the task is collected: its drive sees to the lease, and nothing may be waited for
         raise
     except BaseException as error:
-        failed = passage.failed(error, lease)  # first: what follows may be cancelled
+        failed = passage.failed(error, lease, counts_as(error))  # first: what follows may be cancelled
         if stream is not None:
             with suppress(Exception):
                 await stream.aclose()

@@ -7,12 +7,14 @@ an answer is read.
 
 import sys
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from types import ModuleType
 from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import AcquireTimeout, BalancerError, EndpointError, NoEndpoint, PoolClosed, TooManyWaiters
+from balancer.shells.driving import DeadlinePassed
 from balancer.transports.forwarding import without_secrets
 
 __all__ = [
@@ -36,6 +38,7 @@ HALF_SENT = "the request's body was begun and cannot be sent again"
 _COUNTS_TRIES = "x-stainless-retry-count"
 _STOPS_RETRIES = "x-should-retry"
 _OPENAI = "OpenAI/Python"
+_SPENT = "insufficient_quota"
 
 
 class Final(Exception):
@@ -94,20 +97,23 @@ def redacted(error: Exception, endpoint: Endpoint) -> Exception:
     return other
 
 
-def for_client(http: ModuleType, request: Any, error: Exception, *, tries: int) -> Exception:
+def for_client(http: ModuleType, request: Any, error: Exception, *, last_word: bool) -> Exception:
     """Return `error` as the client knows errors: what the pool said, in the client's words.
 
-    OpenAI's clients raise their own errors as they are, and try again after all others. So what was tried several times
-    here, or waited for, is an error of theirs: else three tries would be nine.
+    OpenAI's clients raise their own errors as they are, and try again after all others. So what is the `last_word`,
+    because it was tried several times or its deadline has passed, or was waited for, is an error of theirs: else three
+    tries would be nine, and a deadline three.
     """
     known: Exception = error
     if isinstance(error, AcquireTimeout | TooManyWaiters):
         known = http.PoolTimeout(str(error), request=request)
+    elif isinstance(error, DeadlinePassed):
+        known = http.ReadTimeout(str(error), request=request)
     elif isinstance(error, NoEndpoint | PoolClosed):
         known = http.ConnectError(str(error), request=request)
     if known is not error:
         known.__cause__ = error
-    if isinstance(error, BalancerError) or tries > 1:
+    if isinstance(error, BalancerError) or last_word:
         known = _openai_error(http, request, known) or known
     return known
 
@@ -118,9 +124,23 @@ def _openai_error(http: ModuleType, request: Any, error: Exception) -> Exception
         return None
     if _COUNTS_TRIES not in request.headers or _OPENAI not in request.headers.get("User-Agent", ""):
         return None
-    if isinstance(error, http.TimeoutException):
-        own: Exception = theirs.APITimeoutError(request=request)
+    spent: Sequence[str] = getattr(error.__cause__, "spent_names", ())
+    if spent:
+        own: Exception = _spent_error(theirs, http, request, error, spent)
+    elif isinstance(error, http.TimeoutException):
+        own = theirs.APITimeoutError(request=request)
     else:
         own = theirs.APIConnectionError(message=f"Connection error: {error}", request=request)
     own.__cause__ = error
+    return own
+
+
+def _spent_error(theirs: Any, http: ModuleType, request: Any, error: Exception, names: Sequence[str]) -> Exception:
+    """Return what OpenAI's client raises for an account with nothing left: what the servers had answered before.
+
+    None of them was asked again, so there is no answer to hand on; who catches the first such error catches this one.
+    """
+    said = {"code": _SPENT, "type": _SPENT, "message": str(error), "param": None, "endpoints": list(names)}
+    answer = http.Response(429, request=request, json={"error": said})
+    own: Exception = theirs.RateLimitError(str(error), response=answer, body=said)
     return own

@@ -46,6 +46,8 @@ class Wishes:
     Args:
         attempts: how often a request is sent at most, the first time included (>= 1).
         deadline_s: seconds for all waits, pauses and attempts up to the first byte of the body; None: no limit.
+        acquire_timeout_s: how long a lease is waited for, at each attempt, whatever client and pool say; None: as they
+            say, the less of the two.
         key: requests of one key like to go to the same endpoint.
         labels: an endpoint must have all of these.
         exclude: names of endpoints that will not do.
@@ -62,6 +64,7 @@ class Wishes:
 
     attempts: int = 3
     deadline_s: float | None = None
+    acquire_timeout_s: float | None = None
     key: str | Callable[[Any], str | None] | None = None
     labels: Iterable[str] | Callable[[Any], Iterable[str]] = _NOBODY
     exclude: Iterable[str] = _NOBODY
@@ -73,8 +76,9 @@ class Wishes:
 
     def __post_init__(self) -> None:
         checked("attempts", self.attempts, whole)
-        if self.deadline_s is not None:
-            checked("deadline_s", self.deadline_s, seconds)
+        for name in ("deadline_s", "acquire_timeout_s"):
+            if getattr(self, name) is not None:
+                checked(name, getattr(self, name), seconds)
         if self.tokens is not None and not callable(self.tokens):
             checked("tokens", self.tokens, _count)
         for name in ("labels", "exclude"):
@@ -97,11 +101,16 @@ class Wishes:
         )
 
     def terms(self, pool: Rules, wait_s: float | None) -> Terms:
-        """Return how far a request may go. `wait_s`: as long as its client waits for a connection; None: not said."""
+        """Return how far a request may go. `wait_s`: as long as its client waits for a connection; None: not said.
+
+        Of what the client and the pool say the less counts: clients have a limit that nobody asked for, that of OpenAI
+        ten minutes, those of httpx five seconds. A transport that is told one means it.
+        """
+        said_s = pool.acquire_timeout_s if wait_s is None else min(wait_s, pool.acquire_timeout_s)
         return Terms(
             attempts=self.attempts,
             retries=pool.retries,
-            wait_s=pool.acquire_timeout_s if wait_s is None else wait_s,
+            wait_s=said_s if self.acquire_timeout_s is None else self.acquire_timeout_s,
             deadline_s=math.inf if self.deadline_s is None else self.deadline_s,
         )
 

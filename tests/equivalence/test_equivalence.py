@@ -26,7 +26,7 @@ from tests.equivalence.listening import ListeningRegistry
 from tests.equivalence.plan import MOST_ARRIVALS, Plan, gated_plans, plans, ruled_plans
 from tests.equivalence.simulated import choices_of, simulate
 from tests.equivalence.tasks import TaskDriver
-from tests.registered import NAMES
+from tests.registered import NAMES, few_first
 
 # What must have happened at least once in the plans of a test, or else it has shown less than it says.
 _WORTH_SEEING = [
@@ -68,12 +68,12 @@ def threads() -> Iterator[Executor]:
         yield executor
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_first(NAMES))
 def test_the_pool_and_the_simulator_make_the_same_history_of_a_plan(name: str, threads: Executor) -> None:
     assert _unseen(name, plans(), partial(Driver, threads=threads), 150, _WORTH_SEEING) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_first(NAMES))
 def test_so_they_do_with_health_limits_caps_and_several_slots(name: str, threads: Executor) -> None:
     assert _unseen(name, ruled_plans(), partial(Driver, threads=threads), 150, _WITH_RULES) == []
 
@@ -93,7 +93,7 @@ def test_so_do_tasks_by_any_strategy(name: str) -> None:
         assert _unseen(name, generated, _IN_TASKS, 8, []) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_first(NAMES))
 def test_so_they_do_with_failover_groups_and_quotas(name: str, threads: Executor) -> None:
     assert _unseen(name, gated_plans(), partial(Driver, threads=threads), 20, _GATED) == []
 

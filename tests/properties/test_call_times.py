@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.errors import ConfigError
@@ -287,7 +288,7 @@ def test_options_are_checked(name: str, options: dict[str, object]) -> None:
 @each
 @pytest.mark.parametrize("options", [{"choices": 1, "decay_s": 1e-9}, {"choices": 9, "decay_s": 1e9}])
 def test_the_contract_is_kept_with_unusual_options(name: str, options: dict[str, float]) -> None:
-    check_strategy(KINDS[name], options=options, others=[KINDS["fifo"]])
+    check_strategy(KINDS[name], options=options, others=[KINDS["fifo"]], settings=settings(max_examples=30))
 
 
 # -- the definition, the long way ------------------------------------------------------------------

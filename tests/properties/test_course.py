@@ -383,6 +383,26 @@ def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks() ->
     assert paid() == 3, "the last failure has no retry"
 
 
+def test_one_that_is_slow_is_hedged_once_before_its_deadline_and_by_what_the_budget_has() -> None:
+    settings = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, budget_window_s=10.0, base_s=0.0)
+    terms = Terms(retries=settings, hedge_after_s=0.5, deadline_s=4.0)
+
+    def slow(budget: RetryBudget, now: float) -> Course:
+        course = Course(terms, budget=budget, rng=random.Random(0))
+        course.begin(0.0)
+        course.granted("a", 0.0)
+        assert isinstance(course.slow(now), Hedge if now < 4.0 and budget.balance(now) >= 1 else Run)
+        return course
+
+    budget = RetryBudget(settings)
+    slow(budget, 4.0)  # no hedge: it is over
+    first, second = slow(budget, 0.5), slow(budget, 0.5)
+    assert first.hedged("b", 0.6)
+    assert not second.hedged("b", 0.6), "another call was faster"
+    assert isinstance(first.slow(0.7), Run), "a second hedge"
+    slow(budget, 0.8)  # no hedge: nothing is left to pay it with
+
+
 def test_one_whose_endpoint_is_removed_while_it_waits_asks_for_one_that_is_back() -> None:
     """It waits for b, for a has just failed and c is out; c comes back, and b is removed."""
     course = begun()

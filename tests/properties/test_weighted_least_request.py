@@ -13,6 +13,7 @@ from itertools import product
 
 import pytest
 from balancer_strategies.weighted_least_request import WeightedLeastRequest
+from hypothesis import settings
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
@@ -195,7 +196,7 @@ def test_options_are_checked(options: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("options", [{"bias": 0.0}, {"bias": 10.0}])
 def test_the_contract_is_kept_with_unusual_options(options: dict[str, float]) -> None:
-    check_strategy(WeightedLeastRequest, options=options, others=[KINDS["fifo"]])
+    check_strategy(WeightedLeastRequest, options=options, others=[KINDS["fifo"]], settings=settings(max_examples=30))
 
 
 def test_weights_at_the_ends_of_what_a_float_can_be() -> None:

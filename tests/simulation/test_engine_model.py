@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 from balancer.endpoint import Lease
+from tests.registered import few_first
 from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run, times
 
 _ONCE = {"attempts": 1}
@@ -800,7 +801,7 @@ def _by_task(record: Record) -> dict[int, list[Span]]:
     return tasks
 
 
-@pytest.mark.parametrize("policy", ALL)
+@pytest.mark.parametrize("policy", few_first(ALL))
 @given(
     arrivals=st.lists(st.tuples(_eighths, _works), min_size=1, max_size=30).map(sorted),
     values=_values(),
@@ -823,7 +824,7 @@ def test_every_request_ends_once_or_is_unfinished(
         check_counts(scenario, record)
 
 
-@pytest.mark.parametrize("policy", ALL)
+@pytest.mark.parametrize("policy", few_first(ALL))
 @settings(max_examples=20)
 @given(
     workers=st.integers(1, 5),
@@ -869,7 +870,7 @@ _batches = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("policy", ALL)
+@pytest.mark.parametrize("policy", few_first(ALL))
 @given(stages=_stages, cluster=_clusters(), shape=_batches, failing=st.booleans())
 def test_no_batch_beats_its_bound_and_stages_come_in_order(
     policy: str, stages: list[dict[str, Any]], cluster: dict[str, Any], shape: dict[str, Any], failing: bool

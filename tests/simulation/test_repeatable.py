@@ -12,6 +12,7 @@ from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
+from tests.registered import few_first
 from tests.simulation.scenarios import ALL, run
 
 TROUBLED: dict[str, Any] = {
@@ -244,7 +245,7 @@ def test_every_policy_meets_the_same_batch(policy: str) -> None:
     assert works(policy) == works("fifo")
 
 
-@pytest.mark.parametrize("policy", ALL)
+@pytest.mark.parametrize("policy", few_first(ALL))
 def test_crashes_do_not_depend_on_the_policy(policy: str) -> None:
     """Calls longer than the run end at the crashes only, and those are the same whoever makes the calls."""
     crash = {"kind": "crash_repair", "mtbf_s": 10, "mttr_s": 2, "refuse_s": 0.01}

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
-from tests.registered import NAMES
+from tests.registered import NAMES, few_first
 from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run
 from tests.simulation.test_repeatable import bytes_of
 
@@ -254,7 +254,7 @@ _SINGLES_AND_TRIPLES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("policy", NAMES)
+@pytest.mark.parametrize("policy", few_first(NAMES))
 def test_three_slots_do_not_starve_behind_single_ones_at_90_per_cent_load(policy: str) -> None:
     out = Out()
     scenario = Scenario.model_validate(_SINGLES_AND_TRIPLES).at_load(0.9)
@@ -438,7 +438,7 @@ def _scenarios(draw: st.DrawFn) -> Scenario:
     return at(instants, works, *endpoints, requests=requests, horizon_s=1000.0, **values)
 
 
-@pytest.mark.parametrize("policy", ALL)
+@pytest.mark.parametrize("policy", few_first(ALL))
 @settings(max_examples=80)
 @given(scenario=_scenarios())
 def test_every_request_ends_once_and_nothing_is_exceeded(policy: str, scenario: Scenario) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, NoEndpoint, Outcome, Pool
 from balancer.testing.walk import random_walk
-from tests.registered import MAKERS, NAMES
+from tests.registered import MAKERS, NAMES, few_first
 from tests.tasks.mixed import mixed, ruled_pool
 from tests.threads.crew import assert_nothing_lost, crew
 
@@ -34,7 +34,7 @@ def test_a_long_walk_agrees_with_the_model(name: str, in_full: bool) -> None:
     assert walk.handed_off > steps / 50
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_first(NAMES))
 def test_128_threads_may_do_anything(name: str, in_full: bool) -> None:
     """Members come and go, labels and exclusions differ, waits end early; in the end nothing is lost."""
     run_s, seed = (15.0 if in_full else 0.8), fresh_seed(in_full)

@@ -67,20 +67,105 @@ def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(li
 
 @BOTH
 def test_no_attempt_starts_after_the_deadline(library: type[Library]) -> None:
-    pool, went = _pool("a", "b"), list[str]()
+    now, went = [0.0], list[str]()
+    pool = Pool(["a", "b"], strategy="first", retries=_QUICK, clock=lambda: now[0])
 
     async def fn(lease: Lease) -> None:
         went.append(lease.endpoint.name)
-        await library.sleep(0.05)
+        now[0] += 70.0
         raise EndpointError("down")
 
     async def main() -> None:
         with pytest.raises(EndpointError) as caught:
-            await pool.aio.call(fn, deadline_s=0.01)
+            await pool.aio.call(fn, deadline_s=60.0)
         assert "deadline" in caught.value.__notes__[0]
 
     library.run(main)
     assert went == ["a"]
+
+
+@BOTH
+@pytest.mark.parametrize("hedge_after_s", [None, 0.001, 60.0], ids=["alone", "hedged", "to be hedged"])
+def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_slow(
+    library: type[Library], hedge_after_s: float | None
+) -> None:
+    pool, log = _pool("a", "b"), list[str]()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError, match=r"had not answered when the deadline of 0\.02 s had passed") as caught:
+            await pool.aio.call(_slow_at(library, "a", "b", log=log), deadline_s=0.02, hedge_after_s=hedge_after_s)
+        assert not hasattr(caught.value, "__notes__")
+
+    library.run(main)
+    assert sorted(log)[0].startswith("a ended")  # before the call returns
+    assert len(log) == pool.stats().acquired
+    assert _ended_as(pool)["a"] == (1, 1)
+    assert pool.stats().endpoints[1].failures == 0
+    assert_nothing_lost(pool, 2)
+
+
+@BOTH
+def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(library: type[Library]) -> None:
+    """The wait for a lease took most of it; a pool that is full must not eject its sound endpoints."""
+    now = [0.0]
+    pool = Pool(["a"], strategy="first", retries=_QUICK, clock=lambda: now[0])
+
+    async def main() -> None:
+        held = pool.acquire()
+        async with library.tasks() as start:
+
+            async def call() -> None:
+                with pytest.raises(TimeoutError, match="had not answered"):
+                    await pool.aio.call(_slow_at(library, "a", log=[]), deadline_s=60.0)
+
+            start(call)
+            await task_until(library, lambda: pool.stats().waiting == 1)
+            now[0] = 59.99
+            held.release()
+
+    library.run(main)
+    assert (pool.stats().acquired, pool.stats().failures, pool.stats().calls) == (2, 0, 1)
+    assert_nothing_lost(pool, 1)
+
+
+@BOTH
+def test_a_call_that_answers_all_the_same_when_it_is_ended_has_answered(library: type[Library]) -> None:
+    pool = _pool("a")
+
+    async def fn(lease: Lease) -> str:
+        try:
+            await library.sleep(3600)
+        except BaseException:
+            return "the best so far"
+        return "all of it"
+
+    assert library.run(lambda: pool.aio.call(fn, deadline_s=0.01)) == "the best so far"
+    assert _ended_as(pool) == {"a": (1, 0)}
+
+
+@BOTH
+def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_what_they_are(library: type[Library]) -> None:
+    pool, began = _pool("a"), list[str]()
+
+    async def late(lease: Lease) -> None:
+        raise TimeoutError("its own")
+
+    async def slow(lease: Lease) -> None:
+        began.append(lease.endpoint.name)
+        await library.sleep(3600)
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError, match="its own"):
+            await pool.aio.call(late, deadline_s=60, attempts=1)
+        async with library.tasks() as start:
+            task = start(lambda: pool.aio.call(slow, deadline_s=60))
+            await task_until(library, lambda: bool(began))
+            task.cancel()
+
+    library.run(main)
+    assert _ended_as(pool) == {"a": (2, 1)}
+    assert pool.stats().calls == 1
+    assert_nothing_lost(pool, 1)
 
 
 @BOTH

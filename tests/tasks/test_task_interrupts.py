@@ -36,7 +36,10 @@ _OF_A_CALL = (
     # Not how a task waits: asyncio swallows what its callbacks raise, unless it is a KeyboardInterrupt.
     *(f"balancer/shells/tasks/{name}.py" for name in ("calls", "driving", "face", "hedging", "parking", "pool")),
 )
-_RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
+_RULES = pytest.mark.parametrize(
+    "health",
+    [pytest.param(None, id="plain", marks=pytest.mark.more), pytest.param(HealthSettings(), id="ruled")],
+)
 
 # The point between a coroutine's making and its first step: CPython does not look for signals there.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was never awaited", "ignore:.*coroutine.*")

@@ -16,7 +16,7 @@ import pytest
 from balancer import Endpoint, Pool
 from balancer.core.metrics import jain_index
 from tests.patience import stretched
-from tests.registered import NAMES
+from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, crew
 
 _THREADS, _ENDPOINTS, _HOLD_S, _RUN_S = 32, 4, 0.001, 0.7
@@ -36,7 +36,7 @@ def ids_by_thread(turn: Callable[[], int]) -> list[list[int]]:
     return ids
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_first(NAMES))
 def test_every_thread_gets_its_share_and_none_waits_long(name: str) -> None:
     said = [unfairness_of(name)]
     while said[-1] and len(said) < _RUNS:
@@ -94,7 +94,7 @@ def test_the_wait_in_seconds_is_even_too() -> None:
     assert min(ratios) <= 3, ratios
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_first(NAMES))
 def test_six_threads_on_two_endpoints_all_get_what_they_ask_for(name: str) -> None:
     """The old queue, asked with get(timeout=0.01) and again with 0.1, served 73% of these."""
     pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)

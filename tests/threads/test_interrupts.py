@@ -15,7 +15,7 @@ from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError,
 from balancer.core import Core, Waiter
 from balancer.core.looks import Looks
 from balancer.settings.rules import HealthSettings, RetrySettings
-from tests.registered import NAMES
+from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import Interrupted, interrupted_at
 
@@ -135,7 +135,7 @@ def is_locked(pool: Pool) -> bool:
     return thread.is_alive()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_of_a_lease_leaves_the_pool_unlocked(name: str) -> None:
     number = -1  # once in vain, see `interrupted_at`
     while True:
@@ -186,7 +186,9 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
 _ON_THE_WAY = ("Drive.take, ", "Drive._lease, ")
 
 
-@pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
+@pytest.mark.parametrize(
+    "health", [pytest.param(None, id="plain", marks=pytest.mark.more), pytest.param(HealthSettings(), id="ruled")]
+)
 def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and_leaves_nobody_in_the_queue(
     health: HealthSettings | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,7 +260,7 @@ def _wait_in_vain(pool: Pool) -> None:
         pool.acquire(timeout=0.001)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_costs_no_slot(name: str) -> None:
     """Neither by the pool's figures, nor by the books of the strategy."""
     number = -1  # once in vain, see `interrupted_at`

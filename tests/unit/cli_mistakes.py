@@ -64,11 +64,11 @@ MISTAKES = {
     ),
     "URL twice": (
         ENDPOINT + ENDPOINT + PIPELINE,
-        "c.toml: endpoints[1].url: 'fake://1/' is in endpoints[0] already; URLs must differ",
+        "c.toml: endpoints[1].url: 'fake://1/' is in endpoints[0] already (url = \"fake://1/\"); URLs must differ",
     ),
     "URL in two ranges": (
         '[[endpoints]]\nurl = "fake://{1..3}/"\n[[endpoints]]\nurl = "fake://{3..4}/"\n' + PIPELINE,
-        "c.toml: endpoints[1].url: 'fake://3/' is in endpoints[0] already; URLs must differ",
+        "c.toml: endpoints[1].url: 'fake://3/' is in endpoints[0] already (url = \"fake://{1..3}/\"); URLs must differ",
     ),
     "variable that is not set": (
         ENDPOINT + 'headers = { Authorization = "Bearer ${NOT_SET_AT_ALL}" }\n' + PIPELINE,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.settings.config import Config, load_config, parse_config
+from balancer.settings.config import Config, load_config, parse_config, sound_part
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 
 
@@ -139,6 +139,7 @@ def test_limits_hosts_and_retries_are_read() -> None:
 
 _POOL = "acquire_timeout_s, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, ttl_s"
 _HEALTH = HealthSection.model_fields
+_DIFFER = "URLs must differ, or each must have a name"
 _KEYS = "endpoints, health, host_caps, limits, llm, pipeline, pool, quotas, retries, verify"
 _H = '[[endpoints]]\nurl = "http://h/"\n'
 _WRONG: list[tuple[str, str]] = [
@@ -190,11 +191,11 @@ _WRONG: list[tuple[str, str]] = [
     ),
     (
         '[[endpoints]]\nurl = "http://h/"\n[[endpoints]]\nurl = "HTTP://h:80"',
-        "endpoints[1].url: 'HTTP://h:80' is in endpoints[0] already; URLs must differ",
+        "endpoints[1].url: 'HTTP://h:80' is in endpoints[0] already (url = \"http://h/\"); " + _DIFFER,
     ),
     (
         '[[endpoints]]\nurl = "http://a/"\nname = "x"\n[[endpoints]]\nurl = "http://b/"\nname = "x"',
-        "endpoints[1].name: 'x' is in endpoints[0] already; names must differ",
+        "endpoints[1].name: 'x' is in endpoints[0] already (name = \"x\"); names must differ",
     ),
     (
         '[[endpoints]]\nurl = "http://h{1..3}/"\nname = "x"',
@@ -227,14 +228,17 @@ _WRONG: list[tuple[str, str]] = [
         "endpoints[0].headers.A: found a value that is not shown: it must be a text in quotes",
     ),
     (_H + 'headers = "Bearer x"', "endpoints[0].headers: found a value that is not shown: it must be a table"),
-    (_H + _H, "endpoints[1].url: 'http://h/' is in endpoints[0] already; URLs must differ"),
+    (
+        _H + _H,
+        "endpoints[1].url: 'http://h/' is in endpoints[0] already (url = \"http://h/\"); " + _DIFFER,
+    ),
     (
         '[[endpoints]]\nurl = "http://h{1..3}/"\n[[endpoints]]\nurl = "http://h2/"',
-        "endpoints[1].url: 'http://h2/' is in endpoints[0] already; URLs must differ",
+        "endpoints[1].url: 'http://h2/' is in endpoints[0] already (url = \"http://h{1..3}/\"); " + _DIFFER,
     ),
     (
         '[[endpoints]]\nurl = "http://h{1..11}{1..11}/"',
-        "endpoints[0].url: 'http://h111/' is in endpoints[0] already; URLs must differ",
+        "endpoints[0].url: 'http://h111/' is in endpoints[0] already (url = \"http://h{1..11}{1..11}/\"); " + _DIFFER,
     ),
     (
         '[[endpoints]]\nurl = "http://${UNSET}/"',
@@ -275,6 +279,12 @@ _WRONG: list[tuple[str, str]] = [
         "endpoints[0].quota: 'kex' is no entry of [quotas]; did you mean 'key'? (quotas: key)",
     ),
     (_H + "[quotas.key]\nrequests_per_min = 1", "quotas.key: no endpoint has quota = 'key'; name it there"),
+    (
+        _H + "quota = 'x'\n[quotas.x]\nrequest_per_min = 1",
+        "quotas.x.request_per_min: unknown key; did you mean 'requests_per_min'? "
+        "(known: estimate, requests_per_min, tokens_per_min)",
+    ),
+    (_H + "quota = 'x'\n[quotas]\nx = 5", "quotas.x: found 5: it must be a table"),
     (_H + "[quotas.'*']\nestimate = 1", "quotas.*: a quota needs requests_per_min or tokens_per_min, or both"),
     (_H + "group = -1", "endpoints[0].group: found -1: it must be >= 0"),
     (_H + "[host_caps]\nh = 1.5", "host_caps.h: found 1.5: it must be a whole number"),
@@ -320,6 +330,18 @@ _WRONG: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("text", "line"), _WRONG, ids=[line.partition(":")[0] for _, line in _WRONG])
 def test_a_mistake_is_one_line_that_says_where_what_and_what_is_allowed(text: str, line: str) -> None:
     assert problems_of(text) == (f"c.toml: {line}",)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["request_per_min = 1", "requests_per_min = 0", "estimate = 5", "tokens_per_min = 'many'"]
+)
+def test_of_a_quota_that_cannot_be_used_it_is_not_said_that_there_is_none(tmp_path: Path, wrong: str) -> None:
+    """What `balancer check` says: the endpoints of such a quota name one that is there."""
+    file = tmp_path / "c.toml"
+    file.write_text(f"[[endpoints]]\nurl = 'http://a/'\nquota = 'x'\n[quotas.x]\n{wrong}\n")
+    _, problems = sound_part(file)
+    (line,) = problems
+    assert line.startswith(f"{file}: quotas.x")
 
 
 def test_all_mistakes_are_told_at_once() -> None:

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, NoEndpoint, Outcome, Pool
 from balancer.core import events
-from balancer.core.events import KINDS, Ended, Event, Granted, Queued, Retried
+from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Retried
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.logs import Log
 from balancer.testing.clock import ManualClock
@@ -187,6 +189,81 @@ def test_the_log_has_a_line_for_each_ejection_and_recovery_and_no_secret(caplog:
     pool.acquire(exclude={"b", "c", "d"}).release()
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert lines == [
-        ("WARNING", "https://host/v1 is ejected: it fails"),
+        ("WARNING", "https://host/v1 is ejected: 1 failure in a row"),
         ("INFO", "https://host/v1 is back in service"),
     ]
+
+
+def _logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [line for line in caplog.messages if "is ejected" in line]
+
+
+class _Status(Exception):
+    """Looks like the error of the OpenAI SDK for a status."""
+
+    status_code = 500
+
+
+_Status.__module__, _Status.__qualname__ = "openai", "APIStatusError"
+
+
+@pytest.mark.parametrize(
+    ("errors", "health", "said"),
+    [
+        ([ConnectionError("s3cret")] * 5, {}, "5 failures in a row, last: ConnectionError"),
+        ([TimeoutError()] * 4 + [_Status()], {}, "5 failures in a row, last: _Status 500"),
+        (
+            [None, EndpointError("down")] * 5 + [EndpointError("down")],
+            {"consecutive_failures": 0},
+            "45% of its latest calls succeeded, less than 50%, last: EndpointError",
+        ),
+    ],
+)
+def test_an_ejection_says_what_was_measured(
+    caplog: pytest.LogCaptureFixture, errors: list[Exception | None], health: dict[str, Any], said: str
+) -> None:
+    clock, whys = ManualClock(), list[str]()
+    pool = Pool(["a", "b"], clock=clock, strategy="first", health=HealthSettings(**health))
+    pool.observe(lambda event: whys.append(event.why), {Ejected})  # type: ignore[attr-defined]
+    for error in errors:
+        with suppress(Exception), pool.lease(exclude={"b"}):
+            if error is not None:
+                raise error
+    assert (whys, _logged(caplog)) == ([said], [f"a is ejected: {said}"])
+    whys.clear()
+    while not whys:  # its cooldown is over, and the probe fails
+        clock.advance(1.0)
+        with suppress(Exception), pool.lease(exclude={"b"}, timeout=0.0):
+            raise ConnectionError
+    assert whys == ["its probe failed: ConnectionError"]
+
+
+def test_pings_that_fail_are_told_beside_calls(caplog: pytest.LogCaptureFixture) -> None:
+    pool = Pool(["a", "b"], clock=ManualClock(), health=HealthSettings(consecutive_failures=3))
+    pool.acquire(exclude={"b"}).release(Outcome.FAILURE)
+    pool.pinged("a", False)
+    pool.pinged("a", False)
+    assert _logged(caplog) == ["a is ejected: 1 failure and 2 failed pings in a row"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "bad", "said"),
+    [
+        ({"rate_volume": 10}, 3, "70% of its last 10 calls succeeded, the mean is 94%"),
+        ({"failure_volume": 10, "rate_sds": 0.0}, 9, "90% of its last 10 calls failed, more than 85%"),
+    ],
+)
+def test_one_that_is_compared_is_told_with_what_it_is_compared_with(
+    caplog: pytest.LogCaptureFixture, settings: dict[str, Any], bad: int, said: str
+) -> None:
+    clock = ManualClock()
+    names = list("abcde")
+    health = HealthSettings(**{"consecutive_failures": 0, "success_rate": 0.0, "rate_sds": 1.0, **settings})
+    pool = Pool(names, clock=clock, health=health)
+    for name in names:
+        for number in range(10):
+            fails = name == "a" and number < bad
+            pool.acquire(exclude={*names} - {name}).release(Outcome.FAILURE if fails else Outcome.SUCCESS)
+    clock.advance(60.0)
+    pool.acquire(exclude={"a"}).release(Outcome.FAILURE)
+    assert [line.partition(": ")[2] for line in _logged(caplog)] == [said]

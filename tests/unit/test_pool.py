@@ -130,8 +130,9 @@ def test_a_pool_may_refuse_to_queue() -> None:
 def test_a_lease_ends_once_and_goes_back_where_it_came_from() -> None:
     pool, other = pool_of("a"), pool_of("a")
     lease = pool.acquire()
-    with pytest.raises(LeaseError, match="granted by another pool"):
+    with pytest.raises(LeaseError, match="granted by another pool") as refused:
         other.release(lease)
+    assert refused.value.lease_id == lease.id
     pool.release(lease)
     with pytest.raises(LeaseError, match="given back already"):
         lease.release()

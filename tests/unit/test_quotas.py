@@ -1,5 +1,6 @@
 """Quotas: to the unit, in any minute; an estimate is reserved and settled; who waits is woken when there is room."""
 
+import json
 import random
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from balancer import Endpoint, Pool, QuotaExceeded, QuotaSettings
 from balancer.core import Core
+from balancer.core.metrics import PoolStats, QuotaStats
 from balancer.core.quotas import WINDOW_S, Meter
 from balancer.endpoint import Outcome
 from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint
@@ -92,6 +94,14 @@ def test_more_tokens_than_reserved_count_from_when_they_are_told() -> None:
     assert core.tick(90.0) == [waiter]
 
 
+def test_what_was_told_before_does_not_count_again() -> None:
+    meter = Meter("key", QuotaSettings(tokens_per_min=100))
+    charge = meter.take(5, 0.0)
+    for told, counted in ((9, 9), (9, 9), (12, 12), (20, 20), (7, 20)):  # less again: what was used stays used
+        meter.settle(charge, told, 1.0)
+        assert meter.tokens == counted
+
+
 def test_a_lease_that_nobody_settles_counts_as_its_estimate() -> None:
     core = core_of(QuotaSettings(tokens_per_min=10))
     lease = ask(core, 0.0, 8)
@@ -156,3 +166,74 @@ def test_what_does_not_fit_together_is_said_where_it_is_given() -> None:
         QuotaSettings(tokens_per_min=4, estimate=5)
     with pytest.raises(ValueError, match="tokens is -1"):
         Pool(["http://a/"]).acquire(tokens=-1)
+
+
+# -- what is told of it ----------------------------------------------------------------------------
+
+
+def _full(**quota: int) -> tuple[Pool, ManualClock]:
+    clock = ManualClock()
+    specs = [Endpoint(url, capacity=100, quota="key") for url in _KEY]
+    return Pool(specs, quotas={"key": QuotaSettings(**quota)}, clock=clock), clock
+
+
+def test_a_wait_that_is_over_for_a_quota_names_it_and_says_when_there_is_room() -> None:
+    pool, clock = _full(requests_per_min=3)
+    for _ in range(3):
+        pool.acquire(0).release()
+        clock.advance(4.0)
+    with pytest.raises(AcquireTimeout) as caught:
+        pool.acquire(0)
+    assert caught.value.quotas == ("quota 'key': 3 of 3 requests used in this minute, room for another one in 48 s",)
+    assert f"; {caught.value.quotas[0]}; raise the quota or add a key with another one, or allow" in str(caught.value)
+    clock.advance(48.0)
+    pool.acquire(0).release()
+
+
+def test_tokens_are_named_with_what_was_wanted() -> None:
+    pool, _ = _full(requests_per_min=10, tokens_per_min=100)
+    pool.acquire(0, tokens=90).release()
+    with pytest.raises(AcquireTimeout) as caught:
+        pool.acquire(0, tokens=20)
+    assert caught.value.quotas == (
+        "quota 'key': 1 of 10 requests and 90 of 100 tokens used in this minute, room for 20 tokens in 60 s",
+    )
+
+
+def test_where_slots_are_what_is_missing_no_quota_is_named() -> None:
+    pool = Pool([Endpoint("http://a/", quota="key")], quotas={"key": QuotaSettings(requests_per_min=1)})
+    with pool.lease(), pytest.raises(AcquireTimeout) as caught:
+        pool.acquire(0)
+    assert caught.value.quotas == ()
+    assert "add endpoints or capacity" in str(caught.value)
+
+
+def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be() -> None:
+    pool, clock = _full(tokens_per_min=100)
+    pool.acquire(0, tokens=60).release()
+    older = pool._core.wait(Request(tokens=80), clock(), 1e9, 0, lambda: None)
+    with pytest.raises(AcquireTimeout, match="60 of 100 tokens used in this minute, kept for calls that have waited"):
+        pool.acquire(0, tokens=10, holder="another")
+    pool._abandon(older)
+
+
+def test_stats_say_how_much_of_a_quota_is_used() -> None:
+    clock = ManualClock()
+    specs = [Endpoint("http://a/", quota="key"), Endpoint("http://b/", name="bee"), Endpoint("http://c/", quota="key")]
+    quotas = {
+        "key": QuotaSettings(requests_per_min=2, tokens_per_min=50, estimate=20),
+        "*": QuotaSettings(requests_per_min=9),
+    }
+    pool = Pool(specs, quotas=quotas, clock=clock, strategy="first")
+    assert Pool(["http://a/"]).stats().quotas == ()
+    pool.acquire(0).release(tokens=7)
+    clock.advance(10.0)
+    pool.acquire(0).release()
+    key, bee = pool.stats().quotas
+    assert key == QuotaStats("key", ("http://a/", "http://c/"), 2, 2, 27, 50, 50.0)
+    assert bee == QuotaStats("bee", ("bee",), 0, 9, 0, None, 0.0)
+    data = json.loads(json.dumps(pool.stats().to_dict()))
+    assert PoolStats.from_dict(data).quotas == (key, bee)
+    assert PoolStats.from_dict({name: value for name, value in data.items() if name != "quotas"}).quotas == ()
+    clock.advance(60.0)
+    assert [(each.requests, each.tokens, each.room_in_s) for each in pool.stats().quotas] == [(0, 0, 0.0)] * 2

@@ -99,8 +99,25 @@ def test_where_nobody_can_pay_the_call_ends_at_once_and_says_so(health: str) -> 
         pool.call(call, attempts=10, deadline_s=3600.0)
     assert sorted(tried) == ["http://a/", "http://b/"]
     assert "no quota left" in " ".join(caught.value.__notes__)
-    with pytest.raises(NoEndpoint, match="2 said that the account has no quota left, which no retry can help"):
+    with pytest.raises(NoEndpoint, match="'http://a/', 'http://b/' said that their account has no quota left") as told:
         pool.acquire(timeout=60.0)
+    assert (told.value.spent, told.value.spent_names) == (2, ("http://a/", "http://b/"))
+    assert "out of service for good; pay, and add again" in str(told.value)
+    assert pool.out_of_service() == {"http://a/", "http://b/"}
+    assert [each.health for each in pool.stats().endpoints] == ["spent", "spent"]
+    pool.drain("http://a/")
+    assert pool.out_of_service() == {"http://b/"}
+    pool.add("http://a/")
+    pool.update("http://b/", weight=2.0)
+    assert pool.out_of_service() == {"http://b/"}
+    assert [each.health for each in pool.stats().endpoints] == ["healthy" if health == "on" else "", "spent"]
+    pool.acquire(timeout=0).release()
+
+
+def test_of_many_some_are_named() -> None:
+    error = NoEndpoint(frozenset(), frozenset(), 5, spent_names=list("abcde"))
+    assert "'a', 'b', 'c' and 2 more said that their account" in str(error)
+    assert "'a' said that its account" in str(NoEndpoint(frozenset(), frozenset(), 1, spent_names=["a"]))
 
 
 def test_whoever_waits_for_them_is_told_and_they_serve_when_they_are_added_again() -> None:

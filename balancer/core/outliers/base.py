@@ -47,6 +47,10 @@ class OutlierTest:
         """
         return False
 
+    def why(self, record: Record) -> str:
+        """Return in words what was measured of one that was just found to stand out."""
+        return f"it stands out by {type(self).__name__}"
+
     def compare(self, records: Sequence[Record], now: float) -> Iterable[Record]:
         """Return those that stand out from the others; called every `interval_s`.
 

@@ -21,6 +21,7 @@ class FarBelowTheMean(OutlierTest):
 
     def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
+        self._said: dict[Record, str] = {}  # of those found the last time
 
     def compare(self, records: Sequence[Record], now: float) -> Iterable[Record]:
         """Return those below the bar."""
@@ -33,11 +34,19 @@ class FarBelowTheMean(OutlierTest):
         bar = mean - settings.rate_sds * pstdev(rates)
         # Of five, one that is a hair below four equal ones is 2 standard deviations off: rule out chance as well.
         chance = mean * (1.0 - mean)
-        return [
+        found = [
             record
             for record, rate in zip(known, rates, strict=True)
             if rate < bar and mean - rate > _BY_CHANCE * math.sqrt(chance / record.calls)
         ]
+        self._said = {
+            record: f"{_of(record, record.success_rate)} succeeded, the mean is {mean:.0%}" for record in found
+        }
+        return found
+
+    def why(self, record: Record) -> str:
+        """Return its rate, and the mean."""
+        return self._said[record]
 
 
 class FailingMostly(OutlierTest):
@@ -45,6 +54,7 @@ class FailingMostly(OutlierTest):
 
     def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
+        self._said: dict[Record, str] = {}  # of those found the last time
 
     def compare(self, records: Sequence[Record], now: float) -> Iterable[Record]:
         """Return those above the share."""
@@ -52,4 +62,17 @@ class FailingMostly(OutlierTest):
         known = [record for record in records if record.calls >= settings.failure_volume]
         if len(known) < settings.min_hosts:
             return []
-        return [record for record in known if 1.0 - record.success_rate > settings.failure_share]
+        found = [record for record in known if 1.0 - record.success_rate > settings.failure_share]
+        self._said = {
+            record: f"{_of(record, 1.0 - record.success_rate)} failed, more than {settings.failure_share:.0%}"
+            for record in found
+        }
+        return found
+
+    def why(self, record: Record) -> str:
+        """Return its share, and the one that is borne."""
+        return self._said[record]
+
+
+def _of(record: Record, share: float) -> str:
+    return f"{share:.0%} of its last {record.calls} calls"

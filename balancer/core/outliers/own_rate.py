@@ -47,6 +47,12 @@ class OwnRate(OutlierTest):
         seen = counts.successes + counts.failures
         return seen >= self._volume and counts.successes < self._least * seen
 
+    def why(self, record: Record) -> str:
+        """Return the rate, and the one that is asked for."""
+        counts = self._counts[record]
+        rate = counts.successes / (counts.successes + counts.failures)
+        return f"{rate:.0%} of its latest calls succeeded, less than {self._least:.0%}"
+
     def _faded(self, record: Record, now: float) -> _Counts:
         counts = self._counts[record]
         if now > counts.since_s:

@@ -45,5 +45,12 @@ class FailuresInRow(OutlierTest):
         self._pings[record] = self._pings.get(record, 0) + 1
         return self._stands_out(record)
 
+    def why(self, record: Record) -> str:
+        """Return how long the row is."""
+        calls, pings = self._calls.get(record, 0), self._pings.get(record, 0)
+        told = [f"{calls} failures" if calls != 1 else "1 failure"] if calls else []
+        told += [f"{pings} failed ping{'s' * (pings > 1)}"] if pings else []
+        return f"{' and '.join(told)} in a row"
+
     def _stands_out(self, record: Record) -> bool:
         return 0 < self._most <= self._calls.get(record, 0) + self._pings.get(record, 0)

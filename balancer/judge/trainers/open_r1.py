@@ -37,7 +37,9 @@ def _reward(name: str, judge: Judge, scoring: Scoring) -> Callable[..., list[flo
         enforce_same_language: bool = False,
         **kwargs: Any,
     ) -> list[float | None]:
-        infos = kwargs["verification_info"]
+        infos = kwargs.get("verification_info")
+        if infos is None:
+            raise ValueError(f"the data set has no column 'verification_info' with the tests; it has {sorted(kwargs)}")
         languages = {info["language"] for info in infos}
         if enforce_same_language and len(languages) > 1:
             raise ValueError(f"verification_info is in {sorted(languages)}; all of it must be in one language")

@@ -6,7 +6,7 @@ Decides what an unjudged sample scores: what its user said, and nothing else. It
 import logging
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from balancer.errors import BalancerError
@@ -107,7 +107,9 @@ class Scoring:
 
 
 def words_of(completion: Any) -> str:
-    """Return the text of a completion: a string, or the messages of a conversation, of which the last one counts.
+    """Return the text of a completion: a string, or the last of the assistant's messages in a conversation.
+
+    What a tool answered after that is not what the model wrote.
 
     Raises:
         TypeError: it is something else.
@@ -115,7 +117,9 @@ def words_of(completion: Any) -> str:
     if isinstance(completion, str):
         return completion
     if isinstance(completion, Sequence) and completion and isinstance(completion[-1], dict):
-        content = completion[-1].get("content") or ""
+        own = (each for each in reversed(completion) if each.get("role", "assistant") == "assistant")
+        last: Mapping[str, Any] = next(own, {})
+        content = last.get("content") or ""
         if isinstance(content, str):
             return content
         if isinstance(content, Sequence):  # blocks, as of models that see

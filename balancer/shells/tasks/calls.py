@@ -47,6 +47,7 @@ class _Call(Generic[T]):
         self._fn = fn
         self._pool = tasks.pool
         drive: TaskDrive[T] = TaskDrive(tasks, given.course, given.budget, self._make, given.asked)
+        self._counts_as = drive.counts_as
         self._second = SecondRuns(tasks.pool, given.course, drive.take_at_once, drive.drop)
         self.run = drive.run
 
@@ -55,7 +56,12 @@ class _Call(Generic[T]):
         if run.hedge_s < math.inf:
             second = self._second
             return await hedged(
-                self._fn, hand, after_s=run.hedge_s, another=second.another, failed_late=second.failed_late
+                self._fn,
+                hand,
+                after_s=run.hedge_s,
+                another=second.another,
+                failed_late=second.failed_late,
+                counts_as=self._counts_as,
             )
         lease = hand[0]
         lease.entered = True
@@ -64,7 +70,8 @@ class _Call(Generic[T]):
         except GeneratorExit:  # the task is collected: its drive sees to the lease
             raise
         except BaseException as error:
-            lease.__exit__(type(error), error, error.__traceback__)
+            told = self._counts_as(error)
+            lease.__exit__(type(told), told, error.__traceback__)
             raise
         lease.__exit__(None, None, None)
         return done

@@ -1,8 +1,10 @@
 """Drives the course of a call in a task: leases, pauses and tries as the course says.
 
 It waits where `balancer.shells.driving.Drive` does, and decides as little: what follows from what is the course's.
+Unlike a thread, a task can be ended: an attempt that still runs at the deadline of its call is.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -10,9 +12,9 @@ from balancer.core.course import Course
 from balancer.core.decisions import Ask, Over, Pause, Run
 from balancer.endpoint import Lease, may_go_elsewhere
 from balancer.errors import BalancerError
-from balancer.shells.driving import Asked, Driving
+from balancer.shells.driving import Asked, DeadlinePassed, Driving
 from balancer.shells.leasing import SharedBudget
-from balancer.shells.tasks.parking import spot
+from balancer.shells.tasks.parking import Limit, limit, spot
 
 if TYPE_CHECKING:
     from balancer.shells.tasks.face import Tasks
@@ -33,6 +35,8 @@ class TaskDrive(Driving, Generic[T]):
         budget: that of the course.
         make: makes one attempt with the lease in the list that it is given, and ends that lease.
         asked: what the call asks for.
+
+    `make` ends its leases by `counts_as` of what the attempt raised.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class TaskDrive(Driving, Generic[T]):
         self._tasks = tasks
         self._make = make
         self._asked = asked
+        self._run_now = Run()
+        self._limit: Limit | None = None  # of the attempt under way
 
     async def run(self) -> T:
         """Do what the course says until it is over; raises as `Drive.run` does."""
@@ -56,6 +62,8 @@ class TaskDrive(Driving, Generic[T]):
                 if isinstance(decision, Run):
                     try:
                         done = await self._run(decision)
+                    except DeadlinePassed as error:
+                        decision = self.cut(error)
                     except Exception as error:
                         if not may_go_elsewhere(error):
                             raise
@@ -91,13 +99,24 @@ class TaskDrive(Driving, Generic[T]):
             return self.without(error)
         return self.leased()
 
+    def counts_as(self, error: BaseException) -> BaseException:
+        """Return what the end of an attempt by `error` says of its endpoint: if it is cut, perhaps that it is slow."""
+        is_cut = self._limit is not None and self._limit.is_over and not isinstance(error, Exception)
+        return DeadlinePassed(self.at, self._course.terms.deadline_s) if is_cut and self._run_now.cut_blames else error
+
     async def _run(self, run: Run) -> T:
         try:
-            return await self._make(run, self.hand)
+            if run.cut_s == math.inf:
+                return await self._make(run, self.hand)
+            self._run_now = run
+            async with limit(run.cut_s) as self._limit:
+                return await self._make(run, self.hand)
+            raise DeadlinePassed(self.at, self._course.terms.deadline_s)
         except GeneratorExit:
             self._collected()
             raise
         finally:
+            self._limit = None
             self.drop()
 
     def _collected(self) -> None:

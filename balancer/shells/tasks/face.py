@@ -97,8 +97,10 @@ class Tasks:
         """Return `await fn(lease)`; if an endpoint fails, try again, as `Pool.call` does.
 
         Args and errors are those of `Pool.call`, but that `fn` is a coroutine function, or returns what can be awaited.
-        Of a hedged call the loser is cancelled, and has ended when this returns. Cancelled itself, it gives back what
-        it has, as neither success nor failure of the endpoint.
+        Of a hedged call the loser is cancelled, and has ended when this returns. An attempt that still runs when
+        `deadline_s` has passed is cancelled likewise, and the call ends with a TimeoutError: a failure of the endpoint,
+        if the attempt had half of that time. Cancelled itself, it gives back what it has, as neither success nor
+        failure of the endpoint.
         """
         return await call(self, fn, **wanted)
 

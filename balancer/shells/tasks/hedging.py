@@ -25,10 +25,12 @@ async def hedged(
     after_s: float,
     another: Callable[[], object],
     failed_late: Callable[[Lease], object],
+    counts_as: Callable[[BaseException], BaseException],
 ) -> T:
     """Return `await fn(lease)` or, if that takes longer than `after_s` seconds, what it or a second one returns first.
 
-    Args and errors are those of `balancer.shells.hedging.hedged`; here the loser is cancelled.
+    Args and errors are those of `balancer.shells.hedging.hedged`; here the loser is cancelled. If all of it is, the
+    lease of the first run, which had all the time, ends as `counts_as` says of the cancellation.
     """
     ended: _Ended[T] = _Ended()
     legs: list[_Leg[T]] = []
@@ -36,7 +38,7 @@ async def hedged(
     async with crew() as those:
 
         def begin() -> None:
-            legs.append(_Leg(fn, hand[0], ended, failed_late))
+            legs.append(_Leg(fn, hand[0], ended, failed_late, _itself if legs else counts_as))
             hand.clear()
             those.start(legs[-1].run)
 
@@ -48,6 +50,10 @@ async def hedged(
             last = first or await ended.get()
             if last is not None and last.error is not None and len(legs) > 1 and may_go_elsewhere(last.error):
                 last = await ended.get()
+        except BaseException as error:
+            if legs:
+                legs[0].end_after(counts_as(error))
+            raise
         finally:
             for leg in legs:
                 leg.cancel()
@@ -66,10 +72,12 @@ class _Leg(Leg[T]):
         lease: Lease,
         ended: "_Ended[T]",
         failed_late: Callable[[Lease], object],
+        counts_as: Callable[[BaseException], BaseException],
     ) -> None:
         super().__init__(lease, failed_late)
         self._fn = fn
         self._ended = ended
+        self._counts_as = counts_as
         lease.entered = True
 
     async def run(self) -> None:
@@ -79,7 +87,7 @@ class _Leg(Leg[T]):
         except GeneratorExit:  # it is collected, and nobody waits for it; its lease is nobody's, and will be found
             raise
         except BaseException as error:  # it is raised in the task that waits
-            self.error = error
+            self.error = self._counts_as(error)
             if not isinstance(error, Exception):  # e.g. it is cancelled: that is its library's business, too
                 self._tell()
                 raise
@@ -108,3 +116,7 @@ class _Ended(Generic[T]):
             self._at = spot()
             await self._at.wait(within_s)
         return self._legs.popleft() if self._legs else None
+
+
+def _itself(error: BaseException) -> BaseException:
+    return error

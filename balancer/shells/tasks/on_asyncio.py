@@ -9,11 +9,12 @@ from asyncio import CancelledError, Future, Task
 from asyncio.events import _get_running_loop  # as `get_running_loop`, but does not raise: it is asked by every thread
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import TracebackType
 from typing import Self
 
 from balancer.shells.tasks.parking import Spot, Told
 
-__all__ = ["crew", "spot"]
+__all__ = ["crew", "limit", "spot"]
 
 _current_task = asyncio.current_task
 
@@ -107,3 +108,28 @@ class _Crew:
 def crew() -> _Crew:
     """Return a crew of the loop that runs."""
     return _Crew()
+
+
+class _Limit:
+    def __init__(self, for_s: float) -> None:
+        self._timeout = asyncio.timeout(for_s)
+
+    @property
+    def is_over(self) -> bool:
+        return self._timeout.expired()
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError:  # made of the cancellation, and nobody else has cancelled it
+            return True
+        return False
+
+
+limit = _Limit

@@ -5,14 +5,15 @@ Decides nothing else. Imported by tasks of trio only, so that it is there.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import trio
 from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
 from balancer.shells.tasks.parking import Spot, Told
 
-__all__ = ["crew", "spot"]
+__all__ = ["crew", "limit", "spot"]
 
 
 class _Spot(Spot):
@@ -83,3 +84,24 @@ async def crew() -> AsyncIterator[_Crew]:
             nursery.cancel_scope.cancel()
     if failed is not None:
         raise failed
+
+
+class _Limit:
+    def __init__(self, for_s: float) -> None:
+        self._scope = trio.move_on_after(for_s)
+
+    @property
+    def is_over(self) -> bool:
+        return self._scope.cancel_called
+
+    async def __aenter__(self) -> Self:
+        self._scope.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        return bool(self._scope.__exit__(kind, error, traceback))
+
+
+limit = _Limit

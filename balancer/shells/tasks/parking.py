@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-__all__ = ["Crew", "Spot", "Told", "crew", "spot"]
+__all__ = ["Crew", "Limit", "Spot", "Told", "crew", "limit", "spot"]
 
 Told = Callable[[Any, None], object]
 
@@ -62,6 +62,18 @@ class Crew(Protocol):
         ...
 
 
+class Limit(Protocol):
+    """A block that is cancelled when its time is over; that ends the block, and nothing is raised for it.
+
+    One that nevertheless returns or raises something of its own does so.
+    """
+
+    @property
+    def is_over(self) -> bool:
+        """True once its time is over, also within the block: what is raised there then is the cancellation."""
+        ...
+
+
 def _library() -> Any:
     """Return the module that knows the library of the task that asks.
 
@@ -94,4 +106,10 @@ def spot(told: Told = _nothing, lost: Callable[[], object] = _nothing) -> Spot:
 def crew() -> AbstractAsyncContextManager[Crew]:
     """Return a crew of the library of the task that asks."""
     made: AbstractAsyncContextManager[Crew] = _library().crew()
+    return made
+
+
+def limit(for_s: float) -> AbstractAsyncContextManager[Limit]:
+    """Return a block that lasts so many seconds at most, for the task that asks."""
+    made: AbstractAsyncContextManager[Limit] = _library().limit(for_s)
     return made

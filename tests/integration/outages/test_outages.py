@@ -19,7 +19,7 @@ from balancer.shells.calls import call
 from balancer.shells.prober import Prober
 from balancer.testing import ManualClock
 from tests.integration.outages.flaky import FlakyServer, flaky_servers
-from tests.registered import NAMES
+from tests.registered import NAMES, few_first
 from tests.threads.crew import until
 
 _PING = Program("bash", "echo pong")
@@ -65,7 +65,7 @@ def _share(server: FlakyServer, servers: list[FlakyServer]) -> float:
 # -- a black hole among four ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", NAMES)
+@pytest.mark.parametrize("strategy", few_first(NAMES))
 def test_a_black_hole_takes_two_percent_at_most(
     strategy: str, servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
 ) -> None:

@@ -139,6 +139,7 @@ def undisturbed(sandboxes: list[RunningServer], tmp_path_factory: pytest.TempPat
     return end
 
 
+@pytest.mark.more
 def test_the_command_is_killed_at_five_moments(
     place: Place, sandboxes: list[RunningServer], undisturbed: End, in_full: bool
 ) -> None:

@@ -89,7 +89,7 @@ def _at_least(place: Place, leases: int) -> bool:
     return place.leases() >= leases
 
 
-@pytest.mark.parametrize("signals", [1, 2])
+@pytest.mark.parametrize("signals", [1, pytest.param(2, marks=pytest.mark.more)])
 def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int], signals: int) -> None:
     """One stops cleanly, two at once; both go to the whole process group, as from a terminal."""
     place.write(["local://1", "local://2"])
@@ -123,6 +123,7 @@ def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int]
     assert place.summary()["complete"] is True
 
 
+@pytest.mark.more
 def test_all_servers_are_down_and_come_back(place: Place, undisturbed: tuple[End, int]) -> None:
     ports = [free_port(), free_port()]
     place.write([f"http://127.0.0.1:{port}/" for port in ports], capacity=2, more="attempts = 2\noutage_s = 0\n")
@@ -141,6 +142,7 @@ def test_all_servers_are_down_and_come_back(place: Place, undisturbed: tuple[End
     assert place.summary()["unjudged"] == 0
 
 
+@pytest.mark.more
 def test_a_hostile_server_changes_no_verdict(place: Place, servers: list[str], undisturbed: tuple[End, int]) -> None:
     with hostile_server(servers[0]) as (url, misdeeds):
         place.write([url, servers[1]])

@@ -26,6 +26,7 @@ def executor() -> Iterator[LocalExecutor]:
     executor.close()
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.name)
 def test_the_validators_accept_all_own_data(path: Path, executor: LocalExecutor) -> None:
     problem = read_problem(path)

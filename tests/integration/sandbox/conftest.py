@@ -17,6 +17,21 @@ from balancer.sandbox.local.executor import LocalExecutor
 from tests.integration.sandbox.processes import processes_with
 
 ISOLATED = ["bubblewrap", "unshare"]
+_ALL = (*ISOLATED, "rlimits")
+_LONG = {"test_local_compile.py", "test_local_hostile.py", "test_local_many.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `make more` what takes long in each isolation, but for the best one that works here."""
+    best = next((name for name in _ALL if not probe(name)), None)
+    for item in items:
+        if item.path.name in _LONG and _isolation_of(item) not in (None, best):
+            item.add_marker("more")
+
+
+def _isolation_of(item: pytest.Item) -> object:
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return next((value for value in parameters if value in _ALL), None)
 
 
 def _executor(name: str, cache: Path | None = None) -> Iterator[LocalExecutor]:

@@ -39,6 +39,7 @@ def test_attack(cell: LocalExecutor, attack: Attack, marker: str) -> None:
     assert not faults_of(attack, run(cell, attack, marker))
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("off", "attack"), [pytest.param(off, a, id=f"{off}-{a.name}") for off, some in IN_PART.items() for a in some]
 )

@@ -76,6 +76,8 @@ def test_trl(judge: Judge, make: Any) -> None:
     assert _called_by_trl(make(judge, partial=True, unjudged=-1), messages, tests=[TESTS] * 4)[0] == [1, 0.5, -1, 0]
     blocks = [[{"role": "assistant", "content": [{"type": "text", "text": RIGHT}]}]]
     assert _called_by_trl(reward, blocks, tests=[json.dumps(TESTS)])[0] == [1]
+    tools = [{"role": "assistant", "content": RIGHT}, {"role": "tool", "content": WRONG}]
+    assert _called_by_trl(reward, [tools, tools[1:]], tests=[TESTS] * 2)[0] == [1, 0]
     with pytest.raises(ValueError, match=r"no column 'tests' with the tests; it has \['answers'"):
         _called_by_trl(reward, ALL, answers=[TESTS] * 4)
     with pytest.raises(Unscored, match="could not be judged"):
@@ -111,6 +113,8 @@ def test_open_r1(judge: Judge) -> None:
     other = [{"language": "python", "test_cases": cases}, {"language": "cpp", "test_cases": cases}]
     with pytest.raises(ValueError, match="one language"):
         open_r1_code_reward(judge)(messages[:2], enforce_same_language=True, verification_info=other)
+    with pytest.raises(ValueError, match=r"no column 'verification_info' with the tests; it has \['prompts'\]"):
+        open_r1_code_reward(judge)(messages[:2], prompts=["p"] * 2)
 
 
 # -- verl ------------------------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 import trio
 
+import balancer
 from balancer import AsyncBalancedTransport
 from tests.unit.transports.scripted import Inner, Reply, pool_of
 
@@ -53,6 +56,89 @@ def test_at_every_await_nothing_is_lost(script: list[Any], waits: bool) -> None:
         raise AssertionError("it never ends")
 
     assert asyncio.run(all_of_them()) > 3
+
+
+@pytest.mark.parametrize("hangs", ["before the head", "before the first byte", "within an error"])
+def test_an_attempt_that_runs_at_the_deadline_is_ended(hangs: str) -> None:
+    pool, ends = pool_of("a", "b")
+    closed: list[str] = []
+
+    class Stream(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            if hangs == "within an error":
+                yield b"some"
+            await asyncio.sleep(3600)
+
+        async def aclose(self) -> None:
+            closed.append("closed")
+
+    class Slow:
+        async def handle_async_request(self, request: Any) -> httpx2.Response:
+            if hangs == "before the head":
+                await asyncio.sleep(3600)
+            return httpx2.Response(503 if hangs == "within an error" else 200, stream=Stream())
+
+        async def aclose(self) -> None:
+            pass
+
+    async def ask() -> None:
+        transport = AsyncBalancedTransport(pool, inner=Slow(), deadline_s=0.02)
+        async with httpx2.AsyncClient(transport=transport, timeout=None) as client:
+            with pytest.raises(httpx2.ReadTimeout, match=r"a had not answered when the deadline of 0\.02 s") as told:
+                await client.get("http://pool/")
+            assert told.value.request.url.host == "pool"
+
+    asyncio.run(ask())
+    assert (ends, pool.leases(), closed) == (["a failure"], (), [] if hangs == "before the head" else ["closed"])
+
+
+def test_a_body_is_read_for_as_long_as_it_takes_whatever_the_deadline_was() -> None:
+    pool, ends = pool_of("a")
+    over = asyncio.Event()
+
+    class Stream(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"1"
+            await over.wait()
+            yield b"2"
+
+    class Slow:
+        async def handle_async_request(self, request: Any) -> httpx2.Response:
+            return httpx2.Response(200, stream=Stream())
+
+        async def aclose(self) -> None:
+            pass
+
+    async def ask() -> bytes:
+        transport = AsyncBalancedTransport(pool, inner=Slow(), deadline_s=0.02)
+        async with httpx2.AsyncClient(transport=transport) as client, client.stream("GET", "http://pool/") as answer:
+            await asyncio.sleep(0.05)
+            over.set()
+            return await answer.aread()
+
+    assert asyncio.run(ask()) == b"12"
+    assert ends == ["a success"]
+
+
+def test_openais_client_does_not_try_again_after_a_deadline() -> None:
+    pool, _ = pool_of("a")
+    asked: list[int] = []
+
+    async def hang(request: Any) -> Any:
+        asked.append(1)
+        await asyncio.sleep(3600)
+
+    inner = Inner(httpx2, {})
+    inner.handle_async_request = hang  # type: ignore[method-assign]
+
+    async def ask() -> None:
+        async with balancer.aopenai(pool, inner=inner, deadline_s=0.02) as client:
+            with pytest.raises(openai.APITimeoutError) as told:
+                await client.models.list()
+            assert isinstance(told.value.__cause__, httpx2.ReadTimeout)
+
+    asyncio.run(ask())
+    assert (asked, pool.leases()) == ([1], ())
 
 
 def test_a_loop_that_is_closed_in_the_midst_loses_nothing() -> None:

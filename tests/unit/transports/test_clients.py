@@ -80,6 +80,41 @@ def test_settings_of_the_transport_go_to_it(later: bool) -> None:
     assert _ask(pool, inner, later=later, labels={"gpu"}, key=balancer.prompt_key()).model == "m"
 
 
+@_LATER
+def test_settings_of_the_client_go_to_that_one(later: bool) -> None:
+    pool, _ = pool_of("a")
+    make = balancer.aopenai if later else balancer.openai
+    made = make(pool, timeout=7.0, max_retries=5, attempts=2, client={"timeout": 1.0, "organization": "us"})
+    assert (made.timeout, made.max_retries, made.organization) == (7.0, 5, "us")
+    seen: list[float] = []
+
+    def look(request: Any) -> Reply:
+        seen.append(request.extensions["timeout"]["read"])
+        return _said()
+
+    assert _ask(pool, Inner(httpx2, {"a": [look]}), later=later, timeout=7.0).model == "m"
+    assert seen == [7.0]
+
+
+@_LATER
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (
+            {"timout": 3},
+            r"takes no 'timout'; did you mean 'timeout'\? \(of the transport: acquire_timeout_s, attempts, ",
+        ),
+        ({"apikey": "sk-secret"}, r"takes no 'apikey'; did you mean 'api_key'\? \((?!.*sk-secret)"),
+        ({"http_client": None}, "makes the http_client itself; .*given as inner="),
+        ({"client": {"http_client": None}}, "makes the http_client itself"),
+    ],
+)
+def test_what_neither_takes_is_told_by_name(later: bool, wrong: dict[str, Any], line: str) -> None:
+    pool, _ = pool_of("a")
+    with pytest.raises(TypeError, match=rf"^balancer\.a?openai\(\) {line}"):
+        (balancer.aopenai if later else balancer.openai)(pool, **wrong)
+
+
 def test_a_prompts_beginning_chooses_the_server() -> None:
     pool, _ = pool_of("a", "b", "c", strategy="rendezvous", seed=1)
     inner = Inner(httpx2, {host: [_said()] for host in "abc"})

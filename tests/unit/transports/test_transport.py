@@ -230,6 +230,48 @@ def test_no_attempt_starts_after_the_deadline(face: Face) -> None:
     assert ends == ["a failure"]
 
 
+@pytest.mark.parametrize("clients", [None, 600.0], ids=["no limit", "a long one"])
+def test_a_thread_keeps_its_deadline_by_the_limits_of_each_step(face: Face, clients: float | None) -> None:
+    pool, ends = pool_of("a", clock=lambda: 0.0)
+    seen: list[dict[str, Any]] = []
+
+    def look(request: Any) -> Reply:
+        limits = request.extensions["timeout"]
+        seen.append(dict(limits))
+        later.append(limits)
+        return Reply()
+
+    later: list[dict[str, Any]] = []
+    transport = face.transport(pool, _answers(face, a=[look]), deadline_s=5.0)
+    face.request(transport, timeout=face.http.Timeout(clients, connect=1.0))
+    lowered = {} if face.later else dict.fromkeys(("read", "write"), 5.0)  # a task is ended, and needs none
+    own = {"connect": 1.0, "read": clients, "write": clients, "pool": clients}
+    assert seen == [own | lowered]
+    assert later == [own], "the body is read by the client's own"
+    assert ends == ["a success"]
+
+
+@pytest.mark.parametrize(("waited_s", "outcome"), [(0.0, "failure"), (4.0, "ignored")])
+def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(face: Face, waited_s: float, outcome: str) -> None:
+    now = [0.0]
+    pool, ends = pool_of("a", "b", clock=lambda: now[0])
+
+    def busy(request: Any) -> Reply:
+        now[0] = waited_s
+        return Reply(503)
+
+    def late(request: Any) -> Exception:
+        now[0] = 5.0
+        error: Exception = face.http.ReadTimeout("slow")
+        return error
+
+    with pytest.raises(face.http.ReadTimeout, match="slow") as told:
+        face.request(face.transport(pool, _answers(face, a=[busy], b=[late]), deadline_s=5.0))
+    assert "deadline of 5 s" in told.value.__notes__[0]
+    counted = "failure" if face.later else outcome  # a task is ended, so that this is its client's own limit
+    assert ends == ["a overload", f"b {counted}"]
+
+
 # -- bodies that cannot be sent again ------------------------------------------------------------------
 
 
@@ -309,6 +351,21 @@ def test_without_a_timeout_of_the_client_that_of_the_pool_counts(face: Face) -> 
     pool, _ = pool_of("a", acquire_timeout_s=0.02)
     with pool.lease(), pytest.raises(face.http.PoolTimeout, match=r"within 0\.02 s"):
         face.request(face.transport(pool, _answers(face, a=_OK)), timeout=None)
+
+
+@pytest.mark.parametrize(
+    ("clients_s", "pools_s", "transports_s", "waits_s"),
+    [(600.0, 0.02, None, 0.02), (0.02, 600.0, None, 0.02), (600.0, 600.0, 0.02, 0.02), (0.001, 0.001, 0.03, 0.03)],
+    ids=["the pool's is less", "the client's is less", "the transport's counts", "even where it is more"],
+)
+@pytest.mark.parametrize("deadline_s", [None, 600.0], ids=["", "and a deadline"])
+def test_the_less_of_two_timeouts_counts_and_one_of_the_transport_before_both(
+    face: Face, clients_s: float, pools_s: float, transports_s: float | None, waits_s: float, deadline_s: float | None
+) -> None:
+    pool, _ = pool_of("a", acquire_timeout_s=pools_s)
+    transport = face.transport(pool, _answers(face, a=_OK), acquire_timeout_s=transports_s, deadline_s=deadline_s)
+    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=rf"within {waits_s:g} s"):
+        face.request(transport, timeout=face.http.Timeout(5.0, pool=clients_s))
 
 
 def test_a_queue_that_is_full_is_a_pool_timeout_too(face: Face) -> None:

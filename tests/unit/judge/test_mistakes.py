@@ -1,0 +1,127 @@
+"""What a caller gets wrong: one line that says where, what was found, and what is allowed; and nothing is run."""
+
+import re
+from typing import Any
+
+import pytest
+
+from balancer.endpoint import Endpoint
+from balancer.errors import PoolClosed
+from balancer.judge import CallCase, Job, Judge, Program, StdinCase
+from balancer.shells.threads import Pool
+from tests.unit.judge.judges import CASES, DOUBLE, doubling, judge_over
+from tests.unit.pipeline.fakes import FakeExecutor, no_leases_out
+
+_F = Program("python", "def f(x): return x")
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        (lambda: (1, "2"), "input is 1 (int); it takes a text, or bytes"),
+        (lambda: ("1", None), "output is None (NoneType); it takes a text, or bytes"),
+        (lambda: ["1", "2"], "found ['1', '2'] (list); a case is a StdinCase, a CallCase, or a pair"),
+        (lambda: ("1",), "found ('1',) (tuple); a case is"),
+        (lambda: {"input": "1"}, "e.g. ('1', '2'); Job.of and cases_of read the forms of data sets"),
+        (lambda: "x" * 500, "found 'xxxxxxxx"),
+        (lambda: StdinCase("\ud800", "2"), "input has '\\ud800' at 0, half of a character"),
+        (lambda: CallCase("f", [{1}], 1), "args is [{1}]; it must be values of JSON: a set is none"),
+        (lambda: CallCase("f", [1], {2}), "expected is [{2}]; it must be values of JSON: a set is none"),
+        (lambda: CallCase("f", [10**5000], 1), "args is a list; it must be values of JSON: Exceeds the limit"),
+        (lambda: CallCase("f()", [1], 1), "function is 'f()'; it must be a name"),
+    ],
+)
+def test_the_case_is_named_and_what_is_wrong_with_it(case: Any, words: str) -> None:
+    fake = FakeExecutor(doubling)
+    with judge_over({"a": fake}) as judge, pytest.raises((TypeError, ValueError)) as raised:
+        judge.run(_F, [case(), ("1", "2")])
+    message = str(raised.value)
+    assert message.startswith("cases[0]: ")
+    assert words in message
+    assert len(message) < 300
+    assert "\n" not in message
+    assert not fake.calls
+
+
+def test_all_cases_are_looked_at_before_one_is_run_and_without_a_program_as_well() -> None:
+    fake = FakeExecutor(doubling)
+    wrong: list[Any] = [*CASES, ("1", 2)]
+    with judge_over({"a": fake}) as judge:
+        for program in (DOUBLE, None):
+            with pytest.raises(TypeError, match=re.escape("cases[3]: output is 2 (int)")):
+                judge.run(program, wrong)
+    assert not fake.calls
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: StdinCase("1", "2", files={"a": "text"}), "files is {'a': 'text'}"),  # type: ignore[dict-item]
+        (lambda: StdinCase("1", "2", args="-n"), "args is '-n' (str); it takes texts"),  # type: ignore[arg-type]
+        (lambda: StdinCase("1", "2", args=(1,)), "args is (1,) (tuple); it takes texts"),  # type: ignore[arg-type]
+        (lambda: CallCase("f", 5, 1), "args is 5 (int); it takes a list of arguments"),  # type: ignore[arg-type]
+        (lambda: CallCase("f", "ab", 1), "args is 'ab' (str); it takes a list of arguments"),
+        (lambda: CallCase("f", [], 1, {1: 2}), "kwargs is {1: 2} (dict)"),  # type: ignore[dict-item]
+        (lambda: CallCase(3, [], 1), "function is 3 (int); it takes a name"),  # type: ignore[arg-type]
+        (lambda: Job("print(1)", CASES), "program is a str; a Job takes a Program or None"),  # type: ignore[arg-type]
+        (lambda: Job(DOUBLE, "12"), "cases is '12' (str); it takes a list of cases"),
+        (lambda: Job(DOUBLE, None), "cases is None (NoneType); it takes a list"),  # type: ignore[arg-type]
+        (lambda: Job(DOUBLE, {"inputs": []}), "or cases_of(...) of the tests of a data set"),  # type: ignore[arg-type]
+        (lambda: Job(DOUBLE, StdinCase("1", "2")), "it takes a list of cases"),  # type: ignore[arg-type]
+    ],
+)
+def test_where_it_is_made(make: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(words)):
+        make()
+
+
+def test_of_a_run() -> None:
+    with judge_over({"a": FakeExecutor(doubling)}) as judge:
+        for wrong in (b"print(1)", 3, ["print(1)"]):
+            with pytest.raises(TypeError, match=f"program is a {type(wrong).__name__}; it takes a Program, a text"):
+                judge.run(wrong, CASES)  # type: ignore[arg-type]
+        many: Any
+        for many in (Job(DOUBLE, CASES), "print(1)", 3):
+            with pytest.raises(TypeError, match=f"jobs is a {type(many).__name__}; it takes Jobs, in a list"):
+                list(judge.run_many(many))
+        assert no_leases_out(judge.pool)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"source": ["local://1"]}, "source is a list; a Judge takes a Pool: Judge(Pool([...])), a config or the path"),
+        ({"source": Endpoint("a")}, "source is a Endpoint; a Judge takes a Pool: Judge(Pool([...]))"),
+        ({"source": None}, "source is a NoneType; a Judge takes a Pool, a config"),
+        ({"source": {"endpoints": []}}, "source is a dict; a Judge takes a Pool, a config"),
+        ({"source": b"a.toml"}, "source is a bytes; a Judge takes"),
+        ({"source": "http://user:secret@a/"}, "source is a URL; a Judge takes a Pool, Judge(Pool([URL]))"),
+        ({"labels": "isolated"}, "labels is 'isolated'; it takes a collection of labels, e.g. {'isolated'}"),
+        ({"stop_at_first": "no"}, "stop_at_first is 'no'; it takes True or False"),
+        ({"outage_s": -1}, "outage_s is -1; it takes seconds, 0 or more"),
+        ({"outage_s": float("nan")}, "outage_s is nan; it takes seconds"),
+        ({"executors": [1]}, "executors is a list; it takes a mapping"),
+    ],
+)
+def test_of_a_judge(arguments: dict[str, Any], words: str) -> None:
+    pool = Pool(["a"], health=None)
+    with pytest.raises((TypeError, ValueError), match=re.escape(words)) as raised:
+        Judge(**{"source": pool, "executors": {}, **arguments})
+    assert "\n" not in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_closed_judge_says_so_and_not_that_its_pool_is() -> None:
+    judge = judge_over({"a": FakeExecutor(doubling)})
+    judge.close()
+    for call in (
+        lambda: judge.run(DOUBLE, CASES),
+        lambda: judge.run(None, CASES),
+        lambda: list(judge.run_many([Job(DOUBLE, CASES)])),
+    ):
+        with pytest.raises(PoolClosed, match="this Judge is closed"):
+            call()
+    with judge_over({"a": FakeExecutor(doubling)}) as other:
+        other.pool.close()
+        with pytest.raises(PoolClosed, match="the pool is closed"):
+            other.run(DOUBLE, CASES)
