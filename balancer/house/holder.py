@@ -388,7 +388,8 @@ class Holder:
         lease.account = None
         self.tally.ended(lease, outcome, now)
         self.journal.note(Ended, now, *_facts(lease), outcome, now - lease.granted_s)
-        self._say(End(hold.token, outcome, now - lease.granted_s, lease.hint))
+        raised = getattr(lease, "raised", "")
+        self._say(End(hold.token, outcome, now - lease.granted_s, lease.hint, raised))
         self._go_if_done()
         return ()
 

@@ -193,12 +193,13 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A lease is over: how it ended, what that says, and for how many seconds it was in use."""
+    """A lease is over: how it ended, what that says, for how many seconds it was in use, and what its call raised."""
 
     token: Token
     outcome: Outcome
     used_s: float
     hint: Hint | None = None
+    raised: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -394,6 +394,8 @@ class Owner:
             return
         lease.granted_s = max(lease.granted_s, now - word.used_s)  # how long the call took, not the messages
         lease.hint = word.hint
+        if word.raised:
+            lease.raised = word.raised
         self._release(guest, word.token, word.outcome, now)
 
     def _release(self, guest: Guest, token: Token, outcome: Outcome, now: float) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 from balancer.core import Core, Waiter
 from balancer.core.events import Event
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, LeaseRow, WaitHistogram
+from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
 from balancer.core.readings import lease_rows
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected
@@ -218,6 +218,10 @@ class _Seat(Holder):
         waiter = super().wait(request, now, deadline_s, priority, wake)
         waiter.deadline_s = max(deadline_s, now + _LEAST_WAIT_S)
         return waiter
+
+    def quotas(self, now: float) -> list[QuotaStats]:
+        """Return nothing: how much of a quota is used, the server knows."""
+        return []
 
     def leases(self, now: float) -> list[LeaseRow]:
         """Return what there is to see of the leases that are out."""

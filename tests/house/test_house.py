@@ -61,9 +61,12 @@ def test_a_lease_goes_to_another_process_and_comes_back() -> None:
     assert lease.endpoint.url == "http://0/"
     assert _in_flight(world) == 1
     world.pass_time(3.0, quick=True)
+    (owned,) = world.core.ledger.out.values()
+    lease.raised = "ConnectError"
     world.release(process, lease, Outcome.FAILURE)
     world.talk()
     assert _in_flight(world) == 0
+    assert owned.raised == "ConnectError"
     (row,), totals, _ = world.core.counters(world.owner_clock.at(world.t))
     assert (row.failures, totals["acquired"]) == (1, 1)
     assert row.busy_s == pytest.approx(3.0)

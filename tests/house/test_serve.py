@@ -27,11 +27,15 @@ from balancer import (
     Outcome,
     Pool,
     PoolClosed,
+    QuotaExceeded,
+    StrategyError,
+    TooManyWaiters,
 )
 from balancer.commands.serve import serve, tls_of, token_of
 from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.house import Record
 from balancer.house import messages as m
+from balancer.house.errors import error_of, facts_of
 from balancer.judge import Judge
 from balancer.load import Load
 from balancer.plugins.registry import default_registry
@@ -316,7 +320,7 @@ def test_messages_come_back_as_they_were() -> None:
         m.Ask(1, request, -2, float("inf"), 0.5, 4),
         m.Amend(1, request),
         m.Cancel(1),
-        m.End(token, Outcome.OVERLOAD, 0.5, m.Hint(2.0, True, False)),
+        m.End(token, Outcome.OVERLOAD, 0.5, m.Hint(2.0, True, False), "TimeoutError"),
         m.Used(token, 7),
         m.Told(token, Load(cpu_utilization=0.5, named_metrics={"a": 1.0})),
         m.Pinged("http://a/", True, False),
@@ -368,6 +372,34 @@ def test_what_cannot_be_is_refused(word: object) -> None:
     (body,) = Frames().feed(encoded(letter))
     with pytest.raises(WireError):
         from_holder(body)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AcquireTimeout(1.0, 2.0, 3, ["quota 'key' has no room"]),
+        NoEndpoint(frozenset({"a"}), frozenset({"b"}), 2, 3, ["http://spent/"]),
+        QuotaExceeded(frozenset(), frozenset(), 2, 1, 30, 20),
+        TooManyWaiters(5, 4),
+        PoolClosed(),
+        StrategyError("fifo", "raised KeyError('x')"),
+        BalancerError("anything else"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_is_raised_elsewhere_as_it_was_here(error: BalancerError) -> None:
+    answer = m.Reply(1, 2, 0.5, 1, 1, (m.Refused(1, *facts_of(error)),))
+    (body,) = Frames().feed(encoded(answer))
+    (refused,) = from_owner(body).words
+    again = error_of(refused.error, tuple(refused.facts))
+    assert (type(again), str(again)) == (type(error), str(error))
+    if isinstance(error, NoEndpoint):
+        assert isinstance(again, NoEndpoint)
+        assert (again.labels, again.exclude, tuple(again.spent_names)) == (
+            error.labels,
+            error.exclude,
+            tuple(error.spent_names),
+        )
 
 
 @given(st.binary(max_size=200), st.integers(0, 3))
