@@ -117,8 +117,8 @@ def words_of(completion: Any) -> str:
     if isinstance(completion, str):
         return completion
     if isinstance(completion, Sequence) and completion and isinstance(completion[-1], dict):
-        own = (each for each in reversed(completion) if each.get("role", "assistant") == "assistant")
-        content = next(own, {}).get("content") or ""
+        own: list[dict[str, Any]] = [each for each in completion if each.get("role", "assistant") == "assistant"]
+        content = own[-1].get("content") or "" if own else ""
         if isinstance(content, str):
             return content
         if isinstance(content, Sequence):  # blocks, as of models that see
