@@ -83,7 +83,7 @@ def make_app(registry: Registry) -> typer.Typer:
         fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier run in that folder.")] = False,
         shard: Annotated[
             str | None,
-            typer.Option("--shard", metavar="I/N", help="Take the Ith of N shares of a data set's rows, e.g. 2/8."),
+            typer.Option("--shard", metavar="I/N", help="Take the Ith of N shares of the problems, e.g. 2/8."),
         ] = None,
         as_json: JsonOption = False,
     ) -> None:
@@ -112,6 +112,26 @@ def make_app(registry: Registry) -> typer.Typer:
         from balancer.pipeline.report import print_summary
 
         found, page = write_again(folder, lambda line: print(line, file=sys.stderr))
+        if as_json:
+            print_json({**found.summary(), "report": str(page)})
+        else:
+            print_summary(found, Console(), report=page)
+
+    @app.command()
+    def merge(
+        folders: Annotated[
+            list[Path],
+            typer.Argument(metavar="DIR...", help="The results of each share.", autocompletion=result_folders),
+        ],
+        results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where to put them together.")],
+        as_json: JsonOption = False,
+    ) -> None:
+        """Put the results of the shares of one run (run --shard) together, and report on them all."""
+        require("pipeline", '"balancer merge"')
+        from balancer.commands.results import put_together
+        from balancer.pipeline.report import print_summary
+
+        found, page = put_together(folders, results, lambda line: print(line, file=sys.stderr))
         if as_json:
             print_json({**found.summary(), "report": str(page)})
         else:

@@ -1,9 +1,9 @@
-"""Commands that read what earlier runs left behind: `report` and `diff`.
+"""Commands that read what earlier runs left behind: `report`, `merge` and `diff`.
 
 Decides what they say on the terminal. It must not know how a run is made, nor what differs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from balancer.pipeline.results.records import RunResult
     from balancer.pipeline.results.store import Store
 
-__all__ = ["differ", "difference_lines", "write_again"]
+__all__ = ["differ", "difference_lines", "put_together", "write_again"]
 
 _MOST_LINES = 12  # of a kind: all of it is to fit on one screen
 
@@ -35,6 +35,17 @@ def write_again(folder: Path, say: Callable[[str], object]) -> "tuple[RunResult,
     with _opened(folder) as store:
         found = conclude(store, folder, say)
     return found, write_report(found, folder)
+
+
+def put_together(folders: Sequence[Path], into: Path, say: Callable[[str], object]) -> "tuple[RunResult, Path]":
+    """Put the results of shares together in `into`, and make the report of them all. As `write_again`."""
+    from balancer.pipeline.report import write_report
+    from balancer.pipeline.results.merging import merge
+    from balancer.pipeline.running.conclude import conclude
+
+    with merge(folders, into) as store:
+        found = conclude(store, into, say)
+    return found, write_report(found, into)
 
 
 def differ(before: Path, after: Path) -> "Difference":

@@ -25,9 +25,9 @@ def _told(error: StrategyError) -> tuple[Any, ...]:
 
 
 _FACTS: dict[type[BalancerError], Callable[[Any], tuple[Any, ...]]] = {
-    AcquireTimeout: lambda e: (e.waited_s, e.timeout_s, e.out),
+    AcquireTimeout: lambda e: (e.waited_s, e.timeout_s, e.out, list(e.quotas)),
     QuotaExceeded: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, e.tokens, e.most),
-    NoEndpoint: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, e.spent),
+    NoEndpoint: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, list(e.spent_names)),
     TooManyWaiters: lambda e: (e.waiting, e.limit),
     PoolClosed: lambda e: (),
     StrategyError: _told,

@@ -3,6 +3,7 @@
 Decides nothing; the owner does.
 """
 
+from dataclasses import replace
 from math import inf
 
 from balancer.core.waiters import Waiter
@@ -104,8 +105,7 @@ class Guest:
         """Return what is to be sent to it now."""
         self.due = False
         if self.welcome is not None:
-            kept, ttl_s, block = self.welcome.kept, self.welcome.ttl_s, self.welcome.block
-            return [Welcome(self.epoch, self.visit, self.heard_s, kept, ttl_s, block)]
+            return [replace(self.welcome, heard_s=self.heard_s)]
         sent = self._link.letters(now) or [(0, ())]
         return [Reply(self.epoch, self.visit, self.heard_s, number, self._link.got, words) for number, words in sent]
 

@@ -17,7 +17,10 @@ from itertools import count
 from math import inf
 from typing import Any
 
-from balancer.core.events import Journal
+from balancer.core.events import Abandoned, Added, Ended, Expired, Journal, Queued, Removed, TimedOut
+from balancer.core.events import Granted as GrantedEvent
+from balancer.core.events import Hedged as HedgedEvent
+from balancer.core.events import Retried as RetriedEvent
 from balancer.core.tenures import Tenures
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
@@ -51,6 +54,7 @@ from balancer.house.messages import (
     Welcome,
     Who,
 )
+from balancer.house.tally import Tally
 from balancer.house.times import FENCE, Times
 from balancer.load import Load
 from balancer.strategy import Request
@@ -104,7 +108,9 @@ class Holder:
     Attributes:
         due_s: when `tick` and `take_out` have something to do. It may move at every call.
         out: the leases that are in use, by their own id.
-        journal: nothing is written in it; the owner's has what happens.
+        journal: what happens to the leases of this process; the owner's has what happens to endpoints.
+        endpoints, strategy: what there is to lease and how it is chosen, as the owner said when the visit began.
+        tally: what is counted of this process.
         fence_s: from then on nothing is used, unless the owner is heard before.
     """
 
@@ -120,6 +126,9 @@ class Holder:
     ) -> None:
         self.out: dict[int, Lease] = {}
         self.journal = Journal()
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.strategy = ""
+        self.tally = Tally()
         self._who = who
         self._lender = lender
         self._wanted_block = block
@@ -131,6 +140,7 @@ class Holder:
         self._link = Link(self._times.again_s)
         self._hello: tuple[Held, ...] = ()
         self._again_s = now  # when to knock, or say hello, again
+        self._greeted_s = now
         self._beat_due_s = inf
         self._contact_s = -inf  # when it said the last thing that was certainly heard
         self._unanswered = 0  # letters of the owner
@@ -181,13 +191,16 @@ class Holder:
 
     def tick(self, now: float) -> Served:
         """Let time do what is due. Return nobody: no wait ends by time here, a shell sees to that (`cancel`)."""
-        self._fence(now)
+        waits_in_vain = self._state is _State.GREETED and now >= self._greeted_s + self._times.ttl_s
+        if not self._fence(now) and waits_in_vain and not self._holds:
+            self._leave(now)  # nobody knows that visit any more
         idle_s = self._times.idle_s
         for stock in self._stock.values():
             while stock and now >= stock[0].since_s + idle_s:
                 self._give_back(stock.popleft(), now)
         for lease, is_over in self._tenures.take_due(now):
             if is_over:
+                self.journal.note(Expired, now, *_facts(lease), now - lease.granted_s)
                 lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
                 self.release(lease, _IGNORED, now)
         return ()
@@ -244,6 +257,7 @@ class Holder:
         """Say hello in a new visit, with all that it has and all that its callers want."""
         self._visit = visit
         self._state = _State.GREETED
+        self._greeted_s = now
         self._link = Link(self._times.again_s)
         self._listed.clear()
         self._hello = tuple(hold.told(now) for hold in self._holds.values())
@@ -261,11 +275,24 @@ class Holder:
         for held in self._hello:
             if held.token not in kept and held.token in self._holds:
                 self._lose(held.token, "the owner has given it to others")
+        self._go_if_done()
+        if self._state is _State.GONE:
+            return
         self._state = _State.INSIDE
         self._beat_due_s = now  # the owner waits for a word
         self._out_of_service = frozenset()
+        self.strategy = welcome.strategy
+        self._list(welcome.endpoints, now)
         if not self._fence(now):
             self._stirred()
+
+    def _list(self, endpoints: tuple[Endpoint, ...], now: float) -> None:
+        """Learn what there is to lease; an owner that comes back may have other endpoints."""
+        before, self.endpoints = {each.name for each in self.endpoints}, endpoints
+        after = {each.name for each in endpoints}
+        for kind, names in ((Removed, before - after), (Added, after - before)):
+            for name in sorted(names):
+                self.journal.note(kind, now, name)
 
     def _fence(self, now: float) -> bool:
         """Stop using everything if there was no contact for too long; return whether that is so."""
@@ -277,9 +304,14 @@ class Holder:
         return True
 
     def _leave(self, now: float) -> None:
-        """Go outside, to begin again: what the owner still thinks that it has is free by its next hello."""
+        """Go outside with nothing, to begin again: what the owner still thinks that it has is free by its next hello.
+
+        Whatever owner it meets then is the right one, even if its epoch is a smaller one: a clock was put back.
+        """
         self._state = _State.OUTSIDE
+        self._visit = (0, 0)
         self._again_s = now
+        self._go_if_done()
         self._stirred()
 
     def _lose(self, token: Token, why: str) -> None:
@@ -313,6 +345,7 @@ class Holder:
         number = next(self._ask_numbers)
         self._asks[number] = waiter, priority
         self._numbers[waiter] = number
+        self.journal.note(Queued, now)
         if self._state in (_State.GREETED, _State.INSIDE):
             self._say_ask(number, waiter, priority, now)
             self._stirred()
@@ -334,6 +367,7 @@ class Holder:
             waiter.error = AcquireTimeout(
                 now - waiter.since_s, waiter.deadline_s - waiter.since_s, len(self._out_of_service)
             )
+            self._time_out(waiter, now)
         else:
             waiter.error = BalancerError("the wait was cancelled")
         self._say(Cancel(self._dismiss(waiter)))
@@ -352,7 +386,10 @@ class Holder:
         del self._holds[hold.token]
         del self.out[lease.id]
         lease.account = None
-        self._say(End(hold.token, outcome, now - lease.granted_s, lease.hint))
+        self.tally.ended(lease, outcome, now)
+        self.journal.note(Ended, now, *_facts(lease), outcome, now - lease.granted_s)
+        raised = getattr(lease, "raised", "")
+        self._say(End(hold.token, outcome, now - lease.granted_s, lease.hint, raised))
         self._go_if_done()
         return ()
 
@@ -378,6 +415,7 @@ class Holder:
         """End those of `leases` that are out: nobody has them any more to give them back."""
         for lease in leases:
             if not lease.ended and not self._fence(now):
+                self.journal.note(Abandoned, now, *_facts(lease), now - lease.granted_s)
                 lease.fate = f"{lease!r} was nobody's any more, so its slot went to others"
                 self.release(lease, _IGNORED, now)
         return ()
@@ -415,11 +453,15 @@ class Holder:
 
     def retried(self, name: str, now: float) -> Served:
         """Tell the owner that a call that failed at endpoint `name` is made again."""
+        self.tally.retries += 1
+        self.journal.note(RetriedEvent, now, name)
         self._say(Retried(name))
         return ()
 
     def hedged(self, name: str, now: float) -> Served:
         """Tell the owner that a call that is slow is made a second time."""
+        self.tally.hedges += 1
+        self.journal.note(HedgedEvent, now, name)
         self._say(Hedged(name))
         return ()
 
@@ -476,6 +518,10 @@ class Holder:
             raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was given back already; a lease ends once"))
         return hold
 
+    def _time_out(self, waiter: Waiter, now: float) -> None:
+        self.tally.timed_out += 1
+        self.journal.note(TimedOut, now, now - waiter.since_s)
+
     def _dismiss(self, waiter: Waiter) -> int:
         """Take a waiter that has ended out of the queue; return the number of its ask."""
         number = self._numbers.pop(waiter)
@@ -483,7 +529,7 @@ class Holder:
         self._waiters.discard(waiter)
         return number
 
-    def _lend(self, hold: _Hold, request: Request, now: float) -> Lease:
+    def _lend(self, hold: _Hold, request: Request, now: float, waited_s: float = 0.0) -> Lease:
         """Make a lease of what was granted."""
         lease = Lease()
         lease.slots = hold.slots
@@ -499,6 +545,8 @@ class Holder:
         self.out[lease.id] = lease
         if request.terms is not None:
             self._tenures.add(lease, now)
+        self.tally.begun(lease, waited_s)
+        self.journal.note(GrantedEvent, now, *_facts(lease), waited_s)
         return lease
 
     def _give_back(self, hold: _Hold, now: float) -> None:
@@ -514,7 +562,7 @@ class Holder:
             hold = _Hold(share.token, self._listed[share.listed], share.slots, request, now)
             self._holds[share.token] = hold
             if waiter is not None and not served:
-                waiter.lease = self._lend(hold, request, now)
+                waiter.lease = self._lend(hold, request, now, now - waiter.since_s)
                 self._dismiss(waiter)
                 served.append(waiter)
             elif waiter is not None and _is_plain(request) and not self._closed:
@@ -530,7 +578,7 @@ class Holder:
         for waiter in self._waiters.candidates():
             stock = self._stock.get(waiter.request) if _is_plain(waiter.request) else None
             if stock:
-                waiter.lease = self._lend(stock.popleft(), waiter.request, now)
+                waiter.lease = self._lend(stock.popleft(), waiter.request, now, now - waiter.since_s)
                 self._say(Cancel(self._dismiss(waiter)))
                 served.append(waiter)
         return served
@@ -540,6 +588,8 @@ class Holder:
             return ()
         waiter, _ = self._asks[word.number]
         waiter.error = error_of(word.error, tuple(word.facts))
+        if isinstance(waiter.error, AcquireTimeout):
+            self._time_out(waiter, now)
         self._dismiss(waiter)
         return (waiter,)
 
@@ -570,6 +620,10 @@ class Holder:
 def _is_plain(request: Request) -> bool:
     """Return whether a lease for it may be kept for another caller who wants the same."""
     return request.key is None and request.tokens is None and request.terms is None
+
+
+def _facts(lease: Lease) -> tuple[int, str, str, int]:
+    return lease.id, lease.endpoint.name, lease.holder, lease.slots
 
 
 def _untimed(request: Request) -> Request:

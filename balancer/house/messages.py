@@ -110,7 +110,8 @@ class Hello:
 class Welcome:
     """The visit has begun. Of what the holder said it has, `kept` is still its own.
 
-    `ttl_s` is the owner's; `block` is how many leases at most may be granted at once.
+    `ttl_s` is the owner's; `block` is how many leases at most may be granted at once; the rest says what there is to
+    lease, and how it is chosen.
     """
 
     epoch: int
@@ -119,6 +120,8 @@ class Welcome:
     kept: tuple[Token, ...]
     ttl_s: float
     block: int
+    strategy: str
+    endpoints: tuple[Endpoint, ...]
 
 
 # -- within one ------------------------------------------------------------------------------------
@@ -190,12 +193,13 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A lease is over: how it ended, what that says, and for how many seconds it was in use."""
+    """A lease is over: how it ended, what that says, for how many seconds it was in use, and what its call raised."""
 
     token: Token
     outcome: Outcome
     used_s: float
     hint: Hint | None = None
+    raised: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,14 @@ class Owner:
         self._look_s = min(self._look_s, until_s)
         guest.stocked = bool(guest.leases)
         guest.welcome = Welcome(
-            self._epoch, hello.visit, hello.sent_s, tuple(guest.leases), self._times.ttl_s, self._block()
+            self._epoch,
+            hello.visit,
+            hello.sent_s,
+            tuple(guest.leases),
+            self._times.ttl_s,
+            self._block(),
+            self._core.ledger.strategy.name,
+            tuple(a.endpoint for a in self._core.ledger.accounts() if a.state is not State.RETIRING),
         )
         if self._out:
             guest.out(self._out)
@@ -387,6 +394,8 @@ class Owner:
             return
         lease.granted_s = max(lease.granted_s, now - word.used_s)  # how long the call took, not the messages
         lease.hint = word.hint
+        if word.raised:
+            lease.raised = word.raised
         self._release(guest, word.token, word.outcome, now)
 
     def _release(self, guest: Guest, token: Token, outcome: Outcome, now: float) -> None:

@@ -11,15 +11,17 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from balancer.core import Core, Waiter
+from balancer.core.events import Event
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import LeaseRow
+from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
 from balancer.core.readings import lease_rows
+from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected
 from balancer.house.holder import Holder
 from balancer.house.messages import FromHolder, FromOwner, Who
@@ -31,6 +33,7 @@ from balancer.shells.delivery import Delivery
 from balancer.shells.forgotten import Lookout
 from balancer.shells.forks import mind_forks
 from balancer.shells.leasing import SharedBudget
+from balancer.shells.logs import Log
 from balancer.shells.threads import Pool
 from balancer.shells.waiting import Place
 from balancer.strategy import ANY, Request
@@ -65,6 +68,7 @@ class ConnectedPool(Pool):
     ) -> None:
         require("serve", "Pool.connect")
         from balancer.wire.address import address_of
+        from balancer.wire.clock import clock
         from balancer.wire.line import Line
 
         address = address_of(url)
@@ -74,7 +78,7 @@ class ConnectedPool(Pool):
         within_s = checked("within_s", within_s, seconds)
         checked("block", block, whole)
         self._url = str(address)
-        self._clock = time.monotonic
+        self._clock = clock
         self._random = self._jitter = random.Random()
         self._leak_after_s = None
         self._any = ANY
@@ -95,6 +99,7 @@ class ConnectedPool(Pool):
         self._in = threading.Event()
         given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
         self._line = Line(address, _tls(ca) if address.tls else None, given, who, _Party(self))
+        self.observe(Log())
         mind_forks(self)
         self._line.start()
         self._await(within_s)
@@ -123,9 +128,9 @@ class ConnectedPool(Pool):
         if not self._seat.out or self._line.refused:
             self._line.end()
 
-    def leases(self) -> tuple[LeaseRow, ...]:
-        """Return the leases of this process that are out, oldest first; the server knows those of all."""
-        return super().leases()
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints of the server, as they were when this process was let in."""
+        return self._seat.endpoints
 
     def __repr__(self) -> str:
         return f"<Pool {self._url} {self._seat!r}>"
@@ -134,11 +139,9 @@ class ConnectedPool(Pool):
 
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
         """Refuse what is done where the server runs."""
-        raise BalancerError(
-            f"{self._url}: endpoints, strategy, observers and counters are the server's; see its config"
-        )
+        raise BalancerError(f"{self._url}: endpoints and strategy are the server's to change; change its config")
 
-    add = drain = remove = update = set_strategy = observe = endpoints = stats = _refuse
+    add = drain = remove = update = set_strategy = _refuse
 
 
 class _Party:
@@ -194,9 +197,14 @@ class _Seat(Holder):
         return self._times.ttl_s
 
     @property
-    def ledger(self) -> "_Seat":
-        """Where `out` is found."""
-        return self
+    def ledger(self) -> "_Books":
+        """Where it is found what is out, and how it is chosen."""
+        return _Books(self.out, _Named(self.strategy))
+
+    def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
+        """Return what `PoolStats.of` needs, of this process."""
+        rows = self.tally.rows(self.endpoints, self.out.values(), self._out_of_service, now)
+        return rows, self.tally.totals(self.waiting), self.tally.waits.copy()
 
     @property
     def gates(self) -> "_Gates":
@@ -211,12 +219,28 @@ class _Seat(Holder):
         waiter.deadline_s = max(deadline_s, now + _LEAST_WAIT_S)
         return waiter
 
+    def quotas(self, now: float) -> list[QuotaStats]:
+        """Return nothing: how much of a quota is used, the server knows."""
+        return []
+
     def leases(self, now: float) -> list[LeaseRow]:
         """Return what there is to see of the leases that are out."""
-        return lease_rows(cast(Ledger, self), now)
+        return lease_rows(cast(Ledger, self.ledger), now)
 
-    def listen(self, kinds: object) -> None:
-        """Do nothing: what happens is told where the server runs."""
+    def listen(self, kinds: Collection[type[Event]]) -> None:
+        """Write down what happens in this process, of these kinds. What happens to endpoints, the server tells."""
+        self.journal.wanted = frozenset(kinds)
+
+
+class _Named(NamedTuple):
+    name: str
+
+
+class _Books(NamedTuple):
+    """What a pool asks of the books of its core."""
+
+    out: dict[int, Lease]
+    strategy: _Named
 
 
 class _Gates:

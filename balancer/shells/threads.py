@@ -222,8 +222,8 @@ class Pool(Waiting):
     ) -> "ConnectedPool":
         """Return the pool of a server (`balancer serve`), which this process shares with others.
 
-        Threads and tasks lease from it as from any pool. What is the server's, such as its endpoints and its counters,
-        is refused here with an error that says so.
+        Threads and tasks lease from it as from any pool; counters and observers are of this process. To change the
+        server's endpoints or its strategy is refused here.
 
         Args:
             url: `balancer://host:port`, or `balancers://` for TLS.

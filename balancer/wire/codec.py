@@ -15,7 +15,18 @@ import msgspec
 
 from balancer.house import messages as m
 
-__all__ = ["LONGEST", "VERSION", "Closing", "Frames", "Local", "Opening", "WireError", "from_holder", "from_owner"]
+__all__ = [
+    "LONGEST",
+    "VERSION",
+    "Closing",
+    "Frames",
+    "Local",
+    "Opening",
+    "WireError",
+    "encoded",
+    "from_holder",
+    "from_owner",
+]
 
 VERSION: Final = 1
 LONGEST: Final = 16 * 2**20  # bytes of a frame: some 100 000 leases in one hello
@@ -129,10 +140,15 @@ from_owner: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), rang
 
 
 class Frames:
-    """Bytes as they arrive, cut into frames."""
+    """Bytes as they arrive, cut into frames.
 
-    def __init__(self) -> None:
+    Attributes:
+        longest: bytes of a frame, at most.
+    """
+
+    def __init__(self, longest: int = LONGEST) -> None:
         self._bytes = bytearray()
+        self.longest = longest
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the bodies of the frames that are whole now. Raises WireError for one that is too long."""
@@ -141,8 +157,8 @@ class Frames:
         at = 0
         while len(held) - at >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(held, at)
-            if length > LONGEST:
-                raise WireError(f"a frame of {length} bytes; at most {LONGEST} are allowed")
+            if length > self.longest:
+                raise WireError(f"a frame of {length} bytes; at most {self.longest} are allowed")
             if len(held) - at < _LENGTH.size + length:
                 break
             at += _LENGTH.size

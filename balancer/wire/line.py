@@ -7,7 +7,6 @@ above all. A shell: it has the clock and the socket. It must not know what a hol
 import asyncio
 import ssl
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from math import inf
@@ -15,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from balancer.house.messages import FromHolder, FromOwner, Who
 from balancer.wire.address import Address
+from balancer.wire.clock import clock
 from balancer.wire.codec import VERSION, Closing, Frames, Opening, WireError, encoded, from_owner
 from balancer.wire.local import myself
 
@@ -46,7 +46,7 @@ class Party(Protocol):
         ...
 
     def out(self, again: bool) -> tuple[list[FromHolder], float]:
-        """Return what is to be sent, `again` if the connection is new; and when something is due, by `monotonic`."""
+        """Return what is to be sent, `again` if the connection is new; and when something is due, by `clock`."""
         ...
 
 
@@ -71,6 +71,7 @@ class Line:
         self._party = party
         self._loop = asyncio.new_event_loop()
         self._transport: asyncio.Transport | None = None
+        self._over = asyncio.Event()
         self._gone: asyncio.Event  # that the connection is lost, or is not to be made any more
         self._timer: asyncio.TimerHandle | None = None
         self._stirring = threading.Lock()  # taken while a flush is on its way to the loop
@@ -120,19 +121,23 @@ class Line:
                 self.trouble, pause_s = "", _FIRST_PAUSE_S
             except (OSError, TimeoutError) as error:
                 self.trouble = str(error) or f"no answer within {_CONNECT_S:g} s"
-                await asyncio.sleep(pause_s)
+                await self._pause(pause_s)
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
                 continue
             await self._gone.wait()  # what is closed is lost thereafter
-            if self.refused:
-                return
             if not self._ending:
-                await asyncio.sleep(_FIRST_PAUSE_S)
+                await self._pause(_LAST_PAUSE_S if self.refused else _FIRST_PAUSE_S)
+
+    async def _pause(self, for_s: float) -> None:
+        """Wait for so many seconds, or until it is to end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(for_s):
+                await self._over.wait()
 
     def made(self, transport: asyncio.Transport) -> None:
         """Begin to talk."""
         self._transport = transport
-        self._heard_s = time.monotonic()
+        self._heard_s = clock()
         transport.write(self._opening)
         self._flush(again=True)
 
@@ -141,10 +146,12 @@ class Line:
         if self._transport is transport:
             self._transport = None
         self._gone.set()
+        if not self._ending:
+            self._flush()  # time passes all the same
 
     def heard(self, messages: list[Any]) -> None:
         """Hear what the server says."""
-        self._heard_s = time.monotonic()
+        self._heard_s = clock()
         for message in messages:
             if isinstance(message, Closing):
                 self.refused = message.why
@@ -160,7 +167,7 @@ class Line:
 
     def _flush(self, *, again: bool = False) -> None:
         transport = self._transport
-        if transport is not None and time.monotonic() - self._heard_s > self._party.silence_s and not self._ending:
+        if transport is not None and clock() - self._heard_s > self._party.silence_s and not self._ending:
             self._transport = None
             transport.abort()  # a network that was cut says nothing; a new connection finds out sooner than this one
             transport = None
@@ -171,14 +178,14 @@ class Line:
                 messages, due_s = self._party.out(False)
         else:  # nothing is sent, but time passes
             self._party.due()
-            due_s = time.monotonic() + _FIRST_PAUSE_S
+            due_s = clock() + _FIRST_PAUSE_S
         if self._party.over and not self._ending:
             self._end()
             return
         if self._timer is not None:
             self._timer.cancel()
         if due_s < inf:
-            self._timer = self._loop.call_later(max(0.001, due_s - time.monotonic()), self._due)
+            self._timer = self._loop.call_later(max(0.001, due_s - clock()), self._due)
 
     def _due(self) -> None:
         self._timer = None
@@ -187,9 +194,11 @@ class Line:
 
     def _end(self) -> None:
         self._ending = True
+        self._over.set()
         self._flush()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             self._transport.close()  # it sends first what is to be sent
 

@@ -16,7 +16,8 @@ from typing import Any, Final
 from balancer.core import Core
 from balancer.house import Owner, Record, Times
 from balancer.house.messages import FromOwner, Who
-from balancer.wire.codec import VERSION, Closing, Frames, Local, Opening, WireError, encoded, from_holder
+from balancer.wire.clock import clock
+from balancer.wire.codec import LONGEST, VERSION, Closing, Frames, Local, Opening, WireError, encoded, from_holder
 from balancer.wire.local import has_died, is_here
 
 __all__ = ["Server"]
@@ -24,6 +25,7 @@ __all__ = ["Server"]
 _log = logging.getLogger("balancer.serve")
 
 _OPENING_S: Final = 10.0  # for the first frame of a connection
+_LONGEST_OPENING: Final = 16_384  # bytes of it: a stranger costs no more
 _MOST_UNSENT: Final = 32 * 2**20  # bytes; a holder that does not read is left
 _LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection has died
 
@@ -60,7 +62,7 @@ class Server:
         self._kept: Record | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        now = time.monotonic()
+        now = clock()
         # An epoch is greater than all before even if the record is lost, as long as the machine's clock is about right.
         epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
         self.owner = Owner(core, epoch=epoch, times=times, last=last, now=now)
@@ -96,7 +98,7 @@ class Server:
     async def _look_whether_dead(self, who: Who, local: Local) -> None:
         for _ in range(_LOOKS):
             if has_died(local):
-                self.act(lambda: self.owner.vanished(who, time.monotonic()))
+                self.act(lambda: self.owner.vanished(who, clock()))
                 return
             if who in self._lines:
                 return
@@ -106,11 +108,17 @@ class Server:
 
     def act(self, step: Callable[[], None]) -> None:
         """Do something to the owner, keep its record if that is new, and send what it says."""
+        try:
+            self._act(step)
+        finally:  # e.g. the disk is full: what was not sent is said again, when time has come
+            self._wind()
+
+    def _act(self, step: Callable[[], None]) -> None:
         sent: list[tuple[Who, FromOwner]] = []
 
         def locked() -> None:
             step()
-            now = time.monotonic()
+            now = clock()
             if now >= self.owner.due_s:
                 self.owner.tick(now)
             sent.extend(self.owner.take_out(now))
@@ -128,7 +136,6 @@ class Server:
         for line, frames in by_line.items():
             line.send(b"".join(frames))
         self._told()
-        self._wind()
 
     def _wind(self) -> None:
         if self._timer is not None:
@@ -137,7 +144,7 @@ class Server:
         due_s = self.owner.due_s
         if due_s < inf:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, due_s - time.monotonic()), self.act, _nothing)
+            self._timer = loop.call_later(max(0.0, due_s - clock()), self.act, _nothing)
 
 
 class _Line(asyncio.Protocol):
@@ -145,7 +152,7 @@ class _Line(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._frames = Frames()
+        self._frames = Frames(_LONGEST_OPENING)
         self._transport: asyncio.Transport
         self._late: asyncio.TimerHandle | None = None
         self.who: Who | None = None
@@ -158,24 +165,31 @@ class _Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            messages = [from_holder(body) for body in self._frames.feed(data)]
-            if self.who is None and messages:
-                self._open(messages.pop(0))
-            if self.who is not None and messages:
+            messages = []
+            for body in self._frames.feed(data):
+                message = from_holder(body)
+                if self.who is not None:
+                    messages.append(message)
+                elif not self._open(message):
+                    return
+            if messages:
                 self._hear(messages)
         except WireError as error:
             self._close(f"this is no message of a holder: {error}")
 
-    def _open(self, opening: Any) -> None:
+    def _open(self, opening: Any) -> bool:
+        """Let a holder in by its first message; return whether it is."""
         if not isinstance(opening, Opening):
             raise WireError(f"{type(opening).__name__} before the opening")
         why = self._server.opened(self, opening)
         if why is not None:
             self._close(why)
-            return
+            return False
         self.who, self.local = opening.who, opening.local
+        self._frames.longest = LONGEST
         if self._late is not None:
             self._late.cancel()
+        return True
 
     def _hear(self, messages: list[Any]) -> None:
         for message in messages:
@@ -185,7 +199,7 @@ class _Line(asyncio.Protocol):
 
         def step() -> None:
             for message in messages:
-                owner.receive(message, time.monotonic())
+                owner.receive(message, clock())
 
         self._server.act(step)
 

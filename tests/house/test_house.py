@@ -61,9 +61,12 @@ def test_a_lease_goes_to_another_process_and_comes_back() -> None:
     assert lease.endpoint.url == "http://0/"
     assert _in_flight(world) == 1
     world.pass_time(3.0, quick=True)
+    (owned,) = world.core.ledger.out.values()
+    lease.raised = "ConnectError"
     world.release(process, lease, Outcome.FAILURE)
     world.talk()
     assert _in_flight(world) == 0
+    assert owned.raised == "ConnectError"
     (row,), totals, _ = world.core.counters(world.owner_clock.at(world.t))
     assert (row.failures, totals["acquired"]) == (1, 1)
     assert row.busy_s == pytest.approx(3.0)
@@ -546,6 +549,31 @@ def test_an_epoch_is_never_used_twice() -> None:
     world.epoch -= 1
     with pytest.raises(ValueError, match=r"epoch is 2; the last owner's was 2, and this one's must be greater"):
         world.restart_owner()
+
+
+def test_a_holder_that_was_left_with_nothing_takes_an_owner_whose_clock_was_put_back() -> None:
+    world = _world(1)
+    world.epoch = 100
+    world.restart_owner()
+    process = _process(world)
+    world.kill_owner()
+    world.pass_time(TTL_S)
+    world.epoch = 50
+    world.start_owner(None)
+    world.ask(process, 100.0)
+    world.pass_time(3 * TTL_S, quick=True)
+    assert process.holder.inside
+    assert len(process.leases) == 1
+
+
+def test_a_holder_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say() -> None:
+    world = _world(1)
+    process = _process(world)
+    _leased(world, process)
+    world.hear(process, process.holder.close(process.clock.at(world.t)))
+    assert not process.holder.gone
+    _alone(world, process, TTL_S)
+    assert process.holder.gone
 
 
 # -- blocks -------------------------------------------------------------------------------------------

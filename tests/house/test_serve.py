@@ -7,10 +7,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from balancer import (
     AcquireTimeout,
@@ -24,10 +27,16 @@ from balancer import (
     Outcome,
     Pool,
     PoolClosed,
+    QuotaExceeded,
+    StrategyError,
+    TooManyWaiters,
 )
 from balancer.commands.serve import serve, tls_of, token_of
+from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.house import Record
 from balancer.house import messages as m
+from balancer.house.errors import error_of, facts_of
+from balancer.judge import Judge
 from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
@@ -134,10 +143,34 @@ def test_a_lease_that_nobody_has_any_more_is_found(served: Serving, pool: Pool) 
 
 
 def test_what_is_the_servers_is_refused(pool: Pool) -> None:
-    with pytest.raises(BalancerError, match="are the server's"):
+    with pytest.raises(BalancerError, match="are the server's to change"):
         pool.add("http://c/")
-    with pytest.raises(BalancerError, match="are the server's"):
-        pool.stats()
+    with pytest.raises(BalancerError, match="are the server's to change"):
+        pool.set_strategy("fifo")
+
+
+def test_a_process_counts_and_observes_its_own_leases(served: Serving) -> None:
+    with Pool.connect(served.url) as pool, Pool.connect(served.url) as other:
+        assert pool.endpoints() == served.pool.endpoints()
+        heard: list[Event] = []
+        pool.observe(heard.append)
+        with pool.lease(labels={"big"}, slots=2, holder="me"), pytest.raises(AcquireTimeout):
+            other.acquire(0.0, labels={"big"})
+        with pytest.raises(TimeoutError), pool.lease():
+            raise TimeoutError
+        kinds = [type(event) for event in heard]
+        assert kinds == [Queued, Granted, Ended, Queued, Granted, Ended]
+        stats = pool.stats()
+        assert (stats.acquired, stats.calls, stats.failures, stats.waiting) == (2, 2, 1, 0)
+        assert stats.strategy == served.pool.stats().strategy
+        assert [row.name for row in stats.endpoints] == ["http://a/", "http://b/"]
+        assert sum(row.leases for row in stats.endpoints) == 2
+        assert other.stats().timed_out == 1
+
+
+def test_the_judge_takes_it(served: Serving) -> None:
+    with Pool.connect(served.url) as pool, Judge(pool) as judge:
+        assert judge.pool is pool
 
 
 def test_close_frees_the_server_at_once(served: Serving) -> None:
@@ -223,6 +256,16 @@ def test_who_has_no_token_or_a_wrong_one_is_told_so() -> None:
             pass
 
 
+def test_who_is_refused_later_on_still_stops_in_time() -> None:
+    with Serving("http://a/", ttl_s=0.5) as first:
+        pool = Pool.connect(first.url)
+        lease = pool.acquire()
+        first.stop()
+        with Serving("http://a/", ttl_s=0.5, port=first.port, token="another one, and long"):
+            _until(lambda: lease.ended)
+            pool.close()
+
+
 def test_nobody_there_is_an_error_in_time() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
@@ -231,7 +274,15 @@ def test_nobody_there_is_an_error_in_time() -> None:
             Pool.connect(f"balancer://127.0.0.1:{port}", within_s=0.1)
 
 
-@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x02\x92\x01", b"\x00\x00\x00\x01\xc1"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x00\x01\x00\x00" + 65536 * b"x",
+        b"\x00\x00\x00\x02\x92\x01",
+        b"\x00\x00\x00\x01\xc1",
+    ],
+)
 def test_a_stranger_is_left(served: Serving, said: bytes) -> None:
     with socket.create_connection(("127.0.0.1", served.port)) as stranger:
         stranger.sendall(said)
@@ -269,7 +320,7 @@ def test_messages_come_back_as_they_were() -> None:
         m.Ask(1, request, -2, float("inf"), 0.5, 4),
         m.Amend(1, request),
         m.Cancel(1),
-        m.End(token, Outcome.OVERLOAD, 0.5, m.Hint(2.0, True, False)),
+        m.End(token, Outcome.OVERLOAD, 0.5, m.Hint(2.0, True, False), "TimeoutError"),
         m.Used(token, 7),
         m.Told(token, Load(cpu_utilization=0.5, named_metrics={"a": 1.0})),
         m.Pinged("http://a/", True, False),
@@ -290,7 +341,11 @@ def test_messages_come_back_as_they_were() -> None:
         m.OutOfService(frozenset({"http://a/"})),
         m.Recall(),
     )
-    for answer in (m.Greeting(1, 2), m.Welcome(1, 2, 0.5, (token,), 10.0, 3), m.Reply(1, 2, 0.5, 1, 1, answers)):
+    for answer in (
+        m.Greeting(1, 2),
+        m.Welcome(1, 2, 0.5, (token,), 10.0, 3, "fifo", (_A,)),
+        m.Reply(1, 2, 0.5, 1, 1, answers),
+    ):
         (body,) = Frames().feed(encoded(answer))
         found = from_owner(body)
         if isinstance(answer, m.Reply):
@@ -317,6 +372,43 @@ def test_what_cannot_be_is_refused(word: object) -> None:
     (body,) = Frames().feed(encoded(letter))
     with pytest.raises(WireError):
         from_holder(body)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AcquireTimeout(1.0, 2.0, 3, ["quota 'key' has no room"]),
+        NoEndpoint(frozenset({"a"}), frozenset({"b"}), 2, 3, ["http://spent/"]),
+        QuotaExceeded(frozenset(), frozenset(), 2, 1, 30, 20),
+        TooManyWaiters(5, 4),
+        PoolClosed(),
+        StrategyError("fifo", "raised KeyError('x')"),
+        BalancerError("anything else"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_is_raised_elsewhere_as_it_was_here(error: BalancerError) -> None:
+    answer = m.Reply(1, 2, 0.5, 1, 1, (m.Refused(1, *facts_of(error)),))
+    (body,) = Frames().feed(encoded(answer))
+    (refused,) = from_owner(body).words
+    again = error_of(refused.error, tuple(refused.facts))
+    assert (type(again), str(again)) == (type(error), str(error))
+    if isinstance(error, NoEndpoint):
+        assert isinstance(again, NoEndpoint)
+        assert (again.labels, again.exclude, tuple(again.spent_names)) == (
+            error.labels,
+            error.exclude,
+            tuple(error.spent_names),
+        )
+
+
+@given(st.binary(max_size=200), st.integers(0, 3))
+def test_any_bytes_are_a_message_or_are_refused(said: bytes, kind: int) -> None:
+    for body in (said, b"\x92" + bytes([kind]) + said):
+        with suppress(WireError):
+            from_holder(body)
+        with suppress(WireError):
+            from_owner(body)
 
 
 def test_frames_come_in_pieces() -> None:

@@ -168,6 +168,17 @@ class Store:
         if then is not None:
             self._db.do("UPDATE meta SET value = ? WHERE key = 'fingerprint'", json.dumps(dict(then)))
 
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What is being judged here; empty if a run never began."""
+        row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")
+        return json.loads(row[0]) if row else {}
+
+    @property
+    def database(self) -> Database:
+        """Where all of it is kept."""
+        return self._db
+
     def mended(self, problems: Iterable[str]) -> set[str]:
         """Return which of the `problems` were left out as packages when the run was claimed, and no part of it."""
         row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")

@@ -94,14 +94,14 @@ def open_intake(
         languages: those that some endpoint runs.
         store: which the run is remembered in.
         say: is told of packages and rows that are left out, or have changed.
-        share: of the rows, for this machine.
+        share: of the rows, or the packages, for this machine.
 
     Raises:
         ConfigError: there are no such rows, or the store holds a run with other problems.
     """
     if are_rows(settings.problems):
         return _rows(settings, languages, store, say, share)
-    return _packages(settings, packages, languages, store, say)
+    return _packages(settings, packages, languages, store, say, share)
 
 
 def _packages(
@@ -110,12 +110,15 @@ def _packages(
     languages: Collection[str],
     store: Store,
     say: Callable[[str], object],
+    share: Share,
 ) -> Intake:
-    problems = tuple(problem for _, problem in packages.problems)
+    mine = [(place, problem) for place, problem in packages.problems if share.takes(place)]
+    problems = tuple(problem for _, problem in mine)
     # One that was left out in an earlier session, and can be read now, was no part of what that session began with.
     mended = store.mended([problem.id for problem in problems])
     before = [problem for problem in problems if problem.id not in mended]
-    store.claim(_claims(settings, before, languages), then=_claims(settings, problems, languages))
+    known = [problem for problem in packages.read if problem.id not in mended]  # those of other shares, too
+    store.claim(_claims(settings, before, languages, known), then=_claims(settings, problems, languages, packages.read))
     store.describe({"kind": "packages", "problems": settings.problems})
     store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
     sparing = _Sparing(say)
@@ -124,15 +127,16 @@ def _packages(
     for name in sorted(mended):
         sparing("package can be read now", f"package {name} was left out before, and can be read now: it is judged")
     met = [
-        store.meet(problem, store.problems.place_of(problem.id, place), fingerprint(problem))
-        for place, problem in packages.problems
+        store.meet(problem, store.problems.place_of(problem.id, place), fingerprint(problem)) for place, problem in mine
     ]
     taken = (Taken(problem, how is Met.DONE) for problem, how in zip(problems, met, strict=True))
     return Intake(len(problems), "problems", False, problems, taken)
 
 
-def _claims(settings: PipelineSettings, problems: Sequence[Problem], languages: Collection[str]) -> dict[str, str]:
-    used = {submission.program.language for problem in problems for submission in problem.submissions}
+def _claims(
+    settings: PipelineSettings, problems: Sequence[Problem], languages: Collection[str], known: Sequence[Problem]
+) -> dict[str, str]:
+    used = {submission.program.language for problem in known for submission in problem.submissions}
     return {
         # A submission in a language that no endpoint runs is left out for good.
         "languages on the endpoints": ", ".join(sorted(used & set(languages))),

@@ -25,7 +25,6 @@ from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.records import RunResult, Span
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import ALL, Share
-from balancer.pipeline.rows.raw import are_rows
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.crowd import work_through
 from balancer.pipeline.running.intake import Taken, find_problems, open_intake
@@ -62,15 +61,13 @@ def run_pipeline(
         registry: the plugins.
         console: for progress.
         fresh: forget the run in the results folder and start over.
-        share: the rows of the data set that this machine takes.
+        share: the rows of the data set, or the packages, that this machine takes.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
         BalancerError: the run cannot go on, e.g. because the disk is full; what was judged is kept.
     """
     settings = settings_of(config)
-    if share != ALL and not are_rows(settings.problems):
-        raise ConfigError(f"--shard: {settings.problems} is a folder of packages; only rows of a data set are shared")
     packages = find_problems(settings)  # first of all: if none can be read, no folder of results is left behind
     packages = packages.changed(lambda problem: with_python(problem, settings.python))
     found_generators = find_generators(config, registry)

@@ -218,12 +218,6 @@ def test_shares_are_disjoint_and_together_all(bench: Bench) -> None:
     assert taken == [["r0", "r3", "r6"], ["r1", "r4"], ["r2", "r5"]]
 
 
-def test_a_share_of_packages_is_refused(bench: Bench) -> None:
-    (bench.folder / "packages").mkdir()
-    with pytest.raises(ConfigError, match=r"--shard: .*packages is a folder of packages"):
-        bench.run(file="packages", share=Share(0, 2))
-
-
 def test_a_row_that_has_changed_is_judged_anew_and_the_others_are_not(bench: Bench) -> None:
     bench.write(row("a"), row("b"))
     bench.run()

@@ -1,0 +1,16 @@
+"""What time it is, for a promise that must hold though a machine sleeps.
+
+Decides that the time in which the machine was suspended counts: the clock of Python, `time.monotonic`, stops then, and
+a holder that wakes up would go on with what its owner has given to others. Linux; elsewhere it is Python's.
+"""
+
+import time
+
+__all__ = ["clock"]
+
+_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def clock() -> float:
+    """Return the time in seconds; it never goes back."""
+    return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)

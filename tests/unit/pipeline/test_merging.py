@@ -1,0 +1,86 @@
+"""The shares of a run, each judged in a folder of its own, and put together: as one run would have it."""
+
+from pathlib import Path
+
+import pytest
+
+from balancer.errors import ConfigError
+from balancer.pipeline.results.diff import difference
+from balancer.pipeline.results.merging import merge
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.rows.choice import parse_share
+from tests.unit.cli_mistakes import GOOD
+from tests.unit.command import Balancer, balancer, package, registry
+from tests.unit.pipeline.test_streamed_rows import Bench, bench, row
+
+__all__ = ["balancer", "bench", "registry"]
+
+
+def _shares(bench: Bench, of: int) -> list[Path]:
+    for index in range(1, of + 1):
+        assert bench.run(share=parse_share(f"{index}/{of}"), results=f"share-{index}").complete
+    return [bench.folder / f"share-{index}" for index in range(1, of + 1)]
+
+
+def test_shares_of_rows_come_to_what_one_run_does(bench: Bench) -> None:
+    bench.write(*(row(f"r{n}") for n in range(5)), "no row")
+    shares = _shares(bench, 2)
+    assert bench.run(results="whole").complete
+    with merge(shares, bench.folder / "together") as merged, Store(bench.folder / "whole") as whole:
+        assert difference(whole, merged).same
+        assert len(merged.sessions()) == 2
+        assert merged.fingerprint == whole.fingerprint
+        assert merged.problems.count() == whole.problems.count()
+        spans = "SELECT COUNT(*), COUNT(DISTINCT session) FROM spans"
+        assert merged.database.row(spans)[1] == 2  # type: ignore[index]
+        for table in ("cases", "verdicts", "surviving", "bad_rows", "first_kills"):
+            count = f"SELECT COUNT(*) FROM {table}"
+            assert merged.database.row(count) == whole.database.row(count), table
+    assert bench.run(results="together").complete
+    assert bench.calls == 0, "all of it is judged"
+
+
+def test_a_share_that_was_stopped_makes_the_whole_incomplete(bench: Bench) -> None:
+    bench.write(*(row(f"r{n}") for n in range(2)))
+    shares = _shares(bench, 2)
+    with Store(shares[0]) as store:
+        store.database.do("UPDATE sessions SET complete = 0")
+    with merge(shares, bench.folder / "together") as merged:
+        assert [session.complete for session in merged.sessions()] == [True, False]
+
+
+def test_shares_of_packages_and_the_command(balancer: Balancer) -> None:
+    for name in ("one", "two", "three"):
+        package(name)
+    for index in (1, 2):
+        said = balancer("run", "c.toml", "--shard", f"{index}/2", "--results", f"s{index}", config=GOOD)
+        assert said.code == 0
+    assert balancer("run", "c.toml", "--results", "whole").code == 0
+    said = balancer("merge", "s1", "s2", "--results", "together")
+    assert (said.code, said.err) == (0, "")
+    assert "together/report.html" in said.out
+    assert "nothing else differs" in balancer("diff", "whole", "together").out
+    assert Path("together/summary.json").exists()
+    again = balancer("merge", "s1", "s2", "--results", "together")
+    assert (again.code, again.lines) == (
+        2,
+        ["balancer: together: holds a run already; name an empty folder with --results"],
+    )
+
+
+def test_what_is_no_share_of_one_run_is_refused(bench: Bench) -> None:
+    bench.write(row("a"), row("b"))
+    shares = _shares(bench, 2)
+    together = bench.folder / "together"
+    bench.run(results="other", seed=5)
+    bench.run(results="whole")
+    for folders, why in (
+        ([shares[0], bench.folder / "none"], "none: holds no results"),
+        ([shares[0], shares[0]], "share-1: is named twice"),
+        ([shares[0], bench.folder / "other"], "other: is of a run with other setting rows.seed than .*share-1"),
+        ([shares[0], bench.folder / "whole"], "whole: has 'a', as a folder before it has"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            merge(folders, together)
+    with merge(shares, bench.folder / "fine") as merged:
+        assert merged.problems.count() == 2
