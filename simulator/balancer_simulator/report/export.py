@@ -12,7 +12,7 @@ from balancer.reporting.files import json_text
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.run.record import Record
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.study import Study, intervals
+from balancer_simulator.studies.study import Study
 
 __all__ = ["endpoints_csv", "runs_csv", "to_data", "to_json"]
 
@@ -38,12 +38,18 @@ def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
             "best": [winner.first, *winner.alike] if winner else [],
         },
         "policies": {policy: _figures(study.metrics(policy)) for policy in study.policies},
+        "too_short": {policy: study.too_short(policy) for policy in study.policies},
+        "one_sample": study.is_one_sample,
+        "kinds": {
+            policy: {kind: _figures(figures) for kind, figures in study.by_kind(policy).items()}
+            for policy in study.policies
+        },
         "differences_to_best": {
             policy: _figures(_differences(study, policy, best)) for policy in study.policies if policy != best
         },
         "shares": {policy: _mean_shares(study.records[policy]) for policy in study.policies},
         "curves": {
-            f"{load:g}": {policy: _figures(intervals(records)) for policy, records in table.items()}
+            f"{load:g}": {policy: _figures(study.at_load(load).metrics(policy)) for policy in table}
             for load, table in study.curves.items()
         },
     }
