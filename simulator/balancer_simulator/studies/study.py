@@ -6,7 +6,7 @@ It decides what is run, and compares policies by the same requests and faults. R
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, inf, nan, sqrt
+from math import ceil, inf, sqrt
 from typing import Any, Final
 
 from balancer.errors import ConfigError
@@ -33,7 +33,6 @@ _MORE_LOST: Final = 0.01
 _GROWTH: Final = 0.01
 _CHANCE: Final = 2.0
 _SPANS: Final = 20_000
-_SAME: Final = 1e-12  # replications that differ by less are copies
 
 Progress = Callable[[int, int], None]
 """Told how many runs are done, and of how many."""
@@ -70,11 +69,8 @@ class Study:
         Raises:
             ConfigError: there is no such policy.
         """
-        return {
-            name: self._settled(interval)
-            for name, interval in intervals(self._runs(policy)).items()
-            if name not in self.too_short(policy)
-        }
+        refused = self.too_short(policy)
+        return {name: interval for name, interval in intervals(self._samples(policy)).items() if name not in refused}
 
     def too_short(self, policy: str) -> dict[str, str]:
         """Return why a quantile of `policy` is refused, for each that is: the runs are too short or too few for it.
@@ -82,7 +78,7 @@ class Study:
         Raises:
             ConfigError: there is no such policy.
         """
-        return refusals(self._runs(policy))
+        return refusals(self._samples(policy))
 
     def by_kind(self, policy: str) -> dict[str, dict[str, Interval]]:
         """Return the figures of each kind of request, by its name; empty if there is only one kind.
@@ -90,12 +86,12 @@ class Study:
         Raises:
             ConfigError: there is no such policy.
         """
-        runs = [record.kinds for record in self._runs(policy)]
+        runs = [record.kinds for record in self._samples(policy)]
         found = {}
         for kinds in zip(*runs, strict=True):
             refused = refusals(kinds)
             found[kinds[0].name] = {
-                name: self._settled(interval) for name, interval in intervals(kinds).items() if name not in refused
+                name: interval for name, interval in intervals(kinds).items() if name not in refused
             }
         return found
 
@@ -108,10 +104,11 @@ class Study:
         """
         return self.scenario.is_one_sample
 
-    def _settled(self, interval: Interval) -> Interval:
-        """Return the interval, without a width if there is one sample, of which every replication is a copy."""
-        same = self.is_one_sample and interval.half <= _SAME * abs(interval.mean)
-        return Interval(interval.mean, nan, interval.count) if same else interval
+    def _samples(self, *policies: str) -> list[Record]:
+        """Return the runs of the first of `policies` that tell something new: one if all are copies of one sample."""
+        runs = [self._runs(policy) for policy in policies]
+        copies = self.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
+        return list(runs[0][:1] if copies else runs[0])
 
     def values(self, policy: str, name: str) -> list[float]:
         """Return one figure of `policy` in each replication.
@@ -130,12 +127,12 @@ class Study:
         Raises:
             ConfigError: there is no such policy or figure, or a run of it does not have the figure.
         """
-        if name in QUANTILES:
-            self.values(policy, name)
-            if name in self.too_short(policy):
-                raise ConfigError(self._without(policy, name))
-            return self._settled(pooled(self._runs(policy), name).interval)
-        return self._settled(interval_of(self.values(policy, name)))
+        values, samples = self.values(policy, name), self._samples(policy)
+        if name not in QUANTILES:
+            return interval_of(values[: len(samples)])
+        if name in self.too_short(policy):
+            raise ConfigError(self._without(policy, name))
+        return pooled(samples, name).interval
 
     def difference(self, policy: str, other: str, name: str) -> Interval:
         """Return how much larger `name` is under `policy` than under `other`, paired by replication.
@@ -144,13 +141,13 @@ class Study:
             ConfigError: there is no such policy or figure, or a run does not have the figure.
         """
         values, others = self.values(policy, name), self.values(other, name)
+        mine, theirs = self._samples(policy, other), self._samples(other, policy)
         if name not in QUANTILES:
-            return self._settled(difference_of(values, others))
+            return difference_of(values[: len(mine)], others[: len(theirs)])
         for each in (policy, other):
             if name in self.too_short(each):
                 raise ConfigError(self._without(each, name))
-        found, beside = (pooled(self._runs(each), name) for each in (policy, other))
-        return self._settled(quantile_difference(found, beside))
+        return quantile_difference(pooled(mine, name), pooled(theirs, name))
 
     @property
     def default_metric(self) -> str:

@@ -52,7 +52,8 @@ def settled_after(runs: Sequence[Sequence[int]]) -> float | None:
     mean = np.mean([run[: len(runs[0])] for run in runs], axis=0)
     blocks = mean[: len(mean) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).mean(axis=1)
     count = len(blocks)
-    rests = [blocks[left_out:] for left_out in range(count - 2)]
+    most = int(_MOST_LEFT_OUT * count)
+    rests = [blocks[left_out:] for left_out in range(most + 1)]  # a few blocks at the end may be alike by chance
     errors = [float(np.sum((rest - rest.mean()) ** 2)) / len(rest) ** 2 for rest in rests]
     left_out = int(np.argmin(errors))
-    return left_out / count if left_out <= _MOST_LEFT_OUT * count else None
+    return left_out / count if left_out < most else None
