@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
+from balancer_simulator.report.export import to_data, to_json
+from balancer_simulator.report.numbers import worded
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.studies.quantiles import pooled, quantile_difference
@@ -87,16 +89,19 @@ def test_a_difference_is_that_of_the_pooled_quantiles() -> None:
     assert found.half < one.interval.half, "what is common does not drop out"
 
 
-def test_a_study_leaves_out_what_it_refuses_and_says_so() -> None:
+def test_a_study_shows_nothing_of_what_it_refuses_and_says_so() -> None:
     study = run_study(scenario(), ["fifo", "first"])
     assert set(study.too_short("fifo")) >= {"wait_p99_s", "sojourn_p99_s"}
-    assert "sojourn_p99_s" not in study.metrics("fifo")
-    assert "sojourn_p50_s" in study.metrics("fifo")
-    for ask in (lambda: study.metric("fifo", "sojourn_p99_s"), lambda: study.ranking("sojourn_p99_s")):
-        with pytest.raises(ConfigError, match=r"too short for sojourn_p99_s of 'fifo': .*raise horizon_s"):
-            ask()
-    with pytest.raises(ConfigError, match="too short for sojourn_p99_s"):
-        study.difference("fifo", "first", "sojourn_p99_s")
+    assert study.metrics("fifo")["sojourn_p99_s"].is_refused
+    assert study.metric("fifo", "sojourn_p99_s").is_refused
+    assert not study.metric("fifo", "sojourn_p50_s").is_refused
+    assert worded(study.metric("fifo", "sojourn_p99_s"), "s") == "too short"
+    assert not study.difference("fifo", "first", "sojourn_p99_s").is_clear
+    assert set(study.best("sojourn_p99_s")) == {"fifo", "first"}
+    data = to_data(study)
+    assert "sojourn_p99_s" not in data["policies"]["fifo"]
+    assert "sojourn_p99_s" in data["too_short"]["fifo"]
+    assert "Infinity" not in to_json(study)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 3.0, 1e9])
@@ -125,7 +130,7 @@ def recorded(**values: Any) -> Scenario:
 def test_a_record_with_its_work_is_one_sample() -> None:
     study = run_study(recorded(), ["fifo"])
     assert study.is_one_sample
-    assert all(math.isnan(interval.half) for interval in study.metrics("fifo").values())
+    assert not any(math.isfinite(interval.half) for interval in study.metrics("fifo").values())
     assert math.isnan(study.metric("fifo", "sojourn_mean_s").half)
     assert study.too_short("fifo")["sojourn_p99_s"].startswith("399 observations"), "copies do not count"
 

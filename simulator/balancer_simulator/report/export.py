@@ -89,7 +89,7 @@ def _differences(study: Study, policy: str, best: str) -> dict[str, Interval]:
 
 
 def _figures(figures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: {"mean": i.mean, "low": i.low, "high": i.high} for name, i in figures.items()}
+    return {name: {"mean": i.mean, "low": i.low, "high": i.high} for name, i in figures.items() if not i.is_refused}
 
 
 def _mean_shares(records: tuple[Record, ...]) -> dict[str, float]:

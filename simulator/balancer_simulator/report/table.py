@@ -13,7 +13,7 @@ from rich.text import Text
 
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer_simulator.report.matrix import BEST, cells_of
-from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.numbers import TOO_SHORT, worded, worded_difference
 from balancer_simulator.report.winner import Winner, winner_of
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
@@ -27,7 +27,6 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "tasks": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
 }
 _OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
-_TOO_SHORT: Final = "too short"
 _UNFINISHED: Final = "un-\nfin-\nished"  # narrow, or a name beside it would be cut
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 
@@ -93,7 +92,7 @@ def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iter
     metrics, unit = study.metrics(policy), figure_of(name).unit
     yield str(place)
     yield policy
-    yield worded(metrics[name], unit) if name in metrics else _absent(study, policy, name)
+    yield worded(metrics[name], unit) if name in metrics else "-"
     if policy == best or name not in metrics or name not in study.metrics(best):
         yield ""
     else:
@@ -127,17 +126,12 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
     yield from _of_the_runs(study)
 
 
-def _absent(study: Study, policy: str, name: str) -> str:
-    """Return what stands in the place of a figure that there is not."""
-    return _TOO_SHORT if name in study.too_short(policy) else "-"
-
-
 def _of_the_runs(study: Study) -> Iterator[str]:
     """Yield what is to be known of the runs, whatever came of them."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:
         name, reason = next(iter(refused.items()))
-        yield f"{_TOO_SHORT}: raise horizon_s or replications for {', '.join(refused)} (of {name}: {reason})"
+        yield f"{TOO_SHORT}: raise horizon_s or replications for {', '.join(refused)} (of {name}: {reason})"
     if study.is_one_sample:
         yield (
             "one sample: what is asked for was recorded, so every replication asks for the same; an interval is only "
@@ -168,16 +162,14 @@ def _nothing(study: Study) -> str:
 def _figures(study: Study, clean: Clean) -> Table:
     table = plain_table(clean(study.scenario.name))
     wanted = _COLUMNS.get(study.scenario.workload.kind, _OPEN)
-    there = {key for policy in study.policies for key in (*study.metrics(policy), *study.too_short(policy))}
+    there = {key for policy in study.policies for key in study.metrics(policy)}
     keys = tuple(key for key in wanted if key in there)
     table.add_column("policy", no_wrap=True)
     for key in keys:
         table.add_column(_folded(figure_of(key).heading), justify="right")
     for policy in study.policies:
         metrics = study.metrics(policy)
-        cells = [
-            worded(metrics[key], figure_of(key).unit) if key in metrics else _absent(study, policy, key) for key in keys
-        ]
+        cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in keys]
         table.add_row(clean(policy), *map(clean, cells))
     return table
 

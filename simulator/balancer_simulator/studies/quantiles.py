@@ -32,7 +32,7 @@ _LEAST_BEYOND: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """The quantile of all replications together, as an interval; or why it is refused, which is "" if it is not."""
+    """The quantile of all replications together; why it is refused, or ""; and that of each by itself."""
 
     interval: Interval
     refusal: str
@@ -55,9 +55,8 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
         return Pooled(Interval(0.0, 0.0 if count > 1 else math.nan, count), "", each)
     wanted = math.ceil(_LEAST_BEYOND / part)
     if whole.count < wanted:
-        return Pooled(
-            Interval(value, math.nan, count), f"{whole.count} observations, and it takes at least {wanted}", each
-        )
+        refusal = f"{whole.count} observations, and it takes at least {wanted}"
+        return Pooled(Interval(value, math.inf, count), refusal, each)
     if count == 1:
         return Pooled(Interval(value, math.nan, 1), "", each)
     factor = float(stdtrit(count - 1, 0.5 + confidence / 2)) / math.sqrt(count)
@@ -65,11 +64,8 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
     unsure = factor * _deviation(beyond, math.fsum(beyond) / count)
     half = factor * _deviation(each, value)
     if unsure >= part:
-        return Pooled(
-            Interval(value, half, count),
-            f"the part beyond it is {1 - q:.0%} give or take {unsure:.1%}",
-            each,
-        )
+        refusal = f"the part beyond it is {1 - q:.0%} give or take {unsure:.1%}"
+        return Pooled(Interval(value, math.inf, count), refusal, each)
     low, high = whole.quantile(max(0.0, q - unsure)), whole.quantile(min(1.0, q + unsure))
     return Pooled(Interval(value, max(half, value - low, high - value), count), "", each)
 
@@ -81,6 +77,8 @@ def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) 
     """
     value = found.interval.mean - other.interval.mean
     count = len(found.each)
+    if found.refusal or other.refusal:
+        return Interval(value, math.inf, count)
     if count == 1:
         return Interval(value, math.nan, 1)
     differences = [one - two for one, two in zip(found.each, other.each, strict=True)]

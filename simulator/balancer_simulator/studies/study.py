@@ -16,6 +16,7 @@ from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import KindRecord, Record
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Closed
 from balancer_simulator.studies.figures import checked_figure, ranking_figure
 from balancer_simulator.studies.intervals import Interval, difference_of, interval_of
 from balancer_simulator.studies.parallel import Order, run_orders
@@ -64,13 +65,12 @@ class Study:
         return list(self.records)
 
     def metrics(self, policy: str) -> dict[str, Interval]:
-        """Return every figure that all replications of `policy` have, with its interval.
+        """Return every figure that all replications of `policy` have, with its interval; some may be refused.
 
         Raises:
             ConfigError: there is no such policy.
         """
-        refused = self.too_short(policy)
-        return {name: interval for name, interval in intervals(self._samples(policy)).items() if name not in refused}
+        return intervals(self._samples(policy))
 
     def too_short(self, policy: str) -> dict[str, str]:
         """Return why a quantile of `policy` is refused, for each that is: the runs are too short or too few for it.
@@ -87,13 +87,7 @@ class Study:
             ConfigError: there is no such policy.
         """
         runs = [record.kinds for record in self._samples(policy)]
-        found = {}
-        for kinds in zip(*runs, strict=True):
-            refused = refusals(kinds)
-            found[kinds[0].name] = {
-                name: interval for name, interval in intervals(kinds).items() if name not in refused
-            }
-        return found
+        return {kinds[0].name: intervals(kinds) for kinds in zip(*runs, strict=True)}
 
     @property
     def is_one_sample(self) -> bool:
@@ -130,8 +124,6 @@ class Study:
         values, samples = self.values(policy, name), self._samples(policy)
         if name not in QUANTILES:
             return interval_of(values[: len(samples)])
-        if name in self.too_short(policy):
-            raise ConfigError(self._without(policy, name))
         return pooled(samples, name).interval
 
     def difference(self, policy: str, other: str, name: str) -> Interval:
@@ -144,9 +136,6 @@ class Study:
         mine, theirs = self._samples(policy, other), self._samples(other, policy)
         if name not in QUANTILES:
             return difference_of(values[: len(mine)], others[: len(theirs)])
-        for each in (policy, other):
-            if name in self.too_short(each):
-                raise ConfigError(self._without(each, name))
         return quantile_difference(pooled(mine, name), pooled(theirs, name))
 
     @property
@@ -207,9 +196,10 @@ class Study:
 
         They do not if more is asked for than the endpoints could do, by the means (`Scenario.is_beyond`), or if in the
         second half of the time that counts, all replications together, the number under way grows by more than 1% of
-        those that come and by more than chance explains. A batch has a makespan instead, and always keeps up.
+        those that come and by more than chance explains. A batch has a makespan instead, and callers of a closed
+        workload wait for their answers: both always keep up.
         """
-        if self.scenario.is_batch:
+        if self.scenario.is_batch or isinstance(self.scenario.workload, Closed):
             return True
         if self.scenario.is_beyond:
             return False
@@ -244,11 +234,6 @@ class Study:
         """Return why there is no such figure, and what to do."""
         checked_figure(name)
         records = self._runs(policy)
-        if reason := self.too_short(policy).get(name):
-            return (
-                f"study: too short for {name} of {policy!r}: {reason}; raise horizon_s or replications, or rank by a "
-                "mean or a smaller quantile"
-            )
         missing = sum(name not in record.metrics for record in records)
         line = f"study: {policy!r} has no {name} in {missing} of {len(records)} replications"
         completed = sum(record.completed for record in records)

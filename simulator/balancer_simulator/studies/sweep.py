@@ -62,8 +62,6 @@ class Sweep(Generic[Key]):
         if name not in QUANTILES:
             return difference_of(values, others)
         found, beside = (pooled(self._runs(each, policy), name) for each in (key, other))
-        self.metric(key, name, policy)  # unless it is refused
-        self.metric(other, name, policy)
         return quantile_difference(found, beside)
 
     def _runs(self, key: Key, policy: str | None) -> tuple[Record, ...]:
