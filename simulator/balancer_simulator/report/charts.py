@@ -26,7 +26,7 @@ from balancer_simulator.run.record import Record, Span
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.study import Study, intervals
 
 __all__ = ["curves", "draw_charts", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
 
@@ -101,7 +101,7 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
     loads = sorted(study.curves)
     lines = []
     for policy in study.policies[:MOST_LINES]:
-        found = [study.at_load(load).metrics(policy).get(name, _NOTHING) for load in loads]
+        found = [intervals(study.curves[load][policy]).get(name, _NOTHING) for load in loads]
         lines.append(
             ChartLine(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found])
         )

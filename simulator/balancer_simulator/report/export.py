@@ -12,7 +12,7 @@ from balancer.reporting.files import json_text
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.run.record import Record
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.study import Study, intervals
 
 __all__ = ["endpoints_csv", "runs_csv", "to_data", "to_json"]
 
@@ -49,7 +49,7 @@ def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
         },
         "shares": {policy: _mean_shares(study.records[policy]) for policy in study.policies},
         "curves": {
-            f"{load:g}": {policy: _figures(study.at_load(load).metrics(policy)) for policy in table}
+            f"{load:g}": {policy: _figures(intervals(records)) for policy, records in table.items()}
             for load, table in study.curves.items()
         },
     }
