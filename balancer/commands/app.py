@@ -105,6 +105,35 @@ def make_app(registry: Registry) -> typer.Typer:
         raise typer.Exit(_exit_code(found))
 
     @app.command()
+    def trace(
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="A trace, or a record.", show_default=False)],
+        source: Annotated[
+            str | None,
+            typer.Option("--from", metavar="WHAT", help="FILE is no trace, but of nginx, haproxy or csv."),
+        ] = None,
+        log_format: Annotated[
+            str | None, typer.Option("--format", metavar="FORMAT", help="The log_format of nginx that wrote FILE.")
+        ] = None,
+        column: Annotated[
+            list[str] | None,
+            typer.Option("--column", metavar="FIELD=NAME", help="The column of a CSV that holds a field; several."),
+        ] = None,
+        out: Annotated[
+            Path | None, typer.Option("--out", metavar="TRACE", help="Write FILE as a trace here; with --from.")
+        ] = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Say what is in the trace FILE, or make a trace of another program's record."""
+        from balancer.commands.trace import trace_data, trace_lines
+
+        found = trace_data(file, source=source, log_format=log_format, columns=column or (), out=out)
+        if as_json:
+            print_json(found)
+        else:
+            for line in trace_lines(found):
+                print(line)
+
+    @app.command()
     def report(folder: ResultsArgument, as_json: JsonOption = False) -> None:
         """Make the report of the run in DIR again, and its rows or cases, from what it has stored so far."""
         require("pipeline", '"balancer report"')

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from balancer.commands.policies import policy_lines
 from balancer.commands.reach import connecting, unreached
+from balancer.commands.warnings import warnings
 from balancer.errors import BalancerError, ConfigError, MissingExtra
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
@@ -52,6 +53,8 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
     _check_strategy(config, registry, checked)
     _check_endpoints(config, registry, checked, offline=offline)
     checked.lines += policy_lines(config)
+    checked.data["warnings"] = [config.redact(line) for line in warnings(config)]
+    checked.lines += [f"warning    {line}" for line in checked.data["warnings"]]
     checked.data |= {
         "health": config.health.model_dump() if config.health else None,
         "limits": config.limits.model_dump(),
@@ -86,7 +89,7 @@ def _check_strategy(config: Config, registry: Registry, checked: Checked) -> Non
 def _check_endpoints(config: Config, registry: Registry, checked: Checked, *, offline: bool) -> None:
     found = {endpoint.name: _endpoint(endpoint) for endpoint in config.pool_endpoints}
     slots = sum(endpoint["capacity"] for endpoint in found.values())
-    checked.lines.append(f"endpoints  {len(found)} with {slots} slots")
+    checked.lines.append(f"endpoints  {len(found)} with {slots} slots{_groups(found)}")
     languages: str = ""
     with Scratch("balancer-check-") as cache:
         try:
@@ -127,6 +130,15 @@ def _check_endpoints(config: Config, registry: Registry, checked: Checked, *, of
         checked.lines.append(f"languages  {languages}")
 
 
+def _groups(found: Mapping[str, dict[str, Any]]) -> str:
+    """Return how many slots each failover group has, if there are several."""
+    slots: dict[int, int] = {}
+    for each in found.values():
+        slots[each["group"]] = slots.get(each["group"], 0) + each["capacity"]
+    told = ", ".join(f"{slots[group]} in group {group}" for group in sorted(slots))
+    return f": {told}" if len(slots) > 1 else ""
+
+
 def _protections(executors: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what protects the runs on the endpoints that tell, those with the same together."""
     found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
@@ -146,6 +158,8 @@ def _endpoint(endpoint: Any) -> dict[str, Any]:
         "capacity": endpoint.capacity,
         "weight": endpoint.weight,
         "labels": sorted(endpoint.labels),
+        "group": endpoint.group,
+        "quota": endpoint.quota,
         "answers": None,
         "error": None,
     }
@@ -163,12 +177,18 @@ def _ask(
 
 
 def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    grouped = any(each["group"] for each in found.values())
     shown = [each for each in found.values() if len(found) <= _MOST_LINES or each["answers"] is False]
     for endpoint in shown[:_MOST_LINES]:
-        labels = f", labels {', '.join(map(config.redact, endpoint['labels']))}" if endpoint["labels"] else ""
+        more = [f"labels {', '.join(map(config.redact, endpoint['labels']))}"] if endpoint["labels"] else []
+        more += [f"group {endpoint['group']}"] if grouped else []
+        more += [f"quota {config.redact(endpoint['quota'])}"] if endpoint["quota"] is not None else []
         answers = {None: "", True: ": answers", False: ": DOES NOT ANSWER"}[endpoint["answers"]]
         name = config.redact(endpoint["name"])
-        yield f"           {name} capacity {endpoint['capacity']}, weight {endpoint['weight']:g}{labels}{answers}"
+        if endpoint["name"] != endpoint["url"]:
+            name += f" at {config.redact(endpoint['url'])}"
+        facts = [f"capacity {endpoint['capacity']}", f"weight {endpoint['weight']:g}", *more]
+        yield f"           {name} {', '.join(facts)}{answers}"
     if len(found) > _MOST_LINES:
         asked = [each["answers"] for each in found.values() if each["answers"] is not None]
         if asked:

@@ -18,7 +18,7 @@ from balancer.errors import ConfigError
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import EndpointSettings, PoolSettings
+from balancer.settings.pool import EndpointSettings, PoolSettings, TraceSettings
 from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
 
 __all__ = ["commented_config", "write_config"]
@@ -37,6 +37,7 @@ _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "pipeline": PipelineSettings,
     "verify": VerifySettings,
     "llm": LlmSettings,
+    "trace": TraceSettings,
 }
 _TOP: Final = """\
 # A config of balancer. `balancer check` says what it would run and pings the endpoints; `balancer run` judges the

@@ -30,6 +30,8 @@ def policy_lines(config: Config) -> Iterator[str]:
         most = {"calls": quota.requests_per_min, "tokens": quota.tokens_per_min}
         each = " and ".join(f"{number} {what}" for what, number in most.items() if number is not None)
         yield f"quota      {each} a minute on {'each other endpoint' if name == '*' else f'endpoints of {name!r}'}"
+    if config.pool.spill_after_s is not None:
+        yield f"groups     a higher one is used when the lower ones have been full for {config.pool.spill_after_s:g} s"
     yield (
         f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
         f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"

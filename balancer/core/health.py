@@ -21,7 +21,7 @@ from balancer.core.states import TRANSITIONS, Event, Health, Record
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings
 
-__all__ = ["HealthWatch"]
+__all__ = ["HealthWatch", "most_ejected", "panics"]
 
 
 _OUT = (Health.EJECTED, Health.HALF_OPEN)
@@ -272,9 +272,7 @@ class HealthWatch:
 
     def _allowed(self) -> int:
         """Return how many may be ejected at once."""
-        endpoints, share = len(self._records), self._settings.max_ejected_share
-        least = 1 if share and endpoints <= _SMALL else 0
-        return max(0, min(endpoints - 1, max(math.floor(share * endpoints + _ROUNDING), least)))
+        return most_ejected(self._settings, len(self._records))
 
     def _restrain(self, now: float) -> None:
         """Bring back as many as are ejected too many, those first that would be back first."""
@@ -340,7 +338,7 @@ class HealthWatch:
 
     def _look_for_panic(self) -> None:
         endpoints = len(self._records)
-        panic = endpoints - self._out < self._settings.panic_share * endpoints - _ROUNDING
+        panic = panics(self._settings, endpoints, self._out)
         if panic is not self.panic:
             self.panic = panic
             self.moved += [record for record in self._records if record.state in _OUT]
@@ -366,6 +364,17 @@ class HealthWatch:
             record.bad_probes = 0
         for test in self._tests:
             test.booked(record, successes, now)
+
+
+def most_ejected(settings: HealthSettings, endpoints: int) -> int:
+    """Return how many of so many endpoints may be ejected at once."""
+    least = 1 if settings.max_ejected_share and endpoints <= _SMALL else 0
+    return max(0, min(endpoints - 1, max(math.floor(settings.max_ejected_share * endpoints + _ROUNDING), least)))
+
+
+def panics(settings: HealthSettings, endpoints: int, out: int) -> bool:
+    """Return whether all must serve when so many are out."""
+    return endpoints - out < settings.panic_share * endpoints - _ROUNDING
 
 
 def _success_rate(record: Record) -> float:

@@ -17,6 +17,7 @@ from balancer.core.kept import KeptSlots
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
 from balancer.core.quotas import Charge
+from balancer.core.recording import Recording
 from balancer.core.rules import Rules
 from balancer.core.telling import Telling
 from balancer.core.tenures import Tenures
@@ -61,6 +62,7 @@ class Serving:
             ledger.look = self._look_at_the_clock
         self.kept = KeptSlots(ledger, rules)
         self._telling = Telling(ledger, journal)
+        self._recordings: tuple[Recording, ...] = ()
         self._waiters = WaitQueue()
         self._max_waiters = max_waiters
         self._waits = WaitHistogram()
@@ -87,6 +89,9 @@ class Serving:
         self._end: Callable[[Lease, Outcome, float], tuple[()]] = (
             self._telling.end if Ended in wanted else self._ledger.end
         )
+        for recording in self._recordings:
+            recording.stand_before(self._take, self._end)
+            self._take, self._end = recording.take, recording.end
         self._grant: Callable[[Request, float], Lease | None] = self._ledger.take
         self._hand_on: Callable[[Lease, float], Served] = self._hand_on_one
         if self.gates.any:
@@ -99,6 +104,11 @@ class Serving:
         if self.gates.any:
             self._idle_any, self._idle_release = self._idle_release, self._release_gated
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
+
+    def record(self, *recordings: Recording) -> None:
+        """Let these, and no others, keep what becomes of leases from now on."""
+        self._recordings = recordings
+        self._bind()
 
     def _aim(self) -> None:
         """Let an acquire look at the clock only while there is an instant at which something is due."""
@@ -350,6 +360,8 @@ class Serving:
             self._waits.add(now - waiter.since_s)
             if Granted in self.journal.wanted:
                 self._telling.granted(waiter.lease, now - waiter.since_s)
+            for recording in self._recordings:
+                recording.granted(waiter.lease, waiter.request, now - waiter.since_s, waiter.group.priority)
 
     # -- where there are groups or quotas ----------------------------------------------------------
 

@@ -33,7 +33,7 @@ _SIDE_BY_SIDE: Final = re.compile(
     rf"|(?<![\w\x01])(?!(?:{_KEYWORDS})\b|{_PREFIX}\x01)\w++[ \t]*+\x01"
     rf"|\x01(?!(?:{_KEYWORDS})\b|{_PREFIX}\x01)\w"
 )
-_SOFT: Final = re.compile(r"[ \t]*(?:match|case|type)[ \t]+(?=\S)")
+_SOFT: Final = re.compile(r"^[ \t]*(?:match|case|type)[ \t]+(?=\S)")
 _NEVER: Final = re.compile(
     r"[$?`]|!(?!=)|[^\x00-\x7f\w]|\.[ \t]*$"
     r"|^(?:[-*+]|\d{1,9}[.)])[ \t]|^[ \t]*</?[\w|-]+>[ \t]*$"  # an item of a list, a tag

@@ -28,6 +28,7 @@ def last_words(execution: Execution, redact: Callable[[str], str] = str) -> str:
         found = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
     else:
         lines = _lines(redact(said[-2 * _LOOKED_AT :].decode(errors="replace"))[-_LOOKED_AT:])
+        lines = lines[len(said) > _LOOKED_AT and len(lines) > 1 :]  # the first one may have lost its beginning
         found = next((line for line in reversed(lines) if not line.startswith(_FRAMES)), lines[-1] if lines else "")
     return found if len(found) <= MOST else found[: MOST - 3] + "..."
 

@@ -20,7 +20,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import EndpointSettings, PoolSettings
+from balancer.settings.pool import EndpointSettings, PoolSettings, TraceSettings
 from balancer.settings.redaction import Redaction
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.salvage import STAND_IN, without
@@ -49,6 +49,7 @@ class Config(Settings):
         pipeline: `[pipeline]`, or None.
         verify: `[verify]`: which runs of the pipeline are made again on another endpoint.
         llm: `[llm]`, or None.
+        trace: `[trace]`, or None.
     """
 
     pool: PoolSettings = PoolSettings()
@@ -61,6 +62,7 @@ class Config(Settings):
     pipeline: PipelineSettings | None = None
     verify: VerifySettings = VerifySettings()
     llm: LlmSettings | None = None
+    trace: TraceSettings | None = None
 
     def __repr__(self) -> str:  # short, for any field may hold what came from the environment
         return f"<Config of {len(self.pool_endpoints)} endpoints, {'with' if self.pipeline else 'without'} a pipeline>"

@@ -43,6 +43,16 @@ class PoolSettings(Settings):
     seed: int | None = None
 
 
+class TraceSettings(Settings):
+    """`[trace]`: a file that says what the pool did, call by call.
+
+    Attributes:
+        path: where it is written; a file that is there is appended to.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+
+
 def _checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     try:
         Headers(_plain(headers))

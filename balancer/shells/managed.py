@@ -5,12 +5,14 @@ wakes and keeps time.
 """
 
 import random
+import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 from balancer.core import Core, Waiter
 from balancer.core.account import State
@@ -24,6 +26,9 @@ from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.leasing import SharedBudget
 from balancer.shells.logs import log_broken
 from balancer.strategy import Strategy
+
+if TYPE_CHECKING:
+    from balancer.shells.tracing import TraceWriter
 
 __all__ = ["Managed"]
 
@@ -43,6 +48,7 @@ class Managed(ABC):
     _happened: deque[Event]
     _delivery: Delivery
     _attends: bool
+    _traces: "tuple[TraceWriter, ...]" = ()
 
     @abstractmethod
     def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
@@ -148,6 +154,48 @@ class Managed(ABC):
         observation = Observation(observer, kinds, self._end_observation)
         self._change(lambda now: self._listen((*self._delivery.observations, observation)))
         return observation
+
+    def trace(self, path: str | PathLike[str]) -> "TraceWriter":
+        """Write what happens from now on to the file at `path`, until the pool, or what is returned, is closed.
+
+        A line for each call and for each change; docs/traces.md has the format. A file that is there is appended to.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        from balancer.shells.tracing import TraceWriter  # a pool that writes none loads none
+
+        mine = weakref.ref(self)
+
+        def endpoints() -> Iterable[Endpoint] | None:
+            pool = mine()
+            return None if pool is None else pool.endpoints()
+
+        writer = TraceWriter(path, endpoints=endpoints, clock=self._clock, strategy=self.stats().strategy)
+        observation = self.observe(writer)
+
+        def end() -> None:
+            pool = mine()
+            if pool is not None:
+                observation.end()
+                pool._traces = tuple(other for other in pool._traces if other is not writer)
+                pool._record()
+
+        writer.end = end
+        self._traces = (*self._traces, writer)
+        self._record()
+        return writer
+
+    def _record(self) -> None:
+        def record(now: float) -> Sequence[Waiter]:
+            self._core.record(*(writer.recording for writer in self._traces))
+            return ()
+
+        self._change(record)
+
+    def _close_traces(self) -> None:
+        for writer in self._traces:
+            writer.close()
 
     def _end_observation(self, observation: Observation) -> None:
         observation.ended = True

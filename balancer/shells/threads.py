@@ -187,7 +187,7 @@ class Pool(Waiting):
         settings = config.pool
         long_calls = config.health is not None and config.health.preset == "long_calls"
         try:
-            return cls(
+            pool = cls(
                 config.pool_endpoints,
                 strategy=settings.strategy,
                 options=settings.options,
@@ -206,6 +206,9 @@ class Pool(Waiting):
             )
         except ConfigError as error:
             raise config.located("pool", error) from None
+        if config.trace is not None:
+            pool.trace(config.trace.path)
+        return pool
 
     @classmethod
     def connect(
@@ -467,6 +470,7 @@ class Pool(Waiting):
             self._change(self._core.close)
         self._alarm.cancel()
         self._rounds.cancel()
+        self._close_traces()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a pool cannot be pickled: it serves the threads of one process; make one in each process")

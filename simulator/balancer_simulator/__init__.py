@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
+        BoundedPareto,
         Deterministic,
         Empirical,
         Exponential,
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
     from balancer_simulator.scenario.faults import CrashRepair, FailWithin, FastFail, SlowWithin, Warmup
     from balancer_simulator.scenario.policy import Policy
     from balancer_simulator.scenario.scenario import Scenario, load_scenario
-    from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Requests, Stage
+    from balancer_simulator.scenario.workload import (
+        Arrivals,
+        Batch,
+        Closed,
+        Kind,
+        OnOff,
+        Poisson,
+        Requests,
+        Stage,
+        Tasks,
+    )
     from balancer_simulator.studies.intervals import Interval
     from balancer_simulator.studies.progress import StudyProgress
     from balancer_simulator.studies.study import Study, run_study
@@ -33,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Arrivals",
     "Batch",
+    "BoundedPareto",
     "Change",
     "Closed",
     "CrashRepair",
@@ -59,6 +71,7 @@ __all__ = [
     "Study",
     "StudyProgress",
     "Sweep",
+    "Tasks",
     "Warmup",
     "load_scenario",
     "run_study",
@@ -67,7 +80,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "scenario.distributions": ("Deterministic", "Empirical", "Exponential", "Hyperexponential", "Lognormal", "Pareto"),
+    "scenario.distributions": (
+        "BoundedPareto",
+        "Deterministic",
+        "Empirical",
+        "Exponential",
+        "Hyperexponential",
+        "Lognormal",
+        "Pareto",
+    ),
     "run.engine": ("simulate_once",),
     "scenario.faults": ("CrashRepair", "FailWithin", "FastFail", "SlowWithin", "Warmup"),
     "studies.intervals": ("Interval",),
@@ -78,7 +99,7 @@ _HOMES = {
     "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),
     "studies.sweep": ("Sweep", "run_sweep"),
-    "scenario.workload": ("Arrivals", "Batch", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Stage"),
+    "scenario.workload": ("Arrivals", "Batch", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Stage", "Tasks"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

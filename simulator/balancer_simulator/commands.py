@@ -41,6 +41,14 @@ PolicyOption = Annotated[
 ReplicationsOption = Annotated[
     int | None, typer.Option("--replications", metavar="N", min=1, help="Instead of what the scenario says.")
 ]
+WithinOption = Annotated[
+    float | None,
+    typer.Option(
+        "--within",
+        metavar="PART",
+        help="Go on until what is ranked by is known to within this part of it, e.g. 0.05, or most_replications.",
+    ),
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Likewise.")]
 JobsOption = Annotated[
     int | None,
@@ -64,6 +72,7 @@ def simulate(
     scenario: ScenarioArgument,
     strategy: PolicyOption = None,
     replications: ReplicationsOption = None,
+    within: WithinOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
     out: OutOption = None,
@@ -75,7 +84,7 @@ def simulate(
     with saying(_NOTHING):
         from balancer_simulator.report.table import print_study
 
-        study = _study(scenario, strategy, replications, seed, jobs)
+        study = _study(scenario, strategy, replications, within, seed, jobs)
         if not as_json:
             print_study(study, Console())
     _end(study, out, None, as_json=as_json)
@@ -102,6 +111,7 @@ def compare(
         ),
     ] = None,
     replications: ReplicationsOption = None,
+    within: WithinOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
     out: OutOption = None,
@@ -115,7 +125,7 @@ def compare(
         raise ConfigError("--markdown: it is no JSON; leave it out, or --json")
     require("simulator", '"balancer compare"')
     if len(scenarios) > 1:
-        _compare_several(scenarios, strategy, by, replications, seed, jobs, out, markdown, as_json)
+        _compare_several(scenarios, strategy, by, replications, within, seed, jobs, out, markdown, as_json)
         return
     (scenario,) = scenarios
     if markdown:
@@ -126,7 +136,7 @@ def compare(
         from balancer_simulator.studies.figures import ranking_figure
 
         by = ranking_figure(by).key if by else None
-        study = _study(scenario, strategy, replications, seed, jobs)
+        study = _study(scenario, strategy, replications, within, seed, jobs)
         if not as_json:
             print_ranking(study, Console(), by=by)
     _end(study, out, by, as_json=as_json)
@@ -137,6 +147,7 @@ def _compare_several(
     strategies: list[str] | None,
     by: str | None,
     replications: int | None,
+    within: float | None,
     seed: int | None,
     jobs: int | None,
     out: Path | None,
@@ -154,7 +165,7 @@ def _compare_several(
         from balancer_simulator.report.table import print_matrix
 
         # Curves over loads have no place in a table of one figure each.
-        scenarios = {path: _scenario(path, strategies, replications, seed).changed(loads=[]) for path in paths}
+        scenarios = {path: _scenario(path, strategies, replications, within, seed).changed(loads=[]) for path in paths}
         names = [path.name for path in paths]
         called = {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}
         studies = {
@@ -171,18 +182,25 @@ def _compare_several(
 
 
 def _study(
-    path: Path, strategies: list[str] | None, replications: int | None, seed: int | None, jobs: int | None
+    path: Path,
+    strategies: list[str] | None,
+    replications: int | None,
+    within: float | None,
+    seed: int | None,
+    jobs: int | None,
 ) -> "Study":
-    return _run(path, _scenario(path, strategies, replications, seed), strategies, jobs)
+    return _run(path, _scenario(path, strategies, replications, within, seed), strategies, jobs)
 
 
-def _scenario(path: Path, strategies: list[str] | None, replications: int | None, seed: int | None) -> "Scenario":
+def _scenario(
+    path: Path, strategies: list[str] | None, replications: int | None, within: float | None, seed: int | None
+) -> "Scenario":
     """Return the scenario at `path`, of which nothing is wrong, nor with the strategies."""
     from balancer_simulator.scenario.scenario import load_scenario
     from balancer_simulator.studies.study import chosen_policies
 
     scenario = load_scenario(path)
-    given = {"replications": replications, "seed": seed}
+    given = {"replications": replications, "within": within, "seed": seed}
     try:
         chosen_policies(scenario, strategies)
         return scenario.changed(**{name: value for name, value in given.items() if value is not None})

@@ -19,7 +19,7 @@ from balancer.problem import Verdict
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, VerifySettings
-from balancer.settings.pool import EndpointSettings, PoolSettings
+from balancer.settings.pool import EndpointSettings, PoolSettings, TraceSettings
 from balancer.settings.rows import RowSettings
 from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
@@ -77,6 +77,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "[llm]": LlmSettings,
     "[llm.prices]": LlmPrices,
     "[llm.budget]": LlmBudget,
+    "[trace]": TraceSettings,
 }
 _FREE_TABLES = {"[host_caps]"}  # their keys are the user's own
 

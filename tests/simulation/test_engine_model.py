@@ -887,7 +887,7 @@ def test_no_batch_beats_its_bound_and_stages_come_in_order(
     assert record.bound_s is not None
     # What rounding may do to a sum of a thousand durations.
     assert record.makespan_s >= record.bound_s * (1 - 1e-9)
-    works = works_of(scenario, workload, Streams(scenario.seed, 0))
+    works, _ = works_of(scenario, workload, Streams(scenario.seed, 0))
     assert ended(record) == (sum(len(w) for sample in works for w in sample), 0, 0, 0)
     assert _spans_of_parts(record) == {
         f"sample {sample + 1}: {stage['name']}": len(works[sample][number])

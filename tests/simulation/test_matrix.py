@@ -156,7 +156,7 @@ replications = 2
 policies = ["fifo", "random"]
 [workload]
 kind = "poisson"
-rate_per_s = 1.0
+rate_per_s = 0.5
 [[endpoints]]
 url = "http://a/"
 """

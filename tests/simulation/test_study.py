@@ -73,7 +73,9 @@ def test_it_runs_what_the_scenario_says_or_what_it_is_told_or_everything() -> No
 def test_progress_is_told_after_each_run_and_loads_are_run_as_well() -> None:
     told: list[tuple[int, int]] = []
     study = run_study(
-        scenario(loads=[0.2, 0.5], replications=2), ["fifo", "p2c"], progress=lambda *done: told.append(done)
+        scenario(loads=[0.2, 0.5], replications=2, warmup_s=0.0),
+        ["fifo", "p2c"],
+        progress=lambda *done: told.append(done),
     )
     assert told == [(number, 12) for number in range(1, 13)]
     assert {load: list(table) for load, table in study.curves.items()} == {0.2: ["fifo", "p2c"], 0.5: ["fifo", "p2c"]}

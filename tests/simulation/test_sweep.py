@@ -7,7 +7,7 @@ from balancer.errors import ConfigError
 
 
 def _scenario(workers: int, **values: object) -> Scenario:
-    given = {"horizon_s": 40.0, "replications": 3, **values}
+    given = {"horizon_s": 40.0, "warmup_s": 0.0, "replications": 3, **values}
     return Scenario(workload=Closed(workers=workers), endpoints=[EndpointModel(url="http://{1..3}/")], **given)
 
 

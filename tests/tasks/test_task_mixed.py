@@ -32,6 +32,7 @@ def test_whatever_threads_and_tasks_do_at_once(in_full: bool) -> None:
     assert came.ends["plain"] * came.ends["plain, in a task"] * came.ends["cancelled"] > 0
     assert {"AcquireTimeout", "EndpointError", "hedged call, in a task"} <= came.ends.keys()
     known = {"in time", "cancelled", "AcquireTimeout", "EndpointError", "NoEndpoint", "hedged call, in a task"}
+    known.add("DeadlinePassed")  # on a busy machine a lease may come when five seconds are nearly over
     for way in ("plain", "block", "acquire", "call"):
         known |= {way, f"{way}, in a task"}
     assert came.ends.keys() <= known

@@ -6,7 +6,7 @@ Decides what an unjudged sample scores: what its user said, and nothing else. It
 import logging
 import math
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from balancer.errors import BalancerError
@@ -117,9 +117,8 @@ def words_of(completion: Any) -> str:
     if isinstance(completion, str):
         return completion
     if isinstance(completion, Sequence) and completion and isinstance(completion[-1], dict):
-        own = (each for each in reversed(completion) if each.get("role", "assistant") == "assistant")
-        last: Mapping[str, Any] = next(own, {})
-        content = last.get("content") or ""
+        own: list[dict[str, Any]] = [each for each in completion if each.get("role", "assistant") == "assistant"]
+        content = own[-1].get("content") or "" if own else ""
         if isinstance(content, str):
             return content
         if isinstance(content, Sequence):  # blocks, as of models that see

@@ -6,7 +6,7 @@ JSON and as nothing else, here, where the program is not, so there is no `==` of
 
 import json
 from decimal import Decimal
-from math import isnan
+from math import isinf, isnan
 from typing import Any
 
 from balancer.pipeline.judging.compare import parse_flags
@@ -78,6 +78,8 @@ def _close(found: float, wanted: float, relative: float, absolute: float) -> boo
     if isinstance(found, int) and isinstance(wanted, int):
         return False
     try:
+        if isinf(found) or isinf(wanted):  # there, a relative error allows everything
+            return False
         error = abs(float(found) - float(wanted))
         return error <= absolute or error <= relative * abs(wanted) or (isnan(found) and isnan(wanted))
     except OverflowError:  # a whole number beyond all doubles

@@ -146,7 +146,7 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
 def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> ChartLine:
     xs = sorted(line)
     found = [line[x] for x in xs]
-    if all(math.isnan(interval.half) for interval in found):
+    if not any(math.isfinite(interval.half) for interval in found):
         return ChartLine(words, xs, [scale * i.mean for i in found])
     low, high = ([scale * end(i) for i in found] for end in (_low, _high))
     return ChartLine(words, xs, [scale * i.mean for i in found], low, high)
@@ -330,7 +330,7 @@ def _is_wide(values: Sequence[float]) -> bool:
 
 
 def _half(interval: Interval) -> float:
-    return 0.0 if math.isnan(interval.half) else interval.half
+    return interval.half if math.isfinite(interval.half) else 0.0
 
 
 def _high(interval: Interval) -> float:

@@ -38,6 +38,12 @@ def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
             "best": [winner.first, *winner.alike] if winner else [],
         },
         "policies": {policy: _figures(study.metrics(policy)) for policy in study.policies},
+        "too_short": {policy: study.too_short(policy) for policy in study.policies},
+        "one_sample": study.is_one_sample,
+        "kinds": {
+            policy: {kind: _figures(figures) for kind, figures in study.by_kind(policy).items()}
+            for policy in study.policies
+        },
         "differences_to_best": {
             policy: _figures(_differences(study, policy, best)) for policy in study.policies if policy != best
         },
@@ -83,7 +89,7 @@ def _differences(study: Study, policy: str, best: str) -> dict[str, Interval]:
 
 
 def _figures(figures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: {"mean": i.mean, "low": i.low, "high": i.high} for name, i in figures.items()}
+    return {name: {"mean": i.mean, "low": i.low, "high": i.high} for name, i in figures.items() if not i.is_refused}
 
 
 def _mean_shares(records: tuple[Record, ...]) -> dict[str, float]:

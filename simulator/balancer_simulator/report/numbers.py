@@ -13,7 +13,10 @@ from typing import Final
 from balancer_simulator.studies.figures import Unit
 from balancer_simulator.studies.intervals import Interval
 
-__all__ = ["worded", "worded_difference"]
+__all__ = ["TOO_SHORT", "worded", "worded_difference"]
+
+TOO_SHORT: Final = "too short"
+"""What stands for a figure that the runs are too short for."""
 
 _LEAST: Final = {"number": 0.01}  # anything smaller has a power of ten
 _LEAST_OTHER: Final = 0.0001
@@ -22,8 +25,11 @@ _MANY_TIMES: Final = 10.0  # from here on "x 12" is plainer than "+1100%"
 
 
 def worded(interval: Interval, unit: Unit) -> str:
-    """Return a figure and its interval, e.g. "1.23 s +-0.06"; only the figure if there is one replication."""
-    return _written(interval, unit, sign=False)
+    """Return a figure and its interval, e.g. "1.23 s +-0.06"; only the figure if there is one replication.
+
+    "too short" if it is refused.
+    """
+    return TOO_SHORT if interval.is_refused else _written(interval, unit, sign=False)
 
 
 def worded_difference(interval: Interval, base: float, unit: Unit) -> str:
@@ -32,6 +38,8 @@ def worded_difference(interval: Interval, base: float, unit: Unit) -> str:
     Where the part is 1000% or more, it is how many times `base` the other figure is: "(x 12)". A difference of
     nothing is only that.
     """
+    if interval.is_refused:
+        return TOO_SHORT
     if not _rounded_off(interval.mean, unit) and not _rounded_off(_half(interval), unit):
         return _written(interval, unit, sign=False)
     return _written(interval, unit, sign=True) + (f" ({_part(interval, base)})" if base > 0 else "")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer_simulator.report.matrix import BEST, cells_of
-from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.numbers import TOO_SHORT, worded, worded_difference
 from balancer_simulator.report.winner import Winner, winner_of
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
@@ -24,7 +24,9 @@ _COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s")
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "closed": ("throughput_per_s", *_COMMON, "jain_workers", "lost"),
     "batch": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
+    "tasks": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
 }
+_OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
 _UNFINISHED: Final = "un-\nfin-\nished"  # narrow, or a name beside it would be cut
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 
@@ -33,9 +35,12 @@ def print_study(study: Study, console: Console) -> None:
     """Print the main figures of each policy, and the share of each endpoint."""
     clean = cleaner(console)
     console.print(_figures(study, clean))
-    for line in (*_verdict(study, winner_of(study)), *_behind(study)):
+    for line in (*_verdict(study, winner_of(study)), *_behind(study), *_of_the_runs(study)):
         console.print(clean(line))
     console.print()
+    if len(study.scenario.requests.kinds) > 1:
+        console.print(_kinds(study, clean))
+        console.print()
     console.print(_shares(study, clean))
 
 
@@ -118,6 +123,23 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
         unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never ending them"
         yield f"ranked last for losing more requests{unfinished}, whatever the rest took: {', '.join(losers)}"
     yield from _behind(study)
+    yield from _of_the_runs(study)
+
+
+def _of_the_runs(study: Study) -> Iterator[str]:
+    """Yield what is to be known of the runs, whatever came of them."""
+    refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
+    if refused:
+        name, reason = next(iter(refused.items()))
+        yield f"{TOO_SHORT}: raise horizon_s or replications for {', '.join(refused)} (of {name}: {reason})"
+    if study.is_one_sample:
+        yield (
+            "one sample: what is asked for was recorded, so every replication asks for the same; an interval is only "
+            "of what is random besides"
+        )
+    scenario = study.scenario
+    if scenario.within is not None and scenario.replications >= scenario.most_replications:
+        yield f"not known to within {scenario.within:.0%} after most_replications = {scenario.most_replications}"
 
 
 def _behind(study: Study) -> Iterator[str]:
@@ -140,7 +162,8 @@ def _nothing(study: Study) -> str:
 def _figures(study: Study, clean: Clean) -> Table:
     table = plain_table(clean(study.scenario.name))
     wanted = _COLUMNS.get(study.scenario.workload.kind, _OPEN)
-    keys = tuple(key for key in wanted if any(key in study.metrics(policy) for policy in study.policies))
+    there = {key for policy in study.policies for key in study.metrics(policy)}
+    keys = tuple(key for key in wanted if key in there)
     table.add_column("policy", no_wrap=True)
     for key in keys:
         table.add_column(_folded(figure_of(key).heading), justify="right")
@@ -148,6 +171,20 @@ def _figures(study: Study, clean: Clean) -> Table:
         metrics = study.metrics(policy)
         cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in keys]
         table.add_row(clean(policy), *map(clean, cells))
+    return table
+
+
+def _kinds(study: Study, clean: Clean) -> Table:
+    """Return the times of each kind of request, under each policy."""
+    table = plain_table("by kind of request")
+    table.add_column("policy", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for key in _OF_KINDS:
+        table.add_column(_folded(figure_of(key).heading), justify="right")
+    for policy in study.policies:
+        for kind, metrics in study.by_kind(policy).items():
+            cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in _OF_KINDS]
+            table.add_row(clean(policy), clean(kind), *map(clean, cells))
     return table
 
 

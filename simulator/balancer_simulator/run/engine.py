@@ -6,7 +6,7 @@ no process per customer: every event calls a function.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -23,12 +23,12 @@ from balancer.strategy import Strategy
 from balancer_simulator.run.attempts import Attempts
 from balancer_simulator.run.disciplines import BASELINES, Discipline, LeasePerCall
 from balancer_simulator.run.membership import Membership
-from balancer_simulator.run.record import EndpointRecord, Record, Span, Timeline
+from balancer_simulator.run.record import EndpointRecord, KindRecord, Record, ServerRecord, Span, Timeline
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.slots import slot_seconds, slots_of
-from balancer_simulator.scenario.workload import Batch, Closed
+from balancer_simulator.scenario.workload import Batch, Closed, Tasks
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.cluster import Cluster
@@ -55,6 +55,7 @@ def simulate_once(
     registry: Registry | None = None,
     spans: int = 0,
     observer: Observer | None = None,
+    looks: int = 0,
 ) -> Record:
     """Run `scenario` once under `policy`.
 
@@ -63,11 +64,12 @@ def simulate_once(
         registry: where strategies are looked up; default: all that are installed.
         spans: how many calls to keep, the first ones.
         observer: told of every grant.
+        looks: how often to look how many requests are under way, evenly spaced; 0: never.
 
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
-    return Run(scenario, policy, replication, registry or default_registry(), spans, observer).record()
+    return Run(scenario, policy, replication, registry or default_registry(), spans, observer, looks).record()
 
 
 def _has_rules(scenario: Scenario) -> bool:
@@ -104,6 +106,17 @@ class _Lender:
         raise AssertionError("what is said of a simulated lease is said to the core")
 
 
+class _OfKind:
+    """Counts the requests of one kind."""
+
+    def __init__(self) -> None:
+        self.wait, self.sojourn = Tally(), Tally()
+        self.completed = self.lost = self.timed_out = 0
+
+    def record(self, name: str) -> KindRecord:
+        return KindRecord(name, self.completed, self.lost, self.timed_out, self.wait, self.sojourn)
+
+
 class Run:
     """What is under way in one run."""
 
@@ -115,6 +128,7 @@ class Run:
         registry: Registry,
         spans: int,
         observer: Observer | None,
+        looks: int,
     ) -> None:
         self._scenario = scenario
         self._policy = policy
@@ -151,27 +165,35 @@ class Run:
             served = partial(self._served_and_told, served)
         cluster = Cluster(env, scenario, streams, served)
         self._servers = cluster.servers
+        self._hosts = cluster.hosts
+        self._draws_again = scenario.requests.work_again == "drawn"
         self._membership = Membership(env, self._core, scenario, self._discipline)
         self._bound_s: float | None = None
         self._source = self._source_of(scenario, streams)
         self._concluded = self._source.conclude
-        self._counts_from_s = scenario.warmup_s
+        self._counts_from_s = scenario.counts_from_s
         self._wait, self._sojourn = Tally(), Tally()
+        kinds = scenario.requests.kinds
+        self._kinds = {kind.name: _OfKind() for kind in kinds} if len(kinds) > 1 else {}
         self._completed = self._lost = self._timed_out = 0
         self._under_way: set[Task] = set()  # those that count
         self._halfway = (0, 0)
         self._last_s = 0.0
         self._before: dict[str, tuple[int, int, float]] = {}
+        self._worked_before: dict[str, float] = {}
+        self._looks_wanted = looks
+        self._populations: list[int] = []
         self._looks: list[tuple[float, list[float]]] = []
         self._slots = slots_of(scenario)
         self._bin_s = min(scenario.horizon_s, self._bound_s or math.inf) / _BINS
 
     def _source_of(self, scenario: Scenario, streams: Streams) -> Source:
         workload = scenario.workload
-        if isinstance(workload, Batch):
-            works = works_of(scenario, workload, streams)
-            self._bound_s = bound_of(scenario, workload, works)
-            return BatchSource(self._env, scenario, workload, works, self._submit)
+        if isinstance(workload, Batch | Tasks):
+            works, kinds = works_of(scenario, workload, streams)
+            batch = workload.batch if isinstance(workload, Tasks) else workload
+            self._bound_s = bound_of(scenario, batch, works)
+            return BatchSource(self._env, scenario, batch, works, kinds, streams, self._submit)
         if isinstance(workload, Closed):
             return ClosedSource(self._env, scenario, workload, streams, self._submit)
         return OpenSource(self._env, scenario, workload, streams, self._submit)
@@ -188,6 +210,8 @@ class Run:
         task.attempt += 1
         if task.arrived_s >= self._counts_from_s:
             self._wait.add(now - task.asked_s)
+            if self._kinds:
+                self._kinds[task.demand.name].wait.add(now - task.asked_s)
         task.asks = False
         task.lease = lease
         if task.course is not None:
@@ -199,6 +223,10 @@ class Run:
         if self._observer is not None:
             self._observer(task, lease)
         task.server = server = self._servers[lease.endpoint.name]
+        if self._spans is not None:
+            task.wanted_s = task.asked_s
+        if self._draws_again and task.attempt > 1:
+            task.work_s = self._drawn_again(task, task.attempt)
         task.asked_s = now
         server.begin(task, now)
         if self._hedge_after_s is not None:
@@ -227,6 +255,10 @@ class Run:
             self._completed += 1
             self._under_way.remove(task)
             self._sojourn.add(now - task.arrived_s)
+            if self._kinds:
+                of_kind = self._kinds[task.demand.name]
+                of_kind.completed += 1
+                of_kind.sojourn.add(now - task.arrived_s)
             if not self._completed % _SETTLE_EVERY:
                 self._settle()
         self._last_s = now
@@ -238,6 +270,7 @@ class Run:
         The loser gives its slot back at once, and goes on at its endpoint: nobody can stop a program from outside.
         """
         if task.beaten:
+            task.server.forget(task, self._env.now)
             return  # its slot was given back when the other one succeeded
         rival, leader = task.rival, task.leader or task
         if rival is None and task is leader:
@@ -257,19 +290,28 @@ class Run:
         if rival is not None:
             rival.beaten = True
             rival.server.finish(rival, now, False)
+            rival.server.leave_behind(rival, now)
             self._done(rival, Outcome.IGNORED, now)
         self._succeed(leader, now)
 
     def begin_twice(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call of `task` a second time. It never waited, so it is not among the waits."""
-        twin = Task(self._env, task.number, task.work_s, task.demand, task.worker, task.arrived_s)
+        work_s = self._drawn_again(task, -task.attempt) if self._draws_again else task.work_s
+        twin = Task(self._env, task.number, work_s, task.demand, task.worker, task.arrived_s)
         twin.leader, twin.rival, task.rival = task, task, twin
         if self._observer is not None:
             self._observer(twin, lease)
         if twin.worker is not None:
             twin.worker.calls += 1
-        twin.lease, twin.server, twin.asked_s = lease, self._servers[lease.endpoint.name], now
+        twin.lease, twin.server = lease, self._servers[lease.endpoint.name]
+        twin.asked_s = twin.wanted_s = now
         twin.server.begin(twin, now)
+
+    def _drawn_again(self, task: Task, which: int) -> float:
+        """Return the work of a further call; `which` tells those of a request apart, second calls are below 0."""
+        if task.demand.again is None:
+            return task.work_s
+        return task.demand.again(self._streams.numbers(Purpose.AGAIN, task.number, which % (1 << 32)))
 
     def refuse(self, task: Task, error: BalancerError) -> None:
         """Hear that there is no endpoint for `task`.
@@ -287,6 +329,10 @@ class Run:
             self._under_way.remove(task)
             self._timed_out += timed_out
             self._lost += not timed_out
+            if self._kinds:
+                of_kind = self._kinds[task.demand.name]
+                of_kind.timed_out += timed_out
+                of_kind.lost += not timed_out
             if not (self._lost + self._timed_out) % _SETTLE_EVERY:
                 self._settle()
         self._last_s = self._env.now
@@ -296,11 +342,15 @@ class Run:
         if self._spans is not None and len(self._spans) < self._most_spans:
             part = task.worker.part if task.worker else "requests"
             url, ok = task.lease.endpoint.name, outcome not in _FAILURES
-            self._spans.append(Span(task.number, part, task.demand.name, url, task.asked_s, self._env.now, ok))
+            now = self._env.now
+            self._spans.append(Span(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.wanted_s))
 
     def _settle(self) -> None:
         self._wait.settle()
         self._sojourn.settle()
+        for of_kind in self._kinds.values():
+            of_kind.wait.settle()
+            of_kind.sojourn.settle()
 
     # -- the run -----------------------------------------------------------------------------------
 
@@ -309,9 +359,12 @@ class Run:
         scenario = self._scenario
         self._membership.begin()
         self._look()
-        if scenario.warmup_s:
-            after(self._env, scenario.warmup_s, Run._end_warmup, self)
-        after(self._env, (scenario.warmup_s + scenario.horizon_s) / 2, Run._look_halfway, self)
+        from_s = self._counts_from_s
+        if from_s:
+            after(self._env, from_s, Run._end_warmup, self)
+        after(self._env, (from_s + scenario.horizon_s) / 2, Run._look_halfway, self)
+        if self._looks_wanted:
+            self._look_at_population()
         try:
             self._source.begin()
             self._run_to_the_end()
@@ -319,11 +372,12 @@ class Run:
             error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
             raise
         self._leave_open()
-        end_s = self._last_s if scenario.is_batch and self._source.finished else scenario.horizon_s
+        finished = self._source.finished
+        end_s = self._last_s if scenario.is_batch and finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,
             replication=self._replication,
-            measured_s=max(end_s - scenario.warmup_s, 1e-9),
+            measured_s=max(end_s - from_s, 1e-9),
             completed=self._completed,
             lost=self._lost,
             timed_out=self._timed_out,
@@ -333,10 +387,13 @@ class Run:
             sojourn=self._sojourn,
             endpoints=self._endpoints(end_s),
             crews=self._crews(),
-            makespan_s=end_s if scenario.is_batch and self._source.finished else None,
+            makespan_s=self._last_s if finished else None,
             bound_s=self._bound_s,
             timeline=self._timeline(),
+            servers=self._work(end_s),
+            kinds=tuple(of_kind.record(name) for name, of_kind in self._kinds.items()),
             spans=tuple(self._spans or ()),
+            under_way=tuple(self._populations),
         )
 
     def _run_to_the_end(self) -> None:
@@ -357,10 +414,15 @@ class Run:
         self._settle()
         self._wait.leave_open(now - task.asked_s for task in self._under_way if task.asks)
         self._sojourn.leave_open(now - task.arrived_s for task in self._under_way)
+        for name, of_kind in self._kinds.items():
+            mine = [task for task in self._under_way if task.demand.name == name]
+            of_kind.wait.leave_open(now - task.asked_s for task in mine if task.asks)
+            of_kind.sojourn.leave_open(now - task.arrived_s for task in mine)
 
     def _end_warmup(self) -> None:
         now = self._env.now
         self._before = {url: (s.calls, s.failures, s.busy_until(now)) for url, s in self._servers.items()}
+        self._worked_before = dict(self._worked(now))
         for worker in self._source.workers:
             worker.calls = 0
 
@@ -379,6 +441,31 @@ class Run:
             failures=server.failures - failures,
             busy_s=max(0.0, server.busy_until(end_s) - busy_s),
         )
+
+    def _worked(self, now: float) -> Iterator[tuple[str, float]]:
+        """Yield who does work, hosts first, and how much each has done."""
+        for name, host in self._hosts.items():
+            yield name, host.worked_until(now)
+        for url, server in self._servers.items():
+            if server.model.endpoint(url).host not in self._hosts:
+                yield url, server.worked_until(now)
+
+    def _work(self, end_s: float) -> tuple[ServerRecord, ...]:
+        ends = np.array([self._counts_from_s, end_s])
+        found = []
+        for name, worked_s in self._worked(end_s):
+            if name in self._hosts:
+                lines_s = self._scenario.hosts[name].cores * float(ends[1] - ends[0])
+            else:
+                most = self._servers[name].model.parallel
+                steps = [(at_s, min(slots, most or slots)) for at_s, slots in self._slots[name]]
+                lines_s = float(np.diff(slot_seconds(steps, ends))[0])
+            found.append(ServerRecord(name, lines_s, max(0.0, worked_s - self._worked_before.get(name, 0.0))))
+        return tuple(found)
+
+    def _look_at_population(self) -> None:
+        self._populations.append(len(self._under_way))
+        after(self._env, self._scenario.horizon_s / self._looks_wanted, Run._look_at_population, self)
 
     def _crews(self) -> tuple[tuple[int, ...], ...]:
         crews: dict[str, list[int]] = {}

@@ -11,12 +11,15 @@ from balancer.core.metrics import balance_score, jain_index
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["EndpointRecord", "Record", "Span", "Timeline"]
+__all__ = ["EndpointRecord", "KindRecord", "Record", "ServerRecord", "Span", "Timeline"]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One call: which task of which part, where, from when to when (seconds), and whether it succeeded."""
+    """One call: which task of which part, where, from when to when (seconds), and whether it succeeded.
+
+    `asked_s` is when its attempt asked for an endpoint: it waited from then until `started_s`.
+    """
 
     task: int
     part: str
@@ -25,6 +28,7 @@ class Span:
     started_s: float
     ended_s: float
     ok: bool
+    asked_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,48 @@ class EndpointRecord:
     busy_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """What does the work: an endpoint, or the host whose cores several endpoints share.
+
+    A slot is in use from the lease to its end; a server is at work only while it computes: not while a call is on its
+    way or stands in a line inside it, and still while it does what nobody waits for any more.
+
+    Attributes:
+        name: URL, or host.
+        lines_s: seconds of work that it could have done: what it can do at once x seconds.
+        worked_s: seconds of work that it did.
+    """
+
+    name: str
+    lines_s: float
+    worked_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KindRecord:
+    """The requests of one kind; the attributes are those of a `Record`."""
+
+    name: str
+    completed: int
+    lost: int
+    timed_out: int
+    wait: Tally
+    sojourn: Tally
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every figure of the kind, by name, as those of a record."""
+        return _known(
+            {
+                **_of("wait", self.wait),
+                **_of("sojourn", self.sojourn),
+                "lost": _part(self.lost + self.timed_out, self.completed + self.lost + self.timed_out),
+                "timed_out": _part(self.timed_out, self.completed + self.lost + self.timed_out),
+            }
+        )
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Record:
     """One run.
@@ -78,9 +124,13 @@ class Record:
             the end counts as longer than it has been so far.
         endpoints: in the order of the scenario.
         crews: calls of each worker, for each crew that worked together; empty where requests come from nobody.
-        makespan_s, bound_s: of a batch: when its last task ended, and what no schedule can beat; else None.
+        makespan_s: of a workload that has an end, which was reached: when the last request was over; else None.
+        bound_s: of a batch: what no schedule can beat; else None.
         timeline: how busy the endpoints were.
+        servers: what did the work.
+        kinds: the requests by kind; empty if there is only one.
         spans: the calls, if they were kept.
+        under_way: how many requests were under way at instants evenly spaced, if that was asked for.
     """
 
     policy: str
@@ -98,7 +148,10 @@ class Record:
     makespan_s: float | None
     bound_s: float | None
     timeline: Timeline
+    servers: tuple[ServerRecord, ...] = field(default=())
+    kinds: tuple[KindRecord, ...] = field(default=())
     spans: tuple[Span, ...] = field(default=())
+    under_way: tuple[int, ...] = field(default=())
 
     def __repr__(self) -> str:
         return (
@@ -117,23 +170,25 @@ class Record:
 
         What does not exist in this run (a makespan, workers, a wait of nobody) is left out.
         """
+        ended = self.completed + self.lost + self.timed_out
         found: dict[str, float | None] = {
             "throughput_per_s": self.completed / self.measured_s,
             **_of("wait", self.wait),
             **_of("sojourn", self.sojourn),
             "utilisation": self._utilisation(),
+            "servers_busy": self._servers_busy(),
             "jain_endpoints": jain_index(e.calls / e.weight for e in self.endpoints),
             "jain_workers": self._jain_of_workers(),
             "balance_score": balance_score(e.calls for e in self.endpoints),
             "calls": float(self._calls),
             "failed_calls": sum(e.failures for e in self.endpoints) / self._calls if self._calls else None,
-            "lost": self._part(self.lost + self.timed_out),
-            "timed_out": self._part(self.timed_out),
-            "unfinished": self.unfinished / self.arrived if self.arrived else None,
+            "lost": _part(self.lost + self.timed_out, ended),
+            "timed_out": _part(self.timed_out, ended),
+            "unfinished": _part(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return _known(found)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -156,13 +211,22 @@ class Record:
         found = [calls / mean for crew, mean in zip(self.crews, means, strict=True) if mean for calls in crew]
         return jain_index(found) if found else None
 
-    def _part(self, count: int) -> float | None:
-        ended = self.completed + self.lost + self.timed_out
-        return count / ended if ended else None
-
     def _utilisation(self) -> float:
         slots_s = sum(e.slots_s for e in self.endpoints)
         return float(np.clip(sum(e.busy_s for e in self.endpoints) / max(slots_s, 1e-12), 0.0, 1.0))
+
+    def _servers_busy(self) -> float | None:
+        lines_s = sum(server.lines_s for server in self.servers)
+        worked_s = sum(server.worked_s for server in self.servers)
+        return min(1.0, worked_s / lines_s) if lines_s else None
+
+
+def _known(found: dict[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _part(count: int, whole: int) -> float | None:
+    return count / whole if whole else None
 
 
 def _of(name: str, tally: Tally) -> dict[str, float | None]:

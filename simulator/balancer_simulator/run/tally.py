@@ -107,6 +107,18 @@ class Tally:
         part = (rank - (float(below[place]) - inside) - 0.5) / inside  # how far into the bucket, by rank
         return min(self._most, float(_SHORTEST_S * 2.0 ** ((place - 1 + min(max(part, 0.0), 1.0)) / _PER_OCTAVE)))
 
+    def beyond(self, value: float) -> float:
+        """Return the part of all that is larger than `value`, the bucket of which is taken to be evenly filled."""
+        if not self.count:
+            return 0.0
+        weights = self._weights()
+        if value <= 0:
+            return float(1 - weights[0] / self._all)
+        octaves = math.log2(max(value, _SHORTEST_S) / _SHORTEST_S) * _PER_OCTAVE
+        place = min(int(octaves), _BUCKETS - 1) + 1
+        inside = float(weights[place]) * (1 - min(1.0, octaves - (place - 1)))
+        return (float(weights[place + 1 :].sum()) + inside) / self._all
+
     def tail(self) -> tuple[Floats, Floats]:
         """Return values in ascending order, and the part of all that is larger than each: the tail of the CDF."""
         self.settle()

@@ -10,7 +10,7 @@ from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.event_counts import faults_of, too_much
 from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, Spell
 from balancer_simulator.scenario.fields import ScenarioFields, twice
-from balancer_simulator.scenario.workload import Arrivals, Kind
+from balancer_simulator.scenario.workload import Arrivals, Kind, Tasks
 
 __all__ = ["problems_in"]
 
@@ -27,16 +27,17 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     found += _too_short(scenario)
     labels = [policy.label for policy in scenario.policies]
     found += [f"policies: {label!r} is there twice; give one a label" for label in twice(labels)]
-    if scenario.warmup_s >= scenario.horizon_s:
-        found.append(f"warmup_s is {scenario.warmup_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
+    if scenario.counts_from_s >= scenario.horizon_s:
+        found.append(f"warmup_s is {scenario.counts_from_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
     if scenario.is_batch and scenario.warmup_s:
         found.append("warmup_s: a batch is counted from its first task; leave it out")
+    found += _recorded_amiss(scenario)
     hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
     found += _unlike_production(scenario) + _quotas_amiss(scenario)
     count = len(scenario.requests.kinds)
-    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals) else 0
+    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
     if last >= count:
         found.append(f"workload.kinds: found {last}, and requests.kinds has {count}; the first is 0")
     offered = {label for model in scenario.endpoints for label in model.labels}
@@ -45,6 +46,34 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
             found.append(
                 f"requests.kinds: {kind.name!r} asks for {kind.labels}, and the endpoints offer {sorted(offered)}"
             )
+    return found
+
+
+def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
+    """Return what does not go with work or arrivals that were recorded."""
+    found = []
+    workload = scenario.workload
+    if scenario.requests.work_again == "drawn" and isinstance(workload, Arrivals | Tasks) and workload.work_s:
+        found.append('requests.work_again: found "drawn", and the work is recorded; leave one of the two out')
+    if scenario.within is not None and scenario.is_one_sample:
+        found.append(
+            "within: the work is recorded, so every replication is the same sample; leave it out, or give "
+            "workload.resample_s"
+        )
+    if scenario.within is not None and scenario.most_replications < scenario.replications:
+        found.append(
+            f"most_replications is {scenario.most_replications} and replications {scenario.replications}; it must not "
+            "be less"
+        )
+    if (
+        isinstance(workload, Arrivals)
+        and workload.resample_s
+        and 2 * workload.resample_s > max(workload.at_s, default=inf)
+    ):
+        found.append(
+            f"workload.resample_s: found {workload.resample_s:g}, and the last arrival is at "
+            f"{workload.at_s[-1]:g} s; it must be at most half of that, or there are no blocks to draw"
+        )
     return found
 
 

@@ -7,16 +7,17 @@ takes so long, nor where the numbers come from.
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.special import ndtri
 
 from balancer.settings.tables import Settings
 
 __all__ = [
+    "BoundedPareto",
     "Deterministic",
     "Distribution",
     "Empirical",
@@ -29,6 +30,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+_ALIKE: Final = 1e-9  # exponents that differ by less are equal: their difference would be a divisor
 
 
 class Deterministic(Settings):
@@ -100,6 +103,51 @@ class Pareto(Settings):
         return least_s * np.power(1 - uniform, -1 / self.alpha)
 
 
+class BoundedPareto(Settings):
+    """A power tail with an end: nothing takes less than `least_s` or more than `most_s`.
+
+    A time-out, or a limit that a server has, is such an end. Every moment is finite, so means settle, which those of
+    `Pareto` with `alpha` near 1 do not in any run that ends.
+    """
+
+    kind: Literal["bounded_pareto"] = "bounded_pareto"
+    least_s: Positive
+    most_s: Positive
+    alpha: Positive = 1.5
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "BoundedPareto":
+        if self.least_s >= self.most_s:
+            raise ValueError(f"least_s is {self.least_s:g} and most_s {self.most_s:g}; it must be less")
+        return self
+
+    @property
+    def mean_s(self) -> float:
+        """Mean, in seconds."""
+        return self._moment(1)
+
+    @property
+    def scv(self) -> float:
+        """Variance / mean^2."""
+        return self._moment(2) / self.mean_s**2 - 1
+
+    def of(self, uniform: Floats) -> Floats:
+        """Return a duration for each number in [0, 1)."""
+        return np.asarray(self.least_s * np.power(1 - uniform * self._part, -1 / self.alpha), dtype=np.float64)
+
+    @property
+    def _part(self) -> float:
+        """The part of an unbounded Pareto that is not beyond `most_s`."""
+        return float(1 - (self.least_s / self.most_s) ** self.alpha)
+
+    def _moment(self, power: int) -> float:
+        """Return the mean of the value to this power: the integral of its density, whatever `alpha` is."""
+        over = power - self.alpha
+        ratio = self.most_s / self.least_s
+        grown = math.log(ratio) if abs(over) < _ALIKE else (ratio**over - 1) / over
+        return float(self.alpha * self.least_s**power * grown / self._part)
+
+
 class Hyperexponential(Settings):
     """Two kinds of exponential durations with balanced means, so that `cv` >= 1 comes out."""
 
@@ -148,5 +196,6 @@ def _sorted(values: Sequence[float]) -> list[float]:
 
 
 Distribution = Annotated[
-    Deterministic | Exponential | Lognormal | Pareto | Hyperexponential | Empirical, Field(discriminator="kind")
+    Deterministic | Exponential | Lognormal | Pareto | BoundedPareto | Hyperexponential | Empirical,
+    Field(discriminator="kind"),
 ]

@@ -5,7 +5,7 @@ Decides what a single key allows. Whether the keys fit together is for `contradi
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,9 +16,12 @@ from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
 from balancer_simulator.scenario.policy import Policy
-from balancer_simulator.scenario.workload import Batch, Kind, Requests, Workload
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, Requests, Tasks, Workload
 
 __all__ = ["ScenarioFields", "twice"]
+
+
+_ROUNDING: Final = 1e-9  # of rates that are sums
 
 
 class ScenarioFields(Settings):
@@ -34,8 +37,11 @@ class ScenarioFields(Settings):
         changes: of the pool's membership, on the way.
         policies: strategies to compare; a plain name is one with its default options.
         horizon_s: how long to simulate; a batch ends when it is done, or then at the latest.
-        warmup_s: requests that arrive before are not counted.
+        warmup_s: requests that arrive before are not counted. None: a study finds out how long it takes until the
+            number of requests under way has settled, see `studies.warmup`; a single run counts from 0.
         replications: independent runs; each sees the same requests and faults under every strategy.
+        within: go on with replications until the interval of the figure that policies are ranked by is within this part
+            of it, for every policy, or until there are `most_replications`. None: there are `replications`.
         seed: of everything.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
@@ -54,8 +60,10 @@ class ScenarioFields(Settings):
     changes: list[Change] = Field(default_factory=list)
     policies: list[Policy] = Field(default_factory=list)
     horizon_s: Positive = 1000.0
-    warmup_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    warmup_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     replications: Annotated[int, Field(ge=1, le=10_000)] = 5
+    within: Annotated[float, Field(gt=0, lt=1)] | None = None
+    most_replications: Annotated[int, Field(ge=2, le=10_000)] = 100
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     max_waiters: Annotated[int, Field(ge=0)] | None = None
@@ -110,8 +118,22 @@ class ScenarioFields(Settings):
 
     @property
     def is_batch(self) -> bool:
-        """Whether it has an end."""
-        return isinstance(self.workload, Batch)
+        """Whether it has an end: so much is to be done, and the run is over when it is."""
+        workload = self.workload
+        return isinstance(workload, Batch | Tasks) or (isinstance(workload, Closed) and workload.calls is not None)
+
+    @property
+    def counts_from_s(self) -> float:
+        """From when on requests count."""
+        return self.warmup_s or 0.0
+
+    @property
+    def is_one_sample(self) -> bool:
+        """Whether all replications ask for the same, because what is asked for was recorded."""
+        workload = self.workload
+        if isinstance(workload, Arrivals):
+            return bool(workload.work_s) and workload.resample_s is None
+        return isinstance(workload, Tasks) and bool(workload.work_s)
 
     @property
     def rate(self) -> float:
@@ -125,6 +147,19 @@ class ScenarioFields(Settings):
             at_work = model.parallel or math.inf
             total += min(model.capacity / slots_s, at_work / call_s) if call_s else math.inf
         return total
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether more is asked for than the endpoints could do if they were never idle, so that a queue must grow.
+
+        False where that cannot be said beforehand: nobody waits for ever, or what there is changes on the way. Equal is
+        too much as well: such a queue has no mean.
+        """
+        rate = getattr(self.workload, "rate_per_s", None)
+        fickle = self.changes or self.max_waiters is not None or self.requests.call_timeout_s
+        if rate is None or fickle or any(kind.acquire_timeout_s for kind in self.requests.kinds):
+            return False
+        return bool(rate >= self.rate * (1 - _ROUNDING))
 
     @property
     def quickest_call_s(self) -> float:

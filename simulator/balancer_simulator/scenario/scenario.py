@@ -15,7 +15,7 @@ from balancer.errors import ConfigError
 from balancer.settings.tables import problems_of, read_toml
 from balancer_simulator.scenario.contradictions import problems_in
 from balancer_simulator.scenario.fields import ScenarioFields
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson, Tasks
 
 __all__ = ["Scenario", "load_scenario"]
 
@@ -35,7 +35,7 @@ class Scenario(ScenarioFields):
         Raises:
             ConfigError: the workload is not open, so there is no such thing.
         """
-        if isinstance(self.workload, Closed | Batch):
+        if isinstance(self.workload, Closed | Batch | Tasks):
             raise ConfigError(
                 f"loads: a {self.workload.kind} workload has no offered load; use poisson, on_off or arrivals"
             )

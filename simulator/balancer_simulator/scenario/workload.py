@@ -12,7 +12,19 @@ from pydantic import Field, model_validator
 from balancer.settings.tables import Settings
 from balancer_simulator.scenario.distributions import Deterministic, Distribution
 
-__all__ = ["Arrivals", "Batch", "Closed", "Kind", "OnOff", "Open", "Poisson", "Requests", "Stage", "Workload"]
+__all__ = [
+    "Arrivals",
+    "Batch",
+    "Closed",
+    "Kind",
+    "OnOff",
+    "Open",
+    "Poisson",
+    "Requests",
+    "Stage",
+    "Tasks",
+    "Workload",
+]
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -48,6 +60,10 @@ class Arrivals(Settings):
     `work_s`, if given, is the work of each, and `kinds` the place of its kind in `requests.kinds`, 0 for the first;
     else work and kinds are drawn. Either the lists are given or `file`, relative to the scenario: a line of CSV for
     each request, with its instant and, if known, its work and its kind.
+
+    With the work recorded too, every replication is the same: one sample, of which no interval can be told. With
+    `resample_s` each replication has blocks of so many seconds, drawn from the record with replacement (a block
+    bootstrap: Kuensch, Ann. Statist. 17, 1989): what belongs together within a block stays together.
     """
 
     kind: Literal["arrivals"] = "arrivals"
@@ -55,6 +71,7 @@ class Arrivals(Settings):
     work_s: list[Seconds] = Field(default_factory=list)
     kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     file: str | None = None
+    resample_s: Positive | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> "Arrivals":
@@ -81,7 +98,7 @@ class Arrivals(Settings):
             raise ValueError(f"{path}: found rows of {sorted(widths) or 'no'} columns; all must have as many, 1 to 3")
         at_s, work_s, kinds = ([row[n] for row in rows if n < len(row)] for n in range(3))
         whole: list[Any] = [int(kind) if kind.is_integer() else kind for kind in kinds]  # others are refused below
-        return Arrivals(at_s=at_s, work_s=work_s, kinds=whole)
+        return Arrivals(at_s=at_s, work_s=work_s, kinds=whole, resample_s=self.resample_s)
 
 
 _COLUMNS = ("the instant, in seconds", "the work, in seconds", "the place of the kind")
@@ -101,23 +118,30 @@ def _number(text: str, place: str) -> float:
 
 
 class Closed(Settings):
-    """`workers` callers, each of which thinks, asks, waits for its answer, and begins again."""
+    """`workers` callers, each of which thinks, asks, waits for its answer, and begins again.
+
+    `calls`: after so many requests of all of them together nobody asks again, and the run is over with the last
+    answer. None: they go on until the horizon.
+    """
 
     kind: Literal["closed"] = "closed"
     workers: Count
     think: Distribution = Deterministic(mean_s=0.0)
+    calls: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
 
 
 class Stage(Settings):
     """A stage of a sample: a pool of `workers` threads works off `tasks` tasks, then the next stage begins.
 
-    `work` is of one task; default: the scenario's. A straggler's work is multiplied.
+    `work` is of one task; default: that of its kind, or the scenario's. A straggler's work is multiplied. A worker
+    thinks before each task; None: not at all.
     """
 
     name: str
     tasks: Count
     workers: Count
     work: Distribution | None = None
+    think: Distribution | None = None
     straggler_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     straggler_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
 
@@ -136,8 +160,42 @@ class Batch(Settings):
     task_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+class Tasks(Settings):
+    """A flat list: `workers` threads work off tasks in order, and the run is over when all are done.
+
+    Either so many `tasks`, whose work is drawn, or the work of each, in seconds at speed 1; then `kinds`, if given, is
+    the place of its kind. With the work given every replication is the same.
+    """
+
+    kind: Literal["tasks"] = "tasks"
+    workers: Count
+    tasks: Count | None = None
+    work_s: list[Seconds] = Field(default_factory=list)
+    kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    think: Distribution | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Tasks":
+        if (self.tasks is None) == (not self.work_s):
+            raise ValueError("give either how many tasks there are or work_s, the work of each")
+        if self.kinds and len(self.kinds) != self.count:
+            raise ValueError(f"kinds has {len(self.kinds)} values, and there are {self.count} tasks; one for each")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many tasks there are."""
+        return self.tasks or len(self.work_s)
+
+    @property
+    def batch(self) -> Batch:
+        """The same as a batch: one sample of one stage."""
+        stage = Stage(name="tasks", tasks=self.count, workers=self.workers, think=self.think)
+        return Batch(samples=1, samples_at_once=1, stages=[stage])
+
+
 Open = Poisson | OnOff | Arrivals
-Workload = Annotated[Poisson | OnOff | Arrivals | Closed | Batch, Field(discriminator="kind")]
+Workload = Annotated[Poisson | OnOff | Arrivals | Closed | Batch | Tasks, Field(discriminator="kind")]
 
 
 class Kind(Settings):
@@ -167,6 +225,8 @@ class Requests(Settings):
         retry_pause_s: between a failure and the next attempt.
         call_timeout_s: a call that takes longer is given up and counts as a failure of the endpoint.
         hedge_after_s: a call that takes longer is made a second time, elsewhere; the first success counts.
+        work_again: of a retry or a second call: "same", the work travels with the request, as that of a program with
+            an endless loop; "drawn", the time is drawn anew, as where the endpoint decides how long it takes.
         kinds: one, unless they differ.
     """
 
@@ -175,4 +235,5 @@ class Requests(Settings):
     retry_pause_s: Seconds = 0.0
     call_timeout_s: Positive | None = None
     hedge_after_s: Positive | None = None
+    work_again: Literal["same", "drawn"] = "same"
     kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])

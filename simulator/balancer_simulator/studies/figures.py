@@ -28,7 +28,7 @@ class Figure:
 
 FIGURES: Final = (
     Figure("throughput_per_s", "requests/s", "number", "more", "requests that succeeded, per second"),
-    Figure("makespan_s", "makespan", "s", "less", "when the last task of the batch ended"),
+    Figure("makespan_s", "makespan", "s", "less", "when the last request of a workload that has an end was over"),
     Figure("makespan_by_bound", "makespan / bound", "number", "less", "makespan / what no schedule can beat"),
     Figure("wait_mean_s", "wait, mean", "s", "less", "from asking for an endpoint to the lease, over all leases"),
     Figure("wait_p50_s", "wait, p50", "s", "less", "half of the leases waited no longer"),
@@ -41,6 +41,7 @@ FIGURES: Final = (
     Figure("sojourn_p99_s", "sojourn, p99", "s", "less", "99 in 100 took no longer"),
     Figure("sojourn_max_s", "sojourn, max", "s", "less", "the longest"),
     Figure("utilisation", "utilisation", "part", "more", "slots in use, of all slots"),
+    Figure("servers_busy", "servers at work", "part", "more", "work that servers did, of what they could have done"),
     Figure("jain_endpoints", "Jain, endpoints", "number", "more", "Jain's index of calls by weight: 1 is even"),
     Figure(
         "jain_workers", "Jain, workers", "number", "more", "Jain's index of calls over the workers of a crew: 1 is even"

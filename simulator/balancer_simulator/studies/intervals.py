@@ -15,7 +15,10 @@ __all__ = ["Interval", "at_most_of", "difference_of", "interval_of"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The mean over `count` replications, give or take `half`; `half` is NaN when there is only one."""
+    """The mean over `count` replications, give or take `half`; `half` is NaN when there is only one.
+
+    It is infinite where the figure is refused: the runs are too short to say anything of it.
+    """
 
     mean: float
     half: float
@@ -30,6 +33,11 @@ class Interval:
     def high(self) -> float:
         """The upper end."""
         return self.mean + self.half
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing is known, and `mean` is only what happened to come of these runs."""
+        return math.isinf(self.half)
 
     @property
     def is_clear(self) -> bool:

@@ -24,12 +24,13 @@ _MOST_A_CORE: Final = 4  # processes; more would only take memory
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One run to be made; `spans` is how many calls to keep."""
+    """One run to be made; `spans` is how many calls to keep, `looks` how often to look how many are under way."""
 
     scenario: Scenario
     policy: Policy
     replication: int
     spans: int = 0
+    looks: int = 0
 
 
 def run_orders(
@@ -69,4 +70,6 @@ def run_orders(
 
 
 def _run(order: Order, registry: Registry | None = None) -> Record:
-    return simulate_once(order.scenario, order.policy, order.replication, registry=registry, spans=order.spans)
+    return simulate_once(
+        order.scenario, order.policy, order.replication, registry=registry, spans=order.spans, looks=order.looks
+    )

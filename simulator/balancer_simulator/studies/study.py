@@ -6,19 +6,22 @@ It decides what is run, and compares policies by the same requests and faults. R
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import inf, sqrt
+from math import ceil, inf, sqrt
 from typing import Any, Final
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.settings.wording import did_you_mean
 from balancer_simulator.run.disciplines import BASELINES
-from balancer_simulator.run.record import Record
+from balancer_simulator.run.record import KindRecord, Record
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Closed
 from balancer_simulator.studies.figures import checked_figure, ranking_figure
 from balancer_simulator.studies.intervals import Interval, difference_of, interval_of
 from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.quantiles import QUANTILES, pooled, quantile_difference
+from balancer_simulator.studies.warmup import LOOKS, PILOTS, settled_after, settles
 
 __all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
 
@@ -62,12 +65,44 @@ class Study:
         return list(self.records)
 
     def metrics(self, policy: str) -> dict[str, Interval]:
-        """Return every figure that all replications of `policy` have, with its interval.
+        """Return every figure that all replications of `policy` have, with its interval; some may be refused.
 
         Raises:
             ConfigError: there is no such policy.
         """
-        return intervals(self._runs(policy))
+        return intervals(self._samples(policy))
+
+    def too_short(self, policy: str) -> dict[str, str]:
+        """Return why a quantile of `policy` is refused, for each that is: the runs are too short or too few for it.
+
+        Raises:
+            ConfigError: there is no such policy.
+        """
+        return refusals(self._samples(policy))
+
+    def by_kind(self, policy: str) -> dict[str, dict[str, Interval]]:
+        """Return the figures of each kind of request, by its name; empty if there is only one kind.
+
+        Raises:
+            ConfigError: there is no such policy.
+        """
+        runs = [record.kinds for record in self._samples(policy)]
+        return {kinds[0].name: intervals(kinds) for kinds in zip(*runs, strict=True)}
+
+    @property
+    def is_one_sample(self) -> bool:
+        """Whether what is asked for was recorded, so that all replications ask for the same: there is one sample.
+
+        Intervals are then of what is random besides, such as the strategy's draws; there are none (`half` is NaN) where
+        nothing is.
+        """
+        return self.scenario.is_one_sample
+
+    def _samples(self, *policies: str) -> list[Record]:
+        """Return the runs of the first of `policies` that tell something new: one if all are copies of one sample."""
+        runs = [self._runs(policy) for policy in policies]
+        copies = self.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
+        return list(runs[0][:1] if copies else runs[0])
 
     def values(self, policy: str, name: str) -> list[float]:
         """Return one figure of `policy` in each replication.
@@ -86,7 +121,10 @@ class Study:
         Raises:
             ConfigError: there is no such policy or figure, or a run of it does not have the figure.
         """
-        return interval_of(self.values(policy, name))
+        values, samples = self.values(policy, name), self._samples(policy)
+        if name not in QUANTILES:
+            return interval_of(values[: len(samples)])
+        return pooled(samples, name).interval
 
     def difference(self, policy: str, other: str, name: str) -> Interval:
         """Return how much larger `name` is under `policy` than under `other`, paired by replication.
@@ -94,7 +132,11 @@ class Study:
         Raises:
             ConfigError: there is no such policy or figure, or a run does not have the figure.
         """
-        return difference_of(self.values(policy, name), self.values(other, name))
+        values, others = self.values(policy, name), self.values(other, name)
+        mine, theirs = self._samples(policy, other), self._samples(other, policy)
+        if name not in QUANTILES:
+            return difference_of(values[: len(mine)], others[: len(theirs)])
+        return quantile_difference(pooled(mine, name), pooled(theirs, name))
 
     @property
     def default_metric(self) -> str:
@@ -152,12 +194,15 @@ class Study:
     def keeps_up(self, policy: str) -> bool:
         """Return whether as many requests end under `policy` as come, but for chance.
 
-        They do not if in the second half of the time that counts, all replications together, the number under way
-        grows by more than 1% of those that come and by more than chance explains. A batch has a makespan instead, and
-        always keeps up.
+        They do not if more is asked for than the endpoints could do, by the means (`Scenario.is_beyond`), or if in the
+        second half of the time that counts, all replications together, the number under way grows by more than 1% of
+        those that come and by more than chance explains. A batch has a makespan instead, and callers of a closed
+        workload wait for their answers: both always keep up.
         """
-        if self.scenario.is_batch:
+        if self.scenario.is_batch or isinstance(self.scenario.workload, Closed):
             return True
+        if self.scenario.is_beyond:
+            return False
         came = growth = 0
         for record in self._runs(policy):
             arrived, under_way = record.halfway
@@ -200,11 +245,20 @@ class Study:
         )
 
 
-def intervals(records: Sequence[Record]) -> dict[str, Interval]:
-    """Return every figure that all of `records` have, with its interval."""
+def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
+    """Return every figure that all of `records` have, with its interval; quantiles are of all of them together."""
     found = [record.metrics for record in records]
     names = [name for name in found[0] if all(name in metrics for metrics in found)]
-    return {name: interval_of([metrics[name] for metrics in found]) for name in names}
+    return {
+        name: pooled(records, name).interval if name in QUANTILES else interval_of([metrics[name] for metrics in found])
+        for name in names
+    }
+
+
+def refusals(records: Sequence[Record | KindRecord]) -> dict[str, str]:
+    """Return why a quantile is refused, for each that all of `records` have and that is."""
+    found = {name: pooled(records, name).refusal for name in QUANTILES if all(name in r.metrics for r in records)}
+    return {name: refusal for name, refusal in found.items() if refusal}
 
 
 def all_policies(registry: Registry | None = None) -> list[Policy]:
@@ -238,25 +292,88 @@ def run_study(
     if not isinstance(scenario, Scenario):
         raise TypeError(f"run_study takes a Scenario, not {scenario!r}; load a file with load_scenario(path)")
     chosen = chosen_policies(scenario, policies, registry)
+    runs = Runs(jobs, registry, progress)
     parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
-    orders = [
-        Order(part, policy, replication, _SPANS if part is scenario and not replication else 0)
-        for part in parts
-        for policy in chosen
-        for replication in range(scenario.replications)
-    ]
-    done = 0
+    scenario, *curves = runs.settled(parts, chosen)
+    records: dict[str, tuple[Record, ...]] = {policy.label: () for policy in chosen}
+    wanted = scenario.replications
+    while wanted:
+        begun = len(records[chosen[0].label])
+        orders = [
+            Order(scenario, policy, replication, 0 if replication else _SPANS)
+            for policy in chosen
+            for replication in range(begun, begun + wanted)
+        ]
+        more = iter(runs.made(orders, at_least=len(curves) * len(chosen) * (begun + wanted)))
+        records = {label: (*found, *(next(more) for _ in range(wanted))) for label, found in records.items()}
+        wanted = _more_wanted(Study(scenario, records))
+    count = len(records[chosen[0].label])
+    if count != scenario.replications:
+        scenario = scenario.changed(replications=count)
+    orders = [Order(part, policy, number) for part in curves for policy in chosen for number in range(count)]
+    tables = _gathered(chosen, count, runs.made(orders))
+    return Study(scenario, records, dict(zip(scenario.loads, tables, strict=True)))
 
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(orders))
 
-    records = run_orders(
-        orders, jobs=(os.cpu_count() or 1) if jobs is None else jobs, registry=registry, advance=advance
+class Runs:
+    """Makes the runs of a study or a sweep, in several goes, and tells how far it is.
+
+    Args:
+        jobs, registry, progress: as in `run_study`.
+    """
+
+    def __init__(self, jobs: int | None, registry: Registry | None, progress: Progress | None) -> None:
+        self._jobs = (os.cpu_count() or 1) if jobs is None else jobs
+        self._registry = registry
+        self._progress = progress
+        self._done = self._all = self._later = 0
+
+    def made(self, orders: Sequence[Order], *, at_least: int = 0) -> list[Record]:
+        """Return the record of each order; at least so many more runs will come after them."""
+        self._all, self._later = self._done + len(orders), at_least
+        return run_orders(orders, jobs=self._jobs, registry=self._registry, advance=self._advance) if orders else []
+
+    def settled(self, scenarios: Sequence[Scenario], policies: Sequence[Policy]) -> list[Scenario]:
+        """Return the scenarios, those without a warm-up with the one that was found, the same for all policies."""
+        open_ones = [place for place, scenario in enumerate(scenarios) if settles(scenario)]
+        orders = [
+            Order(scenarios[place], policy, replication, looks=LOOKS)
+            for place in open_ones
+            for policy in policies
+            for replication in range(min(PILOTS, scenarios[place].replications))
+        ]
+        later = len(scenarios) * len(policies) * scenarios[0].replications
+        records = iter(self.made(orders, at_least=later))
+        found = list(scenarios)
+        for place in open_ones:
+            scenario = scenarios[place]
+            pilots = range(min(PILOTS, scenario.replications))
+            parts = [settled_after([next(records).under_way for _ in pilots]) for _ in policies]
+            longest = max((part for part in parts if part is not None), default=0.0)
+            found[place] = scenario.changed(warmup_s=longest * scenario.horizon_s)
+        return found
+
+    def _advance(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._all + self._later)
+
+
+def _more_wanted(study: Study) -> int:
+    """Return how many more replications it takes until all that is asked for is known well enough; 0: none."""
+    scenario, name = study.scenario, study.default_metric
+    if scenario.within is None:
+        return 0
+    found = [study.metrics(policy).get(name) for policy in study.policies]
+    count = len(study.records[study.policies[0]])
+    wide = max(
+        (i.half / (scenario.within * abs(i.mean)) if i.mean else 0.0 for i in found if i is not None), default=0.0
     )
-    return _gathered(scenario, chosen, records)
+    if count > 1 and not wide > 1:
+        return 0
+    # An interval is narrower by the root of the number; never more than twice as many at once, as it is a guess.
+    wanted = 2 * count if count == 1 else min(2 * count, ceil(count * wide**2))
+    return min(wanted, scenario.most_replications) - count
 
 
 def chosen_policies(
@@ -300,12 +417,11 @@ def _mistakes(policy: Policy, registry: Registry) -> tuple[str, ...]:
     return ()
 
 
-def _gathered(scenario: Scenario, policies: Sequence[Policy], records: list[Record]) -> Study:
-    count = scenario.replications
+def _gathered(policies: Sequence[Policy], count: int, records: Sequence[Record]) -> list[dict[str, tuple[Record, ...]]]:
+    """Return the records of each part, by policy; there are `count` replications of each."""
     labels = [policy.label for policy in policies]
     groups = [tuple(records[start : start + count]) for start in range(0, len(records), count)]
-    tables = [
+    return [
         dict(zip(labels, groups[start : start + len(labels)], strict=True))
         for start in range(0, len(groups), len(labels))
     ]
-    return Study(scenario, tables[0], dict(zip(scenario.loads, tables[1:], strict=True)))

@@ -4,10 +4,8 @@ All scenarios are run together, over the same processes, and compared where they
 not know which value was changed.
 """
 
-import os
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from typing import Generic, TypeVar
 
 from balancer.errors import ConfigError
@@ -16,8 +14,9 @@ from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.intervals import Interval, difference_of
-from balancer_simulator.studies.parallel import Order, run_orders
-from balancer_simulator.studies.study import Progress, Study, chosen_policies
+from balancer_simulator.studies.parallel import Order
+from balancer_simulator.studies.quantiles import QUANTILES, pooled, quantile_difference
+from balancer_simulator.studies.study import Progress, Runs, Study, chosen_policies
 
 __all__ = ["Sweep", "run_sweep"]
 
@@ -59,7 +58,15 @@ class Sweep(Generic[Key]):
 
         Scenarios that ask for the same work meet the same requests in a replication, so most of the noise drops out.
         """
-        return difference_of(self.values(key, name, policy), self.values(other, name, policy))
+        values, others = self.values(key, name, policy), self.values(other, name, policy)
+        if name not in QUANTILES:
+            return difference_of(values, others)
+        found, beside = (pooled(self._runs(each, policy), name) for each in (key, other))
+        return quantile_difference(found, beside)
+
+    def _runs(self, key: Key, policy: str | None) -> tuple[Record, ...]:
+        study = self.studies[key]
+        return study.records[policy or study.policies[0]]
 
 
 def run_sweep(
@@ -82,21 +89,15 @@ def run_sweep(
     """
     _check(scenarios)
     chosen = chosen_policies(next(iter(scenarios.values())), policies, registry)
+    runs = Runs(jobs, registry, progress)
+    scenarios = dict(zip(scenarios, runs.settled(list(scenarios.values()), chosen), strict=True))
     orders = [
         Order(scenario, policy, replication)
         for scenario in scenarios.values()
         for policy in chosen
         for replication in range(scenario.replications)
     ]
-    done = count(1)
-
-    def advance() -> None:
-        if progress is not None:
-            progress(next(done), len(orders))
-
-    records = iter(
-        run_orders(orders, jobs=(os.cpu_count() or 1) if jobs is None else jobs, registry=registry, advance=advance)
-    )
+    records = iter(runs.made(orders))
     return Sweep({key: Study(scenario, _of_one(scenario, chosen, records)) for key, scenario in scenarios.items()})
 
 
@@ -110,6 +111,8 @@ def _check(scenarios: Mapping[Key, Scenario]) -> None:
         raise ConfigError("sweep: there are no scenarios; give at least one")
     first_key, first = next(iter(scenarios.items()))
     for key, scenario in scenarios.items():
+        if scenario.within is not None:
+            raise ConfigError(f"sweep: {key!r} has within; a sweep makes as many replications of each, so leave it out")
         if scenario.loads:
             raise ConfigError(f"sweep: {key!r} has loads; sweep over them instead, or use run_study")
         for name in ("replications", "seed"):

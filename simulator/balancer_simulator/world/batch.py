@@ -5,16 +5,20 @@ here as well. How a task gets its endpoint is for the discipline.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 from simpy import Environment
 
-from balancer_simulator.scenario.distributions import Floats
+from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Stage
+from balancer_simulator.scenario.workload import Batch, Kind, Stage, Tasks
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.sources import Submit, demand_of
+from balancer_simulator.world.sources import Submit, demand_of, drawn_once, durations, kind_numbers
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task, Worker
 
@@ -23,22 +27,56 @@ __all__ = ["BatchSource", "bound_of", "works_of"]
 Works = list[list[Floats]]
 """Seconds of work of every task: samples x stages x tasks."""
 
+Kinds = NDArray[np.intp]
+"""The place of each task's kind in `requests.kinds`."""
 
-def works_of(scenario: Scenario, batch: Batch, streams: Streams) -> Works:
-    """Return the work of every task, drawn before anything happens, so that no strategy can change it."""
-    return [
-        [_stage_works(scenario, batch, stage, streams, sample, number) for number, stage in enumerate(batch.stages)]
-        for sample in range(batch.samples)
+
+def works_of(scenario: Scenario, workload: Batch | Tasks, streams: Streams) -> tuple[Works, list[list[Kinds]]]:
+    """Return work and kind of every task, drawn before anything happens, so that no strategy can change them."""
+    if isinstance(workload, Tasks):
+        works, kinds = _stage_of(scenario, workload.batch, workload.batch.stages[0], streams, 0, 0)
+        if workload.kinds:
+            kinds = np.array(workload.kinds, dtype=np.intp)
+        return [[np.array(workload.work_s) if workload.work_s else works]], [[kinds]]
+    drawn = [
+        [_stage_of(scenario, workload, stage, streams, sample, number) for number, stage in enumerate(workload.stages)]
+        for sample in range(workload.samples)
     ]
+    return [[w for w, _ in stages] for stages in drawn], [[k for _, k in stages] for stages in drawn]
 
 
-def _stage_works(scenario: Scenario, batch: Batch, stage: Stage, streams: Streams, sample: int, number: int) -> Floats:
+def _stage_of(
+    scenario: Scenario, batch: Batch, stage: Stage, streams: Streams, sample: int, number: int
+) -> tuple[Floats, Kinds]:
     rng = streams.numbers(Purpose.BATCH, sample, number)
     spread = 1 + batch.task_spread * (2 * rng.random() - 1)
     tasks = max(1, round(stage.tasks * spread))
-    works = (stage.work or scenario.work).of(rng.random(tasks))
+    kinds = _kinds_of(scenario, streams, tasks, sample, number)
+    uniform = rng.random(tasks)
+    works = np.empty(tasks)
+    for place, kind in enumerate(scenario.requests.kinds):
+        of_kind = kinds == place
+        works[of_kind] = _work(scenario, stage, kind).of(uniform[of_kind])
     slow = rng.random(tasks) < stage.straggler_share
-    return np.where(slow, works * stage.straggler_factor, works)
+    return np.where(slow, works * stage.straggler_factor, works), kinds
+
+
+def _kinds_of(scenario: Scenario, streams: Streams, tasks: int, sample: int, number: int) -> Kinds:
+    kinds = scenario.requests.kinds
+    if len(kinds) == 1:
+        return np.zeros(tasks, dtype=np.intp)
+    drawn = kind_numbers(kinds, streams.numbers(Purpose.KINDS, sample, number), tasks)
+    return np.fromiter(islice(drawn, tasks), dtype=np.intp, count=tasks)
+
+
+def _work(scenario: Scenario, stage: Stage, kind: Kind) -> Distribution:
+    return stage.work or kind.work or scenario.work
+
+
+def _again(scenario: Scenario, stage: Stage, kind: Kind, rng: np.random.Generator) -> float:
+    """Draw the work of a further call, which may be a straggler or not."""
+    work_s = drawn_once(_work(scenario, stage, kind), rng)
+    return work_s * stage.straggler_factor if rng.random() < stage.straggler_share else work_s
 
 
 def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float | None:
@@ -81,19 +119,38 @@ class _Sample:
 
     number: int
     stage: int
-    left: deque[float]
+    left: deque[tuple[float, int]]
     busy: int
 
 
 class BatchSource:
-    """Takes the samples through their stages."""
+    """Takes the samples through their stages.
 
-    def __init__(self, env: Environment, scenario: Scenario, batch: Batch, works: Works, submit: Submit) -> None:
+    Args:
+        works, kinds: of every task, as `works_of` returns them.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        scenario: Scenario,
+        batch: Batch,
+        works: Works,
+        kinds: list[list[Kinds]],
+        streams: Streams,
+        submit: Submit,
+    ) -> None:
         self._env = env
         self._batch = batch
         self._works = works
+        self._kinds = kinds
+        self._streams = streams
         self._submit = submit
-        self._demand = demand_of(scenario.requests.kinds[0])
+        self._demands = [
+            [demand_of(kind, partial(_again, scenario, stage, kind)) for kind in scenario.requests.kinds]
+            for stage in batch.stages
+        ]
+        self._thinks: dict[Worker, Iterator[float]] = {}
         self._ahead = deque(range(batch.samples))
         self._of: dict[Worker, _Sample] = {}
         self._count = 0
@@ -110,7 +167,9 @@ class BatchSource:
         """Let its worker go on."""
         if task.worker is None:
             return
-        if self._env.now > task.arrived_s:
+        if task.worker in self._thinks:
+            self._think(task.worker)
+        elif self._env.now > task.arrived_s:
             self._work(task.worker)
         else:  # refused at once, as the next may be: an event, or a stage of such tasks is a chain of calls as long
             after(self._env, 0.0, self._work, task.worker)
@@ -118,7 +177,11 @@ class BatchSource:
     def _begin_sample(self) -> None:
         number = self._ahead.popleft()
         self._open += 1
-        self._begin_stage(_Sample(number, 0, deque(self._works[number][0].tolist()), 0))
+        self._begin_stage(_Sample(number, 0, deque(self._tasks(number, 0)), 0))
+
+    def _tasks(self, number: int, stage: int) -> Iterator[tuple[float, int]]:
+        """Return work and kind of the tasks of a stage of a sample."""
+        return zip(self._works[number][stage].tolist(), self._kinds[number][stage].tolist(), strict=True)
 
     def _begin_stage(self, sample: _Sample) -> None:
         stage = self._batch.stages[sample.stage]
@@ -126,16 +189,32 @@ class BatchSource:
         self.workers += crew
         sample.busy = len(crew)
         self._of.update(dict.fromkeys(crew, sample))
+        if stage.think is not None:
+            for worker in crew:
+                rng = self._streams.numbers(Purpose.THINK, sample.number, sample.stage, worker.index)
+                self._thinks[worker] = durations(stage.think, rng, 16)
+                self._think(worker)
+            return
         for worker in crew:
+            self._work(worker)
+
+    def _think(self, worker: Worker) -> None:
+        """Let a worker think before its next task; it goes at once if there is none."""
+        if self._of[worker].left:
+            after(self._env, next(self._thinks[worker]), self._work, worker)
+        else:
             self._work(worker)
 
     def _work(self, worker: Worker) -> None:
         sample = self._of[worker]
         if sample.left:
             self._count += 1
-            self._submit(Task(self._env, self._count, sample.left.popleft(), self._demand, worker, self._env.now))
+            work_s, kind = sample.left.popleft()
+            demand = self._demands[sample.stage][kind]
+            self._submit(Task(self._env, self._count, work_s, demand, worker, self._env.now))
             return
         del self._of[worker]
+        self._thinks.pop(worker, None)
         sample.busy -= 1
         if not sample.busy:
             self._end_stage(sample)
@@ -143,7 +222,7 @@ class BatchSource:
     def _end_stage(self, sample: _Sample) -> None:
         sample.stage += 1
         if sample.stage < len(self._batch.stages):
-            sample.left.extend(self._works[sample.number][sample.stage].tolist())
+            sample.left.extend(self._tasks(sample.number, sample.stage))
             self._begin_stage(sample)
             return
         self._open -= 1

@@ -24,7 +24,7 @@ __all__ = ["Cluster"]
 
 
 class Cluster:
-    """The servers of one run, by URL.
+    """The servers of one run, by URL, and the hosts whose cores some of them share, by name.
 
     Args:
         env: virtual time.
@@ -38,13 +38,13 @@ class Cluster:
         self._scenario = scenario
         self._streams = streams
         self._most_leases = scenario.most_leases
-        self._hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
+        self.hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
         self.servers: dict[str, Server] = {
             url: self._server(number, url, model, served) for number, (url, model) in enumerate(scenario.by_url.items())
         }
 
     def _server(self, number: int, url: str, model: EndpointModel, served: Served) -> Server:
-        host = self._hosts.get(model.endpoint(url).host or "")
+        host = self.hosts.get(model.endpoint(url).host or "")
         parallel = model.parallel or 0
         queue = parallel if 0 < parallel < self._most_leases[url] else None
         timeout_s = self._scenario.requests.call_timeout_s

@@ -38,7 +38,19 @@ class Server:
         busy_s: slot-seconds so far, see `busy_until`.
     """
 
-    __slots__ = ("_ends", "busy_s", "calls", "failures", "in_flight", "model", "served", "speed", "url")
+    __slots__ = (
+        "_ends",
+        "_left_behind",
+        "_left_behind_s",
+        "busy_s",
+        "calls",
+        "failures",
+        "in_flight",
+        "model",
+        "served",
+        "speed",
+        "url",
+    )
 
     def __init__(self, env: Environment, url: str, model: EndpointModel, served: Served) -> None:
         self.url = url
@@ -50,6 +62,9 @@ class Server:
         self.in_flight = 0
         # Each call books -begin when it begins and +end when it ends, for each of its slots: one addition each.
         self.busy_s = 0.0
+        # Slots of calls that nobody waits for any more and that go on, and the seconds of that, booked likewise.
+        self._left_behind = 0
+        self._left_behind_s = 0.0
         self._ends: list[Callable[[Any], None]] = [self._succeed]
 
     def begin(self, task: Task, now: float) -> None:
@@ -70,6 +85,20 @@ class Server:
     def busy_until(self, now: float) -> float:
         """Return slot-seconds so far, those of calls under way included."""
         return self.busy_s + self.in_flight * now
+
+    def worked_until(self, now: float) -> float:
+        """Return seconds of work so far: here a call is at work for as long as it lasts, whoever waits for it."""
+        return self.busy_until(now) + self._left_behind_s + self._left_behind * now
+
+    def leave_behind(self, task: Task, now: float) -> None:
+        """Book that nobody waits for the call of `task` any more, which goes on."""
+        self._left_behind += task.lease.slots
+        self._left_behind_s -= task.lease.slots * now
+
+    def forget(self, task: Task, now: float) -> None:
+        """Book that a call which was left behind is over."""
+        self._left_behind -= task.lease.slots
+        self._left_behind_s += task.lease.slots * now
 
     def load(self) -> Load:
         """Return what an answer says of its load, the call that ends just now not counted."""
@@ -93,7 +122,7 @@ class _Call(Job):
     __slots__ = ("entered", "fails", "server", "task")
 
     def __init__(self, server: "FaultyServer", task: Task, work_s: float, fails: bool) -> None:
-        super().__init__(work_s)
+        super().__init__(work_s, 1 if server.model.parallel else task.lease.slots)
         self.server = server
         self.task = task
         self.fails = fails
@@ -158,6 +187,10 @@ class FaultyServer(Server):
             self._enter(call)
         if self._call_timeout_s is not None and call in self._calls:
             after(self._env, self._call_timeout_s, self._give_up, call)
+
+    def worked_until(self, now: float) -> float:
+        """Return seconds of work so far, as its station counts them."""
+        return self._station.worked_until(now)
 
     def end(self, call: _Call, outcome: Outcome) -> None:
         """End a call that is under way."""

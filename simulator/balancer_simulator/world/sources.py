@@ -6,6 +6,7 @@ discipline.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Final, Protocol
 
@@ -17,12 +18,12 @@ from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, Open
-from balancer_simulator.world.arrivals import gaps_of
+from balancer_simulator.world.arrivals import gaps_of, resampled
 from balancer_simulator.world.calendar import Entry, after
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker
 
-__all__ = ["ClosedSource", "OpenSource", "Source", "Submit", "demand_of", "durations"]
+__all__ = ["ClosedSource", "OpenSource", "Source", "Submit", "demand_of", "drawn_once", "durations", "kind_numbers"]
 
 # How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some
 # time too. Without it, a worker that does not think would ask for ever at one instant.
@@ -37,11 +38,14 @@ class Source(Protocol):
 
     Attributes:
         workers: those there are, if any.
-        finished: whether no task will come any more.
     """
 
     workers: list[Worker]
-    finished: bool
+
+    @property
+    def finished(self) -> bool:
+        """Whether all that will ever come has come and is over."""
+        ...
 
     def begin(self) -> None:
         """Make the first tasks, or see to it that they come."""
@@ -57,12 +61,17 @@ def durations(distribution: Distribution, rng: np.random.Generator, block: int =
     return endless(lambda count: distribution.of(rng.random(count)), block)
 
 
-def demand_of(kind: Kind) -> Demand:
-    """Return a kind of request, ready for use."""
+def demand_of(kind: Kind, again: Callable[[np.random.Generator], float] | None = None) -> Demand:
+    """Return a kind of request, ready for use; `again` draws the work of a further call."""
     request = ANY
     if kind.labels or kind.slots > 1 or kind.tokens is not None:
         request = Request(frozenset(kind.labels), slots=kind.slots, tokens=kind.tokens)
-    return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf, kind.used_tokens)
+    return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf, kind.used_tokens, again)
+
+
+def drawn_once(distribution: Distribution, rng: np.random.Generator) -> float:
+    """Return one duration, in seconds."""
+    return float(distribution.of(rng.random(1))[0])
 
 
 def mixture(
@@ -80,7 +89,7 @@ def mixture(
     kinds = scenario.requests.kinds
     pairs = [
         zip(
-            repeat(demand_of(kind)),
+            repeat(demand_of(kind, partial(drawn_once, kind.work or scenario.work))),
             durations(kind.work or scenario.work, streams.numbers(Purpose.WORK, *which, number), block),
             strict=False,
         )
@@ -90,11 +99,13 @@ def mixture(
         return (next(pairs[number]) for number in recorded)
     if len(pairs) == 1:
         return pairs[0]
-    numbers = _numbers([kind.share for kind in kinds], streams.numbers(Purpose.KINDS, *which), block)
+    numbers = kind_numbers(kinds, streams.numbers(Purpose.KINDS, *which), block)
     return (next(pairs[int(number)]) for number in numbers)
 
 
-def _numbers(shares: list[float], rng: np.random.Generator, block: int) -> Iterator[float]:
+def kind_numbers(kinds: Sequence[Kind], rng: np.random.Generator, block: int) -> Iterator[float]:
+    """Yield the place of one kind after another, drawn by their shares, for ever."""
+    shares = [kind.share for kind in kinds]
     edges = np.cumsum(shares) / sum(shares)
 
     def draw(count: int) -> Floats:
@@ -111,27 +122,41 @@ class OpenSource:
         self._arrival = Entry(env)
         self._arrivals: list[Callable[[Event], None]] = [self._arrive]
         self._submit = submit
+        if isinstance(workload, Arrivals):
+            workload = resampled(workload, streams)
         self._gaps = gaps_of(workload, streams)
         recorded = workload.kinds if isinstance(workload, Arrivals) else []
         self._mixture = mixture(scenario, streams, recorded=recorded)
         if isinstance(workload, Arrivals) and workload.work_s:
             self._mixture = ((demand, w) for w, (demand, _) in zip(workload.work_s, self._mixture, strict=False))
-        self._count = 0
+        self._count = self._ended = 0
+        self._last_has_come = False
         self.workers: list[Worker] = []
-        self.finished = False
 
     def begin(self) -> None:
         """Wait for the first arrival."""
-        self._arrival.happen(next(self._gaps), self._arrivals)
+        gap_s = next(self._gaps, None)
+        if gap_s is None:
+            self._last_has_come = True
+        else:
+            self._arrival.happen(gap_s, self._arrivals)
 
     def conclude(self, task: Task) -> None:
-        """Do nothing: nobody waits for the answer."""
+        """Count it; nobody waits for the answer."""
+        self._ended += 1
+
+    @property
+    def finished(self) -> bool:
+        """Whether all that will ever come has come and is over."""
+        return self._last_has_come and self._ended == self._count
 
     def _arrive(self, event: Event) -> None:
         demand, work_s = next(self._mixture)
         self._count += 1
         gap_s = next(self._gaps, None)
-        if gap_s is not None:
+        if gap_s is None:
+            self._last_has_come = True
+        else:
             self._arrival.happen(gap_s, self._arrivals)
         self._submit(Task(self._env, self._count, work_s, demand, None, self._env.now))
 
@@ -145,6 +170,8 @@ class ClosedSource:
         self._env = env
         self._submit = submit
         self._count = 0
+        self._most = workload.calls
+        self._under_way = 0
         self.finished = False
         self.workers = [Worker("workers", index) for index in range(workload.workers)]
         # A stream for each worker: its n-th task is the same under every strategy. Few numbers at once: there may be
@@ -160,7 +187,11 @@ class ClosedSource:
             self._think(worker)
 
     def conclude(self, task: Task) -> None:
-        """Let its worker think about the next one."""
+        """Let its worker think about the next one, if there is to be one."""
+        self._under_way -= 1
+        if self._count == self._most:
+            self.finished = not self._under_way
+            return
         if task.worker is not None:
             self._think(task.worker, least_s=0.0 if self._env.now > task.arrived_s else _RECOIL_S)
 
@@ -169,6 +200,9 @@ class ClosedSource:
         after(self._env, max(least_s, next(self._thinks[worker.index])), self._ask, worker)
 
     def _ask(self, worker: Worker) -> None:
+        if self._count == self._most:
+            return  # the last one was asked for while it thought
         demand, work_s = next(self._mixtures[worker.index])
         self._count += 1
+        self._under_way += 1
         self._submit(Task(self._env, self._count, work_s, demand, worker, self._env.now))

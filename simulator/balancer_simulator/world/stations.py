@@ -17,12 +17,13 @@ __all__ = ["Job", "Queue", "SharedHost", "Station", "Timer"]
 
 
 class Job(ABC):
-    """Some work; `dropped` is set when nobody waits for it any more."""
+    """Some work; `dropped` is set when nobody waits for it any more. It keeps so many `lines` busy."""
 
-    __slots__ = ("dropped", "due", "work_s")
+    __slots__ = ("dropped", "due", "lines", "work_s")
 
-    def __init__(self, work_s: float) -> None:
+    def __init__(self, work_s: float, lines: int = 1) -> None:
         self.work_s = work_s
+        self.lines = lines
         self.dropped = False
         self.due = 0.0
 
@@ -42,25 +43,42 @@ class Station(Protocol):
         """Forget `job`, which has entered and is not done; its room is free at once."""
         ...
 
+    def worked_until(self, now: float) -> float:
+        """Return the seconds of work that it has done up to `now`."""
+        ...
+
 
 class Timer:
     """Room for everybody: each job takes its `work_s`."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
+        # As in `Server`: each job books -begin and +end, for each of its lines.
+        self._worked_s = 0.0
+        self._lines = 0
 
     def enter(self, job: Job) -> None:
         """Begin `job`."""
-        after(self._env, job.work_s, _end, job)
+        self._book(job.lines)
+        after(self._env, job.work_s, self._end, job)
 
     def drop(self, job: Job) -> None:
         """Forget `job`."""
         job.dropped = True
+        self._book(-job.lines)
 
+    def worked_until(self, now: float) -> float:
+        """Return the seconds of work up to `now`, those of jobs under way included."""
+        return self._worked_s + self._lines * now
 
-def _end(job: Job) -> None:
-    if not job.dropped:
-        job.done()
+    def _book(self, lines: int) -> None:
+        self._lines += lines
+        self._worked_s -= lines * self._env.now
+
+    def _end(self, job: Job) -> None:
+        if not job.dropped:
+            self._book(-job.lines)
+            job.done()
 
 
 class Queue:
@@ -89,6 +107,10 @@ class Queue:
         else:
             self._queue.remove(standing)
 
+    def worked_until(self, now: float) -> float:
+        """Return what the station behind says."""
+        return self._behind.worked_until(now)
+
     def leave(self, standing: "_Standing") -> None:
         """Let the next one in."""
         del self._inside[standing.job]
@@ -110,7 +132,7 @@ class _Standing(Job):
     __slots__ = ("admitted", "job", "queue")
 
     def __init__(self, job: Job, queue: Queue) -> None:
-        super().__init__(job.work_s)
+        super().__init__(job.work_s, job.lines)
         self.job = job
         self.queue = queue
         self.admitted = False
@@ -131,6 +153,7 @@ class SharedHost:
         self._cores = cores
         self._progress = 0.0  # seconds of work that each job has had since the host began
         self._at_s = env.now
+        self._worked_s = 0.0
         self._jobs: list[tuple[float, int, Job]] = []  # a heap by the progress at which a job is done
         self._running = 0
         self._tickets = count()
@@ -151,11 +174,16 @@ class SharedHost:
         self._running -= 1
         self._set_alarm()
 
+    def worked_until(self, now: float) -> float:
+        """Return the seconds of work that the cores have done up to `now`, each second of each core counted."""
+        return self._worked_s + (now - self._at_s) * min(self._cores, self._running)
+
     def _rate(self) -> float:
         return min(1.0, self._cores / self._running) if self._running else 1.0
 
     def _advance(self) -> None:
         now = self._env.now
+        self._worked_s = self.worked_until(now)
         self._progress += (now - self._at_s) * self._rate()
         self._at_s = now
 

@@ -30,6 +30,8 @@ class Purpose(IntEnum):
     NETWORK = 8
     HEALTH = 9
     RETRIES = 10
+    AGAIN = 11
+    BLOCKS = 12
 
 
 class Streams:

@@ -1,9 +1,11 @@
 """A task on its way through a run, and the worker that it belongs to. Data; it decides nothing."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
 
+import numpy as np
 from simpy import Environment
 
 from balancer.core.course import Course
@@ -26,6 +28,14 @@ class ServesCalls(Protocol):
         """Book that the slots of the call of `task` are free again."""
         ...
 
+    def leave_behind(self, task: "Task", now: float) -> None:
+        """Book that nobody waits for the call of `task` any more, which goes on."""
+        ...
+
+    def forget(self, task: "Task", now: float) -> None:
+        """Book that a call which was left behind is over."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -37,6 +47,7 @@ class Demand:
         priority: as the pool has it.
         timeout_s: how long it waits for an endpoint; inf: for ever.
         used_tokens: what its answer says that it took of a quota; None: nothing is said.
+        again: draws the work of a further call, where it does not travel with the request.
     """
 
     name: str
@@ -44,6 +55,7 @@ class Demand:
     priority: int
     timeout_s: float
     used_tokens: int | None = None
+    again: Callable[[np.random.Generator], float] | None = field(default=None, compare=False)
 
 
 class Worker:
@@ -78,7 +90,9 @@ class Task(Entry):
         within_s: how long a retry waits for an endpoint.
         looks: those of a retry, while it waits.
         worker: who does it; None: nobody in particular.
-        arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint.
+        arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint; once it has one, when its
+            call began.
+        wanted_s: of a call that is kept as a span: when its attempt asked.
         attempt: calls begun so far.
         asks: it asks for an endpoint, or waits for one.
         lease, server, waiter: of the present attempt.
@@ -98,6 +112,7 @@ class Task(Entry):
     rival: "Task | None" = None
     leader: "Task | None" = None
     beaten = False
+    wanted_s = 0.0
     waiter: Any = None
 
     def __init__(

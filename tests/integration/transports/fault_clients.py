@@ -23,6 +23,7 @@ __all__ = ["CLIENTS", "FAULTS_MET", "Client", "Met", "meet", "quick_retries"]
 
 _ASKS = {"model": "m", "messages": [{"role": "user", "content": "count"}]}
 _SAID = "one two three four"
+_SPENT = b'{"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}'
 _DRIP_S, _DRIP_BYTES = 0.001, 8
 
 
@@ -53,6 +54,14 @@ def _none(met: Exchange) -> bool:
     raise AssertionError("nobody listens there")
 
 
+def _spent(met: Exchange) -> bool:
+    met.write(
+        b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(_SPENT), _SPENT)
+    )
+    return True
+
+
 REFUSED = Fault("refused", "nobody listens there", _none)
 FAULTS_MET: dict[str, Fault] = {
     fault.name: fault
@@ -62,6 +71,7 @@ FAULTS_MET: dict[str, Fault] = {
         FAULTS["429-seconds"],
         FAULTS["429-date"],
         FAULTS["503"],
+        Fault("insufficient_quota", "429, nobody pays any more", _spent),
         Fault("drop-before", "200, and a reset before the body", _headless),
         Fault("drop-within", "200, and a reset within the body", FAULTS["reset-amid"].do),
         Fault("drip", "the body, a few bytes at a time", _drip),

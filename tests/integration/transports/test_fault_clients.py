@@ -55,6 +55,14 @@ def test_three_tries_are_three_whoever_asks(client: Client, fault: str, model: M
 
 
 @pytest.mark.parametrize("client", _SOME, ids=_id)
+def test_an_account_with_nothing_left_is_asked_once_whoever_asks(client: Client, model: ModelServer) -> None:
+    fault = FAULTS_MET["insufficient_quota"]
+    assert meet(client, fault, model, alone=False) == Met("the answer", (1, 1), ("1 ignored", "1 success"))
+    sees = "RateLimitError" if client.kind == "OpenAI" else "429"
+    assert meet(client, fault, model, alone=True) == Met(sees, (1, 0), ("1 ignored", "none"))
+
+
+@pytest.mark.parametrize("client", _SOME, ids=_id)
 def test_within_the_body_only_a_client_that_shows_nothing_yet_may_ask_again(client: Client, model: ModelServer) -> None:
     found = meet(client, FAULTS_MET["drop-within"], model, alone=False)
     by_itself = client.kind == "OpenAI" and not client.streams

@@ -28,6 +28,7 @@ _JAVA = b'Exception in thread "main" java.lang.Error: no\n\tat Main.main(Main.ja
         (Status.COMPILE_ERROR, b"In main:\na.cpp:1:2: error: no\n  1 | x\n1 error.\n", "a.cpp:1:2: error: no"),
         (Status.COMPILE_ERROR, b"prog.go:4:2: undefined: x\n", "prog.go:4:2: undefined: x"),
     ],
+    ids=lambda each: str(each)[:30],
 )  # fmt: skip
 def test_the_line_that_tells_why(status: Status, stderr: bytes, words: str) -> None:
     assert last_words(Execution(status, stderr=stderr)) == words

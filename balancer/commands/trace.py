@@ -1,0 +1,71 @@
+"""`balancer trace`: what is in a trace, and other people's records made into one.
+
+Decides what is read, by which name, and where it goes. What a trace is like is for `balancer.traces` to say.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from balancer.errors import ConfigError
+from balancer.settings.wording import did_you_mean
+from balancer.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
+from balancer.traces.reading import Trace, read_trace
+from balancer.traces.rows import Attempt, line_of
+from balancer.traces.summary import summary_lines, summary_of
+
+__all__ = ["trace_data", "trace_lines"]
+
+_SOURCES: Final = ("nginx", "haproxy", "csv")
+
+
+def trace_data(
+    path: Path, *, source: str | None, log_format: str | None, columns: Sequence[str], out: Path | None
+) -> dict[str, Any]:
+    """Return what is in the trace, or the record, at `path`; write it to `out` as a trace if that is given.
+
+    Raises:
+        ConfigError: something cannot be read or written, or options do not go together.
+    """
+    if source is None:
+        for option, given in (("--format", log_format), ("--column", columns), ("--out", out)):
+            if given:
+                raise ConfigError(f"{option}: it goes with --from; leave it out, or say what wrote {path}")
+        return summary_of(read_trace(path))
+    if source not in _SOURCES:
+        raise ConfigError(f"--from: found {source!r}{did_you_mean(source, _SOURCES)}; there are {', '.join(_SOURCES)}")
+    if log_format and source != "nginx":
+        raise ConfigError(f"--format: it goes with --from nginx; {source} has a format of its own, so leave it out")
+    if columns and source != "csv":
+        raise ConfigError(f"--column: it goes with --from csv; leave it out for {source}")
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="" if source == "csv" else None) as file:
+            attempts = list(_attempts(file, source, log_format or NGINX_FORMAT, _columns_of(columns)))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if out is not None:
+        try:
+            with out.open("w", encoding="utf-8") as written:
+                written.writelines(map(line_of, attempts))
+        except OSError as error:
+            raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}") from None
+    runs = dict.fromkeys(each.run for each in attempts)
+    return summary_of(Trace(attempts=attempts, ended=set(runs)))
+
+
+def trace_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what `trace_data` found, for a person."""
+    return summary_lines(found)
+
+
+def _attempts(file: Any, source: str, log_format: str, columns: dict[str, str]) -> Iterator[Attempt]:
+    if source == "nginx":
+        return from_nginx(file, log_format)
+    return from_haproxy(file) if source == "haproxy" else from_csv(file, columns)
+
+
+def _columns_of(given: Sequence[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    if wrong := [field for field, sign, column in pairs if not (field and sign and column)]:
+        raise ConfigError(f"--column: found {wrong[0]!r}; write FIELD=COLUMN, e.g. endpoint=server")
+    return {field: column for field, _, column in pairs}

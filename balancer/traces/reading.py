@@ -1,0 +1,97 @@
+"""Reads a trace, whole or cut short.
+
+Decides what becomes of a file whose writer was killed: its last line may be half a line, and calls that were under way
+are there as open ones, or not at all.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+from balancer.errors import ConfigError
+from balancer.traces.rows import VERSION, Attempt, Happening, row_of
+
+__all__ = ["Trace", "read_trace"]
+
+
+@dataclass(slots=True)
+class Trace:
+    """What is in a file.
+
+    Attributes:
+        runs: the first line of each run, as it was written.
+        attempts: one for each call, in the order in which they were granted within a run; one that was written when it
+            was open and again when it ended is there once, as it ended.
+        events: in the order in which they were written.
+        lost: calls and events that were not written because the writer did not keep up.
+        cut: whether the last line is half a line.
+        ended: runs that have come to their end; others were killed, or go on.
+    """
+
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    events: list[Happening] = field(default_factory=list)
+    lost: int = 0
+    cut: bool = False
+    ended: set[str] = field(default_factory=set)
+
+
+def read_trace(path: str | PathLike[str]) -> Trace:
+    """Read the trace at `path`.
+
+    Raises:
+        ConfigError: it cannot be read, or a line, other than half of a last one, is no line of a trace.
+    """
+    found = Trace()
+    attempts: dict[tuple[str, int], Attempt] = {}
+    for number, data in _lines(path, found):
+        if data.get("row") == "run":
+            if data.get("version", VERSION) > VERSION:
+                raise ConfigError(
+                    f"{path}:{number}: found version {data['version']} of the format, and this reads up to {VERSION}; "
+                    "use a later balancer"
+                )
+            found.runs.append(data)
+        elif data.get("row") == "end":
+            found.ended.add(str(data.get("run")))
+            found.lost += int(data.get("lost", 0))
+        else:
+            try:
+                row = row_of(data)
+            except TypeError as error:
+                raise ConfigError(f"{path}:{number}: a row lacks something: {error}") from None
+            if isinstance(row, Attempt):
+                known = attempts.get((row.run, row.attempt))
+                if known is None or known.open:
+                    attempts[row.run, row.attempt] = row
+            elif row is not None:
+                found.events.append(row)
+    order = {run: place for place, run in enumerate(dict.fromkeys(run for run, _ in attempts))}
+    found.attempts = sorted(attempts.values(), key=lambda each: (order[each.run], each.granted_s, each.attempt))
+    return found
+
+
+def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    data = json.loads(line)
+                except ValueError:
+                    # Half a line: the last one of a killed run, after which the next run began a line of its own.
+                    found.cut = True
+                    if not line.startswith('{"row"'):
+                        raise ConfigError(
+                            f"{path}:{number}: found {line[:40]!r}, which is no line of a trace; is it an access log? "
+                            "then say what wrote it, with --from"
+                        ) from None
+                    continue
+                if not isinstance(data, dict):
+                    raise ConfigError(f"{path}:{number}: found {line[:40]!r}; a line of a trace is a JSON object")
+                yield number, data
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None

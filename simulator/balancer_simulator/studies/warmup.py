@@ -1,0 +1,59 @@
+"""How long a run takes to settle, found from how many requests are under way.
+
+Decides by MSER-5 (White, Cobb and Spratt, "A comparison of five steady-state truncation heuristics", WSC 2000): of all
+beginnings that may be left out, that after which the mean of the rest is best known. What is looked at is the number of
+requests under way, which by Little's law settles with their times, and which no request that is not over yet distorts.
+
+Nothing is left out where a run has an end, a record to replay, or something that happens at an instant, since that is
+what is asked about.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from balancer_simulator.scenario.faults import Spell, Warmup
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Arrivals
+
+__all__ = ["LOOKS", "PILOTS", "settled_after", "settles"]
+
+LOOKS: Final = 1000
+"""How often a pilot looks."""
+
+PILOTS: Final = 2
+"""Replications that are looked at, for each policy; their numbers are averaged."""
+
+_BLOCK: Final = 5
+_MOST_LEFT_OUT: Final = 0.5  # of the run: if more is to be left out, it has not settled
+
+
+def settles(scenario: Scenario) -> bool:
+    """Return whether a warm-up is to be looked for: none is given, and nothing depends on the time of the run."""
+    if scenario.warmup_s is not None or scenario.is_batch or isinstance(scenario.workload, Arrivals):
+        return False
+    faults = [fault for model in scenario.endpoints for fault in model.faults]
+    timed = [fault for fault in faults if isinstance(fault, Warmup) or _begins_or_ends(fault)]
+    return not (timed or scenario.changes or any(model.from_s for model in scenario.endpoints))
+
+
+def _begins_or_ends(fault: object) -> bool:
+    return isinstance(fault, Spell) and (fault.from_s > 0 or math.isfinite(fault.to_s))
+
+
+def settled_after(runs: Sequence[Sequence[int]]) -> float | None:
+    """Return the part of the run, 0..0.5, after which it has settled; None if it does not within half of it.
+
+    Args:
+        runs: of each pilot, how many requests were under way at evenly spaced instants.
+    """
+    mean = np.mean([run[: len(runs[0])] for run in runs], axis=0)
+    blocks = mean[: len(mean) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).mean(axis=1)
+    count = len(blocks)
+    most = int(_MOST_LEFT_OUT * count)
+    rests = [blocks[left_out:] for left_out in range(most + 1)]  # a few blocks at the end may be alike by chance
+    errors = [float(np.sum((rest - rest.mean()) ** 2)) / len(rest) ** 2 for rest in rests]
+    left_out = int(np.argmin(errors))
+    return left_out / count if left_out < most else None

@@ -1,0 +1,124 @@
+"""How often the intervals of a study cover the truth, and how many overloads are found: tables for docs/simulator.md.
+
+    python tests/benchmarks/show_coverage.py            # minutes
+    python tests/benchmarks/show_coverage.py --short    # for CI: fails if over 10% of studies mislead
+
+M/M/1 at rho 0.8, whose waits are known: P(W > t) = rho exp(-(1 - rho) t), with a mean service time of 1 s. A study
+misleads if it gives an interval and the truth is not in it; one that is "too short" says so and does not mislead. The
+runs are made by Lindley's recursion, in seconds, or by the simulator, in an hour; the intervals are those of a study.
+Overloads are told for M/M/1 at loads near 1: beforehand, from the rates, and from what came of the runs alone.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from balancer_simulator import EndpointModel, Poisson, Policy, Requests, Scenario, run_study
+from balancer_simulator.run.record import KindRecord, Record
+from balancer_simulator.run.tally import Tally
+from balancer_simulator.scenario.workload import Kind
+from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.study import intervals
+
+RHO = 0.8
+TRUTH = {
+    "wait_mean_s": RHO / (1 - RHO),
+    "wait_p50_s": math.log(RHO / 0.5) / (1 - RHO),
+    "wait_p99_s": math.log(RHO / 0.01) / (1 - RHO),
+}
+_BEGUN_S = 200.0  # left out: some 20 times as long as the queue remembers
+
+
+def queue(rho: float, horizon_s: float, replications: int, *, known: bool = True, seed: int = 1) -> Scenario:
+    """Return M/M/1; unless `known`, with a time-out that never comes, so that nothing can be said beforehand."""
+    kind = Kind() if known else Kind(acquire_timeout_s=1e9)
+    return Scenario(
+        workload=Poisson(rate_per_s=rho),
+        endpoints=[EndpointModel(url="http://m-m-1/")],
+        requests=Requests(kinds=[kind]),
+        horizon_s=_BEGUN_S + horizon_s,
+        warmup_s=_BEGUN_S,
+        replications=replications,
+        seed=seed,
+        health=None,
+    )
+
+
+def exact(horizon_s: float, rng: np.random.Generator) -> KindRecord:
+    """Return a run of the same queue by Lindley's recursion: the last wait and the work, less the gap, or 0."""
+    begun, count = round(RHO * _BEGUN_S), rng.poisson(RHO * horizon_s)
+    steps = rng.exponential(1.0, begun + count) - rng.exponential(1 / RHO, begun + count)
+    walk = np.concatenate([[0.0], np.cumsum(steps)])
+    tally = Tally()
+    for wait_s in (walk - np.minimum.accumulate(walk))[begun:].tolist():
+        tally.add(wait_s)
+    tally.settle()
+    return KindRecord("m/m/1", tally.count, 0, 0, tally, tally)
+
+
+def simulated(horizon_s: float, count: int, jobs: int) -> list[Record]:
+    """Return so many runs of the simulator."""
+    scenario = queue(RHO, horizon_s, count)
+    orders = [Order(scenario, Policy(strategy="fifo"), number) for number in range(count)]
+    return run_orders(orders, jobs=jobs, registry=None, advance=lambda: None)
+
+
+def row(count: int, horizon_s: float, replications: int, jobs: int, *, by_simulator: bool) -> float:
+    """Print a row of the table, and return the largest part of studies that a figure of it misleads in."""
+    number = count * replications
+    rng = np.random.default_rng([round(horizon_s), replications])
+    runs: Sequence[Record | KindRecord] = (
+        simulated(horizon_s, number, jobs) if by_simulator else [exact(horizon_s, rng) for _ in range(number)]
+    )
+    found = [intervals(runs[first : first + replications]) for first in range(0, number, replications)]
+    cells, worst = [], 0.0
+    for name, truth in TRUTH.items():
+        told = [figures[name] for figures in found if not figures[name].is_refused]
+        right = sum(interval.low <= truth <= interval.high for interval in told)
+        worst = max(worst, (len(told) - right) / count)
+        cells.append(f"{right} of {len(told)} | {(len(told) - right) / count:.0%}")
+    print(f"| {horizon_s:g} | {replications} | {' | '.join(cells)} |", flush=True)
+    return worst
+
+
+def overloads(count: int, jobs: int) -> None:
+    """Print how many of `count` studies are said not to keep up, at loads near 1."""
+    print("| rho | said beforehand | from the runs alone |\n|---|---|---|")
+    for rho in (0.9, 0.98, 1.0, 1.02):
+        beforehand = count if queue(rho, 2000.0, 3).is_beyond else 0
+        runs = [run_study(queue(rho, 2000.0, 3, known=False, seed=s), ["fifo"], jobs=jobs) for s in range(count)]
+        told = sum(not study.keeps_up("fifo") for study in runs)
+        print(f"| {rho:.2f} | {beforehand} of {count} | {told} of {count} |", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--overloads", action="store_true", help="only these")
+    parser.add_argument("--simulator", action="store_true", help="make the runs by the simulator: an hour")
+    parser.add_argument("--studies", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=1)
+    given = parser.parse_args()
+    if given.overloads:
+        overloads(60, given.jobs)
+        return 0
+    horizons, counts = ((2000.0,), (5,)) if given.short else ((500.0, 2000.0, 8000.0, 32000.0), (5, 20))
+    number = 30 if given.short else given.studies
+    print("| horizon, s | replications | mean: right | misleads | p50: right | misleads | p99: right | misleads |")
+    print(f"|{'---|' * 8}")
+    worst = max(
+        row(number, horizon_s, count, given.jobs, by_simulator=given.simulator)
+        for horizon_s in horizons
+        for count in counts
+    )
+    if given.short:
+        allowed = 0.1 + 2 * math.sqrt(0.1 * 0.9 / number)  # of so few studies, chance has its part
+        return int(worst > allowed)
+    overloads(60, given.jobs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

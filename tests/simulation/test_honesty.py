@@ -1,0 +1,252 @@
+"""A study says no more than its runs bear out: quantiles, samples, warm-up, loads that nobody could carry."""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
+from balancer_simulator.report.export import to_data, to_json
+from balancer_simulator.report.numbers import worded
+from balancer_simulator.run.tally import Tally
+from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.studies.quantiles import pooled, quantile_difference
+from balancer_simulator.studies.warmup import settled_after, settles
+
+from balancer.errors import ConfigError
+from tests.simulation.scenarios import endpoint
+
+
+def scenario(**values: Any) -> Scenario:
+    usual: dict[str, Any] = {
+        "workload": {"kind": "poisson", "rate_per_s": 0.5},
+        "endpoints": [endpoint()],
+        "horizon_s": 400.0,
+        "warmup_s": 0.0,
+        "replications": 3,
+        "health": None,
+    }
+    return Scenario.model_validate({**usual, **values})
+
+
+class Ran:
+    """Stands for a record that has waits."""
+
+    def __init__(self, waits: list[float]) -> None:
+        self.wait = self.sojourn = Tally()
+        for wait in waits:
+            self.wait.add(wait)
+
+
+def of(*runs: list[float]) -> list[Record]:
+    return [Ran(run) for run in runs]  # type: ignore[misc]
+
+
+# -- quantiles --------------------------------------------------------------------------------------
+
+
+def test_a_quantile_is_that_of_all_observations_together() -> None:
+    rng = np.random.default_rng(1)
+    runs = [rng.exponential(scale, 2000).tolist() for scale in (1.0, 1.0, 1.0, 5.0)]
+    truth = float(np.quantile(np.concatenate(runs), 0.9))
+    found = pooled(of(*runs), "wait_p90_s")
+    assert found.interval.mean == pytest.approx(truth, rel=0.022)
+    assert abs(np.mean(found.each) - truth) > 0.05 * truth, "the mean of quantiles would do as well"
+
+
+@pytest.mark.parametrize(("key", "q"), [("wait_p50_s", 0.5), ("wait_p99_s", 0.99)])
+def test_the_interval_covers_the_truth_in_nine_of_ten_studies(key: str, q: float) -> None:
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(100):
+        found = pooled(of(*(rng.exponential(1.0, 1000).tolist() for _ in range(5))), key)
+        covered += bool(found.refusal) or found.interval.low <= -math.log1p(-q) <= found.interval.high
+    assert covered >= 90
+
+
+def test_too_few_observations_or_too_unlike_ones_are_too_short_for_a_p99() -> None:
+    few = pooled(of([1.0] * 400, [1.0] * 400), "wait_p99_s")
+    assert few.refusal == "800 observations, and it takes at least 1000"
+    # All long waits are of one run: the next one may have as many, or none.
+    unlike = pooled(of([1.0] * 1000, [1.0] * 970 + [9.0] * 30, [1.0] * 1000), "wait_p99_s")
+    assert unlike.refusal.startswith("the part beyond it is 1% give or take ")
+    assert not pooled(of([1.0] * 400, [1.0] * 400), "wait_p50_s").refusal
+
+
+def test_nobody_waits_is_known() -> None:
+    found = pooled(of([0.0] * 9, [0.0] * 9), "wait_p99_s")
+    assert (found.refusal, found.interval.mean, found.interval.half) == ("", 0.0, 0.0)
+
+
+def test_a_difference_is_that_of_the_pooled_quantiles() -> None:
+    rng = np.random.default_rng(3)
+    runs = [rng.exponential(1.0, 1000) for _ in range(4)]
+    one, two = (pooled(of(*((factor * run).tolist() for run in runs)), "wait_p50_s") for factor in (2.0, 1.0))
+    found = quantile_difference(one, two)
+    assert found.mean == one.interval.mean - two.interval.mean
+    assert found.is_clear
+    assert found.half < one.interval.half, "what is common does not drop out"
+
+
+def test_a_study_shows_nothing_of_what_it_refuses_and_says_so() -> None:
+    study = run_study(scenario(), ["fifo", "first"])
+    assert set(study.too_short("fifo")) >= {"wait_p99_s", "sojourn_p99_s"}
+    assert study.metrics("fifo")["sojourn_p99_s"].is_refused
+    assert study.metric("fifo", "sojourn_p99_s").is_refused
+    assert not study.metric("fifo", "sojourn_p50_s").is_refused
+    assert worded(study.metric("fifo", "sojourn_p99_s"), "s") == "too short"
+    assert not study.difference("fifo", "first", "sojourn_p99_s").is_clear
+    assert set(study.best("sojourn_p99_s")) == {"fifo", "first"}
+    data = to_data(study)
+    assert "sojourn_p99_s" not in data["policies"]["fifo"]
+    assert "sojourn_p99_s" in data["too_short"]["fifo"]
+    assert "Infinity" not in to_json(study)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 3.0, 1e9])
+def test_a_tally_knows_the_part_beyond(value: float) -> None:
+    waits = np.random.default_rng(4).exponential(1.0, 5000)
+    waits[:500] = 0.0
+    tally = Tally()
+    for wait in waits.tolist():
+        tally.add(wait)
+    assert tally.beyond(value) == pytest.approx(float((waits > value).mean()), abs=0.01)
+
+
+# -- one sample -------------------------------------------------------------------------------------
+
+RECORDED: dict[str, Any] = {
+    "kind": "arrivals",
+    "at_s": [0.25 * n for n in range(1, 400)],
+    "work_s": [0.125 + 0.25 * (n % 7) for n in range(1, 400)],
+}
+
+
+def recorded(**values: Any) -> Scenario:
+    return scenario(workload={**RECORDED, **values}, endpoints=[endpoint("http://h-{1..4}/")])
+
+
+def test_a_record_with_its_work_is_one_sample() -> None:
+    study = run_study(recorded(), ["fifo"])
+    assert study.is_one_sample
+    assert not any(math.isfinite(interval.half) for interval in study.metrics("fifo").values())
+    assert math.isnan(study.metric("fifo", "sojourn_mean_s").half)
+    assert study.too_short("fifo")["sojourn_p99_s"].startswith("399 observations"), "copies do not count"
+
+
+def test_blocks_of_a_record_are_samples() -> None:
+    resampled = recorded(resample_s=10.0)
+    study = run_study(resampled, ["fifo", "first"])
+    assert not study.is_one_sample
+    assert study.metric("fifo", "sojourn_mean_s").half > 0
+    counts = [record.arrived for record in study.records["fifo"]]
+    assert all(abs(count - 399) < 25 for count in counts), "it is not as long as the record"
+    assert [r.arrived for r in study.records["first"]] == counts, "policies do not meet the same requests"
+
+
+def test_blocks_keep_what_belongs_together() -> None:
+    seen: list[tuple[float, float]] = []
+    simulate_once(
+        recorded(resample_s=10.0),
+        Policy(strategy="fifo"),
+        observer=lambda task, lease: seen.append((task.arrived_s, task.work_s)),
+    )
+    works = [work_s for _, work_s in sorted(seen)]
+    follows = dict(pairwise(RECORDED["work_s"]))
+    broken = sum(follows.get(one) != two for one, two in pairwise(works))
+    assert 0 < broken <= 3 * 10  # a seam a block, and one where the record ends
+
+
+# -- warm-up ----------------------------------------------------------------------------------------
+
+
+def test_the_beginning_is_left_out_until_it_has_settled() -> None:
+    rng = np.random.default_rng(5)
+    rising = [[int(100 * min(1.0, n / 200)) + int(rng.integers(0, 10)) for n in range(1000)] for _ in range(2)]
+    found = settled_after(rising)
+    assert found is not None
+    assert 0.15 <= found <= 0.3
+    level = settled_after([[int(rng.integers(0, 10)) for _ in range(1000)]])
+    assert level is not None
+    assert settled_after([list(range(1000))]) is None, "it grows for ever"
+
+
+def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
+    crowd = {"kind": "closed", "workers": 40, "think": {"kind": "exponential", "mean_s": 40.0}}
+    # All think at first, so that the first minute is empty.
+    study = run_study(scenario(workload=crowd, endpoints=[endpoint(capacity=40)], warmup_s=None), ["fifo", "first"])
+    assert study.scenario.warmup_s is not None
+    found = {record.measured_s for records in study.records.values() for record in records}
+    assert found == {400.0 - study.scenario.warmup_s}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"warmup_s": 0.0},
+        {"workload": RECORDED},
+        {"workload": {"kind": "tasks", "workers": 2, "tasks": 5}},
+        {"workload": {"kind": "closed", "workers": 2, "calls": 5}},
+        {"endpoints": [endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])]},
+        {"endpoints": [endpoint(), endpoint("b", from_s=9.0)]},
+        {"changes": [{"at_s": 9.0, "do": "drain", "url": "a"}]},
+    ],
+)
+def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) -> None:
+    assert not settles(scenario(**{"warmup_s": None, **values}))
+    assert settles(scenario(warmup_s=None))
+
+
+# -- until it is known ------------------------------------------------------------------------------
+
+
+def test_replications_go_on_until_it_is_known_well_enough() -> None:
+    study = run_study(scenario(within=0.2, replications=2), ["fifo", "first"])
+    count = study.scenario.replications
+    assert 2 < count < 100
+    assert all(len(records) == count for records in study.records.values())
+    found = study.metric("fifo", "sojourn_mean_s")
+    assert found.half <= 0.2 * found.mean
+    few = run_study(scenario(within=0.001, most_replications=4, horizon_s=50.0), ["fifo"])
+    assert few.scenario.replications == 4
+
+
+def test_a_sweep_takes_no_within() -> None:
+    with pytest.raises(ConfigError, match="has within"):
+        run_sweep({1: scenario(within=0.1)}, ["fifo"])
+
+
+# -- loads that nobody could carry ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rho", "carried"), [(0.98, True), (1.0, False), (1.02, False)])
+def test_as_much_as_all_can_do_is_too_much(rho: float, carried: bool) -> None:
+    study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": rho}, horizon_s=60.0), ["fifo"])
+    assert study.keeps_up("fifo") is carried
+
+
+def test_who_gives_up_lets_a_queue_end() -> None:
+    kinds = [{"name": "a", "acquire_timeout_s": 1.0}]
+    assert not scenario(workload={"kind": "poisson", "rate_per_s": 2.0}, requests={"kinds": kinds}).is_beyond
+
+
+# -- mistakes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"workload": {**RECORDED, "resample_s": 90.0}}, "resample_s: found 90"),
+        ({"workload": RECORDED, "within": 0.1}, "within: the work is recorded"),
+        ({"workload": RECORDED, "requests": {"work_again": "drawn"}}, 'work_again: found "drawn"'),
+        ({"within": 0.1, "most_replications": 2}, "most_replications is 2 and replications 3"),
+        ({"workload": {"kind": "tasks", "workers": 1}}, "give either how many tasks"),
+        ({"workload": {"kind": "tasks", "workers": 1, "tasks": 2, "kinds": [0]}}, "kinds has 1 values"),
+        ({"workload": {"kind": "tasks", "workers": 1, "work_s": [1.0], "kinds": [1]}}, "found 1, and requests.kinds"),
+        ({"work": {"kind": "bounded_pareto", "least_s": 2.0, "most_s": 1.0}}, "least_s is 2"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(values: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        scenario(**values)

@@ -1,0 +1,171 @@
+"""Kinds in batches, flat lists, a number of calls, think time; work drawn anew; what is told of kinds and servers."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from balancer_simulator import BoundedPareto, Scenario
+from balancer_simulator.scenario.distributions import Deterministic
+
+from tests.simulation.scenarios import at, batch, calls, closed, endpoint, run, times
+
+TWO_KINDS = {
+    "kinds": [{"name": "short", "share": 3}, {"name": "long", "work": {"kind": "deterministic", "mean_s": 4.0}}]
+}
+
+
+def tasks(**values: Any) -> dict[str, Any]:
+    return {"kind": "tasks", "workers": 2, **values}
+
+
+def flat(workload: dict[str, Any], *endpoints: dict[str, Any], **values: Any) -> Scenario:
+    usual = {"work": {"kind": "deterministic", "mean_s": 1.0}, "horizon_s": 1000.0, "health": None}
+    return Scenario.model_validate({"workload": workload, "endpoints": list(endpoints), **usual, **values})
+
+
+def test_a_batch_uses_all_kinds() -> None:
+    record = run(batch([{"name": "s", "tasks": 400, "workers": 4}], endpoint(capacity=4), requests=TWO_KINDS,
+                       horizon_s=5000.0))  # fmt: skip
+    found = {kind.name: kind for kind in record.kinds}
+    assert found["short"].completed + found["long"].completed == 400
+    assert 60 <= found["long"].completed <= 140  # a quarter of 400, 4 deviations of 8.7 and more
+    assert found["short"].sojourn.most == 1.0
+    assert found["long"].sojourn.most == 4.0
+
+
+def test_the_work_of_a_stage_comes_before_that_of_a_kind() -> None:
+    work = {"kind": "deterministic", "mean_s": 0.5}
+    record = run(batch([{"name": "s", "tasks": 8, "workers": 1, "work": work}], requests=TWO_KINDS))
+    assert record.makespan_s == 4.0
+
+
+def test_a_flat_list_is_worked_off_in_order() -> None:
+    record = run(flat(tasks(work_s=[1.0, 3.0, 1.0, 1.0]), endpoint(capacity=2)))
+    assert times(record) == [(0.0, 1.0), (0.0, 3.0), (1.0, 2.0), (2.0, 3.0)]
+    assert (record.makespan_s, record.bound_s) == (3.0, 3.0)
+
+
+def test_a_flat_list_may_say_the_kinds() -> None:
+    values = tasks(workers=1, work_s=[1.0, 2.0], kinds=[1, 0])
+    record = run(flat(values, endpoint(), requests=TWO_KINDS))
+    assert [span.kind for span in record.spans] == ["long", "short"]
+
+
+def test_a_flat_list_may_be_drawn() -> None:
+    record = run(flat(tasks(tasks=5), endpoint()))
+    assert record.completed == 5
+    assert record.makespan_s == 5.0
+
+
+def test_a_worker_of_a_batch_thinks_before_each_task() -> None:
+    think = {"kind": "deterministic", "mean_s": 0.5}
+    record = run(flat(tasks(workers=1, tasks=3, think=think), endpoint()))
+    assert times(record) == [(0.5, 1.5), (2.0, 3.0), (3.5, 4.5)]
+    both = run(batch([{"name": "a", "tasks": 2, "workers": 2, "think": think}, {"name": "b", "tasks": 1, "workers": 1}],
+                     endpoint(capacity=2)))  # fmt: skip
+    assert both.makespan_s == 2.5
+
+
+def test_closed_ends_after_so_many_calls() -> None:
+    scenario = closed(3, 0.0, 1.0, endpoint(capacity=2))
+    workload = {**scenario.workload.to_data(), "calls": 7}
+    record = run(scenario.changed(workload=workload))
+    assert (record.completed, record.unfinished, record.makespan_s) == (7, 0, 4.0)
+    assert record.measured_s == 4.0
+
+
+def test_a_replay_has_a_makespan_if_it_is_done() -> None:
+    assert run(at([0.0, 1.0, 5.0], 2.0)).makespan_s == 7.0
+    assert run(at([0.0, 99.0], 2.0)).makespan_s is None
+    assert run(at([0.0], 2.0)).measured_s == 100.0, "the horizon is still what counts"
+
+
+# -- work that is drawn anew ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("again", "equal"), [("same", True), ("drawn", False)])
+def test_a_retry_does_the_same_work_or_draws_it_anew(again: str, equal: bool) -> None:
+    scenario = closed(1, 0.0, 1.0, endpoint(faults=[{"kind": "fail_within", "to_s": 5.0}]))
+    scenario = scenario.changed(
+        work={"kind": "exponential", "mean_s": 1.0}, requests={"attempts": 3, "work_again": again}
+    )
+    record = run(scenario)
+    lengths = [round(span.ended_s - span.started_s, 9) for span in record.spans if span.task == 1]
+    assert len(lengths) > 1
+    assert (len(set(lengths)) == 1) is equal
+    assert calls(run(scenario)) == calls(record)
+
+
+def test_hedging_helps_between_equal_endpoints_only_where_the_endpoint_decides() -> None:
+    def mean_s(again: str, hedge: bool) -> float:
+        requests = {"work_again": again, **({"hedge_after_s": 2.0} if hedge else {})}
+        scenario = flat(
+            {"kind": "poisson", "rate_per_s": 0.2}, endpoint("http://h-{1..4}/", capacity=4), requests=requests,
+            work={"kind": "lognormal", "mean_s": 1.0, "cv": 3.0}, horizon_s=4000.0,
+        )  # fmt: skip
+        return run(scenario).sojourn.mean
+
+    assert mean_s("same", True) == pytest.approx(mean_s("same", False))
+    assert mean_s("drawn", True) < 0.9 * mean_s("drawn", False)
+
+
+# -- what is told -----------------------------------------------------------------------------------
+
+
+def test_a_span_says_when_its_attempt_asked() -> None:
+    record = run(at([0.0, 0.25], 1.0))
+    assert [(span.asked_s, span.started_s) for span in record.spans] == [(0.0, 0.0), (0.25, 1.0)]
+
+
+def test_kinds_are_told_apart_and_add_up() -> None:
+    record = run(at([0.0, 0.25, 0.5, 0.75], 1.0, requests={"kinds": [{"name": "a"}, {"name": "b"}]}))
+    assert sum(kind.completed for kind in record.kinds) == record.completed == 4
+    assert sum(kind.sojourn.mean * kind.completed for kind in record.kinds) == pytest.approx(4 * record.sojourn.mean)
+    assert run(at([0.0], 1.0)).kinds == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "slots", "servers"),
+    [
+        ({"capacity": 2}, {}, 0.25, 0.25),
+        ({"capacity": 2, "parallel": 1}, {}, 0.375, 0.5),  # one waits inside for a second
+        ({"network": {"kind": "deterministic", "mean_s": 0.5}, "capacity": 2}, {}, 0.375, 0.25),
+        ({"capacity": 2, "host": "h"}, {"hosts": {"h": {"cores": 1}}}, 0.5, 0.5),
+        ({"capacity": 2, "host": "h"}, {"hosts": {"h": {"cores": 4}}}, 0.25, 0.125),
+    ],
+)
+def test_servers_are_at_work_for_another_time_than_slots_are_in_use(
+    model: dict[str, Any], values: dict[str, Any], slots: float, servers: float
+) -> None:
+    record = run(at([0.0, 0.0], 1.0, endpoint(**model), horizon_s=4.0, **values))
+    assert record.metrics["utilisation"] == pytest.approx(slots)
+    assert record.metrics["servers_busy"] == pytest.approx(servers)
+
+
+def test_a_server_is_at_work_on_what_nobody_waits_for() -> None:
+    requests = {"hedge_after_s": 1.0}
+    slow, quick = endpoint("slow", speed=0.25), endpoint("quick", speed=2.0)
+    record = run(at([0.0], 2.0, slow, quick, requests=requests, horizon_s=10.0), "first")
+    # Until 2 s both slots are used, from 1 s the second; the slow one computes until 8 s.
+    assert record.metrics["utilisation"] == pytest.approx((2 + 1) / 20)
+    assert record.metrics["servers_busy"] == pytest.approx((8 + 1) / 20)
+
+
+def test_what_was_before_the_warm_up_is_not_among_the_work() -> None:
+    record = run(at([0.0, 6.0], 2.0, horizon_s=8.0, warmup_s=4.0))
+    assert record.metrics["servers_busy"] == pytest.approx(0.5)
+
+
+# -- a tail with an end -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 1.5, 2.0, 3.0])
+def test_a_bounded_tail_has_the_moments_it_says(alpha: float) -> None:
+    found = BoundedPareto(least_s=0.5, most_s=50.0, alpha=alpha)
+    grid = found.of((np.arange(1_000_000) + 0.5) / 1_000_000)
+    assert grid.min() >= 0.5
+    assert grid.max() <= 50.0
+    assert found.mean_s == pytest.approx(float(grid.mean()), rel=1e-4)
+    assert found.scv == pytest.approx(float(grid.var() / grid.mean() ** 2), rel=1e-3)
+    assert math.isclose(Deterministic(mean_s=1.0).scv, 0.0)

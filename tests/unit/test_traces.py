@@ -1,0 +1,362 @@
+"""A trace says what a pool did, survives a kill, shows no secret; and other people's records become one."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from balancer import ConfigError, Endpoint, Outcome, Pool
+from balancer.commands.app import make_app
+from balancer.endpoint import Hint
+from balancer.plugins.registry import default_registry
+from balancer.settings.config import load_config
+from balancer.shells import tracing
+from balancer.testing.clock import ManualClock
+from balancer.traces import Attempt, Trace, read_trace
+from balancer.traces.importers import from_csv, from_haproxy, from_nginx
+from balancer.traces.rows import line_of, row_of
+from balancer.traces.summary import summary_lines, summary_of
+from tests.patience import PATIENCE_S
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "more" / "trace.jsonl"
+
+
+def pool_of(clock: ManualClock, *endpoints: Endpoint | str) -> Pool:
+    return Pool(endpoints or [Endpoint("http://a/", capacity=2, host="h"), Endpoint("http://b/", host="h")],
+                strategy="first", clock=clock, health=None)  # fmt: skip
+
+
+# -- what a pool writes -----------------------------------------------------------------------------
+
+
+def test_a_row_says_all_of_a_call(path: Path) -> None:
+    clock = ManualClock(0.0)
+    pool = pool_of(clock, Endpoint("http://a/", capacity=2, labels=frozenset({"x", "y"}), host="h"))
+    with pool.trace(path) as trace:
+        first = pool.acquire(timeout=0)
+        clock.advance(1.0)
+        second = pool.acquire(timeout=0, labels=["y", "x"], key="my secret", holder="sample 7", tokens=40)
+        clock.advance(2.0)
+        second.hint = Hint(retry_after_s=3.0)
+        second.release(Outcome.OVERLOAD)
+        first.release()
+    one, two = read_trace(path).attempts
+    assert (one.asked_s, one.granted_s, one.ended_s, one.outcome) == (0.0, 0.0, 3.0, "success")
+    assert (one.kind, one.task, one.size, one.key, one.in_flight) == (None, None, None, None, 1)
+    assert two == Attempt(
+        run=trace.run, attempt=two.attempt, asked_s=1.0, granted_s=1.0, ended_s=3.0, endpoint="http://a/",
+        task="sample 7", kind="x+y", size=40, host="h", key=two.key, in_flight=2, host_in_flight=2,
+        outcome="overload", retry_after_s=3.0,
+    )  # fmt: skip
+    assert two.key
+    assert "secret" not in path.read_text()
+
+
+def test_who_waited_asked_before_and_has_a_priority(path: Path) -> None:
+    pool = Pool(["http://a/"], health=None)
+    with pool.trace(path):
+        lease = pool.acquire()
+        pool.observe(lambda event: lease.release(), kinds=[tracing_queued()])
+        pool.acquire(priority=2).release()
+    one, two = read_trace(path).attempts
+    assert (one.priority, two.priority) == (None, 2)
+    assert one.waited_s == 0.0
+    assert two.waited_s > 0.0
+
+
+def tracing_queued() -> type:
+    from balancer.core.events import Queued
+
+    return Queued
+
+
+def test_hosts_count_what_is_in_flight_on_all_of_theirs(path: Path) -> None:
+    pool = pool_of(ManualClock())
+    with pool.trace(path):
+        leases = [pool.acquire(timeout=0) for _ in range(3)]
+        leases[0].release()
+        leases[0] = pool.acquire(timeout=0)
+        for lease in leases:
+            lease.release()
+    found = [(each.endpoint, each.in_flight, each.host_in_flight) for each in read_trace(path).attempts]
+    assert found == [("http://a/", 1, 1), ("http://a/", 2, 2), ("http://b/", 1, 3), ("http://a/", 2, 3)]
+
+
+def test_what_happens_besides_is_there_in_order(path: Path) -> None:
+    pool = pool_of(ManualClock())
+    with pool.trace(path):
+        pool.add(Endpoint("http://c/", capacity=3, host="k"))
+        pool.update("http://c/", capacity=5)
+        pool.drain("http://b/")
+        pool.remove("http://c/")
+        pool.set_strategy("fifo")
+    events = [(event.event, event.endpoint, event.value, event.name) for event in read_trace(path).events]
+    assert events == [
+        ("joined", "http://c/", 3, "k"),
+        ("limit", "http://c/", 5, None),
+        ("capacity", "http://c/", 5, None),
+        ("drained", "http://b/", None, None),
+        ("left", "http://c/", None, None),
+        ("strategy", None, None, "fifo"),
+    ]
+
+
+def test_a_call_under_way_at_the_end_is_open(path: Path) -> None:
+    clock = ManualClock()
+    pool = pool_of(clock)
+    trace = pool.trace(path)
+    pool.acquire(timeout=0)
+    clock.advance(5.0)
+    trace.flush()
+    clock.advance(2.0)
+    pool.close()
+    assert [line.count('"open": true') for line in path.read_text().splitlines()] == [0, 1, 1, 0]
+    (only,) = read_trace(path).attempts
+    assert (only.open, only.outcome, only.held_s) == (True, None, 7.0)
+
+
+def test_one_that_ends_after_all_is_there_once(path: Path) -> None:
+    clock = ManualClock()
+    pool = pool_of(clock)
+    with pool.trace(path) as trace:
+        lease = pool.acquire(timeout=0)
+        clock.advance(5.0)
+        trace.flush()
+        clock.advance(1.0)
+        lease.release()
+    (only,) = read_trace(path).attempts
+    assert (only.open, only.held_s) == (False, 6.0)
+
+
+def test_no_secret_of_a_url_is_written(path: Path) -> None:
+    pool = pool_of(ManualClock(), "http://a/?token=abc")
+    with pool.trace(path):
+        pool.acquire(timeout=0).release()
+    text = path.read_text()
+    assert "http://a/" in text
+    assert not [secret for secret in ("token", "abc") if secret in text]
+
+
+def test_a_key_has_one_stand_in_within_a_run(path: Path) -> None:
+    pool = pool_of(ManualClock())
+    for _ in range(2):
+        with pool.trace(path):
+            for key in ("k", "l", "k"):
+                pool.acquire(timeout=0, key=key).release()
+    keys = [each.key for each in read_trace(path).attempts]
+    assert keys[0] == keys[2] != keys[1]
+    assert not {keys[0], keys[1]} & {keys[3], keys[4]}, "two traces could be joined by their keys"
+
+
+def test_what_finds_the_queue_full_is_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_MOST", 4)
+    monkeypatch.setattr(tracing, "_EVERY_S", 1000.0)
+    pool = pool_of(ManualClock())
+    with pool.trace(path):
+        for _ in range(5):
+            pool.acquire(timeout=0).release()
+    found = read_trace(path)
+    assert len(found.attempts) == 2
+    assert found.lost == 6
+
+
+def test_a_trace_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^trace: .*: cannot be written: .*; choose another path$"):
+        pool_of(ManualClock()).trace(tmp_path)
+
+
+def test_a_config_may_ask_for_one(tmp_path: Path, path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[[endpoints]]\nurl = "http://a/"\n[trace]\npath = "{path}"\n')
+    with Pool.from_config(load_config(config)) as pool:
+        pool.acquire().release()
+    assert len(read_trace(path).attempts) == 1
+
+
+_KILLED = """
+import sys, time
+from balancer import Pool
+pool = Pool(["http://a/"], health=None)
+pool.trace(sys.argv[1])
+for number in range(1000):
+    pool.acquire(holder=f"task {number}").release()
+pool.acquire(holder="long")
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_it_survives_a_kill(path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        until = time.monotonic() + PATIENCE_S
+        while '"open": true' not in path.read_text() and time.monotonic() < until:
+            time.sleep(0.05)  # a call that takes longer than a second is written before it ends
+        process.send_signal(signal.SIGKILL)
+    found = read_trace(path)
+    assert len(found.attempts) == 1001
+    assert [each.task for each in found.attempts if each.open] == ["long"]
+    assert not found.ended
+
+
+# -- reading ----------------------------------------------------------------------------------------
+
+
+def a_row(**values: object) -> Attempt:
+    usual = {"run": "r", "attempt": 1, "asked_s": 0.0, "granted_s": 1.0, "ended_s": 3.0, "endpoint": "a"}
+    return Attempt(**{**usual, **values})  # type: ignore[arg-type]
+
+
+def test_a_row_comes_back_and_what_a_later_version_adds_is_left_out() -> None:
+    data = json.loads(line_of(a_row(key="k", open=True)))
+    assert row_of({**data, "colour": "red"}) == a_row(key="k", open=True)
+    assert row_of({"row": "something new"}) is None
+
+
+def test_half_a_line_is_left_out_and_said(path: Path) -> None:
+    path.parent.mkdir()
+    whole = line_of(a_row())
+    path.write_text(whole + whole[:40])
+    found = read_trace(path)
+    assert found.cut
+    assert found.attempts == [a_row()]
+    with pool_of(ManualClock()).trace(path):  # the next run begins a line of its own
+        pass
+    assert len(read_trace(path).runs) == 1
+    assert any("cut short" in line for line in summary_lines(summary_of(found)))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("10.0.0.1 - - [x]\n", "is it an access log"),
+        ("7\n", "a line of a trace is a JSON object"),
+        ('{"row": "attempt", "run": "r"}\n', "a row lacks something"),
+        ('{"row": "run", "version": 99}\n', "found version 99"),
+    ],
+)
+def test_what_is_no_trace_is_one_line(tmp_path: Path, text: str, line: str) -> None:
+    (tmp_path / "t").write_text(text)
+    with pytest.raises(ConfigError, match=line):
+        read_trace(tmp_path / "t")
+
+
+def test_a_summary_counts_open_calls_apart() -> None:
+    rows = [a_row(), a_row(attempt=2, ended_s=2.0), a_row(attempt=3, ended_s=900.0, open=True, in_flight=3)]
+    found = summary_of(Trace(attempts=rows))
+    assert (found["attempts"], found["open"], found["most_in_flight"]) == (3, 1, 3)
+    assert found["held_s"] == {"mean": 1.5, "p50": 1.0, "p99": 2.0, "most": 2.0}
+    assert found["endpoints"]["a"]["attempts"] == 3
+    assert any("1 open" in line for line in summary_lines(found))
+
+
+# -- importers --------------------------------------------------------------------------------------
+
+
+def test_an_access_log_of_nginx() -> None:
+    log = [
+        "1000.500 200 0.500 10.0.0.1:80 0.400\n",
+        "1001.000 200 0.900 10.0.0.1:80, 10.0.0.2:80 0.300, 0.500\n",
+        "1002.000 404 0.001 - -\n",
+    ]
+    one, *two = from_nginx(log)
+    assert (one.asked_s, one.granted_s, one.ended_s) == pytest.approx((1000.0, 1000.1, 1000.5))
+    assert (one.endpoint, one.host, one.outcome) == ("10.0.0.1:80", "10.0.0.1", "success")
+    assert [(each.endpoint, each.outcome, each.task) for each in two] == [
+        ("10.0.0.1:80", "failure", "line 2"),
+        ("10.0.0.2:80", "success", "line 2"),
+    ]
+    assert [each.held_s for each in two] == pytest.approx([0.3, 0.5])
+    own = '$remote_addr "$request" $status $upstream_addr $upstream_response_time [$time_iso8601]'
+    (other,) = from_nginx(['9.9.9.9 "GET /x y" 503 u:1 0.25 [2026-01-01T00:00:01+00:00]\n'], own)
+    assert (other.endpoint, other.outcome, other.held_s) == ("u:1", "overload", pytest.approx(0.25))
+
+
+def test_a_log_of_haproxy() -> None:
+    line = (
+        "Feb  6 12:14:14 localhost haproxy[14389]: 10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 "
+        '10/20/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {1wt.eu} {} "GET /index.html HTTP/1.1"\n'
+    )
+    lost = line.replace("static/srv1 10/20/30/69/109 200", "static/<NOSRV> 10/-1/-1/-1/10 503")
+    (one,) = from_haproxy([line, lost])
+    assert (one.endpoint, one.kind, one.outcome, one.server_s) == ("static/srv1", "static", "success", 0.069)
+    assert one.waited_s == pytest.approx(0.02)
+    assert one.ended_s - one.asked_s == pytest.approx(0.099)
+
+
+def test_a_table_with_named_columns() -> None:
+    table = ["server,from,ended_s,slots\n", "a,1.5,2.5,2\n", "b,2.0,4.0,\n"]
+    one, two = from_csv(table, {"endpoint": "server", "granted_s": "from"})
+    assert (one.endpoint, one.asked_s, one.granted_s, one.ended_s, one.slots) == ("a", 1.5, 1.5, 2.5, 2)
+    assert (two.endpoint, two.held_s, two.slots, two.attempt) == ("b", 2.0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "line"),
+    [
+        (["a,b\n"], {"colour": "a"}, "no field 'colour'"),
+        (["a,b\n"], {"endpoint": "c"}, "no column 'c'; found a, b"),
+        (["endpoint,ended_s\n"], {}, "no column is granted_s or asked_s"),
+        (["endpoint,ended_s,asked_s\n", "a,x,1\n"], {}, "csv:2: ended_s: found 'x'"),
+        (["endpoint,ended_s,asked_s\n", "a,,1\n"], {}, "csv:2: endpoint, ended_s"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_one_line(table: list[str], columns: dict[str, str], line: str) -> None:
+    with pytest.raises(ConfigError, match=line):
+        list(from_csv(table, columns))
+
+
+def test_what_is_wrong_with_a_log_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"nginx log:1: found 'x', which is not of the format; give the log_format"):
+        list(from_nginx(["x\n"]))
+    with pytest.raises(ConfigError, match=r"found no \$upstream_addr"):
+        list(from_nginx([], "$msec"))
+    with pytest.raises(ConfigError, match="haproxy log:1"):
+        list(from_haproxy(["x\n"]))
+
+
+# -- the command ------------------------------------------------------------------------------------
+
+
+def run(*args: str) -> str:
+    result = CliRunner().invoke(make_app(default_registry()), ["trace", *args])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def test_the_command_says_what_is_in_one_and_makes_one(tmp_path: Path) -> None:
+    table, out = tmp_path / "t.csv", tmp_path / "t.jsonl"
+    table.write_text("server,asked_s,ended_s\na,0,1\na,1,3\n")
+    said = run(str(table), "--from", "csv", "--column", "endpoint=server", "--out", str(out))
+    assert said.startswith("1 run, 3.000 s: 2 calls")
+    assert "a: 2 calls" in run(str(out))
+    found = json.loads(run(str(out), "--json"))
+    assert found["attempts"] == 2
+    assert found["errors"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--out", "x"], "--out: it goes with --from"),
+        (["--from", "ngin"], "did you mean 'nginx'"),
+        (["--from", "csv", "--format", "x"], "--format: it goes with --from nginx"),
+        (["--from", "nginx", "--column", "a=b"], "--column: it goes with --from csv"),
+        (["--from", "csv", "--column", "a"], "write FIELD=COLUMN"),
+        ([], "cannot be read"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(options: list[str], line: str) -> None:
+    with pytest.raises(ConfigError, match=line):
+        run(__file__ if "csv" in options else "nowhere.jsonl", *options)
