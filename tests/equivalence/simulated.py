@@ -58,7 +58,9 @@ def simulate(plan: Plan, strategy: str) -> Happened:
         lost=record.lost,
         refused=record.timed_out,
         unfinished=record.unfinished,
-        stats=PoolStats.of(endpoints, strategy=strategy, waits=waits, **totals),
+        stats=PoolStats.of(
+            endpoints, strategy=strategy, waits=waits, quotas=watch.core.quotas(plan.horizon_s), **totals
+        ),
     )
 
 
