@@ -180,7 +180,7 @@ def test_a_program_that_starts_others_and_hides_its_time_is_not_accepted(fusion:
     import os, sys, time
     if os.fork() == 0:
         os.setsid()
-        end = time.time() + 2.0
+        end = time.time() + 1.2  # less than what the shell lets one process have
         while time.time() < end: pass
         open("done", "w").close()
         os._exit(0)
