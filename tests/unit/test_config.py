@@ -140,7 +140,7 @@ def test_limits_hosts_and_retries_are_read() -> None:
 _POOL = "acquire_timeout_s, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, ttl_s"
 _HEALTH = HealthSection.model_fields
 _DIFFER = "URLs must differ, or each must have a name"
-_KEYS = "endpoints, health, host_caps, limits, llm, pipeline, pool, quotas, retries, verify"
+_KEYS = "endpoints, health, host_caps, limits, llm, pipeline, pool, quotas, retries, trace, verify"
 _H = '[[endpoints]]\nurl = "http://h/"\n'
 _WRONG: list[tuple[str, str]] = [
     ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS})"),
