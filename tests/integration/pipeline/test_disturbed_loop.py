@@ -26,7 +26,10 @@ from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, running_server
 from tests.unit.llm.served import Deed, ModelServer, error, hang, says, serving_model
 
-pytestmark = pytest.mark.xdist_group("disturbed_loop")  # what it is compared with is found out once
+pytestmark = [
+    pytest.mark.xdist_group("disturbed_loop"),  # what it is compared with is found out once
+    pytest.mark.more,
+]
 _PYTHON = 3  # as CodeContests numbers languages
 _IDS = ("meeting-room", "longest-run")  # one with a checker of the model, one without
 _ROWS_AT_WORK = 2
@@ -139,7 +142,6 @@ def undisturbed(sandboxes: list[RunningServer], tmp_path_factory: pytest.TempPat
     return end
 
 
-@pytest.mark.more
 def test_the_command_is_killed_at_five_moments(
     place: Place, sandboxes: list[RunningServer], undisturbed: End, in_full: bool
 ) -> None:
