@@ -180,6 +180,7 @@ threads = Scenario(
     work=Lognormal(mean_s=0.5, cv=1.0),
     endpoints=[EndpointModel(url=f"http://10.0.0.{{1..{FEW}}}/")],
     horizon_s=HORIZON_S / 2,
+    warmup_s=0.0,  # who never gets an endpoint waits from the start
     replications=REPLICATIONS,
 )
 BASELINES = [OLD, "always_first"]

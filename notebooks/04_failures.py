@@ -96,6 +96,7 @@ def cluster(workload: Workload, faults: list[Fault], *, slots: int = 1, horizon_
         ],
         requests=Requests(attempts=1),
         horizon_s=horizon_s,
+        warmup_s=0.0,  # what it costs to find a fault out is at the start
         replications=REPLICATIONS,
         health=None,
     )
@@ -290,6 +291,7 @@ OUTAGE = Scenario(
     ],
     requests=Requests(attempts=ATTEMPTS, kinds=[Kind(acquire_timeout_s=5.0)]),
     horizon_s=OUTAGE_END_S,
+    warmup_s=0.0,
     replications=REPLICATIONS,
     health=None,
 )
