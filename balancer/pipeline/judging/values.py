@@ -41,11 +41,8 @@ def judge_value(checker: Checker, output: bytes, answers: bytes) -> Judgement:
         (_TOLERANCE, _TOLERANCE) if not flags.numeric else map(_number, (flags.relative, flags.absolute))
     )
     right: list[Any] = json.loads(answers)
-    try:
-        if any(_same(found, each, relative, absolute) for each in right):
-            return Judgement(Verdict.ACCEPTED)
-    except RecursionError:
-        pass
+    if any(_same(found, each, relative, absolute) for each in right):
+        return Judgement(Verdict.ACCEPTED)
     wanted = _shown(json.dumps(right[0]).encode()) if right else "nothing"
     return Judgement(Verdict.WRONG_ANSWER, f"expected {wanted}, found {_shown(output)}")
 
@@ -55,21 +52,23 @@ def _number(tolerance: Decimal | None) -> float:
 
 
 def _same(found: Any, wanted: Any, relative: float, absolute: float) -> bool:
-    if isinstance(wanted, list):
-        return (
-            isinstance(found, list)
-            and len(found) == len(wanted)
-            and all(_same(one, other, relative, absolute) for one, other in zip(found, wanted, strict=True))
-        )
-    if isinstance(wanted, dict):
-        return (
-            isinstance(found, dict)
-            and found.keys() == wanted.keys()
-            and all(_same(found[key], value, relative, absolute) for key, value in wanted.items())
-        )
-    if isinstance(wanted, int | float) and isinstance(found, int | float):
-        return _close(found, wanted, relative, absolute)
-    return type(found) is type(wanted) and bool(found == wanted)
+    pairs = [(found, wanted)]  # not by recursion: how deep a call may go depends on who calls, and on the Python
+    while pairs:
+        one, other = pairs.pop()
+        if isinstance(other, list):
+            if not isinstance(one, list) or len(one) != len(other):
+                return False
+            pairs += zip(one, other, strict=True)
+        elif isinstance(other, dict):
+            if not isinstance(one, dict) or one.keys() != other.keys():
+                return False
+            pairs += ((one[key], value) for key, value in other.items())
+        elif isinstance(other, int | float) and isinstance(one, int | float):
+            if not _close(one, other, relative, absolute):
+                return False
+        elif type(one) is not type(other) or one != other:
+            return False
+    return True
 
 
 def _close(found: float, wanted: float, relative: float, absolute: float) -> bool:
