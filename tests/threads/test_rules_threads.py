@@ -141,8 +141,11 @@ def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
 def test_an_interrupted_waiter_leaves_the_others_a_timer() -> None:
     pool = pool_of("a")
     rest(pool, 2.0)  # long enough that the interrupt meets the waiter, and not who has its number next
+    before = len(timers())
     first, second = _Waiter(pool), _Waiter(pool, 2)
     assert first.ident is not None
+    # Before its first step a thread has the number of who starts it, and the interrupt could meet it instead.
+    until(lambda: len(timers()) == before + 1)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(first.ident), ctypes.py_object(Interrupted))
     second.join(_LONG_S)
     assert second.ended_with == "a"
