@@ -36,7 +36,8 @@ def _test(tree: Path, tests: Iterable[str], expected: tuple[int, ...]) -> int:
     """Run these tests on the copy, and return what pytest returns; print what it says if that is not expected."""
     paths = os.pathsep.join(str(tree / part) for part in ("", "strategies", "simulator"))
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", f"--timeout={stretched(_LONGEST_S):.0f}", *tests]
+    options = ("-x", "-q", "-n", "0", "-m", "", f"--timeout={stretched(_LONGEST_S):.0f}")
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     ran = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode not in expected:
         print(ran.stdout[-2000:], ran.stderr[-2000:], sep="\n")
