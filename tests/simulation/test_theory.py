@@ -99,6 +99,7 @@ def sojourns_of_all(records: Sequence[Record]) -> list[float]:
 # -- one line ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.more
 # One run of 200 000 customers at 0.9 has a deviation of 5%; 8 runs of 70 000 are 560 000, so a standard error of
 # 5% / sqrt(2.8) = 3%. At 0.5 few wait at all, and a service that is 5% off changes the mean wait by 30%.
 @pytest.mark.parametrize(("rho", "requests", "error"), [(0.5, 40_000, 0.04), (0.8, 40_000, 0.03), (0.9, 70_000, 0.04)])
@@ -191,6 +192,7 @@ if _IN_FULL:
     ]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(("servers", "rho", "warmup_s", "counted_s", "count"), _LOADS)
 def test_two_choices_are_the_supermarket_model(
     servers: int, rho: float, warmup_s: float, counted_s: float, count: int, in_full: bool

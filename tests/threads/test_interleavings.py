@@ -32,6 +32,7 @@ def _found(group: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.timeout(_LONGEST_S)
+@pytest.mark.more
 @pytest.mark.parametrize("group", _GROUPS)
 def test_nothing_is_lost_in_any_interleaving(group: str) -> None:
     found = _found(group)
