@@ -32,8 +32,9 @@ def rest(pool: Pool, seconds: float, url: str | None = None) -> None:
         raise EndpointOverloaded("busy", retry_after_s=seconds)
 
 
-def timers() -> list[threading.Timer]:
-    return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+def timers() -> set[threading.Timer]:
+    """Return those of all pools: compare with those of before, for one that another test has left may end meanwhile."""
+    return {thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)}
 
 
 class _Waiter(threading.Thread):
@@ -105,26 +106,26 @@ def test_closing_the_pool_ends_the_wait_and_the_timer() -> None:
     before = timers()
     rest(pool, 3600.0)
     waiter = _Waiter(pool)
-    until(lambda: len(timers()) == len(before) + 1)
+    until(lambda: len(timers() - before) == 1)
     pool.close()
     waiter.join(_LONG_S)
     assert isinstance(waiter.ended_with, PoolClosed)
-    until(lambda: timers() == before)
+    until(lambda: not timers() - before)
 
 
 def test_there_is_one_timer_however_often_something_is_due_earlier() -> None:
     pool = Pool([Endpoint(f"e{number}") for number in range(30)], health=_QUICK)
-    before = len(timers())
+    before = timers()
     leases = [pool.acquire(timeout=0) for _ in range(30)]
     waiter = _Waiter(pool)
     for number, lease in enumerate(leases):
         lease.hint = None
         with suppress(EndpointOverloaded), lease:
             raise EndpointOverloaded("busy", retry_after_s=3600.0 - number)
-    until(lambda: len(timers()) == before + 1)
+    until(lambda: len(timers() - before) == 1)
     pool.close()
     waiter.join(_LONG_S)
-    until(lambda: len(timers()) == before)
+    until(lambda: not timers() - before)
 
 
 def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
@@ -141,11 +142,11 @@ def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
 def test_an_interrupted_waiter_leaves_the_others_a_timer() -> None:
     pool = pool_of("a")
     rest(pool, 2.0)  # long enough that the interrupt meets the waiter, and not who has its number next
-    before = len(timers())
+    before = timers()
     first, second = _Waiter(pool), _Waiter(pool, 2)
     assert first.ident is not None
     # Before its first step a thread has the number of who starts it, and the interrupt could meet it instead.
-    until(lambda: len(timers()) == before + 1)
+    until(lambda: len(timers() - before) == 1)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(first.ident), ctypes.py_object(Interrupted))
     second.join(_LONG_S)
     assert second.ended_with == "a"
