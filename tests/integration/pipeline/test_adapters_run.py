@@ -63,9 +63,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> End:
         return end
 
 
-@pytest.mark.parametrize(
-    "server", [gojudge, *(pytest.param(each, marks=pytest.mark.more) for each in (judge0, piston))]
-)
+@pytest.mark.more
+@pytest.mark.parametrize("server", [gojudge, judge0, piston])
 def test_the_same_verdicts(server: Callable[[], AbstractContextManager[str]], here: End, tmp_path: Path) -> None:
     with server() as url, judged(tmp_path, url) as (place, end):
         assert end == here

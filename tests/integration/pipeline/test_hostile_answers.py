@@ -25,7 +25,8 @@ from tests.contracts.documents import ROOT, rows
 from tests.integration.pipeline.hostile_answers import ANSWERS, CHECKERS, REFUSALS
 from tests.unit.llm.served import huge, says, serving_model
 
-pytestmark = pytest.mark.xdist_group("hostile_answers")  # what it is compared with is found out once
+# What it is compared with is found out once, by a run of more than a minute.
+pytestmark = [pytest.mark.xdist_group("hostile_answers"), pytest.mark.more]
 _SUM = "print(sum(map(int, input().split())))\n"
 _SPLITS = ("n = int(input())\nprint(0, n)\n", "n = int(input())\nprint(n, 0)\n")
 _CONTROL = "nothing is proposed"
