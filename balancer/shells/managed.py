@@ -18,6 +18,7 @@ from balancer.core import Core, Waiter
 from balancer.core.account import State
 from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.core.metrics import LeaseRow, PoolStats
+from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint
 from balancer.errors import PoolForked
 from balancer.plugins.registry import Registry
@@ -257,14 +258,33 @@ class Managed(ABC):
         Leasing stops only while the counters are copied; the sums are done afterwards. Leases that nobody has any more
         are ended first.
         """
+        return self.snapshot().stats
+
+    def snapshot(self, *, leases: bool = False) -> Snapshot:
+        """Return what `stats` says, and more, all at one instant; `leases`: with a row for each that is out."""
         self._give_back_abandoned(at_once=True)
         with self._lock:
             endpoints, totals, waits = self._core.counters(now := self._clock())
             quotas = self._core.quotas(now)
             strategy = self._core.ledger.strategy.name
+            times = self._core.times()
+            rows = self._core.leases(now) if leases else ()
         if self._happened:
             self._delivery.deliver()
-        return PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
+        stats = PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
+        return Snapshot(now, stats, waits, times, tuple(rows))
+
+    def time(self) -> None:
+        """Count from now on how long leases are waited for and held, in buckets, for `snapshot`; for good.
+
+        A lease costs a little more from then on. `balancer.prometheus.Collector` calls this.
+        """
+
+        def begin(now: float) -> Sequence[Waiter]:
+            self._core.time()
+            return ()
+
+        self._change(begin)
 
     def leases(self) -> tuple[LeaseRow, ...]:
         """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots.
