@@ -29,6 +29,7 @@ from balancer.shells.logs import log_broken
 from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
+    from balancer.page.serving import Page
     from balancer.shells.tracing import TraceWriter
 
 __all__ = ["Managed"]
@@ -50,6 +51,7 @@ class Managed(ABC):
     _delivery: Delivery
     _attends: bool
     _traces: "tuple[TraceWriter, ...]" = ()
+    _pages: "tuple[Page, ...]" = ()
 
     @abstractmethod
     def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
@@ -186,6 +188,39 @@ class Managed(ABC):
         self._traces = (*self._traces, writer)
         self._record()
         return writer
+
+    def serve_page(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        token: str | None = None,
+        *,
+        redact: Callable[[str], str] | None = None,
+    ) -> "Page":
+        """Serve a page that shows this pool while it works, until the pool, or what is returned, is closed.
+
+        What is returned has the `url`. Beside the page there are `/state`, the same as JSON, and `/metrics` for
+        Prometheus. The pool is looked at once a second while somebody reads, and else never. docs/live.md has the rest.
+
+        Args:
+            port: 0 picks a free one.
+            host: address to listen on. Whoever can reach it sees the pool.
+            token: whoever shows this may drain and restore endpoints, by buttons; None: nobody may.
+            redact: takes further secrets out of the names of endpoints, e.g. `Config.redact`.
+
+        Raises:
+            ConfigError: it cannot listen there, or the token has fewer than 16 characters.
+            MissingExtra: the extra `page` is not installed.
+        """
+        from balancer.page.serving import open_page  # a pool without a page needs no web framework
+
+        page = open_page(self, host=host, port=port, token=token, redact=redact)
+        self._pages = (*self._pages, page)
+        return page
+
+    def _close_pages(self) -> None:
+        for page in self._pages:
+            page.close()
 
     def _record(self) -> None:
         def record(now: float) -> Sequence[Waiter]:
