@@ -32,7 +32,7 @@ _STATES: Final = tuple(each.value for each in State)
 class Observed(Protocol):
     """What is collected of: a pool."""
 
-    def snapshot(self, *, leases: bool = False) -> Snapshot:
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
         """Return the pool at one instant."""
         ...
 

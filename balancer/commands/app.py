@@ -57,6 +57,14 @@ StrategyOption = Annotated[
 ]
 
 
+PageOption = Annotated[
+    int | None,
+    typer.Option(
+        "--page", metavar="PORT", min=0, max=65535, help="Serve a page that shows it while it works; 0: a free port."
+    ),
+]
+
+
 def make_app(registry: Registry) -> typer.Typer:
     """Return the command line with the commands of every plugin in `registry`."""
     app = typer.Typer(
@@ -228,11 +236,18 @@ def make_app(registry: Registry) -> typer.Typer:
         ] = None,
         cert: Annotated[Path | None, typer.Option(help="PEM file with the certificate, for TLS.")] = None,
         key: Annotated[Path | None, typer.Option(help="PEM file with its key.")] = None,
+        page: PageOption = None,
+        page_host: Annotated[
+            str, typer.Option("--page-host", help="Address of the page; whoever reaches it sees the pool.")
+        ] = "127.0.0.1",
     ) -> None:
         """Serve the pool of CONFIG to the processes that connect to it, on this machine or on others."""
         require("serve", '"balancer serve"')
         from balancer.commands.serve import serve as serve_pool
         from balancer.commands.serve import tls_of, token_of
+
+        if page is not None:
+            require("page", '"balancer serve --page"')
 
         settings = load_config(config)
         with _redacted(settings):
@@ -246,6 +261,7 @@ def make_app(registry: Registry) -> typer.Typer:
                 token=token_of(token_file),
                 tls=tls_of(cert, key),
                 say=lambda line: print(line, flush=True),
+                page=None if page is None else (page_host, page),
             )
 
     @app.command()

@@ -25,6 +25,7 @@ class Snapshot:
         waits: how long the grants so far were waited for.
         times: how long leases were waited for and held, in buckets; None: nobody has asked for that (`Pool.time`).
         leases: those that are out; empty unless they were asked for.
+        also: what else was asked for.
     """
 
     at_s: float
@@ -32,6 +33,7 @@ class Snapshot:
     waits: WaitHistogram
     times: Times | None = None
     leases: tuple[LeaseRow, ...] = ()
+    also: object = None
 
 
 def lease_rows(ledger: Ledger, now: float) -> list[LeaseRow]:

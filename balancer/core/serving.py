@@ -118,9 +118,9 @@ class Serving:
     def time(self) -> None:
         """Count from now on how long leases are waited for and held, if that is not done already; see `Core.times`."""
         if self._timing is None:
-            self._timing = Timing()
             self._waits = CountedWaits(self._waits, self._ledger.granted)
-            self._bind()
+            self._timing = Timing()
+        self._bind()
 
     def _aim(self) -> None:
         """Let an acquire look at the clock only while there is an instant at which something is due."""

@@ -7,8 +7,8 @@ tables travel.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from balancer.core.events import (
     Added,
@@ -25,10 +25,11 @@ from balancer.core.events import (
 )
 from balancer.core.metrics import LeaseRow, WaitHistogram, WaitStats
 from balancer.core.readings import Snapshot
+from balancer.endpoint import Lease
 from balancer.page.deltas import Tables
 from balancer.settings.redaction import ShownNames
 
-__all__ = ["News", "Scene", "Seen", "by_rows", "held_by"]
+__all__ = ["Holder", "Holders", "News", "Scene", "Seen", "by_rows", "held_by", "of_holders"]
 
 _KEPT: Final = 100  # lines of news
 _MOST_HOLDERS: Final = 100
@@ -47,10 +48,21 @@ _SAID: Final[dict[type[Event], str]] = {
 Extra = Callable[[], Tables]
 
 
+class Holder(NamedTuple):
+    """A process that holds leases of a pool that several share."""
+
+    name: str
+    leases: Sequence[Lease]
+    waiting: int
+
+
+Holders = Callable[[], Sequence[Holder]]
+
+
 class Seen(Protocol):
     """What is looked at: a pool."""
 
-    def snapshot(self, *, leases: bool = False) -> Snapshot:
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
         """Return the pool at one instant."""
         ...
 
@@ -97,7 +109,7 @@ class Scene:
         pool: what is looked at.
         names: what its endpoints are called.
         news: what happened to them.
-        holders: returns who holds what; None: by the `holder` of the leases.
+        holders: returns who holds what; called under the pool's lock. None: it is told by the `holder` of the leases.
         extra: returns further tables.
     """
 
@@ -107,7 +119,7 @@ class Scene:
         names: ShownNames,
         news: News,
         *,
-        holders: Callable[[], dict[str, dict[str, Any]]] | None = None,
+        holders: Holders | None = None,
         extra: Extra | None = None,
     ) -> None:
         self._pool = pool
@@ -125,12 +137,12 @@ class Scene:
         What is of the time since the last look counts from the last one that was not `still`.
         """
         with self._turn:
-            seen = self._pool.snapshot(leases=self._holders is None)
+            seen = self._pool.snapshot(leases=self._holders is None, also=self._holders)
             tables: Tables = {
                 "pool": {"": self._of_pool(seen, still)},
                 "endpoints": self._of_endpoints(seen),
                 "quotas": self._of_quotas(seen),
-                "holders": held_by(seen.leases) if self._holders is None else self._holders(),
+                "holders": held_by(seen.leases) if self._holders is None else of_holders(seen.also),
                 "news": self._news.rows(),
             }
             if self._extra is not None:
@@ -214,6 +226,24 @@ def held_by(leases: Iterable[LeaseRow]) -> dict[str, dict[str, Any]]:
         row["leases"] += 1
         row["slots"] += lease.slots
     return dict(list(found.items())[:_MOST_HOLDERS])
+
+
+def of_holders(holders: Any) -> dict[str, dict[str, Any]]:
+    """Return a row for each process: its leases and slots, since when it has the oldest, and how many of it wait."""
+    found: dict[str, dict[str, Any]] = {}
+    for holder in sorted(holders, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
+        name, number = holder.name, 1
+        while name in found:
+            number += 1
+            name = f"{holder.name} ({number})"
+        since_s = min((lease.granted_s for lease in holder.leases), default=None)
+        found[name] = {
+            "leases": len(holder.leases),
+            "slots": sum(lease.slots for lease in holder.leases),
+            "since_s": None if since_s is None else round(since_s, 2),
+            "waiting": holder.waiting,
+        }
+    return found
 
 
 def by_rows(tables: Tables) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError, UnknownEndpoint
 from balancer.page.deltas import Tables
 from balancer.page.guard import checked_token, hosts_of
-from balancer.page.scene import News, Scene
+from balancer.page.scene import Holders, News, Scene
 from balancer.plugins.extras import has, require
 from balancer.settings.redaction import ShownNames
 
@@ -28,7 +28,7 @@ _PATIENCE_S = 5.0
 class Shown(Protocol):
     """What has a page: a pool."""
 
-    def snapshot(self, *, leases: bool = False) -> Snapshot:
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
         """Return the pool at one instant."""
         ...
 
@@ -107,7 +107,7 @@ def open_page(
     port: int = 0,
     token: str | None = None,
     redact: Callable[[str], str] | None = None,
-    holders: Callable[[], dict[str, dict[str, Any]]] | None = None,
+    holders: Holders | None = None,
     extra: Callable[[], Tables] | None = None,
 ) -> Page:
     """Serve the page of `pool`.
@@ -117,7 +117,7 @@ def open_page(
         host, port: where to listen; port 0 picks a free one.
         token: what must be shown to drain and restore endpoints; None: nobody may.
         redact: takes further secrets out of the names of endpoints.
-        holders: returns who holds what, a row each; None: by the `holder` of the leases.
+        holders: returns who holds what; called under the pool's lock. None: it is told by the `holder` of the leases.
         extra: returns further tables.
 
     Raises:

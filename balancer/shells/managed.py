@@ -295,8 +295,13 @@ class Managed(ABC):
         """
         return self.snapshot().stats
 
-    def snapshot(self, *, leases: bool = False) -> Snapshot:
-        """Return what `stats` says, and more, all at one instant; `leases`: with a row for each that is out."""
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
+        """Return what `stats` says, and more, all at one instant.
+
+        Args:
+            leases: whether there is to be a row for each that is out.
+            also: called under the pool's lock, for what is to be of the same instant; it must be quick.
+        """
         self._give_back_abandoned(at_once=True)
         with self._lock:
             endpoints, totals, waits = self._core.counters(now := self._clock())
@@ -304,22 +309,19 @@ class Managed(ABC):
             strategy = self._core.ledger.strategy.name
             times = self._core.times()
             rows = self._core.leases(now) if leases else ()
+            more = also() if also is not None else None
         if self._happened:
             self._delivery.deliver()
         stats = PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
-        return Snapshot(now, stats, waits, times, tuple(rows))
+        return Snapshot(now, stats, waits, times, tuple(rows), more)
 
     def time(self) -> None:
         """Count from now on how long leases are waited for and held, in buckets, for `snapshot`; for good.
 
         A lease costs a little more from then on. `balancer.prometheus.Collector` calls this.
         """
-
-        def begin(now: float) -> Sequence[Waiter]:
+        with self._lock:  # nobody's wait can end by this
             self._core.time()
-            return ()
-
-        self._change(begin)
 
     def leases(self) -> tuple[LeaseRow, ...]:
         """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots.
