@@ -8,7 +8,7 @@ by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add co
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
@@ -93,10 +93,18 @@ def make_app(registry: Registry) -> typer.Typer:
             str | None,
             typer.Option("--shard", metavar="I/N", help="Take the Ith of N shares of the problems, e.g. 2/8."),
         ] = None,
+        live: Annotated[
+            int | None,
+            typer.Option(
+                "--live", metavar="PORT", min=0, max=65535, help="Serve a page that shows the run; 0: a free port."
+            ),
+        ] = None,
         as_json: JsonOption = False,
     ) -> None:
         """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
         require("pipeline", '"balancer run"')
+        if live is not None:
+            require("page", '"balancer run --live"')
         from balancer.pipeline.report import write_report
         from balancer.pipeline.rows.choice import ALL, parse_share
         from balancer.pipeline.running.run import run_pipeline, settings_of
@@ -107,7 +115,7 @@ def make_app(registry: Registry) -> typer.Typer:
             raise ConfigError(f"--shard: {error}") from None
         settings = _with(load_config(config), strategy, results)
         with _redacted(settings):
-            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share)
+            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share, live=live)
             report = write_report(found, Path(settings_of(settings).results))
         _tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
         raise typer.Exit(_exit_code(found))
@@ -263,6 +271,20 @@ def make_app(registry: Registry) -> typer.Typer:
                 say=lambda line: print(line, flush=True),
                 page=None if page is None else (page_host, page),
             )
+
+    @app.command()
+    def top(
+        url: Annotated[str, typer.Argument(metavar="URL", help="The URL of a page, as it was printed.")],
+        as_json: JsonOption = False,
+    ) -> None:
+        """Show the page of a pool in the terminal until ctrl-C, or with --json what it says just now."""
+        from balancer.page.top import show, state_of
+
+        if as_json:
+            print_json(state_of(url))
+            return
+        with suppress(KeyboardInterrupt):
+            show(url, Console())
 
     @app.command()
     def strategies(as_json: JsonOption = False) -> None:

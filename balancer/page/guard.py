@@ -6,38 +6,15 @@ made to mean it (DNS rebinding), and buttons only with the token. It must not kn
 
 import hmac
 import ipaddress
-import os
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from balancer.errors import ConfigError
+__all__ = ["Guard", "hosts_of", "knows"]
 
-__all__ = ["TOKEN_VARIABLE", "Guard", "checked_token", "hosts_of", "knows", "token_of_environment"]
-
-TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
-_SHORTEST: Final = 16  # characters that nobody guesses
 _OWN: Final = ("none", "same-origin")
-
-
-def checked_token(token: str | None, where: str = "token") -> str:
-    """Return the token, or "" for None: then there are no buttons. Raises ConfigError, which does not quote it."""
-    if token is None:
-        return ""
-    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError(
-            f"{where}: the token has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII "
-            "characters without spaces, as `openssl rand -hex 16` makes them"
-        )
-    return token
-
-
-def token_of_environment() -> str | None:
-    """Return the token in the environment; None: there is none. Raises ConfigError."""
-    text = os.environ.get(TOKEN_VARIABLE, "").strip()
-    return checked_token(text, TOKEN_VARIABLE) if text else None
 
 
 def hosts_of(address: str) -> frozenset[str]:

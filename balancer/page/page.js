@@ -97,7 +97,7 @@ function chart(id, series, say) { // series: [colour, values]
   }
 }
 const slope = key => past.map((p, i) => i && p.at > past[i - 1].at ? (p[key] - past[i - 1][key]) / (p.at - past[i - 1].at) : null);
-const short = name => name.replace(/^[a-z+]+:\/\//, "").replace(/\/$/, "");
+const short = name => name.replace(/^https?:\/\//, "").replace(/\/$/, "");
 let strip = null;
 function line() {
   const all = [...rows("endpoints")], tall = all.length > 150 ? 4 : all.length > 40 ? 11 : 17;
@@ -226,7 +226,7 @@ function run() {
   say($("progress"), [`${state.title}`, `${number(state.done)} of ${number(total)} runs`, span(state.spent_s), state.left].filter(Boolean).join(" \u00b7 "));
   const found = [...rows("problems")];
   $("problems").hidden = !found.length;
-  lines("problems", found.map(([row, p]) => [row, [[row], [p.round == null ? "\u2013" : String(p.round), "n"], [p.cases == null ? "\u2013" : number(p.cases), "n"], [p.survivors == null ? "\u2013" : `${p.survivors} of ${p.wrong}`, p.survivors ? "n hot" : "n"]]]));
+  lines("problems", found.map(([row, p]) => [row, [[row + (p.over ? " \u2713" : "")], [p.round == null ? "\u2013" : String(p.round), "n"], [p.cases == null ? "\u2013" : number(p.cases), "n"], [p.survivors == null ? "\u2013" : `${p.survivors} of ${p.wrong}`, p.survivors ? "n hot" : "n"]]]));
 }
 function show() {
   if (!past.length) return;

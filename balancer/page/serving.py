@@ -15,12 +15,12 @@ from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError, UnknownEndpoint
 from balancer.page.deltas import Tables
-from balancer.page.guard import checked_token, hosts_of
 from balancer.page.scene import Holders, News, Scene
+from balancer.page.tokens import checked_token, token_of_environment
 from balancer.plugins.extras import has, require
 from balancer.settings.redaction import ShownNames
 
-__all__ = ["Page", "Shown", "open_page"]
+__all__ = ["Page", "Shown", "open_page", "token_of_environment"]
 
 _PATIENCE_S = 5.0
 
@@ -142,6 +142,7 @@ def open_page(
 
         from balancer.page.app import build_app
         from balancer.page.feed import Feed
+        from balancer.page.guard import hosts_of
 
         feed = Feed(scene.look)
         app = build_app(scene, feed, buttons=buttons, token=checked, hosts=hosts_of(host), scrape=scrape)
