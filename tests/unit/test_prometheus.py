@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -125,6 +126,8 @@ def test_under_64_threads_a_scrape_is_one_instant_and_equal_to_stats() -> None:
     pool = Pool([Endpoint(f"http://{n}/", capacity=1) for n in range(8)], clock=lambda: next(ticks) / 1e4)
     collector = Collector(pool)
     over = threading.Event()
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that something happens between any two steps
 
     def work(number: int) -> None:
         outcomes = list(Outcome)
@@ -155,6 +158,7 @@ def test_under_64_threads_a_scrape_is_one_instant_and_equal_to_stats() -> None:
             assert seen[at("wait_seconds_count")] == granted
             assert granted == sum(seen[at("leases_total", endpoint=f"http://{n}/")] for n in range(8))
     finally:
+        sys.setswitchinterval(usual_s)
         over.set()
         for each in crew:
             each.join()
