@@ -4,6 +4,7 @@ Decides how the server starts and stops. A shell: it has the thread and the sock
 """
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -64,6 +65,7 @@ class Page:
         host, port = listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
         self._end = end
+        self._process = os.getpid()  # in a fork there is no thread to stop, and what there is, is the parent's
         self._listener = listener
         self._stop: Callable[[], object] | None = None
         self._begun = threading.Event()
@@ -78,6 +80,8 @@ class Page:
 
     def close(self) -> None:
         """Serve no more. May be called twice."""
+        if self._process != os.getpid():
+            return
         self._end()
         if self._stop is not None:
             self._stop()

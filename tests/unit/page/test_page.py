@@ -1,24 +1,28 @@
 """The page shows what `stats()` says, to those who may see it; its buttons are for those who have the token."""
 
+import asyncio
 import base64
 import hashlib
 import http.client
 import json
 import logging
+import os
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from balancer import ConfigError, Endpoint, Outcome, Pool, QuotaSettings
+from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
 from balancer.core.events import Ejected
 from balancer.page.deltas import Tables, apply
 from balancer.page.scene import News, Scene
 from balancer.page.serving import Page
 from balancer.settings.redaction import ShownNames
+from tests.house.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.unit.test_prometheus import at, figures_in
 
@@ -376,3 +380,49 @@ def test_a_port_in_use_is_a_line(pool: Pool, page: Page) -> None:
     assert port is not None
     with pytest.raises(ConfigError, match=rf"the page cannot listen on 127.0.0.1 port {port}: .*; choose another port"):
         pool.serve_page(port)
+
+
+def test_a_fork_leaves_the_page_to_its_parent(pool: Pool, page: Page) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a process that has threads
+        child = os.fork()
+    if not child:
+        try:
+            pool.close()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert state(page)["pool"]["acquired"] == 0
+
+
+# -- other pools --------------------------------------------------------------------------------------
+
+
+def test_a_pool_of_tasks_has_a_page_as_well() -> None:
+    async def main() -> dict[str, Any]:
+        async with AsyncPool(["http://a/"]) as tasks:
+            page = tasks.serve_page()
+            async with tasks.lease():
+                return await asyncio.to_thread(state, page)
+
+    found = asyncio.run(main())
+    assert found["endpoints"][0]["in_flight"] == 1
+
+
+def test_a_pool_of_a_server_has_a_page_of_its_own_process_and_no_say_over_endpoints() -> None:
+    with (
+        Serving("http://a/", Endpoint("http://b/", capacity=2)) as server,
+        Pool.connect(server.url) as pool,
+        pool.serve_page(token=TOKEN) as page,
+    ):
+        with pool.lease(holder="sample 7"):
+            found = state(page)
+            assert sum(each["in_flight"] for each in found["endpoints"]) == 1
+            assert [each["id"] for each in found["holders"]] == ["sample 7"]
+        assert press(page, "drain", "0", Authorization=f"Bearer {TOKEN}") == 409
+        seen = figures_in(ask(page, "GET", "/metrics")[1].decode())
+        ended = [seen[at("outcomes_total", endpoint=name, outcome="success")] for name in ("http://a/", "http://b/")]
+        held = [seen[at("hold_seconds_count", endpoint=name)] for name in ("http://a/", "http://b/")]
+        assert sorted(ended) == sorted(held) == [0, 1]
+        assert seen[at("wait_seconds_count")] == 1
