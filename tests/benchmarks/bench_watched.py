@@ -1,10 +1,11 @@
-"""What it costs a lease to be watched: pools with a trace, with figures for Prometheus, with a page, and without any.
+"""What it costs a lease to be watched: pools with a trace, with figures, a page, spans, and without.
 
     python -m tests.benchmarks.bench_watched [--short]
 
 All take turns, in one process. A loop that does nothing but lease shows the most that it can cost: a trace's writer and
 a page's server want the interpreter as well. Calls of a millisecond show what it costs where a lease is for something.
-The page is read by a process of its own; the figures are scraped once before, and not meanwhile.
+The page is read by a process of its own; the figures are scraped once before, and not meanwhile; spans are made and
+exported nowhere.
 """
 
 import argparse
@@ -18,9 +19,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, generate_latest
 
 from balancer import Endpoint, Pool
+from balancer.otel import Spans
 from balancer.prometheus import Collector
 
 _READ = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1] + 'events'): pass"
@@ -70,11 +73,14 @@ def calls(pool: Pool, count: int, threads: int = 8) -> float:
 def compare(what: str, measure: Callable[[Pool, int], float], count: int, rounds: int, folder: Path) -> None:
     """Print, for each way to watch, the median over rounds and that of the ratio to the pool that nobody watches."""
     with ExitStack() as stack:
-        pools = {name: stack.enter_context(pool()) for name in ("nobody", "trace", "metrics", "page", "page, read")}
+        pools = {
+            name: stack.enter_context(pool()) for name in ("nobody", "trace", "metrics", "page", "page, read", "spans")
+        }
         trace = pools["trace"].trace(folder / f"{measure.__name__}.jsonl")
         registry = CollectorRegistry()
         registry.register(Collector(pools["metrics"]))
         generate_latest(registry)
+        stack.enter_context(Spans(pools["spans"], tracer_provider=TracerProvider()))
         pools["page"].serve_page()
         url = pools["page, read"].serve_page().url
         reader = stack.enter_context(subprocess.Popen([sys.executable, "-c", _READ, url]))
