@@ -8,7 +8,7 @@ by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add co
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
@@ -57,6 +57,14 @@ StrategyOption = Annotated[
 ]
 
 
+PageOption = Annotated[
+    int | None,
+    typer.Option(
+        "--page", metavar="PORT", min=0, max=65535, help="Serve a page that shows it while it works; 0: a free port."
+    ),
+]
+
+
 def make_app(registry: Registry) -> typer.Typer:
     """Return the command line with the commands of every plugin in `registry`."""
     app = typer.Typer(
@@ -85,10 +93,18 @@ def make_app(registry: Registry) -> typer.Typer:
             str | None,
             typer.Option("--shard", metavar="I/N", help="Take the Ith of N shares of the problems, e.g. 2/8."),
         ] = None,
+        live: Annotated[
+            int | None,
+            typer.Option(
+                "--live", metavar="PORT", min=0, max=65535, help="Serve a page that shows the run; 0: a free port."
+            ),
+        ] = None,
         as_json: JsonOption = False,
     ) -> None:
         """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
         require("pipeline", '"balancer run"')
+        if live is not None:
+            require("page", '"balancer run --live"')
         from balancer.pipeline.report import write_report
         from balancer.pipeline.rows.choice import ALL, parse_share
         from balancer.pipeline.running.run import run_pipeline, settings_of
@@ -99,7 +115,7 @@ def make_app(registry: Registry) -> typer.Typer:
             raise ConfigError(f"--shard: {error}") from None
         settings = _with(load_config(config), strategy, results)
         with _redacted(settings):
-            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share)
+            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share, live=live)
             report = write_report(found, Path(settings_of(settings).results))
         _tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
         raise typer.Exit(_exit_code(found))
@@ -228,11 +244,18 @@ def make_app(registry: Registry) -> typer.Typer:
         ] = None,
         cert: Annotated[Path | None, typer.Option(help="PEM file with the certificate, for TLS.")] = None,
         key: Annotated[Path | None, typer.Option(help="PEM file with its key.")] = None,
+        page: PageOption = None,
+        page_host: Annotated[
+            str, typer.Option("--page-host", help="Address of the page; whoever reaches it sees the pool.")
+        ] = "127.0.0.1",
     ) -> None:
         """Serve the pool of CONFIG to the processes that connect to it, on this machine or on others."""
         require("serve", '"balancer serve"')
         from balancer.commands.serve import serve as serve_pool
         from balancer.commands.serve import tls_of, token_of
+
+        if page is not None:
+            require("page", '"balancer serve --page"')
 
         settings = load_config(config)
         with _redacted(settings):
@@ -246,7 +269,22 @@ def make_app(registry: Registry) -> typer.Typer:
                 token=token_of(token_file),
                 tls=tls_of(cert, key),
                 say=lambda line: print(line, flush=True),
+                page=None if page is None else (page_host, page),
             )
+
+    @app.command()
+    def top(
+        url: Annotated[str, typer.Argument(metavar="URL", help="The URL of a page, as it was printed.")],
+        as_json: JsonOption = False,
+    ) -> None:
+        """Show the page of a pool in the terminal until ctrl-C, or with --json what it says just now."""
+        from balancer.page.top import show, state_of
+
+        if as_json:
+            print_json(state_of(url))
+            return
+        with suppress(KeyboardInterrupt):
+            show(url, Console())
 
     @app.command()
     def strategies(as_json: JsonOption = False) -> None:

@@ -9,7 +9,9 @@ import os
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from balancer.errors import ConfigError
 from balancer.house import Times
@@ -18,8 +20,12 @@ from balancer.settings.config import Config
 from balancer.shells.connected import TOKEN_VARIABLE
 from balancer.shells.threads import Pool
 from balancer.wire.address import Address, is_loopback
+from balancer.wire.clock import clock
 from balancer.wire.keeping import Keeper
 from balancer.wire.server import Server
+
+if TYPE_CHECKING:
+    from balancer.page.serving import Page
 
 __all__ = ["serve", "tls_of", "token_of"]
 
@@ -72,8 +78,11 @@ def serve(
     token: str,
     tls: ssl.SSLContext | None,
     say: Callable[[str], None],
+    page: tuple[str, int] | None = None,
 ) -> None:
     """Serve until it is stopped. What is out then stays out: holders tell the next server.
+
+    `page`: address and port of the page that shows the pool and who holds what; None: there is none.
 
     Raises:
         ConfigError: others than this machine could connect without a token; or another server has the state.
@@ -90,7 +99,9 @@ def serve(
     keeper = Keeper(state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
-            asyncio.run(_serve(pool, keeper, times, host, port, token, tls, say))
+            pool._clock = clock  # the one that its core is driven by
+            seen = None if page is None else (*page, config.redact)
+            asyncio.run(_serve(pool, keeper, times, host, port, token, tls, say, seen))
     finally:
         keeper.close()
 
@@ -104,6 +115,7 @@ async def _serve(
     token: str,
     tls: ssl.SSLContext | None,
     say: Callable[[str], None],
+    page: tuple[str, int, Callable[[str], str]] | None,
 ) -> None:
     def guard(step: Callable[[], None]) -> None:
         with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
@@ -122,5 +134,19 @@ async def _serve(
     if not is_loopback(host) and tls is None:
         say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
     sys.stdout.flush()
-    async with listening:
-        await listening.serve_forever()
+    with ExitStack() as stack:
+        if page is not None:
+            seen = stack.enter_context(_page_of(pool, server, *page))
+            say(f"page at {seen.url}")
+        async with listening:
+            await listening.serve_forever()
+
+
+def _page_of(pool: Pool, server: Server, host: str, port: int, redact: Callable[[str], str]) -> "Page":
+    from balancer.page.scene import Holder
+    from balancer.page.serving import open_page
+
+    def holders() -> list[Holder]:
+        return [Holder(who.name, leases, waiting) for who, leases, waiting in server.owner.guests()]
+
+    return open_page(pool, host=host, port=port, redact=redact, holders=holders)

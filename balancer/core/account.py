@@ -37,6 +37,8 @@ class Account:
         alert: True if the rules must hear of every grant.
         spent: True: whoever pays for it has nothing left, so it serves nobody until it is added again.
         meter: of its quota; None: it has none.
+        ignored: leases that ended so.
+        holds, held_s: how long its leases were held; see `balancer.core.timing`. None: nobody asks.
         full_s: since when it has no free slot; inf: it has one. Kept only where there are several groups.
     """
 
@@ -49,7 +51,10 @@ class Account:
         "failures",
         "full_s",
         "health",
+        "held_s",
+        "holds",
         "host",
+        "ignored",
         "in_flight",
         "kept",
         "leases",
@@ -76,10 +81,13 @@ class Account:
         self.leases = 0
         self.failures = 0
         self.overloads = 0
+        self.ignored = 0
         self.busy_s = 0.0  # slot-seconds of the leases that have ended
         # Sum of (end - start) of the times that it is in service and has no slots, by its health's doing; -start is
         # added when one begins, so `out_s + now` counts one that has not ended.
         self.out_s = 0.0
+        self.holds: list[int] | None = None
+        self.held_s = 0.0
         self.kept = False
         self.alert = False
         self.spent = False

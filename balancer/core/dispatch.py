@@ -22,6 +22,7 @@ from balancer.core.portrait import portrait
 from balancer.core.readings import endpoint_stats, lease_rows
 from balancer.core.rules import Rules
 from balancer.core.serving import Served, Serving
+from balancer.core.timing import CountedWaits, Times
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import PoolClosed
@@ -223,6 +224,12 @@ class Core(Serving):
     def quotas(self, now: float) -> list[QuotaStats]:
         """Return how much of each quota is used; nothing in a pool that has none."""
         return self.gates.usage(now)
+
+    def times(self) -> Times | None:
+        """Return how long leases were waited for and held, copied; None: nobody has called `time`."""
+        if self._timing is None or not isinstance(self._waits, CountedWaits):
+            return None
+        return Times(self._waits.counted(self._ledger.granted), self._timing.holds(self._ledger.accounts()))
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""

@@ -414,6 +414,7 @@ class Ledger:
             account.overloads += 1
         else:
             self.ignored += 1
+            account.ignored += 1
 
     def _exhaust(self, account: Account, now: float) -> None:
         """Take out of service all that nobody pays for any more: those of the quota of `account`, or it alone."""

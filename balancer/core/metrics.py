@@ -86,9 +86,23 @@ class WaitHistogram:
     def copy(self) -> "WaitHistogram":
         """Return an independent copy; O(buckets), a few hundred at most."""
         twin = WaitHistogram()
-        twin._buckets = self._buckets.copy()
-        twin._total_s, twin._max_s = self._total_s, self._max_s
+        twin._take_over(self)
         return twin
+
+    def since(self, before: "WaitHistogram") -> "WaitHistogram":
+        """Return the waits that came after `before` was copied from this; O(buckets). Of `max` it knows the bucket."""
+        later = WaitHistogram()
+        for bucket, count in self._buckets.items():
+            if fresh := count - before._buckets.get(bucket, 0):
+                later._buckets[bucket] = fresh
+        later._total_s = self._total_s - before._total_s
+        if later._buckets:
+            later._max_s = min(self._max_s, math.exp2((max(later._buckets) + 1) / BUCKETS_PER_OCTAVE))
+        return later
+
+    def _take_over(self, other: "WaitHistogram") -> None:
+        self._buckets = other._buckets.copy()
+        self._total_s, self._max_s = other._total_s, other._max_s
 
     def summary(self, grants: int) -> WaitStats:
         """Return mean and quantiles over `grants` grants, those not added here having waited 0 s."""
@@ -116,7 +130,7 @@ class EndpointStats:
         in_flight: slots leased now.
         limit: slots in force now; 0 unless active.
         leases: leases granted so far.
-        failures, overloads: leases that ended so.
+        successes, failures, overloads, ignored: leases that ended so.
         share: its part of all leases granted by the endpoints listed, 0..1.
         busy_s: slot-seconds leased so far, leases still out included.
         health: "healthy", "ejected", "half_open", "slow_start", "resting", or "spent": its account has nothing left, so
@@ -140,6 +154,8 @@ class EndpointStats:
     ejections: int = 0
     out_s: float = 0.0
     name: str = ""
+    successes: int = 0
+    ignored: int = 0
 
     def __post_init__(self) -> None:
         if not self.name:  # of a file that was written before endpoints had names

@@ -3,13 +3,37 @@
 Decides how the entries of the ledger become rows. It changes nothing, and must not know where the rows are shown.
 """
 
+from dataclasses import dataclass
+
 from balancer.core.account import State
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, LeaseRow
+from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram
+from balancer.core.timing import Times
 
-__all__ = ["endpoint_stats", "lease_rows"]
+__all__ = ["Snapshot", "endpoint_stats", "lease_rows"]
 
 _SPENT = "spent"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A pool at one instant, for those who show it.
+
+    Attributes:
+        at_s: by the pool's clock.
+        stats: what `Pool.stats` would have returned.
+        waits: how long the grants so far were waited for.
+        times: how long leases were waited for and held, in buckets; None: nobody has asked for that (`Pool.time`).
+        leases: those that are out; empty unless they were asked for.
+        also: what else was asked for.
+    """
+
+    at_s: float
+    stats: PoolStats
+    waits: WaitHistogram
+    times: Times | None = None
+    leases: tuple[LeaseRow, ...] = ()
+    also: object = None
 
 
 def lease_rows(ledger: Ledger, now: float) -> list[LeaseRow]:
@@ -32,7 +56,9 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
     """Return every account's counters; O(N + leases out)."""
     accounts = ledger.accounts()
     held_s = dict.fromkeys(accounts, 0.0)
+    out = dict.fromkeys(accounts, 0)
     for lease in ledger.out.values():
+        out[lease.account] += 1
         held_s[lease.account] += (now - lease.granted_s) * lease.slots
     total = sum(account.leases for account in accounts) or 1
     return [
@@ -43,10 +69,12 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
             in_flight=a.in_flight,
             limit=a.limit,
             leases=a.leases,
+            successes=a.leases - out[a] - a.failures - a.overloads - a.ignored,
             failures=a.failures,
             share=a.leases / total,
             busy_s=a.busy_s + held_s[a],
             overloads=a.overloads,
+            ignored=a.ignored,
             capacity=a.endpoint.capacity,
             weight=a.endpoint.weight,
             health=_SPENT if a.spent else a.record.state.value if a.record else "",

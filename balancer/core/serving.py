@@ -21,6 +21,7 @@ from balancer.core.recording import Recording
 from balancer.core.rules import Rules
 from balancer.core.telling import Telling
 from balancer.core.tenures import Tenures
+from balancer.core.timing import CountedWaits, Timing
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Lease, Outcome, Terms
 from balancer.errors import AcquireTimeout, BalancerError, StrategyError, TooManyWaiters
@@ -63,6 +64,7 @@ class Serving:
         self.kept = KeptSlots(ledger, rules)
         self._telling = Telling(ledger, journal)
         self._recordings: tuple[Recording, ...] = ()
+        self._timing: Timing | None = None
         self._waiters = WaitQueue()
         self._max_waiters = max_waiters
         self._waits = WaitHistogram()
@@ -92,6 +94,9 @@ class Serving:
         for recording in self._recordings:
             recording.stand_before(self._take, self._end)
             self._take, self._end = recording.take, recording.end
+        if self._timing is not None:
+            self._timing.stand_before(self._end)
+            self._end = self._timing.end
         self._grant: Callable[[Request, float], Lease | None] = self._ledger.take
         self._hand_on: Callable[[Lease, float], Served] = self._hand_on_one
         if self.gates.any:
@@ -108,6 +113,13 @@ class Serving:
     def record(self, *recordings: Recording) -> None:
         """Let these, and no others, keep what becomes of leases from now on."""
         self._recordings = recordings
+        self._bind()
+
+    def time(self) -> None:
+        """Count from now on how long leases are waited for and held, if that is not done already; see `Core.times`."""
+        if self._timing is None:
+            self._waits = CountedWaits(self._waits, self._ledger.granted)
+            self._timing = Timing()
         self._bind()
 
     def _aim(self) -> None:

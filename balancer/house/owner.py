@@ -132,6 +132,10 @@ class Owner:
             self._settle(lambda: self._core.tick(now), now)
         self._after(now)
 
+    def guests(self) -> list[tuple[Who, list[Lease], int]]:
+        """Return who is let in, what each has, and how many of its callers wait; to look at."""
+        return [(each.who, list(each.leases.values()), len(each.asks)) for each in self._guests.values()]
+
     def vanished(self, who: Who, now: float) -> None:
         """Learn for certain that a holder is dead, so that what it had need not wait for its TTL."""
         guest = self._guests.get(who)

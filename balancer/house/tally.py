@@ -3,9 +3,11 @@
 Decides nothing. What all processes do together, the owner's core counts.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 
 from balancer.core.metrics import EndpointStats, WaitHistogram
+from balancer.core.timing import BOUNDS_S, Buckets, CountedWaits, Times, counts_of_none
 from balancer.endpoint import Endpoint, Lease, Outcome
 
 __all__ = ["Tally"]
@@ -14,11 +16,12 @@ __all__ = ["Tally"]
 class _Row:
     """The leases of one endpoint."""
 
-    __slots__ = ("busy_s", "failures", "leases", "overloads")
+    __slots__ = ("busy_s", "failures", "held_s", "holds", "ignored", "leases", "overloads", "successes")
 
     def __init__(self) -> None:
-        self.leases = self.failures = self.overloads = 0
-        self.busy_s = 0.0
+        self.leases = self.successes = self.failures = self.overloads = self.ignored = 0
+        self.busy_s = self.held_s = 0.0
+        self.holds = counts_of_none()
 
 
 class Tally:
@@ -31,7 +34,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.granted = self.calls = self.timed_out = self.retries = self.hedges = 0
-        self.waits = WaitHistogram()
+        self.waits = CountedWaits(WaitHistogram(), 0)
         self._rows: dict[str, _Row] = {}
 
     def begun(self, lease: Lease, waited_s: float) -> None:
@@ -43,11 +46,21 @@ class Tally:
     def ended(self, lease: Lease, outcome: Outcome, now: float) -> None:
         """Count an end."""
         row = self._row(lease.endpoint.name)
-        row.busy_s += (now - lease.granted_s) * lease.slots
-        if outcome is not Outcome.IGNORED:
-            self.calls += 1
-            row.failures += outcome is Outcome.FAILURE
-            row.overloads += outcome is Outcome.OVERLOAD
+        held_s = now - lease.granted_s
+        row.busy_s += held_s * lease.slots
+        row.held_s += held_s
+        row.holds[bisect_left(BOUNDS_S, held_s)] += 1
+        self.calls += outcome is not Outcome.IGNORED
+        row.ignored += outcome is Outcome.IGNORED
+        row.successes += outcome is Outcome.SUCCESS
+        row.failures += outcome is Outcome.FAILURE
+        row.overloads += outcome is Outcome.OVERLOAD
+
+    def times(self, endpoints: Iterable[Endpoint]) -> Times:
+        """Return how long leases were waited for and held, from the beginning."""
+        rows = {endpoint.name: self._row(endpoint.name) for endpoint in endpoints}
+        holds = {name: Buckets(tuple(row.holds), row.held_s) for name, row in rows.items()}
+        return Times(self.waits.counted(self.granted), holds)
 
     def totals(self, waiting: int) -> dict[str, int]:
         """Return what `PoolStats.of` takes by name."""
@@ -85,6 +98,8 @@ class Tally:
                     share=row.leases / total,
                     busy_s=row.busy_s + sum((now - lease.granted_s) * lease.slots for lease in mine),
                     overloads=row.overloads,
+                    successes=row.successes,
+                    ignored=row.ignored,
                     capacity=endpoint.capacity,
                     weight=endpoint.weight,
                 )

@@ -68,6 +68,15 @@ class ProgressDisplay:
             self._line_s = now
             self.say(f"{title}{', ' if title else ''}{done}/{total} {self._unit}, {spent_s:.0f} s, {left}")
 
+    def look(self, done: int, left: int, *, all_seen: bool = True) -> tuple[float, float | None, str]:
+        """Return for how many seconds it has been at work, how many more it takes (None: not known yet), and in words.
+
+        Between two calls of `show` the estimate goes on by the clock.
+        """
+        spent_s = self._clock() - self._started_s
+        self._time_left.look(spent_s, done, left)
+        return spent_s, self._time_left.estimate_s, self._time_left.words(all_seen=all_seen)
+
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
         self._bar.console.print(text, markup=False, highlight=False)

@@ -5,12 +5,14 @@ Decides where a secret is recognised. It must not know where secrets come from n
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["Redaction"]
+__all__ = ["Redaction", "ShownNames"]
 
+_USER = re.compile(r"(?<=://)[^/?#]*@")
+_QUERY = re.compile(r"[?#].*")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -44,6 +46,32 @@ class Redaction:
         if self._pattern is None:
             return text
         return self._pattern.sub(lambda match: self._stand_ins[(match.lastindex or 1) - 1], text)
+
+
+class ShownNames:
+    """What endpoints are called where others look: URLs without user and query, and no two alike.
+
+    Args:
+        redact: takes further secrets out of a name.
+    """
+
+    def __init__(self, redact: Callable[[str], str] | None = None) -> None:
+        self._redact = redact or str
+        self._shown: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        """Return what `name` is called, always the same."""
+        shown = self._shown.get(name)
+        if shown is None:
+            plain = self._redact(_QUERY.sub("", _USER.sub("", name)) if "://" in name else name)
+            shown, number = plain, 1
+            while shown in self._taken:
+                number += 1
+                shown = f"{plain} ({number})"
+            self._taken.add(shown)
+            self._shown[name] = shown
+        return shown
 
 
 def _group(secret: str, *, whole: bool) -> str:

@@ -21,6 +21,7 @@ from balancer.core.events import Event
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
 from balancer.core.readings import lease_rows
+from balancer.core.timing import Times
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected
 from balancer.house.holder import Holder
@@ -205,6 +206,13 @@ class _Seat(Holder):
         """Return what `PoolStats.of` needs, of this process."""
         rows = self.tally.rows(self.endpoints, self.out.values(), self._out_of_service, now)
         return rows, self.tally.totals(self.waiting), self.tally.waits.copy()
+
+    def time(self) -> None:
+        """Do nothing: a lease comes over a network, and is timed from the beginning."""
+
+    def times(self) -> Times:
+        """Return how long this process waited for leases and held them."""
+        return self.tally.times(self.endpoints)
 
     @property
     def gates(self) -> "_Gates":

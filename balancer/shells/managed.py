@@ -18,6 +18,7 @@ from balancer.core import Core, Waiter
 from balancer.core.account import State
 from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.core.metrics import LeaseRow, PoolStats
+from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint
 from balancer.errors import PoolForked
 from balancer.plugins.registry import Registry
@@ -28,6 +29,7 @@ from balancer.shells.logs import log_broken
 from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
+    from balancer.page.serving import Page
     from balancer.shells.tracing import TraceWriter
 
 __all__ = ["Managed"]
@@ -49,6 +51,7 @@ class Managed(ABC):
     _delivery: Delivery
     _attends: bool
     _traces: "tuple[TraceWriter, ...]" = ()
+    _pages: "tuple[Page, ...]" = ()
 
     @abstractmethod
     def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
@@ -186,6 +189,39 @@ class Managed(ABC):
         self._record()
         return writer
 
+    def serve_page(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        token: str | None = None,
+        *,
+        redact: Callable[[str], str] | None = None,
+    ) -> "Page":
+        """Serve a page that shows this pool while it works, until the pool, or what is returned, is closed.
+
+        What is returned has the `url`. Beside the page there are `/state`, the same as JSON, and `/metrics` for
+        Prometheus. The pool is looked at once a second while somebody reads, and else never. docs/live.md has the rest.
+
+        Args:
+            port: 0 picks a free one.
+            host: address to listen on. Whoever can reach it sees the pool.
+            token: whoever shows this may drain and restore endpoints, by buttons; None: nobody may.
+            redact: takes further secrets out of the names of endpoints, e.g. `Config.redact`.
+
+        Raises:
+            ConfigError: it cannot listen there, or the token has fewer than 16 characters.
+            MissingExtra: the extra `page` is not installed.
+        """
+        from balancer.page.serving import open_page  # a pool without a page needs no web framework
+
+        page = open_page(self, host=host, port=port, token=token, redact=redact)
+        self._pages = (*self._pages, page)
+        return page
+
+    def _close_pages(self) -> None:
+        for page in self._pages:
+            page.close()
+
     def _record(self) -> None:
         def record(now: float) -> Sequence[Waiter]:
             self._core.record(*(writer.recording for writer in self._traces))
@@ -257,14 +293,35 @@ class Managed(ABC):
         Leasing stops only while the counters are copied; the sums are done afterwards. Leases that nobody has any more
         are ended first.
         """
+        return self.snapshot().stats
+
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
+        """Return what `stats` says, and more, all at one instant.
+
+        Args:
+            leases: whether there is to be a row for each that is out.
+            also: called under the pool's lock, for what is to be of the same instant; it must be quick.
+        """
         self._give_back_abandoned(at_once=True)
         with self._lock:
             endpoints, totals, waits = self._core.counters(now := self._clock())
             quotas = self._core.quotas(now)
             strategy = self._core.ledger.strategy.name
+            times = self._core.times()
+            rows = self._core.leases(now) if leases else ()
+            more = also() if also is not None else None
         if self._happened:
             self._delivery.deliver()
-        return PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
+        stats = PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
+        return Snapshot(now, stats, waits, times, tuple(rows), more)
+
+    def time(self) -> None:
+        """Count from now on how long leases are waited for and held, in buckets, for `snapshot`; for good.
+
+        A lease costs a little more from then on. `balancer.prometheus.Collector` calls this.
+        """
+        with self._lock:  # nobody's wait can end by this
+            self._core.time()
 
     def leases(self) -> tuple[LeaseRow, ...]:
         """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots.

@@ -471,6 +471,7 @@ class Pool(Waiting):
         self._alarm.cancel()
         self._rounds.cancel()
         self._close_traces()
+        self._close_pages()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a pool cannot be pickled: it serves the threads of one process; make one in each process")

@@ -15,7 +15,7 @@ from typing import Protocol
 from balancer.core import Waiter
 from balancer.core.looks import Looks
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import BalancerError, LeaseError, WaitInCoroutine
+from balancer.errors import BalancerError, LeaseError, PoolForked, WaitInCoroutine
 from balancer.shells.alarm import Alarm
 from balancer.shells.callers import place_of_call
 from balancer.shells.coroutines import in_coroutine
@@ -58,6 +58,8 @@ class Waiting(Managed):
     _rounds: Alarm
     _round_s: float  # how long until the next one; 0 while no task waits
     _leak_after_s: float | None
+    _any: Request  # what most acquires ask for; `ANY` itself if there is nothing to see to after a grant
+    _marks: "tuple[Callable[[Lease], object], ...]" = ()
 
     # -- a call of the core ------------------------------------------------------------------------
 
@@ -117,10 +119,27 @@ class Waiting(Managed):
         """Do for a lease that was just granted what can wait until the lock is free."""
         if self._leak_after_s is not None:
             lease.where = place_of_call()
+        for mark in self._marks:
+            mark(lease)
         if lease.terms is not None and lease.terms.timed:
             self._attends = True
             self._change(_nothing)  # sees to a timer
         self._delivery.deliver()
+
+    def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
+        """Call `mark` with each lease that is granted from now on, in the thread or task that asked for it.
+
+        It is called before whoever asked has the lease, and must neither raise nor end it. What is returned ends this.
+        """
+        with self._lock:
+            self._marks = (*self._marks, mark)
+            self._any = Request(terms=self._any.terms)
+
+        def unmark() -> None:
+            with suppress(PoolForked), self._lock:
+                self._marks = tuple(other for other in self._marks if other is not mark)
+
+        return unmark
 
     def _leave_and_attend(self, ended: Sequence[Waiter]) -> None:
         """Let go of the lock, and do what there is to do after a call."""

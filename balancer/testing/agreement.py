@@ -173,6 +173,8 @@ def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, l
         share=expected.leases / leases,
         busy_s=stats.busy_s,
         overloads=expected.overloads,
+        successes=expected.successes,
+        ignored=expected.ignored,
         capacity=spec.capacity,
         weight=spec.weight,
         health=standing.health,

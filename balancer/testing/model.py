@@ -33,6 +33,8 @@ class ModelEndpoint:
     leases: int = 0
     failures: int = 0
     overloads: int = 0
+    successes: int = 0
+    ignored: int = 0
     ended_s: float = 0.0  # slot-seconds of the leases that ended
     out_s: float = 0.0  # seconds in service without a slot
     out_since_s: float | None = None
@@ -286,6 +288,8 @@ class ModelPool:
         self.ends[outcome] += 1
         endpoint.failures += outcome is Outcome.FAILURE
         endpoint.overloads += outcome is Outcome.OVERLOAD
+        endpoint.successes += outcome is Outcome.SUCCESS
+        endpoint.ignored += outcome is Outcome.IGNORED
         self._forget_retired()
 
     def used(self, lease: Lease, tokens: int, now: float) -> None:

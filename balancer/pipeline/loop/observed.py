@@ -7,10 +7,12 @@ from balancer.pipeline.loop.feedback import CaseFeedback, Feedback, Unused
 from balancer.pipeline.results.records import CaseState
 from balancer.pipeline.results.rounds import replaced_by
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
+from balancer.pipeline.running.progress import Standing
 from balancer.pipeline.running.sample import Sample
+from balancer.pipeline.running.steps import surviving
 from balancer.problem import Verdict
 
-__all__ = ["killers_of", "observed"]
+__all__ = ["killers_of", "observed", "standing"]
 
 
 def killers_of(sample: Sample) -> set[int]:
@@ -19,6 +21,13 @@ def killers_of(sample: Sample) -> set[int]:
     wrong = {submission.name for submission in sample.usable(accepted=False)}
     verdicts = sample.store.verdicts(sample.problem.id)
     return {case for (name, case), v in verdicts.items() if name in wrong and case in ready and v.verdict.kills}
+
+
+def standing(sample: Sample, number: int) -> Standing:
+    """Return how the problem stands after round `number`."""
+    wrong = len(sample.usable(accepted=False))
+    ready = len(sample.store.cases(sample.problem.id, CaseState.READY))
+    return Standing(number, ready, len(surviving(sample)), wrong)
 
 
 def observed(sample: Sample, number: int) -> Feedback:

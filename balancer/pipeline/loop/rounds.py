@@ -7,10 +7,11 @@ fewer than the one before. It must not know how an input is checked, a submissio
 
 import math
 from contextlib import suppress
+from functools import partial
 
 from balancer.pipeline.loop.asking import Asking
 from balancer.pipeline.loop.feedback import Feedback
-from balancer.pipeline.loop.observed import killers_of, observed
+from balancer.pipeline.loop.observed import killers_of, observed, standing
 from balancer.pipeline.loop.own_data import settle_own_data
 from balancer.pipeline.loop.own_tests import Own, settle_own_tests
 from balancer.pipeline.loop.purse import chunk
@@ -73,6 +74,7 @@ def _judge_rounds(sample: Sample) -> bool:
                 if own is not Own.SOUND:
                     return False
             rounds.play(number)
+            sample.progress.stands(sample.problem.id, partial(standing, sample, number))
     except PutOff as error:  # what there is, is judged; the next session goes on here
         why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
         sample.store.rounds.put_off(sample.problem.id, why)

@@ -7,16 +7,34 @@ The work of many problems adds up to one number of units done and one of units l
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 
 from balancer.reporting.progress import ProgressDisplay
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "Standing"]
 
 _REMEMBERED = 1000
+_SHOWN = 100  # problems that are shown when they are done
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one problem is.
+
+    Attributes:
+        round: its last round that was judged, from 0.
+        cases: those it has.
+        survivors, wrong: wrong submissions that no case kills, and all of them.
+    """
+
+    round: int
+    cases: int
+    survivors: int
+    wrong: int
 
 
 class Progress:
@@ -28,6 +46,9 @@ class Progress:
         unit: what they are, in the plural.
         streamed: whether most of them are not known when the run begins.
         clock: seconds.
+
+    Attributes:
+        watched: True once somebody looks at `tables`: then it pays to say how problems stand.
     """
 
     def __init__(
@@ -46,6 +67,9 @@ class Progress:
         self._done = 0
         self._ahead: dict[str, int] = {}
         self._finished = 0
+        self._standings: dict[str, Standing | None] = {}
+        self._done_ones: dict[str, None] = {}
+        self.watched = False
         self._last: dict[str, None] = {}  # problems that have finished lately: one that does so twice counts once
         self._display = ProgressDisplay(console, unit="runs", clock=clock)
 
@@ -71,7 +95,46 @@ class Progress:
                 if len(self._last) > _REMEMBERED:
                     del self._last[next(iter(self._last))]
             self._ahead.pop(problem, None)
+            if self.watched:
+                self._done_ones[problem] = None
+                while len(self._done_ones) > _SHOWN:
+                    first = next(iter(self._done_ones))
+                    del self._done_ones[first]
+                    self._standings.pop(first, None)
             self._show()
+
+    def stands(self, problem: str, look: Callable[[], Standing]) -> None:
+        """Say how `problem` stands, for those who watch; `look` is called if there are any."""
+        if self.watched:
+            standing = look()
+            with self._lock:
+                self._standings[problem] = standing
+
+    def tables(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return what there is to see: `run`, and how the problems at work, and the last that are done, stand."""
+        with self._lock:
+            ahead = sum(self._ahead.values()) + self._unmet()
+            spent_s, left_s, left = self._display.look(self._done, ahead, all_seen=self._all_seen)
+            at_work = [name for name in self._standings if name not in self._done_ones]
+            return {
+                "run": {
+                    "": {
+                        "title": self._title(),
+                        "done": self._done,
+                        "ahead": ahead,
+                        "finished": self._finished,
+                        "problems": self._problems,
+                        "spent_s": round(spent_s, 1),
+                        "left_s": None if left_s is None else round(left_s, 1),
+                        "left": left,
+                    }
+                },
+                "problems": {
+                    name: {**(asdict(standing) if standing else {}), "over": name in self._done_ones}
+                    for name in (*at_work, *reversed(self._done_ones))
+                    if (standing := self._standings.get(name)) or name in self._done_ones
+                },
+            }
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -81,12 +144,19 @@ class Progress:
         self._display.show(
             self._done,
             self._done + sum(self._ahead.values()) + self._unmet(),
-            title=f"{self._finished}/{self._problems} {self._unit}"
-            if self._problems is not None
-            else f"{self._finished} {self._unit} (how many there are is not known)",
-            # The last step of a problem, its wrong submissions, has the slowest runs: those that never end.
-            all_seen=bool(self._finished) and self._problems is not None,
+            title=self._title(),
+            all_seen=self._all_seen,
         )
+
+    def _title(self) -> str:
+        if self._problems is not None:
+            return f"{self._finished}/{self._problems} {self._unit}"
+        return f"{self._finished} {self._unit} (how many there are is not known)"
+
+    @property
+    def _all_seen(self) -> bool:
+        # The last step of a problem, its wrong submissions, has the slowest runs: those that never end.
+        return bool(self._finished) and self._problems is not None
 
     def _unmet(self) -> int:
         """Return the units of work of problems that were not planned yet, if they are like those that are done."""

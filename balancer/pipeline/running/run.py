@@ -18,6 +18,7 @@ from rich.console import Console
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
+from balancer.page.serving import open_page, token_of_environment
 from balancer.pipeline.loop.rounds import judge_problem
 from balancer.pipeline.loop.workshop import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
@@ -49,7 +50,13 @@ __all__ = ["find_generators", "run_pipeline", "settings_of", "slots_of"]
 
 
 def run_pipeline(
-    config: Config, registry: Registry, console: Console, *, fresh: bool = False, share: Share = ALL
+    config: Config,
+    registry: Registry,
+    console: Console,
+    *,
+    fresh: bool = False,
+    share: Share = ALL,
+    live: int | None = None,
 ) -> RunResult:
     """Judge the problems of `config` over one pool, and return what was found.
 
@@ -62,6 +69,7 @@ def run_pipeline(
         console: for progress.
         fresh: forget the run in the results folder and start over.
         share: the rows of the data set, or the packages, that this machine takes.
+        live: the port of a page that shows the run, 0 for a free one; None: there is none.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
@@ -95,6 +103,11 @@ def run_pipeline(
             for each in found_generators
         ]
         progress = stack.enter_context(Progress(console, intake.count, unit=intake.unit, streamed=intake.rows))
+        if live is not None:
+            progress.watched = True
+            token = token_of_environment()
+            page = open_page(pool, port=live, token=token, redact=config.redact, extra=progress.tables)
+            progress.say(f"page at {stack.enter_context(page).url}")
         for problem in intake.known:
             progress.plan(problem.id, _guess(problem, settings))
 

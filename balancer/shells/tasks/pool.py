@@ -63,6 +63,11 @@ class AsyncPool(Tasks):
     endpoints = _of_the_pool(Pool.endpoints)
     stats = _of_the_pool(Pool.stats)
     leases = _of_the_pool(Pool.leases)
+    mark_leases = _of_the_pool(Pool.mark_leases)
+    snapshot = _of_the_pool(Pool.snapshot)
+    time = _of_the_pool(Pool.time)
+    serve_page = _of_the_pool(Pool.serve_page)
+    clock = property(lambda self: self.pool.clock)
     close = _of_the_pool(Pool.close)
 
     def set_strategy(self, name: str | type[Strategy], **options: Any) -> None:

@@ -1,0 +1,113 @@
+"""What it costs a lease to be watched: pools with a trace, with figures, a page, spans, and without.
+
+    python -m tests.benchmarks.bench_watched [--short]
+
+All take turns, in one process. A loop that does nothing but lease shows the most that it can cost: a trace's writer and
+a page's server want the interpreter as well. Calls of a millisecond show what it costs where a lease is for something.
+The page is read by a process of its own; the figures are scraped once before, and not meanwhile; spans are made and
+exported nowhere.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry, generate_latest
+
+from balancer import Endpoint, Pool
+from balancer.otel import Spans
+from balancer.prometheus import Collector
+
+_READ = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1] + 'events'): pass"
+
+
+def pool() -> Pool:
+    """Return a pool of eight endpoints."""
+    return Pool([Endpoint(f"http://10.0.0.{n}/", capacity=4) for n in range(8)], health=None)
+
+
+def latency(pool: Pool, count: int) -> float:
+    """Return the median seconds of CPU of this thread for a lease and its end: what the caller itself pays."""
+    found = []
+    for _ in range(count):
+        began = time.thread_time_ns()
+        for _ in range(20):
+            pool.acquire().release()
+        found.append((time.thread_time_ns() - began) / 20e9)
+    return statistics.median(found)
+
+
+def leases(pool: Pool, count: int) -> float:
+    """Return the seconds of CPU of this process for a lease and its end, nothing else."""
+    began = time.process_time()
+    for _ in range(count):
+        pool.acquire().release()
+    return (time.process_time() - began) / count
+
+
+def calls(pool: Pool, count: int, threads: int = 8) -> float:
+    """Return the seconds that so many calls of a millisecond take, made by threads."""
+
+    def work() -> None:
+        for _ in range(count // threads):
+            with pool.lease():
+                time.sleep(0.001)
+
+    crew = [threading.Thread(target=work) for _ in range(threads)]
+    began = time.perf_counter()
+    for each in crew:
+        each.start()
+    for each in crew:
+        each.join()
+    return time.perf_counter() - began
+
+
+def compare(what: str, measure: Callable[[Pool, int], float], count: int, rounds: int, folder: Path) -> None:
+    """Print, for each way to watch, the median over rounds and that of the ratio to the pool that nobody watches."""
+    with ExitStack() as stack:
+        pools = {
+            name: stack.enter_context(pool()) for name in ("nobody", "trace", "metrics", "page", "page, read", "spans")
+        }
+        trace = pools["trace"].trace(folder / f"{measure.__name__}.jsonl")
+        registry = CollectorRegistry()
+        registry.register(Collector(pools["metrics"]))
+        generate_latest(registry)
+        stack.enter_context(Spans(pools["spans"], tracer_provider=TracerProvider()))
+        pools["page"].serve_page()
+        url = pools["page, read"].serve_page().url
+        reader = stack.enter_context(subprocess.Popen([sys.executable, "-c", _READ, url]))
+        stack.callback(reader.kill)
+        time.sleep(1.0)
+        found: dict[str, list[float]] = {name: [] for name in pools}
+        for number in range(rounds + 1):
+            names = list(pools)[number % len(pools) :] + list(pools)[: number % len(pools)]
+            for name in names:
+                found[name].append(measure(pools[name], count))
+                trace.flush()
+    print(f"{what} (rows lost: {trace.lost})")
+    for name, values in found.items():
+        ratio = statistics.median(one / bare for one, bare in zip(values[1:], found["nobody"][1:], strict=True))
+        print(f"  {name:10}  {statistics.median(values[1:]) * 1e6:9.4g} us   x {ratio:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true")
+    rounds = 3 if parser.parse_args().short else 21
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        compare("a lease, the caller's own CPU", latency, 100, rounds, folder)
+        compare("a lease, CPU of the process, rows written", leases, 2000, rounds, folder)
+        compare("800 calls of 1 ms by 8 threads, elapsed", calls, 800, rounds, folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The page of a server shows all processes: who holds how many leases, and how many of it wait."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from balancer import Pool
+from tests.patience import PATIENCE_S
+from tests.unit.test_prometheus import at, figures_in
+
+CONFIG = """
+[[endpoints]]
+url = "http://127.0.0.1:{1..2}/?key=${KEY}"
+capacity = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Start a server with a page; yield where processes connect, and where the page is."""
+    config = tmp_path_factory.mktemp("served") / "pool.toml"
+    config.write_text(CONFIG)
+    command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--ttl", "1.5", "--page", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"KEY": "c4n4ry-q", "PATH": ""}) as process:
+        assert process.stdout is not None
+        found = re.search(r"balancer://127\.0\.0\.1:\d+", process.stdout.readline())
+        page = re.search(r"page at (http://127\.0\.0\.1:\d+/)", process.stdout.readline())
+        assert found
+        assert page
+        yield found[0], page[1]
+        process.kill()
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def state(page: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(get(page + "state"))
+    return found
+
+
+def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls: tuple[str, str]) -> None:
+    server, page = urls
+    with Pool.connect(server, name="node 1") as one, Pool.connect(server, name="node 2") as two:
+        held = [one.acquire(), one.acquire(slots=2), two.acquire()]
+        waiter = threading.Thread(target=lambda: two.acquire().release())
+        waiter.start()
+        until = time.monotonic() + PATIENCE_S
+        while not (found := state(page))["pool"]["waiting"]:
+            assert time.monotonic() < until
+        rows = {each["id"]: (each["leases"], each["slots"], each["waiting"]) for each in found["holders"]}
+        assert rows == {"node 1": (2, 3, 0), "node 2": (1, 1, 1)}
+        assert sum(each["in_flight"] for each in found["endpoints"]) == 4
+        assert all(0 <= found["at_s"] - each["since_s"] < 600 for each in found["holders"])
+        for lease in held:
+            lease.release()
+        waiter.join()
+        while (found := state(page))["holders"][0]["leases"] or found["holders"][1]["leases"]:
+            assert time.monotonic() < until
+    seen = figures_in(get(page + "metrics").decode())
+    names = ("http://127.0.0.1:1/", "http://127.0.0.1:2/")
+    assert sum(seen[at("outcomes_total", endpoint=name, outcome="success")] for name in names) == 4
+
+
+def test_a_scrape_leaves_those_who_wait_alone(urls: tuple[str, str]) -> None:
+    server, page = urls
+    with Pool.connect(server) as pool:
+        held = [pool.acquire() for _ in range(4)]
+        got: list[int] = []
+        waiter = threading.Thread(target=lambda: got.append(pool.acquire().id))
+        waiter.start()
+        until = time.monotonic() + PATIENCE_S
+        while not state(page)["pool"]["waiting"]:
+            assert time.monotonic() < until
+        get(page + "metrics")
+        state(page)
+        held[0].release()
+        waiter.join(PATIENCE_S)
+        assert got
+
+
+def test_nothing_secret_is_shown_and_there_are_no_buttons(urls: tuple[str, str]) -> None:
+    _, page = urls
+    for path in ("", "state", "metrics"):
+        assert b"c4n4ry" not in get(page + path)
+    assert state(page)["page"] == {"buttons": False}

@@ -1,0 +1,86 @@
+"""The page in a real browser: what it shows, that nothing is refused by its own policy, and that its buttons work.
+
+Chromium is a package of the system; where it is not installed this is not run.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from balancer import Endpoint, Outcome, Pool
+from tests.browser import CHROMIUM, Browser
+
+pytestmark = [
+    pytest.mark.more,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+]
+TOKEN = "t0ken-of-the-page-x"
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    with Pool([Endpoint(f"http://10.0.0.{n}:8080/", capacity=2) for n in range(4)], strategy="first") as made:
+        yield made
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (500, True)])
+def test_it_shows_the_pool_and_fits_the_window(pool: Pool, tmp_path: Path, width: int, dark: bool) -> None:
+    with pool.serve_page() as page, Browser(width, dark=dark) as browser:
+        for _ in range(5):
+            pool.acquire(timeout=0).release(Outcome.FAILURE)
+        pool.acquire(timeout=0, holder="sample <b>7</b>")
+        browser.open(page.url)
+        browser.until("document.querySelector('#link')?.textContent === 'live'")
+        browser.until("document.querySelectorAll('#endpoints tbody tr').length === 4")
+        text = browser.value("document.body.innerText")
+        for said in ("first · 4 endpoints", "10.0.0.1:8080", "ejected: 5 failures in a row", "sample <b>7</b>"):
+            assert said in text
+        assert browser.value("document.querySelector('#tiles').innerText").split("\n")[:2] == ["slots in use", "1"]
+        first = pool.stats().acquired
+        pool.acquire(timeout=0).release()
+        browser.until(f"document.querySelector('#tiles').innerText.includes('leases\\n{first + 1}')")
+        assert browser.value("document.documentElement.scrollWidth") <= width
+        painted = "[...document.querySelector('#line').getContext('2d').getImageData(0, 0, 300, 60).data].some(x => x)"
+        assert browser.value(painted)
+        back = browser.value("getComputedStyle(document.body).backgroundColor")
+        assert back == ("rgb(17, 21, 27)" if dark else "rgb(251, 251, 252)")
+        assert browser.value("document.querySelector('#key').hidden")
+        browser.picture(tmp_path / "page.png")
+        assert (tmp_path / "page.png").stat().st_size > 10_000
+        assert browser.errors() == []
+
+
+def test_its_buttons_work_with_the_token_and_say_so_without(pool: Pool) -> None:
+    with pool.serve_page(token=TOKEN) as page, Browser() as browser:
+        browser.open(page.url)
+        browser.until("document.querySelectorAll('#endpoints button').length === 4")
+        assert browser.value("[...document.querySelectorAll('#endpoints button')].every(b => b.disabled)")
+        button = "document.querySelectorAll('#endpoints button')[1]"
+        give = "(t => {const i = document.querySelector('#token'); i.value = t; i.dispatchEvent(new Event('input'))})"
+        browser.value(f"{give}('wrong-wrong-wrong-wrong'), {button}.click()")
+        said = browser.until("document.querySelector('#said').textContent")
+        assert said == "drain: the token is wrong, or there is none"
+        assert pool.stats().endpoints[1].state == "active"
+        browser.value(f"{give}('{TOKEN}'), {button}.click()")
+        browser.until(f"{button}.textContent === 'restore'")
+        assert pool.stats().endpoints[1].state == "draining"
+        browser.value(f"{button}.click()")
+        browser.until(f"{button}.textContent === 'drain'")
+        assert pool.stats().endpoints[1].state == "active"
+        assert browser.value("document.querySelector('#said').textContent") == ""
+        assert TOKEN not in browser.value("location.href + JSON.stringify({...localStorage, ...sessionStorage})")
+
+
+def test_it_says_when_it_is_cut_off_and_comes_back(pool: Pool) -> None:
+    with Browser() as browser:
+        page = pool.serve_page()
+        browser.open(page.url)
+        browser.until("document.querySelector('#link')?.textContent === 'live'")
+        port = int(page.url.rsplit(":", 1)[1].strip("/"))
+        page.close()
+        browser.until("document.querySelector('#link').className === 'off'")
+        time.sleep(0.1)
+        with pool.serve_page(port):
+            browser.until("document.querySelector('#link').textContent === 'live'")

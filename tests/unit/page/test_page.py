@@ -1,0 +1,428 @@
+"""The page shows what `stats()` says, to those who may see it; its buttons are for those who have the token."""
+
+import asyncio
+import base64
+import hashlib
+import http.client
+import json
+import logging
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
+from balancer.core.events import Ejected
+from balancer.page.deltas import Tables, apply
+from balancer.page.scene import News, Scene
+from balancer.page.serving import Page
+from balancer.settings.redaction import ShownNames
+from tests.house.serving import Serving
+from tests.patience import PATIENCE_S
+from tests.unit.test_prometheus import at, figures_in
+
+TOKEN = "t0ken-of-the-page-x"
+
+
+def ask(
+    page: Page, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=PATIENCE_S)
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    found = answer, answer.read()
+    connection.close()
+    return found
+
+
+def state(page: Page) -> dict[str, Any]:
+    answer, body = ask(page, "GET", "/state")
+    assert answer.status == 200
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def press(page: Page, button: str, row: object, **headers: str) -> int:
+    all_headers = {
+        "Content-Type": "application/json",
+        **{name.replace("_", "-"): text for name, text in headers.items()},
+    }
+    return ask(page, "POST", f"/{button}", all_headers, json.dumps({"endpoint": row}))[0].status
+
+
+def events(page: Page) -> Iterator[dict[str, Any]]:
+    connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=PATIENCE_S)
+    connection.request("GET", "/events")
+    answer = connection.getresponse()
+    try:
+        while line := answer.readline():
+            if line.startswith(b"data: "):
+                yield json.loads(line[6:])
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    with Pool([Endpoint("http://a/", capacity=2), "http://b/"], strategy="first", seed=1) as made:
+        yield made
+
+
+@pytest.fixture
+def page(pool: Pool) -> Iterator[Page]:
+    with pool.serve_page(token=TOKEN) as served:
+        yield served
+
+
+# -- what it shows ------------------------------------------------------------------------------------
+
+
+def test_the_state_is_what_stats_say(pool: Pool, page: Page) -> None:
+    for outcome in (Outcome.FAILURE, Outcome.OVERLOAD, Outcome.IGNORED, Outcome.SUCCESS):
+        pool.acquire(timeout=0).release(outcome)
+    kept = pool.acquire(timeout=0, slots=2, holder="sample 7")
+    stats, found = pool.stats(), state(page)
+    for name in ("strategy", "acquired", "timed_out", "waiting", "calls", "failures", "overloads", "retries", "hedges"):
+        assert found["pool"][name] == getattr(stats, name)
+    assert len(found["endpoints"]) == 2
+    for shown, told in zip(found["endpoints"], stats.endpoints, strict=True):
+        for name in ("name", "state", "health", "in_flight", "limit", "capacity", "leases", "failures", "ejections"):
+            assert shown[name] == getattr(told, name)
+        ended = shown["successes"] + shown["failures"] + shown["overloads"] + shown["ignored"]
+        assert ended + (shown["name"] == "http://a/") == shown["leases"]
+    (holder,) = found["holders"]
+    assert (holder["id"], holder["leases"], holder["slots"]) == ("sample 7", 1, 2)
+    assert kept.granted_s == pytest.approx(holder["since_s"], abs=0.01)
+
+
+def test_under_64_threads_the_page_is_one_instant_and_equal_to_stats() -> None:
+    pool = Pool([Endpoint(f"http://{n}/") for n in range(8)])
+    names = ShownNames()
+    scene = Scene(pool, names, News(names))
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            with pool.lease(holder="one of many"):
+                pass
+
+    crew = [threading.Thread(target=work) for _ in range(64)]
+    for each in crew:
+        each.start()
+    try:
+        with pool.serve_page() as page:
+            for number in range(20):
+                if number % 2:  # nobody but this thread can change anything between the two
+                    with pool._lock:
+                        (_, tables), stats = scene.look(), pool.stats()
+                    seen, shown = tables["pool"][""], list(tables["endpoints"].values())
+                    assert (seen["acquired"], seen["waiting"]) == (stats.acquired, stats.waiting)
+                    assert [(each["leases"], each["in_flight"]) for each in shown] == [
+                        (each.leases, each.in_flight) for each in stats.endpoints
+                    ]
+                else:
+                    found = state(page)
+                    seen, shown = found["pool"], found["endpoints"]
+                    held = sum(each["slots"] for each in found["holders"])
+                    assert held == sum(each["in_flight"] for each in shown)
+                assert seen["acquired"] == sum(each["leases"] for each in shown)
+                for each in shown:
+                    assert each["leases"] == each["successes"] + each["ignored"] + each["in_flight"]
+    finally:
+        over.set()
+        for thread in crew:
+            thread.join()
+
+
+def test_changes_lead_to_the_state(pool: Pool, page: Page) -> None:
+    told, mine = events(page), Tables()
+    first = next(told)
+    assert first["all"]
+    apply(mine, first["tables"])
+    pool.acquire(timeout=0).release()
+    pool.drain("http://b/")
+    while True:
+        event = next(told)
+        assert "all" not in event
+        apply(mine, event["tables"])
+        if mine["endpoints"]["1"]["state"] == "draining" and mine["pool"][""]["acquired"]:
+            break
+    found = state(page)
+    assert [{"id": row, **values} for row, values in mine["endpoints"].items()] == found["endpoints"]
+    assert [values["said"] for values in mine["news"].values()] == ["drained"]
+    assert first["tables"]["page"]["set"]["buttons"] == ["", True]
+
+
+def test_waits_since_the_last_look_are_told_apart_from_all() -> None:
+    now = [0.0]
+    pool = Pool(["http://a/"], health=None, clock=lambda: now[0])
+    names = ShownNames()
+    scene = Scene(pool, names, News(names))
+
+    def wait(for_s: float) -> None:
+        first = pool.acquire(timeout=0)
+        waiter = threading.Thread(target=lambda: pool.acquire().release())
+        waiter.start()
+        while not pool.stats().waiting:
+            pass
+        now[0] += for_s
+        first.release()
+        waiter.join()
+
+    scene.look()
+    wait(8.0)
+    assert scene.look(still=True)[1]["pool"][""]["wait_now_p99_s"] == pytest.approx(8.0, rel=0.03)
+    assert scene.look()[1]["pool"][""]["wait_now_p99_s"] == pytest.approx(8.0, rel=0.03)
+    assert scene.look()[1]["pool"][""]["wait_now_p99_s"] == 0
+    wait(1.0)
+    found = scene.look()[1]["pool"][""]
+    assert (found["wait_now_p99_s"], found["wait_p99_s"]) == (pytest.approx(1.0, rel=0.03), 8.0)
+
+
+def test_what_happened_to_endpoints_is_told_and_no_more_than_a_hundred_lines() -> None:
+    news = News(ShownNames())
+    for number in range(150):
+        news(Ejected(float(number), "http://u:p@a/?key=1", "5 failures in a row"))
+    rows = news.rows()
+    assert len(rows) == 100
+    assert rows["150"] == {"at_s": 149.0, "endpoint": "http://a/", "said": "ejected: 5 failures in a row"}
+
+
+def test_a_pool_is_looked_at_only_while_somebody_reads(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[object] = []
+    snapshot = pool.snapshot
+    monkeypatch.setattr(pool, "snapshot", lambda **asked: (looks.append(asked), snapshot(**asked))[1])
+    with pool.serve_page() as page:
+        assert looks == []
+        assert pool.snapshot().times is None
+        looks.clear()
+        told = events(page)
+        next(told)
+        next(told)
+        assert len(looks) == 2
+        told.close()
+
+
+# -- Prometheus ---------------------------------------------------------------------------------------
+
+
+def test_metrics_are_on_the_same_port_and_time_leases_from_the_first_scrape(pool: Pool, page: Page) -> None:
+    pool.acquire(timeout=0).release()
+    assert pool.snapshot().times is None
+    answer, body = ask(page, "GET", "/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    pool.acquire(timeout=0).release()
+    seen = figures_in(ask(page, "GET", "/metrics")[1].decode())
+    assert seen[at("leases_total", endpoint="http://a/")] == 2
+    assert seen[at("hold_seconds_count", endpoint="http://a/")] == 1
+    assert b"balancer_leases_total" in body
+
+
+# -- who may look -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/state", "/metrics", "/nothing"])
+def test_every_answer_tells_browsers_what_a_page_must_not_do(page: Page, path: str) -> None:
+    headers = ask(page, "GET", path)[0].headers
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    policy = headers["Content-Security-Policy"]
+    for said in ("default-src 'none'", "frame-ancestors 'none'", "connect-src 'self'", "base-uri 'none'"):
+        assert said in policy
+    assert "unsafe" not in policy
+    assert "Server" not in headers
+
+
+def test_the_page_has_all_it_needs_and_its_policy_names_just_that(page: Page) -> None:
+    answer, body = ask(page, "GET", "/")
+    text = body.decode()
+    assert not re.findall(r"(?:src|href)=\"(?!data:|state)", text)
+    assert "://" not in re.sub(r"\\/", "", text).replace("[a-z+]+:", "")
+    policy = answer.headers["Content-Security-Policy"]
+    for tag in ("script", "style"):
+        (inside,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, flags=re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "onclick=" not in text
+    assert " style=" not in text
+
+
+def test_it_listens_on_loopback_and_is_asked_by_its_own_name_only(page: Page) -> None:
+    assert urlsplit(page.url).hostname == "127.0.0.1"
+    assert ask(page, "GET", "/state", {"Host": "evil.example:80"})[0].status == 421
+    assert ask(page, "GET", "/state", {"Host": f"localhost:{urlsplit(page.url).port}"})[0].status == 200
+
+
+def test_other_web_pages_are_refused(page: Page) -> None:
+    for path in ("/state", "/events", "/metrics"):
+        assert ask(page, "GET", path, {"Sec-Fetch-Site": "cross-site"})[0].status == 403
+    assert press(page, "drain", "0", Authorization=f"Bearer {TOKEN}", Sec_Fetch_Site="same-site") == 403
+    assert ask(page, "GET", "/", {"Sec-Fetch-Site": "cross-site"})[0].status == 200  # a link to it
+
+
+# -- buttons ------------------------------------------------------------------------------------------
+
+
+def test_a_button_drains_and_restores_for_those_who_have_the_token(pool: Pool, page: Page) -> None:
+    right = f"Bearer {TOKEN}"
+    assert [each["id"] for each in state(page)["endpoints"]] == ["0", "1"]
+    assert press(page, "drain", "0", Authorization=right) == 200
+    assert [each.state for each in pool.stats().endpoints] == ["draining", "active"]
+    assert press(page, "restore", "0", Authorization=right) == 200
+    assert [each.state for each in pool.stats().endpoints] == ["active", "active"]
+    assert pool.endpoints()[0].capacity == 2
+    assert press(page, "restore", "0", Authorization=right) == 409
+    for row in ("7", 0, None, ["0"], "http://a/"):
+        assert press(page, "drain", row, Authorization=right) == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer "}, {"Authorization": "Bearer wrong-token-wrong-token"},
+     {"Authorization": TOKEN}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": f"Bearer {TOKEN}x"}],
+)  # fmt: skip
+def test_without_the_token_a_button_does_nothing(pool: Pool, page: Page, headers: dict[str, str]) -> None:
+    assert press(page, "drain", "0", **headers) == 401
+    assert press(page, f"drain?token={TOKEN}", "0", **headers) == 401
+    assert pool.stats().endpoints[0].state == "active"
+
+
+def test_a_page_without_a_token_has_no_buttons(pool: Pool) -> None:
+    with pool.serve_page() as page:
+        assert press(page, "drain", "0", Authorization="Bearer ") == 403
+        assert press(page, "drain", "0", Authorization="Bearer None") == 403
+        assert state(page)["page"] == {"buttons": False}
+    assert pool.stats().endpoints[0].state == "active"
+
+
+def test_a_button_is_pressed_by_post_with_json_and_nothing_else(pool: Pool, page: Page) -> None:
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    assert ask(page, "GET", "/drain", right)[0].status == 405
+    assert ask(page, "POST", "/drain", {**right, "Content-Type": "text/plain"}, '{"endpoint": "0"}')[0].status == 415
+    json_too = {**right, "Content-Type": "application/json"}
+    for body in ("", "{", "[]", '"0"', '{"endpoint": "0", "x": "' + "y" * 5000 + '"}'):
+        assert ask(page, "POST", "/drain", json_too, body)[0].status == 404
+    assert ask(page, "POST", "/remove", json_too, '{"endpoint": "0"}')[0].status == 403
+    assert pool.stats().endpoints[0].state == "active"
+
+
+# -- secrets ------------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_in_anything_that_is_served(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    pool = Pool(
+        [
+            Endpoint("http://a/?key=c4n4ry-1", headers={"Authorization": "Bearer c4n4ry-2"}, quota="q"),
+            Endpoint("http://c4n4ry-3@b/"),
+            Endpoint("http://c/c4n4ry-4/"),
+        ],
+        quotas={"q": QuotaSettings(requests_per_min=5), "*": QuotaSettings(requests_per_min=5)},
+    )
+    hide = [("c4n4ry-4", "${KEY}")]
+    with pool.serve_page(token=TOKEN, redact=lambda text: text.replace(*hide[0])) as page:
+        lease = pool.acquire(timeout=0, key="c4n4ry-5")
+        for name in ("http://a/?key=c4n4ry-1", "http://c/c4n4ry-4/"):
+            pool.drain(name)
+        told = events(page)
+        served = [json.dumps(next(told)).encode()]
+        told.close()
+        for path in ("/", "/state", "/metrics", "/metrics"):
+            served.append(ask(page, "GET", path)[1])
+        right = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        for row in ("0", "0", "9"):
+            served.append(ask(page, "POST", "/restore", right, json.dumps({"endpoint": row}))[1])
+        assert b"${KEY}" in served[2]
+        served.append(repr(page).encode())
+        lease.release()
+    for body in (*served, caplog.text.encode()):
+        assert b"c4n4ry" not in body
+        assert TOKEN.encode() not in body
+
+
+@pytest.mark.parametrize("token", ["", "short", "with a space in it, and long", "pässword-pässword"])
+def test_a_token_that_can_be_guessed_is_refused_and_not_quoted(pool: Pool, token: str) -> None:
+    with pytest.raises(ConfigError, match="at least 16 printable ASCII") as caught:
+        pool.serve_page(token=token)
+    assert not token or token not in str(caught.value)
+
+
+# -- begin and end ------------------------------------------------------------------------------------
+
+
+def test_it_ends_with_its_block_and_with_its_pool_even_while_somebody_reads(pool: Pool) -> None:
+    for end in ("block", "pool"):
+        page = pool.serve_page()
+        told = events(page)
+        next(told)
+        if end == "block":
+            with page:
+                pass
+        else:
+            pool.close()
+        for _ in told:  # it comes to its end
+            pass
+        with pytest.raises(ConnectionError):
+            ask(page, "GET", "/state")
+        page.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "page" and thread.is_alive()]
+
+
+def test_a_port_in_use_is_a_line(pool: Pool, page: Page) -> None:
+    port = urlsplit(page.url).port
+    assert port is not None
+    with pytest.raises(ConfigError, match=rf"the page cannot listen on 127.0.0.1 port {port}: .*; choose another port"):
+        pool.serve_page(port)
+
+
+def test_a_fork_leaves_the_page_to_its_parent(pool: Pool, page: Page) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a process that has threads
+        child = os.fork()
+    if not child:
+        try:
+            pool.close()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert state(page)["pool"]["acquired"] == 0
+
+
+# -- other pools --------------------------------------------------------------------------------------
+
+
+def test_a_pool_of_tasks_has_a_page_as_well() -> None:
+    async def main() -> dict[str, Any]:
+        async with AsyncPool(["http://a/"]) as tasks:
+            page = tasks.serve_page()
+            async with tasks.lease():
+                return await asyncio.to_thread(state, page)
+
+    found = asyncio.run(main())
+    assert found["endpoints"][0]["in_flight"] == 1
+
+
+def test_a_pool_of_a_server_has_a_page_of_its_own_process_and_no_say_over_endpoints() -> None:
+    with (
+        Serving("http://a/", Endpoint("http://b/", capacity=2)) as server,
+        Pool.connect(server.url) as pool,
+        pool.serve_page(token=TOKEN) as page,
+    ):
+        with pool.lease(holder="sample 7"):
+            found = state(page)
+            assert sum(each["in_flight"] for each in found["endpoints"]) == 1
+            assert [each["id"] for each in found["holders"]] == ["sample 7"]
+        assert press(page, "drain", "0", Authorization=f"Bearer {TOKEN}") == 409
+        seen = figures_in(ask(page, "GET", "/metrics")[1].decode())
+        ended = [seen[at("outcomes_total", endpoint=name, outcome="success")] for name in ("http://a/", "http://b/")]
+        held = [seen[at("hold_seconds_count", endpoint=name)] for name in ("http://a/", "http://b/")]
+        assert sorted(ended) == sorted(held) == [0, 1]
+        assert seen[at("wait_seconds_count")] == 1

@@ -1,0 +1,112 @@
+"""`balancer top` shows the page of a pool in a terminal, and says in a line why it cannot."""
+
+import json
+import re
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from balancer import ConfigError, Outcome, Pool
+from balancer.page.deltas import Tables
+from balancer.page.serving import Page
+from balancer.page.top import Past, follow, show
+from tests.unit.command import Balancer
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    with Pool([f"http://10.0.0.{n}/" for n in range(3)], strategy="first") as made:
+        yield made
+
+
+@pytest.fixture
+def page(pool: Pool) -> Iterator[Page]:
+    with pool.serve_page() as served:
+        yield served
+
+
+def shown(page: Page, *, most: int = 1, height: int = 40, terminal: bool = False) -> str:
+    out = StringIO()
+    console = Console(file=out, width=110, height=height, force_terminal=terminal, color_system=None)
+    show(page.url, console, most=most)
+    return out.getvalue()
+
+
+def test_it_shows_what_the_page_shows(pool: Pool, page: Page) -> None:
+    for _ in range(5):
+        pool.acquire(timeout=0).release(Outcome.FAILURE)
+    kept = pool.acquire(timeout=0, holder="sample 7")
+    text = shown(page)
+    assert "first  1 of 2 slots in use  0 wait" in text
+    assert "6 leases, 5 failed" in text
+    assert re.search(r"http://10\.0\.0\.0/ +ejected +\.{10} 0/0 +- +5 +5 +1", text)
+    assert re.search(r"http://10\.0\.0\.1/ +healthy +#{10} 1/1 +- +1 +0 +0", text)
+    assert "who holds slots: sample 7 1" in text
+    assert "ago  http://10.0.0.0/: ejected: 5 failures in a row" in text
+    kept.release()
+
+
+def test_it_stops_when_the_page_is_closed(page: Page) -> None:
+    looks = follow(page.url)
+    assert next(looks)[1]["endpoints"]["2"]["name"] == "http://10.0.0.2/"
+    page.close()
+    assert len(list(looks)) <= 2
+
+
+def test_in_a_small_window_the_rest_is_counted(page: Page) -> None:
+    pages = Pool([f"http://10.0.0.{n}/" for n in range(30)])
+    with pages, pages.serve_page() as many:
+        assert "and 18 more" in shown(many, height=24, terminal=True)
+
+
+def test_a_rate_is_of_the_last_ten_seconds() -> None:
+    past = Past()
+    for at_s, leases in ((0.0, 0), (1.0, 100), (6.0, 120), (11.0, 140)):
+        tables: Tables = {"endpoints": {"0": {"leases": leases}}}
+        past.take(at_s, tables)
+    assert past.rate("0") == 4.0
+    assert past.rate("1") is None
+
+
+def test_a_run_is_shown_with_its_problems() -> None:
+    out = StringIO()
+    run = {"title": "1/2 problems", "done": 5, "ahead": 10, "spent_s": 90.0, "left": "about 3 min left"}
+    at_work = {"round": 1, "cases": 3, "survivors": 2, "wrong": 4, "over": False}
+    tables: Tables = {
+        "pool": {"": {}}, "endpoints": {}, "run": {"": run},
+        "problems": {"p": at_work, "q": {**at_work, "over": True}},
+    }  # fmt: skip
+    show("-", Console(file=out, width=110), most=1, read=lambda url: iter([(1.0, tables)]))
+    assert "1/2 problems, 5/15 runs, 90 s, about 3 min left" in out.getvalue()
+    assert "p round 1, 2 of 4 survive" in out.getvalue()
+    assert "q round" not in out.getvalue()
+
+
+def test_with_json_it_says_what_the_page_says(balancer: Balancer, page: Page) -> None:
+    said = balancer("top", page.url, "--json")
+    found = json.loads(said.out)
+    assert (said.code, found["errors"], found["pool"]["strategy"]) == (0, [], "first")
+    assert [each["name"] for each in found["endpoints"]] == [f"http://10.0.0.{n}/" for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ftp://x/", "is no URL of a page"),
+        ("http://x:99999/", "is no URL of a page"),
+        ("http://127.0.0.1:1/", "no page answers"),
+        ("127.0.0.1:1", "no page answers"),
+    ],
+)
+def test_a_url_that_is_no_page_is_a_line(balancer: Balancer, url: str, says: str) -> None:
+    said = balancer("top", url)
+    assert said.code == 2
+    (line,) = said.lines
+    assert line.startswith(f"balancer: {url}: {says}")
+
+
+def test_another_server_is_told_from_a_page(page: Page) -> None:
+    with pytest.raises(ConfigError, match="answers with 404, not as the page of a pool does"):
+        next(follow(page.url + "elsewhere/"))

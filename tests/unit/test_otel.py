@@ -1,0 +1,148 @@
+"""A span for each attempt, a child of the call that made it, with the times and the end of its lease."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from balancer import AsyncPool, Endpoint, EndpointError, Lease, Outcome, Pool, RetrySettings
+from balancer.otel import Spans
+from balancer.strategy import ANY
+
+TRACERS = TracerProvider()
+EXPORTED = InMemorySpanExporter()
+TRACERS.add_span_processor(SimpleSpanProcessor(EXPORTED))
+TRACER = TRACERS.get_tracer("tests")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_yet() -> None:
+    EXPORTED.clear()
+
+
+def attempts() -> list[ReadableSpan]:
+    return [span for span in EXPORTED.get_finished_spans() if span.name == "balancer.attempt"]
+
+
+def said(span: ReadableSpan, name: str) -> object:
+    assert span.attributes is not None
+    return span.attributes.get(f"balancer.{name}")
+
+
+def parent_of(span: ReadableSpan) -> int | None:
+    """Return the span that it is a child of, to which it has a link as well."""
+    if span.parent is None:
+        assert not span.links
+        return None
+    assert [link.context.span_id for link in span.links] == [span.parent.span_id]
+    return span.parent.span_id
+
+
+def test_a_span_says_what_became_of_a_lease() -> None:
+    now = [50.0]
+    pool = Pool([Endpoint("http://u@a/?key=secret", capacity=2)], clock=lambda: now[0], health=None)
+    with Spans(pool, tracer_provider=TRACERS):
+        with TRACER.start_as_current_span("call") as call:
+            lease = pool.acquire(slots=2, holder="sample 7")
+        now[0] += 3.0
+        lease.release(Outcome.OVERLOAD)
+    (span,) = attempts()
+    assert parent_of(span) == call.get_span_context().span_id
+    assert span.attributes == {
+        "balancer.endpoint": "http://a/",
+        "balancer.lease": lease.id,
+        "balancer.slots": 2,
+        "balancer.outcome": "overload",
+        "balancer.holder": "sample 7",
+        "balancer.waited_s": 0.0,
+    }
+    assert span.start_time is not None
+    assert span.end_time is not None
+    assert span.end_time - span.start_time == 3_000_000_000
+    assert abs(span.end_time - time.time_ns()) < 60e9
+    assert (span.kind, span.status.status_code) == (SpanKind.CLIENT, StatusCode.ERROR)
+
+
+def test_each_try_of_a_call_is_a_span_of_that_call() -> None:
+    pool = Pool(["http://a/", "http://b/"], strategy="first", retries=RetrySettings(base_s=0.001))
+
+    def fn(lease: Lease) -> str:
+        if lease.endpoint.url == "http://a/":
+            raise EndpointError("boom")
+        return "done"
+
+    with Spans(pool, tracer_provider=TRACERS), TRACER.start_as_current_span("call") as call:
+        assert pool.call(fn) == "done"
+    assert [(said(span, "endpoint"), said(span, "outcome")) for span in attempts()] == [
+        ("http://a/", "failure"),
+        ("http://b/", "success"),
+    ]
+    assert {parent_of(span) for span in attempts()} == {call.get_span_context().span_id}
+
+
+def test_who_waited_has_its_own_call_not_that_of_who_gave_the_slot_back() -> None:
+    pool = Pool(["http://a/"], health=None)
+    calls: dict[str, int] = {}
+
+    def waits() -> None:
+        with TRACER.start_as_current_span("waits") as span:
+            calls["waits"] = span.get_span_context().span_id
+            pool.acquire(holder="waits").release()
+
+    with Spans(pool, tracer_provider=TRACERS):
+        first = pool.acquire()
+        thread = threading.Thread(target=waits)
+        thread.start()
+        while not pool.stats().waiting:
+            pass
+        with TRACER.start_as_current_span("gives back"):
+            first.release()
+        thread.join()
+    mine, waited = sorted(attempts(), key=lambda span: said(span, "holder") is not None)
+    assert parent_of(mine) is None
+    assert parent_of(waited) == calls["waits"]
+    assert said(waited, "waited_s")
+
+
+def test_tasks_and_hedges_have_their_calls() -> None:
+    async def main() -> tuple[list[int], int]:
+        async with AsyncPool(["http://a/", "http://b/"], strategy="first") as pool:
+            spans = Spans(pool, tracer_provider=TRACERS)
+
+            async def one(name: str) -> int:
+                with TRACER.start_as_current_span(name) as span:
+                    async with pool.lease(holder=name):
+                        await asyncio.sleep(0)
+                    return span.get_span_context().span_id
+
+            found = await asyncio.gather(one("x"), one("y"), one("z"))
+
+            async def slow(lease: Lease) -> None:
+                await asyncio.sleep(10.0 if lease.endpoint.url == "http://a/" else 0)
+
+            with TRACER.start_as_current_span("hedged") as hedged:
+                await pool.call(slow, hedge_after_s=0.01)
+            spans.close()
+            return list(found), hedged.get_span_context().span_id
+
+    calls, hedged = asyncio.run(main())
+    parents = [parent_of(span) for span in attempts()]
+    assert sorted(filter(None, parents)) == sorted([*calls, hedged, hedged])
+
+
+def test_a_pool_marks_nothing_unless_it_is_asked_and_nothing_more_afterwards() -> None:
+    pool = Pool(["http://a/"], health=None)
+    assert pool._any is ANY
+    spans = Spans(pool, tracer_provider=TRACERS)
+    pool.acquire().release()
+    spans.close()
+    spans.close()
+    pool.acquire().release()
+    assert len(attempts()) == 1
+    assert not spans._calls
+    assert not spans._waits

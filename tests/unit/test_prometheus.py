@@ -1,0 +1,317 @@
+"""A scrape is one instant of a pool, equal to its `stats()`, in the names that Prometheus expects, without secrets."""
+
+import json
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from balancer import AcquireTimeout, Endpoint, HealthSettings, Outcome, Pool, QuotaSettings
+from balancer.core.metrics import EndpointStats, PoolStats
+from balancer.core.timing import BOUNDS_S
+from balancer.prometheus import Collector
+from balancer.settings.redaction import ShownNames
+from balancer.testing.clock import ManualClock
+from tests.contracts.documents import ROOT, rows
+
+Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scraped(collector: Collector) -> Figures:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return figures_in(generate_latest(registry).decode())
+
+
+def figures_in(text: str) -> Figures:
+    found: Figures = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in found, f"{key} is there twice"
+            found[key] = sample.value
+    return found
+
+
+def at(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return f"balancer_{name}", frozenset(labels.items())
+
+
+def fill(pool: Pool) -> None:
+    while True:
+        pool.acquire(timeout=0)
+
+
+def of_pool(stats: PoolStats) -> Figures:
+    """Return what a scrape must say that is of `stats`."""
+    found = {
+        at("acquires_total", result="granted"): stats.acquired,
+        at("acquires_total", result="timed_out"): stats.timed_out,
+        at("retries_total"): stats.retries,
+        at("hedges_total"): stats.hedges,
+        at("waiting"): stats.waiting,
+        at("strategy_info", strategy=stats.strategy): 1,
+    }
+    for endpoint in stats.endpoints:
+        found.update(of_endpoint(endpoint))
+    return found
+
+
+def of_endpoint(endpoint: EndpointStats) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]], float]]:
+    name = endpoint.name
+    for metric, value in (
+        ("leases_total", endpoint.leases),
+        ("ejections_total", endpoint.ejections),
+        ("busy_slot_seconds_total", endpoint.busy_s),
+        ("out_of_service_seconds_total", endpoint.out_s),
+        ("slots", endpoint.capacity),
+        ("limit_slots", endpoint.limit),
+        ("in_flight_slots", endpoint.in_flight),
+        ("weight", endpoint.weight),
+    ):
+        yield at(metric, endpoint=name), value
+    for outcome, value in (
+        ("success", endpoint.successes),
+        ("failure", endpoint.failures),
+        ("overload", endpoint.overloads),
+        ("ignored", endpoint.ignored),
+    ):
+        yield at("outcomes_total", endpoint=name, outcome=outcome), value
+    for state in ("active", "draining", "retiring"):
+        yield at("endpoint_state", endpoint=name, state=state), endpoint.state == state
+    if endpoint.health:
+        for health in ("healthy", "ejected", "half_open", "slow_start", "resting", "spent"):
+            yield at("endpoint_health", endpoint=name, health=health), endpoint.health == health
+
+
+def without_histograms(found: Figures) -> Figures:
+    return {key: value for key, value in found.items() if not key[0].startswith(("balancer_wait_", "balancer_hold_"))}
+
+
+def test_a_scrape_says_what_stats_say() -> None:
+    clock = ManualClock(0.0)
+    pool = Pool([Endpoint("http://a/", capacity=2), "http://b/"], strategy="first", clock=clock)
+    collector = Collector(pool)
+    for outcome in (*Outcome, *[Outcome.FAILURE] * 7):
+        lease = pool.acquire(timeout=0)
+        clock.advance(0.5)
+        lease.release(outcome)
+    pool.retried("http://a/")
+    pool.hedged("http://b/")
+    pool.drain("http://b/")
+    with pytest.raises(AcquireTimeout):
+        fill(pool)
+    stats = pool.stats()
+    assert stats.endpoints[0].ejections + stats.endpoints[1].ejections > 0
+    assert without_histograms(scraped(collector)) == of_pool(stats)
+
+
+def test_leases_are_their_ends_and_those_that_are_out() -> None:
+    pool = Pool(["http://a/"], health=None)
+    for outcome in (Outcome.SUCCESS, Outcome.IGNORED, Outcome.IGNORED, Outcome.OVERLOAD, Outcome.FAILURE):
+        pool.acquire(timeout=0).release(outcome)
+    kept = pool.acquire(timeout=0)
+    (endpoint,) = pool.stats().endpoints
+    assert kept.id == endpoint.leases == 6
+    assert (endpoint.successes, endpoint.ignored, endpoint.overloads, endpoint.failures) == (1, 2, 1, 1)
+
+
+def test_under_64_threads_a_scrape_is_one_instant_and_equal_to_stats() -> None:
+    ticks = count()
+    pool = Pool([Endpoint(f"http://{n}/", capacity=1) for n in range(8)], clock=lambda: next(ticks) / 1e4)
+    collector = Collector(pool)
+    over = threading.Event()
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that something happens between any two steps
+
+    def work(number: int) -> None:
+        outcomes = list(Outcome)
+        while not over.is_set():
+            with pool.lease() as lease:
+                lease.outcome = outcomes[lease.id * 7 % 31] if lease.id * 7 % 31 < 4 else Outcome.SUCCESS
+
+    crew = [threading.Thread(target=work, args=(number,)) for number in range(64)]
+    for each in crew:
+        each.start()
+    try:
+        for number in range(40):
+            if number % 2:  # nobody but this thread can change anything between the two
+                with pool._lock:
+                    seen, stats = scraped(collector), pool.stats()
+                expected = of_pool(stats)
+                assert stats.waiting > 0 or stats.acquired
+                for key, value in without_histograms(seen).items():  # the clock goes on between the two
+                    assert value == (pytest.approx(expected[key], abs=0.1) if "seconds" in key[0] else expected[key])
+            else:
+                seen = scraped(collector)
+            for n in range(8):
+                name = f"http://{n}/"
+                ended = sum(seen[at("outcomes_total", endpoint=name, outcome=outcome.value)] for outcome in Outcome)
+                assert seen[at("leases_total", endpoint=name)] == ended + seen[at("in_flight_slots", endpoint=name)]
+                assert seen[at("hold_seconds_count", endpoint=name)] == ended
+            granted = seen[at("acquires_total", result="granted")]
+            assert seen[at("wait_seconds_count")] == granted
+            assert granted == sum(seen[at("leases_total", endpoint=f"http://{n}/")] for n in range(8))
+    finally:
+        sys.setswitchinterval(usual_s)
+        over.set()
+        for each in crew:
+            each.join()
+
+
+# -- histograms ---------------------------------------------------------------------------------------
+
+
+def test_holds_fall_into_buckets_whose_bounds_are_included() -> None:
+    now = [0.0]
+    pool = Pool(["http://a/"], health=None, clock=lambda: now[0])
+    pool.acquire(timeout=0).release()  # before anybody asks: in no bucket
+    collector = Collector(pool)
+    for held_s in (0.0, 0.001, 0.0011, 1.0, 299.0, 301.0):
+        lease = pool.acquire(timeout=0)
+        now[0] = held_s  # exactly
+        lease.release()
+        now[0] = 0.0
+    seen = scraped(collector)
+    counts = [seen[at("hold_seconds_bucket", endpoint="http://a/", le=str(bound))] for bound in BOUNDS_S]
+    assert counts == [2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5]
+    assert seen[at("hold_seconds_bucket", endpoint="http://a/", le="+Inf")] == 6
+    assert seen[at("hold_seconds_sum", endpoint="http://a/")] == pytest.approx(601.0021)
+
+
+def test_waits_count_those_who_did_not_wait_as_nothing() -> None:
+    clock = ManualClock(0.0)
+    pool = Pool(["http://a/"], health=None, clock=clock)
+    collector = Collector(pool)
+    first = pool.acquire(timeout=0)
+    waiter = threading.Thread(target=lambda: pool.acquire().release())
+    waiter.start()
+    while not pool.stats().waiting:
+        pass
+    clock.advance(2.0)
+    first.release()
+    waiter.join()
+    seen = scraped(collector)
+    assert seen[at("wait_seconds_bucket", le="0.001")] == 1
+    assert (seen[at("wait_seconds_bucket", le="1.0")], seen[at("wait_seconds_bucket", le="3.0")]) == (1, 2)
+    assert (seen[at("wait_seconds_count")], seen[at("wait_seconds_sum")]) == (2, 2.0)
+    assert pool.stats().wait_s.max == 2.0
+
+
+def test_nothing_is_timed_until_somebody_asks() -> None:
+    pool = Pool(["http://a/"], health=None)
+    assert pool.snapshot().times is None
+    before = pool._core._end
+    assert "Timing" not in repr(before)
+    Collector(pool)
+    Collector(pool)
+    pool.acquire(timeout=0).release()
+    times = pool.snapshot().times
+    assert times is not None
+    assert times.holds["http://a/"].count == 1
+
+
+def test_a_trace_and_observers_hear_the_same_while_leases_are_timed() -> None:
+    heard: list[object] = []
+    pool = Pool(["http://a/"], health=None, observers=[heard.append])
+    Collector(pool)
+    pool.acquire(timeout=0).release()
+    assert [type(event).__name__ for event in heard if "lease" in repr(event)] == ["Granted", "Ended"]
+
+
+# -- names --------------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_in_a_label_and_endpoints_that_look_alike_are_told_apart() -> None:
+    pool = Pool(
+        [
+            Endpoint("http://a/?key=c4n4ry-1", headers={"Authorization": "Bearer c4n4ry-2"}, quota="q"),
+            Endpoint("http://a/?key=c4n4ry-3"),
+            "http://c4n4ry-4@b/",
+            Endpoint("http://c/c4n4ry-5/"),
+        ],
+        quotas={"q": QuotaSettings(requests_per_min=5), "*": QuotaSettings(tokens_per_min=7, estimate=1)},
+    )
+    registry = CollectorRegistry()
+    registry.register(Collector(pool, redact=lambda text: text.replace("c4n4ry-5", "${KEY}")))
+    text = generate_latest(registry).decode()
+    assert "c4n4ry" not in text
+    assert sorted(set(re.findall(r'endpoint="(.*?)"', text))) == [
+        "http://a/",
+        "http://a/ (2)",
+        "http://b/",
+        "http://c/${KEY}/",
+    ]
+    seen = figures_in(text)
+    assert seen[at("quota_limit", quota="q", unit="requests")] == 5
+    assert seen[at("quota_limit", quota="http://a/", unit="tokens")] == 7
+
+
+def test_an_endpoint_keeps_its_name() -> None:
+    names = ShownNames()
+    assert [names(each) for each in ("http://a/?1", "http://a/?2", "http://a/?1", "plain?x#y")] == [
+        "http://a/", "http://a/ (2)", "http://a/", "plain?x#y",
+    ]  # fmt: skip
+
+
+def test_several_pools_are_told_apart_by_a_label() -> None:
+    pools = {"llm": Pool(["http://a/"]), "sandboxes": Pool(["http://a/"])}
+    pools["llm"].acquire(timeout=0)
+    seen = scraped(Collector(pools))
+    assert seen[at("leases_total", pool="llm", endpoint="http://a/")] == 1
+    assert seen[at("leases_total", pool="sandboxes", endpoint="http://a/")] == 0
+
+
+def test_health_is_not_said_where_it_is_not_watched() -> None:
+    watched = scraped(Collector(Pool(["http://a/"], health=HealthSettings())))
+    not_watched = scraped(Collector(Pool(["http://a/"], health=None)))
+    assert watched.keys() - not_watched.keys() == {
+        at("endpoint_health", endpoint="http://a/", health=health)
+        for health in ("healthy", "ejected", "half_open", "slow_start", "resting", "spent")
+    }
+
+
+# -- what is written of the names ---------------------------------------------------------------------
+
+_WORD = re.compile(r"balancer_\w+")
+_SUFFIXES = ("_bucket", "_sum", "_count")
+
+
+def _all_there_is() -> set[str]:
+    pool = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1, tokens_per_min=1, estimate=1)})
+    return {name for name, _ in scraped(Collector(pool))}
+
+
+def test_the_dashboard_names_figures_and_labels_that_there_are() -> None:
+    dashboard = json.loads((ROOT / "examples" / "grafana.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len(asked) > 15
+    assert set(_WORD.findall(" ".join(asked))) <= _all_there_is()
+    pool = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1)})
+    labels = {name for _, found in scraped(Collector(pool)) for name, _ in found}
+    for expression in asked:
+        used = {name for group in re.findall(r"by \((.*?)\)", expression) for name in re.split(", *", group)}
+        used |= set(re.findall(r"(\w+)=~?\"", expression))
+        assert used <= labels | {"job", "instance"}, expression
+        assert expression.count("(") == expression.count(")")
+
+
+def test_the_page_lists_every_figure() -> None:
+    listed = [
+        name
+        for row in rows(ROOT / "docs" / "live.md", "Prometheus")
+        for name in re.findall(r"`(balancer_\w+)`", row[0])
+    ]
+    there = {name for name in _all_there_is() if not name.endswith(_SUFFIXES)}
+    there |= {name.removesuffix("_count") for name in _all_there_is() if name.endswith("_count")}
+    assert sorted(listed) == sorted(there)
+
+
+def test_the_page_says_the_buckets() -> None:
+    said = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
+    assert ", ".join(f"{bound:g}" for bound in BOUNDS_S) in said
