@@ -15,6 +15,7 @@ from balancer.settings.tables import Settings
 from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
+from balancer_simulator.scenario.house import House
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, Requests, Tasks, Workload
 
@@ -49,6 +50,8 @@ class ScenarioFields(Settings):
         health, limits, host_caps, quotas, retries: as in a config, for every policy that is not a baseline. `health` is
             on; with `enabled = false`, in Python `health=None`, nobody is ejected. Without `retries` there is no budget
             and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
+        house: callers are in several processes and lease from an owner, for every policy that is not a baseline.
+            None: all are in one process.
     """
 
     name: str = "scenario"
@@ -73,6 +76,7 @@ class ScenarioFields(Settings):
     quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
     spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     retries: RetrySettings | None = None
+    house: House | None = None
 
     @model_validator(mode="before")
     @classmethod
