@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.plan_costs [--short] [STRATEGY ...]
 
-No network and no other process: CPU time of the core, and of the owner's pure part, for a lease from its ask to its end.
-Slots are in use to 80% meanwhile, and a random one of them is given back each time. What bytes and sockets cost the
-owner besides is in `bench_house`.
+No network and no other process: CPU time of the core, and of the owner's pure part, for a lease from its ask to its
+end. Slots are in use to 80% meanwhile, and a random one of them is given back each time. What bytes and sockets cost
+the owner besides is in `bench_house`.
 """
 
 import argparse
