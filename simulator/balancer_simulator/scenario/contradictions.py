@@ -7,6 +7,7 @@ from math import inf
 from typing import Final
 
 from balancer.settings.urls import identity_of
+from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.event_counts import faults_of, too_much
 from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, Spell
 from balancer_simulator.scenario.fields import ScenarioFields, twice
@@ -92,8 +93,9 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
             f"requests.hedge_after_s: found {hedge_s:g}, and a call is given up after call_timeout_s = {limit_s:g}; "
             "it must be less"
         )
+    by_url, most_leases = scenario.by_url, scenario.most_leases  # each is counted anew, and there may be thousands
     for kind in scenario.requests.kinds:
-        most = max((n for url, n in scenario.most_leases.items() if _has(scenario, url, kind)), default=kind.slots)
+        most = max((n for url, n in most_leases.items() if _has(by_url[url], kind)), default=kind.slots)
         if kind.slots > most:
             found.append(
                 f"requests.kinds: {kind.name!r} takes {kind.slots} slots, and no endpoint that it may use has more "
@@ -141,7 +143,7 @@ def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
     if found:
         return found
     for kind in scenario.requests.kinds:
-        may_use = [model for url, model in scenario.by_url.items() if _has(scenario, url, kind)]
+        may_use = [model for model in scenario.endpoints if _has(model, kind)]
         most = max((_most_tokens(scenario, model.quota) for model in may_use), default=inf)
         if kind.tokens is not None and kind.tokens > most:
             found.append(
@@ -156,8 +158,8 @@ def _most_tokens(scenario: ScenarioFields, quota: str | None) -> float:
     return inf if settings is None or settings.tokens_per_min is None else settings.tokens_per_min
 
 
-def _has(scenario: ScenarioFields, url: str, kind: Kind) -> bool:
-    return set(kind.labels) <= set(scenario.by_url[url].labels)
+def _has(model: EndpointModel, kind: Kind) -> bool:
+    return set(kind.labels) <= set(model.labels)
 
 
 def _impossible(scenario: ScenarioFields) -> list[str]:

@@ -4,6 +4,7 @@ Decides what a single key allows. Whether the keys fit together is for `contradi
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Self
 
@@ -187,4 +188,4 @@ class ScenarioFields(Settings):
 
 def twice(names: Sequence[str]) -> list[str]:
     """Return the names that are there more than once."""
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)
