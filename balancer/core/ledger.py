@@ -60,6 +60,7 @@ class Ledger:
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
         self._pick = strategy.pick
+        self._slots: int | None = None
         self._lent: dict[object, Account] = {}  # the accounts in service, by the node that the strategy has of each
         for endpoint in endpoints:
             self.add(endpoint, now)
@@ -251,6 +252,7 @@ class Ledger:
             raise DuplicateEndpoint(endpoint.name, account.endpoint.name)
         account.endpoint = endpoint
         account.state = State.ACTIVE
+        self._slots = None
         account.spent = False
         account.full_s = inf
         account.shown.update(load=None)
@@ -271,6 +273,7 @@ class Ledger:
         if (endpoint.headers, endpoint.quota) != (account.endpoint.headers, account.endpoint.quota):
             account.spent = False  # another one pays
         account.endpoint = endpoint
+        self._slots = None
         if account.state is not State.ACTIVE:
             return
         moved = self._rules.change(account)
@@ -286,6 +289,7 @@ class Ledger:
         was_active = account.state is State.ACTIVE
         if was_active or state is State.RETIRING:
             account.state = state
+            self._slots = None
         if was_active:
             if not account.ceiling:
                 account.out_s += now
@@ -341,6 +345,13 @@ class Ledger:
     def active(self) -> list[Account]:
         """Return the accounts that take new leases."""
         return [account for account in self._accounts.values() if account.state is State.ACTIVE]
+
+    @property
+    def slots(self) -> int:
+        """How many slots all active endpoints have, by their capacity; counted when that has changed."""
+        if self._slots is None:
+            self._slots = sum(account.endpoint.capacity for account in self.active())
+        return self._slots
 
     def lease(self, id: int) -> Lease:
         """Return the lease that is out under this id.

@@ -56,12 +56,20 @@ class Guest:
         until_s: it has lost all it has unless it is heard again before.
         leases: what it has, by token.
         asks: what it waits for, by number.
-        stocked: True if it may have leases that nobody uses.
         welcome: what it was let in with, to be said again; None once it has said something in its visit.
-        due: True if there is something to tell it.
+        due: those whom there is something to tell; it enters itself. The owner's, one for all.
     """
 
-    def __init__(self, who: Who, epoch: int, visit: int, sent_s: float, until_s: float, again_s: float) -> None:
+    def __init__(
+        self,
+        who: Who,
+        epoch: int,
+        visit: int,
+        sent_s: float,
+        until_s: float,
+        again_s: float,
+        due: "dict[Guest, None]",
+    ) -> None:
         self.who = who
         self.epoch = epoch
         self.visit = visit
@@ -69,9 +77,9 @@ class Guest:
         self.until_s = until_s
         self.leases: dict[Token, Lease] = {}
         self.asks: dict[int, Asked] = {}
-        self.stocked = False
         self.welcome: Welcome | None = None
-        self.due = True
+        self._due = due
+        due[self] = None
         self._link = Link(again_s)
         self._listed: dict[str, tuple[Endpoint, int]] = {}
         self._numbers = 0
@@ -79,7 +87,11 @@ class Guest:
     def say(self, word: object) -> None:
         """Say `word` in the next letter."""
         self._link.say(word)
-        self.due = True
+        self._due[self] = None
+
+    def repeat(self) -> None:
+        """Say something in the next letter, if only that it was heard."""
+        self._due[self] = None
 
     def number_of(self, endpoint: Endpoint) -> int:
         """Return what `endpoint` is listed as, and list it first if it is not."""
@@ -97,13 +109,13 @@ class Guest:
 
     def hear(self, number: int, got: int, words: tuple[object, ...], now: float) -> tuple[object, ...]:
         """Return the words of its letter that are new. A heartbeat is answered, and what was heard before is too."""
-        self.due = self.due or number <= self._link.got
+        if number <= self._link.got:
+            self.repeat()
         self.welcome = None
         return self._link.hear(number, got, words, now)
 
     def letters(self, now: float) -> list[Welcome | Reply]:
         """Return what is to be sent to it now."""
-        self.due = False
         if self.welcome is not None:
             return [replace(self.welcome, heard_s=self.heard_s)]
         sent = self._link.letters(now) or [(0, ())]

@@ -84,6 +84,8 @@ class Owner:
         self._epoch = epoch
         self._times = times
         self._guests: dict[Who, Guest] = {}
+        self._due: dict[Guest, None] = {}  # there may be thousands of guests, so those are noted whom it is about
+        self._stocked: dict[Guest, None] = {}  # those who may have leases that nobody uses
         self._visits = count(1)
         self._offers: dict[Who, int] = {}
         self._greet: dict[Who, None] = {}
@@ -159,8 +161,10 @@ class Owner:
                     del self._offers[next(iter(self._offers))]
             sent.append((who, Greeting(self._epoch, self._offers[who])))
         self._greet.clear()
-        for guest in self._guests.values():
-            if guest.due:
+        due = list(self._due)
+        self._due.clear()
+        for guest in due:
+            if self._guests.get(guest.who) is guest:
                 sent += ((guest.who, letter) for letter in guest.letters(now))
         return sent
 
@@ -176,7 +180,7 @@ class Owner:
         before = self._guests.get(hello.who)
         if before is not None and hello.epoch == self._epoch and hello.visit == before.visit:
             self._renew(before, hello.sent_s, now)
-            before.due = True
+            before.repeat()
             return
         if hello.epoch != self._epoch or self._offers.get(hello.who) != hello.visit:
             if before is None:
@@ -184,7 +188,7 @@ class Owner:
             return
         del self._offers[hello.who]
         until_s = now + self._times.ttl_s
-        guest = Guest(hello.who, self._epoch, hello.visit, hello.sent_s, until_s, self._times.again_s)
+        guest = Guest(hello.who, self._epoch, hello.visit, hello.sent_s, until_s, self._times.again_s, self._due)
         had = before.leases if before is not None else {}
         for held in hello.held:
             lease = had.pop(held.token, None) or self._adopt(held, now)
@@ -192,9 +196,11 @@ class Owner:
                 guest.leases[held.token] = lease
         if before is not None:
             self._clear(before, now)
+            self._stocked.pop(before, None)
         self._guests[hello.who] = guest
         self._look_s = min(self._look_s, until_s)
-        guest.stocked = bool(guest.leases)
+        if guest.leases:
+            self._stocked[guest] = None
         guest.welcome = Welcome(
             self._epoch,
             hello.visit,
@@ -243,6 +249,7 @@ class Owner:
     def _give_up(self, guest: Guest, now: float) -> None:
         """Take everything back from a holder that has not been heard for a TTL, or has gone."""
         del self._guests[guest.who]
+        self._stocked.pop(guest, None)
         self._clear(guest, now)
         self._remember()
 
@@ -331,7 +338,7 @@ class Owner:
             if further is None:
                 break
             shares.append(self._share(guest, further))
-            guest.stocked = True
+            self._stocked[guest] = None
         guest.say(Granted(ask.number, tuple(shares)))
 
     def _share(self, guest: Guest, lease: Lease) -> Share:
@@ -341,8 +348,7 @@ class Owner:
 
     def _block(self) -> int:
         """Return how many leases one grant may have: a holder's part of all slots."""
-        slots = sum(a.endpoint.capacity for a in self._core.ledger.accounts() if a.state is State.ACTIVE)
-        return max(1, slots // max(1, len(self._guests)))
+        return max(1, self._core.ledger.slots // max(1, len(self._guests)))
 
     def _refuse(self, asked: Asked, error: BalancerError) -> None:
         asked.guest.asks.pop(asked.ask.number, None)
@@ -458,11 +464,10 @@ class Owner:
 
     def _after(self, now: float) -> None:
         """Tell what has changed for others, and when something is due."""
-        if self._core.waiting:
-            for guest in self._guests.values():
-                if guest.stocked:
-                    guest.stocked = False
-                    guest.say(Recall())
+        if self._core.waiting and self._stocked:
+            for guest in self._stocked:
+                guest.say(Recall())
+            self._stocked.clear()
         out = self._core.out_of_service()
         if out != self._out:
             self._out = out

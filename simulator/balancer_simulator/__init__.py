@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from balancer_simulator.scenario.endpoints import Change, EndpointModel, Host
     from balancer_simulator.scenario.faults import CrashRepair, FailWithin, FastFail, SlowWithin, Warmup
+    from balancer_simulator.scenario.house import House, Outage
     from balancer_simulator.scenario.policy import Policy
     from balancer_simulator.scenario.scenario import Scenario, load_scenario
     from balancer_simulator.scenario.workload import (
@@ -55,11 +56,13 @@ __all__ = [
     "FailWithin",
     "FastFail",
     "Host",
+    "House",
     "Hyperexponential",
     "Interval",
     "Kind",
     "Lognormal",
     "OnOff",
+    "Outage",
     "Pareto",
     "Poisson",
     "Policy",
@@ -95,6 +98,7 @@ _HOMES = {
     "studies.progress": ("StudyProgress",),
     "run.record": ("Record",),
     "scenario.endpoints": ("Change", "EndpointModel", "Host"),
+    "scenario.house": ("House", "Outage"),
     "scenario.policy": ("Policy",),
     "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),

@@ -9,6 +9,7 @@ import pytest
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import Change, EndpointModel
 from balancer_simulator.scenario.faults import Fault
+from balancer_simulator.scenario.house import House
 from balancer_simulator.scenario.scenario import Scenario, load_scenario
 from balancer_simulator.scenario.workload import Kind, Requests, Stage, Workload
 from balancer_simulator.studies.figures import FIGURES
@@ -35,7 +36,13 @@ def _as_written(value: Any) -> str | None:
 
 @pytest.mark.parametrize(
     ("heading", "model"),
-    [("Scenario", Scenario), ("Endpoints", EndpointModel), ("Requests", Requests), ("Changes", Change)],
+    [
+        ("Scenario", Scenario),
+        ("Endpoints", EndpointModel),
+        ("Requests", Requests),
+        ("Changes", Change),
+        ("House", House),
+    ],
 )
 def test_every_key_is_on_the_page_with_its_default(heading: str, model: type[BaseModel]) -> None:
     listed = {_CODE.findall(key)[0]: default for key, default, _ in rows(_PAGE, heading)}

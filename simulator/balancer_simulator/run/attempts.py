@@ -48,7 +48,8 @@ class Attempts:
     """The courses of a run.
 
     Args:
-        env, core: those of the run.
+        env: that of the run.
+        core_of: the core that a task leases from, or what stands for it.
         ask: has a task ask for an endpoint, as the discipline does.
         requests: how often a request is tried, and when it is hedged.
         retries: pauses; None: each lasts `requests.retry_pause_s`.
@@ -61,7 +62,7 @@ class Attempts:
     def __init__(
         self,
         env: Environment,
-        core: Core,
+        core_of: Callable[[Task], Core],
         ask: Callable[[Task], None],
         requests: Requests,
         *,
@@ -72,7 +73,7 @@ class Attempts:
         caller: Caller,
     ) -> None:
         self._env = env
-        self._core = core
+        self._core_of = core_of
         self._ask = ask
         self._terms = Terms(
             attempts=requests.attempts,
@@ -88,7 +89,7 @@ class Attempts:
 
     def granted(self, task: Task, course: Course, now: float) -> None:
         """Hear that a retry has its lease."""
-        self._core.retried(task.failed_at, now)
+        self._core_of(task).retried(task.failed_at, now)
         course.granted(task.lease.endpoint.name, now)
 
     def failed(self, task: Task, lease: Lease, now: float) -> None:
@@ -105,7 +106,7 @@ class Attempts:
             return
         now = self._env.now
         if isinstance(error, NoEndpoint):
-            self._follow(task, task.course.no_endpoint(now, self._core.out_of_service()))
+            self._follow(task, task.course.no_endpoint(now, self._core_of(task).out_of_service()))
         else:
             self._follow(task, task.course.no_lease(now))
 
@@ -119,11 +120,12 @@ class Attempts:
         decision = course.slow(now)
         if not isinstance(decision, Hedge):
             return
-        second = self._core.acquire(self._request(task, Ask(decision.avoid, frozenset(), 0.0, 0.0)), now)
+        core = self._core_of(task)
+        second = core.acquire(self._request(task, Ask(decision.avoid, frozenset(), 0.0, 0.0)), now)
         if second is not None:
             paid = course.hedged(second.endpoint.name, now)
             assert paid, "the budget had a retry left at this instant"
-            self._core.hedged(second.endpoint.name, now)
+            core.hedged(second.endpoint.name, now)
             self._caller.begin_twice(task, second, now)
 
     # -- inside ------------------------------------------------------------------------------------
@@ -156,7 +158,7 @@ class Attempts:
             self._caller.lose(task, timed_out=decision.why not in _LOST)
 
     def _resume(self, task: Task) -> None:
-        self._follow(task, self._course(task).resume(self._env.now, self._core.out_of_service()))
+        self._follow(task, self._course(task).resume(self._env.now, self._core_of(task).out_of_service()))
 
     def _request(self, task: Task, ask: Ask) -> Request:
         request = task.demand.request

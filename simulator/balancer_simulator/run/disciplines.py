@@ -15,7 +15,9 @@ from balancer.core import Core, Waiter
 from balancer.core.looks import Looks
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, NoEndpoint, TooManyWaiters
+from balancer.load import Load
 from balancer.strategy import ANY, Request
+from balancer_simulator.run.record import HouseRecord
 from balancer_simulator.run.ticker import Ticker
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Task, Worker
@@ -44,6 +46,14 @@ class Discipline(Protocol):
         """Return the endpoint as the pool is to know it."""
         ...
 
+    def begin(self) -> None:
+        """Hear that the run begins: those endpoints are there that are there from the start."""
+        ...
+
+    def core_of(self, task: Task) -> Core:
+        """Return the core that `task` leases from, or what stands for it."""
+        ...
+
     def changed(self) -> None:
         """Hear that somebody has joined, left or changed."""
         ...
@@ -60,6 +70,14 @@ class Discipline(Protocol):
         """Hear the same, where the pool has rules."""
         ...
 
+    def told(self, task: Task, load: Load, now: float) -> None:
+        """Hear what the endpoint of `task` says of its load."""
+        ...
+
+    def record(self) -> HouseRecord | None:
+        """Return what came of the house, if there is one."""
+        ...
+
 
 class LeasePerCall:
     """One lease a call, as the pool is meant to be used."""
@@ -73,6 +91,13 @@ class LeasePerCall:
     def enlist(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint as it is."""
         return endpoint
+
+    def begin(self) -> None:
+        """Do nothing: the pool is ready."""
+
+    def core_of(self, task: Task) -> Core:
+        """Return the only core."""
+        return self._core
 
     def changed(self) -> None:
         """See to what is due next for those who wait."""
@@ -100,6 +125,14 @@ class LeasePerCall:
                 waiter.wake()
         self.done(task, outcome, now)
         self._ticker.arm()
+
+    def told(self, task: Task, load: Load, now: float) -> None:
+        """Let the core hear of the load."""
+        self._core.told(task.lease, load, now)
+
+    def record(self) -> None:
+        """Return nothing: there is no house."""
+        return
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.course is None else task.within_s

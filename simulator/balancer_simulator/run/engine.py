@@ -25,6 +25,7 @@ from balancer_simulator.run.disciplines import BASELINES, Discipline, LeasePerCa
 from balancer_simulator.run.membership import Membership
 from balancer_simulator.run.record import EndpointRecord, KindRecord, Record, ServerRecord, Span, Timeline
 from balancer_simulator.run.tally import Tally
+from balancer_simulator.run.through_house import ThroughHouse
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.slots import slot_seconds, slots_of
@@ -139,11 +140,8 @@ class Run:
         self._env = env = Environment()
         self._streams = streams = Streams(scenario.seed, replication)
         baseline = BASELINES.get(policy.strategy)
-        strategy = registry.strategy(
-            "fifo" if baseline else policy.strategy, policy.options, streams.choices(Purpose.STRATEGY)
-        )
-        self._core = _core_of(scenario, strategy, streams, env.now, by_rules=baseline is None)
-        self._discipline: Discipline = (baseline or LeasePerCall)(env, self._core, self)
+        self._core = self._new_core(streams, registry)
+        self._discipline = self._discipline_of(baseline, streams, registry)
         self._ask = self._discipline.ask
         self._done = self._discipline.done_by_rules if _has_rules(scenario) else self._discipline.done
         retries = None if baseline else scenario.retries
@@ -151,7 +149,7 @@ class Run:
         self._hedge_after_s = None if baseline else scenario.requests.hedge_after_s
         self._attempts = Attempts(
             env,
-            self._core,
+            self._discipline.core_of,
             self._ask,
             scenario.requests,
             retries=retries,
@@ -186,6 +184,21 @@ class Run:
         self._looks: list[tuple[float, list[float]]] = []
         self._slots = slots_of(scenario)
         self._bin_s = min(scenario.horizon_s, self._bound_s or math.inf) / _BINS
+
+    def _new_core(self, streams: Streams, registry: Registry) -> Core:
+        policy = self._policy
+        is_baseline = policy.strategy in BASELINES
+        name = "fifo" if is_baseline else policy.strategy
+        strategy = registry.strategy(name, policy.options, streams.choices(Purpose.STRATEGY))
+        return _core_of(self._scenario, strategy, streams, self._env.now, by_rules=not is_baseline)
+
+    def _discipline_of(self, baseline: type[LeasePerCall] | None, streams: Streams, registry: Registry) -> Discipline:
+        """Return how callers use the pool; what the pool replaces has no house."""
+        house = self._scenario.house
+        if house is None or baseline is not None:
+            return (baseline or LeasePerCall)(self._env, self._core, self)
+        again = partial(self._new_core, streams, registry)
+        return ThroughHouse(self._env, self._core, again, self, house, streams, self._scenario.counts_from_s)
 
     def _source_of(self, scenario: Scenario, streams: Streams) -> Source:
         workload = scenario.workload
@@ -247,7 +260,7 @@ class Run:
         """Let the pool hear what the answer says of the server's load, and do what `served` does."""
         server = self._servers[task.lease.endpoint.name]
         if server.model.tells_load and not task.beaten:
-            self._core.told(task.lease, server.load(), self._env.now)
+            self._discipline.told(task, server.load(), self._env.now)
         served(task, outcome)
 
     def _succeed(self, task: Task, now: float) -> None:
@@ -366,6 +379,7 @@ class Run:
         if self._looks_wanted:
             self._look_at_population()
         try:
+            self._discipline.begin()
             self._source.begin()
             self._run_to_the_end()
         except Exception as error:  # most likely of the strategy, which the traceback does not name
@@ -394,6 +408,7 @@ class Run:
             kinds=tuple(of_kind.record(name) for name, of_kind in self._kinds.items()),
             spans=tuple(self._spans or ()),
             under_way=tuple(self._populations),
+            house=self._discipline.record(),
         )
 
     def _run_to_the_end(self) -> None:

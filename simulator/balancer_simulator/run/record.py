@@ -11,7 +11,7 @@ from balancer.core.metrics import balance_score, jain_index
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["EndpointRecord", "KindRecord", "Record", "ServerRecord", "Span", "Timeline"]
+__all__ = ["EndpointRecord", "HouseRecord", "KindRecord", "Record", "ServerRecord", "Span", "Timeline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,44 @@ class KindRecord:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class HouseRecord:
+    """What it cost that callers and slots are not in one process.
+
+    Attributes:
+        network_wait, owner_wait, slot_wait: seconds of each lease's wait that it was on the way, with what was lost and
+            said again; that the owner had it in its line or in hand; and the rest, that there was no slot for it.
+        leases: how many were granted; those that were in stock, too.
+        from_stock: leases that were in the process already, of a block.
+        lost_leases: whose process was out of touch for too long: a call went on, and its slot went to others.
+        messages: that the owner heard.
+        busy_s: seconds that it took for them.
+    """
+
+    network_wait: Tally
+    owner_wait: Tally
+    slot_wait: Tally
+    leases: int
+    from_stock: int
+    lost_leases: int
+    messages: int
+    busy_s: float
+
+    def metrics(self, measured_s: float) -> dict[str, float | None]:
+        """Return every figure of the house, by name."""
+        found: dict[str, float | None] = {}
+        for name in ("network_wait", "owner_wait", "slot_wait"):
+            figures = _of(name, getattr(self, name))
+            found.update({key: figures[key] for key in (f"{name}_mean_s", f"{name}_p99_s") if key in figures})
+        return {
+            **found,
+            "owner_busy": min(1.0, self.busy_s / measured_s),
+            "owner_messages_per_s": self.messages / measured_s,
+            "from_blocks": _part(self.from_stock, self.leases),
+            "lost_leases": float(self.lost_leases),
+        }
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Record:
     """One run.
@@ -131,6 +169,7 @@ class Record:
         kinds: the requests by kind; empty if there is only one.
         spans: the calls, if they were kept.
         under_way: how many requests were under way at instants evenly spaced, if that was asked for.
+        house: what it cost that callers are in several processes; None: they are in one.
     """
 
     policy: str
@@ -152,6 +191,7 @@ class Record:
     kinds: tuple[KindRecord, ...] = field(default=())
     spans: tuple[Span, ...] = field(default=())
     under_way: tuple[int, ...] = field(default=())
+    house: HouseRecord | None = None
 
     def __repr__(self) -> str:
         return (
@@ -187,6 +227,7 @@ class Record:
             "unfinished": _part(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
+            **(self.house.metrics(self.measured_s) if self.house else {}),
         }
         return _known(found)
 

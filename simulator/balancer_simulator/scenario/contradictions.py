@@ -7,6 +7,7 @@ from math import inf
 from typing import Final
 
 from balancer.settings.urls import identity_of
+from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.event_counts import faults_of, too_much
 from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, Spell
 from balancer_simulator.scenario.fields import ScenarioFields, twice
@@ -35,7 +36,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
-    found += _unlike_production(scenario) + _quotas_amiss(scenario)
+    found += _unlike_production(scenario) + _quotas_amiss(scenario) + _house_amiss(scenario)
     count = len(scenario.requests.kinds)
     last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
     if last >= count:
@@ -92,8 +93,9 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
             f"requests.hedge_after_s: found {hedge_s:g}, and a call is given up after call_timeout_s = {limit_s:g}; "
             "it must be less"
         )
+    by_url, most_leases = scenario.by_url, scenario.most_leases  # each is counted anew, and there may be thousands
     for kind in scenario.requests.kinds:
-        most = max((n for url, n in scenario.most_leases.items() if _has(scenario, url, kind)), default=kind.slots)
+        most = max((n for url, n in most_leases.items() if _has(by_url[url], kind)), default=kind.slots)
         if kind.slots > most:
             found.append(
                 f"requests.kinds: {kind.name!r} takes {kind.slots} slots, and no endpoint that it may use has more "
@@ -104,6 +106,27 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
         for number, model in enumerate(scenario.endpoints)
         if model.retry_after_s and not model.refuse_beyond
     ]
+    return found
+
+
+def _house_amiss(scenario: ScenarioFields) -> list[str]:
+    """Return what is not simulated where there is a house, and outages that cannot be."""
+    house = scenario.house
+    if house is None:
+        return []
+    found = []
+    if scenario.changes or any(model.from_s for model in scenario.endpoints):
+        found.append("house: changes and from_s are not simulated with it; leave one of the two out")
+    if scenario.requests.hedge_after_s:
+        found.append("house: requests.hedge_after_s is not simulated with it; leave one of the two out")
+    free_s = 0.0
+    for number, outage in enumerate(house.outages):
+        place = f"house.outages[{number}].at_s: found {outage.at_s:g}"
+        if outage.at_s >= scenario.horizon_s:
+            found.append(f"{place}, and the run ends at horizon_s = {scenario.horizon_s:g}; it must be less")
+        elif outage.at_s < free_s:
+            found.append(f"{place}, and the owner is away until {free_s:g}; list them in order, one after the other")
+        free_s = max(free_s, outage.at_s + outage.for_s)
     return found
 
 
@@ -120,7 +143,7 @@ def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
     if found:
         return found
     for kind in scenario.requests.kinds:
-        may_use = [model for url, model in scenario.by_url.items() if _has(scenario, url, kind)]
+        may_use = [model for model in scenario.endpoints if _has(model, kind)]
         most = max((_most_tokens(scenario, model.quota) for model in may_use), default=inf)
         if kind.tokens is not None and kind.tokens > most:
             found.append(
@@ -135,8 +158,8 @@ def _most_tokens(scenario: ScenarioFields, quota: str | None) -> float:
     return inf if settings is None or settings.tokens_per_min is None else settings.tokens_per_min
 
 
-def _has(scenario: ScenarioFields, url: str, kind: Kind) -> bool:
-    return set(kind.labels) <= set(scenario.by_url[url].labels)
+def _has(model: EndpointModel, kind: Kind) -> bool:
+    return set(kind.labels) <= set(model.labels)
 
 
 def _impossible(scenario: ScenarioFields) -> list[str]:

@@ -4,6 +4,7 @@ Decides what a single key allows. Whether the keys fit together is for `contradi
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Self
 
@@ -15,6 +16,7 @@ from balancer.settings.tables import Settings
 from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
+from balancer_simulator.scenario.house import House
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, Requests, Tasks, Workload
 
@@ -49,6 +51,8 @@ class ScenarioFields(Settings):
         health, limits, host_caps, quotas, retries: as in a config, for every policy that is not a baseline. `health` is
             on; with `enabled = false`, in Python `health=None`, nobody is ejected. Without `retries` there is no budget
             and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
+        house: callers are in several processes and lease from an owner, for every policy that is not a baseline.
+            None: all are in one process.
     """
 
     name: str = "scenario"
@@ -73,6 +77,7 @@ class ScenarioFields(Settings):
     quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
     spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     retries: RetrySettings | None = None
+    house: House | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -183,4 +188,4 @@ class ScenarioFields(Settings):
 
 def twice(names: Sequence[str]) -> list[str]:
     """Return the names that are there more than once."""
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)

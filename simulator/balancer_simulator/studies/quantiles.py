@@ -23,7 +23,12 @@ from balancer_simulator.studies.intervals import Interval
 
 __all__ = ["QUANTILES", "Pooled", "pooled", "quantile_difference"]
 
-QUANTILES: Final = {f"{of}_p{q}_s": (of, q / 100) for of in ("wait", "sojourn") for q in (50, 90, 99)}
+_OF_A_HOUSE: Final = ("network_wait", "owner_wait", "slot_wait")
+
+QUANTILES: Final = {
+    **{f"{of}_p{q}_s": (of, q / 100) for of in ("wait", "sojourn") for q in (50, 90, 99)},
+    **{f"{of}_p99_s": (of, 0.99) for of in _OF_A_HOUSE},
+}
 """What is counted, and the quantile, by the figure's key."""
 
 _LEAST_BEYOND: Final = 10
@@ -46,7 +51,7 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
         KeyError: `key` is no quantile.
     """
     of, q = QUANTILES[key]
-    tallies = [getattr(record, of) for record in records]
+    tallies: list[Tally] = [getattr(_has(record, of), of) for record in records]
     whole = Tally.merged(tallies)
     value = whole.quantile(q)
     each = tuple(tally.quantile(q) for tally in tallies)
@@ -84,6 +89,11 @@ def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) 
     differences = [one - two for one, two in zip(found.each, other.each, strict=True)]
     half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * _deviation(differences, value) / math.sqrt(count)
     return Interval(value, half, count)
+
+
+def _has(record: Record | KindRecord, of: str) -> object:
+    """Return what counts that in a run."""
+    return record.house if of in _OF_A_HOUSE and isinstance(record, Record) else record
 
 
 def _deviation(values: Sequence[float], about: float) -> float:

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     RETRIES = 10
     AGAIN = 11
     BLOCKS = 12
+    HOUSE = 13
 
 
 class Streams:

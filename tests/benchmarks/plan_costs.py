@@ -1,0 +1,161 @@
+"""What a lease costs where there are 10 000 endpoints and 1000 processes: each strategy, and the owner of a house.
+
+    python -m tests.benchmarks.plan_costs [--short] [STRATEGY ...]
+
+No network and no other process: CPU time of the core, and of the owner's pure part, for a lease from its ask to its
+end. Slots are in use to 80% meanwhile, and a random one of them is given back each time. What bytes and sockets cost
+the owner besides is in `bench_house`.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Sequence
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from balancer import Endpoint, Outcome
+from balancer.core import Core
+from balancer.house import Holder, Owner, Record, Times
+from balancer.house.messages import FromHolder, Who
+from balancer.plugins.registry import default_registry
+from balancer.strategy import Request
+
+ENDPOINTS = (100, 1_000, 10_000)
+HOLDERS = (10, 100, 1_000)
+LOAD = 0.8
+_MOST_S = 2.0  # for one figure
+_BATCH = 50
+_PLAIN = Request()
+
+
+def endpoints(count: int, capacity: int = 1) -> list[Endpoint]:
+    """Return so many, all alike."""
+    return [Endpoint(f"http://10.{i >> 16}.{i >> 8 & 255}.{i & 255}/", capacity=capacity) for i in range(count)]
+
+
+def core_us(strategy: str, count: int, leases: int) -> float:
+    """Return how many microseconds of CPU an acquire and a release take, the median of batches."""
+    rng = random.Random(1)
+    made = default_registry().strategy(strategy, {}, random.Random(2))
+    core = Core(endpoints(count), made, lender=_Nobody(), now=0.0)
+    now = 0.0
+    out = []
+    while len(out) < LOAD * count:
+        now += 0.001
+        lease = core.acquire(_PLAIN, now)
+        assert lease is not None
+        out.append(lease)
+    began_s = time.process_time()
+    each: list[float] = []
+    for _ in range(leases // _BATCH):
+        batch_s = time.process_time()
+        for _ in range(_BATCH):
+            now += 0.001
+            at = rng.randrange(len(out))
+            core.release(out[at], Outcome.SUCCESS, now)
+            lease = core.acquire(_PLAIN, now)
+            assert lease is not None
+            out[at] = lease
+        each.append((time.process_time() - batch_s) / _BATCH)
+        if time.process_time() - began_s > _MOST_S:
+            break
+    return 1e6 * median(each)
+
+
+class _Nobody:
+    """Whom leases belong to that are given back through the core or a holder."""
+
+    def release(self, lease: object, outcome: Outcome) -> None:
+        raise AssertionError("not this way")
+
+    used = told = release
+
+
+def owner_us(strategy: str, count: int, holders: int, block: int, leases: int) -> tuple[float, float]:
+    """Return how many microseconds of CPU a lease costs the owner, and how many messages it hears for it."""
+    rng = random.Random(1)
+    core = Core(
+        endpoints(count), default_registry().strategy(strategy, {}, random.Random(2)), lender=_Nobody(), now=0.0
+    )
+    times = Times(1e6)  # no heartbeats: they cost by the second, not by the lease
+    owner = Owner(core, epoch=2, times=times, last=Record(1, 1e6, frozenset()), now=0.0)
+    house = {}
+    for number in range(holders):
+        who = Who(f"process {number}", "1")
+        house[who] = Holder(who, lender=_Nobody(), block=block, times=times, now=0.0)
+    spent_s, heard, granted = 0.0, 0, 0
+
+    def say(messages: Sequence[FromHolder]) -> None:
+        nonlocal spent_s, heard
+        while messages:
+            began_s = time.process_time()
+            for message in messages:
+                owner.receive(message, now)
+            said = owner.take_out(now)
+            spent_s += time.process_time() - began_s
+            heard += len(messages)
+            messages = []
+            for who, answer in said:
+                served = house[who].receive(answer, now)
+                out.extend((house[who], waiter.lease) for waiter in served if waiter.lease)
+                messages += house[who].take_out(now)
+
+    now, out = 0.0, []
+    for holder in house.values():
+        say(holder.take_out(now))
+        say(holder.take_out(now))
+    crew = list(house.values())
+    pending = int(LOAD * count)
+    until_s = None
+    while True:
+        now += 0.001
+        if len(out) >= pending:
+            if until_s is None:  # it is as full as it is to be: from here on it counts
+                spent_s, heard, granted, until_s = 0.0, 0, 0, time.process_time() + _MOST_S
+            holder, lease = out.pop(rng.randrange(len(out)))
+            holder.release(lease, Outcome.SUCCESS, now)
+            say(holder.take_out(now))
+        holder = rng.choice(crew)
+        lease = holder.acquire(_PLAIN, now)
+        if lease is not None:
+            out.append((holder, lease))
+        else:
+            holder.wait(_PLAIN, now, now + 1e9, 0, lambda: None)
+            say(holder.take_out(now))
+        granted += 1
+        if until_s is not None and (granted >= leases or time.process_time() > until_s):
+            return 1e6 * spent_s / granted, heard / granted
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="plan_costs", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="fewer leases and sizes, to see that it works")
+    parser.add_argument("strategies", nargs="*", help="default: all that are installed")
+    asked = parser.parse_args()
+    leases = 500 if asked.short else 20_000
+    sizes = ENDPOINTS[:2] if asked.short else ENDPOINTS
+    names = asked.strategies or sorted(default_registry().strategies)
+    console = Console(width=100)
+    table = Table(title="CPU of an acquire and a release in the core, us, by endpoints")
+    for heading in ("strategy", *(f"{count:,}" for count in sizes)):
+        table.add_column(heading, justify="left" if heading == "strategy" else "right")
+    for name in names:
+        table.add_row(name, *(f"{core_us(name, count, leases):.1f}" for count in sizes))
+    console.print(table)
+    table = Table(title="CPU of the owner's pure part for a lease, us (and messages that it hears)")
+    for heading in ("endpoints", "processes", "block", "us a lease", "messages"):
+        table.add_column(heading, justify="right")
+    for count in sizes[-2:]:
+        for holders in HOLDERS[: 2 if asked.short else 3]:
+            for block in (1, 8):
+                us, messages = owner_us("least_in_flight", count, holders, block, leases)
+                table.add_row(f"{count:,}", f"{holders:,}", str(block), f"{us:.0f}", f"{messages:.2f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

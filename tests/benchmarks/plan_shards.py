@@ -1,0 +1,280 @@
+"""Plans on paper for 10 000 endpoints and 100 000 callers: where one owner ends, and what shards cost from there on.
+
+    python -m tests.benchmarks.plan_shards [--short] [--owner-us US] [--picture FILE]
+
+Three tables. One owner: the simulator with a house, so the owner and the holders of production in virtual time; the
+cost of a message is what `bench_house` found of a server's CPU ("server us"), half of it, as a lease is two messages.
+Hashing: how even it spreads endpoints over shards. Shards: a model of its own, for 100 000 callers are too many for
+the protocol: each shard has its slots and a queue, and callers choose one. Its first line is Erlang's formula.
+"""
+
+import argparse
+import hashlib
+import math
+import time
+from bisect import bisect
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush, heapreplace
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from balancer_simulator import EndpointModel, Exponential, House, Poisson, Policy, Scenario, simulate_once
+from balancer_simulator.analytic import mmc
+from rich.console import Console
+from rich.table import Table
+
+ENDPOINTS, PROCESSES, CALL_S = 10_000, 250, 1.0
+ONE_WAY_S = 0.00025
+RATES = (800, 2_000, 4_000, 8_000, 10_000)  # 800 and 8000: calls of 10 s and of 1 s on 80% of the slots
+SHARDS = (4, 16, 64)
+LOADS = (0.8, 0.9, 0.95, 0.98)
+EVENLY, BY_SLOTS, BY_KEY, TWO = "evenly", "by slots", "by key", "by slots, a second if full"
+CHOICES = (EVENLY, BY_SLOTS, BY_KEY, TWO)
+_KEYS = 100_000
+_SKEW = 0.6  # the n-th key has n ** -0.6 of the calls of the first
+
+
+# -- hashing ----------------------------------------------------------------------------------------
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+
+
+def by_rendezvous(name: str, shards: int) -> int:
+    """Return the shard of `name`: the one whose hash together with it is greatest (Thaler and Ravishankar, 1998)."""
+    return max(range(shards), key=lambda shard: _hash(f"{shard} {name}"))
+
+
+def by_ring(names: Sequence[str], shards: int, points: int) -> list[int]:
+    """Return the shard of each name on a ring where each shard has so many points (Karger et al., 1997)."""
+    ring = sorted((_hash(f"{shard} {point}"), shard) for shard in range(shards) for point in range(points))
+    places = [place for place, _ in ring]
+    return [ring[bisect(places, _hash(name)) % len(ring)][1] for name in names]
+
+
+def slots_of(owners: Sequence[int], shards: int) -> list[int]:
+    """Return how many slots each shard has."""
+    return np.bincount(owners, minlength=shards).tolist()
+
+
+# -- one owner --------------------------------------------------------------------------------------
+
+
+def one_owner(rate: float, owner_s: float, processes: int, for_s: float) -> dict[str, float]:
+    """Return the figures of one owner of all endpoints that grants so many leases a second."""
+    scenario = Scenario(
+        workload=Poisson(rate_per_s=rate),
+        work=Exponential(mean_s=0.5 * CALL_S),  # so that the slots are not what ends first
+        endpoints=[EndpointModel(url=f"http://{{1..{ENDPOINTS}}}/")],
+        house=House(holders=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, owner_s=owner_s),
+        horizon_s=for_s,
+        warmup_s=0.5 * for_s,
+        health=None,
+    )
+    return simulate_once(scenario, Policy(strategy="least_in_flight")).metrics
+
+
+# -- shards -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of shards: seconds of waits, and the part of callers who waited while another shard had a free slot."""
+
+    wait_mean_s: float
+    wait_p99_s: float
+    in_vain: float
+    heaviest: float  # the load of the shard that has most to do for its slots, by the means
+
+
+def weights_of(choice: str, slots: Sequence[int]) -> list[float]:
+    """Return the part of all calls that come to each shard first."""
+    shards = len(slots)
+    if choice == EVENLY:
+        return [1 / shards] * shards
+    if choice != BY_KEY:
+        return [each / sum(slots) for each in slots]
+    found = [0.0] * shards
+    for key in range(_KEYS):
+        found[_hash(f"key {key}") % shards] += (key + 1) ** -_SKEW
+    return [each / sum(found) for each in found]
+
+
+def shards_run(slots: Sequence[int], load: float, choice: str, for_s: float, seed: int = 1) -> Outcome:
+    """Let calls come to shards, each a queue in front of its slots, and begin with as many in use as there will be."""
+    rng = np.random.default_rng(seed)
+    rate = load * sum(slots) / CALL_S
+    count = int(rate * for_s)
+    weights = weights_of(choice, slots)
+    edges = list(accumulate(weights))
+    comes_s = np.cumsum(rng.exponential(1 / rate, count)).tolist()
+    works_s = rng.exponential(CALL_S, count).tolist()
+    firsts = np.minimum(np.searchsorted(edges, rng.random(count)), len(slots) - 1).tolist()
+    seconds = np.minimum(np.searchsorted(edges, rng.random(count)), len(slots) - 1).tolist()
+    free = list(slots)
+    lines: list[deque[tuple[float, float]]] = [deque() for _ in slots]
+    ends: list[tuple[float, int]] = [(math.inf, 0)]
+    for shard, (has, weight) in enumerate(zip(slots, weights, strict=True)):
+        in_use = min(has, round(load * sum(slots) * weight))
+        free[shard] -= in_use
+        ends += [(end_s, shard) for end_s in rng.exponential(CALL_S, in_use).tolist()]
+    heapify(ends)
+    all_free = sum(free)
+    from_s, waits, in_vain = for_s / 4, [], 0
+    for at_s, work_s, first, second in zip(comes_s, works_s, firsts, seconds, strict=True):
+        while ends[0][0] <= at_s:
+            end_s, shard = ends[0]
+            if lines[shard]:
+                came_s, next_s = lines[shard].popleft()
+                heapreplace(ends, (end_s + next_s, shard))
+                if came_s >= from_s:
+                    waits.append(end_s - came_s)
+            else:
+                heappop(ends)
+                free[shard] += 1
+                all_free += 1
+        shard = first
+        if choice == TWO and not free[first]:
+            fuller = len(lines[second]) / slots[second] > len(lines[first]) / slots[first]
+            shard = second if free[second] or not fuller else first
+        if free[shard]:
+            free[shard] -= 1
+            all_free -= 1
+            heappush(ends, (at_s + work_s, shard))
+            if at_s >= from_s:
+                waits.append(0.0)
+        else:
+            lines[shard].append((at_s, work_s))
+            in_vain += at_s >= from_s and all_free > 0
+    late = [for_s - came_s for line in lines for came_s, _ in line if came_s >= from_s]
+    found = np.array(waits + late)
+    heaviest = max(load * sum(slots) * weight / has for weight, has in zip(weights, slots, strict=True))
+    return Outcome(float(found.mean()), float(np.quantile(found, 0.99)), in_vain / len(found), heaviest)
+
+
+# -- what is printed --------------------------------------------------------------------------------
+
+
+def table_of(title: str, *headings: str) -> Table:
+    """Return a table whose first column is words."""
+    table = Table(title=title)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    return table
+
+
+def owners(console: Console, owner_us: float, *, short: bool) -> dict[float, dict[str, float]]:
+    """Print where one owner ends; return the figures by leases/s."""
+    message_s = owner_us / 2e6
+    processes = 20 if short else PROCESSES
+    title = f"one owner, {ENDPOINTS:,} endpoints, {processes:,} processes, {owner_us:.0f} us a lease"
+    headings = ("leases/s", "owner at work", "network ms", "owner ms, mean", "p99", "slot ms, p99", "ran for")
+    table = table_of(title, *headings)
+    most = 1e6 / owner_us
+    rates = (RATES[0],) if short else sorted({*RATES, round(0.95 * most, -2)})
+    found = {}
+    for rate in (rate for rate in rates if rate < most):
+        began_s = time.perf_counter()
+        each = found[rate] = one_owner(rate, message_s, processes, 0.5 if short else 3.0)
+        table.add_row(
+            f"{rate:,.0f}",
+            f"{each['owner_busy']:.0%}",
+            f"{1000 * each['network_wait_mean_s']:.2f}",
+            f"{1000 * each['owner_wait_mean_s']:.2f}",
+            f"{1000 * each['owner_wait_p99_s']:.2f}",
+            f"{1000 * each['slot_wait_p99_s']:.2f}",
+            f"{time.perf_counter() - began_s:.0f} s",
+        )
+    console.print(table)
+    console.print(f"its end: {most:,.0f} leases/s")
+    return found
+
+
+def evenness(console: Console) -> dict[int, list[int]]:
+    """Print how evenly hashing spreads endpoints; return the slots of each shard by rendezvous, by number of shards."""
+    names = [f"http://10.{i >> 16}.{i >> 8 & 255}.{i & 255}/" for i in range(ENDPOINTS)]
+    table = table_of(f"{ENDPOINTS:,} endpoints, by hash", "how", "shards", "least", "mean", "most", "moved by one more")
+    found = {}
+    for shards in SHARDS:
+        ways = {"rendezvous": [[by_rendezvous(name, n) for name in names] for n in (shards, shards + 1)]}
+        for points in (1, 100):
+            ways[f"a ring, {points} a shard"] = [by_ring(names, n, points) for n in (shards, shards + 1)]
+        found[shards] = slots_of(ways["rendezvous"][0], shards)
+        for way, (now, more) in ways.items():
+            slots = slots_of(now, shards)
+            moved = sum(a != b for a, b in zip(now, more, strict=True)) / ENDPOINTS
+            table.add_row(
+                way, str(shards), f"{min(slots):,}", f"{ENDPOINTS / shards:,.0f}", f"{max(slots):,}", f"{moved:.1%}"
+            )
+    console.print(table)
+    return found
+
+
+def shards_compared(
+    console: Console, slots: dict[int, list[int]], *, short: bool
+) -> dict[tuple[int, str, float], Outcome]:
+    """Print what shards cost; return that, by their number, the choice and the load."""
+    title = f"calls of {CALL_S:g} s on {ENDPOINTS:,} slots: p99 of waits, ms (who waited while another shard had room)"
+    loads = LOADS[:2] if short else LOADS
+    table = table_of(title, "shards, and how callers choose", *(f"load {load:.0%}" for load in loads))
+    one = [mmc(ENDPOINTS, load, CALL_S).wait_quantile_s(0.99) for load in loads]
+    table.add_row("one owner, by Erlang's formula", *(f"{1000 * wait_s:.0f}" for wait_s in one))
+    found = {}
+    for shards in SHARDS[:1] if short else SHARDS:
+        for choice in CHOICES:
+            cells = []
+            for load in loads:
+                each = found[shards, choice, load] = shards_run(slots[shards], load, choice, 2.0 if short else 24.0)
+                grows = each.heaviest >= 1 and choice != TWO
+                cells.append("grows" if grows else f"{1000 * each.wait_p99_s:,.0f} ({each.in_vain:.1%})")
+            table.add_row(f"{shards}, {choice}", *cells)
+    console.print(table)
+    return found
+
+
+def picture(
+    path: Path, one: dict[float, dict[str, float]], found: dict[tuple[int, str, float], Outcome], owner_us: float
+) -> None:
+    """Draw where one owner ends, and what shards cost."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    rates = sorted(one)
+    left.plot(
+        rates, [1000 * one[rate]["owner_wait_p99_s"] for rate in rates], marker="o", label="in the owner's line, p99"
+    )
+    left.plot(rates, [1000 * one[rate]["network_wait_mean_s"] for rate in rates], marker="o", label="network, mean")
+    left.axvline(1e6 / owner_us, color="grey", linestyle=":", label="the owner's end")
+    left.set(xlabel="leases a second", ylabel="ms of a lease's wait", title="One owner", yscale="log")
+    left.legend()
+    for choice in CHOICES:
+        line = [(load, found[16, choice, load]) for load in LOADS]
+        shown = [(load, 1000 * each.wait_p99_s) for load, each in line if each.heaviest < 1 or choice == TWO]
+        right.plot(*zip(*shown, strict=True), marker="o", label=f"callers choose {choice}")
+    right.set(xlabel="load of all slots", ylabel="p99 of waits, ms", title="16 shards of 10 000 slots, calls of 1 s")
+    right.set_yscale("symlog", linthresh=1.0)
+    right.legend()
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    """Plan and print."""
+    parser = argparse.ArgumentParser(prog="plan_shards", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works")
+    parser.add_argument("--owner-us", type=float, default=80.0, help="CPU of a server for a lease, from bench_house")
+    parser.add_argument("--picture", type=Path, help="where to draw it")
+    asked = parser.parse_args()
+    console = Console(width=120)
+    one = owners(console, asked.owner_us, short=asked.short)
+    found = shards_compared(console, evenness(console), short=asked.short)
+    if asked.picture and not asked.short:
+        picture(asked.picture, one, found, asked.owner_us)
+
+
+if __name__ == "__main__":
+    main()
