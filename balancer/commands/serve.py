@@ -6,11 +6,13 @@ must not know what holders and owner say to each other.
 
 import asyncio
 import os
+import signal
 import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from balancer.commands.live import Live
 from balancer.errors import ConfigError
 from balancer.house import Times
 from balancer.plugins.registry import Registry
@@ -72,8 +74,12 @@ def serve(
     token: str,
     tls: ssl.SSLContext | None,
     say: Callable[[str], None],
+    again: Callable[[], Config] | None = None,
 ) -> None:
     """Serve until it is stopped. What is out then stays out: holders tell the next server.
+
+    Args:
+        again: reads the config once more, at each SIGHUP, and what differs is changed; None: SIGHUP is not minded.
 
     Raises:
         ConfigError: others than this machine could connect without a token; or another server has the state.
@@ -87,16 +93,20 @@ def serve(
         times = Times(ttl_s)
     except ValueError as error:
         raise ConfigError(f"--ttl: {error}") from None
+    if config.pool.connect is not None:
+        raise config.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
     keeper = Keeper(state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
-            asyncio.run(_serve(pool, keeper, times, host, port, token, tls, say))
+            asyncio.run(_serve(pool, config, registry, keeper, times, host, port, token, tls, say, again))
     finally:
         keeper.close()
 
 
 async def _serve(
     pool: Pool,
+    config: Config,
+    registry: Registry,
     keeper: Keeper,
     times: Times,
     host: str,
@@ -104,6 +114,7 @@ async def _serve(
     token: str,
     tls: ssl.SSLContext | None,
     say: Callable[[str], None],
+    again: Callable[[], Config] | None,
 ) -> None:
     def guard(step: Callable[[], None]) -> None:
         with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
@@ -114,6 +125,9 @@ async def _serve(
             pool._delivery.deliver()
 
     server = Server(pool._core, times=times, last=keeper.last, keep=keeper.keep, token=token, guard=guard, told=told)
+    live = Live(server, pool, config, registry, say)
+    if again is not None:
+        live.mind(signal.SIGHUP, again)
     listening = await server.listen(host, port, tls)
     address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
@@ -122,5 +136,5 @@ async def _serve(
     if not is_loopback(host) and tls is None:
         say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
     sys.stdout.flush()
-    async with listening:
+    async with listening, live:
         await listening.serve_forever()
