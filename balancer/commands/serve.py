@@ -6,6 +6,7 @@ must not know what holders and owner say to each other.
 
 import asyncio
 import os
+import signal
 import ssl
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.commands.live import Live
 from balancer.errors import ConfigError
 from balancer.house import Times
 from balancer.plugins.registry import Registry
@@ -78,11 +80,14 @@ def serve(
     token: str,
     tls: ssl.SSLContext | None,
     say: Callable[[str], None],
+    again: Callable[[], Config] | None = None,
     page: tuple[str, int] | None = None,
 ) -> None:
     """Serve until it is stopped. What is out then stays out: holders tell the next server.
 
-    `page`: address and port of the page that shows the pool and who holds what; None: there is none.
+    Args:
+        again: reads the config once more, at each SIGHUP, and what differs is changed; None: SIGHUP is not minded.
+        page: address and port of the page that shows the pool and who holds what; None: there is none.
 
     Raises:
         ConfigError: others than this machine could connect without a token; or another server has the state.
@@ -96,18 +101,21 @@ def serve(
         times = Times(ttl_s)
     except ValueError as error:
         raise ConfigError(f"--ttl: {error}") from None
+    if config.pool.connect is not None:
+        raise config.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
     keeper = Keeper(state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
             pool._clock = clock  # the one that its core is driven by
-            seen = None if page is None else (*page, config.redact)
-            asyncio.run(_serve(pool, keeper, times, host, port, token, tls, say, seen))
+            asyncio.run(_serve(pool, config, registry, keeper, times, host, port, token, tls, say, again, page))
     finally:
         keeper.close()
 
 
 async def _serve(
     pool: Pool,
+    config: Config,
+    registry: Registry,
     keeper: Keeper,
     times: Times,
     host: str,
@@ -115,7 +123,8 @@ async def _serve(
     token: str,
     tls: ssl.SSLContext | None,
     say: Callable[[str], None],
-    page: tuple[str, int, Callable[[str], str]] | None,
+    again: Callable[[], Config] | None,
+    page: tuple[str, int] | None,
 ) -> None:
     def guard(step: Callable[[], None]) -> None:
         with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
@@ -126,6 +135,9 @@ async def _serve(
             pool._delivery.deliver()
 
     server = Server(pool._core, times=times, last=keeper.last, keep=keeper.keep, token=token, guard=guard, told=told)
+    live = Live(server, pool, config, registry, say)
+    if again is not None:
+        live.mind(signal.SIGHUP, again)
     listening = await server.listen(host, port, tls)
     address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
@@ -136,9 +148,9 @@ async def _serve(
     sys.stdout.flush()
     with ExitStack() as stack:
         if page is not None:
-            seen = stack.enter_context(_page_of(pool, server, *page))
+            seen = stack.enter_context(_page_of(pool, server, *page, config.redact))
             say(f"page at {seen.url}")
-        async with listening:
+        async with listening, live:
             await listening.serve_forever()
 
 
