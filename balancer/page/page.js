@@ -98,8 +98,10 @@ function chart(id, series, say) { // series: [colour, values]
 }
 const slope = key => past.map((p, i) => i && p.at > past[i - 1].at ? (p[key] - past[i - 1][key]) / (p.at - past[i - 1].at) : null);
 const short = name => name.replace(/^https?:\/\//, "").replace(/\/$/, "");
-let strip = null;
+let strip = null, drawn = -1;
 function line() {
+  if (at - drawn < past.length * rows("endpoints").size / 20000 && at > drawn) return; // a thousand endpoints take their time
+  drawn = at;
   const all = [...rows("endpoints")], tall = all.length > 150 ? 4 : all.length > 40 ? 11 : 17;
   const [pen, width] = paper($("line"), Math.max(1, all.length) * tall + 16);
   const left = tall < 11 ? 0 : Math.min(width < 600 ? 120 : 230, 8 + Math.max(0, ...all.map(([, e]) => pen.measureText(short(e.name)).width)));
