@@ -9,7 +9,6 @@ import os
 import ssl
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,6 +125,7 @@ async def _serve(
             pool._delivery.deliver()
 
     server = Server(pool._core, times=times, last=keeper.last, keep=keeper.keep, token=token, guard=guard, told=told)
+    seen = None if page is None else _page_of(pool, server, *page)  # one that cannot listen is told before any lease
     listening = await server.listen(host, port, tls)
     address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
@@ -133,13 +133,11 @@ async def _serve(
     say(f"serving {slots} slots of {len(pool.endpoints())} endpoints at {address}{grace}")
     if not is_loopback(host) and tls is None:
         say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
+    if seen is not None:
+        say(f"page at {seen.url}")
     sys.stdout.flush()
-    with ExitStack() as stack:
-        if page is not None:
-            seen = stack.enter_context(_page_of(pool, server, *page))
-            say(f"page at {seen.url}")
-        async with listening:
-            await listening.serve_forever()
+    async with listening:
+        await listening.serve_forever()
 
 
 def _page_of(pool: Pool, server: Server, host: str, port: int, redact: Callable[[str], str]) -> "Page":
@@ -149,4 +147,6 @@ def _page_of(pool: Pool, server: Server, host: str, port: int, redact: Callable[
     def holders() -> list[Holder]:
         return [Holder(who.name, leases, waiting) for who, leases, waiting in server.owner.guests()]
 
-    return open_page(pool, host=host, port=port, redact=redact, holders=holders)
+    page = open_page(pool, host=host, port=port, redact=redact, holders=holders)
+    pool._pages = (page,)  # it is closed with the pool
+    return page
