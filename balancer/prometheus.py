@@ -36,7 +36,7 @@ class Observed(Protocol):
         """Return the pool at one instant."""
         ...
 
-    def time(self) -> None:
+    def time_leases(self) -> None:
         """Count how long leases are waited for and held."""
         ...
 
@@ -61,7 +61,7 @@ class Collector(PrometheusCollector):
         self._names = {name: ShownNames(redact) for name in self._pools}
         self._quotas = {name: ShownNames(redact) for name in self._pools}
         for pool in self._pools.values():
-            pool.time()
+            pool.time_leases()
 
     def describe(self) -> Iterable[Metric]:
         """Return the families without figures, so that registering this looks at no pool."""

@@ -10,7 +10,6 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,6 +137,8 @@ async def _serve(
     live = Live(server, pool, config, registry, say)
     if again is not None:
         live.mind(signal.SIGHUP, again)
+    # A page that cannot listen is told before any lease.
+    seen = None if page is None else _page_of(pool, server, *page, config.redact)
     listening = await server.listen(host, port, tls)
     address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
@@ -145,13 +146,11 @@ async def _serve(
     say(f"serving {slots} slots of {len(pool.endpoints())} endpoints at {address}{grace}")
     if not is_loopback(host) and tls is None:
         say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
+    if seen is not None:
+        say(f"page at {seen.url}")
     sys.stdout.flush()
-    with ExitStack() as stack:
-        if page is not None:
-            seen = stack.enter_context(_page_of(pool, server, *page, config.redact))
-            say(f"page at {seen.url}")
-        async with listening, live:
-            await listening.serve_forever()
+    async with listening, live:
+        await listening.serve_forever()
 
 
 def _page_of(pool: Pool, server: Server, host: str, port: int, redact: Callable[[str], str]) -> "Page":
@@ -161,4 +160,6 @@ def _page_of(pool: Pool, server: Server, host: str, port: int, redact: Callable[
     def holders() -> list[Holder]:
         return [Holder(who.name, leases, waiting) for who, leases, waiting in server.owner.guests()]
 
-    return open_page(pool, host=host, port=port, redact=redact, holders=holders)
+    page = open_page(pool, host=host, port=port, redact=redact, holders=holders)
+    pool._pages = (page,)  # it is closed with the pool
+    return page

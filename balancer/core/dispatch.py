@@ -226,7 +226,7 @@ class Core(Serving):
         return self.gates.usage(now)
 
     def times(self) -> Times | None:
-        """Return how long leases were waited for and held, copied; None: nobody has called `time`."""
+        """Return how long leases were waited for and held, copied; None: nobody has called `time_leases`."""
         if self._timing is None or not isinstance(self._waits, CountedWaits):
             return None
         return Times(self._waits.counted(self._ledger.granted), self._timing.holds(self._ledger.accounts()))

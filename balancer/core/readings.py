@@ -23,7 +23,7 @@ class Snapshot:
         at_s: by the pool's clock.
         stats: what `Pool.stats` would have returned.
         waits: how long the grants so far were waited for.
-        times: how long leases were waited for and held, in buckets; None: nobody has asked for that (`Pool.time`).
+        times: how long leases were waited for and held, in buckets; None: nobody has asked (`Pool.time_leases`).
         leases: those that are out; empty unless they were asked for.
         also: what else was asked for.
     """

@@ -115,7 +115,7 @@ class Serving:
         self._recordings = recordings
         self._bind()
 
-    def time(self) -> None:
+    def time_leases(self) -> None:
         """Count from now on how long leases are waited for and held, if that is not done already; see `Core.times`."""
         if self._timing is None:
             self._waits = CountedWaits(self._waits, self._ledger.granted)

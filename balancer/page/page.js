@@ -98,8 +98,10 @@ function chart(id, series, say) { // series: [colour, values]
 }
 const slope = key => past.map((p, i) => i && p.at > past[i - 1].at ? (p[key] - past[i - 1][key]) / (p.at - past[i - 1].at) : null);
 const short = name => name.replace(/^https?:\/\//, "").replace(/\/$/, "");
-let strip = null;
+let strip = null, drawn = -1;
 function line() {
+  if (at - drawn < past.length * rows("endpoints").size / 20000 && at > drawn) return; // a thousand endpoints take their time
+  drawn = at;
   const all = [...rows("endpoints")], tall = all.length > 150 ? 4 : all.length > 40 ? 11 : 17;
   const [pen, width] = paper($("line"), Math.max(1, all.length) * tall + 16);
   const left = tall < 11 ? 0 : Math.min(width < 600 ? 120 : 230, 8 + Math.max(0, ...all.map(([, e]) => pen.measureText(short(e.name)).width)));
@@ -223,7 +225,7 @@ function run() {
   if (state.done == null) return;
   const total = state.done + state.ahead;
   $("done").style.width = (total ? 100 * state.done / total : 0) + "%";
-  say($("progress"), [`${state.title}`, `${number(state.done)} of ${number(total)} runs`, span(state.spent_s), state.left].filter(Boolean).join(" \u00b7 "));
+  say($("progress"), [`${state.title}`, `${number(state.done)} of ${number(total)} runs`, span(state.spent_s), state.left, state.left_s > 60 ? "until " + new Date(Date.now() + 1000 * state.left_s).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : ""].filter(Boolean).join(" \u00b7 "));
   const found = [...rows("problems")];
   $("problems").hidden = !found.length;
   lines("problems", found.map(([row, p]) => [row, [[row + (p.over ? " \u2713" : "")], [p.round == null ? "\u2013" : String(p.round), "n"], [p.cases == null ? "\u2013" : number(p.cases), "n"], [p.survivors == null ? "\u2013" : `${p.survivors} of ${p.wrong}`, p.survivors ? "n hot" : "n"]]]));

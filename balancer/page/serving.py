@@ -33,7 +33,7 @@ class Shown(Protocol):
         """Return the pool at one instant."""
         ...
 
-    def time(self) -> None:
+    def time_leases(self) -> None:
         """Count how long leases are waited for and held."""
         ...
 
@@ -150,20 +150,18 @@ def open_page(
 
         feed = Feed(scene.look)
         app = build_app(scene, feed, buttons=buttons, token=checked, hosts=hosts_of(host), scrape=scrape)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_level="error",
-                log_config=None,  # logging is set up by whoever has the pool
-                access_log=False,
-                lifespan="off",
-                ws="none",
-                proxy_headers=False,
-                server_header=False,
-                limit_concurrency=256,
-                timeout_graceful_shutdown=1,
-            )
+        config = uvicorn.Config(
+            app,
+            log_config=None,  # logging is set up by whoever has the pool, who may use uvicorn as well
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=256,
+            timeout_graceful_shutdown=1,
         )
+        config.access_log = False  # as an argument it would take the handlers from the logger of all servers
+        server = uvicorn.Server(config)
         loop = asyncio.get_running_loop()
 
         def stop() -> None:

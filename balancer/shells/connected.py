@@ -247,7 +247,7 @@ class _Seat(Holder):
         rows = self.tally.rows(self.endpoints, self.out.values(), self._out_of_service, now)
         return rows, self.tally.totals(self.waiting), self.tally.waits.copy()
 
-    def time(self) -> None:
+    def time_leases(self) -> None:
         """Do nothing: a lease comes over a network, and is timed from the beginning."""
 
     def times(self) -> Times:

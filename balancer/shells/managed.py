@@ -315,13 +315,13 @@ class Managed(ABC):
         stats = PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
         return Snapshot(now, stats, waits, times, tuple(rows), more)
 
-    def time(self) -> None:
+    def time_leases(self) -> None:
         """Count from now on how long leases are waited for and held, in buckets, for `snapshot`; for good.
 
         A lease costs a little more from then on. `balancer.prometheus.Collector` calls this.
         """
         with self._lock:  # nobody's wait can end by this
-            self._core.time()
+            self._core.time_leases()
 
     def leases(self) -> tuple[LeaseRow, ...]:
         """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots.

@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,3 +96,12 @@ def test_nothing_secret_is_shown_and_there_are_no_buttons(urls: tuple[str, str])
     for path in ("", "state", "metrics"):
         assert b"c4n4ry" not in get(page + path)
     assert state(page)["page"] == {"buttons": False}
+
+
+def test_a_page_that_cannot_listen_is_told_before_anything_is_served(urls: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://127.0.0.1:1/"\n')
+    port = urls[1].rsplit(":", 1)[1].strip("/")
+    command = [sys.executable, "-m", "balancer", "serve", "pool.toml", "--port", "0", "--page", port]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith(f"balancer: the page cannot listen on 127.0.0.1 port {port}: ")

@@ -1,6 +1,7 @@
 """A scrape is one instant of a pool, equal to its `stats()`, in the names that Prometheus expects, without secrets."""
 
 import json
+import random
 import re
 import sys
 import threading
@@ -11,11 +12,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from balancer import AcquireTimeout, Endpoint, HealthSettings, Outcome, Pool, QuotaSettings
+from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outcome, Pool, QuotaSettings
 from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.core.timing import BOUNDS_S
 from balancer.prometheus import Collector
 from balancer.settings.redaction import ShownNames
+from balancer.strategy import Node, Request, Strategy, StrategyOptions
 from balancer.testing.clock import ManualClock
 from tests.contracts.documents import ROOT, rows
 
@@ -214,6 +216,9 @@ def test_nothing_is_timed_until_somebody_asks() -> None:
     times = pool.snapshot().times
     assert times is not None
     assert times.holds["http://a/"].count == 1
+    Collector(pool)
+    again = pool.snapshot().times
+    assert again == times
 
 
 def test_a_trace_and_observers_hear_the_same_while_leases_are_timed() -> None:
@@ -315,3 +320,40 @@ def test_the_page_lists_every_figure() -> None:
 def test_the_page_says_the_buckets() -> None:
     said = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
     assert ", ".join(f"{bound:g}" for bound in BOUNDS_S) in said
+
+
+class Raises(Strategy):
+    """Raises whenever a lease ends."""
+
+    name = "raises"
+
+    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+        self._nodes: list[Node] = []
+
+    def join(self, node: Node, now: float) -> None:
+        self._nodes.append(node)
+
+    def leave(self, node: Node, now: float) -> None:
+        self._nodes.remove(node)
+
+    def change(self, node: Node, now: float) -> None:
+        pass
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        return next((node for node in self._nodes if request.fits(node)), None)
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        raise RuntimeError("not my day")
+
+
+def test_a_lease_that_a_strategy_fails_to_hear_of_is_timed_all_the_same_and_one_that_is_refused_is_not() -> None:
+    pool = Pool(["http://a/"], strategy=Raises, health=None)
+    collector = Collector(pool)
+    lease = pool.acquire(timeout=0)
+    with pytest.raises(RuntimeError):
+        lease.release()
+    with pytest.raises(LeaseError):
+        lease.release()
+    seen = scraped(collector)
+    assert seen[at("hold_seconds_count", endpoint="http://a/")] == 1
+    assert seen[at("outcomes_total", endpoint="http://a/", outcome="success")] == 1

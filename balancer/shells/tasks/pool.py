@@ -65,7 +65,7 @@ class AsyncPool(Tasks):
     leases = _of_the_pool(Pool.leases)
     mark_leases = _of_the_pool(Pool.mark_leases)
     snapshot = _of_the_pool(Pool.snapshot)
-    time = _of_the_pool(Pool.time)
+    time_leases = _of_the_pool(Pool.time_leases)
     serve_page = _of_the_pool(Pool.serve_page)
     clock = property(lambda self: self.pool.clock)
     close = _of_the_pool(Pool.close)

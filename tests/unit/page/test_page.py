@@ -426,3 +426,18 @@ def test_a_pool_of_a_server_has_a_page_of_its_own_process_and_no_say_over_endpoi
         held = [seen[at("hold_seconds_count", endpoint=name)] for name in ("http://a/", "http://b/")]
         assert sorted(ended) == sorted(held) == [0, 1]
         assert seen[at("wait_seconds_count")] == 1
+
+
+def test_the_logging_of_other_servers_of_the_process_is_left_alone(pool: Pool) -> None:
+    loggers = [logging.getLogger(f"uvicorn.{name}") for name in ("access", "error", "asgi")]
+    mine = logging.NullHandler()
+    for logger in loggers:
+        logger.addHandler(mine)
+    before = [(logger.level, [*logger.handlers], logger.propagate) for logger in loggers]
+    try:
+        with pool.serve_page() as page:
+            state(page)
+            assert [(logger.level, [*logger.handlers], logger.propagate) for logger in loggers] == before
+    finally:
+        for logger in loggers:
+            logger.removeHandler(mine)
