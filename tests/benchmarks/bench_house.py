@@ -32,10 +32,25 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer import Pool
-from tests.benchmarks.house_clients import BLOCKS, CAPACITY, ENDPOINTS, LOCAL, SINGLY, TASKS, VALKEY, Servers, client
+from tests.benchmarks.house_clients import (
+    BLOCKS,
+    CAPACITY,
+    ENDPOINTS,
+    LOCAL,
+    SINGLY,
+    TASKS,
+    VALKEY,
+    Servers,
+    client,
+    in_a_thread,
+    in_tasks,
+)
 from tests.house.serving import Command
 
-PROCESSES = (4, 32)
+__all__ = ["CAPACITY", "CREWS", "ENDPOINTS", "PROCESSES", "in_a_thread", "in_tasks"]
+
+PROCESSES = 4
+COUNTS = (PROCESSES, 32)
 CREWS = (1, TASKS)
 TTL_S = 3.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -150,17 +165,17 @@ def measured(turns: int, for_s: float) -> dict[tuple[str, int, int], Found]:
         config = Path(folder) / "pool.toml"
         config.write_text(f'[[endpoints]]\nurl = "http://10.0.0.{{1..{ENDPOINTS}}}/"\ncapacity = {CAPACITY}\n')
         server = Command(config, ttl_s=TTL_S)
-        clients = Clients(max(PROCESSES), Servers(server.url, port))
+        clients = Clients(max(COUNTS), Servers(server.url, port))
         with Pool.connect(server.url, within_s=60.0) as pool:
             pool.acquire(timeout=60.0).release()  # the grace of a server without a record is over
         pids = {SINGLY: server.process.pid, BLOCKS: server.process.pid, VALKEY: valkey_pid, LOCAL: 0}
         names = [name for name in pids if name != VALKEY or port]
         try:
             for _ in range(turns):
-                for count in PROCESSES:
+                for count in COUNTS:
                     for crew in CREWS:
                         for name in names:
-                            if name == LOCAL and count != PROCESSES[0]:
+                            if name == LOCAL and count != PROCESSES:
                                 continue
                             before_s = cpu_s(pids[name])
                             took = clients.turn(name, count, crew, for_s)
@@ -183,7 +198,7 @@ def of_ray(turns: int, for_s: float) -> tuple[dict[tuple[str, int, int], tuple[f
     if why := bench.available():
         return {}, why
     found = {}
-    for count in PROCESSES:
+    for count in COUNTS:
         for (name, crew), figures in bench.measured(count, turns, for_s, crews=CREWS).items():
             found[name, count, crew] = figures
     return found, ""

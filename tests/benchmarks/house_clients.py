@@ -20,7 +20,19 @@ with suppress(ImportError):
     import valkey
     import valkey.asyncio
 
-__all__ = ["BLOCKS", "CAPACITY", "ENDPOINTS", "LOCAL", "SINGLY", "TASKS", "VALKEY", "Servers", "client"]
+__all__ = [
+    "BLOCKS",
+    "CAPACITY",
+    "ENDPOINTS",
+    "LOCAL",
+    "SINGLY",
+    "TASKS",
+    "VALKEY",
+    "Servers",
+    "client",
+    "in_a_thread",
+    "in_tasks",
+]
 
 ENDPOINTS, CAPACITY, TASKS = 8, 8, 16
 SINGLY, BLOCKS, VALKEY, LOCAL = "one by one", "in blocks", "a Valkey script", "a pool of one's own"
@@ -84,6 +96,20 @@ async def _in_tasks(
     return took
 
 
+def in_a_thread(pool: Pool, for_s: float) -> list[float]:
+    """Lease of `pool` for so many seconds; return how long each acquire took, in seconds."""
+    return [each / 1e6 for each in _in_a_thread(pool.acquire, lambda lease: lease.release(), for_s)]
+
+
+async def in_tasks(pool: Pool, for_s: float) -> list[float]:
+    """As `in_a_thread`, by many tasks."""
+    return [each / 1e6 for each in await _in_tasks(pool.aio.acquire, _given_back, for_s)]
+
+
+async def _given_back(lease: Any) -> None:
+    lease.release()
+
+
 # -- contenders -------------------------------------------------------------------------------------
 
 
@@ -97,10 +123,7 @@ class _Leases:
         return _in_a_thread(self._pool.acquire, lambda lease: lease.release(), for_s)
 
     def tasks(self, for_s: float) -> "Took[float]":
-        async def release(lease: Any) -> None:
-            lease.release()
-
-        return asyncio.run(_in_tasks(self._pool.aio.acquire, release, for_s))
+        return asyncio.run(_in_tasks(self._pool.aio.acquire, _given_back, for_s))
 
     def close(self) -> None:
         self._pool.close()

@@ -65,6 +65,28 @@ def core_us(strategy: str, count: int, leases: int) -> float:
     return 1e6 * median(each)
 
 
+def queue_us(strategy: str, count: int, waiting: int, leases: int) -> float:
+    """Return how many microseconds of CPU an end, which serves who waits longest, and a further wait take."""
+    rng = random.Random(1)
+    made = default_registry().strategy(strategy, {}, random.Random(2))
+    core = Core(endpoints(count), made, lender=_Nobody(), now=0.0)
+    out = [core.acquire(_PLAIN, 0.0) for _ in range(count)]
+    for _ in range(waiting):
+        core.wait(_PLAIN, 0.0, 1e9, 0, int)
+    each: list[float] = []
+    for number in range(leases // _BATCH):
+        batch_s = time.process_time()
+        for _ in range(_BATCH):
+            at = rng.randrange(count)
+            lease = out[at]
+            assert lease is not None
+            (served,) = core.release(lease, Outcome.SUCCESS, float(number))
+            out[at] = served.lease
+            core.wait(_PLAIN, float(number), 1e9, 0, int)
+        each.append((time.process_time() - batch_s) / _BATCH)
+    return 1e6 * median(each)
+
+
 class _Nobody:
     """Whom leases belong to that are given back through the core or a holder."""
 
@@ -146,6 +168,10 @@ def main() -> None:
     for name in names:
         table.add_row(name, *(f"{core_us(name, count, leases):.1f}" for count in sizes))
     console.print(table)
+    us = queue_us("least_in_flight", sizes[-1], 9 * sizes[-1], leases)
+    console.print(
+        f"all {sizes[-1]:,} in use and {9 * sizes[-1]:,} waiting: {us:.1f} us to end one and to wait for another"
+    )
     table = Table(title="CPU of the owner's pure part for a lease, us (and messages that it hears)")
     for heading in ("endpoints", "processes", "block", "us a lease", "messages"):
         table.add_column(heading, justify="right")

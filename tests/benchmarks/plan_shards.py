@@ -228,7 +228,7 @@ def shards_compared(
         for choice in CHOICES:
             cells = []
             for load in loads:
-                each = found[shards, choice, load] = shards_run(slots[shards], load, choice, 2.0 if short else 24.0)
+                each = found[shards, choice, load] = shards_run(slots[shards], load, choice, 2.0 if short else 60.0)
                 grows = each.heaviest >= 1 and choice != TWO
                 cells.append("grows" if grows else f"{1000 * each.wait_p99_s:,.0f} ({each.in_vain:.1%})")
             table.add_row(f"{shards}, {choice}", *cells)
@@ -241,24 +241,31 @@ def picture(
 ) -> None:
     """Draw where one owner ends, and what shards cost."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     rates = sorted(one)
-    left.plot(
-        rates, [1000 * one[rate]["owner_wait_p99_s"] for rate in rates], marker="o", label="in the owner's line, p99"
+    line = [1000 * one[rate]["owner_wait_p99_s"] for rate in rates]
+    left.plot(rates, line, marker="o", label="in the owner's line and in its hand, p99")
+    left.plot(rates, [1000 * one[rate]["network_wait_mean_s"] for rate in rates], label="network, both ways")
+    left.axvline(1e6 / owner_us, color="grey", linestyle=":", label=f"the end: {1e6 / owner_us:,.0f} leases/s")
+    left.set(
+        xlabel="leases a second", ylabel="ms of a lease's wait", title="One owner of 10 000 endpoints", ylim=(0, None)
     )
-    left.plot(rates, [1000 * one[rate]["network_wait_mean_s"] for rate in rates], marker="o", label="network, mean")
-    left.axvline(1e6 / owner_us, color="grey", linestyle=":", label="the owner's end")
-    left.set(xlabel="leases a second", ylabel="ms of a lease's wait", title="One owner", yscale="log")
-    left.legend()
     for choice in CHOICES:
-        line = [(load, found[16, choice, load]) for load in LOADS]
-        shown = [(load, 1000 * each.wait_p99_s) for load, each in line if each.heaviest < 1 or choice == TWO]
-        right.plot(*zip(*shown, strict=True), marker="o", label=f"callers choose {choice}")
-    right.set(xlabel="load of all slots", ylabel="p99 of waits, ms", title="16 shards of 10 000 slots, calls of 1 s")
-    right.set_yscale("symlog", linthresh=1.0)
-    right.legend()
+        stable = [load for load in LOADS if found[16, choice, load].heaviest < 1 or choice == TWO]
+        waits = [1000 * found[16, choice, load].wait_p99_s for load in stable]
+        beyond = "" if stable[-1] == LOADS[-1] else f", grows from {LOADS[len(stable)]:.0%} on"
+        right.plot(stable, waits, marker="o", label=f"callers choose {choice}{beyond}")
+    right.set(xlabel="load of all slots", ylabel="ms of wait, p99", title="10 000 slots in 16 shards, calls of 1 s")
+    right.set_xticks(LOADS)
+    right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right.set_yscale("symlog", linthresh=10.0)
+    right.set_ylim(-1, 1000)
+    right.yaxis.set_major_formatter(ScalarFormatter())
+    for axes in (left, right):
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), frameon=False)
     figure.savefig(path, dpi=100)
 
 
