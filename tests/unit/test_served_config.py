@@ -10,6 +10,7 @@ from balancer.commands.app import _shared, _with
 from balancer.commands.changes import changes
 from balancer.commands.check import check_config
 from balancer.commands.warnings import left_to_server
+from balancer.judge import Judge
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config, load_config, sound_part
 from tests.house.serving import Serving
@@ -63,6 +64,17 @@ def test_a_pool_by_a_config_is_the_servers(tmp_path: Path) -> None:
         Pool.from_config(_config(tmp_path, f'[pool]\nconnect = "balancer://h"\ntoken_file = "{tmp_path}/none"\n'))
     with pytest.raises(ConfigError, match=r"c\.toml: pool: found 'http://h'"):
         Pool.from_config(_config(tmp_path, '[pool]\nconnect = "http://h"\n'))
+
+
+def test_a_judge_by_a_config_uses_the_servers_slots(tmp_path: Path) -> None:
+    config = '[[endpoints]]\nurl = "local://1"\nlanguages = ["python"]\n'
+    with Serving("local://1") as serving:
+        shared = _shared(_config(tmp_path, config), serving.url, None, None)
+        with Judge(shared) as judge:
+            assert judge.run("```python\nprint(2 * int(input()))\n```", [("1\n", "2\n")]).score == 1.0
+            assert judge.pool.endpoints() == serving.pool.endpoints()
+        assert serving.pool.stats().acquired >= 1
+        assert serving.pool.leases() == ()
 
 
 # -- balancer check -----------------------------------------------------------------------------------
