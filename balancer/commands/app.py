@@ -28,6 +28,7 @@ from balancer.settings.config import Config, load_config, sound_part
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.records import RunResult
+    from balancer.pipeline.running.away import Engine
 
 __all__ = ["main", "make_app"]
 
@@ -85,6 +86,10 @@ def make_app(registry: Registry) -> typer.Typer:
             str | None,
             typer.Option("--shard", metavar="I/N", help="Take the Ith of N shares of the problems, e.g. 2/8."),
         ] = None,
+        engine: Annotated[
+            str | None,
+            typer.Option("--engine", metavar="NAME", help="Have problems judged by other processes: ray."),
+        ] = None,
         as_json: JsonOption = False,
     ) -> None:
         """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
@@ -97,9 +102,10 @@ def make_app(registry: Registry) -> typer.Typer:
             share = ALL if shard is None else parse_share(shard)
         except ValueError as error:
             raise ConfigError(f"--shard: {error}") from None
+        workers = None if engine is None else _engine(engine)
         settings = _with(load_config(config), strategy, results)
         with _redacted(settings):
-            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share)
+            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share, engine=workers)
             report = write_report(found, Path(settings_of(settings).results))
         _tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
         raise typer.Exit(_exit_code(found))
@@ -269,6 +275,16 @@ def make_app(registry: Registry) -> typer.Typer:
 
     registry.add_commands(app)
     return app
+
+
+def _engine(name: str) -> "Engine":
+    """Return what judges the problems of a run in other processes. Raises ConfigError, MissingExtra."""
+    if name != "ray":
+        raise ConfigError(f"--engine: found {name!r}; there is one, ray; leave it out for the threads of this process")
+    require("ray", '"balancer run --engine ray"')
+    from balancer.ray.engine import RayEngine
+
+    return RayEngine()
 
 
 def _tell_of_run(found: "RunResult", report: Path, settings: Config, *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "judge": ("httpx2",),
     "llm": ("openai",),
     "pipeline": ("httpx2", "jinja2", "matplotlib", "numpy", "yaml"),
+    "ray": ("msgspec", "ray"),
     "requests": ("requests",),
     "rows": ("datasets", "pyarrow"),
     "serve": ("msgspec",),

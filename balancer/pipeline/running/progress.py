@@ -7,6 +7,7 @@ The work of many problems adds up to one number of units done and one of units l
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -14,9 +15,19 @@ from rich.console import Console
 
 from balancer.reporting.progress import ProgressDisplay
 
-__all__ = ["Progress"]
+__all__ = ["Heard", "Progress"]
 
 _REMEMBERED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How far a worker is: runs done since the last time, runs ahead if that is known, and lines to be said."""
+
+    problem: str
+    done: int
+    ahead: int | None
+    lines: tuple[str, ...]
 
 
 class Progress:
@@ -60,6 +71,16 @@ class Progress:
         with self._lock:
             self._done += 1
             self._ahead[problem] = max(0, self._ahead.get(problem, 0) - 1)
+            self._show()
+
+    def hear(self, heard: Heard) -> None:
+        """Count what another process has done."""
+        for line in heard.lines:
+            self.say(line)
+        with self._lock:
+            self._done += heard.done
+            if heard.ahead is not None:
+                self._ahead[heard.problem] = heard.ahead
             self._show()
 
     def finish(self, problem: str) -> None:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,21 +22,22 @@ from balancer.pipeline.loop.rounds import judge_problem
 from balancer.pipeline.loop.workshop import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.records import RunResult, Span
+from balancer.pipeline.results.part import part_of, take_back
+from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import ALL, Share
+from balancer.pipeline.running.away import Away, Engine, Sent
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.crowd import work_through
 from balancer.pipeline.running.intake import Taken, find_problems, open_intake
 from balancer.pipeline.running.languages import languages_in, lines_on_missing, with_python
 from balancer.pipeline.running.progress import Progress
-from balancer.pipeline.running.runner import ProgramRun, Runner
+from balancer.pipeline.running.runner import Runner, Stopped
 from balancer.pipeline.running.sample import Sample
-from balancer.pipeline.running.suspicion import Look, Suspicion
+from balancer.pipeline.running.setting_up import find_generators, runner_of, settings_of
 from balancer.pipeline.running.turns import further_turns
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
-from balancer.program import Executor, Program
 from balancer.sandbox.executors import languages_of, make_executors
 from balancer.sandbox.pings import pings_of
 from balancer.settings.config import Config
@@ -49,7 +50,13 @@ __all__ = ["find_generators", "run_pipeline", "settings_of", "slots_of"]
 
 
 def run_pipeline(
-    config: Config, registry: Registry, console: Console, *, fresh: bool = False, share: Share = ALL
+    config: Config,
+    registry: Registry,
+    console: Console,
+    *,
+    fresh: bool = False,
+    share: Share = ALL,
+    engine: Engine | None = None,
 ) -> RunResult:
     """Judge the problems of `config` over one pool, and return what was found.
 
@@ -62,6 +69,7 @@ def run_pipeline(
         console: for progress.
         fresh: forget the run in the results folder and start over.
         share: the rows of the data set, or the packages, that this machine takes.
+        engine: brings up workers that judge the problems; None: the threads of this process do.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
@@ -71,9 +79,12 @@ def run_pipeline(
     packages = find_problems(settings)  # first of all: if none can be read, no folder of results is left behind
     packages = packages.changed(lambda problem: with_python(problem, settings.python))
     found_generators = find_generators(config, registry)
-    pool = Pool.from_config(config, registry=registry)
+    if engine is not None:
+        _refuse_what_is_not_shared(config, found_generators)
     results = Path(settings.results)
     with ExitStack() as stack:
+        away = stack.enter_context(engine.open(config)) if engine is not None else None
+        pool = Pool.from_config(config, registry=registry) if away is None else away.pool
         store = stack.enter_context(Store(results, fresh=fresh))
         executors = make_executors(config, registry, results / "compiled")
         for executor in executors.values():
@@ -85,7 +96,8 @@ def run_pipeline(
             services.say(line)
         intake = open_intake(settings, packages, languages, store, services.say, share)
         session = store.begin_session(config.pool.strategy, slots_of(config))
-        runner = _runner(pool, executors, config, store, session, services.say)
+        began_s, began_at_s = time.monotonic(), time.time()
+        runner = runner_of(pool, executors, config, store, session, services.say, began_s)
         if config.health and config.health.ping != "off":
             pings = pings_of(executors, config.health.ping)
             every_s, conclusive = config.health.ping_every_s, config.health.conclusive
@@ -107,12 +119,30 @@ def run_pipeline(
 
         def judge(turn: tuple[Problem, float | None]) -> None:
             problem, allowed_s = turn
-            sample = Sample(problem, generators, settings, runner, store, progress, allowed_s)
-            hungry[problem.id] = judge_problem(sample)
+            if away is None:
+                sample = Sample(problem, generators, settings, runner, store, progress, allowed_s)
+                hungry[problem.id] = judge_problem(sample)
+            else:
+                hungry[problem.id] = judge_away(away, problem, allowed_s)
             settle(store, problem)
 
+        def judge_away(away: Away, problem: Problem, allowed_s: float | None) -> bool:
+            sent = Sent(problem, allowed_s, part_of(store, problem.id), began_at_s)
+            came = away.judge(sent, progress.hear, lambda: runner.stopping)
+            if isinstance(came, str):
+                store.rounds.put_off(problem.id, came)
+                progress.say(f"{problem.id} is left for the next session: {came}")
+                lost.append(problem.id)
+                return False
+            take_back(store, problem.id, came.part, session)
+            if came.stopped:
+                raise Stopped
+            progress.finish(problem.id)
+            return came.hungry
+
         hungry: dict[str, bool] = {}
-        workers = settings.sample_level_workers
+        lost: list[str] = []
+        workers = settings.sample_level_workers if away is None else max(settings.sample_level_workers, away.at_once)
         with _stop_on_signal(runner, progress) as told:
             complete = work_through(intake.problems, act, workers, runner)
             if complete and settings.budget_s:
@@ -125,7 +155,9 @@ def run_pipeline(
                 problems = (taken for taken in met if taken.problem.id in again)
                 complete = work_through(problems, act, workers, runner)
         store.withdraw()  # the run was stopped: the next session judges them
-        store.end_session(session, pool.stats().to_dict(), complete=complete)
+        complete = complete and not lost
+        stats = pool.stats().to_dict() if away is None else away.stats()
+        store.end_session(session, stats, complete=complete)
         return replace(conclude(store, results, services.say), stopped_by=told.signal)
 
 
@@ -140,6 +172,14 @@ class _Services:
 
     def say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False)
+
+
+def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) -> None:
+    """Raise ConfigError for generators that count for a whole run, in one process, what it may spend."""
+    opened = [each.name for each in generators if isinstance(each, OpenedGenerator)]
+    if opened:
+        line = f"{', '.join(opened)} keeps its budget in one process; leave it out, or run without --engine"
+        raise config.located("pipeline.generators", ConfigError(line))
 
 
 def _guess(problem: Problem, settings: PipelineSettings) -> int:
@@ -160,65 +200,8 @@ def slots_of(config: Config) -> int:
     return sum(min(slots, caps[host]) for host, slots in capacities.items())
 
 
-def settings_of(config: Config) -> PipelineSettings:
-    """Return `[pipeline]`, or raise ConfigError if there is none."""
-    if config.pipeline is None:
-        raise config.located("[pipeline]", ConfigError('is missing; add it, with at least problems = "FOLDER"'))
-    return config.pipeline
-
-
-def find_generators(config: Config, registry: Registry) -> list[Generator]:
-    """Return the input generators that the pipeline names. Raises ConfigError for those that do not exist."""
-    found: list[Generator] = []
-    mistakes: list[str] = []
-    for name in settings_of(config).generators:
-        try:
-            found.append(registry.find(name, registry.generators, "generator"))
-        except ConfigError as error:
-            mistakes += config.located("pipeline.generators", error).problems
-    if mistakes:
-        raise ConfigError(dict.fromkeys(mistakes))
-    return found
-
-
 def _say_nothing(line: str) -> None:
     """Everything was said as the run began."""
-
-
-def _runner(
-    pool: Pool,
-    executors: Mapping[str, Executor],
-    config: Config,
-    store: Store,
-    session: int,
-    say: Callable[[str], object],
-) -> Runner:
-    began_s = time.monotonic()
-    settings = settings_of(config)
-
-    def record(span: Span) -> None:
-        store.leases.add(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
-
-    def looked(wanted: ProgramRun, why: Suspicion, said: Look) -> None:
-        store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
-
-    def compiled(program: Program, took_s: float, endpoint: str) -> None:
-        say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
-
-    return Runner(
-        pool,
-        executors,
-        attempts=settings.attempts,
-        outage_s=settings.outage_s,
-        quiet_label=settings.quiet_label,
-        on_span=record,
-        on_look=looked,
-        on_compile=compiled,
-        compile_s=settings.compile_s,
-        verify=None if config.is_one_machine else config.verify,
-        remembers=store.trust,
-        say=say,
-    )
 
 
 @dataclass(slots=True)
