@@ -190,6 +190,21 @@ def _goes_on(folder: Path, pid: int) -> None:
     _until(lambda: _done(folder, pid) > before)
 
 
+def _kill_actor(pool: SharedPool) -> None:
+    """Kill the actor, and wait until another life of it has let this process in."""
+    actor = ray.get_actor(pool._name, namespace="balancer")
+    before = ray.get(actor.where.remote(""), timeout=PATIENCE_S).token
+
+    def lives_again() -> bool:
+        with suppress(ray.exceptions.RayError):
+            return bool(ray.get(actor.where.remote(""), timeout=PATIENCE_S).token != before)
+        return False
+
+    ray.kill(actor, no_restart=False)
+    _until(lives_again)
+    _until(lambda: pool._line._token != before and pool.connected)
+
+
 def test_kill_9_of_a_holder_and_of_the_actor_issues_nothing_twice_and_loses_nothing(
     pool: SharedPool, tmp_path: Path
 ) -> None:
@@ -201,13 +216,8 @@ def test_kill_9_of_a_holder_and_of_the_actor_issues_nothing_twice_and_loses_noth
     held = pool.acquire(PATIENCE_S)
     os.kill(pids[0], signal.SIGKILL)
     _goes_on(tmp_path, pids[1])
-    owner = ray.get_actor(pool._name, namespace="balancer")
-    url = pool._seek_again()[0]
-    ray.kill(owner, no_restart=False)
-    _until(lambda: not pool.connected)
-    _until(lambda: pool.connected)
+    _kill_actor(pool)
     assert not held.ended, "a lease outlives the actor"
-    assert pool._seek_again()[0] != url
     for pid in pids[1:]:
         _goes_on(tmp_path, pid)
     held.release()
@@ -224,9 +234,7 @@ def test_a_process_between_two_tasks_finds_the_actor_again(pool: SharedPool) -> 
     """The worker of a task idles, with its pool: nobody calls Ray from its main thread while the actor is restarted."""
     task = ray.remote(_takes).options(max_retries=0)
     (before, _) = ray.get(task.remote(pool, 0.0), timeout=PATIENCE_S)
-    ray.kill(ray.get_actor(pool._name, namespace="balancer"), no_restart=False)
-    _until(lambda: not pool.connected)
-    _until(lambda: pool.connected)
+    _kill_actor(pool)
     seen = set()
     for _ in range(20):
         pid, _ = ray.get(task.remote(pool, 0.0), timeout=PATIENCE_S)

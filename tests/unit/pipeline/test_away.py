@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from balancer.errors import ConfigError
-from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.results.diff import difference
+from balancer.pipeline.results.part import begin_with, part_of, take_back
 from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.trust import TrustStore
 from balancer.pipeline.running.away import Came, Sent, judge_here
 from balancer.pipeline.running.progress import Heard
 from balancer.pipeline.running.run import run_pipeline
@@ -24,6 +25,7 @@ from balancer.shells.threads import Pool
 from tests.unit.cli_mistakes import GOOD
 from tests.unit.command import Balancer, balancer, package, registry
 from tests.unit.pipeline import test_streamed_rows as rows
+from tests.unit.pipeline.bench import make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
 
 __all__ = ["balancer", "registry"]
@@ -182,25 +184,28 @@ def test_a_generator_with_a_budget_of_the_whole_run_is_refused(bench: _Bench) ->
     assert not (bench.folder / "there").exists()
 
 
-def test_an_endpoint_that_lies_is_known_to_all_and_what_it_had_a_part_in_is_judged_again(bench: _Bench) -> None:
-    bench.registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), _liar_at_2, "in memory"), "tests")
-    near = _Near(bench.registry)
-    near.at_once = 1
-    found = bench.away(near, "there", sample_level_workers=1)
-    assert found.complete
-    assert [each.endpoint for each in found.verified.liars] == ["fake://2/"]
-    bench.registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), _honest, "in memory"), "tests")
-    bench.away(None, "here")
-    assert _same(bench, "here", "there")
+def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(tmp_path: Path) -> None:
+    def judged(problem: str, find: Callable[[TrustStore], object]) -> None:
+        """Judge a problem elsewhere, where `find` is found out."""
+        with Store(tmp_path / f"of {problem}", fresh=True) as part:
+            begin_with(part, part_of(run, problem))
+            part.trust.believed("a", problem)
+            part.trust.made_again("again")
+            find(part.trust)
+            take_back(run, problem, part_of(part, problem, spans=True), session)
 
-
-def _honest(url: str, options: object) -> FakeExecutor:
-    return FakeExecutor()
-
-
-def _liar_at_2(url: str, options: object) -> FakeExecutor:
-    from tests.unit.pipeline.programs import finished
-
-    if "2" not in url:
-        return FakeExecutor()
-    return FakeExecutor(lambda program, stdin, files: finished(b"a lie"))
+    with Store(tmp_path / "run") as run:
+        session = run.begin_session("fifo", 1)
+        for number in range(4):
+            run.meet(make_problem(f"p{number}"), number, "as it is")
+        judged("p0", lambda trust: None)
+        assert run.withdraw() == set()
+        judged("p1", lambda trust: trust.eject("a", "it lied"))
+        judged("p2", lambda trust: None)  # it was under way
+        judged("p3", lambda trust: trust.eject("a", "it lied"))
+        assert run.withdraw() == {"p0", "p1", "p2", "p3"}
+        found = run.trust.found()
+        assert [(each.endpoint, each.why) for each in found.liars] == [("a", "it lied")]
+        assert found.again == 4
+        assert run.problems.count() == 4
+        assert run.withdraw() == set()
