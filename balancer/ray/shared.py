@@ -71,6 +71,7 @@ class SharedPool(ConnectedPool):
         self._name, self._namespace = name, namespace
         self._again = (name, namespace, block, acquire_timeout_s, retries)
         actor = _found(name, namespace) if config is None else _made(name, namespace, config, ttl_s, detached)
+        self._actor = None if detached else actor  # one that is not detached ends with its last handle
         found = _asked(actor, name, within_s)
         _compare(name, found.sections, config, ttl_s)
         timeout_s = found.acquire_timeout_s if acquire_timeout_s is None else acquire_timeout_s
@@ -91,6 +92,7 @@ class SharedPool(ConnectedPool):
             found = _asked(_found(self._name, self._namespace), self._name, _ASK_S)
         except ConfigError as error:
             raise NotConnected(_called(self._name), str(error)) from None
+        self._url = found.url
         return found.url, found.token
 
     @property
@@ -208,7 +210,7 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     from balancer.ray.claim import times_of
     from balancer.ray.host import Given, Host
 
-    ttl_s = _TTL_S if ttl_s is None else ttl_s
+    ttl_s = _TTL_S if ttl_s is None else float(ttl_s)
     try:
         times_of(ttl_s)
     except ValueError as error:
@@ -216,7 +218,7 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     only = config.model_copy(update={"pipeline": None, "llm": None, "trace": None})
     Pool.from_config(only).close()  # its mistakes are told here, not by a process that dies of them
     given = Given(f"{namespace}/{name}", only, ttl_s)
-    options = {"max_restarts": -1, "max_task_retries": 0, "num_cpus": 0, "lifetime": "detached" if detached else None}
+    options = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0, "lifetime": "detached" if detached else None}
     try:
         return ray.remote(Host).options(name=name, namespace=namespace, get_if_exists=True, **options).remote(given)
     except ray.exceptions.RayError as error:
@@ -258,9 +260,9 @@ def _compare(name: str, sections: dict[str, str], config: Config | None, ttl_s: 
     wanted = {} if config is None else sections_of(config)
     differs = [f"[{part}]" for part, digest in wanted.items() if sections.get(part) != digest]
     if ttl_s is not None and sections.get("ttl_s") != repr(float(ttl_s)):
-        differs.append(f"a TTL of {sections.get('ttl_s')} s")
+        differs.append(f"ttl_s (it has {sections.get('ttl_s')})")
     if differs:
         raise ConfigError(
-            f"{_called(name)}: it is there already, with other {', '.join(differs)}; leave config= and ttl_s= out to "
+            f"{_called(name)}: it is there already, and differs in {', '.join(differs)}; leave config= and ttl_s= out to "
             f"take it as it is, or end it first: balancer.ray.stop({name!r})"
         )

@@ -1,13 +1,14 @@
 """`balancer run --engine ray`, real: as one process finds it, also when a worker is killed, and when it is stopped."""
 
-import json
 import os
 import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -21,19 +22,40 @@ pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
 pytestmark = [pytest.mark.more, pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
 
 
+@contextmanager
+def _filled(folder: Path) -> Iterator[Place]:
+    """Have a place with three problems, for three workers."""
+    with make_place(folder) as made:
+        made.write(["local://1", "local://2"])
+        shutil.copytree(folder / "problems/exact-change", folder / "problems/exact-change-2")
+        yield made
+
+
+class _One(NamedTuple):
+    """A run in one process: its results, and how long it took."""
+
+    results: Path
+    took_s: float
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> _One:
+    with _filled(tmp_path_factory.mktemp("one")) as made:
+        began_s = time.monotonic()
+        made.run()
+        return _One(made.folder / "results", time.monotonic() - began_s)
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     # A folder of its own keeps Ray from finding the cluster of other tests.
-    ray_folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    monkeypatch.setenv("RAY_TMPDIR", ray_folder)
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    monkeypatch.setenv("RAY_TMPDIR", folder)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_ADDRESS", "local")
-    with make_place(tmp_path) as made:
-        made.write(["local://1", "local://2"])
-        for name in ("exact-change", "meeting-room"):  # three problems for three workers
-            shutil.copytree(tmp_path / "problems" / name, tmp_path / "problems" / f"{name}-2")
+    with _filled(tmp_path) as made:
         yield made
-    shutil.rmtree(ray_folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _workers(pid: int) -> list[int]:
@@ -49,36 +71,38 @@ def _workers(pid: int) -> list[int]:
     return found
 
 
-def test_verdicts_are_those_of_one_process_though_a_worker_is_killed(place: Place) -> None:
-    began_s = time.monotonic()
-    place.run()
-    one_s = time.monotonic() - began_s
-    shutil.move(place.folder / "results", place.folder / "one")
+def _kill_one(pid: int, killed: list[int]) -> bool:
+    """Kill the first worker that is seen to judge a problem; it has just begun."""
+    for worker in _workers(pid)[:1]:
+        os.kill(worker, signal.SIGKILL)
+        killed.append(worker)
+    return bool(killed)
+
+
+def _as_one(place: Place, one: _One) -> bool:
+    with Store(one.results) as whole, Store(place.folder / "results") as found:
+        return difference(whole, found).same
+
+
+def test_verdicts_are_those_of_one_process_though_a_worker_is_killed(place: Place, one: _One) -> None:
     began_s = time.monotonic()
     with place.running("--engine", "ray") as process:
-        until(lambda: len(_workers(process.pid)) >= 1, process)
-        time.sleep(0.5)
-        victim = _workers(process.pid)[0]
-        os.kill(victim, signal.SIGKILL)
+        killed: list[int] = []
+        until(lambda: _kill_one(process.pid, killed), process)
         _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err
-    print(f"one process {one_s:.1f} s, Ray with a worker killed {time.monotonic() - began_s:.1f} s")
-    with Store(place.folder / "one") as one, Store(place.folder / "results") as ray:
-        assert difference(one, ray).same
-    summary = place.summary()
-    assert summary["complete"]
+    print(f"one process {one.took_s:.1f} s, Ray with a worker killed {time.monotonic() - began_s:.1f} s")
+    assert _as_one(place, one)
+    assert place.summary()["complete"]
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place: Place) -> None:
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place: Place, one: _One) -> None:
     with place.running("--engine", "ray") as process:
         until(lambda: bool(_workers(process.pid)), process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of the group
         out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130, (out, err)
     assert "stopping" in err
-    assert not json.loads((place.folder / "results/summary.json").read_text())["complete"]
+    assert not place.summary()["complete"]
     place.run("--engine", "ray")
-    shutil.move(place.folder / "results", place.folder / "ray")
-    place.run()
-    with Store(place.folder / "ray") as ray, Store(place.folder / "results") as one:
-        assert difference(one, ray).same
+    assert _as_one(place, one)
