@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 
-.PHONY: run loop test more quick plain lint bench yield notebooks docs stress mutants mutmut test-nogil setup system clean
+.PHONY: run loop ray test more quick plain lint bench yield notebooks docs stress mutants mutmut test-nogil setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3300 program runs: usually 1 to 2.5 min on 2 cores that have nothing else to do"
@@ -14,6 +14,9 @@ run: $(READY) system          ## judge the example problems on this machine and 
 
 loop: $(READY) system         ## rows of a data set, a scripted model proposing cases, three rounds, training data out
 	$(BIN)/balancer run examples/loop.toml
+
+ray: $(READY) $(VENV)/.ray system  ## one pool over Ray, on a cluster of this machine's own: its tests, which `make test` names as not run
+	$(BIN)/python -m pytest -m "" tests/ray
 
 test: $(READY) system lint    ## lint, types, import rules and the whole test-suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
@@ -99,6 +102,11 @@ $(READY): pyproject.toml
 	@echo "installing into $(VENV): balancer and about 135 packages, those of its tests and docs as well (1 GB), usually 30 s to 2 min"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+$(VENV)/.ray: $(READY)
+	@echo "installing Ray into $(VENV): 75 MB to fetch, usually 20 s to 1 min"
+	$(BIN)/python -m pip install -q -e '.[ray]'
 	@touch $@
 
 clean:                        ## remove what the other words made

@@ -28,6 +28,7 @@ from balancer.settings.config import Config, load_config, sound_part
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.records import RunResult
+    from balancer.pipeline.running.away import Engine
 
 __all__ = ["main", "make_app"]
 
@@ -113,6 +114,10 @@ def make_app(registry: Registry) -> typer.Typer:
         pool: PoolOption = None,
         token_file: TokenOption = None,
         ca: CaOption = None,
+        engine: Annotated[
+            str | None,
+            typer.Option("--engine", metavar="NAME", help="Have problems judged by other processes: ray."),
+        ] = None,
         as_json: JsonOption = False,
     ) -> None:
         """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
@@ -129,11 +134,16 @@ def make_app(registry: Registry) -> typer.Typer:
         except ValueError as error:
             raise ConfigError(f"--shard: {error}") from None
         loaded = _shared(load_config(config), pool, token_file, ca)
+        workers = None if engine is None else _engine(engine)
+        if workers is not None and loaded.pool.connect is not None:
+            raise ConfigError("--engine: its workers share a pool of their own; leave out --pool and pool.connect")
         settings = _with(loaded, strategy, results)
         with _redacted(settings):
             for line in left_to_server(settings):
                 print(f"{_NAME}: {line}", file=sys.stderr)
-            found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share, live=live)
+            found = run_pipeline(
+                settings, registry, Console(stderr=True), fresh=fresh, share=share, live=live, engine=workers
+            )
             report = write_report(found, Path(settings_of(settings).results))
         _tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
         raise typer.Exit(_exit_code(found))
@@ -330,6 +340,16 @@ def make_app(registry: Registry) -> typer.Typer:
 
     registry.add_commands(app)
     return app
+
+
+def _engine(name: str) -> "Engine":
+    """Return what judges the problems of a run in other processes. Raises ConfigError, MissingExtra."""
+    if name != "ray":
+        raise ConfigError(f"--engine: found {name!r}; there is one, ray; leave it out for the threads of this process")
+    require("ray", '"balancer run --engine ray"')
+    from balancer.ray.engine import RayEngine
+
+    return RayEngine()
 
 
 def _tell_of_run(found: "RunResult", report: Path, settings: Config, *, as_json: bool) -> None:

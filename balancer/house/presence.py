@@ -137,8 +137,8 @@ class Presence:
                 return [Knock(self._who, now)]
             return [Hello(self._who, *self.visit, now, self.hello)]
         letters = self._link.letters(now, again=again)
-        if not letters and self._unanswered < _MOST_UNANSWERED and now < self._beat_due_s:
-            return []
+        if not (letters or again) and self._unanswered < _MOST_UNANSWERED and now < self._beat_due_s:
+            return []  # but on a new connection it speaks at once: the owner may be a new one, that waits to be told
         if self._leaving:
             self.state = State.GONE
         self._unanswered = 0

@@ -22,6 +22,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "otel": ("opentelemetry",),
     "page": ("starlette", "uvicorn"),
     "prometheus": ("prometheus_client",),
+    "ray": ("msgspec", "ray"),
     "requests": ("requests",),
     "rows": ("datasets", "pyarrow"),
     "serve": ("msgspec",),

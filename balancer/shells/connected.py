@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import ssl
 
     from balancer.settings.config import Config
+    from balancer.wire.address import Address
 
 __all__ = ["TOKEN_VARIABLE", "ConnectedPool", "Served", "connected_as", "token_in"]
 
@@ -102,6 +103,7 @@ class ConnectedPool(Pool):
         acquire_timeout_s: float | None = None,
         retries: RetrySettings | None = None,
         within_s: float = 10.0,
+        seek: Callable[[], tuple[str, str]] | None = None,
     ) -> None:
         require("serve", "Pool.connect")
         from balancer.wire.address import address_of
@@ -135,7 +137,14 @@ class ConnectedPool(Pool):
         self._delivery = Delivery(self._happened, self._set_aside)
         self._in = threading.Event()
         given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
-        self._line = Line(address, _tls(ca) if address.tls else None, given, who, _Party(self))
+
+        def found() -> "tuple[Address, str]":
+            assert seek is not None
+            url, token = seek()
+            return address_of(url), token
+
+        tls = _tls(ca) if address.tls else None
+        self._line = Line(address, tls, given, who, _Party(self), found if seek is not None else None)
         self.observe(Log())
         mind_forks(self)
         self._line.start()

@@ -13,7 +13,7 @@ from balancer.errors import ConfigError
 from balancer.house import Record
 from balancer.house.messages import Who
 
-__all__ = ["Keeper"]
+__all__ = ["Keeper", "record_of", "text_of"]
 
 
 class Keeper:
@@ -45,8 +45,7 @@ class Keeper:
 
     def keep(self, record: Record) -> None:
         """Write `record`, so that it is there even if the machine loses its power now. Raises OSError."""
-        holders = None if record.holders is None else sorted(record.holders)
-        text = json.dumps({"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": holders})
+        text = text_of(record)
         fresh = self._path.with_name(self._path.name + ".new")
         with open(fresh, "w", encoding="utf-8") as file:
             file.write(text)
@@ -59,13 +58,25 @@ class Keeper:
         os.close(self._lock)
 
 
-def _read(path: Path) -> Record | None:
+def text_of(record: Record) -> str:
+    """Return a record as text."""
+    holders = None if record.holders is None else sorted(record.holders)
+    return json.dumps({"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": holders})
+
+
+def record_of(text: str) -> Record | None:
+    """Return the record that `text_of` wrote; None: it is none."""
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = json.loads(text)
         holders = data["holders"]
         told = None if holders is None else frozenset(Who(str(name), str(life)) for name, life in holders)
         return Record(int(data["epoch"]), float(data["ttl_s"]), told)
-    except FileNotFoundError:
+    except (ValueError, TypeError, KeyError):
         return None
-    except (ValueError, TypeError, KeyError, OSError):
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        return record_of(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
         return None

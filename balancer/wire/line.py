@@ -7,11 +7,12 @@ above all. A shell: it has the clock and the socket. It must not know what a hol
 import asyncio
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Any, Final, Protocol
 
+from balancer.errors import BalancerError
 from balancer.house.messages import FromHolder, FromOwner, Who
 from balancer.wire.address import Address
 from balancer.wire.clock import clock
@@ -59,15 +60,28 @@ class Line:
         token: that the server wants.
         who: the holder.
         party: likewise.
+        seek: says where the server is by now, and its token, when the connection is lost; it may take its time, and
+            raises BalancerError. None: where it was.
 
     Attributes:
         refused: why the server will not have this holder; "": it has not said so.
     """
 
-    def __init__(self, address: Address, tls: ssl.SSLContext | None, token: str, who: Who, party: Party) -> None:
+    def __init__(
+        self,
+        address: Address,
+        tls: ssl.SSLContext | None,
+        token: str,
+        who: Who,
+        party: Party,
+        seek: Callable[[], tuple[Address, str]] | None = None,
+    ) -> None:
         self._address = address
         self._tls = tls
-        self._opening = encoded(Opening(VERSION, token, who, myself()))
+        self._token = token
+        self._who = who
+        self._seek = seek
+        self._sought: asyncio.Future[tuple[Address, str]] | None = None
         self._party = party
         self._loop = asyncio.new_event_loop()
         self._transport: asyncio.Transport | None = None
@@ -109,17 +123,20 @@ class Line:
             self._loop.close()
 
     async def _stay(self) -> None:
-        pause_s = _FIRST_PAUSE_S
+        pause_s, again = _FIRST_PAUSE_S, False
         self._flush()
         while not self._ending:
             self._gone = asyncio.Event()
             try:
                 async with asyncio.timeout(_CONNECT_S):
+                    if again and self._seek is not None:
+                        await self._find(self._seek)
+                    again = True
                     await self._loop.create_connection(
                         lambda: _Talk(self), self._address.host, self._address.port, ssl=self._tls
                     )
                 self.trouble, pause_s = "", _FIRST_PAUSE_S
-            except (OSError, TimeoutError) as error:
+            except (OSError, TimeoutError, BalancerError) as error:
                 self.trouble = str(error) or f"no answer within {_CONNECT_S:g} s"
                 await self._pause(pause_s)
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
@@ -127,6 +144,34 @@ class Line:
             await self._gone.wait()  # what is closed is lost thereafter
             if not self._ending:
                 await self._pause(_LAST_PAUSE_S if self.refused else _FIRST_PAUSE_S)
+
+    async def _find(self, seek: Callable[[], tuple[Address, str]]) -> None:
+        """Ask where the server is, in a thread of its own: a holder must stop in time, whoever does not answer."""
+        if self._sought is None:
+            self._sought = self._loop.create_future()
+            threading.Thread(target=self._ask, args=(seek, self._sought), name="balancer-seek", daemon=True).start()
+        found = await asyncio.shield(self._sought)
+        self._sought = None
+        if found != (self._address, self._token):
+            self._address, self._token = found
+            self.refused = ""
+
+    def _ask(self, seek: Callable[[], tuple[Address, str]], sought: "asyncio.Future[tuple[Address, str]]") -> None:
+        try:
+            found, error = seek(), None
+        except BalancerError as why:
+            found, error = None, why
+
+        def tell() -> None:
+            if error is not None:
+                self._sought = None
+                sought.set_exception(error)
+                sought.exception()  # nobody need be there any more to hear it
+            elif found is not None:
+                sought.set_result(found)
+
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(tell)
 
     async def _pause(self, for_s: float) -> None:
         """Wait for so many seconds, or until it is to end."""
@@ -138,7 +183,7 @@ class Line:
         """Begin to talk."""
         self._transport = transport
         self._heard_s = clock()
-        transport.write(self._opening)
+        transport.write(encoded(Opening(VERSION, self._token, self._who, myself())))
         self._flush(again=True)
 
     def lost(self, transport: asyncio.Transport) -> None:

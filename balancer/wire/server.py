@@ -27,6 +27,7 @@ _log = logging.getLogger("balancer.serve")
 _OPENING_S: Final = 10.0  # for the first frame of a connection
 _LONGEST_OPENING: Final = 16_384  # bytes of it: a stranger costs no more
 _MOST_UNSENT: Final = 32 * 2**20  # bytes; a holder that does not read is left
+_SILENT_S: Final = 0.05  # until it is asked again whether it may speak
 _LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection has died
 
 
@@ -41,6 +42,8 @@ class Server:
         token: what holders must know; "": nothing.
         guard: runs each step; it is given what to do, and may lock what others look at.
         told: called after each step, when nothing is locked.
+        may: says whether this owner may hear and speak now: it must not if another one may have taken its place. What
+            is said to it meanwhile is said again.
     """
 
     def __init__(
@@ -53,11 +56,13 @@ class Server:
         token: str = "",
         guard: Callable[[Callable[[], None]], None] | None = None,
         told: Callable[[], None] | None = None,
+        may: Callable[[], bool] | None = None,
     ) -> None:
         self._keep = keep
         self._token = token.encode()
         self._guard = guard or _do
         self._told = told or _nothing
+        self._may = may or _always
         self._lines: dict[Who, _Line] = {}
         self._kept: Record | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -114,6 +119,8 @@ class Server:
             self._wind()
 
     def _act(self, step: Callable[[], None]) -> None:
+        if not self._may():
+            return
         sent: list[tuple[Who, FromOwner]] = []
 
         def locked() -> None:
@@ -144,7 +151,8 @@ class Server:
         due_s = self.owner.due_s
         if due_s < inf:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, due_s - clock()), self.act, _nothing)
+            least_s = 0.0 if self._may() else _SILENT_S
+            self._timer = loop.call_later(max(least_s, due_s - clock()), self.act, _nothing)
 
 
 class _Line(asyncio.Protocol):
@@ -228,3 +236,7 @@ def _do(step: Callable[[], None]) -> None:
 
 def _nothing() -> None:
     pass
+
+
+def _always() -> bool:
+    return True

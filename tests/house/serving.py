@@ -33,7 +33,9 @@ class Serving:
         tls: ssl.SSLContext | None = None,
         last: Record | None = None,
         port: int = 0,
+        may: Callable[[], bool] | None = None,
     ) -> None:
+        self._may = may
         self.pool = Pool([*endpoints], acquire_timeout_s=None)
         self.records: list[Record] = []
         self.port = port
@@ -50,7 +52,13 @@ class Serving:
                 step()
 
         self.server = Server(
-            self.pool._core, times=Times(ttl_s), last=last, keep=self.records.append, token=token, guard=guard
+            self.pool._core,
+            times=Times(ttl_s),
+            last=last,
+            keep=self.records.append,
+            token=token,
+            guard=guard,
+            may=self._may,
         )
         listening = await self.server.listen("127.0.0.1", self.port, tls)
         self.port = listening.sockets[0].getsockname()[1]

@@ -17,7 +17,7 @@ from balancer.pipeline.results.tally import Tally
 from balancer.problem import Problem
 from balancer.program import Program
 
-__all__ = ["SCHEMA", "Met", "Problems", "Roster", "RosterEntry"]
+__all__ = ["OF_A_PROBLEM", "SCHEMA", "Met", "Problems", "Roster", "RosterEntry"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS problems (
@@ -32,10 +32,11 @@ CREATE TABLE IF NOT EXISTS bad_packages (name TEXT PRIMARY KEY, why TEXT NOT NUL
 """
 
 _AT_ONCE = 100
-_OF_A_PROBLEM = (
+OF_A_PROBLEM = (
     "put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving", "codes", "troubles", "batches",
     "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn",
 )  # fmt: skip
+"""The tables whose rows belong to a problem, named in their column `problem`."""
 
 
 class Met(Enum):
@@ -101,7 +102,7 @@ class Problems:
         roster = [(each.name, each.accepted, each.expected) for each in problem.submissions]
         with self._db.transaction() as db:
             if row is not None:
-                for table in _OF_A_PROBLEM:
+                for table in OF_A_PROBLEM:
                     db.execute(f"DELETE FROM {table} WHERE problem = ?", (problem.id,))
             db.execute("DELETE FROM bad_rows WHERE number = ?", (number,))
             db.execute(
@@ -114,7 +115,7 @@ class Problems:
         """Forget all that is known of these but that they are there."""
         with self._db.transaction() as db:
             for problem in problems:
-                for table in _OF_A_PROBLEM:
+                for table in OF_A_PROBLEM:
                     db.execute(f"DELETE FROM {table} WHERE problem = ?", (problem,))
                 db.execute("UPDATE problems SET done = 0, survivors = 0, tally = NULL WHERE id = ?", (problem,))
 

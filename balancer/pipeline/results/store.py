@@ -311,9 +311,13 @@ class Store:
         """Remember a problem, and say how it was met before. One that has changed begins anew."""
         met = self.problems.meet(problem, number, fingerprint)
         if met is Met.CHANGED:
-            self._left_out.forget(problem.id)
-            self.rounds.forget(problem.id)
+            self.problem_changed(problem.id)
         return met
+
+    def problem_changed(self, problem: str) -> None:
+        """Read again what is kept in memory of a problem: its rows are others by now."""
+        self._left_out.forget(problem)
+        self.rounds.forget(problem)
 
     def _read_left_out(self, problem: str) -> dict[str, str]:
         return dict(self._db.rows("SELECT name, why FROM left_out WHERE problem = ? ORDER BY name", problem))

@@ -91,6 +91,14 @@ class TrustStore:
             db.execute("INSERT INTO liars VALUES (?, ?, ?)", (endpoint, why, problems))
         return int(problems)
 
+    def withdraw_from_liars(self, problem: str) -> None:
+        """Withdraw `problem` if one that is known to lie had a part in it: it was judged meanwhile, elsewhere."""
+        self._db.do(
+            "INSERT OR IGNORE INTO withdrawn SELECT problem FROM believed"
+            " WHERE problem = ? AND endpoint IN (SELECT endpoint FROM liars)",
+            problem,
+        )
+
     def withdrawn(self) -> set[str]:
         """Return the problems of which nothing counts any more."""
         return {problem for (problem,) in self._db.rows("SELECT problem FROM withdrawn")}

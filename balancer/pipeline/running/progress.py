@@ -15,7 +15,7 @@ from rich.console import Console
 
 from balancer.reporting.progress import ProgressDisplay
 
-__all__ = ["Progress", "Standing"]
+__all__ = ["Heard", "Progress", "Standing"]
 
 _REMEMBERED = 1000
 _SHOWN = 100  # problems that are shown when they are done
@@ -35,6 +35,16 @@ class Standing:
     cases: int
     survivors: int
     wrong: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How far a worker is: runs done since the last time, runs ahead if that is known, and lines to be said."""
+
+    problem: str
+    done: int
+    ahead: int | None
+    lines: tuple[str, ...]
 
 
 class Progress:
@@ -84,6 +94,16 @@ class Progress:
         with self._lock:
             self._done += 1
             self._ahead[problem] = max(0, self._ahead.get(problem, 0) - 1)
+            self._show()
+
+    def hear(self, heard: Heard) -> None:
+        """Count what another process has done."""
+        for line in heard.lines:
+            self.say(line)
+        with self._lock:
+            self._done += heard.done
+            if heard.ahead is not None:
+                self._ahead[heard.problem] = heard.ahead
             self._show()
 
     def finish(self, problem: str) -> None:

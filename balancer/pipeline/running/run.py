@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,25 +23,27 @@ from balancer.pipeline.loop.rounds import judge_problem
 from balancer.pipeline.loop.workshop import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.records import RunResult, Span
+from balancer.pipeline.results.part import part_of, take_back
+from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import ALL, Share
+from balancer.pipeline.running.away import Away, Engine, Sent
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.crowd import work_through
 from balancer.pipeline.running.intake import Taken, find_problems, open_intake
 from balancer.pipeline.running.languages import languages_in, lines_on_missing, with_python
 from balancer.pipeline.running.progress import Progress
-from balancer.pipeline.running.runner import ProgramRun, Runner
+from balancer.pipeline.running.runner import Runner, Stopped
 from balancer.pipeline.running.sample import Sample
-from balancer.pipeline.running.suspicion import Look, Suspicion
+from balancer.pipeline.running.setting_up import find_generators, runner_of, settings_of
 from balancer.pipeline.running.turns import further_turns
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
-from balancer.program import Executor, Program
+from balancer.program import Executor
 from balancer.sandbox.executors import executor_maker, languages_of, make_executors
 from balancer.sandbox.live import LiveExecutors
 from balancer.sandbox.pings import pings_of
-from balancer.settings.config import Config, on_one_machine
+from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings
 from balancer.shells.prober import Prober
@@ -58,6 +60,7 @@ def run_pipeline(
     fresh: bool = False,
     share: Share = ALL,
     live: int | None = None,
+    engine: Engine | None = None,
 ) -> RunResult:
     """Judge the problems of `config` over one pool, and return what was found.
 
@@ -71,6 +74,7 @@ def run_pipeline(
         fresh: forget the run in the results folder and start over.
         share: the rows of the data set, or the packages, that this machine takes.
         live: the port of a page that shows the run, 0 for a free one; None: there is none.
+        engine: brings up workers that judge the problems; None: the threads of this process do.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
@@ -80,9 +84,12 @@ def run_pipeline(
     packages = find_problems(settings)  # first of all: if none can be read, no folder of results is left behind
     packages = packages.changed(lambda problem: with_python(problem, settings.python))
     found_generators = find_generators(config, registry)
+    if engine is not None:
+        _refuse_what_is_not_shared(config, found_generators)
     results = Path(settings.results)
     with ExitStack() as stack:
-        pool = stack.enter_context(Pool.from_config(config, registry=registry))
+        away = stack.enter_context(engine.open(config)) if engine is not None else None
+        pool = stack.enter_context(Pool.from_config(config, registry=registry)) if away is None else away.pool
         store = stack.enter_context(Store(results, fresh=fresh))
         executors = _executors(pool, config, registry, results / "compiled", stack)
         languages = languages_of(executors, languages_in(packages.read, settings.python))
@@ -94,7 +101,8 @@ def run_pipeline(
         served = config.pool.connect is not None  # then the pings are the server's
         slots = sum(endpoint.capacity for endpoint in pool.endpoints()) if served else slots_of(config)
         session = store.begin_session(pool.stats().strategy, slots)
-        runner = _runner(pool, executors, config, store, session, services.say)
+        began_s, began_at_s = time.monotonic(), time.time()
+        runner = runner_of(pool, executors, config, store, session, services.say, began_s)
         if not served and config.health and config.health.ping != "off":
             pings = pings_of(executors, config.health.ping)
             every_s, conclusive = config.health.ping_every_s, config.health.conclusive
@@ -121,12 +129,30 @@ def run_pipeline(
 
         def judge(turn: tuple[Problem, float | None]) -> None:
             problem, allowed_s = turn
-            sample = Sample(problem, generators, settings, runner, store, progress, allowed_s)
-            hungry[problem.id] = judge_problem(sample)
+            if away is None:
+                sample = Sample(problem, generators, settings, runner, store, progress, allowed_s)
+                hungry[problem.id] = judge_problem(sample)
+            else:
+                hungry[problem.id] = judge_away(away, problem, allowed_s)
             settle(store, problem)
 
+        def judge_away(away: Away, problem: Problem, allowed_s: float | None) -> bool:
+            sent = Sent(problem, allowed_s, part_of(store, problem.id), began_at_s)
+            came = away.judge(sent, progress.hear, lambda: runner.stopping)
+            if isinstance(came, str):
+                store.rounds.put_off(problem.id, came)
+                progress.say(f"{problem.id} is left for the next session: {came}")
+                lost.append(problem.id)
+                return False
+            take_back(store, problem.id, came.part, session)
+            if came.stopped:
+                raise Stopped
+            progress.finish(problem.id)
+            return came.hungry
+
         hungry: dict[str, bool] = {}
-        workers = settings.sample_level_workers
+        lost: list[str] = []
+        workers = settings.sample_level_workers if away is None else max(settings.sample_level_workers, away.at_once)
         with _stop_on_signal(runner, progress) as told:
             complete = work_through(intake.problems, act, workers, runner)
             if complete and settings.budget_s:
@@ -139,7 +165,9 @@ def run_pipeline(
                 problems = (taken for taken in met if taken.problem.id in again)
                 complete = work_through(problems, act, workers, runner)
         store.withdraw()  # the run was stopped: the next session judges them
-        store.end_session(session, pool.stats().to_dict(), complete=complete)
+        complete = complete and not lost
+        stats = pool.stats().to_dict() if away is None else away.stats()
+        store.end_session(session, stats, complete=complete)
         return replace(conclude(store, results, services.say), stopped_by=told.signal)
 
 
@@ -168,6 +196,14 @@ class _Services:
         self.console.print(line, markup=False, highlight=False)
 
 
+def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) -> None:
+    """Raise ConfigError for generators that count for a whole run, in one process, what it may spend."""
+    opened = [each.name for each in generators if isinstance(each, OpenedGenerator)]
+    if opened:
+        line = f"{', '.join(opened)} keeps its budget in one process; leave it out, or run without --engine"
+        raise config.located("pipeline.generators", ConfigError(line))
+
+
 def _guess(problem: Problem, settings: PipelineSettings) -> int:
     """Guess how many programs `problem` takes, for the time left, until its inputs are known."""
     made_up = settings.max_inputs if problem.input_validators or problem.by_agreement else 0
@@ -186,65 +222,8 @@ def slots_of(config: Config) -> int:
     return sum(min(slots, caps[host]) for host, slots in capacities.items())
 
 
-def settings_of(config: Config) -> PipelineSettings:
-    """Return `[pipeline]`, or raise ConfigError if there is none."""
-    if config.pipeline is None:
-        raise config.located("[pipeline]", ConfigError('is missing; add it, with at least problems = "FOLDER"'))
-    return config.pipeline
-
-
-def find_generators(config: Config, registry: Registry) -> list[Generator]:
-    """Return the input generators that the pipeline names. Raises ConfigError for those that do not exist."""
-    found: list[Generator] = []
-    mistakes: list[str] = []
-    for name in settings_of(config).generators:
-        try:
-            found.append(registry.find(name, registry.generators, "generator"))
-        except ConfigError as error:
-            mistakes += config.located("pipeline.generators", error).problems
-    if mistakes:
-        raise ConfigError(dict.fromkeys(mistakes))
-    return found
-
-
 def _say_nothing(line: str) -> None:
     """Everything was said as the run began."""
-
-
-def _runner(
-    pool: Pool,
-    executors: Mapping[str, Executor],
-    config: Config,
-    store: Store,
-    session: int,
-    say: Callable[[str], object],
-) -> Runner:
-    began_s = time.monotonic()
-    settings = settings_of(config)
-
-    def record(span: Span) -> None:
-        store.leases.add(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
-
-    def looked(wanted: ProgramRun, why: Suspicion, said: Look) -> None:
-        store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
-
-    def compiled(program: Program, took_s: float, endpoint: str) -> None:
-        say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
-
-    return Runner(
-        pool,
-        executors,
-        attempts=settings.attempts,
-        outage_s=settings.outage_s,
-        quiet_label=settings.quiet_label,
-        on_span=record,
-        on_look=looked,
-        on_compile=compiled,
-        compile_s=settings.compile_s,
-        verify=None if on_one_machine(pool.endpoints()) else config.verify,
-        remembers=store.trust,
-        say=say,
-    )
 
 
 @dataclass(slots=True)

@@ -1,0 +1,170 @@
+"""`balancer run --engine ray`: the problems of a run as tasks of Ray, which share one pool.
+
+Decides how many are under way, what becomes of one whose worker dies, and how workers are told to stop. It must not
+know how a problem is judged.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final
+
+from balancer.errors import BalancerError, ConfigError
+from balancer.pipeline.running.away import Came, Sent, judge_here
+from balancer.pipeline.running.progress import Heard
+from balancer.plugins.extras import require
+from balancer.plugins.registry import default_registry
+from balancer.program import Executor
+from balancer.ray.shared import SharedPool, last_line
+from balancer.sandbox.executors import make_executors
+from balancer.scratch import Scratch
+from balancer.settings.config import Config
+from balancer.shells.threads import Pool
+
+__all__ = ["RayEngine"]
+
+_RETRIES: Final = 3
+_LOOK_S: Final = 0.2
+_ANSWER_S: Final = 10.0
+
+
+class RayEngine:
+    """Brings workers up on the cluster that this machine is of, or that RAY_ADDRESS names; on this machine if none is.
+
+    Args:
+        address: of the cluster; None: as `ray.init` finds it.
+
+    Raises:
+        MissingExtra: the extra `ray` is not installed.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        require("ray", '"balancer run --engine ray"')
+        self._address = address
+
+    @contextmanager
+    def open(self, config: Config) -> Iterator["_Workers"]:
+        """Bring them up for a run. Raises ConfigError, NotConnected."""
+        import ray
+
+        with ExitStack() as stack:
+            if not ray.is_initialized():
+                try:
+                    ray.init(address=self._address, log_to_driver=False, logging_level="ERROR")
+                except (ConnectionError, ValueError, RuntimeError) as error:
+                    raise ConfigError(f"--engine ray: {last_line(error)}") from None
+                stack.callback(ray.shutdown)
+            name = f"run-{secrets.token_hex(4)}"
+            # It ends with this process, however that ends.
+            pool = stack.enter_context(SharedPool(name, config=config, detached=False))
+            yield stack.enter_context(_Workers(config, pool, name))
+
+
+class _Board:
+    """The actor by which workers and the run tell each other how far they are, and whether to stop."""
+
+    def __init__(self) -> None:
+        self._heard: list[Heard] = []
+        self._stops = False
+
+    def tell(self, heard: Heard) -> bool:
+        self._heard.append(heard)
+        return self._stops
+
+    def take(self, stops: bool) -> list[Heard]:
+        self._stops = self._stops or stops
+        heard, self._heard = self._heard, []
+        return heard
+
+
+class _Workers:
+    """Workers on a cluster, for one run. See `balancer.pipeline.running.away.Away`."""
+
+    def __init__(self, config: Config, pool: SharedPool, name: str) -> None:
+        import ray
+
+        self.pool: Pool = pool
+        self.at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._shared = pool
+        self._name = name
+        self._config = ray.put(config)
+        actor = ray.remote(_Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+        self._board = actor.remote()
+        self._task = ray.remote(_judge).options(
+            num_cpus=1, max_retries=_RETRIES, retry_exceptions=False, scheduling_strategy="SPREAD"
+        )
+        self._heard: Callable[[Heard], None] | None = None
+        self._stopping: Callable[[], bool] = bool
+        self._hearing = threading.Lock()
+        self._over = threading.Event()
+        self._listening = threading.Thread(target=self._listen, name="balancer-board", daemon=True)
+
+    def __enter__(self) -> "_Workers":
+        self._listening.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._listening.join(_ANSWER_S)
+
+    def judge(self, sent: Sent, heard: Callable[[Heard], None], stopping: Callable[[], bool]) -> Came | str:
+        """Have a problem judged, and wait for it; return why not if its workers died, time and again."""
+        import ray
+
+        self._heard, self._stopping = heard, stopping
+        answer = self._task.remote(sent, self._config, self._shared, self._board)
+        try:
+            came: Came = ray.get(answer)
+        except ray.exceptions.RayTaskError as error:
+            raise BalancerError(f"{sent.problem.id}: {last_line(error.cause or error)}") from error
+        except ray.exceptions.RayError as error:
+            return f"its worker died {_RETRIES + 1} times, the last time: {last_line(error)}"
+        with suppress(ray.exceptions.RayError):
+            self._hear()  # what it has told comes before its end
+        return came
+
+    def stats(self) -> Mapping[str, Any]:
+        """Return the counters of the pool, over all processes, since its actor was started last."""
+        return self._shared.shared_stats()
+
+    def _listen(self) -> None:
+        """Tell the workers whether to stop, and hear how far they are."""
+        import ray
+
+        while not self._over.wait(_LOOK_S):
+            with suppress(ray.exceptions.RayError):
+                self._hear()
+
+    def _hear(self) -> None:
+        import ray
+
+        with self._hearing:
+            told: list[Heard] = ray.get(self._board.take.remote(self._stopping()), timeout=_ANSWER_S)
+            for each in told:
+                if self._heard is not None:
+                    self._heard(each)
+
+
+# -- in a worker ----------------------------------------------------------------------------------------
+
+_executors: dict[str, tuple[Scratch, dict[str, Executor]]] = {}
+
+
+def _judge(sent: Sent, config: Config, pool: SharedPool, board: Any) -> Came:
+    """Judge a problem, as a task."""
+    import ray
+
+    registry = default_registry()
+    if pool.called not in _executors:  # compiled programs are kept from one problem to the next
+        scratch = Scratch()  # it is swept once this process is dead
+        _executors[pool.called] = scratch, make_executors(config, registry, scratch.path)
+
+    def tell(heard: Heard) -> bool:
+        try:
+            stops: bool = ray.get(board.tell.remote(heard), timeout=_ANSWER_S)
+        except ray.exceptions.RayError:
+            return False
+        return stops
+
+    return judge_here(sent, config, registry, pool, _executors[pool.called][1], tell)

@@ -1,0 +1,45 @@
+"""Ray's control store, as what outlives an actor and its node. It lasts as long as the cluster's head does.
+
+Decides how its names are kept apart from others'. The store is an experimental part of Ray: it is used here only.
+"""
+
+from typing import Any, Final
+
+__all__ = ["ControlStore"]
+
+_NAMESPACE: Final = b"balancer"
+
+
+class ControlStore:
+    """Texts by name, of this cluster. Each call raises OSError if the store cannot be reached."""
+
+    def __init__(self) -> None:
+        from ray.experimental import internal_kv
+
+        self._kv: Any = internal_kv
+
+    def get(self, name: str) -> str | None:
+        """Return a text; None: there is none."""
+        try:
+            found: bytes | None = self._kv._internal_kv_get(name.encode(), namespace=_NAMESPACE)
+        except Exception as error:
+            raise _unreached(error) from None
+        return None if found is None else found.decode()
+
+    def put(self, name: str, text: str) -> None:
+        """Write a text."""
+        try:
+            self._kv._internal_kv_put(name.encode(), text.encode(), overwrite=True, namespace=_NAMESPACE)
+        except Exception as error:
+            raise _unreached(error) from None
+
+    def drop(self, name: str) -> None:
+        """Forget a text."""
+        try:
+            self._kv._internal_kv_del(name.encode(), namespace=_NAMESPACE)
+        except Exception as error:
+            raise _unreached(error) from None
+
+
+def _unreached(error: Exception) -> OSError:
+    return OSError(f"Ray's control store cannot be reached: {type(error).__name__}: {error}")

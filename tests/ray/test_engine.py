@@ -1,0 +1,108 @@
+"""`balancer run --engine ray`, real: as one process finds it, also when a worker is killed, and when it is stopped."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from balancer.pipeline.results.diff import difference
+from balancer.pipeline.results.store import Store
+from tests.integration.pipeline.place import Place, children_of, make_place, until
+from tests.patience import PATIENCE_S
+
+pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
+
+pytestmark = [pytest.mark.more, pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
+
+
+@contextmanager
+def _filled(folder: Path) -> Iterator[Place]:
+    """Have a place with three problems, for three workers."""
+    with make_place(folder) as made:
+        made.write(["local://1", "local://2"])
+        shutil.copytree(folder / "problems/exact-change", folder / "problems/exact-change-2")
+        yield made
+
+
+class _One(NamedTuple):
+    """A run in one process: its results, and how long it took."""
+
+    results: Path
+    took_s: float
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> _One:
+    with _filled(tmp_path_factory.mktemp("one")) as made:
+        began_s = time.monotonic()
+        made.run()
+        return _One(made.folder / "results", time.monotonic() - began_s)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    # A folder of its own keeps Ray from finding the cluster of other tests.
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    monkeypatch.setenv("RAY_TMPDIR", folder)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    with _filled(tmp_path) as made:
+        yield made
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _workers(pid: int) -> list[int]:
+    """Return the processes that judge a problem below `pid`."""
+    found = []
+    for child, _ in children_of(pid):
+        try:
+            words = Path(f"/proc/{child}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.startswith(b"ray::_judge"):
+            found.append(child)
+    return found
+
+
+def _kill_one(pid: int, killed: list[int]) -> bool:
+    """Kill the first worker that is seen to judge a problem; it has just begun."""
+    for worker in _workers(pid)[:1]:
+        os.kill(worker, signal.SIGKILL)
+        killed.append(worker)
+    return bool(killed)
+
+
+def _as_one(place: Place, one: _One) -> bool:
+    with Store(one.results) as whole, Store(place.folder / "results") as found:
+        return difference(whole, found).same
+
+
+def test_verdicts_are_those_of_one_process_though_a_worker_is_killed(place: Place, one: _One) -> None:
+    began_s = time.monotonic()
+    with place.running("--engine", "ray") as process:
+        killed: list[int] = []
+        until(lambda: _kill_one(process.pid, killed), process)
+        _, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, err
+    print(f"one process {one.took_s:.1f} s, Ray with a worker killed {time.monotonic() - began_s:.1f} s")
+    assert _as_one(place, one)
+    assert place.summary()["complete"]
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place: Place, one: _One) -> None:
+    with place.running("--engine", "ray") as process:
+        until(lambda: bool(_workers(process.pid)), process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of the group
+        out, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 130, (out, err)
+    assert "stopping" in err
+    assert not place.summary()["complete"]
+    place.run("--engine", "ray")
+    assert _as_one(place, one)

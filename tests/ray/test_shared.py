@@ -1,0 +1,260 @@
+"""A pool that an actor hosts, real: its face, who shares it, and what is lost when a holder or the actor is killed."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, UnknownEndpoint
+from balancer.settings.config import Config
+from tests.house.worker import CAPACITY, _work
+from tests.patience import PATIENCE_S
+
+ray = pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
+
+from balancer.ray import SharedPool, stop  # noqa: E402
+
+pytestmark = [pytest.mark.more, pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
+
+TTL_S = 60  # a restart on a busy machine takes seconds
+SLOTS = 2 * CAPACITY
+
+
+def _config(**settings: Any) -> Config:
+    return Config(endpoints=[{"url": "http://10.0.0.{1..2}/", "capacity": CAPACITY}], **settings)  # type: ignore[list-item]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def pool(cluster: str, request: pytest.FixtureRequest) -> Iterator[SharedPool]:
+    name = request.node.name
+    with SharedPool(name, config=_config(), ttl_s=TTL_S) as shared:
+        yield shared
+    with suppress(ConfigError):
+        stop(name)
+
+
+def _takes(pool: SharedPool, for_s: float) -> tuple[int, str]:
+    with pool.lease(PATIENCE_S, holder="a task") as lease:
+        time.sleep(for_s)
+        return os.getpid(), lease.endpoint.url
+
+
+def _waits(pool: SharedPool, timeout_s: float) -> str:
+    try:
+        pool.acquire(timeout_s).release()
+    except AcquireTimeout:
+        return "in vain"
+    return "served"
+
+
+class _Worker:
+    """An actor that works on a pool, in two threads, and sees whether somebody else uses what it leases."""
+
+    def __init__(self, name: str) -> None:
+        self.pool = SharedPool(name)
+        self.over = threading.Event()
+        self.crew: list[threading.Thread] = []
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def work(self, folder: str) -> None:
+        self.crew = [threading.Thread(target=_work, args=(self.pool, Path(folder), self.over)) for _ in range(2)]
+        for thread in self.crew:
+            thread.start()
+
+    def end(self) -> None:
+        self.over.set()
+        for thread in self.crew:
+            thread.join()
+        self.pool.close()
+
+    def in_tasks(self, count: int) -> set[str]:
+        async def one() -> str:
+            async with self.pool.aio.lease(PATIENCE_S) as lease:
+                await asyncio.sleep(0.001)
+                return lease.endpoint.url
+
+        async def many() -> list[str]:
+            return await asyncio.gather(*(one() for _ in range(count)))
+
+        return set(asyncio.run(many()))
+
+
+# -- its face -------------------------------------------------------------------------------------------
+
+
+def test_a_driver_tasks_and_actors_share_slots_and_a_process_has_one_pool(pool: SharedPool) -> None:
+    mine = [pool.acquire(PATIENCE_S) for _ in range(SLOTS)]
+    assert ray.get(ray.remote(_waits).remote(pool, 0.2), timeout=PATIENCE_S) == "in vain"
+    for lease in mine:
+        lease.release()
+    found = ray.get([ray.remote(_takes).remote(pool, 0.01) for _ in range(8)], timeout=PATIENCE_S)
+    assert {url for _, url in found} <= {"http://10.0.0.1/", "http://10.0.0.2/"}
+    assert os.getpid() not in {pid for pid, _ in found}
+    worker = ray.remote(_Worker).options(num_cpus=0).remote(pool._name)
+    assert ray.get(worker.in_tasks.remote(20), timeout=PATIENCE_S) == {"http://10.0.0.1/", "http://10.0.0.2/"}
+    ray.get(worker.end.remote(), timeout=PATIENCE_S)
+    assert pool.call(lambda lease: "called") == "called"
+
+
+def test_what_is_there_is_taken_as_it_is_and_never_silently_another(pool: SharedPool) -> None:
+    name = pool._name
+    with SharedPool(name) as other, other.lease(PATIENCE_S) as lease:
+        assert lease.endpoint.capacity == CAPACITY
+    SharedPool(name, config=_config(), ttl_s=TTL_S).close()
+    with pytest.raises(
+        ConfigError, match=r"there already, and differs in \[host_caps\], ttl_s \(it has 60\.0\); leave"
+    ):
+        SharedPool(name, config=_config(host_caps={"*": 1}), ttl_s=5.0)
+
+
+def test_settings_of_the_config_are_everybodys(cluster: str) -> None:
+    config = _config(pool={"acquire_timeout_s": 0.25}, retries={"base_s": 0.07})
+    with SharedPool("settings", config=config), SharedPool("settings") as other:
+        assert other.acquire_timeout_s == 0.25
+        assert other.retries.base_s == 0.07
+    stop("settings")
+
+
+def test_mistakes_are_a_line_each(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="the pool 'nobody' of Ray: there is none in the namespace 'balancer'"):
+        SharedPool("nobody")
+    with pytest.raises(ConfigError, match="strategy"):
+        SharedPool("nobody", config=_config(pool={"strategy": "no such"}))
+    with pytest.raises(ConfigError, match="ttl_s"):
+        SharedPool("nobody", config=_config(), ttl_s=-1.0)
+    with pytest.raises(ConfigError, match="not empty"):
+        SharedPool("")
+
+    class Other:
+        pass
+
+    other = ray.remote(Other).options(name="taken", namespace="balancer", num_cpus=0).remote()
+    with pytest.raises(ConfigError, match="the pool 'taken' of Ray: another actor has this name"):
+        SharedPool("taken", config=_config())
+    ray.kill(other)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(ConfigError, match=r"Ray is not initialised in this process; call ray\.init\(\) first"):
+        SharedPool("nobody", config=_config())
+
+
+def test_an_endpoint_is_drained_for_all(pool: SharedPool) -> None:
+    with pytest.raises(UnknownEndpoint, match=r"10\.0\.0\.9"):
+        pool.drain("http://10.0.0.9/")
+    with pytest.raises(BalancerError, match="are its actor's; end it, "):
+        pool.add("http://c/")
+    pool.drain("http://10.0.0.1/")
+    with SharedPool(pool._name) as other:
+        _until(lambda: ray.get(ray.remote(_takes).remote(pool, 0.0))[1] == "http://10.0.0.2/")
+        for _ in range(5):
+            with other.lease(PATIENCE_S) as lease:
+                assert lease.endpoint.url == "http://10.0.0.2/"
+
+
+def test_a_token_is_told_by_ray_alone(pool: SharedPool, cluster: str) -> None:
+    actor = ray.get_actor(pool._name, namespace="balancer")
+    found = ray.get(actor.where.remote(ray.get_runtime_context().get_node_id()))
+    assert found.url.startswith("balancer://127.0.0.1:")
+    assert len(found.token) == 32
+    assert found.token not in repr(found)
+    elsewhere = ray.get(actor.where.remote("another node"))
+    assert elsewhere.url.startswith(f"balancer://{ray.util.get_node_ip_address()}:")
+    with pytest.raises(NotConnected, match="the token is wrong"):
+        SharedPool.connect(found.url, token="a guess")
+    logs = (Path(cluster) / "session_latest" / "logs").glob("*")
+    assert not [log for log in logs if log.is_file() and found.token in log.read_text(errors="replace")]
+
+
+# -- who dies -------------------------------------------------------------------------------------------
+
+
+def _done(folder: Path, pid: int | str = "*") -> int:
+    return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in folder.glob(f"done.{pid}.*"))
+
+
+def _goes_on(folder: Path, pid: int) -> None:
+    before = _done(folder, pid)
+    _until(lambda: _done(folder, pid) > before)
+
+
+def _kill_actor(pool: SharedPool) -> None:
+    """Kill the actor, and wait until another life of it has let this process in."""
+    actor = ray.get_actor(pool._name, namespace="balancer")
+    before = ray.get(actor.where.remote(""), timeout=PATIENCE_S).token
+
+    def lives_again() -> bool:
+        with suppress(ray.exceptions.RayError):
+            return bool(ray.get(actor.where.remote(""), timeout=PATIENCE_S).token != before)
+        return False
+
+    ray.kill(actor, no_restart=False)
+    _until(lives_again)
+    _until(lambda: pool._line._token != before and pool.connected)
+
+
+def test_kill_9_of_a_holder_and_of_the_actor_issues_nothing_twice_and_loses_nothing(
+    pool: SharedPool, tmp_path: Path
+) -> None:
+    workers = [ray.remote(_Worker).options(num_cpus=0).remote(pool._name) for _ in range(3)]
+    pids = ray.get([worker.pid.remote() for worker in workers], timeout=PATIENCE_S)
+    ray.get([worker.work.remote(str(tmp_path)) for worker in workers], timeout=PATIENCE_S)
+    for pid in pids:
+        _goes_on(tmp_path, pid)
+    held = pool.acquire(PATIENCE_S)
+    os.kill(pids[0], signal.SIGKILL)
+    _goes_on(tmp_path, pids[1])
+    _kill_actor(pool)
+    assert not held.ended, "a lease outlives the actor"
+    for pid in pids[1:]:
+        _goes_on(tmp_path, pid)
+    held.release()
+    ray.get([worker.end.remote() for worker in workers[1:]], timeout=PATIENCE_S)
+    assert list(tmp_path.glob("too-many.*")) == []
+    leases = [pool.acquire(PATIENCE_S) for _ in range(SLOTS)]
+    with pytest.raises(AcquireTimeout):
+        pool.acquire(0.05)
+    for lease in leases:
+        lease.release()
+
+
+def test_a_process_between_two_tasks_finds_the_actor_again(pool: SharedPool) -> None:
+    """The worker of a task idles, with its pool: nobody calls Ray from its main thread while the actor is restarted."""
+    task = ray.remote(_takes).options(max_retries=0)
+    (before, _) = ray.get(task.remote(pool, 0.0), timeout=PATIENCE_S)
+    _kill_actor(pool)
+    seen = set()
+    for _ in range(20):
+        pid, _ = ray.get(task.remote(pool, 0.0), timeout=PATIENCE_S)
+        seen.add(pid)
+    assert before in seen
+
+
+def test_a_pool_that_is_ended_is_over_for_all_and_can_be_made_anew(cluster: str) -> None:
+    pool = SharedPool("ended", config=_config(), ttl_s=3.0)
+    lease = pool.acquire(PATIENCE_S)
+    stop("ended")
+    _until(lambda: lease.ended)
+    assert not pool.connected
+    with pytest.raises(ConfigError, match="there is none"):
+        stop("ended")
+    with SharedPool("ended", config=_config(), ttl_s=3.0):
+        _until(lambda: pool.connected)
+        with pool.lease(PATIENCE_S):
+            pass
+    pool.close()
+    stop("ended")

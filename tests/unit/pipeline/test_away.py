@@ -1,0 +1,211 @@
+"""Problems that are judged elsewhere: what goes and what comes back adds up to what one process would have found."""
+
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from balancer.errors import ConfigError
+from balancer.pipeline.results.diff import difference
+from balancer.pipeline.results.part import begin_with, part_of, take_back
+from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.trust import TrustStore
+from balancer.pipeline.running.away import Came, Sent, judge_here
+from balancer.pipeline.running.progress import Heard
+from balancer.pipeline.running.run import run_pipeline
+from balancer.plugins.registry import Registered, default_registry
+from balancer.sandbox.executors import make_executors
+from balancer.settings.config import Config, parse_config
+from balancer.shells.threads import Pool
+from tests.unit.cli_mistakes import GOOD
+from tests.unit.command import Balancer, balancer, package, registry
+from tests.unit.pipeline import test_streamed_rows as rows
+from tests.unit.pipeline.bench import make_problem
+from tests.unit.pipeline.fakes import FakeExecutor
+
+__all__ = ["balancer", "registry"]
+
+
+class _Near:
+    """An engine whose workers are threads of this process, but all that goes there and comes back is pickled."""
+
+    def __init__(self, registry: Any) -> None:
+        self.registry = registry
+        self.judged: list[str] = []
+        self.dies: set[str] = set()
+        self.stops: Callable[[], bool] = bool
+        self.at_once = 3
+        self.heard: list[Heard] = []
+
+    @contextmanager
+    def open(self, config: Config) -> Iterator["_Near"]:
+        self.config = config
+        self.pool = Pool.from_config(config, registry=self.registry)
+        yield self
+
+    def judge(self, sent: Sent, heard: Callable[[Heard], None], stopping: Callable[[], bool]) -> Came | str:
+        problem = sent.problem.id
+        if problem in self.dies:
+            return "its worker died"
+        self.judged.append(problem)
+        executors = make_executors(self.config, self.registry, Path("nowhere"))
+
+        def tell(each: Heard) -> bool:
+            self.heard.append(each)
+            heard(each)
+            return stopping() or self.stops()
+
+        came = judge_here(pickle.loads(pickle.dumps(sent)), self.config, self.registry, self.pool, executors, tell)
+        found: Came = pickle.loads(pickle.dumps(came))
+        return found
+
+    def stats(self) -> Mapping[str, Any]:
+        return self.pool.stats().to_dict()
+
+
+class _Bench(rows.Bench):
+    def away(self, near: "_Near | None", results: str, **pipeline: Any) -> RunResult:
+        config = parse_config(
+            {
+                "pool": {"strategy": "fifo"},
+                "endpoints": [{"url": "fake://{1..2}/", "capacity": 2}],
+                "pipeline": {
+                    "problems": str(self.folder / "rows.jsonl"),
+                    "results": str(self.folder / results),
+                    "generators": ["data", "rounds"],
+                    "sample_level_workers": 2,
+                    "attempts": 2,
+                    "outage_s": 0,
+                    **pipeline,
+                },
+            },
+            file="test",
+            environ={},
+        )
+        return run_pipeline(config, self.registry, Console(file=self.said, width=200), engine=near)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> _Bench:
+    made = _Bench(tmp_path)
+    made.registry.strategies.update(default_registry().strategies)
+    made.write(*(rows.row(f"r{n}") for n in range(4)))
+    return made
+
+
+def _same(bench: _Bench, one: str, other: str) -> bool:
+    with Store(bench.folder / one) as first, Store(bench.folder / other) as then:
+        return difference(first, then).same
+
+
+def test_it_comes_to_what_one_process_finds(bench: _Bench) -> None:
+    near = _Near(bench.registry)
+    here, found = bench.away(None, "here"), bench.away(near, "there")
+    assert here.complete
+    assert found.complete
+    assert sorted(near.judged) == ["r0", "r1", "r2", "r3"]
+    assert _same(bench, "here", "there")
+    assert bench.written("there") == bench.written("here")
+    assert found.verified.runs == here.verified.runs > 0, (
+        "more of them may be made again: trust begins with each problem"
+    )
+    assert found.all_work.leases == found.verified.runs + found.verified.again == found.pool.acquired
+    assert sum(each.done for each in near.heard) > 0
+
+
+def test_what_is_done_is_not_sent_again(bench: _Bench) -> None:
+    bench.away(_Near(bench.registry), "there")
+    again = _Near(bench.registry)
+    assert bench.away(again, "there").complete
+    assert again.judged == []
+
+
+def test_a_problem_whose_workers_die_is_left_for_the_next_session_and_the_others_are_kept(bench: _Bench) -> None:
+    near = _Near(bench.registry)
+    near.dies = {"r1"}
+    found = bench.away(near, "there")
+    assert not found.complete
+    assert "r1 is left for the next session: its worker died" in bench.said.getvalue()
+    again = _Near(bench.registry)
+    assert bench.away(again, "there").complete
+    assert again.judged == ["r1"]
+    bench.away(None, "here")
+    assert _same(bench, "here", "there")
+
+
+def test_a_run_that_was_stopped_brings_back_what_was_judged_and_goes_on_there(bench: _Bench) -> None:
+    calls: list[None] = []
+
+    def call_s() -> float:
+        calls.append(None)
+        return 0.0 if len(calls) < 40 else 0.3  # a problem takes 28
+
+    near = _Near(bench.registry)
+    near.at_once = 1
+    near.stops = lambda: len(calls) >= 40
+    bench.new = lambda: FakeExecutor(call_s=call_s)  # type: ignore[assignment]
+    assert not bench.away(near, "there", sample_level_workers=1).complete
+    with Store(bench.folder / "there") as store:
+        assert store.verdicts("r0")
+        assert store.cases("r1"), "what it had come to"
+    bench.new = FakeExecutor
+    again = _Near(bench.registry)
+    assert bench.away(again, "there").complete
+    assert "r0" not in again.judged
+    bench.away(None, "here")
+    assert _same(bench, "here", "there")
+
+
+def test_an_engine_that_there_is_not_is_a_line(balancer: Balancer) -> None:
+    package()
+    said = balancer("run", "c.toml", "--engine", "spark", config=GOOD)
+    assert said.code == 2
+    assert said.lines == [
+        "balancer: --engine: found 'spark'; there is one, ray; leave it out for the threads of this process"
+    ]
+
+
+def test_a_generator_with_a_budget_of_the_whole_run_is_refused(bench: _Bench) -> None:
+    class Opened:
+        name = "opened"
+
+        @contextmanager
+        def open(self, services: object) -> Iterator[object]:
+            yield self
+
+    bench.registry.generators["opened"] = Registered(Opened(), "tests")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"pipeline\.generators: opened keeps its budget in one process"):
+        bench.away(_Near(bench.registry), "there", generators=["data", "opened"])
+    assert not (bench.folder / "there").exists()
+
+
+def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(tmp_path: Path) -> None:
+    def judged(problem: str, find: Callable[[TrustStore], object]) -> None:
+        """Judge a problem elsewhere, where `find` is found out."""
+        with Store(tmp_path / f"of {problem}", fresh=True) as part:
+            begin_with(part, part_of(run, problem))
+            part.trust.believed("a", problem)
+            part.trust.made_again("again")
+            find(part.trust)
+            take_back(run, problem, part_of(part, problem, spans=True), session)
+
+    with Store(tmp_path / "run") as run:
+        session = run.begin_session("fifo", 1)
+        for number in range(4):
+            run.meet(make_problem(f"p{number}"), number, "as it is")
+        judged("p0", lambda trust: None)
+        assert run.withdraw() == set()
+        judged("p1", lambda trust: trust.eject("a", "it lied"))
+        judged("p2", lambda trust: None)  # it was under way
+        judged("p3", lambda trust: trust.eject("a", "it lied"))
+        assert run.withdraw() == {"p0", "p1", "p2", "p3"}
+        found = run.trust.found()
+        assert [(each.endpoint, each.why) for each in found.liars] == [("a", "it lied")]
+        assert found.again == 4
+        assert run.problems.count() == 4
+        assert run.withdraw() == set()
