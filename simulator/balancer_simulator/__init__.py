@@ -1,8 +1,8 @@
 """Try a strategy, a capacity or a number of workers in virtual time, before anyone pays for it.
 
 The names here are the public ones. The simulator drives the production core (`balancer.core`) with the registered
-strategies; it is itself a plugin, which adds `balancer simulate`, `compare`, `fit` and
-`backtest`.
+strategies; it is itself a plugin, which adds `balancer simulate`, `compare`, `fit`,
+`backtest` and `recommend`.
 
 A name is imported when it is first used: whoever only wants a pool loads the plugin, and must not pay for numpy.
 """
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit, fit_trace
     from balancer_simulator.predicting.backtest import Backtest, backtest
     from balancer_simulator.predicting.predict import Predicted, predict
+    from balancer_simulator.predicting.recommend import Recommendation, recommend
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
@@ -70,6 +71,7 @@ __all__ = [
     "Poisson",
     "Policy",
     "Predicted",
+    "Recommendation",
     "Record",
     "Requests",
     "Scenario",
@@ -84,6 +86,7 @@ __all__ = [
     "fit_trace",
     "load_scenario",
     "predict",
+    "recommend",
     "run_study",
     "run_sweep",
     "simulate_once",
@@ -93,6 +96,7 @@ _HOMES = {
     "fitting.fit": ("Fit", "fit_trace"),
     "predicting.backtest": ("Backtest", "backtest"),
     "predicting.predict": ("Predicted", "predict"),
+    "predicting.recommend": ("Recommendation", "recommend"),
     "scenario.distributions": (
         "BoundedPareto",
         "Deterministic",

@@ -18,7 +18,7 @@ from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import hookimpl
 from balancer.plugins.extras import require
-from balancer_simulator.trace_commands import backtest, fit
+from balancer_simulator.trace_commands import backtest, fit, recommend
 
 if TYPE_CHECKING:
     from balancer_simulator.scenario.scenario import Scenario
@@ -69,6 +69,7 @@ def balancer_commands(app: typer.Typer) -> None:
     app.command("compare")(compare)
     app.command("fit")(fit)
     app.command("backtest")(backtest)
+    app.command("recommend")(recommend)
 
 
 def simulate(

@@ -1,9 +1,10 @@
-"""The commands `balancer fit` and `balancer backtest`: what a trace says of servers, callers and the time to come.
+"""The commands `balancer fit`, `backtest` and `recommend`: what a trace says of servers, callers and the time to come.
 
 Decides what is said on the terminal. What is fitted and predicted is imported only when a command runs, as in
 `commands`.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit
     from balancer_simulator.predicting.backtest import Backtest
     from balancer_simulator.predicting.held_against import Held
+    from balancer_simulator.predicting.recommend import Outlook
+    from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["backtest", "fit"]
+__all__ = ["backtest", "fit", "recommend"]
 
 TraceArgument = Annotated[
     Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace or [trace] writes it.", show_default=False)
@@ -98,6 +101,99 @@ def backtest(
     _print(found)
 
 
+def recommend(
+    source: Annotated[
+        Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.", show_default=False)
+    ],
+    deadline: Annotated[
+        str | None,
+        typer.Option("--deadline", metavar="WHEN", help='When it must be over: "90m", "18:00", "Friday 18:00".'),
+    ] = None,
+    tasks: Annotated[
+        int | None, typer.Option("--tasks", metavar="N", min=1, help="How many calls; default: as many as there were.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", metavar="HOURS", min=0.0, help="Endpoint-hours that it may take.")
+    ] = None,
+    certainty: Annotated[
+        float, typer.Option("--certainty", metavar="PART", help="With which it must be over by then.")
+    ] = 0.95,
+    strategy: Annotated[
+        list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one; several. Default: three.")
+    ] = None,
+    draws: DrawsOption = 20,
+    seed: SeedOption = 1,
+    jobs: JobsOption = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the pool to run with here, as TOML.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a picture.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the cheapest setting that is in time: strategy, endpoints, capacities and workers."""
+    if not 0.5 <= certainty < 1:
+        raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
+    require("simulator", '"balancer recommend"')
+    with saying("nothing was written"):
+        from balancer_simulator.predicting.deadlines import seconds_until
+        from balancer_simulator.predicting.recommend import STRATEGIES
+        from balancer_simulator.predicting.recommend import recommend as search
+        from balancer_simulator.report.recommendation import (
+            recommendation_data,
+            recommendation_lines,
+            verdict,
+            write_recommendation,
+        )
+
+        deadline_s = None if deadline is None else seconds_until(deadline, datetime.now().astimezone())
+        found = search(
+            _source(source), deadline_s=deadline_s, tasks=tasks, budget_h=budget, certainty=certainty,
+            strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs,
+        )  # fmt: skip
+        config = _write_config(found.chosen or found.nearest, verdict(found), out) if out is not None else None
+        try:
+            page = write_recommendation(found, report) if report is not None else None
+        except OSError as error:
+            raise _unwritable_report(report, error) from None
+    if as_json:
+        written = {"config": str(config) if config else None, "report": str(page) if page else None}
+        print_json({**recommendation_data(found), **written})
+        return
+    for line in recommendation_lines(found):
+        print(line)
+    for path in (config, page):
+        if path is not None:
+            print(f"written: {path}")
+
+
+def _source(path: Path) -> "Fit | Scenario":
+    from balancer.traces import read_trace
+    from balancer_simulator.fitting.fit import fit_trace
+    from balancer_simulator.scenario.scenario import load_scenario
+
+    return load_scenario(path) if path.suffix == ".toml" else fit_trace(read_trace(path))
+
+
+def _write_config(outlook: "Outlook", words: str, out: Path) -> Path:
+    from balancer_simulator.fitting.writing import as_toml
+    from balancer_simulator.predicting.recommend import setting_config
+
+    remarks = [words, f"{outlook.setting.workers} callers at once"]
+    try:
+        out.write_text(as_toml(setting_config(outlook), remarks), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
+    return out
+
+
+def _unwritable_report(folder: Path | None, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"--report: {folder}: cannot be written: {error.strerror}; choose a folder that can be made or written"
+    )
+
+
 def _print(found: "Backtest") -> None:
     for test in found.tests:
         print(f"after {test.part:.0%} of the calls, {test.prediction.at_s:.3g} s:")
@@ -135,6 +231,4 @@ def _write_report(fit: "Fit", held: "list[Held]", folder: Path) -> Path:
     try:
         return write_fit_report(fit, held, folder)
     except OSError as error:
-        raise ConfigError(
-            f"--report: {folder}: cannot be written: {error.strerror}; choose a folder that can be made or written"
-        ) from None
+        raise _unwritable_report(folder, error) from None

@@ -3,15 +3,19 @@
     python -m tests.benchmarks.show_prediction            # two minutes of runs, then predictions
     python -m tests.benchmarks.show_prediction --short    # one run; fails if it is far off
 
-Four HTTP servers on this machine, which sleep: A, B and C take 60, 90 and 150 ms on average; D takes 75 ms, works on
-two calls at once although it has four slots, and answers 503 at once from 0.5 to 1.2 s, so that the pool's health takes
+Four HTTP servers on this machine, which sleep: A, B and C take 120, 180 and 300 ms on average; D takes 150 ms, works on
+two calls at once although it has four slots, and answers 503 at once from 1 to 2.4 s, so that the pool's health takes
 it out. 32 threads make the calls, one after the other or with pauses. The pool writes a trace, of which the predictions
 see what had been written when a tenth of the calls were over.
+
+A machine that is busy with other things makes all calls longer, now more and now less, which nobody can predict. So a
+thread that does nothing but sleep 20 ms says how late it woke, in the first tenth and in the rest of each run.
 """
 
 import argparse
 import asyncio
 import http.client
+import json
 import random
 import statistics
 import sys
@@ -31,10 +35,10 @@ from balancer.traces import Trace, read_trace
 
 THREADS = 32
 STRATEGIES = ("fifo", "least_in_flight", "peak_ewma")
-LOADS = {"back to back": 0.0, "with pauses of 150 ms": 0.15}
-MEANS_S = {"A": 0.06, "B": 0.09, "C": 0.15, "D": 0.075}
+LOADS = {"back to back": 0.0, "with pauses of 0.3 s": 0.3}
+MEANS_S = {"A": 0.12, "B": 0.18, "C": 0.3, "D": 0.15}
 PARALLEL = {"D": 2}
-FAILS_S = {"D": (0.5, 1.2)}
+FAILS_S = {"D": (1.0, 2.4)}
 _SPREAD = 0.5  # deviation of the logarithm
 
 
@@ -97,6 +101,28 @@ def cluster(seed: int) -> Iterator[dict[str, str]]:
         loop.close()
 
 
+class Watch(threading.Thread):
+    """Notes how late a thread wakes that does nothing but sleep: what the machine itself adds to a call."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._over = threading.Event()
+        self.late_s: list[float] = []
+
+    def run(self) -> None:
+        """Sleep, and note how late it was."""
+        while not self._over.is_set():
+            began_s = time.monotonic()
+            time.sleep(0.02)
+            self.late_s.append(time.monotonic() - began_s - 0.02)
+
+    def stop(self) -> list[float]:
+        """Return what was noted."""
+        self._over.set()
+        self.join()
+        return self.late_s
+
+
 class Caller(threading.Thread):
     """Makes calls until all have been made."""
 
@@ -131,9 +157,15 @@ class Caller(threading.Thread):
             raise EndpointError(f"answered {answer.status}")
 
 
-def measured(strategy: str, pause_s: float, calls: int, seed: int, folder: Path) -> Trace:
-    """Make the calls and return the trace."""
-    path = folder / f"{strategy}-{pause_s}-{seed}.jsonl"
+def measured(strategy: str, pause_s: float, calls: int, seed: int, folder: Path) -> tuple[Trace, list[float]]:
+    """Make the calls and return the trace, and how late threads woke; what is in the folder is not made again."""
+    path = folder / f"{strategy}-{pause_s}-{calls}-{seed}.jsonl"
+    noted = path.with_suffix(".late.json")
+    if noted.exists():
+        return read_trace(path), json.loads(noted.read_text())
+    path.unlink(missing_ok=True)
+    watch = Watch()
+    watch.start()
     with cluster(seed) as urls:
         endpoints = [Endpoint(url, name=name, capacity=4, host=name) for name, url in urls.items()]
         with Pool(endpoints, strategy=strategy, seed=seed) as pool:
@@ -144,11 +176,12 @@ def measured(strategy: str, pause_s: float, calls: int, seed: int, folder: Path)
                 each.start()
             for each in crew:
                 each.join()
-    return read_trace(path)
+    noted.write_text(json.dumps(watch.stop()))
+    return read_trace(path), json.loads(noted.read_text())
 
 
-def cells(test: Test) -> str:
-    """Return a row's cells: makespan and p99 wait, predicted and real."""
+def cells(test: Test, late_s: list[float]) -> str:
+    """Return a row's cells: makespan and p99 wait, predicted and real, and how late the machine was."""
     found = []
     for name in ("makespan_s", "wait_p99_s"):
         each, came = test.prediction.figures[name], test.came[name]
@@ -158,7 +191,9 @@ def cells(test: Test) -> str:
             f"{came:.3g}{verdict}",
             f"{test.error(name):+.1%}",
         ]
-    return " | ".join(found)
+    cut = max(1, round(len(late_s) * test.prediction.at_s / test.came["makespan_s"]))
+    first, rest = (1000 * statistics.fmean(part) for part in (late_s[:cut], late_s[cut:] or late_s))
+    return " | ".join([*found, f"{first:.1f}, {rest:.1f}"])
 
 
 def main() -> None:
@@ -175,17 +210,20 @@ def main() -> None:
     tests = []
     with tempfile.TemporaryDirectory() as name:
         folder = given.keep or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
         traces = {
             (strategy, load, seed): measured(strategy, LOADS[load], calls, seed, folder)
             for seed in range(1, 1 + given.rounds)
             for strategy, load in cases
         }
-    print(f"| strategy | callers | makespan from {part:.0%}, s | came | error | p99 wait, s | came | error |")
-    print("|---|---|---|---|---|---|---|---|")
-    for (strategy, load, _), trace in traces.items():
+    print(
+        f"| strategy | callers | makespan from {part:.0%}, s | came | error | p99 wait, s | came | error | late, ms |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for (strategy, load, _), (trace, late_s) in traces.items():
         (test,) = backtest(trace, [part], draws=draws, outages=False).tests
         tests.append(test)
-        print(f"| `{strategy}` | {load} | {cells(test)} |", flush=True)
+        print(f"| `{strategy}` | {load} | {cells(test, late_s)} |", flush=True)
     for figure in ("makespan_s", "wait_p99_s"):
         errors = [abs(test.error(figure)) for test in tests]
         held = sum(test.prediction.figures[figure].holds(test.came[figure]) for test in tests)
