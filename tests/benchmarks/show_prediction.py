@@ -1,6 +1,7 @@
 """Predicted from the first tenth of a run, beside what came: the tables of docs/prediction.md.
 
-    python -m tests.benchmarks.show_prediction            # two minutes of runs, then predictions
+    python -m tests.benchmarks.show_prediction            # five minutes of runs, then predictions
+    python -m tests.benchmarks.show_prediction --recommend    # a run that is too slow, and what to do
     python -m tests.benchmarks.show_prediction --short    # one run; fails if it is far off
 
 Four HTTP servers on this machine, which sleep: A, B and C take 120, 180 and 300 ms on average; D takes 150 ms, works on
@@ -22,13 +23,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from balancer_simulator.predicting.backtest import Test, backtest
+from balancer_simulator import backtest, fit_trace, recommend
+from balancer_simulator.predicting.backtest import Test
+from balancer_simulator.report.recommendation import recommendation_lines
 
 from balancer import Endpoint, EndpointError, Pool
 from balancer.traces import Trace, read_trace
@@ -37,6 +40,7 @@ THREADS = 32
 STRATEGIES = ("fifo", "least_in_flight", "peak_ewma")
 LOADS = {"back to back": 0.0, "with pauses of 0.3 s": 0.3}
 MEANS_S = {"A": 0.12, "B": 0.18, "C": 0.3, "D": 0.15}
+SLOTS = dict.fromkeys(MEANS_S, 4)
 PARALLEL = {"D": 2}
 FAILS_S = {"D": (1.0, 2.4)}
 _SPREAD = 0.5  # deviation of the logarithm
@@ -45,7 +49,7 @@ _SPREAD = 0.5  # deviation of the logarithm
 class Server:
     """Answers a GET after a while; all servers live in one thread, so they cost little."""
 
-    def __init__(self, name: str, seed: int) -> None:
+    def __init__(self, name: str, seed: str) -> None:
         self._mean_s = MEANS_S[name]
         self._fails_s = FAILS_S.get(name, (0.0, 0.0))
         self._lines = asyncio.Semaphore(PARALLEL.get(name, 1000))
@@ -70,7 +74,7 @@ class Server:
 
 
 @contextmanager
-def cluster(seed: int) -> Iterator[dict[str, str]]:
+def cluster(seed: str) -> Iterator[dict[str, str]]:
     """Serve, and give the URL of each server by its name."""
     loop = asyncio.new_event_loop()
     urls: dict[str, str] = {}
@@ -126,11 +130,13 @@ class Watch(threading.Thread):
 class Caller(threading.Thread):
     """Makes calls until all have been made."""
 
-    def __init__(self, pool: Pool, number: int, left: Iterator[int], turn: threading.Lock, pause_s: float) -> None:
+    def __init__(
+        self, pool: Pool, number: int, left: Iterator[int], turn: threading.Lock, pause_s: float, seed: str
+    ) -> None:
         super().__init__()
         self._pool, self._left, self._turn, self._pause_s = pool, left, turn, pause_s
         self._name = f"caller {number}"
-        self._rng = random.Random(number)
+        self._rng = random.Random(f"{seed} {number}")
         self._connections: dict[str, http.client.HTTPConnection] = {}
 
     def run(self) -> None:
@@ -157,21 +163,31 @@ class Caller(threading.Thread):
             raise EndpointError(f"answered {answer.status}")
 
 
-def measured(strategy: str, pause_s: float, calls: int, seed: int, folder: Path) -> tuple[Trace, list[float]]:
+def measured(
+    strategy: str,
+    pause_s: float,
+    calls: int,
+    seed: int,
+    folder: Path,
+    *,
+    workers: int = THREADS,
+    slots: Mapping[str, int] = SLOTS,
+) -> tuple[Trace, list[float]]:
     """Make the calls and return the trace, and how late threads woke; what is in the folder is not made again."""
-    path = folder / f"{strategy}-{pause_s}-{calls}-{seed}.jsonl"
+    path = folder / f"{strategy}-{pause_s}-{calls}-{workers}-{sum(slots.values())}-{seed}.jsonl"
     noted = path.with_suffix(".late.json")
     if noted.exists():
         return read_trace(path), json.loads(noted.read_text())
     path.unlink(missing_ok=True)
     watch = Watch()
     watch.start()
-    with cluster(seed) as urls:
-        endpoints = [Endpoint(url, name=name, capacity=4, host=name) for name, url in urls.items()]
+    case = f"{strategy} {pause_s} {seed}"  # runs have nothing in common, and so have their errors
+    with cluster(case) as urls:
+        endpoints = [Endpoint(urls[name], name=name, capacity=many, host=name) for name, many in slots.items()]
         with Pool(endpoints, strategy=strategy, seed=seed) as pool:
             pool.trace(path)
             left, turn = iter(range(calls)), threading.Lock()
-            crew = [Caller(pool, number, left, turn, pause_s) for number in range(THREADS)]
+            crew = [Caller(pool, number, left, turn, pause_s, case) for number in range(workers)]
             for each in crew:
                 each.start()
             for each in crew:
@@ -196,14 +212,36 @@ def cells(test: Test, late_s: list[float]) -> str:
     return " | ".join([*found, f"{first:.1f}, {rest:.1f}"])
 
 
+def recommended(folder: Path, deadline_s: float = 13.0, calls: int = 700) -> None:
+    """Print what is recommended where a run was too slow, and what comes of it."""
+    trace, _ = measured("fifo", 0.0, calls, 1, folder, workers=8)
+    found = recommend(fit_trace(trace), deadline_s=deadline_s)
+    for line in recommendation_lines(found):
+        print(line)
+    outlook = found.chosen or found.nearest
+    names = {f"http://{name}/": name for name in MEANS_S}
+    slots = {names[model.url]: model.capacity for model in outlook.scenario.endpoints if model.url in names}
+    setting = outlook.setting
+    for seed in (2, 3, 4):
+        ran, late_s = measured(setting.strategy, 0.0, calls, seed, folder, workers=setting.workers, slots=slots)
+        came_s = max(each.ended_s for each in ran.attempts) - min(each.asked_s for each in ran.attempts)
+        late_ms = 1000 * statistics.fmean(late_s)
+        print(f"run with {slots}, {setting.workers} workers: over after {came_s:.3g} s; late {late_ms:.1f} ms")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--recommend", action="store_true")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--draws", type=int, default=40)
     parser.add_argument("--keep", type=Path, help="keep the traces in this folder")
     given = parser.parse_args()
+    if given.recommend:
+        with tempfile.TemporaryDirectory() as name:
+            recommended(Path(name))
+        return
     calls, draws = (700, 15) if given.short else (3000, given.draws)
     part = 0.3 if given.short else 0.1
     cases = [(s, load) for s in STRATEGIES for load in LOADS][: 1 if given.short else None]

@@ -233,6 +233,25 @@ def test_callers_pauses_are_known_where_calls_say_whose_they_are() -> None:
     assert found.thinks_s.mean() == pytest.approx(0.07, abs=4 * 0.07 / np.sqrt(600))
 
 
+def test_pauses_that_are_cut_count_as_longer_and_those_who_wait_are_not_taken_to_pause() -> None:
+    scenario = _scenario(
+        _FREE.model_copy(update={"capacity": 50}),
+        workload=Closed(workers=40, calls=2000, think=Exponential(mean_s=0.5)),
+    )
+    found = [askers_of(trail_of(until(made_trace(scenario, replication=n), 2.2)).attempts) for n in range(6)]
+    ended = np.concatenate([each.thinks_s[~each.thinks_open] for each in found])
+    assert ended.mean() < 0.43  # the pause in which the trace ends is likely to be a long one
+    assert np.mean([each.pauses_s(200).mean() for each in found]) == pytest.approx(0.5, rel=0.1)
+    busy = until(made_trace(_scenario(_FREE, workers=40, calls=2000)), 3.0)
+    assert askers_of(trail_of(busy).attempts).pauses_s(200).mean() < 0.002
+
+
+def test_the_mean_of_pauses_stays_what_it_was_whatever_their_number() -> None:
+    scenario = _scenario(_FREE, workload=Closed(workers=3, calls=273, think=Exponential(mean_s=0.5)))
+    fit = fit_trace(made_trace(scenario))
+    assert np.mean(fit.workload()["think"]["values_s"]) == pytest.approx(fit.askers.thinks_s.mean(), rel=0.02)
+
+
 def test_those_who_come_whatever_happens_are_recorded() -> None:
     scenario = _scenario(_FREE, workload=Poisson(rate_per_s=20.0), horizon_s=30.0)
     fit = fit_trace(made_trace(scenario))

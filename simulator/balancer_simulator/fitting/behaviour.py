@@ -16,7 +16,8 @@ from balancer_simulator.fitting.survival import LEAST_S
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
-    "FREE", "Behaviour", "Tried", "candidates", "counts_below", "most_at_once", "most_of", "score_of", "shared", "tried"
+    "AHEAD", "FREE", "Behaviour", "Tried", "candidates", "counts_below", "most_at_once", "most_of", "score_of",
+    "shared", "tried",
 ]  # fmt: skip
 
 _FOLDS: Final = 5
@@ -44,6 +45,9 @@ class Behaviour:
 
 
 FREE: Final = Behaviour("free")
+
+AHEAD: Final = 3.0
+"""By how much the log-likelihood of the best of some twenty behaviours must be larger than that of `FREE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def _believed(score: Floats) -> int:
     """Return the place of the most likely one, or of the first, the simplest, unless it is clearly less likely."""
     best = int(score.sum(axis=1).argmax())
     ahead, error = _ahead(score[best], score[0])
-    return best if ahead > max(_CLEARLY * error, 3.0) else 0
+    return best if ahead > max(_CLEARLY * error, AHEAD) else 0
 
 
 def _ahead(score: Floats, other: Floats) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer_simulator.fitting.behaviour import FREE, Behaviour, Tried, most_at_once, tried
+from balancer_simulator.fitting.behaviour import AHEAD, FREE, Behaviour, Tried, most_at_once, tried
 from balancer_simulator.fitting.calls import Bools, Calls
 from balancer_simulator.fitting.troubles import Troubles, troubles_of
 from balancer_simulator.scenario.distributions import Floats
@@ -65,7 +65,8 @@ class EndpointFit:
     def resampled(self, draw: np.random.Generator) -> Sample:
         """Return as many calls, drawn in blocks with replacement, and the behaviour that is most likely by them.
 
-        Only behaviours that are not clearly less likely than the one that is believed are in the running.
+        Only behaviours that are not clearly less likely than the one that is believed are in the running. The
+        simplest gives way only to one that is ahead by more than the best of many is by chance.
         """
         count = len(self.sound)
         if not count:
@@ -81,7 +82,9 @@ class EndpointFit:
             return self.tried.chosen
         scored = scored[-self.tried.score.shape[1] :]  # the likelihood is told from the last ones
         weights = np.bincount(picked, minlength=len(self.sound))[scored]
-        return max(doubted, key=lambda place: float(self.tried.score[place] @ weights))
+        scores = {place: float(self.tried.score[place] @ weights) for place in doubted}
+        best = max(doubted, key=lambda place: scores[place])
+        return 0 if scores[best] - scores.get(0, -np.inf) < AHEAD else best
 
     def _sample(self, place: int, picked: NDArray[np.intp]) -> Sample:
         return Sample(

@@ -17,6 +17,7 @@ from balancer_simulator.fitting.calls import Trail, calls_of, trail_of
 from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint
 from balancer_simulator.fitting.hosts import host_cores
 from balancer_simulator.fitting.members import Member, members_of
+from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.fitting.times import Times, times_of
 from balancer_simulator.fitting.troubles import rate_of
 from balancer_simulator.scenario.scenario import Scenario
@@ -25,6 +26,7 @@ __all__ = ["Fit", "Outage", "fit_trace"]
 
 _VALUES: Final = 200  # times that stand for all, of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # horizon of workloads with an end: times as long as the trace, at least
+_SHORT: Final = 1e-3  # of a call: a pause that is as short is none
 _AGAIN: Final = 3  # outages: an endpoint that had as many is one that has them
 _ATTEMPTS: Final = 3  # as `Pool.call` makes unless told otherwise
 
@@ -122,8 +124,8 @@ class Fit:
             else:
                 data["services"] = {self.trail.kinds[kind]: each for kind, each in values.items()}
             if sample.away_s.any():
-                away = _rounded(_thinned(sample.away_s, _VALUES))
-                data["network"] = {"kind": "empirical", "values_s": away}
+                away_s = quantile_means(sample.away_s, np.zeros(len(sample.away_s), dtype=np.bool_), _VALUES)
+                data["network"] = {"kind": "empirical", "values_s": _rounded(away_s.tolist())}
             if faults := self._faults(member.name, draw, down.get(member.name), ongoing):
                 data["faults"] = faults
             endpoints.append(data)
@@ -145,10 +147,9 @@ class Fit:
         if askers.callers is None:
             return {"kind": "arrivals", "at_s": _rounded(askers.at_s.tolist())}
         found: dict[str, Any] = {"kind": "closed", "workers": askers.callers, "calls": calls or self.asked}
-        gaps = askers.thinks_s
-        if len(gaps) and gaps.mean() > 1e-3 * self.typical_s:
-            gaps = draw.choice(gaps, len(gaps)) if draw else gaps
-            found["think"] = {"kind": "empirical", "values_s": _rounded(_thinned(gaps, _VALUES))}
+        pauses_s = askers.pauses_s(_VALUES, draw)
+        if len(pauses_s) and pauses_s.mean() > _SHORT * self.typical_s:
+            found["think"] = {"kind": "empirical", "values_s": _rounded(pauses_s.tolist())}
         return found
 
     @property
@@ -246,14 +247,6 @@ def fit_trace(trace: Trace) -> Fit:
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
     return Fit(trail, members, found, cores, askers_of(trail.attempts), times)
-
-
-def _thinned(values: Any, most: int) -> list[float]:
-    """Return the values, or as many as allowed, each the mean of an equal part of them."""
-    ordered = np.sort(values)
-    if len(ordered) <= most:
-        return [float(each) for each in ordered]
-    return [float(part.mean()) for part in np.array_split(ordered, most)]
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from balancer_simulator.fitting.behaviour import FREE, counts_below, most_of, score_of, shared
+from balancer_simulator.fitting.behaviour import AHEAD, FREE, counts_below, most_of, score_of, shared
 from balancer_simulator.fitting.endpoint import EndpointFit, as_told
 from balancer_simulator.fitting.members import Member
 from balancer_simulator.scenario.distributions import Floats
@@ -54,6 +54,6 @@ def _together(found: Sequence[EndpointFit]) -> tuple[int, list[Floats]] | None:
         )
         ahead = score - apart
         total, error = float(ahead.sum()), float(np.sqrt(len(ahead)) * ahead.std())
-        if total > max(_CLEARLY * error, 3.0) and (best is None or total > best[0]):
+        if total > max(_CLEARLY * error, AHEAD) and (best is None or total > best[0]):
             best = total, count, works
     return None if best is None else best[1:]

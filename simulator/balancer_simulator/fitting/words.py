@@ -41,7 +41,7 @@ def fit_data(fit: Fit) -> dict[str, Any]:
         "lasts_s": fit.trail.lasts_s,
         "strategy": fit.strategy,
         "callers": fit.askers.callers,
-        "think_mean_s": float(fit.askers.thinks_s.mean()) if len(fit.askers.thinks_s) else None,
+        "think_mean_s": float(pauses.mean()) if len(pauses := fit.askers.pauses_s(200)) else None,
         "timeout_s": fit.trail.timeout_s,
         "hosts": dict(fit.cores),
         "endpoints": {
@@ -127,7 +127,8 @@ def _who(fit: Fit) -> str:
     askers = fit.askers
     if askers.callers is None:
         return f"callers come whatever becomes of those before: {len(askers.at_s)} in {fit.trail.lasts_s:.3g} s"
-    pause = f", and pauses for {askers.thinks_s.mean():.3g} s" if len(askers.thinks_s) else ""
+    pauses_s = askers.pauses_s(200)
+    pause = f", and pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
     return f"{askers.callers} callers, each of whom waits for its answer{pause}"
 
 
