@@ -173,6 +173,42 @@ def test_kinds_have_times_of_their_own_at_each_endpoint_and_a_run_of_the_fit_has
     assert {kind.name: kind.share / 800 for kind in fitted.requests.kinds}["short"] == pytest.approx(0.75, abs=0.05)
 
 
+def test_an_endpoint_that_is_given_large_tasks_is_not_taken_for_slow() -> None:
+    rng = np.random.default_rng(5)
+    attempts, clocks = [], dict.fromkeys(("http://big/", "http://small/", "http://slow/"), 0.0)
+    for number in range(450):
+        name = tuple(clocks)[number % 3]
+        size = float(rng.lognormal(2.0 if name == "http://big/" else 0.0, 0.7))
+        takes_s = 0.05 * size**0.8 * (2.0 if name == "http://slow/" else 1.0) * float(rng.lognormal(0.0, 0.2))
+        began_s = clocks[name]
+        clocks[name] += takes_s
+        open_ = takes_s > 0.6  # the callers' patience: the largest are cut
+        ended_s = began_s + min(takes_s, 0.6)
+        outcome = None if open_ else "success"
+        attempts.append(Attempt("r", number, began_s, began_s, ended_s, name, size=size, open=open_, outcome=outcome))
+    fit = fit_trace(Trace(attempts=attempts))
+    assert fit.sizes is not None
+    assert fit.sizes.exponent == pytest.approx(0.8, abs=4 * fit.sizes.error)
+    assert fit.sizes.error < 0.03
+    speeds = fit.sizes.speeds
+    assert speeds["http://big/"] == pytest.approx(speeds["http://small/"], rel=0.12)
+    assert speeds["http://slow/"] == pytest.approx(speeds["http://small/"] / 2, rel=0.12)
+    assert fit.times.factor["http://big/"] > 2.0  # what it looks like without sizes
+    fitted = fit.scenario()
+    assert [each.service for each in fitted.endpoints] == [None, None, None]
+    assert {each.url: each.speed for each in fitted.endpoints} == pytest.approx(speeds, rel=1e-4)
+    assert any("twice the size takes 1.7" in line for line in fit_lines(fit))
+
+
+def test_sizes_that_say_nothing_are_left_out() -> None:
+    trace = made_trace(_scenario(_FREE, calls=200))
+    sizes = np.random.default_rng(3).lognormal(size=200)
+    told = [replace(each, size=float(size)) for each, size in zip(trace.attempts, sizes, strict=True)]
+    fit = fit_trace(replace(trace, attempts=told))
+    assert fit.sizes is None
+    assert any("how time grows" in line for line in unknown(fit))
+
+
 def test_times_of_a_kind_that_there_is_not_are_refused() -> None:
     with pytest.raises(ValueError, match=r"services: requests.kinds has no 'short'; there are all"):
         _scenario(EndpointModel(url="http://a/", services={"short": _short(1.0)}))

@@ -25,7 +25,8 @@ class Sample:
     """Work of some calls of an endpoint: seconds, which are only known to be longer, and the place of each one's kind.
 
     `behaviour` is what the endpoint does with several at once, under which that much work is in them. `away_s` are
-    seconds that calls spent on their way; empty where servers do not say how long they took.
+    seconds that calls spent on their way; empty where servers do not say how long they took. `sizes` are what callers
+    said beforehand; NaN where they did not.
     """
 
     work_s: Floats
@@ -33,6 +34,7 @@ class Sample:
     kinds: NDArray[np.intp]
     behaviour: Behaviour
     away_s: Floats
+    sizes: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class EndpointFit:
             self.sound.kinds[picked],
             self.tried.behaviours[place],
             self.away_s[picked] if len(self.away_s) else self.away_s,
+            self.sound.sizes[picked],
         )
 
 

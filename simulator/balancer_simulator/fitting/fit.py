@@ -17,6 +17,7 @@ from balancer_simulator.fitting.calls import Trail, calls_of, trail_of
 from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint
 from balancer_simulator.fitting.hosts import host_cores
 from balancer_simulator.fitting.members import Member, members_of
+from balancer_simulator.fitting.sizes import Sized, sized
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.fitting.times import Times, times_of
 from balancer_simulator.fitting.troubles import rate_of
@@ -51,6 +52,7 @@ class Fit:
         cores: by host, the cores that its endpoints share, where that is what they do.
         askers: who asks.
         times: how long calls take.
+        sizes: how that depends on what callers said of the size; None if it does not, or they said nothing.
     """
 
     trail: Trail
@@ -59,6 +61,7 @@ class Fit:
     cores: dict[str, int]
     askers: Askers
     times: Times
+    sizes: Sized | None
 
     def scenario(
         self,
@@ -103,9 +106,11 @@ class Fit:
     ) -> dict[str, Any]:
         """Return the same as the keys and values of a scenario."""
         samples = {each: found.resampled(draw) if draw else found.sample for each, found in self.endpoints.items()}
-        times = times_of(samples, range(len(self.trail.kinds)), _VALUES) if draw else self.times
+        kinds = range(len(self.trail.kinds))
+        times = times_of(samples, kinds, _VALUES) if draw else self.times
+        sizes = sized(samples, kinds, _VALUES, surely=True) if draw and self.sizes else self.sizes
         down = {each.endpoint: each for each in outages}
-        requests: dict[str, Any] = {"attempts": self.attempts, "kinds": self._kinds()}
+        requests: dict[str, Any] = {"attempts": self.attempts, "kinds": self._kinds(sizes)}
         if self.trail.timeout_s is not None:
             requests["call_timeout_s"] = self.trail.timeout_s
         asked = dict(workload) if workload is not None else self.workload(draw)
@@ -119,7 +124,9 @@ class Fit:
                 data["host"] = member.alone
                 cores[member.alone] = sample.behaviour.count
             values = {kind: {"kind": "empirical", "values_s": _rounded(each.tolist())} for kind, each in mine.items()}
-            if len(values) == 1:
+            if sizes is not None:  # the work is the request's, and large everywhere if it is large
+                data["speed"] = float(f"{sizes.speeds[member.name]:.6g}")
+            elif len(values) == 1:
                 data["service"] = values[0]
             else:
                 data["services"] = {self.trail.kinds[kind]: each for kind, each in values.items()}
@@ -175,15 +182,17 @@ class Fit:
         told = [str(run["strategy"]) for run in self.trail.trace.runs if run.get("strategy")]
         return (changed or told)[-1] if changed or told else None
 
-    def _kinds(self) -> list[dict[str, Any]]:
+    def _kinds(self, sizes: Sized | None) -> list[dict[str, Any]]:
         offered = {label for member in self.members for label in member.labels}
         found = []
-        for kind in self.trail.kinds:
+        for place, kind in enumerate(self.trail.kinds):
             mine = [each for each in self.trail.attempts if (each.kind or "all") == kind]
             labels = [label for label in kind.split("+") if label in offered]
             data: dict[str, Any] = {"name": kind, "share": float(len(mine))}
             if labels:
                 data["labels"] = labels
+            if sizes is not None:
+                data["work"] = {"kind": "empirical", "values_s": _rounded(sizes.works[place].tolist())}
             slots = int(np.median([each.slots for each in mine]))
             if slots > 1:
                 data["slots"] = slots
@@ -243,10 +252,12 @@ def fit_trace(trace: Trace) -> Fit:
             for member in members
         }
         cores, found = host_cores(members, found)
-        times = times_of({name: each.sample for name, each in found.items()}, range(len(trail.kinds)), _VALUES)
+        samples = {name: each.sample for name, each in found.items()}
+        times = times_of(samples, range(len(trail.kinds)), _VALUES)
+        sizes = sized(samples, range(len(trail.kinds)), _VALUES)
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
-    return Fit(trail, members, found, cores, askers_of(trail.attempts), times)
+    return Fit(trail, members, found, cores, askers_of(trail.attempts), times, sizes)
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

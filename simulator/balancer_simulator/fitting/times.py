@@ -14,7 +14,7 @@ from balancer_simulator.fitting.endpoint import Sample
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["Times", "times_of"]
+__all__ = ["Times", "shrunk", "times_of"]
 
 _ENOUGH: Final = 50  # calls that ended: an endpoint with as many is taken for what it is
 
@@ -47,7 +47,7 @@ def times_of(samples: Mapping[str, Sample], kinds: Sequence[int], count: int) ->
     """
     if not any((~each.open).any() for each in samples.values()):
         raise ValueError("no call has ended in it, so nothing is known of how long calls take")
-    logs = _shrunk({name: _log_scale(each) for name, each in samples.items()})
+    logs = shrunk({name: _log_scale(each) for name, each in samples.items()})
     found: dict[str, dict[int, Floats]] = {name: {} for name in samples}
     own: dict[str, dict[int, float]] = {name: {} for name in samples}
     for kind in kinds:
@@ -95,7 +95,7 @@ def _log_scale(sample: Sample) -> tuple[float, float, int]:
     return float(log.mean()), float(log.var()), ended
 
 
-def _shrunk(scales: Mapping[str, tuple[float, float, int]]) -> dict[str, float]:
+def shrunk(scales: Mapping[str, tuple[float, float, int]]) -> dict[str, float]:
     """Return the scales, each the nearer to their mean the less is known of it (DerSimonian and Laird, 1986)."""
     told = {name: each for name, each in scales.items() if each[2]}
     common = sum(var * many for _, var, many in told.values()) / sum(many for _, _, many in told.values())

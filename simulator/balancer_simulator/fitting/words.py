@@ -24,6 +24,11 @@ def fit_lines(fit: Fit) -> Iterator[str]:
     yield _who(fit)
     if fit.trail.timeout_s is not None:
         yield f"callers give up after {fit.trail.timeout_s:.3g} s: such calls count as longer than that"
+    if fit.sizes is not None:
+        yield (
+            f"twice the size takes {2**fit.sizes.exponent:.3g} times as long (size to the power of "
+            f"{fit.sizes.exponent:.3g} \u00b1 {2 * fit.sizes.error:.2g}), from {fit.sizes.calls} calls"
+        )
     for host, cores in fit.cores.items():
         yield f"host {host}: its endpoints share {cores} {'core' if cores == 1 else 'cores'}"
     for member in fit.members:
@@ -44,6 +49,7 @@ def fit_data(fit: Fit) -> dict[str, Any]:
         "think_mean_s": float(pauses.mean()) if len(pauses := fit.askers.pauses_s(200)) else None,
         "timeout_s": fit.trail.timeout_s,
         "hosts": dict(fit.cores),
+        "size_exponent": fit.sizes.exponent if fit.sizes else None,
         "endpoints": {
             member.name: {
                 "calls": len(each.calls),
@@ -79,8 +85,8 @@ def unknown(fit: Fit) -> Iterator[str]:
         yield "how long a caller pauses between two calls: no call says whose it is (holder), so it is taken for none"
     if trace.lost:
         yield f"{trace.lost} rows that were lost"
-    if any(each.size is not None for each in fit.trail.attempts):
-        yield "how time grows with what callers said of the size: sizes are among what makes times differ"
+    if fit.sizes is None and any(each.size is not None for each in fit.trail.attempts):
+        yield "how time grows with what callers said of the size: not clearly, or too few said it"
     if any(each.event == "hedged" for each in trace.events):
         yield "after how long a call was made a second time: hedging is left out"
     if fit.attempts > 1:
