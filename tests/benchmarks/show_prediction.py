@@ -181,7 +181,7 @@ def measured(
     path.unlink(missing_ok=True)
     watch = Watch()
     watch.start()
-    case = f"{strategy} {pause_s} {seed}"  # runs have nothing in common, and so have their errors
+    case = f"{strategy} {pause_s} {seed}"  # runs have nothing in common, and neither have their errors
     with cluster(case) as urls:
         endpoints = [Endpoint(urls[name], name=name, capacity=many, host=name) for name, many in slots.items()]
         with Pool(endpoints, strategy=strategy, seed=seed) as pool:

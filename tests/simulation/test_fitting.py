@@ -231,6 +231,24 @@ def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
     assert fit.scenario().endpoints[0].faults == [FailWithin(probability=found.slow_part)]
 
 
+def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_was_last_seen() -> None:
+    down = _FREE.model_copy(update={"faults": [FastFail(from_s=1.0, after_s=0.01)]})
+    trace = until(made_trace(_scenario(down, _LINES, workers=6, calls=900)), 2.0)
+    fit = fit_trace(trace)
+    (spell,) = fit.endpoints["http://free/"].troubles.spells
+    assert not spell.over
+    assert spell.to_s == pytest.approx(2.0, abs=0.05)
+
+    def left_s(fit: Fit) -> float:
+        drawn = [fit.scenario(draw=np.random.default_rng(seed), ongoing=True).endpoints[0].faults for seed in range(80)]
+        return float(np.mean([faults[0].to_s if faults else 0.0 for faults in drawn]))
+
+    assert left_s(fit) == pytest.approx(1.0, rel=0.4)
+    # A pool that takes it out does not see it fail any more: the longer ago that was, the likelier it is over.
+    lately = [each for each in trace.attempts if each.endpoint != "http://free/" or each.granted_s < 1.2]
+    assert left_s(fit_trace(replace(trace, attempts=lately))) < 0.05
+
+
 def test_calls_that_fail_at_once_do_not_make_times_look_short() -> None:
     flaky = _FREE.model_copy(update={"faults": [FastFail(probability=0.3, after_s=0.001)]})
     fit = fit_trace(made_trace(_scenario(flaky, calls=800)))

@@ -99,9 +99,9 @@ class EndpointFit:
         )
 
 
-def fit_endpoint(calls: Calls, end_s: float) -> EndpointFit:
-    """Return what `calls`, all of one endpoint, say of it; `end_s` is when the trace ends."""
-    troubles, inside = troubles_of(calls, end_s)
+def fit_endpoint(calls: Calls) -> EndpointFit:
+    """Return what `calls`, all of one endpoint, say of it."""
+    troubles, inside = troubles_of(calls)
     sound = calls.only(calls.worked & ~inside)
     # What is open for longer than a spell has begun is the spell's, not the work's.
     if any(not spell.over for spell in troubles.spells):

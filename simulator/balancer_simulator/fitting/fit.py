@@ -209,8 +209,10 @@ class Fit:
         found: list[dict[str, Any]] = []
         mttr_s = troubles.mttr_s
         if ongoing and mttr_s is not None and not troubles.spells[-1].over:
-            lasts_s = float(draw.exponential(mttr_s)) if draw else mttr_s
-            found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
+            ago_s = self.trail.lasts_s - troubles.spells[-1].to_s  # it was last seen to fail, and may be over
+            lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
+            if lasts_s > 0:
+                found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
         if mttr_s is not None and (not ongoing or len(troubles.spells) >= _AGAIN):
             rate = rate_of(len(troubles.spells), troubles.watched_s, draw)
             crash = {
@@ -247,7 +249,7 @@ def fit_trace(trace: Trace) -> Fit:
         members = members_of(trail)
         found = {
             member.name: fit_endpoint(
-                trail.by_endpoint.get(member.name) or calls_of(member.name, [], trail.kinds, None), trail.lasts_s
+                trail.by_endpoint.get(member.name) or calls_of(member.name, [], trail.kinds, None)
             )
             for member in members
         }

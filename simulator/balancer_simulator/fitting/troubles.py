@@ -20,8 +20,11 @@ _PRIOR: Final = 0.5  # of spells: Jeffreys' prior of a rate
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """From the first call that failed to the next one that succeeded; `over` is False if none has yet:
-    it goes on, or the pool has taken the endpoint out and has not tried again."""
+    """From the first call that failed to when it was over, halfway from the last failure to the next success.
+
+    `over` is False if nothing has succeeded yet: then it is known until the last failure only, since a pool takes such
+    an endpoint out and does not try it for a while.
+    """
 
     from_s: float
     to_s: float
@@ -54,8 +57,8 @@ class Troubles:
         return sum(each.to_s - each.from_s for each in self.spells) / max(1, sum(each.over for each in self.spells))
 
 
-def troubles_of(calls: Calls, end_s: float) -> tuple[Troubles, Bools]:
-    """Return what went wrong until `end_s`, when the trace ends, and which calls were in a spell."""
+def troubles_of(calls: Calls) -> tuple[Troubles, Bools]:
+    """Return what went wrong, and which calls were in a spell."""
     ended = ~calls.open
     order = np.flatnonzero(ended)[np.argsort(calls.begun_s[ended], kind="stable")]
     failed = calls.failed[order]
@@ -63,7 +66,9 @@ def troubles_of(calls: Calls, end_s: float) -> tuple[Troubles, Bools]:
     for first, last in _runs(failed, _length(failed)):
         places = order[first : last + 1]
         over = last + 1 < len(order)
-        to_s = float(calls.begun_s[order[last + 1]] if over else max(end_s, calls.ended_s[places].max()))
+        to_s = float(calls.ended_s[places].max())
+        if over:  # between the last failure and the next call, nobody knows when: a pool may have waited with that
+            to_s = max(to_s, (to_s + float(calls.begun_s[order[last + 1]])) / 2)
         spells.append(Spell(float(calls.begun_s[places[0]]), to_s, len(places), over))
         inside[places] = True
     outside = ended & ~inside
