@@ -1,7 +1,8 @@
 """Try a strategy, a capacity or a number of workers in virtual time, before anyone pays for it.
 
 The names here are the public ones. The simulator drives the production core (`balancer.core`) with the registered
-strategies; it is itself a plugin, which adds `balancer simulate` and `balancer compare`.
+strategies; it is itself a plugin, which adds `balancer simulate`, `compare`, `fit`,
+`backtest` and `recommend`.
 
 A name is imported when it is first used: whoever only wants a pool loads the plugin, and must not pay for numpy.
 """
@@ -10,6 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from balancer_simulator.fitting.fit import Fit, fit_trace
+    from balancer_simulator.predicting.backtest import Backtest, backtest
+    from balancer_simulator.predicting.predict import Predicted, predict
+    from balancer_simulator.predicting.recommend import Recommendation, recommend
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arrivals",
+    "Backtest",
     "Batch",
     "BoundedPareto",
     "Change",
@@ -55,6 +61,7 @@ __all__ = [
     "Exponential",
     "FailWithin",
     "FastFail",
+    "Fit",
     "Host",
     "House",
     "Hyperexponential",
@@ -66,6 +73,8 @@ __all__ = [
     "Pareto",
     "Poisson",
     "Policy",
+    "Predicted",
+    "Recommendation",
     "Record",
     "Requests",
     "Scenario",
@@ -76,13 +85,21 @@ __all__ = [
     "Sweep",
     "Tasks",
     "Warmup",
+    "backtest",
+    "fit_trace",
     "load_scenario",
+    "predict",
+    "recommend",
     "run_study",
     "run_sweep",
     "simulate_once",
 ]
 
 _HOMES = {
+    "fitting.fit": ("Fit", "fit_trace"),
+    "predicting.backtest": ("Backtest", "backtest"),
+    "predicting.predict": ("Predicted", "predict"),
+    "predicting.recommend": ("Recommendation", "recommend"),
     "scenario.distributions": (
         "BoundedPareto",
         "Deterministic",

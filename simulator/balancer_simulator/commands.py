@@ -18,6 +18,7 @@ from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import hookimpl
 from balancer.plugins.extras import require
+from balancer_simulator.trace_commands import backtest, fit, recommend
 
 if TYPE_CHECKING:
     from balancer_simulator.scenario.scenario import Scenario
@@ -63,9 +64,12 @@ _NOTHING = "nothing was written"
 
 @hookimpl
 def balancer_commands(app: typer.Typer) -> None:
-    """Add both commands to the command line."""
+    """Add the commands to the command line."""
     app.command("simulate")(simulate)
     app.command("compare")(compare)
+    app.command("fit")(fit)
+    app.command("backtest")(backtest)
+    app.command("recommend")(recommend)
 
 
 def simulate(

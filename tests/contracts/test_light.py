@@ -167,6 +167,7 @@ def test_every_extra_is_in_all() -> None:
     ("arguments", "what", "extra"),
     [
         (("simulate", "no.toml"), '"balancer simulate"', "simulator"),
+        (("fit", "no.jsonl"), '"balancer fit"', "simulator"),
         (("compare", "no.toml", "no_other.toml"), '"balancer compare"', "simulator"),
         (("sandbox",), '"balancer sandbox"', "server"),
         (("run", str(ROOT / "examples/quickstart.toml")), '"balancer run"', "pipeline"),

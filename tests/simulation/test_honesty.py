@@ -250,3 +250,16 @@ def test_who_gives_up_lets_a_queue_end() -> None:
 def test_what_does_not_fit_is_one_line(values: dict[str, Any], line: str) -> None:
     with pytest.raises(ValueError, match=line):
         scenario(**values)
+
+
+# -- who waits all the time -------------------------------------------------------------------------
+
+
+def test_a_thread_that_never_gets_an_endpoint_counts_with_its_wait_though_it_began_before_the_warm_up_ended() -> None:
+    found = run_study(
+        scenario(workload={"kind": "closed", "workers": 2}, horizon_s=200.0, warmup_s=50.0, replications=1),
+        ["old_global_queue", "fifo"],
+    )
+    # The old design's first worker keeps the only endpoint as long as it has work, so the other one waits from 0 s on.
+    assert found.metric("old_global_queue", "wait_max_s").mean == pytest.approx(200.0, abs=1.0)
+    assert found.metric("fifo", "wait_max_s").mean < 50.0

@@ -175,6 +175,7 @@ class Run:
         self._kinds = {kind.name: _OfKind() for kind in kinds} if len(kinds) > 1 else {}
         self._completed = self._lost = self._timed_out = 0
         self._under_way: set[Task] = set()  # those that count
+        self._early: set[Task] = set()  # those that do not, unless they wait to the end
         self._halfway = (0, 0)
         self._last_s = 0.0
         self._before: dict[str, tuple[int, int, float]] = {}
@@ -216,6 +217,8 @@ class Run:
     def _submit(self, task: Task) -> None:
         if task.arrived_s >= self._counts_from_s:
             self._under_way.add(task)
+        else:
+            self._early.add(task)
         self._ask(task)
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
@@ -274,6 +277,8 @@ class Run:
                 of_kind.sojourn.add(now - task.arrived_s)
             if not self._completed % _SETTLE_EVERY:
                 self._settle()
+        else:
+            self._early.discard(task)
         self._last_s = now
         self._concluded(task)
 
@@ -348,6 +353,8 @@ class Run:
                 of_kind.lost += not timed_out
             if not (self._lost + self._timed_out) % _SETTLE_EVERY:
                 self._settle()
+        else:
+            self._early.discard(task)
         self._last_s = self._env.now
         self._concluded(task)
 
@@ -424,14 +431,18 @@ class Run:
         self._halfway = (ended + len(self._under_way), len(self._under_way))
 
     def _leave_open(self) -> None:
-        """Count what is under way as longer than it has been so far."""
+        """Count what is under way as longer than it has been so far.
+
+        Whoever has waited since before the warm-up was over has waited all the time that counts: it is no less a wait.
+        """
         now = self._env.now
         self._settle()
-        self._wait.leave_open(now - task.asked_s for task in self._under_way if task.asks)
+        waiting = [task for task in (*self._under_way, *self._early) if task.asks]
+        self._wait.leave_open(now - task.asked_s for task in waiting)
         self._sojourn.leave_open(now - task.arrived_s for task in self._under_way)
         for name, of_kind in self._kinds.items():
             mine = [task for task in self._under_way if task.demand.name == name]
-            of_kind.wait.leave_open(now - task.asked_s for task in mine if task.asks)
+            of_kind.wait.leave_open(now - task.asked_s for task in waiting if task.demand.name == name)
             of_kind.sojourn.leave_open(now - task.arrived_s for task in mine)
 
     def _end_warmup(self) -> None:

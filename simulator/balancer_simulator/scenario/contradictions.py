@@ -41,6 +41,13 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
     if last >= count:
         found.append(f"workload.kinds: found {last}, and requests.kinds has {count}; the first is 0")
+    names = {kind.name for kind in scenario.requests.kinds}
+    found += [
+        f"endpoints[{number}].services: requests.kinds has no {name!r}; there are {', '.join(sorted(names))}"
+        for number, model in enumerate(scenario.endpoints)
+        for name in model.services
+        if name not in names
+    ]
     offered = {label for model in scenario.endpoints for label in model.labels}
     for kind in scenario.requests.kinds:
         if not set(kind.labels) <= offered:

@@ -32,6 +32,7 @@ class EndpointModel(EndpointTable):
         tells_load: each answer says how much of it is used, and how many calls wait in it.
         retry_after_s: what a refusal asks for: to be left alone so long. Default: it does not say.
         service: seconds of a call at speed 1, instead of the request's own work.
+        services: the same for the calls of a kind, by its name; it comes before `service`.
         network: seconds that each call spends on the way, besides.
         faults: what is wrong with it.
         from_s: when it joins the pool.
@@ -44,6 +45,7 @@ class EndpointModel(EndpointTable):
     retry_after_s: Positive | None = None
     tells_load: bool = False
     service: Distribution | None = None
+    services: dict[str, Distribution] = Field(default_factory=dict)
     network: Distribution | None = None
     faults: list[Fault] = Field(default_factory=list)
     from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0

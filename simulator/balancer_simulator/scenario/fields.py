@@ -179,7 +179,7 @@ class ScenarioFields(Settings):
         return self._mean(lambda kind: kind.slots * self._seconds(model, kind))
 
     def _seconds(self, model: EndpointModel, kind: Kind) -> float:
-        return (model.service or kind.work or self.work).mean_s / model.speed
+        return (model.services.get(kind.name) or model.service or kind.work or self.work).mean_s / model.speed
 
     def _mean(self, of: Callable[[Kind], float]) -> float:
         kinds = self.requests.kinds

@@ -87,7 +87,7 @@ def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float | None:
     The largest of: all work at the rate of all slots; the longest sample by itself; the samples by themselves, as
     many at once as may be. A sample by itself: in each stage the longest task, or all of them over its workers.
     """
-    if any(model.service for model in scenario.endpoints):
+    if any(model.service or model.services for model in scenario.endpoints):
         return None
     fastest = max(model.speed for model in scenario.endpoints)
     alone = [

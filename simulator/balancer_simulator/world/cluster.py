@@ -48,7 +48,8 @@ class Cluster:
         parallel = model.parallel or 0
         queue = parallel if 0 < parallel < self._most_leases[url] else None
         timeout_s = self._scenario.requests.call_timeout_s
-        if not (model.faults or model.service or model.network or host or queue or timeout_s or model.refuse_beyond):
+        own = model.service or model.services
+        if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
             return Server(self._env, url, model, served)
         effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
         station: Station = host or Timer(self._env)
@@ -60,6 +61,7 @@ class Cluster:
             station=Queue(queue, station) if queue else station,
             effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
+            services=self._by_kind(model, number),
             network=self._durations(model.network, Purpose.NETWORK, number),
             call_timeout_s=timeout_s,
         )
@@ -68,6 +70,12 @@ class Cluster:
                 model.from_s
             )
         return server
+
+    def _by_kind(self, model: EndpointModel, number: int) -> dict[str, Iterator[float]]:
+        return {
+            name: durations(own, self._streams.numbers(Purpose.WORK, 1_000_000 + number, 1 + place), 256)
+            for place, (name, own) in enumerate(sorted(model.services.items()))
+        }
 
     def _durations(self, distribution: Distribution | None, purpose: Purpose, number: int) -> Iterator[float] | None:
         if distribution is None:

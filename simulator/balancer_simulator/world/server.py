@@ -4,7 +4,7 @@ Decides what its speed, its faults and its company make of a call. It must not k
 told when a call begins and says when it ends.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from simpy import Environment
@@ -139,11 +139,12 @@ class FaultyServer(Server):
         station: where its work is done.
         effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
+        services: the same for the calls of a kind, by its name; those of other kinds are `service`.
         network: seconds on the way; None: none.
         call_timeout_s: after which a caller gives up; None: never.
     """
 
-    __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_station")
+    __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_services", "_station")
 
     def __init__(
         self,
@@ -155,6 +156,7 @@ class FaultyServer(Server):
         station: Station,
         effects: FaultEffects,
         service: Iterator[float] | None,
+        services: Mapping[str, Iterator[float]],
         network: Iterator[float] | None,
         call_timeout_s: float | None,
     ) -> None:
@@ -163,6 +165,7 @@ class FaultyServer(Server):
         self._station = station
         self._effects = effects
         self._service = service
+        self._services = services
         self._network = network
         self._call_timeout_s = call_timeout_s
         self._calls: dict[_Call, None] = {}  # under way, oldest first
@@ -175,7 +178,8 @@ class FaultyServer(Server):
             after(self._env, _REFUSAL_S, self._refuse, task)
             return
         effect = self._effects.on_call(now)
-        work_s = task.work_s if self._service is None else next(self._service)
+        own = self._services.get(task.demand.name, self._service) if self._services else self._service
+        work_s = task.work_s if own is None else next(own)
         call = _Call(self, task, work_s * effect.factor / self.speed, effect.fails)
         self._calls[call] = None
         away_s = next(self._network) if self._network else 0.0

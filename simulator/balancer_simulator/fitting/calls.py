@@ -1,0 +1,183 @@
+"""The calls of a trace as columns, endpoint by endpoint, on one axis of time.
+
+Decides what a row says about the time that a call takes: all of it; only that it took longer (it was open, was cut, or
+its caller's patience was over); or nothing, as where the endpoint refused it. It must not know what is made of that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.traces import Attempt, Trace
+from balancer_simulator.scenario.distributions import Floats
+
+__all__ = ["Bools", "Calls", "Trail", "calls_of", "trail_of", "until"]
+
+Bools = NDArray[np.bool_]
+
+_GAP_S: Final = 1.0  # between two runs, whose clocks have nothing to do with each other
+_ALIKE: Final = 0.02  # failures that took as long as each other to this part, and nothing longer: a time-out
+_FEW: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The calls of one endpoint, in the order in which they were granted.
+
+    Attributes:
+        endpoint: its name.
+        begun_s, ended_s: from the grant to the end, or so far.
+        kinds: the place of each call's kind in `Trail.kinds`.
+        sizes: what callers said beforehand; NaN where they did not.
+        open: the call took longer than until `ended_s`: it had not ended, was cut, or timed out.
+        failed: it failed; a call that had not ended has not.
+        refused: the endpoint said that it was busy.
+        server_s: what the server says that it took; NaN where it does not.
+    """
+
+    endpoint: str
+    begun_s: Floats
+    ended_s: Floats
+    kinds: NDArray[np.intp]
+    sizes: Floats
+    open: Bools
+    failed: Bools
+    refused: Bools
+    server_s: Floats
+
+    def __len__(self) -> int:
+        return len(self.begun_s)
+
+    @property
+    def held_s(self) -> Floats:
+        """Seconds that each call took, or has taken so far."""
+        return self.ended_s - self.begun_s
+
+    @property
+    def quick(self) -> Bools:
+        """Which calls failed at once, without the work: in less than half of the time that a success takes."""
+        done = ~self.open & ~self.failed & ~self.refused
+        if not done.any():
+            return self.failed & ~self.open
+        failures = self.failed & ~self.open
+        return np.asarray(failures & (self.held_s < np.median(self.held_s[done]) / 2))
+
+    @property
+    def worked(self) -> Bools:
+        """Which calls were at work in the server."""
+        return np.asarray(~self.quick & ~self.refused)
+
+    def only(self, which: Bools) -> "Calls":
+        """Return some of the calls."""
+        columns = {f.name: getattr(self, f.name)[which] for f in fields(self) if f.name != "endpoint"}
+        return Calls(self.endpoint, **columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """A trace, ready to be fitted.
+
+    Attributes:
+        trace: as it was read.
+        attempts: with instants on one axis: the first caller asks at 0, and one run comes after the other.
+        kinds: the names of the kinds of calls; "all" for calls that say none.
+        by_endpoint: the calls of each endpoint that had any.
+        lasts_s: until the end of the last call, or the cut.
+        timeout_s: after which callers gave up; None if nothing looks like that.
+    """
+
+    trace: Trace
+    attempts: tuple[Attempt, ...]
+    kinds: tuple[str, ...]
+    by_endpoint: dict[str, Calls]
+    lasts_s: float
+    timeout_s: float | None
+
+
+def until(trace: Trace, at_s: float) -> Trace:
+    """Return what a trace of one run would have said `at_s` seconds after its first caller asked.
+
+    Calls that were under way then are open; those that were not granted yet are not there, for no row tells of them.
+    """
+    end_s = min(each.asked_s for each in trace.attempts) + at_s
+    attempts = [
+        each if each.ended_s <= end_s else replace(each, ended_s=end_s, open=True, outcome=None)
+        for each in trace.attempts
+        if each.granted_s < end_s
+    ]
+    return replace(
+        trace, attempts=attempts, events=[each for each in trace.events if each.at_s <= end_s], ended=set[str]()
+    )
+
+
+def trail_of(trace: Trace) -> Trail:
+    """Return the trace on one axis, by endpoint.
+
+    Raises:
+        ValueError: there are no calls in it.
+    """
+    if not trace.attempts:
+        raise ValueError("there are no calls in it")
+    attempts: list[Attempt] = []
+    at_s = 0.0
+    for run in dict.fromkeys(each.run for each in trace.attempts):
+        mine = [each for each in trace.attempts if each.run == run]
+        shift_s = at_s - min(each.asked_s for each in mine)
+        attempts += [_shifted(each, shift_s) for each in mine]
+        at_s = max(each.ended_s for each in attempts) + _GAP_S
+    kinds = tuple(sorted({each.kind or "all" for each in attempts}))
+    timeout_s = _timeout_of(attempts)
+    grouped: dict[str, list[Attempt]] = {}
+    for each in attempts:
+        grouped.setdefault(each.endpoint, []).append(each)
+    by_endpoint = {name: calls_of(name, mine, kinds, timeout_s) for name, mine in sorted(grouped.items())}
+    return Trail(trace, tuple(attempts), kinds, by_endpoint, at_s - _GAP_S, timeout_s)
+
+
+def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeout_s: float | None) -> Calls:
+    """Return the columns of some calls of one endpoint."""
+    ordered = sorted(attempts, key=lambda each: each.granted_s)
+    begun_s = np.array([each.granted_s for each in ordered])
+    ended_s = np.array([each.ended_s for each in ordered])
+    failed = np.array([each.outcome == "failure" and not each.open for each in ordered], dtype=np.bool_)
+    cut = np.array([each.open or each.outcome == "ignored" for each in ordered], dtype=np.bool_)
+    if timeout_s is not None:
+        cut |= failed & (ended_s - begun_s >= timeout_s * (1 - _ALIKE))
+    place = {kind: number for number, kind in enumerate(kinds)}
+    return Calls(
+        name,
+        begun_s,
+        ended_s,
+        np.array([place[each.kind or "all"] for each in ordered], dtype=np.intp),
+        np.array([np.nan if each.size is None else each.size for each in ordered], dtype=np.float64),
+        cut,
+        failed,
+        np.array([each.outcome == "overload" and not each.open for each in ordered], dtype=np.bool_),
+        np.array([np.nan if each.server_s is None else each.server_s for each in ordered], dtype=np.float64),
+    )
+
+
+def _shifted(each: Attempt, by_s: float) -> Attempt:
+    return replace(
+        each,
+        asked_s=each.asked_s + by_s,
+        granted_s=each.granted_s + by_s,
+        ended_s=max(each.ended_s, each.granted_s) + by_s,
+    )
+
+
+def _timeout_of(attempts: Sequence[Attempt]) -> float | None:
+    """Return for how long callers waited at most: several of the longest calls failed, all after the same time."""
+    ended = [each for each in attempts if not each.open]
+    failed = sorted(each.held_s for each in ended if each.outcome == "failure")
+    if len(failed) < _FEW:
+        return None
+    most_s = failed[-1]
+    alike = [held_s for held_s in failed if held_s >= most_s * (1 - _ALIKE)]
+    longer = any(each.held_s > most_s for each in ended if each.outcome != "failure")
+    # Failures that are all alike may as well be the way in which a server fails; a time-out is what the slowest meet.
+    slow = sum(each.held_s >= most_s / 2 for each in ended if each.outcome == "success")
+    return alike[0] if len(alike) >= _FEW and not longer and (slow or len(alike) < len(failed)) else None

@@ -1,0 +1,131 @@
+"""What one endpoint is like, by its calls: how it works on several at once, and the work that each call had in it.
+
+Decides which calls tell something of that: those that were at work, outside of spells in which all failed.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer_simulator.fitting.behaviour import AHEAD, FREE, Behaviour, Tried, most_at_once, tried
+from balancer_simulator.fitting.calls import Bools, Calls
+from balancer_simulator.fitting.troubles import Troubles, troubles_of
+from balancer_simulator.scenario.distributions import Floats
+
+__all__ = ["EndpointFit", "Sample", "as_told", "fit_endpoint"]
+
+_MOSTLY: Final = 0.8  # of the calls: as many must have what the server says
+_BLOCK: Final = 5  # calls that follow each other are drawn together, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Work of some calls of an endpoint: seconds, which are only known to be longer, and the place of each one's kind.
+
+    `behaviour` is what the endpoint does with several at once, under which that much work is in them. `away_s` are
+    seconds that calls spent on their way; empty where servers do not say how long they took. `sizes` are what callers
+    said beforehand; NaN where they did not.
+    """
+
+    work_s: Floats
+    open: Bools
+    kinds: NDArray[np.intp]
+    behaviour: Behaviour
+    away_s: Floats
+    sizes: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFit:
+    """What is known of an endpoint.
+
+    Attributes:
+        name: of the endpoint.
+        calls: all that it had.
+        sound: those that tell how long its work takes; they begin when they have come to the server.
+        away_s: how long each of these was on its way; empty where the server does not say how long it took.
+        tried: what each behaviour makes of them.
+        most: how many were at work at once.
+        troubles: what went wrong.
+    """
+
+    name: str
+    calls: Calls
+    sound: Calls
+    away_s: Floats
+    tried: Tried
+    most: int
+    troubles: Troubles
+
+    @property
+    def sample(self) -> Sample:
+        """All that it had, under the behaviour that is believed."""
+        return self._sample(self.tried.chosen, np.arange(len(self.sound)))
+
+    def resampled(self, draw: np.random.Generator) -> Sample:
+        """Return as many calls, drawn in blocks with replacement, and the behaviour that is most likely by them.
+
+        Only behaviours that are not clearly less likely than the one that is believed are in the running. The
+        simplest gives way only to one that is ahead by more than the best of many is by chance.
+        """
+        count = len(self.sound)
+        if not count:
+            return self.sample
+        size = max(_BLOCK, round(count ** (1 / 3)))
+        starts = draw.integers(0, count, -(-count // size))
+        picked = ((starts[:, None] + np.arange(size)) % count).ravel()[:count]
+        return self._sample(self._likeliest(picked), picked)
+
+    def _likeliest(self, picked: NDArray[np.intp]) -> int:
+        doubted, scored = self.tried.in_doubt, np.flatnonzero(~self.sound.open)
+        if len(doubted) == 1 or not len(scored):
+            return self.tried.chosen
+        scored = scored[-self.tried.score.shape[1] :]  # the likelihood is told from the last ones
+        weights = np.bincount(picked, minlength=len(self.sound))[scored]
+        scores = {place: float(self.tried.score[place] @ weights) for place in doubted}
+        best = max(doubted, key=lambda place: scores[place])
+        return 0 if scores[best] - scores.get(0, -np.inf) < AHEAD else best
+
+    def _sample(self, place: int, picked: NDArray[np.intp]) -> Sample:
+        return Sample(
+            self.tried.work_s[place][picked],
+            self.sound.open[picked],
+            self.sound.kinds[picked],
+            self.tried.behaviours[place],
+            self.away_s[picked] if len(self.away_s) else self.away_s,
+            self.sound.sizes[picked],
+        )
+
+
+def fit_endpoint(calls: Calls) -> EndpointFit:
+    """Return what `calls`, all of one endpoint, say of it."""
+    troubles, inside = troubles_of(calls)
+    sound = calls.only(calls.worked & ~inside)
+    # What is open for longer than a spell has begun is the spell's, not the work's.
+    if any(not spell.over for spell in troubles.spells):
+        began_s = troubles.spells[-1].from_s
+        sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
+    sound, away_s = _apart(sound)
+    found = tried(sound) if (~sound.open).any() else tried(sound, [FREE])
+    return EndpointFit(calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles)
+
+
+def as_told(found: EndpointFit, behaviour: Behaviour, work_s: Floats) -> EndpointFit:
+    """Return the same with a behaviour that was found out elsewhere, e.g. for all endpoints of a host together."""
+    one = Tried((behaviour,), (work_s,), np.zeros((1, int((~found.sound.open).sum()))), 0)
+    return replace(found, tried=one)
+
+
+def _apart(sound: Calls) -> tuple[Calls, Floats]:
+    """Return the calls as they were in the server, and how long each was on its way, if servers say how long they took.
+
+    All of the way is taken to be before the work: it makes no difference to anybody who waits.
+    """
+    told = ~np.isnan(sound.server_s)
+    if not told.any() or told.mean() < _MOSTLY:
+        return sound, np.empty(0)
+    away_s = np.clip(sound.held_s - sound.server_s, 0.0, sound.held_s)
+    away_s = np.minimum(np.where(told, away_s, np.median(away_s[told])), sound.held_s)
+    return replace(sound, begun_s=sound.begun_s + away_s), away_s

@@ -1,0 +1,267 @@
+"""Fits a scenario to a trace: endpoints, kinds, callers and troubles, with what could not be known.
+
+The door of this room. A fit may be drawn again, from its calls resampled in blocks: scenarios that differ as much as
+what is known of the truth does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from balancer.errors import ConfigError
+from balancer.traces import Trace
+from balancer_simulator.fitting.askers import Askers, askers_of
+from balancer_simulator.fitting.calls import Trail, calls_of, trail_of
+from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint
+from balancer_simulator.fitting.hosts import host_cores
+from balancer_simulator.fitting.members import Member, members_of
+from balancer_simulator.fitting.sizes import Sized, sized
+from balancer_simulator.fitting.survival import quantile_means
+from balancer_simulator.fitting.times import Times, times_of
+from balancer_simulator.fitting.troubles import rate_of
+from balancer_simulator.scenario.scenario import Scenario
+
+__all__ = ["Fit", "Outage", "fit_trace"]
+
+_VALUES: Final = 200  # times that stand for all, of a kind at an endpoint
+_CALLS_AHEAD: Final = 20.0  # horizon of workloads with an end: times as long as the trace, at least
+_SHORT: Final = 1e-3  # of a call: a pause that is as short is none
+_AGAIN: Final = 3  # outages: an endpoint that had as many is one that has them
+_ATTEMPTS: Final = 3  # as `Pool.call` makes unless told otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """An endpoint that is down from one instant to another."""
+
+    endpoint: str
+    from_s: float
+    to_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What was fitted.
+
+    Attributes:
+        trail: the trace.
+        members: the endpoints, as a pool knows them.
+        endpoints: what is known of each.
+        cores: by host, the cores that its endpoints share, where that is what they do.
+        askers: who asks.
+        times: how long calls take.
+        sizes: how that depends on what callers said of the size; None if it does not, or they said nothing.
+    """
+
+    trail: Trail
+    members: tuple[Member, ...]
+    endpoints: dict[str, EndpointFit]
+    cores: dict[str, int]
+    askers: Askers
+    times: Times
+    sizes: Sized | None
+
+    def scenario(
+        self,
+        *,
+        workload: Mapping[str, Any] | None = None,
+        draw: np.random.Generator | None = None,
+        horizon_s: float | None = None,
+        outages: Sequence[Outage] = (),
+        ongoing: bool = False,
+        strategy: str | None = None,
+        replications: int = 20,
+        name: str = "fitted",
+    ) -> Scenario:
+        """Return what was fitted as a scenario.
+
+        Args:
+            workload: instead of who asked in the trace.
+            draw: of a fit to the calls resampled in blocks.
+            outages: that are to happen besides.
+            ongoing: it is to go on from where the trace ends: an outage that was not over is not, and endpoints that
+                had one or two have no other, as nobody knows; else they come again as often as they came.
+            strategy: instead of that of the trace.
+        """
+        return Scenario.model_validate(
+            self.data(
+                workload=workload, draw=draw, horizon_s=horizon_s, outages=outages, ongoing=ongoing, strategy=strategy,
+                replications=replications, name=name,
+            )
+        )  # fmt: skip
+
+    def data(
+        self,
+        *,
+        workload: Mapping[str, Any] | None = None,
+        draw: np.random.Generator | None = None,
+        horizon_s: float | None = None,
+        outages: Sequence[Outage] = (),
+        ongoing: bool = False,
+        strategy: str | None = None,
+        replications: int = 20,
+        name: str = "fitted",
+    ) -> dict[str, Any]:
+        """Return the same as the keys and values of a scenario."""
+        samples = {each: found.resampled(draw) if draw else found.sample for each, found in self.endpoints.items()}
+        kinds = range(len(self.trail.kinds))
+        times = times_of(samples, kinds, _VALUES) if draw else self.times
+        sizes = sized(samples, kinds, _VALUES, surely=True) if draw and self.sizes else self.sizes
+        down = {each.endpoint: each for each in outages}
+        requests: dict[str, Any] = {"attempts": self.attempts, "kinds": self._kinds(sizes)}
+        if self.trail.timeout_s is not None:
+            requests["call_timeout_s"] = self.trail.timeout_s
+        asked = dict(workload) if workload is not None else self.workload(draw)
+        endpoints, cores = [], dict(self.cores)
+        for member in self.members:
+            sample, mine = samples[member.name], times.of[member.name]
+            data = member.data
+            if sample.behaviour.name == "lines" and sample.behaviour.count < member.capacity:
+                data["parallel"] = sample.behaviour.count
+            elif sample.behaviour.name == "cores":  # a host of its own, as the others there are no part of that
+                data["host"] = member.alone
+                cores[member.alone] = sample.behaviour.count
+            values = {kind: {"kind": "empirical", "values_s": _rounded(each.tolist())} for kind, each in mine.items()}
+            if sizes is not None:  # the work is the request's, and large everywhere if it is large
+                data["speed"] = float(f"{sizes.speeds[member.name]:.6g}")
+            elif len(values) == 1:
+                data["service"] = values[0]
+            else:
+                data["services"] = {self.trail.kinds[kind]: each for kind, each in values.items()}
+            if sample.away_s.any():
+                away_s = quantile_means(sample.away_s, np.zeros(len(sample.away_s), dtype=np.bool_), _VALUES)
+                data["network"] = {"kind": "empirical", "values_s": _rounded(away_s.tolist())}
+            if faults := self._faults(member.name, draw, down.get(member.name), ongoing):
+                data["faults"] = faults
+            endpoints.append(data)
+        strategy = strategy or self.strategy
+        return {
+            "name": name,
+            "horizon_s": horizon_s or self._horizon_s(asked),
+            "replications": replications,
+            **({"policies": [strategy]} if strategy else {}),
+            "workload": asked,
+            "requests": requests,
+            "hosts": {host: {"cores": count} for host, count in cores.items()},
+            "endpoints": endpoints,
+        }
+
+    def workload(self, draw: np.random.Generator | None = None, *, calls: int | None = None) -> dict[str, Any]:
+        """Return who asked; `calls`: so many in all, where callers wait for their answers."""
+        askers = self.askers
+        if askers.callers is None:
+            return {"kind": "arrivals", "at_s": _rounded(askers.at_s.tolist())}
+        found: dict[str, Any] = {"kind": "closed", "workers": askers.callers, "calls": calls or self.asked}
+        pauses_s = askers.pauses_s(_VALUES, draw)
+        if len(pauses_s) and pauses_s.mean() > _SHORT * self.typical_s:
+            found["think"] = {"kind": "empirical", "values_s": _rounded(pauses_s.tolist())}
+        return found
+
+    @property
+    def asked(self) -> int:
+        """How many requests there were; one that was tried again is one."""
+        again = sum(each.event == "retried" for each in self.trail.trace.events)
+        return max(1, len(self.trail.attempts) - again)
+
+    @property
+    def attempts(self) -> int:
+        """How often a request is tried."""
+        return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.trail.trace.events) else 1
+
+    @property
+    def typical_s(self) -> float:
+        """The mean time of a call, over endpoints and kinds, each counted once."""
+        return float(np.mean([times.mean() for mine in self.times.of.values() for times in mine.values()]))
+
+    @property
+    def strategy(self) -> str | None:
+        """What chose at the end of the trace; None if the trace does not say."""
+        changed = [each.name for each in self.trail.trace.events if each.event == "strategy" and each.name]
+        told = [str(run["strategy"]) for run in self.trail.trace.runs if run.get("strategy")]
+        return (changed or told)[-1] if changed or told else None
+
+    def _kinds(self, sizes: Sized | None) -> list[dict[str, Any]]:
+        offered = {label for member in self.members for label in member.labels}
+        found = []
+        for place, kind in enumerate(self.trail.kinds):
+            mine = [each for each in self.trail.attempts if (each.kind or "all") == kind]
+            labels = [label for label in kind.split("+") if label in offered]
+            data: dict[str, Any] = {"name": kind, "share": float(len(mine))}
+            if labels:
+                data["labels"] = labels
+            if sizes is not None:
+                data["work"] = {"kind": "empirical", "values_s": _rounded(sizes.works[place].tolist())}
+            slots = int(np.median([each.slots for each in mine]))
+            if slots > 1:
+                data["slots"] = slots
+            waits = [each.value for each in self.trail.trace.events if each.event == "gave_up" and each.value]
+            if waits:
+                data["acquire_timeout_s"] = float(np.median(waits))
+            found.append(data)
+        return found
+
+    def _faults(
+        self, name: str, draw: np.random.Generator | None, outage: Outage | None, ongoing: bool
+    ) -> list[dict[str, Any]]:
+        troubles = self.endpoints[name].troubles
+        found: list[dict[str, Any]] = []
+        mttr_s = troubles.mttr_s
+        if ongoing and mttr_s is not None and not troubles.spells[-1].over:
+            ago_s = self.trail.lasts_s - troubles.spells[-1].to_s  # it was last seen to fail, and may be over
+            lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
+            if lasts_s > 0:
+                found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
+        if mttr_s is not None and (not ongoing or len(troubles.spells) >= _AGAIN):
+            rate = rate_of(len(troubles.spells), troubles.watched_s, draw)
+            crash = {
+                "mtbf_s": max(1 / max(rate, 1e-9), 1e-3),
+                "mttr_s": max(mttr_s, 1e-3),
+                "refuse_s": troubles.quick_s,
+            }
+            found.append({"kind": "crash_repair", **crash})
+        if troubles.quick_part:
+            found.append({"kind": "fast_fail", "probability": troubles.quick_part, "after_s": troubles.quick_s})
+        if troubles.slow_part:
+            found.append({"kind": "fail_within", "probability": troubles.slow_part})
+        if outage is not None:
+            found.append(
+                {"kind": "fast_fail", "from_s": outage.from_s, "to_s": outage.to_s, "after_s": troubles.quick_s}
+            )
+        return found
+
+    def _horizon_s(self, workload: Mapping[str, Any]) -> float:
+        if workload["kind"] == "arrivals":
+            return float(max(self.trail.lasts_s, workload["at_s"][-1] * 1.05 + 1e-3))
+        calls = float(workload.get("calls") or workload.get("tasks") or 1)
+        return max(_CALLS_AHEAD * self.trail.lasts_s * max(1.0, calls / len(self.trail.attempts)), 1.0)
+
+
+def fit_trace(trace: Trace) -> Fit:
+    """Fit a scenario to `trace`.
+
+    Raises:
+        ConfigError: it has no calls, or none that has ended.
+    """
+    try:
+        trail = trail_of(trace)
+        members = members_of(trail)
+        found = {
+            member.name: fit_endpoint(
+                trail.by_endpoint.get(member.name) or calls_of(member.name, [], trail.kinds, None)
+            )
+            for member in members
+        }
+        cores, found = host_cores(members, found)
+        samples = {name: each.sample for name, each in found.items()}
+        times = times_of(samples, range(len(trail.kinds)), _VALUES)
+        sizes = sized(samples, range(len(trail.kinds)), _VALUES)
+    except ValueError as error:
+        raise ConfigError(f"the trace cannot be fitted: {error}") from None
+    return Fit(trail, members, found, cores, askers_of(trail.attempts), times, sizes)
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    """Return values as a file shows them: six digits are more than is known of any."""
+    return [float(f"{value:.6g}") for value in values]

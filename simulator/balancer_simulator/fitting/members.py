@@ -1,0 +1,96 @@
+"""The endpoints of a trace, as its pool knew them at the end.
+
+Decides what is taken for their capacity where no run says it: as many calls as were there at once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from balancer.settings.urls import checked_url
+from balancer_simulator.fitting.behaviour import most_at_once
+from balancer_simulator.fitting.calls import Trail
+
+__all__ = ["Member", "members_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An endpoint of a trace.
+
+    Attributes:
+        name, host: as the trace has them.
+        url: the same, as a scenario takes it.
+        capacity: slots, or how many were seen in use where `told` is False.
+        weight, labels: as the pool knew them.
+    """
+
+    name: str
+    url: str
+    host: str | None
+    capacity: int
+    weight: float
+    labels: tuple[str, ...]
+    told: bool
+
+    @property
+    def alone(self) -> str:
+        """A name for a machine that has this endpoint and no other."""
+        return self.url.split("://")[-1].strip("/").replace(":", "-").replace("/", "-")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The keys of an endpoint of a scenario."""
+        found: dict[str, Any] = {"url": self.url, "capacity": self.capacity}
+        if self.weight != 1.0:
+            found["weight"] = self.weight
+        if self.labels:
+            found["labels"] = list(self.labels)
+        if self.host:
+            found["host"] = self.host
+        return found
+
+
+def members_of(trail: Trail) -> tuple[Member, ...]:
+    """Return the endpoints that were in the pool at the end, and those that had calls and of which no run tells."""
+    told: dict[str, dict[str, Any]] = {}
+    for run in trail.trace.runs:
+        told.update({str(each["name"]): dict(each) for each in run.get("endpoints") or ()})
+    known = set(told)
+    for event in trail.trace.events:
+        if event.endpoint is None:
+            continue
+        if event.event == "joined":
+            told[event.endpoint] = {**told.get(event.endpoint, {}), "capacity": event.value, "host": event.name}
+        elif event.event == "capacity" and event.endpoint in told:
+            told[event.endpoint]["capacity"] = event.value
+        elif event.event in ("left", "drained"):
+            told.pop(event.endpoint, None)
+    hosts = {each.endpoint: each.host for each in trail.attempts}
+    names = [*told, *(name for name in trail.by_endpoint if name not in told and name not in known)]
+    return tuple(_members(trail, names, told, hosts))
+
+
+def _members(
+    trail: Trail, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
+) -> Iterator[Member]:
+    for number, name in enumerate(names):
+        facts = told.get(name, {})
+        capacity = facts.get("capacity")
+        calls = trail.by_endpoint.get(name)
+        seen = max(1, most_at_once(calls)) if calls is not None else 1
+        yield Member(
+            name, _url_of(name, number), facts.get("host") or hosts.get(name), int(capacity or seen),
+            float(facts.get("weight") or 1.0), tuple(facts.get("labels") or ()), bool(capacity),
+        )  # fmt: skip
+
+
+def _url_of(name: str, number: int) -> str:
+    """Return a URL for an endpoint that may be called anything: an address, or what a log calls a server."""
+    for url in (name, f"http://{name.replace('/', '.')}/"):
+        try:
+            if "://" in url and not any(letter in url for letter in "{} "):
+                return checked_url(url)
+        except ValueError:
+            continue
+    return f"http://endpoint-{number + 1}/"

@@ -1,0 +1,78 @@
+"""How long something takes, from times of which some are only known to be longer.
+
+Decides the quantiles by the estimator of Kaplan and Meier (1958), and what is beyond the longest time that was seen to
+end: a tail that falls as fast as the last part of what was seen. To leave the open ones out makes times look short.
+"""
+
+from typing import Final
+
+import numpy as np
+from scipy.stats import CensoredData, ecdf
+
+from balancer_simulator.fitting.calls import Bools
+from balancer_simulator.scenario.distributions import Floats
+
+__all__ = ["LEAST_S", "beyond", "quantile_means"]
+
+LEAST_S: Final = 1e-6
+_TAIL_PART: Final = 0.1  # of the times that ended: what the tail is told from
+_TAIL_LEAST: Final = 5
+_TAIL_POINTS: Final = 20
+
+
+def quantile_means(times_s: Floats, open_: Bools, count: int) -> Floats:
+    """Return `count` times that stand for all, equally likely and in order: the mean of each of as many equal parts.
+
+    Their mean is that of the estimate.
+
+    Args:
+        times_s: how long each took, or has taken so far.
+        open_: it took longer than that.
+
+    Raises:
+        ValueError: none has ended.
+    """
+    values, masses = _masses(times_s, open_)
+    reached = np.concatenate([[0.0], np.cumsum(masses)])
+    total = np.concatenate([[0.0], np.cumsum(masses * values)])
+    edges = np.linspace(0.0, reached[-1], count + 1)
+    means = np.diff(np.interp(edges, reached, total)) * count / reached[-1]
+    return np.asarray(np.maximum(np.sort(means), LEAST_S))  # in order but for rounding
+
+
+def beyond(times_s: Floats, open_: Bools) -> float:
+    """Return what part of the times is longer than the longest that was seen to end, 0 to 1."""
+    if open_.all():
+        return 1.0
+    longest = times_s[~open_].max()
+    if not (open_ & (times_s >= longest)).any():
+        return 0.0
+    return float(ecdf(CensoredData(uncensored=times_s[~open_], right=times_s[open_])).sf.probabilities[-1])
+
+
+def _masses(times_s: Floats, open_: Bools) -> tuple[Floats, Floats]:
+    """Return times in ascending order, and how likely each is."""
+    ended = times_s[~open_]
+    if not len(ended):
+        raise ValueError("none has ended, so nothing is known of how long they take")
+    if not open_.any():
+        return np.sort(ended), np.full(len(ended), 1 / len(ended))
+    left = ecdf(CensoredData(uncensored=ended, right=times_s[open_])).sf
+    longest = ended.max()
+    until = left.quantiles <= longest
+    values = np.asarray(left.quantiles[until], dtype=np.float64)
+    masses = -np.diff(left.probabilities[until], prepend=1.0)
+    rest = float(left.probabilities[until][-1])
+    if rest <= 0:
+        return values, masses
+    steps = (np.arange(_TAIL_POINTS) + 0.5) / _TAIL_POINTS
+    tail = longest - _tail_mean_s(times_s, ended) * np.log1p(-steps)
+    return np.concatenate([values, tail]), np.concatenate([masses, np.full(_TAIL_POINTS, rest / _TAIL_POINTS)])
+
+
+def _tail_mean_s(times_s: Floats, ended: Floats) -> float:
+    """Return the mean of what is left of a long time, as of an exponential: all that was seen over the ends in it."""
+    many = min(len(ended), max(_TAIL_LEAST, round(_TAIL_PART * len(ended))))
+    from_s = np.sort(ended)[-many]
+    over = np.maximum(times_s - from_s, 0.0)
+    return max(float(over.sum()) / many, LEAST_S)

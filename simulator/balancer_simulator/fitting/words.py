@@ -1,0 +1,161 @@
+"""What was fitted, from how much, and what could not be known, in plain words and as data.
+
+Decides what a person must be told before a fit is believed.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from balancer_simulator.fitting.endpoint import EndpointFit
+from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.members import Member
+from balancer_simulator.fitting.survival import beyond
+
+__all__ = ["fit_data", "fit_lines", "unknown"]
+
+_THREE: Final = 3.0  # with none seen in some time, the rate is below 3 / time with 95% (the rule of three)
+
+
+def fit_lines(fit: Fit) -> Iterator[str]:
+    """Yield what was fitted, a line for each part, then what could not be known."""
+    yield f"{len(fit.trail.attempts)} calls in {fit.trail.lasts_s:.3g} s, under {fit.strategy or 'an unknown strategy'}"
+    yield _who(fit)
+    if fit.trail.timeout_s is not None:
+        yield f"callers give up after {fit.trail.timeout_s:.3g} s: such calls count as longer than that"
+    if fit.sizes is not None:
+        yield (
+            f"twice the size takes {2**fit.sizes.exponent:.3g} times as long (size to the power of "
+            f"{fit.sizes.exponent:.3g} \u00b1 {2 * fit.sizes.error:.2g}), from {fit.sizes.calls} calls"
+        )
+    for host, cores in fit.cores.items():
+        yield f"host {host}: its endpoints share {cores} {'core' if cores == 1 else 'cores'}"
+    for member in fit.members:
+        yield f"{member.name}: {_endpoint(fit, member)}"
+    found = list(unknown(fit))
+    if found:
+        yield "not known:"
+        yield from (f"  {line}" for line in found)
+
+
+def fit_data(fit: Fit) -> dict[str, Any]:
+    """Return the same as plain data."""
+    return {
+        "calls": len(fit.trail.attempts),
+        "lasts_s": fit.trail.lasts_s,
+        "strategy": fit.strategy,
+        "callers": fit.askers.callers,
+        "think_mean_s": float(pauses.mean()) if len(pauses := fit.askers.pauses_s(200)) else None,
+        "timeout_s": fit.trail.timeout_s,
+        "hosts": dict(fit.cores),
+        "size_exponent": fit.sizes.exponent if fit.sizes else None,
+        "endpoints": {
+            member.name: {
+                "calls": len(each.calls),
+                "ended": int((~each.sound.open).sum()),
+                "behaviour": str(each.tried.behaviour),
+                "in_doubt": [str(each.tried.behaviours[place]) for place in each.tried.in_doubt],
+                "most_at_once": each.most,
+                "factor": fit.times.factor[member.name],
+                "mean_s": {
+                    kind: float(fit.times.of[member.name][place].mean()) for place, kind in enumerate(fit.trail.kinds)
+                },
+                "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.trail.kinds)},
+                "outages": len(each.troubles.spells),
+                "failures": each.troubles.quick_part + each.troubles.slow_part,
+            }
+            for member in fit.members
+            for each in [fit.endpoints[member.name]]
+        },
+        "unknown": list(unknown(fit)),
+    }
+
+
+def unknown(fit: Fit) -> Iterator[str]:
+    """Yield what the trace does not tell."""
+    trace = fit.trail.trace
+    if fit.strategy is None:
+        yield "which strategy chose: it is taken for least_in_flight"
+    else:
+        yield "options of the strategy, settings of health and limits: they are taken as they are by default"
+    for member in fit.members:
+        yield from (f"{member.name}: {line}" for line in _unknown_of(fit, member))
+    if fit.askers.callers is not None and not fit.askers.named:
+        yield "how long a caller pauses between two calls: no call says whose it is (holder), so it is taken for none"
+    if trace.lost:
+        yield f"{trace.lost} rows that were lost"
+    if fit.sizes is None and any(each.size is not None for each in fit.trail.attempts):
+        yield "how time grows with what callers said of the size: not clearly, or too few said it"
+    if any(each.event == "hedged" for each in trace.events):
+        yield "after how long a call was made a second time: hedging is left out"
+    if fit.attempts > 1:
+        yield f"how often a call is tried again: it is taken for {fit.attempts} attempts"
+    if any(each.event == "limit" for each in trace.events):
+        yield "how limits were moved: they are left out, and the capacity counts"
+    if np.isnan(np.concatenate([each.calls.server_s for each in fit.endpoints.values()])).all():
+        yield "how much of a call is the network: no server says how long it took, so it is part of its times"
+
+
+def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
+    found = fit.endpoints[member.name]
+    if not len(found.calls):
+        yield "anything: it had no call, so it is taken for one like the others"
+        return
+    ended = int((~found.sound.open).sum())
+    if found.most < member.capacity or not member.told:
+        yield f"what it does with more than {found.most} at once: it never had more"
+    fewest = _fewest(found)
+    if fewest > 1:
+        yield f"what it does with fewer than {fewest} at once: it hardly ever had fewer"
+    if ended < 50:
+        yield f"more than {ended} calls tell: its times are in part those of the others, by a factor"
+    part = beyond(found.sound.held_s, found.sound.open) if ended else 1.0
+    if part > 0.01:
+        yield f"how long the longest {part:.1%} of its calls take: they had not ended"
+    if not found.troubles.spells:
+        watched_s = found.troubles.watched_s
+        yield f"how often it is down: never in {watched_s:.3g} s, so less than every {watched_s / _THREE:.3g} s (95%)"
+    elif len(found.troubles.spells) < 5:
+        yield f"how often it is down: {len(found.troubles.spells)} seen, and so few say little"
+
+
+def _fewest(found: EndpointFit) -> int:
+    """Return how many were at once, its own call included, when all but a twentieth of its calls began."""
+    begun_s, ended_s = found.sound.begun_s, np.sort(found.sound.ended_s)
+    if not len(begun_s):
+        return 0
+    there = np.arange(1, len(begun_s) + 1) - np.searchsorted(ended_s, begun_s, side="right")
+    return int(np.quantile(there, 0.05))
+
+
+def _who(fit: Fit) -> str:
+    askers = fit.askers
+    if askers.callers is None:
+        return f"callers come whatever becomes of those before: {len(askers.at_s)} in {fit.trail.lasts_s:.3g} s"
+    pauses_s = askers.pauses_s(200)
+    pause = f", and pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
+    return f"{askers.callers} callers, each of whom waits for its answer{pause}"
+
+
+def _endpoint(fit: Fit, member: Member) -> str:
+    found = fit.endpoints[member.name]
+    if not len(found.calls):
+        return "no calls"
+    ended = int((~found.sound.open).sum())
+    parts = [f"{len(found.calls)} calls, {ended} tell how long it takes"]
+    for place, kind in enumerate(fit.trail.kinds):
+        times = fit.times.of[member.name][place]
+        name = f" of {kind}" if len(fit.trail.kinds) > 1 else ""
+        parts.append(
+            f"{times.mean():.3g} s of work{name} (p50 {np.median(times):.3g}, p99 {np.quantile(times, 0.99):.3g})"
+        )
+    parts.append(str(found.tried.behaviour))
+    if len(found.tried.in_doubt) > 1:
+        parts.append(f"{len(found.tried.in_doubt) - 1} other behaviours are as likely")
+    troubles = found.troubles
+    if troubles.spells:
+        parts.append(f"{len(troubles.spells)} outages, of {troubles.mttr_s:.3g} s on average")
+    if failing := troubles.quick_part + troubles.slow_part:
+        parts.append(f"{failing:.1%} of its calls fail")
+    return "; ".join(parts)

@@ -1,0 +1,219 @@
+"""Predicts the rest of a run from what its trace has so far.
+
+Decides what is run: of fits to the calls drawn again, in blocks, one run each (Barton, Nelson and Xie, INFORMS Journal
+on Computing 26, 2014: input uncertainty by the bootstrap). Of one fit run many times the interval would leave out what
+the fit does not know, which is most of it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from scipy.special import stdtrit
+
+from balancer.traces import Trace
+from balancer_simulator.fitting.fit import Fit, Outage, fit_trace
+from balancer_simulator.run.record import Record
+from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.studies.parallel import Order, run_orders
+
+__all__ = ["FIGURES", "Predicted", "Prediction", "predict", "predict_rest", "prediction_of", "rest_of"]
+
+FIGURES: Final = ("makespan_s", "throughput_per_s", "wait_mean_s", "wait_p99_s")
+"""What is predicted: of the whole run when it is over, of the rest what it does."""
+
+DRAWS: Final = 40
+"""Fits that are drawn again, unless told otherwise."""
+
+_DEFAULT: Final = "least_in_flight"  # of a trace that does not say what chose
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A figure: what is most likely, and the ends of an interval that holds it with a certainty of 95%."""
+
+    value: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Return whether `value` is within the interval."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is predicted of the rest of a run.
+
+    Attributes:
+        at_s: how long the run has lasted.
+        remaining: how many requests are not over yet.
+        figures: by name, see `FIGURES`; `makespan_s` is that of the whole run.
+        outages: by endpoint that has had none, for how much longer the run would last if it were down for `outage_s`.
+        outage_s: how long that is.
+    """
+
+    at_s: float
+    remaining: int
+    figures: dict[str, Predicted]
+    outages: dict[str, float]
+    outage_s: float
+
+
+def predict(
+    rows_so_far: Trace,
+    remaining: int,
+    *,
+    at_s: float | None = None,
+    draws: int = DRAWS,
+    seed: int = 1,
+    jobs: int = 1,
+) -> Predicted:
+    """Return when a run will be over, in seconds since its first caller asked.
+
+    Args:
+        rows_so_far: its trace up to now.
+        remaining: how many requests are not over yet.
+        at_s: how long it has lasted; default: until the last thing in the trace.
+        draws, seed, jobs: how many fits are drawn, by which random numbers, run by how many processes.
+
+    Raises:
+        ConfigError: the trace has no calls, or none that has ended.
+    """
+    fit = fit_trace(rows_so_far)
+    found = predict_rest(
+        fit, remaining, at_s=fit.trail.lasts_s if at_s is None else at_s, draws=draws, seed=seed, jobs=jobs
+    )
+    return found.figures["makespan_s"]
+
+
+def predict_rest(
+    fit: Fit,
+    remaining: int,
+    *,
+    at_s: float,
+    lasts_s: float | None = None,
+    draws: int = DRAWS,
+    seed: int = 1,
+    jobs: int = 1,
+    outages: bool = False,
+) -> Prediction:
+    """Return what is predicted of the rest of the run that `fit` was made of.
+
+    Args:
+        remaining: how many requests are not over yet.
+        at_s: how long it has lasted.
+        lasts_s: for how much longer callers come, where they do not wait for their answers; default: until as many as
+            remain have come.
+        outages: also what an outage of each endpoint would do that has had none.
+    """
+    rng = np.random.default_rng(seed)
+    if lasts_s is None:
+        lasts_s = at_s * remaining / max(1, fit.asked)
+    scenarios = [
+        fit.scenario(
+            workload=rest_of(fit, remaining, lasts_s, rng), draw=rng, ongoing=True, replications=1,
+            horizon_s=_horizon_s(fit, remaining, at_s, lasts_s),
+        )
+        for _ in range(draws)
+    ]  # fmt: skip
+    records = _run(fit, scenarios, jobs)
+    figures = {}
+    for name in FIGURES:
+        values = [value for record in records if (value := _figure(record, name, at_s)) is not None]
+        if len(values) > draws // 2:
+            figures[name] = prediction_of(values, least=at_s if name == "makespan_s" else 0.0)
+    outage_s, longer = _outages(fit, remaining, at_s, lasts_s, seed, jobs) if outages else (0.0, {})
+    return Prediction(at_s, remaining, figures, longer, outage_s)
+
+
+def prediction_of(values: Sequence[float], *, least: float = 0.0, certainty: float = 0.95) -> Predicted:
+    """Return what the next value will be, from one of each fit that was drawn.
+
+    Its logarithm beyond `least` is taken for normal (Hahn and Meeker, Statistical Intervals, 4.7), so that few draws
+    allow for what so few leave unknown; with values that are not all above it they are taken as they are.
+
+    Raises:
+        ValueError: there are fewer than two.
+    """
+    if len(values) < 2:
+        raise ValueError(f"found {len(values)} values; an interval takes at least 2")
+    found = np.array(values) - least
+    positive = bool((found > 0).all())
+    scaled = np.log(found) if positive else found
+    half = float(stdtrit(len(values) - 1, 0.5 + certainty / 2)) * scaled.std(ddof=1) * math.sqrt(1 + 1 / len(values))
+    ends = np.array([np.median(scaled), scaled.mean() - half, scaled.mean() + half])
+    value, low, high = (np.exp(ends) if positive else np.array([ends[0], max(0.0, ends[1]), ends[2]])) + least
+    return Predicted(float(value), float(low), float(high))
+
+
+def rest_of(fit: Fit, remaining: int, lasts_s: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Return who asks for what remains: the callers there are, or others that come as those before did."""
+    if fit.askers.callers is not None:
+        return fit.workload(rng, calls=max(1, remaining))
+    at_s = fit.askers.at_s - fit.askers.at_s[0]
+    length_s = max(float(at_s[-1]), 1e-6) * len(at_s) / max(1, len(at_s) - 1)
+    block_s = length_s / max(1.0, min(20.0, len(at_s) / 10))
+    found: list[float] = []
+    begun_s = 0.0
+    while begun_s < lasts_s:  # blocks of the record, as in `Arrivals.resample_s`
+        offset_s = rng.random() * length_s
+        inside = (at_s - offset_s) % length_s
+        found += (begun_s + inside[inside < min(block_s, lasts_s - begun_s)]).tolist()
+        begun_s += block_s
+    return {"kind": "arrivals", "at_s": [round(each, 6) for each in sorted(found)] or [0.0]}
+
+
+def _horizon_s(fit: Fit, remaining: int, at_s: float, lasts_s: float) -> float:
+    if fit.askers.callers is None:
+        return lasts_s * 1.5 + 60 * fit.typical_s
+    return max(1.0, 50 * at_s * max(1.0, remaining / max(1, fit.asked)))
+
+
+def _run(fit: Fit, scenarios: Sequence[Scenario], jobs: int) -> list[Record]:
+    policy = Policy(strategy=fit.strategy or _DEFAULT)
+    orders = [Order(scenario, policy, number) for number, scenario in enumerate(scenarios)]
+    return run_orders(orders, jobs=jobs, registry=None, advance=_nothing)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _figure(record: Record, name: str, at_s: float) -> float | None:
+    if name == "makespan_s":
+        return None if record.makespan_s is None else at_s + record.makespan_s
+    if name == "throughput_per_s":
+        lasts_s = record.makespan_s or record.measured_s
+        return record.completed / lasts_s if lasts_s else None
+    return record.metrics.get(name)
+
+
+def _outages(
+    fit: Fit, remaining: int, at_s: float, lasts_s: float, seed: int, jobs: int
+) -> tuple[float, dict[str, float]]:
+    """Return how long an outage is taken to be, and by how much it would delay the end, by endpoint.
+
+    As long as those that were seen; else a tenth of what is left.
+    """
+    rng = np.random.default_rng(seed)
+    workload = rest_of(fit, remaining, lasts_s, rng)
+    seen = [each.troubles.mttr_s for each in fit.endpoints.values() if each.troubles.mttr_s is not None]
+    left_s = lasts_s * (
+        1 if fit.askers.callers is None else remaining / max(1.0, lasts_s * fit.asked / max(at_s, 1e-9))
+    )
+    outage_s = float(np.mean(seen)) if seen else left_s / 10
+    spared = [name for name, each in fit.endpoints.items() if not each.troubles.spells]
+    horizon_s = _horizon_s(fit, remaining, at_s, lasts_s)
+    cases: list[tuple[Outage, ...]] = [(), *((Outage(name, left_s / 4, left_s / 4 + outage_s),) for name in spared)]
+    scenarios = [fit.scenario(workload=workload, outages=case, horizon_s=horizon_s) for case in cases]
+    policy = Policy(strategy=fit.strategy or _DEFAULT)
+    runs = range(3)  # with the same requests each
+    orders = [Order(scenario, policy, number) for scenario in scenarios for number in runs]
+    records = run_orders(orders, jobs=jobs, registry=None, advance=_nothing)
+    ends = np.array([record.makespan_s if record.makespan_s is not None else np.nan for record in records])
+    means = ends.reshape(len(cases), len(runs)).mean(axis=1)
+    return outage_s, {name: float(mean - means[0]) for name, mean in zip(spared, means[1:], strict=True)}

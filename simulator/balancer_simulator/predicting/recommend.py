@@ -1,0 +1,327 @@
+"""Which setting would do: strategy, endpoints, capacities and workers, tried on fits to the calls drawn again.
+
+Decides what is tried, in which order, and what is the cheapest that is sure enough: the fewest endpoints; of as many,
+the one that is over first. All settings meet the same fits and the same requests, so that they differ by themselves.
+What a trace cannot tell is not proposed: more calls at once at an endpoint than it ever had.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+from scipy.special import stdtrit
+
+from balancer.errors import ConfigError
+from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.predicting.predict import Predicted, prediction_of
+from balancer_simulator.scenario.distributions import Deterministic
+from balancer_simulator.scenario.endpoints import EndpointModel, Host
+from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Closed, Tasks
+from balancer_simulator.studies.parallel import Order, run_orders
+
+__all__ = ["STRATEGIES", "Outlook", "Recommendation", "Setting", "recommend", "setting_config"]
+
+STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
+"""Tried beside the one there is, unless told otherwise."""
+
+_BETTER: Final = 0.02  # part of the time: a setting is left as it is unless another one saves as much
+_HORIZON: Final = 20.0  # times what the endpoints would take if they were never idle
+_HOUR_S: Final = 3600.0
+
+Room = Literal["as it is", "as much as it works on", "twice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A way to run.
+
+    Attributes:
+        endpoints: places of the endpoints; one that is there twice has a twin.
+        room: the capacity of each.
+        workers: how many callers.
+        strategy: what chooses.
+    """
+
+    endpoints: tuple[int, ...]
+    room: Room
+    workers: int
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is predicted of a setting.
+
+    Attributes:
+        setting: it.
+        scenario: what is run, as it is fitted without drawing again.
+        ends_s: when it is over, with an interval of 95%; None if not all runs came to an end.
+        sure_s: by when it is over with the certainty that was asked for.
+    """
+
+    setting: Setting
+    scenario: Scenario
+    ends_s: Predicted | None
+    sure_s: float
+
+    @property
+    def cost_h(self) -> float:
+        """Endpoint-hours: endpoints x the time that they are needed for, by the likeliest end."""
+        return math.inf if self.ends_s is None else len(self.setting.endpoints) * self.ends_s.value / _HOUR_S
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What was found.
+
+    Attributes:
+        present: as it is now.
+        chosen: the cheapest that is sure enough; None if nothing that was tried is.
+        nearest: what is sure soonest, of all that was tried.
+        by_number: with one endpoint after the other, all else as chosen, or as the nearest.
+        tried: all.
+        deadline_s, budget_h, certainty: what was asked for.
+    """
+
+    present: Outlook
+    chosen: Outlook | None
+    nearest: Outlook
+    by_number: tuple[Outlook, ...]
+    tried: tuple[Outlook, ...]
+    deadline_s: float | None
+    budget_h: float | None
+    certainty: float
+
+    def does(self, outlook: Outlook) -> bool:
+        """Return whether a setting does what was asked for."""
+        in_time = self.deadline_s is None or outlook.sure_s <= self.deadline_s
+        return in_time and (self.budget_h is None or outlook.cost_h <= self.budget_h) and outlook.ends_s is not None
+
+
+def recommend(
+    source: Fit | Scenario,
+    *,
+    deadline_s: float | None = None,
+    tasks: int | None = None,
+    budget_h: float | None = None,
+    certainty: float = 0.95,
+    strategies: Sequence[str] = STRATEGIES,
+    draws: int = 20,
+    seed: int = 1,
+    jobs: int = 1,
+) -> Recommendation:
+    """Return which setting does what is asked for.
+
+    Args:
+        source: a fit, or a scenario whose callers wait for their answers or have a list of tasks.
+        deadline_s: by when it must be over; None: as soon as may be.
+        tasks: how many calls there are; default: as many as there were.
+        budget_h: endpoint-hours that it may take.
+        certainty: with which it must be over by the deadline.
+        strategies: to try.
+        draws, seed, jobs: fits that are drawn again, by which random numbers, run by how many processes.
+
+    Raises:
+        ConfigError: there is no end to wait for, as callers come whatever happens.
+    """
+    search = _Search(_bases(source, tasks, draws, seed), isinstance(source, Fit), certainty, jobs)
+    present = search.outlook(search.present)
+    best = search.improved(present, strategies)
+    goal = Recommendation(present, None, best, (), (), deadline_s, budget_h, certainty)
+    by_number = [best]
+    fewer = best
+    while len(fewer.setting.endpoints) > 1:
+        fewer = search.outlook(replace(fewer.setting, endpoints=search.without_one(fewer.setting.endpoints)))
+        by_number.insert(0, fewer)
+        if deadline_s is not None and not goal.does(fewer) and len(by_number) > 2:
+            break
+    more = best
+    while True:
+        more = search.outlook(replace(more.setting, endpoints=search.with_one(more.setting.endpoints)))
+        by_number.append(more)
+        if deadline_s is None or goal.does(more) or len(more.setting.endpoints) >= 2 * len(search.present.endpoints):
+            break
+    does = [outlook for outlook in search.tried if goal.does(outlook)]
+    if deadline_s is None and budget_h is None:  # as soon as may be, with what there is
+        does = [outlook for outlook in does if len(outlook.setting.endpoints) <= len(search.present.endpoints)]
+    cheapest = min(does, key=_by_cost if deadline_s is not None else _by_end, default=None)
+    nearest = min(search.tried, key=lambda outlook: outlook.sure_s)
+    return replace(goal, chosen=cheapest, nearest=nearest, by_number=tuple(by_number), tried=tuple(search.tried))
+
+
+def setting_config(outlook: Outlook) -> dict[str, Any]:
+    """Return a config of a pool with this setting, as keys and values."""
+    endpoints: list[dict[str, Any]] = []
+    for url, model in outlook.scenario.by_url.items():
+        data: dict[str, Any] = {"url": url, "capacity": model.capacity}
+        if model.weight != 1.0:
+            data["weight"] = model.weight
+        if model.labels:
+            data["labels"] = list(model.labels)
+        endpoints.append(data)
+    return {"pool": {"strategy": outlook.setting.strategy}, "endpoints": endpoints}
+
+
+def _by_cost(outlook: Outlook) -> tuple[float, float]:
+    return len(outlook.setting.endpoints), outlook.sure_s
+
+
+def _by_end(outlook: Outlook) -> float:
+    return outlook.sure_s
+
+
+def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> list[Scenario]:
+    """Return the scenario, then as many that are as likely, with so many tasks."""
+    if isinstance(source, Scenario):
+        return [_with_tasks(_apart(source), tasks)] * (1 + draws)
+    if source.askers.callers is None:
+        raise ConfigError(_ENDLESS)
+    found = [_apart(source.scenario(workload=source.workload(calls=tasks)))]
+    for number in range(draws):
+        rng = np.random.default_rng([seed, number])
+        found.append(_apart(source.scenario(draw=rng, workload=source.workload(rng, calls=tasks))))
+    return found
+
+
+_ENDLESS: Final = (
+    "recommend: callers come whatever becomes of those before, so there is no end to be in time; it takes a closed "
+    "workload, or tasks"
+)
+
+
+def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:
+    workload = scenario.workload
+    if isinstance(workload, Closed) and (tasks or workload.calls):
+        return scenario.changed(workload=workload.model_copy(update={"calls": tasks or workload.calls}))
+    if isinstance(workload, Tasks):
+        closed = Closed(workers=workload.workers, calls=tasks or workload.count, think=workload.think or _AT_ONCE)
+        return scenario.changed(workload=workload if not tasks else closed)
+    raise ConfigError(_ENDLESS)
+
+
+_AT_ONCE: Final = Deterministic(mean_s=0.0)
+
+
+def _apart(scenario: Scenario) -> Scenario:
+    """Return the scenario with an entry for each endpoint."""
+    apart = [model.model_copy(update={"url": url}) for model in scenario.endpoints for url in model.urls]
+    return scenario.changed(endpoints=apart)
+
+
+class _Search:
+    """Tries settings, each once."""
+
+    def __init__(self, bases: Sequence[Scenario], fitted: bool, certainty: float, jobs: int) -> None:
+        self._bases = bases
+        self._fitted = fitted
+        self._certainty = certainty
+        self._jobs = jobs
+        self._known: dict[Setting, Outlook] = {}
+        base = bases[0]
+        workload = base.workload
+        assert isinstance(workload, Closed | Tasks), "the others are refused"
+        strategy = base.policies[0].strategy if base.policies else STRATEGIES[0]
+        self.present = Setting(tuple(range(len(base.endpoints))), "as it is", workload.workers, strategy)
+
+    @property
+    def tried(self) -> list[Outlook]:
+        """All that was tried, in order."""
+        return list(self._known.values())
+
+    def outlook(self, setting: Setting) -> Outlook:
+        """Return what is predicted of a setting."""
+        if setting not in self._known:
+            self._known[setting] = self._outlook(setting)
+        return self._known[setting]
+
+    def improved(self, present: Outlook, strategies: Iterable[str]) -> Outlook:
+        """Return the best of other workers, then of other capacities, then of other strategies, one after the other."""
+        best = present
+        for workers in self._crews(best.setting):
+            best = self._better(best, self.outlook(replace(best.setting, workers=workers)))
+        for room in self._rooms():
+            best = self._better(best, self.outlook(replace(best.setting, room=room)))
+        for strategy in strategies:
+            best = self._better(best, self.outlook(replace(best.setting, strategy=strategy)))
+        return best
+
+    def without_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the endpoints without the one that does least."""
+        least = min(endpoints, key=lambda place: self._rate(self._bases[0].endpoints[place]))
+        rest = list(endpoints)
+        rest.remove(least)
+        return tuple(rest)
+
+    def with_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the endpoints with one more, like the one in the middle by what they do."""
+        places = sorted(range(len(self._bases[0].endpoints)), key=lambda n: self._rate(self._bases[0].endpoints[n]))
+        return (*endpoints, places[len(places) // 2])
+
+    def _better(self, best: Outlook, other: Outlook) -> Outlook:
+        return other if other.sure_s < best.sure_s * (1 - _BETTER) else best
+
+    def _crews(self, setting: Setting) -> list[int]:
+        slots = sum(self._bases[0].endpoints[place].capacity for place in setting.endpoints)
+        return [workers for workers in (slots, 2 * slots) if workers != setting.workers]
+
+    def _rooms(self) -> Iterator[Room]:
+        models = self._bases[0].endpoints
+        if any(model.parallel and model.parallel < model.capacity for model in models):
+            yield "as much as it works on"
+        if not self._fitted:
+            yield "twice"
+
+    def _rate(self, model: EndpointModel) -> float:
+        mean_s = (model.service or next(iter(model.services.values()), None) or self._bases[0].work).mean_s
+        return min(model.capacity, model.parallel or model.capacity) * model.speed / max(mean_s, 1e-9)
+
+    def _outlook(self, setting: Setting) -> Outlook:
+        base, *drawn = (_set(scenario, setting) for scenario in self._bases)
+        policy = Policy(strategy=setting.strategy)
+        orders = [Order(scenario, policy, number) for number, scenario in enumerate(drawn)]
+        records = run_orders(orders, jobs=self._jobs, registry=None, advance=lambda: None)
+        ends_s = [record.makespan_s for record in records if record.makespan_s is not None]
+        if len(ends_s) < len(records):
+            return Outlook(setting, base, None, math.inf)
+        logs = np.log(np.maximum(ends_s, 1e-9))
+        count = len(logs)
+        reach = float(stdtrit(count - 1, self._certainty)) * logs.std(ddof=1) * math.sqrt(1 + 1 / count)
+        return Outlook(setting, base, prediction_of(ends_s), float(np.exp(logs.mean() + reach)))
+
+
+def _set(scenario: Scenario, setting: Setting) -> Scenario:
+    """Return the scenario with a setting."""
+    models, hosts, seen = [], dict(scenario.hosts), set[int]()
+    for number, place in enumerate(setting.endpoints):
+        model = scenario.endpoints[place]
+        if setting.room == "twice":
+            model = model.model_copy(update={"capacity": 2 * model.capacity})
+        elif setting.room == "as much as it works on":
+            model = model.model_copy(update={"capacity": min(model.capacity, model.parallel or model.capacity)})
+        if place in seen:  # a twin has a machine of its own
+            name = f"another-{number + 1}"
+            host = model.endpoint(model.url).host or ""
+            if host in hosts:
+                hosts[name] = Host(cores=hosts[host].cores)
+            model = model.model_copy(update={"url": f"http://{name}/", "host": name})
+        seen.add(place)
+        models.append(model)
+    there = {model.endpoint(model.url).host for model in models}
+    workload = scenario.workload.model_copy(update={"workers": setting.workers})
+    lean = scenario.model_copy(update={"endpoints": models})
+    assert isinstance(workload, Closed | Tasks), "the others are refused"
+    calls = workload.count if isinstance(workload, Tasks) else workload.calls or 1
+    pause_s = workload.think.mean_s if workload.think else 0.0
+    slowest_s = max((model.service or scenario.work).mean_s for model in models)
+    horizon_s = _HORIZON * (calls / lean.rate + calls * (pause_s + slowest_s) / setting.workers) + 1.0
+    return scenario.changed(
+        endpoints=models,
+        hosts={name: host for name, host in hosts.items() if name in there},
+        workload=workload,
+        policies=[Policy(strategy=setting.strategy)],
+        horizon_s=horizon_s,
+    )

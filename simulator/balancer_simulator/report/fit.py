@@ -1,0 +1,56 @@
+"""The report of a fit: `fit.html`, one page that stands alone, with a picture for each endpoint.
+
+Decides what the page is made from; the template decides how it looks. Importing this imports matplotlib.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import numpy as np
+
+from balancer.reporting import style
+from balancer.reporting.chart import Chart
+from balancer.reporting.files import put_text
+from balancer.reporting.html import drawn, environment
+from balancer.reporting.lines import ChartLine, line_chart
+from balancer.reporting.svg import to_svg
+from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.words import fit_lines, unknown
+from balancer_simulator.predicting.held_against import Held
+
+__all__ = ["quantile_chart", "write_fit_report"]
+
+_PARTS: Final = np.linspace(0.01, 0.99, 50)
+
+
+def quantile_chart(held: Held) -> Chart:
+    """Return the measured and the fitted quantiles of what calls of an endpoint took."""
+    lines = [
+        ChartLine(name, (_PARTS * 100).tolist(), np.quantile(times, _PARTS).tolist())
+        for name, times in (("measured", held.measured), ("fitted", held.fitted))
+    ]
+    drawing, _ = line_chart(
+        lines, xlabel="part of the calls (%)", ylabel="took at most (s)", width_in=style.WIDE_IN, height_in=2.2
+    )
+    caption = (
+        f"{held.calls} calls. Measured: by the trace, calls that had not ended counted as longer. Fitted: by a run of "
+        f"the fitted scenario; its mean is {held.off:+.1%} off."
+    )
+    return Chart(held.endpoint, caption, to_svg(drawing, f"fit-{crc32(held.endpoint.encode()):x}"))
+
+
+def write_fit_report(fit: Fit, held: Sequence[Held], folder: Path) -> Path:
+    """Write `fit.html` into `folder` and return its path.
+
+    Raises:
+        OSError: `folder` cannot be made or written to.
+    """
+    template = environment("balancer_simulator.report").get_template("fit.html.j2")
+    lost = set(unknown(fit))
+    found = [line for line in fit_lines(fit) if line.strip() not in lost and line != "not known:"]
+    page = template.render(
+        lines=found, unknown=list(unknown(fit)), charts=drawn([quantile_chart(each) for each in held])
+    )
+    return put_text(folder / "fit.html", page)

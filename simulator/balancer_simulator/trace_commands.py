@@ -1,0 +1,234 @@
+"""The commands `balancer fit`, `backtest` and `recommend`: what a trace says of servers, callers and the time to come.
+
+Decides what is said on the terminal. What is fitted and predicted is imported only when a command runs, as in
+`commands`.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancer.commands.output import JsonOption, print_json
+from balancer.commands.stopping import saying
+from balancer.errors import ConfigError
+from balancer.plugins.extras import require
+
+if TYPE_CHECKING:
+    from balancer_simulator.fitting.fit import Fit
+    from balancer_simulator.predicting.backtest import Backtest
+    from balancer_simulator.predicting.held_against import Held
+    from balancer_simulator.predicting.recommend import Outlook
+    from balancer_simulator.scenario.scenario import Scenario
+
+__all__ = ["backtest", "fit", "recommend"]
+
+TraceArgument = Annotated[
+    Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace or [trace] writes it.", show_default=False)
+]
+DrawsOption = Annotated[
+    int, typer.Option("--draws", metavar="N", min=5, help="Fits to the calls drawn again, with one run each.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all random numbers.")]
+JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes. Changes no result.")]
+
+
+def fit(
+    trace: TraceArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="SCENARIO", help="Write the scenario here, as TOML.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="DIR", help="Write fit.html here: what calls took, measured and fitted."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a scenario to TRACE: how long calls take at each endpoint, how it works on several at once, who asks."""
+    require("simulator", '"balancer fit"')
+    with saying("nothing was written"):
+        from balancer.traces import read_trace
+        from balancer_simulator.fitting.fit import fit_trace
+        from balancer_simulator.fitting.words import fit_data, fit_lines
+        from balancer_simulator.predicting.held_against import held_against
+
+        found = fit_trace(read_trace(trace))
+        held = held_against(found)
+        scenario = _write_scenario(found, trace, out) if out is not None else None
+        page = _write_report(found, held, report) if report is not None else None
+    if as_json:
+        fits = {each.endpoint: _held_data(each) for each in held}
+        written = {"scenario": str(scenario) if scenario else None, "report": str(page) if page else None}
+        print_json({**fit_data(found), "held_against": fits, **written})
+        return
+    for line in fit_lines(found):
+        print(line)
+    print("how well: what calls took in the trace, and in a run of the fitted scenario:")
+    for each in held:
+        quantiles = ", ".join(f"p{q} {each.at(q / 100)[0]:.3g} and {each.at(q / 100)[1]:.3g} s" for q in (50, 90, 99))
+        print(f"  {each.endpoint}: mean {each.off:+.1%}; {quantiles}")
+    for path in (scenario, page):
+        if path is not None:
+            print(f"written: {path}")
+
+
+def backtest(
+    trace: TraceArgument,
+    part: Annotated[
+        list[float] | None,
+        typer.Option("--part", metavar="PART", help="Of the calls, 0 to 1; several. Default: 0.05, 0.1, 0.2, 0.5."),
+    ] = None,
+    draws: DrawsOption = 40,
+    seed: SeedOption = 1,
+    jobs: JobsOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit TRACE as it was after parts of it, predict the rest, and hold that against what came."""
+    wrong = [each for each in part or () if not 0 < each < 1]
+    if wrong:
+        raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
+    require("simulator", '"balancer backtest"')
+    with saying("nothing was written"):
+        from balancer.traces import read_trace
+        from balancer_simulator.predicting.backtest import PARTS
+        from balancer_simulator.predicting.backtest import backtest as run_backtest
+
+        found = run_backtest(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=jobs)
+    if as_json:
+        print_json(found.data)
+        return
+    _print(found)
+
+
+def recommend(
+    source: Annotated[
+        Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.", show_default=False)
+    ],
+    deadline: Annotated[
+        str | None,
+        typer.Option("--deadline", metavar="WHEN", help='When it must be over: "90m", "18:00", "Friday 18:00".'),
+    ] = None,
+    tasks: Annotated[
+        int | None, typer.Option("--tasks", metavar="N", min=1, help="How many calls; default: as many as there were.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", metavar="HOURS", min=0.0, help="Endpoint-hours that it may take.")
+    ] = None,
+    certainty: Annotated[
+        float, typer.Option("--certainty", metavar="PART", help="With which it must be over by then.")
+    ] = 0.95,
+    strategy: Annotated[
+        list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one; several. Default: three.")
+    ] = None,
+    draws: DrawsOption = 20,
+    seed: SeedOption = 1,
+    jobs: JobsOption = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the pool to run with here, as TOML.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a picture.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the cheapest setting that is in time: strategy, endpoints, capacities and workers."""
+    if not 0.5 <= certainty < 1:
+        raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
+    require("simulator", '"balancer recommend"')
+    with saying("nothing was written"):
+        from balancer_simulator.predicting.deadlines import seconds_until
+        from balancer_simulator.predicting.recommend import STRATEGIES
+        from balancer_simulator.predicting.recommend import recommend as search
+        from balancer_simulator.report.recommendation import (
+            recommendation_data,
+            recommendation_lines,
+            verdict,
+            write_recommendation,
+        )
+
+        deadline_s = None if deadline is None else seconds_until(deadline, datetime.now().astimezone())
+        found = search(
+            _source(source), deadline_s=deadline_s, tasks=tasks, budget_h=budget, certainty=certainty,
+            strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs,
+        )  # fmt: skip
+        config = _write_config(found.chosen or found.nearest, verdict(found), out) if out is not None else None
+        try:
+            page = write_recommendation(found, report) if report is not None else None
+        except OSError as error:
+            raise _unwritable_report(report, error) from None
+    if as_json:
+        written = {"config": str(config) if config else None, "report": str(page) if page else None}
+        print_json({**recommendation_data(found), **written})
+        return
+    for line in recommendation_lines(found):
+        print(line)
+    for path in (config, page):
+        if path is not None:
+            print(f"written: {path}")
+
+
+def _source(path: Path) -> "Fit | Scenario":
+    from balancer.traces import read_trace
+    from balancer_simulator.fitting.fit import fit_trace
+    from balancer_simulator.scenario.scenario import load_scenario
+
+    return load_scenario(path) if path.suffix == ".toml" else fit_trace(read_trace(path))
+
+
+def _write_config(outlook: "Outlook", words: str, out: Path) -> Path:
+    from balancer_simulator.fitting.writing import as_toml
+    from balancer_simulator.predicting.recommend import setting_config
+
+    remarks = [words, f"{outlook.setting.workers} callers at once"]
+    try:
+        out.write_text(as_toml(setting_config(outlook), remarks), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
+    return out
+
+
+def _unwritable_report(folder: Path | None, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"--report: {folder}: cannot be written: {error.strerror}; choose a folder that can be made or written"
+    )
+
+
+def _print(found: "Backtest") -> None:
+    for test in found.tests:
+        print(f"after {test.part:.0%} of the calls, {test.prediction.at_s:.3g} s:")
+        for name, each in test.prediction.figures.items():
+            came = test.came[name]
+            verdict = "holds it" if each.holds(came) else "does not hold it"
+            off = f"{test.error(name):+.1%}" if came else f"{test.error(name):+.3g}"
+            print(f"  {name}: {each.value:.4g} ({each.low:.4g} to {each.high:.4g}); came {came:.4g}, {off}; {verdict}")
+        for name, longer_s in test.prediction.outages.items():
+            print(f"  an outage of {name} of {test.prediction.outage_s:.3g} s, which none has seen: {longer_s:+.3g} s")
+    for cut, why in found.left_out.items():
+        print(f"after {cut:.0%}: left out: {why}")
+
+
+def _held_data(held: "Held") -> dict[str, object]:
+    quantiles = {f"p{q}": {"measured": held.at(q / 100)[0], "fitted": held.at(q / 100)[1]} for q in (50, 90, 99)}
+    return {"calls": held.calls, "mean_off": held.off, **quantiles}
+
+
+def _write_scenario(fit: "Fit", trace: Path, out: Path) -> Path:
+    from balancer_simulator.fitting.words import fit_lines
+    from balancer_simulator.fitting.writing import as_toml
+
+    remarks = [f"Fitted to {trace.name}.", *fit_lines(fit), "", f"balancer simulate {out.name}"]
+    try:
+        out.write_text(as_toml(fit.data(name=f"fitted to {trace.name}"), remarks), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
+    return out
+
+
+def _write_report(fit: "Fit", held: "list[Held]", folder: Path) -> Path:
+    from balancer_simulator.report.fit import write_fit_report
+
+    try:
+        return write_fit_report(fit, held, folder)
+    except OSError as error:
+        raise _unwritable_report(folder, error) from None

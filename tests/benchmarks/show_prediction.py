@@ -1,0 +1,277 @@
+"""Predicted from the first tenth of a run, beside what came: the tables of docs/prediction.md.
+
+    python -m tests.benchmarks.show_prediction            # five minutes of runs, then predictions
+    python -m tests.benchmarks.show_prediction --recommend    # a run that is too slow, and what to do
+    python -m tests.benchmarks.show_prediction --short    # one run; fails if it is far off
+
+Four HTTP servers on this machine, which sleep: A, B and C take 120, 180 and 300 ms on average; D takes 150 ms, works on
+two calls at once although it has four slots, and answers 503 at once from 1 to 2.4 s, so that the pool's health takes
+it out. 32 threads make the calls, one after the other or with pauses. The pool writes a trace, of which the predictions
+see what had been written when a tenth of the calls were over.
+
+A machine that is busy with other things makes all calls longer, now more and now less, which nobody can predict. So a
+thread that does nothing but sleep 20 ms says how late it woke, in the first tenth and in the rest of each run.
+"""
+
+import argparse
+import asyncio
+import http.client
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from balancer_simulator import backtest, fit_trace, recommend
+from balancer_simulator.predicting.backtest import Test
+from balancer_simulator.report.recommendation import recommendation_lines
+
+from balancer import Endpoint, EndpointError, Pool
+from balancer.traces import Trace, read_trace
+
+THREADS = 32
+STRATEGIES = ("fifo", "least_in_flight", "peak_ewma")
+LOADS = {"back to back": 0.0, "with pauses of 0.3 s": 0.3}
+MEANS_S = {"A": 0.12, "B": 0.18, "C": 0.3, "D": 0.15}
+SLOTS = dict.fromkeys(MEANS_S, 4)
+PARALLEL = {"D": 2}
+FAILS_S = {"D": (1.0, 2.4)}
+_SPREAD = 0.5  # deviation of the logarithm
+
+
+class Server:
+    """Answers a GET after a while; all servers live in one thread, so they cost little."""
+
+    def __init__(self, name: str, seed: str) -> None:
+        self._mean_s = MEANS_S[name]
+        self._fails_s = FAILS_S.get(name, (0.0, 0.0))
+        self._lines = asyncio.Semaphore(PARALLEL.get(name, 1000))
+        self._rng = random.Random(f"{name} {seed}")
+        self._began_s = time.monotonic()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                from_s, to_s = self._fails_s
+                if from_s <= time.monotonic() - self._began_s < to_s:
+                    await asyncio.sleep(0.005)
+                    writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+                    continue
+                takes_s = self._mean_s * self._rng.lognormvariate(-(_SPREAD**2) / 2, _SPREAD)
+                async with self._lines:
+                    await asyncio.sleep(takes_s)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+
+@contextmanager
+def cluster(seed: str) -> Iterator[dict[str, str]]:
+    """Serve, and give the URL of each server by its name."""
+    loop = asyncio.new_event_loop()
+    urls: dict[str, str] = {}
+    servers = []
+
+    async def begin() -> None:
+        for name in MEANS_S:
+            servers.append(await asyncio.start_server(Server(name, seed).serve, "127.0.0.1", 0))
+            urls[name] = f"http://127.0.0.1:{servers[-1].sockets[0].getsockname()[1]}/"
+
+    async def end() -> None:
+        for server in servers:
+            server.close()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(begin(), loop).result()
+        yield urls
+    finally:
+        asyncio.run_coroutine_threadsafe(end(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class Watch(threading.Thread):
+    """Notes how late a thread wakes that does nothing but sleep: what the machine itself adds to a call."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._over = threading.Event()
+        self.late_s: list[float] = []
+
+    def run(self) -> None:
+        """Sleep, and note how late it was."""
+        while not self._over.is_set():
+            began_s = time.monotonic()
+            time.sleep(0.02)
+            self.late_s.append(time.monotonic() - began_s - 0.02)
+
+    def stop(self) -> list[float]:
+        """Return what was noted."""
+        self._over.set()
+        self.join()
+        return self.late_s
+
+
+class Caller(threading.Thread):
+    """Makes calls until all have been made."""
+
+    def __init__(
+        self, pool: Pool, number: int, left: Iterator[int], turn: threading.Lock, pause_s: float, seed: str
+    ) -> None:
+        super().__init__()
+        self._pool, self._left, self._turn, self._pause_s = pool, left, turn, pause_s
+        self._name = f"caller {number}"
+        self._rng = random.Random(f"{seed} {number}")
+        self._connections: dict[str, http.client.HTTPConnection] = {}
+
+    def run(self) -> None:
+        """Pause, take the next call, make it."""
+        while True:
+            if self._pause_s:
+                time.sleep(self._rng.expovariate(1 / self._pause_s))
+            with self._turn:
+                if next(self._left, None) is None:
+                    break
+            with suppress(EndpointError), self._pool.lease(holder=self._name) as lease:
+                self._call(lease.endpoint.url)
+        for connection in self._connections.values():
+            connection.close()
+
+    def _call(self, url: str) -> None:
+        if url not in self._connections:
+            self._connections[url] = http.client.HTTPConnection(urlsplit(url).netloc)
+        connection = self._connections[url]
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise EndpointError(f"answered {answer.status}")
+
+
+def measured(
+    strategy: str,
+    pause_s: float,
+    calls: int,
+    seed: int,
+    folder: Path,
+    *,
+    workers: int = THREADS,
+    slots: Mapping[str, int] = SLOTS,
+) -> tuple[Trace, list[float]]:
+    """Make the calls and return the trace, and how late threads woke; what is in the folder is not made again."""
+    path = folder / f"{strategy}-{pause_s}-{calls}-{workers}-{sum(slots.values())}-{seed}.jsonl"
+    noted = path.with_suffix(".late.json")
+    if noted.exists():
+        return read_trace(path), json.loads(noted.read_text())
+    path.unlink(missing_ok=True)
+    watch = Watch()
+    watch.start()
+    case = f"{strategy} {pause_s} {seed}"  # runs have nothing in common, and neither have their errors
+    with cluster(case) as urls:
+        endpoints = [Endpoint(urls[name], name=name, capacity=many, host=name) for name, many in slots.items()]
+        with Pool(endpoints, strategy=strategy, seed=seed) as pool:
+            pool.trace(path)
+            left, turn = iter(range(calls)), threading.Lock()
+            crew = [Caller(pool, number, left, turn, pause_s, case) for number in range(workers)]
+            for each in crew:
+                each.start()
+            for each in crew:
+                each.join()
+    noted.write_text(json.dumps(watch.stop()))
+    return read_trace(path), json.loads(noted.read_text())
+
+
+def cells(test: Test, late_s: list[float]) -> str:
+    """Return a row's cells: makespan and p99 wait, predicted and real, and how late the machine was."""
+    found = []
+    for name in ("makespan_s", "wait_p99_s"):
+        each, came = test.prediction.figures[name], test.came[name]
+        verdict = "" if each.holds(came) else " *"
+        found += [
+            f"{each.value:.3g} ({each.low:.3g} to {each.high:.3g})",
+            f"{came:.3g}{verdict}",
+            f"{test.error(name):+.1%}",
+        ]
+    cut = max(1, round(len(late_s) * test.prediction.at_s / test.came["makespan_s"]))
+    first, rest = (1000 * statistics.fmean(part) for part in (late_s[:cut], late_s[cut:] or late_s))
+    return " | ".join([*found, f"{first:.1f}, {rest:.1f}"])
+
+
+def recommended(folder: Path, deadline_s: float = 13.0, calls: int = 700) -> None:
+    """Print what is recommended where a run was too slow, and what comes of it."""
+    trace, _ = measured("fifo", 0.0, calls, 1, folder, workers=8)
+    found = recommend(fit_trace(trace), deadline_s=deadline_s)
+    for line in recommendation_lines(found):
+        print(line)
+    outlook = found.chosen or found.nearest
+    names = {f"http://{name}/": name for name in MEANS_S}
+    slots = {names[model.url]: model.capacity for model in outlook.scenario.endpoints if model.url in names}
+    setting = outlook.setting
+    for seed in (2, 3, 4):
+        ran, late_s = measured(setting.strategy, 0.0, calls, seed, folder, workers=setting.workers, slots=slots)
+        came_s = max(each.ended_s for each in ran.attempts) - min(each.asked_s for each in ran.attempts)
+        late_ms = 1000 * statistics.fmean(late_s)
+        print(f"run with {slots}, {setting.workers} workers: over after {came_s:.3g} s; late {late_ms:.1f} ms")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--recommend", action="store_true")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--keep", type=Path, help="keep the traces in this folder")
+    given = parser.parse_args()
+    if given.recommend:
+        with tempfile.TemporaryDirectory() as name:
+            recommended(Path(name))
+        return
+    calls, draws = (700, 15) if given.short else (3000, given.draws)
+    part = 0.3 if given.short else 0.1
+    cases = [(s, load) for s in STRATEGIES for load in LOADS][: 1 if given.short else None]
+    tests = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = given.keep or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        traces = {
+            (strategy, load, seed): measured(strategy, LOADS[load], calls, seed, folder)
+            for seed in range(1, 1 + given.rounds)
+            for strategy, load in cases
+        }
+    print(
+        f"| strategy | callers | makespan from {part:.0%}, s | came | error | p99 wait, s | came | error | late, ms |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for (strategy, load, _), (trace, late_s) in traces.items():
+        (test,) = backtest(trace, [part], draws=draws, outages=False).tests
+        tests.append(test)
+        print(f"| `{strategy}` | {load} | {cells(test, late_s)} |", flush=True)
+    for figure in ("makespan_s", "wait_p99_s"):
+        errors = [abs(test.error(figure)) for test in tests]
+        held = sum(test.prediction.figures[figure].holds(test.came[figure]) for test in tests)
+        print(
+            f"{figure}: median error {statistics.median(errors):.1%}, largest {max(errors):.1%}; "
+            f"{held} of {len(tests)} intervals hold what came"
+        )
+    if given.short and np.median([abs(test.error("makespan_s")) for test in tests]) > 0.25:
+        sys.exit("the prediction is off by more than a quarter")
+
+
+if __name__ == "__main__":
+    main()

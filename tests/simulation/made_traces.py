@@ -1,0 +1,43 @@
+"""Traces of simulated runs: what a pool would have written of a scenario that is known."""
+
+from balancer_simulator import Policy, Scenario, simulate_once
+from balancer_simulator.world.task import Task
+
+from balancer.endpoint import Lease
+from balancer.traces import Attempt, Trace
+
+__all__ = ["made_trace"]
+
+
+def made_trace(
+    scenario: Scenario, strategy: str = "least_in_flight", *, replication: int = 0, named: bool = True
+) -> Trace:
+    """Return the trace of a run; `named`: it says which caller made each call."""
+    callers: dict[int, str] = {}
+
+    def note(task: Task, lease: Lease) -> None:
+        if task.worker is not None:
+            callers[task.number] = f"caller {task.worker.index}"
+
+    record = simulate_once(scenario, Policy(strategy=strategy), replication, spans=1_000_000, observer=note)
+    attempts = [
+        Attempt(
+            "made", number, span.asked_s, span.started_s, span.ended_s, span.url,
+            task=callers.get(span.task) if named else None,
+            kind=None if span.kind == "all" else span.kind,
+            outcome="success" if span.ok else "failure",
+        )
+        for number, span in enumerate(sorted(record.spans, key=lambda span: span.started_s))
+    ]  # fmt: skip
+    endpoints = [
+        {
+            "name": url,
+            "host": model.endpoint(url).host,
+            "capacity": model.capacity,
+            "weight": model.weight,
+            "labels": [],
+        }
+        for url, model in scenario.by_url.items()
+    ]
+    run = {"row": "run", "version": 1, "run": "made", "strategy": strategy, "endpoints": endpoints}
+    return Trace(runs=[run], attempts=attempts, ended={"made"})

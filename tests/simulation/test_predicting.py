@@ -1,0 +1,146 @@
+"""What is predicted from the beginning of a run comes true as often as it says, and nothing later is looked at."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from balancer_simulator import Closed, EndpointModel, Lognormal, Poisson, Requests, Scenario
+from balancer_simulator.fitting.calls import until
+from balancer_simulator.fitting.fit import fit_trace
+from balancer_simulator.predicting.backtest import backtest
+from balancer_simulator.predicting.held_against import held_against
+from balancer_simulator.predicting.predict import predict, prediction_of
+
+from balancer.commands import app as cli
+from balancer.errors import ConfigError
+from balancer.traces import Trace
+from balancer.traces.rows import line_of
+from tests.simulation.made_traces import made_trace
+
+Command = Callable[..., tuple[int, str, str]]
+
+_ENDPOINTS = [
+    EndpointModel(url="http://a/", capacity=3, service=Lognormal(mean_s=0.05, cv=0.5)),
+    EndpointModel(url="http://b/", capacity=4, parallel=2, service=Lognormal(mean_s=0.08, cv=0.5)),
+]
+_RUN = Scenario(
+    workload=Closed(workers=10, calls=500),
+    endpoints=_ENDPOINTS,
+    requests=Requests(attempts=1),
+    horizon_s=1e5,
+    health=None,
+)
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    return made_trace(_RUN)
+
+
+def _written(trace: Trace, folder: Path) -> Path:
+    path = folder / "trace.jsonl"
+    path.write_text("".join([json.dumps(trace.runs[0]) + "\n", *map(line_of, trace.attempts)]), encoding="utf-8")
+    return path
+
+
+def test_most_intervals_hold_what_came_and_most_errors_are_small() -> None:
+    held, errors = [], []
+    for replication in range(6):
+        found = backtest(made_trace(_RUN, replication=replication), [0.15, 0.4], draws=12, outages=False)
+        held += [test.prediction.figures["makespan_s"].holds(test.came["makespan_s"]) for test in found.tests]
+        errors += [abs(test.error("makespan_s")) for test in found.tests]
+    # 12 intervals of 95%: fewer than 9 hold it in one of 3000 such dozens.
+    assert sum(held) >= 9
+    assert float(np.median(errors)) < 0.05
+
+
+def test_a_prediction_is_narrower_with_more_of_the_run_and_looks_at_nothing_later(trace: Trace) -> None:
+    few, many = (
+        predict(
+            until(trace, at_s), len(trace.attempts) - sum(each.ended_s <= at_s for each in trace.attempts), draws=12
+        )
+        for at_s in (0.7, 4.0)
+    )
+    assert few.high - few.low > 2 * (many.high - many.low)
+    late = [each if each.granted_s < 0.7 else replace(each, ended_s=each.granted_s + 99.0) for each in trace.attempts]
+    cut = until(trace, 0.7)
+    assert predict(until(replace(trace, attempts=late), 0.7), 400, draws=5) == predict(cut, 400, draws=5)
+
+
+def test_callers_who_come_anyway_are_predicted_by_their_rate() -> None:
+    scenario = _RUN.changed(workload=Poisson(rate_per_s=40.0), horizon_s=20.0)
+    (test,) = backtest(made_trace(scenario), [0.4], draws=10, outages=False).tests
+    assert abs(test.error("throughput_per_s")) < 0.2
+    assert test.prediction.figures["wait_mean_s"].value < 0.05
+
+
+def test_an_outage_that_has_not_happened_is_a_line_of_its_own_and_makes_the_run_longer(trace: Trace) -> None:
+    (test,) = backtest(trace, [0.3], draws=5).tests
+    assert set(test.prediction.outages) == {"http://a/", "http://b/"}
+    assert test.prediction.outages["http://a/"] > 0.1 * test.prediction.outage_s
+
+
+def test_parts_with_too_few_calls_are_left_out_and_none_at_all_is_an_error(trace: Trace) -> None:
+    found = backtest(trace, [0.01, 0.4], draws=5, outages=False)
+    assert list(found.left_out) == [0.01]
+    assert "5 calls had ended" in found.left_out[0.01]
+    with pytest.raises(ConfigError, match="cannot be back-tested"):
+        backtest(trace, [0.01], draws=5)
+
+
+def test_an_interval_allows_for_few_draws_and_never_ends_before_now() -> None:
+    few, many = prediction_of([10.0, 11.0, 12.0]), prediction_of([10.0, 11.0, 12.0] * 20)
+    assert few.high - few.low > 2 * (many.high - many.low)
+    assert prediction_of([10.1, 10.2, 19.0], least=10.0).low > 10.0
+    with pytest.raises(ValueError, match="at least 2"):
+        prediction_of([1.0])
+
+
+def test_a_fit_is_held_against_the_trace_by_running_it(trace: Trace) -> None:
+    for held in held_against(fit_trace(trace)):
+        assert abs(held.off) < 0.15, held.endpoint
+        assert held.at(0.5)[1] == pytest.approx(held.at(0.5)[0], rel=0.2)
+
+
+# -- the commands -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Return what runs a command and returns its exit code, and what it said on both streams."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["balancer", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def test_fit_writes_a_scenario_and_a_report(trace: Trace, tmp_path: Path, command: Command) -> None:
+    out, folder = tmp_path / "fitted.toml", tmp_path / "report"
+    code, said, _ = command("fit", str(_written(trace, tmp_path)), "-o", str(out), "--report", str(folder), "--json")
+    assert code == 0
+    found = json.loads(said)
+    assert found["errors"] == []
+    assert found["callers"] == 10
+    assert found["endpoints"]["http://b/"]["behaviour"] == "works on 2 at a time, and the others wait in it"
+    page = (folder / "fit.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2
+    assert "What could not be known" in page
+    assert "# Fitted to trace.jsonl." in out.read_text(encoding="utf-8")
+
+
+def test_backtest_says_what_came(trace: Trace, tmp_path: Path, command: Command) -> None:
+    path = _written(trace, tmp_path)
+    code, said, _ = command("backtest", str(path), "--part", "0.3", "--draws", "5")
+    assert code == 0
+    assert "after 30% of the calls" in said
+    assert "an outage of http://a/" in said
+    code, said, wrong = command("backtest", str(path), "--part", "3")
+    assert (code, said) == (2, "")
+    assert "--part: found 3" in wrong

@@ -1,0 +1,159 @@
+"""What is recommended is in time where it is run, the cheapest of what was tried, and never more than is known."""
+
+import json
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from balancer_simulator import (
+    Closed,
+    Deterministic,
+    EndpointModel,
+    Lognormal,
+    Poisson,
+    Policy,
+    Requests,
+    Scenario,
+    Tasks,
+    simulate_once,
+)
+from balancer_simulator.fitting.fit import fit_trace
+from balancer_simulator.predicting.deadlines import seconds_until
+from balancer_simulator.predicting.recommend import recommend, setting_config
+
+from balancer.commands import app as cli
+from balancer.errors import ConfigError
+from balancer.settings.config import load_config
+from balancer.traces.rows import line_of
+from tests.simulation.made_traces import made_trace
+
+# One caller after the other at three endpoints: what keeps it slow is that there are too few callers.
+_SLOW = Scenario(
+    workload=Closed(workers=2, calls=90),
+    endpoints=[EndpointModel(url=f"http://e{n}/", capacity=2, service=Lognormal(mean_s=0.1, cv=0.3)) for n in range(3)],
+    requests=Requests(attempts=1),
+    policies=[Policy(strategy="fifo")],
+    horizon_s=1e5,
+    health=None,
+)
+_FEW = {"draws": 5, "strategies": ["fifo"]}
+
+
+def test_callers_are_recommended_where_callers_are_missing_and_that_is_what_comes() -> None:
+    fit = fit_trace(made_trace(_SLOW, "fifo"))
+    found = recommend(fit, deadline_s=2.2, **_FEW)
+    assert not found.does(found.present)  # 90 calls of 0.1 s by two callers: 4.5 s
+    assert found.present.ends_s is not None
+    assert found.present.ends_s.value == pytest.approx(4.5, rel=0.1)
+    assert found.chosen is not None
+    setting = found.chosen.setting
+    assert setting.workers >= 5
+    assert setting.endpoints == (0, 1, 2)  # with two of them it would take 2.3 s
+    truth = _SLOW.changed(workload=Closed(workers=setting.workers, calls=90))
+    ends_s = [simulate_once(truth, Policy(strategy="fifo"), number).makespan_s or 99.0 for number in range(5)]
+    assert max(ends_s) < 2.2
+    assert sum(found.chosen.ends_s.holds(each) for each in ends_s if found.chosen.ends_s) >= 3
+
+
+def test_with_more_time_fewer_endpoints_do() -> None:
+    found = recommend(_SLOW, deadline_s=6.0, **_FEW)
+    assert found.chosen is not None
+    assert len(found.chosen.setting.endpoints) == 1
+    counts = [len(each.setting.endpoints) for each in found.by_number]
+    assert counts == [1, 2, 3, 4], counts
+    ends = [each.ends_s.value for each in found.by_number if each.ends_s]
+    # With four endpoints there are more slots than workers, so that the fourth changes nothing but by chance.
+    assert all(later < 1.05 * before for before, later in pairwise(ends))
+    assert ends[0] > 2 * ends[2]
+
+
+def test_endpoints_are_added_until_it_is_in_time_and_what_cannot_be_is_said() -> None:
+    found = recommend(_SLOW, deadline_s=1.4, **_FEW)
+    assert found.chosen is None or len(found.chosen.setting.endpoints) > 3
+    never = recommend(_SLOW, deadline_s=0.05, **_FEW)
+    assert never.chosen is None
+    assert never.nearest.sure_s == min(each.sure_s for each in never.tried)
+
+
+def test_more_at_once_than_was_ever_seen_is_not_proposed_from_a_trace() -> None:
+    rooms = {each.setting.room for each in recommend(fit_trace(made_trace(_SLOW, "fifo")), **_FEW).tried}
+    assert rooms == {"as it is"}
+    assert "twice" in {each.setting.room for each in recommend(_SLOW, **_FEW).tried}
+
+
+def test_a_budget_is_kept_and_without_wishes_nothing_is_bought() -> None:
+    found = recommend(_SLOW, budget_h=8.0 / 3600, **_FEW)
+    assert found.chosen is not None
+    assert found.chosen.cost_h <= 8.0 / 3600
+    plain = recommend(_SLOW, **_FEW)
+    assert plain.chosen is not None
+    assert len(plain.chosen.setting.endpoints) == 3
+
+
+def test_tasks_are_as_many_as_asked_for_and_a_flat_list_will_do() -> None:
+    half = recommend(_SLOW, tasks=45, **_FEW).present.ends_s
+    assert half is not None
+    assert half.value == pytest.approx(2.25, rel=0.15)
+    listed = _SLOW.changed(workload=Tasks(workers=2, tasks=40), work=Deterministic(mean_s=0.1))
+    assert recommend(listed, **_FEW).chosen is not None
+
+
+def test_callers_who_come_anyway_have_no_end_and_are_refused() -> None:
+    with pytest.raises(ConfigError, match="there is no end to be in time"):
+        recommend(_SLOW.changed(workload=Poisson(rate_per_s=1.0)))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90m", 5400.0),
+        ("2h 30m", 9000.0),
+        ("1.5 s", 1.5),
+        ("18:00", 6 * 3600.0),
+        ("11:00", 23 * 3600.0),
+        ("Friday 18:00", 86400 + 6 * 3600.0),
+        ("thu 11:00", 7 * 86400 - 3600.0),
+        ("2026-11-26 13:00", 3600.0),
+    ],
+)
+def test_a_deadline_is_the_next_instant_of_that_name(text: str, seconds: float) -> None:
+    assert seconds_until(text, datetime(2026, 11, 26, 12, 0)) == seconds  # a Thursday
+
+
+@pytest.mark.parametrize("text", ["soon", "25:00", "Someday 18:00", "", "2026-11-25", "0s", "mo 18:00"])
+def test_a_deadline_that_is_none_or_over_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--deadline: found"):
+        seconds_until(text, datetime(2026, 11, 26, 12, 0))
+
+
+def test_the_command_writes_a_config_that_loads_and_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = made_trace(_SLOW, "fifo")
+    path, config, folder = tmp_path / "trace.jsonl", tmp_path / "pool.toml", tmp_path / "report"
+    path.write_text("".join([json.dumps(trace.runs[0]) + "\n", *map(line_of, trace.attempts)]), encoding="utf-8")
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["balancer", "recommend", str(path), "--draws", "5", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said, wrong = capsys.readouterr()
+        assert end.value.code in (0, None, 2)
+        return said if end.value.code != 2 else wrong
+
+    said = run("--deadline", "2.2s", "--strategy", "fifo", "-o", str(config), "--report", str(folder))
+    assert "with 95% over by" in said
+    assert "recommended" in said
+    assert [each.capacity for each in load_config(config).pool_endpoints] == [2, 2, 2]
+    assert config.read_text(encoding="utf-8").startswith("# with 95% over by")
+    assert "<svg" in (folder / "recommendation.html").read_text(encoding="utf-8")
+    assert json.loads(run("--deadline", "2.2s", "--strategy", "fifo", "--json"))["chosen"]["does"] is True
+    assert "--certainty: found 3" in run("--certainty", "3")
+
+
+def test_a_config_has_what_a_pool_must_know_of_its_endpoints() -> None:
+    labelled = _SLOW.endpoints[0].model_copy(update={"weight": 2.0, "labels": ["big"]})
+    found = recommend(_SLOW.changed(endpoints=[labelled]), **_FEW)
+    (endpoint,) = setting_config(found.present)["endpoints"]
+    assert endpoint == {"url": "http://e0/", "capacity": 2, "weight": 2.0, "labels": ["big"]}
