@@ -135,7 +135,7 @@ class Host:
 
         def step() -> None:
             now = clock()
-            owner._settle(lambda: core.drain(endpoint, now), now)
+            owner.change([lambda: core.drain(endpoint, now)], now)
 
         self._loop.call_soon_threadsafe(self._server.act, step)
         return None

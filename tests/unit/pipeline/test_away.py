@@ -143,11 +143,11 @@ def test_a_run_that_was_stopped_brings_back_what_was_judged_and_goes_on_there(be
 
     def call_s() -> float:
         calls.append(None)
-        return 0.0 if len(calls) < 40 else 0.3  # a problem takes 28
+        return 0.0 if len(calls) < 48 else 0.5  # a problem takes 28
 
     near = _Near(bench.registry)
     near.at_once = 1
-    near.stops = lambda: len(calls) >= 40
+    near.stops = lambda: len(calls) >= 48
     bench.new = lambda: FakeExecutor(call_s=call_s)  # type: ignore[assignment]
     assert not bench.away(near, "there", sample_level_workers=1).complete
     with Store(bench.folder / "there") as store:
