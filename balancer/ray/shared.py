@@ -263,6 +263,6 @@ def _compare(name: str, sections: dict[str, str], config: Config | None, ttl_s: 
         differs.append(f"ttl_s (it has {sections.get('ttl_s')})")
     if differs:
         raise ConfigError(
-            f"{_called(name)}: it is there already, and differs in {', '.join(differs)}; leave config= and ttl_s= out to "
-            f"take it as it is, or end it first: balancer.ray.stop({name!r})"
+            f"{_called(name)}: it is there already, and differs in {', '.join(differs)}; leave config= and ttl_s= out "
+            f"to take it as it is, or end it first: balancer.ray.stop({name!r})"
         )
