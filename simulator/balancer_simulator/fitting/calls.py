@@ -121,13 +121,16 @@ def trail_of(trace: Trace) -> Trail:
     """
     if not trace.attempts:
         raise ValueError("there are no calls in it")
+    runs: dict[str, list[Attempt]] = {}
+    for each in trace.attempts:
+        runs.setdefault(each.run, []).append(each)
     attempts: list[Attempt] = []
     at_s = 0.0
-    for run in dict.fromkeys(each.run for each in trace.attempts):
-        mine = [each for each in trace.attempts if each.run == run]
+    for mine in runs.values():
         shift_s = at_s - min(each.asked_s for each in mine)
-        attempts += [_shifted(each, shift_s) for each in mine]
-        at_s = max(each.ended_s for each in attempts) + _GAP_S
+        moved = [_shifted(each, shift_s) for each in mine]
+        attempts += moved
+        at_s = max(each.ended_s for each in moved) + _GAP_S
     kinds = tuple(sorted({each.kind or "all" for each in attempts}))
     timeout_s = _timeout_of(attempts)
     grouped: dict[str, list[Attempt]] = {}

@@ -91,7 +91,8 @@ def unknown(fit: Fit) -> Iterator[str]:
         yield "after how long a call was made a second time: hedging is left out"
     if fit.attempts > 1:
         yield f"how often a call is tried again: it is taken for {fit.attempts} attempts"
-    if any(each.event == "limit" for each in trace.events):
+    happened = {each.event for each in trace.events}
+    if "limit" in happened and "restored" not in happened:  # slow start moves them as well, and is simulated
         yield "how limits were moved: they are left out, and the capacity counts"
     if np.isnan(np.concatenate([each.calls.server_s for each in fit.endpoints.values()])).all():
         yield "how much of a call is the network: no server says how long it took, so it is part of its times"
@@ -106,7 +107,7 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     if found.most < member.capacity or not member.told:
         yield f"what it does with more than {found.most} at once: it never had more"
     fewest = _fewest(found)
-    if fewest > 1:
+    if 2 * fewest > found.most > 1:
         yield f"what it does with fewer than {fewest} at once: it hardly ever had fewer"
     if ended < 50:
         yield f"more than {ended} calls tell: its times are in part those of the others, by a factor"
@@ -115,7 +116,8 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
         yield f"how long the longest {part:.1%} of its calls take: they had not ended"
     if not found.troubles.spells:
         watched_s = found.troubles.watched_s
-        yield f"how often it is down: never in {watched_s:.3g} s, so less than every {watched_s / _THREE:.3g} s (95%)"
+        once_s = watched_s / _THREE
+        yield f"how often it is down: never in {watched_s:.3g} s, so less often than once in {once_s:.3g} s (95%)"
     elif len(found.troubles.spells) < 5:
         yield f"how often it is down: {len(found.troubles.spells)} seen, and so few say little"
 
@@ -152,10 +154,12 @@ def _endpoint(fit: Fit, member: Member) -> str:
         )
     parts.append(str(found.tried.behaviour))
     if len(found.tried.in_doubt) > 1:
-        parts.append(f"{len(found.tried.in_doubt) - 1} other behaviours are as likely")
+        others = len(found.tried.in_doubt) - 1
+        parts.append(f"{others} other {'behaviour is' if others == 1 else 'behaviours are'} as likely")
     troubles = found.troubles
     if troubles.spells:
-        parts.append(f"{len(troubles.spells)} outages, of {troubles.mttr_s:.3g} s on average")
+        many = len(troubles.spells)
+        parts.append(f"{many} {'outage' if many == 1 else 'outages'}, of {troubles.mttr_s:.3g} s on average")
     if failing := troubles.quick_part + troubles.slow_part:
         parts.append(f"{failing:.1%} of its calls fail")
     return "; ".join(parts)
