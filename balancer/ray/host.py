@@ -92,6 +92,7 @@ class Host:
         times = times_of(given.ttl_s)
         self._given = given
         self._pool = Pool.from_config(given.config)
+        self._pool._clock = clock  # the one that its core is driven by
         self._token = secrets.token_hex(16)
         self._claim = Claim(given.name, times, ControlStore(), clock)
         self._sections = {**sections_of(given.config), "ttl_s": repr(given.ttl_s)}

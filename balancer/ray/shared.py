@@ -68,6 +68,8 @@ class SharedPool(ConnectedPool):
             raise ConfigError(f"a pool of Ray has the name {name!r}; it must be a text that is not empty")
         if config is not None and not isinstance(config, Config):
             config = load_config(config)
+        if config is not None and config.pool.connect is not None:
+            raise config.located("pool.connect", ConfigError("a pool that is elsewhere is shared there; leave it out"))
         self._name, self._namespace = name, namespace
         self._again = (name, namespace, block, acquire_timeout_s, retries)
         actor = _found(name, namespace) if config is None else _made(name, namespace, config, ttl_s, detached)
