@@ -63,6 +63,17 @@ PageOption = Annotated[
         "--page", metavar="PORT", min=0, max=65535, help="Serve a page that shows it while it works; 0: a free port."
     ),
 ]
+PoolOption = Annotated[
+    str | None,
+    typer.Option("--pool", metavar="URL", help="Share the pool that is served there: balancer://host:port."),
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option("--token-file", metavar="FILE", help="With the token of that server; else BALANCER_SERVE_TOKEN."),
+]
+CaOption = Annotated[
+    Path | None, typer.Option("--ca", metavar="FILE", help="PEM file that vouches for that server, for TLS.")
+]
 
 
 def make_app(registry: Registry) -> typer.Typer:
@@ -99,12 +110,16 @@ def make_app(registry: Registry) -> typer.Typer:
                 "--live", metavar="PORT", min=0, max=65535, help="Serve a page that shows the run; 0: a free port."
             ),
         ] = None,
+        pool: PoolOption = None,
+        token_file: TokenOption = None,
+        ca: CaOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
         require("pipeline", '"balancer run"')
         if live is not None:
             require("page", '"balancer run --live"')
+        from balancer.commands.warnings import left_to_server
         from balancer.pipeline.report import write_report
         from balancer.pipeline.rows.choice import ALL, parse_share
         from balancer.pipeline.running.run import run_pipeline, settings_of
@@ -113,8 +128,11 @@ def make_app(registry: Registry) -> typer.Typer:
             share = ALL if shard is None else parse_share(shard)
         except ValueError as error:
             raise ConfigError(f"--shard: {error}") from None
-        settings = _with(load_config(config), strategy, results)
+        loaded = _shared(load_config(config), pool, token_file, ca)
+        settings = _with(loaded, strategy, results)
         with _redacted(settings):
+            for line in left_to_server(settings):
+                print(f"{_NAME}: {line}", file=sys.stderr)
             found = run_pipeline(settings, registry, Console(stderr=True), fresh=fresh, share=share, live=live)
             report = write_report(found, Path(settings_of(settings).results))
         _tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
@@ -202,6 +220,9 @@ def make_app(registry: Registry) -> typer.Typer:
         offline: Annotated[
             bool, typer.Option("--offline", help="Do not ask the endpoints whether they answer.")
         ] = False,
+        pool: PoolOption = None,
+        token_file: TokenOption = None,
+        ca: CaOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Say what CONFIG would run, and all that is wrong with it. Pings the endpoints, but runs nothing."""
@@ -210,6 +231,7 @@ def make_app(registry: Registry) -> typer.Typer:
         settings, mistakes = sound_part(config)
         if settings is None:
             raise ConfigError(mistakes)
+        settings = _shared(settings, pool, token_file, ca)
         if settings.pipeline is not None and not mistakes:
             require("pipeline", '"balancer check" of a config with [pipeline]')
         with _redacted(settings):
@@ -268,6 +290,7 @@ def make_app(registry: Registry) -> typer.Typer:
                 ttl_s=ttl,
                 token=token_of(token_file),
                 tls=tls_of(cert, key),
+                again=lambda: load_config(config),
                 say=lambda line: print(line, flush=True),
                 page=None if page is None else (page_host, page),
             )
@@ -339,8 +362,19 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _shared(config: Config, url: str | None, token_file: Path | None, ca: Path | None) -> Config:
+    """Return `config` over the pool that is served at `url`. Raises ConfigError."""
+    given = {"connect": url, "token_file": token_file and str(token_file), "ca": ca and str(ca)}
+    said = {key: value for key, value in given.items() if value is not None}
+    if said and url is None and config.pool.connect is None:
+        raise ConfigError("--token-file and --ca are for a pool that is served; give --pool as well")
+    return config.model_copy(update={"pool": config.pool.model_copy(update=said)}) if said else config
+
+
 def _with(config: Config, strategy: str | None, results: Path | None) -> Config:
-    """Return `config` with what the command line says instead."""
+    """Return `config` with what the command line says instead. Raises ConfigError."""
+    if strategy is not None and config.pool.connect is not None:
+        raise ConfigError(f"--strategy {strategy}: the server of the pool chooses; change its config")
     if strategy is not None:
         config = config.model_copy(
             update={"pool": config.pool.model_copy(update={"strategy": strategy, "options": {}})}

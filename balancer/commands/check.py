@@ -3,8 +3,10 @@
 Decides what a person wants to see before a run, and that one mistake hides no other. Runs no program of a problem.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -12,16 +14,21 @@ from typing import Any, Final
 from balancer.commands.policies import policy_lines
 from balancer.commands.reach import connecting, unreached
 from balancer.commands.warnings import warnings
-from balancer.errors import BalancerError, ConfigError, MissingExtra
+from balancer.endpoint import Endpoint
+from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
-from balancer.sandbox.executors import languages_of, make_executors
+from balancer.program import Executor
+from balancer.sandbox.executors import executor_maker, languages_of, make_executors
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 from balancer.settings.pipeline import PipelineSettings
+from balancer.shells.connected import connected_as
+from balancer.shells.threads import Pool
 
 __all__ = ["Checked", "check_config"]
 
+_SERVER_S: Final = 5.0  # for the server of a pool
 _MOST_LINES: Final = 24  # endpoints that get a line each; of more only those that do not answer
 _EVERY_LANGUAGE = ("cpp", "java", "python", "python2")  # of a row
 
@@ -50,8 +57,26 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
         offline: leave the endpoints alone; else each is asked whether it answers.
     """
     checked = Checked()
-    _check_strategy(config, registry, checked)
-    _check_endpoints(config, registry, checked, offline=offline)
+    with ExitStack() as stack:
+        if config.pool.connect is None:
+            checked.data["server"] = None
+            _check_strategy(config, registry, checked)
+            _check_endpoints(
+                config,
+                config.pool_endpoints,
+                lambda cache: make_executors(config, registry, cache),
+                checked,
+                offline=offline,
+            )
+        elif (pool := _check_server(config, checked, offline=offline)) is not None:
+            stack.callback(pool.close)
+            _check_endpoints(
+                config,
+                pool.endpoints(),
+                lambda cache: _made_for(pool.endpoints(), executor_maker(registry, cache, config)),
+                checked,
+                offline=offline,
+            )
     checked.lines += policy_lines(config)
     checked.data["warnings"] = [config.redact(line) for line in warnings(config)]
     checked.lines += [f"warning    {line}" for line in checked.data["warnings"]]
@@ -70,6 +95,50 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
     return checked
 
 
+def _check_server(config: Config, checked: Checked, *, offline: bool) -> Pool | None:
+    """Return the pool of the server, and say who that is; None if it is not there."""
+    url = config.redact(config.pool.connect or "")
+    checked.data |= {"endpoints": [], "protections": [], "languages": [], "strategy": None}
+    found: dict[str, Any] = {"url": url, "answers": None, "error": None, "epoch": None, "ttl_s": None}
+    checked.data["server"] = found
+    if offline:
+        checked.lines.append(f"server     {url}, which was not asked")
+        return None
+    try:
+        pool = connected_as(config, within_s=_SERVER_S)
+    except NotConnected as error:
+        found |= {"answers": False, "error": config.redact(error.why)}
+        checked.silent.append(config.redact(str(error)))
+        return None
+    except (ConfigError, MissingExtra) as error:
+        checked.mistakes += map(config.redact, str(error).splitlines())
+        return None
+    _, epoch, ttl_s = pool.served
+    found |= {"answers": True, "epoch": epoch, "ttl_s": ttl_s}
+    since = datetime.fromtimestamp(epoch / 1000).isoformat(" ", "seconds")
+    checked.lines.append(f"server     {url} answers: since {since}, TTL {ttl_s:g} s")
+    strategy = pool.stats().strategy
+    checked.data["strategy"] = {"name": strategy, "options": {}}
+    checked.lines.append(f"strategy   {strategy}")
+    return pool
+
+
+def _made_for(endpoints: Iterable[Endpoint], make: Callable[[Endpoint], Executor]) -> dict[str, Executor]:
+    """Return an executor for each, by name. Raises ConfigError with a line for each mistake, MissingExtra."""
+    made: dict[str, Executor] = {}
+    mistakes: dict[str, None] = {}
+    for endpoint in endpoints:
+        try:
+            made[endpoint.name] = make(endpoint)
+        except ConfigError as error:
+            mistakes |= dict.fromkeys(f"endpoint {endpoint.name} of the server: {line}" for line in error.problems)
+    if mistakes:
+        for executor in made.values():
+            executor.close()
+        raise ConfigError(mistakes)
+    return made
+
+
 def _check_strategy(config: Config, registry: Registry, checked: Checked) -> None:
     pool = config.pool
     checked.data["strategy"] = {"name": pool.strategy, "options": {}}
@@ -86,14 +155,21 @@ def _check_strategy(config: Config, registry: Registry, checked: Checked) -> Non
     checked.lines.append(f"strategy   {config.redact(pool.strategy)} {shown or ''}".rstrip())
 
 
-def _check_endpoints(config: Config, registry: Registry, checked: Checked, *, offline: bool) -> None:
-    found = {endpoint.name: _endpoint(endpoint) for endpoint in config.pool_endpoints}
+def _check_endpoints(
+    config: Config,
+    endpoints: Iterable[Endpoint],
+    make: Callable[[Path], dict[str, Executor]],
+    checked: Checked,
+    *,
+    offline: bool,
+) -> None:
+    found = {endpoint.name: _endpoint(endpoint) for endpoint in endpoints}
     slots = sum(endpoint["capacity"] for endpoint in found.values())
     checked.lines.append(f"endpoints  {len(found)} with {slots} slots{_groups(found)}")
     languages: str = ""
     with Scratch("balancer-check-") as cache:
         try:
-            executors = make_executors(config, registry, cache.path)
+            executors = make(cache.path)
         except MissingExtra as error:  # a pool does without executors
             languages, executors = f"unknown: {error}", {}
         except ConfigError as error:

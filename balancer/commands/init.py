@@ -18,7 +18,7 @@ from balancer.errors import ConfigError
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import EndpointSettings, PoolSettings, TraceSettings
+from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
 
 __all__ = ["commented_config", "write_config"]
@@ -27,7 +27,7 @@ _WIDE: Final = 100
 _LOCAL: Final = "local://{1..2}"
 _MODEL_SERVER: Final = "http://10.0.0.{1..2}:8000/v1/"
 _MODELS: Final[dict[str, type[BaseModel] | None]] = {
-    "pool": PoolSettings,
+    "pool": PoolSection,
     "endpoints": EndpointSettings,
     "health": HealthSection,
     "limits": LimitSettings,

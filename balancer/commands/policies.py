@@ -10,7 +10,19 @@ __all__ = ["policy_lines"]
 
 def policy_lines(config: Config) -> Iterator[str]:
     """Yield what the config says about health, limits, quotas and retries."""
-    health, limits, retries = config.health, config.limits, config.retries
+    if config.pool.connect is not None:
+        yield "health     the server's, and so are limits, caps and quotas"
+    else:
+        yield from _of_the_pool(config)
+    retries = config.retries
+    yield (
+        f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
+        f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"
+    )
+
+
+def _of_the_pool(config: Config) -> Iterator[str]:
+    health, limits = config.health, config.limits
     if health is None:
         yield "health     off: no endpoint is taken out of service for its failures"
     else:
@@ -32,10 +44,6 @@ def policy_lines(config: Config) -> Iterator[str]:
         yield f"quota      {each} a minute on {'each other endpoint' if name == '*' else f'endpoints of {name!r}'}"
     if config.pool.spill_after_s is not None:
         yield f"groups     a higher one is used when the lower ones have been full for {config.pool.spill_after_s:g} s"
-    yield (
-        f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
-        f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"
-    )
 
 
 def _pings(health: PingSettings) -> str:

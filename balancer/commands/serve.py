@@ -6,12 +6,14 @@ must not know what holders and owner say to each other.
 
 import asyncio
 import os
+import signal
 import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.commands.live import Live
 from balancer.errors import ConfigError
 from balancer.house import Times
 from balancer.plugins.registry import Registry
@@ -77,11 +79,14 @@ def serve(
     token: str,
     tls: ssl.SSLContext | None,
     say: Callable[[str], None],
+    again: Callable[[], Config] | None = None,
     page: tuple[str, int] | None = None,
 ) -> None:
     """Serve until it is stopped. What is out then stays out: holders tell the next server.
 
-    `page`: address and port of the page that shows the pool and who holds what; None: there is none.
+    Args:
+        again: reads the config once more, at each SIGHUP, and what differs is changed; None: SIGHUP is not minded.
+        page: address and port of the page that shows the pool and who holds what; None: there is none.
 
     Raises:
         ConfigError: others than this machine could connect without a token; or another server has the state.
@@ -95,18 +100,21 @@ def serve(
         times = Times(ttl_s)
     except ValueError as error:
         raise ConfigError(f"--ttl: {error}") from None
+    if config.pool.connect is not None:
+        raise config.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
     keeper = Keeper(state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
             pool._clock = clock  # the one that its core is driven by
-            seen = None if page is None else (*page, config.redact)
-            asyncio.run(_serve(pool, keeper, times, host, port, token, tls, say, seen))
+            asyncio.run(_serve(pool, config, registry, keeper, times, host, port, token, tls, say, again, page))
     finally:
         keeper.close()
 
 
 async def _serve(
     pool: Pool,
+    config: Config,
+    registry: Registry,
     keeper: Keeper,
     times: Times,
     host: str,
@@ -114,7 +122,8 @@ async def _serve(
     token: str,
     tls: ssl.SSLContext | None,
     say: Callable[[str], None],
-    page: tuple[str, int, Callable[[str], str]] | None,
+    again: Callable[[], Config] | None,
+    page: tuple[str, int] | None,
 ) -> None:
     def guard(step: Callable[[], None]) -> None:
         with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
@@ -125,7 +134,10 @@ async def _serve(
             pool._delivery.deliver()
 
     server = Server(pool._core, times=times, last=keeper.last, keep=keeper.keep, token=token, guard=guard, told=told)
-    seen = None if page is None else _page_of(pool, server, *page)  # one that cannot listen is told before any lease
+    live = Live(server, pool, config, registry, say)
+    seen = None if page is None else _page_of(pool, server, live, *page)  # what cannot be is told before any lease
+    if again is not None:
+        live.mind(signal.SIGHUP, again)
     listening = await server.listen(host, port, tls)
     address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
@@ -136,17 +148,12 @@ async def _serve(
     if seen is not None:
         say(f"page at {seen.url}")
     sys.stdout.flush()
-    async with listening:
+    async with listening, live:
         await listening.serve_forever()
 
 
-def _page_of(pool: Pool, server: Server, host: str, port: int, redact: Callable[[str], str]) -> "Page":
-    from balancer.page.scene import Holder
-    from balancer.page.serving import open_page
+def _page_of(pool: Pool, server: Server, live: Live, host: str, port: int) -> "Page":
+    from balancer.commands.served_page import page_of  # a server without a page needs no web framework
+    from balancer.page.tokens import token_of_environment
 
-    def holders() -> list[Holder]:
-        return [Holder(who.name, leases, waiting) for who, leases, waiting in server.owner.guests()]
-
-    page = open_page(pool, host=host, port=port, redact=redact, holders=holders)
-    pool._pages = (page,)  # it is closed with the pool
-    return page
+    return page_of(pool, server, host, port, token=token_of_environment(), redact=live.redact)

@@ -6,11 +6,22 @@ from collections.abc import Iterator
 from balancer.core.health import most_ejected, panics
 from balancer.settings.config import Config
 
-__all__ = ["warnings"]
+__all__ = ["left_to_server", "warnings"]
+
+
+def left_to_server(config: Config) -> Iterator[str]:
+    """Yield a line if the pool is served elsewhere and the config says what does not count then."""
+    if config.pool.connect is not None and config.of_the_server:
+        said = ", ".join(config.of_the_server)
+        kept = "; of [[endpoints]] only languages and isolation count, by name" if "endpoints" in said else ""
+        yield f"the pool is that of {config.redact(config.pool.connect)}, which decides {said}{kept}"
 
 
 def warnings(config: Config) -> Iterator[str]:
     """Yield a line for each such thing, with what to do."""
+    if config.pool.connect is not None:  # the rest is the server's
+        yield from left_to_server(config)
+        return
     groups = Counter(endpoint.group for endpoint in config.pool_endpoints)
     if len(groups) > 1:
         yield from _on_groups(config, groups)

@@ -9,10 +9,7 @@ What it promises: it stops using what it has after 0.8 TTL without contact, coun
 that the owner has certainly heard; so before the owner gives that to others. And every wait ends once.
 """
 
-from collections import deque
 from collections.abc import Callable, Container, Sequence
-from dataclasses import replace
-from enum import Enum
 from itertools import count
 from math import inf
 from typing import Any
@@ -22,26 +19,23 @@ from balancer.core.events import Granted as GrantedEvent
 from balancer.core.events import Hedged as HedgedEvent
 from balancer.core.events import Retried as RetriedEvent
 from balancer.core.tenures import Tenures
-from balancer.core.waiters import Waiter, WaitQueue
+from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, LeaseError, PoolClosed
+from balancer.house.asks import Asks
 from balancer.house.errors import error_of
-from balancer.house.link import Link
+from balancer.house.hold import Hold, Stock, is_plain, untimed
 from balancer.house.messages import (
     Amend,
-    Ask,
     Bye,
     Cancel,
+    Changed,
     End,
     FromHolder,
     FromOwner,
     Granted,
     Greeting,
     Hedged,
-    Held,
-    Hello,
-    Knock,
-    Letter,
     Listed,
     OutOfService,
     Pinged,
@@ -54,8 +48,9 @@ from balancer.house.messages import (
     Welcome,
     Who,
 )
+from balancer.house.presence import Presence, State
 from balancer.house.tally import Tally
-from balancer.house.times import FENCE, Times
+from balancer.house.times import Times
 from balancer.load import Load
 from balancer.strategy import Request
 
@@ -64,34 +59,6 @@ __all__ = ["Holder"]
 Served = Sequence[Waiter]
 
 _IGNORED = Outcome.IGNORED
-_MOST_UNANSWERED = (
-    16  # letters of the owner, which has 64 on their way at most; else an answer waits for the next letter
-)
-
-
-class _State(Enum):
-    OUTSIDE = "knocks"
-    GREETED = "has said hello"
-    INSIDE = "is in a visit"
-    GONE = "has said bye"
-
-
-class _Hold:
-    """What it has of one lease: it is what `Lease.account` refers to while that is out."""
-
-    __slots__ = ("endpoint", "lease_id", "request", "since_s", "slots", "token")
-
-    def __init__(self, token: Token, endpoint: Endpoint, slots: int, request: Request, since_s: float) -> None:
-        self.token = token
-        self.endpoint = endpoint
-        self.slots = slots
-        self.request = request
-        self.since_s = since_s  # when it came, then when its lease began
-        self.lease_id = 0  # 0: nobody uses it yet. Not the lease: one that nobody refers to is found by that
-
-    def told(self, now: float) -> Held:
-        told = _untimed(self.request)
-        return Held(self.token, self.endpoint.name, self.slots, told.terms, told.tokens, now - self.since_s)
 
 
 class Holder:
@@ -133,71 +100,55 @@ class Holder:
         self._lender = lender
         self._wanted_block = block
         self._block = block
-        self._times = times or Times()
         self._stirred = stirred or _nothing
-        self._state = _State.OUTSIDE
-        self._visit = (0, 0)  # epoch and number; greater ones are later
-        self._link = Link(self._times.again_s)
-        self._hello: tuple[Held, ...] = ()
-        self._again_s = now  # when to knock, or say hello, again
-        self._greeted_s = now
-        self._beat_due_s = inf
-        self._contact_s = -inf  # when it said the last thing that was certainly heard
-        self._unanswered = 0  # letters of the owner
-        self._leaving = False
-        self._holds: dict[Token, _Hold] = {}
-        self._stock: dict[Request, deque[_Hold]] = {}
+        self._presence = Presence(who, times or Times(), now)
+        self._holds: dict[Token, Hold] = {}
+        self._stock = Stock()
         self._listed: dict[int, Endpoint] = {}
         self._out_of_service: frozenset[str] = frozenset()
         self._tenures = Tenures()
-        self._waiters = WaitQueue()
-        self._asks: dict[int, tuple[Waiter, int]] = {}  # and its priority
-        self._numbers: dict[Waiter, int] = {}
+        self._asks = Asks()
         self._ids = count(1)
-        self._ask_numbers = count(1)
         self._closed = False
 
     # -- what comes in and goes out ----------------------------------------------------------------
 
     def receive(self, message: FromOwner, now: float) -> Served:
         """Hear a message of the owner; return those of its callers whose wait this ended."""
+        presence = self._presence
         visit = message.epoch, message.visit
-        if self._state is _State.GONE:
+        if presence.state is State.GONE:
             return ()
         if isinstance(message, Greeting):
             self._fence(now)
-            if visit > self._visit:
+            if visit > presence.visit:
                 self._begin(visit, now)
             return ()
-        if visit != self._visit:
+        if visit != presence.visit:
             return ()
         if isinstance(message, Welcome):
-            if self._state is _State.GREETED:
+            if presence.state is State.GREETED:
                 self._welcomed(message, now)
             return ()
-        if self._state is not _State.INSIDE:
+        if presence.state is not State.INSIDE:
             return ()
-        self._contact_s = max(self._contact_s, message.heard_s)
+        presence.in_touch(message)
         if self._fence(now):
             return ()
-        words = self._link.hear(message.number, message.got, message.words, now)
-        self._unanswered += bool(message.number)
+        words = presence.hear(message, now)
         served: list[Waiter] = []
         for word in words:
             served += _ANSWERS[type(word)](self, word, now)
-        if words or self._link.has_words:
+        if words or presence.has_words:
             self._stirred()
         return served
 
     def tick(self, now: float) -> Served:
         """Let time do what is due. Return nobody: no wait ends by time here, a shell sees to that (`cancel`)."""
-        waits_in_vain = self._state is _State.GREETED and now >= self._greeted_s + self._times.ttl_s
-        if not self._fence(now) and waits_in_vain and not self._holds:
+        if not self._fence(now) and self._presence.waits_in_vain(now) and not self._holds:
             self._leave(now)  # nobody knows that visit any more
-        idle_s = self._times.idle_s
-        for stock in self._stock.values():
-            while stock and now >= stock[0].since_s + idle_s:
-                self._give_back(stock.popleft(), now)
+        for hold in self._stock.idle(now, self._presence.times.idle_s):
+            self._give_back(hold)
         for lease, is_over in self._tenures.take_due(now):
             if is_over:
                 self.journal.note(Expired, now, *_facts(lease), now - lease.granted_s)
@@ -207,79 +158,57 @@ class Holder:
 
     def take_out(self, now: float, *, again: bool = False) -> list[FromHolder]:
         """Return what is to be sent now; with `again`, when a connection is new, what may have been lost too."""
-        if self._state is _State.GONE:
-            return []
-        if self._state is not _State.INSIDE:
-            if not (again or now >= self._again_s):
-                return []
-            self._again_s = now + self._times.again_s
-            if self._state is _State.OUTSIDE:
-                return [Knock(self._who, now)]
-            return [Hello(self._who, *self._visit, now, self._hello)]
-        letters = self._link.letters(now, again=again)
-        if not letters and self._unanswered < _MOST_UNANSWERED and now < self._beat_due_s:
-            return []
-        if self._leaving:
-            self._state = _State.GONE
-        self._unanswered = 0
-        self._beat_due_s = now + self._times.beat_s
-        got = self._link.got
-        return [Letter(self._who, *self._visit, now, number, got, words) for number, words in letters or [(0, ())]]
+        return self._presence.take_out(now, again=again)
 
     @property
     def due_s(self) -> float:
         """When there is something to do next; `-inf`: there is something to send."""
-        if self._state is _State.GONE:
+        if self._presence.state is State.GONE:
             return inf
-        stocked = [stock[0].since_s + self._times.idle_s for stock in self._stock.values() if stock]
-        local_s = min(self.fence_s, self._tenures.due_s, *stocked)
-        if self._state is not _State.INSIDE:
-            return min(self._again_s, local_s)
-        if self._link.has_words or self._unanswered >= _MOST_UNANSWERED:
-            return -inf
-        return min(self._link.due_s, self._beat_due_s, local_s)
+        idle_s = self._stock.due_s(self._presence.times.idle_s)
+        return min(self._presence.due_s, self.fence_s, self._tenures.due_s, idle_s)
 
     # -- the visit ---------------------------------------------------------------------------------
 
     @property
     def fence_s(self) -> float:
         """From then on nothing is used, unless the owner is heard before; `inf`: there is nothing to use."""
-        if not self._holds and self._state is not _State.INSIDE:
-            return inf
-        return self._contact_s + FENCE * self._times.ttl_s
+        return self._presence.fence_s(has=bool(self._holds))
 
     @property
     def inside(self) -> bool:
         """True while it is in a visit."""
-        return self._state is _State.INSIDE
+        return self._presence.state is State.INSIDE
+
+    @property
+    def visit(self) -> tuple[int, int]:
+        """Epoch and number of the visit; zeros: it is outside."""
+        return self._presence.visit
+
+    @property
+    def ttl_s(self) -> float:
+        """The owner's TTL, as far as it is known."""
+        return self._presence.times.ttl_s
 
     def _begin(self, visit: tuple[int, int], now: float) -> None:
         """Say hello in a new visit, with all that it has and all that its callers want."""
-        self._visit = visit
-        self._state = _State.GREETED
-        self._greeted_s = now
-        self._link = Link(self._times.again_s)
+        self._presence.begin(visit, tuple(hold.told(now) for hold in self._holds.values()), now)
         self._listed.clear()
-        self._hello = tuple(hold.told(now) for hold in self._holds.values())
-        self._again_s = now
-        for number, (waiter, priority) in self._asks.items():
-            self._say_ask(number, waiter, priority, now)
+        for number in self._asks:
+            self._say(self._asks.said(number, self._block, now))
         self._stirred()
 
     def _welcomed(self, welcome: Welcome, now: float) -> None:
-        self._times = Times(welcome.ttl_s, idle_s=self._times.idle_s)
-        self._link.again_s = self._times.again_s
-        self._contact_s = max(self._contact_s, welcome.heard_s)
+        self._presence.welcomed(welcome)
         self._block = min(self._wanted_block, welcome.block)
         kept = set(welcome.kept)
-        for held in self._hello:
+        for held in self._presence.hello:
             if held.token not in kept and held.token in self._holds:
                 self._lose(held.token, "the owner has given it to others")
         self._go_if_done()
-        if self._state is _State.GONE:
+        if self._presence.state is State.GONE:
             return
-        self._state = _State.INSIDE
-        self._beat_due_s = now  # the owner waits for a word
+        self._presence.enter(now)
         self._out_of_service = frozenset()
         self.strategy = welcome.strategy
         self._list(welcome.endpoints, now)
@@ -288,10 +217,11 @@ class Holder:
 
     def _list(self, endpoints: tuple[Endpoint, ...], now: float) -> None:
         """Learn what there is to lease; an owner that comes back may have other endpoints."""
-        before, self.endpoints = {each.name for each in self.endpoints}, endpoints
-        after = {each.name for each in endpoints}
-        for kind, names in ((Removed, before - after), (Added, after - before)):
-            for name in sorted(names):
+        before = {(each.name, each.url, each.headers) for each in self.endpoints}
+        after = {(each.name, each.url, each.headers) for each in endpoints}
+        self.endpoints = endpoints
+        for kind, moved in ((Removed, before - after), (Added, after - before)):
+            for name in sorted(name for name, _, _ in moved):
                 self.journal.note(kind, now, name)
 
     def _fence(self, now: float) -> bool:
@@ -299,18 +229,13 @@ class Holder:
         if now < self.fence_s:
             return False
         for token in list(self._holds):
-            self._lose(token, f"there was no contact with the owner for {now - self._contact_s:.3g} s")
+            self._lose(token, f"there was no contact with the owner for {now - self._presence.contact_s:.3g} s")
         self._leave(now)
         return True
 
     def _leave(self, now: float) -> None:
-        """Go outside with nothing, to begin again: what the owner still thinks that it has is free by its next hello.
-
-        Whatever owner it meets then is the right one, even if its epoch is a smaller one: a clock was put back.
-        """
-        self._state = _State.OUTSIDE
-        self._visit = (0, 0)
-        self._again_s = now
+        """Go outside with nothing, to begin again: what the owner thinks that it has is free by its next hello."""
+        self._presence.leave(now)
         self._go_if_done()
         self._stirred()
 
@@ -321,8 +246,7 @@ class Holder:
             lease.fate = f"{lease!r} was lost: {why}"
             lease.account = None
         else:
-            stock = self._stock[hold.request]
-            stock.remove(hold)
+            self._stock.drop(hold)
 
     # -- for its callers: leases -------------------------------------------------------------------
 
@@ -330,10 +254,10 @@ class Holder:
         """Return a lease that is here already, or None if the owner must be asked (see `wait`)."""
         if self._closed:
             raise PoolClosed
-        if not self._stock or self._fence(now) or not _is_plain(request):
+        if not self._stock or self._fence(now) or not is_plain(request):
             return None
-        stock = self._stock.get(request)
-        return self._lend(stock.popleft(), request, now) if stock else None
+        hold = self._stock.take(request)
+        return None if hold is None else self._lend(hold, request, now)
 
     def wait(
         self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
@@ -341,22 +265,16 @@ class Holder:
         """Queue a request, and ask the owner."""
         if self._closed:
             raise PoolClosed
-        waiter = self._waiters.push(request, now, deadline_s, priority, wake)
-        number = next(self._ask_numbers)
-        self._asks[number] = waiter, priority
-        self._numbers[waiter] = number
+        waiter, number = self._asks.push(request, now, deadline_s, priority, wake)
         self.journal.note(Queued, now)
-        if self._state in (_State.GREETED, _State.INSIDE):
-            self._say_ask(number, waiter, priority, now)
-            self._stirred()
+        self._say(self._asks.said(number, self._block, now))
         return waiter
 
     def amend(self, waiter: Waiter, request: Request, now: float) -> Served:
         """Let `waiter` ask for `request` from now on. If nobody could serve that, it waits on as before."""
         if waiter.ended:
             return ()
-        self._waiters.amend(waiter, request)
-        self._say(Amend(self._numbers[waiter], _untimed(request)))
+        self._say(Amend(self._asks.amend(waiter, request), untimed(request)))
         return ()
 
     def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Served:
@@ -370,7 +288,7 @@ class Holder:
             self._time_out(waiter, now)
         else:
             waiter.error = BalancerError("the wait was cancelled")
-        self._say(Cancel(self._dismiss(waiter)))
+        self._say(Cancel(self._asks.dismiss(waiter)))
         return ()
 
     def release(self, lease: Lease, outcome: Outcome, now: float) -> Served:
@@ -423,13 +341,12 @@ class Holder:
     def close(self, now: float) -> Served:
         """Fail every waiter and every later acquire; leases out may still be returned, and then it says bye."""
         self._closed = True
-        ended = list(self._waiters)
+        ended = self._asks.all()
         for waiter in ended:
             waiter.error = PoolClosed()
-            self._say(Cancel(self._dismiss(waiter)))
-        for stock in self._stock.values():
-            while stock:
-                self._give_back(stock.popleft(), now)
+            self._say(Cancel(self._asks.dismiss(waiter)))
+        for hold in self._stock.all():
+            self._give_back(hold)
         self._go_if_done()
         return ended
 
@@ -438,10 +355,7 @@ class Holder:
 
         Of the waiters only those are left that are in `waiting`: of another one the shell never heard.
         """
-        for waiter in list(self._numbers):
-            if waiter not in waiting and not waiter.ended:
-                self._asks.pop(self._numbers.pop(waiter), None)
-        self._waiters.mend(waiting)
+        self._asks.keep(waiting)
         return ()
 
     # -- for its callers: what else there is --------------------------------------------------------
@@ -472,7 +386,7 @@ class Holder:
     @property
     def waiting(self) -> int:
         """How many of its callers wait now."""
-        return self._waiters.size
+        return len(self._asks)
 
     @property
     def closed(self) -> bool:
@@ -482,38 +396,31 @@ class Holder:
     @property
     def gone(self) -> bool:
         """True once it is closed, has nothing, and has said so."""
-        return self._state is _State.GONE
+        return self._presence.state is State.GONE
 
     @property
     def stocked(self) -> int:
         """How many leases it has that nobody uses yet."""
-        return sum(map(len, self._stock.values()))
+        return len(self._stock)
 
     def __repr__(self) -> str:
         name, incarnation = self._who
         return (
-            f"holder {name}#{incarnation} {self._state.value}: {len(self.out)} out, {self.stocked} in stock, "
-            f"{self._waiters.size} waiting"
+            f"holder {name}#{incarnation} {self._presence.state.value}: {len(self.out)} out, {self.stocked} in stock, "
+            f"{self.waiting} waiting"
         )
 
     # -- inside ------------------------------------------------------------------------------------
 
     def _say(self, word: object) -> None:
-        if self._state in (_State.GREETED, _State.INSIDE):
-            self._link.say(word)
+        if self._presence.say(word):
             self._stirred()
 
-    def _say_ask(self, number: int, waiter: Waiter, priority: int, now: float) -> None:
-        request = waiter.request
-        block = self._block if _is_plain(request) else 1
-        waited_s = now - waiter.since_s
-        self._link.say(Ask(number, _untimed(request), priority, max(0.0, waiter.deadline_s - now), waited_s, block))
-
-    def _hold_of(self, lease: Lease, now: float) -> _Hold:
+    def _hold_of(self, lease: Lease, now: float) -> Hold:
         if lease.lender is not self._lender:
             raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
         self._fence(now)
-        hold: _Hold | None = lease.account
+        hold: Hold | None = lease.account
         if hold is None:
             raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was given back already; a lease ends once"))
         return hold
@@ -522,14 +429,7 @@ class Holder:
         self.tally.timed_out += 1
         self.journal.note(TimedOut, now, now - waiter.since_s)
 
-    def _dismiss(self, waiter: Waiter) -> int:
-        """Take a waiter that has ended out of the queue; return the number of its ask."""
-        number = self._numbers.pop(waiter)
-        self._asks.pop(number, None)
-        self._waiters.discard(waiter)
-        return number
-
-    def _lend(self, hold: _Hold, request: Request, now: float, waited_s: float = 0.0) -> Lease:
+    def _lend(self, hold: Hold, request: Request, now: float, waited_s: float = 0.0) -> Lease:
         """Make a lease of what was granted."""
         lease = Lease()
         lease.slots = hold.slots
@@ -549,48 +449,48 @@ class Holder:
         self.journal.note(GrantedEvent, now, *_facts(lease), waited_s)
         return lease
 
-    def _give_back(self, hold: _Hold, now: float) -> None:
+    def _give_back(self, hold: Hold) -> None:
         """End what nobody has used."""
         del self._holds[hold.token]
         self._say(End(hold.token, _IGNORED, 0.0))
 
     def _granted(self, word: Granted, now: float) -> Served:
-        waiter, _ = self._asks.get(word.number, (None, 0))
+        waiter = self._asks.of(word.number)
         served: list[Waiter] = []
         for share in word.shares:
             request = waiter.request if waiter is not None else Request(slots=share.slots)
-            hold = _Hold(share.token, self._listed[share.listed], share.slots, request, now)
+            hold = Hold(share.token, self._listed[share.listed], share.slots, request, now)
             self._holds[share.token] = hold
             if waiter is not None and not served:
                 waiter.lease = self._lend(hold, request, now, now - waiter.since_s)
-                self._dismiss(waiter)
+                self._asks.dismiss(waiter)
                 served.append(waiter)
-            elif waiter is not None and _is_plain(request) and not self._closed:
-                self._stock.setdefault(request, deque()).append(hold)
+            elif waiter is not None and is_plain(request) and not self._closed:
+                self._stock.put(hold)
             else:
-                self._give_back(hold, now)
+                self._give_back(hold)
         if len(word.shares) > 1:
             served += self._serve_from_stock(now)
         return served
 
     def _serve_from_stock(self, now: float) -> Served:
         served: list[Waiter] = []
-        for waiter in self._waiters.candidates():
-            stock = self._stock.get(waiter.request) if _is_plain(waiter.request) else None
-            if stock:
-                waiter.lease = self._lend(stock.popleft(), waiter.request, now, now - waiter.since_s)
-                self._say(Cancel(self._dismiss(waiter)))
+        for waiter in self._asks.candidates():
+            hold = self._stock.take(waiter.request) if is_plain(waiter.request) else None
+            if hold is not None:
+                waiter.lease = self._lend(hold, waiter.request, now, now - waiter.since_s)
+                self._say(Cancel(self._asks.dismiss(waiter)))
                 served.append(waiter)
         return served
 
     def _refused(self, word: Refused, now: float) -> Served:
-        if word.number not in self._asks:
+        waiter = self._asks.of(word.number)
+        if waiter is None:
             return ()
-        waiter, _ = self._asks[word.number]
         waiter.error = error_of(word.error, tuple(word.facts))
         if isinstance(waiter.error, AcquireTimeout):
             self._time_out(waiter, now)
-        self._dismiss(waiter)
+        self._asks.dismiss(waiter)
         return (waiter,)
 
     def _hear_listed(self, word: Listed, now: float) -> Served:
@@ -601,36 +501,25 @@ class Holder:
         self._out_of_service = word.names
         return ()
 
+    def _hear_changed(self, word: Changed, now: float) -> Served:
+        self.strategy = word.strategy
+        self._block = min(self._wanted_block, word.block)
+        self._list(word.endpoints, now)
+        return ()
+
     def _recalled(self, word: Recall, now: float) -> Served:
-        for stock in self._stock.values():
-            while stock:
-                self._give_back(stock.popleft(), now)
+        for hold in self._stock.all():
+            self._give_back(hold)
         return ()
 
     def _go_if_done(self) -> None:
         """Say bye once it is closed and has nothing."""
-        if self._closed and not self._holds:
-            if self._state is _State.INSIDE:
-                self._leaving = True
-                self._say(Bye())
-            else:
-                self._state = _State.GONE
-
-
-def _is_plain(request: Request) -> bool:
-    """Return whether a lease for it may be kept for another caller who wants the same."""
-    return request.key is None and request.tokens is None and request.terms is None
+        if self._closed and not self._holds and self._presence.part(Bye()):
+            self._stirred()
 
 
 def _facts(lease: Lease) -> tuple[int, str, str, int]:
     return lease.id, lease.endpoint.name, lease.holder, lease.slots
-
-
-def _untimed(request: Request) -> Request:
-    """Return `request` as the owner is to hear it: how long a lease may last at most is kept here, by one clock."""
-    if request.terms is None or request.terms.ttl_s == inf:
-        return request
-    return replace(request, terms=replace(request.terms, ttl_s=inf))
 
 
 def _nothing() -> None:
@@ -642,5 +531,6 @@ _ANSWERS: dict[type, Callable[[Holder, Any, float], Served]] = {
     Refused: Holder._refused,
     Listed: Holder._hear_listed,
     OutOfService: Holder._hear_out,
+    Changed: Holder._hear_changed,
     Recall: Holder._recalled,
 }

@@ -21,6 +21,7 @@ __all__ = [
     "Ask",
     "Bye",
     "Cancel",
+    "Changed",
     "End",
     "FromHolder",
     "FromOwner",
@@ -280,6 +281,15 @@ class Refused:
     number: int
     error: str
     facts: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What there is to lease, how it is chosen, and how many leases a grant may have, from now on; as in `Welcome`."""
+
+    endpoints: tuple[Endpoint, ...]
+    strategy: str
+    block: int
 
 
 @dataclass(frozen=True, slots=True)

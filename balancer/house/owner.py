@@ -19,7 +19,7 @@ from typing import Any
 
 from balancer.core import Core, Waiter
 from balancer.core.account import State
-from balancer.endpoint import Lease, Outcome
+from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, LeaseError, StrategyError
 from balancer.house.errors import facts_of
 from balancer.house.guest import Asked, Guest, first_until
@@ -28,6 +28,7 @@ from balancer.house.messages import (
     Ask,
     Bye,
     Cancel,
+    Changed,
     End,
     FromHolder,
     FromOwner,
@@ -92,6 +93,7 @@ class Owner:
         self._deadlines: list[tuple[float, Asked]] = []
         self._orders = count()
         self._out = core.out_of_service()
+        self._offer = self._offered()
         self._awaited = None if last is None or last.holders is None else set(last.holders)
         grace_s = max(times.grace_s, last.ttl_s) if last is not None else times.grace_s
         # Whoever holds something was in touch with the owner before this one, so it has stopped by then.
@@ -147,6 +149,37 @@ class Owner:
             self._end_grace_early(now)
         self._after(now)
 
+    def change(self, acts: Iterable[Callable[[], Sequence[Waiter]]], now: float) -> None:
+        """Change the core, e.g. its endpoints, one act after the other; who waited in vain is answered, all are told.
+
+        Raises:
+            BalancerError: as the core does; what was done before that is done, and told.
+        """
+        try:
+            for act in acts:
+                self._settle(act, now)
+        finally:
+            offer = self._offered()
+            if offer != self._offer:
+                self._offer = offer
+                for guest in self._guests.values():
+                    guest.say(Changed(*offer, self._block()))
+                    if guest.stocked:  # of what is not to be used any more, perhaps
+                        guest.stocked = False
+                        guest.say(Recall())
+            self._after(now)
+
+    def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool = False) -> None:
+        """Learn from an active probe of the endpoint `name`, which may have gone; see `Core.pinged`."""
+        self._settle(lambda: self._core.pinged(name, ok, now, conclusive=conclusive), now)
+        self._after(now)
+
+    def _offered(self) -> tuple[tuple[Endpoint, ...], str]:
+        """Return what there is to lease, and how it is chosen."""
+        ledger = self._core.ledger
+        listed = tuple(account.endpoint for account in ledger.accounts() if account.state is not State.RETIRING)
+        return listed, ledger.strategy.name
+
     # -- what goes out -----------------------------------------------------------------------------
 
     def take_out(self, now: float) -> list[tuple[Who, FromOwner]]:
@@ -195,16 +228,9 @@ class Owner:
         self._guests[hello.who] = guest
         self._look_s = min(self._look_s, until_s)
         guest.stocked = bool(guest.leases)
-        guest.welcome = Welcome(
-            self._epoch,
-            hello.visit,
-            hello.sent_s,
-            tuple(guest.leases),
-            self._times.ttl_s,
-            self._block(),
-            self._core.ledger.strategy.name,
-            tuple(a.endpoint for a in self._core.ledger.accounts() if a.state is not State.RETIRING),
-        )
+        endpoints, strategy = self._offered()
+        kept, ttl_s = tuple(guest.leases), self._times.ttl_s
+        guest.welcome = Welcome(self._epoch, hello.visit, hello.sent_s, kept, ttl_s, self._block(), strategy, endpoints)
         if self._out:
             guest.out(self._out)
         self._remember()

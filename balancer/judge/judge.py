@@ -20,7 +20,6 @@ from typing import Any, Self
 from balancer.endpoint import Endpoint
 from balancer.errors import PoolClosed
 from balancer.judge.cases import AnyCase, cases_in
-from balancer.judge.executors import LiveExecutors
 from balancer.judge.extract import program_in
 from balancer.judge.judged import Job, Judged
 from balancer.judge.judging import checker_of, judging, limits_for, until
@@ -29,12 +28,13 @@ from balancer.pipeline.running.tasks import TaskRunner
 from balancer.pipeline.running.wanted import Errands, Stopped
 from balancer.plugins.registry import Registry, default_registry
 from balancer.problem import Checker
-from balancer.program import Executor, ExecutorOptions, Limits, Program
-from balancer.sandbox.executors import make_executors
+from balancer.program import Executor, Limits, Program
+from balancer.sandbox.executors import executor_maker, make_executors
 from balancer.sandbox.http.headers import secrets_of
+from balancer.sandbox.live import LiveExecutors
 from balancer.sandbox.pings import pings_of
 from balancer.scratch import Scratch
-from balancer.settings.config import Config, load_config
+from balancer.settings.config import Config, load_config, on_one_machine
 from balancer.settings.numbers import checked, whole
 from balancer.settings.redaction import Redaction
 from balancer.shells.driving import Asked
@@ -123,11 +123,14 @@ class Judge:
                 cache_dir = made.enter_context(Scratch()).path
             cache = Path(cache_dir)
             given = executors
-            if given is None and config is not None:
+            served = config is not None and config.pool.connect is not None
+            if given is None and config is not None and not served:
                 given = make_executors(config, registry, cache)
                 for executor in given.values():
                     made.callback(executor.close)
-            self._executors = LiveExecutors(self.pool, self._labels, _maker(registry, cache), given)
+            verify = None if config is None or on_one_machine(self.pool.endpoints()) else config.verify
+            make = executor_maker(registry, cache, config)
+            self._executors = LiveExecutors(self.pool, self._labels, make, given)
             made.callback(self._executors.close)
             self._runner = Runner(
                 self.pool,
@@ -136,13 +139,13 @@ class Judge:
                 quiet_label=quiet_label,
                 on_span=lambda span: None,
                 outage_s=outage_s,
-                verify=config.verify if config is not None and not config.is_one_machine else None,
+                verify=verify,
                 asked=Asked(labels=self._labels, priority=priority, holder=holder),
                 clock=self.pool.clock,
             )
             self._threads = made.enter_context(ThreadPoolExecutor(_MOST_RUNS, thread_name_prefix="judge-run"))
             self._tasks = TaskRunner(self._runner.attempts, self.pool.aio, self._threads)
-            if config is not None and config.health and config.health.ping != "off":
+            if config is not None and not served and config.health and config.health.ping != "off":
                 pings = pings_of(dict(self._executors), config.health.ping)
                 every_s, conclusive = config.health.ping_every_s, config.health.conclusive
                 made.enter_context(Prober(self.pool, pings, every_s=every_s, conclusive=conclusive))
@@ -379,17 +382,6 @@ def _check(source: object, labels: object, stop_at_first: object, outage_s: obje
     if executors is not None and not isinstance(executors, Mapping):
         kind = type(executors).__name__
         raise TypeError(f"executors is a {kind}; it takes a mapping, an executor for the name of each endpoint")
-
-
-def _maker(registry: Registry, cache: Path) -> Callable[[Endpoint], Executor]:
-    known = {name: language.item for name, language in registry.languages.items()}
-
-    def make(endpoint: Endpoint) -> Executor:
-        scheme = endpoint.url.partition("://")[0].lower()
-        plugin = registry.find(scheme, registry.executors, "endpoint scheme")
-        return plugin.make(endpoint.url, ExecutorOptions(headers=endpoint.headers, cache_dir=str(cache), known=known))
-
-    return make
 
 
 def _checked(jobs: Any) -> None:

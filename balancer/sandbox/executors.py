@@ -3,7 +3,7 @@
 Must not know what is run on them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +15,7 @@ from balancer.program import Executor, ExecutorOptions
 from balancer.sandbox.trial import runs
 from balancer.settings.config import Config
 
-__all__ = ["languages_of", "make_executors"]
+__all__ = ["executor_maker", "languages_of", "make_executors"]
 
 _AT_ONCE = 32
 
@@ -55,6 +55,29 @@ def _make(config: Config, registry: Registry, endpoint: Endpoint, options: Execu
     except ConfigError as error:
         raise config.located(f"endpoint {endpoint.name}", error) from None
     return plugin.make(endpoint.url, options)
+
+
+def executor_maker(registry: Registry, cache: Path, config: Config | None = None) -> Callable[[Endpoint], Executor]:
+    """Return what makes the executor of an endpoint of a pool, whoever knows it.
+
+    Args:
+        registry: the plugins.
+        cache: where programs are kept that were compiled on this machine.
+        config: what it says of an endpoint of the same name counts, as far as its executor is concerned.
+    """
+    known = {name: language.item for name, language in registry.languages.items()}
+    entries = {each.identity: entry for entry in config.endpoints for each in entry.specs} if config else {}
+
+    def make(endpoint: Endpoint) -> Executor:
+        """Make one. Raises ConfigError, MissingExtra."""
+        entry = entries.get(endpoint.identity)
+        allowed = frozenset(entry.languages) if entry is not None and entry.languages is not None else None
+        isolation = entry.isolation if entry is not None else "auto"
+        scheme = endpoint.url.partition("://")[0].lower()
+        plugin = registry.find(scheme, registry.executors, "endpoint scheme")
+        return plugin.make(endpoint.url, ExecutorOptions(isolation, endpoint.headers, str(cache), allowed, known))
+
+    return make
 
 
 def languages_of(executors: Mapping[str, Executor], among: Iterable[str] | None = None) -> frozenset[str]:

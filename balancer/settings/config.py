@@ -7,7 +7,7 @@ registry) and must never show a value that came from the environment: `Config.re
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from os import PathLike
@@ -20,7 +20,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import EndpointSettings, PoolSettings, TraceSettings
+from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.redaction import Redaction
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.salvage import STAND_IN, without
@@ -28,7 +28,7 @@ from balancer.settings.tables import Place, Settings, key_of, problems_of, read_
 from balancer.settings.urls import identity_of
 from balancer.settings.wording import did_you_mean
 
-__all__ = ["Config", "load_config", "sound_part"]
+__all__ = ["Config", "load_config", "on_one_machine", "sound_part"]
 
 
 def _local_endpoints() -> list[EndpointSettings]:
@@ -52,7 +52,7 @@ class Config(Settings):
         trace: `[trace]`, or None.
     """
 
-    pool: PoolSettings = PoolSettings()
+    pool: PoolSection = PoolSection()
     endpoints: Annotated[list[EndpointSettings], Field(default_factory=_local_endpoints, min_length=1)]
     health: EnabledHealth = HealthSection()
     limits: LimitSettings = LimitSettings()
@@ -72,6 +72,11 @@ class Config(Settings):
     _file: str = PrivateAttr(default="the config")
     _redaction: Redaction = PrivateAttr(default=Redaction())
 
+    @property
+    def file(self) -> str:
+        """Where it was read from."""
+        return self._file
+
     def located(self, key: str, error: ConfigError) -> ConfigError:
         """Return `error`, redacted, with the file and the key that each of its lines is about."""
         return ConfigError(f"{self._file}: {self.redact(f'{key}: {line}')}" for line in error.problems)
@@ -85,13 +90,29 @@ class Config(Settings):
 
     @property
     def is_one_machine(self) -> bool:
-        """Whether all endpoints are this machine: then what one of them says, another one says too, true or not."""
-        return all(endpoint.url.startswith("local://") for endpoint in self.endpoints)
+        """Whether all endpoints of the file are this machine; see `on_one_machine`."""
+        return on_one_machine(self.pool_endpoints)
+
+    @property
+    def of_the_server(self) -> tuple[str, ...]:
+        """What the file says that a server decides where the pool is served elsewhere: `[[endpoints]]`, `[health]`."""
+        said = [f"[{name}]" for name in _SERVERS if name in self.model_fields_set]
+        said += [f"pool.{key}" for key in _SERVERS_OF_POOL if key in self.pool.model_fields_set]
+        return (*(["[[endpoints]]"] if "endpoints" in self.model_fields_set else []), *said)
 
     @property
     def pool_endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints as the pool takes them."""
         return tuple(endpoint for entry in self.endpoints for endpoint in entry.specs)
+
+
+def on_one_machine(endpoints: Iterable[Endpoint]) -> bool:
+    """Return whether all of these are this machine: then what one says, another one says too, true or not."""
+    return all(endpoint.url.startswith("local://") for endpoint in endpoints)
+
+
+_SERVERS = ("health", "limits", "host_caps", "quotas", "trace")
+_SERVERS_OF_POOL = ("strategy", "options", "ttl_s", "leak_after_s", "spill_after_s", "max_waiters", "seed")
 
 
 def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
@@ -118,7 +139,7 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
         problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
     else:
         problems += _duplicates(config, environment.filled) + _unknown_hosts(config, environment.filled)
-        problems += _unknown_quotas(config, environment.filled)
+        problems += _unknown_quotas(config, environment.filled) + _beside_a_server(config)
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
     config._file = file
@@ -154,7 +175,7 @@ def sound_part(
             marred |= {str(place[1]) for place in wrong if place[:1] == ("quotas",) and len(place) > 1}
     if config is not None:
         usable = [entry for entry in config.endpoints if not entry.url.startswith(STAND_IN)]
-        problems += _duplicates(config, environment.filled)
+        problems += _duplicates(config, environment.filled) + _beside_a_server(config)
         if len(usable) == len(config.endpoints):
             problems += _unknown_hosts(config, environment.filled)
             problems += _unknown_quotas(config, environment.filled, marred)
@@ -188,6 +209,14 @@ def _duplicates(config: Config, secret: set[Place]) -> list[str]:
                 lines.append(f"endpoints[{number}].{key}: {found} is in endpoints[{known}] already{there}; {rule}")
             first.setdefault(identity, number)
     return lines
+
+
+def _beside_a_server(config: Config) -> list[str]:
+    """Return a line if the pool is served elsewhere, and the file says what is the server's to say."""
+    said = config.of_the_server
+    if config.pool.connect is None or not said:
+        return []
+    return [f"pool.connect: that server decides {', '.join(said)}; take that out here, or take connect out"]
 
 
 def _as_written(entry: EndpointSettings) -> str:

@@ -16,7 +16,7 @@ from balancer.settings.rules import DEFAULT_STRATEGY
 from balancer.settings.tables import Settings
 from balancer.settings.urls import checked_server_url
 
-__all__ = ["EndpointSettings", "PoolSettings"]
+__all__ = ["EndpointSettings", "PoolSection", "PoolSettings"]
 
 
 class PoolSettings(Settings):
@@ -41,6 +41,21 @@ class PoolSettings(Settings):
     spill_after_s: Annotated[float, Field(ge=0)] | None = None
     max_waiters: Annotated[int, Field(ge=0)] | None = None
     seed: int | None = None
+
+
+class PoolSection(PoolSettings):
+    """`[pool]` of a whole config: it may be served elsewhere, by `balancer serve`.
+
+    Attributes:
+        connect: where, as balancer://host:port or, over TLS, balancers://host:port: then endpoints, strategy and rules
+            are the server's. Absent: it is a pool of this process alone.
+        token_file: the file with the token that the server wants; absent: the environment's BALANCER_SERVE_TOKEN.
+        ca: a PEM file with the certificates that are trusted for TLS; absent: those of the system.
+    """
+
+    connect: Annotated[str, Field(min_length=1)] | None = None
+    token_file: Annotated[str, Field(min_length=1)] | None = None
+    ca: Annotated[str, Field(min_length=1)] | None = None
 
 
 class TraceSettings(Settings):

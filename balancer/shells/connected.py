@@ -42,7 +42,9 @@ from balancer.strategy import ANY, Request
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["TOKEN_VARIABLE", "ConnectedPool"]
+    from balancer.settings.config import Config
+
+__all__ = ["TOKEN_VARIABLE", "ConnectedPool", "Served", "connected_as", "token_in"]
 
 TOKEN_VARIABLE = "BALANCER_SERVE_TOKEN"
 
@@ -50,6 +52,40 @@ TOKEN_VARIABLE = "BALANCER_SERVE_TOKEN"
 # so, and here only if nothing is heard.
 _LEAST_WAIT_S = 1.0
 _TAIL_S = 0.4  # of a TTL: a connection on which nothing was heard for so long is made anew
+
+
+class Served(NamedTuple):
+    """Who serves a pool: where, in which life (its epoch, in ms since 1970 if its clock is right), with which TTL."""
+
+    url: str
+    epoch: int
+    ttl_s: float
+
+
+def connected_as(config: "Config", *, within_s: float = 10.0) -> "ConnectedPool":
+    """Return the pool that `[pool] connect` of `config` names. Raises ConfigError, NotConnected, MissingExtra."""
+    settings = config.pool
+    if settings.connect is None:
+        raise config.located("pool.connect", ConfigError("is missing; give balancer://host:port"))
+    try:
+        return ConnectedPool(
+            settings.connect,
+            token=None if settings.token_file is None else token_in(settings.token_file),
+            ca=settings.ca,
+            acquire_timeout_s=settings.acquire_timeout_s,
+            retries=config.retries,
+            within_s=within_s,
+        )
+    except ConfigError as error:
+        raise config.located("pool", error) from None
+
+
+def token_in(file: str | PathLike[str]) -> str:
+    """Return the token in `file`. Raises ConfigError."""
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"token file {file}: {error}") from None
 
 
 class ConnectedPool(Pool):
@@ -123,6 +159,11 @@ class ConnectedPool(Pool):
         """True while the server has this process in. Leases that are out stay usable for 0.8 TTL without."""
         return self._seat.inside
 
+    @property
+    def served(self) -> Served:
+        """Who serves it, as far as it is known: the epoch is 0 while there is no contact."""
+        return Served(self._url, self._seat.visit[0], self._seat.ttl_s)
+
     def close(self) -> None:
         """Fail every waiter and every later acquire; leases out may still be returned, and then the server is told."""
         super().close()
@@ -130,7 +171,7 @@ class ConnectedPool(Pool):
             self._line.end()
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints of the server, as they were when this process was let in."""
+        """Return the endpoints of the server, as it said last."""
         return self._seat.endpoints
 
     def __repr__(self) -> str:
@@ -143,6 +184,10 @@ class ConnectedPool(Pool):
         raise BalancerError(f"{self._url}: endpoints and strategy are the server's to change; change its config")
 
     add = drain = remove = update = set_strategy = _refuse
+
+    def trace(self, path: "str | PathLike[str]") -> NoReturn:
+        """Refuse: a trace of all processes is written where the server runs."""
+        raise BalancerError(f"{self._url}: traces are the server's to write; put [trace] into its config")
 
 
 class _Party:
@@ -191,11 +236,6 @@ class _Seat(Holder):
         """When there is something to do."""
         due_s: float = Holder.due_s.__get__(self)
         return due_s
-
-    @property
-    def ttl_s(self) -> float:
-        """The server's TTL, as far as it is known."""
-        return self._times.ttl_s
 
     @property
     def ledger(self) -> "_Books":

@@ -15,7 +15,7 @@ from functools import cached_property
 from os import PathLike
 from traceback import clear_frames
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, cast
 
 from balancer.core import Core, Waiter
 from balancer.core.course import Course
@@ -179,12 +179,23 @@ class Pool(Waiting):
 
     @classmethod
     def from_config(cls, config: "Config | str | PathLike[str]", *, registry: Registry | None = None) -> Self:
-        """Return the pool that a config, or the TOML file at this path, describes. Raises ConfigError."""
+        """Return the pool that a config, or the TOML file at this path, describes.
+
+        One that says `connect` in `[pool]` describes the pool of a server: see `connect`.
+
+        Raises:
+            ConfigError: a config that cannot be used.
+            NotConnected, MissingExtra: as `connect` does.
+        """
         from balancer.settings.config import Config, load_config  # a pool in code needs no config
 
         if not isinstance(config, Config):
             config = load_config(config)
         settings = config.pool
+        if settings.connect is not None:
+            from balancer.shells.connected import connected_as  # a pool of one's own needs no network
+
+            return cast(Self, connected_as(config))
         long_calls = config.health is not None and config.health.preset == "long_calls"
         try:
             pool = cls(

@@ -75,7 +75,7 @@ _HEADS: dict[int, type] = {0: Opening, 1: m.Knock, 2: m.Hello, 3: m.Letter, 10: 
 _HEADS |= {12: m.Welcome, 13: m.Reply}
 _WORDS: dict[int, type] = {
     0: m.Ask, 1: m.Amend, 2: m.Cancel, 3: m.End, 4: m.Used, 5: m.Told, 6: m.Pinged, 7: m.Retried, 8: m.Hedged, 9: m.Bye,
-    20: m.Listed, 21: m.Granted, 22: m.Refused, 23: m.OutOfService, 24: m.Recall,
+    20: m.Listed, 21: m.Granted, 22: m.Refused, 23: m.OutOfService, 24: m.Recall, 25: m.Changed,
 }  # fmt: skip
 _HEAD_NUMBER = {kind: number for number, kind in _HEADS.items()}
 _WORD_NUMBER = {kind: number for number, kind in _WORDS.items()}
@@ -135,7 +135,7 @@ class _Reader:
 from_holder: Callable[[bytes | memoryview], Any] = _Reader((0, 1, 2, 3), range(10))
 """Read what a holder has sent. Raises WireError."""
 
-from_owner: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), range(20, 25))
+from_owner: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), range(20, 26))
 """Read what a server has sent. Raises WireError."""
 
 

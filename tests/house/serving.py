@@ -8,12 +8,14 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from balancer import Endpoint, Pool
+from balancer.core import Core, Waiter
 from balancer.house import Record, Times
+from balancer.wire.clock import clock
 from balancer.wire.server import Server
 from tests.patience import PATIENCE_S
 
@@ -61,6 +63,18 @@ class Serving:
             line._transport.abort()
         await asyncio.sleep(0)
 
+    def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
+        """Do something to the core, as a server whose config is read again."""
+        done = threading.Event()
+
+        def step() -> None:
+            now = clock()
+            self.server.act(lambda: self.server.owner.change([lambda: act(self.pool._core, now)], now))
+            done.set()
+
+        self._loop.call_soon_threadsafe(step)
+        assert done.wait(PATIENCE_S)
+
     def stop(self) -> None:
         """End as a server does that is killed: nobody is told."""
         if self._thread.is_alive():
@@ -76,15 +90,36 @@ class Serving:
 
 
 class Command:
-    """`balancer serve`, in a process of its own."""
+    """`balancer serve`, in a process of its own.
 
-    def __init__(self, config: Path, *, ttl_s: float, port: int = 0) -> None:
-        command = [sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s), "--port", str(port)]
+    Args:
+        config: what it serves.
+        ttl_s: its TTL.
+        port: where it listens; 0: where it likes.
+        host: likewise; others than this machine need the token that the processes know.
+        token: that.
+        within: what the command begins with.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        *,
+        ttl_s: float,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        token: str = "",
+        within: Sequence[str] = (),
+    ) -> None:
+        command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
+        command += ["--port", str(port), "--host", host]
         environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
+        if token:
+            environment["BALANCER_SERVE_TOKEN"] = token
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
-        found = re.search(r"balancer://127\.0\.0\.1:(\d+)", self.said)
+        found = re.search(r"balancer://[\d.]+:(\d+)", self.said)
         assert found, self.said
         self.url, self.port = found[0], int(found[1])
 

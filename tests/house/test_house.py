@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from balancer.endpoint import Lease, Outcome, Terms
+from balancer.core.events import Added, Removed
+from balancer.endpoint import Endpoint, Lease, Outcome, Terms
 from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint, PoolClosed
 from balancer.house import Record, Times
 from balancer.house.messages import Hello, Letter, Reply, Welcome
@@ -519,17 +520,6 @@ def test_who_waited_longest_before_the_restart_is_first_after_it() -> None:
     assert (len(second.leases), len(third.leases)) == (1, 0)
 
 
-def test_a_lease_of_an_endpoint_that_is_gone_from_the_config_is_refused() -> None:
-    world = _world(1, 1)
-    process = _process(world)
-    lease = _leased(world, process)
-    world.endpoints = [each for each in world.endpoints if each.name != lease.endpoint.name]
-    world.restart_owner()
-    world.pass_time(TTL_S / 4, quick=True)
-    assert lease.ended
-    assert _in_flight(world) == 0
-
-
 def test_the_grace_is_as_long_as_the_ttl_that_the_owner_before_promised() -> None:
     world = _world(1)
     process, dead = _process(world), _process(world)
@@ -647,3 +637,81 @@ def test_a_lease_ends_once_and_only_where_it_was_granted() -> None:
 def test_the_kinds_of_messages() -> None:
     """The names that the docs use."""
     assert {kind.__name__ for kind in (Hello, Welcome, Letter, Reply)} == {"Hello", "Welcome", "Letter", "Reply"}
+
+
+# -- an owner that is changed while it runs -------------------------------------------------------------
+
+
+def test_all_learn_what_there_is_to_lease_from_now_on() -> None:
+    world = _world()
+    process = _process(world)
+    world.change("http://new/", 2)
+    world.use("fifo")
+    world.talk()
+    assert {each.name: each.capacity for each in process.holder.endpoints} == {"http://0/": 1, "http://new/": 2}
+    assert process.holder.strategy == "fifo"
+    for _ in range(3):
+        _leased(world, process)
+
+
+def test_who_waits_is_served_by_what_is_added() -> None:
+    world = _world()
+    process = _process(world)
+    _leased(world, process)
+    world.ask(process)
+    world.talk()
+    world.change("http://new/", 1)
+    world.talk()
+    assert [lease.endpoint.name for lease in process.leases] == ["http://0/", "http://new/"]
+
+
+def test_what_is_removed_stays_out_until_it_is_given_back() -> None:
+    world = _world(1, 1)
+    process = _process(world)
+    lease, other = _leased(world, process), _leased(world, process)
+    world.ask(process, request=Request(exclude=frozenset({other.endpoint.name})))
+    world.change(lease.endpoint.name, 0)
+    world.talk()
+    assert not process.waiting, "only the one that has gone would do: there is nothing to wait for"
+    assert not lease.ended
+    assert _in_flight(world) == 2
+    world.release(process, lease)
+    world.talk()
+    assert _in_flight(world) == 1
+    assert [each.name for each in process.holder.endpoints] == [other.endpoint.name]
+
+
+def test_a_block_that_nobody_uses_goes_back_when_something_is_changed() -> None:
+    world = _world(4, block=4)
+    process = _process(world)
+    _leased(world, process)
+    assert process.holder.stocked == 3
+    world.change("http://0/", 0)
+    world.talk()
+    assert process.holder.stocked == 0
+    assert _in_flight(world) == 1
+
+
+def test_a_lease_of_an_endpoint_that_is_gone_from_the_config_is_refused() -> None:
+    world = _world(1, 1)
+    process = _process(world)
+    lease = _leased(world, process)
+    world.kill_owner()
+    world.change(lease.endpoint.name, 0)
+    world.restart_owner()
+    world.pass_time(TTL_S / 4, quick=True)
+    assert lease.ended
+    assert _in_flight(world) == 0
+
+
+def test_another_url_of_the_same_name_is_another_endpoint() -> None:
+    world = _world()
+    process = _process(world)
+    heard = process.holder.journal
+    heard.wanted = frozenset({Added, Removed})
+    now = world.owner_clock.at(0.0)
+    moved = Endpoint("http://moved/", name="http://0/")
+    world.owner.change([lambda: world.core.update(moved, now)], now)  # type: ignore[union-attr]
+    world.flush()
+    world.talk()
+    assert [type(event) for event in heard.happened] == [Removed, Added]

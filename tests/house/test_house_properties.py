@@ -23,6 +23,7 @@ _STEPS = st.one_of(
     st.tuples(st.sampled_from(["deliver"]), _WHICH),
     st.tuples(st.sampled_from(["talk", "talk", "kill holder", "start holder"]), _WHICH),
     st.tuples(st.sampled_from(["restart owner", "owner forgets", "kill owner", "cut", "mend"]), _WHICH),
+    st.tuples(st.sampled_from(["add", "remove", "resize", "strategy"]), _WHICH),
     st.tuples(st.just("wait"), st.sampled_from([1, 5, 19, 20, 39, 41, 45])),  # quarters of a second
 )
 
@@ -58,6 +59,15 @@ def step(world: World, name: str, which: int) -> None:
         world.restart_owner(forgets=True)
     elif name == "kill owner":
         world.kill_owner()
+    elif name == "add":
+        world.change(f"http://{which % 3}/", 1 + which % 2)
+    elif name == "remove":
+        if len(world.endpoints) > 1:
+            world.change(world.endpoints[which % len(world.endpoints)].name, 0, drain=which % 2 == 0)
+    elif name == "resize":
+        world.change(world.endpoints[which % len(world.endpoints)].name, 1 + which % 3)
+    elif name == "strategy":
+        world.use(NAMES[which % len(NAMES)])
     elif name in ("cut", "mend"):
         world.broken = name == "cut"
     elif process is None:
@@ -93,7 +103,7 @@ def test_never_more_out_than_slots_nothing_lost_and_every_wait_ends_once(
 _WEIGHTS = {
     "ask": 20, "release": 16, "cancel": 1, "deliver": 40, "copy": 3, "lose": 1, "talk": 12, "wait": 8,
     "start holder": 0.5, "kill holder": 0.3, "restart owner": 0.3, "owner forgets": 0.05, "kill owner": 0.1,
-    "cut": 0.15, "mend": 0.8,
+    "cut": 0.15, "mend": 0.8, "add": 0.6, "remove": 0.4, "resize": 0.5, "strategy": 0.3,
 }  # fmt: skip
 _WAITS = [1, 1, 1, 1, 1, 1, 2, 2, 4, 8, 20, 41]  # quarters of a second; a TTL is 40
 _FIRST = [0, 0, 0, 0, 0, 0, 1, 2, 3, 20]  # which letter comes next: mostly the oldest

@@ -1,10 +1,11 @@
 """A process that works on a house, and sees whether a slot that it leases is used by somebody else.
 
-    python -m tests.house.worker URL FOLDER
+    python -m tests.house.worker URL FOLDER [SECONDS]
 
 Each slot of an endpoint is a file that whoever uses the slot has locked; the kernel unlocks those of a dead process. A
 lease that finds all files of its endpoint locked is one too many. What was done is written to FOLDER, a line each time:
-when, and how many are done. It ends when its input is closed.
+when, and how many are done. A call lasts so many SECONDS, or until its lease has ended, as a call does that looks. It
+ends when its input is closed.
 """
 
 import fcntl
@@ -37,7 +38,13 @@ def _slot(folder: Path, lease: Lease) -> int:
     return -1
 
 
-def _work(pool: Pool, folder: Path, over: threading.Event) -> None:
+def _call(lease: Lease, work_s: float, over: threading.Event) -> None:
+    until_s = time.monotonic() + work_s
+    while (left_s := until_s - time.monotonic()) > 0 and not lease.ended and not over.is_set():
+        time.sleep(min(_WORK_S, left_s))
+
+
+def _work(pool: Pool, folder: Path, over: threading.Event, work_s: float) -> None:
     done = folder / f"done.{os.getpid()}.{threading.get_ident()}"
     count = 0
     with open(done, "w", encoding="utf-8", buffering=1) as file:
@@ -46,17 +53,17 @@ def _work(pool: Pool, folder: Path, over: threading.Event) -> None:
                 slot = _slot(folder, lease)
                 if slot < 0 and not lease.ended:
                     (folder / f"too-many.{os.getpid()}.{time.monotonic_ns()}").touch()
-                time.sleep(_WORK_S)
+                _call(lease, work_s, over)
                 if slot >= 0:
                     os.close(slot)
                 count += 1
                 file.write(f"{time.monotonic():.6f} {count}\n")
 
 
-def main(url: str, folder: Path, threads: int = 2) -> None:
+def main(url: str, folder: Path, work_s: float = _WORK_S, threads: int = 2) -> None:
     over = threading.Event()
     with Pool.connect(url, within_s=60.0) as pool:
-        crew = [threading.Thread(target=_work, args=(pool, folder, over)) for _ in range(threads)]
+        crew = [threading.Thread(target=_work, args=(pool, folder, over, work_s)) for _ in range(threads)]
         for thread in crew:
             thread.start()
         sys.stdin.read()
@@ -66,4 +73,4 @@ def main(url: str, folder: Path, threads: int = 2) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *map(float, sys.argv[3:]))

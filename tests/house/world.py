@@ -77,6 +77,7 @@ class World:
         self.endpoints = [Endpoint(f"http://{i}/", capacity=n) for i, n in enumerate(capacities)]
         self.strategy = strategy
         self.block = block
+        self.allowed = {each.name: each.capacity for each in self.endpoints}  # in use at most, by name
         self.times = Times(TTL_S)
         self.disk: Record | None = None
         self.owner: Owner | None = None
@@ -125,6 +126,41 @@ class World:
         who = next(who for who, other in self.processes.items() if other is process)
         del self.processes[who]
         self.dead[who] = self.t
+
+    # -- changes -----------------------------------------------------------------------------------
+
+    def change(self, name: str, capacity: int, *, drain: bool = False) -> None:
+        """Let there be an endpoint of this name and capacity from now on; 0: none. An owner that lives is told."""
+        fresh = Endpoint(name, capacity=capacity) if capacity else None
+        before = next((each for each in self.endpoints if each.name == name), None)
+        others = [each for each in self.endpoints if each.name != name]
+        if fresh == before:
+            return
+        if fresh is None:
+            self.endpoints = others
+        else:
+            self.endpoints = [*others, fresh]
+            self.allowed[name] = max(self.allowed.get(name, 0), capacity)
+        if self.owner is not None:
+            now = self.owner_clock.at(self.t)
+            if fresh is None:
+                acts: list[Any] = [lambda: self.core.drain(name, now)] if drain else []
+                acts.append(lambda: self.core.remove(name, now))
+            elif before is None:
+                acts = [lambda: self.core.add(fresh, now)]
+            else:
+                acts = [lambda: self.core.update(fresh, now)]
+            self.owner.change(acts, now)
+        self.flush()
+
+    def use(self, strategy: str) -> None:
+        """Let this strategy choose from now on."""
+        self.strategy = strategy
+        if self.owner is not None:
+            now = self.owner_clock.at(self.t)
+            chosen = MAKERS[strategy](random.Random(1))
+            self.owner.change([lambda: self.core.set_strategy(chosen, now)], now)
+        self.flush()
 
     # -- callers -----------------------------------------------------------------------------------
 
@@ -268,8 +304,13 @@ class World:
     def check(self) -> None:
         """Never more in use than there are, and what a dead holder had is free after a TTL."""
         used = self.usable()
-        for endpoint in self.endpoints:
-            assert used[endpoint.name] <= endpoint.capacity, f"{endpoint.name}: {used[endpoint.name]} in use"
+        for name in self.allowed:
+            assert used[name] <= self.allowed[name], f"{name}: {used[name]} in use"
+        if self.owner is not None and not self.owner.grace:  # what is above a capacity that was made less only ends
+            out = {account.endpoint.name: account.in_flight for account in self.core.ledger.accounts()}
+            now = {each.name: each.capacity for each in self.endpoints}
+            for name in self.allowed:
+                self.allowed[name] = max(now.get(name, 0), min(self.allowed[name], out.get(name, 0)))
         assert all(times == 1 for times in self.ended.values()), "a wait ends once"
         if self.owner is not None:
             for who, heard in self.dead.items():
@@ -294,6 +335,8 @@ class World:
             name = account.endpoint.name
             assert account.in_flight == held[name], f"{name}: {account.in_flight} counted, {held[name]} held"
         for process in self.processes.values():
+            assert set(process.holder.endpoints) == set(self.endpoints), "all know what there is to lease"
+            assert process.holder.strategy == self.strategy
             for lease in list(process.leases):
                 self.release(process, lease)
         for _ in range(1000):

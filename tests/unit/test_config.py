@@ -137,7 +137,10 @@ def test_limits_hosts_and_retries_are_read() -> None:
 
 # -- what is wrong: the exact line for each ---------------------------------------------------------
 
-_POOL = "acquire_timeout_s, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, ttl_s"
+_POOL = (
+    "acquire_timeout_s, ca, connect, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, token_file, "
+    "ttl_s"
+)
 _HEALTH = HealthSection.model_fields
 _DIFFER = "URLs must differ, or each must have a name"
 _KEYS = "endpoints, health, host_caps, limits, llm, pipeline, pool, quotas, retries, trace, verify"

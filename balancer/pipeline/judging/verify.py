@@ -5,6 +5,7 @@ two programs have each outvoted it, and nobody else, or if it is wrong on a prog
 Pure, and not thread-safe: it must not know threads, leases, clocks or stores.
 """
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -131,7 +132,7 @@ class Trust:
 
     Args:
         settings: how often runs are made again.
-        endpoints: their names.
+        endpoints: the names of those that are there from the start.
 
     Attributes:
         ejected: those that lied too often. One endpoint is always kept.
@@ -139,7 +140,7 @@ class Trust:
 
     def __init__(self, settings: VerifySettings, endpoints: Iterable[str]) -> None:
         self._settings = settings
-        self._records = {name: _Record() for name in endpoints}
+        self._records = defaultdict(_Record, {name: _Record() for name in endpoints})  # others may come later
         self._accused_by: dict[Hashable, set[str]] = {}
         self._unsteady: set[Hashable] = set()
         self.ejected: frozenset[str] = frozenset()

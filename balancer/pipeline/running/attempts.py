@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from balancer.core.course import Course
 from balancer.core.decisions import Terms
 from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
-from balancer.errors import BalancerError, CannotTell, EndpointError, NoEndpoint, PoolClosed
+from balancer.errors import BalancerError, CannotTell, EndpointError, LeaseError, NoEndpoint, PoolClosed
 from balancer.pipeline.results.work import Span
 from balancer.pipeline.running.doubts import Doubts
 from balancer.pipeline.running.outage import SharedOutage
@@ -150,6 +150,9 @@ class Attempts:
         except EndpointError as failure:
             error = failure
             raise
+        except LeaseError as late:  # while the program ran; others may have had the slot, too
+            error = CannotTell(str(late), endpoint=lease.endpoint.name)
+            raise error from late
         finally:
             self.on_span(_span(wanted, lease, started_s, ended_s, lease.outcome or outcome_of(error)))
 

@@ -38,9 +38,10 @@ from balancer.pipeline.running.turns import further_turns
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor, Program
-from balancer.sandbox.executors import languages_of, make_executors
+from balancer.sandbox.executors import executor_maker, languages_of, make_executors
+from balancer.sandbox.live import LiveExecutors
 from balancer.sandbox.pings import pings_of
-from balancer.settings.config import Config
+from balancer.settings.config import Config, on_one_machine
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings
 from balancer.shells.prober import Prober
@@ -79,22 +80,22 @@ def run_pipeline(
     packages = find_problems(settings)  # first of all: if none can be read, no folder of results is left behind
     packages = packages.changed(lambda problem: with_python(problem, settings.python))
     found_generators = find_generators(config, registry)
-    pool = Pool.from_config(config, registry=registry)
     results = Path(settings.results)
     with ExitStack() as stack:
+        pool = stack.enter_context(Pool.from_config(config, registry=registry))
         store = stack.enter_context(Store(results, fresh=fresh))
-        executors = make_executors(config, registry, results / "compiled")
-        for executor in executors.values():
-            stack.callback(executor.close)
+        executors = _executors(pool, config, registry, results / "compiled", stack)
         languages = languages_of(executors, languages_in(packages.read, settings.python))
         services = _Services(config.llm, registry, store.answers, console)
         # Last of all that may refuse: a run that never began must not claim the folder.
         for line in lines_on_missing(packages.read, languages):
             services.say(line)
         intake = open_intake(settings, packages, languages, store, services.say, share)
-        session = store.begin_session(config.pool.strategy, slots_of(config))
+        served = config.pool.connect is not None  # then the pings are the server's
+        slots = sum(endpoint.capacity for endpoint in pool.endpoints()) if served else slots_of(config)
+        session = store.begin_session(pool.stats().strategy, slots)
         runner = _runner(pool, executors, config, store, session, services.say)
-        if config.health and config.health.ping != "off":
+        if not served and config.health and config.health.ping != "off":
             pings = pings_of(executors, config.health.ping)
             every_s, conclusive = config.health.ping_every_s, config.health.conclusive
             stack.enter_context(Prober(pool, pings, every_s=every_s, conclusive=conclusive))
@@ -140,6 +141,18 @@ def run_pipeline(
         store.withdraw()  # the run was stopped: the next session judges them
         store.end_session(session, pool.stats().to_dict(), complete=complete)
         return replace(conclude(store, results, services.say), stopped_by=told.signal)
+
+
+def _executors(pool: Pool, config: Config, registry: Registry, cache: Path, stack: ExitStack) -> Mapping[str, Executor]:
+    """Return what runs programs on each endpoint, by its name, until `stack` is closed."""
+    if config.pool.connect is None:
+        made = make_executors(config, registry, cache)
+        for executor in made.values():
+            stack.callback(executor.close)
+        return made
+    live = LiveExecutors(pool, frozenset(), executor_maker(registry, cache, config))  # a server's may come and go
+    stack.callback(live.close)
+    return live
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +241,7 @@ def _runner(
         on_look=looked,
         on_compile=compiled,
         compile_s=settings.compile_s,
-        verify=None if config.is_one_machine else config.verify,
+        verify=None if on_one_machine(pool.endpoints()) else config.verify,
         remembers=store.trust,
         say=say,
     )

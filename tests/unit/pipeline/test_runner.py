@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -42,6 +42,23 @@ def test_a_run_is_one_lease_and_one_span() -> None:
     assert [(s.problem, s.stage, s.subject, s.case) for s in spans] == [("doubling", Stage.AGREE, DOUBLING.subject, 7)]
     assert outcomes(spans) == ["success"]
     assert pool.stats().acquired == 1
+
+
+def test_a_run_whose_lease_was_lost_meanwhile_is_made_again() -> None:
+    """Others may have had the slot as well, as when the server of a pool was away for too long."""
+    lost: list[int] = []
+
+    def answer(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
+        if not lost:
+            lost.append(pool.leases()[0].id)
+            pool.release_by_id(lost[0])
+        return finished(b"42\n")
+
+    runner, pool, spans = hasty({"a": FakeExecutor(answer), "b": FakeExecutor(answer)})
+    ran = runner.run(DOUBLING)
+    assert ran.execution == finished(b"42\n")
+    assert len(spans) == 2
+    assert no_leases_out(pool)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """The executors of a pool's endpoints, which come and go while programs are judged.
 
-Decides which endpoints are asked to run programs: those with the judge's labels, for the others may be something else.
-An executor that has been made is kept until the judge closes, for a run may still be under way. It must not know what
-is run.
+Decides which endpoints are asked to run programs: those with the labels, for the others may be something else. An
+executor that has been made is kept until all are closed, for a run may still be under way. It must not know what is
+run.
 """
 
 import logging
@@ -44,7 +44,8 @@ class LiveExecutors(Mapping[str, Executor]):
         self._labels = labels
         self._make = make
         self._lock = threading.Lock()
-        self._made: dict[str, tuple[str, Executor]] = {}
+        self._made: dict[str, tuple[Endpoint, Executor]] = {}
+        self._left: list[Executor] = []  # of endpoints that are others now
         self._given = dict(made or {})
         self._stale = False
         self._now: Mapping[str, Executor] = {}
@@ -81,14 +82,20 @@ class LiveExecutors(Mapping[str, Executor]):
     def _of(self, endpoint: Endpoint) -> Executor:
         if endpoint.name in self._given:
             return self._given[endpoint.name]
-        url, executor = self._made.get(endpoint.name, ("", None))
-        if executor is None or url != endpoint.url:
+        known, executor = self._made.get(endpoint.name, (None, None))
+        if executor is None or known is None or (known.url, known.headers) != (endpoint.url, endpoint.headers):
+            if executor is not None:
+                self._left.append(executor)
             executor = self._make(endpoint)
-            self._made[f"{endpoint.name}"] = endpoint.url, executor
+            self._made[endpoint.name] = endpoint, executor
         return executor
 
     def __getitem__(self, name: str) -> Executor:
-        return self._current()[name]
+        found = self._current()
+        if name not in found:  # it was leased before its coming was told, or has gone and is leased still
+            self._stale = True
+            found = self._current()
+        return found[name] if name in found else self._made[name][1]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._current())
@@ -99,5 +106,5 @@ class LiveExecutors(Mapping[str, Executor]):
     def close(self) -> None:
         """Close all executors that were made, and hear no more of the pool."""
         self._observation.end()
-        for executor in (*self._given.values(), *(executor for _, executor in self._made.values())):
+        for executor in (*self._given.values(), *(executor for _, executor in self._made.values()), *self._left):
             executor.close()

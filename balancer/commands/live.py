@@ -1,0 +1,135 @@
+"""A server's config while it runs: it is read again when it is told to, and its endpoints are pinged.
+
+Decides that a config with a mistake changes nothing, and that changes are made in one step. A shell: it has the signal
+and the event loop. It must not know what differs, nor what follows from a ping.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from balancer.commands.changes import Changes, changes
+from balancer.commands.pinging import Pinging
+from balancer.core import Core, Waiter
+from balancer.errors import BalancerError, ConfigError
+from balancer.plugins.registry import Registry
+from balancer.settings.config import Config
+from balancer.shells.threads import Pool
+from balancer.strategy import Strategy
+from balancer.wire.clock import clock
+from balancer.wire.server import Server
+
+__all__ = ["Live"]
+
+
+class Live:
+    """What is in force of a config, for the length of an `async with` block.
+
+    Args:
+        server: whose pool it is.
+        pool: likewise; its core is changed by steps of the server only.
+        config: of the pool.
+        registry: the plugins.
+        say: is told what came of each change, in a line.
+
+    Raises:
+        ConfigError, MissingExtra: the endpoints cannot be pinged as the config wants it.
+    """
+
+    def __init__(
+        self, server: Server, pool: Pool, config: Config, registry: Registry, say: Callable[[str], None]
+    ) -> None:
+        self._server = server
+        self._core: Core = pool._core
+        self._random: Random = pool._random
+        self._config = config
+        self._registry = registry
+        self._say = say
+        self._loop = asyncio.get_running_loop()
+        self._wanted = asyncio.Event()
+        self._again: Callable[[], Config] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._pinging = Pinging(config, registry, self)
+
+    def mind(self, number: signal.Signals, again: Callable[[], Config]) -> None:
+        """Call `again` for the config at each signal of this number, and change what differs."""
+        self._again = again
+        self._loop.add_signal_handler(number, self._wanted.set)
+
+    async def __aenter__(self) -> Self:
+        self._pinging.start()
+        self._task = self._loop.create_task(self._stay())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._pinging.stop()
+
+    def redact(self, text: str) -> str:
+        """Return `text` without what the config in force has from the environment."""
+        return self._config.redact(text)
+
+    def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
+        """Hear from a ping, in a thread of its own."""
+        step = partial(self._pinged, name, ok, conclusive)
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._server.act, step)
+
+    def _pinged(self, name: str, ok: bool, conclusive: bool) -> None:
+        self._server.owner.pinged(name, ok, clock(), conclusive=conclusive)
+
+    async def _stay(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._read_again()
+            except (BalancerError, OSError) as error:
+                first, *more = str(error).splitlines()
+                others = f" and {len(more)} more mistakes" if more else ""
+                self._tell(f"nothing is changed: {self._config.redact(first)}{others}")
+
+    async def _read_again(self) -> None:
+        assert self._again is not None, "else no signal is minded"
+        fresh = await asyncio.to_thread(self._again)
+        found = changes(self._config, fresh)
+        pool = found.running.pool
+        try:
+            strategy = self._registry.strategy(pool.strategy, pool.options, self._random) if found.strategy else None
+        except ConfigError as error:
+            raise fresh.located("pool", error) from None
+        pinging = await asyncio.to_thread(Pinging, found.running, self._registry, self)
+        acts = [*self._acts(found, strategy)]
+        if acts:
+            self._server.act(lambda: self._server.owner.change(acts, clock()))
+        self._config = found.running
+        before, self._pinging = self._pinging, pinging
+        await asyncio.to_thread(before.stop)
+        pinging.start()
+        for line in found.lines(fresh.file):
+            self._tell(line)
+
+    def _acts(self, found: Changes, strategy: Strategy | None) -> Iterator[Callable[[], Sequence[Waiter]]]:
+        """Yield what is to be done to the core: what comes first, lest somebody finds nothing to wait for."""
+        core = self._core
+        now = clock()
+        for endpoint in found.added:
+            yield partial(core.add, endpoint, now)
+        for endpoint in found.changed:
+            yield partial(core.update, endpoint, now)
+        for endpoint in found.removed:
+            yield partial(core.remove, endpoint.name, now)
+        if strategy is not None:
+            yield partial(core.set_strategy, strategy, now)
+
+    def _tell(self, line: str) -> None:
+        with suppress(OSError):  # whoever read it has gone
+            self._say(line)

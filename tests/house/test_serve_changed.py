@@ -1,0 +1,114 @@
+"""`balancer serve` while its config is changed and read again: nothing that is out is lost, and all learn of it."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from balancer import AcquireTimeout, Pool
+from balancer.house import Record
+from balancer.wire.keeping import Keeper
+from tests.house.serving import Command
+from tests.patience import PATIENCE_S
+
+_PINGED = '[health]\nping = "ping"\nping_every_s = 0.05\nconsecutive_failures = 1\nmax_ejected_share = 1.0\n'
+_PINGED += "panic_share = 0.0\ncooldown_s = 100.0\n"
+
+
+def _endpoints(**capacities: int) -> str:
+    return "".join(f'[[endpoints]]\nurl = "http://{n}/"\ncapacity = {many}\n' for n, many in capacities.items())
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("served") / "pool.toml"
+    path.write_text(_endpoints(a=1, b=1), encoding="utf-8")
+    with closing(Keeper(path.with_name("pool.toml.state"))) as keeper:
+        keeper.keep(Record(1, 10.0, frozenset()))  # so that there is no grace to wait for
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(config: Path) -> Iterator[Command]:
+    command = Command(config, ttl_s=10.0)
+    yield command
+    command.kill()
+
+
+@pytest.fixture
+def pool(server: Command) -> Iterator[Pool]:
+    with Pool.connect(server.url) as connected:
+        yield connected
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
+
+
+def _changed(server: Command, config: Path, text: str) -> str:
+    """Let the server read this, and return what it says."""
+    config.write_text(text, encoding="utf-8")
+    server.process.send_signal(signal.SIGHUP)
+    assert server.process.stdout is not None
+    return server.process.stdout.readline()
+
+
+def _capacities(pool: Pool) -> dict[str, int]:
+    return {each.url.strip("/").rpartition("/")[2]: each.capacity for each in pool.endpoints()}
+
+
+def test_endpoints_come_go_and_grow_while_leases_are_out(server: Command, config: Path, pool: Pool) -> None:
+    said = _changed(server, config, _endpoints(a=1, b=1))
+    assert "nothing is to be changed" in said
+    lease, other = pool.acquire(), pool.acquire()
+    gone, stays = lease.endpoint.host or "", other.endpoint.host or ""
+    said = _changed(server, config, _endpoints(**{stays: 2, "c": 1}))
+    assert "endpoints 1 added, 1 changed, 1 removed" in said
+    _until(lambda: _capacities(pool) == {stays: 2, "c": 1})
+    assert not lease.ended
+    assert not other.ended
+    found = sorted(pool.acquire(PATIENCE_S).endpoint.host or "" for _ in range(2))
+    assert found == sorted([stays, "c"])
+    lease.release()
+    with pytest.raises(AcquireTimeout):
+        pool.acquire(0.0)
+    assert gone not in _capacities(pool)
+
+
+def test_a_config_with_a_mistake_changes_nothing(server: Command, config: Path, pool: Pool) -> None:
+    _changed(server, config, _endpoints(a=1))
+    _until(lambda: _capacities(pool) == {"a": 1})
+    for wrong in ("[[endpoints", _endpoints(x=0, y=0), '[pool]\nstrategy = "no_such"\n' + _endpoints(x=1)):
+        said = _changed(server, config, wrong)
+        assert said.startswith(f"nothing is changed: {config}: ")
+    assert said.count("\n") == 1
+    assert _capacities(pool) == {"a": 1}
+
+
+def test_what_needs_a_restart_is_said_and_the_rest_is_done(server: Command, config: Path, pool: Pool) -> None:
+    said = _changed(server, config, '[limits]\nkind = "aimd"\n[pool]\nstrategy = "fifo"\n' + _endpoints(a=3))
+    assert "endpoints 1 changed; strategy fifo; 3 slots of 1 endpoints" in said
+    assert server.process.stdout is not None
+    assert "[limits] can be changed by a restart only" in server.process.stdout.readline()
+    _until(lambda: _capacities(pool) == {"a": 3})
+    assert pool.stats().strategy == "fifo"
+
+
+def test_a_server_pings_its_endpoints_those_that_come_later_too(tmp_path: Path) -> None:
+    config = tmp_path / "pool.toml"
+    config.write_text(_PINGED + _endpoints(**{"127.0.0.1:9": 1}) + '[[endpoints]]\nurl = "local://1"\n')
+    server = Command(config, ttl_s=10.0)
+    try:
+        with Pool.connect(server.url) as pool:
+            _until(lambda: pool.out_of_service() == {"http://127.0.0.1:9/"})
+            more = _endpoints(**{"127.0.0.1:9": 1, "127.0.0.1:10": 1}) + '[[endpoints]]\nurl = "local://1"\n'
+            _changed(server, config, _PINGED + more)
+            _until(lambda: pool.out_of_service() == {"http://127.0.0.1:9/", "http://127.0.0.1:10/"})
+    finally:
+        server.kill()

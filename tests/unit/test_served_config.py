@@ -1,0 +1,132 @@
+"""A config whose pool is served elsewhere: what may stand beside `connect`, and what a server changes while it runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer import BalancerError, ConfigError, Pool
+from balancer.commands.app import _shared, _with
+from balancer.commands.changes import changes
+from balancer.commands.check import check_config
+from balancer.commands.warnings import left_to_server
+from balancer.plugins.registry import default_registry
+from balancer.settings.config import Config, load_config, sound_part
+from tests.house.serving import Serving
+
+_TWO = '[[endpoints]]\nurl = "http://h:{1..2}/"\n'
+
+
+def _config(folder: Path, text: str) -> Config:
+    file = folder / "c.toml"
+    file.write_text(text, encoding="utf-8")
+    return load_config(file)
+
+
+# -- what stands beside it ----------------------------------------------------------------------------
+
+
+def test_what_is_the_servers_to_say_is_no_matter_of_a_config_that_names_one(tmp_path: Path) -> None:
+    text = f'[pool]\nconnect = "balancer://h"\nstrategy = "fifo"\n{_TWO}[limits]\nkind = "aimd"\n'
+    line = r"pool\.connect: that server decides \[\[endpoints\]\], \[limits\], pool\.strategy; take that out here"
+    with pytest.raises(ConfigError, match=line):
+        _config(tmp_path, text)
+    _, mistakes = sound_part(tmp_path / "c.toml")
+    assert len(mistakes) == 1
+
+
+def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(tmp_path: Path) -> None:
+    config = _shared(_config(tmp_path, f"{_TWO}[health]\nenabled = true\n"), "balancer://h:1", None, Path("ca.pem"))
+    assert (config.pool.connect, config.pool.ca) == ("balancer://h:1", "ca.pem")
+    (line,) = left_to_server(config)
+    assert line == (
+        "the pool is that of balancer://h:1, which decides [[endpoints]], [health]; of [[endpoints]] only languages "
+        "and isolation count, by name"
+    )
+    with pytest.raises(ConfigError, match="--strategy fifo: the server of the pool chooses"):
+        _with(config, "fifo", None)
+    with pytest.raises(ConfigError, match="give --pool as well"):
+        _shared(Config(), None, None, Path("ca.pem"))
+
+
+def test_a_pool_by_a_config_is_the_servers(tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("0123456789abcdef\n", encoding="utf-8")
+    with Serving("http://a/", token="0123456789abcdef") as serving:
+        text = f'[pool]\nconnect = "{serving.url}"\ntoken_file = "{secret}"\nacquire_timeout_s = 2.0\n'
+        with Pool.from_config(_config(tmp_path, text)) as pool, pool.lease() as lease:
+            assert lease.endpoint.url == "http://a/"
+            assert pool.acquire_timeout_s == 2.0
+            with pytest.raises(BalancerError, match=r"put \[trace\] into its config"):
+                pool.trace(tmp_path / "trace")
+    with pytest.raises(ConfigError, match=r"c\.toml: pool: token file .*none"):
+        Pool.from_config(_config(tmp_path, f'[pool]\nconnect = "balancer://h"\ntoken_file = "{tmp_path}/none"\n'))
+    with pytest.raises(ConfigError, match=r"c\.toml: pool: found 'http://h'"):
+        Pool.from_config(_config(tmp_path, '[pool]\nconnect = "http://h"\n'))
+
+
+# -- balancer check -----------------------------------------------------------------------------------
+
+
+def test_a_check_says_who_the_server_is_and_what_it_has(tmp_path: Path) -> None:
+    with Serving("tcp://127.0.0.1:9/", ttl_s=3.0) as serving:
+        config = _shared(_config(tmp_path, _TWO), serving.url, None, None)
+        checked = check_config(config, default_registry(), offline=False)
+        said = "\n".join(checked.lines)
+        assert f"server     {serving.url} answers: since 20" in said
+        assert "TTL 3 s" in said
+        assert "endpoints  1 with 1 slots" in said
+        assert "health     the server's, and so are limits" in said
+        assert checked.data["server"]["answers"] is True
+        assert [each["name"] for each in checked.data["endpoints"]] == ["tcp://127.0.0.1:9/"]
+        assert ["tcp" in each for each in checked.mistakes] == [True], "nobody runs programs there"
+        there = serving.url
+    checked = check_config(config, default_registry(), offline=True)
+    assert checked.data["server"]["answers"] is None
+    assert f"server     {there}, which was not asked" in checked.lines
+
+
+def test_a_check_tells_of_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balancer.commands.check._SERVER_S", 0.1)
+    config = _config(tmp_path, '[pool]\nconnect = "balancer://127.0.0.1:9"\n')
+    checked = check_config(config, default_registry())
+    (line,) = checked.silent
+    assert "balancer://127.0.0.1:9: not connected within 0.1 s" in line
+    assert checked.data["server"]["answers"] is False
+
+
+# -- what a server changes while it runs --------------------------------------------------------------
+
+
+def _made(**tables: Any) -> Config:
+    return Config.model_validate({"endpoints": [{"url": "http://h:{1..2}/", "capacity": 2}], **tables})
+
+
+def test_what_differs_is_what_is_changed() -> None:
+    after = {"endpoints": [{"url": "http://h:2/", "capacity": 5}, {"url": "http://h:3"}], "pool": {"strategy": "fifo"}}
+    found = changes(_made(), Config.model_validate(after))
+    assert [each.url for each in found.added] == ["http://h:3"]
+    assert [(each.url, each.capacity) for each in found.changed] == [("http://h:2/", 5)]
+    assert [each.url for each in found.removed] == ["http://h:1/"]
+    assert found.strategy
+    assert [*found.lines("p.toml")] == [
+        "read p.toml again: endpoints 1 added, 1 changed, 1 removed; strategy fifo; 6 slots of 2 endpoints"
+    ]
+    again = changes(found.running, found.running)
+    assert [*again.lines("p.toml")] == ["read p.toml again: nothing is to be changed; 6 slots of 2 endpoints"]
+
+
+def test_what_only_a_restart_brings_is_said_every_time() -> None:
+    after = _made(health={"enabled": False}, limits={"kind": "aimd"}, pool={"max_waiters": 3, "strategy": "p2c"})
+    found = changes(_made(), after)
+    assert found.later == ("[health]", "[limits]", "pool.max_waiters")
+    assert "restart only, which keeps what is out" in [*found.lines("p.toml")][1]
+    assert found.running.pool.max_waiters is None
+    assert changes(found.running, after).later == found.later
+    assert not changes(found.running, after).strategy
+
+
+def test_a_quota_that_a_restart_would_bring_changes_nothing() -> None:
+    after = _made(endpoints=[{"url": "http://h:1/", "quota": "key"}], quotas={"key": {"requests_per_min": 3}})
+    with pytest.raises(ConfigError, match="names the quota 'key', which a restart would bring"):
+        changes(_made(), after)
