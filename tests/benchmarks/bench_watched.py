@@ -9,13 +9,15 @@ exported nowhere.
 """
 
 import argparse
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -98,15 +100,51 @@ def compare(what: str, measure: Callable[[Pool, int], float], count: int, rounds
         print(f"  {name:10}  {statistics.median(values[1:]) * 1e6:9.4g} us   x {ratio:.2f}")
 
 
+def sizes(for_s: float) -> None:
+    """Print the bytes that a page of 64 busy endpoints sends, at first and then a second."""
+    over = threading.Event()
+    crowd = Pool([Endpoint(f"http://10.0.{n // 8}.{n % 8 + 1}:8080/", capacity=2) for n in range(64)])
+
+    def work(number: int) -> None:
+        rng = random.Random(number)
+        while not over.is_set():
+            with crowd.lease(holder=f"sample {number % 20}"):
+                time.sleep(rng.expovariate(4))
+
+    crew = [threading.Thread(target=work, args=(number,)) for number in range(120)]
+    for each in crew:
+        each.start()
+    with crowd, crowd.serve_page() as page:
+        with urllib.request.urlopen(page.url + "events") as events:
+            until_s = time.monotonic() + for_s
+            first, *later = [len(line) + 1 for line in _lines(events, until_s) if line.startswith(b"data")]
+        state, metrics = (len(urllib.request.urlopen(page.url + path).read()) for path in ("state", "metrics"))
+        rate = crowd.stats().acquired / for_s
+        over.set()
+        for each in crew:
+            each.join()
+    print(f"a page of 64 endpoints, {rate:.0f} leases/s: {first} bytes, then {sum(later) / len(later):.0f} a second")
+    print(f"  its whole state: {state} bytes; a scrape: {metrics} bytes")
+
+
+def _lines(events: Iterable[bytes], until_s: float) -> Iterator[bytes]:
+    for line in events:
+        yield line
+        if time.monotonic() > until_s:
+            return
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
-    rounds = 3 if parser.parse_args().short else 21
+    short = parser.parse_args().short
+    rounds = 3 if short else 21
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         compare("a lease, the caller's own CPU", latency, 100, rounds, folder)
         compare("a lease, CPU of the process, rows written", leases, 2000, rounds, folder)
         compare("800 calls of 1 ms by 8 threads, elapsed", calls, 800, rounds, folder)
+    sizes(3.0 if short else 15.0)
 
 
 if __name__ == "__main__":

@@ -216,6 +216,9 @@ def test_nothing_is_timed_until_somebody_asks() -> None:
     times = pool.snapshot().times
     assert times is not None
     assert times.holds["http://a/"].count == 1
+    Collector(pool)
+    again = pool.snapshot().times
+    assert again == times
 
 
 def test_a_trace_and_observers_hear_the_same_while_leases_are_timed() -> None:
