@@ -80,7 +80,7 @@ class Request:
     key: str | None = field(default=None, compare=False)
     terms: Terms | None = field(default=None, compare=False)
     tokens: int | None = field(default=None, compare=False)
-    open: bool = field(init=False, compare=False)
+    open: bool = field(init=False, compare=False, default=True)
     barred: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())
 
     def __post_init__(self) -> None:

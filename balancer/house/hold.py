@@ -89,7 +89,7 @@ def is_plain(request: Request) -> bool:
 
 
 def untimed(request: Request) -> Request:
-    """Return `request` as the owner is to hear it: how long a lease may last at most is kept here, by one clock."""
-    if request.terms is None or request.terms.ttl_s == inf:
+    """Return `request` as the owner is to hear it: how long a lease may last is kept here, by one clock."""
+    if request.terms is None or not request.terms.timed:
         return request
-    return replace(request, terms=replace(request.terms, ttl_s=inf))
+    return replace(request, terms=replace(request.terms, ttl_s=inf, leak_after_s=inf))

@@ -14,7 +14,7 @@ from itertools import count
 from math import inf
 from typing import Any
 
-from balancer.core.events import Abandoned, Added, Ended, Expired, Journal, Queued, Removed, TimedOut
+from balancer.core.events import Abandoned, Added, Ended, Expired, Journal, Leaked, Queued, Removed, TimedOut
 from balancer.core.events import Granted as GrantedEvent
 from balancer.core.events import Hedged as HedgedEvent
 from balancer.core.events import Retried as RetriedEvent
@@ -154,6 +154,8 @@ class Holder:
                 self.journal.note(Expired, now, *_facts(lease), now - lease.granted_s)
                 lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
                 self.release(lease, _IGNORED, now)
+            else:
+                self.journal.note(Leaked, now, *_facts(lease), getattr(lease, "where", ""), now - lease.granted_s)
         return ()
 
     def take_out(self, now: float, *, again: bool = False) -> list[FromHolder]:

@@ -112,7 +112,7 @@ def on_one_machine(endpoints: Iterable[Endpoint]) -> bool:
 
 
 _SERVERS = ("health", "limits", "host_caps", "quotas", "trace")
-_SERVERS_OF_POOL = ("strategy", "options", "ttl_s", "leak_after_s", "spill_after_s", "max_waiters", "seed")
+_SERVERS_OF_POOL = ("strategy", "options", "spill_after_s", "max_waiters", "seed")
 
 
 def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:

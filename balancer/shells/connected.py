@@ -30,6 +30,7 @@ from balancer.plugins.extras import require
 from balancer.settings.numbers import checked, seconds, whole
 from balancer.settings.rules import RetrySettings
 from balancer.shells.alarm import Alarm
+from balancer.shells.arguments import terms_of
 from balancer.shells.delivery import Delivery
 from balancer.shells.forgotten import Lookout
 from balancer.shells.forks import mind_forks
@@ -75,6 +76,8 @@ def connected_as(config: "Config", *, within_s: float = 10.0) -> "ConnectedPool"
             acquire_timeout_s=settings.acquire_timeout_s,
             retries=config.retries,
             within_s=within_s,
+            ttl_s=settings.ttl_s,
+            leak_after_s=settings.leak_after_s,
         )
     except ConfigError as error:
         raise config.located("pool", error) from None
@@ -102,6 +105,8 @@ class ConnectedPool(Pool):
         acquire_timeout_s: float | None = None,
         retries: RetrySettings | None = None,
         within_s: float = 10.0,
+        ttl_s: float | None = None,
+        leak_after_s: float | None = None,
     ) -> None:
         require("serve", "Pool.connect")
         from balancer.wire.address import address_of
@@ -117,8 +122,9 @@ class ConnectedPool(Pool):
         self._url = str(address)
         self._clock = clock
         self._random = self._jitter = random.Random()
-        self._leak_after_s = None
-        self._any = ANY
+        self._leak_after_s = leak_after_s
+        terms = terms_of("", ttl_s, leak_after_s)
+        self._any = Request(terms=terms) if terms else ANY
         self._budget = SharedBudget(self._retries, self._clock)
         self._lock = threading.RLock()
         self._enter, self._leave = self._lock.acquire, self._lock.release

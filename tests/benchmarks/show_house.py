@@ -4,10 +4,12 @@
 
 Eight processes with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the
 slot that it leased (`tests.house.worker`). A process is killed by signal 9 or stopped; the server is killed and started
-again at once. At the end all slots must be there.
+again at once; or the network is cut between four of the processes and the server, which are in two namespaces then. At
+the end all slots must be there.
 """
 
 import argparse
+import math
 import os
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer import Pool
+from tests.house.cut import Cable, CannotCut
 from tests.house.serving import Command
 from tests.house.worker import CAPACITY
 
@@ -78,12 +81,17 @@ def until_all_are_back(url: str, where: str, stop: signal.Signals) -> float:
     return max(got) - began_s
 
 
+def done_at(folder: Path, pid: int | str = "*") -> list[float]:
+    """Return when something was done, by this process or by all."""
+    done: list[float] = []
+    for file in folder.glob(f"done.{pid}.*"):
+        done += (float(line.split()[0]) for line in file.read_text().splitlines())
+    return sorted(done)
+
+
 def longest_gap(folder: Path, since_s: float) -> float:
     """Return the longest time in which nobody did anything, from that instant on."""
-    done: list[float] = []
-    for file in folder.glob("done.*"):
-        done += (float(line.split()[0]) for line in file.read_text().splitlines())
-    times = sorted(at_s for at_s in done if at_s >= since_s - 1.0)
+    times = [at_s for at_s in done_at(folder) if at_s >= since_s - 1.0]
     return max((b - a for a, b in pairwise(times)), default=float("inf"))
 
 
@@ -119,6 +127,59 @@ def at_work(config: Path, port: int, hurt: Callable[[Command, list["subprocess.P
                     lease.release()
         server.kill()
     return [f"{gap_s:.2f} s", str(too_many), str(SLOTS - there)]
+
+
+_TAKES_ALL = """
+import sys
+import balancer
+with balancer.Pool.connect(sys.argv[1], within_s=60.0) as pool:
+    leases = []
+    try:
+        for _ in range(int(sys.argv[2])):
+            leases.append(pool.acquire(float(sys.argv[3])))
+    finally:
+        print(len(leases))
+        for lease in leases:
+            lease.release()
+"""
+
+
+def cut_off(config: Path, part: float) -> list[str]:
+    """Cut the network between four of eight processes and the server for this part of a TTL; return what came of it.
+
+    The longest gap of all; how long after it is mended the last of the four works again; too many; slots missing.
+    """
+    token = "the token of a benchmark"
+    environment = {**os.environ, "BALANCER_SERVE_TOKEN": token}
+    with tempfile.TemporaryDirectory(prefix="balancer-house-") as name, Cable() as cable:
+        folder = Path(name)
+        server = Command(config, ttl_s=TTL_S, host=cable.address, token=token, within=cable.here)
+        command = [sys.executable, "-m", "tests.house.worker", server.url, str(folder)]
+        here, there = (
+            [subprocess.Popen([*side, *command], stdin=subprocess.PIPE, env=environment) for _ in range(4)]
+            for side in (cable.here, cable.there)
+        )
+        while len(list(folder.glob("done.*"))) < 16:
+            time.sleep(0.1)
+        time.sleep(2.0)
+        since_s = time.monotonic()
+        cable.cut()
+        time.sleep(part * TTL_S)
+        cable.mend()
+        mended_s = time.monotonic()
+        time.sleep(2 * TTL_S)
+        for worker in (*here, *there):
+            assert worker.stdin is not None
+            worker.stdin.close()
+        for worker in (*here, *there):
+            worker.wait()
+        first_s = [next((at_s for at_s in done_at(folder, each.pid) if at_s > mended_s), math.inf) for each in there]
+        takes = [*cable.there, sys.executable, "-c", _TAKES_ALL, server.url, str(SLOTS), str(2 * TTL_S)]
+        found = int(subprocess.run(takes, env=environment, capture_output=True, text=True, check=False).stdout or 0)
+        server.kill()
+        too_many = len(list(folder.glob("too-many.*")))
+        gap_s = longest_gap(folder, since_s)
+        return [f"{gap_s:.2f} s", f"{max(first_s) - mended_s:.2f} s", str(too_many), str(SLOTS - found)]
 
 
 def kill_one(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Command:
@@ -174,7 +235,15 @@ def main() -> None:
             ("kill -9 of a process and of the server", restart_after_both),
         ):
             work.add_row(what, *at_work(config, port, hurt))
-    Console(width=100).print(back, work)
+        cuts = Table(title=f"The network is cut between four of eight processes and the server; TTL {TTL_S:g} s")
+        for heading in ("cut for", "longest gap of all", "until all four work again", "over-issued", "slots lost"):
+            cuts.add_column(heading, justify="right")
+        try:
+            for part in (0.5, 1.0, 2.0):
+                cuts.add_row(f"{part:g} TTL", *cut_off(config, part))
+        except CannotCut as why:
+            cuts.add_row(f"not run: {why}")
+    Console(width=100).print(back, work, cuts)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """`balancer serve` while its config is changed and read again: nothing that is out is lost, and all learn of it."""
 
+import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,7 +14,9 @@ import pytest
 from balancer import AcquireTimeout, Pool
 from balancer.house import Record
 from balancer.wire.keeping import Keeper
+from tests.contracts.documents import ROOT
 from tests.house.serving import Command
+from tests.house.worker import CAPACITY
 from tests.patience import PATIENCE_S
 
 _PINGED = '[health]\nping = "ping"\nping_every_s = 0.05\nconsecutive_failures = 1\nmax_ejected_share = 1.0\n'
@@ -111,4 +116,40 @@ def test_a_server_pings_its_endpoints_those_that_come_later_too(tmp_path: Path) 
             _changed(server, config, _PINGED + more)
             _until(lambda: pool.out_of_service() == {"http://127.0.0.1:9/", "http://127.0.0.1:10/"})
     finally:
+        server.kill()
+
+
+@pytest.mark.more
+def test_a_server_that_is_changed_all_the_time_issues_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
+    """Four processes at work, and all kinds of changes but of capacities, of which the locks of slots know nothing."""
+    hosts = [f"10.0.0.{number}" for number in range(1, 5)]
+    config = tmp_path / "pool.toml"
+    config.write_text(_endpoints(**dict.fromkeys(hosts, CAPACITY)), encoding="utf-8")
+    server = Command(config, ttl_s=5.0)
+    command = [sys.executable, "-m", "tests.house.worker", server.url, str(tmp_path)]
+    workers = [subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) for _ in range(4)]
+    rng = random.Random(7)
+    try:
+        _until(lambda: len(list(tmp_path.glob("done.*"))) == 8)
+        for strategy in ("fifo", "p2c", "round_robin", "least_in_flight") * 5:
+            there = rng.sample(hosts, rng.randint(1, 4))
+            weights = f"weight = {rng.randint(1, 3)}.0\n"
+            text = "".join(_endpoints(**{host: CAPACITY}) + weights for host in there)
+            said = _changed(server, config, f'[pool]\nstrategy = "{strategy}"\n{text}')
+            assert said.startswith("read "), said
+            time.sleep(rng.uniform(0.0, 0.2))
+        _changed(server, config, _endpoints(**dict.fromkeys(hosts, CAPACITY)))
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.close()
+        assert [worker.wait(PATIENCE_S) for worker in workers] == [0] * 4
+        assert list(tmp_path.glob("too-many.*")) == []
+        with Pool.connect(server.url) as pool:
+            leases = [pool.acquire(PATIENCE_S) for _ in range(4 * CAPACITY)]
+            for lease in leases:
+                lease.release()
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait(PATIENCE_S)
         server.kill()

@@ -1,6 +1,6 @@
 """The jobs of an array, each a process with a share of the problems, over one pool that a server has.
 
-One of them is killed, and run again. What they find, put together, is what one run finds.
+One of them is killed, and run again, and so is the server. What they find, put together, is what one run finds.
 """
 
 import re
@@ -39,7 +39,7 @@ def _share(folder: Path) -> Place:
     return Place(folder, folder)
 
 
-def test_an_array_of_three_over_one_server_of_which_one_is_killed(place: Place) -> None:
+def test_an_array_of_three_over_one_server_one_of_them_is_killed_and_so_is_the_server(place: Place) -> None:
     place.write(["local://{1..2}"])
     server = Command(place.folder / "c.toml", ttl_s=3.0)
     try:
@@ -58,6 +58,8 @@ def test_an_array_of_three_over_one_server_of_which_one_is_killed(place: Place) 
             jobs[0].communicate()
             assert jobs[0].returncode == -signal.SIGKILL
             with place.running("--pool", server.url, "--shard", "1/3", "--results", "shares/1/results") as again:
+                server.kill()
+                server = Command(place.folder / "c.toml", ttl_s=3.0, port=server.port)
                 for job in (again, *jobs[1:]):
                     _, err = job.communicate(timeout=PATIENCE_S)
                     assert job.returncode == 0, err

@@ -1,0 +1,64 @@
+"""docs/wire.md says what is on the wire: its tables are the codec's, its frames are messages, its client leases."""
+
+import dataclasses
+import re
+import time
+
+import pytest
+
+from balancer.house import messages as m
+from balancer.wire import codec
+from balancer.wire.codec import Frames, Opening, from_holder, from_owner
+from tests.contracts.documents import ROOT, blocks, rows
+from tests.house.serving import Serving
+from tests.patience import PATIENCE_S
+
+_PAGE = ROOT / "docs" / "wire.md"
+_CODE = re.compile(r"`(\w+)`")
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds", "mine"),
+    [("Messages", codec._HEADS, range(10)), ("Words", codec._WORDS, range(20))],
+    ids=["messages", "words"],
+)
+def test_the_tables_are_those_of_the_codec(heading: str, kinds: dict[int, type], mine: range) -> None:
+    told = {
+        int(kind): (_CODE.findall(name), who, _CODE.findall(fields)) for kind, name, who, fields in rows(_PAGE, heading)
+    }
+    assert told == {
+        number: (
+            [kind.__name__],
+            "client" if number in mine else "server",
+            [each.name for each in dataclasses.fields(kind)],
+        )
+        for number, kind in kinds.items()
+    }
+
+
+def test_the_frames_are_messages() -> None:
+    (example,) = (block.code for block in blocks(_PAGE) if block.language == "text")
+    found = []
+    for line in example.splitlines():
+        side, frame = line.split(" ", 1)
+        (body,) = Frames().feed(bytes.fromhex(frame))
+        found.append((from_holder if side == ">" else from_owner)(body))
+    who = m.Who("go client", "1f")
+    assert found == [
+        Opening(1, "", who, None),
+        m.Knock(who, 12.5),
+        m.Greeting(1764150000000, 7),
+        m.Hello(who, 1764150000000, 7, 12.75, ()),
+    ]
+
+
+def test_the_client_takes_a_lease_and_gives_it_back(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = (block.code for block in blocks(_PAGE) if block.language == "python")
+    with Serving("http://a/") as serving:
+        exec(compile(code.replace("7465", str(serving.port)), "wire.md", "exec"), {"__name__": "page"})
+        assert capsys.readouterr().out == "call http://a/\n"
+        until_s = time.monotonic() + PATIENCE_S
+        while serving.pool.stats().calls != 1 or serving.server.owner._guests:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+        assert serving.pool.leases() == ()
