@@ -73,6 +73,10 @@ class Live:
             self._task.cancel()
         self._pinging.stop()
 
+    def redact(self, text: str) -> str:
+        """Return `text` without what the config in force has from the environment."""
+        return self._config.redact(text)
+
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Hear from a ping, in a thread of its own."""
         step = partial(self._pinged, name, ok, conclusive)

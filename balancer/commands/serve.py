@@ -135,10 +135,9 @@ async def _serve(
 
     server = Server(pool._core, times=times, last=keeper.last, keep=keeper.keep, token=token, guard=guard, told=told)
     live = Live(server, pool, config, registry, say)
+    seen = None if page is None else _page_of(pool, server, live, *page)  # what cannot be is told before any lease
     if again is not None:
         live.mind(signal.SIGHUP, again)
-    # A page that cannot listen is told before any lease.
-    seen = None if page is None else _page_of(pool, server, *page, config.redact)
     listening = await server.listen(host, port, tls)
     address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
@@ -153,13 +152,8 @@ async def _serve(
         await listening.serve_forever()
 
 
-def _page_of(pool: Pool, server: Server, host: str, port: int, redact: Callable[[str], str]) -> "Page":
-    from balancer.page.scene import Holder
-    from balancer.page.serving import open_page
+def _page_of(pool: Pool, server: Server, live: Live, host: str, port: int) -> "Page":
+    from balancer.commands.served_page import page_of  # a server without a page needs no web framework
+    from balancer.page.tokens import token_of_environment
 
-    def holders() -> list[Holder]:
-        return [Holder(who.name, leases, waiting) for who, leases, waiting in server.owner.guests()]
-
-    page = open_page(pool, host=host, port=port, redact=redact, holders=holders)
-    pool._pages = (page,)  # it is closed with the pool
-    return page
+    return page_of(pool, server, host, port, token=token_of_environment(), redact=live.redact)

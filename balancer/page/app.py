@@ -6,7 +6,7 @@ Decides paths, status codes and who may press a button. It must not know how the
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ __all__ = ["Buttons", "Scrape", "build_app"]
 _FOLDER: Final = Path(__file__).parent
 _LONGEST_BODY: Final = 4096
 
-Buttons = dict[str, Callable[[str], object]]
+Buttons = Mapping[str, Callable[[str], object]]
 """What a button of this name does to the endpoint of this name; it may raise BalancerError."""
 
 Scrape = Callable[[], tuple[bytes, str]]

@@ -7,7 +7,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -113,6 +113,7 @@ def open_page(
     redact: Callable[[str], str] | None = None,
     holders: Holders | None = None,
     extra: Callable[[], Tables] | None = None,
+    buttons: Mapping[str, Callable[[str], object]] | None = None,
 ) -> Page:
     """Serve the page of `pool`.
 
@@ -123,6 +124,7 @@ def open_page(
         redact: takes further secrets out of the names of endpoints.
         holders: returns who holds what; called under the pool's lock. None: it is told by the `holder` of the leases.
         extra: returns further tables.
+        buttons: what "drain" and "restore" do to the endpoint of a name; None: what the pool does.
 
     Raises:
         ConfigError: it cannot listen there; or the token is too short.
@@ -132,7 +134,7 @@ def open_page(
     checked = checked_token(token)
     names = ShownNames(redact)
     news = News(names)
-    buttons: dict[str, Callable[[str], object]] = {"drain": pool.drain, "restore": lambda name: _restore(pool, name)}
+    acts = buttons or {"drain": pool.drain, "restore": lambda name: _restore(pool, name)}
 
     def further() -> Tables:
         return {"page": {"": {"buttons": bool(checked)}}, **(extra() if extra is not None else {})}
@@ -149,7 +151,7 @@ def open_page(
         from balancer.page.guard import hosts_of
 
         feed = Feed(scene.look)
-        app = build_app(scene, feed, buttons=buttons, token=checked, hosts=hosts_of(host), scrape=scrape)
+        app = build_app(scene, feed, buttons=acts, token=checked, hosts=hosts_of(host), scrape=scrape)
         config = uvicorn.Config(
             app,
             log_config=None,  # logging is set up by whoever has the pool, who may use uvicorn as well

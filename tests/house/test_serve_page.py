@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from balancer import Pool
+from balancer import Lease, NoEndpoint, Pool
 from tests.patience import PATIENCE_S
 from tests.unit.test_prometheus import at, figures_in
 
+TOKEN = "t0ken-of-the-page-x"
 CONFIG = """
 [[endpoints]]
 url = "http://127.0.0.1:{1..2}/?key=${KEY}"
@@ -30,7 +32,9 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     config = tmp_path_factory.mktemp("served") / "pool.toml"
     config.write_text(CONFIG)
     command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--ttl", "1.5", "--page", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"KEY": "c4n4ry-q", "PATH": ""}) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={"KEY": "c4n4ry-q", "PATH": "", "BALANCER_PAGE_TOKEN": TOKEN}
+    ) as process:
         assert process.stdout is not None
         found = re.search(r"balancer://127\.0\.0\.1:\d+", process.stdout.readline())
         page = re.search(r"page at (http://127\.0\.0\.1:\d+/)", process.stdout.readline())
@@ -78,24 +82,67 @@ def test_a_scrape_leaves_those_who_wait_alone(urls: tuple[str, str]) -> None:
     server, page = urls
     with Pool.connect(server) as pool:
         held = [pool.acquire() for _ in range(4)]
-        got: list[int] = []
-        waiter = threading.Thread(target=lambda: got.append(pool.acquire().id))
+        got: list[Lease] = []
+        waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
         waiter.start()
         until = time.monotonic() + PATIENCE_S
         while not state(page)["pool"]["waiting"]:
             assert time.monotonic() < until
         get(page + "metrics")
         state(page)
-        held[0].release()
+        held.pop().release()
         waiter.join(PATIENCE_S)
+        for lease in (*held, *got):
+            lease.release()
         assert got
 
 
-def test_nothing_secret_is_shown_and_there_are_no_buttons(urls: tuple[str, str]) -> None:
+def press(page: str, button: str, row: str, token: str = TOKEN) -> int:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(page + button, json.dumps({"endpoint": row}).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            status: int = answer.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    return status
+
+
+def test_what_a_button_brings_about_is_told_to_those_who_wait(urls: tuple[str, str]) -> None:
+    server, page = urls
+    (first, second) = state(page)["endpoints"]
+    with Pool.connect(server) as pool:
+        assert press(page, "drain", second["id"]) == 200
+        held = [pool.acquire(), pool.acquire()]
+        got: list[Lease] = []
+        waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
+        waiter.start()
+        until = time.monotonic() + PATIENCE_S
+        while not state(page)["pool"]["waiting"]:
+            assert time.monotonic() < until
+        assert press(page, "restore", second["id"]) == 200
+        waiter.join(PATIENCE_S)
+        assert [lease.endpoint.url for lease in got] == ["http://127.0.0.1:2/?key=c4n4ry-q"]
+        assert press(page, "drain", first["id"], "wrong-wrong-wrong-wrong") == 401
+        assert press(page, "restore", first["id"]) == 409
+        held.append(pool.acquire())  # the last one
+        pressing = threading.Timer(0.3, lambda: press(page, "drain", second["id"]))
+        pressing.start()
+        with pytest.raises(NoEndpoint):
+            pool.acquire(exclude={held[0].endpoint.name})
+        pressing.join()
+        assert press(page, "restore", second["id"]) == 200
+        assert [each["state"] for each in state(page)["endpoints"]] == ["active", "active"]
+        for lease in (*held, *got):
+            lease.release()
+
+
+def test_nothing_secret_is_shown(urls: tuple[str, str]) -> None:
     _, page = urls
     for path in ("", "state", "metrics"):
         assert b"c4n4ry" not in get(page + path)
-    assert state(page)["page"] == {"buttons": False}
+        assert TOKEN.encode() not in get(page + path)
 
 
 def test_a_page_that_cannot_listen_is_told_before_anything_is_served(urls: tuple[str, str], tmp_path: Path) -> None:

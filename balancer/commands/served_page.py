@@ -1,0 +1,63 @@
+"""The page of a server: what all processes hold, and buttons that act as a change of the config would.
+
+Decides that what a button does is a step of the server, so that those who wait are answered and all processes are told.
+A shell: it crosses from the page's thread to the server's loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from balancer.core import Waiter
+from balancer.core.account import State
+from balancer.errors import DuplicateEndpoint
+from balancer.page.scene import Holder
+from balancer.page.serving import Page, open_page
+from balancer.shells.threads import Pool
+from balancer.wire.clock import clock
+from balancer.wire.server import Server
+
+__all__ = ["page_of"]
+
+_PATIENCE_S = 10.0
+
+Act = Callable[[float], Sequence[Waiter]]
+
+
+def page_of(
+    pool: Pool, server: Server, host: str, port: int, *, token: str | None, redact: Callable[[str], str]
+) -> Page:
+    """Serve the page of `pool` until the pool is closed. Called within the server's loop, before it listens.
+
+    Raises:
+        ConfigError: it cannot listen there, or the token can be guessed.
+        MissingExtra: the extra `page` is not installed.
+    """
+    loop = asyncio.get_running_loop()
+    core = pool._core
+
+    def holders() -> list[Holder]:
+        return [Holder(who.name, leases, waiting) for who, leases, waiting in server.owner.guests()]
+
+    async def step(act: Act) -> None:
+        server.act(lambda: server.owner.change([partial(act, clock())], clock()))
+
+    def change(act: Act) -> None:
+        asyncio.run_coroutine_threadsafe(step(act), loop).result(_PATIENCE_S)
+
+    def drain(name: str) -> None:
+        change(lambda now: core.drain(name, now))
+
+    def restore(name: str) -> None:
+        def act(now: float) -> Sequence[Waiter]:
+            account = core.ledger.account(name)
+            if account.state is not State.DRAINING:  # what is leaving was taken out of the config
+                raise DuplicateEndpoint(name)
+            return core.add(account.endpoint, now)
+
+        change(act)
+
+    buttons = {"drain": drain, "restore": restore}
+    page = open_page(pool, host=host, port=port, token=token, redact=redact, holders=holders, buttons=buttons)
+    pool._pages = (page,)
+    return page
