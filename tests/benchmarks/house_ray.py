@@ -72,8 +72,22 @@ class _Semaphore:
         self._free.release()
 
 
+async def _counted_by_tasks(semaphore: Any, crew: int, for_s: float) -> list[float]:
+    took: list[float] = []
+    until_s = time.perf_counter() + for_s
+
+    async def work() -> None:
+        while (began_s := time.perf_counter()) < until_s:
+            await semaphore.acquire.remote()
+            took.append(time.perf_counter() - began_s)
+            semaphore.release.remote()
+
+    await asyncio.gather(*(work() for _ in range(crew)))
+    return took
+
+
 class _Client:
-    """A process that leases."""
+    """A process that leases. It has no coroutine: an actor with one has all of its methods called in an event loop."""
 
     def __init__(self, semaphore: Any) -> None:
         from balancer.ray import SharedPool
@@ -87,7 +101,7 @@ class _Client:
     def turn(self, name: str, crew: int, for_s: float) -> list[float]:
         """Return how long each acquire took, in seconds."""
         if name == SEMAPHORE:
-            return self._counted(for_s) if crew == 1 else asyncio.run(self._counted_by_tasks(crew, for_s))
+            return self._counted(for_s) if crew == 1 else asyncio.run(_counted_by_tasks(self._semaphore, crew, for_s))
         pool = self._pools[name]
         return in_a_thread(pool, for_s) if crew == 1 else asyncio.run(in_tasks(pool, for_s))
 
@@ -100,19 +114,6 @@ class _Client:
             ray.get(self._semaphore.acquire.remote())
             took.append(time.perf_counter() - began_s)
             self._semaphore.release.remote()
-        return took
-
-    async def _counted_by_tasks(self, crew: int, for_s: float) -> list[float]:
-        took: list[float] = []
-        until_s = time.perf_counter() + for_s
-
-        async def work() -> None:
-            while (began_s := time.perf_counter()) < until_s:
-                await self._semaphore.acquire.remote()
-                took.append(time.perf_counter() - began_s)
-                self._semaphore.release.remote()
-
-        await asyncio.gather(*(work() for _ in range(crew)))
         return took
 
 

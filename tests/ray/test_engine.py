@@ -17,7 +17,7 @@ from balancer.pipeline.results.store import Store
 from tests.integration.pipeline.place import Place, children_of, make_place, until
 from tests.patience import PATIENCE_S
 
-pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
+ray = pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
 
 pytestmark = [pytest.mark.more, pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
 
@@ -85,11 +85,14 @@ def _as_one(place: Place, one: _One) -> bool:
         return difference(whole, found).same
 
 
-def test_verdicts_are_those_of_one_process_though_a_worker_is_killed(place: Place, one: _One) -> None:
+def test_on_a_cluster_of_three_cpus_verdicts_are_those_of_one_process_though_a_worker_is_killed(
+    place: Place, one: _One, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
     began_s = time.monotonic()
     with place.running("--engine", "ray") as process:
         killed: list[int] = []
-        until(lambda: _kill_one(process.pid, killed), process)
+        until(lambda: _kill_one(os.getpid(), killed), process)
         _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err
     took_s, makespan_s = time.monotonic() - began_s, place.summary()["makespan_s"]

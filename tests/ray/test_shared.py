@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, UnknownEndpoint
+from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool, UnknownEndpoint
 from balancer.settings.config import Config
 from tests.house.worker import CAPACITY, _work
 from tests.patience import PATIENCE_S
@@ -174,8 +174,10 @@ def test_a_token_is_told_by_ray_alone(pool: SharedPool, cluster: str) -> None:
     assert found.token not in repr(found)
     elsewhere = ray.get(actor.where.remote("another node"))
     assert elsewhere.url.startswith(f"balancer://{ray.util.get_node_ip_address()}:")
+    with Pool.connect(elsewhere.url, token=found.token) as other, other.lease(PATIENCE_S):
+        pass
     with pytest.raises(NotConnected, match="the token is wrong"):
-        SharedPool.connect(found.url, token="a guess")
+        Pool.connect(elsewhere.url, token="a guess")
     logs = (Path(cluster) / "session_latest" / "logs").glob("*")
     assert not [log for log in logs if log.is_file() and found.token in log.read_text(errors="replace")]
 
