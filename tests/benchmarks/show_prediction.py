@@ -242,7 +242,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             recommended(Path(name))
         return
-    calls, draws = (700, 15) if given.short else (3000, given.draws)
+    calls, draws = (600, 15) if given.short else (3000, given.draws)
     part = 0.3 if given.short else 0.1
     cases = [(s, load) for s in STRATEGIES for load in LOADS][: 1 if given.short else None]
     tests = []

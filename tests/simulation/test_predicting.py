@@ -77,6 +77,12 @@ def test_callers_who_come_anyway_are_predicted_by_their_rate() -> None:
     assert test.prediction.figures["wait_mean_s"].value < 0.05
 
 
+def test_callers_who_come_faster_than_they_are_served_have_no_end() -> None:
+    scenario = _RUN.changed(workload=Poisson(rate_per_s=400.0), horizon_s=3.0)
+    with pytest.raises(ConfigError, match="no end can be predicted"):
+        predict(made_trace(scenario), 2000, draws=5)
+
+
 def test_an_outage_that_has_not_happened_is_a_line_of_its_own_and_makes_the_run_longer(trace: Trace) -> None:
     (test,) = backtest(trace, [0.3], draws=5).tests
     assert set(test.prediction.outages) == {"http://a/", "http://b/"}

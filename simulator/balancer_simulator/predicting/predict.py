@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.special import stdtrit
 
+from balancer.errors import ConfigError
 from balancer.traces import Trace
 from balancer_simulator.fitting.fit import Fit, Outage, fit_trace
 from balancer_simulator.run.record import Record
@@ -81,12 +82,15 @@ def predict(
         draws, seed, jobs: how many fits are drawn, by which random numbers, run by how many processes.
 
     Raises:
-        ConfigError: the trace has no calls, or none that has ended.
+        ConfigError: the trace has no calls, or none that has ended; or there is no end, as callers come faster than
+            they are served.
     """
     fit = fit_trace(rows_so_far)
     found = predict_rest(
         fit, remaining, at_s=fit.trail.lasts_s if at_s is None else at_s, draws=draws, seed=seed, jobs=jobs
     )
+    if "makespan_s" not in found.figures:
+        raise ConfigError("predict: more is asked for than the endpoints can do, so no end can be predicted")
     return found.figures["makespan_s"]
 
 
