@@ -47,6 +47,8 @@ bench: $(READY)               ## what things cost and bear, each beside an alter
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_aio $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_house $(BENCH)
+	$(BIN)/python -m tests.benchmarks.plan_costs $(BENCH)
+	$(BIN)/python -m tests.benchmarks.plan_shards $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 	$(BIN)/python tests/benchmarks/show_coverage.py $(BENCH)
 	$(BIN)/python -m tests.benchmarks.show_prediction $(BENCH)
