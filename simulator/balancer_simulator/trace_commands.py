@@ -180,7 +180,11 @@ def _write_config(outlook: "Outlook", words: str, out: Path) -> Path:
     from balancer_simulator.fitting.writing import as_toml
     from balancer_simulator.predicting.recommend import setting_config
 
-    remarks = [words, f"{outlook.setting.workers} callers at once"]
+    remarks = [
+        words,
+        f"{outlook.setting.workers} callers at once",
+        "a trace has the names of endpoints: where they are no addresses, put those in",
+    ]
     try:
         out.write_text(as_toml(setting_config(outlook), remarks), encoding="utf-8")
     except OSError as error:

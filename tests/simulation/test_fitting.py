@@ -355,9 +355,11 @@ def test_endpoints_come_and_go_by_the_events_of_the_trace() -> None:
 def test_names_that_are_no_urls_and_capacities_that_nobody_tells_will_do() -> None:
     trace = made_trace(_scenario(_FREE, calls=100))
     imported = Trace(attempts=[replace(each, endpoint="web/app 1", host=None) for each in trace.attempts])
-    (endpoint,) = fit_trace(imported).scenario().endpoints
+    fit = fit_trace(imported)
+    (endpoint,) = fit.scenario().endpoints
     assert endpoint.url.startswith("http://")
     assert endpoint.capacity == 3
+    assert any("its address" in line for line in unknown(fit))
 
 
 @pytest.mark.parametrize("attempts", [[], [Attempt("r", 1, 0.0, 0.0, 1.0, "http://a/", open=True)]])

@@ -103,6 +103,8 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     if not len(found.calls):
         yield "anything: it had no call, so it is taken for one like the others"
         return
+    if member.url != member.name:
+        yield f"its address: a trace has names, so {member.url} stands for it"
     ended = int((~found.sound.open).sum())
     if found.most < member.capacity or not member.told:
         yield f"what it does with more than {found.most} at once: it never had more"
