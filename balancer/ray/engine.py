@@ -51,7 +51,7 @@ class RayEngine:
         with ExitStack() as stack:
             if not ray.is_initialized():
                 try:
-                    ray.init(address=self._address, log_to_driver=False, logging_level="ERROR")
+                    ray.init(address=self._address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
                 except (ConnectionError, ValueError, RuntimeError) as error:
                     raise ConfigError(f"--engine ray: {last_line(error)}") from None
                 stack.callback(ray.shutdown)

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool, UnknownEndpoint
+from balancer.ray.store import ControlStore
 from balancer.settings.config import Config
+from balancer.wire.keeping import record_of
 from tests.house.worker import CAPACITY, _work
 from tests.patience import PATIENCE_S
 
@@ -194,6 +196,14 @@ def _goes_on(folder: Path, pid: int) -> None:
     _until(lambda: _done(folder, pid) > before)
 
 
+def _holders(pool: SharedPool) -> int:
+    """Return how many holders the next actor would know of."""
+    store, name = ControlStore(), f"balancer/{pool.called}"
+    owner = store.get(f"{name}/owner")
+    record = record_of(store.get(f"{name}/record/{owner}") or "")
+    return len(record.holders or ()) if record is not None else -1
+
+
 def _kill_actor(pool: SharedPool) -> None:
     """Kill the actor, and wait until another life of it has let this process in."""
     actor = ray.get_actor(pool._name, namespace="balancer")
@@ -220,6 +230,7 @@ def test_kill_9_of_a_holder_and_of_the_actor_issues_nothing_twice_and_loses_noth
     held = pool.acquire(PATIENCE_S)
     os.kill(pids[0], signal.SIGKILL)
     _goes_on(tmp_path, pids[1])
+    _until(lambda: _holders(pool) == 3)  # else the next actor must wait for the dead one, for more than a TTL
     _kill_actor(pool)
     assert not held.ended, "a lease outlives the actor"
     for pid in pids[1:]:
