@@ -17,6 +17,9 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"balancer-hypothesis-{os.
 _COMMON = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("normal", _COMMON, derandomize=True)
 settings.register_profile("stress", _COMMON, max_examples=2000)
+_REAL = {"integration", "ray"}  # folders of tests
+_TRIES_MORE = 2
+
 settings.load_profile("stress" if os.environ.get("BALANCER_STRESS") == "1" else "normal")
 
 
@@ -24,6 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name failures at once, in the process that has the terminal."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(FailuresAtOnce(config), "failures-at-once")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try again what is about real programs on a machine that has other things to do (0041); all else has one try."""
+    for item in items:
+        if _REAL.intersection(item.path.parts):
+            item.add_marker(pytest.mark.flaky(reruns=_TRIES_MORE))
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def _call(lease: Lease, work_s: float, over: threading.Event) -> None:
         time.sleep(min(_WORK_S, left_s))
 
 
-def _work(pool: Pool, folder: Path, over: threading.Event, work_s: float) -> None:
+def _work(pool: Pool, folder: Path, over: threading.Event, work_s: float = _WORK_S) -> None:
     done = folder / f"done.{os.getpid()}.{threading.get_ident()}"
     count = 0
     with open(done, "w", encoding="utf-8", buffering=1) as file:
