@@ -17,7 +17,7 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"balancer-hypothesis-{os.
 _COMMON = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("normal", _COMMON, derandomize=True)
 settings.register_profile("stress", _COMMON, max_examples=2000)
-_REAL = {"integration", "ray"}  # folders of tests
+_REAL = ("tests/integration/", "tests/ray/")
 _TRIES_MORE = 2
 
 settings.load_profile("stress" if os.environ.get("BALANCER_STRESS") == "1" else "normal")
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Try again what is about real programs on a machine that has other things to do (0041); all else has one try."""
     for item in items:
-        if _REAL.intersection(item.path.parts):
+        if item.nodeid.startswith(_REAL):
             item.add_marker(pytest.mark.flaky(reruns=_TRIES_MORE))
 
 
