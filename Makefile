@@ -27,7 +27,7 @@ more: $(READY) system         ## the tests that take long, with the strategies, 
 plain:                        ## a plain install, in an environment of its own: what it brings, and that it does what it promises
 	$(PYTHON) -m venv --clear $(VENV)-plain
 	$(VENV)-plain/bin/python -m pip install -q .
-	$(VENV)-plain/bin/python tests/plain_install.py
+	$(VENV)-plain/bin/python -P tests/plain_install.py  # without -P tests/ray would be Ray
 
 # What most mistakes break, without what takes long: reports are drawn and generators tried by `make test`.
 QUICK := tests/unit --ignore-glob='*/test_generators_*' --ignore-glob='*/test_report*' --ignore=tests/unit/test_failures.py \

@@ -57,10 +57,14 @@ def changes(before: Config, after: Config) -> Changes:
     """Return what is to be changed where `before` is in force and `after` is wanted.
 
     Raises:
-        ConfigError: an endpoint names a quota that a restart would bring; or the pool is to be elsewhere.
+        ConfigError: an endpoint names a quota that a restart would bring; or the pool is to be elsewhere; or all
+            endpoints have gone, as in a file that is being written.
     """
     if after.pool.connect is not None:
         raise after.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
+    if "endpoints" in before.model_fields_set and "endpoints" not in after.model_fields_set:
+        why = "are missing, and without them it is this machine; was the file read while it was written?"
+        raise after.located("[[endpoints]]", ConfigError(why))
     old = {endpoint.identity: endpoint for endpoint in before.pool_endpoints}
     new = {endpoint.identity: endpoint for endpoint in after.pool_endpoints}
     for endpoint in new.values():

@@ -48,6 +48,7 @@ class Live:
         self._core: Core = pool._core
         self._random: Random = pool._random
         self._config = config
+        self._redactions = {config._redaction: None}  # what has left the config may be out, and be shown, for long
         self._registry = registry
         self._say = say
         self._loop = asyncio.get_running_loop()
@@ -74,8 +75,10 @@ class Live:
         self._pinging.stop()
 
     def redact(self, text: str) -> str:
-        """Return `text` without what the config in force has from the environment."""
-        return self._config.redact(text)
+        """Return `text` without what any config of this server had from the environment."""
+        for redaction in tuple(self._redactions):
+            text = redaction(text)
+        return text
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Hear from a ping, in a thread of its own."""
@@ -107,6 +110,7 @@ class Live:
         except ConfigError as error:
             raise fresh.located("pool", error) from None
         pinging = await asyncio.to_thread(Pinging, found.running, self._registry, self)
+        self._redactions[fresh._redaction] = None  # before anybody hears of what is in it
         acts = [*self._acts(found, strategy)]
         if acts:
             self._server.act(lambda: self._server.owner.change(acts, clock()))

@@ -24,6 +24,8 @@ from balancer.settings.redaction import ShownNames
 __all__ = ["Page", "Shown", "open_page", "token_of_environment"]
 
 _PATIENCE_S = 5.0
+_MOST_CONNECTIONS = 256  # files that they may take from whoever has the pool
+_SILENT_S = 10.0  # a connection on which nobody asks for anything is closed
 
 
 class Shown(Protocol):
@@ -145,21 +147,37 @@ def open_page(
 
     async def run(page: Page) -> None:
         import uvicorn
+        from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
         from balancer.page.app import build_app
         from balancer.page.feed import Feed
         from balancer.page.guard import hosts_of
 
+        class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+            """One that costs no file for long unless it is asked for something."""
+
+            def connection_made(self, transport: Any) -> None:
+                super().connection_made(transport)
+                if len(self.connections) > _MOST_CONNECTIONS:
+                    transport.abort()
+                else:
+                    self.loop.call_later(_SILENT_S, self._look)
+
+            def _look(self) -> None:
+                if self.cycle is None:
+                    self.transport.abort()
+
         feed = Feed(scene.look)
         app = build_app(scene, feed, buttons=acts, token=checked, hosts=hosts_of(host), scrape=scrape)
         config = uvicorn.Config(
             app,
+            http=Connection,
             log_config=None,  # logging is set up by whoever has the pool, who may use uvicorn as well
             lifespan="off",
             ws="none",
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=256,
+            limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=1,
         )
         config.access_log = False  # as an argument it would take the handlers from the logger of all servers

@@ -179,7 +179,8 @@ def sound_part(
         if len(usable) == len(config.endpoints):
             problems += _unknown_hosts(config, environment.filled)
             problems += _unknown_quotas(config, environment.filled, marred)
-        config = config.model_copy(update={"endpoints": usable})
+        if len(usable) != len(config.endpoints):  # else it would say that the file has some, even if it has none
+            config = config.model_copy(update={"endpoints": usable})
         config._file = str(path)
         config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
     return config, tuple(f"{path}: {line}" for line in problems)

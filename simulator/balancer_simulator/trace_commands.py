@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["backtest", "fit", "recommend"]
 
 TraceArgument = Annotated[
-    Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace or [trace] writes it.", show_default=False)
+    Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.", show_default=False)
 ]
 DrawsOption = Annotated[
     int, typer.Option("--draws", metavar="N", min=5, help="Fits to the calls drawn again, with one run each.")

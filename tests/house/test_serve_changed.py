@@ -19,6 +19,7 @@ from tests.house.serving import Command
 from tests.house.worker import CAPACITY
 from tests.patience import PATIENCE_S
 
+pytestmark = pytest.mark.xdist_group("serve_changed")  # one server, which each test finds as the one before leaves it
 _PINGED = '[health]\nping = "ping"\nping_every_s = 0.05\nconsecutive_failures = 1\nmax_ejected_share = 1.0\n'
 _PINGED += "panic_share = 0.0\ncooldown_s = 100.0\n"
 
@@ -97,6 +98,8 @@ def test_a_config_with_a_mistake_changes_nothing(server: Command, config: Path, 
 
 
 def test_what_needs_a_restart_is_said_and_the_rest_is_done(server: Command, config: Path, pool: Pool) -> None:
+    _changed(server, config, _endpoints(a=1))
+    _until(lambda: _capacities(pool) == {"a": 1})
     said = _changed(server, config, '[limits]\nkind = "aimd"\n[pool]\nstrategy = "fifo"\n' + _endpoints(a=3))
     assert "endpoints 1 changed; strategy fifo; 3 slots of 1 endpoints" in said
     assert server.process.stdout is not None

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -9,12 +10,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from balancer import Lease, NoEndpoint, Pool
+from balancer.house import Record
+from balancer.wire.keeping import Keeper
 from tests.patience import PATIENCE_S
 from tests.unit.test_prometheus import at, figures_in
 
@@ -152,3 +156,35 @@ def test_a_page_that_cannot_listen_is_told_before_anything_is_served(urls: tuple
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith(f"balancer: the page cannot listen on 127.0.0.1 port {port}: ")
+
+
+def test_what_comes_and_goes_by_a_change_of_the_config_is_shown_without_secrets(tmp_path: Path) -> None:
+    config = tmp_path / "pool.toml"
+    plain = '[[endpoints]]\nurl = "http://a/"\n'
+    secret = '[[endpoints]]\nurl = "http://b/${KEY}/v1"\n'
+    config.write_text(plain, encoding="utf-8")
+    with closing(Keeper(config.with_name("pool.toml.state"))) as keeper:
+        keeper.keep(Record(1, 10.0, frozenset()))  # so that there is no grace to wait for
+    command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--page", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"KEY": "c4n4ry-p", "PATH": ""}) as process:
+        assert process.stdout is not None
+        server = re.search(r"balancer://127\.0\.0\.1:\d+", process.stdout.readline())
+        page = re.search(r"page at (http://127\.0\.0\.1:\d+/)", process.stdout.readline())
+        assert server
+        assert page
+        try:
+            config.write_text(plain + secret, encoding="utf-8")
+            process.send_signal(signal.SIGHUP)
+            assert "1 added" in process.stdout.readline()
+            seen = get(page[1] + "state").decode()
+            assert "http://b/${KEY}/v1" in seen
+            assert "c4n4ry" not in seen
+            with Pool.connect(server[0]) as pool, pool.lease(PATIENCE_S), pool.lease(PATIENCE_S):
+                config.write_text(plain, encoding="utf-8")
+                process.send_signal(signal.SIGHUP)
+                assert "1 removed" in process.stdout.readline()
+                figures = get(page[1] + "metrics").decode()  # the first look at what is on its way out
+            assert "http://b/${KEY}/v1" in figures
+            assert "c4n4ry" not in figures
+        finally:
+            process.kill()

@@ -20,7 +20,7 @@ from balancer_simulator import (
 )
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.deadlines import seconds_until
-from balancer_simulator.predicting.recommend import recommend, setting_config
+from balancer_simulator.predicting.recommend import _set, recommend, setting_config
 
 from balancer.commands import app as cli
 from balancer.errors import ConfigError
@@ -50,6 +50,7 @@ def test_callers_are_recommended_where_callers_are_missing_and_that_is_what_come
     setting = found.chosen.setting
     assert setting.workers >= 5
     assert setting.endpoints == (0, 1, 2)  # with two of them it would take 2.3 s
+    assert all(each.setting.workers >= 5 for each in found.by_number)  # they are the base of what is tried next
     truth = _SLOW.changed(workload=Closed(workers=setting.workers, calls=90))
     ends_s = [simulate_once(truth, Policy(strategy="fifo"), number).makespan_s or 99.0 for number in range(5)]
     assert max(ends_s) < 2.2
@@ -70,7 +71,11 @@ def test_with_more_time_fewer_endpoints_do() -> None:
 
 def test_endpoints_are_added_until_it_is_in_time_and_what_cannot_be_is_said() -> None:
     found = recommend(_SLOW, deadline_s=1.4, **_FEW)
-    assert found.chosen is None or len(found.chosen.setting.endpoints) > 3
+    assert found.chosen is not None
+    setting = found.chosen.setting
+    assert (len(setting.endpoints), setting.workers) == (4, 8)  # one more would be idle if nobody more asked
+    truth = _set(_SLOW, setting)
+    assert (simulate_once(truth, Policy(strategy="fifo"), 0).makespan_s or 99.0) < 1.4
     never = recommend(_SLOW, deadline_s=0.05, **_FEW)
     assert never.chosen is None
     assert never.nearest.sure_s == min(each.sure_s for each in never.tried)
@@ -157,3 +162,14 @@ def test_a_config_has_what_a_pool_must_know_of_its_endpoints() -> None:
     found = recommend(_SLOW.changed(endpoints=[labelled]), **_FEW)
     (endpoint,) = setting_config(found.present)["endpoints"]
     assert endpoint == {"url": "http://e0/", "capacity": 2, "weight": 2.0, "labels": ["big"]}
+
+
+def test_what_is_better_by_itself_is_the_base_of_what_is_tried_next() -> None:
+    found = recommend(_SLOW, **_FEW)
+    crews = {each.setting.workers: each.sure_s for each in found.tried[:3]}
+    assert crews[6] < 0.5 * crews[2]  # six slots, and two callers
+    others = {each.setting for each in found.tried[3:]} | {each.setting for each in found.by_number}
+    assert {(each.room, len(each.endpoints)) for each in others} == {
+        ("twice", 3), *(("as it is", number) for number in (1, 2, 3, 4))
+    }  # fmt: skip
+    assert all(each.workers >= 6 for each in others), others

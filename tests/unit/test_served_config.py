@@ -161,3 +161,16 @@ def test_a_quota_that_a_restart_would_bring_changes_nothing() -> None:
     after = _made(endpoints=[{"url": "http://h:1/", "quota": "key"}], quotas={"key": {"requests_per_min": 3}})
     with pytest.raises(ConfigError, match="names the quota 'key', which a restart would bring"):
         changes(_made(), after)
+
+
+def test_a_config_without_endpoints_is_not_said_to_have_some(tmp_path: Path) -> None:
+    config, mistakes = sound_part(_config(tmp_path, '[pool]\nconnect = "balancer://h"\n').file)
+    assert not mistakes
+    assert config is not None
+    assert config.of_the_server == ()
+
+
+def test_a_file_that_is_empty_while_it_is_written_takes_no_endpoints_away() -> None:
+    with pytest.raises(ConfigError, match=r"\[\[endpoints\]\]: are missing"):
+        changes(_made(), Config())
+    assert not changes(Config(), Config()).removed

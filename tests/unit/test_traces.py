@@ -360,3 +360,14 @@ def test_the_command_says_what_is_in_one_and_makes_one(tmp_path: Path) -> None:
 def test_what_does_not_go_together_is_one_line(options: list[str], line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         run(__file__ if "csv" in options else "nowhere.jsonl", *options)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ended_s": float("nan")}, {"ended_s": float("inf")}, {"asked_s": "1"}, {"granted_s": None}, {"endpoint": 5}],
+)
+def test_a_row_of_another_kind_of_value_is_refused_with_its_place(tmp_path: Path, wrong: dict[str, object]) -> None:
+    row = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 0, "ended_s": 1, "endpoint": "e"}
+    (tmp_path / "trace.jsonl").write_text(json.dumps(row | wrong) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"trace\.jsonl:1: .* must be numbers"):
+        read_trace(tmp_path / "trace.jsonl")

@@ -141,7 +141,7 @@ def recommend(
             break
     more = best
     while True:
-        more = search.outlook(replace(more.setting, endpoints=search.with_one(more.setting.endpoints)))
+        more = search.outlook(search.manned(more.setting, search.with_one(more.setting.endpoints)))
         by_number.append(more)
         if deadline_s is None or goal.does(more) or len(more.setting.endpoints) >= 2 * len(search.present.endpoints):
             break
@@ -261,11 +261,20 @@ class _Search:
         places = sorted(range(len(self._bases[0].endpoints)), key=lambda n: self._rate(self._bases[0].endpoints[n]))
         return (*endpoints, places[len(places) // 2])
 
+    def manned(self, setting: Setting, endpoints: tuple[int, ...]) -> Setting:
+        """Return the setting with these endpoints, and a caller for each slot that they have more."""
+        more = self._slots(endpoints) - self._slots(setting.endpoints)
+        twice = 2 if setting.room == "twice" else 1
+        return replace(setting, endpoints=endpoints, workers=setting.workers + twice * more)
+
+    def _slots(self, endpoints: tuple[int, ...]) -> int:
+        return sum(self._bases[0].endpoints[place].capacity for place in endpoints)
+
     def _better(self, best: Outlook, other: Outlook) -> Outlook:
         return other if other.sure_s < best.sure_s * (1 - _BETTER) else best
 
     def _crews(self, setting: Setting) -> list[int]:
-        slots = sum(self._bases[0].endpoints[place].capacity for place in setting.endpoints)
+        slots = self._slots(setting.endpoints)
         return [workers for workers in (slots, 2 * slots) if workers != setting.workers]
 
     def _rooms(self) -> Iterator[Room]:

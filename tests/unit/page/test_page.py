@@ -8,9 +8,12 @@ import json
 import logging
 import os
 import re
+import socket
 import threading
+import time
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -441,3 +444,22 @@ def test_the_logging_of_other_servers_of_the_process_is_left_alone(pool: Pool) -
     finally:
         for logger in loggers:
             logger.removeHandler(mine)
+
+
+def test_connections_that_ask_for_nothing_take_few_files_of_the_pools_process(pool: Pool, page: Page) -> None:
+    host, port = urlsplit(page.url).hostname, urlsplit(page.url).port
+    idle = [socket.create_connection((host, port), PATIENCE_S) for _ in range(300)]
+    shut = 0
+    for each in idle[256:]:
+        with suppress(ConnectionError):
+            assert each.recv(1) == b""
+        shut += 1
+    assert shut == 44
+    for each in idle:
+        each.close()
+    until = time.monotonic() + PATIENCE_S
+    while True:  # the first ones are let go as they close
+        with suppress(ConnectionError, http.client.HTTPException):
+            if ask(page, "GET", "/state")[0].status == 200:
+                break
+        assert time.monotonic() < until
