@@ -185,7 +185,8 @@ class _Worker:
         from balancer.ray import SharedPool
 
         if elsewhere:
-            balancer.wire.line.myself = lambda: None
+            line: Any = balancer.wire.line
+            line.myself = lambda: None
         self._pool = SharedPool(name, within_s=_PATIENCE_S)
         self._over = threading.Event()
 
