@@ -61,7 +61,8 @@ class Came:
         found_s: after how long Ray said that the node is dead; infinite: it did not.
         too_many: leases that found all slots of their endpoint in use.
         lost: slots that nobody could lease at the end.
-        here, there: how many processes of the machine that went on, and of the other one, were at work at the end.
+        here, there: how many processes of the machine that went on, and of the other one, ended a call more than a
+            second after it had died or was mended.
     """
 
     gap_s: float
@@ -280,7 +281,8 @@ def _at_work(nodes: _Nodes, asked: argparse.Namespace, folder: Path) -> Came:
             break
         time.sleep(0.2)
     over_s = time.monotonic()
-    at_work = [sum(any(at_s > over_s - 2.0 for at_s in _done(folder, [pid])) for pid in side) for side in (here, there)]
+    after_s = max(since_s, mended_s) + 1.0
+    again_at = [sum(any(at_s > after_s for at_s in _done(folder, [pid])) for pid in side) for side in (here, there)]
     for worker in workers:
         with suppress(ray.exceptions.RayError):
             ray.get(worker.end.remote(), timeout=30.0)
@@ -294,8 +296,8 @@ def _at_work(nodes: _Nodes, asked: argparse.Namespace, folder: Path) -> Came:
         found_s=found_s,
         too_many=len(list(folder.glob("too-many.*"))),
         lost=_SLOTS - len(leases),
-        here=at_work[0],
-        there=at_work[1],
+        here=again_at[0],
+        there=again_at[1],
     )
 
 
