@@ -1,9 +1,10 @@
 """What is lost, and for how long, when a process or the actor of a pool of Ray is killed while processes work.
 
-    python -m tests.benchmarks.show_ray [--rounds N] [--ttl S]
+    python -m tests.benchmarks.show_ray [--rounds N] [--ttl S] [--only processes|nodes]
 
 Eight actors of Ray with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the
 slot that it leased (`tests.house.worker`). At the end all slots must be there. It is `show_house` with Ray as carrier.
+Then likewise on two machines, one of which dies or is cut off, with Ray's own settings (`tests.ray.nodes`).
 """
 
 import argparse
@@ -23,9 +24,12 @@ from balancer.errors import BalancerError
 from balancer.settings.config import Config
 from tests.benchmarks.house_ray import available, cluster
 from tests.benchmarks.show_house import SLOTS, longest_gap
+from tests.house.cut import CannotCut
 from tests.house.worker import CAPACITY, _work
+from tests.ray.nodes import measured
 
 _WORKERS = 8
+_LONG_S = 100.0  # longer than Ray takes to find out that a node does not answer
 
 
 class _Worker:
@@ -87,15 +91,8 @@ def at_work(ray: Any, name: str, ttl_s: float, hurt: Callable[[Any, list[int]], 
     return gap_s, too_many, SLOTS - len(leases)
 
 
-def main() -> None:
-    """Do it all and print what came of it."""
-    parser = argparse.ArgumentParser(prog="show_ray", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ttl", type=float, default=3.0)
-    asked = parser.parse_args()
-    if why := available():
-        parser.exit(0, f"not run: {why}\n")
-    table = Table(title=f"Eight actors at work; TTL {asked.ttl:g} s, the worst of {asked.rounds}")
+def _processes(rounds: int, ttl_s: float) -> Table:
+    table = Table(title=f"Eight actors at work; TTL {ttl_s:g} s, the worst of {rounds}")
     for heading in ("what happens", "longest gap", "over-issued", "slots lost"):
         table.add_column(heading, justify="left" if heading == "what happens" else "right")
     with cluster(1) as ray:
@@ -117,10 +114,62 @@ def main() -> None:
                 ("kill -9 of a process, and the actor", kill_both),
             )
         ):
-            found = [at_work(ray, f"show-{number}-{turn}", asked.ttl, hurt) for turn in range(asked.rounds)]
+            found = [at_work(ray, f"show-{number}-{turn}", ttl_s, hurt) for turn in range(rounds)]
             gap_s, too_many, lost = (max(each[part] for each in found) for part in range(3))
             table.add_row(what, f"{gap_s:.2f} s", str(too_many), str(lost))
-    Console(width=100).print(table)
+    return table
+
+
+def _nodes(rounds: int, ttl_s: float) -> Table:
+    table = Table(title=f"Two nodes, one of which dies or is cut off; TTL {ttl_s:g} s, the worst of {rounds}")
+    headings = (
+        "what happens",
+        "longest gap",
+        "on the node that stays",
+        "Ray says so after",
+        "over-issued",
+        "slots lost",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "what happens" else "right")
+    for title, what, cut_s in (
+        ("kill -9 of the node of four of the eight", "dies", 0.0),
+        ("kill -9 of the node of the actor", "owner-dies", 0.0),
+        ("the node of the actor and of four is cut off for 2 TTL", "is-cut", 2 * ttl_s),
+        (f"likewise, for {_LONG_S:g} s", "is-cut", _LONG_S),
+    ):
+        # Two calls beyond the cable last until their lease has ended: slots that others get too soon are found in use.
+        calls = ("--calls", "600") if what == "is-cut" else ()
+        try:
+            found = [measured(what, "--ttl", str(ttl_s), "--cut", str(cut_s), *calls) for _ in range(rounds)]
+        except CannotCut as why:
+            table.add_row(title, f"not run: {why}")
+            continue
+        table.add_row(
+            title,
+            f"{max(each.gap_s for each in found):.2f} s",
+            f"{max(each.here_gap_s for each in found):.2f} s",
+            f"{max(each.found_s for each in found):.2f} s",
+            str(max(each.too_many for each in found)),
+            str(max(each.lost for each in found)),
+        )
+    return table
+
+
+def main() -> None:
+    """Do it all and print what came of it."""
+    parser = argparse.ArgumentParser(prog="show_ray", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ttl", type=float, default=3.0)
+    parser.add_argument("--only", choices=("processes", "nodes"))
+    asked = parser.parse_args()
+    if why := available():
+        parser.exit(0, f"not run: {why}\n")
+    console = Console(width=120)
+    if asked.only != "nodes":
+        console.print(_processes(asked.rounds, asked.ttl))
+    if asked.only != "processes":
+        console.print(_nodes(asked.rounds, asked.ttl))
 
 
 if __name__ == "__main__":
