@@ -135,6 +135,7 @@ async def _serve(
 
     server = Server(pool._core, times=times, last=keeper.last, keep=keeper.keep, token=token, guard=guard, told=told)
     live = Live(server, pool, config, registry, say)
+    pool._hide(live.redact)
     seen = None if page is None else _page_of(pool, server, live, *page)  # what cannot be is told before any lease
     if again is not None:
         live.mind(signal.SIGHUP, again)

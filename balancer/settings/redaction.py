@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["Redaction", "ShownNames"]
+__all__ = ["Redaction", "ShownNames", "plain_name"]
 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*")
@@ -48,6 +48,11 @@ class Redaction:
         return self._pattern.sub(lambda match: self._stand_ins[(match.lastindex or 1) - 1], text)
 
 
+def plain_name(name: str) -> str:
+    """Return the name of an endpoint, of a URL without user and query, which may be secrets."""
+    return _QUERY.sub("", _USER.sub("", name)) if "://" in name else name
+
+
 class ShownNames:
     """What endpoints are called where others look: URLs without user and query, and no two alike.
 
@@ -64,7 +69,7 @@ class ShownNames:
         """Return what `name` is called, always the same."""
         shown = self._shown.get(name)
         if shown is None:
-            plain = self._redact(_QUERY.sub("", _USER.sub("", name)) if "://" in name else name)
+            plain = self._redact(plain_name(name))
             shown, number = plain, 1
             while shown in self._taken:
                 number += 1

@@ -70,7 +70,7 @@ def connected_as(config: "Config", *, within_s: float = 10.0) -> "ConnectedPool"
     if settings.connect is None:
         raise config.located("pool.connect", ConfigError("is missing; give balancer://host:port"))
     try:
-        return ConnectedPool(
+        pool = ConnectedPool(
             settings.connect,
             token=None if settings.token_file is None else token_in(settings.token_file),
             ca=settings.ca,
@@ -82,6 +82,8 @@ def connected_as(config: "Config", *, within_s: float = 10.0) -> "ConnectedPool"
         )
     except ConfigError as error:
         raise config.located("pool", error) from None
+    pool._hide(config.redact)
+    return pool
 
 
 def token_in(file: str | PathLike[str]) -> str:
@@ -151,7 +153,8 @@ class ConnectedPool(Pool):
 
         tls = _tls(ca) if address.tls else None
         self._line = Line(address, tls, given, who, _Party(self), found if seek is not None else None)
-        self.observe(Log())
+        self._log = Log()
+        self.observe(self._log)
         mind_forks(self)
         self._line.start()
         self._await(within_s)

@@ -5,7 +5,7 @@ leases, so it costs a lease nothing. It must not show a secret: of a URL it leav
 """
 
 import logging
-import re
+from collections.abc import Callable
 from traceback import extract_tb
 
 from balancer.core.events import (
@@ -18,42 +18,55 @@ from balancer.core.events import (
     Restored,
     Spent,
 )
+from balancer.settings.redaction import plain_name
 from balancer.shells.delivery import Observation
 
 __all__ = ["Log", "log_broken"]
 
 _LOGGER = logging.getLogger("balancer")
-_USER = re.compile(r"(?<=://)[^/?#]*@")
-_QUERY = re.compile(r"[?#].*")
 
 
 class Log:
-    """Writes what observers hear to the logger `balancer`."""
+    """Writes what observers hear to the logger `balancer`.
 
+    Attributes:
+        redact: takes further secrets out of the names of endpoints.
+    """
+
+    redact: Callable[[str], str] = str
     kinds = frozenset({Ejected, Restored, Spent, Panic, Expired, Abandoned, Leaked})
 
     def __call__(self, event: Event, /) -> None:
         """Write a line on `event`."""
         match event:
             case Ejected():
-                _LOGGER.warning("%s is ejected: %s", _shown(event.endpoint), event.why)
+                _LOGGER.warning("%s is ejected: %s", self._shown(event.endpoint), event.why)
             case Restored():
-                _LOGGER.info("%s is back in service", _shown(event.endpoint))
+                _LOGGER.info("%s is back in service", self._shown(event.endpoint))
             case Spent():
                 line = "%s is out of service until it is added again: its account has no quota left"
-                _LOGGER.warning(line, _shown(event.endpoint))
+                _LOGGER.warning(line, self._shown(event.endpoint))
             case Panic(on=True):
                 _LOGGER.warning("panic: too few endpoints are fit, so all must serve")
             case Panic():
                 _LOGGER.info("the panic is over: enough endpoints are fit")
             case Expired():
-                _LOGGER.warning("%s ran out after %.3g s; its slot goes to others", _lease(event), event.held_s)
+                _LOGGER.warning("%s ran out after %.3g s; its slot goes to others", self._lease(event), event.held_s)
             case Abandoned():
                 line = "%s was nobody's any more after %.3g s; its slot goes to others"
-                _LOGGER.warning(line, _lease(event), event.held_s)
+                _LOGGER.warning(line, self._lease(event), event.held_s)
             case Leaked():
                 place = f", acquired at {event.where}" if event.where else ""
-                _LOGGER.warning("%s has been out for %.3g s%s; is it forgotten?", _lease(event), event.held_s, place)
+                _LOGGER.warning(
+                    "%s has been out for %.3g s%s; is it forgotten?", self._lease(event), event.held_s, place
+                )
+
+    def _lease(self, event: Expired | Abandoned | Leaked) -> str:
+        holder = f" held by {event.holder!r}" if event.holder else ""
+        return f"lease {event.lease_id} of {self._shown(event.endpoint)}{holder}"
+
+    def _shown(self, name: str) -> str:
+        return self.redact(plain_name(name))
 
 
 def log_broken(observation: Observation, error: Exception) -> None:
@@ -62,12 +75,3 @@ def log_broken(observation: Observation, error: Exception) -> None:
     name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
     kind = type(error).__name__
     _LOGGER.error("the observer %s raised %s at %s:%s; it is set aside", name, kind, frame.filename, frame.lineno)
-
-
-def _lease(event: Expired | Abandoned | Leaked) -> str:
-    holder = f" held by {event.holder!r}" if event.holder else ""
-    return f"lease {event.lease_id} of {_shown(event.endpoint)}{holder}"
-
-
-def _shown(name: str) -> str:
-    return _QUERY.sub("", _USER.sub("", name)) if "://" in name else name

@@ -25,7 +25,7 @@ from balancer.plugins.registry import Registry
 from balancer.settings.rules import RetrySettings
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.leasing import SharedBudget
-from balancer.shells.logs import log_broken
+from balancer.shells.logs import Log, log_broken
 from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Managed(ABC):
     _happened: deque[Event]
     _delivery: Delivery
     _attends: bool
+    _log: Log
+    _redact: Callable[[str], str] = str
     _traces: "tuple[TraceWriter, ...]" = ()
     _pages: "tuple[Page, ...]" = ()
 
@@ -158,6 +160,12 @@ class Managed(ABC):
         self._change(lambda now: self._listen((*self._delivery.observations, observation)))
         return observation
 
+    def _hide(self, redact: Callable[[str], str]) -> None:
+        """Take secrets, by `redact`, out of the names in the log and in traces, and in pages that begin later."""
+        self._redact = self._log.redact = redact
+        for writer in self._traces:
+            writer.redact = redact
+
     def trace(self, path: str | PathLike[str]) -> "TraceWriter":
         """Write what happens from now on to the file at `path`, until the pool, or what is returned, is closed.
 
@@ -174,7 +182,8 @@ class Managed(ABC):
             pool = mine()
             return None if pool is None else pool.endpoints()
 
-        writer = TraceWriter(path, endpoints=endpoints, clock=self._clock, strategy=self.stats().strategy)
+        strategy = self.stats().strategy
+        writer = TraceWriter(path, endpoints=endpoints, clock=self._clock, strategy=strategy, redact=self._redact)
         observation = self.observe(writer)
 
         def end() -> None:
@@ -214,7 +223,7 @@ class Managed(ABC):
         """
         from balancer.page.serving import open_page  # a pool without a page needs no web framework
 
-        page = open_page(self, host=host, port=port, token=token, redact=redact)
+        page = open_page(self, host=host, port=port, token=token, redact=redact or self._redact)
         self._pages = (*self._pages, page)
         return page
 

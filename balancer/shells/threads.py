@@ -173,7 +173,8 @@ class Pool(Waiting):
         self._rounds, self._round_s = Alarm(self._look_round, clock), 0.0
         self._happened = self._core.journal.happened
         self._delivery = Delivery(self._happened, self._set_aside)
-        for observer in (Log(), *observers):
+        self._log = Log()
+        for observer in (self._log, *observers):
             self.observe(observer)
         mind_forks(self)
 
@@ -217,6 +218,7 @@ class Pool(Waiting):
             )
         except ConfigError as error:
             raise config.located("pool", error) from None
+        pool._hide(config.redact)
         if config.trace is not None:
             pool.trace(config.trace.path)
         return pool

@@ -9,7 +9,6 @@ line at the end of the file. No secret is written: of a URL neither user nor que
 import atexit
 import hashlib
 import os
-import re
 import secrets
 import threading
 import weakref
@@ -42,6 +41,7 @@ from balancer.core.events import (
 from balancer.core.recording import Recording
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import ConfigError
+from balancer.settings.redaction import plain_name
 from balancer.strategy import Request
 from balancer.traces.rows import VERSION, Happening, attempt_line, line_of
 
@@ -50,8 +50,6 @@ __all__ = ["TraceWriter"]
 _EVERY_S: Final = 0.2
 _MOST: Final = 200_000  # grants, ends and events that wait to be written: some 50 MB
 _LONG_S: Final = 1.0  # a call that is out for longer is written as an open one, once, lest a kill lose it
-_USER: Final = re.compile(r"(?<=://)[^/?#]*@")
-_QUERY: Final = re.compile(r"[?#].*")
 _CHANGES: Final = (Added, LimitChanged)
 _PLAIN: Final[dict[type[Event], str]] = {
     Added: "joined",
@@ -75,8 +73,10 @@ class TraceWriter:
         endpoints: returns the pool's endpoints; None once there is no pool any more.
         clock: the pool's.
         strategy: its name.
+        redact: takes further secrets out of the names of endpoints.
 
     Attributes:
+        redact: likewise, for what is written from now on.
         run: what tells this run apart in the file.
 
     Raises:
@@ -92,6 +92,7 @@ class TraceWriter:
         endpoints: Callable[[], Iterable[Endpoint] | None],
         clock: Callable[[], float],
         strategy: str,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self.run = secrets.token_hex(6)
         self.recording = Recording(_MOST)
@@ -99,6 +100,7 @@ class TraceWriter:
         self._path = Path(path)
         self._endpoints = endpoints
         self._clock = clock
+        self.redact = redact
         self._salt = secrets.token_bytes(16)  # nobody can find out a key by trying, not even from two traces
         self._queue = self.recording.kept
         self._known: dict[str, Endpoint] = {}
@@ -156,6 +158,9 @@ class TraceWriter:
             self._write([*lines, dumps({"row": "end", "run": self.run, "at_s": now, "lost": self.lost}) + "\n"])
             os.close(self._file)
 
+    def _shown(self, name: str) -> str:
+        return self.redact(plain_name(name))
+
     def __enter__(self) -> Self:
         return self
 
@@ -182,7 +187,7 @@ class TraceWriter:
     def _first_line(self, strategy: str) -> str:
         endpoints = [
             {
-                "name": _shown(each.name),
+                "name": self._shown(each.name),
                 "host": each.host,
                 "capacity": each.capacity,
                 "weight": each.weight,
@@ -252,7 +257,7 @@ class TraceWriter:
             asked_s=out.granted_s - out.waited_s,
             granted_s=out.granted_s,
             ended_s=ended_s,
-            endpoint=_shown(out.endpoint.name),
+            endpoint=self._shown(out.endpoint.name),
             task=out.holder or None,
             kind="+".join(sorted(request.labels)) or None,
             size=request.tokens,
@@ -275,7 +280,7 @@ class TraceWriter:
         if isinstance(event, StrategyChanged):
             return [Happening(self.run, event.at_s, "strategy", name=event.strategy)]
         name = getattr(event, "endpoint", "")
-        shown = _shown(name)
+        shown = self._shown(name)
         if isinstance(event, LimitChanged):
             before = self._capacities.get(name)
             found = [Happening(self.run, event.at_s, "limit", shown, event.limit)]
@@ -335,8 +340,3 @@ def _close(writer: "weakref.ref[TraceWriter]") -> None:
     mine = writer()
     if mine is not None:
         mine.close()
-
-
-def _shown(name: str) -> str:
-    """Return the name of an endpoint, mostly a URL, without what may be a secret in it."""
-    return _QUERY.sub("", _USER.sub("", name))

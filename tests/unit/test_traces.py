@@ -136,6 +136,19 @@ def test_one_that_ends_after_all_is_there_once(path: Path) -> None:
     assert (only.open, only.held_s) == (False, 6.0)
 
 
+def test_no_secret_of_a_config_is_in_its_trace_nor_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trace = tmp_path / "t.jsonl"
+    text = f'[[endpoints]]\nurl = "http://a/${{KEY}}/v1"\n[trace]\npath = "{trace}"\n[pool]\nttl_s = 0.01\n'
+    (tmp_path / "pool.toml").write_text(text, encoding="utf-8")
+    with Pool.from_config(load_config(tmp_path / "pool.toml", environ={"KEY": "c4n4ry-path"})) as pool:
+        lease = pool.acquire(timeout=0)
+        pool.acquire(timeout=PATIENCE_S).release()  # once the first has run out, which is a line in the log
+        assert lease.ended
+    for shown in (trace.read_text(encoding="utf-8"), caplog.text):
+        assert "http://a/${KEY}/v1" in shown
+        assert "c4n4ry" not in shown
+
+
 def test_no_secret_of_a_url_is_written(path: Path) -> None:
     pool = pool_of(ManualClock(), "http://a/?token=abc")
     with pool.trace(path):
