@@ -599,6 +599,15 @@ def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
     assert (first.holder.stocked, second.holder.stocked) == (0, 0)
 
 
+def test_who_has_nothing_to_say_speaks_at_once_on_a_new_connection() -> None:
+    """Its owner may be a new one, which grants nothing until all have told."""
+    world = _world(1)
+    process = _process(world)
+    now = process.clock.at(world.t)
+    assert process.holder.take_out(now) == []
+    assert len(process.holder.take_out(now, again=True)) == 1
+
+
 def test_a_stock_is_not_used_after_the_fence() -> None:
     world = _world(4, block=4)
     process = _process(world)
