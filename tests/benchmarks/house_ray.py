@@ -8,13 +8,9 @@ release is a call; it has no owner, no TTL and no strategy. `measured` has the s
 
 import argparse
 import asyncio
-import os
-import shutil
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -23,8 +19,9 @@ from rich.table import Table
 
 from balancer.settings.config import Config
 from tests.benchmarks.bench_house import CAPACITY, CREWS, ENDPOINTS, PROCESSES, in_a_thread, in_tasks
+from tests.ray.machine import cluster
 
-__all__ = ["BLOCKS", "SEMAPHORE", "SINGLY", "available", "cluster", "measured"]
+__all__ = ["BLOCKS", "SEMAPHORE", "SINGLY", "available", "measured"]
 
 SINGLY, BLOCKS, SEMAPHORE = "Ray, one by one", "Ray, in blocks", "a semaphore actor of Ray"
 _BLOCK: Final = 64
@@ -34,29 +31,6 @@ _POOL: Final = "bench"
 def available() -> str:
     """Return "" if Ray can be used here, else why not."""
     return "" if find_spec("ray") is not None else "Ray is not installed; make ray"
-
-
-@contextmanager
-def cluster(cpus: int) -> Iterator[Any]:
-    """Have Ray on this machine, with the least that it can do with; yields the module."""
-    import ray
-
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=100 * 2**20,
-        _temp_dir=folder,
-    )
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Semaphore:
@@ -121,11 +95,13 @@ def measured(
     processes: int, turns: int, for_s: float, crews: Sequence[int] = CREWS
 ) -> dict[tuple[str, int], tuple[float, float, float]]:
     """Return leases/s of all processes, p50 and p99 of an acquire in ms, by contender and crew."""
+    import ray
+
     from balancer.ray import SharedPool
 
     took: dict[tuple[str, int], list[float]] = {}
     rates: dict[tuple[str, int], list[float]] = {}
-    with cluster(1) as ray:
+    with cluster(1):
         config = Config(endpoints=[{"url": f"http://10.0.0.{{1..{ENDPOINTS}}}/", "capacity": CAPACITY}])  # type: ignore[list-item]
         with SharedPool(_POOL, config=config, detached=False):
             semaphore = ray.remote(_Semaphore).options(num_cpus=0, max_concurrency=10_000).remote()

@@ -22,10 +22,11 @@ from rich.table import Table
 
 from balancer.errors import BalancerError
 from balancer.settings.config import Config
-from tests.benchmarks.house_ray import available, cluster
+from tests.benchmarks.house_ray import available
 from tests.benchmarks.show_house import SLOTS, longest_gap
 from tests.house.cut import CannotCut
 from tests.house.worker import CAPACITY, _work
+from tests.ray.machine import cluster
 from tests.ray.nodes import measured
 
 _WORKERS = 8
@@ -95,7 +96,9 @@ def _processes(rounds: int, ttl_s: float) -> Table:
     table = Table(title=f"Eight actors at work; TTL {ttl_s:g} s, the worst of {rounds}")
     for heading in ("what happens", "longest gap", "over-issued", "slots lost"):
         table.add_column(heading, justify="left" if heading == "what happens" else "right")
-    with cluster(1) as ray:
+    import ray
+
+    with cluster(1):
 
         def kill_one(actor: Any, pids: list[int]) -> None:
             os.kill(pids[0], signal.SIGKILL)
