@@ -4,7 +4,7 @@ Decides that one bad package never keeps the others from being judged. It must n
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.errors import PackageError
@@ -13,7 +13,7 @@ from balancer.pipeline.packages.folder import shown_name
 from balancer.pipeline.packages.read import read_problem
 from balancer.problem import Problem
 
-__all__ = ["LeftOutPackage", "Packages", "find_packages", "read_packages"]
+__all__ = ["LeftOutPackage", "Packages", "find_packages", "read_package", "read_packages"]
 
 _MARK = "problem.yaml"
 _MOST_SAID = 3  # lines of what is wrong with one package
@@ -44,10 +44,6 @@ class Packages:
         """The problems without their places."""
         return tuple(problem for _, problem in self.problems)
 
-    def changed(self, change: Callable[[Problem], Problem]) -> "Packages":
-        """Return the same with each problem as `change` makes it."""
-        return replace(self, problems=tuple((place, change(problem)) for place, problem in self.problems))
-
 
 def find_packages(root: Path | str) -> list[Path]:
     """List the packages in a folder, by name: folders and archives; or `root` itself, if it is one.
@@ -74,11 +70,14 @@ def _is_package(path: Path) -> bool:
     return is_archive(path) or (path.is_dir() and (mark.exists() or mark.is_symlink()))
 
 
-def read_packages(root: Path | str, *, whole: bool = True) -> Packages:
+def read_packages(
+    root: Path | str, *, whole: bool = True, change: Callable[[Problem], Problem] = lambda problem: problem
+) -> Packages:
     """Read one package, or all packages in a folder, sorted by name. Other entries are ignored.
 
     Args:
         whole: False: their data is looked at and not kept; see `read_problem`.
+        change: what is kept of a problem, once it is read.
 
     Raises:
         PackageError: there are none, or none of them can be read; it has the lines of all of them.
@@ -98,7 +97,7 @@ def read_packages(root: Path | str, *, whole: bool = True) -> Packages:
                 )
             if not name.isprintable():
                 raise PackageError(f"{shown}: its name is no text; rename it")
-            problems.append((place, _read(path, whole)))
+            problems.append((place, change(read_package(path, whole=whole))))
             taken[name] = path
         except PackageError as error:
             lines += error.problems
@@ -109,7 +108,8 @@ def read_packages(root: Path | str, *, whole: bool = True) -> Packages:
     return Packages(tuple(problems), tuple(left_out))
 
 
-def _read(path: Path, whole: bool) -> Problem:
+def read_package(path: Path, *, whole: bool = True) -> Problem:
+    """Read one package. Raises PackageError for whatever keeps it from being read; see `read_problem`."""
     try:
         return read_problem(path, whole=whole)
     except (OSError, RecursionError) as error:

@@ -1,15 +1,18 @@
 """Where the problems of a run come from: packages, all read beforehand, or rows of a data set, read one at a time.
 
-Decides what a run must not go on with, if it was begun with something else. It must not know how a problem is judged.
+Decides what a run must not go on with, if it was begun with something else, and what is kept in memory: the data of a
+package only while it is judged. It must not know how a problem is judged.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from balancer.pipeline.packages.collection import Packages, read_packages
+from balancer.errors import PackageError
+from balancer.pipeline.packages.collection import Packages, read_package, read_packages
 from balancer.pipeline.packages.fingerprint import fingerprint
+from balancer.pipeline.packages.light import without_data
 from balancer.pipeline.results.problems import Met
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import Share
@@ -19,7 +22,7 @@ from balancer.pipeline.running.languages import with_python
 from balancer.problem import Problem
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["Intake", "Taken", "find_problems", "open_intake"]
+__all__ = ["Found", "Intake", "Taken", "find_problems", "open_intake"]
 
 _MOST_SAID = 10  # lines of a kind; there may be thousands
 
@@ -41,6 +44,14 @@ _DECIDING_ROWS = {"right", "seed", "split", "tests", "wrong"}
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """The packages of a run, without their data, and the fingerprint of each as a whole, by id; none of rows."""
+
+    packages: Packages = field(default_factory=Packages)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """A problem to be judged, or, if it is `done`, one that an earlier session has judged."""
 
@@ -56,8 +67,9 @@ class Intake:
         count: how many there are; None if the data does not tell.
         unit: what they are, in the plural.
         rows: whether they are rows of a data set.
-        known: all of them, if they have been read.
+        known: all of them, if they have been read; without their data.
         problems: yields them, and remembers in the store that they were met.
+        whole: returns one of them with its data; raises PackageError if it is no longer what it was.
     """
 
     count: int | None
@@ -65,23 +77,31 @@ class Intake:
     rows: bool
     known: tuple[Problem, ...]
     problems: Iterator[Taken]
+    whole: Callable[[Problem], Problem] = field(default=lambda problem: problem)
 
 
-def find_problems(settings: PipelineSettings) -> Packages:
-    """Return the packages that `settings` name; none if it names rows, which must be there.
+def find_problems(settings: PipelineSettings) -> Found:
+    """Find the packages that `settings` name; none if it names rows, which must be there.
 
     Raises:
         ConfigError, PackageError: there are no such packages or rows, or no package can be read.
     """
     if are_rows(settings.problems):
         look_for_rows(settings.problems)
-        return Packages()
-    return read_packages(Path(settings.problems))
+        return Found()
+    fingerprints: dict[str, str] = {}
+
+    def keep(problem: Problem) -> Problem:
+        problem = with_python(problem, settings.python)
+        fingerprints[problem.id] = fingerprint(problem)
+        return without_data(problem)
+
+    return Found(read_packages(Path(settings.problems), change=keep), fingerprints)
 
 
 def open_intake(
     settings: PipelineSettings,
-    packages: Packages,
+    found: Found,
     languages: Collection[str],
     store: Store,
     say: Callable[[str], object],
@@ -90,7 +110,7 @@ def open_intake(
     """Return the problems that `settings` name, once it is sure that the run may go on with them.
 
     Args:
-        packages: see `find_problems`.
+        found: see `find_problems`.
         languages: those that some endpoint runs.
         store: which the run is remembered in.
         say: is told of packages and rows that are left out, or have changed.
@@ -101,24 +121,28 @@ def open_intake(
     """
     if are_rows(settings.problems):
         return _rows(settings, languages, store, say, share)
-    return _packages(settings, packages, languages, store, say, share)
+    return _packages(settings, found, languages, store, say, share)
 
 
 def _packages(
     settings: PipelineSettings,
-    packages: Packages,
+    found: Found,
     languages: Collection[str],
     store: Store,
     say: Callable[[str], object],
     share: Share,
 ) -> Intake:
+    packages, fingerprints = found.packages, found.fingerprints
     mine = [(place, problem) for place, problem in packages.problems if share.takes(place)]
     problems = tuple(problem for _, problem in mine)
     # One that was left out in an earlier session, and can be read now, was no part of what that session began with.
     mended = store.mended([problem.id for problem in problems])
     before = [problem for problem in problems if problem.id not in mended]
     known = [problem for problem in packages.read if problem.id not in mended]  # those of other shares, too
-    store.claim(_claims(settings, before, languages, known), then=_claims(settings, problems, languages, packages.read))
+    store.claim(
+        _claims(settings, before, fingerprints, languages, known),
+        then=_claims(settings, problems, fingerprints, languages, packages.read),
+    )
     store.describe({"kind": "packages", "problems": settings.problems})
     store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
     sparing = _Sparing(say)
@@ -127,21 +151,37 @@ def _packages(
     for name in sorted(mended):
         sparing("package can be read now", f"package {name} was left out before, and can be read now: it is judged")
     met = [
-        store.meet(problem, store.problems.place_of(problem.id, place), fingerprint(problem)) for place, problem in mine
+        store.meet(problem, store.problems.place_of(problem.id, place), fingerprints[problem.id])
+        for place, problem in mine
     ]
     taken = (Taken(problem, how is Met.DONE) for problem, how in zip(problems, met, strict=True))
-    return Intake(len(problems), "problems", False, problems, taken)
+
+    def whole(problem: Problem) -> Problem:
+        return _read_again(problem, fingerprints[problem.id], settings.python)
+
+    return Intake(len(problems), "problems", False, problems, taken, whole)
+
+
+def _read_again(problem: Problem, as_before: str, python: str) -> Problem:
+    read = with_python(read_package(problem.path), python)
+    if fingerprint(read) != as_before:
+        raise PackageError(f"{problem.path}: has changed since the run began; put it back as it was, or use --fresh")
+    return read
 
 
 def _claims(
-    settings: PipelineSettings, problems: Sequence[Problem], languages: Collection[str], known: Sequence[Problem]
+    settings: PipelineSettings,
+    problems: Sequence[Problem],
+    fingerprints: Mapping[str, str],
+    languages: Collection[str],
+    known: Sequence[Problem],
 ) -> dict[str, str]:
     used = {submission.program.language for problem in known for submission in problem.submissions}
     return {
         # A submission in a language that no endpoint runs is left out for good.
         "languages on the endpoints": ", ".join(sorted(used & set(languages))),
         **_settings(settings),
-        **{f"problem {problem.id}": fingerprint(problem) for problem in problems},
+        **{f"problem {problem.id}": fingerprints[problem.id] for problem in problems},
     }
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from balancer.errors import ConfigError
+from balancer.errors import ConfigError, PackageError
 from balancer.hookspecs import Generator
 from balancer.page.serving import open_page, token_of_environment
 from balancer.pipeline.loop.rounds import judge_problem
@@ -31,7 +31,7 @@ from balancer.pipeline.running.away import Away, Engine, Sent
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.crowd import work_through
 from balancer.pipeline.running.intake import Taken, find_problems, open_intake
-from balancer.pipeline.running.languages import languages_in, lines_on_missing, with_python
+from balancer.pipeline.running.languages import languages_in, lines_on_missing
 from balancer.pipeline.running.progress import Progress
 from balancer.pipeline.running.runner import Runner, Stopped
 from balancer.pipeline.running.sample import Sample
@@ -81,8 +81,7 @@ def run_pipeline(
         BalancerError: the run cannot go on, e.g. because the disk is full; what was judged is kept.
     """
     settings = settings_of(config)
-    packages = find_problems(settings)  # first of all: if none can be read, no folder of results is left behind
-    packages = packages.changed(lambda problem: with_python(problem, settings.python))
+    found = find_problems(settings)  # first of all: if none can be read, no folder of results is left behind
     found_generators = find_generators(config, registry)
     if engine is not None:
         _refuse_what_is_not_shared(config, found_generators)
@@ -92,12 +91,12 @@ def run_pipeline(
         pool = stack.enter_context(Pool.from_config(config, registry=registry)) if away is None else away.pool
         store = stack.enter_context(Store(results, fresh=fresh))
         executors = _executors(pool, config, registry, results / "compiled", stack)
-        languages = languages_of(executors, languages_in(packages.read, settings.python))
+        languages = languages_of(executors, languages_in(found.packages.read, settings.python))
         services = _Services(config.llm, registry, store.answers, console)
         # Last of all that may refuse: a run that never began must not claim the folder.
-        for line in lines_on_missing(packages.read, languages):
+        for line in lines_on_missing(found.packages.read, languages):
             services.say(line)
-        intake = open_intake(settings, packages, languages, store, services.say, share)
+        intake = open_intake(settings, found, languages, store, services.say, share)
         served = config.pool.connect is not None  # then the pings are the server's
         slots = sum(endpoint.capacity for endpoint in pool.endpoints()) if served else slots_of(config)
         session = store.begin_session(pool.stats().strategy, slots)
@@ -129,6 +128,11 @@ def run_pipeline(
 
         def judge(turn: tuple[Problem, float | None]) -> None:
             problem, allowed_s = turn
+            try:
+                problem = intake.whole(problem)
+            except PackageError as error:
+                put_off(problem, "; ".join(error.problems))
+                return
             if away is None:
                 sample = Sample(problem, generators, settings, runner, store, progress, allowed_s)
                 hungry[problem.id] = judge_problem(sample)
@@ -140,15 +144,18 @@ def run_pipeline(
             sent = Sent(problem, allowed_s, part_of(store, problem.id), began_at_s)
             came = away.judge(sent, progress.hear, lambda: runner.stopping)
             if isinstance(came, str):
-                store.rounds.put_off(problem.id, came)
-                progress.say(f"{problem.id} is left for the next session: {came}")
-                lost.append(problem.id)
+                put_off(problem, came)
                 return False
             take_back(store, problem.id, came.part, session)
             if came.stopped:
                 raise Stopped
             progress.finish(problem.id)
             return came.hungry
+
+        def put_off(problem: Problem, why: str) -> None:
+            store.rounds.put_off(problem.id, why)
+            progress.say(f"{problem.id} is left for the next session: {why}")
+            lost.append(problem.id)
 
         hungry: dict[str, bool] = {}
         lost: list[str] = []
@@ -161,7 +168,7 @@ def run_pipeline(
                     lambda turns: work_through(turns, judge, workers, runner),
                 )  # fmt: skip
             while complete and (again := store.withdraw()):  # an endpoint that lied had a part in these
-                met = open_intake(settings, packages, languages, store, _say_nothing, share).problems
+                met = open_intake(settings, found, languages, store, _say_nothing, share).problems
                 problems = (taken for taken in met if taken.problem.id in again)
                 complete = work_through(problems, act, workers, runner)
         store.withdraw()  # the run was stopped: the next session judges them

@@ -3,16 +3,21 @@
 import json
 import os
 import shutil
+import tracemalloc
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from balancer.errors import ConfigError, PackageError
+from balancer.pipeline.packages.fingerprint import fingerprint
+from balancer.pipeline.packages.read import read_problem
 from balancer.pipeline.report import print_summary, write_report
 from balancer.pipeline.results.records import CaseState, RunResult
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.running.intake import find_problems
 from balancer.pipeline.running.run import run_pipeline
 from balancer.problem import Verdict
 from balancer.program import Execution, Status
@@ -353,3 +358,43 @@ def test_names_that_are_no_text_are_left_out_by_name_and_stop_nothing(bench: Ben
     assert r"data/sample/caf\xe9.in" in (bench.folder / "results/report.html").read_text()
     found, _ = spoken(bench)  # and again: what was stored is what is found
     assert found.complete
+
+
+# -- what is in memory ---------------------------------------------------------------------------------
+
+
+def test_of_packages_whose_turn_has_not_come_no_data_is_kept(bench: Bench) -> None:
+    add(bench, "doubling", "data/secret/3.in", "9" * 4_000_000)
+    tracemalloc.start()
+    try:
+        kept = find_problems(bench.config.pipeline or pytest.fail("no pipeline"))
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    (doubling, *_), read = kept.packages.read, read_problem(bench.folder / "problems/doubling")
+    assert [len(each.data) for each in doubling.data] == [0, 0, 0]
+    assert [each.origin for each in doubling.data] == [each.origin for each in read.data]
+    assert kept.fingerprints["doubling"] == fingerprint(read)
+
+
+def test_a_package_that_changes_before_its_turn_is_left_and_the_others_are_judged(bench: Bench) -> None:
+    bench.write(CONFIG.replace("sample_level_workers = 2", "sample_level_workers = 1"))
+    file = bench.folder / "problems/zeroing/data/secret/2.in"
+
+    class Changing(FakeExecutor):
+        def run(self, *args: Any, **kwargs: Any) -> Execution:
+            file.write_text("26\n")
+            return super().run(*args, **kwargs)
+
+    bench.new = Changing
+    found, said = spoken(bench)
+    assert not found.complete
+    line = "has changed since the run began; put it back as it was, or use --fresh"
+    (told,) = [each for each in said if "next session" in each]
+    assert told == f"zeroing is left for the next session: problems/zeroing: {line}"
+    assert {span.problem for span in found.spans} == {"doubling", "tripling"}
+    file.write_text("25\n")
+    bench.new = FakeExecutor
+    again, _ = spoken(bench)
+    assert again.complete
+    assert {span.problem for span in again.spans} == {"zeroing"}
