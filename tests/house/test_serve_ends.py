@@ -74,12 +74,12 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
                     writer.close()
                     await _soon(lambda: bool(server._tasks))
             await server.end()
-            await server.end()
             await _soon(lambda: not server._open)
             assert not server._lines
             assert not server._tasks
             assert asyncio.all_tasks() == {asyncio.current_task()}
             writer.close()
+            await server.end()
 
     asyncio.run(run())
 
