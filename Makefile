@@ -40,7 +40,7 @@ quick: $(READY) lint          ## before a commit: lint, types, import rules and 
 lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	MYPY_NUM_WORKERS=2 $(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: $(READY)               ## what things cost and bear, each beside an alternative in the same run; BENCH=--short

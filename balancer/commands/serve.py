@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.commands.files import most_connections, no_files_left, raise_limit
 from balancer.commands.live import Live
-from balancer.errors import ConfigError
+from balancer.commands.stopping import told_to_stop
+from balancer.errors import CommandStopped, ConfigError
 from balancer.house import Times
 from balancer.plugins.registry import Registry
 from balancer.settings.config import Config
@@ -84,6 +86,8 @@ def serve(
 ) -> None:
     """Serve until it is stopped. What is out then stays out: holders tell the next server.
 
+    The limit of open files of this process is raised to the most that it may have: each holder is a file.
+
     Args:
         again: reads the config once more, at each SIGHUP, and what differs is changed; None: SIGHUP is not minded.
         page: address and port of the page that shows the pool and who holds what; None: there is none.
@@ -91,7 +95,9 @@ def serve(
     Raises:
         ConfigError: others than this machine could connect without a token; or another server has the state.
         OSError: it cannot listen, or the state cannot be written.
+        CommandStopped: at SIGINT and SIGTERM.
     """
+    raise_limit()
     if not token and not is_loopback(host):
         raise ConfigError(
             f"--host {host}: other machines could connect without a token; set {TOKEN_VARIABLE}, or give --token-file"
@@ -106,7 +112,10 @@ def serve(
     try:
         with Pool.from_config(config, registry=registry) as pool:
             pool._clock = clock  # the one that its core is driven by
-            asyncio.run(_serve(pool, config, registry, keeper, times, host, port, token, tls, say, again, page))
+            number = asyncio.run(
+                _serve(pool, config, registry, keeper, times, host, port, token, tls, say, again, page)
+            )
+            raise CommandStopped(128 + number)
     finally:
         keeper.close()
 
@@ -124,7 +133,11 @@ async def _serve(
     say: Callable[[str], None],
     again: Callable[[], Config] | None,
     page: tuple[str, int] | None,
-) -> None:
+) -> int:
+    """Serve until a signal says that it is enough, and return its number."""
+    stopped = told_to_stop()  # not raised wherever the loop happens to be: what is connected has to be left in order
+    no_files_left(asyncio.get_running_loop())
+
     def guard(step: Callable[[], None]) -> None:
         with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
             step()
@@ -133,7 +146,16 @@ async def _serve(
         if pool._happened:
             pool._delivery.deliver()
 
-    server = Server(pool._core, times=times, last=keeper.last, keep=keeper.keep, token=token, guard=guard, told=told)
+    server = Server(
+        pool._core,
+        times=times,
+        last=keeper.last,
+        keep=keeper.keep,
+        token=token,
+        guard=guard,
+        told=told,
+        most=most_connections(),
+    )
     live = Live(server, pool, config, registry, say)
     pool._hide(live.redact)
     seen = None if page is None else _page_of(pool, server, live, *page)  # what cannot be is told before any lease
@@ -149,8 +171,11 @@ async def _serve(
     if seen is not None:
         say(f"page at {seen.url}")
     sys.stdout.flush()
-    async with listening, live:
-        await listening.serve_forever()
+    try:
+        async with live:
+            return await stopped
+    finally:
+        await server.end()
 
 
 def _page_of(pool: Pool, server: Server, live: Live, host: str, port: int) -> "Page":

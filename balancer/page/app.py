@@ -7,7 +7,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,9 +75,8 @@ def build_app(
         body, kind = await asyncio.to_thread(scrape)
         return Response(body, headers={"Content-Type": kind})
 
-    async def press(request: Request) -> Response:
-        act = buttons.get(request.path_params["button"])
-        if act is None or not token:
+    async def press(act: Callable[[str], object], request: Request) -> Response:
+        if not token:
             return _refused(403, "this page has no buttons; serve it with a token")
         if not knows(token, request.headers):
             return _refused(401, "the token is wrong, or there is none", {"WWW-Authenticate": "Bearer"})
@@ -99,7 +98,7 @@ def build_app(
             Route("/state", state),
             Route("/events", events),
             Route("/metrics", metrics),
-            Route("/{button}", press, methods=["POST"]),
+            *(Route(f"/{button}", partial(press, act), methods=["POST"]) for button, act in buttons.items()),
         ],
         middleware=[Middleware(Guard, hosts=hosts, policy=policy)],
     )

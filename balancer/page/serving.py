@@ -4,9 +4,11 @@ Decides how the server starts and stops. A shell: it has the thread and the sock
 """
 
 import asyncio
+import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -20,11 +22,19 @@ from balancer.page.scene import Holders, News, Scene
 from balancer.page.tokens import checked_token, token_of_environment
 from balancer.plugins.extras import has, require
 from balancer.settings.redaction import ShownNames
+from balancer.wire.strangers import Seldom, other_protocol
 
 __all__ = ["Page", "Shown", "open_page", "token_of_environment"]
 
+_log = logging.getLogger("balancer.page")
+
 _PATIENCE_S = 5.0
 _MOST_CONNECTIONS = 256  # files that they may take from whoever has the pool
+_SELDOM_S = 60.0
+_STRANGE = {
+    "TLS": "TLS was spoken to the page, which has none; ask for http://, or put what does TLS before it",
+    "house": "a process that wants to lease (balancer://) came to the page's port; give it the port of the pool",
+}
 _SILENT_S = 10.0  # a connection on which nobody asks for anything is closed
 
 
@@ -156,17 +166,32 @@ def open_page(
         class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             """One that costs no file for long unless it is asked for something."""
 
+            _begun = False
+
             def connection_made(self, transport: Any) -> None:
                 super().connection_made(transport)
+                self.logger = words
                 if len(self.connections) > _MOST_CONNECTIONS:
                     transport.abort()
                 else:
                     self.loop.call_later(_SILENT_S, self._look)
 
+            def data_received(self, data: bytes) -> None:
+                spoken = None if self._begun else other_protocol(data)
+                self._begun = True
+                if spoken in _STRANGE:
+                    peer = self.transport.get_extra_info("peername")
+                    strangers.tell(peer[0] if peer else "somewhere", _STRANGE[spoken])
+                    self.transport.close()
+                else:
+                    super().data_received(data)
+
             def _look(self) -> None:
                 if self.cycle is None:
                     self.transport.abort()
 
+        strangers = _Strangers()
+        words = _Words(logging.getLogger("uvicorn.error"), strangers)
         feed = Feed(scene.look)
         app = build_app(scene, feed, buttons=acts, token=checked, hosts=hosts_of(host), scrape=scrape)
         config = uvicorn.Config(
@@ -213,6 +238,33 @@ def _restore(pool: Shown, name: str) -> None:
             pool.add(endpoint)
             return
     raise UnknownEndpoint(name, ())
+
+
+class _Strangers:
+    """Says who is left because he speaks no HTTP, in one line a minute for each peer."""
+
+    def __init__(self) -> None:
+        self._seldom = Seldom(_SELDOM_S)
+
+    def may(self, peer: str) -> bool:
+        return self._seldom.may(peer, time.monotonic())
+
+    def tell(self, peer: str, why: str) -> None:
+        if self.may(peer):
+            _log.warning("the page left a connection from %s: %s", peer, why)
+
+
+class _Words(logging.LoggerAdapter[logging.Logger]):
+    """What uvicorn says of a connection, its warnings at most once a minute: whoever sends no HTTP brings one each."""
+
+    def __init__(self, logger: logging.Logger, strangers: _Strangers) -> None:
+        super().__init__(logger)
+        self.level = logger.getEffectiveLevel()
+        self._strangers = strangers
+
+    def warning(self, msg: object, *args: object, **terms: Any) -> None:
+        if self._strangers.may(str(msg)):
+            super().warning(msg, *args, **terms)
 
 
 class _Scrape:

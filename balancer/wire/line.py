@@ -5,6 +5,7 @@ above all. A shell: it has the clock and the socket. It must not know what a hol
 """
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -23,6 +24,11 @@ __all__ = ["Line", "Party"]
 
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0  # between attempts to connect
 _CONNECT_S: Final = 5.0
+_REACH: Final = "is `balancer serve` running there, at this port, and does a firewall let this machine through?"
+_NO_WORD: Final = (
+    "it ended the connection without a word; if it has TLS connect to balancers://, and give the port that "
+    "`balancer serve` printed, not that of its page"
+)
 
 
 class Party(Protocol):
@@ -91,6 +97,7 @@ class Line:
         self._stirring = threading.Lock()  # taken while a flush is on its way to the loop
         self._ending = False
         self._heard_s = 0.0
+        self._answered = False  # on this connection
         self.refused = ""
         self.trouble = ""  # why there is no connection just now
         self._thread = threading.Thread(target=self._run, name="balancer-line", daemon=True)
@@ -137,7 +144,7 @@ class Line:
                     )
                 self.trouble, pause_s = "", _FIRST_PAUSE_S
             except (OSError, TimeoutError, BalancerError) as error:
-                self.trouble = str(error) or f"no answer within {_CONNECT_S:g} s"
+                self.trouble = _trouble_of(error, self._address)
                 await self._pause(pause_s)
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
                 continue
@@ -182,7 +189,7 @@ class Line:
     def made(self, transport: asyncio.Transport) -> None:
         """Begin to talk."""
         self._transport = transport
-        self._heard_s = clock()
+        self._heard_s, self._answered = clock(), False
         transport.write(encoded(Opening(VERSION, self._token, self._who, myself())))
         self._flush(again=True)
 
@@ -190,13 +197,15 @@ class Line:
         """Stop to talk."""
         if self._transport is transport:
             self._transport = None
+        if not self._answered:
+            self.trouble = _NO_WORD
         self._gone.set()
         if not self._ending:
             self._flush()  # time passes all the same
 
     def heard(self, messages: list[Any]) -> None:
         """Hear what the server says."""
-        self._heard_s = clock()
+        self._heard_s, self._answered = clock(), True
         for message in messages:
             if isinstance(message, Closing):
                 self.refused = message.why
@@ -246,6 +255,26 @@ class Line:
             self._timer = None
         if self._transport is not None:
             self._transport.close()  # it sends first what is to be sent
+
+
+def _trouble_of(error: Exception, address: Address) -> str:
+    """Return why it cannot connect, and what to do, in a line."""
+    if isinstance(error, BalancerError):
+        return str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        what = f"its certificate is refused: {error.verify_message}"
+        return f"{what}; connect by a name that is in it, and give ca= (--ca) the PEM file of who signed it"
+    if isinstance(error, socket.gaierror):
+        return f"no address is known for {address.host!r}; check the host in the URL"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_CONNECT_S:g} s; {_REACH}"
+    if (
+        isinstance(error, ssl.SSLError | ConnectionError)
+        and address.tls
+        and not isinstance(error, ConnectionRefusedError)
+    ):
+        return "it does not speak TLS, or not as this machine does; if it has no --cert, connect to balancer://"
+    return f"{getattr(error, 'strerror', None) or error}; {_REACH}"
 
 
 class _Talk(asyncio.Protocol):

@@ -19,6 +19,7 @@ from balancer.house.messages import FromOwner, Who
 from balancer.wire.clock import clock
 from balancer.wire.codec import LONGEST, VERSION, Closing, Frames, Local, Opening, WireError, encoded, from_holder
 from balancer.wire.local import has_died, is_here
+from balancer.wire.strangers import Seldom, other_protocol
 
 __all__ = ["Server"]
 
@@ -28,6 +29,11 @@ _OPENING_S: Final = 10.0  # for the first frame of a connection
 _LONGEST_OPENING: Final = 16_384  # bytes of it: a stranger costs no more
 _MOST_UNSENT: Final = 32 * 2**20  # bytes; a holder that does not read is left
 _SILENT_S: Final = 0.05  # until it is asked again whether it may speak
+_SELDOM_S: Final = 60.0  # between two lines in the log about one peer
+_ADVICE: Final = {
+    "TLS": "this server has none: connect to balancer://, or give the server --cert and --key",
+    "HTTP": "its page, if it has one, has a port of its own: --page",
+}
 _LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection has died
 
 
@@ -44,6 +50,7 @@ class Server:
         told: called after each step, when nothing is locked.
         may: says whether this owner may hear and speak now: it must not if another one may have taken its place. What
             is said to it meanwhile is said again.
+        most: how many connections there may be; those beyond it are told so, and closed.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class Server:
         guard: Callable[[Callable[[], None]], None] | None = None,
         told: Callable[[], None] | None = None,
         may: Callable[[], bool] | None = None,
+        most: float = inf,
     ) -> None:
         self._keep = keep
         self._token = token.encode()
@@ -67,6 +75,11 @@ class Server:
         self._kept: Record | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open: set[_Line] = set()
+        self._listening: list[asyncio.Server] = []
+        self._over = False
+        self._told_of = Seldom(_SELDOM_S)
+        self._most = most
         now = clock()
         # An epoch is greater than all before even if the record is lost, as long as the machine's clock is about right.
         epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
@@ -76,10 +89,39 @@ class Server:
         """Return a server that listens, whose port may be asked for. Raises OSError."""
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(lambda: _Line(self), host, port, ssl=tls, backlog=1024)
+        self._listening.append(listening)
         self.act(_nothing)
         return listening
 
+    async def end(self) -> None:
+        """Hear and say nothing any more: holders keep what they have, and tell the next server. May be called twice."""
+        self._over = True
+        self._wind()
+        for listening in self._listening:
+            listening.close()
+        for line in [*self._open]:
+            line.abort()
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     # -- connections -------------------------------------------------------------------------------
+
+    def made(self, line: "_Line") -> str | None:
+        """Take a connection that says nothing yet; return why not."""
+        self._open.add(line)
+        if len(self._open) <= self._most:
+            return None
+        return (
+            f"this server has {self._most:g} connections, which is the most that its limit of open files allows; start "
+            "it where `ulimit -n` says more (of systemd: LimitNOFILE=)"
+        )
+
+    def left(self, peer: str, why: str) -> None:
+        """Say in the log that a connection was left, but not all the time."""
+        now = clock()
+        if self._told_of.may(peer, now):
+            _log.warning("left a connection from %s: %s", peer, why)
 
     def opened(self, line: "_Line", opening: Opening) -> str | None:
         """Take a connection that has begun; return why not."""
@@ -92,9 +134,12 @@ class Server:
 
     def lost(self, line: "_Line") -> None:
         """Learn that a connection is over. What its holder has it still has, unless it is dead for certain."""
+        self._open.discard(line)
         if line.who is None or self._lines.get(line.who) is not line:
             return
         del self._lines[line.who]
+        if self._over:
+            return
         if line.local is not None and is_here(line.local):
             task = asyncio.get_running_loop().create_task(self._look_whether_dead(line.who, line.local))
             self._tasks.add(task)
@@ -119,7 +164,7 @@ class Server:
             self._wind()
 
     def _act(self, step: Callable[[], None]) -> None:
-        if not self._may():
+        if self._over or not self._may():
             return
         sent: list[tuple[Who, FromOwner]] = []
 
@@ -149,7 +194,7 @@ class Server:
             self._timer.cancel()
             self._timer = None
         due_s = self.owner.due_s
-        if due_s < inf:
+        if due_s < inf and not self._over:
             loop = asyncio.get_running_loop()
             least_s = 0.0 if self._may() else _SILENT_S
             self._timer = loop.call_later(max(least_s, due_s - clock()), self.act, _nothing)
@@ -163,15 +208,29 @@ class _Line(asyncio.Protocol):
         self._frames = Frames(_LONGEST_OPENING)
         self._transport: asyncio.Transport
         self._late: asyncio.TimerHandle | None = None
+        self._heard_any = False
         self.who: Who | None = None
         self.local: Local | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport), "of TCP or TLS"
         self._transport = transport
+        why = self._server.made(self)
+        if why is not None:
+            self._close(why)
+            return
         self._late = asyncio.get_running_loop().call_later(_OPENING_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        if not self._heard_any:
+            self._heard_any = True
+            spoken = other_protocol(data)
+            if spoken in _ADVICE:
+                self._leave(f"{spoken} was spoken to the port of a pool; {_ADVICE[spoken]}")
+                self._transport.close()  # what it speaks is not spoken here, so there is nothing to tell it
+                return
         try:
             messages = []
             for body in self._frames.feed(data):
@@ -212,10 +271,17 @@ class _Line(asyncio.Protocol):
         self._server.act(step)
 
     def _close(self, why: str) -> None:
-        peer = self._transport.get_extra_info("peername")
-        _log.warning("left a connection from %s: %s", peer[0] if peer else "somewhere", why)
+        self._leave(why)
         self._transport.write(encoded(Closing(why)))
         self._transport.close()
+
+    def _leave(self, why: str) -> None:
+        peer = self._transport.get_extra_info("peername")
+        self._server.left(peer[0] if peer else "somewhere", why)
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
 
     def send(self, data: bytes) -> None:
         """Send frames; one who does not read is left, and may come back."""

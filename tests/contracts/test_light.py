@@ -103,13 +103,31 @@ def test_a_face_for_tasks_loads_asyncio_and_nothing_that_is_not_the_standard_lib
     assert not loaded & {"trio", "anyio", "sniffio", "balancer.shells.tasks.on_trio"}
 
 
-@pytest.mark.parametrize("module", built_ins("balancer_strategies"))
-def test_a_built_in_strategy_is_loaded_without_the_others(module: str) -> None:
-    name = module.rpartition(".")[2]
-    code = f"import sys\nfrom balancer import Endpoint, Pool\nPool([Endpoint('http://a/')], strategy={name!r})"
-    loaded = _loaded(code)
-    assert {each for each in loaded if each.startswith("balancer_strategies.")} == {module}
-    assert not any(each.startswith(("balancer_simulator", "balancer.pipeline", "balancer.sandbox")) for each in loaded)
+_EACH = """
+import os, sys
+from balancer import Endpoint, Pool
+assert not any(each.startswith("balancer_strategies") for each in sys.modules)
+for module in sys.argv[1:]:
+    sys.stdout.flush()
+    if os.fork() == 0:  # a process for each, without what it takes to start one
+        Pool([Endpoint("http://a/")], strategy=module.rpartition(".")[2])
+        print(module, *sys.modules)
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.wait()[1] == 0, module
+"""
+
+
+def test_a_built_in_strategy_is_loaded_without_the_others() -> None:
+    modules = built_ins("balancer_strategies")
+    ran = _python("-W", "error", "-c", _EACH, *modules, folder=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split()[0] for line in ran.stdout.splitlines()] == list(modules)
+    for line in ran.stdout.splitlines():
+        module, *loaded = line.split()
+        assert {each for each in loaded if each.startswith("balancer_strategies.")} == {module}
+        strangers = ("balancer_simulator", "balancer.pipeline", "balancer.sandbox")
+        assert not any(each.startswith(strangers) for each in loaded)
 
 
 def test_a_pool_with_a_built_in_strategy_loads_no_third_party(tmp_path: Path) -> None:

@@ -66,9 +66,7 @@ class Serving:
         self._over = asyncio.Event()
         self._ready.set()
         await self._over.wait()
-        listening.close()
-        for line in list(self.server._lines.values()):
-            line._transport.abort()
+        await self.server.end()
         await asyncio.sleep(0)
 
     def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:

@@ -30,7 +30,7 @@ _FEW = settings(max_examples=40)
 def test_a_registered_strategy_keeps_the_contract(name: str, in_full: bool) -> None:
     others = [KINDS[other] for other in NAMES if other != name]
     check_strategy(
-        KINDS[name], others=others, settings=settings(max_examples=100 if in_full else 40, stateful_step_count=50)
+        KINDS[name], others=others, settings=settings(max_examples=100 if in_full else 25, stateful_step_count=50)
     )
 
 

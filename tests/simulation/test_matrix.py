@@ -185,14 +185,14 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_several_scenarios_make_a_table(compare: Callable[..., Any]) -> None:
-    code, out, _ = compare("a.toml", "b.toml")
+    code, out, _ = compare("a.toml", "b.toml", "--jobs", "1")
     assert not code
     assert out.count("1.00") == 5  # two policies in two scenarios, and the line below
     assert "2: scenario (b.toml)" in out
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(compare: Callable[..., Any]) -> None:
-    code, out, _ = compare("a.toml", "more/a.toml", "b.toml", "--markdown")
+    code, out, _ = compare("a.toml", "more/a.toml", "b.toml", "--markdown", "--jobs", "1")
     assert not code
     assert out.splitlines()[0] == "| strategy | a.toml | more/a.toml | b.toml |"
 

@@ -208,8 +208,8 @@ url = "http://{1..2}/"
         (("report", "before"), {"complete", "rounds", "rows_left_out", "report"}),
         (("diff", "before", "after"), {"same", "changed", "verdicts", "counts"}),
         (("simulate", "s.toml"), {"scenario", "ranking", "policies", "differences_to_best", "report"}),
-        (("compare", "s.toml", "--out", "out"), {"scenario", "ranking", "policies", "report"}),
-        (("compare", "s.toml", "t.toml"), {"scenarios", "table"}),
+        (("compare", "s.toml", "--jobs", "1", "--out", "out"), {"scenario", "ranking", "policies", "report"}),
+        (("compare", "s.toml", "t.toml", "--jobs", "1"), {"scenarios", "table"}),
     ],
 )
 def test_json_is_one_document_and_nothing_else(balancer: Balancer, args: tuple[str, ...], keys: set[str]) -> None:
@@ -232,7 +232,7 @@ def test_what_json_says_is_so(balancer: Balancer, registry: Registry) -> None:
     assert [strategy["name"] for strategy in listed] == NAMES
     options = {option["name"] for strategy in listed for option in strategy["options"]}
     assert {"decay_s", "choices", "speed"} <= options
-    ranking = document(balancer("compare", "s.toml", "--json", "--by", "sojourn_p99_s").out)["ranking"]
+    ranking = document(balancer("compare", "s.toml", "--json", "--jobs", "1", "--by", "sojourn_p99_s").out)["ranking"]
     assert (ranking["by"], sorted(ranking["policies"])) == ("sojourn_p99_s", ["fifo", "p2c"])
     assert ranking["best"]
     serve(registry, dead=("fake://1/",))

@@ -1,5 +1,6 @@
 """Whoever waits for a run of the tests sees a failure when it happens."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,8 +26,15 @@ def test_no_fixture(broken): pass
 def test_a_failure_is_named_before_the_run_is_over(tmp_path: Path, processes: str) -> None:
     (tmp_path / "test_it.py").write_text(_TESTS, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", processes, "-c", "pyproject.toml"]
+    command += ["-p", "pytest_timeout", "-p", "xdist.plugin", "-p", "pytest_rerunfailures"]
     ran = subprocess.run(
-        [*command, str(tmp_path)], cwd=_ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        [*command, str(tmp_path)],
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # of which there are ten, for each process
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert ran.returncode == 1, ran.stderr
     at_once, _, later = ran.stdout.partition("= ERRORS =")

@@ -61,6 +61,7 @@ class LocalExecutor:
             self._jail, self._compiler = self._furnish(options.cache_dir)
         except BaseException:
             self._gate.shut()
+            self._gate.close()
             self._folder.close()
             raise
 
@@ -194,8 +195,9 @@ class LocalExecutor:
         """Kill what still runs and remove all temporary files. May be called twice."""
         if self._gate.shut():
             try:
-                self._jail.close()
+                self._jail.close()  # it makes cells that wait, which look at the gate's signal
             finally:
+                self._gate.close()
                 self._folder.close()
 
     def __repr__(self) -> str:

@@ -43,7 +43,8 @@ class Gate:
     """A gate that is open, then shut for good. Thread-safe.
 
     Attributes:
-        signal: file descriptor that becomes readable when the gate is shut; valid while anybody is inside.
+        signal: file descriptor that becomes readable when the gate is shut; valid until `close`. Whoever may look at it
+            without being inside has to have ended before that: a number that was closed may be another file by then.
     """
 
     def __init__(self) -> None:
@@ -78,6 +79,8 @@ class Gate:
             if first:
                 os.close(self._writer)  # the reader now sees the end of the file
             self._changed.wait_for(lambda: not self._inside)
-            if first:
-                os.close(self.signal)
         return first
+
+    def close(self) -> None:
+        """Give the signal back. The gate must be shut, and nobody may look at the signal any more. Call it once."""
+        os.close(self.signal)

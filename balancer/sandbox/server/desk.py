@@ -7,8 +7,8 @@ is killed. It must not know how programs are run, nor how their ends are told.
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
@@ -116,13 +116,14 @@ class Desk:
         """Return status and body of the answer, or None if the client has gone meanwhile."""
         answer = None
         began_s = time.monotonic()
-        with self._load.place(), _alarm() as alarm:
+        alarm = _Alarm()
+        with self._load.place():
             async with anyio.create_task_group() as group:
 
                 async def listen() -> None:
                     while (await request.receive())["type"] != "http.disconnect":
                         pass
-                    os.eventfd_write(alarm, 1)
+                    alarm.ring()
                     group.cancel_scope.cancel()
 
                 group.start_soon(listen)
@@ -147,7 +148,7 @@ class Desk:
         async with self._large_slots, self._slots:
             yield
 
-    def _answer(self, body: Holding, alarm: int) -> tuple[int, bytes]:
+    def _answer(self, body: Holding, alarm: "_Alarm") -> tuple[int, bytes]:
         """Return status and body of the answer to `body`; runs in a thread."""
         try:
             values = values_in(body.data, at_most=_MOST_VALUES) if body.size > _FEW_BYTES else 0
@@ -160,7 +161,7 @@ class Desk:
         finally:
             body.data = bytearray()  # it goes on being counted: what was made of it is as large
         try:
-            return 200, _ANSWERS.dump_json(answer_to(asked, self._executor, stop=alarm))
+            return 200, _ANSWERS.dump_json(answer_to(asked, self._executor, stop=alarm.fd))
         except ValueError as error:
             return 422, _wrong(str(error))
 
@@ -204,11 +205,18 @@ def _detail(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse({"detail": detail}, status, headers)
 
 
-@contextmanager
-def _alarm() -> Iterator[int]:
-    """Yield a file descriptor that becomes readable when it is written to."""
-    alarm = os.eventfd(0)
-    try:
-        yield alarm
-    finally:
-        os.close(alarm)
+class _Alarm:
+    """A file descriptor `fd` that becomes readable when it is rung; closed when nobody refers to it any more.
+
+    Not closed by the request: when the server ends its task may be cancelled, while the thread of the run still looks.
+    """
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0)
+
+    def ring(self) -> None:
+        """Make it readable."""
+        os.eventfd_write(self.fd, 1)
+
+    def __del__(self) -> None:
+        os.close(self.fd)

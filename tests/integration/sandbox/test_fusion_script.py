@@ -103,7 +103,7 @@ def test_our_flags(fusion: FusionExecutor) -> None:
     """C++20, GNU, and optimised: this loop takes a second or two without -O2."""
     source = """
     #include <cstdio>
-    #include <ranges>
+    #include <compare>
     #ifndef __OPTIMIZE__
     #error "not optimised"
     #endif
@@ -125,7 +125,7 @@ def test_what_forgets_a_header_compiles_all_the_same(fusion: FusionExecutor) -> 
 
 
 def test_compiling_is_not_the_programs_time(fusion: FusionExecutor) -> None:
-    source = '#include <bits/stdc++.h>\n#include <regex>\nint main() { std::regex r("a+"); puts("fast"); }'
+    source = '#include <bits/stdc++.h>\nint main() { puts("fast"); }'
     execution = cpp(fusion, source, Limits(cpu_s=0.5, wall_s=3.5, compile_s=120.0))
     assert execution.compile_s > 0.5  # it could not have been both
     assert (execution.status, execution.stdout) == (Status.FINISHED, b"fast\n"), execution
@@ -133,7 +133,7 @@ def test_compiling_is_not_the_programs_time(fusion: FusionExecutor) -> None:
 
 def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url: str) -> None:
     fusion = FusionExecutor(url)
-    source = '#include <bits/stdc++.h>\nint main() { std::map<int, int> m; m[1] = 2; puts("mine"); }'
+    source = '#include <cstdio>\nint main() { puts("mine"); }'
     first, second = cpp(fusion, source), cpp(fusion, source)
     assert first.compile_s > 0
     assert (second.compile_s, second.stdout) == (0, b"mine\n")

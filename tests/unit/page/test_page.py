@@ -312,7 +312,8 @@ def test_a_button_is_pressed_by_post_with_json_and_nothing_else(pool: Pool, page
     json_too = {**right, "Content-Type": "application/json"}
     for body in ("", "{", "[]", '"0"', '{"endpoint": "0", "x": "' + "y" * 5000 + '"}'):
         assert ask(page, "POST", "/drain", json_too, body)[0].status == 404
-    assert ask(page, "POST", "/remove", json_too, '{"endpoint": "0"}')[0].status == 403
+    assert ask(page, "POST", "/remove", json_too, '{"endpoint": "0"}')[0].status == 404
+    assert ask(page, "GET", "/nope", right)[0].status == 404
     assert pool.stats().endpoints[0].state == "active"
 
 

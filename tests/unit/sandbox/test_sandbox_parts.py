@@ -158,6 +158,7 @@ class TestGate:
         with gate.enter() as admitted:
             assert not admitted
         assert not gate.shut()
+        gate.close()
 
 
 class TestProcessTree:

@@ -2,7 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+import os
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -242,3 +246,41 @@ def test_a_large_body_of_few_values_is_read() -> None:
     text = '1,2,{"a\\"' * 100_000
     assert post(executor, body(stdin=text)).status_code == 200
     assert executor.seen[0][1] == text.encode()
+
+
+def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts() -> None:
+    """A server that ends cancels what is under way; the thread of the run must not look at another's number."""
+    looks, gone, valid = threading.Event(), threading.Event(), []
+
+    class Looking(Pretend):
+        def run_and_fetch(self, *_: Any, stop: int | None = None, **__: Any) -> Any:
+            assert stop is not None
+            inode = os.fstat(stop).st_ino
+            looks.set()
+            assert gone.wait(10)
+            valid.append(os.fstat(stop).st_ino == inode)
+            raise EndpointError("stopped", endpoint="e")
+
+    async def call() -> None:
+        app = build_app(Looking(EXECUTIONS[0]), ServerSettings(workers=1))
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://s") as client:
+            asked = asyncio.create_task(
+                client.post("/run_code", content=body(), headers={"Content-Type": "application/json"})
+            )
+            await asyncio.to_thread(looks.wait, 10)
+            for _ in range(100):  # as uvicorn does when the time to end is over; what catches it is cancelled again
+                asked.cancel()
+                await asyncio.wait([asked], timeout=0.01)
+                if asked.done():
+                    break
+            gone.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asked
+
+    asyncio.run(call())
+    for _ in range(1000):
+        if valid:
+            break
+        time.sleep(0.01)
+    assert valid == [True]

@@ -1,10 +1,15 @@
 """What is kept ready: never twice the same, never more than allowed, and none left at the end."""
 
+import os
 import threading
 from collections import Counter
 
 import pytest
 
+from balancer.program import ExecutorOptions
+from balancer.sandbox.local import cell, jail
+from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.gate import is_signalled
 from balancer.sandbox.local.stock import Stock
 from tests.integration.sandbox.processes import wait_until
 
@@ -124,3 +129,39 @@ def test_the_bound(most: int) -> None:
     assert sum(map(len, stock._ready.values())) <= most
     stock.close()
     assert bool(shop.made) == bool(most)
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def test_a_cell_that_is_made_while_its_executor_closes_looks_at_no_closed_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of the stock is not inside the gate: the signal that it looks at is closed after it has ended."""
+    executor = LocalExecutor("local://closes", ExecutorOptions(isolation="rlimits"))
+    makes, shut, looked = threading.Event(), threading.Event(), []
+    make, shut_gate, signal = jail.make_cell, executor._gate.shut, executor._gate.signal
+
+    def slow(site: cell.Site, kind: cell.Kind) -> cell.Cell:
+        if threading.current_thread().name == "balancer-stock":
+            makes.set()
+            assert shut.wait(10)
+            looked.append((is_open(signal), is_signalled(signal)))  # what the cell does next
+        return make(site, kind)
+
+    def shut_and_tell() -> bool:
+        first = shut_gate()
+        shut.set()
+        return first
+
+    monkeypatch.setattr(jail, "make_cell", slow)
+    monkeypatch.setattr(executor._gate, "shut", shut_and_tell)
+    executor.ping()
+    assert makes.wait(10)
+    executor.close()
+    executor.close()
+    assert looked == [(True, True)]
+    assert not is_open(signal)
