@@ -1,5 +1,6 @@
 """A study says no more than its runs bear out: quantiles, samples, warm-up, loads that nobody could carry."""
 
+import io
 import math
 from itertools import pairwise
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
 from balancer_simulator.report.export import to_data, to_json
 from balancer_simulator.report.numbers import worded
+from balancer_simulator.report.table import print_study
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.studies.quantiles import pooled, quantile_difference
 from balancer_simulator.studies.warmup import settled_after, settles
+from rich.console import Console
 
 from balancer.errors import ConfigError
 from tests.simulation.scenarios import endpoint
@@ -224,6 +227,35 @@ def test_a_sweep_takes_no_within() -> None:
 def test_as_much_as_all_can_do_is_too_much(rho: float, carried: bool) -> None:
     study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": rho}, horizon_s=60.0), ["fifo"])
     assert study.keeps_up("fifo") is carried
+
+
+def test_cores_that_are_shared_are_known_beforehand() -> None:
+    four = endpoint("http://h:{1..4}/", host="h")
+    asked = {"kind": "poisson", "rate_per_s": 2.0}
+    assert not scenario(workload=asked, endpoints=[four]).is_beyond
+    assert not scenario(workload=asked, endpoints=[four], hosts={"h": {"cores": 2.1}}).is_beyond
+    assert scenario(workload=asked, endpoints=[four], hosts={"h": {"cores": 2}}).is_beyond
+
+
+# With a time-out that never comes nothing can be said beforehand.
+UNKNOWN: dict[str, Any] = {"requests": {"kinds": [{"acquire_timeout_s": 1e9}]}, "horizon_s": 1500.0}
+
+
+@pytest.mark.parametrize(("rho", "known"), [(0.8, True), (1.0, False), (1.02, False)])
+def test_near_one_a_study_says_that_it_does_not_know(rho: float, known: bool) -> None:
+    study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": rho}, **UNKNOWN), ["fifo"])
+    assert study.keeps_up("fifo")
+    assert study.may_not_keep_up("fifo") is not known
+    assert to_data(study)["keeps_up"] == {"fifo": True if known else None}
+    console = Console(file=io.StringIO(), width=200)
+    print_study(study, console)
+    assert ("may not keep up: as many wait" in console.file.getvalue()) is not known  # type: ignore[attr-defined]
+
+
+def test_what_clearly_cannot_keep_up_is_not_said_to_be_unknown() -> None:
+    study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": 1.5}, **UNKNOWN), ["fifo"])
+    assert not study.keeps_up("fifo")
+    assert not study.may_not_keep_up("fifo")
 
 
 def test_who_gives_up_lets_a_queue_end() -> None:

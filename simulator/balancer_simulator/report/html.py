@@ -42,6 +42,7 @@ def page(study: Study) -> str:
             figures=figures,
             cells=defaultdict(lambda: [NOTHING], _cells(study, figures)),
             behind=[policy for policy in study.policies if not study.keeps_up(policy)],
+            unsure=[policy for policy in study.policies if study.may_not_keep_up(policy)],
             beside=_beside(len(study.policies)),
             settings=json_text(study.scenario.to_data()).splitlines(),
             charts=drawn(draw_charts(study)),
@@ -127,6 +128,8 @@ def _ranked(study: Study) -> Iterator[_Ranked]:
             remark = "loses more requests"
         if not study.keeps_up(policy):
             remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
+        elif study.may_not_keep_up(policy):
+            remark = f"{remark}; may not keep up" if remark else "may not keep up"
         value = worded(metrics[name], unit) if name in metrics else NOTHING
         lost = worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
         yield _Ranked(policy, _pieces(value), _pieces(difference), remark, _pieces(lost))

@@ -14,7 +14,7 @@ from rich.text import Text
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer_simulator.report.matrix import BEST, cells_of
 from balancer_simulator.report.numbers import TOO_SHORT, worded, worded_difference
-from balancer_simulator.report.winner import Winner, winner_of
+from balancer_simulator.report.winner import UNSURE, Winner, winner_of
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
@@ -150,6 +150,9 @@ def _behind(study: Study) -> Iterator[str]:
     behind = [f"{p} ({_unfinished(study, p)} unfinished)" for p in study.policies if not study.keeps_up(p)]
     if behind:
         yield f"cannot keep up, so the times grow with the horizon: {', '.join(behind)}"
+    unsure = [policy for policy in study.policies if study.may_not_keep_up(policy)]
+    if unsure:
+        yield f"{UNSURE}; raise horizon_s: {', '.join(unsure)}"
 
 
 def _unfinished(study: Study, policy: str) -> str:
