@@ -6,7 +6,8 @@ weight with one lease out each (`bias` 1), and shares are by weight in the long 
 
 The weight is Envoy's (`least_request` load balancer, `active_request_bias`). Envoy goes round by it, earliest due
 first, and looks at what is in flight only when an endpoint's turn has come, for the time of its next turn: so here with
-`by` "turns". Where all weights are equal Envoy compares two endpoints drawn at random, as `p2c` does with `replacement`.
+`by` "turns". Where all weights are equal Envoy compares two endpoints drawn at random, as `p2c` does with
+`replacement`.
 
 How one is drawn in O(1): `balancer.kit.strips`; whose turn it is: `balancer.kit.deadlines`.
 """

@@ -14,7 +14,7 @@ from balancer.reporting.files import json_text
 from balancer.reporting.html import drawn, environment
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING
-from balancer_simulator.report.charts import draw_charts
+from balancer_simulator.report.gallery import draw_charts
 from balancer_simulator.report.numbers import worded, worded_difference
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
