@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from balancer_simulator.report.charts import beside_best, curves, gantt, ranking, tails
 from balancer_simulator.report.html import page
+from balancer_simulator.report.settings import settings_lines
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.study import Study, run_study
 
@@ -189,3 +190,11 @@ def test_a_figure_may_be_broken_only_between_its_parts(study: Study) -> None:
         r'<td class="number">(<span class="whole">[^<]*</span>) <span class="whole">\u00b1[^<]*</span>', text
     )
     assert cell, "a value and its interval"
+
+
+def test_the_settings_of_a_report_leave_out_long_records(study: Study) -> None:
+    recorded = {"kind": "tasks", "workers": 2, "work_s": [0.5] * 3000}
+    text = "\n".join(settings_lines(study.scenario.changed(workload=recorded)))
+    assert '"... 3000 values"' in text
+    assert text.count("0.5") == 3
+    assert "http://a{1..2}/" in text

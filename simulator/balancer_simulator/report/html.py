@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from balancer.reporting.files import json_text
 from balancer.reporting.html import drawn, environment
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING
 from balancer_simulator.report.gallery import draw_charts
 from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.settings import settings_lines
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
 from balancer_simulator.studies.study import Study
@@ -44,7 +44,7 @@ def page(study: Study) -> str:
             behind=[policy for policy in study.policies if not study.keeps_up(policy)],
             unsure=[policy for policy in study.policies if study.may_not_keep_up(policy)],
             beside=_beside(len(study.policies)),
-            settings=json_text(study.scenario.to_data()).splitlines(),
+            settings=settings_lines(study.scenario),
             charts=drawn(draw_charts(study)),
         )
     )
