@@ -28,7 +28,7 @@ _HEADINGS = (
     "over after, s",
     "sure by, s",
     "endpoint-hours",
-    "",
+    "does it",
 )
 
 
