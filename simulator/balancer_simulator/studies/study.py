@@ -18,6 +18,7 @@ from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed
 from balancer_simulator.studies.figures import checked_figure, ranking_figure
+from balancer_simulator.studies.frames import frame_of_figures, frame_of_runs
 from balancer_simulator.studies.intervals import Interval, difference_of, interval_of
 from balancer_simulator.studies.parallel import Order, run_orders
 from balancer_simulator.studies.quantiles import QUANTILES, pooled, quantile_difference
@@ -62,6 +63,30 @@ class Study:
         count = self.scenario.replications
         many = "replication" if count == 1 else "replications"
         return f"<Study of {self.scenario.name!r}: {', '.join(self.policies)}; {count} {many}{loads}>"
+
+    def _repr_html_(self) -> str:
+        """Return the ranking, as a cell of a notebook shows it."""
+        from balancer_simulator.report.notebook import study_html  # it knows how a figure is written; see pyproject
+
+        return study_html(self)
+
+    def to_frame(self, *, runs: bool = False) -> Any:
+        """Return a DataFrame of pandas: a row for each policy and figure, with `mean`, `low`, `high`, `unit`, `known`.
+
+        A figure that is refused has no numbers. At one of the loads: `study.at_load(load).to_frame()`.
+
+        Args:
+            runs: a row for each run instead, with a column for each figure.
+
+        Raises:
+            BalancerError: pandas is not installed.
+        """
+        if runs:
+            return frame_of_runs(record for records in self.records.values() for record in records)
+        return frame_of_figures(
+            {policy: self.metrics(policy) for policy in self.records},
+            {policy: self.too_short(policy) for policy in self.records},
+        )
 
     @property
     def policies(self) -> list[str]:
