@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
 from balancer_simulator.report.export import to_data, to_json
+from balancer_simulator.report.html import page
 from balancer_simulator.report.numbers import worded
+from balancer_simulator.report.remarks import of_the_runs
 from balancer_simulator.report.table import print_study
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.scenario.policy import Policy
@@ -194,11 +197,36 @@ def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
         {"endpoints": [endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])]},
         {"endpoints": [endpoint(), endpoint("b", from_s=9.0)]},
         {"changes": [{"at_s": 9.0, "do": "drain", "url": "a"}]},
+        {"house": {"holders": 2, "outages": [{"at_s": 9.0, "for_s": 9.0}]}},
+        {"endpoints": [endpoint(faults=[{"kind": "warmup", "window_s": 9.0}])]},
     ],
 )
 def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) -> None:
     assert not settles(scenario(**{"warmup_s": None, **values}))
     assert settles(scenario(warmup_s=None))
+
+
+def test_it_is_said_what_does_not_count_and_why_all_does() -> None:
+    def said(**values: Any) -> str:
+        console = Console(file=io.StringIO(), width=200)
+        study = run_study(scenario(**{"warmup_s": None, "replications": 1, **values}), ["fifo"])
+        print_study(study, console)
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]
+        assert all(line[1:] in page(study) for line in of_the_runs(study) if "warm" in line)
+        return text
+
+    found = said(
+        workload={"kind": "poisson", "rate_per_s": 2.0},
+        work={"kind": "exponential", "mean_s": 40.0},  # 80 are under way, none at first
+        endpoints=[endpoint(capacity=1000)],
+    )
+    assert re.search(r"warm-up: the first \d+(\.\d+)? s of each run do not count", found)
+    assert "no warm-up: all of each run counts, as the work has an end" in said(
+        workload={"kind": "closed", "workers": 2, "calls": 5}
+    )
+    slow = endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])
+    assert "as a fault begins or ends at an instant" in said(endpoints=[slow])
+    assert "warm-up" not in said(warmup_s=0.0)
 
 
 # -- until it is known ------------------------------------------------------------------------------

@@ -33,7 +33,9 @@ def test_a_cell_has_the_ranking_who_won_and_how_it_was_run(study: Study) -> None
     assert "a &lt;b&gt;&amp;&lt;/b&gt;" in text
     assert "<b>" not in text
     assert "cannot keep up" in text
-    assert "95% intervals over 3 replications, 200 s each, of which 20 s do not count; seed 1." in text
+    assert "warm-up: the first 20 s of each run do not count" in text
+    assert "too short: raise horizon_s or replications" in text
+    assert "95% intervals over 3 replications, 200 s each; seed 1" in text
 
 
 def test_one_replication_says_nothing_of_chance(study: Study) -> None:

@@ -15,6 +15,7 @@ from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING
 from balancer_simulator.report.gallery import draw_charts
 from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.remarks import behind, of_the_runs, unsure
 from balancer_simulator.report.settings import settings_lines
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
@@ -41,8 +42,9 @@ def page(study: Study) -> str:
             by=figure_of(study.default_metric),
             figures=figures,
             cells=defaultdict(lambda: [NOTHING], _cells(study, figures)),
-            behind=[policy for policy in study.policies if not study.keeps_up(policy)],
-            unsure=[policy for policy in study.policies if study.may_not_keep_up(policy)],
+            behind=behind(study),
+            unsure=unsure(study),
+            remarks=list(of_the_runs(study)),
             beside=_beside(len(study.policies)),
             settings=settings_lines(study.scenario),
             charts=drawn(draw_charts(study)),

@@ -13,7 +13,8 @@ from markupsafe import Markup, escape
 from balancer.reporting.chart import Chart
 from balancer_simulator.report.markdown import markdown_table
 from balancer_simulator.report.numbers import worded, worded_difference
-from balancer_simulator.report.winner import UNSURE, winner_of
+from balancer_simulator.report.remarks import of_the_runs
+from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
@@ -66,7 +67,7 @@ def study_html(study: Study) -> str:
     ]
     if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
         lines.append(escape(f"{sentence[0].upper()}{sentence[1:]}."))
-    lines.append(escape(_of_the_runs(study)))
+    lines += [escape(line) for line in (_intervals(study), *of_the_runs(study))]
     return str(Markup("").join(Markup("<div>{}</div>").format(line) for line in lines))
 
 
@@ -83,23 +84,18 @@ def _row(study: Study, policy: str) -> list[str]:
     if not study.keeps_up(policy):
         remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
     elif study.may_not_keep_up(policy):
-        remark = UNSURE.partition(":")[0]
+        remark = "may not keep up"
     lost = worded(metrics["lost"], "part") if "lost" in metrics else ""
     return [policy, worded(metrics[name], unit) if name in metrics else "-", more, lost, remark]
 
 
-def _of_the_runs(study: Study) -> str:
+def _intervals(study: Study) -> str:
     scenario = study.scenario
     count = scenario.replications
     runs = (
         "one replication, so nothing is known of chance" if count == 1 else f"95% intervals over {count} replications"
     )
-    end = (
-        ""
-        if scenario.is_batch
-        else f", {scenario.horizon_s:g} s each, of which {scenario.counts_from_s:g} s do not count"
-    )
-    return f"\u00b1: {runs}{end}; seed {scenario.seed}."
+    return f"\u00b1: {runs}{'' if scenario.is_batch else f', {scenario.horizon_s:g} s each'}; seed {scenario.seed}"
 
 
 def _html_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer_simulator.report.matrix import BEST, cells_of
-from balancer_simulator.report.numbers import TOO_SHORT, worded, worded_difference
-from balancer_simulator.report.winner import UNSURE, Winner, winner_of
+from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.remarks import UNSURE, behind, of_the_runs, unsure
+from balancer_simulator.report.winner import Winner, winner_of
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
@@ -36,7 +37,7 @@ def print_study(study: Study, console: Console) -> None:
     """Print the main figures of each policy, and the share of each endpoint."""
     clean = cleaner(console)
     console.print(_figures(study, clean))
-    for line in (*_verdict(study, winner_of(study)), *_behind(study), *_of_the_runs(study)):
+    for line in (*_verdict(study, winner_of(study)), *_behind(study), *of_the_runs(study)):
         console.print(clean(line))
     console.print()
     if len(study.scenario.requests.kinds) > 1:
@@ -62,14 +63,17 @@ def print_ranking(study: Study, console: Console, *, by: str | None = None) -> N
     title = (clean(study.scenario.name), clean(f"ranked by {figure.heading}{end}: {figure.meaning}"))
     table = plain_table(Text("\n").join(title))
     headings = ["", "policy", figure.heading, "beside the first" if end else "more than the first", "lost"]
-    behind = not all(study.keeps_up(policy) for policy in ranking)
-    for heading in [*headings, *([_UNFINISHED] if behind else [])]:
+    some_behind = bool(behind(study))
+    for heading in [*headings, *([_UNFINISHED] if some_behind else [])]:
         left = heading == "policy"
         table.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
     winner = winner_of(study, by)
     for place, policy in enumerate(ranking, start=1):
         shared = 1 if winner and policy in winner.alike else place
-        cells = [*_ranked(study, ranking[0], policy, name, shared), *([_unfinished(study, policy)] if behind else [])]
+        cells = [
+            *_ranked(study, ranking[0], policy, name, shared),
+            *([_unfinished(study, policy)] if some_behind else []),
+        ]
         table.add_row(*map(clean, cells))
     console.print(table)
     for line in (*_verdict(study, winner), *_remarks(study, ranking, name)):
@@ -127,32 +131,14 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
         unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never ending them"
         yield f"ranked last for losing more requests{unfinished}, whatever the rest took: {', '.join(losers)}"
     yield from _behind(study)
-    yield from _of_the_runs(study)
-
-
-def _of_the_runs(study: Study) -> Iterator[str]:
-    """Yield what is to be known of the runs, whatever came of them."""
-    refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
-    if refused:
-        name, reason = next(iter(refused.items()))
-        yield f"{TOO_SHORT}: raise horizon_s or replications for {', '.join(refused)} (of {name}: {reason})"
-    if study.is_one_sample:
-        yield (
-            "one sample: what is asked for was recorded, so every replication asks for the same; an interval is only "
-            "of what is random besides"
-        )
-    scenario = study.scenario
-    if scenario.within is not None and scenario.replications >= scenario.most_replications:
-        yield f"not known to within {scenario.within:.0%} after most_replications = {scenario.most_replications}"
+    yield from of_the_runs(study)
 
 
 def _behind(study: Study) -> Iterator[str]:
-    behind = [f"{p} ({_unfinished(study, p)} unfinished)" for p in study.policies if not study.keeps_up(p)]
-    if behind:
-        yield f"cannot keep up, so the times grow with the horizon: {', '.join(behind)}"
-    unsure = [policy for policy in study.policies if study.may_not_keep_up(policy)]
-    if unsure:
-        yield f"{UNSURE}; raise horizon_s: {', '.join(unsure)}"
+    if found := [f"{p} ({_unfinished(study, p)} unfinished)" for p in behind(study)]:
+        yield f"cannot keep up, so the times grow with the horizon: {', '.join(found)}"
+    if names := unsure(study):
+        yield f"{UNSURE}; raise horizon_s: {', '.join(names)}"
 
 
 def _unfinished(study: Study, policy: str) -> str:

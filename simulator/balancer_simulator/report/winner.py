@@ -4,14 +4,11 @@ Decides when a policy may be called the best, in tables and on the page alike. I
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
-__all__ = ["UNSURE", "Winner", "winner_of"]
-
-UNSURE: Final = "may not keep up: as many wait as at a load of 1, and no run of this length can tell"
+__all__ = ["Winner", "winner_of"]
 
 
 @dataclass(frozen=True, slots=True)
