@@ -30,7 +30,7 @@ TRUTH = {
     "wait_p50_s": math.log(RHO / 0.5) / (1 - RHO),
     "wait_p99_s": math.log(RHO / 0.01) / (1 - RHO),
 }
-_BEGUN_S = 200.0  # left out: some 20 times as long as the queue remembers
+_BEGUN_S = 200.0  # left out: twice as long as the queue remembers, 1 / (1 - sqrt(rho))^2 = 90 s
 
 
 def queue(rho: float, horizon_s: float, replications: int, *, known: bool = True, seed: int = 1) -> Scenario:

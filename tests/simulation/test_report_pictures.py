@@ -184,6 +184,16 @@ def test_no_table_of_figures_is_wider_than_a_page(study: Study, policies: int, t
     assert shown == names
 
 
+def test_the_page_has_figures_by_kind_where_there_are_several(study: Study) -> None:
+    assert 'id="kinds"' not in page(study)
+    kinds = [{"name": "short"}, {"name": "<long>", "work": {"kind": "deterministic", "mean_s": 9.0}}]
+    text = page(run_study(study.scenario.changed(requests={"kinds": kinds}), ["fifo"]))
+    section = re.search(r'<section id="kinds">.*?</section>', text, flags=re.S)
+    assert section
+    assert [line.count("<td") for line in section[0].split("<tr>")[2:]] == [6, 6]
+    assert "<td>&lt;long&gt;</td>" in section[0]
+
+
 def test_a_figure_may_be_broken_only_between_its_parts(study: Study) -> None:
     text = page(study)
     cell = re.search(

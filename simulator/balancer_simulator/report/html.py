@@ -17,6 +17,7 @@ from balancer_simulator.report.gallery import draw_charts
 from balancer_simulator.report.numbers import worded, worded_difference
 from balancer_simulator.report.remarks import behind, of_the_runs, unsure
 from balancer_simulator.report.settings import settings_lines
+from balancer_simulator.report.table import OF_KINDS
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
 from balancer_simulator.studies.study import Study
@@ -45,6 +46,8 @@ def page(study: Study) -> str:
             behind=behind(study),
             unsure=unsure(study),
             remarks=list(of_the_runs(study)),
+            of_kinds=[figure_of(key) for key in OF_KINDS],
+            kinds=list(_kinds(study)),
             beside=_beside(len(study.policies)),
             settings=settings_lines(study.scenario),
             charts=drawn(draw_charts(study)),
@@ -59,6 +62,14 @@ def _cells(study: Study, figures: Sequence[Figure]) -> Iterator[tuple[tuple[str,
         for figure in figures:
             if figure.key in metrics:
                 yield (policy, figure.key), _pieces(worded(metrics[figure.key], figure.unit))
+
+
+def _kinds(study: Study) -> Iterator[tuple[str, str, list[list[str]]]]:
+    """Yield policy, kind and the pieces of each figure of it; nothing if there is only one kind."""
+    for policy in study.policies:
+        for kind, metrics in study.by_kind(policy).items():
+            cells = (worded(metrics[key], figure_of(key).unit) if key in metrics else NOTHING for key in OF_KINDS)
+            yield policy, kind, [_pieces(cell) for cell in cells]
 
 
 def _beside(policies: int) -> int:

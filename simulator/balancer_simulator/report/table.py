@@ -19,7 +19,7 @@ from balancer_simulator.report.winner import Winner, winner_of
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
-__all__ = ["print_matrix", "print_ranking", "print_study"]
+__all__ = ["OF_KINDS", "print_matrix", "print_ranking", "print_study"]
 
 _COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s")
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -27,7 +27,7 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "batch": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
     "tasks": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
 }
-_OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
+OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
 _OF_A_HOUSE: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
 _UNFINISHED: Final = "un-\nfin-\nished"  # narrow, or a name beside it would be cut
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
@@ -172,11 +172,11 @@ def _kinds(study: Study, clean: Clean) -> Table:
     table = plain_table("by kind of request")
     table.add_column("policy", no_wrap=True)
     table.add_column("kind", no_wrap=True)
-    for key in _OF_KINDS:
+    for key in OF_KINDS:
         table.add_column(_folded(figure_of(key).heading), justify="right")
     for policy in study.policies:
         for kind, metrics in study.by_kind(policy).items():
-            cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in _OF_KINDS]
+            cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in OF_KINDS]
             table.add_row(clean(policy), clean(kind), *map(clean, cells))
     return table
 
