@@ -42,7 +42,7 @@ from balancer_simulator import (
     StudyProgress,
     run_study,
 )
-from balancer_simulator.report.charts import curves, gantt, ranking, tails
+from balancer_simulator.report.charts import beside_best, curves, gantt, ranking, tails
 from balancer_simulator.report.markdown import best_in_words, markdown_table
 from balancer_simulator.report.notebook import more_than, say, show, table
 from balancer_simulator.report.numbers import worded
@@ -103,6 +103,9 @@ of_three_speeds = run(speeds, [*STRATEGIES, OLD])
 show(curves(of_three_speeds))
 
 # %%
+show(beside_best(of_three_speeds))
+
+# %%
 show(ranking(of_three_speeds.at_load(SHOWN[0])))
 
 # %% [markdown]
@@ -134,6 +137,7 @@ bursts = speeds.changed(
     workload=OnOff(on_rate_per_s=22.0, off_rate_per_s=3.0, on_s=20.0, off_s=20.0),
     work=Pareto(mean_s=1.0, alpha=2.2),
     loads=[],
+    horizon_s=6 * HORIZON_S,  # or the slowest of a hundred are not known
 )
 say(
     f"A burst offers {bursts.workload.on_rate_per_s / bursts.rate:.0%} of what all slots could do, a pause "

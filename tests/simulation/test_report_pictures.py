@@ -163,6 +163,16 @@ def test_one_that_is_far_behind_is_named_and_the_others_can_be_told_apart(
     assert [text.get_text() for text in ax.texts if "off the scale" in text.get_text()] == ["off the scale \u2192"]
 
 
+def test_what_is_too_short_has_no_dot(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+    short = replace(by_load, records={policy: runs[:1] for policy, runs in by_load.records.items()})
+    assert short.metric("random", "sojourn_p99_s").is_refused
+    chart = ranking(short, "sojourn_p99_s")
+    ((_, ax),) = axes
+    assert not any(np.isfinite(x) for line in ax.lines for x in line.get_xdata())
+    assert [text.get_text() for text in ax.texts].count("too short") >= 2
+    assert "The dot is that of all observations of 3 replications" in chart.caption
+
+
 def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
     beside_best(by_load)
     ((_, ax),) = axes

@@ -66,4 +66,5 @@ def test_without_pandas_it_is_said_what_to_install(study: Study, monkeypatch: py
 
 def test_how_much_more_is_said_with_what_may_be_chance(study: Study) -> None:
     assert more_than(study, "random", "random") == "no difference"
+    assert more_than(study, "random", "least_in_flight", "sojourn_p99_s") == "too short"
     assert more_than(study, "random", "least_in_flight").startswith("+")

@@ -28,6 +28,7 @@ from balancer_simulator.run.record import Record, Span
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.intervals import Interval
+from balancer_simulator.studies.quantiles import QUANTILES
 from balancer_simulator.studies.study import Study
 
 __all__ = ["beside_best", "curves", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
@@ -57,21 +58,22 @@ def ranking(study: Study, name: str | None = None) -> Chart:
         [shorten(policy, _LONG_LABEL) for policy in policies], width_in=style.WIDE_IN, xlabel=_axis(name), row_in=0.24
     )
     drawn = _drawn(study, policies)
-    near = _near([study.metric(policy, name).mean for policy in drawn])
-    end = 1.25 * max([1e-9, *(i.mean for i in found if i.mean <= near)])
-    end = max(end, 1.05 * max((_high(i) for i in found if i.mean <= near and _high(i) <= 2 * end), default=0.0))
+    known = {n: i for n, i in enumerate(found) if policies[n] in drawn and not i.is_refused}
+    near = _near([i.mean for i in known.values()])
+    inside = {n: i for n, i in known.items() if i.mean <= near}
+    end = 1.25 * max([1e-9, *(i.mean for i in inside.values())])
+    end = max([end, *(1.05 * _high(i) for i in inside.values() if _high(i) <= 2 * end)])
     ax.set_xlim(0, end)
-    inside = {n: i for n, i in enumerate(found) if policies[n] in drawn and i.mean <= near}
-    corners = [(_low(i), min(_high(i), end), n - 0.12, n + 0.12) for n, i in inside.items()]
-    rows.boxes(ax, corners, style.SKY)
+    rows.boxes(ax, [(_low(i), min(_high(i), end), n - 0.12, n + 0.12) for n, i in inside.items()], style.SKY)
     rows.dots(ax, [inside[n].mean if n in inside else math.nan for n in range(len(found))])
     for row, (policy, interval) in enumerate(zip(policies, found, strict=True)):
         rows.remark(ax, 1.02, row, worded(interval, figure.unit), beside=True)
-        if row not in inside:
+        if row not in inside and not interval.is_refused:
             far = "cannot keep up" if policy not in drawn else "off the scale \N{RIGHTWARDS ARROW}"
             rows.remark(ax, 0.99, row, far, beside=True, to_the_left=True)
+    dot = "that of all observations of" if name in QUANTILES else "the mean over"
     caption = (
-        f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is the mean over {study.scenario.replications} "
+        f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is {dot} {study.scenario.replications} "
         "replications, the bar its 95% interval, hidden where it is shorter than the dot. "
         f"{figure.better.capitalize()} is better; policies that lose more requests are last."
     )

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from balancer.reporting.chart import Chart
 from balancer_simulator.report.markdown import markdown_table
-from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.numbers import TOO_SHORT, worded, worded_difference
 from balancer_simulator.report.remarks import of_the_runs
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import figure_of
@@ -49,6 +49,8 @@ def more_than(study: Study, policy: str, other: str, name: str = "sojourn_mean_s
         ConfigError: there is no such policy or figure, or a run does not have the figure.
     """
     difference = study.difference(policy, other, name)
+    if difference.is_refused:
+        return TOO_SHORT
     if difference.mean == 0 and not difference.is_clear:
         return "no difference"
     words = worded_difference(difference, study.metric(other, name).mean, figure_of(name).unit)
