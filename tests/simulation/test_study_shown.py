@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import pytest
-from balancer_simulator import Scenario, Study, run_study
+from balancer_simulator import Scenario, Study, Sweep, run_study
 from balancer_simulator.report.notebook import more_than
 
 from balancer.errors import BalancerError
@@ -56,6 +56,13 @@ def test_a_frame_has_every_figure_and_no_number_where_it_is_refused(study: Study
     runs = study.to_frame(runs=True)
     assert list(runs["replication"]) == [0, 1, 2] * 3
     assert list(runs["utilisation"][:3]) == study.values("random", "utilisation")
+
+
+def test_a_sweep_has_its_keys_before(study: Study) -> None:
+    frame = Sweep({(1, "a"): study, (2, "b"): study}).to_frame()
+    assert list(frame.columns)[:3] == ["key", "policy", "figure"]
+    assert list(frame["key"].unique()) == [(1, "a"), (2, "b")]
+    assert len(frame) == 2 * len(study.to_frame())
 
 
 def test_without_pandas_it_is_said_what_to_install(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

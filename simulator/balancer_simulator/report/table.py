@@ -94,6 +94,9 @@ def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
     for number, (path, study) in enumerate(studies.items(), start=1):
         console.print(clean(f"{number}: {study.scenario.name} ({path})"))
     console.print(clean(f"{BEST}: the best, or cannot be told apart from it"))
+    for number, study in enumerate(studies.values(), start=1):
+        if names := unsure(study):
+            console.print(clean(f"{number}: {UNSURE}; raise horizon_s: {', '.join(names)}"))
 
 
 def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""A study as a table of pandas, for whoever goes on with its figures. pandas is imported here, when it is asked for."""
+"""A study, or a sweep, as a table of pandas, for whoever goes on with its figures. pandas is imported when asked for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from balancer.errors import BalancerError
@@ -8,7 +8,7 @@ from balancer_simulator.run.record import Record
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.intervals import Interval
 
-__all__ = ["frame_of_figures", "frame_of_runs"]
+__all__ = ["frame_by_key", "frame_of_figures", "frame_of_runs"]
 
 
 def frame_of_figures(metrics: Mapping[str, Mapping[str, Interval]], too_short: Mapping[str, Iterable[str]]) -> Any:
@@ -30,6 +30,13 @@ def frame_of_runs(records: Iterable[Record]) -> Any:
     """Return a DataFrame with a row for each run: policy, replication, and a column for each figure."""
     rows = [{"policy": r.policy, "replication": r.replication, **r.metrics} for r in records]
     return _pandas().DataFrame(rows)
+
+
+def frame_by_key(frames: Mapping[Hashable, Any]) -> Any:
+    """Return the frames below each other, with their keys in the first column, `key`."""
+    found = [frame.assign(key=[key] * len(frame)) for key, frame in frames.items()]
+    whole = _pandas().concat(found, ignore_index=True)
+    return whole[["key", *(column for column in whole.columns if column != "key")]]
 
 
 def _numbers(interval: Interval, refused: bool) -> tuple[float, float, float]:
