@@ -1,4 +1,4 @@
-"""A study, or a sweep, as a table of pandas, for whoever goes on with its figures. pandas is imported when asked for."""
+"""A study, or a sweep, as a table of pandas, for whoever goes on with its figures. It is imported when asked for."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
