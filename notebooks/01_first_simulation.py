@@ -35,37 +35,24 @@ from balancer_simulator import (
     Lognormal,
     Poisson,
     Scenario,
-    Study,
     run_study,
 )
 from balancer_simulator.analytic import mmc
 from balancer_simulator.report.charts import shares, tails, trend, utilisation
 from balancer_simulator.report.markdown import best_in_words, markdown_table
-from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.notebook import more_than, say, show, table
+from balancer_simulator.report.numbers import worded
 from balancer_simulator.studies.figures import figure_of
-from IPython.display import Markdown, display
 
 from balancer import Pool
 from balancer.endpoint import Outcome
 from balancer.plugins.registry import Registry
-from balancer.reporting.chart import Chart
 from balancer.settings.config import Config
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, REPLICATIONS = (600.0, 4) if SHORT else (4000.0, 10)
 STRATEGIES = ["fifo", "least_in_flight", "weighted_health", "p2c", "random"]
-
-
-def show(chart: Chart) -> None:
-    display(Markdown(f"**{chart.title}**"), chart, Markdown(f"*{chart.caption}*"))
-
-
-def more_than(study: Study, policy: str, other: str, name: str = "sojourn_mean_s") -> str:
-    """How much larger a figure is under one policy than under another, in words."""
-    return worded_difference(
-        study.difference(policy, other, name), study.metric(other, name).mean, figure_of(name).unit
-    )
 
 
 # %% [markdown]
@@ -85,19 +72,15 @@ first = Scenario(
 )
 few = run_study(first, ["fifo"])
 FIGURES = ("throughput_per_s", "utilisation", "wait_mean_s", "wait_p99_s", "jain_workers")
-display(
-    Markdown(
-        markdown_table(
-            ["figure", "found"],
-            [
-                [
-                    f"{figure_of(name).heading}: {figure_of(name).meaning}",
-                    worded(few.metric("fifo", name), figure_of(name).unit),
-                ]
-                for name in FIGURES
-            ],
-        )
-    )
+table(
+    ["figure", "found"],
+    [
+        [
+            f"{figure_of(name).heading}: {figure_of(name).meaning}",
+            worded(few.metric("fifo", name), figure_of(name).unit),
+        ]
+        for name in FIGURES
+    ],
 )
 
 # %%
@@ -141,23 +124,21 @@ show(
 )
 
 # %%
-display(
-    Markdown(
-        markdown_table(
-            ["offered load", "simulated", "Erlang", "Erlang is"],
+say(
+    markdown_table(
+        ["offered load", "simulated", "Erlang", "Erlang is"],
+        [
             [
-                [
-                    f"{load:.0%}",
-                    worded(simulated[load], "s"),
-                    worded(exact[load], "s"),
-                    "inside the interval" if load in inside else "outside",
-                ]
-                for load in LOADS
-            ],
-        )
-        + f"\n\nErlang's wait is inside {len(inside)} of {len(LOADS)} intervals. They are 95% intervals, over "
-        f"{REPLICATIONS} replications: even if all is well, one in twenty misses."
+                f"{load:.0%}",
+                worded(simulated[load], "s"),
+                worded(exact[load], "s"),
+                "inside the interval" if load in inside else "outside",
+            ]
+            for load in LOADS
+        ],
     )
+    + f"\n\nErlang's wait is inside {len(inside)} of {len(LOADS)} intervals. They are 95% intervals, over "
+    f"{REPLICATIONS} replications: even if all is well, one in twenty misses."
 )
 
 # %% [markdown]
@@ -168,7 +149,8 @@ display(
 
 # %%
 alike = run_study(textbook, STRATEGIES)
-display(Markdown(f"Four endpoints that are alike, by the mean time of a request: {best_in_words(alike)}."))
+say(f"Four endpoints that are alike, by the mean time of a request: {best_in_words(alike)}.")
+alike
 
 # %%
 mixed = Scenario(
@@ -186,21 +168,17 @@ mixed = Scenario(
 )
 study = run_study(mixed, STRATEGIES)
 best, worst = study.ranking()[0], study.ranking()[-1]
-display(
-    Markdown(
-        markdown_table(
-            ["strategy", "mean time of a request", "more than the best", "calls to the slow endpoint"],
-            [
-                [
-                    f"`{policy}`",
-                    worded(study.metric(policy, "sojourn_mean_s"), "s"),
-                    "" if policy == best else more_than(study, policy, best),
-                    f"{sum(record.shares['http://slow/'] for record in study.records[policy]) / REPLICATIONS:.1%}",
-                ]
-                for policy in study.ranking()
-            ],
-        )
-    )
+table(
+    ["strategy", "mean time of a request", "more than the best", "calls to the slow endpoint"],
+    [
+        [
+            f"`{policy}`",
+            worded(study.metric(policy, "sojourn_mean_s"), "s"),
+            "" if policy == best else more_than(study, policy, best),
+            f"{sum(record.shares['http://slow/'] for record in study.records[policy]) / REPLICATIONS:.1%}",
+        ]
+        for policy in study.ranking()
+    ],
 )
 
 # %% [markdown]
@@ -253,13 +231,11 @@ registry.add_strategy(QuickestFree)
 ours = run_study(mixed, ["quickest_free", *STRATEGIES], registry=registry)
 mine = ours.ranking().index("quickest_free") + 1
 others = [policy for policy in ours.ranking() if policy != "quickest_free"]
-display(
-    Markdown(
-        f"Best by the mean time of a request: {best_in_words(ours)}. Ours came in at place {mine} of {len(ours.policies)}.\n\n"
-        + markdown_table(
-            ["beside", "the mean time of a request is, with ours"],
-            [[f"`{policy}`", more_than(ours, "quickest_free", policy)] for policy in others],
-        )
+say(
+    f"Best by the mean time of a request: {best_in_words(ours)}. Ours came in at place {mine} of {len(ours.policies)}.\n\n"
+    + markdown_table(
+        ["beside", "the mean time of a request is, with ours"],
+        [[f"`{policy}`", more_than(ours, "quickest_free", policy)] for policy in others],
     )
 )
 
@@ -296,15 +272,13 @@ ALIKE = (
     if as_good == len(STRATEGIES)
     else (f"{as_good} of {len(STRATEGIES)} strategies are as good as the best")
 )
-display(
-    Markdown(
-        f"A strategy decides which free endpoint is next, and nothing else. With endpoints that are alike, {ALIKE}. With "
-        f"three speeds, the best by the mean time of a request is {best_in_words(study)}; with `{worst}`, the last, a request "
-        f"takes {more_than(study, worst, best)} more.\n\n"
-        f"Can the simulation be trusted? As far as mathematics can tell: the wait that theory knows is inside {len(inside)} "
-        f"of the {len(LOADS)} intervals that it found. And it makes its choices with the code that production runs. What "
-        f"it does not know is what we did not tell it: how our own endpoints behave.\n\n"
-        f"A strategy of our own is one class. Ours came in at place {mine} of {len(ours.policies)} here, before anything in "
-        f'production was touched. What is chosen is then one line of the config: `strategy = "{best}"`.'
-    )
+say(
+    f"A strategy decides which free endpoint is next, and nothing else. With endpoints that are alike, {ALIKE}. With "
+    f"three speeds, the best by the mean time of a request is {best_in_words(study)}; with `{worst}`, the last, a request "
+    f"takes {more_than(study, worst, best)} more.\n\n"
+    f"Can the simulation be trusted? As far as mathematics can tell: the wait that theory knows is inside {len(inside)} "
+    f"of the {len(LOADS)} intervals that it found. And it makes its choices with the code that production runs. What "
+    f"it does not know is what we did not tell it: how our own endpoints behave.\n\n"
+    f"A strategy of our own is one class. Ours came in at place {mine} of {len(ours.policies)} here, before anything in "
+    f'production was touched. What is chosen is then one line of the config: `strategy = "{best}"`.'
 )

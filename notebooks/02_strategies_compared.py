@@ -42,13 +42,11 @@ from balancer_simulator import (
     StudyProgress,
     run_study,
 )
-from balancer_simulator.report.charts import curves, gantt, ranking, tails
+from balancer_simulator.report.charts import beside_best, curves, gantt, ranking, tails
 from balancer_simulator.report.markdown import best_in_words, markdown_table
-from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.notebook import more_than, say, show, table
+from balancer_simulator.report.numbers import worded
 from balancer_simulator.studies.figures import figure_of
-from IPython.display import Markdown, display
-
-from balancer.reporting.chart import Chart
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, REPLICATIONS = (200.0, 3) if SHORT else (800.0, 8)
@@ -61,22 +59,9 @@ LOADS = [0.3, 0.6, 0.9] if SHORT else [0.3, 0.45, 0.6, 0.75, 0.9, 0.95]
 SHOWN = (0.3, 0.6, 0.9)  # of these, in tables
 
 
-def show(chart: Chart) -> None:
-    display(Markdown(f"**{chart.title}**"), chart, Markdown(f"*{chart.caption}*"))
-
-
 def run(scenario: Scenario, policies: list[str]) -> Study:
     with StudyProgress() as progress:
         return run_study(scenario, policies, jobs=JOBS, progress=progress)
-
-
-def more_than(study: Study, policy: str, other: str, name: str) -> str:
-    """How much larger a figure is under one policy than under another, in words."""
-    difference = study.difference(policy, other, name)
-    if difference.mean == 0 and not difference.is_clear:
-        return "no difference"
-    words = worded_difference(difference, study.metric(other, name).mean, figure_of(name).unit)
-    return words if difference.is_clear else f"{words}, perhaps by chance"
 
 
 # %% [markdown]
@@ -118,6 +103,9 @@ of_three_speeds = run(speeds, [*STRATEGIES, OLD])
 show(curves(of_three_speeds))
 
 # %%
+show(beside_best(of_three_speeds))
+
+# %%
 show(ranking(of_three_speeds.at_load(SHOWN[0])))
 
 # %% [markdown]
@@ -133,13 +121,9 @@ def spread(study: Study, name: str = "sojourn_mean_s") -> str:
     return more_than(study, last, first, name)
 
 
-display(
-    Markdown(
-        markdown_table(
-            ["endpoints", *(f"load {load:.0%}" for load in SHOWN)],
-            [[words, *(spread(study.at_load(load)) for load in SHOWN)] for words, study in SITES.items()],
-        )
-    )
+table(
+    ["endpoints", *(f"load {load:.0%}" for load in SHOWN)],
+    [[words, *(spread(study.at_load(load)) for load in SHOWN)] for words, study in SITES.items()],
 )
 
 # %% [markdown]
@@ -153,12 +137,11 @@ bursts = speeds.changed(
     workload=OnOff(on_rate_per_s=22.0, off_rate_per_s=3.0, on_s=20.0, off_s=20.0),
     work=Pareto(mean_s=1.0, alpha=2.2),
     loads=[],
+    horizon_s=6 * HORIZON_S,  # or the slowest of a hundred are not known
 )
-display(
-    Markdown(
-        f"A burst offers {bursts.workload.on_rate_per_s / bursts.rate:.0%} of what all slots could do, a pause "
-        f"{bursts.workload.off_rate_per_s / bursts.rate:.0%}; that is {bursts.workload.rate_per_s / bursts.rate:.0%} on the whole."
-    )
+say(
+    f"A burst offers {bursts.workload.on_rate_per_s / bursts.rate:.0%} of what all slots could do, a pause "
+    f"{bursts.workload.off_rate_per_s / bursts.rate:.0%}; that is {bursts.workload.rate_per_s / bursts.rate:.0%} on the whole."
 )
 bursty = run(bursts, [*STRATEGIES, OLD])
 show(tails(bursty, "sojourn"))
@@ -194,23 +177,21 @@ def starved(policy: str) -> float:
 
 
 FAIRNESS = ("jain_workers", "throughput_per_s", "wait_mean_s", "wait_max_s")
-display(
-    Markdown(
-        markdown_table(
-            ["policy", f"of {THREADS} threads got nothing", *(figure_of(name).heading for name in FAIRNESS)],
+say(
+    markdown_table(
+        ["policy", f"of {THREADS} threads got nothing", *(figure_of(name).heading for name in FAIRNESS)],
+        [
             [
-                [
-                    f"`{policy}`",
-                    f"{starved(policy):g}",
-                    *(worded(crowd.metric(policy, name), figure_of(name).unit) for name in FAIRNESS),
-                ]
-                for policy in crowd.policies
-            ],
-        )
-        + f"\n\nA wait that has not ended counts as longer than it has been so far: with `{OLD}` the longest lasts for all the "
-        f"{threads.horizon_s:g} s of a run, as {starved(OLD):g} threads wait from the start to the end. Its mean is an "
-        "estimate (Kaplan and Meier): hardly any of the waits that were counted are those of these threads."
+                f"`{policy}`",
+                f"{starved(policy):g}",
+                *(worded(crowd.metric(policy, name), figure_of(name).unit) for name in FAIRNESS),
+            ]
+            for policy in crowd.policies
+        ],
     )
+    + f"\n\nA wait that has not ended counts as longer than it has been so far: with `{OLD}` the longest lasts for all the "
+    f"{threads.horizon_s:g} s of a run, as {starved(OLD):g} threads wait from the start to the end. Its mean is an "
+    "estimate (Kaplan and Meier): hardly any of the waits that were counted are those of these threads."
 )
 
 # %% [markdown]
@@ -244,13 +225,9 @@ show(ranking(batched))
 
 # %%
 BATCH = ("makespan_s", "makespan_by_bound")
-display(
-    Markdown(
-        markdown_table(
-            ["policy", "makespan", "makespan / bound"],
-            [[f"`{p}`", *(worded(batched.metric(p, n), figure_of(n).unit) for n in BATCH)] for p in batched.ranking()],
-        )
-    )
+table(
+    ["policy", "makespan", "makespan / bound"],
+    [[f"`{p}`", *(worded(batched.metric(p, n), figure_of(n).unit) for n in BATCH)] for p in batched.ranking()],
 )
 
 # %%
@@ -279,22 +256,18 @@ SITUATIONS = {
     "bursts, heavy tail": (bursty, "sojourn_p99_s"),
     "a batch": (batched, "makespan_s"),
 }
-display(
-    Markdown(
-        markdown_table(
-            ["situation", "by", "best", f"`{OLD}` beside the best strategy", "beside `fifo`"],
-            [
-                [
-                    words,
-                    figure_of(name).heading,
-                    best_in_words(study, name),
-                    more_than(study, OLD, best_strategy(study, name), name),
-                    more_than(study, OLD, "fifo", name),
-                ]
-                for words, (study, name) in SITUATIONS.items()
-            ],
-        )
-    )
+table(
+    ["situation", "by", "best", f"`{OLD}` beside the best strategy", "beside `fifo`"],
+    [
+        [
+            words,
+            figure_of(name).heading,
+            best_in_words(study, name),
+            more_than(study, OLD, best_strategy(study, name), name),
+            more_than(study, OLD, "fifo", name),
+        ]
+        for words, (study, name) in SITUATIONS.items()
+    ],
 )
 
 # %% [markdown]
@@ -306,17 +279,15 @@ most = max(wins.values())
 choice = " or ".join(f"`{policy}`" for policy in STRATEGIES if wins[policy] == most)
 worse = sum(study.difference(OLD, "fifo", name).low > 0 for study, name in SITUATIONS.values())
 jain, jain_old = (crowd.metric(policy, "jain_workers").mean for policy in ("fifo", OLD))
-display(
-    Markdown(
-        f"Run {choice}: the best, or not distinguishable from it, in {most} of {len(SITUATIONS)} situations. "
-        f"The others: {', '.join(f'`{p}` in {wins[p]}' for p in STRATEGIES if wins[p] < most) or 'none'}. How much it matters "
-        f"depends on the endpoints and on the load. Between the first and the last strategy at {SHOWN[0]:.0%} load, with "
-        f"endpoints that are alike: {spread(of_one_speed.at_load(SHOWN[0]))}; with three speeds: "
-        f"{spread(of_three_speeds.at_load(SHOWN[0]))}, and at {SHOWN[-1]:.0%} load {spread(of_three_speeds.at_load(SHOWN[-1]))}.\n\n"
-        f"The old global queue chooses as `fifo` does, and was measurably slower than that in {worse} of {len(SITUATIONS)} "
-        f"situations. The slowest request in a hundred, in bursts: {more_than(bursty, OLD, 'fifo', 'sojourn_p99_s')}. The "
-        f"batch: {more_than(batched, OLD, 'fifo', 'makespan_s')}; threads keep endpoints that they have no work for. And of "
-        f"{THREADS} threads on {FEW} endpoints, {starved(OLD):g} never got one (Jain's index {jain_old:.2f}, against "
-        f"{jain:.2f} with `fifo`)."
-    )
+say(
+    f"Run {choice}: the best, or not distinguishable from it, in {most} of {len(SITUATIONS)} situations. "
+    f"The others: {', '.join(f'`{p}` in {wins[p]}' for p in STRATEGIES if wins[p] < most) or 'none'}. How much it matters "
+    f"depends on the endpoints and on the load. Between the first and the last strategy at {SHOWN[0]:.0%} load, with "
+    f"endpoints that are alike: {spread(of_one_speed.at_load(SHOWN[0]))}; with three speeds: "
+    f"{spread(of_three_speeds.at_load(SHOWN[0]))}, and at {SHOWN[-1]:.0%} load {spread(of_three_speeds.at_load(SHOWN[-1]))}.\n\n"
+    f"The old global queue chooses as `fifo` does, and was measurably slower than that in {worse} of {len(SITUATIONS)} "
+    f"situations. The slowest request in a hundred, in bursts: {more_than(bursty, OLD, 'fifo', 'sojourn_p99_s')}. The "
+    f"batch: {more_than(batched, OLD, 'fifo', 'makespan_s')}; threads keep endpoints that they have no work for. And of "
+    f"{THREADS} threads on {FEW} endpoints, {starved(OLD):g} never got one (Jain's index {jain_old:.2f}, against "
+    f"{jain:.2f} with `fifo`)."
 )

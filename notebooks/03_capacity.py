@@ -36,11 +36,9 @@ from balancer_simulator import (
 )
 from balancer_simulator.report.charts import trend
 from balancer_simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.report.notebook import say, show, table
 from balancer_simulator.report.numbers import worded, worded_difference
 from balancer_simulator.studies.intervals import at_most_of, difference_of, interval_of
-from IPython.display import Markdown, display
-
-from balancer.reporting.chart import Chart
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 PROBLEMS, REPLICATIONS, FEW, DEADLINE_H = (12, 3, 3, 0.36) if SHORT else (200, 5, 3, 3.6)
@@ -54,10 +52,6 @@ AT_ONCE = 4  # problems under way at a time, each with its own workers
 GENERATE, VALIDATE = 20, 80  # tasks of a problem, more or less
 SLOW_SHARE, SLOW_FACTOR = 0.01, 10.0  # programs that hang, or nearly
 WORK = Lognormal(mean_s=6.0, cv=1.0)  # seconds that one task takes on a core of its own
-
-
-def show(chart: Chart) -> None:
-    display(Markdown(f"**{chart.title}**"), chart, Markdown(f"*{chart.caption}*"))
 
 
 def core_hours() -> float:
@@ -91,15 +85,13 @@ def batch(hosts: int, workers: int, leases: int = CORES, *, time_limit_s: float 
     )
 
 
-display(
-    Markdown(
-        f"The batch has **{PROBLEMS} problems**, {AT_ONCE} under way at a time. Each has about {GENERATE} outputs to "
-        f"generate and then about {VALIDATE} solutions to judge, {WORK.mean_s:g} s of a core for each on average; "
-        f"{SLOW_SHARE:.0%} of the solutions take {SLOW_FACTOR:g} times as long. That is some {core_hours():.1f} hours "
-        f"of one core. A host has {CORES} cores and, for a start, as many endpoints, each with one lease. "
-        f"The batch must be done within **{DEADLINE_S / 3600:.2f} h**. Every figure below is from "
-        f"{REPLICATIONS} batches of this kind, or {FEW} where said, which differ as batches do."
-    )
+say(
+    f"The batch has **{PROBLEMS} problems**, {AT_ONCE} under way at a time. Each has about {GENERATE} outputs to "
+    f"generate and then about {VALIDATE} solutions to judge, {WORK.mean_s:g} s of a core for each on average; "
+    f"{SLOW_SHARE:.0%} of the solutions take {SLOW_FACTOR:g} times as long. That is some {core_hours():.1f} hours "
+    f"of one core. A host has {CORES} cores and, for a start, as many endpoints, each with one lease. "
+    f"The batch must be done within **{DEADLINE_S / 3600:.2f} h**. Every figure below is from "
+    f"{REPLICATIONS} batches of this kind, or {FEW} where said, which differ as batches do."
 )
 
 # %% [markdown]
@@ -135,13 +127,11 @@ most = WORKERS[-1]
 first_step = plans.difference((HOSTS[0], most), (HOSTS[1], most), "makespan_s")
 last_step = plans.difference((HOSTS[-2], most), (HOSTS[-1], most), "makespan_s")
 fewest_step = plans.difference((HOSTS[-2], WORKERS[0]), (HOSTS[-1], WORKERS[0]), "makespan_s")
-display(
-    Markdown(
-        f"With {most} workers, going from {HOSTS[0]} to {HOSTS[1]} hosts saves {worded(first_step, 's')}, from "
-        f"{HOSTS[-2]} to {HOSTS[-1]} {worded(last_step, 's')}. With {WORKERS[0]} workers the last step saves "
-        f"{worded(fewest_step, 's')}: {WORKERS[0]} x {AT_ONCE} = {WORKERS[0] * AT_ONCE} threads call no more than "
-        f"{WORKERS[0] * AT_ONCE} endpoints at a time, however many there are."
-    )
+say(
+    f"With {most} workers, going from {HOSTS[0]} to {HOSTS[1]} hosts saves {worded(first_step, 's')}, from "
+    f"{HOSTS[-2]} to {HOSTS[-1]} {worded(last_step, 's')}. With {WORKERS[0]} workers the last step saves "
+    f"{worded(fewest_step, 's')}: {WORKERS[0]} x {AT_ONCE} = {WORKERS[0] * AT_ONCE} threads call no more than "
+    f"{WORKERS[0] * AT_ONCE} endpoints at a time, however many there are."
 )
 
 # %% [markdown]
@@ -164,13 +154,9 @@ def step(hosts: int, fewer: int, more: int) -> list[str]:
     return [f"{hosts}", f"{fewer} to {more}", f"{threads} on {leases}", said, wait]
 
 
-display(
-    Markdown(
-        markdown_table(
-            ["hosts", "workers", "threads on leases", "saves", "then a thread waits for each call"],
-            [step(hosts, *pair) for hosts in HOSTS for pair in pairwise(WORKERS)],
-        )
-    )
+table(
+    ["hosts", "workers", "threads on leases", "saves", "then a thread waits for each call"],
+    [step(hosts, *pair) for hosts in HOSTS for pair in pairwise(WORKERS)],
 )
 
 # %%
@@ -183,12 +169,10 @@ def enough(hosts: int) -> int:
     return next(w for w in WORKERS if plans.metric((hosts, w), "makespan_s").mean <= NEARLY * best_s)
 
 
-display(
-    Markdown(
-        f"Fewest workers that come within {NEARLY - 1:.0%} of {WORKERS[-1]}: "
-        + ", ".join(f"{enough(h)} on {h} hosts ({AT_ONCE * enough(h)} threads on {CORES * h} leases)" for h in HOSTS)
-        + "."
-    )
+say(
+    f"Fewest workers that come within {NEARLY - 1:.0%} of {WORKERS[-1]}: "
+    + ", ".join(f"{enough(h)} on {h} hosts ({AT_ONCE * enough(h)} threads on {CORES * h} leases)" for h in HOSTS)
+    + "."
 )
 
 # %% [markdown]
@@ -226,22 +210,18 @@ def call_s(leases: int) -> Interval:
     return difference_of(sojourns, waits)
 
 
-display(
-    Markdown(
-        markdown_table(
-            ["leases of a host", "makespan", "a call takes", "given up at the limit", "wrongly"],
-            [
-                [
-                    f"{leases}",
-                    worded(crowds.metric((leases, None), "makespan_s"), "s"),
-                    worded(call_s(leases), "s"),
-                    worded(crowds.metric((leases, TIME_LIMIT_S), "lost"), "part"),
-                    worded(wrong(leases), "part") if wrong(leases).is_clear else "-",
-                ]
-                for leases in LEASES
-            ],
-        )
-    )
+table(
+    ["leases of a host", "makespan", "a call takes", "given up at the limit", "wrongly"],
+    [
+        [
+            f"{leases}",
+            worded(crowds.metric((leases, None), "makespan_s"), "s"),
+            worded(call_s(leases), "s"),
+            worded(crowds.metric((leases, TIME_LIMIT_S), "lost"), "part"),
+            worded(wrong(leases), "part") if wrong(leases).is_clear else "-",
+        ]
+        for leases in LEASES
+    ],
 )
 given_up = {f"limit {TIME_LIMIT_S:g} s": {float(n): crowds.metric((n, TIME_LIMIT_S), "lost") for n in LEASES}}
 show(trend(given_up, "lost", xlabel=f"leases of a host with {CORES} cores", title="Tasks given up at their time limit"))
@@ -250,17 +230,15 @@ show(trend(given_up, "lost", xlabel=f"leases of a host with {CORES} cores", titl
 over = LEASES[-1]
 gained = crowds.difference((CORES, None), (over, None), "makespan_s")
 lacking = crowds.difference((LEASES[0], None), (CORES, None), "makespan_s")
-display(
-    Markdown(
-        f"On {SOME_HOSTS} hosts with {MANY_WORKERS} workers ({FEW} batches), {LEASES[0]} lease instead of {CORES} for "
-        f"a host of {CORES} cores costs {worded(lacking, 's')}. {over} leases instead of {CORES} save "
-        f"{worded(gained, 's') if gained.is_clear and gained.mean > 0 else 'nothing that can be told from 0'}, make a "
-        f"call {call_s(over).mean / call_s(CORES).mean:.1f} times as long, and "
-        + (
-            f"give {worded(wrong(over), 'part')} of all tasks a wrong verdict."
-            if wrong(over).is_clear
-            else "give no more wrong verdicts than chance may."
-        )
+say(
+    f"On {SOME_HOSTS} hosts with {MANY_WORKERS} workers ({FEW} batches), {LEASES[0]} lease instead of {CORES} for "
+    f"a host of {CORES} cores costs {worded(lacking, 's')}. {over} leases instead of {CORES} save "
+    f"{worded(gained, 's') if gained.is_clear and gained.mean > 0 else 'nothing that can be told from 0'}, make a "
+    f"call {call_s(over).mean / call_s(CORES).mean:.1f} times as long, and "
+    + (
+        f"give {worded(wrong(over), 'part')} of all tasks a wrong verdict."
+        if wrong(over).is_clear
+        else "give no more wrong verdicts than chance may."
     )
 )
 
@@ -299,14 +277,12 @@ def cell(found: Option) -> str:
 
 options = {(hosts, workers): option(hosts, workers) for hosts in HOSTS for workers in WORKERS}
 rows = [[f"{workers} workers", *(cell(options[hosts, workers]) for hosts in HOSTS)] for workers in WORKERS]
-display(
-    Markdown(
-        f"Makespan, and what it is surely below ({CERTAINTY:.0%}); bold: makes {DEADLINE_S / 3600:.2f} h surely.\n\n"
-        + markdown_table(["", *(f"{hosts} hosts" for hosts in HOSTS)], rows)
-    )
+say(
+    f"Makespan, and what it is surely below ({CERTAINTY:.0%}); bold: makes {DEADLINE_S / 3600:.2f} h surely.\n\n"
+    + markdown_table(["", *(f"{hosts} hosts" for hosts in HOSTS)], rows)
 )
 spent = [[f"{w} workers", *(f"{options[h, w].host_hours:.2f}" for h in HOSTS)] for w in WORKERS]
-display(Markdown("Host-hours:\n\n" + markdown_table(["", *(f"{hosts} hosts" for hosts in HOSTS)], spent)))
+say("Host-hours:\n\n" + markdown_table(["", *(f"{hosts} hosts" for hosts in HOSTS)], spent))
 
 # %%
 in_time = [found for found in options.values() if found.in_time]
@@ -318,17 +294,15 @@ plan = min(
     key=lambda found: (found.hosts, found.workers),
 )
 hopeful = [found for found in options.values() if found.makespan.mean <= DEADLINE_S and not found.in_time]
-display(
-    Markdown(
-        f"Cheapest in time, or within {NEARLY - 1:.0%} of it with fewer hosts and workers: **{plan.hosts} hosts and "
-        f"{plan.workers} workers** ({plan.host_hours:.2f} host-hours, surely done in {plan.surely_s / 3600:.2f} h). "
-        + (
-            "In time on average but not surely: "
-            + ", ".join(f"{found.hosts} hosts with {found.workers} workers" for found in hopeful)
-            + "."
-            if hopeful
-            else "No option is in time on average but not surely."
-        )
+say(
+    f"Cheapest in time, or within {NEARLY - 1:.0%} of it with fewer hosts and workers: **{plan.hosts} hosts and "
+    f"{plan.workers} workers** ({plan.host_hours:.2f} host-hours, surely done in {plan.surely_s / 3600:.2f} h). "
+    + (
+        "In time on average but not surely: "
+        + ", ".join(f"{found.hosts} hosts with {found.workers} workers" for found in hopeful)
+        + "."
+        if hopeful
+        else "No option is in time on average but not surely."
     )
 )
 
@@ -378,20 +352,13 @@ show(trend(old_lines, "makespan_s", xlabel="hosts", title=f"The old designs, {pl
 # %%
 base = planned.metric(plan.hosts, "makespan_s", STRATEGY).mean
 worse = {policy: planned[plan.hosts].difference(policy, STRATEGY, "makespan_s") for policy in OLD}
-display(
-    Markdown(
-        markdown_table(
-            ["", f"more than the pool on {plan.hosts} hosts", f"surely in time ({CERTAINTY:.0%}) with"],
-            [
-                [f"the pool, `{STRATEGY}`", "", needs(planned, STRATEGY)],
-                *(
-                    [f"`{policy}`", worded_difference(worse[policy], base, "s"), needs(planned, policy)]
-                    for policy in OLD
-                ),
-                ["`always_first`, a worker for each endpoint", "", needs(crowded, "always_first")],
-            ],
-        )
-    )
+table(
+    ["", f"more than the pool on {plan.hosts} hosts", f"surely in time ({CERTAINTY:.0%}) with"],
+    [
+        [f"the pool, `{STRATEGY}`", "", needs(planned, STRATEGY)],
+        *([f"`{policy}`", worded_difference(worse[policy], base, "s"), needs(planned, policy)] for policy in OLD),
+        ["`always_first`, a worker for each endpoint", "", needs(crowded, "always_first")],
+    ],
 )
 
 # %% [markdown]
@@ -402,11 +369,9 @@ with StudyProgress() as progress:
     strategies = run_study(
         batch(plan.hosts, plan.workers, runs=FEW), [STRATEGY, "fifo", "weighted_health"], progress=progress
     )
-display(
-    Markdown(
-        f"On {plan.hosts} hosts with {plan.workers} workers ({FEW} batches) the best is {best_in_words(strategies)}. "
-        "Hosts and endpoints are alike here, and a lease is a core, so one free endpoint is as good as another."
-    )
+say(
+    f"On {plan.hosts} hosts with {plan.workers} workers ({FEW} batches) the best is {best_in_words(strategies)}. "
+    "Hosts and endpoints are alike here, and a lease is a core, so one free endpoint is as good as another."
 )
 
 # %% [markdown]
@@ -415,31 +380,29 @@ display(
 # %%
 fewer = [found for found in in_time if found.hosts < plan.hosts]
 larger = sorted((o for o in options.values() if o.hosts > plan.hosts), key=lambda found: found.host_hours)
-display(
-    Markdown(
-        f"- Rent **{plan.hosts} hosts** of {CORES} cores and give each stage of a problem **{plan.workers} workers**. "
-        f"The batch of {PROBLEMS} problems then takes {plan.makespan.mean / 3600:.2f} h on average and, with "
-        f"{CERTAINTY:.0%} certainty, less than {plan.surely_s / 3600:.2f} h; it has {DEADLINE_S / 3600:.2f} h. "
-        f"It costs {plan.host_hours:.1f} host-hours.\n"
-        f"- {'Fewer hosts also make it, but cost more.' if fewer else 'Fewer hosts do not make it surely.'} "
-        + (
-            "Of those with more hosts, which are rented for a shorter time, the cheapest is "
-            f"{larger[0].hosts} hosts and {larger[0].workers} workers: {larger[0].makespan.mean / 3600:.2f} h for "
-            f"{larger[0].host_hours:.1f} host-hours.\n"
-            if larger
-            else "\n"
-        )
-        + f"- On {plan.hosts} hosts, {enough(plan.hosts)} workers ({AT_ONCE * enough(plan.hosts)} threads on "
-        f"{CORES * plan.hosts} leases) come within {NEARLY - 1:.0%} of {WORKERS[-1]}; further ones mostly wait.\n"
-        f"- Give a host as many leases as it has cores, no more: "
-        + (
-            f"with {LEASES[-1]} instead of {CORES}, {worded(wrong(LEASES[-1]), 'part')} of all tasks get a wrong "
-            "verdict because their calls reach the time limit.\n"
-            if wrong(LEASES[-1]).is_clear
-            else "more only make every call longer.\n"
-        )
-        + f"- Of the old designs, the global queue would have needed {needs(planned, 'old_global_queue')}; the one "
-        f"without a pool {needs(planned, 'always_first')} with these workers, and {needs(crowded, 'always_first')} "
-        "with a worker for each endpoint.\n"
+say(
+    f"- Rent **{plan.hosts} hosts** of {CORES} cores and give each stage of a problem **{plan.workers} workers**. "
+    f"The batch of {PROBLEMS} problems then takes {plan.makespan.mean / 3600:.2f} h on average and, with "
+    f"{CERTAINTY:.0%} certainty, less than {plan.surely_s / 3600:.2f} h; it has {DEADLINE_S / 3600:.2f} h. "
+    f"It costs {plan.host_hours:.1f} host-hours.\n"
+    f"- {'Fewer hosts also make it, but cost more.' if fewer else 'Fewer hosts do not make it surely.'} "
+    + (
+        "Of those with more hosts, which are rented for a shorter time, the cheapest is "
+        f"{larger[0].hosts} hosts and {larger[0].workers} workers: {larger[0].makespan.mean / 3600:.2f} h for "
+        f"{larger[0].host_hours:.1f} host-hours.\n"
+        if larger
+        else "\n"
     )
+    + f"- On {plan.hosts} hosts, {enough(plan.hosts)} workers ({AT_ONCE * enough(plan.hosts)} threads on "
+    f"{CORES * plan.hosts} leases) come within {NEARLY - 1:.0%} of {WORKERS[-1]}; further ones mostly wait.\n"
+    f"- Give a host as many leases as it has cores, no more: "
+    + (
+        f"with {LEASES[-1]} instead of {CORES}, {worded(wrong(LEASES[-1]), 'part')} of all tasks get a wrong "
+        "verdict because their calls reach the time limit.\n"
+        if wrong(LEASES[-1]).is_clear
+        else "more only make every call longer.\n"
+    )
+    + f"- Of the old designs, the global queue would have needed {needs(planned, 'old_global_queue')}; the one "
+    f"without a pool {needs(planned, 'always_first')} with these workers, and {needs(crowded, 'always_first')} "
+    "with a worker for each endpoint.\n"
 )

@@ -51,15 +51,14 @@ from balancer_simulator import (
     simulate_once,
 )
 from balancer_simulator.report.charts import ranking, tails, trend, utilisation
-from balancer_simulator.report.markdown import best_in_words, markdown_table
+from balancer_simulator.report.markdown import best_in_words
+from balancer_simulator.report.notebook import say, show, table
 from balancer_simulator.report.numbers import worded, worded_difference
 from balancer_simulator.scenario.faults import Fault
 from balancer_simulator.scenario.workload import Workload
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.intervals import interval_of
-from IPython.display import Markdown, display
 
-from balancer.reporting.chart import Chart
 from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
@@ -71,18 +70,6 @@ ONE = "least_in_flight"  # where the strategy is not the question
 SOUND = 3  # endpoints, beside the bad one
 BAD = "http://bad/"
 EJECTION, BUDGET = HealthSettings(), RetrySettings()  # the defaults
-
-
-def show(chart: Chart) -> None:
-    display(Markdown(f"**{chart.title}**"), chart, Markdown(f"*{chart.caption}*"))
-
-
-def say(words: str) -> None:
-    display(Markdown(words))
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    say(markdown_table(headings, rows))
 
 
 # %%

@@ -5,7 +5,8 @@
     python notebooks/build.py --short --check       # what CI does: small, and nothing is written
 
 Decides how they are run, what counts as a failure (an error, or a word on standard error) and what of a run is kept:
-what would differ from one run to the next (times, progress, versions) is not. Needs no kernel to be installed: the
+what would differ from one run to the next (times, progress, versions) is not. The answer, which the last cell works
+out, is put below the question as well: who reads a notebook wants that first. Needs no kernel to be installed: the
 Python that runs this runs them.
 """
 
@@ -26,6 +27,7 @@ from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 
 FOLDER = Path(__file__).resolve().parent
 LONGEST_CELL_S = 900
@@ -123,7 +125,19 @@ def kept(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     notebook.metadata.pop("language_info", None)
+    notebook.cells.insert(1, answer(notebook))
     return notebook
+
+
+def answer(notebook: NotebookNode) -> NotebookNode:
+    """Return a cell of words with what the last cell says. Raises ValueError if that says nothing in Markdown."""
+    found = [output.data for output in notebook.cells[-1].outputs if output.output_type == "display_data"]
+    words = [data["text/markdown"] for data in found if "text/markdown" in data]
+    if not words:
+        raise ValueError("the last cell says nothing in Markdown; it is to give the answer")
+    cell = new_markdown_cell("\n\n".join(["**Answer**, worked out [below](#Answer).", *words]))
+    cell.update(id="answer", metadata={"tags": ["answer"]})
+    return cell
 
 
 def build(source: Path, *, check: bool) -> str | None:

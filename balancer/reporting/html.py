@@ -4,7 +4,8 @@ Decides that every string from data is escaped, and made visible (see `words.vis
 that does not exist is an error; and where templates are. The templates decide how a page looks. It must not know
 matplotlib, nor what a page says.
 
-A page's template extends `page.html.j2` (blocks: `title`, `marks` for styles of its own, `body`), and may import
+A page's template extends `page.html.j2` (blocks: `title`, `marks` for styles of its own, `body`, and `footer` for
+what follows on when it was made), and may import
 from `parts.html.j2` what reports have in common: `name`, `tile_list`, `figures`.
 """
 
@@ -16,6 +17,7 @@ from markupsafe import Markup
 
 from balancer.reporting import words
 from balancer.reporting.chart import Chart
+from balancer.reporting.made import made_by
 
 __all__ = ["drawn", "environment"]
 
@@ -34,6 +36,7 @@ def environment(package: str) -> Environment:
         lstrip_blocks=True,
     )
     made.globals["words"] = words
+    made.globals["made_by"] = made_by
     return made
 
 

@@ -71,10 +71,11 @@ def dress_rows(ax: Axes, labels: Sequence[str], *, xlabel: str) -> None:
     ax.set_ylim(len(labels) - 0.4, -0.6)
 
 
-def remark(ax: Axes, x: float, row: int, words: str, *, beside: bool = False) -> None:
-    """Write `words` at `x` in a row; `beside` the axes, `x` counts in widths of the axes."""
+def remark(ax: Axes, x: float, row: int, words: str, *, beside: bool = False, to_the_left: bool = False) -> None:
+    """Write `words` at `x` in a row, or so that they end there; `beside` the axes, `x` counts in widths of the axes."""
     transform = ax.get_yaxis_transform() if beside else ax.transData
-    ax.text(x, row, drawable(words), va="center", color=INK, transform=transform, **LETTERS)
+    side = "right" if to_the_left else "left"
+    ax.text(x, row, drawable(words), ha=side, va="center", color=INK, transform=transform, **LETTERS)
 
 
 def dots(ax: Axes, values: Sequence[float], *, hollow: bool = False) -> None:

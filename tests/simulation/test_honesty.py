@@ -1,6 +1,8 @@
 """A study says no more than its runs bear out: quantiles, samples, warm-up, loads that nobody could carry."""
 
+import io
 import math
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -8,11 +10,15 @@ import numpy as np
 import pytest
 from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
 from balancer_simulator.report.export import to_data, to_json
+from balancer_simulator.report.html import page
 from balancer_simulator.report.numbers import worded
+from balancer_simulator.report.remarks import of_the_runs
+from balancer_simulator.report.table import print_study
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.studies.quantiles import pooled, quantile_difference
 from balancer_simulator.studies.warmup import settled_after, settles
+from rich.console import Console
 
 from balancer.errors import ConfigError
 from tests.simulation.scenarios import endpoint
@@ -191,11 +197,36 @@ def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
         {"endpoints": [endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])]},
         {"endpoints": [endpoint(), endpoint("b", from_s=9.0)]},
         {"changes": [{"at_s": 9.0, "do": "drain", "url": "a"}]},
+        {"house": {"holders": 2, "outages": [{"at_s": 9.0, "for_s": 9.0}]}},
+        {"endpoints": [endpoint(faults=[{"kind": "warmup", "window_s": 9.0}])]},
     ],
 )
 def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) -> None:
     assert not settles(scenario(**{"warmup_s": None, **values}))
     assert settles(scenario(warmup_s=None))
+
+
+def test_it_is_said_what_does_not_count_and_why_all_does() -> None:
+    def said(**values: Any) -> str:
+        console = Console(file=io.StringIO(), width=200)
+        study = run_study(scenario(**{"warmup_s": None, "replications": 1, **values}), ["fifo"])
+        print_study(study, console)
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]
+        assert all(line[1:] in page(study) for line in of_the_runs(study) if "warm" in line)
+        return text
+
+    found = said(
+        workload={"kind": "poisson", "rate_per_s": 2.0},
+        work={"kind": "exponential", "mean_s": 40.0},  # 80 are under way, none at first
+        endpoints=[endpoint(capacity=1000)],
+    )
+    assert re.search(r"warm-up: the first \d+(\.\d+)? s of each run do not count", found)
+    assert "no warm-up: all of each run counts, as the work has an end" in said(
+        workload={"kind": "closed", "workers": 2, "calls": 5}
+    )
+    slow = endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])
+    assert "as a fault begins or ends at an instant" in said(endpoints=[slow])
+    assert "warm-up" not in said(warmup_s=0.0)
 
 
 # -- until it is known ------------------------------------------------------------------------------
@@ -224,6 +255,35 @@ def test_a_sweep_takes_no_within() -> None:
 def test_as_much_as_all_can_do_is_too_much(rho: float, carried: bool) -> None:
     study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": rho}, horizon_s=60.0), ["fifo"])
     assert study.keeps_up("fifo") is carried
+
+
+def test_cores_that_are_shared_are_known_beforehand() -> None:
+    four = endpoint("http://h:{1..4}/", host="h")
+    asked = {"kind": "poisson", "rate_per_s": 2.0}
+    assert not scenario(workload=asked, endpoints=[four]).is_beyond
+    assert not scenario(workload=asked, endpoints=[four], hosts={"h": {"cores": 2.1}}).is_beyond
+    assert scenario(workload=asked, endpoints=[four], hosts={"h": {"cores": 2}}).is_beyond
+
+
+# With a time-out that never comes nothing can be said beforehand.
+UNKNOWN: dict[str, Any] = {"requests": {"kinds": [{"acquire_timeout_s": 1e9}]}, "horizon_s": 1500.0}
+
+
+@pytest.mark.parametrize(("rho", "known"), [(0.8, True), (1.0, False), (1.02, False)])
+def test_near_one_a_study_says_that_it_does_not_know(rho: float, known: bool) -> None:
+    study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": rho}, **UNKNOWN), ["fifo"])
+    assert study.keeps_up("fifo")
+    assert study.may_not_keep_up("fifo") is not known
+    assert to_data(study)["keeps_up"] == {"fifo": True if known else None}
+    console = Console(file=io.StringIO(), width=200)
+    print_study(study, console)
+    assert ("may not keep up: as many wait" in console.file.getvalue()) is not known  # type: ignore[attr-defined]
+
+
+def test_what_clearly_cannot_keep_up_is_not_said_to_be_unknown() -> None:
+    study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": 1.5}, **UNKNOWN), ["fifo"])
+    assert not study.keeps_up("fifo")
+    assert not study.may_not_keep_up("fifo")
 
 
 def test_who_gives_up_lets_a_queue_end() -> None:

@@ -152,7 +152,10 @@ def test_the_command_writes_a_config_that_loads_and_a_page(
     assert "recommended" in said
     assert [each.capacity for each in load_config(config).pool_endpoints] == [2, 2, 2]
     assert config.read_text(encoding="utf-8").startswith("# with 95% over by")
-    assert "<svg" in (folder / "recommendation.html").read_text(encoding="utf-8")
+    page = (folder / "recommendation.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "Made by balancer" in page
+    assert "&#34;endpoints&#34;" in page, "the settings"
     assert json.loads(run("--deadline", "2.2s", "--strategy", "fifo", "--json"))["chosen"]["does"] is True
     assert "--certainty: found 3" in run("--certainty", "3")
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pytest
-from balancer_simulator.report.charts import curves, gantt
+from balancer_simulator.report.charts import beside_best, curves, gantt, ranking, tails
 from balancer_simulator.report.html import page
+from balancer_simulator.report.settings import settings_lines
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.study import Study, run_study
 
@@ -75,21 +77,111 @@ def _overlap(one: rows.Box, other: rows.Box) -> bool:
     return in_time_s > 1e-9 and in_height > 1e-9
 
 
-def test_a_load_of_1_has_a_mark(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    axes = []
+_LOADS = """
+name = "loads"
+horizon_s = 400.0
+warmup_s = 50.0
+replications = 3
+loads = [0.3, 0.95]
+policies = ["random", "least_in_flight", "always_first"]
 
-    def spy(*given: Any, **named: Any) -> Any:
-        drawing, ax = line_chart(*given, **named)
-        axes.append((drawing, ax))
-        return drawing, ax
+[workload]
+kind = "poisson"
+rate_per_s = 1.5
 
-    monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
-    curves(replace(study, curves=dict.fromkeys((0.3, 0.95), study.records)))
+[[endpoints]]
+url = "http://a{1..2}/"
+capacity = 2
+parallel = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def by_load(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    path = tmp_path_factory.mktemp("studies") / "loads.toml"
+    path.write_text(_LOADS)
+    return run_study(load_scenario(path))
+
+
+@pytest.fixture
+def axes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
+    """Return a list that gets the figure and the axes of every drawing of lines or rows."""
+    found: list[tuple[Any, Any]] = []
+
+    def spied(draw: Callable[..., Any]) -> Callable[..., Any]:
+        def spy(*given: Any, **named: Any) -> Any:
+            found.append(draw(*given, **named))
+            return found[-1]
+
+        return spy
+
+    monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spied(line_chart))
+    monkeypatch.setattr(rows, "rows", spied(rows.rows))
+    return found
+
+
+def test_a_load_of_1_has_a_mark(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+    curves(by_load)
     ((drawing, ax),) = axes
     drawing.draw_without_rendering()
     low, high = ax.get_xlim()
     marks = {label.get_text() for label, x in zip(ax.get_xticklabels(), ax.get_xticks(), strict=True) if low < x < high}
     assert {"0.3", "0.5", "1"} <= marks
+
+
+def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+    assert not by_load.keeps_up("always_first")
+    chart = ranking(by_load)
+    _, ax = axes.pop()
+    others = [by_load.metric(policy, "sojourn_mean_s") for policy in ("random", "least_in_flight")]
+    assert ax.get_xlim()[1] < 2 * max(interval.high for interval in others), "it flattens the others"
+    words = [text.get_text() for text in ax.texts]
+    assert "cannot keep up" in words or "Nothing is known of always_first" in chart.caption
+    for chart in (tails(by_load, "sojourn"), tails(by_load, "wait"), curves(by_load), beside_best(by_load)):
+        assert re.search(r"Not drawn is what cannot keep up: .*always_first", chart.caption), chart.title
+    times, waits, *by = [{line.get_label(): line for line in ax.lines} for _, ax in axes]
+    assert set(times) == set(waits) == {"random", "least_in_flight"}
+    for lines in by:  # it keeps up at the lower load
+        assert [bool(np.isfinite(y)) for y in lines["always_first"].get_ydata()] == [True, False]
+        assert all(np.isfinite(lines["random"].get_ydata()))
+
+
+def test_if_nobody_keeps_up_all_are_drawn(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+    alone = replace(by_load, records={"always_first": by_load.records["always_first"]})
+    assert "Not drawn" not in tails(alone, "wait").caption
+    assert {line.get_label() for _, ax in axes for line in ax.lines} == {"always_first"}
+
+
+def test_one_that_is_far_behind_is_named_and_the_others_can_be_told_apart(
+    study: Study, axes: list[tuple[Any, Any]]
+) -> None:
+    once = study.records["fifo"]
+    far = tuple(replace(record, makespan_s=100 * (record.makespan_s or 0.0)) for record in once)
+    ranking(replace(study, records={"a": once, "b": once, "far": far}))
+    ((_, ax),) = axes
+    assert ax.get_xlim()[1] < 3 * max(record.makespan_s or 0.0 for record in once)
+    assert [text.get_text() for text in ax.texts if "off the scale" in text.get_text()] == ["off the scale \u2192"]
+
+
+def test_what_is_too_short_has_no_dot(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+    short = replace(by_load, records={policy: runs[:1] for policy, runs in by_load.records.items()})
+    assert short.metric("random", "sojourn_p99_s").is_refused
+    chart = ranking(short, "sojourn_p99_s")
+    ((_, ax),) = axes
+    assert not any(np.isfinite(x) for line in ax.lines for x in line.get_xdata())
+    assert [text.get_text() for text in ax.texts].count("too short") >= 2
+    assert "The dot is that of all observations of 3 replications" in chart.caption
+
+
+def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+    beside_best(by_load)
+    ((_, ax),) = axes
+    there = by_load.at_load(0.3)
+    first, second = there.ranking()[:2]
+    more = there.difference(second, first, "sojourn_mean_s").mean / there.metric(first, "sojourn_mean_s").mean
+    line = next(line for line in ax.lines if line.get_label() == second)
+    assert line.get_ydata()[0] == pytest.approx(100 * more)
+    assert more > 0
 
 
 @pytest.mark.parametrize(("policies", "tables"), [(1, [1]), (6, [6]), (7, [4, 4]), (14, [5, 5, 5])])
@@ -102,9 +194,27 @@ def test_no_table_of_figures_is_wider_than_a_page(study: Study, policies: int, t
     assert shown == names
 
 
+def test_the_page_has_figures_by_kind_where_there_are_several(study: Study) -> None:
+    assert 'id="kinds"' not in page(study)
+    kinds = [{"name": "short"}, {"name": "<long>", "work": {"kind": "deterministic", "mean_s": 9.0}}]
+    text = page(run_study(study.scenario.changed(requests={"kinds": kinds}), ["fifo"]))
+    section = re.search(r'<section id="kinds">.*?</section>', text, flags=re.S)
+    assert section
+    assert [line.count("<td") for line in section[0].split("<tr>")[2:]] == [6, 6]
+    assert "<td>&lt;long&gt;</td>" in section[0]
+
+
 def test_a_figure_may_be_broken_only_between_its_parts(study: Study) -> None:
     text = page(study)
     cell = re.search(
         r'<td class="number">(<span class="whole">[^<]*</span>) <span class="whole">\u00b1[^<]*</span>', text
     )
     assert cell, "a value and its interval"
+
+
+def test_the_settings_of_a_report_leave_out_long_records(study: Study) -> None:
+    recorded = {"kind": "tasks", "workers": 2, "work_s": [0.5] * 3000}
+    text = "\n".join(settings_lines(study.scenario.changed(workload=recorded)))
+    assert '"... 3000 values"' in text
+    assert text.count("0.5") == 3
+    assert "http://a{1..2}/" in text

@@ -11,7 +11,8 @@ __all__ = ["write_report"]
 def write_report(result: RunResult, folder: Path) -> Path:
     """Write `summary.json` and `report.html` into `folder`, and return the path of the latter.
 
-    Each replaces what was there in one step. The same result gives the same bytes.
+    Each replaces what was there in one step. The same result gives the same bytes, but for the
+    date on the page.
 
     Raises:
         OSError: `folder` cannot be made or written to.

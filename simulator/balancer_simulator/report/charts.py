@@ -1,7 +1,8 @@
 """The charts of a study: who is best, how long requests take, who was busy when, who got how much.
 
-Each chart chooses what to show and what to leave out when there is too much, and its caption says so. Pages and
-notebooks use charts; a chart knows neither. Importing this imports matplotlib.
+Each chart chooses what to show and what to leave out when there is too much, and its caption says so. A policy that
+cannot keep up is named and not drawn: its times are those of the horizon, and the others could not be told apart beside
+them. Pages and notebooks use charts; a chart knows neither. Importing this imports matplotlib.
 """
 
 import math
@@ -10,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 from zlib import crc32
 
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from balancer.reporting import rows, style
 from balancer.reporting.chart import Chart
@@ -26,9 +28,10 @@ from balancer_simulator.run.record import Record, Span
 from balancer_simulator.run.tally import Tally
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.study import Study, intervals
+from balancer_simulator.studies.quantiles import QUANTILES
+from balancer_simulator.studies.study import Study
 
-__all__ = ["curves", "draw_charts", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
+__all__ = ["beside_best", "curves", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
 
 _MOST_ROWS: Final = 50  # more would not fit on a printed page
 _MOST_BLOCKS: Final = 4000  # 250 kB; beyond this neighbours cannot be told apart
@@ -39,31 +42,9 @@ _FAILED: Final = "failed"
 _TIME: Final = "time since the start (s)"
 _STROKES: Final = "the strokes beside the marks are 95% intervals."
 _LOAD_ROOM: Final = 0.03
+_BY_LOAD: Final = "offered load (part of what all slots could do)"
+_FAR_LINES: Final = 3.0  # times what most lines reach: a line that goes beyond is cut
 _PART_COLOURS: Final = (style.BLUE, style.ORANGE, style.GREEN, style.SKY, style.PURPLE)  # neighbours differ in grey
-
-
-def draw_charts(study: Study) -> tuple[Chart, ...]:
-    """Return the charts that have something to show, in the order they are read."""
-    return tuple(_charts(study))
-
-
-def _charts(study: Study) -> Iterator[Chart]:
-    if sum(study.default_metric in study.metrics(policy) for policy in study.policies) > 1:
-        yield ranking(study)
-    if study.curves:
-        yield curves(study)
-    if any(record.sojourn.count for records in study.records.values() for record in records):
-        yield tails(study, "sojourn")
-    if any(record.wait.most > 0 for records in study.records.values() for record in records):
-        yield tails(study, "wait")
-    for policy in study.policies:
-        yield utilisation(study, policy)
-    if study.scenario.is_batch:
-        for policy in study.policies:
-            yield gantt(study, policy)
-    if len(study.scenario.by_url) > 1:
-        for policy in study.policies:
-            yield shares(study, policy)
 
 
 def ranking(study: Study, name: str | None = None) -> Chart:
@@ -76,44 +57,109 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     drawing, ax = rows.rows(
         [shorten(policy, _LONG_LABEL) for policy in policies], width_in=style.WIDE_IN, xlabel=_axis(name), row_in=0.24
     )
-    means = [interval.mean for interval in found]
-    if _is_wide(means):
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlim(min(means) / 1.5, max(means) * 6)
-    else:
-        ax.set_xlim(0, 1.25 * max([1e-9, *(_high(interval) for interval in found)]))
-    rows.boxes(ax, [(i.mean - _half(i), i.mean + _half(i), n - 0.12, n + 0.12) for n, i in enumerate(found)], style.SKY)
-    rows.dots(ax, means)
-    for row, interval in enumerate(found):
+    drawn = _drawn(study, policies)
+    known = {n: i for n, i in enumerate(found) if policies[n] in drawn and not i.is_refused}
+    near = _near([i.mean for i in known.values()])
+    inside = {n: i for n, i in known.items() if i.mean <= near}
+    end = 1.25 * max([1e-9, *(i.mean for i in inside.values())])
+    end = max([end, *(1.05 * _high(i) for i in inside.values() if _high(i) <= 2 * end)])
+    ax.set_xlim(0, end)
+    rows.boxes(ax, [(_low(i), min(_high(i), end), n - 0.12, n + 0.12) for n, i in inside.items()], style.SKY)
+    rows.dots(ax, [inside[n].mean if n in inside else math.nan for n in range(len(found))])
+    for row, (policy, interval) in enumerate(zip(policies, found, strict=True)):
         rows.remark(ax, 1.02, row, worded(interval, figure.unit), beside=True)
+        if row not in inside and not interval.is_refused:
+            far = "cannot keep up" if policy not in drawn else "off the scale \N{RIGHTWARDS ARROW}"
+            rows.remark(ax, 0.99, row, far, beside=True, to_the_left=True)
+    dot = "that of all observations of" if name in QUANTILES else "the mean over"
     caption = (
-        f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is the mean over {study.scenario.replications} "
+        f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is {dot} {study.scenario.replications} "
         "replications, the bar its 95% interval, hidden where it is shorter than the dot. "
         f"{figure.better.capitalize()} is better; policies that lose more requests are last."
     )
+    if without := [policy for policy in ranking if policy not in policies]:
+        caption += f" Nothing is known of {', '.join(without)}."
     return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing, _ids("rank", study, name)))
 
 
 def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
-    """Return how a figure grows with the offered load, a line for each policy."""
+    """Return how a figure grows with the offered load, a line for each policy, as far as it keeps up."""
     loads = sorted(study.curves)
     lines = []
     for policy in study.policies[:MOST_LINES]:
-        found = [intervals(study.curves[load][policy]).get(name, _NOTHING) for load in loads]
+        found = [_at(study.at_load(load), policy, name) for load in loads]
         lines.append(
             ChartLine(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found])
         )
+    lines = [line for line in lines if any(map(math.isfinite, line.ys))]
     scale: Scale = "log" if _is_wide([y for line in lines for y in line.ys]) else "linear"
     drawing, ax = line_chart(
-        lines, xlabel="offered load (part of what all slots could do)", ylabel=_axis(name), width_in=style.WIDE_IN,
-        yscale=scale,
+        lines, xlabel=_BY_LOAD, ylabel=_axis(name), width_in=style.WIDE_IN, yscale=scale,
     )  # fmt: skip
+    _dress_loads(ax, loads)
+    most = max((y for line in lines for y in line.ys if math.isfinite(y)), default=1.0)
+    if scale == "linear":  # the means fill the picture, whatever their intervals
+        ax.set_ylim(0.0, min(ax.get_ylim()[1], 1.3 * most))
+    caption = (
+        f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; {_STROKES}{_ends_of(study)}"
+        f"{_left_out(study)}"
+    )
+    return Chart("Time by load", caption, to_svg(drawing, _ids("curve", study, name)))
+
+
+def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
+    """Return how much more than the best policy each one has, in percent of it, by the offered load.
+
+    Near a load of 1 all lines of `curves` rise together; what differs between them is here.
+    """
+    loads = sorted(study.curves)
+    found: dict[str, list[Interval]] = {policy: [] for policy in study.policies[:MOST_LINES]}
+    for load in loads:
+        there = study.at_load(load)
+        first = there.ranking(name)[0]
+        known = name in there.metrics(first) and there.keeps_up(first)
+        for policy, line in found.items():
+            value = _at(there, policy, name) if known else _NOTHING
+            more = there.difference(policy, first, name) if math.isfinite(value.mean) else _NOTHING
+            part = 100 / there.metric(first, name).mean if known else math.nan
+            line.append(Interval(more.mean * part, _half(more) * part, more.count))
+    lines = [
+        ChartLine(policy, loads, [i.mean for i in line], [_low(i) for i in line], [_high(i) for i in line])
+        for policy, line in found.items()
+        if any(math.isfinite(i.mean) for i in line)
+    ]
+    drawing, ax = line_chart(lines, xlabel=_BY_LOAD, ylabel="more than the best (%)", width_in=style.WIDE_IN)
+    _dress_loads(ax, loads)
+    far = _near([max(y for y in line.ys if math.isfinite(y)) for line in lines], times=_FAR_LINES)
+    most = max((y for line in lines for y in line.ys if math.isfinite(y) and y <= far), default=1.0)
+    ax.set_ylim(-0.04 * most, 1.15 * most or 1.0)
+    heading = figure_of(name).heading
+    caption = (
+        f"By {heading}: 0 is the best policy at that load, 20 has a fifth more. Differences are paired; the strokes "
+        f"are their 95% intervals, and are cut where the picture ends.{_ends_of(study)}{_left_out(study)}"
+    )
+    return Chart(f"Beside the best, by load: {heading}", caption, to_svg(drawing, _ids("beside", study, name)))
+
+
+def _at(study: Study, policy: str, name: str) -> Interval:
+    """Return a figure of a policy at one load; nothing where it cannot keep up, or has no such figure."""
+    found = study.metrics(policy).get(name, _NOTHING) if study.keeps_up(policy) else _NOTHING
+    return _NOTHING if found.is_refused else found
+
+
+def _ends_of(study: Study) -> str:
+    """Return which policies cannot keep up, and from which load on."""
+    ends: dict[str, float] = {}
+    for load in sorted(study.curves, reverse=True):
+        there = study.at_load(load)
+        ends.update({policy: load for policy in study.policies[:MOST_LINES] if not there.keeps_up(policy)})
+    named = ", ".join(f"{policy} from {load:g} on" for policy, load in ends.items())
+    return f" Not drawn is what cannot keep up: {named}." if named else ""
+
+
+def _dress_loads(ax: Axes, loads: Sequence[float]) -> None:
     ax.set_xlim(min(loads) - _LOAD_ROOM, max(1.0, *loads) + _LOAD_ROOM)  # 1: where all slots are in use
     ax.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10]))
-    caption = f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; {_STROKES}{_left_out(study)}"
-    return Chart("Time by load", caption, to_svg(drawing, _ids("curve", study, name)))
 
 
 def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: str, title: str = "") -> Chart:
@@ -154,9 +200,8 @@ def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> ChartL
 
 def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     """Return which part of all took longer than a time: the CDF from above, so that the tail can be seen."""
-    tallies = {
-        policy: Tally.merged(getattr(record, which) for record in records) for policy, records in study.records.items()
-    }
+    shown = _drawn(study, study.policies)
+    tallies = {policy: Tally.merged(getattr(record, which) for record in study.records[policy]) for policy in shown}
     longest_s = [tally.quantile(0.999) for tally in tallies.values() if tally.count]
     scale: Scale = "log" if _is_wide(longest_s) else "linear"
     lines = [
@@ -171,7 +216,8 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     )
     caption = (
         f"How likely it is that a request {verb} than the time below; the further left and down, the better. "
-        f"All {study.scenario.replications} replications together; the rarest thousandth is left out.{_left_out(study)}"
+        f"All {study.scenario.replications} replications together; the rarest thousandth is left out."
+        f"{_not_drawn(study, shown)}{_left_out(study)}"
     )
     return Chart(f"{title}: the tail", caption, to_svg(drawing, _ids("tail", study, which)))
 
@@ -310,6 +356,23 @@ def _tail(tally: Tally, *, up_to_s: float) -> tuple[list[float], list[float]]:
     values, larger = tally.tail()
     kept = (larger >= 0.001) & (values <= up_to_s) & (values >= tally.most / 1e5)
     return values[kept].tolist(), larger[kept].tolist()
+
+
+def _drawn(study: Study, policies: Sequence[str]) -> list[str]:
+    """Return the policies that are drawn: those that keep up, or all if none does."""
+    return [policy for policy in policies if study.keeps_up(policy)] or list(policies)
+
+
+def _not_drawn(study: Study, shown: Sequence[str]) -> str:
+    names = [policy for policy in study.policies if policy not in shown]
+    return f" Not drawn is what cannot keep up: {', '.join(names)}." if names else ""
+
+
+def _near(values: Sequence[float], *, times: float = 5.0) -> float:
+    """Return what is as near to most of `values` as to be on a scale with them: so many times their median."""
+    known = sorted(value for value in values if math.isfinite(value))
+    middle = known[(len(known) - 1) // 2] if known else 0.0
+    return times * middle if middle > 0 else math.inf
 
 
 def _left_out(study: Study) -> str:

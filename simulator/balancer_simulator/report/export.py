@@ -39,6 +39,7 @@ def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
         },
         "policies": {policy: _figures(study.metrics(policy)) for policy in study.policies},
         "too_short": {policy: study.too_short(policy) for policy in study.policies},
+        "keeps_up": {policy: _keeps_up(study, policy) for policy in study.policies},
         "one_sample": study.is_one_sample,
         "kinds": {
             policy: {kind: _figures(figures) for kind, figures in study.by_kind(policy).items()}
@@ -81,6 +82,11 @@ def _csv(heading: list[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(heading)
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _keeps_up(study: Study, policy: str) -> bool | None:
+    """Return None where the runs are too short to tell."""
+    return None if study.may_not_keep_up(policy) else study.keeps_up(policy)
 
 
 def _differences(study: Study, policy: str, best: str) -> dict[str, Interval]:

@@ -12,7 +12,8 @@ __all__ = ["write_report"]
 def write_report(study: Study, folder: Path) -> Path:
     """Write `report.html`, `results.json`, `runs.csv` and `endpoints.csv` into `folder`; return the path of the page.
 
-    Each replaces what was there in one step. The same study gives the same bytes.
+    Each replaces what was there in one step. The same study gives the same bytes, but for the
+    date on the page.
 
     Raises:
         OSError: `folder` cannot be made or written to.

@@ -19,6 +19,7 @@ from balancer.reporting.svg import to_svg
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.words import fit_lines, unknown
 from balancer_simulator.predicting.held_against import Held
+from balancer_simulator.report.settings import settings_lines
 
 __all__ = ["quantile_chart", "write_fit_report"]
 
@@ -51,6 +52,9 @@ def write_fit_report(fit: Fit, held: Sequence[Held], folder: Path) -> Path:
     lost = set(unknown(fit))
     found = [line for line in fit_lines(fit) if line.strip() not in lost and line != "not known:"]
     page = template.render(
-        lines=found, unknown=list(unknown(fit)), charts=drawn([quantile_chart(each) for each in held])
+        lines=found,
+        unknown=list(unknown(fit)),
+        charts=drawn([quantile_chart(each) for each in held]),
+        settings=settings_lines(fit.scenario()),
     )
     return put_text(folder / "fit.html", page)

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from balancer.reporting.files import json_text
 from balancer.reporting.html import drawn, environment
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING
-from balancer_simulator.report.charts import draw_charts
+from balancer_simulator.report.gallery import draw_charts
 from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.remarks import behind, of_the_runs, unsure
+from balancer_simulator.report.settings import settings_lines
+from balancer_simulator.report.table import OF_KINDS
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
 from balancer_simulator.studies.study import Study
@@ -41,9 +43,13 @@ def page(study: Study) -> str:
             by=figure_of(study.default_metric),
             figures=figures,
             cells=defaultdict(lambda: [NOTHING], _cells(study, figures)),
-            behind=[policy for policy in study.policies if not study.keeps_up(policy)],
+            behind=behind(study),
+            unsure=unsure(study),
+            remarks=list(of_the_runs(study)),
+            of_kinds=[figure_of(key) for key in OF_KINDS],
+            kinds=list(_kinds(study)),
             beside=_beside(len(study.policies)),
-            settings=json_text(study.scenario.to_data()).splitlines(),
+            settings=settings_lines(study.scenario),
             charts=drawn(draw_charts(study)),
         )
     )
@@ -56,6 +62,14 @@ def _cells(study: Study, figures: Sequence[Figure]) -> Iterator[tuple[tuple[str,
         for figure in figures:
             if figure.key in metrics:
                 yield (policy, figure.key), _pieces(worded(metrics[figure.key], figure.unit))
+
+
+def _kinds(study: Study) -> Iterator[tuple[str, str, list[list[str]]]]:
+    """Yield policy, kind and the pieces of each figure of it; nothing if there is only one kind."""
+    for policy in study.policies:
+        for kind, metrics in study.by_kind(policy).items():
+            cells = (worded(metrics[key], figure_of(key).unit) if key in metrics else NOTHING for key in OF_KINDS)
+            yield policy, kind, [_pieces(cell) for cell in cells]
 
 
 def _beside(policies: int) -> int:
@@ -127,6 +141,8 @@ def _ranked(study: Study) -> Iterator[_Ranked]:
             remark = "loses more requests"
         if not study.keeps_up(policy):
             remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
+        elif study.may_not_keep_up(policy):
+            remark = f"{remark}; may not keep up" if remark else "may not keep up"
         value = worded(metrics[name], unit) if name in metrics else NOTHING
         lost = worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
         yield _Ranked(policy, _pieces(value), _pieces(difference), remark, _pieces(lost))

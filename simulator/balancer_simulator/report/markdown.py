@@ -37,6 +37,8 @@ def best_in_words(study: Study, name: str | None = None) -> str:
     found = f"`{best}` ({worded(study.metric(best, name), figure_of(name).unit)})"
     if not study.keeps_up(best):
         found = f"{found}, which cannot keep up ({study.unfinished(best):.0%} unfinished)"
+    elif study.may_not_keep_up(best):
+        found = f"{found}, which may not keep up"
     if not alike:
         return found
     names = ", ".join(f"`{policy}`" for policy in alike)

@@ -15,6 +15,7 @@ from balancer.reporting.html import drawn, environment
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.svg import to_svg
 from balancer_simulator.predicting.recommend import Outlook, Recommendation
+from balancer_simulator.report.settings import settings_lines
 
 __all__ = ["end_chart", "recommendation_data", "recommendation_lines", "verdict", "write_recommendation"]
 
@@ -27,7 +28,7 @@ _HEADINGS = (
     "over after, s",
     "sure by, s",
     "endpoint-hours",
-    "",
+    "does it",
 )
 
 
@@ -43,6 +44,13 @@ def verdict(found: Recommendation) -> str:
     if found.chosen is found.present:
         return f"leave it as it is: with {sure} it is over by {found.chosen.sure_s:.4g} s"
     return f"with {sure} over by {found.chosen.sure_s:.4g} s: {_words(found.chosen)}"
+
+
+def asked_for(found: Recommendation) -> str:
+    """Return what was asked for, and how much was tried."""
+    deadline = "no deadline" if found.deadline_s is None else f"over by {found.deadline_s:.4g} s"
+    budget = "" if found.budget_h is None else f", for at most {found.budget_h:.3g} endpoint-hours"
+    return f"{deadline}, with {found.certainty:.0%}{budget}; {len(found.tried)} settings were tried."
 
 
 def recommendation_lines(found: Recommendation) -> Iterator[str]:
@@ -91,7 +99,9 @@ def write_recommendation(found: Recommendation, folder: Path) -> Path:
     """
     template = environment("balancer_simulator.report").get_template("recommendation.html.j2")
     rows = [(name, *_cells(found, outlook)) for name, outlook in _lines(found)]
-    page = template.render(verdict=verdict(found), headings=_HEADINGS, rows=rows, charts=drawn([end_chart(found)]))
+    page = template.render(verdict=verdict(found), headings=_HEADINGS, rows=rows, charts=drawn([end_chart(found)]),
+        asked=asked_for(found), settings=settings_lines(found.present.scenario),
+    )  # fmt: skip
     return put_text(folder / "recommendation.html", page)
 
 

@@ -13,12 +13,13 @@ from rich.text import Text
 
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer_simulator.report.matrix import BEST, cells_of
-from balancer_simulator.report.numbers import TOO_SHORT, worded, worded_difference
+from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.remarks import UNSURE, behind, of_the_runs, unsure
 from balancer_simulator.report.winner import Winner, winner_of
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 
-__all__ = ["print_matrix", "print_ranking", "print_study"]
+__all__ = ["OF_KINDS", "print_matrix", "print_ranking", "print_study"]
 
 _COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s")
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -26,7 +27,7 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "batch": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
     "tasks": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
 }
-_OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
+OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
 _OF_A_HOUSE: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
 _UNFINISHED: Final = "un-\nfin-\nished"  # narrow, or a name beside it would be cut
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
@@ -36,7 +37,7 @@ def print_study(study: Study, console: Console) -> None:
     """Print the main figures of each policy, and the share of each endpoint."""
     clean = cleaner(console)
     console.print(_figures(study, clean))
-    for line in (*_verdict(study, winner_of(study)), *_behind(study), *_of_the_runs(study)):
+    for line in (*_verdict(study, winner_of(study)), *_behind(study), *of_the_runs(study)):
         console.print(clean(line))
     console.print()
     if len(study.scenario.requests.kinds) > 1:
@@ -62,14 +63,17 @@ def print_ranking(study: Study, console: Console, *, by: str | None = None) -> N
     title = (clean(study.scenario.name), clean(f"ranked by {figure.heading}{end}: {figure.meaning}"))
     table = plain_table(Text("\n").join(title))
     headings = ["", "policy", figure.heading, "beside the first" if end else "more than the first", "lost"]
-    behind = not all(study.keeps_up(policy) for policy in ranking)
-    for heading in [*headings, *([_UNFINISHED] if behind else [])]:
+    some_behind = bool(behind(study))
+    for heading in [*headings, *([_UNFINISHED] if some_behind else [])]:
         left = heading == "policy"
         table.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
     winner = winner_of(study, by)
     for place, policy in enumerate(ranking, start=1):
         shared = 1 if winner and policy in winner.alike else place
-        cells = [*_ranked(study, ranking[0], policy, name, shared), *([_unfinished(study, policy)] if behind else [])]
+        cells = [
+            *_ranked(study, ranking[0], policy, name, shared),
+            *([_unfinished(study, policy)] if some_behind else []),
+        ]
         table.add_row(*map(clean, cells))
     console.print(table)
     for line in (*_verdict(study, winner), *_remarks(study, ranking, name)):
@@ -90,6 +94,9 @@ def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
     for number, (path, study) in enumerate(studies.items(), start=1):
         console.print(clean(f"{number}: {study.scenario.name} ({path})"))
     console.print(clean(f"{BEST}: the best, or cannot be told apart from it"))
+    for number, study in enumerate(studies.values(), start=1):
+        if names := unsure(study):
+            console.print(clean(f"{number}: {UNSURE}; raise horizon_s: {', '.join(names)}"))
 
 
 def _ranked(study: Study, best: str, policy: str, name: str, place: int) -> Iterator[str]:
@@ -127,29 +134,14 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
         unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never ending them"
         yield f"ranked last for losing more requests{unfinished}, whatever the rest took: {', '.join(losers)}"
     yield from _behind(study)
-    yield from _of_the_runs(study)
-
-
-def _of_the_runs(study: Study) -> Iterator[str]:
-    """Yield what is to be known of the runs, whatever came of them."""
-    refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
-    if refused:
-        name, reason = next(iter(refused.items()))
-        yield f"{TOO_SHORT}: raise horizon_s or replications for {', '.join(refused)} (of {name}: {reason})"
-    if study.is_one_sample:
-        yield (
-            "one sample: what is asked for was recorded, so every replication asks for the same; an interval is only "
-            "of what is random besides"
-        )
-    scenario = study.scenario
-    if scenario.within is not None and scenario.replications >= scenario.most_replications:
-        yield f"not known to within {scenario.within:.0%} after most_replications = {scenario.most_replications}"
+    yield from of_the_runs(study)
 
 
 def _behind(study: Study) -> Iterator[str]:
-    behind = [f"{p} ({_unfinished(study, p)} unfinished)" for p in study.policies if not study.keeps_up(p)]
-    if behind:
-        yield f"cannot keep up, so the times grow with the horizon: {', '.join(behind)}"
+    if found := [f"{p} ({_unfinished(study, p)} unfinished)" for p in behind(study)]:
+        yield f"cannot keep up, so the times grow with the horizon: {', '.join(found)}"
+    if names := unsure(study):
+        yield f"{UNSURE}; raise horizon_s: {', '.join(names)}"
 
 
 def _unfinished(study: Study, policy: str) -> str:
@@ -183,11 +175,11 @@ def _kinds(study: Study, clean: Clean) -> Table:
     table = plain_table("by kind of request")
     table.add_column("policy", no_wrap=True)
     table.add_column("kind", no_wrap=True)
-    for key in _OF_KINDS:
+    for key in OF_KINDS:
         table.add_column(_folded(figure_of(key).heading), justify="right")
     for policy in study.policies:
         for kind, metrics in study.by_kind(policy).items():
-            cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in _OF_KINDS]
+            cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in OF_KINDS]
             table.add_row(clean(policy), clean(kind), *map(clean, cells))
     return table
 

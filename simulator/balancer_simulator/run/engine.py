@@ -177,6 +177,7 @@ class Run:
         self._under_way: set[Task] = set()  # those that count
         self._early: set[Task] = set()  # those that do not, unless they wait to the end
         self._halfway = (0, 0)
+        self._waiting: list[int] = []  # how many waited, whenever that was looked at in the second half
         self._last_s = 0.0
         self._before: dict[str, tuple[int, int, float]] = {}
         self._worked_before: dict[str, float] = {}
@@ -404,6 +405,7 @@ class Run:
             timed_out=self._timed_out,
             unfinished=len(self._under_way),
             halfway=self._halfway,
+            waiting=sum(self._waiting) / max(1, len(self._waiting)),
             wait=self._wait,
             sojourn=self._sojourn,
             endpoints=self._endpoints(end_s),
@@ -508,6 +510,8 @@ class Run:
         if len(self._looks) > 2 * _BINS:
             self._looks = self._looks[::2]
             self._bin_s *= 2
+        if now >= (self._counts_from_s + self._scenario.horizon_s) / 2:
+            self._waiting.append(sum(task.asks for task in self._under_way))
         after(self._env, self._bin_s, Run._look, self)
 
     def _timeline(self) -> Timeline:

@@ -146,12 +146,7 @@ class ScenarioFields(Settings):
 
         Hosts, caps, faults and network are left out.
         """
-        total = 0.0
-        for model in self.by_url.values():
-            call_s, slots_s = self._call_s(model), self._slots_s(model)
-            at_work = model.parallel or math.inf
-            total += min(model.capacity / slots_s, at_work / call_s) if call_s else math.inf
-        return total
+        return sum(map(self._rate_of, self.by_url.values()))
 
     @property
     def is_beyond(self) -> bool:
@@ -164,12 +159,30 @@ class ScenarioFields(Settings):
         fickle = self.changes or self.max_waiters is not None or self.requests.call_timeout_s
         if rate is None or fickle or any(kind.acquire_timeout_s for kind in self.requests.kinds):
             return False
-        return bool(rate >= self.rate * (1 - _ROUNDING))
+        return bool(rate >= self._most_rate * (1 - _ROUNDING))
+
+    @property
+    def _most_rate(self) -> float:
+        """Requests per second that no schedule can exceed: `rate`, but a host does no more than its cores allow."""
+        rates: dict[str | None, float] = {}
+        quickest_s: dict[str | None, float] = {}
+        for url, model in self.by_url.items():
+            host = model.endpoint(url).host
+            rates[host] = rates.get(host, 0.0) + self._rate_of(model)
+            quickest_s[host] = min(quickest_s.get(host, math.inf), self._call_s(model))
+        for host, limit in self.hosts.items():
+            if quickest_s.get(host):
+                rates[host] = min(rates[host], limit.cores / quickest_s[host])
+        return sum(rates.values())
 
     @property
     def quickest_call_s(self) -> float:
         """Mean seconds of a call at the endpoint where it takes least; faults, hosts and network are left out."""
         return min(map(self._call_s, self.endpoints))
+
+    def _rate_of(self, model: EndpointModel) -> float:
+        call_s, slots_s = self._call_s(model), self._slots_s(model)
+        return min(model.capacity / slots_s, (model.parallel or math.inf) / call_s) if call_s else math.inf
 
     def _call_s(self, model: EndpointModel) -> float:
         return self._mean(lambda kind: self._seconds(model, kind))

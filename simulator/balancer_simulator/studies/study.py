@@ -18,6 +18,7 @@ from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed
 from balancer_simulator.studies.figures import checked_figure, ranking_figure
+from balancer_simulator.studies.frames import frame_of_figures, frame_of_runs
 from balancer_simulator.studies.intervals import Interval, difference_of, interval_of
 from balancer_simulator.studies.parallel import Order, run_orders
 from balancer_simulator.studies.quantiles import QUANTILES, pooled, quantile_difference
@@ -33,6 +34,10 @@ _MORE_LOST: Final = 0.01
 # are Poisson's: so many deviations of it may be chance.
 _GROWTH: Final = 0.01
 _CHANCE: Final = 2.0
+# At a load of 1 a queue is as long as what comes and what ends differ by chance: after n arrivals some sqrt(2 * n), in
+# M/M/1 0.9 times that on average over the second half of a run. Of studies of three replications at a load of 1.00 one
+# in twenty is below 0.4 times, at 0.90 one in thirty is above (`show_coverage.py --overloads`).
+_AS_AT_ONE: Final = 0.4
 _SPANS: Final = 20_000
 
 Progress = Callable[[int, int], None]
@@ -58,6 +63,30 @@ class Study:
         count = self.scenario.replications
         many = "replication" if count == 1 else "replications"
         return f"<Study of {self.scenario.name!r}: {', '.join(self.policies)}; {count} {many}{loads}>"
+
+    def _repr_html_(self) -> str:
+        """Return the ranking, as a cell of a notebook shows it."""
+        from balancer_simulator.report.notebook import study_html  # it knows how a figure is written; see pyproject
+
+        return study_html(self)
+
+    def to_frame(self, *, runs: bool = False) -> Any:
+        """Return a DataFrame of pandas: a row for each policy and figure, with `mean`, `low`, `high`, `unit`, `known`.
+
+        A figure that is refused has no numbers. At one of the loads: `study.at_load(load).to_frame()`.
+
+        Args:
+            runs: a row for each run instead, with a column for each figure.
+
+        Raises:
+            BalancerError: pandas is not installed.
+        """
+        if runs:
+            return frame_of_runs(record for records in self.records.values() for record in records)
+        return frame_of_figures(
+            {policy: self.metrics(policy) for policy in self.records},
+            {policy: self.too_short(policy) for policy in self.records},
+        )
 
     @property
     def policies(self) -> list[str]:
@@ -209,6 +238,18 @@ class Study:
             came += record.arrived - arrived
             growth += record.unfinished - under_way
         return growth <= _GROWTH * came + _CHANCE * sqrt(2 * came)
+
+    def may_not_keep_up(self, policy: str) -> bool:
+        """Return whether nothing shows that `policy` cannot keep up, nor that it can: no run of this length could tell.
+
+        In the second half of the time that counts as many requests wait, on average, as at a load of 1: a queue that
+        is stable is shorter, once the run is long beside what the queue remembers. So raise `horizon_s`.
+        """
+        if self.scenario.is_batch or isinstance(self.scenario.workload, Closed) or not self.keeps_up(policy):
+            return False
+        runs = self._runs(policy)
+        came = sum(record.arrived - record.halfway[0] for record in runs) / len(runs)
+        return sum(record.waiting for record in runs) / len(runs) > _AS_AT_ONE * sqrt(2 * came)
 
     def unfinished(self, policy: str) -> float:
         """Return the part of the requests that were still under way at the end, all replications together."""

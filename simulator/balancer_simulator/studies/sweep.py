@@ -6,13 +6,14 @@ not know which value was changed.
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registry
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.studies.frames import frame_by_key
 from balancer_simulator.studies.intervals import Interval, difference_of
 from balancer_simulator.studies.parallel import Order
 from balancer_simulator.studies.quantiles import QUANTILES, pooled, quantile_difference
@@ -63,6 +64,14 @@ class Sweep(Generic[Key]):
             return difference_of(values, others)
         found, beside = (pooled(self._runs(each, policy), name) for each in (key, other))
         return quantile_difference(found, beside)
+
+    def to_frame(self, *, runs: bool = False) -> Any:
+        """Return a DataFrame of pandas as that of a study, with a column `key` before: what each scenario was called.
+
+        Raises:
+            BalancerError: pandas is not installed.
+        """
+        return frame_by_key({key: study.to_frame(runs=runs) for key, study in self.studies.items()})
 
     def _runs(self, key: Key, policy: str | None) -> tuple[Record, ...]:
         study = self.studies[key]

@@ -18,7 +18,7 @@ from balancer_simulator.scenario.faults import Spell, Warmup
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 
-__all__ = ["LOOKS", "PILOTS", "settled_after", "settles"]
+__all__ = ["LOOKS", "PILOTS", "settled_after", "settles", "why_all_counts"]
 
 LOOKS: Final = 1000
 """How often a pilot looks."""
@@ -32,11 +32,22 @@ _MOST_LEFT_OUT: Final = 0.5  # of the run: if more is to be left out, it has not
 
 def settles(scenario: Scenario) -> bool:
     """Return whether a warm-up is to be looked for: none is given, and nothing depends on the time of the run."""
-    if scenario.warmup_s is not None or scenario.is_batch or isinstance(scenario.workload, Arrivals):
-        return False
+    return scenario.warmup_s is None and not why_all_counts(scenario)
+
+
+def why_all_counts(scenario: Scenario) -> str:
+    """Return why the beginning is part of what is asked about, so that nothing is left out; "" if it is not."""
     faults = [fault for model in scenario.endpoints for fault in model.faults]
-    timed = [fault for fault in faults if isinstance(fault, Warmup) or _begins_or_ends(fault)]
-    return not (timed or scenario.changes or any(model.from_s for model in scenario.endpoints))
+    reasons = {
+        "the work has an end": scenario.is_batch,
+        "what came was recorded": isinstance(scenario.workload, Arrivals),
+        "a fault begins or ends at an instant": any(map(_begins_or_ends, faults)),
+        "an endpoint is slow at first": any(isinstance(fault, Warmup) for fault in faults),
+        "the pool is changed at an instant": bool(scenario.changes),
+        "an endpoint comes later": any(model.from_s for model in scenario.endpoints),
+        "the owner dies at an instant": scenario.house is not None and bool(scenario.house.outages),
+    }
+    return next((reason for reason, is_so in reasons.items() if is_so), "")
 
 
 def _begins_or_ends(fault: object) -> bool:

@@ -23,7 +23,7 @@ _ATTRIBUTES = re.compile(
 )
 _VOID = frozenset({"br", "meta"})
 _TAGS = re.compile(
-    "a|br|body|clippath|code|dd|defs|div|dl|dt|em|figcaption|figure|g|h1|h2|h3|head|header|html|li|main|meta|nav|p|path"
+    "a|br|body|clippath|code|dd|defs|div|dl|dt|em|figcaption|figure|footer|g|h1|h2|h3|head|header|html|li|main|meta|nav|p|path"
     "|rect|section|span|style|svg|table|tbody|td|tfoot|th|thead|title|tr|ul|use"
 )
 

@@ -1,0 +1,112 @@
+"""What a notebook shows: a study by itself, a chart with its words, a sentence, a table.
+
+Decides how each looks in a cell. Tables are HTML or Markdown and drawings are SVG, as all viewers of notebooks show
+them. IPython is imported when something is shown, and matplotlib never here.
+"""
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from balancer.reporting.chart import Chart
+from balancer_simulator.report.markdown import markdown_table
+from balancer_simulator.report.numbers import TOO_SHORT, worded, worded_difference
+from balancer_simulator.report.remarks import of_the_runs
+from balancer_simulator.report.winner import winner_of
+from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.study import Study
+
+__all__ = ["more_than", "say", "show", "study_html", "table"]
+
+
+def show(chart: Chart) -> None:
+    """Show a chart with its title and its caption."""
+    shown: Any = import_module("IPython.display")
+    shown.display(shown.Markdown(f"**{chart.title}**"), chart, shown.Markdown(f"*{chart.caption}*"))
+
+
+def say(words: str) -> None:
+    """Show words in Markdown."""
+    shown: Any = import_module("IPython.display")
+    shown.display(shown.Markdown(words))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Show a table, the first column to the left, the others to the right.
+
+    Raises:
+        ValueError: a row has not as many cells as there are headings.
+    """
+    say(markdown_table(headings, rows))
+
+
+def more_than(study: Study, policy: str, other: str, name: str = "sojourn_mean_s") -> str:
+    """Return how much larger a figure is under `policy` than under `other`, in words.
+
+    Raises:
+        ConfigError: there is no such policy or figure, or a run does not have the figure.
+    """
+    difference = study.difference(policy, other, name)
+    if difference.is_refused:
+        return TOO_SHORT
+    if difference.mean == 0 and not difference.is_clear:
+        return "no difference"
+    words = worded_difference(difference, study.metric(other, name).mean, figure_of(name).unit)
+    return words if difference.is_clear else f"{words}, perhaps by chance"
+
+
+def study_html(study: Study) -> str:
+    """Return the ranking of a study as a cell of a notebook shows it."""
+    name = study.default_metric
+    figure = figure_of(name)
+    winner = winner_of(study)
+    head = ("policy", figure.heading, "more than the first", "lost", "")
+    lines = [
+        escape(f"{study.scenario.name}: {figure.meaning}"),
+        _html_table(head, [_row(study, policy) for policy in study.ranking()]),
+    ]
+    if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
+        lines.append(escape(f"{sentence[0].upper()}{sentence[1:]}."))
+    lines += [escape(line) for line in (_intervals(study), *of_the_runs(study))]
+    return str(Markup("").join(Markup("<div>{}</div>").format(line) for line in lines))
+
+
+def _row(study: Study, policy: str) -> list[str]:
+    name, first = study.default_metric, study.ranking()[0]
+    metrics, unit = study.metrics(policy), figure_of(study.default_metric).unit
+    more = remark = ""
+    if policy != first and name in metrics and name in study.metrics(first):
+        found = study.difference(policy, first, name)
+        more = worded_difference(found, study.metric(first, name).mean, unit)
+        remark = "" if found.is_clear else "cannot be told apart"
+    if study.loses_more(policy):
+        remark = "loses more requests"
+    if not study.keeps_up(policy):
+        remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
+    elif study.may_not_keep_up(policy):
+        remark = "may not keep up"
+    lost = worded(metrics["lost"], "part") if "lost" in metrics else ""
+    return [policy, worded(metrics[name], unit) if name in metrics else "-", more, lost, remark]
+
+
+def _intervals(study: Study) -> str:
+    scenario = study.scenario
+    count = scenario.replications
+    runs = (
+        "one replication, so nothing is known of chance" if count == 1 else f"95% intervals over {count} replications"
+    )
+    return f"\u00b1: {runs}{'' if scenario.is_batch else f', {scenario.horizon_s:g} s each'}; seed {scenario.seed}"
+
+
+def _html_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    sides = ["left", *["right"] * (len(headings) - 2), "left"]
+    cells = Markup('<{0} style="text-align: {1}">{2}</{0}>')
+    lines = [
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(cells.format(kind, side, text) for side, text in zip(sides, row, strict=True))
+        )
+        for kind, row in (("th", headings), *(("td", row) for row in rows))
+    ]
+    return Markup("<table>{}</table>").format(Markup("").join(lines))
