@@ -376,7 +376,7 @@ class Ledger:
         """Return whether some active endpoint, free or not, may serve `request`."""
         for account in self._accounts.values():  # not any(): a generator costs more than what it mostly finds at once
             if (
-                account.state is State.ACTIVE
+                account.state is _ACTIVE
                 and not account.spent
                 and (request.open or request.admits(account.endpoint))
                 and (account.meter is None or account.meter.could_ever(request.tokens))

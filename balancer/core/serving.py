@@ -285,21 +285,18 @@ class Serving:
         """Serve whoever can be served by what `lease` held, if nothing else has changed."""
         if lease.slots > 1 or self.kept.accounts or self._ledger.stranded:
             return self._hand_off(now)
-        # No waiter could use a slot that was free before, so the one that came free now serves one at most.
-        ended = self._serve_head(now) or self._hand_off(now, most=1)
-        if not self._waiters.size:
-            self.release = self._idle_release
-        return ended
-
-    def _serve_head(self, now: float) -> Served:
-        """Serve the head of the queue if that is plainly who is next: nearly always all ask for the same."""
-        head = self._waiters.sole_head
+        # No waiter could use a slot that was free before, so the one that came free now serves one at most: nearly
+        # always all ask for the same, and it is plain who is next.
+        waiters = self._waiters
+        head = waiters.sole_head()
         if head is None or now >= head.deadline_s:
-            return ()
+            return self._hand_off(now, most=1)
         self._serve(head, now)
         if head.lease is None and head.error is None:
-            return ()
-        self._waiters.discard(head)
+            return self._hand_off(now, most=1)
+        waiters.discard(head)
+        if not waiters.size:
+            self.release = self._idle_release
         return [head]
 
     def _hand_off(self, now: float, *, most: int | None = None) -> list[Waiter]:

@@ -24,7 +24,7 @@ PRIORITY_WORTH_S = 10.0
 
 
 class Waiter:
-    """A queued acquire. It ends once: with a lease, or with an error.
+    """A queued acquire. It ends once: with a lease, or with an error. Its queue fills in a blank one, as with `Lease`.
 
     Attributes:
         request: what it asks for.
@@ -35,23 +35,14 @@ class Waiter:
 
     __slots__ = ("deadline_s", "error", "group", "lease", "request", "since_s", "ticket", "wake")
 
-    def __init__(
-        self,
-        group: "_Group",
-        request: Request,
-        since_s: float,
-        deadline_s: float,
-        ticket: int,
-        wake: Callable[[], object],
-    ) -> None:
-        self.group = group
-        self.request = request  # equals that of the group, but for the key
-        self.since_s = since_s
-        self.deadline_s = deadline_s
-        self.ticket = ticket
-        self.wake = wake
-        self.lease: Lease | None = None
-        self.error: BalancerError | None = None
+    group: "_Group"
+    request: Request  # equals that of the group, but for the key
+    since_s: float
+    deadline_s: float
+    ticket: int
+    wake: Callable[[], object]
+    lease: Lease | None
+    error: BalancerError | None
 
     @property
     def place(self) -> tuple[float, int]:
@@ -105,12 +96,12 @@ class WaitQueue:
     def __iter__(self) -> Iterator[Waiter]:
         return (waiter for group in self._groups.values() for waiter in group.waiters)
 
-    @property
     def sole_head(self) -> Waiter | None:
-        """The waiter with the oldest claim, if all ask for the same with the same priority; else None."""
+        """Return the waiter with the oldest claim, if all ask for the same with the same priority; else None."""
         if len(self._groups) == 1:
             for group in self._groups.values():
-                return next(iter(group.waiters))
+                for head in group.waiters:
+                    return head
         return None
 
     def push(
@@ -120,7 +111,14 @@ class WaitQueue:
         group = self._latest
         if group is None or group.request is not request or group.priority != priority or not group.waiters:
             group = self._latest = self._groups.setdefault((request, priority), _Group(request, priority))
-        waiter = Waiter(group, request, since_s, deadline_s, next(self._tickets), wake)
+        waiter = Waiter()
+        waiter.group = group
+        waiter.request = request
+        waiter.since_s = since_s
+        waiter.deadline_s = deadline_s
+        waiter.ticket = next(self._tickets)
+        waiter.wake = wake
+        waiter.lease = waiter.error = None
         group.waiters[waiter] = None
         self.size += 1
         return waiter

@@ -16,6 +16,7 @@ from balancer.core.kept import KeptSlots
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.rules import Rules
 from balancer.core.waiters import WaitQueue
+from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, StrategyError
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
@@ -124,14 +125,15 @@ def _quit(core: Core, waiter: Waiter, now: float, *, timed_out: bool) -> tuple[(
     return ()
 
 
-def _too_late(core: Core, now: float) -> Sequence[Waiter]:
-    head = core._waiters.sole_head
-    if head is not None:
-        core._serve(head, now)
-        if head.lease is not None:
-            core._waiters.discard(head)
-            return [head]
-    return ()
+def _too_late(core: Core, lease: Lease, now: float) -> Sequence[Waiter]:
+    head = core._waiters.sole_head()
+    if head is None or lease.slots > 1 or core.kept.accounts:
+        return core._hand_off(now)
+    core._serve(head, now)
+    if head.lease is None:
+        return core._hand_off(now)
+    core._waiters.discard(head)
+    return [head]
 
 
 _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
@@ -172,10 +174,10 @@ _SHORT_BREAKS: dict[str, tuple[object, str, object]] = {
     "the newest of a queue is served": (
         WaitQueue,
         "sole_head",
-        property(lambda self: next(iter(reversed(list(self))), None)),
+        lambda self: next(iter(reversed(list(self))), None),
     ),
     "whoever comes next overtakes": (WaitQueue, "candidates", lambda self: iter(())),
-    "the head is served too late": (Core, "_serve_head", _too_late),
+    "the head is served too late": (Core, "_hand_on_one", _too_late),
 }
 
 

@@ -3,6 +3,7 @@
 import pickle
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,6 +137,54 @@ def test_watching_changes_nothing() -> None:
     assert watched.spans
     assert not plain.spans
     assert plain.metrics == watched.metrics
+
+
+PLAIN: dict[str, Any] = {
+    "workload": {"kind": "poisson", "rate_per_s": 3.25},
+    "endpoints": [{"url": "a{1..3}"}, {"url": "b", "capacity": 2, "speed": 0.5}],
+    "horizon_s": 200.0,
+    "warmup_s": 20.0,
+    "health": None,
+}
+"""Has nothing of all that, so that its calls go the shortest way."""
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_the_shortest_way_comes_to_the_same_end(policy: str) -> None:
+    """A call that nobody watches skips what watching needs; it must not skip more."""
+    scenario = Scenario.model_validate(PLAIN)
+    plain = simulate_once(scenario, Policy(strategy=policy))
+    watched = run(scenario, policy, observer=lambda task, lease: None)
+    assert watched.spans
+    assert bytes_of(plain) == bytes_of(replace(watched, spans=()))
+    assert plain.wait.mean > 0
+
+
+# -- what figures were before -----------------------------------------------------------------------
+
+# A change that is to make the simulator faster must not change a figure; one that means to says so and changes these.
+PINNED: dict[tuple[str, str], tuple[int, float, float, float]] = {
+    ("plain", "fifo"): (553, 0.6098148459731836, 1.9487793495442032, 742.8665948016381),
+    ("plain", "least_in_flight"): (553, 0.6710609384935051, 1.997163722317753, 735.7239581824224),
+    ("plain", "p2c"): (554, 0.6638879024097916, 1.9843872342033706, 734.2834976499712),
+    ("troubled", "weighted_health"): (209, 0.19350464840558582, 1.0999899749006012, 217.37191936575383),
+    ("troubled", "old_global_queue"): (198, 0.10878929558075284, 0.9957940197569473, 223.90115383951064),
+    ("with rules", "fifo"): (182, 1.033989195374365, 1.8483459812301088, 175.0461056990898),
+    ("with rules", "least_in_flight"): (193, 0.436627340506227, 1.1403951808148898, 170.34594162893416),
+    ("with rules", "p2c"): (193, 0.3860538612677841, 1.0845079120454582, 166.7215606240784),
+}
+"""By scenario and policy: requests completed, mean wait, mean sojourn and busy seconds of all endpoints."""
+
+SCENARIOS = {"plain": PLAIN, "troubled": TROUBLED, "with rules": {**TROUBLED, **RULED}}
+
+
+@pytest.mark.parametrize(("scenario", "policy"), PINNED)
+def test_the_figures_are_what_they_were(scenario: str, policy: str) -> None:
+    record = simulate_once(Scenario.model_validate(SCENARIOS[scenario]), Policy(strategy=policy))
+    busy_s = sum(endpoint.busy_s for endpoint in record.endpoints)
+    assert (record.completed, record.wait.mean, record.sojourn.mean, busy_s) == pytest.approx(
+        PINNED[scenario, policy], rel=1e-9
+    )
 
 
 # -- another seed is another run --------------------------------------------------------------------

@@ -137,9 +137,8 @@ class LeasePerCall:
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.course is None else task.within_s
         try:
-            waiter = self._core.wait(
-                task.request, now, now + timeout_s, task.demand.priority, lambda: self._woken(task)
-            )
+            wake = partial(self._woken, task)
+            waiter = self._core.wait(task.request, now, now + timeout_s, task.demand.priority, wake)
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return
@@ -174,7 +173,7 @@ class LeasePerCall:
         waiter: Waiter = task.waiter
         task.waiter = None  # each knows the other, and nobody else knows them: a cycle is costly to find
         if waiter.lease is not None:
-            self._start(task, waiter.lease, self._env.now)
+            self._start(task, waiter.lease, waiter.lease.granted_s)
         elif waiter.error is not None:
             self._refuse(task, waiter.error)
 

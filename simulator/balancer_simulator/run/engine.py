@@ -31,8 +31,9 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.slots import slot_seconds, slots_of
 from balancer_simulator.scenario.workload import Batch, Closed, Tasks
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
-from balancer_simulator.world.calendar import after
+from balancer_simulator.world.calendar import after, run_to
 from balancer_simulator.world.cluster import Cluster
+from balancer_simulator.world.server import Served
 from balancer_simulator.world.sources import ClosedSource, OpenSource, Source
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
@@ -121,6 +122,51 @@ class _OfKind:
 class Run:
     """What is under way in one run."""
 
+    # Slots: a class of more than 30 attributes finds its methods slowly without them.
+    __slots__ = (
+        "_ask",
+        "_attempts",
+        "_before",
+        "_bin_s",
+        "_bound_s",
+        "_budget",
+        "_completed",
+        "_concluded",
+        "_core",
+        "_counts_from_s",
+        "_discipline",
+        "_done",
+        "_draws_again",
+        "_early",
+        "_env",
+        "_halfway",
+        "_hedge_after_s",
+        "_hosts",
+        "_kinds",
+        "_last_s",
+        "_looks",
+        "_looks_wanted",
+        "_lost",
+        "_membership",
+        "_most_spans",
+        "_notes_more",
+        "_observer",
+        "_policy",
+        "_populations",
+        "_replication",
+        "_scenario",
+        "_servers",
+        "_slots",
+        "_sojourn",
+        "_source",
+        "_spans",
+        "_streams",
+        "_timed_out",
+        "_under_way",
+        "_wait",
+        "_worked_before",
+    )
+
     def __init__(
         self,
         scenario: Scenario,
@@ -173,6 +219,8 @@ class Run:
         self._wait, self._sojourn = Tally(), Tally()
         kinds = scenario.requests.kinds
         self._kinds = {kind.name: _OfKind() for kind in kinds} if len(kinds) > 1 else {}
+        of_few = (self._kinds, spans, self._draws_again, observer is not None, self._budget is not None)
+        self._notes_more = any(of_few)  # some of what `_note_start` does is to be done for every call
         self._completed = self._lost = self._timed_out = 0
         self._under_way: set[Task] = set()  # those that count
         self._early: set[Task] = set()  # those that do not, unless they wait to the end
@@ -224,13 +272,23 @@ class Run:
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
-        task.attempt += 1
         if task.arrived_s >= self._counts_from_s:
             self._wait.add(now - task.asked_s)
-            if self._kinds:
-                self._kinds[task.demand.name].wait.add(now - task.asked_s)
+        task.attempt += 1
         task.asks = False
         task.lease = lease
+        task.server = server = self._servers[lease.endpoint.name]
+        if self._notes_more or task.course is not None or task.worker is not None:
+            self._note_start(task, lease, now)
+        task.asked_s = now
+        server.begin(task, now)
+        if self._hedge_after_s is not None:
+            after(self._env, self._hedge_after_s, self._attempts.slow, (task, lease))
+
+    def _note_start(self, task: Task, lease: Lease, now: float) -> None:
+        """Do what has to be done before a call begins, in few runs or for few calls."""
+        if self._kinds and task.arrived_s >= self._counts_from_s:
+            self._kinds[task.demand.name].wait.add(now - task.asked_s)
         if task.course is not None:
             self._attempts.granted(task, task.course, now)
         elif self._budget is not None:
@@ -239,17 +297,12 @@ class Run:
             task.worker.calls += 1
         if self._observer is not None:
             self._observer(task, lease)
-        task.server = server = self._servers[lease.endpoint.name]
         if self._spans is not None:
             task.wanted_s = task.asked_s
         if self._draws_again and task.attempt > 1:
             task.work_s = self._drawn_again(task, task.attempt)
-        task.asked_s = now
-        server.begin(task, now)
-        if self._hedge_after_s is not None:
-            after(self._env, self._hedge_after_s, self._attempts.slow, (task, lease))
 
-    def _served(self, task: Task, outcome: Outcome) -> None:
+    def _served(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
         now = self._env.now
         task.server.finish(task, now, outcome is not _SUCCESS)
         if self._spans is not None:
@@ -260,7 +313,7 @@ class Run:
         else:
             self._attempts.failed(task, task.lease, now)
 
-    def _served_and_told(self, served: Callable[[Task, Outcome], None], task: Task, outcome: Outcome) -> None:
+    def _served_and_told(self, served: Served, task: Task, outcome: Outcome = _SUCCESS) -> None:
         """Let the pool hear what the answer says of the server's load, and do what `served` does."""
         server = self._servers[task.lease.endpoint.name]
         if server.model.tells_load and not task.beaten:
@@ -283,7 +336,7 @@ class Run:
         self._last_s = now
         self._concluded(task)
 
-    def _served_either(self, task: Task, outcome: Outcome) -> None:
+    def _served_either(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
         """Do what `_served` does, where a call may be one of two: the first success counts, as for `Pool.call`.
 
         The loser gives its slot back at once, and goes on at its endpoint: nobody can stop a program from outside.
@@ -423,7 +476,7 @@ class Run:
     def _run_to_the_end(self) -> None:
         env, horizon_s = self._env, self._scenario.horizon_s
         if not self._scenario.is_batch:
-            env.run(until=horizon_s)
+            run_to(env, horizon_s)
             return
         while not self._source.finished and env.peek() <= horizon_s:
             env.step()

@@ -56,9 +56,9 @@ class Tally:
         """Count what was added since the last time."""
         if self._block:
             values = np.array(self._block)
+            self._total += math.fsum(self._block)
             self._block.clear()
             self._count += len(values)
-            self._total += math.fsum(values)
             self._most = max(self._most, float(values.max()))
             self._buckets += _counted(values)
 

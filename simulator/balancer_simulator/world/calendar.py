@@ -1,22 +1,25 @@
 """Things that happen at an instant, on SimPy's own queue of events, without a process for each.
 
-A function is called later, at its instant, and that is all this module knows of it.
+A function is called later, at its instant, and that is all this module knows of it. Queue, order and clock are SimPy's.
+What is spared is what SimPy does for each event besides: an object and a list for each use, and four calls. SimPy's own
+loop runs the same entries to the same end.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from heapq import heappop, heappush
+from typing import Any, Final, Generic, TypeVar
 
 from simpy import Environment
 from simpy.events import NORMAL, Event
 
-__all__ = ["Entry", "after"]
+__all__ = ["Entry", "after", "run_to"]
 
 T = TypeVar("T")
 
+Act = Callable[[Any], None]
 
-def after(env: Environment, delay_s: float, act: Callable[[T], None], argument: T) -> None:
-    """Call `act(argument)` in `delay_s` seconds."""
-    env.timeout(delay_s).callbacks.append(lambda _: act(argument))
+_FIRST: Final = -1
+"""Before all that is due at the same instant; SimPy's own priorities are 0 and 1."""
 
 
 class Entry(Event):
@@ -28,10 +31,62 @@ class Entry(Event):
     _ok = True  # it has not failed: all that SimPy asks of an event that is due
     _value = None
 
+    act: Act
+
     def __init__(self, env: Environment) -> None:
         self.env = env
 
-    def happen(self, delay_s: float, acts: list[Callable[[Event], None]]) -> None:
-        """Call each of `acts` with this entry in `delay_s` seconds; the list is not changed and may be shared."""
-        self.callbacks = acts
-        self.env.schedule(self, NORMAL, delay_s)
+    def happen(self, delay_s: float, act: Act) -> None:
+        """Call `act` with this entry in `delay_s` seconds."""
+        self.act = act
+        env = self.env
+        heappush(env._queue, (env._now + delay_s, NORMAL, next(env._eid), self))
+
+    @property
+    def callbacks(self) -> list[Act]:
+        """What SimPy's own loop calls; see `run_to` for ours."""
+        return [self.act]
+
+    @callbacks.setter
+    def callbacks(self, nothing: list[Act]) -> None:
+        """Let SimPy's loop forget them, in vain: the entry may be used again."""
+
+
+class _Once(Entry, Generic[T]):
+    """Something that happens once."""
+
+    def __init__(self, env: Environment, then: Callable[[T], None], argument: T) -> None:
+        self.env = env
+        self.then = then
+        self.argument = argument
+
+
+def after(env: Environment, delay_s: float, act: Callable[[T], None], argument: T) -> None:
+    """Call `act(argument)` in `delay_s` seconds."""
+    _Once(env, act, argument).happen(delay_s, _do)
+
+
+def run_to(env: Environment, at_s: float) -> None:
+    """Do what `env.run(until=at_s)` does, where all that is due is entries."""
+    queue: list[tuple[float, int, int, Any]] = env._queue  # type: ignore[assignment]  # of entries
+    end = Entry(env)
+    end.act = _stop
+    heappush(queue, (at_s, _FIRST, next(env._eid), end))
+    try:
+        while True:  # the end is in the queue for as long as this goes on
+            env._now, _, _, entry = heappop(queue)
+            entry.act(entry)
+    except _Stop:
+        return
+
+
+class _Stop(BaseException):
+    """The end of a run has come."""
+
+
+def _stop(_: Entry) -> None:
+    raise _Stop
+
+
+def _do(once: _Once[Any]) -> None:
+    once.then(once.argument)

@@ -4,8 +4,8 @@ Decides what its speed, its faults and its company make of a call. It must not k
 told when a call begins and says when it ends.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
 
 from simpy import Environment
 
@@ -24,8 +24,13 @@ _REFUSAL_S: Final = 0.005
 
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
-Served = Callable[[Task, Outcome], None]
-"""Told of the end of every call."""
+
+class Served(Protocol):
+    """Told of the end of every call."""
+
+    def __call__(self, task: Task, outcome: Outcome = ..., /) -> None:
+        """Hear that the call of `task` has ended; with success, unless `outcome` says otherwise."""
+        ...
 
 
 class Server:
@@ -39,7 +44,6 @@ class Server:
     """
 
     __slots__ = (
-        "_ends",
         "_left_behind",
         "_left_behind_s",
         "busy_s",
@@ -65,7 +69,6 @@ class Server:
         # Slots of calls that nobody waits for any more and that go on, and the seconds of that, booked likewise.
         self._left_behind = 0
         self._left_behind_s = 0.0
-        self._ends: list[Callable[[Any], None]] = [self._succeed]
 
     def begin(self, task: Task, now: float) -> None:
         """Begin a call."""
@@ -73,7 +76,7 @@ class Server:
         self.calls += 1
         self.in_flight += slots
         self.busy_s -= now * slots
-        task.happen(task.work_s / self.speed, self._ends)
+        task.happen(task.work_s / self.speed, self.served)
 
     def finish(self, task: Task, now: float, failed: bool) -> None:
         """Book that the slots of a call are free again: it has ended, or nobody waits for it any more."""
@@ -111,9 +114,6 @@ class Server:
         self.calls += 1
         self.in_flight += slots
         self.busy_s -= now * slots
-
-    def _succeed(self, task: Task) -> None:
-        self.served(task, _SUCCESS)
 
 
 class _Call(Job):

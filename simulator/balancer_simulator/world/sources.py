@@ -12,7 +12,6 @@ from typing import Final, Protocol
 
 import numpy as np
 from simpy import Environment
-from simpy.events import Event
 
 from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
@@ -120,7 +119,6 @@ class OpenSource:
     def __init__(self, env: Environment, scenario: Scenario, workload: Open, streams: Streams, submit: Submit) -> None:
         self._env = env
         self._arrival = Entry(env)
-        self._arrivals: list[Callable[[Event], None]] = [self._arrive]
         self._submit = submit
         if isinstance(workload, Arrivals):
             workload = resampled(workload, streams)
@@ -139,7 +137,7 @@ class OpenSource:
         if gap_s is None:
             self._last_has_come = True
         else:
-            self._arrival.happen(gap_s, self._arrivals)
+            self._arrival.happen(gap_s, self._arrive)
 
     def conclude(self, task: Task) -> None:
         """Count it; nobody waits for the answer."""
@@ -150,14 +148,14 @@ class OpenSource:
         """Whether all that will ever come has come and is over."""
         return self._last_has_come and self._ended == self._count
 
-    def _arrive(self, event: Event) -> None:
+    def _arrive(self, entry: Entry) -> None:
         demand, work_s = next(self._mixture)
         self._count += 1
         gap_s = next(self._gaps, None)
         if gap_s is None:
             self._last_has_come = True
         else:
-            self._arrival.happen(gap_s, self._arrivals)
+            self._arrival.happen(gap_s, self._arrive)
         self._submit(Task(self._env, self._count, work_s, demand, None, self._env.now))
 
 
