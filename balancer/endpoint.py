@@ -16,7 +16,7 @@ from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, s
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, LeaseError, PoolForked, QuotaSpent
 from balancer.load import Load
 from balancer.settings.headers import Headers
-from balancer.settings.numbers import checked, positive, whole
+from balancer.settings.numbers import checked, finite_seconds, positive, whole
 from balancer.settings.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "Terms", "hint_of", "may_go_elsewhere", "outcome_of"]
@@ -230,12 +230,15 @@ class Lease:
         granted_s: the pool's clock when the lease was granted.
         slots: how many slots of the endpoint it holds.
         hint: what the call says beyond its outcome; set by the end of a `with` block, or by hand.
-        terms: whose it is and how long it may last, if anything was said of that.
+        request: what was asked for, as a pool takes it (`balancer.strategy.Request`).
     """
 
     __slots__ = (
         "account",
+        "after",
         "charge",
+        "ended_as",
+        "ended_s",
         "endpoint",
         "entered",
         "fate",
@@ -244,9 +247,12 @@ class Lease:
         "id",
         "lender",
         "outcome",
+        "priority",
         "raised",
+        "request",
+        "server_s",
         "slots",
-        "terms",
+        "waited_s",
         "where",
     )
 
@@ -258,17 +264,30 @@ class Lease:
     slots: int
     outcome: Outcome | None
     hint: Hint | None
-    terms: Terms | None
+    request: Any  # a `Request`; this module knows no strategies
     entered: bool  # it is for a `with` block; only then it is set
+    after: int  # the id of the last grant before it ended; this and the next two are set only while a trace is written
+    ended_as: Outcome
+    ended_s: float
+    waited_s: float  # set only if it was waited for while a trace is written
+    priority: int  # set only if it is not 0
+    server_s: float  # how long the server says that it took; set only if it does
     charge: Any  # what it takes of a quota; only where there is one it is set
     fate: str  # why it ended, if nobody gave it back; only then it is set
     raised: str  # what its call raised, in a word; set only if it did
     where: str  # where it was acquired; set only if somebody wants to know
 
     @property
+    def terms(self) -> Terms | None:
+        """Whose it is and how long it may last, if anything was said of that."""
+        terms: Terms | None = self.request.terms
+        return terms
+
+    @property
     def holder(self) -> str:
         """Whose it is: what the caller said; "" if nothing."""
-        return self.terms.holder if self.terms is not None else ""
+        terms = self.terms
+        return terms.holder if terms is not None else ""
 
     @property
     def ended(self) -> bool:
@@ -293,6 +312,18 @@ class Lease:
             LeaseError: it was given back already; nothing is changed.
         """
         self.lender.told(self, load)
+
+    def took(self, server_s: float) -> None:
+        """Say how long the server itself took, as it told: what is left of the call was on the way. A trace says it.
+
+        Raises:
+            LeaseError: it was given back already; nothing is changed.
+            ValueError: `server_s` is no number of seconds >= 0.
+        """
+        seconds = checked("server_s", server_s, finite_seconds)
+        if self.account is None:
+            raise LeaseError(self.id, f"{self!r} has ended; what is said of a call must be said before")
+        self.server_s = seconds
 
     def release(self, outcome: Outcome | None = None, *, tokens: int | None = None, load: Load | None = None) -> None:
         """Give the slot back. Without `outcome`, what `lease.outcome` says, else success.

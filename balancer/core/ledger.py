@@ -8,6 +8,7 @@ gets no new one meanwhile. The ledger must not know who waits, nor how a strateg
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from math import inf
+from typing import Protocol
 
 from balancer.core.account import Account, State
 from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed, Spent
@@ -18,11 +19,19 @@ from balancer.load import Load
 from balancer.settings.urls import identity_of
 from balancer.strategy import Request, Strategy
 
-__all__ = ["Ledger"]
+__all__ = ["Kept", "Ledger"]
 
 
 _SUCCESS, _ACTIVE = Outcome.SUCCESS, State.ACTIVE  # looked up once: an attribute of an Enum is slow to find
 _LONGEST = 100  # characters of a strange choice that are shown
+
+
+class Kept(Protocol):
+    """Where leases are put that have ended."""
+
+    def append(self, lease: Lease, /) -> object:
+        """Put it there."""
+        ...
 
 
 class Ledger:
@@ -35,6 +44,7 @@ class Ledger:
         look: called when time may have something to do that it had not before: a probe began; None: it never has.
         spends: True once some endpoint was out of service for good.
         stranded: True once an endpoint is out of service for good, until somebody has seen to those who wait for it.
+        kept: where leases are put when they have ended, for a trace; None while none is written. See `recording`.
     """
 
     def __init__(
@@ -53,6 +63,7 @@ class Ledger:
         self.failures = self.overloads = self.ignored = 0
         self.stranded = self.spends = False
         self.look: Callable[[], object] | None = None
+        self.kept: Kept | None = None
         self._lender = lender
         self._rules = rules
         self._journal = journal
@@ -100,7 +111,8 @@ class Ledger:
         lease.account = account
         lease.lender = self._lender
         lease.outcome = lease.hint = None
-        lease.terms = terms = request.terms
+        lease.request = request
+        terms = request.terms
         self.out[number] = lease
         account.leases += 1
         if terms is not None and terms.timed:
@@ -136,6 +148,12 @@ class Ledger:
         else:
             account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
             account.busy_s += held_s * lease.slots
+        kept = self.kept
+        if kept is not None:
+            lease.ended_as = outcome
+            lease.ended_s = now
+            lease.after = self.granted
+            kept.append(lease)
         if account.state is _ACTIVE:
             self._strategy.finish(account.node, outcome, held_s, now)
         elif account.state is State.RETIRING and not account.in_flight:
@@ -158,7 +176,7 @@ class Ledger:
         lease.account = account
         lease.lender = self._lender
         lease.outcome = lease.hint = None
-        lease.terms = terms
+        lease.request = Request(slots=slots, terms=terms)
         self.out[number] = lease
         account.leases += 1
         account.in_flight += slots

@@ -1,73 +1,130 @@
-"""Leases, kept as they come and go, for whoever writes a trace.
+"""What a trace keeps of leases: those that have ended, until somebody takes them out, in the order of the ledger.
 
-Decides what is kept of a lease, which is next to nothing: the lease itself, what it was asked for, and how it ended. To
-tell of it, as `telling` does, costs several times as much. A bounded queue is all that a lease meets; who empties it,
-and makes rows of it, is a shell's business. It must not know who waits.
+Decides how little that is. While a trace is written the ledger puts each lease that ends into a bounded queue, with
+what it alone knows: how, when, and after which grant. Nothing is done at a grant, for what is out stands in the ledger
+anyway. Rows are made of it later, elsewhere. It must not know who waits, nor what a row looks like.
 """
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, NamedTuple
 
-from balancer.endpoint import Lease, Outcome
+from balancer.core.ledger import Ledger
+from balancer.endpoint import Endpoint, Lease
 from balancer.strategy import Request
 
-__all__ = ["Recording"]
+__all__ = ["Collected", "Grant", "Recording", "Several", "grant_of"]
+
+
+class Grant(NamedTuple):
+    """What is known of a lease from its grant on. It refers to no lease: one that nobody else has is to be found."""
+
+    id: int
+    endpoint: Endpoint
+    granted_s: float
+    slots: int
+    holder: str
+    request: Request
+    waited_s: float
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What has happened since somebody looked.
+
+    Attributes:
+        ended: leases that have ended, in that order.
+        out: those that were granted meanwhile and are out, in that order.
+        lost: leases that have ended and found the queue full.
+        still_out: the ids of all that are out; None if none was lost, so that what is known to be out is.
+        since: the id of the last grant before.
+        now: when this was.
+    """
+
+    ended: Sequence[Lease]
+    out: Sequence[Grant]
+    lost: int
+    still_out: frozenset[int] | None
+    since: int
+    now: float
+
+    def in_order(self) -> "list[Grant | Lease]":
+        """Return the grants, and the leases that have ended, in the order of the ledger."""
+        new: list[Any] = [lease for lease in self.ended if lease.id > self.since]
+        new += self.out
+        new.sort(key=_id_of, reverse=True)  # the oldest last, to be taken off
+        done: list[Grant | Lease] = []
+        for lease in self.ended:
+            while new and new[-1].id <= lease.after:
+                done.append(_granted(new.pop()))
+            done.append(lease)
+        return done + [_granted(each) for each in reversed(new)]
 
 
 class Recording:
-    """A take and an end, kept: of a grant (lease, request, seconds waited, priority), of an end (lease, outcome, now).
+    """The leases that have ended, for one who writes a trace.
 
     Args:
-        most: that are kept at once; what finds the queue full is counted.
+        most: that are kept; one more takes the place of the oldest, which is lost.
+        ledger: whose leases these are.
 
     Attributes:
-        kept: oldest first. Written under the shell's lock; whoever empties it takes from its left without one.
-        lost: how many found it full.
+        kept: oldest first; written by the ledger.
+        before: what was out already when it began.
     """
 
-    __slots__ = ("_end", "_most", "_take", "kept", "lost")
+    __slots__ = ("_ends", "_ledger", "_seen", "before", "kept")
 
-    def __init__(self, most: int) -> None:
-        self.kept: deque[Any] = deque()
-        self.lost = 0
-        self._most = most
-        self._take: Callable[[Request, float], Lease | None]
-        self._end: Callable[[Lease, Outcome, float], tuple[()]]
+    def __init__(self, most: int, ledger: Ledger) -> None:
+        self.kept: deque[Lease] = deque(maxlen=most)
+        self.before = [grant_of(lease) for lease in ledger.out.values()]
+        self._ledger = ledger
+        self._seen = ledger.granted
+        self._ends = ledger.granted - len(ledger.out)  # that there were, or were found to be lost
 
-    def stand_before(
-        self, take: Callable[[Request, float], Lease | None], end: Callable[[Lease, Outcome, float], tuple[()]]
-    ) -> None:
-        """Keep what these two do from now on."""
-        self._take, self._end = take, end
+    def collect(self, now: float) -> Collected:
+        """Take out what there is, under the shell's lock; O(leases that were granted or have ended meanwhile)."""
+        ledger, seen = self._ledger, self._seen
+        ended = list(self.kept)
+        self.kept.clear()
+        new = takewhile(lambda lease: lease.id > seen, reversed(ledger.out.values()))
+        out = [grant_of(lease) for lease in new][::-1]
+        ends = ledger.granted - len(ledger.out)
+        lost = ends - self._ends - len(ended)
+        self._ends, self._seen = ends, ledger.granted
+        return Collected(ended, out, lost, frozenset(ledger.out) if lost else None, seen, now)
 
-    def take(self, request: Request, now: float) -> Lease | None:
-        """Do what stands behind, and keep it."""
-        lease = self._take(request, now)
-        if lease is not None:
-            if len(self.kept) < self._most:
-                self.kept.append((lease, request, 0.0, None))
-            else:
-                self.lost += 1
-        return lease
 
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
-        """Do what stands behind, and keep it."""
-        was_out = lease.account is not None
-        row = (lease, outcome, now)
-        try:
-            served = self._end(lease, outcome, now)
-        finally:  # a strategy may raise when the lease has ended already
-            if was_out and lease.account is None:
-                if len(self.kept) < self._most:
-                    self.kept.append(row)
-                else:
-                    self.lost += 1
-        return served  # not in the block, as in `Telling.end`
+class Several:
+    """Keeps a lease for several who each write a trace."""
 
-    def granted(self, lease: Lease, request: Request, waited_s: float, priority: int) -> None:
-        """Keep that one who waited has a lease."""
-        if len(self.kept) < self._most:
-            self.kept.append((lease, request, waited_s, priority))
-        else:
-            self.lost += 1
+    __slots__ = ("_all",)
+
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self._all = [recording.kept for recording in recordings]
+
+    def append(self, lease: Lease, /) -> None:
+        """Keep it for each."""
+        for kept in self._all:
+            kept.append(lease)
+
+
+def grant_of(lease: Lease) -> Grant:
+    """Return what is known of a lease from its grant on."""
+    waited_s: float = getattr(lease, "waited_s", 0.0)
+    priority: int = getattr(lease, "priority", 0)
+    return Grant(
+        lease.id, lease.endpoint, lease.granted_s, lease.slots, lease.holder, lease.request, waited_s, priority
+    )
+
+
+def _id_of(it: Any) -> int:
+    number: int = it.id
+    return number
+
+
+def _granted(it: Any) -> Grant:
+    return it if isinstance(it, Grant) else grant_of(it)

@@ -17,7 +17,7 @@ from balancer.core.kept import KeptSlots
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
 from balancer.core.quotas import Charge
-from balancer.core.recording import Recording
+from balancer.core.recording import Recording, Several
 from balancer.core.rules import Rules
 from balancer.core.telling import Telling
 from balancer.core.tenures import Tenures
@@ -91,9 +91,6 @@ class Serving:
         self._end: Callable[[Lease, Outcome, float], tuple[()]] = (
             self._telling.end if Ended in wanted else self._ledger.end
         )
-        for recording in self._recordings:
-            recording.stand_before(self._take, self._end)
-            self._take, self._end = recording.take, recording.end
         if self._timing is not None:
             self._timing.stand_before(self._end)
             self._end = self._timing.end
@@ -110,10 +107,20 @@ class Serving:
             self._idle_any, self._idle_release = self._idle_release, self._release_gated
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
 
-    def record(self, *recordings: Recording) -> None:
-        """Let these, and no others, keep what becomes of leases from now on."""
+    def record(self, most: int) -> Recording:
+        """Return what keeps leases that end from now on, so many at once, until `stop_recording`."""
+        recording = Recording(most, self._ledger)
+        self._record_by((*self._recordings, recording))
+        return recording
+
+    def stop_recording(self, recording: Recording) -> None:
+        """Let `recording` keep no more."""
+        self._record_by(tuple(other for other in self._recordings if other is not recording))
+
+    def _record_by(self, recordings: tuple[Recording, ...]) -> None:
         self._recordings = recordings
-        self._bind()
+        one = recordings[0].kept if recordings else None
+        self._ledger.kept = Several(recordings) if len(recordings) > 1 else one
 
     def time_leases(self) -> None:
         """Count from now on how long leases are waited for and held, if that is not done already; see `Core.times`."""
@@ -369,8 +376,8 @@ class Serving:
             self._waits.add(now - waiter.since_s)
             if Granted in self.journal.wanted:
                 self._telling.granted(waiter.lease, now - waiter.since_s)
-            for recording in self._recordings:
-                recording.granted(waiter.lease, waiter.request, now - waiter.since_s, waiter.group.priority)
+            if self._ledger.kept is not None:
+                waiter.lease.waited_s = now - waiter.since_s
 
     # -- where there are groups or quotas ----------------------------------------------------------
 

@@ -441,7 +441,7 @@ class Holder:
         lease.account = hold
         lease.lender = self._lender
         lease.outcome = lease.hint = None
-        lease.terms = request.terms
+        lease.request = request
         hold.lease_id = lease.id
         hold.request = request
         self.out[lease.id] = lease

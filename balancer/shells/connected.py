@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import ssl
 
     from balancer.settings.config import Config
+    from balancer.traces.sinks import Sink
     from balancer.wire.address import Address
 
 __all__ = ["TOKEN_VARIABLE", "ConnectedPool", "Served", "connected_as", "token_in"]
@@ -203,7 +204,7 @@ class ConnectedPool(Pool):
 
     add = drain = remove = update = set_strategy = _refuse
 
-    def trace(self, path: "str | PathLike[str]") -> NoReturn:
+    def trace(self, path: "str | PathLike[str] | Sink") -> NoReturn:
         """Refuse: a trace of all processes is written where the server runs."""
         raise BalancerError(f"{self._url}: traces are the server's to write; put [trace] into its config")
 

@@ -29,8 +29,10 @@ from balancer.shells.logs import Log, log_broken
 from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
+    from balancer.core.recording import Collected, Recording
     from balancer.page.serving import Page
     from balancer.shells.tracing import TraceWriter
+    from balancer.traces.sinks import Sink
 
 __all__ = ["Managed"]
 
@@ -164,39 +166,53 @@ class Managed(ABC):
         """Take secrets, by `redact`, out of the names in the log and in traces, and in pages that begin later."""
         self._redact = self._log.redact = redact
         for writer in self._traces:
-            writer.redact = redact
+            writer.hide(redact)
 
-    def trace(self, path: str | PathLike[str]) -> "TraceWriter":
+    def trace(self, path: "str | PathLike[str] | Sink") -> "TraceWriter":
         """Write what happens from now on to the file at `path`, until the pool, or what is returned, is closed.
 
         A line for each call and for each change; docs/traces.md has the format. A file that is there is appended to.
+        Instead of a path it takes anything that rows can be put into: see `balancer.traces.Sink`.
 
         Raises:
             ConfigError: the file cannot be written.
         """
-        from balancer.shells.tracing import TraceWriter  # a pool that writes none loads none
+        from balancer.shells.tracing import MOST, TraceWriter  # a pool that writes none loads none
+        from balancer.traces.sinks import LineFile, Sink
 
+        sink = path if isinstance(path, Sink) else LineFile(path)
         mine = weakref.ref(self)
+        strategy = self.stats().strategy
+        with self._lock:
+            recording = self._core.record(MOST)
 
         def endpoints() -> Iterable[Endpoint] | None:
             pool = mine()
             return None if pool is None else pool.endpoints()
 
-        strategy = self.stats().strategy
-        writer = TraceWriter(path, endpoints=endpoints, clock=self._clock, strategy=strategy, redact=self._redact)
-        observation = self.observe(writer)
-
-        def end() -> None:
+        def collect(is_last: bool) -> "Collected | None":
             pool = mine()
-            if pool is not None:
+            if pool is None:
+                return None
+            if is_last:
                 observation.end()
                 pool._traces = tuple(other for other in pool._traces if other is not writer)
-                pool._record()
+            return pool._collect(recording, is_last=is_last)
 
-        writer.end = end
+        writer = TraceWriter(
+            sink, recording=recording, collect=collect, endpoints=endpoints, clock=self._clock, strategy=strategy,
+            redact=self._redact,
+        )  # fmt: skip
+        observation = self.observe(writer)
         self._traces = (*self._traces, writer)
-        self._record()
         return writer
+
+    def _collect(self, recording: "Recording", *, is_last: bool) -> "Collected":
+        with self._lock:
+            found = recording.collect(self._clock())
+            if is_last:
+                self._core.stop_recording(recording)
+        return found
 
     def serve_page(
         self,
@@ -230,13 +246,6 @@ class Managed(ABC):
     def _close_pages(self) -> None:
         for page in self._pages:
             page.close()
-
-    def _record(self) -> None:
-        def record(now: float) -> Sequence[Waiter]:
-            self._core.record(*(writer.recording for writer in self._traces))
-            return ()
-
-        self._change(record)
 
     def _close_traces(self) -> None:
         for writer in self._traces:

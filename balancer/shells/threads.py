@@ -326,6 +326,8 @@ class Pool(Waiting):
             clear_frames(error.__traceback__)  # the core may have granted it: then nobody is to have it
             self._recover(lease)
             raise
+        if priority:
+            lease.priority = priority
         if _in_block:
             lease.entered = True
         return lease
@@ -386,6 +388,8 @@ class Pool(Waiting):
             clear_frames(error.__traceback__)
             self._recover(lease)
             raise
+        if priority:
+            lease.priority = priority
         lease.entered = True
         return lease
 

@@ -1,9 +1,9 @@
-"""Writes what happens to a pool into a file, as `balancer.traces.rows` describes it.
+"""Writes what happens to a pool, as `balancer.traces.rows` describes it.
 
-Decides what is done where: a lease is put into a queue as it comes and goes, and nothing more; a thread of its own
-makes rows of what is in there and writes them, a fifth of a second later at most. The queue is bounded: what finds it
-full is counted, not kept, so that a slow disk takes no memory. Lines are written whole, so a kill leaves at most half a
-line at the end of the file. No secret is written: of a URL neither user nor query, of a key a stand-in.
+Decides what is done where: of a lease, next to nothing as it comes and goes (`balancer.core.recording`); a thread of
+its own makes rows and writes them, a fifth of a second later at most. What waits to be written is bounded: what is more
+is counted, not kept, so that a slow disk takes no memory. No secret is written: of a URL neither user nor query, of a
+key a stand-in. Where rows go is a sink's business (`balancer.traces.sinks`).
 """
 
 import atexit
@@ -12,14 +12,11 @@ import os
 import secrets
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
-from json import dumps
-from os import PathLike
-from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from balancer.core.events import (
     Added,
@@ -38,17 +35,16 @@ from balancer.core.events import (
     StrategyChanged,
     TimedOut,
 )
-from balancer.core.recording import Recording
-from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import ConfigError
+from balancer.core.recording import Collected, Grant, Recording
+from balancer.endpoint import Endpoint, Lease
 from balancer.settings.redaction import plain_name
-from balancer.strategy import Request
-from balancer.traces.rows import VERSION, Happening, attempt_line, line_of
+from balancer.traces.rows import VERSION, Happening, data_of
+from balancer.traces.sinks import Sink
 
-__all__ = ["TraceWriter"]
+__all__ = ["MOST", "TraceWriter"]
 
 _EVERY_S: Final = 0.2
-_MOST: Final = 200_000  # grants, ends and events that wait to be written: some 50 MB
+MOST: Final = 200_000  # calls, and events, that wait to be written: some 30 MB
 _LONG_S: Final = 1.0  # a call that is out for longer is written as an open one, once, lest a kill lose it
 _CHANGES: Final = (Added, LimitChanged)
 _PLAIN: Final[dict[type[Event], str]] = {
@@ -69,56 +65,59 @@ class TraceWriter:
     """An observer that writes a trace, until `close` or the end of a `with` block.
 
     Args:
-        path: appended to, and made if need be.
-        endpoints: returns the pool's endpoints; None once there is no pool any more.
+        sink: where the rows go.
+        recording: what the pool keeps of its leases.
+        collect: takes that out, under the pool's lock; if it is told so, for the last time. None: there is no pool any
+            more.
+        endpoints: returns the pool's endpoints; None likewise.
         clock: the pool's.
         strategy: its name.
         redact: takes further secrets out of the names of endpoints.
 
     Attributes:
-        redact: likewise, for what is written from now on.
         run: what tells this run apart in the file.
-
-    Raises:
-        ConfigError: the file cannot be written.
+        lost: calls and events that were not written, because the writer did not keep up or could not write.
     """
 
     kinds = frozenset({LimitChanged, Panic, StrategyChanged, TimedOut, *_PLAIN})
 
     def __init__(
         self,
-        path: str | PathLike[str],
+        sink: Sink,
         *,
+        recording: Recording,
+        collect: Callable[[bool], Collected | None],
         endpoints: Callable[[], Iterable[Endpoint] | None],
         clock: Callable[[], float],
         strategy: str,
         redact: Callable[[str], str] = str,
     ) -> None:
         self.run = secrets.token_hex(6)
-        self.recording = Recording(_MOST)
-        self.end: Callable[[], object] = _nothing
-        self._path = Path(path)
+        self.recording = recording
+        self.lost = 0
+        self._sink = sink
+        self._collect = collect
         self._endpoints = endpoints
         self._clock = clock
-        self.redact = redact
+        self._redact = redact
+        self._names: dict[str, str] = {}
         self._salt = secrets.token_bytes(16)  # nobody can find out a key by trying, not even from two traces
-        self._queue = self.recording.kept
+        self._events: deque[tuple[Event, Endpoint | None]] = deque()
         self._known: dict[str, Endpoint] = {}
-        self._out: dict[int, _Out] = {}
-        self._told: set[int] = set()
         self._at: dict[str, int] = {}
         self._on: dict[str, int] = {}
+        self._out: dict[int, _Out] = {}
+        self._told: set[int] = set()
+        for grant in recording.before:
+            self._grant(grant)
+        self._before = set(self._out)  # they count as in flight, but asked before the trace began
         self._turn = threading.Lock()
         self._stop = threading.Event()
         self._closed = False
         self._process = os.getpid()  # a fork's file is the parent's to write
-        try:
-            self._file = self._opened()
-        except OSError as error:
-            raise ConfigError(f"trace: {path}: cannot be written: {error.strerror}; choose another path") from None
         self._look()
         self._capacities = {name: each.capacity for name, each in self._known.items()}
-        self._write([self._first_line(strategy)])
+        sink.write([self._first_row(strategy)])
         # What a thread holds is never collected, so it holds no more of this than it can do without.
         self._thread = threading.Thread(
             target=_write_on, args=(weakref.ref(self), self._stop), name="trace", daemon=True
@@ -128,38 +127,44 @@ class TraceWriter:
 
     def __call__(self, event: Event, /) -> None:
         """Keep `event` until it is written; of a change of an endpoint also what it is like now."""
-        if len(self._queue) < _MOST:
-            self._queue.append((event, self._like_now(event) if type(event) in _CHANGES else None))
+        if len(self._events) < MOST:
+            self._events.append((event, self._like_now(event) if type(event) in _CHANGES else None))
         else:
-            self.recording.lost += 1
+            self.lost += 1
 
-    @property
-    def lost(self) -> int:
-        """Grants, ends and events that found the queue full."""
-        return self.recording.lost
+    def hide(self, redact: Callable[[str], str]) -> None:
+        """Take secrets, by `redact`, out of the names of endpoints from now on."""
+        self._redact = redact
+        self._names.clear()
 
     def flush(self) -> None:
         """Write what has happened so far."""
+        if self._process != os.getpid():
+            return
         with self._turn:
-            if not self._closed and self._process == os.getpid():
-                self._write_queue()
+            if not self._closed:
+                self._write(self._rows())
 
     def close(self) -> None:
-        """Write the rest, calls that are under way as open ones, and the last line. May be called twice."""
-        self.end()
+        """Write the rest, calls that are under way as open ones, and the last row. May be called twice.
+
+        In a forked child it does nothing: the file is the parent's.
+        """
+        if self._process != os.getpid():  # who had the lock here may be no more
+            return
         self._stop.set()
         with self._turn:
-            if self._closed or self._process != os.getpid():
+            if self._closed:
                 return
-            self._write_queue()
-            self._closed = True
+            rows = self._rows(is_last=True)
             now = self._clock()
-            lines = [self._line(out, ended_s=now, is_open=True) for out in self._out.values()]
-            self._write([*lines, dumps({"row": "end", "run": self.run, "at_s": now, "lost": self.lost}) + "\n"])
-            os.close(self._file)
-
-    def _shown(self, name: str) -> str:
-        return self.redact(plain_name(name))
+            rows += [self._row(out, ended_s=now, is_open=True) for id, out in self._out.items() if self._is_ours(id)]
+            self._closed = True
+            try:
+                self._write(rows)
+                self._write([{"row": "end", "run": self.run, "at_s": now, "lost": self.lost}])
+            finally:
+                self._sink.close()
 
     def __enter__(self) -> Self:
         return self
@@ -169,22 +174,16 @@ class TraceWriter:
     ) -> None:
         self.close()
 
-    # -- the file ----------------------------------------------------------------------------------
+    # -- rows --------------------------------------------------------------------------------------
 
-    def _opened(self) -> int:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        size = os.fstat(file).st_size
-        if size and os.pread(file, 1, size - 1) != b"\n":  # the run before was killed in the middle of a line
-            os.write(file, b"\n")
-        return file
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            try:
+                self._sink.write(rows)
+            except OSError:  # e.g. the disk is full
+                self.lost += len(rows)
 
-    def _write(self, lines: Iterable[str]) -> None:
-        data = "".join(lines).encode()
-        while data:
-            data = data[os.write(self._file, data) :]
-
-    def _first_line(self, strategy: str) -> str:
+    def _first_row(self, strategy: str) -> dict[str, Any]:
         endpoints = [
             {
                 "name": self._shown(each.name),
@@ -197,80 +196,103 @@ class TraceWriter:
         ]
         began = {"began": datetime.now(UTC).isoformat(), "clock_s": self._clock()}
         facts = {"version": VERSION, "run": self.run, **began, "strategy": strategy, "endpoints": endpoints}
-        return dumps({"row": "run", **facts}) + "\n"
+        return {"row": "run", **facts}
 
-    # -- rows --------------------------------------------------------------------------------------
-
-    def _write_queue(self) -> None:
-        lines: list[str] = []
-        while self._queue:
-            kept = self._queue.popleft()
-            if len(kept) == 4:
-                self._grant(*kept)
-            elif len(kept) == 3:
-                lease, outcome, at_s = kept
-                self._end(lease, outcome, at_s, lines)
+    def _rows(self, *, is_last: bool = False) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        while self._events:
+            rows += map(data_of, self._happenings(*self._events.popleft()))
+        found = self._collect(is_last)
+        if found is None:
+            return rows
+        for each in found.in_order():
+            if isinstance(each, Lease):
+                self._end(each, rows)
             else:
-                lines += [line_of(each) for each in self._happenings(*kept)]
-        now = self._clock()
+                self._grant(each)
+        if found.still_out is not None:
+            self.lost += found.lost
+            for id in self._out.keys() - found.still_out:
+                self._leave(id)
         for id, out in self._out.items():
-            if now - out.granted_s > _LONG_S and id not in self._told:
+            if found.now - out.grant.granted_s > _LONG_S and id not in self._told and self._is_ours(id):
                 self._told.add(id)
-                lines.append(self._line(out, ended_s=now, is_open=True))
-        if lines:
-            self._write(lines)
+                rows.append(self._row(out, ended_s=found.now, is_open=True))
+        return rows
 
-    def _grant(self, lease: Lease, request: Request, waited_s: float, priority: int | None) -> None:
-        name, slots = lease.endpoint.name, lease.slots
-        host = lease.endpoint.host or ""
+    def _is_ours(self, id: int) -> bool:
+        return id not in self._before
+
+    def _grant(self, grant: Grant) -> None:
+        name, slots, host = grant.endpoint.name, grant.slots, grant.endpoint.host or ""
         at = self._at[name] = self._at.get(name, 0) + slots
         on = self._on[host] = self._on.get(host, 0) + slots
-        granted_s, holder = lease.granted_s, lease.holder
-        # Not the lease: somebody would seem to have it.
-        self._out[lease.id] = _Out(
-            lease.id, lease.endpoint, granted_s, slots, holder, request, waited_s, priority, at, on
+        self._out[grant.id] = _Out(grant, at, on)
+
+    def _leave(self, id: int) -> "_Out | None":
+        out = self._out.pop(id, None)
+        self._told.discard(id)
+        if out is not None:
+            self._at[out.grant.endpoint.name] -= out.grant.slots
+            self._on[out.grant.endpoint.host or ""] -= out.grant.slots
+        return out
+
+    def _end(self, lease: Lease, rows: list[dict[str, Any]]) -> None:
+        out = self._leave(lease.id)
+        if out is None or not self._is_ours(lease.id):
+            return
+        rows.append(
+            self._row(
+                out,
+                ended_s=lease.ended_s,
+                outcome=lease.ended_as.value,
+                retry_after_s=lease.hint.retry_after_s if lease.hint is not None else None,
+                server_s=getattr(lease, "server_s", None),
+                priority=getattr(lease, "priority", 0),
+            )
         )
 
-    def _end(self, lease: Lease, outcome: Outcome, now: float, lines: list[str]) -> None:
-        out = self._out.pop(lease.id, None)
-        if out is None:
-            return  # granted before the trace began, or its grant was lost
-        self._told.discard(out.id)
-        self._at[out.endpoint.name] -= out.slots
-        self._on[out.endpoint.host or ""] -= out.slots
-        asked_s = lease.hint.retry_after_s if lease.hint is not None else None
-        lines.append(self._line(out, ended_s=now, outcome=outcome.value, retry_after_s=asked_s))
-
-    def _line(
+    def _row(
         self,
         out: "_Out",
         *,
         ended_s: float,
         outcome: str | None = None,
         retry_after_s: float | None = None,
+        server_s: float | None = None,
+        priority: int | None = None,
         is_open: bool = False,
-    ) -> str:
-        request = out.request
-        return attempt_line(
-            run=self.run,
-            attempt=out.id,
-            asked_s=out.granted_s - out.waited_s,
-            granted_s=out.granted_s,
-            ended_s=ended_s,
-            endpoint=self._shown(out.endpoint.name),
-            task=out.holder or None,
-            kind="+".join(sorted(request.labels)) or None,
-            size=request.tokens,
-            host=out.endpoint.host,
-            slots=out.slots,
-            priority=out.priority,
-            key=self._stand_in(request.key),
-            in_flight=out.at_endpoint,
-            host_in_flight=out.on_host,
-            outcome=outcome,
-            retry_after_s=retry_after_s,
-            open=is_open,
-        )
+    ) -> dict[str, Any]:
+        grant = out.grant
+        request = grant.request
+        return {
+            "row": "attempt",
+            "run": self.run,
+            "attempt": grant.id,
+            "asked_s": grant.granted_s - grant.waited_s,
+            "granted_s": grant.granted_s,
+            "ended_s": ended_s,
+            "endpoint": self._shown(grant.endpoint.name),
+            "task": grant.holder or None,
+            "kind": "+".join(sorted(request.labels)) or None,
+            "size": request.tokens,
+            "host": grant.endpoint.host,
+            "slots": grant.slots,
+            "priority": grant.priority if priority is None else priority,
+            "key": self._stand_in(request.key),
+            "in_flight": out.at_endpoint,
+            "host_in_flight": out.on_host,
+            "outcome": outcome,
+            "retry_after_s": retry_after_s,
+            "server_s": server_s,
+            "open": is_open,
+        }
+
+    def _shown(self, name: str) -> str:
+        shown = self._names.get(name)
+        if shown is None:
+            shown = self._names[name] = self._redact(plain_name(name))
+        return shown
 
     def _happenings(self, event: Event, endpoint: Endpoint | None) -> Iterable[Happening]:
         if isinstance(event, TimedOut):
@@ -308,22 +330,11 @@ class TraceWriter:
 
 
 class _Out(NamedTuple):
-    """A lease that is out."""
+    """A lease that is out, and what was in flight just after its grant, its own slots included."""
 
-    id: int
-    endpoint: Endpoint
-    granted_s: float
-    slots: int
-    holder: str
-    request: Request
-    waited_s: float
-    priority: int | None
+    grant: Grant
     at_endpoint: int
     on_host: int
-
-
-def _nothing() -> None:
-    """Do nothing: nobody has to be told yet."""
 
 
 def _write_on(writer: "weakref.ref[TraceWriter]", stop: threading.Event) -> None:
@@ -331,8 +342,7 @@ def _write_on(writer: "weakref.ref[TraceWriter]", stop: threading.Event) -> None
         mine = writer()
         if mine is None:
             return
-        with suppress(OSError):  # a full disk: what is in the queue is tried again, until that is full
-            mine.flush()
+        mine.flush()
         del mine
 
 

@@ -5,5 +5,6 @@ This room knows neither pools nor threads: `balancer.shells.tracing` writes what
 
 from balancer.traces.reading import Trace, read_trace
 from balancer.traces.rows import Attempt, Happening
+from balancer.traces.sinks import Sink
 
-__all__ = ["Attempt", "Happening", "Trace", "read_trace"]
+__all__ = ["Attempt", "Happening", "Sink", "Trace", "read_trace"]

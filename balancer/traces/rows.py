@@ -6,10 +6,11 @@ same in words.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-__all__ = ["VERSION", "Attempt", "Happening", "attempt_line", "line_of", "row_of"]
+__all__ = ["VERSION", "Attempt", "Happening", "data_of", "line", "line_of", "row_of"]
 
 VERSION: Final = 1
 
@@ -27,12 +28,12 @@ class Attempt:
         asked_s, granted_s, ended_s: when the caller asked, got its lease and gave it back.
         endpoint, host: where it was made.
         slots: how many it held.
-        priority: that of one that waited; it means nothing for others.
+        priority: its head start in the queue.
         key: a stand-in for the key that it had, the same for the same key within a run; the key itself is not kept.
         in_flight, host_in_flight: slots in use at the endpoint and at its host just after the grant, its own included.
         outcome: "success", "failure", "overload" or "ignored".
         retry_after_s: for how long the endpoint asked to be left alone.
-        server_s: how long the server says it took.
+        server_s: how long the server says it took, as the caller told the lease.
         open: it had not ended when this was written: it took longer than until `ended_s`.
     """
 
@@ -90,20 +91,24 @@ class Happening:
 
 _KINDS: Final[dict[str, type[Attempt] | type[Happening]]] = {"attempt": Attempt, "event": Happening}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
-_UNKNOWN: Final = {"row": "attempt", **{field.name: None for field in fields(Attempt)}}
 _encode: Final = json.JSONEncoder().encode
 _FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
 
 
+def data_of(row: Attempt | Happening) -> dict[str, Any]:
+    """Return a row as plain data."""
+    kind = type(row)
+    return {"row": _NAMES[kind], **{name: getattr(row, name) for name in _FIELDS[kind]}}
+
+
 def line_of(row: Attempt | Happening) -> str:
     """Return the line of a row, with its end."""
-    kind = type(row)
-    return json.dumps({"row": _NAMES[kind], **{name: getattr(row, name) for name in _FIELDS[kind]}}) + "\n"
+    return line(data_of(row))
 
 
-def attempt_line(**values: Any) -> str:
-    """Return the line of an attempt with these fields, without making one: a writer has thousands to write a second."""
-    return _encode({**_UNKNOWN, **values}) + "\n"
+def line(data: Mapping[str, Any]) -> str:
+    """Return the line of plain data, with its end."""
+    return _encode(data) + "\n"
 
 
 def row_of(data: dict[str, Any]) -> Attempt | Happening | None:

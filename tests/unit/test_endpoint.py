@@ -12,6 +12,7 @@ import pytest
 from balancer.endpoint import Endpoint, Lease, Outcome, hint_of, outcome_of
 from balancer.errors import AcquireTimeout, CannotTell, EndpointError, EndpointOverloaded, LeaseError
 from balancer.load import Load
+from balancer.strategy import ANY
 
 
 class _Lender:
@@ -36,7 +37,7 @@ class _Lender:
 def lease_of(lender: _Lender, id: int = 7) -> Lease:
     lease = Lease()
     lease.id, lease.endpoint, lease.granted_s, lease.slots = id, Endpoint("http://a:1/"), 5.0, 1
-    lease.account, lease.lender, lease.outcome, lease.hint, lease.terms = object(), lender, None, None, None
+    lease.account, lease.lender, lease.outcome, lease.hint, lease.request = object(), lender, None, None, ANY
     return lease
 
 

@@ -1,6 +1,10 @@
 """A trace says what a pool did, survives a kill, shows no secret; and other people's records become one."""
 
+import asyncio
+import errno
 import json
+import math
+import random
 import signal
 import subprocess
 import sys
@@ -10,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from balancer import ConfigError, Endpoint, Outcome, Pool
+from balancer import AsyncPool, ConfigError, Endpoint, Lease, LeaseError, Outcome, Pool
 from balancer.commands.app import make_app
 from balancer.endpoint import Hint
 from balancer.plugins.registry import default_registry
@@ -20,6 +24,7 @@ from balancer.testing.clock import ManualClock
 from balancer.traces import Attempt, Trace, read_trace
 from balancer.traces.importers import from_csv, from_haproxy, from_nginx
 from balancer.traces.rows import line_of, row_of
+from balancer.traces.sinks import LineFile
 from balancer.traces.summary import summary_lines, summary_of
 from tests.patience import PATIENCE_S
 
@@ -53,7 +58,7 @@ def test_a_row_says_all_of_a_call(path: Path) -> None:
     assert (one.kind, one.task, one.size, one.key, one.in_flight) == (None, None, None, None, 1)
     assert two == Attempt(
         run=trace.run, attempt=two.attempt, asked_s=1.0, granted_s=1.0, ended_s=3.0, endpoint="http://a/",
-        task="sample 7", kind="x+y", size=40, host="h", key=two.key, in_flight=2, host_in_flight=2,
+        task="sample 7", kind="x+y", size=40, host="h", priority=0, key=two.key, in_flight=2, host_in_flight=2,
         outcome="overload", retry_after_s=3.0,
     )  # fmt: skip
     assert two.key
@@ -67,7 +72,7 @@ def test_who_waited_asked_before_and_has_a_priority(path: Path) -> None:
         pool.observe(lambda event: lease.release(), kinds=[tracing_queued()])
         pool.acquire(priority=2).release()
     one, two = read_trace(path).attempts
-    assert (one.priority, two.priority) == (None, 2)
+    assert (one.priority, two.priority) == (0, 2)
     assert one.waited_s == 0.0
     assert two.waited_s > 0.0
 
@@ -170,15 +175,163 @@ def test_a_key_has_one_stand_in_within_a_run(path: Path) -> None:
 
 
 def test_what_finds_the_queue_full_is_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "_MOST", 4)
+    monkeypatch.setattr(tracing, "MOST", 4)
     monkeypatch.setattr(tracing, "_EVERY_S", 1000.0)
     pool = pool_of(ManualClock())
     with pool.trace(path):
         for _ in range(5):
             pool.acquire(timeout=0).release()
     found = read_trace(path)
-    assert len(found.attempts) == 2
-    assert found.lost == 6
+    assert [each.attempt for each in found.attempts] == [2, 3, 4, 5]
+    assert found.lost == 1
+
+
+def test_what_is_in_flight_is_counted_in_the_order_of_the_ledger(path: Path) -> None:
+    # All at one instant, so that the order can be known from nothing but the ledger.
+    rng = random.Random(5)
+    pool = pool_of(
+        ManualClock(), Endpoint("http://a/", capacity=3, host="h"), Endpoint("http://b/", capacity=3, host="h")
+    )
+    earlier = pool.acquire(timeout=0)
+    out: list[Lease] = [earlier]
+    expected: list[tuple[int, str, int, int]] = []
+    with pool.trace(path) as trace:
+        for _ in range(600):
+            if len(out) < 6 and rng.random() < 0.5:
+                out.append(lease := pool.acquire(timeout=0))
+                at = sum(each.endpoint is lease.endpoint for each in out)
+                expected.append((lease.id, lease.endpoint.name, at, len(out)))
+            elif out:
+                out.pop(rng.randrange(len(out))).release()
+            if rng.random() < 0.05:
+                trace.flush()
+        for lease in out:
+            lease.release()
+    found = [(each.attempt, each.endpoint, each.in_flight, each.host_in_flight) for each in read_trace(path).attempts]
+    assert found == expected, "one that was out before is no row of this trace, but it is in flight"
+
+
+def test_calls_that_are_lost_are_no_longer_in_flight(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MOST", 1)
+    monkeypatch.setattr(tracing, "_EVERY_S", 1000.0)
+    pool = pool_of(ManualClock(), Endpoint("http://a/", capacity=3))
+    with pool.trace(path) as trace:
+        known = [pool.acquire(timeout=0) for _ in range(2)]
+        trace.flush()
+        for lease in (*known, pool.acquire(timeout=0)):  # the writer knows of two that were out, and hears of one end
+            lease.release()
+        trace.flush()
+        assert trace.lost == 2
+        pool.acquire(timeout=0).release()
+    found = read_trace(path)
+    assert [(each.attempt, each.in_flight, each.open) for each in found.attempts] == [(3, 3, False), (4, 1, False)]
+    assert found.lost == 2
+
+
+def test_two_traces_of_one_pool_have_the_same_calls(tmp_path: Path) -> None:
+    pool = pool_of(ManualClock())
+    with pool.trace(tmp_path / "one"):
+        pool.acquire(timeout=0).release()
+        with pool.trace(tmp_path / "two"):
+            pool.acquire(timeout=0).release()
+        pool.acquire(timeout=0).release()
+    one, two = (read_trace(tmp_path / name).attempts for name in ("one", "two"))
+    assert [each.attempt for each in one] == [1, 2, 3]
+    assert [each.attempt for each in two] == [2]
+    lease = pool.acquire(timeout=0)
+    lease.release()
+    assert not hasattr(lease, "ended_s"), "nobody traces any more, so nothing is kept"
+
+
+def test_a_lease_that_nobody_has_is_given_back_all_the_same(path: Path) -> None:
+    pool = Pool(["http://a/"], health=None)
+    with pool.trace(path) as trace:
+        pool.lease(timeout=0)  # dropped
+        trace.flush()
+        pool.lease(timeout=0).release()
+    assert [each.outcome for each in read_trace(path).attempts] == ["ignored", "success"]
+
+
+def test_a_server_may_say_how_long_it_took(path: Path) -> None:
+    clock = ManualClock()
+    pool = pool_of(clock)
+    with pool.trace(path):
+        lease = pool.acquire(timeout=0, priority=-1)
+        clock.advance(3.0)
+        with pytest.raises(ValueError, match=r"server_s is inf; it must be a finite number of seconds >= 0"):
+            lease.took(math.inf)
+        lease.took(2)
+        lease.release()
+        with pytest.raises(LeaseError, match="has ended"):
+            lease.took(1.0)
+    (only,) = read_trace(path).attempts
+    assert (only.server_s, only.held_s, only.priority) == (2.0, 3.0, -1)
+
+
+def test_a_full_disk_costs_rows_and_no_lease(path: Path) -> None:
+    pool = pool_of(ManualClock())
+    trace = pool.trace(path)
+    sink = LineFile(path)
+    trace._sink = _Full(sink)
+    pool.acquire(timeout=0).release()
+    trace.flush()
+    trace._sink = sink
+    pool.acquire(timeout=0).release()
+    pool.close()
+    found = read_trace(path)
+    assert [each.attempt for each in found.attempts] == [2]
+    assert found.lost == 1
+
+
+class _Full:
+    def __init__(self, sink: LineFile) -> None:
+        self.close = sink.close
+
+    def write(self, rows: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_tasks_have_traces_too(path: Path) -> None:
+    async def go() -> None:
+        async with AsyncPool(["http://a/"], health=None) as pool:
+            pool.trace(path)
+            async with pool.lease(holder="me", priority=3) as lease:
+                lease.took(0.0)
+
+    asyncio.run(go())
+    (only,) = read_trace(path).attempts
+    assert (only.task, only.priority, only.server_s, only.outcome) == ("me", 3, 0.0, "success")
+
+
+def test_a_forked_child_leaves_the_trace_to_its_parent(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _FORKS, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert done.stderr == ""
+    found = read_trace(path)
+    assert [each.task for each in found.attempts] == ["before", "after"]
+    assert len(found.ended) == 1
+
+
+_FORKS = """
+import os, sys
+from balancer import Pool
+pool = Pool(["http://a/"], health=None)
+trace = pool.trace(sys.argv[1])
+pool.acquire(holder="before").release()
+if not (child := os.fork()):
+    trace.flush()
+    trace.close()
+    pool.close()
+    sys.exit(0)  # what is to be done at exit is done here, too
+assert os.waitpid(child, 0)[1] == 0
+pool.acquire(holder="after").release()
+pool.close()
+"""
 
 
 def test_a_trace_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

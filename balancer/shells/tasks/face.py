@@ -166,6 +166,8 @@ class Tasks:
             except BaseException:
                 pool._recover(lease)
                 raise
+        if priority:
+            lease.priority = priority
         if block is not None:
             lease.entered = True
             block.lease = lease

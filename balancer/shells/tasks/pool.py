@@ -66,6 +66,7 @@ class AsyncPool(Tasks):
     mark_leases = _of_the_pool(Pool.mark_leases)
     snapshot = _of_the_pool(Pool.snapshot)
     time_leases = _of_the_pool(Pool.time_leases)
+    trace = _of_the_pool(Pool.trace)
     serve_page = _of_the_pool(Pool.serve_page)
     clock = property(lambda self: self.pool.clock)
     close = _of_the_pool(Pool.close)
