@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from balancer.errors import ConfigError
-from balancer.traces.rows import Attempt
+from balancer.traces.rows import Attempt, mistake_in
 
 __all__ = ["NGINX_FORMAT", "from_csv", "from_haproxy", "from_nginx"]
 
@@ -123,7 +123,10 @@ def from_csv(lines: Iterable[str], columns: Mapping[str, str]) -> Iterator[Attem
         known.setdefault("asked_s", known["granted_s"])
         if known["granted_s"] is None or "ended_s" not in known or "endpoint" not in known:
             raise ConfigError(f"csv:{number + 2}: endpoint, ended_s, and granted_s or asked_s must not be empty")
-        yield Attempt(**{"run": _RUN, "attempt": number, **known})
+        attempt = Attempt(**{"run": _RUN, "attempt": number, **known})
+        if mistake := mistake_in(attempt):
+            raise ConfigError(f"csv:{number + 2}: {mistake}")
+        yield attempt
 
 
 def _value(name: str, text: str, line: int) -> Any:

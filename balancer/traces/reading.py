@@ -11,7 +11,7 @@ from os import PathLike
 from typing import Any
 
 from balancer.errors import ConfigError
-from balancer.traces.rows import VERSION, Attempt, Happening, row_of
+from balancer.traces.rows import VERSION, Attempt, Happening, mistake_in, row_of
 
 __all__ = ["Trace", "read_trace"]
 
@@ -63,11 +63,8 @@ def read_trace(path: str | PathLike[str]) -> Trace:
             except TypeError as error:
                 raise ConfigError(f"{path}:{number}: a row lacks something: {error}") from None
             if isinstance(row, Attempt):
-                if not _is_sound(row):
-                    raise ConfigError(
-                        f"{path}:{number}: asked_s, granted_s and ended_s must be numbers, attempt a whole one, and "
-                        "run and endpoint texts"
-                    )
+                if mistake := mistake_in(row):
+                    raise ConfigError(f"{path}:{number}: {mistake}")
                 known = attempts.get((row.run, row.attempt))
                 if known is None or known.open:
                     attempts[row.run, row.attempt] = row
@@ -76,15 +73,6 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     order = {run: place for place, run in enumerate(dict.fromkeys(run for run, _ in attempts))}
     found.attempts = sorted(attempts.values(), key=lambda each: (order[each.run], each.granted_s, each.attempt))
     return found
-
-
-def _is_sound(row: Attempt) -> bool:
-    times = (row.asked_s, row.granted_s, row.ended_s)
-    known = all(isinstance(each, int | float) and abs(each) < _FAR_S for each in times)  # which nan is not
-    return known and isinstance(row.attempt, int) and isinstance(row.run, str) and isinstance(row.endpoint, str)
-
-
-_FAR_S = 1e12
 
 
 def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-__all__ = ["VERSION", "Attempt", "Happening", "data_of", "line", "line_of", "row_of"]
+__all__ = ["VERSION", "Attempt", "Happening", "data_of", "line", "line_of", "mistake_in", "row_of"]
 
 VERSION: Final = 1
 
@@ -99,6 +99,40 @@ def data_of(row: Attempt | Happening) -> dict[str, Any]:
     """Return a row as plain data."""
     kind = type(row)
     return {"row": _NAMES[kind], **{name: getattr(row, name) for name in _FIELDS[kind]}}
+
+
+_FAR_S: Final = 1e12
+_TEXTS: Final = ("task", "kind", "host", "key", "outcome")
+_AMOUNTS: Final = ("size", "retry_after_s", "server_s")
+
+
+def mistake_in(row: Attempt) -> str | None:
+    """Return what is wrong with a call that somebody else may have written, and what is allowed; None: nothing."""
+    times = {name: getattr(row, name) for name in ("asked_s", "granted_s", "ended_s")}
+    known = all(_is_number(each) and abs(each) < _FAR_S for each in times.values())  # which nan is not
+    if not known or not _is_whole(row.attempt) or not isinstance(row.run, str) or not isinstance(row.endpoint, str):
+        return "asked_s, granted_s and ended_s must be numbers, attempt a whole one, and run and endpoint texts"
+    if not row.asked_s <= row.granted_s <= row.ended_s:
+        found = ", ".join(f"{name} {value:.6g}" for name, value in times.items())
+        return f"found {found}; a call is asked for, then granted, then ended"
+    if not _is_whole(row.slots) or row.slots < 1:
+        return f"found slots {row.slots!r}; it must be a whole number, 1 or more"
+    for name in _TEXTS:
+        if not isinstance(getattr(row, name), str | None):
+            return f"found {name} {getattr(row, name)!r}; it must be a text, or null"
+    for name in _AMOUNTS:
+        value = getattr(row, name)
+        if value is not None and not (_is_number(value) and 0 <= value < _FAR_S):
+            return f"found {name} {value!r}; it must be a number, 0 or more, or null"
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def line_of(row: Attempt | Happening) -> str:

@@ -179,11 +179,14 @@ def _source(path: Path) -> "Fit | Scenario":
 def _write_config(outlook: "Outlook", words: str, out: Path) -> Path:
     from balancer_simulator.fitting.writing import as_toml
     from balancer_simulator.predicting.recommend import setting_config
+    from balancer_simulator.report.recommendation import made_up_lines
 
+    made_up = made_up_lines(outlook)
     remarks = [
         words,
         f"{outlook.setting.workers} callers at once",
         "a trace has the names of endpoints: where they are no addresses, put those in",
+        *(["put the address of a server in for each that is made up"] if made_up else []),
     ]
     try:
         out.write_text(as_toml(setting_config(outlook), remarks), encoding="utf-8")

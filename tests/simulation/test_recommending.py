@@ -19,8 +19,11 @@ from balancer_simulator import (
     simulate_once,
 )
 from balancer_simulator.fitting.fit import fit_trace
+from balancer_simulator.fitting.writing import as_toml
 from balancer_simulator.predicting.deadlines import seconds_until
 from balancer_simulator.predicting.recommend import _set, recommend, setting_config
+from balancer_simulator.report.recommendation import verdict
+from balancer_simulator.scenario.scenario import load_scenario
 
 from balancer.commands import app as cli
 from balancer.errors import ConfigError
@@ -37,6 +40,7 @@ _SLOW = Scenario(
     horizon_s=1e5,
     health=None,
 )
+_KNOWN = _SLOW.changed(endpoints=[each.model_copy(update={"seen_at_once": 2}) for each in _SLOW.endpoints])
 _FEW = {"draws": 5, "strategies": ["fifo"]}
 
 
@@ -70,7 +74,7 @@ def test_with_more_time_fewer_endpoints_do() -> None:
 
 
 def test_endpoints_are_added_until_it_is_in_time_and_what_cannot_be_is_said() -> None:
-    found = recommend(_SLOW, deadline_s=1.4, **_FEW)
+    found = recommend(_KNOWN, deadline_s=1.4, **_FEW)
     assert found.chosen is not None
     setting = found.chosen.setting
     assert (len(setting.endpoints), setting.workers) == (4, 8)  # one more would be idle if nobody more asked
@@ -85,6 +89,29 @@ def test_more_at_once_than_was_ever_seen_is_not_proposed_from_a_trace() -> None:
     rooms = {each.setting.room for each in recommend(fit_trace(made_trace(_SLOW, "fifo")), **_FEW).tried}
     assert rooms == {"as it is"}
     assert "twice" in {each.setting.room for each in recommend(_SLOW, **_FEW).tried}
+
+
+def test_a_scenario_that_was_fitted_says_what_was_seen_and_is_given_no_more_than_that(tmp_path: Path) -> None:
+    path = tmp_path / "fitted.toml"
+    path.write_text(as_toml(fit_trace(made_trace(_SLOW, "fifo")).data()), encoding="utf-8")
+    fitted = load_scenario(path)
+    assert {each.seen_at_once for each in fitted.endpoints} <= {1, 2}  # there are two callers
+    tried = recommend(fitted, **_FEW).tried
+    assert {model.capacity for each in tried for model in each.scenario.endpoints} == {2}
+
+
+def test_with_twice_the_slots_there_are_callers_to_fill_them() -> None:
+    tried = [each.setting for each in recommend(_SLOW, **_FEW).tried if each.setting.room == "twice"]
+    assert max(each.workers for each in tried if len(each.endpoints) == 3) >= 12
+
+
+def test_an_endpoint_that_there_is_not_yet_is_named_so_and_which_one_it_is_like() -> None:
+    found = recommend(_KNOWN, deadline_s=1.4, **_FEW)
+    assert found.chosen is not None
+    assert found.chosen.made_up == {"http://one-more-like-e1/": "http://e1/"}
+    assert "http://one-more-like-e1/ is made up: one more, like http://e1/" in verdict(found)
+    assert "budget" not in verdict(recommend(_SLOW, deadline_s=0.05, **_FEW))
+    assert "within 0.0001 endpoint-hours" in verdict(recommend(_SLOW, budget_h=0.0001, **_FEW))
 
 
 def test_a_budget_is_kept_and_without_wishes_nothing_is_bought() -> None:
@@ -168,11 +195,9 @@ def test_a_config_has_what_a_pool_must_know_of_its_endpoints() -> None:
 
 
 def test_what_is_better_by_itself_is_the_base_of_what_is_tried_next() -> None:
-    found = recommend(_SLOW, **_FEW)
+    found = recommend(_KNOWN, **_FEW)
     crews = {each.setting.workers: each.sure_s for each in found.tried[:3]}
     assert crews[6] < 0.5 * crews[2]  # six slots, and two callers
     others = {each.setting for each in found.tried[3:]} | {each.setting for each in found.by_number}
-    assert {(each.room, len(each.endpoints)) for each in others} == {
-        ("twice", 3), *(("as it is", number) for number in (1, 2, 3, 4))
-    }  # fmt: skip
+    assert {(each.room, len(each.endpoints)) for each in others} == {("as it is", number) for number in (1, 2, 3, 4)}
     assert all(each.workers >= 6 for each in others), others

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -537,3 +538,29 @@ def test_a_row_of_another_kind_of_value_is_refused_with_its_place(tmp_path: Path
     (tmp_path / "trace.jsonl").write_text(json.dumps(row | wrong) + "\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"trace\.jsonl:1: .* must be numbers"):
         read_trace(tmp_path / "trace.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"slots": 0}, "found slots 0; it must be a whole number, 1 or more"),
+        ({"slots": 1.5}, "found slots 1.5"),
+        ({"slots": "2"}, "found slots '2'"),
+        ({"ended_s": -1}, "found asked_s 0, granted_s 0, ended_s -1; a call is asked for, then granted, then ended"),
+        ({"asked_s": 2}, "found asked_s 2, granted_s 0"),
+        ({"size": "many"}, "found size 'many'; it must be a number"),
+        ({"server_s": -0.5}, "found server_s -0.5"),
+        ({"kind": 7}, "found kind 7; it must be a text, or null"),
+    ],
+)
+def test_a_call_that_cannot_be_is_refused_with_its_place(tmp_path: Path, wrong: dict[str, object], said: str) -> None:
+    row = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 0, "ended_s": 1, "endpoint": "e"}
+    lines = [json.dumps(row | each) + "\n" for each in ({"attempt": 0}, wrong)]
+    (tmp_path / "trace.jsonl").write_text("".join(lines), encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(f"trace.jsonl:2: {said}")):
+        read_trace(tmp_path / "trace.jsonl")
+
+
+def test_a_row_of_a_table_that_cannot_be_is_refused_with_its_line() -> None:
+    with pytest.raises(ConfigError, match=r"^csv:3: found asked_s 5, granted_s 5, ended_s 4; "):
+        list(from_csv(["endpoint,asked_s,ended_s", "a,1,2", "a,5,4"], {}))

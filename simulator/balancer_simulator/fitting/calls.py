@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.traces import Attempt, Trace
+from balancer.traces.rows import mistake_in
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = ["Bools", "Calls", "Trail", "calls_of", "trail_of", "until"]
@@ -117,10 +118,13 @@ def trail_of(trace: Trace) -> Trail:
     """Return the trace on one axis, by endpoint.
 
     Raises:
-        ValueError: there are no calls in it.
+        ValueError: there are no calls in it, or one that cannot be.
     """
     if not trace.attempts:
         raise ValueError("there are no calls in it")
+    for place, each in enumerate(trace.attempts):
+        if mistake := mistake_in(each):
+            raise ValueError(f"attempts[{place}]: {mistake}")
     runs: dict[str, list[Attempt]] = {}
     for each in trace.attempts:
         runs.setdefault(each.run, []).append(each)

@@ -118,6 +118,7 @@ class Fit:
         for member in self.members:
             sample, mine = samples[member.name], times.of[member.name]
             data = member.data
+            data["seen_at_once"] = max(1, self.endpoints[member.name].most)
             if sample.behaviour.name == "lines" and sample.behaviour.count < member.capacity:
                 data["parallel"] = sample.behaviour.count
             elif sample.behaviour.name == "cores":  # a host of its own, as the others there are no part of that

@@ -2,11 +2,13 @@
 
 Decides what is tried, in which order, and what is the cheapest that is sure enough: the fewest endpoints; of as many,
 the one that is over first. All settings meet the same fits and the same requests, so that they differ by themselves.
-What a trace cannot tell is not proposed: more calls at once at an endpoint than it ever had.
+What a trace cannot tell is not proposed: more calls at once at an endpoint than it ever had. A scenario that was fitted
+says how many that were.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -73,6 +75,16 @@ class Outlook:
         """Endpoint-hours: endpoints x the time that they are needed for, by the likeliest end."""
         return math.inf if self.ends_s is None else len(self.setting.endpoints) * self.ends_s.value / _HOUR_S
 
+    @property
+    def made_up(self) -> dict[str, str]:
+        """By the made-up URL of each endpoint that there is not yet: that of the one it is like."""
+        first: dict[int, str] = {}
+        found = {}
+        for place, model in zip(self.setting.endpoints, self.scenario.endpoints, strict=True):
+            if first.setdefault(place, model.url) != model.url:
+                found[model.url] = first[place]
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
@@ -128,7 +140,7 @@ def recommend(
     Raises:
         ConfigError: there is no end to wait for, as callers come whatever happens.
     """
-    search = _Search(_bases(source, tasks, draws, seed), isinstance(source, Fit), certainty, jobs)
+    search = _Search(_bases(source, tasks, draws, seed), certainty, jobs)
     present = search.outlook(search.present)
     best = search.improved(present, strategies)
     goal = Recommendation(present, None, best, (), (), deadline_s, budget_h, certainty)
@@ -215,9 +227,8 @@ def _apart(scenario: Scenario) -> Scenario:
 class _Search:
     """Tries settings, each once."""
 
-    def __init__(self, bases: Sequence[Scenario], fitted: bool, certainty: float, jobs: int) -> None:
+    def __init__(self, bases: Sequence[Scenario], certainty: float, jobs: int) -> None:
         self._bases = bases
-        self._fitted = fitted
         self._certainty = certainty
         self._jobs = jobs
         self._known: dict[Setting, Outlook] = {}
@@ -245,6 +256,9 @@ class _Search:
             best = self._better(best, self.outlook(replace(best.setting, workers=workers)))
         for room in self._rooms():
             best = self._better(best, self.outlook(replace(best.setting, room=room)))
+            crew = self._slots(best.setting.endpoints, room)
+            if crew > best.setting.workers:  # or nobody would fill them
+                best = self._better(best, self.outlook(replace(best.setting, room=room, workers=crew)))
         for strategy in strategies:
             best = self._better(best, self.outlook(replace(best.setting, strategy=strategy)))
         return best
@@ -263,12 +277,11 @@ class _Search:
 
     def manned(self, setting: Setting, endpoints: tuple[int, ...]) -> Setting:
         """Return the setting with these endpoints, and a caller for each slot that they have more."""
-        more = self._slots(endpoints) - self._slots(setting.endpoints)
-        twice = 2 if setting.room == "twice" else 1
-        return replace(setting, endpoints=endpoints, workers=setting.workers + twice * more)
+        more = self._slots(endpoints, setting.room) - self._slots(setting.endpoints, setting.room)
+        return replace(setting, endpoints=endpoints, workers=setting.workers + more)
 
-    def _slots(self, endpoints: tuple[int, ...]) -> int:
-        return sum(self._bases[0].endpoints[place].capacity for place in endpoints)
+    def _slots(self, endpoints: tuple[int, ...], room: Room = "as it is") -> int:
+        return sum(_capacity(self._bases[0].endpoints[place], room) for place in endpoints)
 
     def _better(self, best: Outlook, other: Outlook) -> Outlook:
         return other if other.sure_s < best.sure_s * (1 - _BETTER) else best
@@ -281,7 +294,7 @@ class _Search:
         models = self._bases[0].endpoints
         if any(model.parallel and model.parallel < model.capacity for model in models):
             yield "as much as it works on"
-        if not self._fitted:
+        if any(_capacity(model, "twice") > model.capacity for model in models):
             yield "twice"
 
     def _rate(self, model: EndpointModel) -> float:
@@ -302,21 +315,35 @@ class _Search:
         return Outlook(setting, base, prediction_of(ends_s), float(np.exp(logs.mean() + reach)))
 
 
+def _capacity(model: EndpointModel, room: Room) -> int:
+    """Return the capacity of an endpoint; twice of it is no more than was seen, where that is known."""
+    if room == "as much as it works on":
+        return min(model.capacity, model.parallel or model.capacity)
+    if room == "twice":
+        return max(model.capacity, min(2 * model.capacity, model.seen_at_once or 2 * model.capacity))
+    return model.capacity
+
+
+def _name_of_twin(url: str, taken: Container[str]) -> str:
+    """Return a name by which a reader sees that there is no such endpoint yet, and which one it is like."""
+    like = re.sub(r"[^A-Za-z0-9]+", "-", url.split("://")[-1]).strip("-")
+    names = (f"one-more-like-{like}", *(f"{number}-more-like-{like}" for number in range(2, 1_000)))
+    return next(name for name in names if f"http://{name}/" not in taken)
+
+
 def _set(scenario: Scenario, setting: Setting) -> Scenario:
     """Return the scenario with a setting."""
-    models, hosts, seen = [], dict(scenario.hosts), set[int]()
-    for number, place in enumerate(setting.endpoints):
+    models, hosts, seen, taken = [], dict(scenario.hosts), set[int](), set[str]()
+    for place in setting.endpoints:
         model = scenario.endpoints[place]
-        if setting.room == "twice":
-            model = model.model_copy(update={"capacity": 2 * model.capacity})
-        elif setting.room == "as much as it works on":
-            model = model.model_copy(update={"capacity": min(model.capacity, model.parallel or model.capacity)})
+        model = model.model_copy(update={"capacity": _capacity(model, setting.room)})
         if place in seen:  # a twin has a machine of its own
-            name = f"another-{number + 1}"
+            name = _name_of_twin(model.url, taken)
             host = model.endpoint(model.url).host or ""
             if host in hosts:
                 hosts[name] = Host(cores=hosts[host].cores)
             model = model.model_copy(update={"url": f"http://{name}/", "host": name})
+        taken.add(model.url)
         seen.add(place)
         models.append(model)
     there = {model.endpoint(model.url).host for model in models}

@@ -17,7 +17,14 @@ from balancer.reporting.svg import to_svg
 from balancer_simulator.predicting.recommend import Outlook, Recommendation
 from balancer_simulator.report.settings import settings_lines
 
-__all__ = ["end_chart", "recommendation_data", "recommendation_lines", "verdict", "write_recommendation"]
+__all__ = [
+    "end_chart",
+    "made_up_lines",
+    "recommendation_data",
+    "recommendation_lines",
+    "verdict",
+    "write_recommendation",
+]
 
 _HEADINGS = (
     "setting",
@@ -37,8 +44,9 @@ def verdict(found: Recommendation) -> str:
     wish = "" if found.deadline_s is None else f" by {found.deadline_s:.4g} s"
     sure = f"{found.certainty:.0%}"
     if found.chosen is None:
+        budget = "" if found.budget_h is None else f" within {found.budget_h:.4g} endpoint-hours"
         return (
-            f"nothing that was tried is over{wish} with {sure}, nor within the budget; the nearest is sure by "
+            f"nothing that was tried is over{wish}{budget} with {sure}; the nearest is sure by "
             f"{found.nearest.sure_s:.4g} s: {_words(found.nearest)}"
         )
     if found.chosen is found.present:
@@ -135,7 +143,12 @@ def _cells(found: Recommendation, outlook: Outlook) -> list[str]:
 def _words(outlook: Outlook) -> str:
     setting = outlook.setting
     slots = ", ".join(f"{model.url} {model.capacity}" for model in outlook.scenario.endpoints)
-    return f"{setting.strategy}, {setting.workers} workers, slots: {slots}"
+    return "; ".join([f"{setting.strategy}, {setting.workers} workers, slots: {slots}", *made_up_lines(outlook)])
+
+
+def made_up_lines(outlook: Outlook) -> list[str]:
+    """Return a line for each endpoint that there is not yet: which one it is like."""
+    return [f"{url} is made up: one more, like {like}" for url, like in outlook.made_up.items()]
 
 
 def _data(found: Recommendation, outlook: Outlook) -> dict[str, Any]:
@@ -144,6 +157,7 @@ def _data(found: Recommendation, outlook: Outlook) -> dict[str, Any]:
         "strategy": outlook.setting.strategy,
         "workers": outlook.setting.workers,
         "endpoints": {model.url: model.capacity for model in outlook.scenario.endpoints},
+        "made_up": outlook.made_up,
         "over_s": None if ends is None else {"value": ends.value, "low": ends.low, "high": ends.high},
         "sure_s": outlook.sure_s,
         "endpoint_hours": outlook.cost_h,

@@ -36,6 +36,8 @@ class EndpointModel(EndpointTable):
         network: seconds that each call spends on the way, besides.
         faults: what is wrong with it.
         from_s: when it joins the pool.
+        seen_at_once: the most calls that it was seen to have at once, where it was fitted to a trace: what it would do
+            with more nobody knows, so `recommend` gives it no more. No run depends on it.
     """
 
     capacity: _Capacity = 1
@@ -49,6 +51,7 @@ class EndpointModel(EndpointTable):
     network: Distribution | None = None
     faults: list[Fault] = Field(default_factory=list)
     from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    seen_at_once: Count | None = None
 
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""
