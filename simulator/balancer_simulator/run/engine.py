@@ -164,6 +164,7 @@ class Run:
         "_timed_out",
         "_under_way",
         "_wait",
+        "_waiting",
         "_worked_before",
     )
 
