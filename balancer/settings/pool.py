@@ -93,8 +93,8 @@ class EndpointSettings(EndpointTable):
         group: its failover group; a higher one is used only when the lower ones cannot serve.
         quota: the entry of `[quotas]` that its calls count for; absent: `[quotas."*"]`, if there is one.
         headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
-        languages: what its programs may be written in; absent: an http endpoint is asked, and one that does not tell is
-            taken to run Python, C++, Java and bash; a local one has what is installed.
+        languages: what its programs may be written in; absent: each is tried once with a tiny program when it is first
+            needed, of those that the server says that it has, or that are installed for a local one.
         isolation: how a `local://` endpoint keeps programs apart from the machine: "auto", "bubblewrap", "unshare" or
             "rlimits" (not at all).
     """

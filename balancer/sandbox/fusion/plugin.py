@@ -17,7 +17,7 @@ def balancer_executors() -> tuple[ExecutorPlugin, ...]:
 
 
 def _make(url: str, options: ExecutorOptions) -> Executor:
-    require("pipeline", "an executor for http:// endpoints")
+    require("judge", "an executor for http:// endpoints")
     from balancer.sandbox.fusion.executor import FusionExecutor
 
     return FusionExecutor(url, options)

@@ -14,7 +14,7 @@ def balancer_executors() -> tuple[ExecutorPlugin, ...]:
 
 
 def _make(url: str, options: ExecutorOptions) -> Executor:
-    require("pipeline", "an executor for gojudge+http:// endpoints")
+    require("judge", "an executor for gojudge+http:// endpoints")
     from balancer.sandbox.gojudge.executor import GoJudgeExecutor
 
     return GoJudgeExecutor(url, options)

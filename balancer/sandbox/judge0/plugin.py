@@ -14,7 +14,7 @@ def balancer_executors() -> tuple[ExecutorPlugin, ...]:
 
 
 def _make(url: str, options: ExecutorOptions) -> Executor:
-    require("pipeline", "an executor for judge0+http:// endpoints")
+    require("judge", "an executor for judge0+http:// endpoints")
     from balancer.sandbox.judge0.executor import Judge0Executor
 
     return Judge0Executor(url, options)

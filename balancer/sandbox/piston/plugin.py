@@ -14,7 +14,7 @@ def balancer_executors() -> tuple[ExecutorPlugin, ...]:
 
 
 def _make(url: str, options: ExecutorOptions) -> Executor:
-    require("pipeline", "an executor for piston+http:// endpoints")
+    require("judge", "an executor for piston+http:// endpoints")
     from balancer.sandbox.piston.executor import PistonExecutor
 
     return PistonExecutor(url, options)
