@@ -280,6 +280,17 @@ def test_near_one_a_study_says_that_it_does_not_know(rho: float, known: bool) ->
     assert ("may not keep up: as many wait" in console.file.getvalue()) is not known  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("rho", [0.8, 1.02])
+@pytest.mark.parametrize("where", ["in the server", "at the host"])
+def test_a_queue_inside_a_server_is_one_as_well(rho: float, where: str) -> None:
+    inside = {"parallel": 1} if where == "in the server" else {"host": "h"}
+    values = {**UNKNOWN, "hosts": {} if where == "in the server" else {"h": {"cores": 1}}}
+    asked = {"kind": "poisson", "rate_per_s": rho}
+    study = run_study(scenario(workload=asked, endpoints=[endpoint(capacity=5000, **inside)], **values), ["fifo"])
+    assert study.metric("fifo", "wait_max_s").mean == 0.0, "it waits for no lease"
+    assert study.may_not_keep_up("fifo") is (rho > 1)
+
+
 def test_what_clearly_cannot_keep_up_is_not_said_to_be_unknown() -> None:
     study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": 1.5}, **UNKNOWN), ["fifo"])
     assert not study.keeps_up("fifo")

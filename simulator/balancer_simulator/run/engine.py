@@ -211,6 +211,8 @@ class Run:
         cluster = Cluster(env, scenario, streams, served)
         self._servers = cluster.servers
         self._hosts = cluster.hosts
+        hosts = {url: s.model.endpoint(url).host or "" for url, s in self._servers.items()} if self._hosts else {}
+        self._host_of = {url: host for url, host in hosts.items() if host in self._hosts}
         self._draws_again = scenario.requests.work_again == "drawn"
         self._membership = Membership(env, self._core, scenario, self._discipline)
         self._bound_s: float | None = None
@@ -226,7 +228,7 @@ class Run:
         self._under_way: set[Task] = set()  # those that count
         self._early: set[Task] = set()  # those that do not, unless they wait to the end
         self._halfway = (0, 0)
-        self._waiting: list[int] = []  # how many waited, whenever that was looked at in the second half
+        self._waiting: list[float] = []  # how many waited, whenever that was looked at in the second half
         self._last_s = 0.0
         self._before: dict[str, tuple[int, int, float]] = {}
         self._worked_before: dict[str, float] = {}
@@ -565,8 +567,20 @@ class Run:
             self._looks = self._looks[::2]
             self._bin_s *= 2
         if now >= (self._counts_from_s + self._scenario.horizon_s) / 2:
-            self._waiting.append(sum(task.asks for task in self._under_way))
+            self._waiting.append(self._waiting_now())
         after(self._env, self._bin_s, Run._look, self)
+
+    def _waiting_now(self) -> float:
+        """Return how many requests wait: for a lease, in a line inside their server, or for a part of their host."""
+        waiting = float(sum(task.asks for task in self._under_way))
+        on_host = dict.fromkeys(self._hosts, 0)
+        host_of = self._host_of
+        for url, server in self._servers.items():
+            at_work = min(server.in_flight, server.model.parallel or server.in_flight)
+            waiting += server.in_flight - at_work
+            if url in host_of:
+                on_host[host_of[url]] += at_work
+        return waiting + sum(max(0.0, calls - self._scenario.hosts[host].cores) for host, calls in on_host.items())
 
     def _timeline(self) -> Timeline:
         edges_s = np.array([at_s for at_s, _ in self._looks])

@@ -158,7 +158,8 @@ class Record:
         unfinished: requests still under way at the end.
         halfway: requests that had come, and those under way, in the middle of the time that counts; of a batch that
             was done before: none.
-        waiting: how many requests waited for a lease in the second half of the time that counts, on average.
+        waiting: how many requests waited, for a lease or inside a server or its host, in the second half of the time
+            that counts, on average.
         wait, sojourn: seconds from asking to a lease, for every lease; from arrival to success. What is under way at
             the end counts as longer than it has been so far.
         endpoints: in the order of the scenario.
