@@ -7,11 +7,13 @@ know where spans go: that is the provider's business.
 
 import time
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from balancer.core.events import Ended, Event, Granted
 from balancer.endpoint import Lease, Outcome
+from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 from balancer.settings.redaction import ShownNames
 
@@ -20,12 +22,14 @@ require("otel", "balancer.otel")
 from opentelemetry.context import Context, get_current  # noqa: E402
 from opentelemetry.trace import (  # noqa: E402
     Link,
+    ProxyTracerProvider,
     SpanKind,
     Status,
     StatusCode,
     TracerProvider,
     get_current_span,
     get_tracer,
+    get_tracer_provider,
 )
 
 __all__ = ["Spanned", "Spans"]
@@ -33,6 +37,19 @@ __all__ = ["Spanned", "Spans"]
 _NAME: Final = "balancer.attempt"
 _BAD: Final = frozenset({Outcome.FAILURE, Outcome.OVERLOAD})
 _MOST: Final = 100_000  # leases that are known at once; of one that is forgotten the span has no call
+
+
+_NOWHERE: Final = (
+    "spans would go nowhere: no provider of tracers is set, and opentelemetry-sdk, which has one, is not installed; "
+    "pip install opentelemetry-sdk and set it, as docs/live.md shows, or give tracer_provider="
+)
+
+
+def _has_sdk() -> bool:
+    try:
+        return find_spec("opentelemetry.sdk") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 class Spanned(Protocol):
@@ -65,6 +82,7 @@ class Spans:
 
     Raises:
         MissingExtra: the extra `otel` is not installed; on import.
+        ConfigError: spans would go nowhere: there is no provider, and no package that has one.
     """
 
     kinds = frozenset({Granted, Ended})
@@ -76,6 +94,8 @@ class Spans:
         tracer_provider: TracerProvider | None = None,
         redact: Callable[[str], str] | None = None,
     ) -> None:
+        if tracer_provider is None and isinstance(get_tracer_provider(), ProxyTracerProvider) and not _has_sdk():
+            raise ConfigError(_NOWHERE)
         self._tracer = get_tracer("balancer", tracer_provider=tracer_provider)
         self._names = ShownNames(redact)
         self._clock = pool.clock

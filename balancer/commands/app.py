@@ -383,11 +383,15 @@ def _print_version(wanted: bool) -> None:
 
 
 def _shared(config: Config, url: str | None, token_file: Path | None, ca: Path | None) -> Config:
-    """Return `config` over the pool that is served at `url`. Raises ConfigError."""
+    """Return `config` over the pool that is served at `url`. Raises ConfigError, for a mistake in what is given."""
     given = {"connect": url, "token_file": token_file and str(token_file), "ca": ca and str(ca)}
     said = {key: value for key, value in given.items() if value is not None}
     if said and url is None and config.pool.connect is None:
         raise ConfigError("--token-file and --ca are for a pool that is served; give --pool as well")
+    if said:
+        from balancer.commands.sharing import check_sharing
+
+        check_sharing(url, config.pool.connect, token_file, ca)
     return config.model_copy(update={"pool": config.pool.model_copy(update=said)}) if said else config
 
 

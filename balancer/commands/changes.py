@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
+from balancer.reporting.words import count as counted
 from balancer.settings.config import Config
 
 __all__ = ["Changes", "changes"]
@@ -46,7 +47,8 @@ class Changes:
             endpoints = self.running.pool_endpoints
             slots = sum(endpoint.capacity for endpoint in endpoints)
             words = "; ".join(done) or "nothing is to be changed"
-            yield f"read {file} again: {words}; {slots} slots of {len(endpoints)} endpoints"
+            of = f"{counted(slots, 'slot')} of {counted(len(endpoints), 'endpoint')}"
+            yield f"read {file} again: {words}; {of}"
         if self.later:
             yield (
                 f"read {file} again: {', '.join(self.later)} can be changed by a restart only, which keeps what is out"

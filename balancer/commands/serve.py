@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 
 from balancer.commands.files import most_connections, no_files_left, raise_limit
 from balancer.commands.live import Live
+from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
 from balancer.errors import CommandStopped, ConfigError
 from balancer.house import Times
 from balancer.plugins.registry import Registry
+from balancer.reporting.words import count
 from balancer.settings.config import Config
+from balancer.settings.wording import why_not_listening
 from balancer.shells.connected import TOKEN_VARIABLE
 from balancer.shells.threads import Pool
 from balancer.wire.address import Address, is_loopback
@@ -42,11 +45,7 @@ def token_of(file: Path | None) -> str:
         if not token:
             return ""
     else:
-        where = str(file)
-        try:
-            token = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--token-file {file}: {error}") from None
+        where, token = f"--token-file {file}", text_in("--token-file", file)
     if len(token) < _SHORTEST:
         raise ConfigError(
             f"{where}: the token has {len(token)} characters; it must have {_SHORTEST} at least: openssl rand -hex 16"
@@ -60,12 +59,19 @@ def tls_of(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
         if key is not None:
             raise ConfigError("--key is given without --cert; give both, or neither")
         return None
+    for option, file in (("--cert", cert), ("--key", key)):
+        try:
+            if file is not None:
+                file.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{option} {file}: {error.strerror}; give a PEM file") from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
+    except ssl.SSLError as error:
+        what = f"no certificate and key that belong together ({(error.reason or 'not PEM').lower().replace('_', ' ')})"
         raise ConfigError(
-            f"--cert {cert}: {error}; give PEM files, the key in --key or behind the certificate"
+            f"--cert {cert}: found {what}; give PEM files, the key in --key or behind the certificate"
         ) from None
     return context
 
@@ -161,11 +167,14 @@ async def _serve(
     seen = None if page is None else _page_of(pool, server, live, *page)  # what cannot be is told before any lease
     if again is not None:
         live.mind(signal.SIGHUP, again)
-    listening = await server.listen(host, port, tls)
+    try:
+        listening = await server.listen(host, port, tls)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
     address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
     grace = f"; grants after {times.grace_s:g} s, or once all known holders have told" if server.owner.grace else ""
-    say(f"serving {slots} slots of {len(pool.endpoints())} endpoints at {address}{grace}")
+    say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
     if not is_loopback(host) and tls is None:
         say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
     if seen is not None:

@@ -22,6 +22,7 @@ from balancer.page.scene import Holders, News, Scene
 from balancer.page.tokens import checked_token, token_of_environment
 from balancer.plugins.extras import has, require
 from balancer.settings.redaction import ShownNames
+from balancer.settings.wording import why_not_listening
 from balancer.wire.strangers import Seldom, other_protocol
 
 __all__ = ["Page", "Shown", "open_page", "token_of_environment"]
@@ -228,8 +229,7 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"the page cannot listen on {host} port {port}: {why}; choose another port") from None
+        raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
 
 
 def _restore(pool: Shown, name: str) -> None:

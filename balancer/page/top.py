@@ -174,7 +174,8 @@ def _asked(url: str, path: str, kind: str) -> tuple[http.client.HTTPConnection, 
         answer = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         connection.close()
-        raise ConfigError(f"{url}: no page answers: {error}; see whether it is served, and where") from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{url}: no page answers: {why}; see whether it is served, and where") from None
     if answer.status != 200 or not (answer.getheader("Content-Type") or "").startswith(kind):
         connection.close()
         raise ConfigError(f"{url}: answers with {answer.status}, not as the page of a pool does; give the page's URL")

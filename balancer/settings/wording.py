@@ -3,12 +3,14 @@
 Must not know files or settings; it turns facts into words.
 """
 
+import errno
+import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from pydantic_core import ErrorDetails
 
-__all__ = ["QUOTES_NOTHING", "describe", "did_you_mean"]
+__all__ = ["QUOTES_NOTHING", "describe", "did_you_mean", "why_not_listening"]
 
 QUOTES_NOTHING = "quotes_nothing"
 """The type of an error of a validator of ours that shows no value, so that it may be shown beside secrets."""
@@ -91,3 +93,15 @@ def _found(value: object) -> str:
 
 def _short(text: str, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def why_not_listening(error: Exception) -> str:
+    """Return why a server cannot listen where it should, and what to do, for the end of a line."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, OSError) and (number is None or number < 0 or number == errno.EADDRNOTAVAIL):  # < 0: no name
+        return "it is no address of this machine; choose another host, e.g. 127.0.0.1, or 0.0.0.0 for all addresses"
+    if number == errno.EADDRINUSE:
+        return f"{os.strerror(number)}; choose another port, or stop what listens there"
+    if number == errno.EACCES:
+        return f"{os.strerror(number)}; choose a port of 1024 or more"
+    return f"{os.strerror(number) if number else error}; choose another port"

@@ -32,6 +32,8 @@ class Keeper:
     def __init__(self, path: Path) -> None:
         self._path = path
         lock = path.with_name(path.name + ".lock")
+        if path.is_dir():
+            raise ConfigError(f"--state {path}: is a folder; give --state a file that can be written")
         try:
             self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

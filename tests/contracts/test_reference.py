@@ -97,6 +97,8 @@ def _as_toml(value: Any) -> str:
 
 @pytest.mark.parametrize("section", _SECTIONS)
 def test_every_key_is_on_the_config_page_with_its_default(section: str) -> None:
+    keys = [_CODE.findall(key)[0] for key, *_ in rows(_DOCS / "config.md", section)]
+    assert len(keys) == len(set(keys)), "a key is there twice"
     listed = {_CODE.findall(key)[0]: default for key, _, default, _ in rows(_DOCS / "config.md", section)}
     fields = _SECTIONS[section].model_fields
     assert listed == {

@@ -599,6 +599,25 @@ def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
     assert (first.holder.stocked, second.holder.stocked) == (0, 0)
 
 
+def test_what_a_holder_claims_at_hello_is_asked_back_when_somebody_waits() -> None:
+    """The owner before knew that nobody used it; the one after has to ask."""
+    world = _world(4, block=4)
+    first = _process(world)
+    _leased(world, first)
+    assert first.holder.stocked == 3
+    second = _process(world)
+    world.restart_owner()
+    for who, process in world.processes.items():  # connected anew, before anything goes back by itself
+        said = process.holder.take_out(process.clock.at(world.t), again=True)
+        world.mail += [(who, message, True) for message in said]
+    world.talk()
+    assert (first.holder.stocked, _in_flight(world)) == (3, 4)
+    world.ask(second)
+    world.talk()
+    assert len(second.leases) == 1
+    assert first.holder.stocked == 0
+
+
 def test_who_has_nothing_to_say_speaks_at_once_on_a_new_connection() -> None:
     """Its owner may be a new one, which grants nothing until all have told."""
     world = _world(1)

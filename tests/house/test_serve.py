@@ -480,5 +480,26 @@ def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pyte
         token_of(None)
     with pytest.raises(ConfigError, match="--key is given without --cert"):
         tls_of(None, tmp_path / "key")
-    with pytest.raises(ConfigError, match="give PEM files"):
+    with pytest.raises(ConfigError, match=r"--cert .*none: No such file or directory; give a PEM file"):
         tls_of(tmp_path / "none", None)
+    (tmp_path / "text").write_text("hello", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"--key .*none: No such file or directory; give a PEM file"):
+        tls_of(tmp_path / "text", tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"--cert .*text: found no certificate and key that belong together \(.*PEM"):
+        tls_of(tmp_path / "text", None)
+    with pytest.raises(ConfigError, match=r"--token-file .*text: the token has 5 characters"):
+        token_of(tmp_path / "text")
+    with pytest.raises(ConfigError, match=r"--state .*: is a folder; give --state a file"):
+        Keeper(tmp_path)
+    with pytest.raises(ConfigError, match=r"^cannot listen on 192\.0\.2\.1 port 0: it is no address of this machine"):
+        serve(
+            config,
+            registry,
+            host="192.0.2.1",
+            port=0,
+            state=tmp_path / "s",
+            ttl_s=1.0,
+            token="0123456789abcdef",
+            tls=None,
+            say=print,
+        )

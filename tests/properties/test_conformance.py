@@ -23,7 +23,7 @@ from balancer.testing.story import Call, Story, tell
 from tests.registered import KINDS, NAMES
 
 _ENOUGH = settings(max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)
-_FEW = settings(max_examples=40)
+_FEW = settings(max_examples=25)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -40,8 +40,10 @@ def test_what_is_the_servers_to_say_is_no_matter_of_a_config_that_names_one(tmp_
 
 
 def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(tmp_path: Path) -> None:
-    config = _shared(_config(tmp_path, f"{_TWO}[health]\nenabled = true\n"), "balancer://h:1", None, Path("ca.pem"))
-    assert (config.pool.connect, config.pool.ca) == ("balancer://h:1", "ca.pem")
+    (tmp_path / "token").write_text("0123456789abcdef\n", encoding="utf-8")
+    mine = _config(tmp_path, f"{_TWO}[health]\nenabled = true\n")
+    config = _shared(mine, "balancer://h:1", tmp_path / "token", None)
+    assert (config.pool.connect, config.pool.token_file) == ("balancer://h:1", str(tmp_path / "token"))
     (line,) = left_to_server(config)
     assert line == (
         "the pool is that of balancer://h:1, which decides [[endpoints]], [health]; of [[endpoints]] only languages "
@@ -51,6 +53,45 @@ def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(
         _with(config, "fifo", None)
     with pytest.raises(ConfigError, match="give --pool as well"):
         _shared(Config(), None, None, Path("ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("url", "token_file", "ca", "line"),
+    [
+        (
+            "foo",
+            None,
+            None,
+            r"--pool: found 'foo'; it must be like 'balancer://10.0.0.1:7465', or balancers:// for TLS",
+        ),
+        ("balancer://h:99999", None, None, r"--pool: found 'balancer://h:99999': Port out of range .*"),
+        ("balancer://h", "absent", None, r"--token-file absent: No such file or directory; give a file .*"),
+        (
+            "balancer://h",
+            "bytes",
+            None,
+            r"--token-file bytes: is no text; give a file with nothing but the token in it",
+        ),
+        ("balancer://h", None, "text", r"--ca text: balancer://h speaks no TLS, so nothing would be checked; .*"),
+        (None, None, "text", r"--ca text: holds no certificate; give a PEM file with the certificate .*"),
+        ("balancers://h", None, "absent", r"--ca absent: No such file or directory; give a PEM file .*"),
+        ("balancers://h", None, "bytes", r"--ca bytes: holds no certificate; give a PEM file .*"),
+    ],
+)
+def test_a_mistake_in_an_option_is_blamed_on_the_option(
+    url: str | None,
+    token_file: str | None,
+    ca: str | None,
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bytes").write_bytes(b"\xff" * 20)
+    Path("text").write_text("hello", encoding="utf-8")
+    config = _config(tmp_path, '[pool]\nconnect = "balancers://here"\n')
+    with pytest.raises(ConfigError, match=f"^{line}$"):
+        _shared(config, url, token_file and Path(token_file), ca and Path(ca))  # type: ignore[arg-type]
 
 
 def test_a_pool_by_a_config_is_the_servers(tmp_path: Path) -> None:

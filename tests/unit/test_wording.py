@@ -1,11 +1,13 @@
 """The words of an error: the nearest name, and pydantic's errors for people who write TOML."""
 
+import errno
+import socket
 from typing import Annotated, Any, Self
 
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from balancer.settings.wording import describe, did_you_mean
+from balancer.settings.wording import describe, did_you_mean, why_not_listening
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,22 @@ def test_the_nearest_name_is_offered_if_there_is_one(name: str, words: str) -> N
 
 def test_where_nothing_exists_nothing_is_offered() -> None:
     assert did_you_mean("fifo", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EADDRINUSE, "whatever"), "Address already in use; choose another port, or stop what"),
+        (OSError(errno.EADDRNOTAVAIL, "whatever"), "it is no address of this machine; choose another host"),
+        (OSError("could not bind on any address out of []"), "it is no address of this machine; choose another host"),
+        (socket.gaierror(-2, "Name or service not known"), "it is no address of this machine; choose another host"),
+        (OSError(errno.EACCES, "whatever"), "Permission denied; choose a port of 1024 or more"),
+        (OSError(errno.EMFILE, "whatever"), "Too many open files; choose another port"),
+        (OverflowError("port must be 0-65535."), "port must be 0-65535.; choose another port"),
+    ],
+)
+def test_why_a_server_cannot_listen(error: Exception, words: str) -> None:
+    assert why_not_listening(error).startswith(words)
 
 
 def _refuse(value: str) -> str:

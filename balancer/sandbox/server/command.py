@@ -13,6 +13,7 @@ import typer
 from balancer.errors import BalancerError
 from balancer.hookspecs import hookimpl
 from balancer.plugins.extras import require
+from balancer.settings.wording import why_not_listening
 
 __all__ = ["balancer_commands"]
 
@@ -46,7 +47,7 @@ def sandbox(
     except BalancerError as error:
         raise _stopped(str(error)) from error
     except OSError as error:
-        raise _stopped(f"cannot listen on {host} port {port}: {error.strerror}; choose another --port") from error
+        raise _stopped(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from error
 
 
 def _stopped(reason: str) -> typer.Exit:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pluggy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.hookspecs import PROJECT, HookSpecs
@@ -59,6 +59,7 @@ def test_any_known_inputs_give_distinct_new_inputs_within_the_budget(
     assert not set(found) & set(inputs)
 
 
+@settings(max_examples=40)
 @given(st.lists(any_input, min_size=1, max_size=3), st.integers(0, 10**6))
 def test_the_same_problem_and_seed_give_the_same_inputs(inputs: list[bytes], seed: int) -> None:
     first, second = (proposed(problem(*inputs), 10, seed) for _ in range(2))

@@ -59,7 +59,8 @@ def test_an_http_executor_names_the_extra_that_is_missing(monkeypatch: pytest.Mo
         (ConfigError("no isolation works here"), "no isolation works here\n"),
         (
             OSError(98, "Address already in use"),
-            "cannot listen on 127.0.0.1 port 7: Address already in use; choose another --port\n",
+            "cannot listen on 127.0.0.1 port 7: Address already in use; choose another port, or stop what listens "
+            "there\n",
         ),
     ],
 )

@@ -1,0 +1,58 @@
+"""Whether the options that name a served pool can be used: `--pool`, `--token-file` and `--ca`.
+
+Decides that a mistake in an option is blamed on it, not on the config's file. It must not know how one connects.
+"""
+
+import ssl
+from pathlib import Path
+
+from balancer.errors import ConfigError
+from balancer.wire.address import address_of
+
+__all__ = ["check_sharing", "text_in"]
+
+
+def check_sharing(url: str | None, connect: str | None, token_file: Path | None, ca: Path | None) -> None:
+    """Return if the options can be used.
+
+    Args:
+        url: of `--pool`; None: what the config says in `connect` counts.
+        connect: likewise.
+        token_file, ca: what is given as `--token-file` and `--ca`.
+
+    Raises:
+        ConfigError: they cannot, and why.
+    """
+    if url is not None:
+        try:
+            address_of(url)
+        except ConfigError as error:
+            raise ConfigError(f"--pool: {error}") from None
+    if token_file is not None:
+        text_in("--token-file", token_file)
+    if ca is not None:
+        _check_ca(url or connect or "", ca)
+
+
+def text_in(option: str, file: Path) -> str:
+    """Return the text in the file that an option names. Raises ConfigError."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{option} {file}: {error.strerror}; give a file that can be read") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{option} {file}: is no text; give a file with nothing but the token in it") from None
+
+
+def _check_ca(url: str, file: Path) -> None:
+    if url.startswith("balancer:"):
+        raise ConfigError(f"--ca {file}: {url} speaks no TLS, so nothing would be checked; connect to balancers://")
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except ssl.SSLError:
+        why = "holds no certificate"
+    except OSError as error:
+        why = str(error.strerror)
+    else:
+        return
+    raise ConfigError(f"--ca {file}: {why}; give a PEM file with the certificate that signed the server's")

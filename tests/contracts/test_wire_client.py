@@ -1,0 +1,246 @@
+"""docs/wire.md is enough for a client in another language: this one was written from that page, and knows nothing else.
+
+It has a MessagePack of its own, says again what is not heard, keeps what it has by its heartbeat, and goes on when its
+connection is cut, and when the server is another one.
+"""
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from tests.house.serving import Serving
+from tests.patience import PATIENCE_S
+
+_TTL_S = 1.0
+
+
+# -- MessagePack, as much of it as the page needs: https://github.com/msgpack/msgpack/blob/master/spec.md ------------
+
+
+def _pack(value: Any) -> bytes:
+    if value is None:
+        return b"\xc0"
+    if isinstance(value, bool):
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, int):
+        return struct.pack(">Bq", 0xD3, value)
+    if isinstance(value, float):
+        return struct.pack(">Bd", 0xCB, value)
+    if isinstance(value, str):
+        data = value.encode()
+        return struct.pack(">BI", 0xDB, len(data)) + data
+    if isinstance(value, list):
+        return struct.pack(">BI", 0xDD, len(value)) + b"".join(map(_pack, value))
+    pairs = b"".join(_pack(key) + _pack(each) for key, each in value.items())
+    return struct.pack(">BI", 0xDF, len(value)) + pairs
+
+
+_NUMBERS = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
+_NUMBERS |= {0xCA: ">f", 0xCB: ">d"}
+_TEXTS = {0xD9: ">B", 0xDA: ">H", 0xDB: ">I"}
+_ARRAYS = {0xDC: ">H", 0xDD: ">I"}
+_MAPS = {0xDE: ">H", 0xDF: ">I"}
+
+
+class _Bytes:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, size: int) -> bytes:
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def number(self, form: str) -> Any:
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def value(self) -> Any:
+        (kind,) = self.take(1)
+        if kind < 0x80 or kind >= 0xE0:
+            return kind if kind < 0x80 else kind - 256
+        if kind < 0x90 or kind in _MAPS:
+            return {self.value(): self.value() for _ in range(self.number(_MAPS[kind]) if kind > 0x90 else kind & 15)}
+        if kind < 0xA0 or kind in _ARRAYS:
+            return [self.value() for _ in range(self.number(_ARRAYS[kind]) if kind > 0xA0 else kind & 15)]
+        if kind < 0xC0 or kind in _TEXTS:
+            return self.take(self.number(_TEXTS[kind]) if kind > 0xC0 else kind & 31).decode()
+        return self.number(_NUMBERS[kind]) if kind in _NUMBERS else {0xC0: None, 0xC2: False, 0xC3: True}[kind]
+
+
+# -- the client ------------------------------------------------------------------------------------------------------
+
+
+class _Client:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.who = ["a client", f"{time.time_ns():032x}"]
+        self.visit: tuple[int, int] | None = None
+        self.inside = False
+        self.ttl_s = _TTL_S
+        self.leases: dict[tuple[int, int], dict[str, Any]] = {}
+        self.lost: list[tuple[int, int]] = []
+        self.refused = ""
+        self.asks: dict[int, dict[str, Any]] = {}
+        self.heard_s = time.monotonic()
+        self.asked = self.visits = 0
+        self.connect()
+        self.knock()
+
+    def connect(self) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", self.port))
+        self.unread = b""
+        self.beat_s = 0.0  # it speaks at once, so that the server knows where it is
+        self.frame(0, {"version": 1, "token": "", "who": self.who, "local": None})
+
+    def frame(self, kind: int, message: Any) -> None:
+        body = _pack([kind, message])
+        with suppress(OSError):
+            self.socket.sendall(struct.pack(">I", len(body)) + body)
+
+    def knock(self) -> None:
+        self.frame(1, {"who": self.who, "sent_s": time.monotonic()})
+
+    def word(self, kind: int, word: dict[str, Any]) -> None:
+        self.number += 1
+        self.unheard[self.number] = [[kind, word]]
+        self.said_s[self.number] = 0.0
+
+    def ask(self, timeout_s: float) -> int:
+        self.asked += 1
+        ask = {"number": self.asked, "request": {}, "priority": 0, "timeout_s": timeout_s, "waited_s": 0.0, "block": 1}
+        self.asks[self.asked] = ask
+        self.word(0, ask)
+        return self.asked
+
+    def end(self, token: tuple[int, int]) -> None:
+        del self.leases[token]
+        self.word(3, {"token": list(token), "outcome": "success", "used_s": 0.1})
+
+    def letter(self, number: int, words: list[Any]) -> None:
+        assert self.visit is not None
+        self.frame(3, [self.who, *self.visit, time.monotonic(), number, self.got, words])
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Go on until `holds`."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not holds():
+            now = time.monotonic()
+            assert now < until_s
+            if self.inside:
+                for number, words in self.unheard.items():
+                    if now >= self.said_s[number] + self.ttl_s / 20:
+                        self.said_s[number] = now
+                        self.letter(number, words)
+                if now >= self.beat_s:
+                    self.beat_s = now + self.ttl_s / 5
+                    self.letter(0, [])
+            if select.select([self.socket], [], [], 0.01)[0]:
+                try:
+                    data = self.socket.recv(65536)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    self.again()
+                self.unread += data
+            while len(self.unread) >= 4 and len(self.unread) >= 4 + (length := struct.unpack(">I", self.unread[:4])[0]):
+                body, self.unread = self.unread[4 : 4 + length], self.unread[4 + length :]
+                self.hear(*_Bytes(body).value())
+
+    def again(self) -> None:
+        self.socket.close()
+        with suppress(OSError):
+            time.sleep(0.02)
+            self.connect()
+
+    def hear(self, kind: int, said: Any) -> None:
+        if kind == 11:
+            visit = said["epoch"], said["visit"]
+            if self.visit is not None and visit <= self.visit:
+                return
+            self.visit, self.inside = visit, False
+            self.number = self.got = 0
+            self.unheard: dict[int, list[Any]] = {}
+            self.said_s: dict[int, float] = {}
+            self.listed: dict[int, Any] = {}
+            self.visits += 1
+            held = [
+                {
+                    "token": list(token),
+                    "endpoint": each["name"],
+                    "slots": 1,
+                    "terms": None,
+                    "tokens": None,
+                    "held_s": 0.5,
+                }
+                for token, each in self.leases.items()
+            ]
+            now = time.monotonic()
+            self.frame(2, {"who": self.who, "epoch": visit[0], "visit": visit[1], "sent_s": now, "held": held})
+        elif kind == 12 and (said["epoch"], said["visit"]) == self.visit and not self.inside:
+            kept = {tuple(token) for token in said["kept"]}
+            self.lost += [token for token in self.leases if token not in kept]
+            self.leases = {token: each for token, each in self.leases.items() if token in kept}
+            self.ttl_s, self.inside = said["ttl_s"], True
+            for ask in self.asks.values():
+                self.word(0, ask)
+        elif kind == 13 and tuple(said[:2]) == self.visit:
+            _, _, self.heard_s, number, got, words = said
+            self.unheard = {each: words for each, words in self.unheard.items() if each > got}
+            if number == self.got + 1:
+                self.got = number
+                for which, word in words:
+                    self.told(which, word)
+
+    def told(self, kind: int, word: dict[str, Any]) -> None:
+        if kind == 20:
+            self.listed[word["number"]] = word["endpoint"]
+        elif kind == 21 and self.asks.pop(word["number"], None):
+            for token, number, _ in word["shares"]:
+                self.leases[tuple(token)] = self.listed[number]
+        elif kind == 22 and self.asks.pop(word["number"], None):
+            self.refused = word["error"]
+
+
+def test_a_client_of_that_page_leases_keeps_and_gives_back_whatever_happens_to_its_connection() -> None:
+    with Serving("http://a/", ttl_s=_TTL_S) as first:
+        client = _Client(first.port)
+        client.until(lambda: client.inside)
+        client.ask(5.0)
+        client.until(lambda: bool(client.leases))
+        ((token, endpoint),) = client.leases.items()
+        assert endpoint["url"] == "http://a/"
+
+        client.ask(0.05)
+        client.until(lambda: bool(client.refused))
+        assert client.refused == "AcquireTimeout"
+
+        later_s = time.monotonic() + 1.5 * _TTL_S
+        client.until(lambda: time.monotonic() > later_s)
+        assert len(first.pool.leases()) == 1, "its heartbeat keeps it"
+
+        client.socket.shutdown(socket.SHUT_RDWR)
+        later_s = time.monotonic() + 1.5 * _TTL_S
+        client.until(lambda: time.monotonic() > later_s)
+        assert len(first.pool.leases()) == 1
+        assert client.visits == 1, "a connection is no visit"
+        first.stop()
+
+    with Serving("http://a/", ttl_s=_TTL_S, last=first.records[-1], port=first.port) as second:
+        client.until(lambda: client.visits == 2 and client.inside)
+        assert (list(client.leases), client.lost) == ([token], [])
+        assert len(second.pool.leases()) == 1
+        client.end(token)
+        client.ask(5.0)
+        client.until(lambda: bool(client.leases))
+        ((other, _),) = client.leases.items()
+        assert other > token
+        client.end(other)
+        client.until(lambda: not client.unheard)
+        client.word(9, {})
+        client.until(lambda: not second.server.owner._guests)
+        assert second.pool.leases() == ()
+        assert second.pool.stats().calls == 2
+        client.socket.close()
