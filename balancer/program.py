@@ -88,6 +88,7 @@ class Execution:
         memory_bytes: peak memory, if known.
         message: one line for people, e.g. why it was killed.
         compile_s: wall seconds that compiling took in this run; 0 if nothing was compiled.
+        server_s: wall seconds that the server says it took, if it does; what the call took besides was on the way.
         doubtful: the endpoint itself may be why it ended so, e.g. a compiler ran out of wall time with CPU time to
             spare: it does not count until another run finds the same.
     """
@@ -102,6 +103,7 @@ class Execution:
     message: str = ""
     compile_s: float = 0.0
     doubtful: bool = False
+    server_s: float | None = field(default=None, compare=False)  # of the server, not of the program
 
 
 @dataclass(frozen=True, slots=True)

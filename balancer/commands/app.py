@@ -163,7 +163,10 @@ def make_app(registry: Registry) -> typer.Typer:
             typer.Option("--column", metavar="FIELD=NAME", help="The column of a CSV that holds a field; several."),
         ] = None,
         out: Annotated[
-            Path | None, typer.Option("--out", metavar="TRACE", help="Write FILE as a trace here; with --from.")
+            Path | None,
+            typer.Option(
+                "--out", metavar="TRACE", help="Write FILE as a trace here; as Parquet if it ends with .parquet."
+            ),
         ] = None,
         as_json: JsonOption = False,
     ) -> None:

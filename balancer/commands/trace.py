@@ -11,8 +11,9 @@ from balancer.errors import ConfigError
 from balancer.settings.wording import did_you_mean
 from balancer.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
 from balancer.traces.reading import Trace, read_trace
-from balancer.traces.rows import Attempt, line_of
+from balancer.traces.rows import Attempt
 from balancer.traces.summary import summary_lines, summary_of
+from balancer.traces.writing import write_trace
 
 __all__ = ["trace_data", "trace_lines"]
 
@@ -28,10 +29,10 @@ def trace_data(
         ConfigError: something cannot be read or written, or options do not go together.
     """
     if source is None:
-        for option, given in (("--format", log_format), ("--column", columns), ("--out", out)):
+        for option, given in (("--format", log_format), ("--column", columns)):
             if given:
                 raise ConfigError(f"{option}: it goes with --from; leave it out, or say what wrote {path}")
-        return summary_of(read_trace(path))
+        return _written(read_trace(path), path, out)
     if source not in _SOURCES:
         raise ConfigError(f"--from: found {source!r}{did_you_mean(source, _SOURCES)}; there are {', '.join(_SOURCES)}")
     if log_format and source != "nginx":
@@ -43,14 +44,20 @@ def trace_data(
             attempts = list(_attempts(file, source, log_format or NGINX_FORMAT, _columns_of(columns)))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    if out is not None:
-        try:
-            with out.open("w", encoding="utf-8") as written:
-                written.writelines(map(line_of, attempts))
-        except OSError as error:
-            raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}") from None
     runs = dict.fromkeys(each.run for each in attempts)
-    return summary_of(Trace(attempts=attempts, ended=set(runs)))
+    return _written(Trace(attempts=attempts, ended=set(runs)), path, out)
+
+
+def _written(trace: Trace, path: Path, out: Path | None) -> dict[str, Any]:
+    """Write the trace that is at `path` to `out` as well, if that is given, and return what is in it."""
+    if out is not None:
+        if out.exists() and out.samefile(path):
+            raise ConfigError(f"--out: {out}: is what was read; choose another path")
+        try:
+            write_trace(trace, out)
+        except ConfigError as error:
+            raise ConfigError(f"--out: {error}") from None
+    return summary_of(trace)
 
 
 def trace_lines(found: dict[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Traces: what a pool did, call by call, in a file of lines. One format, its reader, and importers of other formats.
+"""Traces: what a pool did, call by call, in a file. One format, its readers, and importers of other formats.
 
 This room knows neither pools nor threads: `balancer.shells.tracing` writes what it describes.
 """
@@ -6,5 +6,6 @@ This room knows neither pools nor threads: `balancer.shells.tracing` writes what
 from balancer.traces.reading import Trace, read_trace
 from balancer.traces.rows import Attempt, Happening
 from balancer.traces.sinks import Sink
+from balancer.traces.writing import write_trace
 
-__all__ = ["Attempt", "Happening", "Sink", "Trace", "read_trace"]
+__all__ = ["Attempt", "Happening", "Sink", "Trace", "read_trace", "write_trace"]

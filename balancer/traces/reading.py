@@ -1,7 +1,7 @@
-"""Reads a trace, whole or cut short.
+"""Reads a trace, whole or cut short: a file of lines, of columns, or the database of a run.
 
 Decides what becomes of a file whose writer was killed: its last line may be half a line, and calls that were under way
-are there as open ones, or not at all.
+are there as open ones, or not at all. What a file is it says itself, by how it begins.
 """
 
 import json
@@ -11,6 +11,7 @@ from os import PathLike
 from typing import Any
 
 from balancer.errors import ConfigError
+from balancer.traces import columns, tables
 from balancer.traces.rows import VERSION, Attempt, Happening, mistake_in, row_of
 
 __all__ = ["Trace", "read_trace"]
@@ -39,18 +40,19 @@ class Trace:
 
 
 def read_trace(path: str | PathLike[str]) -> Trace:
-    """Read the trace at `path`.
+    """Read the trace at `path`: a file of lines, a Parquet file, or the database of a run of the pipeline.
 
     Raises:
         ConfigError: it cannot be read, or a line, other than half of a last one, is no line of a trace.
+        MissingExtra: it is a Parquet file, and pyarrow is not installed.
     """
     found = Trace()
     attempts: dict[tuple[str, int], Attempt] = {}
-    for number, data in _lines(path, found):
+    for where, data in _rows(path, found):
         if data.get("row") == "run":
             if data.get("version", VERSION) > VERSION:
                 raise ConfigError(
-                    f"{path}:{number}: found version {data['version']} of the format, and this reads up to {VERSION}; "
+                    f"{where}: found version {data['version']} of the format, and this reads up to {VERSION}; "
                     "use a later balancer"
                 )
             found.runs.append(data)
@@ -61,21 +63,47 @@ def read_trace(path: str | PathLike[str]) -> Trace:
             try:
                 row = row_of(data)
             except TypeError as error:
-                raise ConfigError(f"{path}:{number}: a row lacks something: {error}") from None
+                raise ConfigError(f"{where}: a row lacks something: {error}") from None
             if isinstance(row, Attempt):
                 if mistake := mistake_in(row):
-                    raise ConfigError(f"{path}:{number}: {mistake}")
+                    raise ConfigError(f"{where}: {mistake}")
                 known = attempts.get((row.run, row.attempt))
                 if known is None or known.open:
                     attempts[row.run, row.attempt] = row
             elif row is not None:
                 found.events.append(row)
-    order = {run: place for place, run in enumerate(dict.fromkeys(run for run, _ in attempts))}
+    begun = (str(run.get("run")) for run in found.runs)
+    order = {run: place for place, run in enumerate(dict.fromkeys([*begun, *(run for run, _ in attempts)]))}
     found.attempts = sorted(attempts.values(), key=lambda each: (order[each.run], each.granted_s, each.attempt))
     return found
 
 
-def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[str, Any]]]:
+    begins = _beginning(path)
+    if begins.startswith(columns.MAGIC):
+        rows = columns.column_rows(path)
+    elif begins.startswith(tables.MAGIC):
+        rows = tables.table_rows(path)
+    else:
+        yield from _lines(path, found)
+        return
+    for number, data in enumerate(rows, start=1):
+        yield f"{path}: row {number}", data
+
+
+def _beginning(path: str | PathLike[str]) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(16)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str | PathLike[str], error: OSError) -> ConfigError:
+    return ConfigError(f"{path}: cannot be read: {error.strerror}")
+
+
+def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, start=1):
@@ -94,6 +122,6 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[int, dict[
                     continue
                 if not isinstance(data, dict):
                     raise ConfigError(f"{path}:{number}: found {line[:40]!r}; a line of a trace is a JSON object")
-                yield number, data
+                yield f"{path}:{number}", data
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise _unreadable(path, error) from None

@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-__all__ = ["VERSION", "Attempt", "Happening", "data_of", "line", "line_of", "mistake_in", "row_of"]
+__all__ = [
+    "ATTEMPT_FIELDS",
+    "EVENT_FIELDS",
+    "VERSION",
+    "Attempt",
+    "Happening",
+    "data_of",
+    "line",
+    "line_of",
+    "mistake_in",
+    "row_of",
+]
 
 VERSION: Final = 1
 
@@ -93,6 +104,8 @@ _KINDS: Final[dict[str, type[Attempt] | type[Happening]]] = {"attempt": Attempt,
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _encode: Final = json.JSONEncoder().encode
 _FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
+ATTEMPT_FIELDS: Final = _FIELDS[Attempt]
+EVENT_FIELDS: Final = _FIELDS[Happening]
 
 
 def data_of(row: Attempt | Happening) -> dict[str, Any]:

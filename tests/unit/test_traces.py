@@ -7,26 +7,35 @@ import math
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from balancer import AsyncPool, ConfigError, Endpoint, Lease, LeaseError, Outcome, Pool
 from balancer.commands.app import make_app
 from balancer.endpoint import Hint
+from balancer.errors import MissingExtra
+from balancer.pipeline.results.store import Store
+from balancer.plugins import extras
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
 from balancer.shells import tracing
 from balancer.testing.clock import ManualClock
-from balancer.traces import Attempt, Trace, read_trace
+from balancer.traces import Attempt, Happening, Trace, read_trace, write_trace
 from balancer.traces.importers import from_csv, from_haproxy, from_nginx
-from balancer.traces.rows import line_of, row_of
+from balancer.traces.rows import data_of, line_of, row_of
 from balancer.traces.sinks import LineFile
 from balancer.traces.summary import summary_lines, summary_of
+from balancer.traces.tables import SCHEMA, insert_rows
 from tests.patience import PATIENCE_S
 
 
@@ -427,6 +436,87 @@ def test_a_summary_counts_open_calls_apart() -> None:
     assert any("1 open" in line for line in summary_lines(found))
 
 
+# -- other files ------------------------------------------------------------------------------------
+
+
+def a_whole_trace() -> Trace:
+    facts = {"row": "run", "version": 1, "run": "r", "began": "2026-01-01T00:00:00+00:00", "endpoints": [{"name": "a"}]}
+    full = a_row(
+        task="t", kind="x+y", size=40.0, host="h", slots=2, priority=-3, key="k", in_flight=2, host_in_flight=5,
+        outcome="overload", retry_after_s=0.5, server_s=0.25,
+    )  # fmt: skip
+    events = [Happening("r", 0.5, "joined", "a", 3.0, "h"), Happening("r", 2.5, "strategy", name="fifo")]
+    attempts = [full, a_row(attempt=2, granted_s=1.5, open=True), a_row(run="s", attempt=1)]
+    return Trace([facts, {**facts, "run": "s"}], attempts, events, lost=4, ended={"r"})
+
+
+def as_tables(trace: Trace, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(SCHEMA)
+        insert_rows(db, trace.runs)
+        insert_rows(db, [data_of(replace(trace.attempts[0], open=True, outcome=None))])  # and again when it has ended
+        insert_rows(db, [data_of(row) for row in (*trace.attempts, *trace.events)])
+        insert_rows(db, [{"row": "end", "run": "r", "at_s": 9.0, "lost": 4}])
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.parquet", "t.sqlite"])
+def test_every_kind_of_file_has_all_of_it(tmp_path: Path, name: str) -> None:
+    trace = a_whole_trace()
+    (as_tables if name.endswith("sqlite") else write_trace)(trace, tmp_path / name)
+    assert read_trace(tmp_path / name) == trace
+    run(str(tmp_path / name), "--out", str(tmp_path / "again.parquet"))
+    run(str(tmp_path / "again.parquet"), "--out", str(tmp_path / "again.jsonl"))
+    assert read_trace(tmp_path / "again.jsonl") == trace
+
+
+def test_a_parquet_file_without_pyarrow_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_trace(a_whole_trace(), tmp_path / "t.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(extras, "_missing", lambda extra: ("pyarrow",))
+    for act in (lambda: read_trace(tmp_path / "t.parquet"), lambda: write_trace(Trace(), tmp_path / "u.parquet")):
+        with pytest.raises(MissingExtra, match=r"^a trace in Parquet needs the extra 'rows' \(missing: pyarrow\): .*$"):
+            act()
+
+
+def test_other_files_of_these_kinds_are_no_traces(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
+    with pytest.raises(ConfigError, match=r"t\.parquet: has no column 'row', so it is no trace; found a$"):
+        read_trace(tmp_path / "t.parquet")
+    (tmp_path / "half.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(ConfigError, match=r"half\.parquet: cannot be read: "):
+        read_trace(tmp_path / "half.parquet")
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as db, db:
+        db.execute("CREATE TABLE spans (a)")
+    with pytest.raises(ConfigError, match=r"old\.sqlite: holds no trace: no such table: trace_runs; the database of a"):
+        read_trace(tmp_path / "old.sqlite")
+
+
+def test_a_trace_is_not_written_over_itself(tmp_path: Path) -> None:
+    write_trace(a_whole_trace(), tmp_path / "t.jsonl")
+    with pytest.raises(ConfigError, match="is what was read; choose another path"):
+        run(str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "t.jsonl"))
+
+
+def test_a_pool_may_write_into_the_database_of_a_run(tmp_path: Path) -> None:
+    with Store(tmp_path / "r") as store, pool_of(ManualClock()) as pool:
+        trace = pool.trace(store.trace)
+        pool.acquire(timeout=0, holder="one").release()
+        trace.flush()
+        pool.drain("http://b/")
+        with store.database.transaction():
+            pass  # the writer waits for its turn
+        trace.close()
+    found = read_trace(tmp_path / "r" / "run.sqlite")
+    assert [each.task for each in found.attempts] == ["one"]
+    assert [each.event for each in found.events] == ["drained"]
+    assert found.ended == {trace.run}
+    with Store(tmp_path / "r") as store, pool_of(ManualClock()) as pool, pool.trace(store.trace) as second:
+        store.database.close()  # nothing can be written any more: it costs rows, and no lease
+        pool.acquire(timeout=0).release()
+        second.flush()
+        assert second.lost == 1
+
+
 # -- importers --------------------------------------------------------------------------------------
 
 
@@ -516,7 +606,7 @@ def test_the_command_says_what_is_in_one_and_makes_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--out", "x"], "--out: it goes with --from"),
+        (["--format", "x"], "--format: it goes with --from"),
         (["--from", "ngin"], "did you mean 'nginx'"),
         (["--from", "csv", "--format", "x"], "--format: it goes with --from nginx"),
         (["--from", "nginx", "--column", "a=b"], "--column: it goes with --from csv"),

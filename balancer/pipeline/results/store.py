@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from balancer.errors import ConfigError
-from balancer.pipeline.results import answers, judges, leases, looks, problems, rounds, shrunk, times, trust
+from balancer.pipeline.results import answers, judges, leases, looks, problems, rounds, shrunk, times, traced, trust
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.brought import Brought, brought
 from balancer.pipeline.results.database import Database
@@ -24,6 +24,7 @@ from balancer.pipeline.results.recent import Recent
 from balancer.pipeline.results.rounds import Rounds
 from balancer.pipeline.results.shrunk import Shrunk
 from balancer.pipeline.results.times import FirstKill, Times
+from balancer.pipeline.results.traced import TraceTables
 from balancer.pipeline.results.trust import TrustStore
 from balancer.problem import Origin, Problem, Verdict
 from balancer.program import Program
@@ -101,6 +102,7 @@ class Store:
         leases: who ran what, where and when.
         shrunk: cases that were made smaller.
         times: when what happened to a problem.
+        trace: where the trace of the run's pool goes.
         trust: which endpoints lied, and which problems they had a part in.
 
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
@@ -108,7 +110,7 @@ class Store:
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
-        parts = (rounds, answers, judges, looks, problems, leases, shrunk, times, trust)
+        parts = (rounds, answers, judges, looks, problems, leases, shrunk, times, traced, trust)
         self._db = Database(folder, _SCHEMA + "".join(part.SCHEMA for part in parts), fresh=fresh)
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
@@ -118,6 +120,7 @@ class Store:
         self.leases = Leases(self._db)
         self.shrunk = Shrunk(self._db)
         self.times = Times(self._db)
+        self.trace = TraceTables(self._db)
         self.trust = TrustStore(self._db)
         self._left_out = Recent(self._db, self._read_left_out)
         self.withdraw()

@@ -140,6 +140,8 @@ class Attempts:
             with lease:
                 try:
                     execution = self._execute(lease.endpoint, wanted)
+                    if execution.server_s is not None:
+                        lease.took(execution.server_s)
                     if shows_overload(execution, wanted.limits):
                         lease.outcome = Outcome.OVERLOAD  # which health and limits hear of
                     elif execution.doubtful:

@@ -100,6 +100,8 @@ def run_pipeline(
         served = config.pool.connect is not None  # then the pings are the server's
         slots = sum(endpoint.capacity for endpoint in pool.endpoints()) if served else slots_of(config)
         session = store.begin_session(pool.stats().strategy, slots)
+        if away is None and not served:  # else the leases are others' to trace
+            stack.enter_context(pool.trace(store.trace))
         began_s, began_at_s = time.monotonic(), time.time()
         runner = runner_of(pool, executors, config, store, session, services.say, began_s)
         if not served and config.health and config.health.ping != "off":

@@ -63,10 +63,24 @@ def execution_of_answer(
         raise EndpointError(flaw, endpoint=endpoint)
     built = answer.compile_result
     if built is not None and not built.went_well:
-        return _compile_error(built, answer.message, redact)
+        return replace(_compile_error(built, answer.message, redact), server_s=_server_s(answer))
     assert answer.run_result is not None  # else it has a flaw
     compile_s = built.execution_time or 0.0 if built is not None else 0.0
-    return replace(_execution(answer.run_result, answer.message, language, limits, redact), compile_s=compile_s)
+    execution = _execution(answer.run_result, answer.message, language, limits, redact)
+    return replace(execution, compile_s=compile_s, server_s=_server_s(answer))
+
+
+def _server_s(answer: RunCodeAnswer) -> float | None:
+    """Return how long the server says that it took; None if it does not say.
+
+    SandboxFusion tells wall time by command. One that tells CPU time as well, as ours of an earlier version does, means
+    that by both.
+    """
+    if answer.server_s is not None:
+        return answer.server_s
+    results = [result for result in (answer.compile_result, answer.run_result) if result is not None]
+    told = [each.execution_time for each in results if each.execution_time is not None and each.cpu_time is None]
+    return sum(told) if len(told) == len(results) else None
 
 
 def flaw_in(answer: RunCodeAnswer, redact: Callable[[str], str]) -> str:

@@ -93,6 +93,7 @@ def told_by(
             message=message,
             compile_s=compile_s,
             doubtful=not ran and not late,  # somebody killed the script: the program, or a machine without memory
+            server_s=result.execution_time,
         ),
         compiled[5] if len(compiled) == 6 else "",
     )

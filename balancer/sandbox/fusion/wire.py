@@ -89,9 +89,9 @@ class About(BaseModel):
 
 
 class RunCodeAnswer(BaseModel):
-    """Answer to `POST /run_code`."""
+    """Answer to `POST /run_code`. Ours is `server_s`: seconds that the server was at it, from the request to here."""
 
-    model_config = ConfigDict(frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, strict=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     status: RunStatus
     message: str = ""
@@ -99,3 +99,4 @@ class RunCodeAnswer(BaseModel):
     run_result: CommandResult | None = None
     executor_pod_name: str | None = None
     files: dict[str, str] = Field(default_factory=dict)
+    server_s: float | None = Field(None, ge=0)

@@ -7,6 +7,7 @@ program. It must not know HTTP.
 import base64
 import binascii
 import codecs
+import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -77,13 +78,15 @@ def answer_to(request: RunCodeRequest, executor: FetchingExecutor, *, stop: int 
     program = Program(request.language, code, "", tuple(request.args), extras)
     files = {n: _decoded(f"file {n!r}", content) for n, content in request.files.items() if content is not None}
     fetch = dict.fromkeys(request.fetch_files)
+    began_s = time.monotonic()
     try:
         execution, fetched = executor.run_and_fetch(program, stdin, _limits(request), files, tuple(fetch), stop=stop)
     except EndpointError as error:
         return RunCodeAnswer(status=RunStatus.SANDBOX_ERROR, message=error.reason)
     known = known_languages().get(request.language)
     answer = _answer(execution, compiled=known is not None and bool(known.compile))
-    return answer.model_copy(update={"files": {n: base64.b64encode(data).decode() for n, data in fetched.items()}})
+    contents = {n: base64.b64encode(data).decode() for n, data in fetched.items()}
+    return answer.model_copy(update={"files": contents, "server_s": time.monotonic() - began_s})
 
 
 def _check(request: RunCodeRequest) -> None:

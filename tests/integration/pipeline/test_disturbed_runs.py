@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from balancer.traces import read_trace
 from tests.integration.pipeline.hostile import HOSTILITIES, hostile_server
 from tests.integration.pipeline.place import Place, alive, children_of, free_port, make_place, serving, until
 from tests.patience import PATIENCE_S
@@ -83,6 +84,13 @@ def test_the_command_is_killed_three_times(place: Place, servers: list[str], und
     assert (summary["complete"], summary["sessions"], summary["unjudged"]) == (True, 4, 0)
     # Two were under way each time; what ends late on a busy machine is looked at again.
     assert place.leases() <= leases + 3 * 4, "only what was under way is run again"
+    trace = read_trace(place.folder / "results/run.sqlite")
+    assert (len(trace.runs), len(trace.ended), trace.lost) == (4, 1, 0)
+    (last,) = trace.ended
+    mine = [each for each in trace.attempts if each.run == last]
+    assert len(mine) == summary["pool"]["acquired"]
+    assert {each.endpoint for each in mine} == set(servers)
+    assert all(each.server_s and each.server_s <= each.held_s for each in mine if each.outcome == "success")
 
 
 def _at_least(place: Place, leases: int) -> bool:

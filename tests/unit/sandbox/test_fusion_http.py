@@ -77,7 +77,9 @@ def test_a_good_answer() -> None:
         seen.append(request)
         return httpx2.Response(200, json=GOOD)
 
-    assert run(handler) == Execution(Status.FINISHED, stdout=b"3\n", exit_code=0, time_s=0.1)
+    execution = run(handler)
+    assert execution == Execution(Status.FINISHED, stdout=b"3\n", exit_code=0, time_s=0.1)
+    assert execution.server_s == 0.1
     (request,) = seen
     assert (request.method, str(request.url)) == ("POST", "http://10.0.0.1:8080/api/run_code")
     assert request.headers["Authorization"] == SECRET

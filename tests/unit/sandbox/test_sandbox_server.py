@@ -108,7 +108,9 @@ def test_a_compile_error_survives_as_well(execution: Execution) -> None:
 
 def test_an_answer_has_sandboxfusions_fields() -> None:
     answer = json.loads(post(Pretend(EXECUTIONS[0]), body()).content)
-    assert set(answer) == {"status", "message", "compile_result", "run_result", "executor_pod_name", "files"}
+    theirs = {"status", "message", "compile_result", "run_result", "executor_pod_name", "files"}
+    assert set(answer) == {*theirs, "server_s"}
+    assert answer["server_s"] >= 0.0
     assert answer["compile_result"] is None
     expected = {"status": "Finished", "execution_time": 0.25, "return_code": 0, "stdout": "out\n", "stderr": "err"}
     assert answer["run_result"].items() >= expected.items()
