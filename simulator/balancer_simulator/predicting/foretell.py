@@ -18,6 +18,7 @@ from balancer.errors import ConfigError
 from balancer.hookspecs import Foretold, WorkLeft
 from balancer.traces import Trace, read_trace
 from balancer_simulator.fitting.fit import Fit, fit_trace
+from balancer_simulator.predicting.backtest import FEWEST
 from balancer_simulator.predicting.predict import prediction_of
 from balancer_simulator.predicting.recommend import STRATEGIES
 from balancer_simulator.scenario.policy import Policy
@@ -26,7 +27,6 @@ from balancer_simulator.studies.parallel import Order, run_orders
 
 __all__ = ["foretell", "foretell_trace"]
 
-_FEWEST: Final = 50  # calls that ended; see docs/prediction.md for what comes of fewer
 _LATEST: Final = 10_000  # calls that are fitted, of a long run
 _MOST: Final = 5_000  # calls that are simulated of what is left; a longer rest is in proportion
 _SHORT: Final = 1e-3  # of a call: a pause that is as short is none
@@ -53,8 +53,8 @@ def foretell(path: str, run: str, left: WorkLeft) -> Foretold:
 def foretell_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Foretold:
     """Return the same of a trace of one run."""
     ended = sum(not each.open for each in trace.attempts)
-    if ended < _FEWEST:
-        raise ConfigError(f"{ended} calls have ended, and it takes at least {_FEWEST}")
+    if ended < FEWEST:
+        raise ConfigError(f"{ended} calls have ended, and it takes at least {FEWEST}")
     fit = fit_trace(replace(trace, attempts=_latest(trace)))
     each_s = ended / max(1, left.done)  # calls of a unit
     rng = np.random.default_rng(seed)
