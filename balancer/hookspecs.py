@@ -1,4 +1,4 @@
-"""What a plugin may add: strategies, input generators, executors, languages, commands.
+"""What a plugin may add: strategies, input generators, executors, languages, foretellers, commands.
 
 Hooks run once, when the plugins are loaded; nothing here is called while leases are taken.
 A plugin is any module or object with functions marked `@hookimpl`; a distribution offers it through
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from balancer.problem import Problem, Proposal
     from balancer.program import Executor, ExecutorOptions
 
-__all__ = ["PROJECT", "ExecutorPlugin", "Generator", "HookSpecs", "hookimpl", "hookspec"]
+__all__ = [
+    "PROJECT",
+    "ExecutorPlugin",
+    "ForetellerPlugin",
+    "Foretold",
+    "Generator",
+    "HookSpecs",
+    "WorkLeft",
+    "hookimpl",
+    "hookspec",
+]
 
 PROJECT = "balancer"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -54,6 +64,56 @@ class ExecutorPlugin:
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class WorkLeft:
+    """What is left of a run, as its pipeline guesses it.
+
+    Attributes:
+        done: units of work that are done; a unit takes a call or some.
+        left: several guesses, each as likely as the others: the units left of each problem that is not over, those
+            first that are at work.
+        at_once: how many problems are at work at once.
+    """
+
+    done: int
+    left: tuple[tuple[int, ...], ...]
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """For how much longer a run will last.
+
+    Attributes:
+        left_s: seconds from now on, most likely.
+        low_s, high_s: the ends of an interval that holds it with a certainty of 95%.
+        calls: how many it was told from.
+        advice: a setting that would be clearly quicker, in a sentence; "": none.
+    """
+
+    left_s: float
+    low_s: float
+    high_s: float
+    calls: int
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForetellerPlugin:
+    """Tells the end of a run beforehand, from its trace so far.
+
+    Args:
+        name: what people call it.
+        function: "module:function", called in a process of its own with the path of a trace, the id of the run in it
+            that goes on, and a `WorkLeft`; it returns a `Foretold`, or raises ConfigError if it cannot tell.
+        summary: one line for people.
+    """
+
+    name: str
+    function: str
+    summary: str
+
+
 class HookSpecs:
     """The hooks, all optional."""
 
@@ -72,6 +132,10 @@ class HookSpecs:
     @hookspec
     def balancer_languages(self) -> "Iterable[Language]":  # type: ignore[empty-body]
         """Return languages that programs may be written in."""
+
+    @hookspec
+    def balancer_foretellers(self) -> Iterable[ForetellerPlugin]:  # type: ignore[empty-body]
+        """Return what tells the end of a run beforehand."""
 
     @hookspec
     def balancer_commands(self, app: "typer.Typer") -> Any:

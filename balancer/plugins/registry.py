@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import ValidationError
 
 from balancer.errors import ConfigError
-from balancer.hookspecs import PROJECT, ExecutorPlugin, Generator
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForetellerPlugin, Generator
 from balancer.plugins.built_ins import built_ins
 from balancer.plugins.loading import Broken, Kind, Loaded, Registered, load_plugins, trying
-from balancer.plugins.vetting import names_of_executor, names_of_generator, names_of_language, names_of_strategy
+from balancer.plugins.vetting import (
+    names_of_executor,
+    names_of_foreteller,
+    names_of_generator,
+    names_of_language,
+    names_of_strategy,
+)
 from balancer.settings.wording import describe, did_you_mean
 from balancer.strategy import Strategy
 
@@ -31,7 +37,8 @@ _STRATEGIES: Final[Kind[type[Strategy]]] = Kind("balancer_strategies", names_of_
 _GENERATORS: Final[Kind[Generator]] = Kind("balancer_generators", names_of_generator)
 _EXECUTORS: Final[Kind[ExecutorPlugin]] = Kind("balancer_executors", names_of_executor)
 _LANGUAGES: Final[Kind["Language"]] = Kind("balancer_languages", names_of_language)
-_KINDS: Final[tuple[Kind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES)
+_FORETELLERS: Final[Kind[ForetellerPlugin]] = Kind("balancer_foretellers", names_of_foreteller)
+_KINDS: Final[tuple[Kind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES, _FORETELLERS)
 _COMMANDS: Final = "balancer_commands"
 
 _BY_HAND = "added by hand"
@@ -77,6 +84,11 @@ class Registry:
     def languages(self) -> dict[str, Registered["Language"]]:
         """All languages, by name; the built-in ones first."""
         return self._all_of(_LANGUAGES)
+
+    @property
+    def foretellers(self) -> dict[str, Registered[ForetellerPlugin]]:
+        """All that tell the end of a run beforehand, by name."""
+        return self._all_of(_FORETELLERS)
 
     @property
     def broken(self) -> list[Broken]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from balancer.hookspecs import ExecutorPlugin
+from balancer.hookspecs import ExecutorPlugin, ForetellerPlugin
 
-__all__ = ["names_of_executor", "names_of_generator", "names_of_language", "names_of_strategy"]
+__all__ = ["names_of_executor", "names_of_foreteller", "names_of_generator", "names_of_language", "names_of_strategy"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _STRATEGY_METHODS = ("join", "leave", "change", "pick", "finish")
@@ -50,6 +50,17 @@ def names_of_executor(item: object) -> tuple[str, ...]:
     if not isinstance(item.schemes, tuple) or not all(isinstance(scheme, str) and scheme for scheme in item.schemes):
         raise TypeError(f"its executor has the schemes {item.schemes!r}; that must be a tuple of strings")
     return item.schemes
+
+
+def names_of_foreteller(item: object) -> tuple[str]:
+    """Return the name of a foreteller plugin. Raises TypeError if it is none."""
+    if not isinstance(item, ForetellerPlugin):
+        raise TypeError(f"it offers {item!r} as a foreteller; that must be a ForetellerPlugin")
+    name = _name(item)
+    module, _, function = item.function.partition(":") if isinstance(item.function, str) else ("", "", "")
+    if not (module and function.isidentifier()):
+        raise TypeError(f"its foreteller {name!r} has the function {item.function!r}; that must be 'module:function'")
+    return (name,)
 
 
 def names_of_language(item: object) -> tuple[str]:

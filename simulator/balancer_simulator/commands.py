@@ -16,15 +16,15 @@ from balancer.commands.completion import strategy_names, toml_files
 from balancer.commands.output import JsonOption, print_json
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
-from balancer.hookspecs import hookimpl
-from balancer.plugins.extras import require
+from balancer.hookspecs import ForetellerPlugin, hookimpl
+from balancer.plugins.extras import has, require
 from balancer_simulator.trace_commands import backtest, fit, recommend
 
 if TYPE_CHECKING:
     from balancer_simulator.scenario.scenario import Scenario
     from balancer_simulator.studies.study import Study
 
-__all__ = ["balancer_commands"]
+__all__ = ["balancer_commands", "balancer_foretellers"]
 
 ScenarioArgument = Annotated[
     Path, typer.Argument(metavar="SCENARIO", help="A scenario, as TOML.", show_default=False, autocompletion=toml_files)
@@ -70,6 +70,15 @@ def balancer_commands(app: typer.Typer) -> None:
     app.command("fit")(fit)
     app.command("backtest")(backtest)
     app.command("recommend")(recommend)
+
+
+@hookimpl
+def balancer_foretellers() -> list[ForetellerPlugin]:
+    """Offer what tells the end of a run beforehand, if it can be loaded."""
+    if not has("simulator"):
+        return []
+    summary = "fits the run's trace so far, and simulates what is left"
+    return [ForetellerPlugin("simulator", "balancer_simulator.predicting.foretell:foretell", summary)]
 
 
 def simulate(

@@ -131,7 +131,13 @@ def problems_in(folder: Path, names: Sequence[str]) -> Path:
 
 
 def run(
-    urls: Sequence[str], strategy: str, problems: Path, inputs: int, health: Mapping[str, float] = EMPTY
+    urls: Sequence[str],
+    strategy: str,
+    problems: Path,
+    inputs: int,
+    health: Mapping[str, float] = EMPTY,
+    *,
+    at_once: int = 8,
 ) -> RunResult:
     """Judge the problems over these endpoints."""
     with TemporaryDirectory(prefix="balancer-bench-") as results:
@@ -142,7 +148,7 @@ def run(
             "pipeline": {
                 "problems": str(problems),
                 "results": results,
-                "sample_level_workers": 8,
+                "sample_level_workers": at_once,
                 "output_generation_workers": WORKERS,
                 "solution_validation_workers": WORKERS,
                 "generators": ["data", "mutate"],  # what others find depends on how fast the servers are

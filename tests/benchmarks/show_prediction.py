@@ -3,6 +3,8 @@
     python -m tests.benchmarks.show_prediction            # five minutes of runs, then predictions
     python -m tests.benchmarks.show_prediction --recommend    # a run that is too slow, and what to do
     python -m tests.benchmarks.show_prediction --short    # one run; fails if it is far off
+    python -m tests.benchmarks.show_prediction --pipeline    # whole runs of the pipeline that predict their own end
+    python -m tests.benchmarks.show_prediction --simulated 100    # simulated runs: no machine that is busy meanwhile
 
 Four HTTP servers on this machine, which sleep: A, B and C take 120, 180 and 300 ms on average; D takes 150 ms, works on
 two calls at once although it has four slots, and answers 503 at once from 1 to 2.4 s, so that the pool's health takes
@@ -18,23 +20,38 @@ import asyncio
 import http.client
 import json
 import random
+import shutil
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from balancer_simulator import backtest, fit_trace, recommend
+from balancer_simulator import (
+    Closed,
+    EndpointModel,
+    Lognormal,
+    Requests,
+    Scenario,
+    backtest,
+    fit_trace,
+    recommend,
+)
 from balancer_simulator.predicting.backtest import Test
 from balancer_simulator.report.recommendation import recommendation_lines
 
 from balancer import Endpoint, EndpointError, Pool
+from balancer.pipeline.running import run
+from balancer.pipeline.running.foretelling import Times
+from balancer.program import ExecutorOptions
+from balancer.sandbox.local.executor import LocalExecutor
 from balancer.traces import Trace, read_trace
+from tests.simulation.made_traces import made_trace
 
 THREADS = 32
 STRATEGIES = ("fifo", "least_in_flight", "peak_ewma")
@@ -229,6 +246,102 @@ def recommended(folder: Path, deadline_s: float = 13.0, calls: int = 700) -> Non
         print(f"run with {slots}, {setting.workers} workers: over after {came_s:.3g} s; late {late_ms:.1f} ms")
 
 
+SPEEDS = (2.0, 2.0, 0.7)  # of 0.3 s a program: 150 ms at two servers, 430 ms at the third
+PARTS = (0.1, 0.2, 0.5)
+
+
+def pipelines(copies: int, rounds: int, *, short: bool) -> None:
+    """Run the real pipeline over servers of different speed, and print what it predicted of its own end.
+
+    The problems are the examples, each of them `copies` times: a run has many problems, or nobody knows what is left.
+    """
+    from tests.benchmarks import bench_pipeline as bench
+
+    names = ["exact-change", "meeting-room", "spread", "undo-log"]
+    run.FORETOLD_AT = Times(first_s=3.0, every_s=3.0, factor=1.2)
+    print("| run | after, of all calls | over after, s | came, s | error |")
+    print("|---|---|---|---|---|")
+    errors: list[float] = []
+    held = 0
+    with ExitStack() as stack:
+        executor = LocalExecutor("local://bench", ExecutorOptions())
+        stack.callback(executor.close)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="balancer-bench-")))
+        problems = bench.problems_in(folder, names)
+        for number in range(1, copies):
+            for name in names:
+                shutil.copytree(
+                    problems / name, problems / f"{number:02}-{name}"
+                )  # in turn, as they are judged by name
+        memory = bench.Memory(executor)
+        quiet = stack.enter_context(bench.serving(bench.Paced(memory, None)))
+        bench.run([quiet], "fifo", problems, 4)  # finds out what each program does
+        urls = [stack.enter_context(bench.serving(bench.Paced(memory, speed))) for speed in SPEEDS]
+        for number in range(1, rounds + 1):
+            found = bench.run(urls, "least_in_flight", problems, 4, at_once=2)
+            for part in PARTS:
+                reached = [each for each in found.predictions if each.calls >= part * len(found.spans)]
+                if not reached or reached[0].came_s is None or (found.one_in != 1):
+                    print(f"| {number} | {part:.0%} | none was made | | |")
+                    continue
+                made, came_s = reached[0], reached[0].came_s
+                holds = made.low_s <= came_s <= made.high_s
+                held += holds
+                errors.append(made.end_s / came_s - 1)
+                print(
+                    f"| {number} | {made.calls / len(found.spans):.0%} | {made.end_s:.3g} ({made.low_s:.3g} to "
+                    f"{made.high_s:.3g}) | {came_s:.3g}{'' if holds else ' *'} | {errors[-1]:+.1%} |",
+                    flush=True,
+                )
+    if not errors:
+        sys.exit("no run has predicted its own end")
+    median = statistics.median(map(abs, errors))
+    largest = max(map(abs, errors))
+    print(f"median error {median:.1%}, largest {largest:.1%}; {held} of {len(errors)} intervals hold what came")
+    if short and median > 0.3:
+        sys.exit("the predictions are off by more than three tenths")
+
+
+def made_up(seed: int, calls: int) -> Trace:
+    """Return the trace of a simulated run: some endpoints, of different speed, some of them work on fewer at once."""
+    rng = random.Random(seed)
+    models = []
+    for number in range(rng.randint(2, 5)):
+        capacity = rng.randint(1, 4)
+        models.append(
+            EndpointModel(
+                url=f"http://e{number}/", capacity=capacity,
+                parallel=rng.choice([None, None, max(1, capacity // 2)]),
+                service=Lognormal(mean_s=rng.uniform(0.05, 0.3), cv=rng.choice([0.3, 0.6, 1.0])),
+            )
+        )  # fmt: skip
+    slots = sum(model.capacity for model in models)
+    scenario = Scenario(
+        workload=Closed(workers=rng.choice([slots, 2 * slots]), calls=calls), endpoints=models,
+        requests=Requests(attempts=1), horizon_s=1e4, health=None, seed=seed,
+    )  # fmt: skip
+    return made_trace(scenario, rng.choice(STRATEGIES))
+
+
+def simulated(runs: int, calls: int, seen: Sequence[int], draws: int) -> None:
+    """Print how many intervals hold what came, of runs whose truth is the simulator, after so many calls."""
+    print(f"{runs} simulated runs of {calls} calls")
+    print("| calls seen | makespan held | median error | p99 wait held | median error |")
+    print("|---|---|---|---|---|")
+    for many in seen:
+        tests = [
+            test
+            for seed in range(1, 1 + runs)
+            for test in backtest(made_up(seed, calls), [(many + 0.5) / calls], draws=draws, outages=False).tests
+        ]
+        cells = []
+        for figure in ("makespan_s", "wait_p99_s"):
+            held = sum(test.prediction.figures[figure].holds(test.came[figure]) for test in tests)
+            parts = [abs(test.error(figure)) for test in tests if test.came[figure] > 0]
+            cells += [f"{held} of {len(tests)}", f"{statistics.median(parts):.1%}"]
+        print(f"| {many} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
@@ -237,7 +350,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--draws", type=int, default=40)
     parser.add_argument("--keep", type=Path, help="keep the traces in this folder")
+    parser.add_argument("--simulated", type=int, metavar="RUNS", help="so many simulated runs instead of real ones")
+    parser.add_argument("--calls", type=int, default=1000, help="of each simulated run")
+    parser.add_argument("--seen", type=int, nargs="+", default=[100], help="calls after which it is predicted")
+    parser.add_argument("--pipeline", action="store_true")
     given = parser.parse_args()
+    if given.pipeline:
+        pipelines(4 if given.short else 12, 1 if given.short else 1 + given.rounds, short=given.short)
+        return
+    if given.simulated:
+        simulated(given.simulated, given.calls, given.seen, given.draws)
+        return
     if given.recommend:
         with tempfile.TemporaryDirectory() as name:
             recommended(Path(name))

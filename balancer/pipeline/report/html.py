@@ -13,6 +13,7 @@ from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, lost, 
 from balancer.pipeline.report.matrix import LETTERS, matrix
 from balancer.pipeline.report.notes import notes
 from balancer.pipeline.report.rates import RATES, looks_said, rate_lines, spent_said
+from balancer.pipeline.results.predictions import prediction_lines
 from balancer.pipeline.results.records import RunResult
 from balancer.problem import Verdict
 from balancer.reporting.chart import Chart
@@ -36,6 +37,7 @@ def page(result: RunResult, charts: Sequence[Chart]) -> str:
             rate_lines=rate_lines(result),
             spent=spent_said(result),
             looks=list(looks_said(result)),
+            predictions=prediction_lines(result.predictions),
             bound_s=result.bound_s,
             left_out=left_out_lines(result, most=len(result.packages_left_out)),
             tiles=tiles(result),

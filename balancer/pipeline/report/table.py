@@ -14,6 +14,7 @@ from rich.text import Text
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, troubles, warnings
 from balancer.pipeline.report.rates import looks_said, rate_lines, spent_said
+from balancer.pipeline.results.predictions import prediction_lines
 from balancer.pipeline.results.records import Brought, CaseState, ProblemResult, RunResult
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
@@ -60,6 +61,8 @@ def _parts(result: RunResult, clean: Clean, width: int) -> Iterator[RenderableTy
     yield _pool(result, clean)
     if spent := spent_said(result):
         yield _facts("Model", [("asked", spent)], clean)
+    if result.predictions:
+        yield _facts("Its own end", [("", line) for line in prediction_lines(result.predictions)], clean)
     if result.looks:
         yield _facts("Time limits looked at twice", [("", line) for line in looks_said(result)], clean)
 

@@ -11,6 +11,7 @@ from typing import Any
 from balancer.core.metrics import PoolStats
 from balancer.pipeline.results.brought import Brought
 from balancer.pipeline.results.judged import CaseResult, CaseState, Disagreement, ProblemResult, SubmissionResult
+from balancer.pipeline.results.predictions import Prediction
 from balancer.pipeline.results.scores import RoundScores
 from balancer.pipeline.results.tally import Totals, totals_of
 from balancer.pipeline.results.times import FirstKill
@@ -102,6 +103,7 @@ class RunResult:
         timed: whether problems have a budget of time.
         packages_left_out: packages that cannot be judged, name -> why.
         verified: the runs that were made again on other endpoints, and the endpoints that lied.
+        predictions: what that session predicted of its own end.
     """
 
     problems: tuple[ProblemResult, ...]
@@ -126,6 +128,7 @@ class RunResult:
     timed: bool = False
     packages_left_out: Mapping[str, str] = field(default_factory=dict)
     verified: Verified = field(default_factory=Verified)
+    predictions: tuple[Prediction, ...] = ()
 
     @property
     def totals(self) -> Totals:
@@ -197,6 +200,7 @@ class RunResult:
             "rounds": [each.to_dict() for each in self.scores],
             "looks": [{"why": why, "said": said, "times": times} for (why, said), times in self.looks.items()],
             "verified": self.verified.to_dict(),
+            "predictions": [asdict(each) for each in self.predictions],
             "rows_left_out": {
                 "count": self.rows_left_out,
                 "first": [{"row": row.number, "why": row.why} for row in self.left_out_rows],

@@ -6,7 +6,7 @@ instant. The store keeps verdicts and never judges.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from balancer.pipeline.results.judged import CaseState
 from balancer.pipeline.results.judges import Judges
 from balancer.pipeline.results.leases import Leases
 from balancer.pipeline.results.looks import Looks
+from balancer.pipeline.results.predictions import Prediction
 from balancer.pipeline.results.problems import Met, Problems
 from balancer.pipeline.results.recent import Recent
 from balancer.pipeline.results.rounds import Rounds
@@ -206,6 +207,16 @@ class Store:
     def end_session(self, session: int, pool: Mapping[str, Any], *, complete: bool) -> None:
         """Record how `session` ended."""
         self._db.do("UPDATE sessions SET pool = ?, complete = ? WHERE id = ?", json.dumps(pool), complete, session)
+
+    def keep_predictions(self, session: int, made: Iterable[Prediction]) -> None:
+        """Keep what `session` has predicted of its own end, instead of what was kept before."""
+        kept = json.dumps([asdict(each) for each in made])
+        self._db.do("INSERT OR REPLACE INTO meta VALUES (?, ?)", f"predictions {session}", kept)
+
+    def predictions(self, session: int) -> list[Prediction]:
+        """Return what `session` has predicted of its own end."""
+        row = self._db.row("SELECT value FROM meta WHERE key = ?", f"predictions {session}")
+        return [Prediction(**each) for each in json.loads(row[0])] if row else []
 
     def sessions(self) -> list[Session]:
         """Return the sessions so far, oldest first."""

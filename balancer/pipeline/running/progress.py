@@ -4,8 +4,10 @@ The work of many problems adds up to one number of units done and one of units l
 `balancer.reporting`.
 """
 
+import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -13,7 +15,9 @@ from typing import Any, Self
 
 from rich.console import Console
 
+from balancer.pipeline.running.left import Known, guesses_of
 from balancer.reporting.progress import ProgressDisplay
+from balancer.reporting.words import seconds
 
 __all__ = ["Heard", "Progress", "Standing"]
 
@@ -81,18 +85,25 @@ class Progress:
         self._done_ones: dict[str, None] = {}
         self.watched = False
         self._last: dict[str, None] = {}  # problems that have finished lately: one that does so twice counts once
+        self._planned: dict[str, int] = {}
+        self._done_of: dict[str, int] = {}
+        self._over: deque[Known] = deque(maxlen=_REMEMBERED)
+        self._clock = clock
+        self._ends_s: tuple[float, float] | None = None  # between which the run will end, as somebody foretold
         self._display = ProgressDisplay(console, unit="runs", clock=clock)
 
     def plan(self, problem: str, ahead: int) -> None:
         """Say that `ahead` units of work are left for `problem`, as far as is known now."""
         with self._lock:
             self._ahead[problem] = ahead
+            self._planned.setdefault(problem, ahead)
             self._show()
 
     def advance(self, problem: str) -> None:
         """Count one unit of `problem` as done."""
         with self._lock:
             self._done += 1
+            self._done_of[problem] = self._done_of.get(problem, 0) + 1
             self._ahead[problem] = max(0, self._ahead.get(problem, 0) - 1)
             self._show()
 
@@ -114,7 +125,9 @@ class Progress:
                 self._last[problem] = None
                 if len(self._last) > _REMEMBERED:
                     del self._last[next(iter(self._last))]
-            self._ahead.pop(problem, None)
+            ahead, planned = self._ahead.pop(problem, 0), self._planned.pop(problem, 0)
+            if done := self._done_of.pop(problem, 0):
+                self._over.append(Known(planned, done, ahead))
             if self.watched:
                 self._done_ones[problem] = None
                 while len(self._done_ones) > _SHOWN:
@@ -129,6 +142,33 @@ class Progress:
             standing = look()
             with self._lock:
                 self._standings[problem] = standing
+
+    def guesses(self, rng: random.Random, count: int) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
+        """Return the units done, and guesses of those left: see `guesses_of`. None if nobody can know."""
+        with self._lock:
+            going_on = {
+                name: Known(self._planned.get(name, ahead), self._done_of.get(name, 0), ahead)
+                for name, ahead in self._ahead.items()
+            }
+            unmet = 0 if self._problems is None else max(0, self._problems - self._finished - len(going_on))
+            over, done = list(self._over), self._done
+            if self._problems is None:
+                return None
+        found = guesses_of(over, going_on, unmet, rng, count)
+        return None if found is None else (done, found)
+
+    def foretell(self, low_s: float, high_s: float) -> None:
+        """Show that the run is foretold to last so much longer, seconds from now on."""
+        with self._lock:
+            now_s = self._clock()
+            self._ends_s = now_s + low_s, now_s + high_s
+            self._show()
+
+    def _foretold(self) -> str:
+        if self._ends_s is None:
+            return ""
+        low_s, high_s = (max(0.0, each - self._clock()) for each in self._ends_s)
+        return f"; predicted {seconds(round(low_s))} to {seconds(round(high_s))}" if high_s else ""
 
     def tables(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return what there is to see: `run`, and how the problems at work, and the last that are done, stand."""
@@ -146,7 +186,7 @@ class Progress:
                         "problems": self._problems,
                         "spent_s": round(spent_s, 1),
                         "left_s": None if left_s is None else round(left_s, 1),
-                        "left": left,
+                        "left": left + self._foretold(),
                     }
                 },
                 "problems": {
@@ -166,6 +206,7 @@ class Progress:
             self._done + sum(self._ahead.values()) + self._unmet(),
             title=self._title(),
             all_seen=self._all_seen,
+            foretold=self._foretold(),
         )
 
     def _title(self) -> str:

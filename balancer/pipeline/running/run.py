@@ -30,6 +30,7 @@ from balancer.pipeline.rows.choice import ALL, Share
 from balancer.pipeline.running.away import Away, Engine, Sent
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.crowd import work_through
+from balancer.pipeline.running.foretelling import USUAL, Foretelling
 from balancer.pipeline.running.intake import Taken, find_problems, open_intake
 from balancer.pipeline.running.languages import languages_in, lines_on_missing
 from balancer.pipeline.running.progress import Progress
@@ -51,6 +52,8 @@ from balancer.shells.threads import Pool
 
 __all__ = ["find_generators", "run_pipeline", "settings_of", "slots_of"]
 
+FORETOLD_AT = USUAL
+
 
 def run_pipeline(
     config: Config,
@@ -61,6 +64,7 @@ def run_pipeline(
     share: Share = ALL,
     live: int | None = None,
     engine: Engine | None = None,
+    foretold: bool = True,
 ) -> RunResult:
     """Judge the problems of `config` over one pool, and return what was found.
 
@@ -75,6 +79,7 @@ def run_pipeline(
         share: the rows of the data set, or the packages, that this machine takes.
         live: the port of a page that shows the run, 0 for a free one; None: there is none.
         engine: brings up workers that judge the problems; None: the threads of this process do.
+        foretold: whether the run says now and then when it will be over, if a plugin can tell.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
@@ -120,6 +125,15 @@ def run_pipeline(
             progress.say(f"page at {stack.enter_context(page).url}")
         for problem in intake.known:
             progress.plan(problem.id, _guess(problem, settings))
+        foretellers = registry.foretellers.values() if foretold else ()
+        foretelling = None
+        # Elsewhere the trace is not this process's to write; and what has a budget of time ends when that is over.
+        if foretellers and away is None and not served and not settings.budget_s:
+            foretelling = Foretelling(
+                pool, next(iter(foretellers)).item, progress, at_once=settings.sample_level_workers, folder=results,
+                began_s=began_s, keep=lambda made: store.keep_predictions(session, made), times=FORETOLD_AT,
+            )  # fmt: skip
+            stack.enter_context(foretelling)
 
         def act(taken: Taken) -> None:
             problem = taken.problem
@@ -175,6 +189,8 @@ def run_pipeline(
                 complete = work_through(problems, act, workers, runner)
         store.withdraw()  # the run was stopped: the next session judges them
         complete = complete and not lost
+        if complete and foretelling is not None:
+            foretelling.over()
         stats = pool.stats().to_dict() if away is None else away.stats()
         store.end_session(session, stats, complete=complete)
         return replace(conclude(store, results, services.say), stopped_by=told.signal)

@@ -22,6 +22,7 @@ __all__ = ["Askers", "askers_of"]
 _CALLS_EACH: Final = 3  # a name that made as many calls, one after the other, is a caller's; with fewer, a task's
 _STEADY: Final = 0.9  # part of the time in which all but one in ten of the callers are under way
 _ROUNDING_S: Final = 1e-6
+_RARE: Final = 0.05  # part of the time in which there may seem to be more: an access log rounds to milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,13 @@ def _always(attempts: Sequence[Attempt]) -> int | None:
     lengths = np.diff(np.clip(times, from_s, to_s), append=to_s)
     if to_s <= from_s:
         return None
-    most = int(there.max())
+    most = _mostly(there, lengths)
     busy = float(lengths[there >= 0.9 * most].sum()) / (to_s - from_s)
     return most if busy >= _STEADY and most * _CALLS_EACH <= len(attempts) else None
+
+
+def _mostly(there: Floats, lengths: Floats) -> int:
+    """Return how many there were at most, but for a small part of the time."""
+    order = np.argsort(-there, kind="stable")
+    part = np.cumsum(lengths[order]) / max(float(lengths.sum()), 1e-12)
+    return int(there[order][min(int(np.searchsorted(part, _RARE)), len(there) - 1)])

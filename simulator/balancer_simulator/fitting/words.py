@@ -83,6 +83,8 @@ def unknown(fit: Fit) -> Iterator[str]:
         yield from (f"{member.name}: {line}" for line in _unknown_of(fit, member))
     if fit.askers.callers is not None and not fit.askers.named:
         yield "how long a caller pauses between two calls: no call says whose it is (holder), so it is taken for none"
+    if fit.askers.callers is None and not any(each.task for each in fit.trail.attempts):
+        yield "whether callers wait for their answers, or for each other in stages: no call says whose it is (holder)"
     if trace.lost:
         yield f"{trace.lost} rows that were lost"
     if fit.sizes is None and any(each.size is not None for each in fit.trail.attempts):

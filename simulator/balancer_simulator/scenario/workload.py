@@ -150,7 +150,8 @@ class Batch(Settings):
     """The shape of the pipeline: `samples`, so many at once, each through its stages in order.
 
     `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and
-    (1 + spread) times what the stage says.
+    (1 + spread) times what the stage says. Or `sizes` says of each sample, in the order in which they begin, how many
+    times as many tasks it has; at least one in each stage.
     """
 
     kind: Literal["batch"] = "batch"
@@ -158,6 +159,15 @@ class Batch(Settings):
     samples_at_once: Count = 4
     stages: Annotated[list[Stage], Field(min_length=1)]
     task_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    sizes: list[Positive] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_each(self) -> "Batch":
+        if self.sizes and len(self.sizes) != self.samples:
+            raise ValueError(f"sizes has {len(self.sizes)} values, and there are {self.samples} samples; one for each")
+        if self.sizes and self.task_spread:
+            raise ValueError("give either task_spread or sizes")
+        return self
 
 
 class Tasks(Settings):

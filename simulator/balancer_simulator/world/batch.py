@@ -50,7 +50,7 @@ def _stage_of(
 ) -> tuple[Floats, Kinds]:
     rng = streams.numbers(Purpose.BATCH, sample, number)
     spread = 1 + batch.task_spread * (2 * rng.random() - 1)
-    tasks = max(1, round(stage.tasks * spread))
+    tasks = max(1, round(stage.tasks * (batch.sizes[sample] if batch.sizes else spread)))
     kinds = _kinds_of(scenario, streams, tasks, sample, number)
     uniform = rng.random(tasks)
     works = np.empty(tasks)

@@ -1,0 +1,48 @@
+"""What a session predicted of its own end, and what came: data, and in words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from balancer.reporting.words import seconds
+
+__all__ = ["Prediction", "prediction_line", "prediction_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was predicted, and what came. All in seconds since the session began.
+
+    Attributes:
+        at_s: when it was predicted.
+        end_s, low_s, high_s: when the session would be over, and an interval of 95%.
+        calls: from how many.
+        advice: a setting that would be quicker; "": none.
+        came_s: when it was over; None if it was stopped, or goes on.
+    """
+
+    at_s: float
+    end_s: float
+    low_s: float
+    high_s: float
+    calls: int
+    advice: str = ""
+    came_s: float | None = None
+
+
+def prediction_lines(made: Iterable[Prediction]) -> list[str]:
+    """Return a line for each prediction: what was predicted when, and what came."""
+    return [
+        f"{prediction_line(each)}; "
+        + ("it was stopped, or goes on" if each.came_s is None else f"it was over after {seconds(round(each.came_s))}")
+        for each in made
+    ]
+
+
+def prediction_line(made: Prediction) -> str:
+    """Return what was predicted, and when."""
+    low, end, high = (seconds(round(each)) for each in (made.low_s, made.end_s, made.high_s))
+    advice = f"; {made.advice}" if made.advice else ""
+    return (
+        f"predicted after {seconds(round(made.at_s))}, from {made.calls} calls: over after {end} "
+        f"({low} to {high} with 95%){advice}"
+    )

@@ -1,0 +1,185 @@
+"""A run that says when it will be over: from its own trace, now and then, in a process of its own.
+
+Decides when the end is foretold: half a minute after the beginning, then whenever the run is half as old again, and
+once a minute at most. Whatever goes wrong there is a line for a person, and the run goes on. It must not know how an
+end is told beforehand: a plugin does that.
+"""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from balancer.errors import BalancerError
+from balancer.hookspecs import ForetellerPlugin, Foretold
+from balancer.pipeline.results.predictions import Prediction, prediction_line
+from balancer.pipeline.running.progress import Progress
+from balancer.shells.threads import Pool
+
+__all__ = ["USUAL", "Foretelling", "Times"]
+
+_GUESSES: Final = 40
+_LONGEST_S: Final = 600.0  # for a prediction
+_LARGEST: Final = 200_000_000  # bytes of a trace that is kept for this only
+_MODULE: Final = "balancer.pipeline.running.foretelling_process"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When the end is foretold: after `first_s`; then when the run is `factor` as old, `every_s` later at least."""
+
+    first_s: float = 30.0
+    every_s: float = 60.0
+    factor: float = 1.5
+
+
+USUAL: Final = Times()
+
+
+class Foretelling:
+    """Foretells the end of a session while it goes on; to be used as a `with` block.
+
+    Args:
+        pool: of the run; it writes a trace meanwhile.
+        plugin: who foretells.
+        progress: knows what is left, and shows what is foretold.
+        at_once: how many problems are at work at once.
+        folder: where the trace goes, and is taken away in the end.
+        began_s: when the session began, by `time.monotonic`.
+        keep: is given all predictions of this session, whenever there is one more.
+        times: when it does so.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        plugin: ForetellerPlugin,
+        progress: Progress,
+        *,
+        at_once: int,
+        folder: Path,
+        began_s: float,
+        keep: Callable[[list[Prediction]], object],
+        times: Times = USUAL,
+    ) -> None:
+        self._pool = pool
+        self._plugin = plugin
+        self._progress = progress
+        self._at_once = at_once
+        self._path, self._copy = folder / "so-far.trace.jsonl", folder / "so-far.copy.jsonl"
+        self._began_s = began_s
+        self._keep = keep
+        self._times = times
+        self._stop = threading.Event()
+        self._made: list[Prediction] = []
+        self._rng = random.Random(1)
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._go_on, name="foretell", daemon=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.unlink(missing_ok=True)
+            self._trace = self._pool.trace(self._path)
+        except (OSError, BalancerError) as error:
+            self._progress.say(f"the end of the run is not predicted: {error}")
+            return self
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread.ident is not None:
+            process = self._process
+            if process is not None:
+                process.kill()
+            self._thread.join()
+            self._trace.close()
+        for path in (self._path, self._copy):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def over(self) -> None:
+        """Note that the session is over, with all that there was to do."""
+        came_s = time.monotonic() - self._began_s
+        self._made = [replace(each, came_s=came_s) for each in self._made]
+        if self._made:
+            self._keep(self._made)
+
+    def _go_on(self) -> None:
+        next_s = self._times.first_s
+        while not self._stop.wait(max(0.0, self._began_s + next_s - time.monotonic())):
+            at_s = time.monotonic() - self._began_s
+            try:
+                if self._path.stat().st_size > _LARGEST:
+                    return
+                self._foretell(at_s)
+            except Exception as error:  # whatever it is, the run has nothing to do with it
+                if self._stop.is_set():
+                    return
+                self._progress.say(f"the end of the run cannot be predicted: {_short(error)}")
+            next_s = max(at_s * self._times.factor, time.monotonic() - self._began_s + self._times.every_s)
+
+    def _foretell(self, at_s: float) -> None:
+        known = self._progress.guesses(self._rng, _GUESSES)
+        if known is None:
+            return
+        self._trace.flush()
+        shutil.copyfile(self._path, self._copy)  # or it would have calls of which nobody knew when this was counted
+        done, left = known
+        order = {
+            "function": self._plugin.function, "trace": str(self._copy), "run": self._trace.run, "done": done,
+            "left": left, "at_once": self._at_once, "path": sys.path,
+        }  # fmt: skip
+        found = self._asked(order)
+        if self._stop.is_set():
+            return
+        if "cannot" in found:
+            self._progress.say(f"the end of the run cannot be predicted yet: {found['cannot']}")
+            return
+        foretold = Foretold(**found)
+        made = Prediction(
+            at_s, at_s + foretold.left_s, at_s + foretold.low_s, at_s + foretold.high_s, foretold.calls, foretold.advice
+        )
+        self._made.append(made)
+        self._keep(self._made)
+        since_s = time.monotonic() - self._began_s - at_s
+        self._progress.foretell(max(0.0, foretold.low_s - since_s), max(0.0, foretold.high_s - since_s))
+        self._progress.say(prediction_line(made))
+
+    def _asked(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Have an order carried out by another process; its answer."""
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", _MODULE],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+            start_new_session=True,  # a Ctrl-C is for the run, which ends this process itself
+        ) as process:  # fmt: skip
+            self._process = process
+            if self._stop.is_set():
+                process.kill()
+            try:
+                said, wrong = process.communicate(json.dumps(order), timeout=_LONGEST_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise TimeoutError(f"it took longer than {_LONGEST_S:.0f} s") from None
+            finally:
+                self._process = None
+        if process.returncode:
+            last = wrong.strip().splitlines()[-1:]
+            raise RuntimeError(last[0] if last else f"its process ended with {process.returncode}")
+        found: dict[str, Any] = json.loads(said)
+        return found
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

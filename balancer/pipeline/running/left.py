@@ -1,0 +1,61 @@
+"""What is left of a run, from what became of the problems that are over.
+
+Decides how many units of work a problem takes that is not over: wrong submissions that are killed need no more runs,
+and rounds come or do not, so it is taken to be like one of those that are over, drawn at random, by the part of its
+first plan that was made. Pure. It must not know what a unit is.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Known", "guesses_of"]
+
+_FEWEST: Final = 3  # problems that are over: with fewer nobody knows what a plan is worth
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a problem, in units of work.
+
+    Attributes:
+        planned: those that it was taken to need before it began.
+        done: those that were done.
+        ahead: those that are planned now.
+    """
+
+    planned: int
+    done: int
+    ahead: int
+
+
+def guesses_of(
+    over: Sequence[Known], going_on: Mapping[str, Known], unmet: int, rng: random.Random, count: int
+) -> tuple[tuple[int, ...], ...] | None:
+    """Return `count` guesses of what is left of each problem, those at work first; None if nobody can know.
+
+    Args:
+        over: problems that are over, and took some work.
+        going_on: those that are not, by name.
+        unmet: how many there are besides, of which nothing is known.
+        rng: draws.
+    """
+    told = [each for each in over if each.planned > 0 and each.done > 0]
+    if len(told) < _FEWEST or not (going_on or unmet):
+        return None
+    begun = sorted(going_on.values(), key=lambda each: not each.done)
+    return tuple(
+        (
+            *(_left_of(each, told, rng) for each in begun),
+            *(rng.choice(told).done for _ in range(unmet)),
+        )
+        for _ in range(count)
+    )
+
+
+def _left_of(each: Known, told: Sequence[Known], rng: random.Random) -> int:
+    wholes = [other.done / other.planned * each.planned for other in told]
+    longer = [whole for whole in wholes if whole > each.done]
+    # It has taken more than any of its size before: what is planned now is all that is known.
+    return max(1, round(rng.choice(longer) - each.done) if longer else each.ahead)

@@ -1,0 +1,33 @@
+"""What tells an end beforehand, for tests: called in a process of its own."""
+
+import json
+import time
+from pathlib import Path
+
+from balancer.errors import ConfigError
+from balancer.hookspecs import Foretold, WorkLeft
+
+
+def told(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Return the units that are left, as seconds."""
+    lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    calls = sum(line["row"] == "attempt" and line["run"] == run for line in lines)
+    units = [sum(guess) for guess in left.left]
+    return Foretold(1000.0 + max(units), 900.0, 2000.0, calls, "with two more it would take half of that")
+
+
+def unsure(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Say that it cannot be told."""
+    raise ConfigError("3 calls have ended, and it takes at least 50")
+
+
+def broken(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Fail."""
+    raise ZeroDivisionError("no idea")
+
+
+def endless(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Never end."""
+    Path(path).with_name("asked").touch()
+    time.sleep(3600)
+    raise AssertionError

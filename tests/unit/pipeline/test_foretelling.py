@@ -1,0 +1,215 @@
+"""A run says when it will be over, and whatever goes wrong there does not touch it."""
+
+import json
+import random
+import threading
+import time
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from balancer import Pool
+from balancer.hookspecs import ForetellerPlugin
+from balancer.pipeline.report import print_summary, write_report
+from balancer.pipeline.results.predictions import Prediction, prediction_lines
+from balancer.pipeline.running import run as running
+from balancer.pipeline.running.foretelling import Foretelling, Times
+from balancer.pipeline.running.left import Known, guesses_of
+from balancer.pipeline.running.progress import Progress
+from balancer.plugins.registry import Registered, default_registry
+from balancer.plugins.vetting import names_of_foreteller
+from tests.patience import PATIENCE_S
+from tests.unit.pipeline.test_run import Bench, bench
+
+__all__ = ["bench"]
+
+_OFTEN = Times(first_s=0.0, every_s=0.01, factor=1.0)
+
+
+def plugin(name: str) -> ForetellerPlugin:
+    return ForetellerPlugin(name, f"tests.unit.pipeline.foretellers:{name}", "for tests")
+
+
+# -- what is left -----------------------------------------------------------------------------------
+
+_OVER = [Known(100, 50, 0), Known(200, 20, 0), Known(10, 10, 0)]
+
+
+def test_nobody_knows_what_is_left_before_three_problems_are_over() -> None:
+    going_on = {"p": Known(100, 10, 90)}
+    assert guesses_of(_OVER[:2], going_on, 0, random.Random(1), 5) is None
+    nothing = Known(100, 0, 0)  # it was over in an earlier session
+    assert guesses_of([*_OVER[:2], nothing], going_on, 0, random.Random(1), 5) is None
+    assert guesses_of(_OVER, {}, 0, random.Random(1), 5) is None
+
+
+def test_a_problem_is_like_one_that_is_over_and_has_done_what_it_has_done() -> None:
+    found = guesses_of(_OVER, {"new": Known(100, 0, 100), "begun": Known(100, 30, 70)}, 1, random.Random(1), 200)
+    assert found is not None
+    assert {guess[0] for guess in found} == {50 - 30, 100 - 30}  # not the one that took a tenth
+    assert {guess[1] for guess in found} == {50, 10, 100}
+    assert {guess[2] for guess in found} == {50, 20, 10}  # of one that was not met a plan is not known
+
+
+def test_what_took_more_than_any_other_is_taken_by_its_plan() -> None:
+    found = guesses_of(_OVER, {"large": Known(100, 300, 7)}, 0, random.Random(1), 3)
+    assert found == ((7,), (7,), (7,))
+
+
+def test_progress_knows_plans_and_what_came_of_them() -> None:
+    progress = Progress(Console(file=StringIO()), 5)
+    for name in "abcd":
+        progress.plan(name, 10)
+    for name in "abc":
+        for _ in range(5):
+            progress.advance(name)
+        progress.finish(name)
+    progress.advance("d")
+    assert progress.guesses(random.Random(1), 2) == (16, ((4, 5), (4, 5)))
+    assert Progress(Console(file=StringIO()), None).guesses(random.Random(1), 2) is None
+
+
+# -- while a run goes on ----------------------------------------------------------------------------
+
+
+class Kept(list[Prediction]):
+    """What is kept, and an event once there is something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = threading.Event()
+
+    def __call__(self, made: list[Prediction]) -> None:
+        self[:] = made
+        self.there.set()
+
+
+def progress_of(out: StringIO) -> Progress:
+    progress = Progress(Console(file=out, width=300), 4)
+    for name in "abcd":
+        progress.plan(name, 10)
+    for name in "abc":
+        progress.advance(name)
+        progress.finish(name)
+    return progress
+
+
+def until(what: str, out: StringIO) -> None:
+    """Wait until it was said."""
+    over_s = time.monotonic() + PATIENCE_S
+    while what not in out.getvalue():
+        assert time.monotonic() < over_s, out.getvalue()
+        time.sleep(0.01)
+
+
+def foretelling(name: str, pool: Pool, progress: Progress, folder: Path, kept: Kept) -> Foretelling:
+    return Foretelling(
+        pool, plugin(name), progress, at_once=2, folder=folder, began_s=time.monotonic(), keep=kept, times=_OFTEN
+    )
+
+
+def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) -> None:
+    out, kept = StringIO(), Kept()
+    progress = progress_of(out)
+    with Pool(["http://a/"]) as pool, foretelling("told", pool, progress, tmp_path, kept) as told:
+        pool.acquire().release()
+        until("from 1 calls: over after", out)
+        assert "; predicted " in progress.tables()["run"][""]["left"]
+        told.over()
+    assert kept.there.is_set()
+    first = kept[0]
+    assert first.end_s - first.at_s == pytest.approx(1001.0)
+    assert (first.low_s - first.at_s, first.high_s - first.at_s) == pytest.approx((900.0, 2000.0))
+    assert first.came_s is not None
+    assert "(15 min" in out.getvalue()
+    assert "; with two more it would take half of that" in out.getvalue()
+    assert list(tmp_path.iterdir()) == []  # the trace is gone
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("unsure", "cannot be predicted yet: 3 calls have ended, and it takes at least 50"),
+        ("broken", "cannot be predicted: RuntimeError: ZeroDivisionError: no idea"),
+        ("missing", "cannot be predicted: RuntimeError: AttributeError"),
+    ],
+)
+def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None:
+    out, kept = StringIO(), Kept()
+    with Pool(["http://a/"]) as pool, foretelling(name, pool, progress_of(out), tmp_path, kept):
+        until(said, out)
+        pool.acquire(timeout=0).release()
+    assert "Traceback" not in out.getvalue()
+    assert kept == []
+
+
+def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path) -> None:
+    out = StringIO()
+    with Pool(["http://a/"]) as pool:
+        with foretelling("endless", pool, progress_of(out), tmp_path, Kept()):
+            over_s = time.monotonic() + PATIENCE_S
+            while not (tmp_path / "asked").exists():
+                assert time.monotonic() < over_s
+                time.sleep(0.01)
+        pool.acquire(timeout=0).release()
+    assert "cannot" not in out.getvalue()
+
+
+def test_a_folder_that_cannot_be_written_costs_the_prediction_only(tmp_path: Path) -> None:
+    out = StringIO()
+    with Pool(["http://a/"]) as pool:
+        (tmp_path / "so-far.trace.jsonl").mkdir()
+        with foretelling("told", pool, progress_of(out), tmp_path, Kept()):
+            pool.acquire(timeout=0).release()
+    assert "the end of the run is not predicted: " in out.getvalue()
+
+
+# -- a whole run ------------------------------------------------------------------------------------
+
+
+def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        bench.package(f"more-{number}")
+    monkeypatch.setattr(running, "FORETOLD_AT", _OFTEN)
+    monkeypatch.setattr("balancer.pipeline.running.foretelling.Foretelling._asked", _at_once)
+    bench.registry.foretellers.clear()
+    bench.registry.foretellers["told"] = Registered(plugin("told"), "tests")
+    settled = running.settle
+    made = threading.Event()
+    keep = running.Store.keep_predictions
+
+    def kept(self: running.Store, session: int, told: list[Prediction]) -> None:
+        keep(self, session, told)
+        made.set()
+
+    def wait(store: running.Store, problem: running.Problem) -> None:
+        settled(store, problem)
+        if len(store.sessions()) == 1 and problem.id == "more-3":  # the sixth: by now three are over
+            assert made.wait(PATIENCE_S)
+
+    monkeypatch.setattr(running.Store, "keep_predictions", kept)
+    monkeypatch.setattr(running, "settle", wait)
+    found = bench.run()
+    assert found.predictions
+    assert all(each.came_s is not None for each in found.predictions)
+    (line, *_) = prediction_lines(found.predictions)
+    assert line.endswith("it was over after 0 s") or "it was over after" in line
+    said = StringIO()
+    print_summary(found, Console(file=said, width=400))
+    assert "it was over after" in said.getvalue()
+    page = write_report(found, bench.folder / "results")
+    assert "What it predicted of its own end" in page.read_text(encoding="utf-8")
+    assert json.loads((bench.folder / "results" / "summary.json").read_text())["predictions"][0]["calls"] == 7
+
+
+def _at_once(self: Foretelling, order: dict[str, object]) -> dict[str, object]:
+    return {"left_s": 5.0, "low_s": 4.0, "high_s": 6.0, "calls": 7, "advice": ""}
+
+
+def test_the_simulator_foretells_and_others_may() -> None:
+    assert list(default_registry().foretellers) == ["simulator"]
+    for wrong in (object(), ForetellerPlugin("x", "no function", ""), ForetellerPlugin("x y", "a:b", "")):
+        with pytest.raises(TypeError):
+            names_of_foreteller(wrong)
