@@ -141,6 +141,7 @@ class Run:
         "_env",
         "_halfway",
         "_hedge_after_s",
+        "_host_of",
         "_hosts",
         "_kinds",
         "_last_s",
