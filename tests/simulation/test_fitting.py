@@ -409,3 +409,13 @@ def test_callers_are_known_in_a_log_that_rounds_to_milliseconds() -> None:
         for each in exact
     ]
     assert askers_of(late).callers == 8
+
+
+def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once() -> None:
+    log = [
+        Attempt("imported", n, 0.05 * n, 0.05 * n, round(0.05 * n + 0.05 + 0.001 * (n % 2), 3), "a", outcome="success")
+        for n in range(60)
+    ]
+    assert fit_trace(Trace(attempts=log)).members[0].capacity == 1
+    finer = [replace(each, ended_s=each.ended_s + 0.0001) for each in log]
+    assert fit_trace(Trace(attempts=finer)).members[0].capacity == 2
