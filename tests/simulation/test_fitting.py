@@ -380,3 +380,42 @@ def test_the_same_draw_gives_the_same_fit_and_another_one_another() -> None:
     fit = fit_trace(made_trace(_scenario(_FREE, _LINES, calls=200)))
     drawn = [fit.scenario(draw=np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_draw_has_one_block_fewer_than_there_are_calls() -> None:
+    scenario = Scenario(
+        workload=Closed(workers=2, calls=30),
+        endpoints=[EndpointModel(url="http://a/", capacity=2, service=Lognormal(mean_s=0.1, cv=0.5))],
+        requests=Requests(attempts=1), horizon_s=1e4, health=None,
+    )  # fmt: skip
+    (found,) = fit_trace(made_trace(scenario)).endpoints.values()
+    assert len(found.resampled(np.random.default_rng(1)).work_s) == len(found.sample.work_s) - 5 == 25
+
+
+def test_callers_are_known_in_a_log_that_rounds_to_milliseconds() -> None:
+    scenario = Scenario(
+        workload=Closed(workers=8, calls=400),
+        endpoints=[EndpointModel(url="http://a/", capacity=8, service=Lognormal(mean_s=0.2, cv=0.5))],
+        requests=Requests(attempts=1), horizon_s=1e4, health=None,
+    )  # fmt: skip
+    exact = made_trace(scenario, named=False).attempts
+    late = [
+        replace(
+            each,
+            ended_s=round(each.ended_s + 0.0005, 3),
+            asked_s=round(each.asked_s, 3),
+            granted_s=round(each.granted_s, 3),
+        )
+        for each in exact
+    ]
+    assert askers_of(late).callers == 8
+
+
+def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once() -> None:
+    log = [
+        Attempt("imported", n, 0.05 * n, 0.05 * n, round(0.05 * n + 0.05 + 0.001 * (n % 2), 3), "a", outcome="success")
+        for n in range(60)
+    ]
+    assert fit_trace(Trace(attempts=log)).members[0].capacity == 1
+    finer = [replace(each, ended_s=each.ended_s + 0.0001) for each in log]
+    assert fit_trace(Trace(attempts=finer)).members[0].capacity == 2

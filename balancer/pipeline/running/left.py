@@ -45,17 +45,25 @@ def guesses_of(
     if len(told) < _FEWEST or not (going_on or unmet):
         return None
     begun = sorted(going_on.values(), key=lambda each: not each.done)
-    return tuple(
-        (
-            *(_left_of(each, told, rng) for each in begun),
-            *(rng.choice(told).done for _ in range(unmet)),
-        )
-        for _ in range(count)
-    )
+    return tuple(_guess(begun, told, unmet, rng) for _ in range(count))
 
 
-def _left_of(each: Known, told: Sequence[Known], rng: random.Random) -> int:
-    wholes = [other.done / other.planned * each.planned for other in told]
-    longer = [whole for whole in wholes if whole > each.done]
-    # It has taken more than any of its size before: what is planned now is all that is known.
-    return max(1, round(rng.choice(longer) - each.done) if longer else each.ahead)
+def _guess(begun: Sequence[Known], told: Sequence[Known], unmet: int, rng: random.Random) -> tuple[int, ...]:
+    # Those that are over are a few of many: which few they are is drawn as well, for all problems of a guess together,
+    # or the sum of many would look as if it were known well. One fewer of them (Rao and Wu, JASA 83, 1988).
+    few = rng.choices(told, k=len(told) - 1)
+    at_work = [each for each in begun if each.done]
+    lefts = [_left_of(each, few, told, rng) for each in at_work]
+    # Small problems are over first. Those at work, as large as they were just taken to be, belong to the same few: what
+    # is censored goes to what is larger (Efron, Proc. 5th Berkeley Symposium 4, 1967, on Kaplan and Meier).
+    few += [Known(each.planned, each.done + left, 0) for each, left in zip(at_work, lefts, strict=True) if each.planned]
+    lefts += [_left_of(each, few, told, rng) for each in begun[len(at_work) :]]
+    return (*lefts, *(rng.choice(few).done for _ in range(unmet)))
+
+
+def _left_of(each: Known, few: Sequence[Known], told: Sequence[Known], rng: random.Random) -> int:
+    for among in (few, told):
+        wholes = [other.done / other.planned * each.planned for other in among]
+        if longer := [whole for whole in wholes if whole > each.done]:
+            return max(1, round(rng.choice(longer) - each.done))
+    return max(1, each.ahead)  # it has taken more than any of its size before: what is planned now is all that is known

@@ -1,17 +1,23 @@
 """The endpoints of a trace, as its pool knew them at the end.
 
-Decides what is taken for their capacity where no run says it: as many calls as were there at once.
+Decides what is taken for their capacity where no run says it: as many calls as were there at once. In a log whose times
+are rounded to milliseconds two calls that follow each other seem to be there at once, for a moment that is none.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from balancer.settings.urls import checked_url
-from balancer_simulator.fitting.behaviour import most_at_once
-from balancer_simulator.fitting.calls import Trail
+from balancer_simulator.fitting.behaviour import most_of
+from balancer_simulator.fitting.calls import Calls, Trail
 
 __all__ = ["Member", "members_of"]
+
+
+_MS: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +80,28 @@ def members_of(trail: Trail) -> tuple[Member, ...]:
 def _members(
     trail: Trail, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
 ) -> Iterator[Member]:
+    moment_s = 2 * _MS if _is_rounded(trail) else 0.0
     for number, name in enumerate(names):
         facts = told.get(name, {})
         capacity = facts.get("capacity")
         calls = trail.by_endpoint.get(name)
-        seen = max(1, most_at_once(calls)) if calls is not None else 1
+        seen = max(1, _most(calls, moment_s)) if calls is not None else 1
         yield Member(
             name, _url_of(name, number), facts.get("host") or hosts.get(name), int(capacity or seen),
             float(facts.get("weight") or 1.0), tuple(facts.get("labels") or ()), bool(capacity),
         )  # fmt: skip
+
+
+def _most(calls: Calls, moment_s: float) -> int:
+    """Return how many calls were there at once, at most, for longer than a moment."""
+    begun_s = calls.begun_s[calls.worked]
+    return most_of(begun_s, np.maximum(calls.ended_s[calls.worked] - moment_s, begun_s))
+
+
+def _is_rounded(trail: Trail) -> bool:
+    """Return whether all times are whole milliseconds, as those of an access log."""
+    times = np.array([[each.granted_s, each.ended_s] for each in trail.attempts]) / _MS
+    return bool((np.abs(times - np.round(times)) < 1e-2).all())
 
 
 def _url_of(name: str, number: int) -> str:
