@@ -235,10 +235,7 @@ class Lease:
 
     __slots__ = (
         "account",
-        "after",
         "charge",
-        "ended_as",
-        "ended_s",
         "endpoint",
         "entered",
         "fate",
@@ -247,6 +244,7 @@ class Lease:
         "id",
         "lender",
         "outcome",
+        "over",
         "priority",
         "raised",
         "request",
@@ -266,9 +264,7 @@ class Lease:
     hint: Hint | None
     request: Any  # a `Request`; this module knows no strategies
     entered: bool  # it is for a `with` block; only then it is set
-    after: int  # the id of the last grant before it ended; this and the next two are set only while a trace is written
-    ended_as: Outcome
-    ended_s: float
+    over: tuple[Outcome, float, int]  # how and when it ended, and after which grant (its id); set only for a trace
     waited_s: float  # set only if it was waited for while a trace is written
     priority: int  # set only if it is not 0
     server_s: float  # how long the server says that it took; set only if it does

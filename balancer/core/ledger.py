@@ -150,9 +150,7 @@ class Ledger:
             account.busy_s += held_s * lease.slots
         kept = self.kept
         if kept is not None:
-            lease.ended_as = outcome
-            lease.ended_s = now
-            lease.after = self.granted
+            lease.over = (outcome, now, self.granted)
             kept.append(lease)
         if account.state is _ACTIVE:
             self._strategy.finish(account.node, outcome, held_s, now)

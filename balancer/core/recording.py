@@ -58,7 +58,7 @@ class Collected:
         new.sort(key=_id_of, reverse=True)  # the oldest last, to be taken off
         done: list[Grant | Lease] = []
         for lease in self.ended:
-            while new and new[-1].id <= lease.after:
+            while new and new[-1].id <= lease.over[2]:
                 done.append(_granted(new.pop()))
             done.append(lease)
         return done + [_granted(each) for each in reversed(new)]

@@ -244,8 +244,8 @@ class TraceWriter:
         rows.append(
             self._row(
                 out,
-                ended_s=lease.ended_s,
-                outcome=lease.ended_as.value,
+                ended_s=lease.over[1],
+                outcome=lease.over[0].value,
                 retry_after_s=lease.hint.retry_after_s if lease.hint is not None else None,
                 server_s=getattr(lease, "server_s", None),
                 priority=getattr(lease, "priority", 0),

@@ -250,7 +250,7 @@ def test_two_traces_of_one_pool_have_the_same_calls(tmp_path: Path) -> None:
     assert [each.attempt for each in two] == [2]
     lease = pool.acquire(timeout=0)
     lease.release()
-    assert not hasattr(lease, "ended_s"), "nobody traces any more, so nothing is kept"
+    assert not hasattr(lease, "over"), "nobody traces any more, so nothing is kept"
 
 
 def test_a_lease_that_nobody_has_is_given_back_all_the_same(path: Path) -> None:
