@@ -108,7 +108,7 @@ class Attempts:
             priority=self._asked.priority,
             slots=errand.slots,
             key=errand.wanted.key or self._asked.key,
-            holder=self._asked.holder,
+            holder=self._asked.holder or f"{errand.wanted.problem}: {errand.wanted.stage.value}",
             ttl_s=self._asked.ttl_s,
         )
         return course, asked

@@ -98,19 +98,25 @@ class Foretelling:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop.set()
+        self._halt()
         if self._thread.ident is not None:
-            process = self._process
-            if process is not None:
-                process.kill()
-            self._thread.join()
             self._trace.close()
         for path in (self._path, self._copy):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
+    def _halt(self) -> None:
+        """Foretell no more; what is under way is given up."""
+        self._stop.set()
+        process = self._process
+        if process is not None:
+            process.kill()
+        if self._thread.ident is not None:
+            self._thread.join()
+
     def over(self) -> None:
         """Note that the session is over, with all that there was to do."""
+        self._halt()
         came_s = time.monotonic() - self._began_s
         self._made = [replace(each, came_s=came_s) for each in self._made]
         if self._made:

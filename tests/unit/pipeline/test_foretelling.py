@@ -173,6 +173,16 @@ def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path) 
     assert "cannot" not in out.getvalue()
 
 
+def test_once_it_is_over_nothing_is_predicted_any_more(tmp_path: Path) -> None:
+    kept = Kept()
+    with Pool(["http://a/"]) as pool, foretelling("told", pool, progress_of(StringIO()), tmp_path, kept) as teller:
+        pool.acquire().release()
+        assert kept.there.wait(PATIENCE_S)
+        teller.over()
+        assert not any(thread.name == "foretell" for thread in threading.enumerate())
+        assert all(each.came_s is not None for each in kept)
+
+
 def test_a_folder_that_cannot_be_written_costs_the_prediction_only(tmp_path: Path) -> None:
     out = StringIO()
     with Pool(["http://a/"]) as pool:

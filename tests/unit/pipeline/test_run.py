@@ -21,6 +21,7 @@ from balancer.problem import Verdict
 from balancer.program import Executor, ExecutorOptions
 from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config, load_config
+from balancer.traces import read_trace
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import TRUTH
 
@@ -125,6 +126,12 @@ class Pinged(FakeExecutor):
 
 
 # -- one run -------------------------------------------------------------------------------------------
+
+
+def test_a_lease_says_for_which_problem_and_stage_it_is(bench: Bench) -> None:
+    bench.run()
+    tasks = {attempt.task for attempt in read_trace(bench.folder / "results/run.sqlite").attempts}
+    assert {"doubling: reference", "tripling: validate_solution", "zeroing: validate_input"} <= tasks
 
 
 def test_a_run_judges_everything_and_counts_every_lease(bench: Bench) -> None:
