@@ -67,6 +67,7 @@ class PipelineSettings(Settings):
         compile_s: CPU seconds for a compiler, per program; of wall time it has three times as much, and 10 s.
         python: what runs submissions in Python: "python" (CPython), or "pypy", where an endpoint has it.
         quiet_label: endpoints with this label re-run time limits that an overload may have caused.
+        predict: whether a run predicts its own end, if the simulator is installed.
     """
 
     problems: str
@@ -89,5 +90,6 @@ class PipelineSettings(Settings):
     compile_s: Annotated[float, Field(gt=0, le=1000)] = 30.0
     python: Literal["python", "pypy"] = "python"
     quiet_label: str = "quiet"
+    predict: bool = True
     aim: AimSettings = AimSettings()
     rows: RowSettings = RowSettings()

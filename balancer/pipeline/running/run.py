@@ -128,7 +128,7 @@ def run_pipeline(
         foretellers = registry.foretellers.values() if foretold else ()
         foretelling = None
         # Elsewhere the trace is not this process's to write; and what has a budget of time ends when that is over.
-        if foretellers and away is None and not served and not settings.budget_s:
+        if foretellers and settings.predict and away is None and not served and not settings.budget_s:
             foretelling = Foretelling(
                 pool, next(iter(foretellers)).item, progress, at_once=settings.sample_level_workers, folder=results,
                 began_s=began_s, keep=lambda made: store.keep_predictions(session, made), times=FORETOLD_AT,

@@ -21,7 +21,7 @@ from balancer.pipeline.running.progress import Progress
 from balancer.plugins.registry import Registered, default_registry
 from balancer.plugins.vetting import names_of_foreteller
 from tests.patience import PATIENCE_S
-from tests.unit.pipeline.test_run import Bench, bench
+from tests.unit.pipeline.test_run import CONFIG, Bench, bench
 
 __all__ = ["bench"]
 
@@ -228,6 +228,19 @@ def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch
     page = write_report(found, bench.folder / "results")
     assert "What it predicted of its own end" in page.read_text(encoding="utf-8")
     assert json.loads((bench.folder / "results" / "summary.json").read_text())["predictions"][0]["calls"] == 7
+
+
+def test_a_run_that_is_told_not_to_predicts_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("it is not to be foretold")
+
+    monkeypatch.setattr(running, "Foretelling", refuse)
+    bench.registry.foretellers.clear()
+    bench.registry.foretellers["told"] = Registered(plugin("told"), "tests")
+    with pytest.raises(AssertionError):
+        bench.run()
+    bench.write(f"{CONFIG}predict = false\n")
+    assert bench.run().predictions == ()
 
 
 def _at_once(self: Foretelling, order: dict[str, object]) -> dict[str, object]:
