@@ -13,17 +13,22 @@ from typing import Any, Final
 __all__ = [
     "ATTEMPT_FIELDS",
     "EVENT_FIELDS",
+    "LARGE",
     "VERSION",
     "Attempt",
     "Happening",
+    "amount_of",
     "data_of",
     "line",
     "line_of",
     "mistake_in",
     "row_of",
+    "text_of",
 ]
 
 VERSION: Final = 1
+LARGE: Final = 2**63
+"""Whole numbers of a row are smaller: tables and columns hold no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,16 @@ def mistake_in(row: Attempt) -> str | None:
         if value is not None and not (_is_number(value) and 0 <= value < _FAR_S):
             return f"found {name} {value!r}; it must be a number, 0 or more, or null"
     return None
+
+
+def amount_of(value: float | None) -> float | None:
+    """Return `value` if it may stand in a row as an amount (of tokens, or seconds); None, not known: it may not."""
+    return value if value is not None and _is_number(value) and 0 <= value < _FAR_S else None
+
+
+def text_of(value: str | None) -> str | None:
+    """Return `value` with a question mark for each half of a character (a surrogate), which no file can hold."""
+    return value if value is None or value.isascii() else value.encode(errors="replace").decode()
 
 
 def _is_number(value: object) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import math
+import os
 import random
 import re
 import signal
@@ -11,9 +12,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +26,7 @@ from typer.testing import CliRunner
 from balancer import AsyncPool, ConfigError, Endpoint, Lease, LeaseError, Outcome, Pool
 from balancer.commands.app import make_app
 from balancer.endpoint import Hint
-from balancer.errors import MissingExtra
+from balancer.errors import MissingExtra, PoolClosed
 from balancer.pipeline.results.store import Store
 from balancer.plugins import extras
 from balancer.plugins.registry import default_registry
@@ -299,6 +302,144 @@ class _Full:
 
     def write(self, rows: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_sink_that_raises_anything_costs_rows_and_the_writer_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    sink = _Raises()
+    pool = pool_of(ManualClock())
+    trace = pool.trace(sink)
+    for each in (ValueError("a secret"), TypeError("x"), None):
+        sink.error = each
+        pool.acquire(timeout=0, key="\udcff").release()
+        trace.flush()
+    pool.close()
+    assert [row.get("attempt") for row in sink.rows if row["row"] != "run"] == [3, None]
+    assert (sink.rows[-1]["lost"], trace.lost) == (2, 2)
+    assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost, and counted: ValueError"]
+
+
+class _Raises:
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.rows += map(dict, rows)
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_writers_thread_outlives_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_EVERY_S", 0.001)
+    sink = _Raises()
+    with Pool(["http://a/"], health=None) as pool:
+        trace = pool.trace(sink)
+        sink.error = ValueError()
+        pool.acquire().release()
+        assert by(lambda: trace.lost == 1)
+        sink.error = None
+        pool.acquire().release()
+        assert by(lambda: len(sink.rows) == 2)
+
+
+def by(holds: Callable[[], bool]) -> bool:
+    end_s = time.monotonic() + PATIENCE_S
+    while not holds() and time.monotonic() < end_s:
+        time.sleep(0.001)
+    return holds()
+
+
+def test_names_that_cannot_be_made_plain_cost_their_rows_alone(path: Path) -> None:
+    def redact(name: str) -> str:
+        if name.startswith("http://b"):
+            raise ValueError(name)
+        return name
+
+    pool = pool_of(ManualClock())
+    with pool.trace(path) as trace:
+        trace.hide(redact)
+        leases = [pool.acquire(timeout=0) for _ in range(3)]
+        pool.drain("http://b/")
+        for lease in leases:
+            lease.release()
+    found = read_trace(path)
+    assert [each.endpoint for each in found.attempts] == ["http://a/"] * 2
+    assert found.lost == 2
+
+
+def test_strange_texts_and_numbers_are_written_so_that_they_can_be_read(tmp_path: Path) -> None:
+    with Store(tmp_path / "r") as store, pool_of(ManualClock()) as pool:
+        traces = [pool.trace(store.trace), pool.trace(tmp_path / "t.jsonl")]
+        pool.acquire(timeout=0, holder="a\udcff", tokens=10**30).release()
+        assert [each.lost for each in traces] == [0, 0]
+        for each in traces:
+            each.close()
+        assert [each.lost for each in traces] == [0, 0]
+    for name in ("r/run.sqlite", "t.jsonl"):
+        (only,) = read_trace(tmp_path / name).attempts
+        assert (only.task, only.size) == ("a?", None)
+    run(str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "t.parquet"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is Linux'")
+def test_a_trace_that_cannot_begin_leaves_nothing_behind(path: Path) -> None:
+    pool = pool_of(ManualClock())
+    before = len(os.listdir("/proc/self/fd"))
+    for wrong in ("/dev/full", "a\0b"):
+        with pytest.raises(ConfigError, match=r"^trace: .*: cannot be written: .*; choose another path$"):
+            pool.trace(wrong)
+    assert (pool._core._recordings, pool._traces, len(os.listdir("/proc/self/fd"))) == ((), (), before)
+    sink = _Raises()
+    sink.error = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        pool.trace(sink)
+    assert pool._core._recordings == ()
+    pool.close()
+    with pytest.raises(PoolClosed):
+        pool.trace(path)
+    assert not path.exists()
+
+
+def test_a_backlog_is_written_in_pieces_and_rows_that_reached_a_full_disk_are_not_lost(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_AT_ONCE", 3)
+    pool = pool_of(ManualClock())
+    sink = LineFile(path)
+    sizes: list[int] = []
+    room = [10**6]
+
+    def write(file: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = real(file, bytes(data[: room[0]]))
+        room[0] -= done
+        sizes.append(bytes(data[:done]).count(b"\n"))
+        return done
+
+    real = os.write
+    monkeypatch.setattr(os, "write", write)
+    trace = pool.trace(sink)
+    for _ in range(7):
+        pool.acquire(timeout=0).release()
+    trace.flush()
+    assert sizes == [1, 3, 3, 1]
+    for _ in range(3):
+        pool.acquire(timeout=0).release()
+    room[0] = 2 * len(path.read_bytes().splitlines()[-1]) + 40  # two rows and some of a third
+    trace.flush()
+    assert trace.lost == 1
+    pool.acquire(timeout=0).release()
+    room[0] = 30  # an end for the half line, and half a line again
+    trace.flush()
+    room[0] = 10**6
+    pool.close()
+    found = read_trace(path)
+    assert [each.attempt for each in found.attempts] == [*range(1, 10)]
+    assert (found.lost, found.cut) == (2, True)
 
 
 def test_tasks_have_traces_too(path: Path) -> None:
