@@ -187,15 +187,17 @@ class TraceWriter:
             try:
                 self._sink.write(some)
             except Exception as error:  # a full disk, a row that a database cannot hold, a mistake in a user's sink
-                self._lose(error, len(some) - (error.written if isinstance(error, Unwritten) else 0))
+                left = some[error.written :] if isinstance(error, Unwritten) else some
+                self._lose(error, sum(row["row"] != "end" for row in left))
 
     def _lose(self, error: Exception, rows: int) -> None:
         """Count rows that could not be made or written; the log hears of the first ones."""
         self.lost += rows
         if not self._has_said:
             self._has_said = True
-            why = f": {error.strerror}" if isinstance(error, OSError) else ""  # others may hold anything
-            _LOGGER.warning("trace: rows are lost, and counted: %s%s", type(error).__name__, why)
+            kind = type(error).__name__  # what others say may hold anything
+            said = (error.strerror or kind) if isinstance(error, OSError) else kind
+            _LOGGER.warning("trace: rows are lost, and counted: %s", said)
 
     def _done(self) -> None:
         try:

@@ -38,7 +38,7 @@ from balancer.traces import Attempt, Happening, Trace, read_trace, reading, writ
 from balancer.traces import columns as parquet
 from balancer.traces.importers import from_csv, from_haproxy, from_nginx
 from balancer.traces.rows import data_of, line_of, row_of
-from balancer.traces.sinks import LineFile
+from balancer.traces.sinks import LineFile, Unwritten
 from balancer.traces.summary import summary_lines, summary_of
 from balancer.traces.tables import SCHEMA, insert_rows
 from tests.patience import PATIENCE_S
@@ -318,6 +318,15 @@ def test_a_sink_that_raises_anything_costs_rows_and_the_writer_goes_on(caplog: p
     assert [row.get("attempt") for row in sink.rows if row["row"] != "run"] == [3, None]
     assert (sink.rows[-1]["lost"], trace.lost) == (2, 2)
     assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost, and counted: ValueError"]
+
+
+def test_a_last_row_that_cannot_be_written_is_no_lost_call(caplog: pytest.LogCaptureFixture) -> None:
+    sink = _Raises()
+    with pool_of(ManualClock()) as pool:
+        trace = pool.trace(sink)
+        sink.error = Unwritten(OSError(errno.EFBIG, "File too large"), 0)
+    assert trace.lost == 0
+    assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost, and counted: File too large"]
 
 
 class _Raises:
