@@ -362,7 +362,11 @@ def _tell_of_run(found: "RunResult", report: Path, settings: Config, *, as_json:
     if found.stopped_by:
         said = "stopped; the same command goes on from here"
     elif not found.complete:
-        said = "nothing was judged; the same command tries again"
+        left, nothing = (
+            "some problems are left; the same command goes on with them",
+            "nothing was judged; the same command tries again",
+        )
+        said = left if found.judged else nothing
     if as_json:
         errors = [nothing_judged(found) or said] if said else []
         print_json({**found.summary(), "report": str(report)}, errors=errors, redact=settings.redact)

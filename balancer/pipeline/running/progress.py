@@ -143,8 +143,14 @@ class Progress:
             with self._lock:
                 self._standings[problem] = standing
 
-    def guesses(self, rng: random.Random, count: int) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
-        """Return the units done, and guesses of those left: see `guesses_of`. None if nobody can know."""
+    def guesses(
+        self, rng: random.Random, count: int, *, most: int = 10**9
+    ) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
+        """Return the units done, and guesses of those left: see `guesses_of`. None if nobody can know.
+
+        Args:
+            count: guesses; fewer, but 8, if these are of more than `most` problems together.
+        """
         with self._lock:
             going_on = {
                 name: Known(self._planned.get(name, ahead), self._done_of.get(name, 0), ahead)
@@ -154,6 +160,7 @@ class Progress:
             over, done = list(self._over), self._done
             if self._problems is None:
                 return None
+        count = min(count, max(8, most // max(1, len(going_on) + unmet)))
         found = guesses_of(over, going_on, unmet, rng, count)
         return None if found is None else (done, found)
 

@@ -28,7 +28,7 @@ from balancer_simulator.studies.parallel import Order, run_orders
 __all__ = ["foretell", "foretell_trace"]
 
 _LATEST: Final = 10_000  # calls that are fitted, of a long run
-_MOST: Final = 5_000  # calls that are simulated of what is left; a longer rest is in proportion
+_MOST: Final = 2_000  # calls that are simulated of what is left; a longer rest is in proportion
 _SHORT: Final = 1e-3  # of a call: a pause that is as short is none
 _COMPARED: Final = 8  # guesses on which another setting is tried
 _CLEARLY: Final = 0.9  # of the time: what takes more than this is not clearly quicker
@@ -58,11 +58,10 @@ def foretell_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Foretold:
     fit = fit_trace(replace(trace, attempts=_latest(trace)))
     each_s = ended / max(1, left.done)  # calls of a unit
     rng = np.random.default_rng(seed)
-    guesses = [[max(1.0, units * each_s) for units in guess] for guess in left.left]
-    part = min(1.0, _MOST / max(1.0, float(np.mean([sum(guess) for guess in guesses]))))
-    scenarios = [_scenario(fit, [part * calls for calls in guess], left.at_once, rng) for guess in guesses]
-    ends_s = _ends_s(scenarios, fit.strategy)
-    known_s = ends_s[~np.isnan(ends_s)] / part * _stretch(fit, left.at_once, rng)
+    samples = [_sample([units * each_s for units in guess], left.at_once, rng) for guess in left.left]
+    scenarios = [_scenario(fit, calls, left.at_once, rng) for calls, _ in samples]
+    ends_s = _ends_s(scenarios, fit.strategy) * [times for _, times in samples]
+    known_s = ends_s[~np.isnan(ends_s)] * _stretch(fit, left.at_once, rng)
     if len(known_s) <= len(scenarios) // 2:
         raise ConfigError("more is asked for than the endpoints can do")
     found = prediction_of(known_s.tolist())
@@ -72,6 +71,23 @@ def foretell_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Foretold:
 
 def _latest(trace: Trace) -> list[Any]:
     return sorted(trace.attempts, key=lambda each: each.granted_s)[-_LATEST:]
+
+
+def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> tuple[list[float], float]:
+    """Return whole numbers of calls of problems that stand for all of them, in their order, and how many times over.
+
+    Of many problems some are taken, as large as they are: those of less than a call are none, or one, by chance. Of few
+    large ones each is taken in part.
+    """
+    sizes = np.floor(np.array(calls) + rng.random(len(calls)))
+    least = min(len(sizes), 2 * at_once)
+    order = rng.permutation(len(sizes))
+    sums = np.cumsum(sizes[order])
+    taken = np.sort(order[: max(least, int(np.searchsorted(sums, _MOST)) + 1)])
+    some = sizes[taken]
+    part = min(1.0, _MOST / max(1.0, float(some.sum())))
+    some = np.maximum(1.0, np.round(part * some[some > 0]))
+    return some.tolist() or [1.0], max(1.0, float(sizes.sum())) / max(1.0, float(some.sum()))
 
 
 def _scenario(fit: Fit, calls: list[float], at_once: int, rng: np.random.Generator) -> Scenario:

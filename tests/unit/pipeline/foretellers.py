@@ -1,6 +1,9 @@
 """What tells an end beforehand, for tests: called in a process of its own."""
 
 import json
+import math
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -31,3 +34,15 @@ def endless(path: str, run: str, left: WorkLeft) -> Foretold:
     Path(path).with_name("asked").touch()
     time.sleep(3600)
     raise AssertionError
+
+
+def never(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Say that it will never be over."""
+    return Foretold(1.0, 0.5, math.inf, 1)
+
+
+def parent(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Begin a process that has the pipes, and wait for it."""
+    code = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(3600)"
+    subprocess.run([sys.executable, "-c", code, str(Path(path).with_name("asked"))], check=False)
+    raise AssertionError("nobody waits for that")

@@ -150,6 +150,7 @@ def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) 
         ("unsure", "cannot be predicted yet: 3 calls have ended, and it takes at least 50"),
         ("broken", "cannot be predicted: RuntimeError: ZeroDivisionError: no idea"),
         ("missing", "cannot be predicted: RuntimeError: AttributeError"),
+        ("never", "cannot be predicted: ValueError: never says Foretold("),
     ],
 )
 def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None:
@@ -161,10 +162,11 @@ def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None
     assert kept == []
 
 
-def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["endless", "parent"])
+def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path, name: str) -> None:
     out = StringIO()
     with Pool(["http://a/"]) as pool:
-        with foretelling("endless", pool, progress_of(out), tmp_path, Kept()):
+        with foretelling(name, pool, progress_of(out), tmp_path, Kept()):
             over_s = time.monotonic() + PATIENCE_S
             while not (tmp_path / "asked").exists():
                 assert time.monotonic() < over_s
