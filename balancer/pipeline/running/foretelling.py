@@ -166,8 +166,10 @@ class Foretelling:
         self._made.append(made)
         self._keep(self._made)
         since_s = time.monotonic() - self._began_s - at_s
-        self._progress.foretell(max(0.0, foretold.low_s - since_s), max(0.0, foretold.high_s - since_s))
-        self._progress.say(prediction_line(made))
+        if since_s >= foretold.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
+            return
+        self._progress.foretell(max(0.0, foretold.low_s - since_s), foretold.high_s - since_s)
+        self._progress.say(prediction_line(made, since_s))
 
     def _asked(self, order: dict[str, Any]) -> dict[str, Any]:
         """Have an order carried out by another process; its answer."""

@@ -19,6 +19,11 @@ def told(path: str, run: str, left: WorkLeft) -> Foretold:
     return Foretold(1000.0 + max(units), 900.0, 2000.0, calls, "with two more it would take half of that")
 
 
+def past(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Return an end that was over before anybody heard of it."""
+    return Foretold(1e-6, 1e-6, 1e-6, 60, "")
+
+
 def unsure(path: str, run: str, left: WorkLeft) -> Foretold:
     """Say that it cannot be told."""
     raise ConfigError("3 calls have ended, and it takes at least 50")

@@ -408,3 +408,11 @@ def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
         store.set_verdict(doubling.id, StoredVerdict("square", 1, verdict, 0.1, ""))
         settle(store, doubling)
         assert store.meet(doubling, 0, "print") is met
+
+
+def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judged_it(store: Store) -> None:
+    for case, verdict in ((1, Verdict.ACCEPTED), (2, Verdict.UNJUDGED)):
+        store.looks.add("p", "a", case, "starved", "unjudged")
+        store.set_verdict("p", StoredVerdict("a", case, verdict, 0.1, ""))
+    store.looks.add("p", "validator", 3, "starved", "unjudged")  # of what gets no verdict nobody knows better
+    assert store.looks.counts() == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
