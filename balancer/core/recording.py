@@ -6,7 +6,7 @@ anyway. Rows are made of it later, elsewhere. It must not know who waits, nor wh
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -51,17 +51,16 @@ class Collected:
     since: int
     now: float
 
-    def in_order(self) -> "list[Grant | Lease]":
-        """Return the grants, and the leases that have ended, in the order of the ledger."""
+    def in_order(self) -> "Iterator[Grant | Lease]":
+        """Yield the grants, and the leases that have ended, in the order of the ledger."""
         new: list[Any] = [lease for lease in self.ended if lease.id > self.since]
         new += self.out
         new.sort(key=_id_of, reverse=True)  # the oldest last, to be taken off
-        done: list[Grant | Lease] = []
         for lease in self.ended:
             while new and new[-1].id <= lease.over[2]:
-                done.append(_granted(new.pop()))
-            done.append(lease)
-        return done + [_granted(each) for each in reversed(new)]
+                yield _granted(new.pop())
+            yield lease
+        yield from map(_granted, reversed(new))
 
 
 class Recording:

@@ -20,7 +20,7 @@ from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint
-from balancer.errors import PoolForked
+from balancer.errors import PoolClosed, PoolForked
 from balancer.plugins.registry import Registry
 from balancer.settings.rules import RetrySettings
 from balancer.shells.delivery import Delivery, Observation, Observer
@@ -176,10 +176,13 @@ class Managed(ABC):
 
         Raises:
             ConfigError: the file cannot be written.
+            PoolClosed: the pool is closed.
         """
         from balancer.shells.tracing import MOST, TraceWriter  # a pool that writes none loads none
-        from balancer.traces.sinks import LineFile, Sink
+        from balancer.traces.sinks import LineFile, Sink, cannot_be_written
 
+        if self._core.closed:
+            raise PoolClosed
         sink = path if isinstance(path, Sink) else LineFile(path)
         mine = weakref.ref(self)
         strategy = self.stats().strategy
@@ -199,10 +202,18 @@ class Managed(ABC):
                 pool._traces = tuple(other for other in pool._traces if other is not writer)
             return pool._collect(recording, is_last=is_last)
 
-        writer = TraceWriter(
-            sink, recording=recording, collect=collect, endpoints=endpoints, clock=self._clock, strategy=strategy,
-            redact=self._redact,
-        )  # fmt: skip
+        try:
+            writer = TraceWriter(
+                sink, recording=recording, collect=collect, endpoints=endpoints, clock=self._clock, strategy=strategy,
+                redact=self._redact,
+            )  # fmt: skip
+        except BaseException as error:  # e.g. the first row does not fit on the disk
+            self._collect(recording, is_last=True)
+            if sink is not path:
+                sink.close()
+            if isinstance(error, OSError):
+                raise cannot_be_written(path, error) from None
+            raise
         observation = self.observe(writer)
         self._traces = (*self._traces, writer)
         return writer

@@ -1,20 +1,23 @@
 """Writes what happens to a pool, as `balancer.traces.rows` describes it.
 
 Decides what is done where: of a lease, next to nothing as it comes and goes (`balancer.core.recording`); a thread of
-its own makes rows and writes them, a fifth of a second later at most. What waits to be written is bounded: what is more
-is counted, not kept, so that a slow disk takes no memory. No secret is written: of a URL neither user nor query, of a
-key a stand-in. Where rows go is a sink's business (`balancer.traces.sinks`).
+its own makes rows and writes them, a fifth of a second later at most, so many at a time. What waits to be written is
+bounded: what is more is counted, not kept, so that a slow disk takes no memory. What cannot be made or written is
+counted as well, whatever the reason, and the writer goes on. No secret is written: of a URL neither user nor query, of
+a key a stand-in. Where rows go is a sink's business (`balancer.traces.sinks`).
 """
 
 import atexit
 import hashlib
+import logging
 import os
 import secrets
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -38,14 +41,16 @@ from balancer.core.events import (
 from balancer.core.recording import Collected, Grant, Recording
 from balancer.endpoint import Endpoint, Lease
 from balancer.settings.redaction import plain_name
-from balancer.traces.rows import VERSION, Happening, data_of
-from balancer.traces.sinks import Sink
+from balancer.traces.rows import VERSION, Happening, amount_of, data_of, text_of
+from balancer.traces.sinks import Sink, Unwritten
 
 __all__ = ["MOST", "TraceWriter"]
 
 _EVERY_S: Final = 0.2
-MOST: Final = 200_000  # calls, and events, that wait to be written: some 30 MB
+MOST: Final = 200_000  # calls, and events, that wait to be written: some 70 MB, twice that while a backlog is written
+_AT_ONCE: Final = 2000  # rows that are made, then written: a backlog is never there as rows
 _LONG_S: Final = 1.0  # a call that is out for longer is written as an open one, once, lest a kill lose it
+_LOGGER: Final = logging.getLogger("balancer")
 _CHANGES: Final = (Added, LimitChanged)
 _PLAIN: Final[dict[type[Event], str]] = {
     Added: "joined",
@@ -95,6 +100,7 @@ class TraceWriter:
         self.run = secrets.token_hex(6)
         self.recording = recording
         self.lost = 0
+        self._has_said = False
         self._sink = sink
         self._collect = collect
         self._endpoints = endpoints
@@ -143,7 +149,7 @@ class TraceWriter:
             return
         with self._turn:
             if not self._closed:
-                self._write(self._rows())
+                self._write(self._rows(self._collect(False)))
 
     def close(self) -> None:
         """Write the rest, calls that are under way as open ones, and the last row. May be called twice.
@@ -156,15 +162,14 @@ class TraceWriter:
         with self._turn:
             if self._closed:
                 return
-            rows = self._rows(is_last=True)
-            now = self._clock()
-            rows += [self._row(out, ended_s=now, is_open=True) for id, out in self._out.items() if self._is_ours(id)]
             self._closed = True
             try:
-                self._write(rows)
+                self._write(self._rows(self._collect(True)))
+                now = self._clock()
+                self._write(self._still_open(now))
                 self._write([{"row": "end", "run": self.run, "at_s": now, "lost": self.lost}])
             finally:
-                self._sink.close()
+                self._done()
 
     def __enter__(self) -> Self:
         return self
@@ -176,21 +181,36 @@ class TraceWriter:
 
     # -- rows --------------------------------------------------------------------------------------
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        if rows:
+    def _write(self, rows: Iterable[dict[str, Any]]) -> None:
+        rows = iter(rows)
+        while some := list(islice(rows, _AT_ONCE)):
             try:
-                self._sink.write(rows)
-            except OSError:  # e.g. the disk is full
-                self.lost += len(rows)
+                self._sink.write(some)
+            except Exception as error:  # a full disk, a row that a database cannot hold, a mistake in a user's sink
+                self._lose(error, len(some) - (error.written if isinstance(error, Unwritten) else 0))
+
+    def _lose(self, error: Exception, rows: int) -> None:
+        """Count rows that could not be made or written; the log hears of the first ones."""
+        self.lost += rows
+        if not self._has_said:
+            self._has_said = True
+            why = f": {error.strerror}" if isinstance(error, OSError) else ""  # others may hold anything
+            _LOGGER.warning("trace: rows are lost, and counted: %s%s", type(error).__name__, why)
+
+    def _done(self) -> None:
+        try:
+            self._sink.close()
+        except Exception as error:
+            self._lose(error, 0)
 
     def _first_row(self, strategy: str) -> dict[str, Any]:
         endpoints = [
             {
                 "name": self._shown(each.name),
-                "host": each.host,
+                "host": text_of(each.host),
                 "capacity": each.capacity,
                 "weight": each.weight,
-                "labels": sorted(each.labels),
+                "labels": sorted(map(str, map(text_of, each.labels))),
             }
             for each in self._known.values()
         ]
@@ -198,27 +218,37 @@ class TraceWriter:
         facts = {"version": VERSION, "run": self.run, **began, "strategy": strategy, "endpoints": endpoints}
         return {"row": "run", **facts}
 
-    def _rows(self, *, is_last: bool = False) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
+    def _rows(self, found: Collected | None) -> Iterator[dict[str, Any]]:
         while self._events:
-            rows += map(data_of, self._happenings(*self._events.popleft()))
-        found = self._collect(is_last)
+            event = self._events.popleft()
+            try:
+                happenings = [*self._happenings(*event)]
+            except Exception as error:  # what takes secrets out of names is a user's
+                self._lose(error, 1)
+                continue
+            yield from map(data_of, happenings)
         if found is None:
-            return rows
+            return
         for each in found.in_order():
-            if isinstance(each, Lease):
-                self._end(each, rows)
-            else:
+            if not isinstance(each, Lease):
                 self._grant(each)
+            elif (row := self._end(each)) is not None:
+                yield row
         if found.still_out is not None:
             self.lost += found.lost
             for id in self._out.keys() - found.still_out:
                 self._leave(id)
-        for id, out in self._out.items():
-            if found.now - out.grant.granted_s > _LONG_S and id not in self._told and self._is_ours(id):
+        long = [id for id, out in self._out.items() if found.now - out.grant.granted_s > _LONG_S]
+        for id in long:
+            if id not in self._told and self._is_ours(id):
                 self._told.add(id)
-                rows.append(self._row(out, ended_s=found.now, is_open=True))
-        return rows
+                if (row := self._row(self._out[id], ended_s=found.now, is_open=True)) is not None:
+                    yield row
+
+    def _still_open(self, now: float) -> Iterator[dict[str, Any]]:
+        for id, out in self._out.items():
+            if self._is_ours(id) and (row := self._row(out, ended_s=now, is_open=True)) is not None:
+                yield row
 
     def _is_ours(self, id: int) -> bool:
         return id not in self._before
@@ -237,22 +267,28 @@ class TraceWriter:
             self._on[out.grant.endpoint.host or ""] -= out.grant.slots
         return out
 
-    def _end(self, lease: Lease, rows: list[dict[str, Any]]) -> None:
+    def _end(self, lease: Lease) -> dict[str, Any] | None:
         out = self._leave(lease.id)
         if out is None or not self._is_ours(lease.id):
-            return
-        rows.append(
-            self._row(
-                out,
-                ended_s=lease.over[1],
-                outcome=lease.over[0].value,
-                retry_after_s=lease.hint.retry_after_s if lease.hint is not None else None,
-                server_s=getattr(lease, "server_s", None),
-                priority=getattr(lease, "priority", 0),
-            )
+            return None
+        return self._row(
+            out,
+            ended_s=lease.over[1],
+            outcome=lease.over[0].value,
+            retry_after_s=lease.hint.retry_after_s if lease.hint is not None else None,
+            server_s=getattr(lease, "server_s", None),
+            priority=getattr(lease, "priority", 0),
         )
 
-    def _row(
+    def _row(self, out: "_Out", **known: Any) -> dict[str, Any] | None:
+        """Return the row of a lease; None if none can be made, which is counted."""
+        try:
+            return self._made(out, **known)
+        except Exception as error:
+            self._lose(error, 1)
+            return None
+
+    def _made(
         self,
         out: "_Out",
         *,
@@ -273,25 +309,25 @@ class TraceWriter:
             "granted_s": grant.granted_s,
             "ended_s": ended_s,
             "endpoint": self._shown(grant.endpoint.name),
-            "task": grant.holder or None,
-            "kind": "+".join(sorted(request.labels)) or None,
-            "size": request.tokens,
-            "host": grant.endpoint.host,
+            "task": text_of(grant.holder) or None,
+            "kind": text_of("+".join(sorted(request.labels))) or None,
+            "size": amount_of(request.tokens),
+            "host": text_of(grant.endpoint.host),
             "slots": grant.slots,
             "priority": grant.priority if priority is None else priority,
             "key": self._stand_in(request.key),
             "in_flight": out.at_endpoint,
             "host_in_flight": out.on_host,
             "outcome": outcome,
-            "retry_after_s": retry_after_s,
-            "server_s": server_s,
+            "retry_after_s": amount_of(retry_after_s),
+            "server_s": amount_of(server_s),
             "open": is_open,
         }
 
     def _shown(self, name: str) -> str:
         shown = self._names.get(name)
         if shown is None:
-            shown = self._names[name] = self._redact(plain_name(name))
+            shown = self._names[name] = text_of(self._redact(plain_name(name))) or ""
         return shown
 
     def _happenings(self, event: Event, endpoint: Endpoint | None) -> Iterable[Happening]:
@@ -300,7 +336,7 @@ class TraceWriter:
         if isinstance(event, Panic):
             return [Happening(self.run, event.at_s, "panic" if event.on else "calm")]
         if isinstance(event, StrategyChanged):
-            return [Happening(self.run, event.at_s, "strategy", name=event.strategy)]
+            return [Happening(self.run, event.at_s, "strategy", name=text_of(event.strategy))]
         name = getattr(event, "endpoint", "")
         shown = self._shown(name)
         if isinstance(event, LimitChanged):
@@ -314,7 +350,7 @@ class TraceWriter:
             capacity, host = (endpoint.capacity, endpoint.host) if endpoint is not None else (None, None)
             if capacity is not None:
                 self._capacities[name] = capacity
-            return [Happening(self.run, event.at_s, "joined", shown, capacity, host)]
+            return [Happening(self.run, event.at_s, "joined", shown, capacity, text_of(host))]
         return [Happening(self.run, event.at_s, _PLAIN[type(event)], shown)]
 
     def _look(self) -> None:
@@ -326,7 +362,11 @@ class TraceWriter:
         return self._known.get(getattr(event, "endpoint", ""))
 
     def _stand_in(self, key: str | None) -> str | None:
-        return None if key is None else hashlib.blake2b(key.encode(), digest_size=6, key=self._salt).hexdigest()
+        return (
+            None
+            if key is None
+            else hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=6, key=self._salt).hexdigest()
+        )
 
 
 class _Out(NamedTuple):

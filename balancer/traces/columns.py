@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require
-from balancer.traces.rows import ATTEMPT_FIELDS, EVENT_FIELDS
+from balancer.traces.rows import ATTEMPT_FIELDS, EVENT_FIELDS, facts_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -26,7 +26,10 @@ _NUMBERS: Final = ("asked_s", "granted_s", "ended_s", "size", "retry_after_s", "
 _NAMES: Final = ("row", *dict.fromkeys((*ATTEMPT_FIELDS, *EVENT_FIELDS)), "facts")
 _OF: Final = {"attempt": ("row", *ATTEMPT_FIELDS), "event": ("row", *EVENT_FIELDS)}
 _FACTS: Final = ("run", "end")
-_BATCH: Final = 50_000  # rows that are made into objects of Python at once
+_TEXTS: Final = [name for name in _NAMES if name not in (*_WHOLE, *_NUMBERS, "open")]
+_BATCH: Final = 2000  # rows that are made into objects of Python at once
+_MOST_TEXT: Final = 2**28  # bytes of text in so many rows: a small file may unpack to any number
+_MOST_GROUP: Final = 2**32  # bytes of a row group, unpacked
 
 
 def write_columns(path: str | PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -41,10 +44,10 @@ def write_columns(path: str | PathLike[str], rows: Iterable[Mapping[str, Any]]) 
 
     schema = pa.schema([(name, _kind(pa, name)) for name in _NAMES])
     whole = [_wide(row) for row in rows]
-    table = pa.table({name: [row.get(name) for row in whole] for name in _NAMES}, schema=schema)
     try:
+        table = pa.table({name: [row.get(name) for row in whole] for name in _NAMES}, schema=schema)
         write_table(table, fspath(path))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, ValueError, TypeError, OverflowError) as error:  # of rows of a user's own
         raise ConfigError(f"{path}: cannot be written: {_said(error)}; choose another path") from None
 
 
@@ -56,18 +59,67 @@ def column_rows(path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
         MissingExtra: pyarrow is not installed.
     """
     pa = _arrow()
-    from pyarrow.parquet import ParquetFile
+    from pyarrow.parquet import ParquetFile, read_schema
 
     try:
-        with ParquetFile(fspath(path)) as file:
-            if "row" not in file.schema_arrow.names:
-                raise ConfigError(
-                    f"{path}: has no column 'row', so it is no trace; found {_some(file.schema_arrow.names)}"
-                )
-            for batch in file.iter_batches(batch_size=_BATCH):
-                yield from map(_narrow, batch.to_pylist())
+        schema = read_schema(fspath(path))
+        if "row" not in schema.names:
+            raise ConfigError(f"{path}: has no column 'row', so it is no trace; found {_some(schema.names)}")
+        texts = [name for name in dict.fromkeys(schema.names) if name in _TEXTS and _is_text(pa, schema, name, path)]
+        with ParquetFile(fspath(path), read_dictionary=texts) as file:
+            yield from _checked(pa, file, path)
     except (OSError, pa.ArrowException) as error:
         raise ConfigError(f"{path}: cannot be read: {_said(error)}") from None
+
+
+def _checked(pa: Any, file: Any, path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows; texts stay in the form of the file until it is known how much they will be."""
+    names = [name for name in file.schema_arrow.names if name in _NAMES]
+    for name in names:
+        _is_text(pa, file.schema_arrow, name, path)
+    for number in range(file.num_row_groups):
+        if (size := file.metadata.row_group(number).total_byte_size) > _MOST_GROUP:
+            raise ConfigError(
+                f"{path}: row group {number} unpacks to {size} bytes; a trace's has {_MOST_GROUP} at most"
+            )
+    at = 0
+    for batch in file.iter_batches(batch_size=_BATCH, columns=names):
+        size = sum(_text_bytes(pa, column) for column in batch.columns)
+        if size > _MOST_TEXT:
+            rows = f"rows {at + 1} to {at + len(batch)}"
+            raise ConfigError(
+                f"{path}: {rows} hold {size} bytes of text; so many rows of a trace have {_MOST_TEXT} at most"
+            )
+        for row in batch.to_pylist():
+            at += 1
+            narrow = _narrow(row)
+            if narrow is None:
+                raise ConfigError(f"{path}: row {at}: found facts {row.get('facts')!r:.60}; it must be a JSON object")
+            yield narrow
+
+
+def _is_text(pa: Any, schema: Any, name: str, path: str | PathLike[str]) -> bool:
+    """Return whether a column holds texts. ConfigError: it holds what it never may."""
+    if len(schema.get_all_field_indices(name)) > 1:
+        raise ConfigError(f"{path}: has several columns {name!r}; a trace has one")
+    kind = schema.field(name).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    is_text: bool = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if pa.types.is_nested(kind) or (name in _TEXTS and not is_text and not pa.types.is_null(kind)):
+        raise ConfigError(f"{path}: column {name!r} holds {kind}; it must hold {_kind(pa, name)}")
+    return is_text
+
+
+def _text_bytes(pa: Any, column: Any) -> int:
+    from pyarrow import compute
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return compute.sum(compute.binary_length(column.dictionary).take(column.indices)).as_py() or 0
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return compute.sum(compute.binary_length(column)).as_py() or 0
+    return 0
 
 
 def _wide(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -76,10 +128,9 @@ def _wide(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return row
 
 
-def _narrow(row: dict[str, Any]) -> dict[str, Any]:
+def _narrow(row: dict[str, Any]) -> dict[str, Any] | None:
     if row["row"] in _FACTS:
-        facts: dict[str, Any] = json.loads(row["facts"])
-        return facts
+        return facts_of(row.get("facts"))
     return {name: row[name] for name in _OF.get(row["row"], ("row",)) if name in row}
 
 

@@ -5,16 +5,21 @@ are there as open ones, or not at all. What a file is it says itself, by how it 
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from os import PathLike
-from typing import Any
+from stat import S_ISDIR, S_ISREG
+from typing import Any, Final
 
 from balancer.errors import ConfigError
 from balancer.traces import columns, tables
-from balancer.traces.rows import VERSION, Attempt, Happening, mistake_in, row_of
+from balancer.traces.rows import VERSION, Attempt, Happening, mistake_in, mistake_in_facts, row_of
 
 __all__ = ["Trace", "read_trace"]
+
+_LONGEST: Final = 2**25  # characters of a line; the first one of 10 000 endpoints takes some two million
 
 
 @dataclass(slots=True)
@@ -49,6 +54,8 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     found = Trace()
     attempts: dict[tuple[str, int], Attempt] = {}
     for where, data in _rows(path, found):
+        if data.get("row") in ("run", "end") and (mistake := mistake_in_facts(data)):
+            raise ConfigError(f"{where}: {mistake}")
         if data.get("row") == "run":
             if data.get("version", VERSION) > VERSION:
                 raise ConfigError(
@@ -58,15 +65,15 @@ def read_trace(path: str | PathLike[str]) -> Trace:
             found.runs.append(data)
         elif data.get("row") == "end":
             found.ended.add(str(data.get("run")))
-            found.lost += int(data.get("lost", 0))
+            found.lost += data.get("lost", 0)
         else:
             try:
                 row = row_of(data)
             except TypeError as error:
                 raise ConfigError(f"{where}: a row lacks something: {error}") from None
+            if row is not None and (mistake := mistake_in(row)):
+                raise ConfigError(f"{where}: {mistake}")
             if isinstance(row, Attempt):
-                if mistake := mistake_in(row):
-                    raise ConfigError(f"{where}: {mistake}")
                 known = attempts.get((row.run, row.attempt))
                 if known is None or known.open:
                     attempts[row.run, row.attempt] = row
@@ -93,24 +100,35 @@ def _rows(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[s
 
 def _beginning(path: str | PathLike[str]) -> bytes:
     try:
+        mode = os.stat(path).st_mode
+        if not S_ISREG(mode) and not S_ISDIR(mode):
+            raise ConfigError(f"{path}: is a pipe or a device, and a trace is read from a file; save it as one first")
         with open(path, "rb") as file:
             return file.read(16)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of a path with a NUL in it: ValueError
         raise _unreadable(path, error) from None
 
 
-def _unreadable(path: str | PathLike[str], error: OSError) -> ConfigError:
-    return ConfigError(f"{path}: cannot be read: {error.strerror}")
+def _unreadable(path: str | PathLike[str], error: Exception) -> ConfigError:
+    return ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(partial(file.readline, _LONGEST), ""), start=1):
+                if len(line) == _LONGEST:
+                    raise ConfigError(f"{path}:{number}: is longer than {_LONGEST} characters, so no line of a trace")
                 if not line.strip():
                     continue
                 try:
                     data = json.loads(line)
+                    if (
+                        "\\ud" in line or "\\uD" in line
+                    ):  # perhaps half a character (a surrogate), which no file can hold
+                        data = json.loads(json.dumps(data, ensure_ascii=False).encode(errors="replace"))
+                except RecursionError:
+                    raise ConfigError(f"{path}:{number}: is nested too deep to be a line of a trace") from None
                 except ValueError:
                     # Half a line: the last one of a killed run, after which the next run began a line of its own.
                     found.cut = True

@@ -13,17 +13,24 @@ from typing import Any, Final
 __all__ = [
     "ATTEMPT_FIELDS",
     "EVENT_FIELDS",
+    "LARGE",
     "VERSION",
     "Attempt",
     "Happening",
+    "amount_of",
     "data_of",
+    "facts_of",
     "line",
     "line_of",
     "mistake_in",
+    "mistake_in_facts",
     "row_of",
+    "text_of",
 ]
 
 VERSION: Final = 1
+LARGE: Final = 2**63
+"""Whole numbers of a row are smaller: tables and columns hold no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +123,49 @@ def data_of(row: Attempt | Happening) -> dict[str, Any]:
 
 _FAR_S: Final = 1e12
 _TEXTS: Final = ("task", "kind", "host", "key", "outcome")
+_COUNTS: Final = ("in_flight", "host_in_flight")
 _AMOUNTS: Final = ("size", "retry_after_s", "server_s")
 
 
-def mistake_in(row: Attempt) -> str | None:
-    """Return what is wrong with a call that somebody else may have written, and what is allowed; None: nothing."""
+def mistake_in(row: Attempt | Happening) -> str | None:
+    """Return what is wrong with a row that somebody else may have written, and what is allowed; None: nothing."""
+    return _mistake_in_call(row) if isinstance(row, Attempt) else _mistake_in_event(row)
+
+
+def mistake_in_facts(data: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a row that begins or ends a run; None: nothing."""
+    name, least = ("lost", 0) if data.get("row") == "end" else ("version", 1)
+    value = data.get(name, least)
+    if not _is_whole(value) or value < least:
+        return f"found {name} {_shown(value)}; it must be a whole number, {least} or more"
+    if not isinstance(data.get("run"), str) and (name == "lost" or value <= VERSION):
+        return f"found run {_shown(data.get('run'))}; it must be a text"
+    return None
+
+
+def facts_of(text: object) -> dict[str, Any] | None:
+    """Return the row that begins or ends a run from its JSON; None: it is no JSON object."""
+    try:
+        data = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _mistake_in_event(row: Happening) -> str | None:
+    if not isinstance(row.run, str) or not isinstance(row.event, str) or not _is_number(row.at_s):
+        return "at_s must be a number, and run and event texts"
+    if not abs(row.at_s) < _FAR_S:
+        return f"found at_s {row.at_s!r}; it must be a number of seconds"
+    for name in ("endpoint", "name"):
+        if not isinstance(getattr(row, name), str | None):
+            return f"found {name} {_shown(getattr(row, name))}; it must be a text, or null"
+    if row.value is not None and not (_is_number(row.value) and abs(row.value) < LARGE):
+        return f"found value {_shown(row.value)}; it must be a number, or null"
+    return None
+
+
+def _mistake_in_call(row: Attempt) -> str | None:
     times = {name: getattr(row, name) for name in ("asked_s", "granted_s", "ended_s")}
     known = all(_is_number(each) and abs(each) < _FAR_S for each in times.values())  # which nan is not
     if not known or not _is_whole(row.attempt) or not isinstance(row.run, str) or not isinstance(row.endpoint, str):
@@ -129,15 +174,46 @@ def mistake_in(row: Attempt) -> str | None:
         found = ", ".join(f"{name} {value:.6g}" for name, value in times.items())
         return f"found {found}; a call is asked for, then granted, then ended"
     if not _is_whole(row.slots) or row.slots < 1:
-        return f"found slots {row.slots!r}; it must be a whole number, 1 or more"
+        return f"found slots {_shown(row.slots)}; it must be a whole number, 1 or more"
     for name in _TEXTS:
         if not isinstance(getattr(row, name), str | None):
-            return f"found {name} {getattr(row, name)!r}; it must be a text, or null"
+            return f"found {name} {_shown(getattr(row, name))}; it must be a text, or null"
+    for name in _COUNTS:
+        value = getattr(row, name)
+        if value is not None and not (_is_whole(value) and 0 <= value < LARGE):
+            return f"found {name} {_shown(value)}; it must be a whole number, 0 or more, or null"
+    for name, value in (
+        ("attempt", row.attempt),
+        ("slots", row.slots),
+        ("priority", 0 if row.priority is None else row.priority),
+    ):
+        if not (_is_whole(value) and abs(value) < LARGE):
+            return f"found {name} {_shown(value)}; it must be a whole number of 64 bits"
+    if not isinstance(row.open, bool):
+        return f"found open {_shown(row.open)}; it must be true or false"
     for name in _AMOUNTS:
         value = getattr(row, name)
         if value is not None and not (_is_number(value) and 0 <= value < _FAR_S):
-            return f"found {name} {value!r}; it must be a number, 0 or more, or null"
+            return f"found {name} {_shown(value)}; it must be a number, 0 or more, or null"
     return None
+
+
+def _shown(value: object) -> str:
+    """Return the beginning of `value` for a message."""
+    try:
+        return repr(value)[:80]
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list as deep
+        return f"a {type(value).__name__}"
+
+
+def amount_of(value: float | None) -> float | None:
+    """Return `value` if it may stand in a row as an amount (of tokens, or seconds); None, not known: it may not."""
+    return value if value is not None and _is_number(value) and 0 <= value < _FAR_S else None
+
+
+def text_of(value: str | None) -> str | None:
+    """Return `value` with a question mark for each half of a character (a surrogate), which no file can hold."""
+    return value if value is None or value.isascii() else value.encode(errors="replace").decode()
 
 
 def _is_number(value: object) -> bool:
@@ -164,7 +240,8 @@ def row_of(data: dict[str, Any]) -> Attempt | Happening | None:
     Raises:
         TypeError: something is missing.
     """
-    kind = _KINDS.get(data.get("row", ""))
+    name = data.get("row", "")
+    kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         return None
     return kind(**{name: data[name] for name in _FIELDS[kind] if name in data})  # what a later version adds is left out

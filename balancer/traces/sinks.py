@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from balancer.errors import ConfigError
 from balancer.traces.rows import line
 
-__all__ = ["LineFile", "Sink"]
+__all__ = ["LineFile", "Sink", "Unwritten", "cannot_be_written"]
 
 
 @runtime_checkable
@@ -20,12 +20,20 @@ class Sink(Protocol):
     """Where rows go. `write` and `close` are called by one thread at a time, and never under the lock of a pool."""
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Keep these rows, each as plain data, for good. OSError: it could not, and they count as lost."""
+        """Keep these rows, each as plain data, for good. An error: it could not, and they count as lost."""
         ...
 
     def close(self) -> None:
         """Be done: there are no more."""
         ...
+
+
+class Unwritten(OSError):
+    """Not all rows could be written; the first `written` of them were."""
+
+    def __init__(self, error: OSError, written: int) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.written = written
 
 
 class LineFile:
@@ -38,21 +46,32 @@ class LineFile:
     def __init__(self, path: str | PathLike[str]) -> None:
         try:
             self._file = _opened(Path(path))
-        except OSError as error:
-            raise ConfigError(f"trace: {path}: cannot be written: {error.strerror}; choose another path") from None
+        except (OSError, ValueError) as error:  # of a path with a NUL in it: ValueError
+            raise cannot_be_written(path, error) from None
         self._is_torn = False  # the last line may be half a line: a disk was full
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write a line for each row."""
-        data = (b"\n" if self._is_torn else b"") + "".join(map(line, rows)).encode()
-        self._is_torn = True
-        while data:
-            data = data[os.write(self._file, data) :]
+        """Write a line for each row. Unwritten: the disk is full, or the like."""
+        lines = "".join(map(line, rows)).encode()
+        if self._is_torn:  # an end for the half line
+            lines = b"\n" + lines
+        data, was_torn, self._is_torn = memoryview(lines), self._is_torn, True
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            raise Unwritten(error, max(lines[: len(lines) - len(data)].count(b"\n") - was_torn, 0)) from None
         self._is_torn = False
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def cannot_be_written(path: object, error: Exception) -> ConfigError:
+    """Return the error of a trace at `path` that cannot be begun."""
+    said = getattr(error, "strerror", None) or error
+    return ConfigError(f"trace: {path}: cannot be written: {said}; choose another path")
 
 
 def _opened(path: Path) -> int:

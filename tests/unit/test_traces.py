@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import itertools
 import json
 import math
+import os
 import random
 import re
 import signal
@@ -11,9 +13,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,14 +27,15 @@ from typer.testing import CliRunner
 from balancer import AsyncPool, ConfigError, Endpoint, Lease, LeaseError, Outcome, Pool
 from balancer.commands.app import make_app
 from balancer.endpoint import Hint
-from balancer.errors import MissingExtra
+from balancer.errors import MissingExtra, PoolClosed
 from balancer.pipeline.results.store import Store
 from balancer.plugins import extras
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
 from balancer.shells import tracing
 from balancer.testing.clock import ManualClock
-from balancer.traces import Attempt, Happening, Trace, read_trace, write_trace
+from balancer.traces import Attempt, Happening, Trace, read_trace, reading, write_trace
+from balancer.traces import columns as parquet
 from balancer.traces.importers import from_csv, from_haproxy, from_nginx
 from balancer.traces.rows import data_of, line_of, row_of
 from balancer.traces.sinks import LineFile
@@ -299,6 +304,144 @@ class _Full:
 
     def write(self, rows: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_sink_that_raises_anything_costs_rows_and_the_writer_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    sink = _Raises()
+    pool = pool_of(ManualClock())
+    trace = pool.trace(sink)
+    for each in (ValueError("a secret"), TypeError("x"), None):
+        sink.error = each
+        pool.acquire(timeout=0, key="\udcff").release()
+        trace.flush()
+    pool.close()
+    assert [row.get("attempt") for row in sink.rows if row["row"] != "run"] == [3, None]
+    assert (sink.rows[-1]["lost"], trace.lost) == (2, 2)
+    assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost, and counted: ValueError"]
+
+
+class _Raises:
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.rows += map(dict, rows)
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_writers_thread_outlives_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_EVERY_S", 0.001)
+    sink = _Raises()
+    with Pool(["http://a/"], health=None) as pool:
+        trace = pool.trace(sink)
+        sink.error = ValueError()
+        pool.acquire().release()
+        assert by(lambda: trace.lost == 1)
+        sink.error = None
+        pool.acquire().release()
+        assert by(lambda: len(sink.rows) == 2)
+
+
+def by(holds: Callable[[], bool]) -> bool:
+    end_s = time.monotonic() + PATIENCE_S
+    while not holds() and time.monotonic() < end_s:
+        time.sleep(0.001)
+    return holds()
+
+
+def test_names_that_cannot_be_made_plain_cost_their_rows_alone(path: Path) -> None:
+    def redact(name: str) -> str:
+        if name.startswith("http://b"):
+            raise ValueError(name)
+        return name
+
+    pool = pool_of(ManualClock())
+    with pool.trace(path) as trace:
+        trace.hide(redact)
+        leases = [pool.acquire(timeout=0) for _ in range(3)]
+        pool.drain("http://b/")
+        for lease in leases:
+            lease.release()
+    found = read_trace(path)
+    assert [each.endpoint for each in found.attempts] == ["http://a/"] * 2
+    assert found.lost == 2
+
+
+def test_strange_texts_and_numbers_are_written_so_that_they_can_be_read(tmp_path: Path) -> None:
+    with Store(tmp_path / "r") as store, pool_of(ManualClock()) as pool:
+        traces = [pool.trace(store.trace), pool.trace(tmp_path / "t.jsonl")]
+        pool.acquire(timeout=0, holder="a\udcff", tokens=10**30).release()
+        assert [each.lost for each in traces] == [0, 0]
+        for each in traces:
+            each.close()
+        assert [each.lost for each in traces] == [0, 0]
+    for name in ("r/run.sqlite", "t.jsonl"):
+        (only,) = read_trace(tmp_path / name).attempts
+        assert (only.task, only.size) == ("a?", None)
+    run(str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "t.parquet"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is Linux'")
+def test_a_trace_that_cannot_begin_leaves_nothing_behind(path: Path) -> None:
+    pool = pool_of(ManualClock())
+    before = len(os.listdir("/proc/self/fd"))
+    for wrong in ("/dev/full", "a\0b"):
+        with pytest.raises(ConfigError, match=r"^trace: .*: cannot be written: .*; choose another path$"):
+            pool.trace(wrong)
+    assert (pool._core._recordings, pool._traces, len(os.listdir("/proc/self/fd"))) == ((), (), before)
+    sink = _Raises()
+    sink.error = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        pool.trace(sink)
+    assert pool._core._recordings == ()
+    pool.close()
+    with pytest.raises(PoolClosed):
+        pool.trace(path)
+    assert not path.exists()
+
+
+def test_a_backlog_is_written_in_pieces_and_rows_that_reached_a_full_disk_are_not_lost(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_AT_ONCE", 3)
+    pool = pool_of(ManualClock())
+    sink = LineFile(path)
+    sizes: list[int] = []
+    room = [10**6]
+
+    def write(file: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = real(file, bytes(data[: room[0]]))
+        room[0] -= done
+        sizes.append(bytes(data[:done]).count(b"\n"))
+        return done
+
+    real = os.write
+    monkeypatch.setattr(os, "write", write)
+    trace = pool.trace(sink)
+    for _ in range(7):
+        pool.acquire(timeout=0).release()
+    trace.flush()
+    assert sizes == [1, 3, 3, 1]
+    for _ in range(3):
+        pool.acquire(timeout=0).release()
+    room[0] = 2 * len(path.read_bytes().splitlines()[-1]) + 40  # two rows and some of a third
+    trace.flush()
+    assert trace.lost == 1
+    pool.acquire(timeout=0).release()
+    room[0] = 30  # an end for the half line, and half a line again
+    trace.flush()
+    room[0] = 10**6
+    pool.close()
+    found = read_trace(path)
+    assert [each.attempt for each in found.attempts] == [*range(1, 10)]
+    assert (found.lost, found.cut) == (2, True)
 
 
 def test_tasks_have_traces_too(path: Path) -> None:
@@ -649,6 +792,140 @@ def test_a_call_that_cannot_be_is_refused_with_its_place(tmp_path: Path, wrong: 
     (tmp_path / "trace.jsonl").write_text("".join(lines), encoding="utf-8")
     with pytest.raises(ConfigError, match=re.escape(f"trace.jsonl:2: {said}")):
         read_trace(tmp_path / "trace.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"row": "run", "run": "r", "version": "x"}, "found version 'x'; it must be a whole number, 1 or more"),
+        ({"row": "run", "run": "r", "version": None}, "found version None"),
+        ({"row": "run", "version": 1}, "found run None; it must be a text"),
+        ({"row": "end", "run": "r", "lost": None}, "found lost None; it must be a whole number, 0 or more"),
+        ({"row": "end", "run": "r", "lost": "many"}, "found lost 'many'"),
+        ({"row": "end", "run": "r", "lost": math.inf}, "found lost inf"),
+        ('{"row": "run", "x": ' + "[" * 200_000, "is nested too deep to be a line of a trace"),
+        ({"row": "event", "run": "r", "at_s": 0, "event": []}, "at_s must be a number, and run and event texts"),
+        ({"row": "event", "run": "r", "at_s": math.nan, "event": "limit"}, "found at_s nan"),
+        ({"row": "event", "run": "r", "at_s": 0, "event": "limit", "endpoint": 5}, "found endpoint 5; it must be a"),
+        ({"row": "event", "run": "r", "at_s": 0, "event": "limit", "value": 10**400}, "found value 1000"),
+        ({"in_flight": "x"}, "found in_flight 'x'; it must be a whole number, 0 or more, or null"),
+        ({"host_in_flight": 1.5}, "found host_in_flight 1.5"),
+        ({"priority": []}, "found priority []; it must be a whole number of 64 bits"),
+        ({"attempt": 10**30}, "found attempt 1000"),
+        ({"slots": 2**63}, "found slots 9223"),
+        ({"open": "no"}, "found open 'no'; it must be true or false"),
+    ],
+    ids=itertools.count(),
+)
+def test_a_line_that_holds_anything_is_refused_with_its_place(tmp_path: Path, line: object, said: str) -> None:
+    row = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 0, "ended_s": 1, "endpoint": "e"}
+    text = line if isinstance(line, str) else json.dumps(line if "row" in line else row | line)  # type: ignore[operator]
+    (tmp_path / "t.jsonl").write_text(text + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(f"t.jsonl:1: {said}")):
+        read_trace(tmp_path / "t.jsonl")
+
+
+def test_half_a_character_becomes_a_question_mark(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(json.dumps(data_of(a_row(task="\udcff \U0001f600"))) + "\n")
+    (only,) = read_trace(tmp_path / "t.jsonl").attempts
+    assert only.task == "? \U0001f600"
+    with pytest.raises(ConfigError, match=r"u\.parquet: cannot be written: "):
+        write_trace(Trace(attempts=[a_row(task="\udcff")]), tmp_path / "u.parquet")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for pipe in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(ConfigError, match=r": is a pipe or a device, and a trace is read from a file; "):
+            read_trace(pipe)
+    with pytest.raises(ConfigError, match=r"cannot be read: .*null"):
+        read_trace(f"{tmp_path}/a\0b")
+    monkeypatch.setattr(reading, "_LONGEST", 1000)
+    (tmp_path / "t").write_text("x" * 1000)
+    with pytest.raises(ConfigError, match=r"t:1: is longer than 1000 characters"):
+        read_trace(tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"row": pa.array([["run"]])}, r"column 'row' holds list<\w+: string>; it must hold string"),
+        ({"row": pa.array([5])}, "column 'row' holds int64; it must hold string"),
+        ({"row": ["run"]}, "row 1: found facts None; it must be a JSON object"),
+        ({"row": ["run"], "facts": pa.array([None], pa.string())}, "row 1: found facts None"),
+        ({"row": ["x", "end"], "facts": ["", "{"]}, "row 2: found facts '{'"),
+        ({"row": ["run"], "facts": ["5"]}, "row 1: found facts '5'"),
+        ({"row": ["run"], "facts": ["[" * 200_000]}, r"row 1: found facts '\[\["),
+        ({"row": ["x"] * 2000, "task": ["t" * 500] * 2000}, "rows 1 to 2000 hold 1002000 bytes of text"),
+    ],
+    ids=itertools.count(),
+)
+def test_columns_that_hold_anything_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: dict[str, object], said: str
+) -> None:
+    monkeypatch.setattr(parquet, "_MOST_TEXT", 10**6)
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(ConfigError, match=rf"t\.parquet: {said}"):
+        read_trace(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    ("facts", "ended", "found"),
+    [
+        ("{", None, "'{'"),
+        ("5", None, "'5'"),
+        ("[" * 100_000, None, r"'\[\["),
+        (b"\xff", None, "b'"),
+        (None, "[]", r"'\["),
+    ],
+    ids=itertools.count(),
+)
+def test_facts_of_a_database_that_are_none_are_refused(
+    tmp_path: Path, facts: str | bytes | None, ended: str | None, found: str
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
+        db.executescript(SCHEMA)
+        db.execute("INSERT INTO trace_runs VALUES ('r', ?, ?)", (facts or '{"row": "run", "run": "r"}', ended))
+    with pytest.raises(ConfigError, match=rf"t\.sqlite: trace_runs: found {found}.*, which is no JSON object"):
+        read_trace(tmp_path / "t.sqlite")
+
+
+def test_a_view_is_no_table_of_a_trace(tmp_path: Path) -> None:
+    as_tables(a_whole_trace(), tmp_path / "t.sqlite")
+    with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
+        db.executescript("DROP TABLE trace_events; CREATE VIEW trace_events AS SELECT 1")
+    with pytest.raises(ConfigError, match=r"t\.sqlite: trace_events is a view; a trace has tables only$"):
+        read_trace(tmp_path / "t.sqlite")
+
+
+def test_a_run_that_is_over_is_read_where_one_may_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(where: str, **options: Any) -> Any:
+        if "immutable" in where:
+            return real(where, **options)
+        return _Forbidden()
+
+    as_tables(a_whole_trace(), tmp_path / "t.sqlite")
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    assert read_trace(tmp_path / "t.sqlite") == a_whole_trace()
+    (tmp_path / "t.sqlite-wal").touch()
+    with pytest.raises(
+        ConfigError, match=r"t\.sqlite: cannot be read: attempt to write a readonly database; .* copy it"
+    ):
+        read_trace(tmp_path / "t.sqlite")
+
+
+class _Forbidden:
+    """What SQLite does with a database in a folder where it may not write."""
+
+    def setlimit(self, *_: object) -> None:
+        pass
+
+    def execute(self, *_: object) -> None:
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    def close(self) -> None:
+        pass
 
 
 def test_a_row_of_a_table_that_cannot_be_is_refused_with_its_line() -> None:
