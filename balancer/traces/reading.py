@@ -5,16 +5,19 @@ are there as open ones, or not at all. What a file is it says itself, by how it 
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any
+from typing import Any, Final
 
 from balancer.errors import ConfigError
 from balancer.traces import columns, tables
 from balancer.traces.rows import VERSION, Attempt, Happening, mistake_in, row_of
 
 __all__ = ["Trace", "read_trace"]
+
+_DATABASE: Final = "run.sqlite"  # as balancer.pipeline.results.folder names it, which this room does not know
 
 
 @dataclass(slots=True)
@@ -42,10 +45,13 @@ class Trace:
 def read_trace(path: str | PathLike[str]) -> Trace:
     """Read the trace at `path`: a file of lines, a Parquet file, or the database of a run of the pipeline.
 
+    Of a results folder the database is read.
+
     Raises:
         ConfigError: it cannot be read, or a line, other than half of a last one, is no line of a trace.
         MissingExtra: it is a Parquet file, and pyarrow is not installed.
     """
+    path = _of_folder(path)
     found = Trace()
     attempts: dict[tuple[str, int], Attempt] = {}
     for where, data in _rows(path, found):
@@ -63,7 +69,7 @@ def read_trace(path: str | PathLike[str]) -> Trace:
             try:
                 row = row_of(data)
             except TypeError as error:
-                raise ConfigError(f"{where}: a row lacks something: {error}") from None
+                raise ConfigError(f"{where}: the row of an {data['row']} {error}") from None
             if isinstance(row, Attempt):
                 if mistake := mistake_in(row):
                     raise ConfigError(f"{where}: {mistake}")
@@ -76,6 +82,18 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     order = {run: place for place, run in enumerate(dict.fromkeys([*begun, *(run for run, _ in attempts)]))}
     found.attempts = sorted(attempts.values(), key=lambda each: (order[each.run], each.granted_s, each.attempt))
     return found
+
+
+def _of_folder(path: str | PathLike[str]) -> str | PathLike[str]:
+    """Return the database of a run, where `path` is its results folder."""
+    if not os.path.isdir(path):
+        return path
+    database = os.path.join(path, _DATABASE)
+    if not os.path.exists(database):
+        raise ConfigError(
+            f"{os.fspath(path)}: is a folder without a {_DATABASE}, as a run has it; give the file of a trace"
+        )
+    return database
 
 
 def _rows(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -212,9 +212,7 @@ def _print(found: "Backtest") -> None:
             off = f"{test.error(name):+.1%}" if came else f"{test.error(name):+.3g}"
             print(f"  {name}: {each.value:.4g} ({each.low:.4g} to {each.high:.4g}); came {came:.4g}, {off}; {verdict}")
         for name, longer_s in test.prediction.outages.items():
-            later = (
-                f"later by {longer_s:.3g} s" if longer_s > 0 else "no delay to speak of"
-            )  # by chance it may be sooner
+            later = f"later by {longer_s:.3g} s" if longer_s > 0 else "no delay to speak of"
             print(f"  an outage of {name} of {test.prediction.outage_s:.3g} s, which none has seen: {later}")
     for cut, why in found.left_out.items():
         print(f"after {cut:.0%}: left out: {why}")

@@ -162,3 +162,9 @@ def test_an_outage_by_which_a_run_would_be_sooner_is_no_delay(capsys: pytest.Cap
     said = capsys.readouterr().out
     assert "an outage of http://a/ of 0.5 s, which none has seen: no delay to speak of" in said
     assert "an outage of http://b/ of 0.5 s, which none has seen: later by 2 s" in said
+
+
+def test_a_trace_that_is_to_be_simulated_has_to_be_fitted_first(trace: Trace, tmp_path: Path, command: Command) -> None:
+    code, _, wrong = command("simulate", str(_written(trace, tmp_path)))
+    assert code == 2
+    assert "trace.jsonl: this is a trace; fit it first: balancer fit" in wrong
