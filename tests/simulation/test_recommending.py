@@ -223,6 +223,7 @@ def test_the_run_of_a_pipeline_is_taken_for_as_many_callers_as_were_under_way() 
     assert found.present.ends_s is not None
     assert found.present.ends_s.value == pytest.approx(lasted_s, rel=0.2)
     assert "names have several calls at once" in found.remarks[0]
+    assert any("recommend takes them so" in line for line in fit_lines(fit_trace(trace)))
     twice = recommend(fit_trace(trace), tasks=240, **_FEW).present.ends_s
     assert twice is not None
     assert twice.value == pytest.approx(2 * lasted_s, rel=0.2)
@@ -269,6 +270,9 @@ def test_two_runs_are_named_and_their_tasks_added() -> None:
     fit = fit_trace(replace(first, attempts=[*first.attempts, *second]))
     said = "2 runs: made with 90 calls, later with 20 calls (none with a name)"
     assert any(line.startswith(said) for line in fit_lines(fit))
+    half = [replace(each, run="later", task=None) for each in first.attempts]
+    told = list(fit_lines(fit_trace(replace(first, attempts=[*first.attempts, *half]))))
+    assert told[0].endswith("(none with a name); so names do not tell who asked; the calls of all were taken together")
     (remark,) = recommend(fit, **_FEW).remarks
     assert remark == f"{said}; the tasks are those of all, 110, unless --tasks says how many"
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from balancer_simulator.fitting.askers import are_of_several
 from balancer_simulator.fitting.calls import FEWEST
 from balancer_simulator.fitting.endpoint import EndpointFit
 from balancer_simulator.fitting.fit import Fit
@@ -57,7 +58,7 @@ def runs_line(fit: Fit) -> str:
         f"{run} with {count} {'call' if count == 1 else 'calls'}{_of_names(named[run], count)}"
         for run, count in calls.items()
     )
-    lost = bool(named) and not fit.askers.named
+    lost = 0 < named.total() < calls.total() and not fit.askers.named
     return f"{len(calls)} runs: {told}" + ("; so names do not tell who asked" if lost else "")
 
 
@@ -164,7 +165,10 @@ def _fewest(found: EndpointFit) -> int:
 def _who(fit: Fit) -> str:
     askers = fit.askers
     if askers.callers is None:
-        return f"callers come whatever becomes of those before: {len(askers.at_s)} in {fit.trail.lasts_s:.3g} s"
+        in_s, several = f"{fit.trail.lasts_s:.3g} s", ""
+        if are_of_several(fit.trail.attempts):
+            several = "; names have several calls at once, as a pipeline's problems do: recommend takes them so"
+        return f"callers come whatever becomes of those before: {len(askers.at_s)} in {in_s}{several}"
     pauses_s = askers.pauses_s(200)
     pause = f", and pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
     return f"{askers.callers} callers, each of whom waits for its answer{pause}"

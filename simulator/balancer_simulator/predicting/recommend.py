@@ -217,7 +217,8 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
         return [_with_tasks(_apart(source), tasks)] * (1 + draws)
     if source.askers.callers is None and not are_of_several(source.trail.attempts):
         raise ConfigError(
-            f"{_ENDLESS}; if they do wait for their answers give each a name (lease(holder=...)) and record again, or "
+            f"{_ENDLESS}; if they do wait for their answers give each a name (lease(holder=...)), as balancer run "
+            "does, and record again, or "
             'write the scenario with balancer fit --out and set its workload to kind = "closed", with workers and calls'
         )
     found = [_apart(source.scenario(workload=_asked(source, tasks)))]
