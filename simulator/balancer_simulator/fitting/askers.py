@@ -17,9 +17,10 @@ from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["Askers", "askers_of"]
+__all__ = ["Askers", "are_of_several", "askers_of"]
 
 _CALLS_EACH: Final = 3  # a name that made as many calls, one after the other, is a caller's; with fewer, a task's
+_NAMED: Final = 0.8  # part of the calls that must be of names which come again
 _STEADY: Final = 0.9  # part of the time in which all but one in ten of the callers are under way
 _ROUNDING_S: Final = 1e-6
 _RARE: Final = 0.05  # part of the time in which there may seem to be more: an access log rounds to milliseconds
@@ -65,6 +66,16 @@ def askers_of(attempts: Sequence[Attempt]) -> Askers:
     return Askers(many, np.empty(0), np.empty(0, dtype=np.bool_), False, at_s)
 
 
+def are_of_several(attempts: Sequence[Attempt]) -> bool:
+    """Return whether names come again and again, but have several calls at once: those of a pipeline's problems do."""
+    counts = Counter((each.run, each.task) for each in attempts if each.task is not None)
+    return _come_again(list(counts.values()), len(attempts)) and _by_name(attempts) is None
+
+
+def _come_again(counts: Sequence[int], calls: int) -> bool:
+    return bool(counts) and sum(count for count in counts if count >= _CALLS_EACH) >= _NAMED * calls
+
+
 def _by_name(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[tuple[float, bool]]] | None:
     """Return the pauses of each caller, and whether each is only known to be longer; None if names are not of callers.
 
@@ -75,8 +86,7 @@ def _by_name(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[tuple[fl
     for each in attempts:
         if each.task is not None:
             named[each.run, each.task].append(each)
-    of_callers = sum(len(mine) for mine in named.values() if len(mine) >= _CALLS_EACH)
-    if not named or of_callers < 0.8 * len(attempts):
+    if not _come_again([len(mine) for mine in named.values()], len(attempts)):
         return None
     last: dict[str, float] = {}
     for each in attempts:

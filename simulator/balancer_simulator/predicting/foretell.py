@@ -6,7 +6,6 @@ as many calls be under way, on average, as there were (Little's law). What that 
 done so far is simulated likewise, and what is left is taken to last longer by as much as the past did.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -19,6 +18,7 @@ from balancer.hookspecs import Foretold, WorkLeft
 from balancer.traces import Trace, read_trace
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.predicting.backtest import FEWEST
+from balancer_simulator.predicting.crew import crew_of
 from balancer_simulator.predicting.predict import prediction_of
 from balancer_simulator.predicting.recommend import STRATEGIES
 from balancer_simulator.scenario.policy import Policy
@@ -29,7 +29,6 @@ __all__ = ["foretell", "foretell_trace"]
 
 _LATEST: Final = 10_000  # calls that are fitted, of a long run
 _MOST: Final = 2_000  # calls that are simulated of what is left; a longer rest is in proportion
-_SHORT: Final = 1e-3  # of a call: a pause that is as short is none
 _COMPARED: Final = 8  # guesses on which another setting is tried
 _CLEARLY: Final = 0.9  # of the time: what takes more than this is not clearly quicker
 
@@ -91,7 +90,7 @@ def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> tuple
 
 
 def _scenario(fit: Fit, calls: list[float], at_once: int, rng: np.random.Generator) -> Scenario:
-    callers, pause_s = _crew(fit, at_once)
+    callers, pause_s = crew_of(fit, at_once)
     stage: dict[str, Any] = {"name": "rest", "tasks": 1, "workers": callers}
     if pause_s:
         stage["think"] = {"kind": "exponential", "mean_s": pause_s}
@@ -109,15 +108,6 @@ def _stretch(fit: Fit, at_once: int, rng: np.random.Generator) -> float:
     past = [[max(1.0, fit.asked / at_once)] * at_once] * _COMPARED
     ends_s = _ends_s([_scenario(fit, calls, at_once, rng) for calls in past], fit.strategy)
     return 1.0 if np.isnan(ends_s).any() else float(fit.trail.lasts_s / np.median(ends_s))
-
-
-def _crew(fit: Fit, at_once: int) -> tuple[int, float]:
-    """Return how many callers each problem has, and for how long each of them pauses between two calls."""
-    lasts_s = max(fit.trail.lasts_s, 1e-9)
-    under_way = sum(each.ended_s - each.asked_s for each in fit.trail.attempts) / lasts_s
-    callers = max(1, math.ceil(under_way / at_once))
-    pause_s = max(0.0, callers * at_once - under_way) * lasts_s / fit.asked
-    return callers, pause_s if pause_s > _SHORT * fit.typical_s else 0.0
 
 
 def _ends_s(scenarios: list[Scenario], strategy: str | None) -> Any:
