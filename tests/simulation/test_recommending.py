@@ -229,6 +229,18 @@ def test_the_run_of_a_pipeline_is_taken_for_as_many_callers_as_were_under_way() 
     assert twice.value == pytest.approx(2 * lasted_s, rel=0.2)
 
 
+def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once() -> None:
+    trace = made_trace(_SLOW.changed(workload=Closed(workers=2, calls=120)), "fifo")
+    staged = [replace(each, task=f"{each.task}, stage {each.attempt // 12}") for each in trace.attempts]
+    lasted_s = max(each.ended_s for each in trace.attempts)
+    found = recommend(fit_trace(replace(trace, attempts=staged)), **_FEW)
+    assert found.present.setting.workers == 2  # not 20, which there are names of
+    assert found.present.ends_s is not None
+    assert found.present.ends_s.value == pytest.approx(lasted_s, rel=0.1)
+    assert found.remarks[0].startswith("names come and go")
+    assert not recommend(fit_trace(trace), **_FEW).remarks
+
+
 def test_names_of_tasks_that_come_by_themselves_are_refused_with_a_way_out() -> None:
     trace = made_trace(_SLOW.changed(workload=Poisson(rate_per_s=30.0), horizon_s=4.0))
     with pytest.raises(ConfigError, match=r"no end to be in time; if they do wait .* kind = \"closed\""):

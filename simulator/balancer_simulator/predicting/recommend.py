@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
-from balancer_simulator.fitting.askers import are_of_several
+from balancer_simulator.fitting.askers import are_of_several, come_and_go
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.words import runs_line
 from balancer_simulator.predicting.crew import crew_of
@@ -215,7 +215,7 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
     """Return the scenario, then as many that are as likely, with so many tasks."""
     if isinstance(source, Scenario):
         return [_with_tasks(_apart(source), tasks)] * (1 + draws)
-    if source.askers.callers is None and not are_of_several(source.trail.attempts):
+    if source.askers.callers is None and not _of_problems(source):
         raise ConfigError(
             f"{_ENDLESS}; if they do wait for their answers give each a name (lease(holder=...)), as balancer run "
             "does, and record again, or "
@@ -228,9 +228,16 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
     return found
 
 
+def _of_problems(fit: Fit) -> str:
+    """Return what shows that names are those of problems and stages rather than of callers; "" if nothing does."""
+    if fit.askers.callers is None:
+        return "have several calls at once" if are_of_several(fit.trail.attempts) else ""
+    return "come and go" if fit.askers.named and come_and_go(fit.trail.attempts) else ""
+
+
 def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """Return who asks; where names are those of problems, as many callers as make as many calls be under way."""
-    if fit.askers.callers is not None:
+    if not _of_problems(fit):
         return fit.workload(rng, calls=tasks)
     workers, pause_s = crew_of(fit, 1)
     think = {"think": {"kind": "exponential", "mean_s": pause_s}} if pause_s else {}
@@ -243,11 +250,11 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
         return
     if line := runs_line(source):
         yield line if tasks else f"{line}; the tasks are those of all, {source.asked}, unless --tasks says how many"
-    if source.askers.callers is None:
+    if shown := _of_problems(source):
         workers, pause_s = crew_of(source, 1)
         pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
         yield (
-            f"names have several calls at once, as the problems of a pipeline have: taken for {workers} "
+            f"names {shown}, as those of a pipeline's problems and stages do: taken for {workers} "
             f"{'caller' if workers == 1 else 'callers'}, as many as were under way{pause}"
         )
 
