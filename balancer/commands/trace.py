@@ -41,11 +41,12 @@ def trace_data(
         raise ConfigError(f"--column: it goes with --from csv; leave it out for {source}")
     try:
         with path.open(encoding="utf-8", errors="replace", newline="" if source == "csv" else None) as file:
-            attempts = list(_attempts(file, source, log_format or NGINX_FORMAT, _columns_of(columns)))
+            left_out: list[int] = []
+            attempts = list(_attempts(file, source, log_format or NGINX_FORMAT, _columns_of(columns), path, left_out))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     runs = dict.fromkeys(each.run for each in attempts)
-    return _written(Trace(attempts=attempts, ended=set(runs)), path, out)
+    return {**_written(Trace(attempts=attempts, ended=set(runs)), path, out), "left_out": len(left_out)}
 
 
 def _written(trace: Trace, path: Path, out: Path | None) -> dict[str, Any]:
@@ -65,10 +66,14 @@ def trace_lines(found: dict[str, Any]) -> Iterator[str]:
     return summary_lines(found)
 
 
-def _attempts(file: Any, source: str, log_format: str, columns: dict[str, str]) -> Iterator[Attempt]:
+def _attempts(
+    file: Any, source: str, log_format: str, columns: dict[str, str], path: Path, left_out: list[int]
+) -> Iterator[Attempt]:
     if source == "nginx":
-        return from_nginx(file, log_format)
-    return from_haproxy(file) if source == "haproxy" else from_csv(file, columns)
+        return from_nginx(file, log_format, name=str(path), left_out=left_out)
+    if source == "haproxy":
+        return from_haproxy(file, name=str(path), left_out=left_out)
+    return from_csv(file, columns, name=str(path))
 
 
 def _columns_of(given: Sequence[str]) -> dict[str, str]:

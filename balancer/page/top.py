@@ -103,6 +103,7 @@ def picture(at_s: float, tables: Tables, past: Past, console: Console) -> Render
     endpoints = tables.get("endpoints", {})
     room = max(3, console.height - 12) if console.is_terminal else len(endpoints)
     used, force = (sum(each[name] for each in endpoints.values()) for name in ("in_flight", "limit"))
+    ended = f"{pool.get('failures', 0)} failed, {pool.get('overloads', 0)} overloaded"
     head = Text("  ").join(
         clean(text)
         for text in (
@@ -110,7 +111,7 @@ def picture(at_s: float, tables: Tables, past: Past, console: Console) -> Render
             f"{used} of {force} slots in use",
             f"{pool.get('waiting', 0)} wait",
             f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}",
-            f"{pool.get('acquired', 0)} leases, {pool.get('failures', 0)} failed",
+            f"{pool.get('acquired', 0)} leases, {ended}",
             f"{pool.get('retries', 0)} retries, {pool.get('hedges', 0)} hedges",
         )
     )
@@ -119,7 +120,7 @@ def picture(at_s: float, tables: Tables, past: Past, console: Console) -> Render
     table.title = None
     for name in ("endpoint", "health", "slots"):
         table.add_column(name)
-    for name in ("leases/s", "leases", "failed", "ejected"):
+    for name in ("leases/s", "leases", "failed", "overloaded", "ejected"):
         table.add_column(name, justify="right")
     for row, each in list(endpoints.items())[:room]:
         word = each["state"] if each["state"] != "active" else each["health"]
@@ -130,7 +131,8 @@ def picture(at_s: float, tables: Tables, past: Past, console: Console) -> Render
             clean(f"{_bar(each['in_flight'], each['limit'])} {each['in_flight']}/{each['limit']}"),
             clean(NOTHING if rate is None else f"{rate:.1f}"),
             clean(str(each["leases"])),
-            clean(str(each["failures"] + each["overloads"])),
+            clean(str(each["failures"])),
+            clean(str(each["overloads"])),
             clean(str(each["ejections"])),
         )
     parts.append(table)

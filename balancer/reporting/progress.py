@@ -57,12 +57,12 @@ class ProgressDisplay:
         Args:
             title: what stands before the figures.
             all_seen: False if the rest may hold work of a kind that was not met so far.
-            foretold: what somebody foretold, behind the estimate.
+            foretold: what somebody foretold is left, in place of the estimate.
         """
         now = self._clock()
         spent_s = now - self._started_s
         self._time_left.look(spent_s, done, total - done)
-        left = self._time_left.words(all_seen=all_seen) + foretold
+        left = foretold or self._time_left.words(all_seen=all_seen)
         if self._with_bar:
             self._bar.update(self._task, description=title or self._unit, completed=done, total=total, left=left)
         elif now - self._line_s >= _LINE_EVERY_S:
@@ -80,7 +80,8 @@ class ProgressDisplay:
 
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
-        self._bar.console.print(text, markup=False, highlight=False)
+        # In a log a line stays one line, however long it is.
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=not self._with_bar)
 
     def __enter__(self) -> Self:
         self._bar.start()

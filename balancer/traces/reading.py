@@ -19,6 +19,7 @@ from balancer.traces.rows import VERSION, Attempt, Happening, mistake_in, mistak
 
 __all__ = ["Trace", "read_trace"]
 
+_DATABASE: Final = "run.sqlite"  # as balancer.pipeline.results.folder names it, which this room does not know
 _LONGEST: Final = 2**25  # characters of a line; the first one of 10 000 endpoints takes some two million
 
 
@@ -47,10 +48,13 @@ class Trace:
 def read_trace(path: str | PathLike[str]) -> Trace:
     """Read the trace at `path`: a file of lines, a Parquet file, or the database of a run of the pipeline.
 
+    Of a results folder the database is read.
+
     Raises:
         ConfigError: it cannot be read, or a line, other than half of a last one, is no line of a trace.
         MissingExtra: it is a Parquet file, and pyarrow is not installed.
     """
+    path = _of_folder(path)
     found = Trace()
     attempts: dict[tuple[str, int], Attempt] = {}
     for where, data in _rows(path, found):
@@ -70,7 +74,7 @@ def read_trace(path: str | PathLike[str]) -> Trace:
             try:
                 row = row_of(data)
             except TypeError as error:
-                raise ConfigError(f"{where}: a row lacks something: {error}") from None
+                raise ConfigError(f"{where}: the row of an {data['row']} {error}") from None
             if row is not None and (mistake := mistake_in(row)):
                 raise ConfigError(f"{where}: {mistake}")
             if isinstance(row, Attempt):
@@ -83,6 +87,18 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     order = {run: place for place, run in enumerate(dict.fromkeys([*begun, *(run for run, _ in attempts)]))}
     found.attempts = sorted(attempts.values(), key=lambda each: (order[each.run], each.granted_s, each.attempt))
     return found
+
+
+def _of_folder(path: str | PathLike[str]) -> str | PathLike[str]:
+    """Return the database of a run, where `path` is its results folder."""
+    if not os.path.isdir(path):
+        return path
+    database = os.path.join(path, _DATABASE)
+    if not os.path.exists(database):
+        raise ConfigError(
+            f"{os.fspath(path)}: is a folder without a {_DATABASE}, as a run has it; give the file of a trace"
+        )
+    return database
 
 
 def _rows(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,7 +7,7 @@ same in words.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
 __all__ = [
@@ -111,6 +111,9 @@ _KINDS: Final[dict[str, type[Attempt] | type[Happening]]] = {"attempt": Attempt,
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _encode: Final = json.JSONEncoder().encode
 _FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
+_NEEDED: Final = {
+    kind: tuple(field.name for field in fields(kind) if field.default is MISSING) for kind in _KINDS.values()
+}
 ATTEMPT_FIELDS: Final = _FIELDS[Attempt]
 EVENT_FIELDS: Final = _FIELDS[Happening]
 
@@ -238,10 +241,12 @@ def row_of(data: dict[str, Any]) -> Attempt | Happening | None:
     """Return the row that a line holds; None for a line of another kind, which a later version may have.
 
     Raises:
-        TypeError: something is missing.
+        TypeError: something is missing; the message says what.
     """
     name = data.get("row", "")
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         return None
+    if missing := [name for name in _NEEDED[kind] if name not in data]:
+        raise TypeError(f"lacks {', '.join(missing)}")
     return kind(**{name: data[name] for name in _FIELDS[kind] if name in data})  # what a later version adds is left out

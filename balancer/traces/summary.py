@@ -24,6 +24,7 @@ def summary_of(trace: Trace) -> dict[str, Any]:
         "lasts_s": fsum(_length_s(mine) for mine in _by(attempts, "run").values()),
         "lost": trace.lost,
         "cut": trace.cut,
+        "left_out": 0,
         **_figures(attempts),
         "tasks": len({(each.run, each.task) for each in attempts if each.task is not None}),
         "endpoints": {name: _figures(mine) for name, mine in _by(attempts, "endpoint").items()},
@@ -35,7 +36,7 @@ def summary_of(trace: Trace) -> dict[str, Any]:
 def summary_lines(found: dict[str, Any]) -> Iterator[str]:
     """Yield the lines for a person."""
     runs = "1 run" if found["runs"] == 1 else f"{found['runs']} runs"
-    yield f"{runs}, {found['lasts_s']:.3f} s: {_words(found)}"
+    yield f"{runs}, {found['lasts_s']:.3f} s: {_words(found, ' at one endpoint')}"
     for title in ("endpoints", "kinds"):
         if found[title]:
             yield f"{title}:"
@@ -46,6 +47,9 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
         yield "not every run has come to its end: it was killed, or goes on; calls under way may be missing"
     if found["cut"]:
         yield "a line is cut short and was left out"
+    if found["left_out"]:
+        lines = "1 line" if found["left_out"] == 1 else f"{found['left_out']} lines"
+        yield f"{lines} without a server that was asked: left out"
     if found["lost"]:
         yield f"{found['lost']} rows were lost: the writer did not keep up"
 
@@ -84,13 +88,13 @@ def _times(values: Sequence[float]) -> dict[str, float] | None:
     return {"mean": fsum(ordered) / len(ordered), **quantiles, "most": ordered[-1]}
 
 
-def _words(found: dict[str, Any]) -> str:
+def _words(found: dict[str, Any], where: str = "") -> str:
     parts = [f"{found['attempts']} calls", *(f"{count} {outcome}" for outcome, count in found["outcomes"].items())]
     if found["open"]:
         parts.append(f"{found['open']} open")
     for name, heading in (("held_s", "took"), ("waited_s", "waited")):
         if times := found[name]:
-            parts.append(f"{heading} {times['mean']:.3g} s (p50 {times['p50']:.3g}, p99 {times['p99']:.3g})")
+            parts.append(f"{heading} {times['mean']:.3g} s on average (p50 {times['p50']:.3g}, p99 {times['p99']:.3g})")
     if found["most_in_flight"] is not None:
-        parts.append(f"at most {found['most_in_flight']} at once")
+        parts.append(f"at most {found['most_in_flight']} at once{where}")
     return ", ".join(parts)

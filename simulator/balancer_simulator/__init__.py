@@ -10,6 +10,8 @@ A name is imported when it is first used: whoever only wants a pool loads the pl
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from balancer.plugins.extras import require
+
 if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit, fit_trace
     from balancer_simulator.predicting.backtest import Backtest, backtest
@@ -128,4 +130,8 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"balancer_simulator.{_HOME_OF[name]}"), name)
+    try:
+        return getattr(import_module(f"balancer_simulator.{_HOME_OF[name]}"), name)
+    except ModuleNotFoundError:
+        require("simulator", f"balancer_simulator.{name}")
+        raise

@@ -137,7 +137,7 @@ def recommend(
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
     with saying("nothing was written"):
-        from balancer_simulator.predicting.deadlines import seconds_until
+        from balancer_simulator.predicting.deadlines import is_span, seconds_until
         from balancer_simulator.predicting.recommend import STRATEGIES
         from balancer_simulator.predicting.recommend import recommend as search
         from balancer_simulator.report.recommendation import (
@@ -147,7 +147,9 @@ def recommend(
             write_recommendation,
         )
 
-        deadline_s = None if deadline is None else seconds_until(deadline, datetime.now().astimezone())
+        now = datetime.now().astimezone()
+        deadline_s = None if deadline is None else seconds_until(deadline, now)
+        named = now if deadline is not None and not is_span(deadline) else None
         found = search(
             _source(source), deadline_s=deadline_s, tasks=tasks, budget_h=budget, certainty=certainty,
             strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs,
@@ -161,7 +163,7 @@ def recommend(
         written = {"config": str(config) if config else None, "report": str(page) if page else None}
         print_json({**recommendation_data(found), **written})
         return
-    for line in recommendation_lines(found):
+    for line in recommendation_lines(found, named):
         print(line)
     for path in (config, page):
         if path is not None:
@@ -210,7 +212,8 @@ def _print(found: "Backtest") -> None:
             off = f"{test.error(name):+.1%}" if came else f"{test.error(name):+.3g}"
             print(f"  {name}: {each.value:.4g} ({each.low:.4g} to {each.high:.4g}); came {came:.4g}, {off}; {verdict}")
         for name, longer_s in test.prediction.outages.items():
-            print(f"  an outage of {name} of {test.prediction.outage_s:.3g} s, which none has seen: {longer_s:+.3g} s")
+            later = f"later by {longer_s:.3g} s" if longer_s > 0 else "no delay to speak of"
+            print(f"  an outage of {name} of {test.prediction.outage_s:.3g} s, which none has seen: {later}")
     for cut, why in found.left_out.items():
         print(f"after {cut:.0%}: left out: {why}")
 

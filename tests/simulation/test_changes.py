@@ -1,5 +1,6 @@
 """Changes that cannot be made are found when the scenario is read, each with its instant; all others can be made."""
 
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Poisson
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 
 def scenario(*changes: tuple[float, str], from_s: float = 0.0) -> Scenario:
@@ -37,9 +37,8 @@ def scenario(*changes: tuple[float, str], from_s: float = 0.0) -> Scenario:
     ],
 )
 def test_what_cannot_be_done_is_said(changes: list[tuple[float, str]], from_s: float, line: str) -> None:
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(ValueError, match=re.escape(line)):
         scenario(*changes, from_s=from_s)
-    assert line in str(caught.value)
 
 
 _steps = st.lists(st.tuples(st.floats(0.1, 19.0), st.sampled_from(("add", "drain", "remove", "update"))), max_size=6)
@@ -49,7 +48,7 @@ _steps = st.lists(st.tuples(st.floats(0.1, 19.0), st.sampled_from(("add", "drain
 def test_what_is_accepted_can_be_done(changes: list[tuple[float, str]], from_s: float) -> None:
     try:
         accepted = scenario(*changes, from_s=from_s)
-    except ValidationError:
+    except ValueError:
         return
     record = simulate_once(accepted, Policy(strategy="fifo"))
     assert record.completed + record.lost + record.timed_out + record.unfinished > 0

@@ -94,6 +94,14 @@ def test_a_long_rest_is_in_proportion() -> None:
     assert long.left_s == pytest.approx(100 * short.left_s, rel=0.1)
 
 
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.more), 10])
+def test_a_rest_of_many_small_problems_is_in_proportion(size: int) -> None:
+    trace, left, _ = cut(batch(1), 0.3)
+    some = foretell_trace(trace, replace(left, left=((size,) * (1200 // size),) * 3))
+    many = foretell_trace(trace, replace(left, left=((size,) * (24_000 // size),) * 3))
+    assert many.left_s == pytest.approx(20 * some.left_s, rel=0.1)
+
+
 def test_threads_that_are_missing_are_advised_and_few_calls_tell_nothing() -> None:
     few = batch(1)
     stage = Stage(name="one", tasks=40, workers=1)

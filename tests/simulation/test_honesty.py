@@ -76,7 +76,7 @@ def test_too_few_observations_or_too_unlike_ones_are_too_short_for_a_p99() -> No
     assert few.refusal == "800 observations, and it takes at least 1000"
     # All long waits are of one run: the next one may have as many, or none.
     unlike = pooled(of([1.0] * 1000, [1.0] * 970 + [9.0] * 30, [1.0] * 1000), "wait_p99_s")
-    assert unlike.refusal.startswith("the part beyond it is 1% give or take ")
+    assert unlike.refusal.endswith("differs too much from run to run, and it takes runs about 19 times as long")
     assert not pooled(of([1.0] * 400, [1.0] * 400), "wait_p50_s").refusal
 
 

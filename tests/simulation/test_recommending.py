@@ -1,6 +1,7 @@
 """What is recommended is in time where it is run, the cheapest of what was tried, and never more than is known."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from balancer_simulator import (
     Closed,
     Deterministic,
     EndpointModel,
+    Exponential,
     Lognormal,
     Poisson,
     Policy,
@@ -19,15 +21,18 @@ from balancer_simulator import (
     simulate_once,
 )
 from balancer_simulator.fitting.fit import fit_trace
+from balancer_simulator.fitting.words import fit_lines
 from balancer_simulator.fitting.writing import as_toml
 from balancer_simulator.predicting.deadlines import seconds_until
+from balancer_simulator.predicting.predict import predict
 from balancer_simulator.predicting.recommend import _set, recommend, setting_config
-from balancer_simulator.report.recommendation import verdict
+from balancer_simulator.report.recommendation import recommendation_lines, verdict
 from balancer_simulator.scenario.scenario import load_scenario
 
 from balancer.commands import app as cli
 from balancer.errors import ConfigError
 from balancer.settings.config import load_config
+from balancer.traces import Trace
 from balancer.traces.rows import line_of
 from tests.simulation.made_traces import made_trace
 
@@ -201,3 +206,102 @@ def test_what_is_better_by_itself_is_the_base_of_what_is_tried_next() -> None:
     others = {each.setting for each in found.tried[3:]} | {each.setting for each in found.by_number}
     assert {(each.room, len(each.endpoints)) for each in others} == {("as it is", number) for number in (1, 2, 3, 4)}
     assert all(each.workers >= 6 for each in others), others
+
+
+def _of_problems(*, calls: int = 120) -> Trace:
+    """Return a trace as a pipeline writes one: five callers with pauses, and a name that is that of their problem."""
+    pausing = _SLOW.changed(workload=Closed(workers=5, calls=calls, think=Exponential(mean_s=0.1)))
+    trace = made_trace(pausing, "fifo")
+    tasks = (f"problem {each.attempt % 2}: tests" for each in trace.attempts)
+    return replace(trace, attempts=[replace(each, task=task) for each, task in zip(trace.attempts, tasks, strict=True)])
+
+
+def test_the_run_of_a_pipeline_is_taken_for_as_many_callers_as_were_under_way() -> None:
+    trace = _of_problems()
+    lasted_s = max(each.ended_s for each in trace.attempts) - min(each.asked_s for each in trace.attempts)
+    found = recommend(fit_trace(trace), **_FEW)
+    assert found.present.ends_s is not None
+    assert found.present.ends_s.value == pytest.approx(lasted_s, rel=0.2)
+    assert "names have several calls at once" in found.remarks[0]
+    assert any("recommend takes them so" in line for line in fit_lines(fit_trace(trace)))
+    twice = recommend(fit_trace(trace), tasks=240, **_FEW).present.ends_s
+    assert twice is not None
+    assert twice.value == pytest.approx(2 * lasted_s, rel=0.2)
+
+
+def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once() -> None:
+    trace = made_trace(_SLOW.changed(workload=Closed(workers=2, calls=120)), "fifo")
+    staged = [replace(each, task=f"{each.task}, stage {each.attempt // 12}") for each in trace.attempts]
+    lasted_s = max(each.ended_s for each in trace.attempts)
+    found = recommend(fit_trace(replace(trace, attempts=staged)), **_FEW)
+    assert found.present.setting.workers == 2  # not 20, which there are names of
+    assert found.present.ends_s is not None
+    assert found.present.ends_s.value == pytest.approx(lasted_s, rel=0.1)
+    assert found.remarks[0].startswith("names come and go")
+    assert not recommend(fit_trace(trace), **_FEW).remarks
+
+
+def test_names_of_tasks_that_come_by_themselves_are_refused_with_a_way_out() -> None:
+    trace = made_trace(_SLOW.changed(workload=Poisson(rate_per_s=30.0), horizon_s=4.0))
+    with pytest.raises(ConfigError, match=r"no end to be in time; if they do wait .* kind = \"closed\""):
+        recommend(fit_trace(trace), **_FEW)
+
+
+def test_up_to_four_times_the_endpoints_are_tried_and_it_is_said_where_that_stopped() -> None:
+    one = _KNOWN.changed(endpoints=_KNOWN.endpoints[:1])
+    found = recommend(one, deadline_s=1.9, **_FEW)  # 90 calls of 0.1 s at 2 slots: 4.5 s
+    assert found.chosen is not None
+    assert len(found.chosen.setting.endpoints) == 3
+    never = recommend(one, deadline_s=0.05, **_FEW)
+    assert max(len(each.setting.endpoints) for each in never.tried) == 4
+    assert never.remarks == ("more than 4 endpoints were not tried",)
+    few = one.changed(workload=Closed(workers=2, calls=2))
+    assert "more endpoints do not help" in recommend(few, deadline_s=0.01, **_FEW).remarks[0]
+
+
+def test_what_is_nearest_to_a_budget_takes_the_least_of_it() -> None:
+    found = recommend(_KNOWN, budget_h=0.0001, **_FEW)
+    assert found.nearest.cost_h == min(each.cost_h for each in found.tried)
+    assert f"the nearest takes {found.nearest.cost_h:.3g} endpoint-hours" in verdict(found)
+
+
+def test_times_are_worded_servers_that_are_left_out_named_and_an_hour_has_its_day() -> None:
+    slow = _KNOWN.changed(workload=Closed(workers=6, calls=90), work=Deterministic(mean_s=0.1))
+    found = recommend(slow, deadline_s=7746.0, **_FEW)
+    said = verdict(found, datetime(2026, 11, 26, 12, 0))
+    assert "from now (Thursday 2026-11-26 12:00)" in said
+    assert "; without http://e0/, http://e1/" in said
+    lines = list(recommendation_lines(found))
+    assert not [line for line in lines if "with 1 endpoints" in line]
+    assert "by 2 h 09 min" in verdict(replace(found, chosen=None))
+
+
+def test_two_runs_are_named_and_their_tasks_added() -> None:
+    first = made_trace(_SLOW, "fifo")
+    second = [replace(each, run="later", task=None) for each in first.attempts[:20]]
+    fit = fit_trace(replace(first, attempts=[*first.attempts, *second]))
+    said = "2 runs: made with 90 calls, later with 20 calls (none with a name)"
+    assert any(line.startswith(said) for line in fit_lines(fit))
+    half = [replace(each, run="later", task=None) for each in first.attempts]
+    told = list(fit_lines(fit_trace(replace(first, attempts=[*first.attempts, *half]))))
+    assert told[0].endswith("(none with a name); so names do not tell who asked; the calls of all were taken together")
+    (remark,) = recommend(fit, **_FEW).remarks
+    assert remark == f"{said}; the tasks are those of all, 110, unless --tasks says how many"
+
+
+def test_from_too_few_calls_no_behaviour_is_claimed() -> None:
+    lines = _SLOW.changed(
+        workload=Closed(workers=8, calls=29),
+        endpoints=[_SLOW.endpoints[0].model_copy(update={"capacity": 8, "parallel": 1})],
+    )
+    first, *others = fit_lines(fit_trace(made_trace(lines, "fifo")))
+    assert first == "too few calls to go by: 29 have ended, and a prediction takes at least 50"
+    assert any("cannot be told" in line for line in others)
+    assert not any("at a time" in line for line in others)
+    more = list(fit_lines(fit_trace(made_trace(lines.changed(workload=Closed(workers=8, calls=80)), "fifo"))))
+    assert any("1 at a time" in line for line in more)
+
+
+def test_fewer_than_no_calls_cannot_remain() -> None:
+    with pytest.raises(ConfigError, match="found remaining -1; it must be a whole number, 0 or more"):
+        predict(made_trace(_SLOW, "fifo"), remaining=-1)

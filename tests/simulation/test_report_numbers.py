@@ -59,3 +59,22 @@ def test_a_figure_and_its_interval_have_the_same_decimals(mean: float, half: flo
     assert found
     if found[4] + (found[5] or "") != "0":
         assert len(found[2] or "") == len(found[5] or "")
+
+
+def test_what_cannot_be_below_nothing_is_not() -> None:
+    wait = Interval(0.35, 1.0, 3, 0.0)
+    assert (wait.low, wait.high) == (0.0, 1.35)
+    assert worded(wait, "s") == "0.3 s (0 to 1.4)"
+    assert str(wait) == "0.3 (0 to 1.4)"
+    assert Interval(0.35, 1.0, 3).low == pytest.approx(-0.65)  # a difference may be
+    assert worded(Interval(2.0, 1.0, 3, 0.0), "s") == "2.0 s \u00b11.0"
+    assert worded(Interval(0.000026, 0.00005, 3, 0.0), "number") == "(2.6, 0 to 7.6)e-5"
+
+
+def test_an_interval_prints_in_words_and_a_refused_mean_does_not_print() -> None:
+    assert str(Interval(2.1123, 0.9876, 3)) == "2.11 \u00b1 0.99"
+    assert str(Interval(6.95, math.nan, 1)) == "6.95 (one replication)"
+    refused = Interval(6.95, math.inf, 3)
+    assert str(refused) == "too short to tell"
+    assert "6.95" not in repr([refused])
+    assert repr(Interval(2.0, 1.0, 3)) == "Interval(mean=2.0, low=1.0, high=3.0, count=3)"

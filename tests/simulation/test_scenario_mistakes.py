@@ -1,11 +1,13 @@
 """What a scenario cannot mean is refused when it is read: a line that names the place, what was found, what to do."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import balancer_simulator
 import pytest
-from balancer_simulator import Scenario, load_scenario
+from balancer_simulator import EndpointModel, Poisson, Policy, Scenario, load_scenario
 
-from balancer.errors import ConfigError
+from balancer.errors import ConfigError, MissingExtra
 from balancer.settings.rules import HealthSettings
 
 _REST = '[workload]\nkind = "poisson"\nrate_per_s = 1.0\n[[endpoints]]\nurl = "http://a/"\n'
@@ -318,3 +320,37 @@ def test_a_range_of_hosts_has_cores_for_each(tmp_path: Path) -> None:
     assert line == "hosts: '10.0.0.2' is there twice; names, ranges expanded, must differ"
     line = complaint(tmp_path, f'{cluster}[hosts."10.0.0.{{3..4}}"]\ncores = 2\n')
     assert line == "hosts: no endpoint is on '10.0.0.4'"
+
+
+@pytest.mark.parametrize(
+    ("make", "values", "line"),
+    [
+        (
+            Poisson,
+            {"rate_per_s": 1.0, "rate": 6},
+            "Poisson: rate: unknown key; did you mean 'rate_per_s'? (known: kind, rate_per_s)",
+        ),
+        (Poisson, {"rate_per_s": "6"}, "Poisson: rate_per_s: found '6': it must be a number; leave out the quotes"),
+        (Policy, {}, "Policy: strategy: is missing"),
+        (EndpointModel, {"url": "http://a/", "slots": 2.5}, "EndpointModel: slots: unknown key"),
+    ],
+)
+def test_a_mistake_in_python_is_a_line_as_in_a_file(
+    make: Callable[..., object], values: dict[str, object], line: str
+) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        make(**values)
+    assert str(caught.value).startswith(line)
+    assert "pydantic" not in str(caught.value)
+
+
+def test_without_its_extra_a_name_says_which_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> object:
+        raise ModuleNotFoundError("No module named 'simpy'")
+
+    monkeypatch.setattr(balancer_simulator, "import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match="simpy"):  # nothing of the extra is missing: it is another fault
+        _ = balancer_simulator.run_study
+    monkeypatch.setattr("balancer.plugins.extras._missing", lambda extra: ("simpy",))
+    with pytest.raises(MissingExtra, match=r"balancer_simulator\.run_study.*simulator"):
+        _ = balancer_simulator.run_study

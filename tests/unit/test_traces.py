@@ -25,6 +25,7 @@ import pytest
 from typer.testing import CliRunner
 
 from balancer import AsyncPool, ConfigError, Endpoint, Lease, LeaseError, Outcome, Pool
+from balancer.commands import app
 from balancer.commands.app import make_app
 from balancer.endpoint import Hint
 from balancer.errors import MissingExtra, PoolClosed
@@ -36,7 +37,7 @@ from balancer.shells import tracing
 from balancer.testing.clock import ManualClock
 from balancer.traces import Attempt, Happening, Trace, read_trace, reading, write_trace
 from balancer.traces import columns as parquet
-from balancer.traces.importers import from_csv, from_haproxy, from_nginx
+from balancer.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
 from balancer.traces.rows import data_of, line_of, row_of
 from balancer.traces.sinks import LineFile, Unwritten
 from balancer.traces.summary import summary_lines, summary_of
@@ -569,7 +570,10 @@ def test_half_a_line_is_left_out_and_said(path: Path) -> None:
     [
         ("10.0.0.1 - - [x]\n", "is it an access log"),
         ("7\n", "a line of a trace is a JSON object"),
-        ('{"row": "attempt", "run": "r"}\n', "a row lacks something"),
+        (
+            '{"row": "attempt", "run": "r"}\n',
+            "t:1: the row of an attempt lacks attempt, asked_s, granted_s, ended_s, e",
+        ),
         ('{"row": "run", "version": 99}\n', "found version 99"),
     ],
 )
@@ -726,7 +730,7 @@ def test_what_is_wrong_with_a_table_is_one_line(table: list[str], columns: dict[
 
 
 def test_what_is_wrong_with_a_log_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"nginx log:1: found 'x', which is not of the format; give the log_format"):
+    with pytest.raises(ConfigError, match=r"nginx log:1: found 'x', which is not of .*; give the log_format"):
         list(from_nginx(["x\n"]))
     with pytest.raises(ConfigError, match=r"found no \$upstream_addr"):
         list(from_nginx([], "$msec"))
@@ -940,3 +944,36 @@ class _Forbidden:
 def test_a_row_of_a_table_that_cannot_be_is_refused_with_its_line() -> None:
     with pytest.raises(ConfigError, match=r"^csv:3: found asked_s 5, granted_s 5, ended_s 4; "):
         list(from_csv(["endpoint,asked_s,ended_s", "a,1,2", "a,5,4"], {}))
+
+
+def test_a_mistake_in_a_record_says_where_and_which_format_there_was(tmp_path: Path) -> None:
+    log, table = tmp_path / "access.log", tmp_path / "calls.csv"
+    log.write_text("1700000001.5 200 x 10.0.0.1:80 0.5\n")
+    with pytest.raises(ConfigError, match=r"access\.log:1: found 'x'; it must be seconds; give .* with --format$"):
+        run(str(log), "--from", "nginx")
+    assert app._NGINX == NGINX_FORMAT, "what --help says"
+    log.write_text("GET /\n")
+    with pytest.raises(ConfigError, match=r"access\.log:1: found 'GET /', .* format '\$msec .*with --format$"):
+        run(str(log), "--from", "nginx")
+    table.write_text("endpoint,asked_s,ended_s\na,1,2\na,5,x\n")
+    with pytest.raises(ConfigError, match=r"calls\.csv:3: ended_s: found 'x'"):
+        run(str(table), "--from", "csv")
+
+
+def test_lines_without_a_server_are_counted(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text("1700000001.5 200 0.7 10.0.0.1:80 0.5\n1700000002.0 304 0.0 - -\n")
+    assert "1 line without a server that was asked: left out" in run(str(log), "--from", "nginx")
+    assert json.loads(run(str(log), "--from", "nginx", "--json"))["left_out"] == 1
+
+
+def test_of_a_results_folder_the_database_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder without a run\.sqlite, .* give the file of a trace"):
+        read_trace(tmp_path)
+    db = sqlite3.connect(tmp_path / "run.sqlite")
+    db.executescript(SCHEMA)
+    insert_rows(db, [data_of(a_row(in_flight=2))])
+    db.commit()
+    db.close()
+    assert len(read_trace(tmp_path).attempts) == 1
+    assert "at most 2 at once at one endpoint" in run(str(tmp_path))

@@ -46,6 +46,15 @@ class Leases:
         """Return whether `session` has run anything."""
         return self._db.row("SELECT 1 FROM spans WHERE session = ? LIMIT 1", session) is not None
 
+    def done_before(self, session: int) -> dict[str, int]:
+        """Return how many programs were run for each problem before `session`; one that was tried again counts once."""
+        rows = self._db.rows(
+            "SELECT problem, COUNT(*) FROM"
+            " (SELECT DISTINCT problem, stage, subject, case_id FROM spans WHERE session < ?) GROUP BY problem",
+            session,
+        )
+        return dict(rows)
+
     def of(self, session: int, *, one_in: int = 1) -> list[Span]:
         """Return the leases of `session`, or one in so many, in the order they ended."""
         rows = self._db.rows(

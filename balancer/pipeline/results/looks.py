@@ -3,14 +3,25 @@
 Decides what is durable of them. It must not know when a look is taken.
 """
 
+from typing import Final
+
 from balancer.pipeline.results.database import Database
 
-__all__ = ["SCHEMA", "Looks"]
+__all__ = ["LATER", "SCHEMA", "Looks"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS looks (
     problem TEXT, subject TEXT, case_id INTEGER, suspicion TEXT NOT NULL, said TEXT NOT NULL,
     PRIMARY KEY (problem, subject, case_id));
+"""
+
+LATER: Final = "judged later"
+_COUNTS: Final = f"""
+SELECT suspicion, said, COUNT(*) FROM (
+    SELECT suspicion, CASE WHEN said = 'unjudged' AND verdict <> 'unjudged' THEN '{LATER}' ELSE said END AS said
+    FROM looks LEFT JOIN verdicts
+    ON verdicts.problem = looks.problem AND submission = subject AND verdicts.case_id = looks.case_id)
+GROUP BY suspicion, said ORDER BY 1, 2
 """
 
 
@@ -25,6 +36,6 @@ class Looks:
         self._db.do("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?)", problem, subject, case, suspicion, said)
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """Return how many looks there were, by (why, what was said)."""
-        rows = self._db.rows("SELECT suspicion, said, COUNT(*) FROM looks GROUP BY suspicion, said ORDER BY 1, 2")
+        """Return how many looks there were, by (why, what was said; `LATER` if a later run had to say it)."""
+        rows = self._db.rows(_COUNTS)
         return {(suspicion, said): count for suspicion, said, count in rows}

@@ -103,7 +103,7 @@ class RunResult:
         timed: whether problems have a budget of time.
         packages_left_out: packages that cannot be judged, name -> why.
         verified: the runs that were made again on other endpoints, and the endpoints that lied.
-        predictions: what that session predicted of its own end.
+        predictions: what all sessions predicted of their own ends.
     """
 
     problems: tuple[ProblemResult, ...]

@@ -213,10 +213,11 @@ class Store:
         kept = json.dumps([asdict(each) for each in made])
         self._db.do("INSERT OR REPLACE INTO meta VALUES (?, ?)", f"predictions {session}", kept)
 
-    def predictions(self, session: int) -> list[Prediction]:
-        """Return what `session` has predicted of its own end."""
-        row = self._db.row("SELECT value FROM meta WHERE key = ?", f"predictions {session}")
-        return [Prediction(**each) for each in json.loads(row[0])] if row else []
+    def predictions(self) -> list[Prediction]:
+        """Return what all sessions have predicted of their own ends, oldest first."""
+        rows = self._db.rows("SELECT key, value FROM meta WHERE key LIKE 'predictions %'")
+        kept = sorted((int(key.split()[1]), json.loads(value)) for key, value in rows)
+        return [Prediction(**{**each, "session": session}) for session, made in kept for each in made]
 
     def sessions(self) -> list[Session]:
         """Return the sessions so far, oldest first."""

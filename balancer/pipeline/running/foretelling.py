@@ -6,8 +6,11 @@ end is told beforehand: a plugin does that.
 """
 
 import json
+import math
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -28,6 +31,7 @@ from balancer.shells.threads import Pool
 __all__ = ["USUAL", "Foretelling", "Times"]
 
 _GUESSES: Final = 40
+_DRAWN: Final = 200_000  # problems, in all guesses together: they are drawn in this process
 _LONGEST_S: Final = 600.0  # for a prediction
 _LARGEST: Final = 200_000_000  # bytes of a trace that is kept for this only
 _MODULE: Final = "balancer.pipeline.running.foretelling_process"
@@ -110,7 +114,7 @@ class Foretelling:
         self._stop.set()
         process = self._process
         if process is not None:
-            process.kill()
+            _kill(process)
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -137,7 +141,7 @@ class Foretelling:
             next_s = max(at_s * self._times.factor, time.monotonic() - self._began_s + self._times.every_s)
 
     def _foretell(self, at_s: float) -> None:
-        known = self._progress.guesses(self._rng, _GUESSES)
+        known = self._progress.guesses(self._rng, _GUESSES, most=_DRAWN)
         if known is None:
             return
         self._trace.flush()
@@ -154,14 +158,18 @@ class Foretelling:
             self._progress.say(f"the end of the run cannot be predicted yet: {found['cannot']}")
             return
         foretold = Foretold(**found)
+        if not 0 <= foretold.low_s <= foretold.left_s <= foretold.high_s < math.inf:
+            raise ValueError(f"{self._plugin.name} says {foretold}, which is no time")
         made = Prediction(
             at_s, at_s + foretold.left_s, at_s + foretold.low_s, at_s + foretold.high_s, foretold.calls, foretold.advice
         )
         self._made.append(made)
         self._keep(self._made)
         since_s = time.monotonic() - self._began_s - at_s
-        self._progress.foretell(max(0.0, foretold.low_s - since_s), max(0.0, foretold.high_s - since_s))
-        self._progress.say(prediction_line(made))
+        if since_s >= foretold.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
+            return
+        self._progress.foretell(max(0.0, foretold.low_s - since_s), foretold.high_s - since_s)
+        self._progress.say(prediction_line(made, since_s))
 
     def _asked(self, order: dict[str, Any]) -> dict[str, Any]:
         """Have an order carried out by another process; its answer."""
@@ -172,11 +180,11 @@ class Foretelling:
         ) as process:  # fmt: skip
             self._process = process
             if self._stop.is_set():
-                process.kill()
+                _kill(process)
             try:
                 said, wrong = process.communicate(json.dumps(order), timeout=_LONGEST_S)
             except subprocess.TimeoutExpired:
-                process.kill()
+                _kill(process)
                 raise TimeoutError(f"it took longer than {_LONGEST_S:.0f} s") from None
             finally:
                 self._process = None
@@ -185,6 +193,12 @@ class Foretelling:
             raise RuntimeError(last[0] if last else f"its process ended with {process.returncode}")
         found: dict[str, Any] = json.loads(said)
         return found
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and those that it has begun: it leads a session of its own."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _short(error: Exception) -> str:

@@ -86,11 +86,17 @@ class Progress:
         self.watched = False
         self._last: dict[str, None] = {}  # problems that have finished lately: one that does so twice counts once
         self._planned: dict[str, int] = {}
-        self._done_of: dict[str, int] = {}
+        self._done_of: dict[str, int] = {}  # in this session
+        self._before: dict[str, int] = {}  # in earlier ones
         self._over: deque[Known] = deque(maxlen=_REMEMBERED)
         self._clock = clock
         self._ends_s: tuple[float, float] | None = None  # between which the run will end, as somebody foretold
         self._display = ProgressDisplay(console, unit="runs", clock=clock)
+
+    def done_before(self, problem: str, units: int) -> None:
+        """Say that earlier sessions did `units` of `problem`: they are no work of this one, but part of its plan."""
+        with self._lock:
+            self._before[problem] = units
 
     def plan(self, problem: str, ahead: int) -> None:
         """Say that `ahead` units of work are left for `problem`, as far as is known now."""
@@ -126,8 +132,9 @@ class Progress:
                 if len(self._last) > _REMEMBERED:
                     del self._last[next(iter(self._last))]
             ahead, planned = self._ahead.pop(problem, 0), self._planned.pop(problem, 0)
-            if done := self._done_of.pop(problem, 0):
-                self._over.append(Known(planned, done, ahead))
+            before = self._before.pop(problem, 0)
+            if done := self._done_of.pop(problem, 0):  # what earlier sessions were done with took no time here
+                self._over.append(Known(planned, before + done, ahead))
             if self.watched:
                 self._done_ones[problem] = None
                 while len(self._done_ones) > _SHOWN:
@@ -143,17 +150,26 @@ class Progress:
             with self._lock:
                 self._standings[problem] = standing
 
-    def guesses(self, rng: random.Random, count: int) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
-        """Return the units done, and guesses of those left: see `guesses_of`. None if nobody can know."""
+    def guesses(
+        self, rng: random.Random, count: int, *, most: int = 10**9
+    ) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
+        """Return the units done, and guesses of those left: see `guesses_of`. None if nobody can know.
+
+        Args:
+            count: guesses; fewer, but 8, if these are of more than `most` problems together.
+        """
         with self._lock:
             going_on = {
-                name: Known(self._planned.get(name, ahead), self._done_of.get(name, 0), ahead)
+                name: Known(
+                    self._planned.get(name, ahead), self._before.get(name, 0) + self._done_of.get(name, 0), ahead
+                )
                 for name, ahead in self._ahead.items()
             }
             unmet = 0 if self._problems is None else max(0, self._problems - self._finished - len(going_on))
             over, done = list(self._over), self._done
             if self._problems is None:
                 return None
+        count = min(count, max(8, most // max(1, len(going_on) + unmet)))
         found = guesses_of(over, going_on, unmet, rng, count)
         return None if found is None else (done, found)
 
@@ -165,10 +181,11 @@ class Progress:
             self._show()
 
     def _foretold(self) -> str:
+        """Return what is left as somebody foretold; "" if nobody did, or that time is over."""
         if self._ends_s is None:
             return ""
         low_s, high_s = (max(0.0, each - self._clock()) for each in self._ends_s)
-        return f"; predicted {seconds(round(low_s))} to {seconds(round(high_s))}" if high_s else ""
+        return f"predicted {seconds(round(low_s))} to {seconds(round(high_s))} left" if high_s else ""
 
     def tables(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return what there is to see: `run`, and how the problems at work, and the last that are done, stand."""
@@ -186,7 +203,7 @@ class Progress:
                         "problems": self._problems,
                         "spent_s": round(spent_s, 1),
                         "left_s": None if left_s is None else round(left_s, 1),
-                        "left": left + self._foretold(),
+                        "left": self._foretold() or left,
                     }
                 },
                 "problems": {

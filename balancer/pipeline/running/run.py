@@ -129,6 +129,8 @@ def run_pipeline(
         foretelling = None
         # Elsewhere the trace is not this process's to write; and what has a budget of time ends when that is over.
         if foretellers and settings.predict and away is None and not served and not settings.budget_s:
+            for name, units in store.leases.done_before(session).items():
+                progress.done_before(name, units)
             foretelling = Foretelling(
                 pool, next(iter(foretellers)).item, progress, at_once=settings.sample_level_workers, folder=results,
                 began_s=began_s, keep=lambda made: store.keep_predictions(session, made), times=FORETOLD_AT,
@@ -218,7 +220,7 @@ class _Services:
     console: Console
 
     def say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=not self.console.is_terminal)
 
 
 def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) -> None:

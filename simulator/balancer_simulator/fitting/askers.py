@@ -17,9 +17,11 @@ from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["Askers", "askers_of"]
+__all__ = ["Askers", "are_of_several", "askers_of", "come_and_go"]
 
 _CALLS_EACH: Final = 3  # a name that made as many calls, one after the other, is a caller's; with fewer, a task's
+_ALL_ALONG: Final = 0.5  # part of its run that a caller is there for, on average; a stage of a pipeline is not
+_NAMED: Final = 0.8  # part of the calls that must be of names which come again
 _STEADY: Final = 0.9  # part of the time in which all but one in ten of the callers are under way
 _ROUNDING_S: Final = 1e-6
 _RARE: Final = 0.05  # part of the time in which there may seem to be more: an access log rounds to milliseconds
@@ -65,6 +67,36 @@ def askers_of(attempts: Sequence[Attempt]) -> Askers:
     return Askers(many, np.empty(0), np.empty(0, dtype=np.bool_), False, at_s)
 
 
+def are_of_several(attempts: Sequence[Attempt]) -> bool:
+    """Return whether names come again and again, but have several calls at once: those of a pipeline's problems do."""
+    counts = Counter((each.run, each.task) for each in attempts if each.task is not None)
+    return _come_again(list(counts.values()), len(attempts)) and _by_name(attempts) is None
+
+
+def come_and_go(attempts: Sequence[Attempt]) -> bool:
+    """Return whether names are there for a small part of their run only, as the stages of a pipeline's problems are."""
+    runs, names = _there(attempts, by_name=False), _there(attempts, by_name=True)
+    parts = [
+        (to_s - from_s) / max(runs[run, ""][1] - runs[run, ""][0], 1e-12) for (run, _), (from_s, to_s) in names.items()
+    ]
+    return bool(parts) and float(np.mean(parts)) < _ALL_ALONG
+
+
+def _there(attempts: Sequence[Attempt], *, by_name: bool) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return from when to when there are calls of each name, or of each run."""
+    found: dict[tuple[str, str], tuple[float, float]] = {}
+    for each in attempts:
+        if each.task is not None or not by_name:
+            name = each.run, (each.task or "") if by_name else ""
+            from_s, to_s = found.get(name, (each.asked_s, each.ended_s))
+            found[name] = min(from_s, each.asked_s), max(to_s, each.ended_s)
+    return found
+
+
+def _come_again(counts: Sequence[int], calls: int) -> bool:
+    return bool(counts) and sum(count for count in counts if count >= _CALLS_EACH) >= _NAMED * calls
+
+
 def _by_name(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[tuple[float, bool]]] | None:
     """Return the pauses of each caller, and whether each is only known to be longer; None if names are not of callers.
 
@@ -75,8 +107,7 @@ def _by_name(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[tuple[fl
     for each in attempts:
         if each.task is not None:
             named[each.run, each.task].append(each)
-    of_callers = sum(len(mine) for mine in named.values() if len(mine) >= _CALLS_EACH)
-    if not named or of_callers < 0.8 * len(attempts):
+    if not _come_again([len(mine) for mine in named.values()], len(attempts)):
         return None
     last: dict[str, float] = {}
     for each in attempts:

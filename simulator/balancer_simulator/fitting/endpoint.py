@@ -103,8 +103,8 @@ class EndpointFit:
         )
 
 
-def fit_endpoint(calls: Calls) -> EndpointFit:
-    """Return what `calls`, all of one endpoint, say of it."""
+def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
+    """Return what `calls`, all of one endpoint, say of it; of `few` not how it works on several at once."""
     troubles, inside = troubles_of(calls)
     sound = calls.only(calls.worked & ~inside)
     # What is open for longer than a spell has begun is the spell's, not the work's.
@@ -112,7 +112,7 @@ def fit_endpoint(calls: Calls) -> EndpointFit:
         began_s = troubles.spells[-1].from_s
         sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
     sound, away_s = _apart(sound)
-    found = tried(sound) if (~sound.open).any() else tried(sound, [FREE])
+    found = tried(sound, [FREE]) if few or sound.open.all() else tried(sound)
     return EndpointFit(calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles)
 
 

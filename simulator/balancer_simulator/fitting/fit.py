@@ -13,7 +13,7 @@ import numpy as np
 from balancer.errors import ConfigError
 from balancer.traces import Trace
 from balancer_simulator.fitting.askers import Askers, askers_of
-from balancer_simulator.fitting.calls import Trail, calls_of, trail_of
+from balancer_simulator.fitting.calls import FEWEST, Trail, calls_of, trail_of
 from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint
 from balancer_simulator.fitting.hosts import host_cores
 from balancer_simulator.fitting.members import Member, members_of
@@ -167,6 +167,11 @@ class Fit:
         return max(1, len(self.trail.attempts) - again)
 
     @property
+    def few(self) -> bool:
+        """Whether so few calls have ended that nothing is predicted of them, and no behaviour is told from them."""
+        return self.trail.ended < FEWEST
+
+    @property
     def attempts(self) -> int:
         """How often a request is tried."""
         return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.trail.trace.events) else 1
@@ -250,11 +255,12 @@ def fit_trace(trace: Trace) -> Fit:
         members = members_of(trail)
         found = {
             member.name: fit_endpoint(
-                trail.by_endpoint.get(member.name) or calls_of(member.name, [], trail.kinds, None)
+                trail.by_endpoint.get(member.name) or calls_of(member.name, [], trail.kinds, None),
+                few=trail.ended < FEWEST,
             )
             for member in members
         }
-        cores, found = host_cores(members, found)
+        cores, found = host_cores(members, found) if trail.ended >= FEWEST else ({}, found)
         samples = {name: each.sample for name, each in found.items()}
         times = times_of(samples, range(len(trail.kinds)), _VALUES)
         sizes = sized(samples, range(len(trail.kinds)), _VALUES)

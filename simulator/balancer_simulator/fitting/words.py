@@ -3,23 +3,32 @@
 Decides what a person must be told before a fit is believed.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
+from balancer_simulator.fitting.askers import are_of_several
+from balancer_simulator.fitting.calls import FEWEST
 from balancer_simulator.fitting.endpoint import EndpointFit
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.survival import beyond
 
-__all__ = ["fit_data", "fit_lines", "unknown"]
+__all__ = ["fit_data", "fit_lines", "runs_line", "unknown"]
 
+_TOO_FEW: Final = "what it does with several at once cannot be told: taken to work on each as if it were alone"
+_NAMED: Final = 3  # of the behaviours that are as likely
 _THREE: Final = 3.0  # with none seen in some time, the rate is below 3 / time with 95% (the rule of three)
 
 
 def fit_lines(fit: Fit) -> Iterator[str]:
     """Yield what was fitted, a line for each part, then what could not be known."""
+    if fit.few:
+        yield f"too few calls to go by: {fit.trail.ended} have ended, and a prediction takes at least {FEWEST}"
+    if line := runs_line(fit):
+        yield f"{line}; the calls of all were taken together"
     yield f"{len(fit.trail.attempts)} calls in {fit.trail.lasts_s:.3g} s, under {fit.strategy or 'an unknown strategy'}"
     yield _who(fit)
     if fit.trail.timeout_s is not None:
@@ -37,6 +46,24 @@ def fit_lines(fit: Fit) -> Iterator[str]:
     if found:
         yield "not known:"
         yield from (f"  {line}" for line in found)
+
+
+def runs_line(fit: Fit) -> str:
+    """Return which runs the trace has, if it has several, and whose calls say whose they are; "" for one."""
+    calls = Counter(each.run for each in fit.trail.attempts)
+    named = Counter(each.run for each in fit.trail.attempts if each.task is not None)
+    if len(calls) < 2:
+        return ""
+    told = ", ".join(
+        f"{run} with {count} {'call' if count == 1 else 'calls'}{_of_names(named[run], count)}"
+        for run, count in calls.items()
+    )
+    lost = 0 < named.total() < calls.total() and not fit.askers.named
+    return f"{len(calls)} runs: {told}" + ("; so names do not tell who asked" if lost else "")
+
+
+def _of_names(named: int, calls: int) -> str:
+    return "" if named == calls else f" ({calls - named} without a name)" if named else " (none with a name)"
 
 
 def fit_data(fit: Fit) -> dict[str, Any]:
@@ -138,7 +165,10 @@ def _fewest(found: EndpointFit) -> int:
 def _who(fit: Fit) -> str:
     askers = fit.askers
     if askers.callers is None:
-        return f"callers come whatever becomes of those before: {len(askers.at_s)} in {fit.trail.lasts_s:.3g} s"
+        in_s, several = f"{fit.trail.lasts_s:.3g} s", ""
+        if are_of_several(fit.trail.attempts):
+            several = "; names have several calls at once, as a pipeline's problems do: recommend takes them so"
+        return f"callers come whatever becomes of those before: {len(askers.at_s)} in {in_s}{several}"
     pauses_s = askers.pauses_s(200)
     pause = f", and pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
     return f"{askers.callers} callers, each of whom waits for its answer{pause}"
@@ -156,10 +186,11 @@ def _endpoint(fit: Fit, member: Member) -> str:
         parts.append(
             f"{times.mean():.3g} s of work{name} (p50 {np.median(times):.3g}, p99 {np.quantile(times, 0.99):.3g})"
         )
-    parts.append(str(found.tried.behaviour))
+    parts.append(_TOO_FEW if fit.few else str(found.tried.behaviour))
     if len(found.tried.in_doubt) > 1:
-        others = len(found.tried.in_doubt) - 1
-        parts.append(f"{others} other {'behaviour is' if others == 1 else 'behaviours are'} as likely")
+        others = [str(found.tried.behaviours[n]) for n in found.tried.in_doubt if n != found.tried.chosen]
+        named = " or ".join(others[:_NAMED]) + (f" or {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+        parts.append(f"as likely, by so many calls: {named}")
     troubles = found.troubles
     if troubles.spells:
         many = len(troubles.spells)

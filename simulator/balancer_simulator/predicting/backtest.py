@@ -11,16 +11,13 @@ import numpy as np
 
 from balancer.errors import ConfigError
 from balancer.traces import Trace
-from balancer_simulator.fitting.calls import until
+from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.predict import DRAWS, FIGURES, Prediction, predict_rest
 
 __all__ = ["FEWEST", "PARTS", "Backtest", "Test", "backtest"]
 
 PARTS: Final = (0.05, 0.1, 0.2, 0.5)
-# Calls that ended before a cut. Of 40 simulated runs intervals from 60 calls held 35 ends, from 30 calls 27, and one
-# that is wrong one time in three is no interval. docs/prediction.md has the figures, and the command.
-FEWEST: Final = 50
 
 
 @dataclass(frozen=True, slots=True)

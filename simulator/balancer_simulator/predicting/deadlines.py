@@ -9,12 +9,17 @@ from typing import Final
 
 from balancer.errors import ConfigError
 
-__all__ = ["seconds_until"]
+__all__ = ["is_span", "seconds_until"]
 
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
 _CLOCK: Final = re.compile(r"(?:(?P<day>[a-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
+
+
+def is_span(deadline: str) -> bool:
+    """Return whether the deadline is so long from now, rather than an hour of the clock."""
+    return _SPAN.fullmatch(deadline.strip().lower()) is not None
 
 
 def seconds_until(deadline: str, now: datetime) -> float:
@@ -24,7 +29,7 @@ def seconds_until(deadline: str, now: datetime) -> float:
         ConfigError: it is of no such form, or over.
     """
     text = deadline.strip().lower()
-    if _SPAN.fullmatch(text):
+    if is_span(deadline):
         found = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text))
     else:
         found = (_instant(text, deadline, now) - now).total_seconds()

@@ -6,7 +6,6 @@ as many calls be under way, on average, as there were (Little's law). What that 
 done so far is simulated likewise, and what is left is taken to last longer by as much as the past did.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -19,6 +18,7 @@ from balancer.hookspecs import Foretold, WorkLeft
 from balancer.traces import Trace, read_trace
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.predicting.backtest import FEWEST
+from balancer_simulator.predicting.crew import crew_of
 from balancer_simulator.predicting.predict import prediction_of
 from balancer_simulator.predicting.recommend import STRATEGIES
 from balancer_simulator.scenario.policy import Policy
@@ -28,8 +28,7 @@ from balancer_simulator.studies.parallel import Order, run_orders
 __all__ = ["foretell", "foretell_trace"]
 
 _LATEST: Final = 10_000  # calls that are fitted, of a long run
-_MOST: Final = 5_000  # calls that are simulated of what is left; a longer rest is in proportion
-_SHORT: Final = 1e-3  # of a call: a pause that is as short is none
+_MOST: Final = 2_000  # calls that are simulated of what is left; a longer rest is in proportion
 _COMPARED: Final = 8  # guesses on which another setting is tried
 _CLEARLY: Final = 0.9  # of the time: what takes more than this is not clearly quicker
 
@@ -58,11 +57,10 @@ def foretell_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Foretold:
     fit = fit_trace(replace(trace, attempts=_latest(trace)))
     each_s = ended / max(1, left.done)  # calls of a unit
     rng = np.random.default_rng(seed)
-    guesses = [[max(1.0, units * each_s) for units in guess] for guess in left.left]
-    part = min(1.0, _MOST / max(1.0, float(np.mean([sum(guess) for guess in guesses]))))
-    scenarios = [_scenario(fit, [part * calls for calls in guess], left.at_once, rng) for guess in guesses]
-    ends_s = _ends_s(scenarios, fit.strategy)
-    known_s = ends_s[~np.isnan(ends_s)] / part * _stretch(fit, left.at_once, rng)
+    samples = [_sample([units * each_s for units in guess], left.at_once, rng) for guess in left.left]
+    scenarios = [_scenario(fit, calls, left.at_once, rng) for calls, _ in samples]
+    ends_s = _ends_s(scenarios, fit.strategy) * [times for _, times in samples]
+    known_s = ends_s[~np.isnan(ends_s)] * _stretch(fit, left.at_once, rng)
     if len(known_s) <= len(scenarios) // 2:
         raise ConfigError("more is asked for than the endpoints can do")
     found = prediction_of(known_s.tolist())
@@ -74,8 +72,25 @@ def _latest(trace: Trace) -> list[Any]:
     return sorted(trace.attempts, key=lambda each: each.granted_s)[-_LATEST:]
 
 
+def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> tuple[list[float], float]:
+    """Return whole numbers of calls of problems that stand for all of them, in their order, and how many times over.
+
+    Of many problems some are taken, as large as they are: those of less than a call are none, or one, by chance. Of few
+    large ones each is taken in part.
+    """
+    sizes = np.floor(np.array(calls) + rng.random(len(calls)))
+    least = min(len(sizes), 2 * at_once)
+    order = rng.permutation(len(sizes))
+    sums = np.cumsum(sizes[order])
+    taken = np.sort(order[: max(least, int(np.searchsorted(sums, _MOST)) + 1)])
+    some = sizes[taken]
+    part = min(1.0, _MOST / max(1.0, float(some.sum())))
+    some = np.maximum(1.0, np.round(part * some[some > 0]))
+    return some.tolist() or [1.0], max(1.0, float(sizes.sum())) / max(1.0, float(some.sum()))
+
+
 def _scenario(fit: Fit, calls: list[float], at_once: int, rng: np.random.Generator) -> Scenario:
-    callers, pause_s = _crew(fit, at_once)
+    callers, pause_s = crew_of(fit, at_once)
     stage: dict[str, Any] = {"name": "rest", "tasks": 1, "workers": callers}
     if pause_s:
         stage["think"] = {"kind": "exponential", "mean_s": pause_s}
@@ -93,15 +108,6 @@ def _stretch(fit: Fit, at_once: int, rng: np.random.Generator) -> float:
     past = [[max(1.0, fit.asked / at_once)] * at_once] * _COMPARED
     ends_s = _ends_s([_scenario(fit, calls, at_once, rng) for calls in past], fit.strategy)
     return 1.0 if np.isnan(ends_s).any() else float(fit.trail.lasts_s / np.median(ends_s))
-
-
-def _crew(fit: Fit, at_once: int) -> tuple[int, float]:
-    """Return how many callers each problem has, and for how long each of them pauses between two calls."""
-    lasts_s = max(fit.trail.lasts_s, 1e-9)
-    under_way = sum(each.ended_s - each.asked_s for each in fit.trail.attempts) / lasts_s
-    callers = max(1, math.ceil(under_way / at_once))
-    pause_s = max(0.0, callers * at_once - under_way) * lasts_s / fit.asked
-    return callers, pause_s if pause_s > _SHORT * fit.typical_s else 0.0
 
 
 def _ends_s(scenarios: list[Scenario], strategy: str | None) -> Any:

@@ -82,9 +82,11 @@ def predict(
         draws, seed, jobs: how many fits are drawn, by which random numbers, run by how many processes.
 
     Raises:
-        ConfigError: the trace has no calls, or none that has ended; or there is no end, as callers come faster than
-            they are served.
+        ConfigError: fewer than none remain; the trace has no calls, or none that has ended; or there is no end, as
+            callers come faster than they are served.
     """
+    if remaining < 0:
+        raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
     fit = fit_trace(rows_so_far)
     found = predict_rest(
         fit, remaining, at_s=fit.trail.lasts_s if at_s is None else at_s, draws=draws, seed=seed, jobs=jobs

@@ -16,7 +16,10 @@ import numpy as np
 from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
+from balancer_simulator.fitting.askers import are_of_several, come_and_go
 from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.words import runs_line
+from balancer_simulator.predicting.crew import crew_of
 from balancer_simulator.predicting.predict import Predicted, prediction_of
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
@@ -33,6 +36,9 @@ STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
 _BETTER: Final = 0.02  # part of the time: a setting is left as it is unless another one saves as much
 _HORIZON: Final = 20.0  # times what the endpoints would take if they were never idle
 _HOUR_S: Final = 3600.0
+_TIMES: Final = 4  # the endpoints there are: more are not tried
+_MOST: Final = 24  # endpoints, or twice as many as there are if that is more: each more takes as long to try
+_HELPS: Final = 0.1  # part of what one more would save if all were as busy: with less it does not help
 
 Room = Literal["as it is", "as much as it works on", "twice"]
 
@@ -93,10 +99,12 @@ class Recommendation:
     Attributes:
         present: as it is now.
         chosen: the cheapest that is sure enough; None if nothing that was tried is.
-        nearest: what is sure soonest, of all that was tried.
+        nearest: what is least beyond the deadline and the budget, by ratio, of all that was tried; without either what
+            is sure soonest.
         by_number: with one endpoint after the other, all else as chosen, or as the nearest.
         tried: all.
         deadline_s, budget_h, certainty: what was asked for.
+        remarks: what was taken for granted, and where trying stopped; a sentence each.
     """
 
     present: Outlook
@@ -107,11 +115,17 @@ class Recommendation:
     deadline_s: float | None
     budget_h: float | None
     certainty: float
+    remarks: tuple[str, ...] = ()
 
     def does(self, outlook: Outlook) -> bool:
         """Return whether a setting does what was asked for."""
         in_time = self.deadline_s is None or outlook.sure_s <= self.deadline_s
         return in_time and (self.budget_h is None or outlook.cost_h <= self.budget_h) and outlook.ends_s is not None
+
+    def beyond(self, outlook: Outlook) -> float:
+        """Return how far a setting is beyond what was asked for, by ratio; with no wish, its sure end."""
+        wishes = ((outlook.sure_s, self.deadline_s), (outlook.cost_h, self.budget_h))
+        return max((found / max(wish, 1e-9) for found, wish in wishes if wish is not None), default=outlook.sure_s)
 
 
 def recommend(
@@ -151,18 +165,29 @@ def recommend(
         by_number.insert(0, fewer)
         if deadline_s is not None and not goal.does(fewer) and len(by_number) > 2:
             break
-    more = best
-    while True:
-        more = search.outlook(search.manned(more.setting, search.with_one(more.setting.endpoints)))
+    there = len(search.present.endpoints)
+    most = max(2 * there, min(_TIMES * there, _MOST))
+    more, idle, stopped = best, 0, ""
+    while not stopped:
+        before, more = more, search.outlook(search.manned(more.setting, search.with_one(more.setting.endpoints)))
         by_number.append(more)
-        if deadline_s is None or goal.does(more) or len(more.setting.endpoints) >= 2 * len(search.present.endpoints):
+        many = len(more.setting.endpoints)
+        idle = 0 if more.sure_s < before.sure_s * (1 - _HELPS / many) else idle + 1
+        if deadline_s is None or goal.does(more):
             break
+        if idle == 2:
+            stopped = f"more endpoints do not help: with {many} it is hardly over sooner than with {many - 2}"
+        elif many >= most:
+            stopped = f"more than {many} endpoints were not tried"
     does = [outlook for outlook in search.tried if goal.does(outlook)]
     if deadline_s is None and budget_h is None:  # as soon as may be, with what there is
         does = [outlook for outlook in does if len(outlook.setting.endpoints) <= len(search.present.endpoints)]
     cheapest = min(does, key=_by_cost if deadline_s is not None else _by_end, default=None)
-    nearest = min(search.tried, key=lambda outlook: outlook.sure_s)
-    return replace(goal, chosen=cheapest, nearest=nearest, by_number=tuple(by_number), tried=tuple(search.tried))
+    nearest = min(search.tried, key=lambda outlook: (goal.beyond(outlook), outlook.sure_s))
+    remarks = (*_taken(source, tasks), *([stopped] if stopped and cheapest is None else []))
+    return replace(
+        goal, chosen=cheapest, nearest=nearest, by_number=tuple(by_number), tried=tuple(search.tried), remarks=remarks
+    )
 
 
 def setting_config(outlook: Outlook) -> dict[str, Any]:
@@ -190,19 +215,51 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
     """Return the scenario, then as many that are as likely, with so many tasks."""
     if isinstance(source, Scenario):
         return [_with_tasks(_apart(source), tasks)] * (1 + draws)
-    if source.askers.callers is None:
-        raise ConfigError(_ENDLESS)
-    found = [_apart(source.scenario(workload=source.workload(calls=tasks)))]
+    if source.askers.callers is None and not _of_problems(source):
+        raise ConfigError(
+            f"{_ENDLESS}; if they do wait for their answers give each a name (lease(holder=...)), as balancer run "
+            "does, and record again, or "
+            'write the scenario with balancer fit --out and set its workload to kind = "closed", with workers and calls'
+        )
+    found = [_apart(source.scenario(workload=_asked(source, tasks)))]
     for number in range(draws):
         rng = np.random.default_rng([seed, number])
-        found.append(_apart(source.scenario(draw=rng, workload=source.workload(rng, calls=tasks))))
+        found.append(_apart(source.scenario(draw=rng, workload=_asked(source, tasks, rng))))
     return found
 
 
-_ENDLESS: Final = (
-    "recommend: callers come whatever becomes of those before, so there is no end to be in time; it takes a closed "
-    "workload, or tasks"
-)
+def _of_problems(fit: Fit) -> str:
+    """Return what shows that names are those of problems and stages rather than of callers; "" if nothing does."""
+    if fit.askers.callers is None:
+        return "have several calls at once" if are_of_several(fit.trail.attempts) else ""
+    return "come and go" if fit.askers.named and come_and_go(fit.trail.attempts) else ""
+
+
+def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) -> dict[str, Any]:
+    """Return who asks; where names are those of problems, as many callers as make as many calls be under way."""
+    if not _of_problems(fit):
+        return fit.workload(rng, calls=tasks)
+    workers, pause_s = crew_of(fit, 1)
+    think = {"think": {"kind": "exponential", "mean_s": pause_s}} if pause_s else {}
+    return {"kind": "closed", "workers": workers, "calls": tasks or fit.asked, **think}
+
+
+def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
+    """Yield what was taken for granted of a trace."""
+    if isinstance(source, Scenario):
+        return
+    if line := runs_line(source):
+        yield line if tasks else f"{line}; the tasks are those of all, {source.asked}, unless --tasks says how many"
+    if shown := _of_problems(source):
+        workers, pause_s = crew_of(source, 1)
+        pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
+        yield (
+            f"names {shown}, as those of a pipeline's problems and stages do: taken for {workers} "
+            f"{'caller' if workers == 1 else 'callers'}, as many as were under way{pause}"
+        )
+
+
+_ENDLESS: Final = "recommend: callers come whatever becomes of those before, so there is no end to be in time"
 
 
 def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:
@@ -212,7 +269,10 @@ def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:
     if isinstance(workload, Tasks):
         closed = Closed(workers=workload.workers, calls=tasks or workload.count, think=workload.think or _AT_ONCE)
         return scenario.changed(workload=workload if not tasks else closed)
-    raise ConfigError(_ENDLESS)
+    raise ConfigError(
+        f'{_ENDLESS}; set its workload to kind = "closed", with workers and calls, or "tasks"; of a run of the '
+        "pipeline give its trace, run.sqlite in the results folder"
+    )
 
 
 _AT_ONCE: Final = Deterministic(mean_s=0.0)

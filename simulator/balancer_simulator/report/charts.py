@@ -401,7 +401,7 @@ def _high(interval: Interval) -> float:
 
 
 def _low(interval: Interval) -> float:
-    return interval.mean - _half(interval)
+    return max(interval.least, interval.mean - _half(interval))
 
 
 def _ids(kind: str, study: Study, which: str) -> str:

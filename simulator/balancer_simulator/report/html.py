@@ -7,14 +7,14 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from balancer.reporting.html import drawn, environment
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING
 from balancer_simulator.report.gallery import draw_charts
-from balancer_simulator.report.numbers import worded, worded_difference
+from balancer_simulator.report.numbers import worded
+from balancer_simulator.report.ranking import ranked
 from balancer_simulator.report.remarks import behind, of_the_runs, unsure
 from balancer_simulator.report.settings import settings_lines
 from balancer_simulator.report.table import OF_KINDS
@@ -38,7 +38,8 @@ def page(study: Study) -> str:
             scenario=study.scenario,
             study=study,
             tiles=list(_tiles(study)),
-            ranked=list(_ranked(study)),
+            ranked=list(ranked(study)),
+            pieces=_pieces,
             verdict=winner.sentence() if (winner := winner_of(study)) and study.scenario.replications > 1 else "",
             by=figure_of(study.default_metric),
             figures=figures,
@@ -114,35 +115,3 @@ def _crown(study: Study) -> Tile:
     alike = [winner.first, *winner.alike]
     named = ", ".join(alike[:_MOST_ALIKE]) + (f" and {len(alike) - _MOST_ALIKE} more" if alike[_MOST_ALIKE:] else "")
     return Tile("best policy", "cannot be told apart", f"{named}, of {count}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """A line of the ranking."""
-
-    policy: str
-    value: list[str]
-    difference: list[str]
-    remark: str
-    lost: list[str]
-
-
-def _ranked(study: Study) -> Iterator[_Ranked]:
-    ranking, name = study.ranking(), study.default_metric
-    unit = figure_of(name).unit
-    for policy in ranking:
-        metrics = study.metrics(policy)
-        difference = remark = ""
-        if policy != ranking[0] and name in metrics and name in study.metrics(ranking[0]):
-            found = study.difference(policy, ranking[0], name)
-            difference = worded_difference(found, study.metric(ranking[0], name).mean, unit)
-            remark = "" if found.is_clear else "cannot be told apart"
-        if study.loses_more(policy):
-            remark = "loses more requests"
-        if not study.keeps_up(policy):
-            remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
-        elif study.may_not_keep_up(policy):
-            remark = f"{remark}; may not keep up" if remark else "may not keep up"
-        value = worded(metrics[name], unit) if name in metrics else NOTHING
-        lost = worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
-        yield _Ranked(policy, _pieces(value), _pieces(difference), remark, _pieces(lost))

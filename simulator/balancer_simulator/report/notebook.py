@@ -12,7 +12,8 @@ from markupsafe import Markup, escape
 
 from balancer.reporting.chart import Chart
 from balancer_simulator.report.markdown import markdown_table
-from balancer_simulator.report.numbers import TOO_SHORT, worded, worded_difference
+from balancer_simulator.report.numbers import TOO_SHORT, worded_difference
+from balancer_simulator.report.ranking import ranked
 from balancer_simulator.report.remarks import of_the_runs
 from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import figure_of
@@ -65,30 +66,12 @@ def study_html(study: Study) -> str:
     head = ("policy", figure.heading, "more than the first", "lost", "")
     lines = [
         escape(f"{study.scenario.name}: {figure.meaning}"),
-        _html_table(head, [_row(study, policy) for policy in study.ranking()]),
+        _html_table(head, ranked(study)),
     ]
     if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
         lines.append(escape(f"{sentence[0].upper()}{sentence[1:]}."))
     lines += [escape(line) for line in (_intervals(study), *of_the_runs(study))]
     return str(Markup("").join(Markup("<div>{}</div>").format(line) for line in lines))
-
-
-def _row(study: Study, policy: str) -> list[str]:
-    name, first = study.default_metric, study.ranking()[0]
-    metrics, unit = study.metrics(policy), figure_of(study.default_metric).unit
-    more = remark = ""
-    if policy != first and name in metrics and name in study.metrics(first):
-        found = study.difference(policy, first, name)
-        more = worded_difference(found, study.metric(first, name).mean, unit)
-        remark = "" if found.is_clear else "cannot be told apart"
-    if study.loses_more(policy):
-        remark = "loses more requests"
-    if not study.keeps_up(policy):
-        remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
-    elif study.may_not_keep_up(policy):
-        remark = "may not keep up"
-    lost = worded(metrics["lost"], "part") if "lost" in metrics else ""
-    return [policy, worded(metrics[name], unit) if name in metrics else "-", more, lost, remark]
 
 
 def _intervals(study: Study) -> str:

@@ -27,7 +27,7 @@ _MANY_TIMES: Final = 10.0  # from here on "x 12" is plainer than "+1100%"
 def worded(interval: Interval, unit: Unit) -> str:
     """Return a figure and its interval, e.g. "1.23 s +-0.06"; only the figure if there is one replication.
 
-    "too short" if it is refused.
+    "9 ms (0 to 20)" where nothing can be below 0; "too short" if it is refused.
     """
     return TOO_SHORT if interval.is_refused else _written(interval, unit, sign=False)
 
@@ -56,6 +56,9 @@ def _written(interval: Interval, unit: Unit, *, sign: bool) -> str:
     figure = _digits(mean, decimals, sign=sign)
     if math.isnan(interval.half):
         return f"{figure}e{power}{suffix}" if power else f"{figure}{suffix}"
+    if interval.is_cut and interval.low == 0:
+        high = _digits(mean + half, decimals)
+        return f"({figure}, 0 to {high})e{power}{suffix}" if power else f"{figure}{suffix} (0 to {high})"
     spread = _spread(half, decimals)
     return f"({figure} \u00b1{spread})e{power}{suffix}" if power else f"{figure}{suffix} \u00b1{spread}"
 

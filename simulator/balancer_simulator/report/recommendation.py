@@ -4,7 +4,9 @@ Decides which of the settings that were tried are worth a line: as it is, with o
 recommended. Importing this imports matplotlib.
 """
 
+import math
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from balancer.reporting.files import put_text
 from balancer.reporting.html import drawn, environment
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.svg import to_svg
+from balancer.reporting.words import seconds
 from balancer_simulator.predicting.recommend import Outlook, Recommendation
 from balancer_simulator.report.settings import settings_lines
 
@@ -39,37 +42,80 @@ _HEADINGS = (
 )
 
 
-def verdict(found: Recommendation) -> str:
-    """Return what is recommended, in a sentence."""
-    wish = "" if found.deadline_s is None else f" by {found.deadline_s:.4g} s"
+def verdict(found: Recommendation, now: datetime | None = None) -> str:
+    """Return what is recommended, in a sentence; with `now` that is when it begins, and instants are named as well."""
+    wish = "" if found.deadline_s is None else f" by {_when(found.deadline_s, now)}"
     sure = f"{found.certainty:.0%}"
     if found.chosen is None:
         budget = "" if found.budget_h is None else f" within {found.budget_h:.4g} endpoint-hours"
+        near = found.nearest
+        takes = "" if found.budget_h is None or near.ends_s is None else f"takes {near.cost_h:.3g} endpoint-hours and "
         return (
-            f"nothing that was tried is over{wish}{budget} with {sure}; the nearest is sure by "
-            f"{found.nearest.sure_s:.4g} s: {_words(found.nearest)}"
+            f"nothing that was tried is over{wish}{budget} with {sure}; the nearest {takes}is sure by "
+            f"{_when(near.sure_s, now)}: {_words(found, near)}"
         )
     if found.chosen is found.present:
-        return f"leave it as it is: with {sure} it is over by {found.chosen.sure_s:.4g} s"
-    return f"with {sure} over by {found.chosen.sure_s:.4g} s: {_words(found.chosen)}"
+        return f"leave it as it is: with {sure} it is over by {_when(found.chosen.sure_s, now)}"
+    return f"with {sure} over by {_when(found.chosen.sure_s, now)}: {_words(found, found.chosen)}"
+
+
+def _when(after_s: float, now: datetime | None) -> str:
+    if now is None or not math.isfinite(after_s):
+        return seconds(after_s)
+    return f"{seconds(after_s)} from now ({now + timedelta(seconds=after_s):%A %Y-%m-%d %H:%M})"
 
 
 def asked_for(found: Recommendation) -> str:
-    """Return what was asked for, and how much was tried."""
-    deadline = "no deadline" if found.deadline_s is None else f"over by {found.deadline_s:.4g} s"
+    """Return what was asked for, how much was tried, and what was taken for granted."""
+    deadline = "no deadline" if found.deadline_s is None else f"over by {seconds(found.deadline_s)}"
     budget = "" if found.budget_h is None else f", for at most {found.budget_h:.3g} endpoint-hours"
-    return f"{deadline}, with {found.certainty:.0%}{budget}; {len(found.tried)} settings were tried."
+    asked = f"{deadline}, with {found.certainty:.0%}{budget}; {len(found.tried)} settings were tried"
+    return ". ".join([asked, *(remark[0].upper() + remark[1:] for remark in found.remarks)]) + "."
 
 
-def recommendation_lines(found: Recommendation) -> Iterator[str]:
-    """Yield what is recommended, then the settings that are worth a line."""
-    yield verdict(found)
+def recommendation_lines(found: Recommendation, now: datetime | None = None) -> Iterator[str]:
+    """Yield what is recommended, what was taken for granted, then the settings that are worth a line."""
+    yield verdict(found, now)
+    yield from found.remarks
     for name, outlook in _lines(found):
-        endpoints, slots, workers, strategy, over, sure, hours, does = _cells(found, outlook)
-        yield (
-            f"{name}: {endpoints} endpoints, {slots} slots, {workers} workers, {strategy}: over after {over} s, "
-            f"sure by {sure} s, {hours or 'no'} endpoint-hours; {does}"
-        )
+        ends = outlook.ends_s
+        over = "not over"
+        if ends is not None:
+            interval = f"{seconds(ends.low)} to {seconds(ends.high)}"
+            over = f"over after {seconds(ends.value)} ({interval}), sure by {seconds(outlook.sure_s)}"
+            over += f", {outlook.cost_h:.3g} endpoint-hours"
+        does = "does" if found.does(outlook) else "does not"
+        differs = list(_differs(found, outlook))
+        yield "; ".join([f"{name}: {over}", *([", ".join(differs)] if differs else []), does])
+
+
+def _differs(found: Recommendation, outlook: Outlook) -> Iterator[str]:
+    """Yield what a setting is: of the present one all, of others what is not as it is."""
+    here, there = found.present, outlook
+    every = outlook is here
+    if every:
+        yield _count(len(there.setting.endpoints), "endpoint")
+    if left := _left_out(found, there):
+        yield f"without {', '.join(left)}"
+    if every or _slots(there) != _slots(here):
+        yield _count(_slots(there), "slot")
+    if every or there.setting.workers != here.setting.workers:
+        yield _count(there.setting.workers, "worker")
+    if every or there.setting.strategy != here.setting.strategy:
+        yield there.setting.strategy
+
+
+def _left_out(found: Recommendation, outlook: Outlook) -> list[str]:
+    there = {model.url for model in outlook.scenario.endpoints}
+    return [model.url for model in found.present.scenario.endpoints if model.url not in there]
+
+
+def _slots(outlook: Outlook) -> int:
+    return sum(model.capacity for model in outlook.scenario.endpoints)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def recommendation_data(found: Recommendation) -> dict[str, Any]:
@@ -83,6 +129,7 @@ def recommendation_data(found: Recommendation) -> dict[str, Any]:
         "chosen": None if found.chosen is None else _data(found, found.chosen),
         "by_number": [_data(found, outlook) for outlook in found.by_number],
         "tried": [_data(found, outlook) for outlook in found.tried],
+        "remarks": list(found.remarks),
     }
 
 
@@ -118,7 +165,7 @@ def _lines(found: Recommendation) -> Iterator[tuple[str, Outlook]]:
     yield "as it is", found.present
     for outlook in found.by_number:
         if outlook is not found.chosen and outlook is not found.present:
-            yield f"with {len(outlook.setting.endpoints)} endpoints", outlook
+            yield f"with {_count(len(outlook.setting.endpoints), 'endpoint')}", outlook
     if found.chosen is not None:
         yield "recommended", found.chosen
     elif found.nearest not in (found.present, *found.by_number):
@@ -130,7 +177,7 @@ def _cells(found: Recommendation, outlook: Outlook) -> list[str]:
     over = "not over" if ends is None else f"{ends.value:.4g} ({ends.low:.4g} to {ends.high:.4g})"
     return [
         str(len(outlook.setting.endpoints)),
-        str(sum(model.capacity for model in outlook.scenario.endpoints)),
+        str(_slots(outlook)),
         str(outlook.setting.workers),
         outlook.setting.strategy,
         over,
@@ -140,10 +187,13 @@ def _cells(found: Recommendation, outlook: Outlook) -> list[str]:
     ]
 
 
-def _words(outlook: Outlook) -> str:
+def _words(found: Recommendation, outlook: Outlook) -> str:
     setting = outlook.setting
     slots = ", ".join(f"{model.url} {model.capacity}" for model in outlook.scenario.endpoints)
-    return "; ".join([f"{setting.strategy}, {setting.workers} workers, slots: {slots}", *made_up_lines(outlook)])
+    left = _left_out(found, outlook)
+    parts = [f"{setting.strategy}, {_count(setting.workers, 'worker')}, slots: {slots}"]
+    parts += [f"without {', '.join(left)}"] if left else []
+    return "; ".join([*parts, *made_up_lines(outlook)])
 
 
 def made_up_lines(outlook: Outlook) -> list[str]:

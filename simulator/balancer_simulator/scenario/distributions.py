@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.special import ndtri
 
-from balancer.settings.tables import Settings
+from balancer.settings.tables import CheckedInPython
 
 __all__ = [
     "BoundedPareto",
@@ -34,7 +34,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _ALIKE: Final = 1e-9  # exponents that differ by less are equal: their difference would be a divisor
 
 
-class Deterministic(Settings):
+class Deterministic(CheckedInPython):
     """Always the same."""
 
     kind: Literal["deterministic"] = "deterministic"
@@ -50,7 +50,7 @@ class Deterministic(Settings):
         return np.full_like(uniform, self.mean_s)
 
 
-class Exponential(Settings):
+class Exponential(CheckedInPython):
     """Memoryless: the usual assumption of queueing theory."""
 
     kind: Literal["exponential"] = "exponential"
@@ -66,7 +66,7 @@ class Exponential(Settings):
         return -self.mean_s * np.log1p(-uniform)
 
 
-class Lognormal(Settings):
+class Lognormal(CheckedInPython):
     """Most are short, some are long: what running times of programs look like. `cv` is deviation / mean."""
 
     kind: Literal["lognormal"] = "lognormal"
@@ -85,7 +85,7 @@ class Lognormal(Settings):
         return self.mean_s * np.exp(math.sqrt(variance) * normal - variance / 2)
 
 
-class Pareto(Settings):
+class Pareto(CheckedInPython):
     """A power tail: the longest take most of the time. `alpha` > 1; up to 2 the variance is infinite."""
 
     kind: Literal["pareto"] = "pareto"
@@ -103,7 +103,7 @@ class Pareto(Settings):
         return least_s * np.power(1 - uniform, -1 / self.alpha)
 
 
-class BoundedPareto(Settings):
+class BoundedPareto(CheckedInPython):
     """A power tail with an end: nothing takes less than `least_s` or more than `most_s`.
 
     A time-out, or a limit that a server has, is such an end. Every moment is finite, so means settle, which those of
@@ -148,7 +148,7 @@ class BoundedPareto(Settings):
         return float(self.alpha * self.least_s**power * grown / self._part)
 
 
-class Hyperexponential(Settings):
+class Hyperexponential(CheckedInPython):
     """Two kinds of exponential durations with balanced means, so that `cv` >= 1 comes out."""
 
     kind: Literal["hyperexponential"] = "hyperexponential"
@@ -169,7 +169,7 @@ class Hyperexponential(Settings):
         return -mean_s * np.log1p(-np.minimum(rest, 1 - 2**-53))
 
 
-class Empirical(Settings):
+class Empirical(CheckedInPython):
     """One of the durations that were measured, each equally likely."""
 
     kind: Literal["empirical"] = "empirical"

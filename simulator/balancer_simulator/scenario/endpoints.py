@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from balancer.endpoint import Endpoint
 from balancer.settings.endpoints import Capacity, EndpointTable, Weight
-from balancer.settings.tables import Settings
+from balancer.settings.tables import CheckedInPython
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.faults import Fault
 
@@ -20,7 +20,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 _Capacity = Annotated[Capacity, Field(le=1_000_000)]  # a run notes for each slot when it is free
 
 
-class EndpointModel(EndpointTable):
+class EndpointModel(EndpointTable, CheckedInPython):
     """One endpoint or, with ranges in its URL, several; what a pool knows of it, and how it really behaves.
 
     Attributes:
@@ -66,13 +66,13 @@ class EndpointModel(EndpointTable):
         )
 
 
-class Host(Settings):
+class Host(CheckedInPython):
     """A machine whose endpoints share its cores: with more calls than cores each gets a part of one."""
 
     cores: Positive
 
 
-class Change(Settings):
+class Change(CheckedInPython):
     """What somebody does to the pool at an instant: `add` again, `drain`, `remove`, or `update`."""
 
     at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from balancer.settings.tables import Settings
+from balancer.settings.tables import CheckedInPython
 
 __all__ = ["CrashRepair", "FailWithin", "FastFail", "Fault", "SlowWithin", "Spell", "Warmup"]
 
@@ -19,7 +19,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 
 
-class Spell(Settings):
+class Spell(CheckedInPython):
     """What all faults that hold between two instants have in common."""
 
     from_s: Instant = 0.0
@@ -62,7 +62,7 @@ class FastFail(Spell):
     after_s: Seconds = 0.01
 
 
-class CrashRepair(Settings):
+class CrashRepair(CheckedInPython):
     """Flapping: up for a time, then down until it is repaired, again and again (both exponential).
 
     A crash fails all calls that are under way. While it is down, calls are refused after `refuse_s`.
@@ -74,7 +74,7 @@ class CrashRepair(Settings):
     refuse_s: Seconds = 0.01
 
 
-class Warmup(Settings):
+class Warmup(CheckedInPython):
     """Cold caches: at first calls take `factor` times as long; that falls evenly to 1 over `window_s`.
 
     It starts with the endpoint, and again after each repair.

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from balancer.settings.ranges import expand_range
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
-from balancer.settings.tables import Settings
+from balancer.settings.tables import CheckedInPython
 from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
@@ -26,7 +26,7 @@ __all__ = ["ScenarioFields", "twice"]
 _ROUNDING: Final = 1e-9  # of rates that are sums
 
 
-class ScenarioFields(Settings):
+class ScenarioFields(CheckedInPython):
     """All keys of a scenario, and what follows from them; whether they fit together is not looked at here.
 
     Attributes:

@@ -7,21 +7,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from balancer.settings.tables import Settings
+from balancer.settings.tables import CheckedInPython
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import Count, Positive
 
 __all__ = ["House", "Outage"]
 
 
-class Outage(Settings):
+class Outage(CheckedInPython):
     """The owner is killed at an instant, and one that has only its record begins `for_s` seconds later."""
 
     at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     for_s: Positive
 
 
-class House(Settings):
+class House(CheckedInPython):
     """Callers in several processes, who lease from one owner.
 
     Attributes:

@@ -4,12 +4,12 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from balancer.settings.tables import Settings
+from balancer.settings.tables import CheckedInPython
 
 __all__ = ["Policy"]
 
 
-class Policy(Settings):
+class Policy(CheckedInPython):
     """A strategy with its options, or one of the baselines; `label` is what tables call it."""
 
     strategy: str

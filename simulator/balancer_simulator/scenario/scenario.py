@@ -13,6 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from balancer.errors import ConfigError
 from balancer.settings.tables import problems_of, read_toml
+from balancer.traces import columns, tables
 from balancer_simulator.scenario.contradictions import problems_in
 from balancer_simulator.scenario.fields import ScenarioFields
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson, Tasks
@@ -53,7 +54,12 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
     Raises:
         ConfigError: with one line for each thing to fix: file, key, what was found, what is allowed.
     """
-    raw = read_toml(path)
+    try:
+        raw = read_toml(path)
+    except ConfigError:
+        if _is_trace(path):
+            raise ConfigError(f"{path}: this is a trace; fit it first: balancer fit {path} --out fitted.toml") from None
+        raise
     if alien := sorted({"pool", "pipeline"} & set(raw)):
         raise ConfigError(
             f"{path}: this is a run config, for balancer run: it has [{alien[0]}]; a scenario has [workload] and "
@@ -70,6 +76,15 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
         raise ConfigError(f"{path}: workload.file: {line}" for line in problems_of(error, Arrivals)) from None
     except ValueError as error:
         raise ConfigError(f"{path}: workload.file: {error}") from None
+
+
+def _is_trace(path: str | PathLike[str]) -> bool:
+    try:
+        with open(path, "rb") as file:
+            begins = file.read(16)
+    except OSError:
+        return False
+    return begins.startswith((b'{"row"', tables.MAGIC, columns.MAGIC))
 
 
 def _validated(raw: Mapping[str, Any], name: str) -> Scenario:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from balancer.settings.tables import Settings
+from balancer.settings.tables import CheckedInPython
 from balancer_simulator.scenario.distributions import Deterministic, Distribution
 
 __all__ = [
@@ -32,14 +32,14 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class Poisson(Settings):
+class Poisson(CheckedInPython):
     """Open: requests come at random, `rate_per_s` on average, whatever becomes of them."""
 
     kind: Literal["poisson"] = "poisson"
     rate_per_s: Rate
 
 
-class OnOff(Settings):
+class OnOff(CheckedInPython):
     """Open and bursty: Poisson at one rate while on and at another while off; both last exponentially long."""
 
     kind: Literal["on_off"] = "on_off"
@@ -54,7 +54,7 @@ class OnOff(Settings):
         return (self.on_rate_per_s * self.on_s + self.off_rate_per_s * self.off_s) / (self.on_s + self.off_s)
 
 
-class Arrivals(Settings):
+class Arrivals(CheckedInPython):
     """Open, as recorded: requests come at the given instants (seconds since the start, in order).
 
     `work_s`, if given, is the work of each, and `kinds` the place of its kind in `requests.kinds`, 0 for the first;
@@ -98,7 +98,8 @@ class Arrivals(Settings):
             raise ValueError(f"{path}: found rows of {sorted(widths) or 'no'} columns; all must have as many, 1 to 3")
         at_s, work_s, kinds = ([row[n] for row in rows if n < len(row)] for n in range(3))
         whole: list[Any] = [int(kind) if kind.is_integer() else kind for kind in kinds]  # others are refused below
-        return Arrivals(at_s=at_s, work_s=work_s, kinds=whole, resample_s=self.resample_s)
+        whole_of = {"at_s": at_s, "work_s": work_s, "kinds": whole, "resample_s": self.resample_s}
+        return Arrivals.model_validate(whole_of)  # not a call: a mistake is one of the file, not of Python code
 
 
 _COLUMNS = ("the instant, in seconds", "the work, in seconds", "the place of the kind")
@@ -117,7 +118,7 @@ def _number(text: str, place: str) -> float:
         raise ValueError(f"{place}: found {text[:40]!r}; it must be a number") from None
 
 
-class Closed(Settings):
+class Closed(CheckedInPython):
     """`workers` callers, each of which thinks, asks, waits for its answer, and begins again.
 
     `calls`: after so many requests of all of them together nobody asks again, and the run is over with the last
@@ -130,7 +131,7 @@ class Closed(Settings):
     calls: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
 
 
-class Stage(Settings):
+class Stage(CheckedInPython):
     """A stage of a sample: a pool of `workers` threads works off `tasks` tasks, then the next stage begins.
 
     `work` is of one task; default: that of its kind, or the scenario's. A straggler's work is multiplied. A worker
@@ -146,7 +147,7 @@ class Stage(Settings):
     straggler_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
 
 
-class Batch(Settings):
+class Batch(CheckedInPython):
     """The shape of the pipeline: `samples`, so many at once, each through its stages in order.
 
     `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and
@@ -170,7 +171,7 @@ class Batch(Settings):
         return self
 
 
-class Tasks(Settings):
+class Tasks(CheckedInPython):
     """A flat list: `workers` threads work off tasks in order, and the run is over when all are done.
 
     Either so many `tasks`, whose work is drawn, or the work of each, in seconds at speed 1; then `kinds`, if given, is
@@ -208,7 +209,7 @@ Open = Poisson | OnOff | Arrivals
 Workload = Annotated[Poisson | OnOff | Arrivals | Closed | Batch | Tasks, Field(discriminator="kind")]
 
 
-class Kind(Settings):
+class Kind(CheckedInPython):
     """A kind of request, and how large a share of all requests it is (shares are relative).
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
@@ -226,7 +227,7 @@ class Kind(Settings):
     work: Distribution | None = None
 
 
-class Requests(Settings):
+class Requests(CheckedInPython):
     """What all requests have in common, and their kinds.
 
     Attributes:

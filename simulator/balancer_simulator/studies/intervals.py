@@ -13,21 +13,45 @@ from scipy.special import stdtrit
 __all__ = ["Interval", "at_most_of", "difference_of", "interval_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Interval:
     """The mean over `count` replications, give or take `half`; `half` is NaN when there is only one.
 
-    It is infinite where the figure is refused: the runs are too short to say anything of it.
+    It is infinite where the figure is refused: the runs are too short to say anything of it. Nothing is below `least`:
+    a time is never less than 0, while a difference may be.
     """
 
     mean: float
     half: float
     count: int
+    least: float = -math.inf
+
+    def __str__(self) -> str:
+        """Return it in words, e.g. "2.11 ± 0.99"."""
+        if self.is_refused:
+            return "too short to tell"
+        if math.isnan(self.half):
+            return f"{self.mean:.3g} (one replication)"
+        decimals = max(0, 1 - math.floor(math.log10(self.half))) if self.half > 0 else 3
+        if self.is_cut:
+            return f"{self.mean:.{decimals}f} ({self.low:g} to {self.high:.{decimals}f})"
+        return f"{self.mean:.{decimals}f} \u00b1 {self.half:.{decimals}f}"
+
+    def __repr__(self) -> str:
+        """Return its numbers, but none that are refused: they must not look like a result."""
+        if self.is_refused:
+            return f"Interval(too short to tell, count={self.count})"
+        return f"Interval(mean={self.mean!r}, low={self.low!r}, high={self.high!r}, count={self.count})"
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether `low` is no further down than it is as nothing is below that."""
+        return self.mean - self.half < self.least
 
     @property
     def low(self) -> float:
         """The lower end."""
-        return self.mean - self.half
+        return self.least if self.is_cut else self.mean - self.half
 
     @property
     def high(self) -> float:
@@ -45,8 +69,8 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def interval_of(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the mean of `values`, one for each replication, with its confidence interval.
+def interval_of(values: Sequence[float], confidence: float = 0.95, *, least: float = -math.inf) -> Interval:
+    """Return the mean of `values`, one for each replication, with its confidence interval; nothing is below `least`.
 
     Raises:
         ValueError: there are no values.
@@ -56,10 +80,10 @@ def interval_of(values: Sequence[float], confidence: float = 0.95) -> Interval:
     count = len(values)
     mean = math.fsum(values) / count
     if count == 1:
-        return Interval(mean, math.nan, 1)
+        return Interval(mean, math.nan, 1, least)
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1))
     half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(count)
-    return Interval(mean, half, count)
+    return Interval(mean, half, count, least)
 
 
 def difference_of(values: Sequence[float], others: Sequence[float], confidence: float = 0.95) -> Interval:

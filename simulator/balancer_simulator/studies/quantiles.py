@@ -34,6 +34,8 @@ QUANTILES: Final = {
 _LEAST_BEYOND: Final = 10
 """Observations beyond a quantile, in all replications together; with fewer it is an anecdote."""
 
+_MANY_TIMES: Final = 100  # beyond that nobody knows how often
+
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
@@ -57,22 +59,22 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
     each = tuple(tally.quantile(q) for tally in tallies)
     count, part = len(tallies), min(q, 1 - q)
     if math.isclose(whole.most, 0.0):
-        return Pooled(Interval(0.0, 0.0 if count > 1 else math.nan, count), "", each)
+        return Pooled(Interval(0.0, 0.0 if count > 1 else math.nan, count, 0.0), "", each)
     wanted = math.ceil(_LEAST_BEYOND / part)
     if whole.count < wanted:
         refusal = f"{whole.count} observations, and it takes at least {wanted}"
-        return Pooled(Interval(value, math.inf, count), refusal, each)
+        return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
     if count == 1:
-        return Pooled(Interval(value, math.nan, 1), "", each)
+        return Pooled(Interval(value, math.nan, 1, 0.0), "", each)
     factor = float(stdtrit(count - 1, 0.5 + confidence / 2)) / math.sqrt(count)
     beyond = [tally.beyond(value) for tally in tallies]
     unsure = factor * _deviation(beyond, math.fsum(beyond) / count)
     half = factor * _deviation(each, value)
     if unsure >= part:
-        refusal = f"the part beyond it is {1 - q:.0%} give or take {unsure:.1%}"
-        return Pooled(Interval(value, math.inf, count), refusal, each)
+        refusal = f"how many are beyond it differs too much from run to run, and it takes {_longer(unsure / part)}"
+        return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
     low, high = whole.quantile(max(0.0, q - unsure)), whole.quantile(min(1.0, q + unsure))
-    return Pooled(Interval(value, max(half, value - low, high - value), count), "", each)
+    return Pooled(Interval(value, max(half, value - low, high - value), count, 0.0), "", each)
 
 
 def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) -> Interval:
@@ -94,6 +96,12 @@ def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) 
 def _has(record: Record | KindRecord, of: str) -> object:
     """Return what counts that in a run."""
     return record.house if of in _OF_A_HOUSE and isinstance(record, Record) else record
+
+
+def _longer(too_wide: float) -> str:
+    """Return how much longer runs must be for an interval that is so many times as wide as it may be."""
+    times = math.ceil(too_wide**2)  # it is narrower by the root of the time
+    return f"runs about {max(2, times)} times as long" if times <= _MANY_TIMES else "far longer runs"
 
 
 def _deviation(values: Sequence[float], about: float) -> float:

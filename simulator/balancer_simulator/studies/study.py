@@ -152,7 +152,7 @@ class Study:
         """
         values, samples = self.values(policy, name), self._samples(policy)
         if name not in QUANTILES:
-            return interval_of(values[: len(samples)])
+            return interval_of(values[: len(samples)], least=0.0)
         return pooled(samples, name).interval
 
     def difference(self, policy: str, other: str, name: str) -> Interval:
@@ -291,7 +291,9 @@ def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
     found = [record.metrics for record in records]
     names = [name for name in found[0] if all(name in metrics for metrics in found)]
     return {
-        name: pooled(records, name).interval if name in QUANTILES else interval_of([metrics[name] for metrics in found])
+        name: pooled(records, name).interval
+        if name in QUANTILES
+        else interval_of([metrics[name] for metrics in found], least=0.0)
         for name in names
     }
 

@@ -1,6 +1,9 @@
 """What tells an end beforehand, for tests: called in a process of its own."""
 
 import json
+import math
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +17,11 @@ def told(path: str, run: str, left: WorkLeft) -> Foretold:
     calls = sum(line["row"] == "attempt" and line["run"] == run for line in lines)
     units = [sum(guess) for guess in left.left]
     return Foretold(1000.0 + max(units), 900.0, 2000.0, calls, "with two more it would take half of that")
+
+
+def past(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Return an end that was over before anybody heard of it."""
+    return Foretold(1e-6, 1e-6, 1e-6, 60, "")
 
 
 def unsure(path: str, run: str, left: WorkLeft) -> Foretold:
@@ -31,3 +39,15 @@ def endless(path: str, run: str, left: WorkLeft) -> Foretold:
     Path(path).with_name("asked").touch()
     time.sleep(3600)
     raise AssertionError
+
+
+def never(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Say that it will never be over."""
+    return Foretold(1.0, 0.5, math.inf, 1)
+
+
+def parent(path: str, run: str, left: WorkLeft) -> Foretold:
+    """Begin a process that has the pipes, and wait for it."""
+    code = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(3600)"
+    subprocess.run([sys.executable, "-c", code, str(Path(path).with_name("asked"))], check=False)
+    raise AssertionError("nobody waits for that")

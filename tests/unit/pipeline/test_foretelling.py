@@ -13,7 +13,8 @@ from rich.console import Console
 from balancer import Pool
 from balancer.hookspecs import ForetellerPlugin
 from balancer.pipeline.report import print_summary, write_report
-from balancer.pipeline.results.predictions import Prediction, prediction_lines
+from balancer.pipeline.results.predictions import Prediction, prediction_line, prediction_lines
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.running import run as running
 from balancer.pipeline.running.foretelling import Foretelling, Times
 from balancer.pipeline.running.left import Known, guesses_of
@@ -87,6 +88,18 @@ def test_progress_knows_plans_and_what_came_of_them() -> None:
     assert Progress(Console(file=StringIO()), None).guesses(random.Random(1), 2) is None
 
 
+def test_what_earlier_sessions_did_of_a_problem_is_part_of_what_it_takes() -> None:
+    progress = Progress(Console(file=StringIO()), 6)
+    for name in "abcde":
+        progress.plan(name, 10)
+        progress.done_before(name, 6)
+    for name in "abc":
+        progress.advance(name)
+        progress.finish(name)
+    progress.finish("d")  # it was over before this session: nothing is known of how long it took
+    assert progress.guesses(random.Random(1), 1) == (3, ((1, 7),))
+
+
 # -- while a run goes on ----------------------------------------------------------------------------
 
 
@@ -132,7 +145,9 @@ def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) 
     with Pool(["http://a/"]) as pool, foretelling("told", pool, progress, tmp_path, kept) as told:
         pool.acquire().release()
         until("from 1 calls: over after", out)
-        assert "; predicted " in progress.tables()["run"][""]["left"]
+        assert (
+            progress.tables()["run"][""]["left"] == "predicted 15 min 00 s to 33 min 20 s left"
+        )  # and no second estimate
         told.over()
     assert kept.there.is_set()
     first = kept[0]
@@ -144,12 +159,47 @@ def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []  # the trace is gone
 
 
+def test_what_is_past_when_it_comes_is_kept_as_a_miss_and_not_said(tmp_path: Path) -> None:
+    out, kept = StringIO(), Kept()
+    progress = progress_of(out)
+    with Pool(["http://a/"]) as pool, foretelling("past", pool, progress, tmp_path, kept) as told:
+        pool.acquire().release()
+        assert kept.there.wait(PATIENCE_S)
+        told.over()
+    assert "over after" not in out.getvalue()
+    assert "predicted" not in progress.tables()["run"][""]["left"]
+    assert kept[0].came_s is not None
+    assert kept[0].came_s > kept[0].high_s
+
+
+def test_a_line_says_how_old_what_is_predicted_is() -> None:
+    made = Prediction(225.0, 500.0, 400.0, 600.0, 70)
+    assert prediction_line(made, 127.0).startswith("predicted after 3 min 45 s (2 min 07 s ago), from 70 calls: over")
+    assert prediction_line(made, 3.0).startswith("predicted after 3 min 45 s, from 70 calls: over")
+
+
+def test_predictions_of_all_sessions_are_kept(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        first, second, _ = (store.begin_session("fifo", 1) for _ in range(3))
+        store.keep_predictions(second, [Prediction(30.0, 60.0, 50.0, 70.0, 80, came_s=65.0)])
+        store.keep_predictions(first, [Prediction(30.0, 90.0, 80.0, 99.0, 70)])
+        found = store.predictions()
+    assert [(each.session, each.came_s) for each in found] == [(first, None), (second, 65.0)]
+    stopped, over = prediction_lines(found)
+    assert stopped.startswith("session 1: predicted after 30 s")
+    assert stopped.endswith("it was stopped, or goes on")
+    assert over.startswith("session 2: predicted after 30 s")
+    assert over.endswith("it was over after 1 min 05 s")
+    assert prediction_lines(found[:1])[0].startswith("predicted after 30 s")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("unsure", "cannot be predicted yet: 3 calls have ended, and it takes at least 50"),
         ("broken", "cannot be predicted: RuntimeError: ZeroDivisionError: no idea"),
         ("missing", "cannot be predicted: RuntimeError: AttributeError"),
+        ("never", "cannot be predicted: ValueError: never says Foretold("),
     ],
 )
 def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None:
@@ -161,10 +211,11 @@ def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None
     assert kept == []
 
 
-def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["endless", "parent"])
+def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path, name: str) -> None:
     out = StringIO()
     with Pool(["http://a/"]) as pool:
-        with foretelling("endless", pool, progress_of(out), tmp_path, Kept()):
+        with foretelling(name, pool, progress_of(out), tmp_path, Kept()):
             over_s = time.monotonic() + PATIENCE_S
             while not (tmp_path / "asked").exists():
                 assert time.monotonic() < over_s

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from balancer.commands.app import _tell_of_run
 from balancer.errors import ConfigError, PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint
 from balancer.pipeline.packages.read import read_problem
@@ -377,7 +378,9 @@ def test_of_packages_whose_turn_has_not_come_no_data_is_kept(bench: Bench) -> No
     assert kept.fingerprints["doubling"] == fingerprint(read)
 
 
-def test_a_package_that_changes_before_its_turn_is_left_and_the_others_are_judged(bench: Bench) -> None:
+def test_a_package_that_changes_before_its_turn_is_left_and_the_others_are_judged(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     bench.write(CONFIG.replace("sample_level_workers = 2", "sample_level_workers = 1"))
     file = bench.folder / "problems/zeroing/data/secret/2.in"
 
@@ -393,6 +396,8 @@ def test_a_package_that_changes_before_its_turn_is_left_and_the_others_are_judge
     (told,) = [each for each in said if "next session" in each]
     assert told == f"zeroing is left for the next session: problems/zeroing: {line}"
     assert {span.problem for span in found.spans} == {"doubling", "tripling"}
+    _tell_of_run(found, Path("report.html"), bench.config, as_json=False)
+    assert capsys.readouterr().out.endswith("some problems are left; the same command goes on with them\n")
     file.write_text("25\n")
     bench.new = FakeExecutor
     again, _ = spoken(bench)

@@ -211,3 +211,10 @@ def test_the_time_left_of_a_recorded_run_does_not_jump(slower: float) -> None:
         assert after_s > expected_s / 2.1 - 1
     assert any(" at least " in line for _, line in told), "before the first problem is finished"
     assert " about " in told[-2][1]
+
+
+def test_in_a_log_a_line_stays_one_line() -> None:
+    out = StringIO()
+    with Progress(Console(file=out, width=80), 2) as progress:
+        progress.say("word " * 40)
+    assert len(out.getvalue().splitlines()) == 1
