@@ -144,9 +144,11 @@ class Foretelling:
         known = self._progress.guesses(self._rng, _GUESSES, most=_DRAWN)
         if known is None:
             return
+        done, left = known
+        if len(left[0]) < 2 * self._at_once:  # the end hangs on what single problems do, and none of it is in the past
+            return
         self._trace.flush()
         shutil.copyfile(self._path, self._copy)  # or it would have calls of which nobody knew when this was counted
-        done, left = known
         order = {
             "function": self._plugin.function, "trace": str(self._copy), "run": self._trace.run, "done": done,
             "left": left, "at_once": self._at_once, "path": sys.path,
