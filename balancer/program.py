@@ -84,7 +84,7 @@ class Execution:
         exit_code: None when the run has none (time limit, compile error).
         time_s: CPU seconds where the endpoint can measure them, else wall seconds.
         cpu_measured: whether `time_s` is CPU time. A time limit hit on wall time alone may be the
-            endpoint's fault (see `balancer.pipeline.running.suspicion`).
+            endpoint's fault (see `balancer.judging.suspicion`).
         memory_bytes: peak memory, if known.
         message: one line for people, e.g. why it was killed.
         compile_s: wall seconds that compiling took in this run; 0 if nothing was compiled.

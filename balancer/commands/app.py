@@ -76,7 +76,7 @@ CaOption = Annotated[
     Path | None, typer.Option("--ca", metavar="FILE", help="PEM file that vouches for that server, for TLS.")
 ]
 
-# As balancer.traces.importers has it, which is not imported to say so.
+# As balancer.observing.traces.importers has it, which is not imported to say so.
 _NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
 
 
@@ -320,7 +320,7 @@ def make_app(registry: Registry) -> typer.Typer:
         as_json: JsonOption = False,
     ) -> None:
         """Show the page of a pool in the terminal until ctrl-C, or with --json what it says just now."""
-        from balancer.page.top import show, state_of
+        from balancer.observing.page.top import show, state_of
 
         if as_json:
             print_json(state_of(url))

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from balancer.cluster.connected import connected_as
 from balancer.commands.policies import policy_lines
 from balancer.commands.reach import connecting, unreached
 from balancer.commands.warnings import warnings
@@ -23,7 +24,6 @@ from balancer.sandbox.executors import executor_maker, languages_of, make_execut
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 from balancer.settings.pipeline import PipelineSettings
-from balancer.shells.connected import connected_as
 from balancer.shells.threads import Pool
 
 __all__ = ["Checked", "check_config"]

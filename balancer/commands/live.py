@@ -13,6 +13,8 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.server import Server
 from balancer.commands.changes import Changes, changes
 from balancer.commands.pinging import Pinging
 from balancer.core import Core, Waiter
@@ -21,8 +23,6 @@ from balancer.plugins.registry import Registry
 from balancer.settings.config import Config
 from balancer.shells.threads import Pool
 from balancer.strategy import Strategy
-from balancer.wire.clock import clock
-from balancer.wire.server import Server
 
 __all__ = ["Live"]
 

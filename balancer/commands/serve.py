@@ -13,25 +13,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.cluster.connected import TOKEN_VARIABLE
+from balancer.cluster.protocol import Times
+from balancer.cluster.tcp.address import Address, is_loopback
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.keeping import Keeper
+from balancer.cluster.tcp.server import Server
 from balancer.commands.files import most_connections, no_files_left, raise_limit
 from balancer.commands.live import Live
 from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
 from balancer.errors import CommandStopped, ConfigError
-from balancer.house import Times
 from balancer.plugins.registry import Registry
 from balancer.reporting.words import count
 from balancer.settings.config import Config
 from balancer.settings.wording import why_not_listening
-from balancer.shells.connected import TOKEN_VARIABLE
 from balancer.shells.threads import Pool
-from balancer.wire.address import Address, is_loopback
-from balancer.wire.clock import clock
-from balancer.wire.keeping import Keeper
-from balancer.wire.server import Server
 
 if TYPE_CHECKING:
-    from balancer.page.serving import Page
+    from balancer.observing.page.serving import Page
 
 __all__ = ["serve", "tls_of", "token_of"]
 
@@ -189,6 +189,6 @@ async def _serve(
 
 def _page_of(pool: Pool, server: Server, live: Live, host: str, port: int) -> "Page":
     from balancer.commands.served_page import page_of  # a server without a page needs no web framework
-    from balancer.page.tokens import token_of_environment
+    from balancer.observing.page.tokens import token_of_environment
 
     return page_of(pool, server, host, port, token=token_of_environment(), redact=live.redact)

@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.server import Server
 from balancer.core import Waiter
 from balancer.core.account import State
 from balancer.errors import DuplicateEndpoint
-from balancer.page.scene import Holder
-from balancer.page.serving import Page, open_page
+from balancer.observing.page.scene import Holder
+from balancer.observing.page.serving import Page, open_page
 from balancer.shells.threads import Pool
-from balancer.wire.clock import clock
-from balancer.wire.server import Server
 
 __all__ = ["page_of"]
 

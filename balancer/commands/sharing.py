@@ -6,8 +6,8 @@ Decides that a mistake in an option is blamed on it, not on the config's file. I
 import ssl
 from pathlib import Path
 
+from balancer.cluster.tcp.address import address_of
 from balancer.errors import ConfigError
-from balancer.wire.address import address_of
 
 __all__ = ["check_sharing", "text_in"]
 

@@ -1,6 +1,6 @@
 """`balancer trace`: what is in a trace, and other people's records made into one.
 
-Decides what is read, by which name, and where it goes. What a trace is like is for `balancer.traces` to say.
+Decides what is read, by which name, and where it goes. What a trace is like is for `balancer.observing.traces` to say.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from balancer.errors import ConfigError
+from balancer.observing.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
+from balancer.observing.traces.reading import Trace, read_trace
+from balancer.observing.traces.rows import Attempt
+from balancer.observing.traces.summary import summary_lines, summary_of
+from balancer.observing.traces.writing import write_trace
 from balancer.settings.wording import did_you_mean
-from balancer.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
-from balancer.traces.reading import Trace, read_trace
-from balancer.traces.rows import Attempt
-from balancer.traces.summary import summary_lines, summary_of
-from balancer.traces.writing import write_trace
 
 __all__ = ["trace_data", "trace_lines"]
 

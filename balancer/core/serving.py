@@ -198,7 +198,7 @@ class Serving:
     def adopt(self, name: str, slots: int, terms: Terms | None, tokens: int | None, now: float) -> Lease | None:
         """Put a lease on the books that is out already, of the endpoint `name`; None: there is no such endpoint.
 
-        For an owner that comes back after its death and is told what is out; see `balancer.house`. Nobody may wait yet.
+        For an owner that comes back after its death and is told what is out; see `balancer.cluster.protocol`. Nobody may wait yet.
         """
         lease = self._ledger.adopt(name, slots, terms, now)
         if lease is None:

@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from balancer.judge.calls import as_json, calling, fed, shortened
-from balancer.pipeline.judging.values import judge_value
-from balancer.pipeline.judging.verdict import judge_output
-from balancer.pipeline.running.judgements import Compare
+from balancer.judging.judgements import Compare
+from balancer.judging.values import judge_value
+from balancer.judging.verdict import judge_output
 from balancer.program import Program
 
 __all__ = ["CallCase", "Cases", "Laid", "StdinCase", "case_of", "cases_in"]

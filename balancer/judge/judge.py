@@ -23,9 +23,9 @@ from balancer.judge.cases import AnyCase, cases_in
 from balancer.judge.extract import program_in
 from balancer.judge.judged import Job, Judged
 from balancer.judge.judging import checker_of, judging, limits_for, until
-from balancer.pipeline.running.runner import Runner
-from balancer.pipeline.running.tasks import TaskRunner
-from balancer.pipeline.running.wanted import Errands, Stopped
+from balancer.judging.runner import Runner
+from balancer.judging.tasks import TaskRunner
+from balancer.judging.wanted import Errands, Stopped
 from balancer.plugins.registry import Registry, default_registry
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program

@@ -12,11 +12,11 @@ from typing import TypeVar
 from balancer.judge.cases import case_of
 from balancer.judge.judged import NO_CODE, CaseVerdict, Job, Judged
 from balancer.judge.words import last_words
-from balancer.pipeline.judging.verdict import Judgement
-from balancer.pipeline.results.work import Stage
-from balancer.pipeline.running.judgements import judgement_of, limits_of
-from balancer.pipeline.running.reruns import Reruns
-from balancer.pipeline.running.wanted import Errands, ProgramRun, Ran, Stopped
+from balancer.judging.judgements import judgement_of, limits_of
+from balancer.judging.reruns import Reruns
+from balancer.judging.verdict import Judgement
+from balancer.judging.wanted import Errands, ProgramRun, Ran, Stopped
+from balancer.judging.work import Stage
 from balancer.problem import Checker, Verdict
 from balancer.program import Limits, Program
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
+from balancer.cluster.ray.shared import SharedPool, last_line
 from balancer.errors import BalancerError, ConfigError
+from balancer.pipeline.progress.progress import Heard
 from balancer.pipeline.running.away import Came, Sent, judge_here
-from balancer.pipeline.running.progress import Heard
 from balancer.plugins.extras import require
 from balancer.plugins.registry import default_registry
 from balancer.program import Executor
-from balancer.ray.shared import SharedPool, last_line
 from balancer.sandbox.executors import make_executors
 from balancer.scratch import Scratch
 from balancer.settings.config import Config

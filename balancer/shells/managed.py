@@ -30,9 +30,9 @@ from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
     from balancer.core.recording import Collected, Recording
-    from balancer.page.serving import Page
-    from balancer.shells.tracing import TraceWriter
-    from balancer.traces.sinks import Sink
+    from balancer.observing.page.serving import Page
+    from balancer.observing.traces.sinks import Sink
+    from balancer.observing.traces.tracing import TraceWriter
 
 __all__ = ["Managed"]
 
@@ -172,14 +172,14 @@ class Managed(ABC):
         """Write what happens from now on to the file at `path`, until the pool, or what is returned, is closed.
 
         A line for each call and for each change; docs/traces.md has the format. A file that is there is appended to.
-        Instead of a path it takes anything that rows can be put into: see `balancer.traces.Sink`.
+        Instead of a path it takes anything that rows can be put into: see `balancer.observing.traces.Sink`.
 
         Raises:
             ConfigError: the file cannot be written.
             PoolClosed: the pool is closed.
         """
-        from balancer.shells.tracing import MOST, TraceWriter  # a pool that writes none loads none
-        from balancer.traces.sinks import LineFile, Sink, cannot_be_written
+        from balancer.observing.traces.sinks import LineFile, Sink, cannot_be_written
+        from balancer.observing.traces.tracing import MOST, TraceWriter  # a pool that writes none loads none
 
         if self._core.closed:
             raise PoolClosed
@@ -248,7 +248,7 @@ class Managed(ABC):
             ConfigError: it cannot listen there, or the token has fewer than 16 characters.
             MissingExtra: the extra `page` is not installed.
         """
-        from balancer.page.serving import open_page  # a pool without a page needs no web framework
+        from balancer.observing.page.serving import open_page  # a pool without a page needs no web framework
 
         page = open_page(self, host=host, port=port, token=token, redact=redact or self._redact)
         self._pages = (*self._pages, page)
@@ -347,7 +347,7 @@ class Managed(ABC):
     def time_leases(self) -> None:
         """Count from now on how long leases are waited for and held, in buckets, for `snapshot`; for good.
 
-        A lease costs a little more from then on. `balancer.prometheus.Collector` calls this.
+        A lease costs a little more from then on. `balancer.observing.prometheus.Collector` calls this.
         """
         with self._lock:  # nobody's wait can end by this
             self._core.time_leases()

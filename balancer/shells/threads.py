@@ -57,8 +57,8 @@ from balancer.strategy import ANY, Request, Strategy
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from balancer.cluster.connected import ConnectedPool
     from balancer.settings.config import Config
-    from balancer.shells.connected import ConnectedPool
     from balancer.shells.tasks.face import Tasks
 
 __all__ = ["Pool"]
@@ -194,7 +194,7 @@ class Pool(Waiting):
             config = load_config(config)
         settings = config.pool
         if settings.connect is not None:
-            from balancer.shells.connected import connected_as  # a pool of one's own needs no network
+            from balancer.cluster.connected import connected_as  # a pool of one's own needs no network
 
             return cast(Self, connected_as(config))
         long_calls = config.health is not None and config.health.preset == "long_calls"
@@ -256,7 +256,7 @@ class Pool(Waiting):
             ConfigError: the URL, or `ca`, cannot be used.
             MissingExtra: the extra `serve` is not installed.
         """
-        from balancer.shells.connected import ConnectedPool  # a pool of one's own needs no network
+        from balancer.cluster.connected import ConnectedPool  # a pool of one's own needs no network
 
         return ConnectedPool(
             url,

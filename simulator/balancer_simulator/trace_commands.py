@@ -48,7 +48,7 @@ def fit(
     """Fit a scenario to TRACE: how long calls take at each endpoint, how it works on several at once, who asks."""
     require("simulator", '"balancer fit"')
     with saying("nothing was written"):
-        from balancer.traces import read_trace
+        from balancer.observing.traces import read_trace
         from balancer_simulator.fitting.fit import fit_trace
         from balancer_simulator.fitting.words import fit_data, fit_lines
         from balancer_simulator.predicting.held_against import held_against
@@ -90,7 +90,7 @@ def backtest(
         raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
     require("simulator", '"balancer backtest"')
     with saying("nothing was written"):
-        from balancer.traces import read_trace
+        from balancer.observing.traces import read_trace
         from balancer_simulator.predicting.backtest import PARTS
         from balancer_simulator.predicting.backtest import backtest as run_backtest
 
@@ -171,7 +171,7 @@ def recommend(
 
 
 def _source(path: Path) -> "Fit | Scenario":
-    from balancer.traces import read_trace
+    from balancer.observing.traces import read_trace
     from balancer_simulator.fitting.fit import fit_trace
     from balancer_simulator.scenario.scenario import load_scenario
 

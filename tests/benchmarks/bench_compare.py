@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from balancer.pipeline.judging.compare import compare, parse_flags
+from balancer.judging.compare import compare, parse_flags
 from tests.unit.pipeline import slow_compare
 
 FULL, SHORT = (250_000, 500_000, 1_000_000), (25_000, 50_000, 100_000)

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from balancer.endpoint import Endpoint
+from balancer.judging.runner import ProgramRun, Ran, Runner
 from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.runner import ProgramRun, Ran, Runner
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.settings.rules import LimitSettings

@@ -25,8 +25,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, generate_latest
 
 from balancer import Endpoint, Pool
-from balancer.otel import Spans
-from balancer.prometheus import Collector
+from balancer.observing.otel import Spans
+from balancer.observing.prometheus import Collector
 
 _READ = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1] + 'events'): pass"
 

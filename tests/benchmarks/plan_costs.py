@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer import Endpoint, Outcome
+from balancer.cluster.protocol import Holder, Owner, Record, Times
+from balancer.cluster.protocol.messages import FromHolder, Who
 from balancer.core import Core
-from balancer.house import Holder, Owner, Record, Times
-from balancer.house.messages import FromHolder, Who
 from balancer.plugins.registry import default_registry
 from balancer.strategy import Request
 

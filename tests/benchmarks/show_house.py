@@ -34,9 +34,9 @@ SLOTS = 2 * CAPACITY
 _CONFIG = f'[[endpoints]]\nurl = "http://10.0.0.{{1..2}}/"\ncapacity = {CAPACITY}\n'
 _HOLDER = """
 import sys, time
-import balancer.wire.line
+import balancer.cluster.tcp.line
 if sys.argv[2] == "elsewhere":  # as if it were on another machine: nobody can look whether it lives
-    balancer.wire.line.myself = lambda: None
+    balancer.cluster.tcp.line.myself = lambda: None
 from balancer import Pool
 pool = Pool.connect(sys.argv[1], within_s=60.0)
 leases = [pool.acquire() for _ in range(int(sys.argv[3]))]

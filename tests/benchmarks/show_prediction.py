@@ -46,11 +46,11 @@ from balancer_simulator.predicting.backtest import Test
 from balancer_simulator.report.recommendation import recommendation_lines
 
 from balancer import Endpoint, EndpointError, Pool
+from balancer.observing.traces import Trace, read_trace
 from balancer.pipeline.running import run
 from balancer.pipeline.running.foretelling import Times
 from balancer.program import ExecutorOptions
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.traces import Trace, read_trace
 from tests.simulation.made_traces import made_trace
 
 THREADS = 32

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from balancer.judging.work import Span, Stage
 from balancer.pipeline.results.judged import CaseResult, CaseState, ProblemResult, SubmissionResult
-from balancer.pipeline.results.work import Span, Stage
 from balancer.problem import Verdict
 
 __all__ = ["Kill", "MadeUp", "Own", "Sum", "Survivor", "look_at_made_up", "look_at_own", "sum_of"]

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from balancer.house import messages as m
-from balancer.wire import codec
-from balancer.wire.codec import Frames, Opening, from_holder, from_owner
+from balancer.cluster.protocol import messages as m
+from balancer.cluster.tcp import codec
+from balancer.cluster.tcp.codec import Frames, Opening, from_holder, from_owner
 from tests.contracts.documents import ROOT, blocks, rows
 from tests.house.serving import Serving
 from tests.patience import PATIENCE_S

@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from balancer import Endpoint, Pool
+from balancer.cluster.protocol import Record, Times
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.server import Server
 from balancer.core import Core, Waiter
-from balancer.house import Record, Times
-from balancer.wire.clock import clock
-from balancer.wire.server import Server
 from tests.patience import PATIENCE_S
 
 __all__ = ["Command", "Serving", "Swallowing"]

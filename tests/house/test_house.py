@@ -4,11 +4,11 @@ import random
 
 import pytest
 
+from balancer.cluster.protocol import Record, Times
+from balancer.cluster.protocol.messages import Hello, Letter, Reply, Welcome
 from balancer.core.events import Added, Removed
 from balancer.endpoint import Endpoint, Lease, Outcome, Terms
 from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint, PoolClosed
-from balancer.house import Record, Times
-from balancer.house.messages import Hello, Letter, Reply, Welcome
 from balancer.load import Load
 from balancer.strategy import Request
 from tests.house.world import TTL_S, Process, World

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from balancer import AcquireTimeout, LeaseError, NotConnected
-from balancer.shells.connected import ConnectedPool
+from balancer.cluster.connected import ConnectedPool
 from tests.house.serving import Serving
 from tests.patience import PATIENCE_S
 

@@ -31,20 +31,20 @@ from balancer import (
     StrategyError,
     TooManyWaiters,
 )
+from balancer.cluster.protocol import Record
+from balancer.cluster.protocol import messages as m
+from balancer.cluster.protocol.errors import error_of, facts_of
+from balancer.cluster.tcp.address import Address, address_of
+from balancer.cluster.tcp.codec import Frames, WireError, encoded, from_holder, from_owner
+from balancer.cluster.tcp.keeping import Keeper
+from balancer.cluster.tcp.local import has_died, is_here, myself
 from balancer.commands.serve import serve, tls_of, token_of
 from balancer.core.events import Ended, Event, Granted, Queued
-from balancer.house import Record
-from balancer.house import messages as m
-from balancer.house.errors import error_of, facts_of
 from balancer.judge import Judge
 from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
 from balancer.strategy import Request
-from balancer.wire.address import Address, address_of
-from balancer.wire.codec import Frames, WireError, encoded, from_holder, from_owner
-from balancer.wire.keeping import Keeper
-from balancer.wire.local import has_died, is_here, myself
 from tests.house.serving import Serving, Swallowing
 from tests.patience import PATIENCE_S
 

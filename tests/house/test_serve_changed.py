@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from balancer import AcquireTimeout, Pool
-from balancer.house import Record
-from balancer.wire.keeping import Keeper
+from balancer.cluster.protocol import Record
+from balancer.cluster.tcp.keeping import Keeper
 from tests.contracts.documents import ROOT
 from tests.house.serving import Command
 from tests.house.worker import CAPACITY

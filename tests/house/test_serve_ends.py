@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from balancer import NotConnected, Pool
+from balancer.cluster.protocol import Record, Times
+from balancer.cluster.protocol.messages import Who
+from balancer.cluster.tcp import server as wire_server
+from balancer.cluster.tcp.codec import VERSION, Opening, encoded
+from balancer.cluster.tcp.local import myself
+from balancer.cluster.tcp.server import Server
+from balancer.cluster.tcp.strangers import Seldom, other_protocol
 from balancer.commands.files import no_files_left
 from balancer.core import Core
-from balancer.house import Record, Times
-from balancer.house.messages import Who
-from balancer.wire import server as wire_server
-from balancer.wire.codec import VERSION, Opening, encoded
-from balancer.wire.local import myself
-from balancer.wire.server import Server
-from balancer.wire.strangers import Seldom, other_protocol
 from tests.house.serving import Command, Serving
 from tests.patience import PATIENCE_S
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from balancer import Lease, NoEndpoint, Pool
-from balancer.house import Record
-from balancer.wire.keeping import Keeper
+from balancer.cluster.protocol import Record
+from balancer.cluster.tcp.keeping import Keeper
 from tests.patience import PATIENCE_S
 from tests.unit.test_prometheus import at, figures_in
 

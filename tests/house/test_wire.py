@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from balancer import Pool
-from balancer.house import Record, Times
-from balancer.house import messages as m
-from balancer.wire import clock as wire_clock
-from balancer.wire.codec import VERSION, Closing, Frames, Opening, encoded, from_owner
-from balancer.wire.local import myself
-from balancer.wire.server import Server, _Line
+from balancer.cluster.protocol import Record, Times
+from balancer.cluster.protocol import messages as m
+from balancer.cluster.tcp import clock as wire_clock
+from balancer.cluster.tcp.codec import VERSION, Closing, Frames, Opening, encoded, from_owner
+from balancer.cluster.tcp.local import myself
+from balancer.cluster.tcp.server import Server, _Line
 from tests.contracts.documents import ROOT
 from tests.house.serving import Serving
 from tests.patience import PATIENCE_S
@@ -139,7 +139,7 @@ def test_the_time_in_which_the_machine_sleeps_counts(monkeypatch: pytest.MonkeyP
 
 def test_a_record_is_whole_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever kills the server in the midst of its writing leaves the record before."""
-    from balancer.wire.keeping import Keeper
+    from balancer.cluster.tcp.keeping import Keeper
 
     path = tmp_path / "pool.state"
     keeper = Keeper(path)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from balancer.cluster.protocol import Holder, Owner, Record, Times
+from balancer.cluster.protocol.messages import FromHolder, FromOwner, Who
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError
-from balancer.house import Holder, Owner, Record, Times
-from balancer.house.messages import FromHolder, FromOwner, Who
 from balancer.strategy import Request
 from tests.registered import MAKERS
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.judging.verify import (
+from balancer.judging.verify import (
     LONG_ROW,
     Again,
     Elsewhere,

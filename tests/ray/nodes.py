@@ -182,11 +182,11 @@ class _Worker:
     """A process that works. On another machine than the pool's nobody can look whether it lives."""
 
     def __init__(self, name: str, elsewhere: bool) -> None:
-        import balancer.wire.line
+        import balancer.cluster.tcp.line
         from balancer.ray import SharedPool
 
         if elsewhere:
-            line: Any = balancer.wire.line
+            line: Any = balancer.cluster.tcp.line
             line.myself = lambda: None
         self._pool = SharedPool(name, within_s=_PATIENCE_S)
         self._over = threading.Event()

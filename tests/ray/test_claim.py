@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from balancer.house import Record
-from balancer.house.messages import Who
-from balancer.ray.claim import SURE, Claim, times_of
+from balancer.cluster.protocol import Record
+from balancer.cluster.protocol.messages import Who
+from balancer.cluster.ray.claim import SURE, Claim, times_of
 
 _TIMES = times_of(10.0)
 _RECORD = Record(7, 10.0, frozenset({Who("a", "1"), Who("b", "2")}))

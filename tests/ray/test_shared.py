@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool, UnknownEndpoint
-from balancer.ray.store import ControlStore
+from balancer.cluster.ray.store import ControlStore
+from balancer.cluster.tcp.keeping import record_of
 from balancer.settings.config import Config
-from balancer.wire.keeping import record_of
 from tests.house.worker import CAPACITY, _work
 from tests.patience import PATIENCE_S
 

@@ -4,7 +4,7 @@ from balancer_simulator import Policy, Scenario, simulate_once
 from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
-from balancer.traces import Attempt, Trace
+from balancer.observing.traces import Attempt, Trace
 
 __all__ = ["made_trace"]
 

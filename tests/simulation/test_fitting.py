@@ -30,7 +30,7 @@ from balancer_simulator.scenario.faults import FailWithin, FastFail
 from balancer_simulator.scenario.workload import Kind
 
 from balancer.errors import ConfigError
-from balancer.traces import Attempt, Happening, Trace
+from balancer.observing.traces import Attempt, Happening, Trace
 from tests.simulation.made_traces import made_trace
 
 

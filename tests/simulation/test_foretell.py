@@ -15,7 +15,7 @@ from balancer_simulator.world.task import Task
 from balancer.endpoint import Lease
 from balancer.errors import ConfigError
 from balancer.hookspecs import Foretold, WorkLeft
-from balancer.traces import Attempt, Trace
+from balancer.observing.traces import Attempt, Trace
 
 _GUESSES = 20
 

@@ -18,8 +18,8 @@ from balancer_simulator.trace_commands import _print
 
 from balancer.commands import app as cli
 from balancer.errors import ConfigError
-from balancer.traces import Trace
-from balancer.traces.rows import line_of
+from balancer.observing.traces import Trace
+from balancer.observing.traces.rows import line_of
 from tests.simulation.made_traces import made_trace
 
 Command = Callable[..., tuple[int, str, str]]

@@ -31,9 +31,9 @@ from balancer_simulator.scenario.scenario import load_scenario
 
 from balancer.commands import app as cli
 from balancer.errors import ConfigError
+from balancer.observing.traces import Trace
+from balancer.observing.traces.rows import line_of
 from balancer.settings.config import load_config
-from balancer.traces import Trace
-from balancer.traces.rows import line_of
 from tests.simulation.made_traces import made_trace
 
 # One caller after the other at three endpoints: what keeps it slow is that there are too few callers.

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import ProxyTracerProvider, SpanKind, StatusCode
 
 from balancer import AsyncPool, ConfigError, Endpoint, EndpointError, Lease, Outcome, Pool, RetrySettings
-from balancer.otel import Spans
+from balancer.observing.otel import Spans
 from balancer.strategy import ANY
 
 TRACERS = TracerProvider()
@@ -150,12 +150,12 @@ def test_a_pool_marks_nothing_unless_it_is_asked_and_nothing_more_afterwards() -
 
 def test_spans_that_would_go_nowhere_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra brings the API only: without the SDK every span would be dropped, and nobody told."""
-    monkeypatch.setattr("balancer.otel.get_tracer_provider", ProxyTracerProvider)
+    monkeypatch.setattr("balancer.observing.otel.get_tracer_provider", ProxyTracerProvider)
     with Pool(["http://a/"]) as pool:
         Spans(pool).close()  # a provider may be set later on
-        monkeypatch.setattr("balancer.otel._has_sdk", lambda: False)
+        monkeypatch.setattr("balancer.observing.otel._has_sdk", lambda: False)
         Spans(pool, tracer_provider=TRACERS).close()
         with pytest.raises(ConfigError, match=r"go nowhere: .* pip install opentelemetry-sdk and set it, as docs/live"):
             Spans(pool)
-        monkeypatch.setattr("balancer.otel.get_tracer_provider", lambda: TRACERS)
+        monkeypatch.setattr("balancer.observing.otel.get_tracer_provider", lambda: TRACERS)
         Spans(pool).close()

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outcome, Pool, QuotaSettings
 from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.core.timing import BOUNDS_S
-from balancer.prometheus import Collector
+from balancer.observing.prometheus import Collector
 from balancer.settings.redaction import ShownNames
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 from balancer.testing.clock import ManualClock

@@ -29,19 +29,18 @@ from balancer.commands import app
 from balancer.commands.app import make_app
 from balancer.endpoint import Hint
 from balancer.errors import MissingExtra, PoolClosed
+from balancer.observing.traces import Attempt, Happening, Trace, read_trace, reading, tracing, write_trace
+from balancer.observing.traces import columns as parquet
+from balancer.observing.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
+from balancer.observing.traces.rows import data_of, line_of, row_of
+from balancer.observing.traces.sinks import LineFile, Unwritten
+from balancer.observing.traces.summary import summary_lines, summary_of
+from balancer.observing.traces.tables import SCHEMA, insert_rows
 from balancer.pipeline.results.store import Store
 from balancer.plugins import extras
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
-from balancer.shells import tracing
 from balancer.testing.clock import ManualClock
-from balancer.traces import Attempt, Happening, Trace, read_trace, reading, write_trace
-from balancer.traces import columns as parquet
-from balancer.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
-from balancer.traces.rows import data_of, line_of, row_of
-from balancer.traces.sinks import LineFile, Unwritten
-from balancer.traces.summary import summary_lines, summary_of
-from balancer.traces.tables import SCHEMA, insert_rows
 from tests.patience import PATIENCE_S
 
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from balancer.judging.work import Span, Stage
 from balancer.pipeline.results.judged import CaseResult, CaseState, Disagreement, ProblemResult, SubmissionResult
-from balancer.pipeline.results.work import Span, Stage
 from balancer.problem import Origin, Verdict
 from tests.benchmarks.yield_found import Own, look_at_made_up, look_at_own, sum_of
 from tests.benchmarks.yield_runs import copy_samples_only, find

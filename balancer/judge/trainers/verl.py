@@ -13,7 +13,7 @@ from balancer.judge.extract import program_in
 from balancer.judge.judge import Judge
 from balancer.judge.judged import CaseVerdict, Job, Judged
 from balancer.judge.trainers.scoring import Scoring, Unjudged
-from balancer.pipeline.running.judgements import limits_of
+from balancer.judging.judgements import limits_of
 from balancer.problem import Verdict
 
 __all__ = ["async_verl_score", "verl_batch_score", "verl_sandbox_fusion", "verl_score"]

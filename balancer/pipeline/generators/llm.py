@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.loop.workshop import EquippedGenerator, RunServices, Workshop
+from balancer.pipeline.proposing.workshop import EquippedGenerator, RunServices, Workshop
 from balancer.plugins.extras import require
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pool import EndpointSettings
@@ -39,10 +39,10 @@ class LlmPlugin:
         require("llm", 'the generator "llm"')
         # Imported here: whoever asks no model must not pay for its client library.
         from balancer.pipeline.llm.asker import Asker
-        from balancer.pipeline.llm.budget import Account
         from balancer.pipeline.llm.client import ModelClient
         from balancer.pipeline.llm.prompts import Prompts
         from balancer.pipeline.llm.servers import ModelServers
+        from balancer.pipeline.proposing.budget import Account
         from balancer.shells.threads import Pool
 
         settings = services.llm

@@ -34,7 +34,7 @@ from balancer.pipeline.generators.write.commands import command_changes, has_com
 from balancer.pipeline.generators.write.marked import is_marked, marked_changes
 from balancer.pipeline.generators.write.probes import probes
 from balancer.pipeline.generators.write.text import text_changes
-from balancer.pipeline.loop.feedback import Feedback, Heard
+from balancer.pipeline.proposing.feedback import Feedback, Heard
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]

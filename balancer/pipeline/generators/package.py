@@ -10,9 +10,9 @@ from itertools import cycle
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.loop.ended import ended
-from balancer.pipeline.loop.feedback import Feedback
-from balancer.pipeline.loop.workshop import PutOff, Workshop
+from balancer.pipeline.proposing.ended import ended
+from balancer.pipeline.proposing.feedback import Feedback
+from balancer.pipeline.proposing.workshop import PutOff, Workshop
 from balancer.problem import Origin, Problem, Proposal, Recipe
 from balancer.program import Program, Status
 

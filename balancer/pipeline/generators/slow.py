@@ -17,8 +17,8 @@ from balancer.pipeline.generators.aim.asking import widened
 from balancer.pipeline.generators.aim.climb import Climb
 from balancer.pipeline.generators.aim.sources import Allowance
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.loop.feedback import Feedback
-from balancer.pipeline.loop.workshop import Workshop
+from balancer.pipeline.proposing.feedback import Feedback
+from balancer.pipeline.proposing.workshop import Workshop
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["SlowPlugin", "balancer_generators"]

@@ -22,8 +22,8 @@ from balancer.pipeline.generators.aim.hunt import Find, finds
 from balancer.pipeline.generators.aim.small import SmallInputs
 from balancer.pipeline.generators.aim.sources import Allowance, Made, Source
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
-from balancer.pipeline.loop.feedback import Feedback
-from balancer.pipeline.loop.workshop import Workshop
+from balancer.pipeline.proposing.feedback import Feedback
+from balancer.pipeline.proposing.workshop import Workshop
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]

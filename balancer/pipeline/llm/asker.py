@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from balancer.pipeline.llm.answer import MOST_ANSWER, Answer, BadAnswer, read_answer
-from balancer.pipeline.llm.budget import Account, NoBudget
 from balancer.pipeline.llm.client import Declined, most_tokens
-from balancer.pipeline.llm.memory import Memory, StoredAnswer
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import ModelServers
+from balancer.pipeline.proposing.budget import Account, NoBudget
+from balancer.pipeline.proposing.memory import Memory, StoredAnswer
 from balancer.settings.llm import LlmSettings
 
 __all__ = ["Asked", "Asker"]

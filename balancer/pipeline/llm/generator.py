@@ -14,9 +14,9 @@ from balancer.pipeline.llm.answer import Answer, Source
 from balancer.pipeline.llm.asker import Asker
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import NotAnswered
-from balancer.pipeline.loop.ended import ended
-from balancer.pipeline.loop.feedback import Feedback
-from balancer.pipeline.loop.workshop import Aid, PutOff, Workshop
+from balancer.pipeline.proposing.ended import ended
+from balancer.pipeline.proposing.feedback import Feedback
+from balancer.pipeline.proposing.workshop import Aid, PutOff, Workshop
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Program, Status
 

@@ -12,8 +12,8 @@ from balancer.core.course import Course
 from balancer.core.decisions import Run, Terms
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
+from balancer.judging.outage import SharedOutage
 from balancer.pipeline.llm.client import Declined, ModelClient, Reply, Spent
-from balancer.pipeline.running.outage import SharedOutage
 from balancer.shells.driving import Asked, Drive
 from balancer.shells.threads import Pool
 

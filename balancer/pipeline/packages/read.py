@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from balancer.pipeline.judging.compare import parse_flags
+from balancer.judging.compare import parse_flags
 from balancer.pipeline.packages.archive import is_archive, unpacked
 from balancer.pipeline.packages.data import Known, read_data, shared
 from balancer.pipeline.packages.folder import Findings, Folder

@@ -3,8 +3,8 @@
 Decides what is durable of an answer. It must not know what an answer is worth.
 """
 
-from balancer.pipeline.llm.budget import Used
-from balancer.pipeline.llm.memory import StoredAnswer
+from balancer.pipeline.proposing.budget import Used
+from balancer.pipeline.proposing.memory import StoredAnswer
 from balancer.pipeline.results.database import Database
 from balancer.pipeline.results.scores import Spent
 

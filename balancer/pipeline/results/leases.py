@@ -3,8 +3,8 @@
 Decides which of them are drawn. It must not know what a lease is for.
 """
 
+from balancer.judging.work import ANSWERS, EndpointWork, Span, Stage, Work
 from balancer.pipeline.results.database import Database
-from balancer.pipeline.results.work import ANSWERS, EndpointWork, Span, Stage, Work
 
 __all__ = ["SCHEMA", "Leases"]
 

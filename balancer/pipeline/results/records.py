@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from balancer.core.metrics import PoolStats
+from balancer.judging.work import Span, Stage, Work, work_of
 from balancer.pipeline.results.brought import Brought
 from balancer.pipeline.results.judged import CaseResult, CaseState, Disagreement, ProblemResult, SubmissionResult
 from balancer.pipeline.results.predictions import Prediction
@@ -16,7 +17,6 @@ from balancer.pipeline.results.scores import RoundScores
 from balancer.pipeline.results.tally import Totals, totals_of
 from balancer.pipeline.results.times import FirstKill
 from balancer.pipeline.results.trust import Liar, Verified
-from balancer.pipeline.results.work import Span, Stage, Work, work_of
 from balancer.problem import Origin
 
 __all__ = [

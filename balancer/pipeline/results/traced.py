@@ -1,6 +1,6 @@
 """The trace of a run, in its database: who asked when, where it went, what was in flight, and what happened besides.
 
-Decides nothing: a trace's writer fills the tables of `balancer.traces.tables`.
+Decides nothing: a trace's writer fills the tables of `balancer.observing.traces.tables`.
 """
 
 import errno
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from balancer.errors import BalancerError
+from balancer.observing.traces.tables import SCHEMA, insert_rows
 from balancer.pipeline.results.database import Database
-from balancer.traces.tables import SCHEMA, insert_rows
 
 __all__ = ["SCHEMA", "TraceTables"]
 

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from balancer.pipeline.loop.rounds import judge_problem
+from balancer.judging.runner import Stopped
+from balancer.pipeline.progress.progress import Heard, Progress
 from balancer.pipeline.results.part import begin_with, part_of
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running.progress import Heard, Progress
-from balancer.pipeline.running.runner import Stopped
-from balancer.pipeline.running.sample import Sample
+from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.running.setting_up import find_generators, runner_of, settings_of
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from balancer.errors import ConfigError
+from balancer.pipeline.report.export import export_cases
+from balancer.pipeline.report.training import write_rows
 from balancer.pipeline.results.collect import MOST_DETAILED, collect
-from balancer.pipeline.results.export import export_cases
 from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.rows.training import write_rows
 
 __all__ = ["conclude"]
 

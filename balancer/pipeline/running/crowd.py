@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from balancer.pipeline.running.runner import Runner, Stopped
+from balancer.judging.runner import Runner, Stopped
 
 __all__ = ["work_through"]
 

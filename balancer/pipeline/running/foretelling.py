@@ -24,8 +24,8 @@ from typing import Any, Final, Self
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import ForetellerPlugin, Foretold
+from balancer.pipeline.progress.progress import Progress
 from balancer.pipeline.results.predictions import Prediction, prediction_line
-from balancer.pipeline.running.progress import Progress
 from balancer.shells.threads import Pool
 
 __all__ = ["USUAL", "Foretelling", "Times"]

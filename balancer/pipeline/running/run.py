@@ -18,14 +18,17 @@ from rich.console import Console
 
 from balancer.errors import ConfigError, PackageError
 from balancer.hookspecs import Generator
-from balancer.page.serving import open_page, token_of_environment
-from balancer.pipeline.loop.rounds import judge_problem
-from balancer.pipeline.loop.workshop import OpenedGenerator
+from balancer.judging.runner import Runner, Stopped
+from balancer.observing.page.serving import open_page, token_of_environment
+from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.proposing.workshop import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.part import part_of, take_back
 from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.rows.choice import ALL, Share
 from balancer.pipeline.running.away import Away, Engine, Sent
 from balancer.pipeline.running.conclude import conclude
@@ -33,9 +36,6 @@ from balancer.pipeline.running.crowd import work_through
 from balancer.pipeline.running.foretelling import USUAL, Foretelling
 from balancer.pipeline.running.intake import Taken, find_problems, open_intake
 from balancer.pipeline.running.languages import languages_in, lines_on_missing
-from balancer.pipeline.running.progress import Progress
-from balancer.pipeline.running.runner import Runner, Stopped
-from balancer.pipeline.running.sample import Sample
 from balancer.pipeline.running.setting_up import find_generators, runner_of, settings_of
 from balancer.pipeline.running.turns import further_turns
 from balancer.plugins.registry import Registry

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
+from balancer.judging.runner import ProgramRun, Runner
+from balancer.judging.suspicion import Look, Suspicion
 from balancer.pipeline.results.records import Span
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running.runner import ProgramRun, Runner
-from balancer.pipeline.running.suspicion import Look, Suspicion
 from balancer.plugins.registry import Registry
 from balancer.program import Executor, Program
 from balancer.settings.config import Config, on_one_machine

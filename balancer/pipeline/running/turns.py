@@ -5,8 +5,8 @@ Decides who has a further turn. It must not know how a problem is judged.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from balancer.pipeline.loop.purse import Spending, next_allowances
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.round.purse import Spending, next_allowances
 from balancer.problem import Problem
 
 __all__ = ["Turn", "further_turns"]

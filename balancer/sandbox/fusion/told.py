@@ -3,7 +3,7 @@
 Decides how far they are believed. Pure. A program can forge its exit code and its CPU time, so these are believed where
 they are to its own cost: CPU time beyond the limit is a time limit. A program whose wall time is beyond the limit is
 never taken for one that was fast enough on its own word: that is a late time limit, which does not count until another
-look says more (`balancer.pipeline.running.suspicion`). The wall time is what the server measured, less what compiling
+look says more (`balancer.judging.suspicion`). The wall time is what the server measured, less what compiling
 took, which was said before the program began.
 """
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from balancer.traces import Attempt
+from balancer.observing.traces import Attempt
 from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.scenario.distributions import Floats

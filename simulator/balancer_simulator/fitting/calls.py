@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.traces import Attempt, Trace
-from balancer.traces.rows import mistake_in
+from balancer.observing.traces import Attempt, Trace
+from balancer.observing.traces.rows import mistake_in
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = ["FEWEST", "Bools", "Calls", "Trail", "calls_of", "trail_of", "until"]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from balancer.errors import ConfigError
-from balancer.traces import Trace
+from balancer.observing.traces import Trace
 from balancer_simulator.fitting.askers import Askers, askers_of
 from balancer_simulator.fitting.calls import FEWEST, Trail, calls_of, trail_of
 from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint

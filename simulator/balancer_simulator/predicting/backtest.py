@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from balancer.errors import ConfigError
-from balancer.traces import Trace
+from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.predict import DRAWS, FIGURES, Prediction, predict_rest

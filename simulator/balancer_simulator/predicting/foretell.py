@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Foretold, WorkLeft
-from balancer.traces import Trace, read_trace
+from balancer.observing.traces import Trace, read_trace
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.predicting.backtest import FEWEST
 from balancer_simulator.predicting.crew import crew_of

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
-from balancer.traces import Trace
+from balancer.observing.traces import Trace
 from balancer_simulator.fitting.fit import Fit, Outage, fit_trace
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.policy import Policy

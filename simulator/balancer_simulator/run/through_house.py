@@ -1,4 +1,4 @@
-"""Callers in several processes: each has a holder, and an owner elsewhere has the slots (`balancer.house`).
+"""Callers in several processes: each has a holder, and an owner elsewhere has the slots (`balancer.cluster.protocol`).
 
 A shell in virtual time around the owner and the holders of production: it carries what they say, rings when something
 is due, and does nothing of its own. Decides where the time goes that a lease took: the network, the owner's queue and
@@ -11,12 +11,12 @@ from typing import Final, cast
 
 from simpy import Environment
 
+from balancer.cluster.protocol import Holder, Owner, Record, Times
+from balancer.cluster.protocol.messages import Ask, FromHolder, FromOwner, Granted, Letter, Refused, Reply, Who
 from balancer.core import Core, Waiter
 from balancer.core.looks import Looks
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import LeaseError
-from balancer.house import Holder, Owner, Record, Times
-from balancer.house.messages import Ask, FromHolder, FromOwner, Granted, Letter, Refused, Reply, Who
 from balancer.load import Load
 from balancer_simulator.run.disciplines import Client
 from balancer_simulator.run.record import HouseRecord

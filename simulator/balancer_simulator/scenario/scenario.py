@@ -12,8 +12,8 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 
 from balancer.errors import ConfigError
+from balancer.observing.traces import columns, tables
 from balancer.settings.tables import problems_of, read_toml
-from balancer.traces import columns, tables
 from balancer_simulator.scenario.contradictions import problems_in
 from balancer_simulator.scenario.fields import ScenarioFields
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson, Tasks

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
+from balancer.judging.runner import ProgramRun, Runner
 from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.runner import ProgramRun, Runner
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.pings import pings_of

@@ -19,7 +19,8 @@ from rich.console import Console
 
 from balancer.endpoint import outcome_of
 from balancer.errors import EndpointError
-from balancer.pipeline.running import checking, judgements
+from balancer.judging import judgements
+from balancer.pipeline.round import checking
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
 from balancer.program import ExecutorOptions, Limits, Program

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from balancer.traces import read_trace
+from balancer.observing.traces import read_trace
 from tests.integration.pipeline.hostile import HOSTILITIES, hostile_server
 from tests.integration.pipeline.place import Place, alive, children_of, free_port, make_place, serving, until
 from tests.patience import PATIENCE_S

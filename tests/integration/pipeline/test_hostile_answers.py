@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from balancer.pipeline.loop import shop, trial
+from balancer.judging import judgements
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running import checking, judgements
+from balancer.pipeline.round import checking, shop, trial
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
 from balancer.program import Limits

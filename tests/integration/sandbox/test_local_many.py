@@ -2,8 +2,8 @@
 
 import pytest
 
-from balancer.pipeline.loop.many.records import Fed, outcomes, records
-from balancer.pipeline.loop.many.wrap import taking_many
+from balancer.pipeline.round.many.records import Fed, outcomes, records
+from balancer.pipeline.round.many.wrap import taking_many
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
 

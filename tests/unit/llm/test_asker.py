@@ -10,11 +10,11 @@ import pytest
 
 from balancer.pipeline.llm.answer import Answer
 from balancer.pipeline.llm.asker import Asker
-from balancer.pipeline.llm.budget import Account, Used
 from balancer.pipeline.llm.client import Declined, Reply
-from balancer.pipeline.llm.memory import StoredAnswer
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import NotAnswered
+from balancer.pipeline.proposing.budget import Account, Used
+from balancer.pipeline.proposing.memory import StoredAnswer
 from balancer.pipeline.results.store import Store
 from balancer.settings.llm import LlmSettings
 

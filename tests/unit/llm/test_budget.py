@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.llm.budget import Account, NoBudget, Used
+from balancer.pipeline.proposing.budget import Account, NoBudget, Used
 from balancer.settings.llm import LlmBudget, LlmPrices
 from tests.patience import PATIENCE_S
 

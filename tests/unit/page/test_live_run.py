@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from balancer.hookspecs import ExecutorPlugin
-from balancer.page.tokens import TOKEN_VARIABLE
-from balancer.pipeline.loop.rounds import judge_problem
-from balancer.pipeline.running.progress import Progress, Standing
+from balancer.observing.page.tokens import TOKEN_VARIABLE
+from balancer.pipeline.progress.progress import Progress, Standing
+from balancer.pipeline.round.rounds import judge_problem
 from balancer.plugins.registry import Registered, Registry
 from balancer.program import ExecutorOptions
 from tests.patience import PATIENCE_S

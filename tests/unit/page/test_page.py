@@ -21,9 +21,9 @@ import pytest
 
 from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
 from balancer.core.events import Ejected
-from balancer.page.deltas import Tables, apply
-from balancer.page.scene import News, Scene
-from balancer.page.serving import Page
+from balancer.observing.page.deltas import Tables, apply
+from balancer.observing.page.scene import News, Scene
+from balancer.observing.page.serving import Page
 from balancer.settings.redaction import ShownNames
 from tests.house.serving import Serving
 from tests.patience import PATIENCE_S

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from balancer import ConfigError, Outcome, Pool
-from balancer.page.deltas import Tables
-from balancer.page.serving import Page
-from balancer.page.top import Past, follow, show
+from balancer.observing.page.deltas import Tables
+from balancer.observing.page.serving import Page
+from balancer.observing.page.top import Past, follow, show
 from tests.unit.command import Balancer
 
 

@@ -11,11 +11,11 @@ from typing import ClassVar
 from rich.console import Console
 
 from balancer.hookspecs import Generator
-from balancer.pipeline.loop.rounds import judge_problem
+from balancer.pipeline.progress.progress import Progress
 from balancer.pipeline.results.records import CaseState
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running.progress import Progress
-from balancer.pipeline.running.sample import Sample
+from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.sample import Sample
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission, Verdict
 from balancer.program import Executor, Program
 from balancer.settings.pipeline import PipelineSettings

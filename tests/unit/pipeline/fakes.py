@@ -7,8 +7,8 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.judging.runner import Runner
 from balancer.pipeline.results.records import Span
-from balancer.pipeline.running.runner import Runner
 from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.shells.threads import Pool
 from tests.unit.pipeline.programs import PROGRAMS

@@ -1,6 +1,6 @@
 """The default output validator in decimals alone: slow, and exact. What the quick one must say.
 
-Kept as it was before doubles were asked first; see `balancer.pipeline.judging.compare`, whose rules these are.
+Kept as it was before doubles were asked first; see `balancer.judging.compare`, whose rules these are.
 """
 
 import re

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
-from balancer.pipeline.loop import asking
-from balancer.pipeline.loop.feedback import Feedback, Heard
-from balancer.pipeline.loop.rounds import judge_problem
-from balancer.pipeline.loop.shares import Record, batch_size, shares
+from balancer.judging.runner import Stopped
+from balancer.pipeline.proposing.feedback import Feedback, Heard
 from balancer.pipeline.results.records import CaseState
-from balancer.pipeline.running.runner import Stopped
+from balancer.pipeline.round import asking
+from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shares import Record, batch_size, shares
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution
 from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem

@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from balancer.errors import ConfigError
+from balancer.pipeline.progress.progress import Heard
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.part import begin_with, part_of, take_back
 from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.trust import TrustStore
 from balancer.pipeline.running.away import Came, Sent, judge_here
-from balancer.pipeline.running.progress import Heard
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import Registered, default_registry
 from balancer.sandbox.executors import make_executors

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.judging.compare import Comparison, Flags, compare, parse_flags
+from balancer.judging.compare import Comparison, Flags, compare, parse_flags
 
 PLAIN = Flags()
 

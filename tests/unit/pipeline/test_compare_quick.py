@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from balancer.pipeline.judging.compare import compare, parse_flags
-from balancer.pipeline.judging.near import Nearness
+from balancer.judging.compare import compare, parse_flags
+from balancer.judging.near import Nearness
 from tests.unit.pipeline import slow_compare
 
 WORDS = [

@@ -13,13 +13,13 @@ from rich.console import Console
 
 from balancer import Pool
 from balancer.hookspecs import ForetellerPlugin
+from balancer.pipeline.progress.left import Known, guesses_of
+from balancer.pipeline.progress.progress import Progress
 from balancer.pipeline.report import print_summary, write_report
 from balancer.pipeline.results.predictions import Prediction, prediction_line, prediction_lines
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running import run as running
 from balancer.pipeline.running.foretelling import Foretelling, Times
-from balancer.pipeline.running.left import Known, guesses_of
-from balancer.pipeline.running.progress import Progress
 from balancer.plugins.registry import Registered, default_registry
 from balancer.plugins.vetting import names_of_foreteller
 from tests.patience import PATIENCE_S

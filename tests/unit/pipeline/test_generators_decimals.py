@@ -14,7 +14,7 @@ from test_generators_mutate import problem
 from balancer.pipeline.generators.draw.decimals import draw_decimals
 from balancer.pipeline.generators.draw.values import How, Limits, Where, draw_numbers
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.loop.feedback import Heard, Unused
+from balancer.pipeline.proposing.feedback import Heard, Unused
 
 seeds = st.integers(0, 10**6).map(random.Random)
 

@@ -24,7 +24,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.text import text_changes
-from balancer.pipeline.loop.feedback import CaseFeedback, Feedback, Unused
+from balancer.pipeline.proposing.feedback import CaseFeedback, Feedback, Unused
 from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
 

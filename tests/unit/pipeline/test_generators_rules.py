@@ -12,7 +12,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 from balancer.pipeline.generators.learn.words import kinds_named, ranges_told
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.loop.feedback import Heard, Unused
+from balancer.pipeline.proposing.feedback import Heard, Unused
 from balancer.problem import Checker, Origin, Problem, Proposal
 
 Rows = list[list[int]]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.judging.verdict import (
+from balancer.judging.verdict import (
     ACCEPT,
     Judgement,
     checker_files,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from balancer.pipeline.running.progress import Progress
+from balancer.pipeline.progress.progress import Progress
 
 
 class Clock:

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import pytest
 
-from balancer.pipeline.loop.ended import ended
-from balancer.pipeline.loop.rounds import judge_problem
-from balancer.pipeline.loop.workshop import PutOff
+from balancer.judging.runner import Stopped
+from balancer.pipeline.proposing.ended import ended
+from balancer.pipeline.proposing.workshop import PutOff
 from balancer.pipeline.results.collect import problem_result, settle
 from balancer.pipeline.results.problems import Met, Roster
-from balancer.pipeline.running.runner import Stopped
+from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Problem, Proposal
 from balancer.program import Execution, Status
 from tests.unit.pipeline.bench import Bench, Numbers, Own, end_of, judged, make_problem

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from balancer.pipeline.results.records import CaseState
-from balancer.pipeline.running.steps import agreed
+from balancer.pipeline.round.steps import agreed
 from balancer.problem import Verdict
 from tests.unit.pipeline.bench import Bench, judged, make_problem
 

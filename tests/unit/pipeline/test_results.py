@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
+from balancer.judging.work import longest_chain_s
 from balancer.pipeline.results.records import (
     CaseResult,
     CaseState,
@@ -19,7 +20,6 @@ from balancer.pipeline.results.records import (
     SubmissionResult,
     rate,
 )
-from balancer.pipeline.results.work import longest_chain_s
 from balancer.problem import Origin, Verdict
 
 A, W, T, R, C, U = (

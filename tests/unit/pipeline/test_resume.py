@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balancer.pipeline.loop.rounds import judge_problem
+from balancer.judging.runner import Stopped
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running.runner import Stopped
+from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Checker, Problem
 from balancer.program import Program
 from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem

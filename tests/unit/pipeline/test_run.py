@@ -12,6 +12,7 @@ from rich.console import Console
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
+from balancer.observing.traces import read_trace
 from balancer.pipeline.results.records import CaseState, RunResult
 from balancer.pipeline.results.rounds import Rounds
 from balancer.pipeline.results.store import Store
@@ -21,7 +22,6 @@ from balancer.problem import Verdict
 from balancer.program import Executor, ExecutorOptions
 from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config, load_config
-from balancer.traces import read_trace
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import TRUTH
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
+from balancer.judging.runner import ProgramRun, Ran, Runner, Stopped
 from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.runner import ProgramRun, Ran, Runner, Stopped
 from balancer.program import Execution, Limits, Program, Status
 from balancer.shells.threads import Pool
 from tests.patience import PATIENCE_S

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.running.runner import Ran, Stopped
+from balancer.judging.runner import Ran, Stopped
 from balancer.program import Execution, Program
 from balancer.settings.rules import RetrySettings
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out

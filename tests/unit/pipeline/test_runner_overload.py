@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from balancer.endpoint import Endpoint
+from balancer.judging.runner import ProgramRun, Ran, Runner
+from balancer.judging.suspicion import Look, Suspicion
 from balancer.pipeline.results.records import Stage
-from balancer.pipeline.running.runner import ProgramRun, Ran, Runner
-from balancer.pipeline.running.suspicion import Look, Suspicion
 from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.settings.rules import LimitSettings
 from balancer.shells.threads import Pool

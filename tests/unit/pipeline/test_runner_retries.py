@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from balancer.endpoint import Endpoint
+from balancer.judging.runner import ProgramRun, Ran, Runner, Stopped
 from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.runner import ProgramRun, Ran, Runner, Stopped
 from balancer.program import Executor, Limits, Program
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.threads import Pool

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.loop.rounds import judge_problem
-from balancer.pipeline.running.judgements import VALIDATOR_LIMITS
-from balancer.pipeline.running.sample import Sample
+from balancer.judging.judgements import VALIDATOR_LIMITS
+from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.sample import Sample
 from balancer.program import Execution, Limits, Program
 from tests.unit.pipeline.bench import Bench, make_problem, quiet_progress
 from tests.unit.pipeline.fakes import FakeExecutor, hasty

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from balancer.judging.work import Span, Stage, Work, work_of
 from balancer.pipeline.results.scores import RATES, Rate, Spent, scores_of
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.tally import Course, totals_of
-from balancer.pipeline.results.work import Span, Stage, Work, work_of
 from tests.unit.pipeline.report_results import made_up_run
 
 

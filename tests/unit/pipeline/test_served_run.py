@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from balancer import Endpoint, NotConnected
+from balancer.cluster.connected import connected_as
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.merging import merge
 from balancer.pipeline.results.records import RunResult
@@ -19,7 +20,6 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import ALL, Share
 from balancer.pipeline.running.run import run_pipeline
 from balancer.program import Execution
-from balancer.shells.connected import connected_as
 from tests.house.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import FakeExecutor

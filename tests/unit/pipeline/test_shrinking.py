@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.loop import shrinking
-from balancer.pipeline.loop.rounds import judge_problem
-from balancer.pipeline.loop.smaller import smaller
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.records import CaseState
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.round import shrinking
+from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.smaller import smaller
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution
 from tests.unit.pipeline.bench import Bench, Own, make_problem

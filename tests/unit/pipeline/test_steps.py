@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import pytest
 
-from balancer.pipeline.loop.rounds import begin_round, judge_problem
+from balancer.judging.runner import Stopped
 from balancer.pipeline.results.records import CaseState, Stage
-from balancer.pipeline.running.runner import Stopped
-from balancer.pipeline.running.steps import validate_inputs
+from balancer.pipeline.round.rounds import begin_round, judge_problem
+from balancer.pipeline.round.steps import validate_inputs
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Program
 from tests.unit.pipeline.bench import Bench, End, Numbers, Own, end_of, judged, make_problem

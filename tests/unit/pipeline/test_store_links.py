@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from balancer.errors import ConfigError
-from balancer.pipeline.results.export import export_cases
+from balancer.pipeline.report.export import export_cases
 from balancer.pipeline.results.folder import lock_folder
 from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.results.store import Store

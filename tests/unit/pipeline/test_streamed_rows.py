@@ -18,17 +18,17 @@ from rich.console import Console
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
-from balancer.pipeline.loop.feedback import Feedback
+from balancer.judging.runner import Stopped
+from balancer.pipeline.proposing.feedback import Feedback
 from balancer.pipeline.report import write_report
+from balancer.pipeline.report.training import minimal
 from balancer.pipeline.results.collect import MOST_DETAILED
 from balancer.pipeline.results.records import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import ALL, Share, parse_share
-from balancer.pipeline.rows.training import minimal
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.crowd import work_through
 from balancer.pipeline.running.run import run_pipeline
-from balancer.pipeline.running.runner import Stopped
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.problem import Origin, Problem, Proposal
 from balancer.settings.config import parse_config

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.running.suspicion import (
+from balancer.judging.suspicion import (
     Look,
     Suspicion,
     second_limits,

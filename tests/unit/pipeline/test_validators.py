@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from balancer.core.metrics import EndpointStats
-from balancer.pipeline.loop.rounds import judge_problem
 from balancer.pipeline.report.headline import troubles
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.judged import ProblemResult
 from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Executor, Program, Status
 from tests.unit.pipeline.bench import Bench, end_of, judged, make_problem
@@ -291,9 +291,9 @@ def test_a_checker_that_works_at_one_endpoint_alone_is_not_given_up(tmp_path: Pa
 
 
 def test_the_runner_asks_elsewhere_only_once(tmp_path: Path) -> None:
-    from balancer.pipeline.judging.verdict import checker_odd
+    from balancer.judging.runner import ProgramRun
+    from balancer.judging.verdict import checker_odd
     from balancer.pipeline.results.records import Stage
-    from balancer.pipeline.running.runner import ProgramRun
     from balancer.program import Limits
 
     executors = {"a": FakeExecutor(always=CRASH), "b": FakeExecutor(always=CRASH)}

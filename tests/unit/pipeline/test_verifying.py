@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from balancer.endpoint import Endpoint
+from balancer.judging.runner import ProgramRun, Runner
 from balancer.pipeline.results.records import Span, Stage
-from balancer.pipeline.running.runner import ProgramRun, Runner
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.pipeline import VerifySettings
 from balancer.shells.threads import Pool

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from balancer.judging.verdict import judge_end
 from balancer.pipeline.generators.aim.hunt import Find, confirmed
 from balancer.pipeline.generators.aim.moves import Step, Steps
 from balancer.pipeline.generators.aim.sources import Allowance, Made
@@ -18,8 +19,7 @@ from balancer.pipeline.generators.draw.fill import Fill, TooLarge
 from balancer.pipeline.generators.draw.styles import large_styles
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.write.build import build
-from balancer.pipeline.judging.verdict import judge_end
-from balancer.pipeline.loop.workshop import Comparer
+from balancer.pipeline.proposing.workshop import Comparer
 from balancer.problem import Submission
 from balancer.program import Status
 

@@ -8,9 +8,9 @@ difference. It must not know how inputs are made up.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from balancer.judging.verdict import judge_end
 from balancer.pipeline.generators.aim.sources import Allowance, Made, Source
-from balancer.pipeline.judging.verdict import judge_end
-from balancer.pipeline.loop.workshop import Comparer
+from balancer.pipeline.proposing.workshop import Comparer
 from balancer.problem import Submission
 from balancer.program import Execution
 

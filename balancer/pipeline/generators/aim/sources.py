@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from balancer.pipeline.loop.workshop import Comparer
+from balancer.pipeline.proposing.workshop import Comparer
 
 __all__ = ["Allowance", "Made", "Source"]
 

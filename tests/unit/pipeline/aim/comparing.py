@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from balancer.pipeline.judging.verdict import judge_end, judge_output
-from balancer.pipeline.loop.feedback import CaseFeedback, Feedback
+from balancer.judging.verdict import judge_end, judge_output
+from balancer.pipeline.proposing.feedback import CaseFeedback, Feedback
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Execution, Program, Status
 from balancer.settings.pipeline import AimSettings

@@ -1,0 +1,1 @@
+"""The server of a shared pool, hosted by an actor of a Ray cluster."""

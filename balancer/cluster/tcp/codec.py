@@ -1,0 +1,226 @@
+"""Messages of a house as bytes, and back: MessagePack, with types that are checked as they are read (msgspec).
+
+Decides what a frame is: four bytes that say how long it is, then [kind, message]. Words within a letter are [kind,
+word] each. Both sides have the kinds of the other only, so a holder cannot grant. What comes in is checked to be what
+it claims to be, and to be sensible, before an owner or a holder sees it. It must not know sockets.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from balancer.cluster.protocol import messages as m
+
+__all__ = [
+    "LONGEST",
+    "VERSION",
+    "Closing",
+    "Frames",
+    "Local",
+    "Opening",
+    "WireError",
+    "encoded",
+    "from_holder",
+    "from_owner",
+]
+
+VERSION: Final = 1
+LONGEST: Final = 16 * 2**20  # bytes of a frame: some 100 000 leases in one hello
+_LENGTH = struct.Struct(">I")
+
+
+class WireError(Exception):
+    """Bytes that are no message, or a message that says what cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Where a process runs, so that a server on the same machine can see whether it has died."""
+
+    boot: str
+    pids: str
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The first frame of a connection, of the holder's side."""
+
+    version: int
+    token: str
+    who: m.Who
+    local: Local | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The last frame of a connection that the server will not have: why, in a line."""
+
+    why: str
+
+
+def _plain(value: Any) -> Any:
+    """Return what MessagePack knows instead of our own mappings: headers, named metrics."""
+    return dict(value)
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+
+_HEADS: dict[int, type] = {0: Opening, 1: m.Knock, 2: m.Hello, 3: m.Letter, 10: Closing, 11: m.Greeting}
+_HEADS |= {12: m.Welcome, 13: m.Reply}
+_WORDS: dict[int, type] = {
+    0: m.Ask, 1: m.Amend, 2: m.Cancel, 3: m.End, 4: m.Used, 5: m.Told, 6: m.Pinged, 7: m.Retried, 8: m.Hedged, 9: m.Bye,
+    20: m.Listed, 21: m.Granted, 22: m.Refused, 23: m.OutOfService, 24: m.Recall, 25: m.Changed,
+}  # fmt: skip
+_HEAD_NUMBER = {kind: number for number, kind in _HEADS.items()}
+_WORD_NUMBER = {kind: number for number, kind in _WORDS.items()}
+
+
+def encoded(message: object) -> bytes:
+    """Return the frame of `message`."""
+    number = _HEAD_NUMBER[type(message)]
+    if isinstance(message, m.Letter):
+        words = [(_WORD_NUMBER[type(word)], word) for word in message.words]
+        said: Any = (message.who, message.epoch, message.visit, message.sent_s, message.number, message.got, words)
+    elif isinstance(message, m.Reply):
+        words = [(_WORD_NUMBER[type(word)], word) for word in message.words]
+        said = (message.epoch, message.visit, message.heard_s, message.number, message.got, words)
+    else:
+        said = message
+    body = _encode((number, said))
+    return _LENGTH.pack(len(body)) + body
+
+
+_Words = list[tuple[int, msgspec.Raw]]
+_LETTER = tuple[m.Who, int, int, float, int, int, _Words]
+_REPLY = tuple[int, int, float, int, int, _Words]
+
+
+class _Reader:
+    """Reads the messages of one side."""
+
+    def __init__(self, heads: Iterable[int], words: Iterable[int]) -> None:
+        self._outer = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw])
+        shapes: dict[int, Any] = {**_HEADS, 3: _LETTER, 13: _REPLY}
+        self._heads = {number: msgspec.msgpack.Decoder(shapes[number]) for number in heads}
+        self._words: dict[int, Any] = {number: msgspec.msgpack.Decoder(_WORDS[number]) for number in words}
+
+    def __call__(self, body: bytes | memoryview) -> Any:
+        """Return the message of a frame. Raises WireError."""
+        try:
+            number, raw = self._outer.decode(body)
+            said: Any = self._heads[number].decode(raw)
+            if number == 3:
+                who, epoch, visit, sent_s, count, got, words = said
+                message: Any = m.Letter(who, epoch, visit, sent_s, count, got, self._said(words))
+            elif number == 13:
+                epoch, visit, heard_s, count, got, words = said
+                message = m.Reply(epoch, visit, heard_s, count, got, self._said(words))
+            else:
+                message = said
+            _check(message)
+        except (msgspec.MsgspecError, KeyError, ValueError, TypeError, RecursionError) as error:
+            raise WireError(f"{type(error).__name__}: {error}") from None
+        return message
+
+    def _said(self, words: _Words) -> tuple[Any, ...]:
+        return tuple(self._words[number].decode(raw) for number, raw in words)
+
+
+from_holder: Callable[[bytes | memoryview], Any] = _Reader((0, 1, 2, 3), range(10))
+"""Read what a holder has sent. Raises WireError."""
+
+from_owner: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), range(20, 26))
+"""Read what a server has sent. Raises WireError."""
+
+
+class Frames:
+    """Bytes as they arrive, cut into frames.
+
+    Attributes:
+        longest: bytes of a frame, at most.
+    """
+
+    def __init__(self, longest: int = LONGEST) -> None:
+        self._bytes = bytearray()
+        self.longest = longest
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the bodies of the frames that are whole now. Raises WireError for one that is too long."""
+        held = self._bytes
+        held += data
+        at = 0
+        while len(held) - at >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(held, at)
+            if length > self.longest:
+                raise WireError(f"a frame of {length} bytes; at most {self.longest} are allowed")
+            if len(held) - at < _LENGTH.size + length:
+                break
+            at += _LENGTH.size
+            yield bytes(held[at : at + length])
+            at += length
+        del held[:at]
+
+
+# -- what may be said ------------------------------------------------------------------------------
+
+
+def _check(message: Any) -> None:
+    if isinstance(message, m.Letter):
+        _finite(message.sent_s)
+        for word in message.words:
+            check = _CHECKS.get(type(word))
+            if check is not None:
+                check(word)
+    elif isinstance(message, m.Hello):
+        _finite(message.sent_s)
+        for held in message.held:
+            _at_least(held.slots, 1)
+            _finite(held.held_s)
+    elif isinstance(message, m.Knock):
+        _finite(message.sent_s)
+
+
+def _check_request(word: m.Ask | m.Amend) -> None:
+    _at_least(word.request.slots, 1)
+    if word.request.tokens is not None:
+        _at_least(word.request.tokens, 0)
+
+
+def _check_ask(word: m.Ask) -> None:
+    _check_request(word)
+    _at_least(word.timeout_s, 0)
+    _finite(word.waited_s)
+    if abs(word.priority) > 1_000_000:
+        raise ValueError(f"priority {word.priority}")
+
+
+def _check_end(word: m.End) -> None:
+    _finite(word.used_s)
+
+
+def _check_used(word: m.Used) -> None:
+    _at_least(word.tokens, 0)
+
+
+_CHECKS: dict[type, Callable[[Any], None]] = {
+    m.Ask: _check_ask,
+    m.Amend: _check_request,
+    m.End: _check_end,
+    m.Used: _check_used,
+}
+
+
+def _at_least(value: float, least: int) -> None:
+    if not value >= least:  # catches NaN too
+        raise ValueError(f"{value} is less than {least}")
+
+
+def _finite(value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no instant")

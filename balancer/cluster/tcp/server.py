@@ -1,0 +1,318 @@
+"""The server of a house: one event loop around an owner, one connection for each holder.
+
+Decides when the owner hears, ticks and is sent for, and that its record is kept before anything is sent. A shell: it
+has the clock and the sockets. It must not know how the owner decides, nor where its core is from.
+"""
+
+import asyncio
+import hmac
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Any, Final
+
+from balancer.cluster.protocol import Owner, Record, Times
+from balancer.cluster.protocol.messages import FromOwner, Who
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.codec import (
+    LONGEST,
+    VERSION,
+    Closing,
+    Frames,
+    Local,
+    Opening,
+    WireError,
+    encoded,
+    from_holder,
+)
+from balancer.cluster.tcp.local import has_died, is_here
+from balancer.cluster.tcp.strangers import Seldom, other_protocol
+from balancer.core import Core
+
+__all__ = ["Server"]
+
+_log = logging.getLogger("balancer.serve")
+
+_OPENING_S: Final = 10.0  # for the first frame of a connection
+_LONGEST_OPENING: Final = 16_384  # bytes of it: a stranger costs no more
+_MOST_UNSENT: Final = 32 * 2**20  # bytes; a holder that does not read is left
+_SILENT_S: Final = 0.05  # until it is asked again whether it may speak
+_SELDOM_S: Final = 60.0  # between two lines in the log about one peer
+_ADVICE: Final = {
+    "TLS": "this server has none: connect to balancer://, or give the server --cert and --key",
+    "HTTP": "its page, if it has one, has a port of its own: --page",
+}
+_LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection has died
+
+
+class Server:
+    """An owner behind a port.
+
+    Args:
+        core: the owner's; used by nobody else but under `guard`.
+        times: of the house.
+        last: what the owner before left.
+        keep: writes the record down; raises OSError.
+        token: what holders must know; "": nothing.
+        guard: runs each step; it is given what to do, and may lock what others look at.
+        told: called after each step, when nothing is locked.
+        may: says whether this owner may hear and speak now: it must not if another one may have taken its place. What
+            is said to it meanwhile is said again.
+        most: how many connections there may be; those beyond it are told so, and closed.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        times: Times,
+        last: Record | None,
+        keep: Callable[[Record], None],
+        token: str = "",
+        guard: Callable[[Callable[[], None]], None] | None = None,
+        told: Callable[[], None] | None = None,
+        may: Callable[[], bool] | None = None,
+        most: float = inf,
+    ) -> None:
+        self._keep = keep
+        self._token = token.encode()
+        self._guard = guard or _do
+        self._told = told or _nothing
+        self._may = may or _always
+        self._lines: dict[Who, _Line] = {}
+        self._kept: Record | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: set[_Line] = set()
+        self._listening: list[asyncio.Server] = []
+        self._over = False
+        self._told_of = Seldom(_SELDOM_S)
+        self._most = most
+        now = clock()
+        # An epoch is greater than all before even if the record is lost, as long as the machine's clock is about right.
+        epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
+        self.owner = Owner(core, epoch=epoch, times=times, last=last, now=now)
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+        """Return a server that listens, whose port may be asked for. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(lambda: _Line(self), host, port, ssl=tls, backlog=1024)
+        self._listening.append(listening)
+        self.act(_nothing)
+        return listening
+
+    async def end(self) -> None:
+        """Hear and say nothing any more: holders keep what they have, and tell the next server. May be called twice."""
+        self._over = True
+        self._wind()
+        for listening in self._listening:
+            listening.close()
+        for line in [*self._open]:
+            line.abort()
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- connections -------------------------------------------------------------------------------
+
+    def made(self, line: "_Line") -> str | None:
+        """Take a connection that says nothing yet; return why not."""
+        self._open.add(line)
+        if len(self._open) <= self._most:
+            return None
+        return (
+            f"this server has {self._most:g} connections, which is the most that its limit of open files allows; start "
+            "it where `ulimit -n` says more (of systemd: LimitNOFILE=)"
+        )
+
+    def left(self, peer: str, why: str) -> None:
+        """Say in the log that a connection was left, but not all the time."""
+        now = clock()
+        if self._told_of.may(peer, now):
+            _log.warning("left a connection from %s: %s", peer, why)
+
+    def opened(self, line: "_Line", opening: Opening) -> str | None:
+        """Take a connection that has begun; return why not."""
+        if opening.version != VERSION:
+            return f"it speaks version {opening.version}, and this server {VERSION}; install the same balancer on both"
+        if not hmac.compare_digest(opening.token.encode(), self._token):
+            return "the token is wrong, or there is none; give token=, or set BALANCER_SERVE_TOKEN"
+        self._lines[opening.who] = line
+        return None
+
+    def lost(self, line: "_Line") -> None:
+        """Learn that a connection is over. What its holder has it still has, unless it is dead for certain."""
+        self._open.discard(line)
+        if line.who is None or self._lines.get(line.who) is not line:
+            return
+        del self._lines[line.who]
+        if self._over:
+            return
+        if line.local is not None and is_here(line.local):
+            task = asyncio.get_running_loop().create_task(self._look_whether_dead(line.who, line.local))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _look_whether_dead(self, who: Who, local: Local) -> None:
+        for _ in range(_LOOKS):
+            if has_died(local):
+                self.act(lambda: self.owner.vanished(who, clock()))
+                return
+            if who in self._lines:
+                return
+            await asyncio.sleep(_LOOK_S)
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def act(self, step: Callable[[], None]) -> None:
+        """Do something to the owner, keep its record if that is new, and send what it says."""
+        try:
+            self._act(step)
+        finally:  # e.g. the disk is full: what was not sent is said again, when time has come
+            self._wind()
+
+    def _act(self, step: Callable[[], None]) -> None:
+        if self._over or not self._may():
+            return
+        sent: list[tuple[Who, FromOwner]] = []
+
+        def locked() -> None:
+            step()
+            now = clock()
+            if now >= self.owner.due_s:
+                self.owner.tick(now)
+            sent.extend(self.owner.take_out(now))
+
+        self._guard(locked)
+        record = self.owner.record
+        if record is not self._kept:
+            self._keep(record)
+            self._kept = record
+        by_line: dict[_Line, list[bytes]] = {}
+        for who, message in sent:
+            line = self._lines.get(who)
+            if line is not None:
+                by_line.setdefault(line, []).append(encoded(message))
+        for line, frames in by_line.items():
+            line.send(b"".join(frames))
+        self._told()
+
+    def _wind(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_s = self.owner.due_s
+        if due_s < inf and not self._over:
+            loop = asyncio.get_running_loop()
+            least_s = 0.0 if self._may() else _SILENT_S
+            self._timer = loop.call_later(max(least_s, due_s - clock()), self.act, _nothing)
+
+
+class _Line(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._frames = Frames(_LONGEST_OPENING)
+        self._transport: asyncio.Transport
+        self._late: asyncio.TimerHandle | None = None
+        self._heard_any = False
+        self.who: Who | None = None
+        self.local: Local | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "of TCP or TLS"
+        self._transport = transport
+        why = self._server.made(self)
+        if why is not None:
+            self._close(why)
+            return
+        self._late = asyncio.get_running_loop().call_later(_OPENING_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        if not self._heard_any:
+            self._heard_any = True
+            spoken = other_protocol(data)
+            if spoken in _ADVICE:
+                self._leave(f"{spoken} was spoken to the port of a pool; {_ADVICE[spoken]}")
+                self._transport.close()  # what it speaks is not spoken here, so there is nothing to tell it
+                return
+        try:
+            messages = []
+            for body in self._frames.feed(data):
+                message = from_holder(body)
+                if self.who is not None:
+                    messages.append(message)
+                elif not self._open(message):
+                    return
+            if messages:
+                self._hear(messages)
+        except WireError as error:
+            self._close(f"this is no message of a holder: {error}")
+
+    def _open(self, opening: Any) -> bool:
+        """Let a holder in by its first message; return whether it is."""
+        if not isinstance(opening, Opening):
+            raise WireError(f"{type(opening).__name__} before the opening")
+        why = self._server.opened(self, opening)
+        if why is not None:
+            self._close(why)
+            return False
+        self.who, self.local = opening.who, opening.local
+        self._frames.longest = LONGEST
+        if self._late is not None:
+            self._late.cancel()
+        return True
+
+    def _hear(self, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, Opening) or message.who != self.who:
+                raise WireError("it speaks for another holder")
+        owner = self._server.owner
+
+        def step() -> None:
+            for message in messages:
+                owner.receive(message, clock())
+
+        self._server.act(step)
+
+    def _close(self, why: str) -> None:
+        self._leave(why)
+        self._transport.write(encoded(Closing(why)))
+        self._transport.close()
+
+    def _leave(self, why: str) -> None:
+        peer = self._transport.get_extra_info("peername")
+        self._server.left(peer[0] if peer else "somewhere", why)
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
+
+    def send(self, data: bytes) -> None:
+        """Send frames; one who does not read is left, and may come back."""
+        if self._transport.get_write_buffer_size() > _MOST_UNSENT:
+            self._transport.abort()
+        else:
+            self._transport.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        self._server.lost(self)
+
+
+def _do(step: Callable[[], None]) -> None:
+    step()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _always() -> bool:
+    return True

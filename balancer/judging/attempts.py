@@ -1,0 +1,203 @@
+"""The tries of a program run: what each asks of the pool, how it is made, and what its end says of the endpoint.
+
+Decides the terms of a run's course: a retry that the budget refuses is late here, not lost, and each endpoint is owed a
+try. Where and when it is tried again is the course's business (`balancer.core.course`). Threads and tasks share one
+object of this kind; it waits for nothing but the executor. It must not know what a program's output means.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from balancer.core.course import Course
+from balancer.core.decisions import Terms
+from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
+from balancer.errors import BalancerError, CannotTell, EndpointError, LeaseError, NoEndpoint, PoolClosed
+from balancer.judging.doubts import Doubts
+from balancer.judging.outage import SharedOutage
+from balancer.judging.suspicion import shows_overload
+from balancer.judging.wanted import NOTHING, Errand, ProgramRun, Ran, Stopped
+from balancer.judging.work import Span
+from balancer.program import Execution, Executor, Program
+from balancer.sandbox.trial import runs
+from balancer.shells.driving import Asked
+from balancer.shells.threads import Pool
+
+__all__ = ["Attempts"]
+
+_LOOKS = 2  # tries on other endpoints, to verify what one said
+_LOOK_WAIT_S = 60.0
+_SLOW_COMPILE_S = 5.0  # a compiler that takes longer is told of: its slot looks idle meanwhile
+
+
+class Attempts:
+    """The tries of program runs on the endpoints of a pool. Thread-safe.
+
+    Args:
+        pool: leases the endpoints, and says how retries are limited.
+        executors: one for each endpoint, by name.
+        attempts: tries before a program run is given up.
+        outage_s: while nothing in the run succeeds, program runs are tried beyond their attempts for so many seconds.
+        on_span: called, by the thread that ran the program, once its lease has ended.
+        on_compile: told of each program that took some seconds to compile, of how many, and of the endpoint.
+        asked: what every lease is asked for, e.g. labels.
+        clock: seconds, for spans and outages.
+
+    Attributes:
+        stopping: set once no more programs are to be started.
+        ejected: returns the endpoints that were taken out of service, for they lied.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        executors: Mapping[str, Executor],
+        *,
+        attempts: int,
+        outage_s: float,
+        on_span: Callable[[Span], None],
+        on_compile: Callable[[Program, float, str], None],
+        asked: Asked,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pool = pool
+        self.executors = executors
+        self.clock = clock
+        self.stopping = threading.Event()
+        self.ejected: Callable[[], frozenset[str]] = lambda: NOTHING
+        self._attempts = attempts
+        self._asked = asked
+        self.on_span = on_span
+        self.on_compile = on_compile
+        self._outage = SharedOutage(outage_s)
+        self._doubts = Doubts()
+
+    # -- the course ----------------------------------------------------------------------------------
+
+    def unable(self, language: str) -> frozenset[str]:
+        """Return the endpoints that do not run `language`; to find out, one may have to be asked."""
+        return frozenset(name for name, executor in self.executors.items() if not runs(executor, language))
+
+    def course(self, errand: Errand, unable: frozenset[str]) -> tuple[Course, Asked]:
+        """Return the course of `errand`, and what its leases are asked for.
+
+        Args:
+            errand: what is to be run.
+            unable: the endpoints that do not run its language.
+        """
+        out = unable | self.ejected()
+        brief = errand.only is not None
+        if errand.only is not None:
+            out |= self.executors.keys() - errand.only
+        able = len(self.executors) - len(out & self.executors.keys())
+        terms = Terms(
+            # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
+            attempts=min(self._attempts, _LOOKS) if brief else max(self._attempts, able),
+            owed=able,
+            persists=not brief,
+            retries=self.pool.retries,
+            wait_s=min(self.pool.acquire_timeout_s, _LOOK_WAIT_S) if brief else self.pool.acquire_timeout_s,
+            prefers=errand.prefers,
+            shuns=errand.shuns,
+        )
+        outage = None if brief else self._outage
+        course = Course(terms, budget=self.pool.budget, rng=self.pool.jitter, outage=outage)
+        asked = Asked(
+            labels=self._asked.labels,
+            exclude=out,
+            priority=self._asked.priority,
+            slots=errand.slots,
+            key=errand.wanted.key or self._asked.key,
+            holder=self._asked.holder or f"{errand.wanted.problem}: {errand.wanted.stage.value}",
+            ttl_s=self._asked.ttl_s,
+        )
+        return course, asked
+
+    def given_up(self, error: BalancerError, course: Course, at: str, language: str) -> Ran:
+        """Return what is known of a run whose course ended with `error`, at the endpoint `at`. Raises Stopped."""
+        if self.stopping.is_set() or isinstance(error, PoolClosed):
+            raise Stopped from None
+        if isinstance(error, NoEndpoint) and self.executors and self.unable(language) >= self.executors.keys():
+            known = sorted(
+                {name for each in self.executors.values() for name in getattr(each, "languages", None) or ()}
+            )
+            return Ran(None, f"no endpoint runs {language!r}; what is run here: {', '.join(known) or 'not known'}", at)
+        of_most = f" of {course.terms.attempts}" if course.tries <= course.terms.attempts else ""
+        why = "; ".join([str(error), *getattr(error, "__notes__", ())])
+        return Ran(None, f"after {course.tries}{of_most} tries: {why}", at)
+
+    # -- one try -------------------------------------------------------------------------------------
+
+    def make(self, wanted: ProgramRun, lease: Lease) -> Execution:
+        """Make one try with `lease`, which ends with it, and report its span once that has ended.
+
+        Raises:
+            EndpointError: nothing is known about the program.
+        """
+        started_s = ended_s = self.clock()
+        error: EndpointError | None = None
+        try:
+            with lease:
+                try:
+                    execution = self._execute(lease.endpoint, wanted)
+                    if execution.server_s is not None:
+                        lease.took(execution.server_s)
+                    if shows_overload(execution, wanted.limits):
+                        lease.outcome = Outcome.OVERLOAD  # which health and limits hear of
+                    elif execution.doubtful:
+                        lease.outcome = Outcome.IGNORED  # who killed it, the program or a machine, nobody knows
+                    return execution
+                finally:
+                    ended_s = self.clock()  # before the slot is handed on: no slot is ever busy twice
+        except EndpointError as failure:
+            error = failure
+            raise
+        except LeaseError as late:  # while the program ran; others may have had the slot, too
+            error = CannotTell(str(late), endpoint=lease.endpoint.name)
+            raise error from late
+        finally:
+            self.on_span(_span(wanted, lease, started_s, ended_s, lease.outcome or outcome_of(error)))
+
+    def _execute(self, endpoint: Endpoint, wanted: ProgramRun) -> Execution:
+        name = endpoint.name
+        try:
+            execution = self.executors[name].run(wanted.program, wanted.stdin, wanted.limits, wanted.files)
+        except EndpointError:
+            raise
+        except ValueError as error:  # it cannot be asked for this, and another may
+            raise CannotTell(f"{type(error).__name__}: {error}", endpoint=name) from error
+        except Exception as error:  # an executor is a plugin: however it fails, the program is not to blame
+            raise EndpointError(f"{type(error).__name__}: {error}", endpoint=name) from error
+        if name in self.ejected():  # meanwhile
+            raise EndpointError("it was taken out of service, for it lied", endpoint=name)
+        if execution.compile_s >= _SLOW_COMPILE_S:
+            self.on_compile(wanted.program, execution.compile_s, name)
+        self._hold_against(name, wanted, execution)
+        return execution
+
+    def doubt(self, name: str) -> None:
+        """Doubt the endpoint `name`: what ends oddly there from now on counts as its failure."""
+        self._doubts.add(name)
+
+    def _hold_against(self, name: str, wanted: ProgramRun, execution: Execution) -> None:
+        """Raise if the end of `execution` is odd, and the endpoint `name` is doubted."""
+        if wanted.odd is None:
+            return
+        if not wanted.odd(execution):
+            self._doubts.clear(name)
+        elif self._doubts.has(name):
+            how = execution.status.value.replace("_", " ")
+            raise EndpointError(f"{wanted.program.name}: {how}; another endpoint ran it well before", endpoint=name)
+
+
+def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:
+    return Span(
+        endpoint=lease.endpoint.name,
+        problem=wanted.problem,
+        stage=wanted.stage,
+        subject=wanted.subject,
+        case=wanted.case,
+        started_s=started_s,
+        ended_s=ended_s,
+        outcome=outcome.value,
+    )

@@ -1,0 +1,209 @@
+"""Compare an output with the expected one, as the default output validator of Kattis and ICPC packages does.
+
+Pure: bytes and flags in, a `Comparison` out. It must not know problems, files or programs.
+
+The rules are those of `default_validator` in Kattis' problemtools: tokens are compared in order, white
+space only separates them, case is ignored, and with a tolerance flag every token of the *answer* that is a
+finite decimal number is compared by value. Three things differ, each towards fewer wrong verdicts:
+
+- Values are decimals, not doubles. A double cannot tell 2**53 from 2**53 + 1, so a tolerance of 1e-17 would
+  let a wrong big integer pass, and 1e400 would not be a number at all.
+- Tokens that are equal as text are equal. That makes "nan" equal to "nan" and a number equal to itself
+  whatever its size. Otherwise "nan" and "inf" are words, never numbers, as there.
+- Hexadecimal floats, which C's scanf reads, are words.
+
+Most numbers are told apart by doubles, far faster; `near` says when these leave no doubt.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+
+from balancer.judging.near import Nearness
+
+__all__ = ["Comparison", "Flags", "compare", "parse_flags"]
+
+_is_number = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
+_TOKEN = re.compile(rb"\S+")
+
+# Of tokens that Python reads as finite doubles these are no numbers here: 1_0, and what has no place among decimals.
+_is_odd = re.compile(rb"_|[eE][+-]?[0-9]{17}").search
+_MARKS = (b"_", b"e", b"E")  # without one of them none is odd: looking for them is far faster
+
+
+_SWITCHES = ("case_sensitive", "space_change_sensitive")
+_TOLERANCES = ("float_tolerance", "float_relative_tolerance", "float_absolute_tolerance")
+
+# Digits kept when two tokens are subtracted: all of both, and twice that many for tokens of different
+# magnitude, so that a verdict can only be off where the error equals the tolerance to 60 digits.
+_SPARE_DIGITS = 60
+_SHOWN_BYTES = 40
+_AT_ONCE = 1024  # tokens that are read as doubles together
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the default output validator was told.
+
+    Args:
+        case_sensitive: "Yes" and "yes" differ.
+        space_change_sensitive: white space must be the same, byte for byte.
+        relative: largest error allowed, as a share of the expected value; None: not allowed.
+        absolute: largest error allowed; None: not allowed. Either tolerance is enough.
+    """
+
+    case_sensitive: bool = False
+    space_change_sensitive: bool = False
+    relative: Decimal | None = None
+    absolute: Decimal | None = None
+
+    @property
+    def numeric(self) -> bool:
+        """True if numbers are compared by value."""
+        return self.relative is not None or self.absolute is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The outcome. `reason` is one line that says where the output differs, or "" if it is accepted."""
+
+    accepted: bool
+    reason: str = ""
+
+
+_SAME = Comparison(True)
+_Pair = tuple[int, tuple[bytes, bytes]]  # where two tokens stand, the expected one and the one found
+
+
+def parse_flags(flags: Sequence[str]) -> Flags:
+    """Read `validator_flags`, split at white space.
+
+    Raises:
+        ValueError: an unknown flag, or a tolerance that is missing, negative or not a number; one line.
+    """
+    switches: dict[str, bool] = {}
+    tolerances: dict[str, Decimal] = {}
+    rest = iter(flags)
+    for flag in rest:
+        if flag in _SWITCHES:
+            switches[flag] = True
+        elif flag in _TOLERANCES:
+            tolerances[flag] = _tolerance(flag, next(rest, None))
+        else:
+            raise ValueError(f"unknown flag {flag!r}; allowed: {', '.join(_SWITCHES + _TOLERANCES)}")
+    both = tolerances.get("float_tolerance")
+    return Flags(
+        **switches,
+        relative=tolerances.get("float_relative_tolerance", both),
+        absolute=tolerances.get("float_absolute_tolerance", both),
+    )
+
+
+def _tolerance(flag: str, text: str | None) -> Decimal:
+    if text is None:
+        raise ValueError(f"{flag} has no value; write a number after it, e.g. {flag} 1e-6")
+    if not _is_number(text.encode()):
+        raise ValueError(f"{flag} is {text!r}; a finite decimal number is allowed, e.g. 1e-6")
+    value = _context(len(text)).create_decimal(text)
+    if value < 0 or not value.is_finite():
+        raise ValueError(f"{flag} is {text}; a finite number from 0 up is allowed, e.g. 1e-6")
+    return value
+
+
+def compare(output: bytes, answer: bytes, flags: Flags) -> Comparison:
+    """Say whether `output` is right, given the expected `answer`.
+
+    Never raises, whatever the bytes. Linear in their length; equal outputs cost next to nothing.
+    """
+    if output == answer:
+        return _SAME
+    expected, found = answer.split(), output.split()
+    if expected != found:
+        difference = _differing_token(expected, found, flags)
+        if difference is not None:
+            return _wrong_token(difference, expected, found, output)
+    return _compare_spaces(output, answer) if flags.space_change_sensitive else _SAME
+
+
+def _differing_token(expected: list[bytes], found: list[bytes], flags: Flags) -> int | None:
+    """Return the index of the first token that differs; None if all agree."""
+    context, near = _context(_SPARE_DIGITS), Nearness(flags.relative, flags.absolute)
+    for start in range(0, min(len(expected), len(found)), _AT_ONCE):
+        wanted, given = expected[start : start + _AT_ONCE], found[start : start + _AT_ONCE]
+        if wanted == given:
+            continue
+        pairs = [pair for pair in enumerate(zip(wanted, given, strict=False), start) if pair[1][0] != pair[1][1]]
+        for index, (want, got) in _doubtful(pairs, flags, near):
+            if not _agree(want, got, flags, context):
+                return index
+    return None if len(expected) == len(found) else min(len(expected), len(found))
+
+
+def _doubtful(pairs: list[_Pair], flags: Flags, near: Nearness) -> list[_Pair]:
+    """Return those of `pairs`, in order, that must be looked at one by one; the others agree."""
+    wanted, given = [want for _, (want, _) in pairs], [got for _, (_, got) in pairs]
+    if not flags.numeric:
+        same = not flags.case_sensitive and b" ".join(wanted).lower() == b" ".join(given).lower()
+        return [] if same else pairs
+    try:
+        differing = near.differing(list(map(float, wanted)), list(map(float, given)))
+    except ValueError:  # some are words
+        return pairs
+    odd = any(mark in text and _is_odd(text) for text in (b" ".join(wanted), b" ".join(given)) for mark in _MARKS)
+    return pairs if odd else [pairs[place] for place in differing]
+
+
+def _agree(want: bytes, got: bytes, flags: Flags, context: Context) -> bool:
+    if flags.numeric and _is_number(want):
+        return _is_number(got) is not None and _close(want, got, flags, context)
+    return not flags.case_sensitive and want.lower() == got.lower()
+
+
+def _close(want: bytes, got: bytes, flags: Flags, context: Context) -> bool:
+    if len(want) + len(got) > _SPARE_DIGITS:
+        context = _context(len(want) + len(got))
+    wanted, given = context.create_decimal(want.decode()), context.create_decimal(got.decode())
+    if not (wanted.is_finite() and given.is_finite()):  # an exponent beyond 10**18
+        return False
+    error = context.abs(context.subtract(wanted, given))
+    if flags.absolute is not None and error <= flags.absolute:
+        return True
+    return flags.relative is not None and error <= context.multiply(flags.relative, context.abs(wanted))
+
+
+def _context(digits: int) -> Context:
+    return Context(prec=2 * digits + _SPARE_DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+
+
+def _wrong_token(index: int, expected: list[bytes], found: list[bytes], output: bytes) -> Comparison:
+    if index >= len(found):
+        missing = f"expected {_shown(expected[index])} as token {index + 1}, found the end of the output"
+        return Comparison(False, missing)
+    where = f"token {index + 1} (line {_line_of(output, index)})"
+    if index >= len(expected):
+        return Comparison(False, f"{where}: expected the end of the output, found {_shown(found[index])}")
+    return Comparison(False, f"{where}: expected {_shown(expected[index])}, found {_shown(found[index])}")
+
+
+def _compare_spaces(output: bytes, answer: bytes) -> Comparison:
+    """Compare the white space around tokens, which are known to agree."""
+    pairs = zip(_TOKEN.split(answer), _TOKEN.split(output), strict=True)
+    for index, (want, got) in enumerate(pairs):
+        if want != got:
+            where = f"white space before token {index + 1}"
+            return Comparison(False, f"{where}: expected {_shown(want)}, found {_shown(got)}")
+    return _SAME
+
+
+def _line_of(output: bytes, index: int) -> int:
+    """Return the line, from 1, of the token at `index`, which exists."""
+    for position, token in enumerate(_TOKEN.finditer(output)):
+        if position == index:
+            return output.count(b"\n", 0, token.start()) + 1
+    raise IndexError(index)
+
+
+def _shown(token: bytes) -> str:
+    cut = token[:_SHOWN_BYTES]
+    return repr(cut)[1:] + ("..." if len(token) > len(cut) else "")

@@ -1,0 +1,139 @@
+"""Which runs are made to know how a program ends: one, further looks where a busy server may be why, and votes.
+
+Decides that, and makes none: it yields errands, and whoever waits for them in a thread or in a task sends what came of
+each. `suspicion` says which ends are doubted, `verifying` which runs are made again elsewhere. It must not know what a
+program's output means.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from balancer.judging.attempts import Attempts
+from balancer.judging.suspicion import Look, Suspicion, second_limits, settled, suspicion_of
+from balancer.judging.verifying import Remembers, Verifier
+from balancer.judging.wanted import NOTHING, Errand, Errands, ProgramRun, Ran
+from balancer.sandbox.trial import runs
+from balancer.settings.pipeline import VerifySettings
+
+__all__ = ["Reruns"]
+
+_LAST_LOOKS = 3  # with an endpoint to itself, which others than we may keep busy
+
+
+class Reruns:
+    """Which runs are made. Thread-safe.
+
+    Args:
+        attempts: makes their tries; is told here which endpoints are ejected, and doubted.
+        quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
+        compile_s: CPU seconds for compiling, for all runs; None: as each run says.
+        on_look: told of each end that was looked at again: why, and what came of it.
+        verify: which runs are made again on another endpoint; None: none.
+        remembers: what was made again, and whose word was not; None: nobody.
+        say: is told at once, a line each, of endpoints that lie.
+    """
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        *,
+        quiet_label: str,
+        compile_s: float | None,
+        on_look: Callable[[ProgramRun, Suspicion, Look], None],
+        verify: VerifySettings | None,
+        remembers: Remembers | None,
+        say: Callable[[str], object],
+    ) -> None:
+        self._attempts = attempts
+        self._quiet_label = quiet_label
+        self._compile_s = compile_s
+        self.on_look = on_look
+        self._verifier: Verifier | None = None
+        if verify is not None and len(attempts.executors) > 1:
+            self._verifier = verifier = Verifier(
+                verify,
+                attempts.executors,
+                run=self.once,
+                look=self._look,
+                out=attempts.pool.out_of_service,
+                eject=attempts.pool.drain,
+                say=say,
+                remembers=remembers,
+            )
+            attempts.ejected = lambda: verifier.ejected
+
+    def once(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> Errands[Ran]:
+        """Run `wanted`, elsewhere if an endpoint fails; avoid those that it `shuns`, while others will do.
+
+        An end that an overloaded endpoint may have caused does not count until another run finds the same: on a quiet
+        endpoint if there is one, else on another one, else on the same. If that one was busy as well, further
+        looks take all slots of an endpoint, so that nothing of ours disturbs them.
+        """
+        wanted = self._compiled(wanted)
+        ran = yield Errand(wanted, shuns=shuns)
+        ran = yield from self._believed(wanted, ran)
+        if self._verifier is not None:
+            ran = yield from self._verifier.heard(wanted, ran)
+        return ran
+
+    def twice(self, wanted: ProgramRun) -> Errands[Ran]:
+        """Run `wanted`, and a second time elsewhere if its end is `odd`: then the second one counts.
+
+        An endpoint where a program ends oddly, and well elsewhere, is doubted: what ends oddly there again counts as
+        the endpoint's failure, and is tried elsewhere. One that ends oddly everywhere makes nobody suspect.
+        """
+        ran = yield from self.once(wanted)
+        if ran.execution is None or wanted.odd is None or not wanted.odd(ran.execution):
+            return ran
+        again = yield from self.once(wanted, shuns=frozenset({ran.at}))
+        if again.execution is not None and not wanted.odd(again.execution) and again.at != ran.at:
+            self._attempts.doubt(ran.at)
+        return again
+
+    def confirmed(self, wanted: ProgramRun, ran: Ran) -> Errands[Ran]:
+        """Return `ran`, or what other endpoints say against it: it is a surprise, so it is made again elsewhere."""
+        if self._verifier is None:
+            return ran
+        return (yield from self._verifier.surprised(wanted, ran))
+
+    def _look(self, wanted: ProgramRun, only: frozenset[str]) -> Errands[Ran]:
+        """Run `wanted` on one of these endpoints, and try that twice at most."""
+        return (yield Errand(self._compiled(wanted), only=only))
+
+    def _compiled(self, wanted: ProgramRun) -> ProgramRun:
+        if self._compile_s is None:
+            return wanted
+        return replace(wanted, limits=replace(wanted.limits, compile_s=self._compile_s))
+
+    def _believed(self, wanted: ProgramRun, ran: Ran) -> Errands[Ran]:
+        """Return `ran`, or what further looks say in its place."""
+        first = ran.execution
+        why = suspicion_of(first, wanted.limits, wanted.expected) if first is not None else None
+        if first is None or why is None:
+            return ran
+        longer = replace(wanted, limits=second_limits(why, first, wanted.limits, wanted.expected))
+        again = yield Errand(longer, prefers=frozenset({self._quiet_label}), shuns=frozenset({ran.at}))
+        alone = self._capacity(again.at) == 1
+        found = settled(first, again.execution, wanted.limits, longer.limits, alone=alone, last=False)
+        for left in reversed(range(_LAST_LOOKS)):
+            if found is not None:
+                break
+            again = yield Errand(longer, slots=self._all_slots(wanted.program.language))
+            found = settled(first, again.execution, wanted.limits, longer.limits, alone=True, last=not left)
+        execution, said = found if found is not None else (None, Look.UNJUDGED)
+        self.on_look(wanted, why, said)
+        if execution is None:
+            busy = f"the server was too busy to tell, each time; the last one was {again.at}"
+            return Ran(None, again.note or busy, again.at)
+        if why is Suspicion.DOUBTFUL and said is Look.CLEARED:  # now it has been compiled, and may be late, or starve
+            return (yield from self._believed(wanted, Ran(execution, at=again.at)))
+        return Ran(execution, at=again.at)
+
+    def _capacity(self, name: str) -> int:
+        return next((each.capacity for each in self._attempts.pool.stats().endpoints if each.name == name), 0)
+
+    def _all_slots(self, language: str) -> int:
+        executors = self._attempts.executors
+        endpoints = self._attempts.pool.stats().endpoints
+        able = [each for each in endpoints if each.name in executors and runs(executors[each.name], language)]
+        return max((endpoint.capacity for endpoint in able), default=1)

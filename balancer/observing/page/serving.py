@@ -1,0 +1,290 @@
+"""The page of a pool, served by a thread of its own until it is closed.
+
+Decides how the server starts and stops. A shell: it has the thread and the socket. It must not know what is served.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from balancer.cluster.tcp.strangers import Seldom, other_protocol
+from balancer.core.events import Event
+from balancer.core.readings import Snapshot
+from balancer.endpoint import Endpoint
+from balancer.errors import ConfigError, UnknownEndpoint
+from balancer.observing.page.deltas import Tables
+from balancer.observing.page.scene import Holders, News, Scene
+from balancer.observing.page.tokens import checked_token, token_of_environment
+from balancer.plugins.extras import has, require
+from balancer.settings.redaction import ShownNames
+from balancer.settings.wording import why_not_listening
+
+__all__ = ["Page", "Shown", "open_page", "token_of_environment"]
+
+_log = logging.getLogger("balancer.page")
+
+_PATIENCE_S = 5.0
+_MOST_CONNECTIONS = 256  # files that they may take from whoever has the pool
+_SELDOM_S = 60.0
+_STRANGE = {
+    "TLS": "TLS was spoken to the page, which has none; ask for http://, or put what does TLS before it",
+    "house": "a process that wants to lease (balancer://) came to the page's port; give it the port of the pool",
+}
+_SILENT_S = 10.0  # a connection on which nobody asks for anything is closed
+
+
+class Shown(Protocol):
+    """What has a page: a pool."""
+
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
+        """Return the pool at one instant."""
+        ...
+
+    def time_leases(self) -> None:
+        """Count how long leases are waited for and held."""
+        ...
+
+    def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
+        """Let an observer hear what happens."""
+        ...
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints that are listed."""
+        ...
+
+    def drain(self, url: str) -> None:
+        """Grant no new lease of an endpoint."""
+        ...
+
+    def add(self, endpoint: Endpoint | str) -> None:
+        """Take an endpoint into service."""
+        ...
+
+
+class Page:
+    """A page that is served, until `close` or the end of a `with` block.
+
+    Attributes:
+        url: where.
+    """
+
+    def __init__(self, listener: socket.socket, run: Callable[["Page"], Any], end: Callable[[], object]) -> None:
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        self._end = end
+        self._process = os.getpid()  # in a fork there is no thread to stop, and what there is, is the parent's
+        self._listener = listener
+        self._stop: Callable[[], object] | None = None
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(run,), name="page", daemon=True)
+        self._thread.start()
+        self._begun.wait(_PATIENCE_S)
+
+    def began(self, stop: Callable[[], object]) -> None:
+        """Learn how the server is told to stop; called by its thread."""
+        self._stop = stop
+        self._begun.set()
+
+    def close(self) -> None:
+        """Serve no more. May be called twice."""
+        if self._process != os.getpid():
+            return
+        self._end()
+        if self._stop is not None:
+            self._stop()
+        if self._thread is not threading.current_thread():
+            self._thread.join(_PATIENCE_S)
+
+    def _run(self, run: Callable[["Page"], Any]) -> None:
+        with self._listener:
+            asyncio.run(run(self))
+
+    def __repr__(self) -> str:
+        return f"<Page {self.url}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_page(
+    pool: Shown,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str | None = None,
+    redact: Callable[[str], str] | None = None,
+    holders: Holders | None = None,
+    extra: Callable[[], Tables] | None = None,
+    buttons: Mapping[str, Callable[[str], object]] | None = None,
+) -> Page:
+    """Serve the page of `pool`.
+
+    Args:
+        pool: what is shown.
+        host, port: where to listen; port 0 picks a free one.
+        token: what must be shown to drain and restore endpoints; None: nobody may.
+        redact: takes further secrets out of the names of endpoints.
+        holders: returns who holds what; called under the pool's lock. None: it is told by the `holder` of the leases.
+        extra: returns further tables.
+        buttons: what "drain" and "restore" do to the endpoint of a name; None: what the pool does.
+
+    Raises:
+        ConfigError: it cannot listen there; or the token is too short.
+        MissingExtra: the extra `page` is not installed.
+    """
+    require("page", "the page of a pool")
+    checked = checked_token(token)
+    names = ShownNames(redact)
+    news = News(names)
+    acts = buttons or {"drain": pool.drain, "restore": lambda name: _restore(pool, name)}
+
+    def further() -> Tables:
+        return {"page": {"": {"buttons": bool(checked)}}, **(extra() if extra is not None else {})}
+
+    scene = Scene(pool, names, news, holders=holders, extra=further)
+    scrape = _Scrape(pool, redact) if has("prometheus") else None
+    listener = _listener(host, port)
+
+    async def run(page: Page) -> None:
+        import uvicorn
+        from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+        from balancer.observing.page.app import build_app
+        from balancer.observing.page.feed import Feed
+        from balancer.observing.page.guard import hosts_of
+
+        class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+            """One that costs no file for long unless it is asked for something."""
+
+            _begun = False
+
+            def connection_made(self, transport: Any) -> None:
+                super().connection_made(transport)
+                self.logger = words
+                if len(self.connections) > _MOST_CONNECTIONS:
+                    transport.abort()
+                else:
+                    self.loop.call_later(_SILENT_S, self._look)
+
+            def data_received(self, data: bytes) -> None:
+                spoken = None if self._begun else other_protocol(data)
+                self._begun = True
+                if spoken in _STRANGE:
+                    peer = self.transport.get_extra_info("peername")
+                    strangers.tell(peer[0] if peer else "somewhere", _STRANGE[spoken])
+                    self.transport.close()
+                else:
+                    super().data_received(data)
+
+            def _look(self) -> None:
+                if self.cycle is None:
+                    self.transport.abort()
+
+        strangers = _Strangers()
+        words = _Words(logging.getLogger("uvicorn.error"), strangers)
+        feed = Feed(scene.look)
+        app = build_app(scene, feed, buttons=acts, token=checked, hosts=hosts_of(host), scrape=scrape)
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            log_config=None,  # logging is set up by whoever has the pool, who may use uvicorn as well
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
+        config.access_log = False  # as an argument it would take the handlers from the logger of all servers
+        server = uvicorn.Server(config)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            feed.close()
+            server.should_exit = True
+
+        def stop_from_elsewhere() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(stop)
+
+        page.began(stop_from_elsewhere)
+        await server.serve(sockets=[listener])
+
+    observation = pool.observe(news)
+    return Page(listener, run, observation.end)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
+
+
+def _restore(pool: Shown, name: str) -> None:
+    for endpoint in pool.endpoints():
+        if endpoint.name == name:
+            pool.add(endpoint)
+            return
+    raise UnknownEndpoint(name, ())
+
+
+class _Strangers:
+    """Says who is left because he speaks no HTTP, in one line a minute for each peer."""
+
+    def __init__(self) -> None:
+        self._seldom = Seldom(_SELDOM_S)
+
+    def may(self, peer: str) -> bool:
+        return self._seldom.may(peer, time.monotonic())
+
+    def tell(self, peer: str, why: str) -> None:
+        if self.may(peer):
+            _log.warning("the page left a connection from %s: %s", peer, why)
+
+
+class _Words(logging.LoggerAdapter[logging.Logger]):
+    """What uvicorn says of a connection, its warnings at most once a minute: whoever sends no HTTP brings one each."""
+
+    def __init__(self, logger: logging.Logger, strangers: _Strangers) -> None:
+        super().__init__(logger)
+        self.level = logger.getEffectiveLevel()
+        self._strangers = strangers
+
+    def warning(self, msg: object, *args: object, **terms: Any) -> None:
+        if self._strangers.may(str(msg)):
+            super().warning(msg, *args, **terms)
+
+
+class _Scrape:
+    """The figures for Prometheus. The pool is timed from the first scrape: without any it costs nothing."""
+
+    def __init__(self, pool: Shown, redact: Callable[[str], str] | None) -> None:
+        self._pool = pool
+        self._redact = redact
+        self._turn = threading.Lock()
+        self._registry: Any = None
+
+    def __call__(self) -> tuple[bytes, str]:
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+        from balancer.observing.prometheus import Collector
+
+        with self._turn:
+            if self._registry is None:
+                registry = CollectorRegistry()
+                registry.register(Collector(self._pool, redact=self._redact))
+                self._registry = registry
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

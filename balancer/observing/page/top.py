@@ -1,0 +1,198 @@
+"""`balancer top`: the page of a pool, in a terminal. It reads the same events, and needs no more than a plain install.
+
+Decides what fits into a terminal, and in which order. It must not know how what it shows is measured.
+"""
+
+import http.client
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from balancer.errors import ConfigError
+from balancer.observing.page.deltas import Tables, apply
+from balancer.reporting.terminal import cleaner, plain_table
+from balancer.reporting.words import NOTHING
+
+__all__ = ["Past", "follow", "picture", "show", "state_of"]
+
+_SILENCE_S: Final = 10.0  # an event comes every second
+_OVER_S: Final = 10.0  # rates are of the last so many seconds
+_LONGEST: Final = 48  # characters of a name
+_NEWS: Final = 5
+_BAR: Final = 10
+_STYLES: Final = {"ejected": "red", "spent": "red", "half_open": "yellow", "resting": "yellow", "draining": "dim"}
+_WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not watched"}
+
+
+class Past:
+    """What rates are made of: how often an endpoint was leased, lately."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, dict[str, int]]] = deque()
+
+    def take(self, at_s: float, tables: Tables) -> None:
+        """Take in another look."""
+        leases = {row: values["leases"] for row, values in tables.get("endpoints", {}).items()}
+        self._looks.append((at_s, leases))
+        while at_s - self._looks[0][0] > _OVER_S:
+            self._looks.popleft()
+
+    def rate(self, row: str) -> float | None:
+        """Return the leases a second; None: not known yet."""
+        (began_s, before), (at_s, now) = self._looks[0], self._looks[-1]
+        if at_s <= began_s or row not in before or row not in now:
+            return None
+        return (now[row] - before[row]) / (at_s - began_s)
+
+
+def follow(url: str) -> Iterator[tuple[float, Tables]]:
+    """Yield the pool's time and all tables, each time that there is news, until the page is closed.
+
+    Raises:
+        ConfigError: there is no page, or none of this kind.
+    """
+    connection, answer = _asked(url, "events", "text/event-stream")
+    tables: Tables = {}
+    try:
+        while line := answer.readline():
+            if line.startswith(b"data: "):
+                event = json.loads(line[6:])
+                if event.get("all"):
+                    tables.clear()
+                apply(tables, event["tables"])
+                yield event["at_s"], tables
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise ConfigError(f"{url}: the page says no more: {error}; see whether the pool is still there") from None
+    finally:
+        connection.close()
+
+
+def state_of(url: str) -> dict[str, Any]:
+    """Return what the page shows just now, as it says it in JSON. Raises ConfigError, as `follow` does."""
+    connection, answer = _asked(url, "state", "application/json")
+    try:
+        found: dict[str, Any] = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise ConfigError(f"{url}: the page broke off: {error}; ask again") from None
+    finally:
+        connection.close()
+    return found
+
+
+def show(url: str, console: Console, *, most: int | None = None, read: Callable[[str], Any] = follow) -> None:
+    """Show the page at `url` until it is closed, or after so many looks. Raises ConfigError."""
+    past = Past()
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False, transient=False) as live:
+        for number, (at_s, tables) in enumerate(read(url), 1):
+            past.take(at_s, tables)
+            live.update(picture(at_s, tables, past, console), refresh=True)
+            if number == most:
+                return
+
+
+def picture(at_s: float, tables: Tables, past: Past, console: Console) -> RenderableType:
+    """Return what is shown, cut to what fits into the window."""
+    clean = cleaner(console)
+    pool = tables.get("pool", {}).get("", {})
+    endpoints = tables.get("endpoints", {})
+    room = max(3, console.height - 12) if console.is_terminal else len(endpoints)
+    used, force = (sum(each[name] for each in endpoints.values()) for name in ("in_flight", "limit"))
+    ended = f"{pool.get('failures', 0)} failed, {pool.get('overloads', 0)} overloaded"
+    head = Text("  ").join(
+        clean(text)
+        for text in (
+            str(pool.get("strategy", "")),
+            f"{used} of {force} slots in use",
+            f"{pool.get('waiting', 0)} wait",
+            f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}",
+            f"{pool.get('acquired', 0)} leases, {ended}",
+            f"{pool.get('retries', 0)} retries, {pool.get('hedges', 0)} hedges",
+        )
+    )
+    parts: list[RenderableType] = [head, *_run(tables, clean)]
+    table = plain_table("")
+    table.title = None
+    for name in ("endpoint", "health", "slots"):
+        table.add_column(name)
+    for name in ("leases/s", "leases", "failed", "overloaded", "ejected"):
+        table.add_column(name, justify="right")
+    for row, each in list(endpoints.items())[:room]:
+        word = each["state"] if each["state"] != "active" else each["health"]
+        rate = past.rate(row)
+        table.add_row(
+            clean(each["name"], _LONGEST),
+            clean(_WORDS.get(word, word), style=_STYLES.get(word, "")),
+            clean(f"{_bar(each['in_flight'], each['limit'])} {each['in_flight']}/{each['limit']}"),
+            clean(NOTHING if rate is None else f"{rate:.1f}"),
+            clean(str(each["leases"])),
+            clean(str(each["failures"])),
+            clean(str(each["overloads"])),
+            clean(str(each["ejections"])),
+        )
+    parts.append(table)
+    if len(endpoints) > room:
+        parts.append(clean(f"and {len(endpoints) - room} more"))
+    holders = tables.get("holders", {})
+    if holders:
+        told = [f"{name} {each['slots']}" for name, each in list(holders.items())[:8]]
+        parts.append(clean(f"who holds slots: {', '.join(told)}{', ...' if len(holders) > 8 else ''}"))
+    for each in list(tables.get("news", {}).values())[-_NEWS:]:
+        where = f"{each['endpoint']}: " if each["endpoint"] else ""
+        parts.append(clean(f"{_span(at_s - each['at_s'])} ago  {where}{each['said']}"))
+    return Group(*parts)
+
+
+def _run(tables: Tables, clean: Callable[..., Text]) -> list[RenderableType]:
+    run = tables.get("run", {}).get("")
+    if run is None:
+        return []
+    said = f"{run['title']}, {run['done']}/{run['done'] + run['ahead']} runs, {_span(run['spent_s'])}, {run['left']}"
+    at_work = [
+        f"{name} round {each['round']}, {each['survivors']} of {each['wrong']} survive"
+        for name, each in tables.get("problems", {}).items()
+        if not each["over"]
+    ]
+    return [clean(said), *map(clean, at_work[:4])]
+
+
+def _asked(url: str, path: str, kind: str) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+        raise ConfigError(f"{url}: is no URL of a page; give the one that was printed, e.g. http://127.0.0.1:8800/")
+    make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = make(parts.hostname, port, timeout=_SILENCE_S)
+    try:
+        connection.request("GET", f"{parts.path.rstrip('/')}/{path}")
+        answer = connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{url}: no page answers: {why}; see whether it is served, and where") from None
+    if answer.status != 200 or not (answer.getheader("Content-Type") or "").startswith(kind):
+        connection.close()
+        raise ConfigError(f"{url}: answers with {answer.status}, not as the page of a pool does; give the page's URL")
+    return connection, answer
+
+
+def _bar(used: int, limit: int) -> str:
+    full = round(_BAR * min(1.0, used / limit)) if limit else 0
+    return "#" * full + "." * (_BAR - full)
+
+
+def _span(value_s: float | None) -> str:
+    """Return a time in at most seven characters."""
+    if value_s is None:
+        return NOTHING
+    if value_s < 1:
+        return f"{value_s * 1000:.3g} ms"
+    return f"{value_s:.3g} s" if value_s < 100 else f"{value_s / 60:.0f} min"

@@ -1,0 +1,178 @@
+"""What a pool has done and does, for Prometheus: a collector over the official client.
+
+Decides what each figure is called and labelled. All of a scrape is of one instant, and equal to what `Pool.stats`
+would have said then. Endpoints are labelled by name, without what may be a secret in a URL. It must not know how the
+figures travel. docs/live.md lists the names.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Protocol, TypeVar
+
+from balancer.core.account import State
+from balancer.core.metrics import EndpointStats, PoolStats
+from balancer.core.readings import Snapshot
+from balancer.core.states import Health
+from balancer.core.timing import BOUNDS_S, Buckets
+from balancer.plugins.extras import require
+from balancer.settings.redaction import ShownNames
+
+require("prometheus", "balancer.observing.prometheus")
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric  # noqa: E402
+from prometheus_client.registry import Collector as PrometheusCollector  # noqa: E402
+
+__all__ = ["Collector", "Observed"]
+
+F = TypeVar("F", bound=Metric)
+
+_HEALTH: Final = (*(each.value for each in Health), "spent")
+_STATES: Final = tuple(each.value for each in State)
+
+
+class Observed(Protocol):
+    """What is collected of: a pool."""
+
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
+        """Return the pool at one instant."""
+        ...
+
+    def time_leases(self) -> None:
+        """Count how long leases are waited for and held."""
+        ...
+
+
+class Collector(PrometheusCollector):
+    """Collects the figures of a pool, or of several, whenever somebody scrapes.
+
+    `REGISTRY.register(Collector(pool))` is all there is to do. Counters begin with the pool, the histograms of wait and
+    hold when this is made: from then on a lease counts how long it was held, which costs a little.
+
+    Args:
+        pools: a pool, or several by name; of several, each figure has the label `pool`.
+        redact: takes further secrets out of names, e.g. `Config.redact`.
+
+    Raises:
+        MissingExtra: the extra `prometheus` is not installed; on import.
+    """
+
+    def __init__(self, pools: Observed | Mapping[str, Observed], *, redact: Callable[[str], str] | None = None) -> None:
+        named = pools.items() if isinstance(pools, Mapping) else [(None, pools)]
+        self._pools: dict[str | None, Observed] = {name: pool for name, pool in named}  # noqa: C416, of a wider type
+        self._names = {name: ShownNames(redact) for name in self._pools}
+        self._quotas = {name: ShownNames(redact) for name in self._pools}
+        for pool in self._pools.values():
+            pool.time_leases()
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the families without figures, so that registering this looks at no pool."""
+        return _Families(named=None not in self._pools).all
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what there is to say, of each pool at one instant."""
+        families = _Families(named=None not in self._pools)
+        for name, pool in self._pools.items():
+            families.take(pool.snapshot(), () if name is None else (name,), self._names[name], self._quotas[name])
+        yield from families.all
+
+
+class _Families:
+    """The figures of one scrape.
+
+    Args:
+        named: whether there is a label for the pool.
+    """
+
+    def __init__(self, *, named: bool) -> None:
+        self._by = ("pool",) if named else ()
+        self.all: list[Metric] = []
+        self._leases = self._counter("leases", "Leases granted.", "endpoint")
+        self._outcomes = self._counter("outcomes", "Leases that have ended, by outcome.", "endpoint", "outcome")
+        self._ejections = self._counter("ejections", "Times that an endpoint was ejected.", "endpoint")
+        self._busy = self._counter("busy_slot_seconds", "Slots in use, times how long.", "endpoint")
+        self._out = self._counter("out_of_service_seconds", "In service, and yet serving nobody.", "endpoint")
+        self._acquired = self._counter("acquires", "Acquires that have ended, by how.", "result")
+        self._retries = self._counter("retries", "Calls made again because one failed.")
+        self._hedges = self._counter("hedges", "Calls made a second time because one was slow.")
+        self._slots = self._gauge("slots", "Slots that an endpoint is configured to have.", "endpoint")
+        self._limit = self._gauge("limit_slots", "Slots in force now; 0: it serves nobody.", "endpoint")
+        self._in_flight = self._gauge("in_flight_slots", "Slots leased now.", "endpoint")
+        self._weight = self._gauge("weight", "The weight of an endpoint.", "endpoint")
+        self._state = self._gauge("endpoint_state", "1 for the state that an endpoint is in.", "endpoint", "state")
+        self._health = self._gauge("endpoint_health", "1 for the health of an endpoint.", "endpoint", "health")
+        self._waiting = self._gauge("waiting", "Acquires that wait.")
+        self._strategy = self._gauge("strategy_info", "1 for the strategy in force.", "strategy")
+        self._used = self._gauge("quota_used", "What counts of a quota in this minute.", "quota", "unit")
+        self._most = self._gauge("quota_limit", "The most that a minute may have.", "quota", "unit")
+        self._waits = self._histogram("wait_seconds", "How long grants were waited for.")
+        self._holds = self._histogram("hold_seconds", "How long leases were held.", "endpoint")
+
+    def _counter(self, name: str, says: str, *labels: str) -> CounterMetricFamily:
+        return self._kept(CounterMetricFamily(f"balancer_{name}", says, labels=[*self._by, *labels]))
+
+    def _gauge(self, name: str, says: str, *labels: str) -> GaugeMetricFamily:
+        return self._kept(GaugeMetricFamily(f"balancer_{name}", says, labels=[*self._by, *labels]))
+
+    def _histogram(self, name: str, says: str, *labels: str) -> HistogramMetricFamily:
+        return self._kept(HistogramMetricFamily(f"balancer_{name}", says, labels=[*self._by, *labels]))
+
+    def _kept(self, family: F) -> F:
+        self.all.append(family)
+        return family
+
+    def take(self, seen: Snapshot, pool: tuple[str, ...], names: ShownNames, quotas: ShownNames) -> None:
+        """Add the figures of a pool; `pool`: its label, if there is one."""
+        stats = seen.stats
+        for endpoint in stats.endpoints:
+            self._take_endpoint(endpoint, (*pool, names(endpoint.name)))
+        self._acquired.add_metric([*pool, "granted"], stats.acquired)
+        self._acquired.add_metric([*pool, "timed_out"], stats.timed_out)
+        self._retries.add_metric(pool, stats.retries)
+        self._hedges.add_metric(pool, stats.hedges)
+        self._waiting.add_metric(pool, stats.waiting)
+        self._strategy.add_metric([*pool, stats.strategy], 1)
+        self._take_quotas(stats, pool, quotas)
+        if seen.times is not None:
+            self._waits.add_metric(pool, *_buckets(seen.times.waits))
+            for name, held in seen.times.holds.items():
+                self._holds.add_metric([*pool, names(name)], *_buckets(held))
+
+    def _take_endpoint(self, endpoint: EndpointStats, at: tuple[str, ...]) -> None:
+        self._leases.add_metric(at, endpoint.leases)
+        for outcome, count in (
+            ("success", endpoint.successes),
+            ("failure", endpoint.failures),
+            ("overload", endpoint.overloads),
+            ("ignored", endpoint.ignored),
+        ):
+            self._outcomes.add_metric([*at, outcome], count)
+        self._ejections.add_metric(at, endpoint.ejections)
+        self._busy.add_metric(at, endpoint.busy_s)
+        self._out.add_metric(at, endpoint.out_s)
+        self._slots.add_metric(at, endpoint.capacity)
+        self._limit.add_metric(at, endpoint.limit)
+        self._in_flight.add_metric(at, endpoint.in_flight)
+        self._weight.add_metric(at, endpoint.weight)
+        for state in _STATES:
+            self._state.add_metric([*at, state], endpoint.state == state)
+        for health in _HEALTH if endpoint.health else ():
+            self._health.add_metric([*at, health], endpoint.health == health)
+
+    def _take_quotas(self, stats: PoolStats, pool: tuple[str, ...], quotas: ShownNames) -> None:
+        for quota in stats.quotas:
+            at = (*pool, quotas(quota.name))
+            for unit, used, most in (
+                ("requests", quota.requests, quota.requests_per_min),
+                ("tokens", quota.tokens, quota.tokens_per_min),
+            ):
+                if most is not None:
+                    self._used.add_metric([*at, unit], used)
+                    self._most.add_metric([*at, unit], most)
+
+
+def _buckets(held: Buckets) -> tuple[list[tuple[str, float]], float]:
+    """Return what the client takes: how many are at most each bound, and the sum."""
+    so_far, rows = 0, []
+    for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), held.counts, strict=True):
+        so_far += count
+        rows.append((bound, float(so_far)))
+    return rows, held.total_s

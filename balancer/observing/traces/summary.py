@@ -1,0 +1,100 @@
+"""What is in a trace, in figures: for a person, and as data for a program.
+
+Decides what is counted. Calls that are open count as longer than they have been so far: they are in no mean or quantile
+of times, and are named beside them.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil, fsum
+from typing import Any
+
+from balancer.observing.traces.reading import Trace
+from balancer.observing.traces.rows import Attempt
+
+__all__ = ["summary_lines", "summary_of"]
+
+
+def summary_of(trace: Trace) -> dict[str, Any]:
+    """Return the figures as plain data; times in seconds."""
+    attempts = trace.attempts
+    return {
+        "runs": len(trace.runs) or len({each.run for each in attempts}),
+        "ended": len(trace.ended),
+        "lasts_s": fsum(_length_s(mine) for mine in _by(attempts, "run").values()),
+        "lost": trace.lost,
+        "cut": trace.cut,
+        "left_out": 0,
+        **_figures(attempts),
+        "tasks": len({(each.run, each.task) for each in attempts if each.task is not None}),
+        "endpoints": {name: _figures(mine) for name, mine in _by(attempts, "endpoint").items()},
+        "kinds": {name: _figures(mine) for name, mine in _by(attempts, "kind").items()},
+        "events": dict(sorted(Counter(event.event for event in trace.events).items())),
+    }
+
+
+def summary_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines for a person."""
+    runs = "1 run" if found["runs"] == 1 else f"{found['runs']} runs"
+    yield f"{runs}, {found['lasts_s']:.3f} s: {_words(found, ' at one endpoint')}"
+    for title in ("endpoints", "kinds"):
+        if found[title]:
+            yield f"{title}:"
+            yield from (f"  {name}: {_words(figures)}" for name, figures in found[title].items())
+    if found["events"]:
+        yield "events: " + ", ".join(f"{name} {count}" for name, count in found["events"].items())
+    if found["ended"] < found["runs"]:
+        yield "not every run has come to its end: it was killed, or goes on; calls under way may be missing"
+    if found["cut"]:
+        yield "a line is cut short and was left out"
+    if found["left_out"]:
+        lines = "1 line" if found["left_out"] == 1 else f"{found['left_out']} lines"
+        yield f"{lines} without a server that was asked: left out"
+    if found["lost"]:
+        yield f"{found['lost']} rows were lost: the writer did not keep up"
+
+
+def _by(attempts: Iterable[Attempt], name: str) -> dict[str, list[Attempt]]:
+    found = defaultdict(list)
+    for each in attempts:
+        value = getattr(each, name)
+        if value is not None:
+            found[str(value)].append(each)
+    return dict(sorted(found.items()))
+
+
+def _length_s(attempts: Sequence[Attempt]) -> float:
+    return max(each.ended_s for each in attempts) - min(each.asked_s for each in attempts)
+
+
+def _figures(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    ended = [each for each in attempts if not each.open]
+    counts = [each.in_flight for each in attempts if each.in_flight is not None]
+    return {
+        "attempts": len(attempts),
+        "open": len(attempts) - len(ended),
+        "outcomes": dict(sorted(Counter(each.outcome or "not known" for each in ended).items())),
+        "held_s": _times([each.held_s for each in ended]),
+        "waited_s": _times([each.waited_s for each in attempts]),
+        "most_in_flight": max(counts, default=None),
+    }
+
+
+def _times(values: Sequence[float]) -> dict[str, float] | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    quantiles = {f"p{q}": ordered[ceil(q / 100 * len(ordered)) - 1] for q in (50, 99)}
+    return {"mean": fsum(ordered) / len(ordered), **quantiles, "most": ordered[-1]}
+
+
+def _words(found: dict[str, Any], where: str = "") -> str:
+    parts = [f"{found['attempts']} calls", *(f"{count} {outcome}" for outcome, count in found["outcomes"].items())]
+    if found["open"]:
+        parts.append(f"{found['open']} open")
+    for name, heading in (("held_s", "took"), ("waited_s", "waited")):
+        if times := found[name]:
+            parts.append(f"{heading} {times['mean']:.3g} s on average (p50 {times['p50']:.3g}, p99 {times['p99']:.3g})")
+    if found["most_in_flight"] is not None:
+        parts.append(f"at most {found['most_in_flight']} at once{where}")
+    return ", ".join(parts)

@@ -1,0 +1,394 @@
+"""Writes what happens to a pool, as `balancer.observing.traces.rows` describes it.
+
+Decides what is done where: of a lease, next to nothing as it comes and goes (`balancer.core.recording`); a thread of
+its own makes rows and writes them, a fifth of a second later at most, so many at a time. What waits to be written is
+bounded: what is more is counted, not kept, so that a slow disk takes no memory. What cannot be made or written is
+counted as well, whatever the reason, and the writer goes on. No secret is written: of a URL neither user nor query, of
+a key a stand-in. Where rows go is a sink's business (`balancer.observing.traces.sinks`).
+"""
+
+import atexit
+import hashlib
+import logging
+import os
+import secrets
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from balancer.core.events import (
+    Added,
+    Drained,
+    Ejected,
+    Event,
+    Hedged,
+    LimitChanged,
+    Panic,
+    Probing,
+    Removed,
+    Rested,
+    Restored,
+    Retried,
+    Spent,
+    StrategyChanged,
+    TimedOut,
+)
+from balancer.core.recording import Collected, Grant, Recording
+from balancer.endpoint import Endpoint, Lease
+from balancer.observing.traces.rows import VERSION, Happening, amount_of, data_of, text_of
+from balancer.observing.traces.sinks import Sink, Unwritten
+from balancer.settings.redaction import plain_name
+
+__all__ = ["MOST", "TraceWriter"]
+
+_EVERY_S: Final = 0.2
+MOST: Final = 200_000  # calls, and events, that wait to be written: some 70 MB, twice that while a backlog is written
+_AT_ONCE: Final = 2000  # rows that are made, then written: a backlog is never there as rows
+_LONG_S: Final = 1.0  # a call that is out for longer is written as an open one, once, lest a kill lose it
+_LOGGER: Final = logging.getLogger("balancer")
+_CHANGES: Final = (Added, LimitChanged)
+_PLAIN: Final[dict[type[Event], str]] = {
+    Added: "joined",
+    Drained: "drained",
+    Removed: "left",
+    Ejected: "ejected",
+    Probing: "probing",
+    Rested: "rested",
+    Restored: "restored",
+    Spent: "spent",
+    Retried: "retried",
+    Hedged: "hedged",
+}
+
+
+class TraceWriter:
+    """An observer that writes a trace, until `close` or the end of a `with` block.
+
+    Args:
+        sink: where the rows go.
+        recording: what the pool keeps of its leases.
+        collect: takes that out, under the pool's lock; if it is told so, for the last time. None: there is no pool any
+            more.
+        endpoints: returns the pool's endpoints; None likewise.
+        clock: the pool's.
+        strategy: its name.
+        redact: takes further secrets out of the names of endpoints.
+
+    Attributes:
+        run: what tells this run apart in the file.
+        lost: calls and events that were not written, because the writer did not keep up or could not write.
+    """
+
+    kinds = frozenset({LimitChanged, Panic, StrategyChanged, TimedOut, *_PLAIN})
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        recording: Recording,
+        collect: Callable[[bool], Collected | None],
+        endpoints: Callable[[], Iterable[Endpoint] | None],
+        clock: Callable[[], float],
+        strategy: str,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self.run = secrets.token_hex(6)
+        self.recording = recording
+        self.lost = 0
+        self._has_said = False
+        self._sink = sink
+        self._collect = collect
+        self._endpoints = endpoints
+        self._clock = clock
+        self._redact = redact
+        self._names: dict[str, str] = {}
+        self._salt = secrets.token_bytes(16)  # nobody can find out a key by trying, not even from two traces
+        self._events: deque[tuple[Event, Endpoint | None]] = deque()
+        self._known: dict[str, Endpoint] = {}
+        self._at: dict[str, int] = {}
+        self._on: dict[str, int] = {}
+        self._out: dict[int, _Out] = {}
+        self._told: set[int] = set()
+        for grant in recording.before:
+            self._grant(grant)
+        self._before = set(self._out)  # they count as in flight, but asked before the trace began
+        self._turn = threading.Lock()
+        self._stop = threading.Event()
+        self._closed = False
+        self._process = os.getpid()  # a fork's file is the parent's to write
+        self._look()
+        self._capacities = {name: each.capacity for name, each in self._known.items()}
+        sink.write([self._first_row(strategy)])
+        # What a thread holds is never collected, so it holds no more of this than it can do without.
+        self._thread = threading.Thread(
+            target=_write_on, args=(weakref.ref(self), self._stop), name="trace", daemon=True
+        )
+        self._thread.start()
+        atexit.register(_close, weakref.ref(self))
+
+    def __call__(self, event: Event, /) -> None:
+        """Keep `event` until it is written; of a change of an endpoint also what it is like now."""
+        if len(self._events) < MOST:
+            self._events.append((event, self._like_now(event) if type(event) in _CHANGES else None))
+        else:
+            self.lost += 1
+
+    def hide(self, redact: Callable[[str], str]) -> None:
+        """Take secrets, by `redact`, out of the names of endpoints from now on."""
+        self._redact = redact
+        self._names.clear()
+
+    def flush(self) -> None:
+        """Write what has happened so far."""
+        if self._process != os.getpid():
+            return
+        with self._turn:
+            if not self._closed:
+                self._write(self._rows(self._collect(False)))
+
+    def close(self) -> None:
+        """Write the rest, calls that are under way as open ones, and the last row. May be called twice.
+
+        In a forked child it does nothing: the file is the parent's.
+        """
+        if self._process != os.getpid():  # who had the lock here may be no more
+            return
+        self._stop.set()
+        with self._turn:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self._write(self._rows(self._collect(True)))
+                now = self._clock()
+                self._write(self._still_open(now))
+                self._write([{"row": "end", "run": self.run, "at_s": now, "lost": self.lost}])
+            finally:
+                self._done()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def _write(self, rows: Iterable[dict[str, Any]]) -> None:
+        rows = iter(rows)
+        while some := list(islice(rows, _AT_ONCE)):
+            try:
+                self._sink.write(some)
+            except Exception as error:  # a full disk, a row that a database cannot hold, a mistake in a user's sink
+                left = some[error.written :] if isinstance(error, Unwritten) else some
+                self._lose(error, sum(row["row"] != "end" for row in left))
+
+    def _lose(self, error: Exception, rows: int) -> None:
+        """Count rows that could not be made or written; the log hears of the first ones."""
+        self.lost += rows
+        if not self._has_said:
+            self._has_said = True
+            kind = type(error).__name__  # what others say may hold anything
+            said = (error.strerror or kind) if isinstance(error, OSError) else kind
+            _LOGGER.warning("trace: rows are lost, and counted: %s", said)
+
+    def _done(self) -> None:
+        try:
+            self._sink.close()
+        except Exception as error:
+            self._lose(error, 0)
+
+    def _first_row(self, strategy: str) -> dict[str, Any]:
+        endpoints = [
+            {
+                "name": self._shown(each.name),
+                "host": text_of(each.host),
+                "capacity": each.capacity,
+                "weight": each.weight,
+                "labels": sorted(map(str, map(text_of, each.labels))),
+            }
+            for each in self._known.values()
+        ]
+        began = {"began": datetime.now(UTC).isoformat(), "clock_s": self._clock()}
+        facts = {"version": VERSION, "run": self.run, **began, "strategy": strategy, "endpoints": endpoints}
+        return {"row": "run", **facts}
+
+    def _rows(self, found: Collected | None) -> Iterator[dict[str, Any]]:
+        while self._events:
+            event = self._events.popleft()
+            try:
+                happenings = [*self._happenings(*event)]
+            except Exception as error:  # what takes secrets out of names is a user's
+                self._lose(error, 1)
+                continue
+            yield from map(data_of, happenings)
+        if found is None:
+            return
+        for each in found.in_order():
+            if not isinstance(each, Lease):
+                self._grant(each)
+            elif (row := self._end(each)) is not None:
+                yield row
+        if found.still_out is not None:
+            self.lost += found.lost
+            for id in self._out.keys() - found.still_out:
+                self._leave(id)
+        long = [id for id, out in self._out.items() if found.now - out.grant.granted_s > _LONG_S]
+        for id in long:
+            if id not in self._told and self._is_ours(id):
+                self._told.add(id)
+                if (row := self._row(self._out[id], ended_s=found.now, is_open=True)) is not None:
+                    yield row
+
+    def _still_open(self, now: float) -> Iterator[dict[str, Any]]:
+        for id, out in self._out.items():
+            if self._is_ours(id) and (row := self._row(out, ended_s=now, is_open=True)) is not None:
+                yield row
+
+    def _is_ours(self, id: int) -> bool:
+        return id not in self._before
+
+    def _grant(self, grant: Grant) -> None:
+        name, slots, host = grant.endpoint.name, grant.slots, grant.endpoint.host or ""
+        at = self._at[name] = self._at.get(name, 0) + slots
+        on = self._on[host] = self._on.get(host, 0) + slots
+        self._out[grant.id] = _Out(grant, at, on)
+
+    def _leave(self, id: int) -> "_Out | None":
+        out = self._out.pop(id, None)
+        self._told.discard(id)
+        if out is not None:
+            self._at[out.grant.endpoint.name] -= out.grant.slots
+            self._on[out.grant.endpoint.host or ""] -= out.grant.slots
+        return out
+
+    def _end(self, lease: Lease) -> dict[str, Any] | None:
+        out = self._leave(lease.id)
+        if out is None or not self._is_ours(lease.id):
+            return None
+        return self._row(
+            out,
+            ended_s=lease.over[1],
+            outcome=lease.over[0].value,
+            retry_after_s=lease.hint.retry_after_s if lease.hint is not None else None,
+            server_s=getattr(lease, "server_s", None),
+            priority=getattr(lease, "priority", 0),
+        )
+
+    def _row(self, out: "_Out", **known: Any) -> dict[str, Any] | None:
+        """Return the row of a lease; None if none can be made, which is counted."""
+        try:
+            return self._made(out, **known)
+        except Exception as error:
+            self._lose(error, 1)
+            return None
+
+    def _made(
+        self,
+        out: "_Out",
+        *,
+        ended_s: float,
+        outcome: str | None = None,
+        retry_after_s: float | None = None,
+        server_s: float | None = None,
+        priority: int | None = None,
+        is_open: bool = False,
+    ) -> dict[str, Any]:
+        grant = out.grant
+        request = grant.request
+        return {
+            "row": "attempt",
+            "run": self.run,
+            "attempt": grant.id,
+            "asked_s": grant.granted_s - grant.waited_s,
+            "granted_s": grant.granted_s,
+            "ended_s": ended_s,
+            "endpoint": self._shown(grant.endpoint.name),
+            "task": text_of(grant.holder) or None,
+            "kind": text_of("+".join(sorted(request.labels))) or None,
+            "size": amount_of(request.tokens),
+            "host": text_of(grant.endpoint.host),
+            "slots": grant.slots,
+            "priority": grant.priority if priority is None else priority,
+            "key": self._stand_in(request.key),
+            "in_flight": out.at_endpoint,
+            "host_in_flight": out.on_host,
+            "outcome": outcome,
+            "retry_after_s": amount_of(retry_after_s),
+            "server_s": amount_of(server_s),
+            "open": is_open,
+        }
+
+    def _shown(self, name: str) -> str:
+        shown = self._names.get(name)
+        if shown is None:
+            shown = self._names[name] = text_of(self._redact(plain_name(name))) or ""
+        return shown
+
+    def _happenings(self, event: Event, endpoint: Endpoint | None) -> Iterable[Happening]:
+        if isinstance(event, TimedOut):
+            return [Happening(self.run, event.at_s, "gave_up", value=event.waited_s)]
+        if isinstance(event, Panic):
+            return [Happening(self.run, event.at_s, "panic" if event.on else "calm")]
+        if isinstance(event, StrategyChanged):
+            return [Happening(self.run, event.at_s, "strategy", name=text_of(event.strategy))]
+        name = getattr(event, "endpoint", "")
+        shown = self._shown(name)
+        if isinstance(event, LimitChanged):
+            before = self._capacities.get(name)
+            found = [Happening(self.run, event.at_s, "limit", shown, event.limit)]
+            if endpoint is not None and before != endpoint.capacity:
+                self._capacities[name] = endpoint.capacity
+                found.append(Happening(self.run, event.at_s, "capacity", shown, endpoint.capacity))
+            return found
+        if isinstance(event, Added):
+            capacity, host = (endpoint.capacity, endpoint.host) if endpoint is not None else (None, None)
+            if capacity is not None:
+                self._capacities[name] = capacity
+            return [Happening(self.run, event.at_s, "joined", shown, capacity, text_of(host))]
+        return [Happening(self.run, event.at_s, _PLAIN[type(event)], shown)]
+
+    def _look(self) -> None:
+        """See which endpoints there are; those that have gone stay known, as calls there may still end."""
+        self._known.update({each.name: each for each in self._endpoints() or ()})
+
+    def _like_now(self, event: Event) -> Endpoint | None:
+        self._look()
+        return self._known.get(getattr(event, "endpoint", ""))
+
+    def _stand_in(self, key: str | None) -> str | None:
+        return (
+            None
+            if key is None
+            else hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=6, key=self._salt).hexdigest()
+        )
+
+
+class _Out(NamedTuple):
+    """A lease that is out, and what was in flight just after its grant, its own slots included."""
+
+    grant: Grant
+    at_endpoint: int
+    on_host: int
+
+
+def _write_on(writer: "weakref.ref[TraceWriter]", stop: threading.Event) -> None:
+    while not stop.wait(_EVERY_S):
+        mine = writer()
+        if mine is None:
+            return
+        mine.flush()
+        del mine
+
+
+def _close(writer: "weakref.ref[TraceWriter]") -> None:
+    mine = writer()
+    if mine is not None:
+        mine.close()

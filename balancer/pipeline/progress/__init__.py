@@ -1,0 +1,1 @@
+"""How far a run is: what is done, what is left."""

@@ -1,0 +1,1 @@
+"""What proposes inputs may use of a run: budgets, feedback, a place to try programs."""

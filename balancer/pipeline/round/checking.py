@@ -1,0 +1,239 @@
+"""Ask the input validators of a problem, and find out what is wrong with one that does not answer.
+
+Decides what the end of a validator means. Exit code 42 accepts and 43 refuses; all else says nothing of the input, and
+is tried elsewhere. Validators that are older than these codes are found out by showing them what is known: one that
+ends with 0 on the problem's own data, and with something else on nonsense, accepts with 0; and the code with which one
+turns down nonsense refuses. One that says nothing of any known input is left out, and that is told at once.
+It must not know rounds, nor what becomes of an input.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from balancer.judging.judgements import VALIDATOR_LIMITS
+from balancer.judging.runner import ProgramRun, Ran, Runner
+from balancer.judging.verdict import ACCEPT, REJECT
+from balancer.pipeline.proposing.ended import ended
+from balancer.pipeline.results.records import CaseState, Stage
+from balancer.pipeline.results.store import Store, StoredCase
+from balancer.problem import CaseOptions, Problem
+from balancer.program import Execution, Program, Status
+
+__all__ = ["Validators", "compile_words"]
+
+_PROBES = 5  # known inputs that a validator is tried on
+_NONSENSE = (b"no input of this problem \x01\n", b"")
+_ABORTED = -6  # a failed `assert` of C or C++ ends so: SIGABRT, which nobody else sends
+_OLD_ACCEPT = 0
+_MOST_LINES = 3
+_MOST_LINE = 120
+_MOST_PRINTED = 4096  # bytes at the end of what it printed
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """The exit codes with which a validator accepts and refuses; `sure`: whether it was tried."""
+
+    accepts: int = ACCEPT
+    refuses: frozenset[int] = frozenset({REJECT})
+    sure: bool = False
+
+    def says(self, execution: Execution) -> bool | None:
+        """Return whether the input is valid; None: the validator has not said."""
+        if execution.status is not Status.FINISHED or execution.exit_code is None:
+            return None
+        if execution.exit_code == self.accepts:
+            return True
+        return False if execution.exit_code in self.refuses else None
+
+    def odd(self, execution: Execution) -> bool:
+        """Return whether the validator has not said."""
+        return self.says(execution) is None
+
+
+@dataclass(slots=True)
+class Validators:
+    """The input validators of one problem. Thread-safe.
+
+    Args:
+        problem: whose own data they are tried on.
+        runner: runs them.
+        store: remembers what was found out.
+        say: is told at once, a line each, what is wrong with one.
+    """
+
+    problem: Problem
+    runner: Runner
+    store: Store
+    say: Callable[[str], object]
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _codes: dict[Program, _Codes] = field(default_factory=dict)
+
+    def programs(self) -> tuple[Program, ...]:
+        """Return those that an input must pass: the problem's own, and the one that a generator has brought."""
+        left_out = self.store.left_out(self.problem.id)
+        brought = self.store.rounds.kept(self.problem.id, "validator")
+        own = tuple(program for program in self.problem.input_validators if program.name not in left_out)
+        return own if brought is None else (*own, brought)
+
+    def meet(self) -> None:
+        """Begin: leave out those that no endpoint can run, and say anew what was found wrong in an earlier session."""
+        known = self.runner.languages
+        left_out = self.store.left_out(self.problem.id)
+        for program in self.problem.input_validators:
+            if program.language not in known:
+                runs = ", ".join(sorted(known))
+                self._leave_out(program, f"no endpoint runs {program.language} (they run: {runs})")
+            elif program.name in left_out:
+                self._leave_out(program, left_out[program.name])
+
+    def check(self, case: StoredCase) -> tuple[CaseState, str]:
+        """Return what becomes of an input, and why, in one line.
+
+        INVALID: a validator refuses it; UNJUDGED: the infrastructure failed; UNCHECKED: a validator does not say.
+        """
+        for program in self.programs():
+            state, note = self._ask(program, case)
+            if state is not CaseState.VALID:
+                return state, note
+        if not case.sample and not self.programs() and not self.problem.by_agreement:
+            return CaseState.UNCHECKED, "no input validator of the problem works"
+        return CaseState.VALID, ""
+
+    def says(self, program: Program, execution: Execution) -> bool | None:
+        """Return whether an input is valid, of which `program` ended so; None: it has not said."""
+        return self._known(program).says(execution)
+
+    # -- one validator -------------------------------------------------------------------------------
+
+    def _ask(self, program: Program, case: StoredCase) -> tuple[CaseState, str]:
+        codes = self._known(program)
+        options = self.problem.options_of(case.origin, sample=case.sample)
+        ran = self._run(program, case.data, codes, case.id, options)
+        if ran.execution is None:
+            return CaseState.UNJUDGED, ran.note
+        if codes.odd(ran.execution) and not codes.sure:
+            tried = self._try(program)
+            if tried is None:
+                return CaseState.UNJUDGED, f"{program.name}: {ended(ran.execution)}"
+            if program not in self.programs():
+                return CaseState.VALID, ""  # it is left out: the others decide
+            codes = tried
+        said = codes.says(ran.execution)
+        if said is not None:
+            return (CaseState.VALID, "") if said else (CaseState.INVALID, _refusal(program, ran.execution))
+        # It may be the machine that is slow: a later session tries again. What crashes in two places crashes.
+        late = ran.execution.status is Status.TIME_LIMIT
+        why = f"{program.name} does not say whether it is valid: {ended(ran.execution)}"
+        return CaseState.UNJUDGED if late else CaseState.UNCHECKED, why
+
+    def _known(self, program: Program) -> _Codes:
+        with self._lock:
+            if program not in self._codes:
+                stored = self.store.judges.codes(self.problem.id, program.name)
+                self._codes[program] = _Codes(*stored, sure=True) if stored else _Codes()
+            return self._codes[program]
+
+    def _run(
+        self, program: Program, data: bytes, codes: _Codes, case: int = 0, options: CaseOptions | None = None
+    ) -> Ran:
+        stage, name = Stage.VALIDATE_INPUT, program.name
+        if options is not None:
+            program = replace(program, args=options.validators.get(name, program.args))
+        files = dict(options.files) if options else {}
+        return self.runner.run_twice(
+            ProgramRun(
+                program, data, VALIDATOR_LIMITS, self.problem.id, stage, name, case, files, odd=codes.odd, witness=True
+            )
+        )
+
+    # -- a trial -------------------------------------------------------------------------------------
+
+    def _try(self, program: Program) -> _Codes | None:
+        """Find out which codes it uses, or leave it out. Return None if the infrastructure failed meanwhile."""
+        with self._lock:  # once, however many threads have met an odd end
+            codes = self._known(program)
+            if codes.sure or program not in self.programs():
+                return codes
+            plain = _Codes()
+            tried = self.problem.data[:_PROBES]
+            options = [self.problem.options_of(own.origin, sample=True) for own in tried]
+            known = self._ends(program, plain, [own.data for own in tried], options)
+            nonsense = self._ends(program, plain, _NONSENSE, [None] * len(_NONSENSE))
+            if known is None or nonsense is None:
+                return None
+            why = _wrong(known, nonsense)
+            if why:
+                self._leave_out(program, why)
+                return codes
+            accepts = _accepting(known)
+            codes = _Codes(accepts, _refusing(nonsense) - {accepts, ACCEPT} | {REJECT}, sure=True)
+            self.store.judges.set_codes(self.problem.id, program.name, codes.accepts, codes.refuses)
+            self._codes[program] = codes
+            return codes
+
+    def _ends(
+        self, program: Program, codes: _Codes, inputs: Sequence[bytes], options: Sequence[CaseOptions | None]
+    ) -> list[Execution] | None:
+        """Return how it ends on `inputs`, or on two if it does not compile; None: the infrastructure failed."""
+        found: list[Execution] = []
+        for data, told in zip(inputs, options, strict=True):
+            execution = self._run(program, data, codes, 0, told).execution
+            if execution is None:
+                return None
+            found.append(execution)
+            if len(found) == 2 and all(each.status is Status.COMPILE_ERROR for each in found):
+                break
+        return found
+
+    def _leave_out(self, program: Program, why: str) -> None:
+        self.store.leave_out(self.problem.id, program.name, why)
+        rest = "its other input validators decide alone"
+        if not self.programs():
+            rest = "made-up inputs count by agreement" if self.problem.by_agreement else "no made-up input is used"
+        line = f"the input validator {program.name} is left out: {why}; {rest}"
+        self.store.judges.add_trouble(self.problem.id, line)
+        self.say(f"{self.problem.id}: {line}")
+
+
+def _wrong(known: list[Execution], nonsense: list[Execution]) -> str:
+    """Return what is wrong with a validator that ended so on known inputs, and so on nonsense; "": nothing."""
+    if all(execution.status is Status.COMPILE_ERROR for execution in (*known, *nonsense)):
+        return compile_words(nonsense[0])
+    if not known or any(_Codes().says(execution) is not None for execution in known):
+        return ""
+    if all(_code(execution) == _OLD_ACCEPT for execution in known):
+        tells = any(_code(execution) != _OLD_ACCEPT for execution in nonsense)
+        return "" if tells else "it ends with exit code 0 on all known inputs, and on nonsense as well"
+    return f"it says nothing of any known input that it was tried on ({len(known)}): {ended(known[0])}"
+
+
+def compile_words(execution: Execution) -> str:
+    """Return that a program does not compile, with the compiler's words."""
+    words = ended(execution).removeprefix("compile error").removeprefix(": ") or execution.message
+    return f"it does not compile{f': {words}' if words else ''}"
+
+
+def _accepting(known: list[Execution]) -> int:
+    old = bool(known) and all(_code(execution) == _OLD_ACCEPT for execution in known)
+    return _OLD_ACCEPT if old else ACCEPT
+
+
+def _refusing(nonsense: list[Execution]) -> frozenset[int]:
+    """Return the codes of its own with which it turned down nonsense; one that knows 43 has no other."""
+    codes = {_code(execution) for execution in nonsense}
+    if REJECT in codes:
+        return frozenset()
+    return frozenset(code for code in codes if code is not None and (code >= 0 or code == _ABORTED))
+
+
+def _code(execution: Execution) -> int | None:
+    return execution.exit_code if execution.status is Status.FINISHED else None
+
+
+def _refusal(program: Program, execution: Execution) -> str:
+    printed = execution.stderr if execution.stderr.strip() else execution.stdout
+    lines = [line.strip() for line in printed[-_MOST_PRINTED:].decode(errors="replace").splitlines() if line.strip()]
+    words = " / ".join(line[:_MOST_LINE] for line in lines[-_MOST_LINES:])
+    return f"{program.name} refuses it{f': {words}' if words else ''}"

@@ -1,0 +1,168 @@
+"""Compare submissions on inputs that are thrown away afterwards: the way to find the one input that is worth keeping.
+
+Decides how many inputs go into one run of a program, and what is known of each: valid or not, right or not, or, where
+the infrastructure failed, nothing. It stores no input and no verdict; what it finds is tried again by the steps of a
+round like any proposal. It must not know who asks, nor which inputs are worth trying.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from balancer.judging.judgements import VALIDATOR_LIMITS
+from balancer.judging.runner import ProgramRun
+from balancer.judging.verdict import (
+    ACCEPT,
+    REJECT,
+    checker_files,
+    checker_program,
+    judge_end,
+    judge_output,
+)
+from balancer.pipeline.results.records import Stage
+from balancer.pipeline.round.many.records import Fed, outcomes, records
+from balancer.pipeline.round.many.wrap import taking_many
+from balancer.pipeline.round.sample import Sample
+from balancer.problem import Submission
+from balancer.program import Execution, Limits, Program, Status
+
+__all__ = ["SampleComparer"]
+
+Item = TypeVar("Item")
+
+_AT_ONCE, _BYTES_AT_ONCE = 250, 2**19  # inputs of one run
+_SHORT_S = 1.0  # CPU seconds for one of many inputs: they are small
+_RUN_CPU_S, _RUN_WALL_S = 60.0, 120.0  # for all inputs of one run
+_NONE: Mapping[str, bytes] = {}
+
+
+class SampleComparer:
+    """See `balancer.pipeline.proposing.workshop.Comparer`. Thread-safe.
+
+    Attributes:
+        runs: inputs that programs were run on so far.
+    """
+
+    def __init__(self, sample: Sample) -> None:
+        self._sample = sample
+        self._alone: set[Program] = set()  # programs that do not take many inputs at once
+        self._lock = threading.Lock()
+        self.runs = 0
+
+    @property
+    def accepted(self) -> Sequence[Submission]:
+        """The right solutions that are not left out, the reference solution first."""
+        return self._sample.usable(accepted=True)
+
+    @property
+    def limit_s(self) -> float:
+        """CPU seconds that a submission may take."""
+        return self._sample.limits.cpu_s
+
+    def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
+        """Run a submission on small inputs, with at most a second of CPU time for each; None: nothing is known."""
+        limits = self._sample.limits
+        return self._each(submission.program, [Fed(data) for data in inputs], limits, min(limits.cpu_s, _SHORT_S), {})
+
+    def measured(self, submission: Submission, data: bytes) -> Execution | None:
+        """Run a submission on one input as it would be judged, within the problem's limits."""
+        return self._one(submission.program, Fed(data), self._sample.limits, _NONE)
+
+    def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
+        """Say of each input whether all validators accept it; None: nothing is known."""
+        found: list[bool | None] = [True] * len(inputs)
+        for validator in self._sample.validators.programs():
+            left = [index for index, says in enumerate(found) if says]
+            fed = [Fed(inputs[index]) for index in left]
+            ended = self._each(validator, fed, VALIDATOR_LIMITS, VALIDATOR_LIMITS.cpu_s, _NONE)
+            for index, execution in zip(left, ended, strict=True):
+                found[index] = None if execution is None else self._sample.validators.says(validator, execution)
+        return found
+
+    def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
+        """Say of each (input, what a submission did on it, answer) whether it would be accepted; None: not known."""
+        found: list[bool | None] = [None if judge_end(execution) is None else False for _, execution, _ in outputs]
+        open_ = [index for index, says in enumerate(found) if says is None]
+        checker = self._sample.checker
+        program = checker_program(checker)
+        if program is None:
+            for index in open_:
+                _, execution, answer = outputs[index]
+                found[index] = judge_output(checker, execution.stdout, answer).verdict.kills is False
+            return found
+        fed = [Fed(outputs[index][1].stdout, outputs[index][0], outputs[index][2]) for index in open_]
+        ended = self._each(program, fed, VALIDATOR_LIMITS, VALIDATOR_LIMITS.cpu_s, checker_files(b"", b""))
+        for index, each in zip(open_, ended, strict=True):
+            says = None if each is None else {ACCEPT: True, REJECT: False}.get(_exit_code(each) or 0)
+            found[index] = says
+        return found
+
+    def each(self, act: Callable[[Item], None], items: Iterable[Item]) -> None:
+        """Do `act` for every item, some at a time; the first failure is raised."""
+        self._sample.in_threads(self._sample.settings.solution_validation_workers, act, items)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _each(
+        self, program: Program, inputs: Sequence[Fed], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
+    ) -> list[Execution | None]:
+        """Run `program` on each of `inputs`, many at once if that can be done, for `cpu_s` seconds each."""
+        found: list[Execution | None] = [None] * len(inputs)
+        short = Limits(cpu_s, 3 * cpu_s + 2, limits.compile_s, limits.memory_bytes)
+
+        def act(part: range) -> None:
+            ended = self._many(program, [inputs[index] for index in part], limits, cpu_s, files)
+            if ended is None:
+                ended = [self._one(program, inputs[index], short, files) for index in part]
+            for index, execution in zip(part, ended, strict=False):
+                found[index] = execution
+
+        self._sample.in_threads(self._sample.settings.solution_validation_workers, act, _parts(inputs))
+        return found
+
+    def _many(
+        self, program: Program, inputs: Sequence[Fed], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
+    ) -> Sequence[Execution | None] | None:
+        """Run `program` once for all `inputs`; None if it does not take many. It may end early: the rest is missing."""
+        wrapped = taking_many(program) if len(inputs) > 1 and program not in self._alone else None
+        if wrapped is None:
+            return None
+        wide = Limits(_RUN_CPU_S, _RUN_WALL_S, limits.compile_s, limits.memory_bytes)
+        ran = self._run(wrapped, records(inputs, cpu_s), wide, files, len(inputs))
+        if ran is None:
+            return []
+        ended = list(outcomes(ran.stdout))
+        if not ended:  # it does not compile with the front part, say, or closes what it should not
+            with self._lock:
+                self._alone.add(program)
+            return None
+        return ended[: len(inputs)]
+
+    def _one(self, program: Program, fed: Fed, limits: Limits, files: Mapping[str, bytes]) -> Execution | None:
+        beside = files if fed.input is None else {**files, **checker_files(fed.input, fed.answer or b"")}
+        return self._run(program, fed.stdin, limits, beside, 1)
+
+    def _run(
+        self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], inputs: int
+    ) -> Execution | None:
+        with self._lock:
+            self.runs += inputs
+        problem = self._sample.problem.id
+        wanted = ProgramRun(program, stdin, limits, problem, Stage.GENERATE, program.name, 0, files)
+        return self._sample.runner.run(wanted).execution
+
+
+def _parts(inputs: Sequence[Fed]) -> list[range]:
+    """Cut a list of inputs into those of one run each."""
+    parts, start, size = [], 0, 0
+    for index, fed in enumerate(inputs):
+        length = len(fed.stdin) + len(fed.input or b"") + len(fed.answer or b"")
+        if index > start and (index - start >= _AT_ONCE or size + length > _BYTES_AT_ONCE):
+            parts.append(range(start, index))
+            start, size = index, 0
+        size += length
+    return [*parts, range(start, len(inputs))] if inputs else []
+
+
+def _exit_code(execution: Execution) -> int | None:
+    return execution.exit_code if execution.status is Status.FINISHED else None

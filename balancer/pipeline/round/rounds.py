@@ -1,0 +1,208 @@
+"""One problem, from its own data to its last round.
+
+Decides what a round begins with, when it has enough, and whether there is another one: while some wrong submission
+survives, some generator has something to add, and rounds and time are not over. What killed stays, so no round kills
+fewer than the one before. It must not know how an input is checked, a submission judged, or a generator asked.
+"""
+
+import math
+from contextlib import suppress
+from functools import partial
+
+from balancer.pipeline.proposing.feedback import Feedback
+from balancer.pipeline.proposing.workshop import PutOff
+from balancer.pipeline.results.missing import why_left_out
+from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.round.asking import Asking
+from balancer.pipeline.round.checker_trial import CannotJudge
+from balancer.pipeline.round.observed import killers_of, observed, standing
+from balancer.pipeline.round.own_data import settle_own_data
+from balancer.pipeline.round.own_tests import Own, settle_own_tests
+from balancer.pipeline.round.purse import chunk
+from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shop import SampleWorkshop
+from balancer.pipeline.round.shrinking import shrink_cases
+from balancer.pipeline.round.steps import (
+    CHOSEN,
+    generate_test_outputs,
+    surviving,
+    validate_inputs,
+    validate_solutions,
+)
+
+__all__ = ["begin_round", "judge_problem"]
+
+_DATA = "data"  # the generator that proposes a problem's own data
+_MOST_ROUNDS = 100  # where time is the measure
+_MOST_IN_VAIN = 3  # rounds in a row that bring no case
+
+
+def judge_problem(sample: Sample) -> bool:
+    """Take one problem through all its rounds.
+
+    Returns:
+        Whether it is hungry: it ended because its time was over, and more might kill what survives.
+
+    Raises:
+        Stopped: the runner was stopped meanwhile.
+    """
+    sample.store.reopen(sample.problem.id)
+    sample.store.judges.forget_troubles(sample.problem.id)
+    _leave_out_unknown_languages(sample)
+    sample.validators.meet()
+    hungry = False
+    try:
+        with suppress(CannotJudge):  # which has been told
+            hungry = _judge_rounds(sample)
+    finally:
+        sample.clock.keep()
+    sample.progress.finish(sample.problem.id)
+    return hungry
+
+
+def _judge_rounds(sample: Sample) -> bool:
+    own = _settle_own(sample)
+    if own is Own.NONE:
+        return False
+    rounds = _Rounds(sample, many_answers=own is Own.MANY_ANSWERS)
+    try:
+        for number in range(rounds.most):
+            if not rounds.begin(number):
+                break
+            if own is Own.MANY_ANSWERS:  # unless the model has brought a checker, nobody can tell right from wrong
+                own = settle_own_tests(sample)
+                if own is not Own.SOUND:
+                    return False
+            rounds.play(number)
+            sample.progress.stands(sample.problem.id, partial(standing, sample, number))
+    except PutOff as error:  # what there is, is judged; the next session goes on here
+        why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
+        sample.store.rounds.put_off(sample.problem.id, why)
+        validate_solutions(sample)
+        return False
+    hungry = rounds.over() and bool(surviving(sample)) and rounds.in_vain < _MOST_IN_VAIN
+    if sample.shrinks:
+        with sample.clock.spending():
+            shrink_cases(sample, rounds.over)
+    return hungry
+
+
+def _settle_own(sample: Sample) -> Own:
+    """Find out which right solutions are believed. A package's authors know, but not on this machine."""
+    if sample.problem.packaged:
+        return settle_own_data(sample) if _DATA in sample.settings.generators else Own.SOUND
+    return settle_own_tests(sample) if sample.problem.by_agreement else Own.SOUND
+
+
+def begin_round(sample: Sample, number: int) -> bool:
+    """Give a round its first inputs, if it has none yet; return False if there is to be no such round."""
+    return _Rounds(sample, many_answers=False).begin(number)
+
+
+def _leave_out_unknown_languages(sample: Sample) -> None:
+    for submission in sample.problem.submissions:
+        language = submission.program.language
+        if not sample.runner.runs(language):
+            sample.store.leave_out(sample.problem.id, submission.name, why_left_out(language))
+
+
+class _Rounds:
+    """The rounds of one problem in this session.
+
+    Attributes:
+        most: how many there may be.
+        in_vain: how many in a row have brought no case.
+    """
+
+    def __init__(self, sample: Sample, *, many_answers: bool) -> None:
+        self._sample = sample
+        self._asking = Asking(sample, SampleWorkshop(sample, many_answers=many_answers), self.over)
+        self.most = sample.settings.max_rounds if sample.allowed_s is None else _MOST_ROUNDS
+        self.in_vain = 0
+
+    def over(self) -> bool:
+        """Return whether the time for made-up inputs is over."""
+        return self._left_s() <= 0
+
+    def begin(self, number: int) -> bool:
+        """Give round `number` its first inputs, if it has none yet; return False if there is to be no such round."""
+        sample = self._sample
+        if sample.store.rounds.has_begun(sample.problem.id, number):
+            return True
+        if number and (self.over() or self.in_vain >= _MOST_IN_VAIN or not self._asking.can(number)):
+            return False
+        if number and not self._asking.tellable():
+            return False
+        feedback = observed(sample, number) if number else None
+        if feedback is not None and not feedback.survivors:
+            return False
+        with sample.clock.spending():
+            some = self._asking.begin(number, sample.settings.max_inputs, feedback, self._replaced)
+        return some or not number
+
+    def play(self, number: int) -> None:
+        """Check, judge and ask on until round `number` has its inputs, or there is nothing more to be had."""
+        sample, problem = self._sample, self._sample.problem.id
+        if sample.store.rounds.has_begun(problem, number + 1):
+            self._make_good(number)
+            return
+        validate_inputs(sample, number, own=True)
+        if number == 0:  # what is wrong with a checker shows here, before anything is made up for it
+            generate_test_outputs(sample)
+            validate_solutions(sample)
+        with sample.clock.spending():
+            more = True
+            while more:
+                more = self._fill(number)
+                if not more:
+                    sample.store.rounds.spare(problem, number)
+                generate_test_outputs(sample)
+                validate_solutions(sample)
+                sample.clock.keep()
+                more = more and not self.over()
+            sample.store.rounds.spare(problem, number)
+        ready = sample.store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.REPLACED)
+        self.in_vain = 0 if ready else self.in_vain + 1
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _make_good(self, number: int) -> None:
+        """Do what an earlier session has left undone of a round that others have followed; the last one judges all."""
+        sample = self._sample
+        if sample.store.rounds.is_open(sample.problem.id, number):
+            validate_inputs(sample, number)
+            sample.store.rounds.spare(sample.problem.id, number)
+            generate_test_outputs(sample)
+
+    def _left_s(self) -> float:
+        allowed_s = self._sample.allowed_s
+        return math.inf if allowed_s is None else allowed_s - self._sample.clock.spent_s
+
+    def _fill(self, number: int) -> bool:
+        """Check inputs until there are enough to be judged; return whether the round may have more after that."""
+        sample, store, problem = self._sample, self._sample.store, self._sample.problem.id
+        chosen = store.rounds.count_made_up(problem, number, *CHOSEN)
+        judged = store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.CONTESTED)
+        wanted = sample.settings.max_inputs - chosen
+        target = chosen + max(0, chunk(self._left_s(), sample.clock.spent_s, judged, wanted))
+        while True:
+            validate_inputs(sample, number, most=target)
+            wanted = target - store.rounds.count_made_up(problem, number, *CHOSEN)
+            if wanted <= 0:
+                return target < sample.settings.max_inputs
+            lost = store.rounds.count_made_up(problem, number, CaseState.UNJUDGED)
+            # What was lost may be valid: how many are wanted is known once it has been tried again.
+            if lost or self.over():
+                return False
+            if not self._asking.go_on(number, wanted, lambda: self._feedback(number)):
+                return False
+
+    def _feedback(self, number: int) -> Feedback | None:
+        return observed(self._sample, number) if number else None
+
+    def _replaced(self) -> list[int]:
+        """Return the cases that make room: made up, and killing nobody."""
+        sample = self._sample
+        killers = killers_of(sample)
+        ready = sample.store.cases(sample.problem.id, CaseState.READY)
+        return [case.id for case in ready if not case.sample and case.id not in killers]

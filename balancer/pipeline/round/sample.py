@@ -1,0 +1,193 @@
+"""A problem at work: what every step of the pipeline needs to know and to do.
+
+Decides the limits of a run and how a submission is judged on a case. It must not know in which order
+the steps come, which endpoints there are, nor how a report looks.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from balancer.hookspecs import Generator
+from balancer.judging.judgements import checked, judgement_of, limits_of
+from balancer.judging.runner import ProgramRun, Ran, Runner
+from balancer.judging.verdict import Judgement
+from balancer.judging.verify import said
+from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.proposing.workshop import EquippedGenerator
+from balancer.pipeline.results.records import Stage
+from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
+from balancer.pipeline.round.checker_trial import CheckerTrial
+from balancer.pipeline.round.checking import Validators
+from balancer.pipeline.round.clock import ProblemClock
+from balancer.pipeline.round.unconfirmed import Unconfirmed
+from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
+from balancer.program import Execution, Limits, Program
+from balancer.settings.pipeline import PipelineSettings
+
+__all__ = ["Sample"]
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One problem with its settings, the runner and the store.
+
+    `allowed_s`: seconds that may go to made-up inputs, over all sessions; None: as long as it takes.
+    """
+
+    problem: Problem
+    generators: Sequence[Generator | EquippedGenerator]
+    settings: PipelineSettings
+    runner: Runner
+    store: Store
+    progress: Progress
+    allowed_s: float | None = None
+    clock: ProblemClock = field(init=False)
+    validators: Validators = field(init=False)
+    checker_trial: CheckerTrial = field(init=False)
+    unconfirmed: Unconfirmed = field(init=False, default_factory=Unconfirmed)
+
+    def __post_init__(self) -> None:
+        """Make what asks the validators, and start the clock."""
+        object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
+        say = self.progress.say
+        object.__setattr__(self, "validators", Validators(self.problem, self.runner, self.store, say))
+        object.__setattr__(self, "checker_trial", CheckerTrial(self.problem, self.runner, self.store, say))
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether cases are made smaller in the end: as the settings say, else where time is the measure."""
+        wanted = self.settings.shrink
+        return self.allowed_s is not None if wanted == "auto" else wanted == "on"
+
+    @property
+    def checker(self) -> Checker:
+        """How answers are compared: as the problem says, or by the program that a generator has brought."""
+        brought = self.store.rounds.kept(self.problem.id, "checker")
+        return self.problem.checker if brought is None else Checker(brought)
+
+    def usable(self, *, accepted: bool) -> list[Submission]:
+        """Return the accepted (or the wrong) submissions that are not left out, in the package's order."""
+        left_out = self.store.left_out(self.problem.id)
+        return [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
+
+    @property
+    def limits(self) -> Limits:
+        """What one run of a submission may use."""
+        named_s = self.problem.time_limit_s
+        cpu_s = named_s * self.settings.time_limit_factor if named_s else self.settings.time_limit_s
+        return limits_of(cpu_s, self.problem.memory_bytes)
+
+    def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
+        """Do `act` for every item, `workers` at a time; the first failure stops the rest and is raised."""
+        items = list(items)
+        if len(items) < 2 or workers == 1:  # a thread costs more than it brings
+            for item in items:
+                act(item)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix=self.problem.id) as threads:
+            futures = [threads.submit(act, item) for item in items]
+            done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in waiting:
+                future.cancel()
+        for future in done:
+            future.result()
+
+    def execute(self, submission: Submission, case: StoredCase, stage: Stage) -> Ran:
+        """Run `submission` on the input of `case`."""
+        return self.runner.run(self._wanted(submission, case, stage))
+
+    def _wanted(self, submission: Submission, case: StoredCase, stage: Stage) -> ProgramRun:
+        # With a checker of its own a problem may have many right outputs: then none has a known beginning.
+        expected = case.answer if self.checker.program is None else None
+        options = self.problem.options_of(case.origin, sample=case.sample) or CaseOptions()
+        return ProgramRun(
+            replace(submission.program, args=options.args) if options.args else submission.program,
+            case.data,
+            self.limits,
+            self.problem.id,
+            stage,
+            submission.name,
+            case.id,
+            dict(options.files),
+            expected=expected,
+            witness=submission.accepted,
+        )
+
+    def check(self, output: bytes, case: StoredCase, answer: bytes, stage: Stage, subject: str) -> Judgement:
+        """Say whether `output` is right for `case`, with the problem's own output validator if it has one.
+
+        Raises:
+            CannotJudge: that validator does not work.
+        """
+        checker, reruns = self._checker_of(case), self.runner.reruns
+        nobody = Program("", "")  # it was run already, wherever its output came from
+        wanted = ProgramRun(nobody, case.data, self.limits, self.problem.id, stage, subject, case.id)
+        return self.runner.follow(checked(reruns, wanted, checker, output, answer, odd=self._odd(checker)))
+
+    def _odd(self, checker: Checker) -> Callable[[Execution], object]:
+        """Return what is told of an end of `checker` that says nothing."""
+        if checker.program is not self.problem.checker.program:
+            return lambda execution: None
+        return lambda execution: self.checker_trial.hold(checker, execution)
+
+    def _checker_of(self, case: StoredCase) -> Checker:
+        """Return how answers to `case` are compared: some of a problem's own inputs come with flags of their own."""
+        options = self.problem.options_of(case.origin, sample=case.sample)
+        return self.checker if options is None else replace(self.checker, flags=options.checker)
+
+    def judge(self, submission: Submission, case: StoredCase, stage: Stage) -> None:
+        """Run `submission` on `case`, which has an answer, and store the verdict; nothing if it is left out by now."""
+        if submission.name in self.store.left_out(self.problem.id):
+            return
+        self.settle(submission, case, self.execute(submission, case, stage), stage)
+        self.progress.advance(self.problem.id)
+
+    def settle(self, submission: Submission, case: StoredCase, ran: Ran, stage: Stage) -> tuple[Judgement, Ran]:
+        """Store the verdict on `submission` that follows from what came of it on `case`; return both.
+
+        What is a surprise is run again elsewhere first, and what came of that may take the place of `ran`.
+        """
+        judgement = self._judgement(submission, case, ran, stage)
+        if _surprises(submission, judgement):
+            again = self.runner.confirm(self._wanted(submission, case, stage), ran)
+            if again != ran:
+                judgement = self._judgement(submission, case, again, stage)
+            ran = again
+        if judgement.verdict is Verdict.COMPILE_ERROR:
+            # First: a run that dies between the two must not find a verdict of one that was never left out.
+            self.store.leave_out(self.problem.id, submission.name, f"does not compile: {judgement.note}")
+        time_s = ran.execution.time_s if ran.execution else 0.0
+        verdict = StoredVerdict(submission.name, case.id, judgement.verdict, time_s, judgement.note)
+        self.store.set_verdict(self.problem.id, verdict)
+        if not submission.accepted and verdict.verdict.kills and verdict.verdict is not Verdict.COMPILE_ERROR:
+            self.store.times.killed(self.problem.id, submission.name, case.id, self.clock.elapsed_s)
+            self.unconfirmed.add(submission, case, ran)
+        return judgement, ran
+
+    def _judgement(self, submission: Submission, case: StoredCase, ran: Ran, stage: Stage) -> Judgement:
+        checker, wanted = self._checker_of(case), self._wanted(submission, case, stage)
+        return self.runner.follow(
+            judgement_of(self.runner.reruns, wanted, ran, checker, case.answer, odd=self._odd(checker))
+        )
+
+    def look_again(self, submission: Submission, case: StoredCase, stage: Stage) -> Ran | None:
+        """Have `submission` run on `case` again elsewhere; return what is right, if it is not what counts so far.
+
+        Nothing is run if it was confirmed already, or ran in an earlier session.
+        """
+        ran = self.unconfirmed.take(submission, case)
+        if ran is None:
+            return None
+        again = self.runner.confirm(self._wanted(submission, case, stage), ran)
+        same = again.execution is None or ran.execution is None or said(again.execution) == said(ran.execution)
+        return None if same else again
+
+
+def _surprises(submission: Submission, judgement: Judgement) -> bool:
+    if judgement.verdict is Verdict.COMPILE_ERROR:
+        return True
+    return submission.accepted and judgement.verdict.kills

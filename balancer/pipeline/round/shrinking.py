@@ -1,0 +1,157 @@
+"""Give each case that kills, and is large, a smaller one beside it that kills the same submission.
+
+Decides which cases are tried, for which submission, and when to stop. A smaller input must pass all that a case must:
+the validators, the reference solution, and the agreement of the accepted submissions. It must not know how an input is
+made smaller.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from balancer.judging.verdict import judge_end
+from balancer.pipeline.generators.aim.lesser import lesser
+from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.results.records import CaseState, Stage
+from balancer.pipeline.results.store import StoredCase
+from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.smaller import smaller
+from balancer.pipeline.round.steps import agreed, generate_test_outputs, validate_solutions
+from balancer.problem import Submission, Verdict
+
+__all__ = ["shrink_cases"]
+
+_LARGE = 60  # bytes: smaller ones can be read as they are
+_MOST_LARGE = 2**20  # larger ones are slow to take apart
+_MOST_TRIES = 120  # inputs that are tried for a case
+_MOST_CASES = 16  # of a problem
+_PART = 0.2  # of the time that is allowed: the rest may be of use to other problems
+
+
+def shrink_cases(sample: Sample, over: Callable[[], bool]) -> None:
+    """Look for smaller cases, store those that were found, and judge them.
+
+    Args:
+        sample: the problem, whose rounds are over.
+        over: says whether time is over.
+    """
+    store, problem = sample.store, sample.problem.id
+    began_s = sample.clock.spent_s
+
+    def enough() -> bool:
+        part_s = None if sample.allowed_s is None else _PART * sample.allowed_s
+        return over() or (part_s is not None and sample.clock.spent_s - began_s > part_s)
+
+    def shrink(wanted: _Wanted) -> None:
+        if not enough():
+            found = _Search(sample, wanted.victim, known, enough).smallest(wanted.case)
+            detail = (
+                f"case {wanted.case.id}, {len(wanted.case.data)} bytes, smaller: still rejects {wanted.victim.name}"
+            )
+            small, at_s = (found, detail) if found else None, sample.clock.elapsed_s
+            store.shrunk.add(problem, wanted.case.id, wanted.victim.name, small, at_s)
+
+    wanted = _wanted(sample)
+    known = knowledge_of(sample.problem) if wanted else None
+    sample.in_threads(sample.settings.solution_validation_workers, shrink, wanted)
+    if wanted:
+        generate_test_outputs(sample)
+        validate_solutions(sample)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    case: StoredCase
+    victim: Submission
+
+
+def _wanted(sample: Sample) -> list[_Wanted]:
+    """Return the cases to be tried, each with the submission that it must go on to kill.
+
+    Of each submission it is the smallest case that kills it; those first that the fewest kill. What was only too slow
+    needs a large input, and is not tried.
+    """
+    store, problem = sample.store, sample.problem.id
+    verdicts, tried, made = store.verdicts(problem), store.shrunk.tried(problem), store.shrunk.parents(problem)
+    ready = {case.id: case for case in store.cases(problem, CaseState.READY)}
+    killers: dict[str, list[int]] = {}
+    for (name, number), stored in verdicts.items():
+        if number in ready and stored.verdict.kills and stored.verdict is not Verdict.TIME_LIMIT:
+            killers.setdefault(name, []).append(number)
+    wrong = {submission.name: submission for submission in sample.usable(accepted=False)}
+    rarest = sorted((name for name in killers if name in wrong), key=lambda name: (len(killers[name]), name))
+    found: list[_Wanted] = []
+    for name in rarest:
+        case = min((ready[number] for number in killers[name]), key=lambda each: (len(each.data), each.id))
+        large = not case.sample and _LARGE < len(case.data) <= _MOST_LARGE
+        if large and case.id not in made and (case.id, name) not in tried:
+            found.append(_Wanted(case, wrong[name]))
+    return found[:_MOST_CASES]
+
+
+class _Search:
+    """The search for the smallest input that kills one submission."""
+
+    def __init__(self, sample: Sample, victim: Submission, found: Knowledge | None, enough: Callable[[], bool]) -> None:
+        self._sample = sample
+        self._victim = victim
+        self._enough = enough
+        self._left = _MOST_TRIES
+        # By the format first, where it is known: hardly anything is refused. Then by what may be a count.
+        by_format = [] if found is None else [lambda data: lesser(found, data)]
+        self._ways: list[Callable[[bytes], Iterator[bytes]]] = [*by_format, smaller]
+
+    def smallest(self, case: StoredCase) -> bytes | None:
+        """Return the smallest that was found; None if there is none."""
+        best = case.data
+        before = None
+        while before != best and self._left > 0:
+            before = best
+            for way in self._ways:
+                best = self._by(way, best, case)
+        return best if best != case.data else None
+
+    def _by(self, way: Callable[[bytes], Iterator[bytes]], best: bytes, case: StoredCase) -> bytes:
+        """Take smaller and smaller inputs one way, after each success the large parts first again."""
+        tried = {best}
+        found = True
+        while found:
+            found = False
+            for data in way(best):
+                if data in tried:
+                    continue
+                if self._left <= 0 or self._enough():
+                    return best
+                self._left -= 1
+                tried.add(data)
+                if self._kills(replace(case, id=0, data=data, answer=None, sample=False)):
+                    best, found = data, True
+                    break
+        return best
+
+    def _kills(self, case: StoredCase) -> bool:
+        """Return whether an input is valid, the accepted submissions agree on it, and the victim is wrong on it."""
+        sample = self._sample
+        if sample.validators.check(case)[0] is not CaseState.VALID:
+            return False
+        right = sample.usable(accepted=True)
+        execution = sample.execute(right[0], case, Stage.REFERENCE).execution
+        if execution is None or judge_end(execution) is not None:
+            return False
+        answered = replace(case, answer=execution.stdout)
+        verdict = self._verdict(self._victim, answered)
+        if not verdict.kills or verdict is Verdict.TIME_LIMIT:
+            return False
+        own = sample.check(execution.stdout, answered, execution.stdout, Stage.REFERENCE, right[0].name)
+        found: list[Verdict | None] = [own.verdict, *(self._verdict(each, answered) for each in right[1:])]
+        return agreed(found, sample.settings.quorum) is CaseState.READY
+
+    def _verdict(self, submission: Submission, case: StoredCase) -> Verdict:
+        sample = self._sample
+        execution = sample.execute(submission, case, Stage.AGREE).execution
+        if execution is None:
+            return Verdict.UNJUDGED
+        assert case.answer is not None
+        judgement = judge_end(execution) or sample.check(
+            execution.stdout, case, case.answer, Stage.AGREE, submission.name
+        )
+        return judgement.verdict

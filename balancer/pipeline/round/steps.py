@@ -1,0 +1,261 @@
+"""The steps of a round: check inputs, generate outputs, validate solutions.
+
+Each step asks the store what is done already and does the rest, so that a later session goes on where an
+earlier one died, and comes to the same end: what a step chooses depends on the order of the cases, never
+on which thread was faster. A step must not know endpoints, who proposes inputs, nor how a report looks.
+"""
+
+from collections import defaultdict
+
+from balancer.pipeline.results.records import CaseState, Stage
+from balancer.pipeline.results.store import StoredCase, StoredVerdict
+from balancer.pipeline.round.sample import Sample
+from balancer.problem import Submission, Verdict
+
+__all__ = [
+    "CHOSEN",
+    "agreed",
+    "generate_test_outputs",
+    "judge_on",
+    "surviving",
+    "validate_inputs",
+    "validate_solutions",
+]
+
+
+CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUDGED)
+_LAST = 10**9  # after all rounds
+
+
+# -- inputs --------------------------------------------------------------------------------------------
+
+
+def validate_inputs(sample: Sample, number: int, *, own: bool = False, most: int | None = None) -> None:
+    """Check the inputs of round `number`: the problem's own, then others until `most` of them are valid.
+
+    With `own`, only the problem's own. The others are checked in batches of as many as are still wanted, so the ones
+    used are the first valid ones of the list, however far an earlier session came.
+    """
+    most = sample.settings.max_inputs if most is None else most
+    while batch := _next_batch(sample, number, most, own=own):
+        sample.progress.plan(sample.problem.id, _ahead(sample, number, most))
+        sample.in_threads(sample.settings.output_generation_workers, lambda case: _validate(sample, case), batch)
+
+
+def _proposed(sample: Sample, number: int) -> list[StoredCase]:
+    return [case for case in sample.store.cases(sample.problem.id, CaseState.PROPOSED) if case.round == number]
+
+
+def _next_batch(sample: Sample, number: int, most: int, *, own: bool) -> list[StoredCase]:
+    proposed = _proposed(sample, number)
+    first = [case for case in proposed if case.sample]
+    # One that was lost to the infrastructure keeps its place, so that the next session, which tries it
+    # again, chooses what this one would have; and when all endpoints are down no more are tried in vain.
+    return first if first or own else proposed[: max(0, most - _chosen(sample, number))]
+
+
+def _chosen(sample: Sample, number: int) -> int:
+    """Return how many inputs this round has beyond the problem's own."""
+    return sample.store.rounds.count_made_up(sample.problem.id, number, *CHOSEN)
+
+
+def _ahead(sample: Sample, number: int, most: int) -> int:
+    """Return the units of work ahead if all inputs that will be checked are valid, those of later batches too."""
+    problem, store = sample.problem, sample.store
+    proposed = _proposed(sample, number)
+    own = sum(case.sample for case in proposed)
+    made_up = max(0, min(most - _chosen(sample, number), len(proposed) - own))
+    known = len(store.cases(problem.id, CaseState.VALID))
+    return own + made_up + (known + own + made_up) * len(problem.submissions)
+
+
+def _validate(sample: Sample, case: StoredCase) -> None:
+    state, note = sample.validators.check(case)
+    sample.store.set_case(sample.problem.id, case.id, state, note=note)
+    sample.progress.advance(sample.problem.id)
+
+
+# -- expected outputs ----------------------------------------------------------------------------------
+
+
+def generate_test_outputs(sample: Sample) -> None:
+    """Give every valid case its expected output, and make those ready that all accepted submissions agree on.
+
+    The output is the reference solution's, unless the package has one; the reference solution must agree
+    with that too. A case on which any accepted submission disagrees is contested: reported, not used.
+    """
+    problem, workers = sample.problem, sample.settings.output_generation_workers
+    reference = _reference(sample)
+    if reference is None:
+        return
+    valid = sample.store.cases(problem.id, CaseState.VALID)
+    sample.progress.plan(problem.id, len(valid) * len(problem.submissions))
+    verdicts = sample.store.verdicts(problem.id)
+    todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
+    sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
+
+    verdicts = sample.store.verdicts(problem.id)
+    answered = [
+        case
+        for case in sample.store.cases(problem.id, CaseState.VALID)
+        if _verdict(verdicts, reference, case) is Verdict.ACCEPTED
+    ]
+    others = [submission for submission in sample.usable(accepted=True) if submission is not reference]
+    judge_on(sample, others, answered, Stage.AGREE, workers)
+    _conclude(sample)
+    if _were_lies(sample, reference):
+        generate_test_outputs(sample)
+
+
+def _were_lies(sample: Sample, reference: Submission) -> bool:
+    """Have the expected outputs that others do not agree with made again elsewhere; return whether some were wrong."""
+    found = False
+    for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):
+        if sample.look_again(reference, case, Stage.REFERENCE) is not None:
+            sample.store.answer_again(sample.problem.id, case.id)
+            found = True
+    return found
+
+
+def _reference(sample: Sample) -> Submission | None:
+    """Return the first accepted submission that compiles; the first valid case is what it is tried on."""
+    for submission in sample.usable(accepted=True):
+        valid = sample.store.cases(sample.problem.id, CaseState.VALID)
+        if valid and _needs_answer(sample.store.verdicts(sample.problem.id), submission, valid[0]):
+            _answer(sample, submission, valid[0])
+        if submission in sample.usable(accepted=True):
+            return submission
+    return None
+
+
+def _needs_answer(verdicts: dict[tuple[str, int], StoredVerdict], reference: Submission, case: StoredCase) -> bool:
+    verdict = _verdict(verdicts, reference, case)
+    return _undecided(verdict) or (verdict is Verdict.ACCEPTED and case.answer is None)
+
+
+def _answer(sample: Sample, reference: Submission, case: StoredCase) -> None:
+    judgement, ran = sample.settle(reference, case, sample.execute(reference, case, Stage.REFERENCE), Stage.REFERENCE)
+    if ran.execution is not None and judgement.verdict is Verdict.ACCEPTED:
+        answer = ran.execution.stdout if case.answer is None else case.answer
+        if case.answer is None:
+            sample.unconfirmed.add(reference, case, ran)
+        sample.store.set_case(sample.problem.id, case.id, CaseState.VALID, answer=answer)
+    sample.progress.advance(sample.problem.id)
+
+
+def _conclude(sample: Sample) -> None:
+    """Make the cases that enough accepted submissions agree on ready, and say why the others are not."""
+    accepted = sample.usable(accepted=True)
+    verdicts = sample.store.verdicts(sample.problem.id)
+    for case in sample.store.cases(sample.problem.id, CaseState.VALID):
+        found = [_verdict(verdicts, submission, case) for submission in accepted]
+        sample.store.set_case(sample.problem.id, case.id, agreed(found, sample.settings.quorum))
+
+
+def agreed(found: list[Verdict | None], quorum: float) -> CaseState:
+    """Return what becomes of a case.
+
+    Args:
+        found: the verdicts of the accepted submissions, the reference solution's first; None: it was not run.
+        quorum: the part of them that must have accepted it.
+    """
+    wanted = quorum * len(found) - 1e-9
+    against = sum(verdict is not None and verdict.kills for verdict in found)
+    if found[0] is not None and found[0].kills:
+        return CaseState.CONTESTED
+    if found[0] is Verdict.ACCEPTED and found.count(Verdict.ACCEPTED) >= wanted:
+        return CaseState.READY
+    return CaseState.CONTESTED if len(found) - against < wanted else CaseState.UNJUDGED
+
+
+# -- verdicts ------------------------------------------------------------------------------------------
+
+
+def validate_solutions(sample: Sample) -> None:
+    """Judge the wrong submissions on the ready cases; the accepted ones have been, to agree on them.
+
+    All of them are run on the problem's own cases, and on those of the first round unless time is the measure. From
+    then on only those are run that no case before has killed: of the others no more is to be known.
+    """
+    verdicts, batches = sample.store.verdicts(sample.problem.id), sample.store.times.batches(sample.problem.id)
+    parents = sample.store.shrunk.parents(sample.problem.id)
+    wrong, killed = sample.usable(accepted=False), set[str]()
+    kills = {pair for pair, stored in verdicts.items() if stored.verdict.kills}
+    timed = sample.allowed_s is not None
+    groups: defaultdict[tuple[int, int], list[StoredCase]] = defaultdict(list)
+    for case in sample.store.cases(sample.problem.id, CaseState.READY):
+        if case.id in parents:  # one that was made smaller shows what it has kept of the larger one
+            place = (_LAST, case.id)
+        elif case.sample:
+            place = (-1, 0)
+        else:
+            place = (case.round, batches.get(case.id, 0) if timed else 0)
+        groups[place].append(case)
+    for place in sorted(groups):
+        cases = groups[place]
+        if place == (-1, 0) or (place[0] == 0 and not timed):
+            targets = wrong
+        elif place[0] == _LAST:
+            parent = parents[place[1]]
+            targets = [each for each in wrong if each.name not in killed or (each.name, parent) in kills]
+        else:
+            targets = [each for each in wrong if each.name not in killed]
+        sample.progress.plan(sample.problem.id, len(cases) * len(targets))
+        judge_on(sample, targets, cases, Stage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
+        ids = {case.id for case in cases}
+        verdicts = sample.store.verdicts(sample.problem.id)
+        killed |= {name for (name, case), stored in verdicts.items() if case in ids and stored.verdict.kills}
+    _confirm_lone_kills(sample)
+
+
+def _confirm_lone_kills(sample: Sample) -> None:
+    """Have kills by one case alone made again elsewhere: if that was a lie, the submission has survived."""
+    problem = sample.problem.id
+    ready = {case.id: case for case in sample.store.cases(problem, CaseState.READY)}
+    kills: defaultdict[str, list[StoredCase]] = defaultdict(list)
+    for (name, case), stored in sample.store.verdicts(problem).items():
+        if stored.verdict.kills and case in ready:
+            kills[name].append(ready[case])
+
+    def look(submission: Submission) -> None:
+        (case,) = kills[submission.name]
+        right = sample.look_again(submission, case, Stage.VALIDATE_SOLUTION)
+        if right is not None:
+            sample.store.times.spared(problem, submission.name, case.id)
+            sample.settle(submission, case, right, Stage.VALIDATE_SOLUTION)
+
+    lone = [each for each in sample.usable(accepted=False) if len(kills[each.name]) == 1]
+    sample.in_threads(sample.settings.solution_validation_workers, look, lone)
+
+
+def surviving(sample: Sample) -> list[Submission]:
+    """Return the wrong submissions that no ready case kills."""
+    ready = {case.id for case in sample.store.cases(sample.problem.id, CaseState.READY)}
+    verdicts = sample.store.verdicts(sample.problem.id)
+    killed = {name for (name, case), stored in verdicts.items() if case in ready and stored.verdict.kills}
+    return [submission for submission in sample.usable(accepted=False) if submission.name not in killed]
+
+
+def judge_on(
+    sample: Sample, submissions: list[Submission], cases: list[StoredCase], stage: Stage, workers: int
+) -> None:
+    """Run each submission on each case that has no verdict for it yet; the cases must have answers."""
+    verdicts = sample.store.verdicts(sample.problem.id)
+    undecided = [
+        (submission, case)
+        for case in cases
+        for submission in submissions
+        if _undecided(_verdict(verdicts, submission, case))
+    ]
+    sample.in_threads(workers, lambda pair: sample.judge(pair[0], pair[1], stage), undecided)
+
+
+def _verdict(
+    verdicts: dict[tuple[str, int], StoredVerdict], submission: Submission, case: StoredCase
+) -> Verdict | None:
+    stored = verdicts.get((submission.name, case.id))
+    return stored.verdict if stored else None
+
+
+def _undecided(verdict: Verdict | None) -> bool:
+    return verdict in (None, Verdict.UNJUDGED)
