@@ -29,17 +29,17 @@ from balancer.errors import (
     UnknownEndpoint,
     WaitInCoroutine,
 )
+from balancer.pool.pool import Pool
 from balancer.settings.ranges import expand_range
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
-from balancer.shells.threads import Pool
 
 if TYPE_CHECKING:
+    from balancer.pool.async_pool import AsyncPool
     from balancer.settings.config import Config, load_config
-    from balancer.shells.tasks.pool import AsyncPool
     from balancer.transports.clients import aopenai, openai
+    from balancer.transports.request_options import prompt_key, prompt_tokens
     from balancer.transports.sync import BalancedTransport
     from balancer.transports.tasks import AsyncBalancedTransport
-    from balancer.transports.wishes import prompt_key, prompt_tokens
 
 __all__ = [
     "AcquireTimeout",
@@ -86,14 +86,14 @@ __all__ = [
 
 _LATER = {
     "AsyncBalancedTransport": "balancer.transports.tasks",
-    "AsyncPool": "balancer.shells.tasks.pool",
+    "AsyncPool": "balancer.pool.async_pool",
     "BalancedTransport": "balancer.transports.sync",
     "Config": "balancer.settings.config",
     "aopenai": "balancer.transports.clients",
     "load_config": "balancer.settings.config",
     "openai": "balancer.transports.clients",
-    "prompt_key": "balancer.transports.wishes",
-    "prompt_tokens": "balancer.transports.wishes",
+    "prompt_key": "balancer.transports.request_options",
+    "prompt_tokens": "balancer.transports.request_options",
 }
 
 

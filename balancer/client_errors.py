@@ -1,4 +1,4 @@
-"""What the errors of HTTP clients say: that the endpoint did not answer, or how it did.
+"""Errors of HTTP clients: whether the endpoint did not answer, or how it did.
 
 Decides which errors are known, by the names they are known by, so that nothing has to be imported to recognise them;
 also which statuses say that a server is busy, which answers say that nobody pays any more, and how a `Retry-After` is

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import AcquireTimeout, BalancerError, UnknownEndpoint
-from balancer.shells.threads import Pool
+from balancer.pool.pool import Pool
 
 __all__ = ["get_api_path", "initialize_global_api_queue", "return_api_path"]
 

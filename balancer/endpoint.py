@@ -19,7 +19,7 @@ from balancer.settings.headers import Headers
 from balancer.settings.numbers import checked, finite_seconds, positive, whole
 from balancer.settings.urls import checked_url, has_credentials, host_of, identity_of
 
-__all__ = ["Endpoint", "Hint", "Lease", "Lender", "Outcome", "Terms", "hint_of", "may_go_elsewhere", "outcome_of"]
+__all__ = ["Endpoint", "Hint", "Lease", "LeaseTerms", "Lender", "Outcome", "hint_of", "may_go_elsewhere", "outcome_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def hint_of(error: BaseException) -> Hint | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LeaseTerms:
     """What a lease is taken on, beyond what it may use.
 
     Args:
@@ -274,9 +274,9 @@ class Lease:
     where: str  # where it was acquired; set only if somebody wants to know
 
     @property
-    def terms(self) -> Terms | None:
+    def terms(self) -> LeaseTerms | None:
         """Whose it is and how long it may last, if anything was said of that."""
-        terms: Terms | None = self.request.terms
+        terms: LeaseTerms | None = self.request.terms
         return terms
 
     @property

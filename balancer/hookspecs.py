@@ -1,4 +1,4 @@
-"""What a plugin may add: strategies, input generators, executors, languages, foretellers, commands.
+"""Plugin hooks: strategies, input generators, executors, languages, forecasters, commands.
 
 Hooks run once, when the plugins are loaded; nothing here is called while leases are taken.
 A plugin is any module or object with functions marked `@hookimpl`; a distribution offers it through
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "PROJECT",
     "ExecutorPlugin",
-    "ForetellerPlugin",
-    "Foretold",
+    "Forecast",
+    "ForecasterPlugin",
     "Generator",
     "HookSpecs",
     "WorkLeft",
@@ -81,7 +81,7 @@ class WorkLeft:
 
 
 @dataclass(frozen=True, slots=True)
-class Foretold:
+class Forecast:
     """For how much longer a run will last.
 
     Attributes:
@@ -99,13 +99,13 @@ class Foretold:
 
 
 @dataclass(frozen=True, slots=True)
-class ForetellerPlugin:
+class ForecasterPlugin:
     """Tells the end of a run beforehand, from its trace so far.
 
     Args:
         name: what people call it.
         function: "module:function", called in a process of its own with the path of a trace, the id of the run in it
-            that goes on, and a `WorkLeft`; it returns a `Foretold`, or raises ConfigError if it cannot tell.
+            that goes on, and a `WorkLeft`; it returns a `Forecast`, or raises ConfigError if it cannot tell.
         summary: one line for people.
     """
 
@@ -134,7 +134,7 @@ class HookSpecs:
         """Return languages that programs may be written in."""
 
     @hookspec
-    def balancer_foretellers(self) -> Iterable[ForetellerPlugin]:  # type: ignore[empty-body]
+    def balancer_foretellers(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
         """Return what tells the end of a run beforehand."""
 
     @hookspec

@@ -1,4 +1,4 @@
-"""What a language is: how its programs are recognised, built and started. One entry of a table.
+"""A programming language: how its programs are recognised, built and started. One entry of a table.
 
 Decides nothing, and knows no machine: commands are templates whose places somebody else fills in, and user data never
 goes into one. The built-in table is `balancer.sandbox.languages.table`; a plugin adds entries (`balancer_languages`).

@@ -1,4 +1,4 @@
-"""What a server says of its own load in the headers of its answers: ORCA, "open request cost aggregation".
+"""Load reports of a server, in the headers of its answers: ORCA, "open request cost aggregation".
 
 Decides how the header `endpoint-load-metrics` is read in each of its forms, which are told by the word before them or
 by the header's name:

@@ -1,4 +1,4 @@
-"""What it means to run one program once: the protocol every executor keeps.
+"""One run of a program: the protocol that every executor keeps.
 
 Says what goes in (a program, its input, limits) and what comes out (how it ended, what it printed).
 It must not know where the program runs, nor what its output means: judging is the pipeline's business.

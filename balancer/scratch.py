@@ -1,4 +1,4 @@
-"""A folder for temporary files: gone when it is closed or, if its process was killed before that, at the next start.
+"""Temporary folders: gone when they are closed or, after a kill, at the next start.
 
 Decides which folders of dead processes are swept. Each has a file that its process holds locked, and the system lets
 go of the lock when the process dies, however it dies. So a folder is swept if it is ours, has such a file, and nobody

@@ -1,4 +1,4 @@
-"""What a strategy sees and what it answers.
+"""The strategy interface: what a strategy sees, and what it answers.
 
 A strategy chooses; the ledger counts. The ledger tells a strategy which nodes are in service and when
 a slot comes back, and asks it for the next one. A strategy must not know clocks, threads or sockets:
@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Never, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from balancer.endpoint import Endpoint, Outcome, Terms
+from balancer.endpoint import Endpoint, LeaseTerms, Outcome
 from balancer.load import Load
 from balancer.settings.urls import identity_of
 
@@ -78,7 +78,7 @@ class Request:
     exclude: frozenset[str] = frozenset()
     slots: int = 1
     key: str | None = field(default=None, compare=False)
-    terms: Terms | None = field(default=None, compare=False)
+    terms: LeaseTerms | None = field(default=None, compare=False)
     tokens: int | None = field(default=None, compare=False)
     open: bool = field(init=False, compare=False, default=True)
     barred: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from balancer.testing.door import Door
+from balancer.testing.fault_listener import FaultListener
 
 __all__ = ["ModelServer", "events", "model_process", "model_server"]
 
@@ -56,7 +56,7 @@ class ModelServer:
         self.gate.set()
         self._remember = remember
         self._lock = threading.Lock()
-        self._door = Door(type("Handler", (_Handler,), {"model": self}))
+        self._door = FaultListener(type("Handler", (_Handler,), {"model": self}))
         self.url = f"http://127.0.0.1:{self._door.port}/"
 
     def start(self) -> None:

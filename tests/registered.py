@@ -11,12 +11,12 @@ import pytest
 from balancer.plugins.registry import default_registry
 from balancer.strategy import Strategy
 from balancer.testing.conformance import maker_of
-from balancer.testing.shadow import Maker
+from balancer.testing.reference_check import StrategyFactory
 
 __all__ = ["KINDS", "MAKERS", "NAMES", "few_first"]
 
 KINDS: dict[str, type[Strategy]] = {name: entry.item for name, entry in default_registry().strategies.items()}
-MAKERS: dict[str, Maker] = {name: maker_of(kind) for name, kind in KINDS.items()}
+MAKERS: dict[str, StrategyFactory] = {name: maker_of(kind) for name, kind in KINDS.items()}
 NAMES = sorted(KINDS)
 
 _FEW = {"fifo", "least_in_flight", "random", "rendezvous", "weighted_health"}

@@ -1,4 +1,4 @@
-"""The `balancer` command.
+"""The `balancer` command line: its options, exit codes and error lines.
 
 Decides what is said on the terminal and with which exit code: 0 done, 2 something to put right first,
 3 the config is right and the endpoints are not (a run judged nothing, an endpoint does not answer a check), 130 stopped
@@ -24,11 +24,11 @@ from balancer.commands.strategies import print_strategies, strategies_data
 from balancer.errors import BalancerError, CommandStopped, ConfigError
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.config import Config, load_config, sound_part
+from balancer.settings.config import Config, load_config, load_usable_part
 
 if TYPE_CHECKING:
-    from balancer.pipeline.results.records import RunResult
-    from balancer.pipeline.running.away import Engine
+    from balancer.pipeline.results.run_result import RunResult
+    from balancer.pipeline.running.remote import Engine
 
 __all__ = ["main", "make_app"]
 
@@ -129,11 +129,11 @@ def make_app(registry: Registry) -> typer.Typer:
             require("page", '"balancer run --live"')
         from balancer.commands.warnings import left_to_server
         from balancer.pipeline.report import write_report
-        from balancer.pipeline.rows.choice import ALL, parse_share
+        from balancer.pipeline.rows.choice import ALL, parse_shard
         from balancer.pipeline.running.run import run_pipeline, settings_of
 
         try:
-            share = ALL if shard is None else parse_share(shard)
+            share = ALL if shard is None else parse_shard(shard)
         except ValueError as error:
             raise ConfigError(f"--shard: {error}") from None
         loaded = _shared(load_config(config), pool, token_file, ca)
@@ -247,7 +247,7 @@ def make_app(registry: Registry) -> typer.Typer:
         """Say what CONFIG would run, and all that is wrong with it. Pings the endpoints, but runs nothing."""
         from balancer.commands.check import check_config
 
-        settings, mistakes = sound_part(config)
+        settings, mistakes = load_usable_part(config)
         if settings is None:
             raise ConfigError(mistakes)
         settings = _shared(settings, pool, token_file, ca)

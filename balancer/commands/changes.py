@@ -1,4 +1,4 @@
-"""What a server that runs is to change, now that its config is another one.
+"""Config changes of a running server: what an edited config adds, changes and removes.
 
 Decides what can be changed while leases are out, what counts from the next start only, and what is refused. Pure. It
 must not know how a config is read again, nor who is told.
@@ -12,7 +12,7 @@ from balancer.errors import ConfigError
 from balancer.reporting.words import count as counted
 from balancer.settings.config import Config
 
-__all__ = ["Changes", "changes"]
+__all__ = ["ConfigChanges", "changes"]
 
 # Of what a core is made, and keeps for its life. What else a config has is not the server's.
 _SECTIONS = ("health", "limits", "host_caps", "quotas", "trace")
@@ -20,7 +20,7 @@ _POOL_KEYS = ("max_waiters", "seed", "spill_after_s")
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ConfigChanges:
     """What differs.
 
     Attributes:
@@ -55,7 +55,7 @@ class Changes:
             )
 
 
-def changes(before: Config, after: Config) -> Changes:
+def changes(before: Config, after: Config) -> ConfigChanges:
     """Return what is to be changed where `before` is in force and `after` is wanted.
 
     Raises:
@@ -78,7 +78,7 @@ def changes(before: Config, after: Config) -> Changes:
     chosen = {"strategy": after.pool.strategy, "options": after.pool.options}
     pool = after.pool.model_copy(update={key: getattr(before.pool, key) for key in _POOL_KEYS})
     running = after.model_copy(update={name: getattr(before, name) for name in _SECTIONS} | {"pool": pool})
-    return Changes(
+    return ConfigChanges(
         added=tuple(each for key, each in new.items() if key not in old),
         changed=tuple(each for key, each in new.items() if key in old and old[key] != each),
         removed=tuple(each for key, each in old.items() if key not in new),

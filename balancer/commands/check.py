@@ -1,4 +1,4 @@
-"""What a config would run, and everything that stands in the way: `balancer check`.
+"""`balancer check`: what a config would run, and every mistake in it.
 
 Decides what a person wants to see before a run, and that one mistake hides no other. Runs no program of a problem.
 """
@@ -11,7 +11,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from balancer.cluster.connected import connected_as
 from balancer.commands.policies import policy_lines
 from balancer.commands.reach import connecting, unreached
 from balancer.commands.warnings import warnings
@@ -19,12 +18,13 @@ from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
+from balancer.pool.connected import connected_as
+from balancer.pool.pool import Pool
 from balancer.program import Executor
 from balancer.sandbox.executors import executor_maker, languages_of, make_executors
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 from balancer.settings.pipeline import PipelineSettings
-from balancer.shells.threads import Pool
 
 __all__ = ["Checked", "check_config"]
 

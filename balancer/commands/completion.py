@@ -1,4 +1,4 @@
-"""What a shell completes: names of strategies, TOML files, and folders.
+"""Shell completion: names of strategies, TOML files, results folders.
 
 Decides what is offered for the word that was begun. It must not know what a command does with it.
 """

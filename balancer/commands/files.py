@@ -1,4 +1,4 @@
-"""How many files a server may have open: each connection is one.
+"""The limit of open files of a server: each connection is one.
 
 Decides how many connections are taken, and that a server which has none left says so in a line and goes on. It must not
 know what is served.

@@ -1,4 +1,4 @@
-"""A server's config while it runs: it is read again when it is told to, and its endpoints are pinged.
+"""Reloading the config of a running server: SIGHUP, endpoint changes, pings.
 
 Decides that a config with a mistake changes nothing, and that changes are made in one step. A shell: it has the signal
 and the event loop. It must not know what differs, nor what follows from a ping.
@@ -14,20 +14,20 @@ from types import TracebackType
 from typing import Self
 
 from balancer.cluster.tcp.clock import clock
-from balancer.cluster.tcp.server import Server
-from balancer.commands.changes import Changes, changes
-from balancer.commands.pinging import Pinging
+from balancer.cluster.tcp.server import PoolServer
+from balancer.commands.changes import ConfigChanges, changes
+from balancer.commands.pinging import EndpointPings
 from balancer.core import Core, Waiter
 from balancer.errors import BalancerError, ConfigError
 from balancer.plugins.registry import Registry
+from balancer.pool.pool import Pool
 from balancer.settings.config import Config
-from balancer.shells.threads import Pool
 from balancer.strategy import Strategy
 
-__all__ = ["Live"]
+__all__ = ["LiveConfig"]
 
 
-class Live:
+class LiveConfig:
     """What is in force of a config, for the length of an `async with` block.
 
     Args:
@@ -42,7 +42,7 @@ class Live:
     """
 
     def __init__(
-        self, server: Server, pool: Pool, config: Config, registry: Registry, say: Callable[[str], None]
+        self, server: PoolServer, pool: Pool, config: Config, registry: Registry, say: Callable[[str], None]
     ) -> None:
         self._server = server
         self._core: Core = pool._core
@@ -55,7 +55,7 @@ class Live:
         self._wanted = asyncio.Event()
         self._again: Callable[[], Config] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._pinging = Pinging(config, registry, self)
+        self._pinging = EndpointPings(config, registry, self)
 
     def mind(self, number: signal.Signals, again: Callable[[], Config]) -> None:
         """Call `again` for the config at each signal of this number, and change what differs."""
@@ -109,7 +109,7 @@ class Live:
             strategy = self._registry.strategy(pool.strategy, pool.options, self._random) if found.strategy else None
         except ConfigError as error:
             raise fresh.located("pool", error) from None
-        pinging = await asyncio.to_thread(Pinging, found.running, self._registry, self)
+        pinging = await asyncio.to_thread(EndpointPings, found.running, self._registry, self)
         self._redactions[fresh._redaction] = None  # before anybody hears of what is in it
         acts = [*self._acts(found, strategy)]
         if acts:
@@ -121,7 +121,7 @@ class Live:
         for line in found.lines(fresh.file):
             self._tell(line)
 
-    def _acts(self, found: Changes, strategy: Strategy | None) -> Iterator[Callable[[], Sequence[Waiter]]]:
+    def _acts(self, found: ConfigChanges, strategy: Strategy | None) -> Iterator[Callable[[], Sequence[Waiter]]]:
         """Yield what is to be done to the core: what comes first, lest somebody finds nothing to wait for."""
         core = self._core
         now = clock()

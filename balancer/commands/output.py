@@ -1,4 +1,4 @@
-"""What a command says to programs: one JSON document on standard output.
+"""JSON output of commands: one document on standard output.
 
 Decides the keys that every document has, whichever command it is of. It must not know any command.
 """

@@ -1,4 +1,4 @@
-"""The pings of a server's endpoints: of those that answer one, by the adapters of their schemes.
+"""Pings of a server's endpoints, by the executors of their schemes.
 
 Decides which endpoints a server can ask: a `local://` one is on the machine of whoever leases it. A shell. It must not
 know what follows from a ping.
@@ -12,12 +12,12 @@ from balancer.sandbox.executors import make_executors
 from balancer.sandbox.pings import pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
-from balancer.shells.prober import Pinged, Prober
+from balancer.shells.prober import PingListener, Prober
 
-__all__ = ["Pinging"]
+__all__ = ["EndpointPings"]
 
 
-class Pinging:
+class EndpointPings:
     """Pings the endpoints of `config` from `start` on, until it is stopped; none if the config wants none.
 
     Args:
@@ -30,7 +30,7 @@ class Pinging:
         MissingExtra: it needs an extra.
     """
 
-    def __init__(self, config: Config, registry: Registry, told: Pinged) -> None:
+    def __init__(self, config: Config, registry: Registry, told: PingListener) -> None:
         self._owned = ExitStack()
         self._prober: Prober | None = None
         health = config.health

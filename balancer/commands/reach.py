@@ -1,4 +1,4 @@
-"""Which endpoints answer: each is asked once, many at a time, none for longer than a few seconds.
+"""Reachability of endpoints: each is pinged once, many at a time, with a timeout.
 
 Decides how long an endpoint has. It must not know what is asked, nor what follows from an answer.
 """

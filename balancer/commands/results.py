@@ -1,4 +1,4 @@
-"""Commands that read what earlier runs left behind: `report`, `merge` and `diff`.
+"""`balancer report`, `merge` and `diff`: commands that read the results of earlier runs.
 
 Decides what they say on the terminal. It must not know how a run is made, nor what differs.
 """
@@ -12,7 +12,7 @@ from balancer.errors import ConfigError
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.diff import Difference
-    from balancer.pipeline.results.records import RunResult
+    from balancer.pipeline.results.run_result import RunResult
     from balancer.pipeline.results.store import Store
 
 __all__ = ["differ", "difference_lines", "put_together", "write_again"]

@@ -1,4 +1,4 @@
-"""`balancer serve`: the pool of a config, behind one port, for all who connect.
+"""`balancer serve`: the pool of a config, served on one port.
 
 Decides who may listen to whom: this machine alone unless it is told otherwise, and nobody without a token beyond it. It
 must not know what holders and owner say to each other.
@@ -13,22 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cluster.connected import TOKEN_VARIABLE
-from balancer.cluster.protocol import Times
+from balancer.cluster.protocol import ClusterTimes
 from balancer.cluster.tcp.address import Address, is_loopback
 from balancer.cluster.tcp.clock import clock
-from balancer.cluster.tcp.keeping import Keeper
-from balancer.cluster.tcp.server import Server
+from balancer.cluster.tcp.record_file import RecordFile
+from balancer.cluster.tcp.server import PoolServer
 from balancer.commands.files import most_connections, no_files_left, raise_limit
-from balancer.commands.live import Live
+from balancer.commands.live import LiveConfig
 from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
 from balancer.errors import CommandStopped, ConfigError
 from balancer.plugins.registry import Registry
+from balancer.pool.connected import TOKEN_VARIABLE
+from balancer.pool.pool import Pool
 from balancer.reporting.words import count
 from balancer.settings.config import Config
 from balancer.settings.wording import why_not_listening
-from balancer.shells.threads import Pool
 
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
@@ -109,12 +109,12 @@ def serve(
             f"--host {host}: other machines could connect without a token; set {TOKEN_VARIABLE}, or give --token-file"
         )
     try:
-        times = Times(ttl_s)
+        times = ClusterTimes(ttl_s)
     except ValueError as error:
         raise ConfigError(f"--ttl: {error}") from None
     if config.pool.connect is not None:
         raise config.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
-    keeper = Keeper(state)
+    keeper = RecordFile(state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
             pool._clock = clock  # the one that its core is driven by
@@ -130,8 +130,8 @@ async def _serve(
     pool: Pool,
     config: Config,
     registry: Registry,
-    keeper: Keeper,
-    times: Times,
+    keeper: RecordFile,
+    times: ClusterTimes,
     host: str,
     port: int,
     token: str,
@@ -152,7 +152,7 @@ async def _serve(
         if pool._happened:
             pool._delivery.deliver()
 
-    server = Server(
+    server = PoolServer(
         pool._core,
         times=times,
         last=keeper.last,
@@ -162,7 +162,7 @@ async def _serve(
         told=told,
         most=most_connections(),
     )
-    live = Live(server, pool, config, registry, say)
+    live = LiveConfig(server, pool, config, registry, say)
     pool._hide(live.redact)
     seen = None if page is None else _page_of(pool, server, live, *page)  # what cannot be is told before any lease
     if again is not None:
@@ -187,7 +187,7 @@ async def _serve(
         await server.end()
 
 
-def _page_of(pool: Pool, server: Server, live: Live, host: str, port: int) -> "Page":
+def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, host: str, port: int) -> "Page":
     from balancer.commands.served_page import page_of  # a server without a page needs no web framework
     from balancer.observing.page.tokens import token_of_environment
 

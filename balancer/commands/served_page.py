@@ -1,4 +1,4 @@
-"""The page of a server: what all processes hold, and buttons that act as a change of the config would.
+"""The live page of a server: the members and their leases, and buttons that drain and restore endpoints.
 
 Decides that what a button does is a step of the server, so that those who wait are answered and all processes are told.
 A shell: it crosses from the page's thread to the server's loop.
@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from balancer.cluster.tcp.clock import clock
-from balancer.cluster.tcp.server import Server
+from balancer.cluster.tcp.server import PoolServer
 from balancer.core import Waiter
-from balancer.core.account import State
+from balancer.core.account import MembershipState
 from balancer.errors import DuplicateEndpoint
-from balancer.observing.page.scene import Holder
+from balancer.observing.page.pool_tables import MemberLeases
 from balancer.observing.page.serving import Page, open_page
-from balancer.shells.threads import Pool
+from balancer.pool.pool import Pool
 
 __all__ = ["page_of"]
 
@@ -25,7 +25,7 @@ Act = Callable[[float], Sequence[Waiter]]
 
 
 def page_of(
-    pool: Pool, server: Server, host: str, port: int, *, token: str | None, redact: Callable[[str], str]
+    pool: Pool, server: PoolServer, host: str, port: int, *, token: str | None, redact: Callable[[str], str]
 ) -> Page:
     """Serve the page of `pool` until the pool is closed. Called within the server's loop, before it listens.
 
@@ -36,8 +36,8 @@ def page_of(
     loop = asyncio.get_running_loop()
     core = pool._core
 
-    def holders() -> list[Holder]:
-        return [Holder(who.name, leases, waiting) for who, leases, waiting in server.owner.guests()]
+    def holders() -> list[MemberLeases]:
+        return [MemberLeases(who.name, leases, waiting) for who, leases, waiting in server.owner.sessions()]
 
     async def step(act: Act) -> None:
         server.act(lambda: server.owner.change([partial(act, clock())], clock()))
@@ -51,7 +51,7 @@ def page_of(
     def restore(name: str) -> None:
         def act(now: float) -> Sequence[Waiter]:
             account = core.ledger.account(name)
-            if account.state is not State.DRAINING:  # what is leaving was taken out of the config
+            if account.state is not MembershipState.DRAINING:  # what is leaving was taken out of the config
                 raise DuplicateEndpoint(name)
             return core.add(account.endpoint, now)
 

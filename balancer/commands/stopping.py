@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as an exception, so that a command puts away what it has begun before it ends.
+"""Signal handling: ctrl-C and SIGTERM as an exception, or as a future of the event loop.
 
 Decides what a signal means to a command that does not handle it otherwise. It must not know any command.
 """

@@ -1,4 +1,4 @@
-"""The strategies that are installed, for people and for programs: `balancer strategies`.
+"""`balancer strategies`: the strategies that are installed, with their options.
 
 Decides what is said of each, in 80 columns. It must not know what a strategy does.
 """

@@ -1,4 +1,4 @@
-"""`balancer trace`: what is in a trace, and other people's records made into one.
+"""`balancer trace`: a summary of a trace, and conversion of other programs' logs into one.
 
 Decides what is read, by which name, and where it goes. What a trace is like is for `balancer.observing.traces` to say.
 """

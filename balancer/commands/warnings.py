@@ -1,4 +1,4 @@
-"""What a config says that is right, and yet may not do what was meant. It must not know whether endpoints answer."""
+"""Warnings on a valid config: settings that may not do what was meant."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ __all__ = ["left_to_server", "warnings"]
 
 def left_to_server(config: Config) -> Iterator[str]:
     """Yield a line if the pool is served elsewhere and the config says what does not count then."""
-    if config.pool.connect is not None and config.of_the_server:
-        said = ", ".join(config.of_the_server)
+    if config.pool.connect is not None and config.decided_by_server:
+        said = ", ".join(config.decided_by_server)
         kept = "; of [[endpoints]] only languages and isolation count, by name" if "endpoints" in said else ""
         yield f"the pool is that of {config.redact(config.pool.connect)}, which decides {said}{kept}"
 

@@ -4,7 +4,7 @@ No clock, thread, socket or log lives here. A shell (threads, a simulator) makes
 passes the time in as `now`, and acts on the answer after it has let go of its own lock.
 """
 
-from balancer.core.dispatch import Core
+from balancer.core.core import Core
 from balancer.core.waiters import Waiter
 
 __all__ = ["Core", "Waiter"]

@@ -1,4 +1,4 @@
-"""One endpoint's entry in the books.
+"""An endpoint's account in the ledger: its slots, its counters, its membership.
 
 Decides nothing: it is what the ledger and the rules know of one endpoint, and what of that a strategy is shown.
 """
@@ -9,14 +9,14 @@ from typing import Any
 
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.quotas import Meter
-from balancer.core.states import Health, Record
+from balancer.core.states import Health, HealthRecord
 from balancer.endpoint import Endpoint
 from balancer.strategy import Node
 
-__all__ = ["Account", "State"]
+__all__ = ["Account", "MembershipState"]
 
 
-class State(Enum):
+class MembershipState(Enum):
     """Whether an endpoint takes new leases, and what happens to it afterwards."""
 
     ACTIVE = "active"
@@ -77,7 +77,7 @@ class Account:
         self.weight = endpoint.weight
         self.node = Node(endpoint)
         self.shown: dict[str, Any] = vars(self.node)
-        self.state = State.ACTIVE
+        self.state = MembershipState.ACTIVE
         self.leases = 0
         self.failures = 0
         self.overloads = 0
@@ -93,7 +93,7 @@ class Account:
         self.spent = False
         self.meter: Meter | None = None
         self.full_s = inf
-        self.record: Record | None = None
+        self.record: HealthRecord | None = None
         self.health: Health | None = None
         self.aimd: Aimd | None = None
         self.host: HostGroup | None = None

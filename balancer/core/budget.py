@@ -1,4 +1,4 @@
-"""How many retries there may be in all, and how long to pause before one.
+"""The retry budget, and the pause before a retry.
 
 The budget keeps an outage from becoming a storm: when most calls fail, three attempts each would triple the load on
 what is still alive. It is Finagle's `RetryBudget`: every first attempt adds a part of a retry, time adds some more,

@@ -1,7 +1,7 @@
-"""What a shell is told to do next for a call, and the terms that a call is made on. Data.
+"""The decisions of an attempt plan, and the policy that a call is made by. Data.
 
-The five decisions are all that a course ever answers: see `balancer.core.course`. All times are in seconds from the
-`now` that the shell gave. Nothing here knows pools, clocks or threads.
+The five decisions are all that a course ever answers: see `balancer.core.attempt_plan`. All times are in seconds from
+the `now` that the shell gave. Nothing here knows pools, clocks or threads.
 """
 
 import math
@@ -10,13 +10,13 @@ from enum import Enum
 
 from balancer.settings.rules import RetrySettings
 
-__all__ = ["Ask", "Hedge", "Over", "Pause", "Run", "Terms", "Why"]
+__all__ = ["Ask", "CallPolicy", "Hedge", "Over", "Pause", "Run", "Why"]
 
 _NONE = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CallPolicy:
     """How far a call may go. What differs between users of the course is said here, and nowhere else.
 
     Args:

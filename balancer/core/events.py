@@ -1,4 +1,4 @@
-"""What happens to a pool, in the words that observers are told.
+"""Events: what happens to a pool, an endpoint or a lease, as observers hear of it.
 
 Decides what there is to tell, and keeps in order what nobody has been told yet. It must not know observers, nor when
 they are told: a shell says which kinds somebody wants, and empties the journal once it has let go of its lock.

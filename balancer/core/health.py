@@ -1,4 +1,4 @@
-"""Which endpoints are fit to serve.
+"""Health of endpoints: ejection, cooldown, probing, slow start, panic.
 
 Decides from the outcomes of calls when an endpoint is ejected, how long it rests, and how it comes back: at first one
 probe, then slowly. It must not know leases that wait, strategies or limits: it says how an endpoint stands, and
@@ -17,7 +17,7 @@ from itertools import count
 from math import inf
 
 from balancer.core.outliers import TESTS, OutlierTest
-from balancer.core.states import TRANSITIONS, Event, Health, Record
+from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings
 
@@ -66,9 +66,9 @@ class HealthWatch:
         self._settings = settings
         self._random = rng.random
         self._forgives_time_outs = settings.timeouts == "ignore"
-        self._records: dict[Record, None] = {}
+        self._records: dict[HealthRecord, None] = {}
         self._out = 0
-        self._timers: list[tuple[float, int, Record]] = []
+        self._timers: list[tuple[float, int, HealthRecord]] = []
         self._tickets = count()
         self._compare_s = -inf
         self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
@@ -76,8 +76,8 @@ class HealthWatch:
         self._timed = [test for test in self._tests if test.timed]
         self.panic = False
         self.due_s = inf
-        self.moved: list[Record] = []
-        self.unfit: dict[Record, None] = {}
+        self.moved: list[HealthRecord] = []
+        self.unfit: dict[HealthRecord, None] = {}
 
     @property
     def times_probes(self) -> bool:
@@ -86,15 +86,15 @@ class HealthWatch:
 
     # -- membership --------------------------------------------------------------------------------
 
-    def join(self, key: Hashable, now: float) -> Record:
+    def join(self, key: Hashable, now: float) -> HealthRecord:
         """Watch an endpoint from now on; it is healthy until it shows otherwise."""
-        record = Record(key, now)
+        record = HealthRecord(key, now)
         self._records[record] = None
         self._begin(record, now)
         self._restrain(now)
         return record
 
-    def leave(self, record: Record, now: float) -> None:
+    def leave(self, record: HealthRecord, now: float) -> None:
         """Forget an endpoint. Another may have to come back, so that not too many are ejected."""
         del self._records[record]
         self.unfit.pop(record, None)
@@ -105,7 +105,7 @@ class HealthWatch:
         self._next_due()
         self._restrain(now)
 
-    def listen(self, record: Record, *, each: bool) -> None:
+    def listen(self, record: HealthRecord, *, each: bool) -> None:
         """Be told the end of every lease of an endpoint (`each`), or of those only that may change how it stands."""
         record.each = each
         if each:
@@ -113,14 +113,14 @@ class HealthWatch:
 
     # -- what happens ------------------------------------------------------------------------------
 
-    def granted(self, record: Record, lease: Lease) -> None:
+    def granted(self, record: HealthRecord, lease: Lease) -> None:
         """Learn of a lease of an endpoint that is half open: the first is the probe."""
         if record.state is Health.HALF_OPEN and record.probe is None:
             record.probe = lease.id
             if self._settings.probe_s:
                 self._time(record, lease.granted_s + self._settings.probe_s)
 
-    def ended(self, record: Record, lease: Lease, outcome: Outcome, now: float) -> None:
+    def ended(self, record: HealthRecord, lease: Lease, outcome: Outcome, now: float) -> None:
         """Learn how a lease ended. A success before `record.look_s` need not be told: it is counted in `fresh`."""
         if self._forgives_time_outs and outcome is Outcome.FAILURE and lease.hint is not None and lease.hint.timed_out:
             outcome = Outcome.IGNORED
@@ -141,7 +141,7 @@ class HealthWatch:
         if record.state in _IN and not record.each and not self._timed:
             record.look_s = record.fresh_until_s = now + self._batch_s
 
-    def pinged(self, record: Record, ok: bool, now: float, *, conclusive: bool = False) -> None:
+    def pinged(self, record: HealthRecord, ok: bool, now: float, *, conclusive: bool = False) -> None:
         """Learn from an active probe, which is no lease.
 
         Args:
@@ -157,7 +157,7 @@ class HealthWatch:
                 record.row, record.failing = 0, True
             self._trip([test for test in self._tests if test.pinged(record, ok, now)], record, now)
         elif ok and conclusive and record.state is Health.HALF_OPEN:
-            self._move(record, Event.PROBED_WELL, now)
+            self._move(record, HealthEvent.PROBED_WELL, now)
 
     def tick(self, now: float) -> None:
         """Let time do what is due."""
@@ -168,14 +168,14 @@ class HealthWatch:
             if record.state is Health.SLOW_START:
                 self._warm(record, now)
             elif record.state is Health.HALF_OPEN:
-                self._move(record, Event.PROBED_WELL, now)  # the probe has run for long enough
+                self._move(record, HealthEvent.PROBED_WELL, now)  # the probe has run for long enough
             else:
-                self._move(record, Event.COOLED, now)
+                self._move(record, HealthEvent.COOLED, now)
         self._next_due()
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def most(self, record: Record) -> float:
+    def most(self, record: HealthRecord) -> float:
         """Return how many slots may be in use at once, as far as health is concerned."""
         if record.state is Health.RESTING:
             return 0
@@ -183,7 +183,7 @@ class HealthWatch:
             return inf
         return 1 if record.state is Health.HALF_OPEN else 0
 
-    def ramp(self, record: Record, now: float) -> float:
+    def ramp(self, record: HealthRecord, now: float) -> float:
         """Return the part of its weight that counts."""
         if record.state is not Health.SLOW_START:
             return 1.0
@@ -193,7 +193,7 @@ class HealthWatch:
 
     # -- tests -------------------------------------------------------------------------------------
 
-    def _judge_call(self, record: Record, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
+    def _judge_call(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         """Book a call to an endpoint in service, and see what follows."""
         if outcome is Outcome.SUCCESS:
             self._succeeded(record, 1, now)
@@ -207,9 +207,9 @@ class HealthWatch:
                 found = [test for test in self._tests if test.failed(record, now)]  # each of them must hear of it
                 self._trip(found, record, now, rest_s)
         if rest_s and record.state in _IN:
-            self._move(record, Event.ASKED_REST, now, rest_s)
+            self._move(record, HealthEvent.ASKED_REST, now, rest_s)
 
-    def _others_are_overloaded(self, record: Record, now: float) -> bool:
+    def _others_are_overloaded(self, record: HealthRecord, now: float) -> bool:
         """Return whether half of the others were overloaded lately: then it is no outlier, and who stays gets more.
 
         O(N), for an overload.
@@ -218,16 +218,16 @@ class HealthWatch:
         busy = sum(now - other.overload_s <= self._settings.interval_s for other in others)
         return bool(others) and 2 * busy >= len(others)
 
-    def _others_are_failing(self, record: Record) -> bool:
+    def _others_are_failing(self, record: HealthRecord) -> bool:
         """Return whether most others fail as well: then a probe says nothing of its endpoint. O(N), for a probe."""
         others = [other for other in self._records if other is not record and other.state in _IN]
         return 2 * sum(other.failing and not other.fresh for other in others) > len(others)
 
-    def _rest_longer(self, record: Record, rest_s: float, now: float) -> None:
+    def _rest_longer(self, record: HealthRecord, rest_s: float, now: float) -> None:
         """Let an endpoint out of service have the rest that it asks for, if that is longer than what it has."""
         if record.state is Health.HALF_OPEN:
             record.why = f"it asked to be left alone for {rest_s:.3g} s while it was on trial"
-            self._move(record, Event.ASKED_REST, now, rest_s)
+            self._move(record, HealthEvent.ASKED_REST, now, rest_s)
             return
         if record.state is Health.EJECTED:
             record.asked = True
@@ -254,21 +254,21 @@ class HealthWatch:
         for record in self._records:
             record.good = record.bad = 0
 
-    def _judge_probe(self, record: Record, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
+    def _judge_probe(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         if outcome is Outcome.SUCCESS:
-            self._move(record, Event.PROBED_WELL, now)
+            self._move(record, HealthEvent.PROBED_WELL, now)
         else:
             record.last = getattr(lease, "raised", "")
             record.why = f"its probe failed{f': {record.last}' if record.last else ''}"
-            self._move(record, Event.PROBED_BADLY, now, rest_s)
+            self._move(record, HealthEvent.PROBED_BADLY, now, rest_s)
 
     # -- moving ------------------------------------------------------------------------------------
 
-    def _trip(self, found: Sequence[OutlierTest], record: Record, now: float, rest_s: float = 0.0) -> None:
+    def _trip(self, found: Sequence[OutlierTest], record: HealthRecord, now: float, rest_s: float = 0.0) -> None:
         """Eject it if a test has found it, and that does not take out too many."""
         if found and self._out < self._allowed():
             record.why = found[0].why(record) + (f", last: {record.last}" if record.last else "")
-            self._move(record, Event.TRIPPED, now, rest_s)
+            self._move(record, HealthEvent.TRIPPED, now, rest_s)
 
     def _allowed(self) -> int:
         """Return how many may be ejected at once."""
@@ -280,15 +280,15 @@ class HealthWatch:
             out = [record for record in self._records if record.state in _OUT]
             first = min(out, key=lambda record: (record.state is Health.EJECTED, record.until_s))
             rest_s = first.until_s - now if first.asked else 0.0
-            self._move(first, Event.READMITTED, now)
+            self._move(first, HealthEvent.READMITTED, now)
             if rest_s > 0:
-                self._move(first, Event.ASKED_REST, now, rest_s)
+                self._move(first, HealthEvent.ASKED_REST, now, rest_s)
         self._look_for_panic()
 
-    def _move(self, record: Record, event: Event, now: float, least_s: float = 0.0) -> None:
+    def _move(self, record: HealthRecord, event: HealthEvent, now: float, least_s: float = 0.0) -> None:
         """Take the transition, and do what comes with the new state; a rest lasts `least_s` at least."""
         before, record.state = record.state, TRANSITIONS[record.state, event]
-        if event is Event.PROBED_BADLY and not self._others_are_failing(record):
+        if event is HealthEvent.PROBED_BADLY and not self._others_are_failing(record):
             record.bad_probes = min(record.bad_probes + 1, _MOST_BAD_PROBES)
         self._out += (record.state in _OUT) - (before in _OUT)
         if record.state in _UNFIT:
@@ -309,24 +309,24 @@ class HealthWatch:
             self._warm(record, now)
         self._look_for_panic()
 
-    def _next_cooldown_s(self, record: Record) -> float:
+    def _next_cooldown_s(self, record: HealthRecord) -> float:
         settings, bad_probes = self._settings, record.bad_probes
         doublings = bad_probes + max(0, bad_probes - _GENTLE_PROBES)
         cooldown_s = min(settings.max_cooldown_s, settings.cooldown_s * 2.0**doublings)
         return cooldown_s * (0.5 + 0.5 * self._random())
 
-    def _warm(self, record: Record, now: float) -> None:
+    def _warm(self, record: HealthRecord, now: float) -> None:
         """Go on with a slow start: to its next step or, past the last, to health."""
         slow_start_s = self._settings.slow_start_s
         if now - record.since_s >= slow_start_s * (1.0 - 1e-9):
-            self._move(record, Event.WARMED, now)
+            self._move(record, HealthEvent.WARMED, now)
             return
         self.moved.append(record)
         step_s = slow_start_s / _RAMP_STEPS
         steps = math.floor((now - record.since_s) / step_s + _ROUNDING) + 1
         self._time(record, max(record.since_s + steps * step_s, math.nextafter(now, inf)))
 
-    def _time(self, record: Record, at_s: float) -> None:
+    def _time(self, record: HealthRecord, at_s: float) -> None:
         record.until_s = at_s
         heappush(self._timers, (at_s, next(self._tickets), record))
         self._next_due()
@@ -343,20 +343,20 @@ class HealthWatch:
             self.panic = panic
             self.moved += [record for record in self._records if record.state in _OUT]
 
-    def _begin(self, record: Record, now: float) -> None:
+    def _begin(self, record: HealthRecord, now: float) -> None:
         """Let all that was counted be forgotten."""
         record.fresh = record.good = record.bad = record.row = 0
         record.failing = False
         for test in self._tests:
             test.begin(record, now)
 
-    def _book(self, record: Record, now: float) -> None:
+    def _book(self, record: HealthRecord, now: float) -> None:
         """Tell the tests of the successes that were only counted so far."""
         if record.fresh:
             self._succeeded(record, record.fresh, min(now, record.fresh_until_s))
             record.fresh = 0
 
-    def _succeeded(self, record: Record, successes: int, now: float) -> None:
+    def _succeeded(self, record: HealthRecord, successes: int, now: float) -> None:
         record.good += successes
         record.row += successes
         record.failing = False
@@ -377,5 +377,5 @@ def panics(settings: HealthSettings, endpoints: int, out: int) -> bool:
     return endpoints - out < settings.panic_share * endpoints - _ROUNDING
 
 
-def _success_rate(record: Record) -> float:
+def _success_rate(record: HealthRecord) -> float:
     return record.success_rate

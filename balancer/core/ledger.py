@@ -1,4 +1,4 @@
-"""Who holds what. Conservation lives here.
+"""The ledger: which leases are out, and how many slots of each endpoint are in flight.
 
 For every endpoint: leases out = in-flight <= the limit in force when each was granted. A lease ends
 exactly once. An endpoint that leaves while leased stays on the books until its last lease ends, and
@@ -10,23 +10,23 @@ from contextlib import suppress
 from math import inf
 from typing import Protocol
 
-from balancer.core.account import Account, State
+from balancer.core.account import Account, MembershipState
 from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed, Spent
 from balancer.core.rules import Rules
-from balancer.endpoint import Endpoint, Lease, Lender, Outcome, Terms
+from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
 from balancer.load import Load
 from balancer.settings.urls import identity_of
 from balancer.strategy import Request, Strategy
 
-__all__ = ["Kept", "Ledger"]
+__all__ = ["LeaseSink", "Ledger"]
 
 
-_SUCCESS, _ACTIVE = Outcome.SUCCESS, State.ACTIVE  # looked up once: an attribute of an Enum is slow to find
+_SUCCESS, _ACTIVE = Outcome.SUCCESS, MembershipState.ACTIVE  # looked up once: an attribute of an Enum is slow to find
 _LONGEST = 100  # characters of a strange choice that are shown
 
 
-class Kept(Protocol):
+class LeaseSink(Protocol):
     """Where leases are put that have ended."""
 
     def append(self, lease: Lease, /) -> object:
@@ -63,7 +63,7 @@ class Ledger:
         self.failures = self.overloads = self.ignored = 0
         self.stranded = self.spends = False
         self.look: Callable[[], object] | None = None
-        self.kept: Kept | None = None
+        self.kept: LeaseSink | None = None
         self._lender = lender
         self._rules = rules
         self._journal = journal
@@ -154,11 +154,11 @@ class Ledger:
             kept.append(lease)
         if account.state is _ACTIVE:
             self._strategy.finish(account.node, outcome, held_s, now)
-        elif account.state is State.RETIRING and not account.in_flight:
+        elif account.state is MembershipState.RETIRING and not account.in_flight:
             self._forget(account)
         return ()
 
-    def adopt(self, name: str, slots: int, terms: Terms | None, now: float) -> Lease | None:
+    def adopt(self, name: str, slots: int, terms: LeaseTerms | None, now: float) -> Lease | None:
         """Put a lease on the books that is out already, of the endpoint `name`; None: there is no such endpoint.
 
         For books that were lost: nobody chooses, and it counts even where it is more than the limit.
@@ -246,7 +246,7 @@ class Ledger:
     def refresh(self, accounts: Iterable[Account], now: float) -> None:
         """Let the strategy know of the accounts that stand otherwise than it was told."""
         for account in accounts:
-            if account.state is State.ACTIVE:
+            if account.state is MembershipState.ACTIVE:
                 before = account.ceiling, account.limit, account.weight
                 self._stand(account, now)
                 if before != (account.ceiling, account.limit, account.weight):
@@ -264,10 +264,10 @@ class Ledger:
         account = self._accounts.get(endpoint.identity)
         if account is None:
             account = self._accounts[endpoint.identity] = Account(endpoint)
-        elif account.state is State.ACTIVE:
+        elif account.state is MembershipState.ACTIVE:
             raise DuplicateEndpoint(endpoint.name, account.endpoint.name)
         account.endpoint = endpoint
-        account.state = State.ACTIVE
+        account.state = MembershipState.ACTIVE
         self._slots = None
         account.spent = False
         account.full_s = inf
@@ -290,7 +290,7 @@ class Ledger:
             account.spent = False  # another one pays
         account.endpoint = endpoint
         self._slots = None
-        if account.state is not State.ACTIVE:
+        if account.state is not MembershipState.ACTIVE:
             return
         moved = self._rules.change(account)
         before = account.ceiling
@@ -299,11 +299,11 @@ class Ledger:
         self._strategy.change(account.node, now)
         self.refresh(moved, now)
 
-    def stop(self, name: str, state: State, now: float) -> None:
+    def stop(self, name: str, state: MembershipState, now: float) -> None:
         """Grant no new lease of the endpoint `name`: `DRAINING` keeps it listed, `RETIRING` forgets it when idle."""
         account = self.account(name)
-        was_active = account.state is State.ACTIVE
-        if was_active or state is State.RETIRING:
+        was_active = account.state is MembershipState.ACTIVE
+        if was_active or state is MembershipState.RETIRING:
             account.state = state
             self._slots = None
         if was_active:
@@ -314,8 +314,8 @@ class Ledger:
             self._lent.pop(account.node, None)
             self._strategy.leave(account.node, now)
             self.refresh(self._rules.leave(account, now), now)
-        self._journal.note(Removed if state is State.RETIRING else Drained, now, account.endpoint.name)
-        if account.state is State.RETIRING and not account.in_flight:
+        self._journal.note(Removed if state is MembershipState.RETIRING else Drained, now, account.endpoint.name)
+        if account.state is MembershipState.RETIRING and not account.in_flight:
             self._forget(account)
 
     def use(self, strategy: Strategy, now: float) -> None:
@@ -360,7 +360,7 @@ class Ledger:
 
     def active(self) -> list[Account]:
         """Return the accounts that take new leases."""
-        return [account for account in self._accounts.values() if account.state is State.ACTIVE]
+        return [account for account in self._accounts.values() if account.state is MembershipState.ACTIVE]
 
     @property
     def slots(self) -> int:

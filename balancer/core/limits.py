@@ -1,4 +1,4 @@
-"""How many slots may be used at once: of an endpoint that shows overload, and of a host.
+"""Concurrency limits: an adaptive one (AIMD) for an endpoint, and a cap for a host.
 
 Decides by how much a limit moves. It must not know the ledger, nor what a strategy does with a limit.
 """

@@ -1,4 +1,4 @@
-"""What happened: counters in, a picture of the pool out.
+"""Statistics of a pool: its endpoints, leases, quotas and waiting times.
 
 Decides how waits are summarised and what "fair" and "balanced" mean in numbers. Pure: it is handed
 times and counts, and must not know clocks, locks or who counts.

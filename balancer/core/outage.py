@@ -1,4 +1,4 @@
-"""Whether anything in a run succeeds: what tells an outage of all endpoints from a call that keeps failing.
+"""Outage detection: whether anything in a run still succeeds.
 
 Decides when an outage begins, when it is over, and when it has lasted too long to be waited for. Pure: time arrives as
 `now`. It must not know endpoints, nor what a call does.
@@ -6,7 +6,7 @@ Decides when an outage begins, when it is over, and when it has lasted too long 
 
 from typing import Protocol
 
-__all__ = ["Outage", "Patience"]
+__all__ = ["Patience", "PoolOutage"]
 
 
 class Patience(Protocol):
@@ -25,7 +25,7 @@ class Patience(Protocol):
         ...
 
 
-class Outage:
+class PoolOutage:
     """The failures of a run since its last success, those of all calls together.
 
     It begins with the first failure and ends with any success; so a permanent one is waited for once, by all at once.

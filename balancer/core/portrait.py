@@ -5,7 +5,7 @@ Decides what stands in it. It must not know more than can be looked at.
 
 from collections import Counter
 
-from balancer.core.account import State
+from balancer.core.account import MembershipState
 from balancer.core.ledger import Ledger
 
 __all__ = ["portrait"]
@@ -15,7 +15,7 @@ def portrait(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
     """Return how the endpoints stand, what is in flight, who waits, and what became of the calls."""
     accounts = ledger.accounts()
     counts = Counter(account.state for account in accounts)
-    states = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
+    states = ", ".join(f"{counts[state]} {state.value}" for state in MembershipState if counts[state])
     busy = sum(account.in_flight for account in accounts)
     slots = sum(account.limit for account in accounts)
     out = ledger.unfit()

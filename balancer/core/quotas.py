@@ -1,4 +1,4 @@
-"""How much of a quota is used: calls and tokens a minute, of an endpoint or of a key that several endpoints share.
+"""Quotas: calls and tokens a minute, of one endpoint or of a key that several endpoints share.
 
 Decides whether there is room for a call at an instant, and when there will be. A sliding window: a call counts from
 its grant for `WINDOW_S` seconds, to the unit, so that no window of that length holds more than the quota, wherever a

@@ -1,14 +1,14 @@
-"""What can be read off the books: a row for each lease that is out, and the counters of each endpoint.
+"""Snapshots: rows of leases and counters of endpoints, read from the ledger.
 
 Decides how the entries of the ledger become rows. It changes nothing, and must not know where the rows are shown.
 """
 
 from dataclasses import dataclass
 
-from balancer.core.account import State
+from balancer.core.account import MembershipState
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram
-from balancer.core.timing import Times
+from balancer.core.timing import LeaseTimes
 
 __all__ = ["Snapshot", "endpoint_stats", "lease_rows"]
 
@@ -31,7 +31,7 @@ class Snapshot:
     at_s: float
     stats: PoolStats
     waits: WaitHistogram
-    times: Times | None = None
+    times: LeaseTimes | None = None
     leases: tuple[LeaseRow, ...] = ()
     also: object = None
 
@@ -79,7 +79,7 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
             weight=a.endpoint.weight,
             health=_SPENT if a.spent else a.record.state.value if a.record else "",
             ejections=a.record.ejections if a.record else 0,
-            out_s=max(0.0, a.out_s + now if a.state is State.ACTIVE and not a.ceiling else a.out_s),
+            out_s=max(0.0, a.out_s + now if a.state is MembershipState.ACTIVE and not a.ceiling else a.out_s),
         )
         for a in accounts
     ]

@@ -1,4 +1,4 @@
-"""What a trace keeps of leases: those that have ended, until somebody takes them out, in the order of the ledger.
+"""The recording of leases that have ended, for a trace.
 
 Decides how little that is. While a trace is written the ledger puts each lease that ends into a bounded queue, with
 what it alone knows: how, when, and after which grant. Nothing is done at a grant, for what is out stands in the ledger

@@ -1,4 +1,4 @@
-"""What holds around any strategy: health, limits of endpoints, caps of hosts.
+"""Endpoint rules: how health, concurrency limits and host caps set an endpoint's slots and its weight.
 
 Decides how many slots of an endpoint are in force and what it weighs, from all three together. It must not know who
 waits, nor tell a strategy anything: it names the accounts that stand otherwise, and the ledger tells.
@@ -10,11 +10,11 @@ from math import inf
 from typing import cast
 from weakref import WeakValueDictionary
 
-from balancer.core.account import Account, State
+from balancer.core.account import Account, MembershipState
 from balancer.core.events import Ejected, Journal, Panic, Probing, Rested, Restored
 from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
-from balancer.core.states import Health, Record
+from balancer.core.states import Health, HealthRecord
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.numbers import checked, whole
 from balancer.settings.rules import HealthSettings, LimitSettings
@@ -228,7 +228,9 @@ class Rules:
             self._journal.note(Panic, now, self._panicked)
         if not self._watch.moved:
             return []
-        moved = [account for record in self._watch.moved if (account := _account(record)).state is State.ACTIVE]
+        moved = [
+            account for record in self._watch.moved if (account := _account(record)).state is MembershipState.ACTIVE
+        ]
         self._watch.moved.clear()
         for account in moved:
             self._look(account)
@@ -254,7 +256,7 @@ class Rules:
             self._watch.listen(account.record, each=account.host is not None or account.aimd is not None)
 
 
-def _account(record: Record) -> Account:
+def _account(record: HealthRecord) -> Account:
     return cast(Account, record.key)
 
 

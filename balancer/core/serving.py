@@ -1,4 +1,4 @@
-"""Who is served, and when: leases for callers who ask, a hand-off for callers who wait.
+"""Grant and hand-off: leases for callers who ask, and for those who wait.
 
 Decides when a waiter is served and when it fails. After every call this holds: no waiter could use a
 slot that is free (work conservation), so a new request that finds a free slot overtakes nobody. But for
@@ -11,26 +11,26 @@ from functools import partial
 from math import inf
 
 from balancer.core.account import Account
+from balancer.core.admission import AdmissionFilters
+from balancer.core.event_log import LeaseEventLog
 from balancer.core.events import Ended, Granted, Journal, Queued, TimedOut
-from balancer.core.gates import Gates
-from balancer.core.kept import KeptSlots
+from balancer.core.lease_timers import LeaseTimers
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
 from balancer.core.quotas import Charge
 from balancer.core.recording import Recording, Several
+from balancer.core.reservations import Reservations
 from balancer.core.rules import Rules
-from balancer.core.telling import Telling
-from balancer.core.tenures import Tenures
 from balancer.core.timing import CountedWaits, Timing
 from balancer.core.waiters import Waiter, WaitQueue
-from balancer.endpoint import Lease, Outcome, Terms
+from balancer.endpoint import Lease, LeaseTerms, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, StrategyError, TooManyWaiters
 from balancer.load import Load
 from balancer.strategy import Request
 
-__all__ = ["Served", "Serving"]
+__all__ = ["EndedWaiters", "Serving"]
 
-Served = Sequence[Waiter]
+EndedWaiters = Sequence[Waiter]
 
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
@@ -52,17 +52,19 @@ class Serving:
         gates: the groups and quotas; likewise.
     """
 
-    def __init__(self, ledger: Ledger, rules: Rules, journal: Journal, max_waiters: int | None, gates: Gates) -> None:
+    def __init__(
+        self, ledger: Ledger, rules: Rules, journal: Journal, max_waiters: int | None, gates: AdmissionFilters
+    ) -> None:
         self.journal = journal
         self.gates = gates
         self._rules = rules
-        self._tenures = Tenures()
+        self._tenures = LeaseTimers()
         self._by_the_clock = rules.any
         self._ledger = ledger
         if rules.times_probes:
             ledger.look = self._look_at_the_clock
-        self.kept = KeptSlots(ledger, rules)
-        self._telling = Telling(ledger, journal)
+        self.kept = Reservations(ledger, rules)
+        self._telling = LeaseEventLog(ledger, journal)
         self._recordings: tuple[Recording, ...] = ()
         self._timing: Timing | None = None
         self._waiters = WaitQueue()
@@ -74,7 +76,7 @@ class Serving:
         self.due_s = rules.due_s
         self.acquire: Callable[[Request, float], Lease | None]
         """Return a lease at once, or None if it takes waiting (see `wait`); PoolClosed once it is closed."""
-        self.release: Callable[[Lease, Outcome, float], Served]
+        self.release: Callable[[Lease, Outcome, float], EndedWaiters]
         """End a lease and hand its slot on; LeaseError, and nothing changed, if it is not out."""
         self._bind()
 
@@ -95,12 +97,12 @@ class Serving:
             self._timing.stand_before(self._end)
             self._end = self._timing.end
         self._grant: Callable[[Request, float], Lease | None] = self._ledger.take
-        self._hand_on: Callable[[Lease, float], Served] = self._hand_on_one
+        self._hand_on: Callable[[Lease, float], EndedWaiters] = self._hand_on_one
         if self.gates.any:
             self._take_any, self._take = self._take, self._take_gated
             self._grant, self._hand_on = self._grant_gated, self._hand_on_gated
         self._aim()
-        self._idle_release: Callable[[Lease, Outcome, float], Served] = (
+        self._idle_release: Callable[[Lease, Outcome, float], EndedWaiters] = (
             self._end_by_rules if self._by_the_clock else self._end
         )
         if self.gates.any:
@@ -161,7 +163,7 @@ class Serving:
         self.release = self._end_and_hand_off if self._waiters.size else self._idle_release
         return waiter
 
-    def amend(self, waiter: Waiter, request: Request, now: float) -> Served:
+    def amend(self, waiter: Waiter, request: Request, now: float) -> EndedWaiters:
         """Let `waiter` ask for `request` from now on, at its place in the queue, as a retry that waits does.
 
         Does nothing to one that has ended. Returns those that this served; `waiter` may be one of them.
@@ -180,7 +182,7 @@ class Serving:
         self._waiters.amend(waiter, request)
         return self._hand_off(now)
 
-    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Served:
+    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> EndedWaiters:
         """Let `waiter` give up, because its time ran out or because its caller is gone.
 
         Does nothing to one that has ended: its lease is then its owner's to use or to give back. Returns the others
@@ -195,10 +197,11 @@ class Serving:
         self._waiters.discard(waiter)  # last, so that an interrupt before it leaves one that has ended, not a lost one
         return self._hand_off(now) if self.kept.accounts or self.gates.any else ()
 
-    def adopt(self, name: str, slots: int, terms: Terms | None, tokens: int | None, now: float) -> Lease | None:
+    def adopt(self, name: str, slots: int, terms: LeaseTerms | None, tokens: int | None, now: float) -> Lease | None:
         """Put a lease on the books that is out already, of the endpoint `name`; None: there is no such endpoint.
 
-        For an owner that comes back after its death and is told what is out; see `balancer.cluster.protocol`. Nobody may wait yet.
+        For an owner that comes back after its death and is told what is out; see `balancer.cluster.protocol`. Nobody
+        may wait yet.
         """
         lease = self._ledger.adopt(name, slots, terms, now)
         if lease is None:
@@ -213,7 +216,7 @@ class Serving:
         self._look_at_the_clock()
         return lease
 
-    def used(self, lease: Lease, tokens: int, now: float) -> Served:
+    def used(self, lease: Lease, tokens: int, now: float) -> EndedWaiters:
         """Learn how many tokens the call of `lease`, which is out, has used so far; of a quota, these count then.
 
         Raises:
@@ -226,12 +229,12 @@ class Serving:
         charge.meter.settle(charge, tokens, now)
         return self._hand_off(now) if self._waiters.size else ()
 
-    def told(self, lease: Lease, load: Load, now: float) -> Served:
+    def told(self, lease: Lease, load: Load, now: float) -> EndedWaiters:
         """Learn what the endpoint of `lease`, which is out, has said of its load. LeaseError if it is not out."""
         self._ledger.told(lease, load, now)
         return ()
 
-    def tick(self, now: float) -> Served:
+    def tick(self, now: float) -> EndedWaiters:
         """Let time do what is due: end leases whose time is over, end cooldowns, go on with slow starts."""
         for lease, is_over in self._tenures.take_due(now):
             if is_over:
@@ -241,7 +244,7 @@ class Serving:
         self._ledger.tick(now)
         return self._hand_off(now)
 
-    def abandon(self, leases: Sequence[Lease], now: float) -> Served:
+    def abandon(self, leases: Sequence[Lease], now: float) -> EndedWaiters:
         """End those of `leases` that are out: nobody has them any more to give them back."""
         for lease in leases:
             if not lease.ended:
@@ -258,7 +261,7 @@ class Serving:
             self.tick(now)
         return self._take(request, now)
 
-    def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> Served:
+    def _end_by_rules(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
         """End a lease, let the rules learn from it, and serve whoever can be served thereafter."""
         account: Account | None = lease.account
         learned = False
@@ -282,13 +285,13 @@ class Serving:
         self._ledger.learn(account, lease, outcome, now)
         self._look_at_the_clock()
 
-    def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> Served:
+    def _end_and_hand_off(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
         if self._by_the_clock:
             return self._end_by_rules(lease, outcome, now)
         self._end(lease, outcome, now)
         return self._hand_on(lease, now)
 
-    def _hand_on_one(self, lease: Lease, now: float) -> Served:
+    def _hand_on_one(self, lease: Lease, now: float) -> EndedWaiters:
         """Serve whoever can be served by what `lease` held, if nothing else has changed."""
         if lease.slots > 1 or self.kept.accounts or self._ledger.stranded:
             return self._hand_off(now)
@@ -392,14 +395,14 @@ class Serving:
     def _grant_gated(self, request: Request, now: float) -> Lease | None:
         return self.gates.take(self._ledger.take, request, self._since_s, now)
 
-    def _release_gated(self, lease: Lease, outcome: Outcome, now: float) -> Served:
+    def _release_gated(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
         """End a lease while nobody waits."""
         try:
             return self._idle_any(lease, outcome, now)
         finally:
             self.gates.observe(now)
 
-    def _hand_on_gated(self, lease: Lease, now: float) -> Served:
+    def _hand_on_gated(self, lease: Lease, now: float) -> EndedWaiters:
         return self._hand_off(now)
 
     def _is_late(self, now: float) -> bool:

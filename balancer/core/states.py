@@ -1,4 +1,4 @@
-"""How an endpoint can stand, what makes it stand otherwise, and what is known of one.
+"""Health states of an endpoint and their transitions, as a table.
 
 Decides which changes there are, as a table. It must not know when one comes about: that is `balancer.core.health`.
 """
@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from enum import Enum
 from math import inf
 
-__all__ = ["TRANSITIONS", "Event", "Health", "Record"]
+__all__ = ["TRANSITIONS", "Health", "HealthEvent", "HealthRecord"]
 
 
 class Health(Enum):
@@ -20,7 +20,7 @@ class Health(Enum):
     RESTING = "resting"  # it asked to be left alone (Retry-After); nobody has judged it
 
 
-class Event(Enum):
+class HealthEvent(Enum):
     """What makes it stand otherwise."""
 
     TRIPPED = "a test finds it an outlier"
@@ -32,23 +32,23 @@ class Event(Enum):
     READMITTED = "too many are ejected"
 
 
-TRANSITIONS: dict[tuple[Health, Event], Health] = {
-    (Health.HEALTHY, Event.TRIPPED): Health.EJECTED,
-    (Health.HEALTHY, Event.ASKED_REST): Health.RESTING,
-    (Health.EJECTED, Event.COOLED): Health.HALF_OPEN,
-    (Health.EJECTED, Event.READMITTED): Health.SLOW_START,
-    (Health.HALF_OPEN, Event.PROBED_WELL): Health.SLOW_START,
-    (Health.HALF_OPEN, Event.PROBED_BADLY): Health.EJECTED,
-    (Health.HALF_OPEN, Event.READMITTED): Health.SLOW_START,
-    (Health.HALF_OPEN, Event.ASKED_REST): Health.EJECTED,
-    (Health.SLOW_START, Event.WARMED): Health.HEALTHY,
-    (Health.SLOW_START, Event.TRIPPED): Health.EJECTED,
-    (Health.SLOW_START, Event.ASKED_REST): Health.RESTING,
-    (Health.RESTING, Event.COOLED): Health.SLOW_START,
+TRANSITIONS: dict[tuple[Health, HealthEvent], Health] = {
+    (Health.HEALTHY, HealthEvent.TRIPPED): Health.EJECTED,
+    (Health.HEALTHY, HealthEvent.ASKED_REST): Health.RESTING,
+    (Health.EJECTED, HealthEvent.COOLED): Health.HALF_OPEN,
+    (Health.EJECTED, HealthEvent.READMITTED): Health.SLOW_START,
+    (Health.HALF_OPEN, HealthEvent.PROBED_WELL): Health.SLOW_START,
+    (Health.HALF_OPEN, HealthEvent.PROBED_BADLY): Health.EJECTED,
+    (Health.HALF_OPEN, HealthEvent.READMITTED): Health.SLOW_START,
+    (Health.HALF_OPEN, HealthEvent.ASKED_REST): Health.EJECTED,
+    (Health.SLOW_START, HealthEvent.WARMED): Health.HEALTHY,
+    (Health.SLOW_START, HealthEvent.TRIPPED): Health.EJECTED,
+    (Health.SLOW_START, HealthEvent.ASKED_REST): Health.RESTING,
+    (Health.RESTING, HealthEvent.COOLED): Health.SLOW_START,
 }
 
 
-class Record:
+class HealthRecord:
     """What is known of one endpoint's health.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""How long leases were waited for and held, counted in buckets, for whoever asks.
+"""Lease durations: histograms of how long leases were waited for and held.
 
 Decides which buckets there are and what is counted of a lease. As `telling` does, `Timing` stands before the ledger
 only from when somebody wants to know, so a pool that nobody asks pays nothing. It must not know who asks.
@@ -13,7 +13,7 @@ from balancer.core.account import Account
 from balancer.core.metrics import WaitHistogram
 from balancer.endpoint import Lease, Outcome
 
-__all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "Times", "Timing", "counts_of_none"]
+__all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "LeaseTimes", "Timing", "counts_of_none"]
 
 BOUNDS_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """The upper bounds of the buckets, in seconds, each one included; what is longer is in a last one."""
@@ -38,7 +38,7 @@ class Buckets:
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class LeaseTimes:
     """What was counted since somebody began to ask.
 
     Attributes:

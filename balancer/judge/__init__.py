@@ -1,4 +1,4 @@
-"""Judge programs that models wrote, for whoever scores them: a call, and never an endpoint's fault as a score.
+"""The judge: verdicts on programs that models wrote, and never an endpoint's fault as a score.
 
 - `judge`: `Judge`, for threads and tasks; `judging`: how a program is judged on its cases; `judged`: what comes of it.
 - `cases`, `calls`: what is run for a test; `datasets`: the forms in which data sets have them.

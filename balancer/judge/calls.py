@@ -1,4 +1,4 @@
-"""A program that calls one function of a solution and says what it returned.
+"""Function calls: a program that calls one function of a solution and prints what it returned.
 
 Decides how the function is found, and how its value is written down. Pure. The solution is run as a module of its own,
 so that what it does as a script is not done; what it prints goes to standard error; the value alone goes to standard

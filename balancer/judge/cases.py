@@ -1,4 +1,4 @@
-"""The tests that a program is judged on: what it reads and should print, or what a function is called with.
+"""Test cases: what a program reads and should print, or what a function is called with and should return.
 
 Decides what is run for a case, and what its output is compared with. Pure data: it must not know where a program runs,
 nor who says that an output is right.
@@ -15,13 +15,13 @@ from balancer.judging.values import judge_value
 from balancer.judging.verdict import judge_output
 from balancer.program import Program
 
-__all__ = ["CallCase", "Cases", "Laid", "StdinCase", "case_of", "cases_in"]
+__all__ = ["CallCase", "CaseRun", "Cases", "StdinCase", "case_of", "cases_in"]
 
 _calling = lru_cache(maxsize=256)(calling)  # a program has many cases
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class CaseRun:
     """A case, laid out for a program.
 
     Attributes:
@@ -68,12 +68,12 @@ class StdinCase:
         if isinstance(self.args, str) or not all(isinstance(each, str) for each in self.args):
             raise TypeError(f"args is {_shown(self.args)}; it takes texts, e.g. ('-n', '3')")
 
-    def laid(self, program: Program) -> Laid:
+    def laid(self, program: Program) -> CaseRun:
         """Return what is run for it. Raises ValueError for a text that cannot be written in UTF-8."""
         if self.args:
             program = replace(program, args=tuple(self.args))
         answer = _bytes("output", self.output)
-        return Laid(program, _bytes("input", self.input), self.files, answer, answer, judge_output)
+        return CaseRun(program, _bytes("input", self.input), self.files, answer, answer, judge_output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,10 @@ class CallCase:
         if not isinstance(self.kwargs, Mapping) or not all(isinstance(name, str) for name in self.kwargs):
             raise TypeError(f"kwargs is {_shown(self.kwargs)}; it takes arguments by their name, e.g. {{'key': 1}}")
 
-    def laid(self, program: Program) -> Laid:
+    def laid(self, program: Program) -> CaseRun:
         """Return what is run for it. Raises ValueError if the program's language has no calls, or for other values."""
         answers = as_json("expected", [self.expected, *self.or_else])
-        return Laid(_calling(program, self.function), fed(self.args, self.kwargs), {}, answers, None, judge_value)
+        return CaseRun(_calling(program, self.function), fed(self.args, self.kwargs), {}, answers, None, judge_value)
 
 
 AnyCase: TypeAlias = StdinCase | CallCase | tuple[str | bytes, str | bytes]

@@ -1,4 +1,4 @@
-"""The tests of data sets, in the forms in which they are handed to trainers.
+"""Test formats of data sets: the forms in which tests are handed to trainers.
 
 Decides which forms are known, and what each says. Pure. A form that is not known raises, for a reward of 0 would blame
 the model for it. Known are, as JSON or as what that reads to:

@@ -1,4 +1,4 @@
-"""Take the program out of what a model wrote.
+"""Code extraction: the program in what a model wrote.
 
 Decides which part of a completion is the program. Pure, and linear in its length. The rules, in order:
 
@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from textwrap import dedent
 from typing import Final
 
-from balancer.judge.bare import bare_code, does_something
-from balancer.judge.fences import Block, blocks_of
+from balancer.judge.fences import FencedBlock, blocks_of
 from balancer.judge.tags import is_tag, names_of
+from balancer.judge.unfenced import bare_code, does_something
 from balancer.program import Program
 
 __all__ = ["code_in", "program_in"]
@@ -91,7 +91,7 @@ def _said(completion: str) -> str:
     return text[: over.start()] + "\n" if over is not None else text
 
 
-def _answer(text: str, blocks: list[Block]) -> tuple[int, int] | None:
+def _answer(text: str, blocks: list[FencedBlock]) -> tuple[int, int] | None:
     """Return where the last answer is that the text says it gives; tags within a block are code."""
     begin = max((match.end() for match in _outside(_ANSWER, text, blocks)), default=None)
     if begin is None:
@@ -100,7 +100,7 @@ def _answer(text: str, blocks: list[Block]) -> tuple[int, int] | None:
     return begin, next(ends, len(text))
 
 
-def _outside(tags: re.Pattern[str], text: str, blocks: list[Block]) -> Iterator[re.Match[str]]:
+def _outside(tags: re.Pattern[str], text: str, blocks: list[FencedBlock]) -> Iterator[re.Match[str]]:
     """Yield the matches that are in no block that was closed."""
     spans = iter([(block.start, block.end) for block in blocks if block.closed])
     span = next(spans, None)
@@ -111,7 +111,9 @@ def _outside(tags: re.Pattern[str], text: str, blocks: list[Block]) -> Iterator[
             yield match
 
 
-def _chosen(text: str, begin: int, end: int, blocks: list[Block], names: tuple[str, ...], language: str) -> str | None:
+def _chosen(
+    text: str, begin: int, end: int, blocks: list[FencedBlock], names: tuple[str, ...], language: str
+) -> str | None:
     full = [(block, _tidy(block, language)) for block in blocks]
     full = [(block, code) for block, code in full if code.strip()]
     tagged = [code for block, code in full if block.tag in names]
@@ -137,7 +139,7 @@ def _chosen(text: str, begin: int, end: int, blocks: list[Block], names: tuple[s
     return bare_code(text[begin:end], language)
 
 
-def _tidy(block: Block, language: str) -> str:
+def _tidy(block: FencedBlock, language: str) -> str:
     """Return the code of a block, without what is no part of it."""
     code = block.code
     if not block.closed:

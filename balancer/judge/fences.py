@@ -1,4 +1,4 @@
-"""The fenced blocks of a text.
+"""Fenced code blocks of a text.
 
 Decides where a block begins and ends. Pure, and linear in the length of the text, whatever is in it: what is looked at
 twice is bounded. Models do not keep to CommonMark, so beyond its rules:
@@ -18,7 +18,7 @@ from typing import Final
 
 from balancer.judge.tags import is_tag, tag_of
 
-__all__ = ["Block", "blocks_of"]
+__all__ = ["FencedBlock", "blocks_of"]
 
 _RUN: Final = re.compile(r"`{3,}|^[ \t]*~{3,}", re.MULTILINE)
 _MOST_WORDS = 100  # characters after a fence that are looked at
@@ -41,7 +41,7 @@ _PYTHON_TAGS: Final = ("python", "py", "pypy")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class FencedBlock:
     """A fenced block.
 
     Attributes:
@@ -90,7 +90,7 @@ class _Open:
     lexer: re.Pattern[str]
 
 
-def blocks_of(text: str, names: tuple[str, ...]) -> list[Block]:
+def blocks_of(text: str, names: tuple[str, ...]) -> list[FencedBlock]:
     """Return the fenced blocks of `text`, in order; `names` are those of the language that is looked for.
 
     Time: linear in the length of `text`.
@@ -104,10 +104,10 @@ class _Reader:
         self._plain = _PYTHON if names and names[0] == "python" else _OTHER
         self._runs = list(_runs(text))
         self._last_bare = max((run.start for run in self._runs if run.bare), default=-1)
-        self._found: list[Block] = []
+        self._found: list[FencedBlock] = []
         self._ends: dict[str, tuple[int, int | None]] = {}  # of strings: by its quotes, where one began and ended
 
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[FencedBlock]:
         open_: _Open | None = None
         index = 0
         while index < len(self._runs):
@@ -203,13 +203,13 @@ class _Reader:
         code = self._text[open_.body : to]
         if _QUOTED.match(code) and all(_QUOTED.match(line) for line in code.split("\n") if line.strip()):
             code = "\n".join(_QUOTED.sub("", line, count=1) for line in code.split("\n"))
-        self._found.append(Block(open_.tag, _dedented(code, open_.indent), open_.start, end, closed))
+        self._found.append(FencedBlock(open_.tag, _dedented(code, open_.indent), open_.start, end, closed))
 
     def _add_inline(self, run: _Run, following: _Run) -> None:
         words = self._text[run.end : following.start].strip()
         first, _, rest = words.partition(" ")
         tag, code = (tag_of(first), rest) if is_tag(first) and rest.strip() else ("", words)
-        self._found.append(Block(tag, code.strip() + "\n", run.start, following.end, inline=True))
+        self._found.append(FencedBlock(tag, code.strip() + "\n", run.start, following.end, inline=True))
 
 
 def _runs(text: str) -> Iterator[_Run]:

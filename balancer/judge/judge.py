@@ -1,4 +1,4 @@
-"""Judging as a call: a program and its cases in, verdicts out, from threads and from tasks.
+"""`Judge`: a program and its cases in, verdicts out, from threads and from tasks.
 
 A shell: it owns what is closed in the end, and has threads carry out what `judging` wants. How many programs are at
 work, and how many results are kept, is decided here. It must not know what a verdict is made of.
@@ -22,11 +22,12 @@ from balancer.errors import PoolClosed
 from balancer.judge.cases import AnyCase, cases_in
 from balancer.judge.extract import program_in
 from balancer.judge.judged import Job, Judged
-from balancer.judge.judging import checker_of, judging, limits_for, until
+from balancer.judge.procedure import checker_of, judging, limits_for, until
+from balancer.judging.pending import PendingRuns, Stopped
 from balancer.judging.runner import Runner
-from balancer.judging.tasks import TaskRunner
-from balancer.judging.wanted import Errands, Stopped
+from balancer.judging.task_runner import TaskRunner
 from balancer.plugins.registry import Registry, default_registry
+from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
 from balancer.sandbox.executors import executor_maker, make_executors
@@ -37,10 +38,9 @@ from balancer.scratch import Scratch
 from balancer.settings.config import Config, load_config, on_one_machine
 from balancer.settings.numbers import checked, whole
 from balancer.settings.redaction import Redaction
-from balancer.shells.driving import Asked
+from balancer.shells.driver import LeaseRequest
 from balancer.shells.prober import Prober
-from balancer.shells.tasks.face import Tasks
-from balancer.shells.threads import Pool
+from balancer.shells.tasks.face import TaskPool
 
 __all__ = ["Judge"]
 
@@ -87,7 +87,7 @@ class Judge:
 
     def __init__(
         self,
-        source: "Pool | Tasks | Config | str | PathLike[str]",
+        source: "Pool | TaskPool | Config | str | PathLike[str]",
         *,
         checker: Checker | Program | None = None,
         limits: Limits | float = _LIMIT_S,
@@ -112,7 +112,7 @@ class Judge:
         self._owned = ExitStack()
         with ExitStack() as made:
             config = None
-            if isinstance(source, Pool | Tasks):
+            if isinstance(source, Pool | TaskPool):
                 self.pool = source if isinstance(source, Pool) else source.pool
             else:
                 config = source if isinstance(source, Config) else load_config(source)
@@ -140,7 +140,7 @@ class Judge:
                 on_span=lambda span: None,
                 outage_s=outage_s,
                 verify=verify,
-                asked=Asked(labels=self._labels, priority=priority, holder=holder),
+                asked=LeaseRequest(labels=self._labels, priority=priority, holder=holder),
                 clock=self.pool.clock,
             )
             self._threads = made.enter_context(ThreadPoolExecutor(_MOST_RUNS, thread_name_prefix="judge-run"))
@@ -254,7 +254,7 @@ class Judge:
         tasks: dict[asyncio.Task[Judged], None] = {}  # in order
         more, number = True, 0
 
-        async def judged(errands: Errands[Judged]) -> Judged:
+        async def judged(errands: PendingRuns[Judged]) -> Judged:
             async with room:
                 try:
                     return await self._tasks.follow(errands)
@@ -288,7 +288,7 @@ class Judge:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _errands(self, job: Job, number: int = 0, gone: Callable[[], bool] = lambda: False) -> Errands[Judged]:
+    def _errands(self, job: Job, number: int = 0, gone: Callable[[], bool] = lambda: False) -> PendingRuns[Judged]:
         if not isinstance(job, Job):
             raise TypeError(f"found {type(job).__name__}; a job is a Job(program, cases), or Job.of(completion, tests)")
         if self._runner.attempts.stopping.is_set():
@@ -300,7 +300,7 @@ class Judge:
         errands = judging(self._runner.reruns, job, checker, limits, stop_at_first, self._redact)
         return until(lambda: gone() or stopping.is_set(), errands, number)
 
-    def _follow(self, errands: Errands[Judged]) -> Judged:
+    def _follow(self, errands: PendingRuns[Judged]) -> Judged:
         try:
             return self._runner.follow(errands)
         except Stopped:
@@ -368,7 +368,7 @@ def _job(
 
 def _check(source: object, labels: object, stop_at_first: object, outage_s: object, executors: object) -> None:
     """Raise for an argument of a judge that is not of its kind."""
-    if not isinstance(source, Pool | Tasks | Config | str | PathLike):
+    if not isinstance(source, Pool | TaskPool | Config | str | PathLike):
         also = ": Judge(Pool([...]))" if isinstance(source, list | tuple | Endpoint) else ""
         raise TypeError(f"source is a {type(source).__name__}; a Judge takes a Pool{also}, a config or the path of one")
     if isinstance(source, str) and "://" in source:

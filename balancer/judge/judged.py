@@ -1,4 +1,4 @@
-"""What is to be judged, and what is known of it afterwards. Data.
+"""Jobs and their results. Data.
 
 Decides what the verdicts of the cases add up to. A case that the infrastructure kept from being judged is `UNJUDGED`,
 and then so is the program, unless another case shows that it is wrong: then it is, whatever the rest says. What is

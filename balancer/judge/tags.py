@@ -1,4 +1,4 @@
-"""What languages are called in what models write.
+"""Language tags: what languages are called in what models write.
 
 Decides which language the words after a fence name. Pure.
 """

@@ -1,4 +1,4 @@
-"""The last words of a program, or of its compiler: why it failed, in one line.
+"""Error excerpt: the line of standard error that says why a program, or its compiler, failed.
 
 Decides which line that is. Pure. The words are a stranger's: they are cut, and signs that would do something to a
 terminal or a log are left out. Secrets go before anything is cut, which may be within one.

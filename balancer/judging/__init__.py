@@ -1,1 +1,1 @@
-"""What an output, and an execution, mean for a submission."""
+"""Judging: one run of a program on some endpoint, and whether its end and its output are believed."""

@@ -1,36 +1,36 @@
-"""The tries of a program run: what each asks of the pool, how it is made, and what its end says of the endpoint.
+"""Attempts of a program run: what each asks of the pool, how it is made, and what its end says of the endpoint.
 
 Decides the terms of a run's course: a retry that the budget refuses is late here, not lost, and each endpoint is owed a
-try. Where and when it is tried again is the course's business (`balancer.core.course`). Threads and tasks share one
-object of this kind; it waits for nothing but the executor. It must not know what a program's output means.
+try. Where and when it is tried again is the course's business (`balancer.core.attempt_plan`). Threads and tasks share
+one object of this kind; it waits for nothing but the executor. It must not know what a program's output means.
 """
 
 import threading
 import time
 from collections.abc import Callable, Mapping
 
-from balancer.core.course import Course
-from balancer.core.decisions import Terms
+from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.decisions import CallPolicy
 from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
 from balancer.errors import BalancerError, CannotTell, EndpointError, LeaseError, NoEndpoint, PoolClosed
 from balancer.judging.doubts import Doubts
 from balancer.judging.outage import SharedOutage
+from balancer.judging.pending import NOTHING, PendingRun, ProgramResult, ProgramRun, Stopped
+from balancer.judging.spans import Span
 from balancer.judging.suspicion import shows_overload
-from balancer.judging.wanted import NOTHING, Errand, ProgramRun, Ran, Stopped
-from balancer.judging.work import Span
+from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Program
 from balancer.sandbox.trial import runs
-from balancer.shells.driving import Asked
-from balancer.shells.threads import Pool
+from balancer.shells.driver import LeaseRequest
 
-__all__ = ["Attempts"]
+__all__ = ["ProgramAttempts"]
 
 _LOOKS = 2  # tries on other endpoints, to verify what one said
 _LOOK_WAIT_S = 60.0
 _SLOW_COMPILE_S = 5.0  # a compiler that takes longer is told of: its slot looks idle meanwhile
 
 
-class Attempts:
+class ProgramAttempts:
     """The tries of program runs on the endpoints of a pool. Thread-safe.
 
     Args:
@@ -57,7 +57,7 @@ class Attempts:
         outage_s: float,
         on_span: Callable[[Span], None],
         on_compile: Callable[[Program, float, str], None],
-        asked: Asked,
+        asked: LeaseRequest,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
@@ -78,7 +78,7 @@ class Attempts:
         """Return the endpoints that do not run `language`; to find out, one may have to be asked."""
         return frozenset(name for name, executor in self.executors.items() if not runs(executor, language))
 
-    def course(self, errand: Errand, unable: frozenset[str]) -> tuple[Course, Asked]:
+    def course(self, errand: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlan, LeaseRequest]:
         """Return the course of `errand`, and what its leases are asked for.
 
         Args:
@@ -90,7 +90,7 @@ class Attempts:
         if errand.only is not None:
             out |= self.executors.keys() - errand.only
         able = len(self.executors) - len(out & self.executors.keys())
-        terms = Terms(
+        terms = CallPolicy(
             # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
             attempts=min(self._attempts, _LOOKS) if brief else max(self._attempts, able),
             owed=able,
@@ -101,8 +101,8 @@ class Attempts:
             shuns=errand.shuns,
         )
         outage = None if brief else self._outage
-        course = Course(terms, budget=self.pool.budget, rng=self.pool.jitter, outage=outage)
-        asked = Asked(
+        course = AttemptPlan(terms, budget=self.pool.budget, rng=self.pool.jitter, outage=outage)
+        asked = LeaseRequest(
             labels=self._asked.labels,
             exclude=out,
             priority=self._asked.priority,
@@ -113,7 +113,7 @@ class Attempts:
         )
         return course, asked
 
-    def given_up(self, error: BalancerError, course: Course, at: str, language: str) -> Ran:
+    def given_up(self, error: BalancerError, course: AttemptPlan, at: str, language: str) -> ProgramResult:
         """Return what is known of a run whose course ended with `error`, at the endpoint `at`. Raises Stopped."""
         if self.stopping.is_set() or isinstance(error, PoolClosed):
             raise Stopped from None
@@ -121,10 +121,12 @@ class Attempts:
             known = sorted(
                 {name for each in self.executors.values() for name in getattr(each, "languages", None) or ()}
             )
-            return Ran(None, f"no endpoint runs {language!r}; what is run here: {', '.join(known) or 'not known'}", at)
+            return ProgramResult(
+                None, f"no endpoint runs {language!r}; what is run here: {', '.join(known) or 'not known'}", at
+            )
         of_most = f" of {course.terms.attempts}" if course.tries <= course.terms.attempts else ""
         why = "; ".join([str(error), *getattr(error, "__notes__", ())])
-        return Ran(None, f"after {course.tries}{of_most} tries: {why}", at)
+        return ProgramResult(None, f"after {course.tries}{of_most} tries: {why}", at)
 
     # -- one try -------------------------------------------------------------------------------------
 

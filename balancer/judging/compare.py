@@ -1,4 +1,4 @@
-"""Compare an output with the expected one, as the default output validator of Kattis and ICPC packages does.
+"""Output comparison, as the default output validator of Kattis and ICPC packages does it.
 
 Pure: bytes and flags in, a `Comparison` out. It must not know problems, files or programs.
 

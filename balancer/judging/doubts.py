@@ -1,4 +1,4 @@
-"""Endpoints that are doubted: a program ended oddly there, and well elsewhere.
+"""Suspected endpoints: a program ended oddly there, and well elsewhere.
 
 Decides who is doubted, and for how long: until such a program ends well there. It must not know what oddly means. The
 first such end at an endpoint is found out too late to be told to the pool; those that follow are told, as failures.

@@ -1,4 +1,4 @@
-"""What a program run means: by its end, and by its output as the checker sees it, which may take a run as well.
+"""Judgement of a program run: by its end, and by its output as the checker sees it, which may take a run as well.
 
 Decides what a run may use, and how a checker is asked. Judging itself is pure, and done in `balancer.judging`;
 this yields the errands that it takes. The pipeline and `balancer.judge` judge by this alone. It must not know stores,
@@ -8,6 +8,7 @@ threads or tasks.
 from collections.abc import Callable
 from dataclasses import replace
 
+from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun
 from balancer.judging.reruns import Reruns
 from balancer.judging.verdict import (
     Judgement,
@@ -18,7 +19,6 @@ from balancer.judging.verdict import (
     judge_end,
     judge_output,
 )
-from balancer.judging.wanted import Errands, ProgramRun, Ran
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Limits
 
@@ -39,13 +39,13 @@ def limits_of(cpu_s: float, memory_bytes: int | None = None) -> Limits:
 def judgement_of(
     reruns: Reruns,
     wanted: ProgramRun,
-    ran: Ran,
+    ran: ProgramResult,
     checker: Checker,
     answer: bytes | None,
     *,
     compare: Compare = judge_output,
     odd: Callable[[Execution], object] = lambda execution: None,
-) -> Errands[Judgement]:
+) -> PendingRuns[Judgement]:
     """Return what `ran`, which came of `wanted`, says of the program; UNJUDGED if nothing is known.
 
     Args:
@@ -76,7 +76,7 @@ def checked(
     *,
     compare: Compare = judge_output,
     odd: Callable[[Execution], object] = lambda execution: None,
-) -> Errands[Judgement]:
+) -> PendingRuns[Judgement]:
     """Say whether `output`, which `wanted` has printed, is right. Arguments as for `judgement_of`."""
     program = checker_program(checker)
     if program is None:

@@ -1,4 +1,4 @@
-"""Numbers that are close beyond doubt: what doubles can tell of a tolerance.
+"""Numeric tolerance in doubles: numbers that are close beyond doubt.
 
 Decides when the rounding of doubles leaves no doubt that two numbers are close; whatever is in doubt is for exact
 arithmetic to say. Pure. It must not know what a token is, nor what counts when numbers are neither.

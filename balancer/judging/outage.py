@@ -1,17 +1,17 @@
-"""One outage for all threads of a run: a lock around `balancer.core.outage`, which decides what an outage is."""
+"""An outage that all threads of a run share: a lock around `balancer.core.outage`, which decides what an outage is."""
 
 import threading
 
-from balancer.core.outage import Outage
+from balancer.core.outage import PoolOutage
 
 __all__ = ["SharedOutage"]
 
 
 class SharedOutage:
-    """An outage that threads share. See `Outage`."""
+    """An outage that threads share. See `PoolOutage`."""
 
     def __init__(self, patience_s: float) -> None:
-        self._outage = Outage(patience_s)
+        self._outage = PoolOutage(patience_s)
         self._lock = threading.Lock()
 
     def succeeded(self) -> None:

@@ -1,4 +1,4 @@
-"""Which runs are made to know how a program ends: one, further looks where a busy server may be why, and votes.
+"""Rerun rules: a program is run once, again where a busy server may be why, and elsewhere for a vote.
 
 Decides that, and makes none: it yields errands, and whoever waits for them in a thread or in a task sends what came of
 each. `suspicion` says which ends are doubted, `verifying` which runs are made again elsewhere. It must not know what a
@@ -8,10 +8,10 @@ program's output means.
 from collections.abc import Callable
 from dataclasses import replace
 
-from balancer.judging.attempts import Attempts
-from balancer.judging.suspicion import Look, Suspicion, second_limits, settled, suspicion_of
-from balancer.judging.verifying import Remembers, Verifier
-from balancer.judging.wanted import NOTHING, Errand, Errands, ProgramRun, Ran
+from balancer.judging.attempts import ProgramAttempts
+from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun
+from balancer.judging.suspicion import Recheck, Suspicion, second_limits, settled, suspicion_of
+from balancer.judging.verifier import VerificationStore, Verifier
 from balancer.sandbox.trial import runs
 from balancer.settings.pipeline import VerifySettings
 
@@ -35,13 +35,13 @@ class Reruns:
 
     def __init__(
         self,
-        attempts: Attempts,
+        attempts: ProgramAttempts,
         *,
         quiet_label: str,
         compile_s: float | None,
-        on_look: Callable[[ProgramRun, Suspicion, Look], None],
+        on_look: Callable[[ProgramRun, Suspicion, Recheck], None],
         verify: VerifySettings | None,
-        remembers: Remembers | None,
+        remembers: VerificationStore | None,
         say: Callable[[str], object],
     ) -> None:
         self._attempts = attempts
@@ -62,7 +62,7 @@ class Reruns:
             )
             attempts.ejected = lambda: verifier.ejected
 
-    def once(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> Errands[Ran]:
+    def once(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> PendingRuns[ProgramResult]:
         """Run `wanted`, elsewhere if an endpoint fails; avoid those that it `shuns`, while others will do.
 
         An end that an overloaded endpoint may have caused does not count until another run finds the same: on a quiet
@@ -70,13 +70,13 @@ class Reruns:
         looks take all slots of an endpoint, so that nothing of ours disturbs them.
         """
         wanted = self._compiled(wanted)
-        ran = yield Errand(wanted, shuns=shuns)
+        ran = yield PendingRun(wanted, shuns=shuns)
         ran = yield from self._believed(wanted, ran)
         if self._verifier is not None:
             ran = yield from self._verifier.heard(wanted, ran)
         return ran
 
-    def twice(self, wanted: ProgramRun) -> Errands[Ran]:
+    def twice(self, wanted: ProgramRun) -> PendingRuns[ProgramResult]:
         """Run `wanted`, and a second time elsewhere if its end is `odd`: then the second one counts.
 
         An endpoint where a program ends oddly, and well elsewhere, is doubted: what ends oddly there again counts as
@@ -90,44 +90,46 @@ class Reruns:
             self._attempts.doubt(ran.at)
         return again
 
-    def confirmed(self, wanted: ProgramRun, ran: Ran) -> Errands[Ran]:
+    def confirmed(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
         """Return `ran`, or what other endpoints say against it: it is a surprise, so it is made again elsewhere."""
         if self._verifier is None:
             return ran
         return (yield from self._verifier.surprised(wanted, ran))
 
-    def _look(self, wanted: ProgramRun, only: frozenset[str]) -> Errands[Ran]:
+    def _look(self, wanted: ProgramRun, only: frozenset[str]) -> PendingRuns[ProgramResult]:
         """Run `wanted` on one of these endpoints, and try that twice at most."""
-        return (yield Errand(self._compiled(wanted), only=only))
+        return (yield PendingRun(self._compiled(wanted), only=only))
 
     def _compiled(self, wanted: ProgramRun) -> ProgramRun:
         if self._compile_s is None:
             return wanted
         return replace(wanted, limits=replace(wanted.limits, compile_s=self._compile_s))
 
-    def _believed(self, wanted: ProgramRun, ran: Ran) -> Errands[Ran]:
+    def _believed(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
         """Return `ran`, or what further looks say in its place."""
         first = ran.execution
         why = suspicion_of(first, wanted.limits, wanted.expected) if first is not None else None
         if first is None or why is None:
             return ran
         longer = replace(wanted, limits=second_limits(why, first, wanted.limits, wanted.expected))
-        again = yield Errand(longer, prefers=frozenset({self._quiet_label}), shuns=frozenset({ran.at}))
+        again = yield PendingRun(longer, prefers=frozenset({self._quiet_label}), shuns=frozenset({ran.at}))
         alone = self._capacity(again.at) == 1
         found = settled(first, again.execution, wanted.limits, longer.limits, alone=alone, last=False)
         for left in reversed(range(_LAST_LOOKS)):
             if found is not None:
                 break
-            again = yield Errand(longer, slots=self._all_slots(wanted.program.language))
+            again = yield PendingRun(longer, slots=self._all_slots(wanted.program.language))
             found = settled(first, again.execution, wanted.limits, longer.limits, alone=True, last=not left)
-        execution, said = found if found is not None else (None, Look.UNJUDGED)
+        execution, said = found if found is not None else (None, Recheck.UNJUDGED)
         self.on_look(wanted, why, said)
         if execution is None:
             busy = f"the server was too busy to tell, each time; the last one was {again.at}"
-            return Ran(None, again.note or busy, again.at)
-        if why is Suspicion.DOUBTFUL and said is Look.CLEARED:  # now it has been compiled, and may be late, or starve
-            return (yield from self._believed(wanted, Ran(execution, at=again.at)))
-        return Ran(execution, at=again.at)
+            return ProgramResult(None, again.note or busy, again.at)
+        if (
+            why is Suspicion.DOUBTFUL and said is Recheck.CLEARED
+        ):  # now it has been compiled, and may be late, or starve
+            return (yield from self._believed(wanted, ProgramResult(execution, at=again.at)))
+        return ProgramResult(execution, at=again.at)
 
     def _capacity(self, name: str) -> int:
         return next((each.capacity for each in self._attempts.pool.stats().endpoints if each.name == name), 0)

@@ -1,4 +1,4 @@
-"""Run one program on some endpoint of the pool, in the thread that wants it: one lease per program run.
+"""Program runner for threads: one lease per program run, on some endpoint of the pool.
 
 A shell: it waits in the pool and sleeps. Which runs are made is decided in `reruns`, what a try is in `attempts`, and
 where and when it is made again by its course. It must not know what a program's output means.
@@ -12,23 +12,23 @@ from typing import TypeVar
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
-from balancer.judging.attempts import Attempts
+from balancer.judging.attempts import ProgramAttempts
+from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun, Stopped
 from balancer.judging.reruns import Reruns
-from balancer.judging.suspicion import Look, Suspicion
-from balancer.judging.verifying import Remembers
-from balancer.judging.wanted import NOTHING, Errand, Errands, ProgramRun, Ran, Stopped
-from balancer.judging.work import Span
+from balancer.judging.spans import Span
+from balancer.judging.suspicion import Recheck, Suspicion
+from balancer.judging.verifier import VerificationStore
+from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Program
 from balancer.sandbox.trial import runs
 from balancer.settings.pipeline import VerifySettings
-from balancer.shells.driving import Asked, Drive
-from balancer.shells.threads import Pool
+from balancer.shells.driver import LeaseRequest, ThreadDriver
 
-__all__ = ["ProgramRun", "Ran", "Runner", "Stopped"]
+__all__ = ["ProgramResult", "ProgramRun", "Runner", "Stopped"]
 
 T = TypeVar("T")
 
-_ANYTHING = Asked()
+_ANYTHING = LeaseRequest()
 
 
 class Runner:
@@ -63,18 +63,18 @@ class Runner:
         quiet_label: str,
         on_span: Callable[[Span], None],
         outage_s: float = 0.0,
-        on_look: Callable[[ProgramRun, Suspicion, Look], None] = lambda wanted, why, said: None,
+        on_look: Callable[[ProgramRun, Suspicion, Recheck], None] = lambda wanted, why, said: None,
         on_compile: Callable[[Program, float, str], None] = lambda program, took_s, endpoint: None,
         compile_s: float | None = None,
         verify: VerifySettings | None = None,
-        remembers: Remembers | None = None,
+        remembers: VerificationStore | None = None,
         say: Callable[[str], object] = lambda line: None,
-        asked: Asked = _ANYTHING,
+        asked: LeaseRequest = _ANYTHING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._executors = executors
-        self.attempts = Attempts(
+        self.attempts = ProgramAttempts(
             pool,
             executors,
             attempts=attempts,
@@ -113,11 +113,11 @@ class Runner:
         """True once `stop` was called."""
         return self.attempts.stopping.is_set()
 
-    def run_twice(self, wanted: ProgramRun) -> Ran:
+    def run_twice(self, wanted: ProgramRun) -> ProgramResult:
         """Run `wanted`, and a second time elsewhere if its end is `odd`: see `Reruns.twice`. Raises Stopped."""
         return self.follow(self.reruns.twice(wanted))
 
-    def run(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> Ran:
+    def run(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> ProgramResult:
         """Run `wanted`, elsewhere if an endpoint fails, and again where that tells more: see `Reruns.once`.
 
         Raises:
@@ -125,11 +125,11 @@ class Runner:
         """
         return self.follow(self.reruns.once(wanted, shuns=shuns))
 
-    def confirm(self, wanted: ProgramRun, ran: Ran) -> Ran:
+    def confirm(self, wanted: ProgramRun, ran: ProgramResult) -> ProgramResult:
         """Return `ran`, or what other endpoints say against it: see `Reruns.confirmed`. Raises Stopped."""
         return self.follow(self.reruns.confirmed(wanted, ran))
 
-    def follow(self, errands: Errands[T]) -> T:
+    def follow(self, errands: PendingRuns[T]) -> T:
         """Carry out `errands`, one after the other, and return what they come to.
 
         Raises:
@@ -143,14 +143,14 @@ class Runner:
             found: T = end.value
             return found
 
-    def _carry_out(self, errand: Errand) -> Ran:
+    def _carry_out(self, errand: PendingRun) -> ProgramResult:
         """Run it, over all its tries."""
         attempts, wanted = self.attempts, errand.wanted
         course, asked = attempts.course(errand, attempts.unable(wanted.program.language))
         make = partial(self._make, wanted)
-        drive = Drive(self._pool, course, self._pool.budget, make, asked, sleep=self.pause, clock=attempts.clock)
+        drive = ThreadDriver(self._pool, course, self._pool.budget, make, asked, sleep=self.pause, clock=attempts.clock)
         try:
-            return Ran(drive.run(), at=drive.at)
+            return ProgramResult(drive.run(), at=drive.at)
         except BalancerError as error:
             return attempts.given_up(error, course, drive.at, wanted.program.language)
 

@@ -1,4 +1,4 @@
-"""Ends that an overloaded server may have caused, and what further looks at them say.
+"""Suspect results: ends that an overloaded server may have caused, and what further runs say of them.
 
 Decides which ends are not believed at once, with which limits the program is run again, and what the runs mean
 together: a time limit counts only if two runs agree on it, and a late one never counts, however often it is seen. Where
@@ -11,7 +11,7 @@ from enum import Enum
 
 from balancer.program import Execution, Limits, Status
 
-__all__ = ["Look", "Suspicion", "second_limits", "settled", "shows_overload", "suspicion_of"]
+__all__ = ["Recheck", "Suspicion", "second_limits", "settled", "shows_overload", "suspicion_of"]
 
 _MOST_FACTOR = 10.0
 _MOST_S = 1000.0
@@ -29,7 +29,7 @@ class Suspicion(Enum):
     DOUBTFUL = "doubtful"  # the executor itself says that its endpoint may be to blame, e.g. for a slow compiler
 
 
-class Look(Enum):
+class Recheck(Enum):
     """What a further run said."""
 
     CONFIRMED = "confirmed"  # the same again
@@ -90,7 +90,7 @@ def second_limits(suspicion: Suspicion, execution: Execution, limits: Limits, ex
 
 def settled(
     first: Execution, second: Execution | None, limits: Limits, asked: Limits, *, alone: bool, last: bool
-) -> tuple[Execution | None, Look] | None:
+) -> tuple[Execution | None, Recheck] | None:
     """Return what counts after both runs, and what the second one said; None: look once more.
 
     A second run that was given more time and needed it has found the same: the program is too slow.
@@ -105,16 +105,16 @@ def settled(
         last: whether there will be no further look.
     """
     if second is None:
-        return None, Look.UNJUDGED
+        return None, Recheck.UNJUDGED
     if first.doubtful and first.status is not Status.TIME_LIMIT:
-        return second, Look.CONFIRMED if second.doubtful else Look.CLEARED
+        return second, Recheck.CONFIRMED if second.doubtful else Recheck.CLEARED
     if second.status is Status.TIME_LIMIT:
         if shows_overload(second, asked):  # or it was kept waiting for a core, which no program can help
-            return (None, Look.UNJUDGED) if last else None
+            return (None, Recheck.UNJUDGED) if last else None
         own = second.cpu_measured and second.time_s >= asked.cpu_s
-        return (second, Look.CONFIRMED) if own or alone or last else None
+        return (second, Recheck.CONFIRMED) if own or alone or last else None
     if second.time_s <= _HONEST * limits.cpu_s:
-        return second, Look.CLEARED
+        return second, Recheck.CLEARED
     if second.cpu_measured or alone or last:
-        return first, Look.CONFIRMED
+        return first, Recheck.CONFIRMED
     return None

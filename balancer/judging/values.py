@@ -1,4 +1,4 @@
-"""Compare what a function returned with the values that are right.
+"""Comparison of returned values: what a function returned, and the values that are right.
 
 Decides when two values of JSON are the same. Pure. What a program says it returned is a stranger's text: it is read as
 JSON and as nothing else, here, where the program is not, so there is no `==` of its own that could say yes.

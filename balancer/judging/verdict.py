@@ -1,4 +1,4 @@
-"""What an execution means for a submission.
+"""Verdict rules: what an execution means for a submission.
 
 From how a program ended, and from what an output validator says of its output, follows the verdict. Pure: nothing
 here runs a program. Where a problem has an output validator of its own, the caller runs it and hands its execution

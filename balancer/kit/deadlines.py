@@ -1,4 +1,4 @@
-"""Earliest due first (EDF), in virtual time: who is served next, by how much of its share it has had.
+"""Earliest deadline first (EDF) in virtual time: which node is next, by how much of its share it has had.
 
 With every slot that is leased the time at which a node is due moves on by a period, 1 / its weight, so that a weight of
 2:1 is 2:1 in every short window (the scheduler of Envoy and gRPC, gRFC A58). Virtual time is kept exactly and looked

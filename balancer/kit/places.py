@@ -1,4 +1,4 @@
-"""Nodes with a free slot, in a list of which any member is put, dropped or drawn in O(1).
+"""A set of nodes with a free slot, in which any member is put, dropped or drawn in O(1).
 
 Decides how a node is found without a search: its note says where it stands. It must not know which node
 is preferred, nor why.

@@ -1,4 +1,4 @@
-"""The least loaded of a few nodes drawn at random: the rule of the power of d choices, for any load.
+"""Power of d choices: the least loaded of a few nodes drawn at random, for any load.
 
 Decides which nodes are compared, and keeps the list of those that have a free slot. What load is, is one method of the
 strategy that is made of this (the distributor and the load of Finagle's `P2CLeastLoaded`).
@@ -21,9 +21,9 @@ from balancer.endpoint import Outcome
 from balancer.kit.places import NOWHERE, Place, Places
 from balancer.strategy import Node, Request, Strategy
 
-__all__ = ["LeastLoaded", "Load"]
+__all__ = ["LeastLoaded", "LoadMetric"]
 
-Load = float | tuple[int, float]
+LoadMetric = float | tuple[int, float]
 """What nodes are compared by; all loads of one strategy are of one kind."""
 
 
@@ -45,7 +45,7 @@ class LeastLoaded(Strategy):
         self._choices = choices
 
     @abstractmethod
-    def load(self, node: Node, now: float) -> Load:
+    def load(self, node: Node, now: float) -> LoadMetric:
         """Return the load of a node that has a free slot; it is worked out anew for each comparison."""
         ...
 

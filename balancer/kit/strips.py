@@ -1,4 +1,4 @@
-"""A draw of a node with a chance by its weight, in O(1) expected whatever the weights are.
+"""Weighted random choice of a node, in O(1) expected whatever the weights are.
 
 By composition and rejection (Slepoy, Thompson, Plimpton, J. Chem. Phys. 128, 205101, 2008): a node owns a
 strip as long as its weight, rounded up to a power of two, of which its weight counts. A dart is thrown at all

@@ -1,4 +1,4 @@
-"""Nodes in an order of their own: each has a number by when it joined, and may stand in a later round than others.
+"""Round-robin order of nodes: each has a number by when it joined, and may stand in a later round than others.
 
 Decides who is the first in that order, in O(log N). It must not know what makes a round.
 

@@ -1,4 +1,4 @@
-"""Spans of OpenTelemetry: one for each attempt, a child of the span of the call that made it.
+"""OpenTelemetry spans: one for each attempt, a child of the span of the call that made it.
 
 Decides what an attempt's span says. An attempt is a lease, from its grant to its end; its call is whatever span was
 current where the lease was asked for, in threads, in tasks, and for each try and each hedge of `Pool.call`. It must not
@@ -32,7 +32,7 @@ from opentelemetry.trace import (  # noqa: E402
     get_tracer_provider,
 )
 
-__all__ = ["Spanned", "Spans"]
+__all__ = ["SpanSource", "Spans"]
 
 _NAME: Final = "balancer.attempt"
 _BAD: Final = frozenset({Outcome.FAILURE, Outcome.OVERLOAD})
@@ -52,7 +52,7 @@ def _has_sdk() -> bool:
         return False
 
 
-class Spanned(Protocol):
+class SpanSource(Protocol):
     """What has spans made of its leases: a pool."""
 
     @property
@@ -89,7 +89,7 @@ class Spans:
 
     def __init__(
         self,
-        pool: Spanned,
+        pool: SpanSource,
         *,
         tracer_provider: TracerProvider | None = None,
         redact: Callable[[str], str] | None = None,

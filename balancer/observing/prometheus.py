@@ -1,4 +1,4 @@
-"""What a pool has done and does, for Prometheus: a collector over the official client.
+"""Prometheus metrics of a pool: a collector over the official client.
 
 Decides what each figure is called and labelled. All of a scrape is of one instant, and equal to what `Pool.stats`
 would have said then. Endpoints are labelled by name, without what may be a secret in a URL. It must not know how the
@@ -8,7 +8,7 @@ figures travel. docs/live.md lists the names.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol, TypeVar
 
-from balancer.core.account import State
+from balancer.core.account import MembershipState
 from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.core.readings import Snapshot
 from balancer.core.states import Health
@@ -21,15 +21,15 @@ require("prometheus", "balancer.observing.prometheus")
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric  # noqa: E402
 from prometheus_client.registry import Collector as PrometheusCollector  # noqa: E402
 
-__all__ = ["Collector", "Observed"]
+__all__ = ["Collector", "MetricsSource"]
 
 F = TypeVar("F", bound=Metric)
 
 _HEALTH: Final = (*(each.value for each in Health), "spent")
-_STATES: Final = tuple(each.value for each in State)
+_STATES: Final = tuple(each.value for each in MembershipState)
 
 
-class Observed(Protocol):
+class MetricsSource(Protocol):
     """What is collected of: a pool."""
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
@@ -55,9 +55,11 @@ class Collector(PrometheusCollector):
         MissingExtra: the extra `prometheus` is not installed; on import.
     """
 
-    def __init__(self, pools: Observed | Mapping[str, Observed], *, redact: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self, pools: MetricsSource | Mapping[str, MetricsSource], *, redact: Callable[[str], str] | None = None
+    ) -> None:
         named = pools.items() if isinstance(pools, Mapping) else [(None, pools)]
-        self._pools: dict[str | None, Observed] = {name: pool for name, pool in named}  # noqa: C416, of a wider type
+        self._pools: dict[str | None, MetricsSource] = {name: pool for name, pool in named}  # noqa: C416, of a wider type
         self._names = {name: ShownNames(redact) for name in self._pools}
         self._quotas = {name: ShownNames(redact) for name in self._pools}
         for pool in self._pools.values():

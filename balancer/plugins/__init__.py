@@ -1,4 +1,4 @@
-"""Plugins: found once, looked at, and asked what they offer."""
+"""The plugin registry: built-ins and third parties' plugins."""
 
 from balancer.plugins.registry import Broken, Registered, Registry, default_registry
 

@@ -1,4 +1,4 @@
-"""The optional extras: which packages each one brings, and what to do where they are not installed.
+"""Optional extras: the packages each one brings, and what to install where they are missing.
 
 A person who lacks an extra reads one line that names it. Each command says for itself which extra it needs.
 """

@@ -1,4 +1,4 @@
-"""How plugins are loaded: looked at one by one, asked what they offer, and set aside whole if anything is wrong.
+"""Plugin loading: each plugin is checked on its own, and set aside whole if anything is wrong.
 
 Decides which plugin is broken, and which of two may have a name. Keeps nothing, so that an interrupted load leaves
 nothing half done. It must not know which plugins there are.
@@ -14,13 +14,13 @@ import pluggy
 from balancer.errors import CommandStopped
 from balancer.hookspecs import PROJECT, HookSpecs
 
-__all__ = ["Broken", "Kind", "Loaded", "Plugin", "Registered", "load_plugins", "trying"]
+__all__ = ["Broken", "HookKind", "Loaded", "Plugin", "Registered", "guarded", "load_plugins"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class HookKind(Generic[T]):
     """What a plugin may offer: the hook that is asked for it, and what returns its names, or raises if it is none."""
 
     hook: str
@@ -65,8 +65,8 @@ class Loaded:
 
 def load_plugins(
     sources: Iterable[tuple[str, Callable[[], object]]],
-    kinds: Iterable[Kind[Any]],
-    taken: Callable[[Kind[Any]], Mapping[str, Registered[Any]]] = lambda kind: {},
+    kinds: Iterable[HookKind[Any]],
+    taken: Callable[[HookKind[Any]], Mapping[str, Registered[Any]]] = lambda kind: {},
 ) -> Loaded:
     """Load the plugins of `sources`, and ask each on its own, oldest first, so that a failure has a culprit.
 
@@ -77,7 +77,7 @@ def load_plugins(
     """
     loaded = Loaded()
     for name, load in sources:
-        plugin = trying(name, partial(_look_at, name, load, loaded.plugins), loaded.broken)
+        plugin = guarded(name, partial(_look_at, name, load, loaded.plugins), loaded.broken)
         if plugin is not None:
             loaded.plugins[name] = plugin
     for kind in kinds:
@@ -85,7 +85,7 @@ def load_plugins(
         for name, plugin in list(loaded.plugins.items()):
             if kind.hook in plugin.hooks:
                 offers = partial(_offers, plugin.hooks[kind.hook], kind, {**taken(kind), **into})
-                found = trying(name, offers, loaded.broken)
+                found = guarded(name, offers, loaded.broken)
                 if found is None:
                     del loaded.plugins[name]
                 else:
@@ -96,7 +96,7 @@ def load_plugins(
     return loaded
 
 
-def trying(plugin: str, act: Callable[[], T], broken: list[Broken]) -> T | None:
+def guarded(plugin: str, act: Callable[[], T], broken: list[Broken]) -> T | None:
     """Return what `act` returns; a plugin may fail in any way, even with SystemExit, and is then added to `broken`.
 
     Raises:
@@ -130,7 +130,7 @@ def _look_at(name: str, load: Callable[[], object], others: Mapping[str, Plugin]
     return Plugin(it, hooks)
 
 
-def _offers(hook: Callable[..., object], kind: Kind[T], taken: Mapping[str, Registered[T]]) -> dict[str, T]:
+def _offers(hook: Callable[..., object], kind: HookKind[T], taken: Mapping[str, Registered[T]]) -> dict[str, T]:
     """Return what a hook offers, by name. Raises TypeError for rubbish, ValueError for a name that is taken."""
     offers: dict[str, T] = {}
     for item in cast(Iterable[T], hook()):

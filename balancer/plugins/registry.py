@@ -1,4 +1,4 @@
-"""What all plugins offer, by name; loaded when it is asked for.
+"""The plugin registry: what all plugins offer, by name, loaded on demand.
 
 Decides what is loaded when. A built-in strategy that is asked for by name is loaded alone: its module has its name. A
 list of one kind loads the built-ins of that kind, and all plugins of third parties, found by the entry-point group
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import ValidationError
 
 from balancer.errors import ConfigError
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForetellerPlugin, Generator
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator
 from balancer.plugins.built_ins import built_ins
-from balancer.plugins.loading import Broken, Kind, Loaded, Registered, load_plugins, trying
+from balancer.plugins.loading import Broken, HookKind, Loaded, Registered, guarded, load_plugins
 from balancer.plugins.vetting import (
     names_of_executor,
-    names_of_foreteller,
+    names_of_forecaster,
     names_of_generator,
     names_of_language,
     names_of_strategy,
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Broken", "Registered", "Registry", "default_registry"]
 
-_STRATEGIES: Final[Kind[type[Strategy]]] = Kind("balancer_strategies", names_of_strategy)
-_GENERATORS: Final[Kind[Generator]] = Kind("balancer_generators", names_of_generator)
-_EXECUTORS: Final[Kind[ExecutorPlugin]] = Kind("balancer_executors", names_of_executor)
-_LANGUAGES: Final[Kind["Language"]] = Kind("balancer_languages", names_of_language)
-_FORETELLERS: Final[Kind[ForetellerPlugin]] = Kind("balancer_foretellers", names_of_foreteller)
-_KINDS: Final[tuple[Kind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES, _FORETELLERS)
+_STRATEGIES: Final[HookKind[type[Strategy]]] = HookKind("balancer_strategies", names_of_strategy)
+_GENERATORS: Final[HookKind[Generator]] = HookKind("balancer_generators", names_of_generator)
+_EXECUTORS: Final[HookKind[ExecutorPlugin]] = HookKind("balancer_executors", names_of_executor)
+_LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_of_language)
+_FORETELLERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_foretellers", names_of_forecaster)
+_KINDS: Final[tuple[HookKind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES, _FORETELLERS)
 _COMMANDS: Final = "balancer_commands"
 
 _BY_HAND = "added by hand"
@@ -86,7 +86,7 @@ class Registry:
         return self._all_of(_LANGUAGES)
 
     @property
-    def foretellers(self) -> dict[str, Registered[ForetellerPlugin]]:
+    def foretellers(self) -> dict[str, Registered[ForecasterPlugin]]:
         """All that tell the end of a run beforehand, by name."""
         return self._all_of(_FORETELLERS)
 
@@ -152,7 +152,7 @@ class Registry:
         self._failed += built_in.broken
         for name, plugin in [*built_in.plugins.items(), *self._third_parties().plugins.items()]:
             if _COMMANDS in plugin.hooks:
-                trying(name, partial(plugin.hooks[_COMMANDS], app), self._failed)
+                guarded(name, partial(plugin.hooks[_COMMANDS], app), self._failed)
 
     # -- what is loaded when -----------------------------------------------------------------------
 
@@ -166,21 +166,21 @@ class Registry:
             return self._alone[name]
         return self.find(name, self.strategies, "strategy")
 
-    def _all_of(self, kind: Kind[T]) -> dict[str, Registered[T]]:
+    def _all_of(self, kind: HookKind[T]) -> dict[str, Registered[T]]:
         if kind.hook not in self._all:
             offered = self._built_ins_of(kind).offered[kind.hook] | self._third_parties().offered[kind.hook]
             with self._settling:
                 self._all.setdefault(kind.hook, offered)
         return self._all[kind.hook]
 
-    def _built_ins_of(self, kind: Kind[Any]) -> Loaded:
+    def _built_ins_of(self, kind: HookKind[Any]) -> Loaded:
         if kind.hook not in self._built_in:
             loaded = self._load_built_ins(built_ins(kind.hook), (kind,))
             with self._settling:
                 self._built_in.setdefault(kind.hook, loaded)
         return self._built_in[kind.hook]
 
-    def _load_built_ins(self, modules: Iterable[str], kinds: Iterable[Kind[Any]]) -> Loaded:
+    def _load_built_ins(self, modules: Iterable[str], kinds: Iterable[HookKind[Any]]) -> Loaded:
         return load_plugins(_importing(modules if self._modules is None else ()), kinds)
 
     def _third_parties(self) -> Loaded:

@@ -1,4 +1,4 @@
-"""What a plugin may offer, looked at before it is used: is it what the hook asks for, and what is its name?
+"""Plugin validation: is it what the hook asks for, and what is its name?
 
 Whatever is not as the hook asks is refused here, so that a bad plugin is found out when it is loaded and not when a
 lease is taken. The registry decides what becomes of it.
@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from balancer.hookspecs import ExecutorPlugin, ForetellerPlugin
+from balancer.hookspecs import ExecutorPlugin, ForecasterPlugin
 
-__all__ = ["names_of_executor", "names_of_foreteller", "names_of_generator", "names_of_language", "names_of_strategy"]
+__all__ = ["names_of_executor", "names_of_forecaster", "names_of_generator", "names_of_language", "names_of_strategy"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _STRATEGY_METHODS = ("join", "leave", "change", "pick", "finish")
@@ -52,9 +52,9 @@ def names_of_executor(item: object) -> tuple[str, ...]:
     return item.schemes
 
 
-def names_of_foreteller(item: object) -> tuple[str]:
+def names_of_forecaster(item: object) -> tuple[str]:
     """Return the name of a foreteller plugin. Raises TypeError if it is none."""
-    if not isinstance(item, ForetellerPlugin):
+    if not isinstance(item, ForecasterPlugin):
         raise TypeError(f"it offers {item!r} as a foreteller; that must be a ForetellerPlugin")
     name = _name(item)
     module, _, function = item.function.partition(":") if isinstance(item.function, str) else ("", "", "")

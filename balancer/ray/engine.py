@@ -12,15 +12,15 @@ from typing import Any, Final
 
 from balancer.cluster.ray.shared import SharedPool, last_line
 from balancer.errors import BalancerError, ConfigError
-from balancer.pipeline.progress.progress import Heard
-from balancer.pipeline.running.away import Came, Sent, judge_here
+from balancer.pipeline.progress.progress import WorkerProgress
+from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.plugins.extras import require
 from balancer.plugins.registry import default_registry
+from balancer.pool.pool import Pool
 from balancer.program import Executor
 from balancer.sandbox.executors import make_executors
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
-from balancer.shells.threads import Pool
 
 __all__ = ["RayEngine"]
 
@@ -65,21 +65,21 @@ class _Board:
     """The actor by which workers and the run tell each other how far they are, and whether to stop."""
 
     def __init__(self) -> None:
-        self._heard: list[Heard] = []
+        self._heard: list[WorkerProgress] = []
         self._stops = False
 
-    def tell(self, heard: Heard) -> bool:
+    def tell(self, heard: WorkerProgress) -> bool:
         self._heard.append(heard)
         return self._stops
 
-    def take(self, stops: bool) -> list[Heard]:
+    def take(self, stops: bool) -> list[WorkerProgress]:
         self._stops = self._stops or stops
         heard, self._heard = self._heard, []
         return heard
 
 
 class _Workers:
-    """Workers on a cluster, for one run. See `balancer.pipeline.running.away.Away`."""
+    """Workers on a cluster, for one run. See `balancer.pipeline.running.remote.RemoteWorkers`."""
 
     def __init__(self, config: Config, pool: SharedPool, name: str) -> None:
         import ray
@@ -94,7 +94,7 @@ class _Workers:
         self._task = ray.remote(_judge).options(
             num_cpus=1, max_retries=_RETRIES, retry_exceptions=False, scheduling_strategy="SPREAD"
         )
-        self._heard: Callable[[Heard], None] | None = None
+        self._heard: Callable[[WorkerProgress], None] | None = None
         self._stopping: Callable[[], bool] = bool
         self._hearing = threading.Lock()
         self._over = threading.Event()
@@ -108,14 +108,16 @@ class _Workers:
         self._over.set()
         self._listening.join(_ANSWER_S)
 
-    def judge(self, sent: Sent, heard: Callable[[Heard], None], stopping: Callable[[], bool]) -> Came | str:
+    def judge(
+        self, sent: RemoteTask, heard: Callable[[WorkerProgress], None], stopping: Callable[[], bool]
+    ) -> RemoteResult | str:
         """Have a problem judged, and wait for it; return why not if its workers died, time and again."""
         import ray
 
         self._heard, self._stopping = heard, stopping
         answer = self._task.remote(sent, self._config, self._shared, self._board)
         try:
-            came: Came = ray.get(answer)
+            came: RemoteResult = ray.get(answer)
         except ray.exceptions.RayTaskError as error:
             raise BalancerError(f"{sent.problem.id}: {last_line(error.cause or error)}") from error
         except ray.exceptions.RayError as error:
@@ -140,7 +142,7 @@ class _Workers:
         import ray
 
         with self._hearing:
-            told: list[Heard] = ray.get(self._board.take.remote(self._stopping()), timeout=_ANSWER_S)
+            told: list[WorkerProgress] = ray.get(self._board.take.remote(self._stopping()), timeout=_ANSWER_S)
             for each in told:
                 if self._heard is not None:
                     self._heard(each)
@@ -151,7 +153,7 @@ class _Workers:
 _executors: dict[str, tuple[Scratch, dict[str, Executor]]] = {}
 
 
-def _judge(sent: Sent, config: Config, pool: SharedPool, board: Any) -> Came:
+def _judge(sent: RemoteTask, config: Config, pool: SharedPool, board: Any) -> RemoteResult:
     """Judge a problem, as a task."""
     import ray
 
@@ -160,11 +162,11 @@ def _judge(sent: Sent, config: Config, pool: SharedPool, board: Any) -> Came:
         scratch = Scratch()  # it is swept once this process is dead
         _executors[pool.called] = scratch, make_executors(config, registry, scratch.path)
 
-    def tell(heard: Heard) -> bool:
+    def tell(heard: WorkerProgress) -> bool:
         try:
             stops: bool = ray.get(board.tell.remote(heard), timeout=_ANSWER_S)
         except ray.exceptions.RayError:
             return False
         return stops
 
-    return judge_here(sent, config, registry, pool, _executors[pool.called][1], tell)
+    return run_remote_task(sent, config, registry, pool, _executors[pool.called][1], tell)

@@ -1,4 +1,4 @@
-"""Put texts into a folder, so that nobody ever sees half of one. It must not know what they say."""
+"""Atomic writing of report files, and JSON without infinities."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""How far a piece of work is, for the person who waits for it: a bar on a terminal, a line now and then elsewhere.
+"""Progress display: a bar on a terminal, a line now and then elsewhere.
 
 Decides how it looks and how often a line comes. It must not know what the units of work are, nor how they are counted.
 """

@@ -1,4 +1,4 @@
-"""From leases to what can be drawn of them: rows that do not overlap, blocks, how busy it was when, the longest ones.
+"""Schedules of spans: lanes that do not overlap, blocks, utilisation over time, the longest ones.
 
 Pure; it must not know what drawing is.
 """
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-__all__ = ["Block", "Timed", "Window", "blocks", "busy_levels", "lanes", "longest", "window"]
+__all__ = ["TimeBlock", "Timed", "Window", "blocks", "busy_levels", "lanes", "longest", "window"]
 
 
 class Timed(Protocol):
@@ -71,7 +71,7 @@ def lanes(spans: Iterable[T], *, tolerance_s: float = 0.0) -> list[tuple[int, T]
     return placed
 
 
-class Block(NamedTuple):
+class TimeBlock(NamedTuple):
     """What is drawn as one: a span, or several short ones after each other.
 
     Attributes:
@@ -86,7 +86,7 @@ class Block(NamedTuple):
     spans: int
 
 
-def blocks(spans: Iterable[T], *, kind: Callable[[T], str], longest_s: float) -> list[Block]:
+def blocks(spans: Iterable[T], *, kind: Callable[[T], str], longest_s: float) -> list[TimeBlock]:
     """Return blocks of the spans of one lane: together they last as long as the spans, in each kind.
 
     A span joins the block before it if that is no longer than `longest_s` then. So a longer span is alone, and as
@@ -101,13 +101,13 @@ def blocks(spans: Iterable[T], *, kind: Callable[[T], str], longest_s: float) ->
     return [_block(group, kind) for group in found]
 
 
-def _block(group: Sequence[T], kind: Callable[[T], str]) -> Block:
+def _block(group: Sequence[T], kind: Callable[[T], str]) -> TimeBlock:
     when = window(group)
     used_s: defaultdict[str, float] = defaultdict(float)
     for span in group:
         used_s[kind(span)] += span.ended_s - span.started_s
     parts = {name: value_s / when.length_s if when.length_s else 1.0 / len(used_s) for name, value_s in used_s.items()}
-    return Block(*when, parts, len(group))
+    return TimeBlock(*when, parts, len(group))
 
 
 def busy_levels(spans: Iterable[Timed], within: Window, bins: int, *, capacity: int) -> list[float]:

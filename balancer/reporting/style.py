@@ -1,4 +1,4 @@
-"""The one style of all drawings: fonts, colours, sizes, scales, and what the page's theme may change.
+"""The style of all charts: fonts, colours, sizes, scales, and what the page's theme may change.
 
 Everything is said to the artists themselves: matplotlib's settings (`rcParams`) belong to the whole process, and
 reports are written in threads. Importing this imports matplotlib, so only what draws may import it. It must not

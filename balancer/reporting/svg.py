@@ -1,4 +1,4 @@
-"""How a drawing becomes an `<svg>` element of a page.
+"""SVG output: a matplotlib figure as an `<svg>` element, the same bytes for the same drawing.
 
 Decides what is taken out, so that the same drawing gives the same bytes, and what the page's theme colours. It must
 not know what is drawn.

@@ -1,4 +1,4 @@
-"""How names and tables get into a terminal, whatever its encoding. It must not know what is printed."""
+"""Terminal output: names and tables in any encoding."""
 
 from collections.abc import Callable
 

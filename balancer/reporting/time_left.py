@@ -1,4 +1,4 @@
-"""How much longer a piece of work takes, from how much of it is done.
+"""Time-left estimate of a piece of work, from how much of it is done.
 
 Decides when there is enough to go by, and how fast the estimate may change its mind. Pure: time arrives as `now_s`.
 It must not know what the work is, nor how the estimate is shown.

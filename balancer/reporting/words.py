@@ -1,4 +1,4 @@
-"""How numbers and names are worded in reports.
+"""Formatting of numbers, durations, sizes and names in reports.
 
 Units and rounding are decided here, and how much of a name can be shown at all: names come out of files that anyone
 may have written. Pure; escaping for HTML, terminals or plots is done where they are made.

@@ -1,4 +1,4 @@
-"""The executors of a pool's endpoints, which come and go while programs are judged.
+"""Executors that follow a pool's endpoints, which come and go while programs are judged.
 
 Decides which endpoints are asked to run programs: those with the labels, for the others may be something else. An
 executor that has been made is kept until all are closed, for a run may still be under way. It must not know what is
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from balancer.core.events import Added, Event, Removed
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError
+from balancer.pool.pool import Pool
 from balancer.program import Executor
-from balancer.shells.threads import Pool
 
 __all__ = ["LiveExecutors"]
 

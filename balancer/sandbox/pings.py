@@ -1,4 +1,4 @@
-"""What to ask of an executor that nobody uses, to find out whether its endpoint is well.
+"""Probes of idle executors: a ping, or a program whose only right output is known.
 
 Decides what counts as an answer: a program that is run must print what follows from a number that was drawn just now,
 so neither another program's output nor an old one will do. It must not know when it is asked, nor what follows for the
@@ -14,7 +14,7 @@ from balancer.errors import EndpointError
 from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.sandbox.trial import runs
 
-__all__ = ["Known", "known_answer", "pings_of"]
+__all__ = ["KnownAnswer", "known_answer", "pings_of"]
 
 _FACTOR, _PRIME = 48271, 2**31 - 1
 _PROGRAMS = {  # the number is read, so that the source stays the same and is compiled once
@@ -30,7 +30,7 @@ _LIMITS = Limits(cpu_s=2.0, wall_s=5.0, compile_s=10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownAnswer:
     """A program, an input that was drawn just now, and the only right output."""
 
     program: Program
@@ -42,18 +42,18 @@ class Known:
         """Return whether it ended as it must."""
         return done.status is Status.FINISHED and done.exit_code == 0 and done.stdout.split() == [self.output]
 
-    def is_lie(self, done: Execution) -> bool:
+    def is_wrong(self, done: Execution) -> bool:
         """Return whether it ended well, with another output; a crash or a limit is a fault, and no lie."""
         return done.status is Status.FINISHED and done.exit_code == 0 and not self.is_right(done)
 
 
-def known_answer(executor: Executor) -> Known | None:
+def known_answer(executor: Executor) -> KnownAnswer | None:
     """Return a program whose answer is known, in a language that `executor` runs; None: it knows neither."""
     program = next((program for language, program in _PROGRAMS.items() if runs(executor, language)), None)
     if program is None:
         return None
     number = 1 + secrets.randbelow(_PRIME - 1)
-    return Known(program, b"%d\n" % number, _LIMITS, b"%d" % (number * _FACTOR % _PRIME))
+    return KnownAnswer(program, b"%d\n" % number, _LIMITS, b"%d" % (number * _FACTOR % _PRIME))
 
 
 def pings_of(executors: Mapping[str, Executor], kind: Literal["ping", "program"]) -> dict[str, Callable[[], object]]:

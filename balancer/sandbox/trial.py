@@ -1,4 +1,4 @@
-"""Find out by trying whether an endpoint runs a language: with a tiny program, once, when the language is first needed.
+"""Language trials: find out with a tiny program whether an endpoint runs a language, once, when it is first needed.
 
 Decides what a try says. That the endpoint fails, or is slow, says nothing of the language, and is not remembered. It
 must not know how programs are run.

@@ -1,4 +1,4 @@
-"""TOML in, frozen and validated settings out, with errors that say what to do.
+"""The config file: TOML in, frozen and validated settings out, with errors that say what to do.
 
 Decides what a config may hold, what is assumed where it is silent, and how ranges and `${ENV}` expand.
 A config is data: nothing in it is executed. It must not know whether a strategy exists (`check` asks the
@@ -28,7 +28,7 @@ from balancer.settings.tables import Place, Settings, key_of, problems_of, read_
 from balancer.settings.urls import identity_of
 from balancer.settings.wording import did_you_mean
 
-__all__ = ["Config", "load_config", "on_one_machine", "sound_part"]
+__all__ = ["Config", "load_config", "load_usable_part", "on_one_machine"]
 
 
 def _local_endpoints() -> list[EndpointSettings]:
@@ -94,7 +94,7 @@ class Config(Settings):
         return on_one_machine(self.pool_endpoints)
 
     @property
-    def of_the_server(self) -> tuple[str, ...]:
+    def decided_by_server(self) -> tuple[str, ...]:
         """What the file says that a server decides where the pool is served elsewhere: `[[endpoints]]`, `[health]`."""
         said = [f"[{name}]" for name in _SERVERS if name in self.model_fields_set]
         said += [f"pool.{key}" for key in _SERVERS_OF_POOL if key in self.pool.model_fields_set]
@@ -147,7 +147,7 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     return config
 
 
-def sound_part(
+def load_usable_part(
     path: str | PathLike[str], *, environ: Mapping[str, str] | None = None
 ) -> tuple[Config | None, tuple[str, ...]]:
     """Return what can be used of the file at `path`, and a line for each mistake in the rest.
@@ -214,7 +214,7 @@ def _duplicates(config: Config, secret: set[Place]) -> list[str]:
 
 def _beside_a_server(config: Config) -> list[str]:
     """Return a line if the pool is served elsewhere, and the file says what is the server's to say."""
-    said = config.of_the_server
+    said = config.decided_by_server
     if config.pool.connect is None or not said:
         return []
     return [f"pool.connect: that server decides {', '.join(said)}; take that out here, or take connect out"]

@@ -1,4 +1,4 @@
-"""What a file says of the endpoints of a pool: the keys that configs and scenarios share, by one rule for each.
+"""Endpoint entries of a file: the keys that configs and scenarios share.
 
 Decides how an entry with a range stands for several endpoints. The rules themselves are those of `Endpoint`; it must
 not know what else a config or a scenario says of an endpoint.

@@ -1,4 +1,4 @@
-"""What a pool may be told about health, limits and retries, in a config, in a scenario or in Python.
+"""Settings of health, limits, quotas and retries, for a config, a scenario or Python.
 
 Decides the names, the defaults and the ranges. It must not know how any of it is done: `balancer.core` does
 the first two, `balancer.shells.calls` the third.

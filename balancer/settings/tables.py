@@ -1,4 +1,4 @@
-"""What all our TOML files have in common: strict, frozen models, and errors of one line that name the key.
+"""Base models of TOML tables: strict, frozen, with errors of one line that name the key.
 
 Decides how a place in a file is written and which names are known there. It must not know any particular file.
 """

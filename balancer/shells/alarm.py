@@ -1,4 +1,4 @@
-"""The thread that rings when something is due: one timer for a pool, at the earliest instant that is known.
+"""A timer thread: one alarm for a pool, at the earliest instant that is known.
 
 Decides whether a new timer is needed. It must not know what is due. `arm` and `rings` are called under the pool's
 lock; `start` is not, for to start a thread takes long.

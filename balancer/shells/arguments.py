@@ -1,4 +1,4 @@
-"""What callers give to a pool, checked: each mistake is one line, made before anything is changed.
+"""Arguments of acquire and call, checked before anything is changed.
 
 Decides what is allowed. It must not know what becomes of it.
 """
@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any, TypedDict, TypeVar, cast
 
 from balancer.core.decisions import Ask
-from balancer.endpoint import Endpoint, Terms
+from balancer.endpoint import Endpoint, LeaseTerms
 from balancer.settings.numbers import checked, seconds, whole
 from balancer.strategy import Request
 
@@ -55,11 +55,11 @@ def each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
     return [Endpoint.of(each) for each in endpoints]
 
 
-def terms_of(holder: str, ttl_s: float | None, leak_after_s: float | None) -> Terms | None:
+def terms_of(holder: str, ttl_s: float | None, leak_after_s: float | None) -> LeaseTerms | None:
     """Return the terms of a lease, None for none."""
     if not holder and ttl_s is None and leak_after_s is None:
         return None
-    return Terms(holder, math.inf if ttl_s is None else ttl_s, math.inf if leak_after_s is None else leak_after_s)
+    return LeaseTerms(holder, math.inf if ttl_s is None else ttl_s, math.inf if leak_after_s is None else leak_after_s)
 
 
 def asked_for(
@@ -81,7 +81,7 @@ def asked_for(
         return usual, priority
     terms = usual.terms
     if holder or ttl_s is not None:
-        pools = terms or Terms()
+        pools = terms or LeaseTerms()
         terms = replace(pools, holder=holder, ttl_s=pools.ttl_s if ttl_s is None else ttl_s)
     return _request_of(labels, exclude, slots, key, terms, tokens), priority
 
@@ -135,7 +135,7 @@ def _request_of(
     exclude: Iterable[str],
     slots: int,
     key: str | None,
-    terms: Terms | None,
+    terms: LeaseTerms | None,
     tokens: int | None,
 ) -> Request:
     """Return what an acquire asks for."""

@@ -1,7 +1,7 @@
-"""Call an endpoint, and call another one if that fails: `Pool.call`.
+"""`Pool.call`: call an endpoint, and another one if that fails.
 
 Decides what a call may be given, and how its two runs are made if it is hedged. Where and when it is tried again is
-decided by the course (`balancer.core.course`). It must not know what a call does, nor how the pool chooses. What
+decided by the course (`balancer.core.attempt_plan`). It must not know what a call does, nor how the pool chooses. What
 `agreed` and `SecondRuns` do is the same for threads and for tasks (`balancer.shells.tasks.calls`).
 """
 
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 from time import sleep
 from typing import Generic, NamedTuple, TypeVar
 
-from balancer.core.course import Course
-from balancer.core.decisions import Hedge, Run, Terms
+from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.decisions import CallPolicy, Hedge, Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
 from balancer.settings.numbers import checked, seconds, whole
 from balancer.shells.coroutines import at_once
-from balancer.shells.driving import Asked, Drive
+from balancer.shells.driver import LeaseRequest, ThreadDriver
 from balancer.shells.hedging import hedged
-from balancer.shells.leasing import Leasing, SharedBudget, Told
+from balancer.shells.leasing import Leasing, RetryContext, SharedBudget
 
 __all__ = ["Agreed", "SecondRuns", "agreed", "call"]
 
@@ -28,13 +28,13 @@ T = TypeVar("T")
 class Agreed(NamedTuple):
     """What a call was given, checked: its course, the budget of that, and what it asks the pool for."""
 
-    course: Course
+    course: AttemptPlan
     budget: SharedBudget
-    asked: Asked
+    asked: LeaseRequest
 
 
 def agreed(
-    pool: Told,
+    pool: RetryContext,
     *,
     attempts: int = 3,
     deadline_s: float | None = None,
@@ -56,16 +56,16 @@ def agreed(
             checked(name, value, seconds)
     if isinstance(labels, str) or isinstance(exclude, str):
         raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
-    terms = Terms(
+    terms = CallPolicy(
         attempts=attempts,
         retries=pool.retries,
         wait_s=pool.acquire_timeout_s if deadline_s is None else math.inf,
         deadline_s=math.inf if deadline_s is None else deadline_s,
         hedge_after_s=hedge_after_s,
     )
-    asked = Asked(frozenset(labels), frozenset(exclude), priority, slots, key, holder, ttl_s, tokens)
+    asked = LeaseRequest(frozenset(labels), frozenset(exclude), priority, slots, key, holder, ttl_s, tokens)
     budget = budget or pool.budget
-    return Agreed(Course(terms, budget=budget, rng=pool.jitter), budget, asked)
+    return Agreed(AttemptPlan(terms, budget=budget, rng=pool.jitter), budget, asked)
 
 
 def call(
@@ -146,7 +146,7 @@ class SecondRuns:
     """
 
     def __init__(
-        self, pool: Told, course: Course, take: Callable[[frozenset[str]], str], drop: Callable[[], object]
+        self, pool: RetryContext, course: AttemptPlan, take: Callable[[frozenset[str]], str], drop: Callable[[], object]
     ) -> None:
         self._pool = pool
         self._course = course
@@ -178,7 +178,7 @@ class _Call(Generic[T]):
 
     def __init__(self, pool: Leasing, fn: Callable[[Lease], T], given: Agreed) -> None:
         self._fn = fn
-        drive: Drive[T] = Drive(pool, given.course, given.budget, self._make, given.asked, sleep=_sleep)
+        drive: ThreadDriver[T] = ThreadDriver(pool, given.course, given.budget, self._make, given.asked, sleep=_sleep)
         self._second = SecondRuns(pool, given.course, lambda avoid: drive.take(0, avoid), drive.drop)
         self.run = drive.run
 

@@ -1,4 +1,4 @@
-"""Where the pool for threads meets coroutines: told apart before a slot is lost or an event loop stands still.
+"""Guards against coroutines in a pool for threads, before a slot is lost or an event loop stands still.
 
 Decides what counts as work that is done later, and whether a coroutine is what asks. It knows no pool and no event
 loop: it looks at functions, at what they return and at the calls that are under way, so any loop will do.

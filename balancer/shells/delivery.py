@@ -1,4 +1,4 @@
-"""Tell observers what has happened: in order, outside the pool's lock, one event at a time.
+"""Delivery of events to observers: in order, outside the pool's lock, one event at a time.
 
 Decides which thread tells, and what becomes of an observer that raises. A shell: it has a lock of its own, which no
 thread ever waits for. A thread that finds another one telling goes its way: that one tells its news as well. So leasing

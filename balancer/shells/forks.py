@@ -1,4 +1,4 @@
-"""What a fork does to a pool: in the child it is of no use, and says so.
+"""Fork safety: a pool is of no use in a forked child, and says so.
 
 Decides how whatever has locks and threads hears that it is in a forked child. The child has one thread, copies of locks
 that others held just then, and of leases that are the parent's to give back. A lease costs nothing by it: what a pool
@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from balancer.errors import PoolForked
 
-__all__ = ["Barred", "mind_forks"]
+__all__ = ["ForkedLock", "notify_of_forks"]
 
 
 class _Minding(Protocol):
@@ -24,7 +24,7 @@ _minding: WeakSet[_Minding] = WeakSet()
 _process = os.getpid()
 
 
-def mind_forks(it: _Minding) -> None:
+def notify_of_forks(it: _Minding) -> None:
     """Tell `it` in each process that is forked off this one, for as long as it lives."""
     _minding.add(it)
 
@@ -40,7 +40,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-class Barred:
+class ForkedLock:
     """A lock that nobody gets: it stands for that of a pool in a forked child."""
 
     def __init__(self, parent: int) -> None:

@@ -1,4 +1,4 @@
-"""Run a slow call a second time, elsewhere, and take whichever answer comes first.
+"""Hedged calls in threads: run a slow call a second time, elsewhere, and take the first answer.
 
 Decides when the second one starts and what becomes of the loser. It must not know pools, budgets or retries: it is
 given a lease, a way to get another, and somebody to tell of a loser that fails.
@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.errors import LeaseError
 
-__all__ = ["Leg", "hedged"]
+__all__ = ["HedgedAttempt", "hedged"]
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ def hedged(
             leg.cancel()
 
 
-class Leg(Generic[T]):
+class HedgedAttempt(Generic[T]):
     """One of the two runs. Its lease is ended once, by itself or by whoever cancels it: the pool sees to that.
 
     Attributes:
@@ -123,7 +123,7 @@ class Leg(Generic[T]):
                 error.add_note(str(late))
 
 
-class _Leg(Leg[T]):
+class _Leg(HedgedAttempt[T]):
     """A run in a thread of its own."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a call needs of a pool, and the retry budget that its calls share.
+"""The interface that a call needs of a pool, and the retry budget that its calls share.
 
 Decides nothing. It must not know how the pool chooses, nor when a call is tried again.
 """
@@ -8,17 +8,17 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.budget import RetryBudget
-from balancer.core.course import Course
 from balancer.core.decisions import Ask
 from balancer.endpoint import Lease
 from balancer.settings.rules import RetrySettings
-from balancer.shells.forks import mind_forks
+from balancer.shells.forks import notify_of_forks
 
-__all__ = ["Leasing", "SharedBudget", "Told"]
+__all__ = ["Leasing", "RetryContext", "SharedBudget"]
 
 
-class Told(Protocol):
+class RetryContext(Protocol):
     """What a call asks a pool, and tells it."""
 
     @property
@@ -63,7 +63,7 @@ class Told(Protocol):
         ...
 
 
-class Leasing(Told, Protocol):
+class Leasing(RetryContext, Protocol):
     """What a call needs of a pool."""
 
     def acquire(
@@ -84,7 +84,7 @@ class Leasing(Told, Protocol):
 
     def acquire_again(
         self,
-        course: Course,
+        course: AttemptPlan,
         ask: Ask,
         *,
         labels: Iterable[str] = (),
@@ -114,7 +114,7 @@ class SharedBudget:
         self._budget = RetryBudget(settings)
         self._clock = clock
         self._lock = threading.Lock()
-        mind_forks(self)
+        notify_of_forks(self)
 
     def forked(self, parent: int) -> None:
         """Have a lock of its own, in a forked child: another thread may have held it just then."""

@@ -1,4 +1,4 @@
-"""What a pool writes to the log, as one of its observers: the logger `balancer`, a line for each event.
+"""Logging: what a pool writes to the logger `balancer`, as one of its observers.
 
 Decides what is worth a line, and at which level. It hears of what goes wrong and comes right again, never of single
 leases, so it costs a lease nothing. It must not show a secret: of a URL it leaves out the user and the query.

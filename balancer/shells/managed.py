@@ -1,4 +1,4 @@
-"""What a pool offers besides leasing: to change its endpoints, to observe it, and to look at it.
+"""Management of a pool: change its endpoints, observe it, look at it.
 
 Decides nothing: each call is one call of the core, made under the shell's lock. It must not know how the shell leases,
 wakes and keeps time.
@@ -15,7 +15,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from balancer.core import Core, Waiter
-from balancer.core.account import State
+from balancer.core.account import MembershipState
 from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
@@ -282,7 +282,9 @@ class Managed(ABC):
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the endpoints that are listed: those in service and those that are draining, as they are now."""
         with self._lock:
-            found = tuple(each.endpoint for each in self._core.ledger.accounts() if each.state is not State.RETIRING)
+            found = tuple(
+                each.endpoint for each in self._core.ledger.accounts() if each.state is not MembershipState.RETIRING
+            )
         return found  # noqa: RET504, see `out_of_service`
 
     def out_of_service(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Try endpoints that nobody uses, on a schedule: active health checks.
+"""Active health checks in threads: ping endpoints on a schedule, whether anybody uses them or not.
 
 Decides when an endpoint is pinged, and tells the pool how it went. A shell: it has a thread for each endpoint, so that
 one that hangs holds nobody up. It must not know what a pool makes of a ping, nor how an endpoint answers one.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
-__all__ = ["Pinged", "Prober", "Schedule", "schedules"]
+__all__ = ["PingListener", "Prober", "Schedule", "schedules"]
 
 # Each pause differs from the next by up to so much, so that endpoints that were started together drift apart.
 _JITTER = 0.1
@@ -20,7 +20,7 @@ _JITTER = 0.1
 _PATIENCE_S = 1.0
 
 
-class Pinged(Protocol):
+class PingListener(Protocol):
     """What the prober needs of a pool."""
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
@@ -73,7 +73,7 @@ class Prober:
 
     def __init__(
         self,
-        pool: Pinged,
+        pool: PingListener,
         pings: Mapping[str, Callable[[], object]],
         *,
         every_s: float,

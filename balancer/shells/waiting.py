@@ -1,4 +1,4 @@
-"""How callers wait for the core, and are woken: one lock around the core, one gate for each waiter, one alarm.
+"""The pool's engine: lock the core, wait, wake, and recover from an interrupt.
 
 Decides in what order the lock is let go, waiters are woken, the timer is started and observers are told, and what is
 made good when an interrupt cuts this short. It must not know how a lease is asked for, nor decide who is next. Threads
@@ -13,18 +13,18 @@ from functools import partial
 from typing import Protocol
 
 from balancer.core import Waiter
-from balancer.core.looks import Looks
+from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, LeaseError, PoolForked, WaitInCoroutine
+from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.shells.alarm import Alarm
 from balancer.shells.callers import place_of_call
 from balancer.shells.coroutines import in_coroutine
-from balancer.shells.forgotten import Lookout, abandoned
-from balancer.shells.forks import Barred
+from balancer.shells.forks import ForkedLock
 from balancer.shells.managed import Managed
 from balancer.strategy import Request
 
-__all__ = ["Place", "Waiting", "granted_to"]
+__all__ = ["ParkedTask", "Waiting", "granted_to"]
 
 _NEVER = math.inf  # looked up once
 # Whoever waits looks for leases that nobody has any more, first after so long and then twice as long each time. For
@@ -32,7 +32,7 @@ _NEVER = math.inf  # looked up once
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
 
 
-class Place(Protocol):
+class ParkedTask(Protocol):
     """Where a task waits; see `balancer.shells.tasks.parking`."""
 
     def wake(self) -> None:
@@ -48,13 +48,13 @@ class Place(Protocol):
 class Waiting(Managed):
     """What a pool does around each call of its core: lock, wait, wake, and recover from what cuts it short."""
 
-    _lock: "threading.RLock | Barred"
+    _lock: "threading.RLock | ForkedLock"
     _enter: Callable[[], bool]
     _leave: Callable[[], None]
     _sleeping: dict[Waiter, None]
-    _places: dict[Place, Waiter]  # those of tasks, until they are told
+    _places: dict[ParkedTask, Waiter]  # those of tasks, until they are told
     _alarm: Alarm
-    _lookout: Lookout
+    _lookout: AbandonedLeaseScan
     _rounds: Alarm
     _round_s: float  # how long until the next one; 0 while no task waits
     _leak_after_s: float | None
@@ -108,7 +108,7 @@ class Waiting(Managed):
 
     def forked(self, parent: int) -> None:
         """Be of no use, in a forked child: the leases are the parent's, and so are the threads that wait."""
-        self._lock = barred = Barred(parent)
+        self._lock = barred = ForkedLock(parent)
         self._enter, self._leave = barred.acquire, barred.release
         self._sleeping.clear()
         self._places.clear()
@@ -166,7 +166,7 @@ class Waiting(Managed):
     # -- waiting -----------------------------------------------------------------------------------
 
     def _queue(
-        self, request: Request, now: float, timeout: float | None, priority: int, looks: Looks | None = None
+        self, request: Request, now: float, timeout: float | None, priority: int, looks: RetryPolls | None = None
     ) -> Lease:
         """Queue, let go of the lock, and wait; `looks` are those of a retry."""
         lease, now = self._once_more(request, now)
@@ -194,7 +194,7 @@ class Waiting(Managed):
             raise
         return granted_to(waiter)
 
-    def _wait(self, waiter: Waiter, gate: threading.Lock, looks: Looks | None) -> None:
+    def _wait(self, waiter: Waiter, gate: threading.Lock, looks: RetryPolls | None) -> None:
         """Wait at `gate` until `waiter` has ended, at its deadline at the latest."""
         for nap_s in self._naps(waiter, looks):
             gate.acquire(timeout=nap_s)
@@ -212,7 +212,7 @@ class Waiting(Managed):
         now = self._clock()
         return self._core.acquire(request, now), now
 
-    def _naps(self, waiter: Waiter, looks: Looks | None, *, alone: bool = True) -> Iterator[float]:
+    def _naps(self, waiter: Waiter, looks: RetryPolls | None, *, alone: bool = True) -> Iterator[float]:
         """Yield for how many seconds to wait at most, until `waiter` has ended; do in between what there is to do.
 
         It has ended when there are no more. Whoever waits may come back sooner, and has to if it has ended. `alone`: it

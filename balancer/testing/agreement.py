@@ -1,4 +1,4 @@
-"""Whether a core and the naive model agree, between two calls.
+"""Comparison of a core's figures with the naive model's, between two calls.
 
 Decides which figures must be the same, and which cannot be right whatever happened before. It must not know calls, nor
 change anything. Every difference is an AssertionError with one line that says what was found and what should have been.
@@ -13,7 +13,7 @@ from balancer.core.metrics import EndpointStats, WaitHistogram, WaitStats
 from balancer.endpoint import Outcome
 from balancer.strategy import Node
 from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
-from balancer.testing.told import Told
+from balancer.testing.recording import RecordingStrategy
 
 __all__ = [
     "check_counters",
@@ -124,7 +124,7 @@ def check_time(model: ModelPool, now: float) -> None:
 def check_told(core: Core, model: ModelPool) -> None:
     """Check that the strategy was told how every node stands, and that each has the slots that it should."""
     strategy = core.ledger.strategy
-    assert isinstance(strategy, Told), "the shadow wraps every strategy"
+    assert isinstance(strategy, RecordingStrategy), "the shadow wraps every strategy"
     stand: dict[Node, tuple[int, int, float]] = {
         account.node: (account.ceiling, account.limit, account.weight) for account in core.ledger.active()
     }

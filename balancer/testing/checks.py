@@ -1,4 +1,4 @@
-"""What must hold of a strategy by itself: its name, that it forgets who has left, and that it can be repeated.
+"""Checks of a strategy by itself: its name, that it forgets nodes that have left, that it is repeatable.
 
 None of these needs a pool of many calls, nor Hypothesis. What must hold inside a pool is the referee's business.
 """
@@ -13,9 +13,9 @@ from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.vetting import names_of_strategy
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import ANY, Strategy
+from balancer.testing.model_health import RulesInForce
 from balancer.testing.nodes import WritableNode
-from balancer.testing.standing import RulesInForce
-from balancer.testing.told import Maker
+from balancer.testing.recording import StrategyFactory
 from balancer.testing.walk import FULL_HOSTS, random_walk
 
 __all__ = ["check_forgets", "check_name", "check_repeatable"]
@@ -37,7 +37,7 @@ def check_name(kind: type[Strategy]) -> None:
         raise AssertionError(str(error)) from None
 
 
-def check_forgets(make: Maker) -> None:
+def check_forgets(make: StrategyFactory) -> None:
     """Check that a strategy lets go of the nodes that have left, so that a pool can have members that come and go.
 
     Raises:
@@ -68,7 +68,7 @@ def _come_and_go(strategy: Strategy, url: str, now: float) -> Callable[[], objec
     return weakref.ref(node)
 
 
-def check_repeatable(make: Maker, *, steps: int = 1000, seed: int = 1) -> None:
+def check_repeatable(make: StrategyFactory, *, steps: int = 1000, seed: int = 1) -> None:
     """Check that the same seed and the same calls make the same choices.
 
     The calls are random walks with full hosts, with endpoints that are ejected and come back, and without any rules;

@@ -18,12 +18,12 @@ from unittest import TestCase
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Request, Strategy
+from balancer.testing.call_sequence import Call, CallSequence, SequencePlayer, describe, words_of
 from balancer.testing.checks import check_forgets, check_name, check_repeatable
 from balancer.testing.draws import urls_of
-from balancer.testing.referee import Law
-from balancer.testing.shadow import Maker
-from balancer.testing.shorten import shorten
-from balancer.testing.story import Call, Player, Story, tell, words_of
+from balancer.testing.referee import GrantRule
+from balancer.testing.reference_check import StrategyFactory
+from balancer.testing.shrinking import shrink
 
 try:
     import hypothesis
@@ -60,7 +60,7 @@ def check_strategy(
     *,
     options: Mapping[str, Any] | None = None,
     others: Sequence[type[Strategy]] = (),
-    law: Law | None = None,
+    law: GrantRule | None = None,
     settings: hypothesis.settings = _SETTINGS,
 ) -> None:
     """Check that a strategy keeps its contract, whatever is done to the pool it chooses for.
@@ -79,7 +79,7 @@ def check_strategy(
     __tracebackhide__ = True
     makers = (maker_of(kind, options), *map(maker_of, others))
     _judge(kind, lambda: check_name(kind))
-    machine = _machine_of(Player(makers, law))
+    machine = _machine_of(SequencePlayer(makers, law))
     try:
         run_state_machine_as_test(machine, settings=settings)
     except Exception as error:
@@ -97,13 +97,13 @@ def as_test_case(kind: type[Strategy], **arguments: Any) -> type[TestCase]:
     return type(f"{kind.__name__}KeepsTheContract", (TestCase,), {"runTest": runTest})
 
 
-def maker_of(kind: type[Strategy], options: Mapping[str, Any] | None = None) -> Maker:
+def maker_of(kind: type[Strategy], options: Mapping[str, Any] | None = None) -> StrategyFactory:
     """Return what makes strategies of this kind. Raises pydantic's ValidationError for wrong options."""
     chosen = kind.Options.model_validate(dict(options or {}))
     return lambda rng: kind(chosen, rng)
 
 
-def _machine_of(player: Player) -> "type[_PoolMachine]":
+def _machine_of(player: SequencePlayer) -> "type[_PoolMachine]":
     return type("PoolMachine", (_PoolMachine,), {"player": player})
 
 
@@ -112,17 +112,17 @@ def _counterexample(kind: type[Strategy], machine: "type[_PoolMachine]", error: 
     player, story = machine.player, machine.story
     last = player.breach(story)
     if last is None:  # it depends on more than the calls; tell at least which these were
-        return _verdict(kind, tell(story), error)
+        return _verdict(kind, describe(story), error)
 
-    def shows(shorter: Story) -> bool:
+    def shows(shorter: CallSequence) -> bool:
         nonlocal last
         found = player.breach(shorter)
         last = found or last
         return found is not None
 
-    story = shorten(story, shows)
+    story = shrink(story, shows)
     error, done = last  # of the story that was kept last; to play it again might be to draw otherwise
-    lines = tell(story)
+    lines = describe(story)
     if done > len(story.calls):
         lines.append("(in the end each lease is given back, and each slot leased once more)")
     return _verdict(kind, lines, error)
@@ -162,8 +162,8 @@ _which = st.integers(0, 99)  # of those there are, counted round
 class _PoolMachine(RuleBasedStateMachine):
     """Chooses the calls; keeps the story of the last run."""
 
-    player: ClassVar[Player]
-    story: ClassVar[Story]
+    player: ClassVar[SequencePlayer]
+    story: ClassVar[CallSequence]
 
     @initialize(
         specs=st.lists(_specs, max_size=4, unique_by=lambda spec: spec.name),
@@ -171,7 +171,7 @@ class _PoolMachine(RuleBasedStateMachine):
         seed=st.integers(0, 2**16),
     )
     def start(self, specs: list[Endpoint], max_waiters: int | None, seed: int) -> None:
-        type(self).story = Story(tuple(specs), max_waiters, seed)
+        type(self).story = CallSequence(tuple(specs), max_waiters, seed)
         self.shadow = self.player.open(self.story)
 
     def _call(self, name: str, which: int | None = None, **arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a random walk draws: endpoints, requests, rules, pauses, and how calls end.
+"""Random values of a walk: endpoints, requests, rules, pauses, and how calls end.
 
 Decides how likely each value is. It must not know which call is made next.
 """
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from balancer.endpoint import Endpoint, Hint, Outcome, Terms
+from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import ANY, Request
-from balancer.testing.standing import RulesInForce
+from balancer.testing.model_health import RulesInForce
 
 __all__ = ["HOST_CAPS", "PAUSES_S", "TIMEOUTS_S", "Draws", "gated_rules_of", "rules_of", "urls_of"]
 
@@ -24,7 +24,12 @@ T = TypeVar("T")
 _LABELS = (frozenset[str](), frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"}))
 _WEIGHTS = (0.25, 1.0, 1.0, 1.0, 2.0, 3.0)
 _HOSTS = (None, None, "shared", "shared", "other")
-_TERMS = (Terms("slow", 40.0), Terms("quick", 0.5), Terms(ttl_s=3.0), Terms("forgetful", leak_after_s=1.0))
+_TERMS = (
+    LeaseTerms("slow", 40.0),
+    LeaseTerms("quick", 0.5),
+    LeaseTerms(ttl_s=3.0),
+    LeaseTerms("forgetful", leak_after_s=1.0),
+)
 _RESTS_S = (0.0, 0.5, 8.0, 1e4)
 _OUTCOMES = (*[Outcome.SUCCESS] * 5, *Outcome)
 _BAD_OUTCOMES = (*[Outcome.FAILURE] * 7, *Outcome)

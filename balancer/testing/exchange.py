@@ -1,4 +1,4 @@
-"""One request that a bad server was asked, and what can be done to it.
+"""One HTTP exchange with a faulty server: how bytes, silence and resets reach the client.
 
 Decides how bytes, silence and resets reach the client. It must not know any fault by name.
 """

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from balancer.testing.door import Door
 from balancer.testing.exchange import Answer, Exchange, Fault
-from balancer.testing.misdeeds import FAULTS
+from balancer.testing.fault_kinds import FAULTS
+from balancer.testing.fault_listener import FaultListener
 
 __all__ = ["FAULTS", "Answer", "Exchange", "Fault", "FaultProxy"]
 
@@ -91,7 +91,7 @@ class FaultProxy:
         self._lock = threading.Lock()
         self._due = 0
         self._answers: dict[tuple[str, str], deque[tuple[bytes, Answer]]] = {}
-        self._server = Door(type("Handler", (_Handler,), {"proxy": self}))
+        self._server = FaultListener(type("Handler", (_Handler,), {"proxy": self}))
         self.closing = self._server.closing
         self.url = f"http://127.0.0.1:{self._server.port}/"
 
@@ -165,7 +165,7 @@ def _known(fault: str | Fault) -> Fault:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Door
+    server: FaultListener
     proxy: FaultProxy  # set in a class of its own for each
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True

@@ -1,4 +1,4 @@
-"""A naive model of a pool: lists and scans, and nothing clever.
+"""Naive model of a pool: lists and scans, and nothing clever.
 
 Decides what a pool *should* do, in the plainest words there are, so that the real one can be held
 against it. It does not choose endpoints: it is told which one was granted, and how healthy the core says that each is,
@@ -13,7 +13,7 @@ from math import inf
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.settings.rules import QuotaSettings
 from balancer.strategy import Request
-from balancer.testing.standing import OUT, RulesInForce, Standing
+from balancer.testing.model_health import OUT, ModelHealth, RulesInForce
 
 __all__ = ["ModelCharge", "ModelEndpoint", "ModelPool", "ModelWaiter"]
 
@@ -28,7 +28,7 @@ class ModelEndpoint:
 
     spec: Endpoint
     state: str = "active"
-    standing: Standing = field(default_factory=Standing)
+    standing: ModelHealth = field(default_factory=ModelHealth)
     held: dict[int, tuple[float, int]] = field(default_factory=dict)  # since when, and slots; by lease id
     leases: int = 0
     failures: int = 0
@@ -358,7 +358,7 @@ class ModelPool:
         limits = self.rules.limits
         adapts = limits is not None and limits.kind == "aimd"
         exact = min(limits.initial, spec.capacity) if limits and adapts else inf
-        endpoint.spec, endpoint.state, endpoint.standing = spec, "active", Standing(exact=exact)
+        endpoint.spec, endpoint.state, endpoint.standing = spec, "active", ModelHealth(exact=exact)
 
     def update(self, spec: Endpoint) -> None:
         """Replace a spec."""

@@ -1,4 +1,4 @@
-"""Holds a core against the naive model: who must have been served, and what must agree.
+"""Referee of a reference check: who must have been served, and what must agree.
 
 Decides what "agree" means, which is the whole contract of the core and of a strategy inside it:
 
@@ -43,9 +43,9 @@ from balancer.testing.agreement import (
 from balancer.testing.clock import ManualClock
 from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
 
-__all__ = ["Law", "Referee"]
+__all__ = ["GrantRule", "Referee"]
 
-Law = Callable[[Sequence[ModelEndpoint], str], None]
+GrantRule = Callable[[Sequence[ModelEndpoint], str], None]
 """Told the endpoints that could have been granted, as they were just before, and the URL that was."""
 
 
@@ -60,7 +60,7 @@ class Referee:
         most_kept: endpoints kept at once, for different claims.
     """
 
-    def __init__(self, core: Core, model: ModelPool, clock: ManualClock, law: Law | None) -> None:
+    def __init__(self, core: Core, model: ModelPool, clock: ManualClock, law: GrantRule | None) -> None:
         self._core = core
         self._model = model
         self._clock = clock

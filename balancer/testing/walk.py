@@ -1,4 +1,4 @@
-"""A long random walk over all that can be done to a pool, held against the naive model at every step.
+"""Random walk over all that can be done to a pool, held against the naive model at every step.
 
 Decides which calls come how often. It needs nothing but the standard library, and is fast enough for
 100 000 steps; for a short counterexample use `balancer.testing.conformance`, which shrinks.
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from balancer.endpoint import Outcome
 from balancer.testing.draws import HOST_CAPS, PAUSES_S, TIMEOUTS_S, Draws, urls_of
-from balancer.testing.referee import Law
-from balancer.testing.shadow import Maker, Shadow
-from balancer.testing.standing import RulesInForce
+from balancer.testing.model_health import RulesInForce
+from balancer.testing.referee import GrantRule
+from balancer.testing.reference_check import ReferenceCheck, StrategyFactory
 
 __all__ = ["FULL_HOSTS", "Walk", "random_walk"]
 
@@ -51,14 +51,14 @@ class Walk:
 
 
 def random_walk(
-    make: Maker,
+    make: StrategyFactory,
     steps: int,
     *,
     seed: int,
     endpoints: int = 6,
     rules: RulesInForce = FULL_HOSTS,
-    others: Sequence[Maker] = (),
-    law: Law | None = None,
+    others: Sequence[StrategyFactory] = (),
+    law: GrantRule | None = None,
     thorough_every: int = 1,
 ) -> Walk:
     """Take `steps` random steps with the strategy that `make` makes.
@@ -70,7 +70,7 @@ def random_walk(
         endpoints: how many URLs there are; nearly all of them are in service nearly always.
         rules: those around the strategy; by default two hosts that are full with two leases, and no health.
         others: strategies that take over for a while, to test a live change.
-        law: what more must hold of each grant, see `Law`.
+        law: what more must hold of each grant, see `GrantRule`.
         thorough_every: compare every counter at each so many steps; what a call did to the waiters
             is checked at every step.
 
@@ -98,14 +98,20 @@ class _Walker:
     """One method for each move; each draws its own arguments."""
 
     def __init__(
-        self, make: Maker, seed: int, endpoints: int, rules: RulesInForce, others: Sequence[Maker], law: Law | None
+        self,
+        make: StrategyFactory,
+        seed: int,
+        endpoints: int,
+        rules: RulesInForce,
+        others: Sequence[StrategyFactory],
+        law: GrantRule | None,
     ) -> None:
         self.random = random.Random(seed)
         self._makers = (make, *others)
         urls = urls_of(endpoints)
         self._draws = Draws(self.random, urls, rules)
         specs = [self._draws.spec(url) for url in urls]
-        self.shadow = Shadow(make, specs, max_waiters=_MAX_WAITERS, rules=rules, seed=seed, law=law)
+        self.shadow = ReferenceCheck(make, specs, max_waiters=_MAX_WAITERS, rules=rules, seed=seed, law=law)
 
     def acquire(self) -> None:
         timeout_s, priority = self.random.choice(TIMEOUTS_S), self.random.choice((0, 0, 0, 1, -2, 3))

@@ -1,4 +1,4 @@
-"""The same for requests: `session.mount("http://pool/", BalancedAdapter(pool))`.
+"""Transport adapter for requests: `session.mount("http://pool/", BalancedAdapter(pool))`.
 
 Decides how an answer of urllib3 is read up to its first byte, and what its body is to requests. Where a request goes
 and when it is tried again is decided as for the transports.
@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import sleep
 from typing import Any
 
-from balancer.core.course import Course
+from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, may_go_elsewhere, outcome_of
 from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
 from balancer.plugins.extras import require
-from balancer.shells.driving import Drive
-from balancer.shells.threads import Pool
+from balancer.pool.pool import Pool
+from balancer.shells.driver import ThreadDriver
+from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted
+from balancer.transports.exchange import reads_more
 from balancer.transports.forwarding import headers_of, joined
-from balancer.transports.held import HeldBody, end
-from balancer.transports.passage import reads_more
+from balancer.transports.leased_body import ThreadLeasedBody, end
 from balancer.transports.reports import hear, usage_for
+from balancer.transports.request_options import RequestOptions
 from balancer.transports.sync import beginning
-from balancer.transports.verdicts import HALF_SENT, MOST_BYTES, Final, date_it, redacted
-from balancer.transports.wishes import Wishes
 
 require("requests", "BalancedAdapter")
 
@@ -82,7 +82,7 @@ class BalancedAdapter(HTTPAdapter):
     ) -> None:
         super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
         self._pool = pool
-        self._wishes = Wishes(
+        self._wishes = RequestOptions(
             attempts=attempts,
             deadline_s=deadline_s,
             acquire_timeout_s=acquire_timeout_s,
@@ -100,7 +100,7 @@ class BalancedAdapter(HTTPAdapter):
         """Return the answer of some endpoint; its body holds the lease. Raises what requests raises."""
         pool = self._pool
         asked = self._wishes.asked(request, counted=pool.has_quotas)
-        course = Course(self._wishes.terms(pool, None), budget=pool.budget, rng=pool.jitter)
+        course = AttemptPlan(self._wishes.terms(pool, None), budget=pool.budget, rng=pool.jitter)
 
         def make(run: Run, hand: list[Lease]) -> Response:
             lease = hand[0]
@@ -111,16 +111,16 @@ class BalancedAdapter(HTTPAdapter):
                 end(lease, error)
                 if isinstance(error, Exception) and not _may_be_sent(request):
                     error.add_note(f"it was not tried again: {HALF_SENT}")
-                    raise Final(error) from None
+                    raise FinalFailure(error) from None
                 raise
             hand.clear()  # the body has it from now on
             return answer
 
-        drive: Drive[Response] = Drive(pool, course, pool.budget, make, asked, sleep=sleep)
+        drive: ThreadDriver[Response] = ThreadDriver(pool, course, pool.budget, make, asked, sleep=sleep)
         try:
             return drive.run()
         except Exception as error:
-            ended = error.error if isinstance(error, Final) else error
+            ended = error.error if isinstance(error, FinalFailure) else error
         return _came_to(ended, request)
 
     def _attempt(self, request: PreparedRequest, lease: Lease, args: Any, kwargs: Any) -> Response:
@@ -153,7 +153,7 @@ class BalancedAdapter(HTTPAdapter):
             if shown is error:
                 raise
             raise shown from None
-        body = HeldBody(
+        body = ThreadLeasedBody(
             lease, outcome_of(refusal), answer.raw, pieces, first, None, usage_for(lease, answer.headers, decoded=True)
         )
         answer.raw = _Raw(answer.raw, body)
@@ -163,7 +163,7 @@ class BalancedAdapter(HTTPAdapter):
 class _Raw:
     """What requests reads an answer from: that of urllib3, but for its body."""
 
-    def __init__(self, raw: Any, body: HeldBody) -> None:
+    def __init__(self, raw: Any, body: ThreadLeasedBody) -> None:
         self._raw = raw
         self._body = body
         self._left = b""

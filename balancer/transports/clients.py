@@ -1,4 +1,4 @@
-"""Clients of OpenAI's whose requests go through a pool, ready made: `balancer.openai(pool)`, `balancer.aopenai(pool)`.
+"""OpenAI clients whose requests go through a pool: `balancer.openai(pool)`, `balancer.aopenai(pool)`.
 
 Decides what such a client is given that a user should not have to think of: a placeholder for a URL, and a key that is
 nobody's, so that one in the environment is not sent to every server. Each endpoint's own key is in its headers.
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from balancer.plugins.extras import require
+from balancer.pool.pool import Pool
 from balancer.settings.wording import did_you_mean
-from balancer.shells.threads import Pool
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport
 

@@ -1,4 +1,4 @@
-"""The request as an endpoint gets it: its URL, its headers, and a body that may be sent again or not.
+"""Request forwarding: URL, headers and body of a request as an endpoint gets it.
 
 Decides how a request's path joins that of an endpoint, whose headers come first, and which bodies can be sent twice. It
 must not know leases. The client's own request is never changed: what an error, a log or a response shows of it has the
@@ -15,7 +15,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.redaction import Redaction
 
-__all__ = ["Body", "forwarded", "headers_of", "joined", "without_secrets"]
+__all__ = ["RequestBody", "forwarded", "headers_of", "joined", "without_secrets"]
 
 _VERSION = re.compile(r"v\d+(\w*)")
 _WEB = ("http", "https")
@@ -73,7 +73,7 @@ def without_secrets(text: str, endpoint: Endpoint) -> str:
     return Redaction.of((part, "***") for part in values if len(part) >= _SHORTEST_SECRET)(text)
 
 
-class Body:
+class RequestBody:
     """The body of a client's request, sent as often as it can be.
 
     Attributes:
@@ -126,7 +126,7 @@ def _watched(http: ModuleType) -> Any:
     """Return the class of the streams by which a body is seen to begin: of `http`'s own kind, which it insists on."""
 
     class Watched(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[name-defined, misc]
-        def __init__(self, body: Body) -> None:
+        def __init__(self, body: RequestBody) -> None:
             self._body = body
 
         def __iter__(self) -> Iterator[bytes]:
@@ -138,7 +138,7 @@ def _watched(http: ModuleType) -> Any:
     return Watched
 
 
-def forwarded(http: ModuleType, request: Any, endpoint: Endpoint, body: Body) -> Any:
+def forwarded(http: ModuleType, request: Any, endpoint: Endpoint, body: RequestBody) -> Any:
     """Return `request` as `endpoint` gets it.
 
     Raises:

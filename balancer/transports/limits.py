@@ -1,4 +1,4 @@
-"""The limits of an attempt in a thread, which nobody can end: those of its client, and what a deadline leaves.
+"""Timeouts of an attempt in a thread: those of its client, lowered to what a deadline leaves.
 
 Decides how long each step of an attempt may take, up to the head of its answer, and whether its endpoint is to blame
 for one that took too long. It must not know leases, nor who decides how much is left.
@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from balancer.core.decisions import Run
 
-__all__ = ["Limits"]
+__all__ = ["StepTimeouts"]
 
 _STEPS: Final = {"connect": "ConnectTimeout", "write": "WriteTimeout", "read": "ReadTimeout"}
 
 
-class Limits:
+class StepTimeouts:
     """Lowers the limits of a request to what is left until its deadline.
 
     Args:

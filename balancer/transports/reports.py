@@ -1,4 +1,4 @@
-"""What an answer reports: the load of its server in its headers, and in its body how many tokens the call has used.
+"""Server reports: the load in the headers of an answer, and the tokens in its body.
 
 Decides where a body says so, in the forms of OpenAI's and Anthropic's servers, whole or as a stream of events, and how
 much of it is kept to find that: no more than a document or a line, and of a long one its end. It must not know what
@@ -15,7 +15,7 @@ from balancer.endpoint import Lease
 from balancer.errors import LeaseError, PoolForked
 from balancer.load import load_of
 
-__all__ = ["Usage", "hear", "usage_for"]
+__all__ = ["UsageReader", "hear", "usage_for"]
 
 _MOST: Final = 2**20  # bytes of a document; a longer one is known by its end
 _END: Final = 2**14
@@ -34,7 +34,7 @@ def hear(headers: Mapping[str, str], lease: Lease) -> None:
             lease.told(load)
 
 
-def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False) -> "Usage | None":
+def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False) -> "UsageReader | None":
     """Return what reads the body of an answer for the tokens of `lease`; None: it counts for no quota.
 
     Args:
@@ -44,10 +44,10 @@ def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False
     """
     if getattr(lease, "charge", None) is None:
         return None
-    return Usage(headers.get("Content-Type") or "", "" if decoded else headers.get("Content-Encoding") or "")
+    return UsageReader(headers.get("Content-Type") or "", "" if decoded else headers.get("Content-Encoding") or "")
 
 
-class Usage:
+class UsageReader:
     """Reads a body as it passes. `tokens` is asked at its end.
 
     Args:

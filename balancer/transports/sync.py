@@ -1,4 +1,4 @@
-"""The transport for threads: `httpx2.Client(transport=BalancedTransport(pool))`, and the same for httpx.
+"""HTTP transport for threads: `httpx2.Client(transport=BalancedTransport(pool))`, and the same for httpx.
 
 Decides how an answer is read up to its first byte. The course decides where a request goes and when it is tried again,
 through the same drive as `Pool.call`; only the lease of an answer that is handed on stays out, until its body ends.
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, outcome_of
-from balancer.shells.driving import Drive
-from balancer.transports.passage import Balanced, Passage, reads_more
-from balancer.transports.verdicts import MOST_BYTES
+from balancer.shells.driver import ThreadDriver
+from balancer.transports.errors import MOST_BYTES
+from balancer.transports.exchange import RequestExchange, TransportBase, reads_more
 
 if TYPE_CHECKING:
     import httpx
@@ -29,7 +29,7 @@ else:
 __all__ = ["BalancedTransport", "beginning"]
 
 
-class BalancedTransport(Balanced, _Both):
+class BalancedTransport(TransportBase, _Both):
     """Sends each request of an httpx2 or httpx client to an endpoint of a pool. Thread-safe, as such a client is.
 
     The host of a request is a placeholder: `http://pool/v1/models` goes to "v1/models" below the URL of the endpoint
@@ -40,7 +40,7 @@ class BalancedTransport(Balanced, _Both):
     """
 
     _INNER = "HTTPTransport"
-    __doc__ += f"\n{Balanced.__doc__.partition(chr(10))[2]}" if __doc__ and Balanced.__doc__ else ""
+    __doc__ += f"\n{TransportBase.__doc__.partition(chr(10))[2]}" if __doc__ and TransportBase.__doc__ else ""
 
     def handle_request(self, request: Any) -> Any:
         """Return the answer of some endpoint; its body holds the lease.
@@ -57,7 +57,9 @@ class BalancedTransport(Balanced, _Both):
             hand.clear()  # the body has it from now on
             return answer
 
-        drive: Drive[Any] = Drive(self._pool, passage.course, self._pool.budget, make, passage.asked, sleep=time.sleep)
+        drive: ThreadDriver[Any] = ThreadDriver(
+            self._pool, passage.course, self._pool.budget, make, passage.asked, sleep=time.sleep
+        )
         try:
             return drive.run()
         except Exception as error:
@@ -81,7 +83,7 @@ class BalancedTransport(Balanced, _Both):
         self.close()
 
 
-def _attempt(passage: Passage, inner: Any, lease: Lease, run: Run) -> Any:
+def _attempt(passage: RequestExchange, inner: Any, lease: Lease, run: Run) -> Any:
     """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended."""
     stream = None
     try:

@@ -1,4 +1,4 @@
-"""The transport for tasks: `httpx2.AsyncClient(transport=AsyncBalancedTransport(pool))`, and the same for httpx.
+"""HTTP transport for tasks: `httpx2.AsyncClient(transport=AsyncBalancedTransport(pool))`, and the same for httpx.
 
 Decides how a task reads an answer up to its first byte, and what becomes of a lease whose task goes. Tasks of asyncio
 and of trio wait in `pool.aio`; all else is as in `balancer.transports.sync`.
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, outcome_of
-from balancer.shells.tasks.driving import TaskDrive
-from balancer.transports.passage import Balanced, Passage, reads_more
-from balancer.transports.verdicts import MOST_BYTES
+from balancer.shells.tasks.driver import TaskDriver
+from balancer.transports.errors import MOST_BYTES
+from balancer.transports.exchange import RequestExchange, TransportBase, reads_more
 
 if TYPE_CHECKING:
     import httpx
@@ -28,7 +28,7 @@ else:
 __all__ = ["AsyncBalancedTransport"]
 
 
-class AsyncBalancedTransport(Balanced, _Both):
+class AsyncBalancedTransport(TransportBase, _Both):
     """Sends each request of an `AsyncClient` of httpx2 or httpx to an endpoint of a pool, as `BalancedTransport` does.
 
     A task that is cancelled gives back what it holds, at once, as neither success nor failure of the endpoint. An
@@ -36,7 +36,7 @@ class AsyncBalancedTransport(Balanced, _Both):
     """
 
     _INNER = "AsyncHTTPTransport"
-    __doc__ += f"\n{Balanced.__doc__.partition(chr(10))[2]}" if __doc__ and Balanced.__doc__ else ""
+    __doc__ += f"\n{TransportBase.__doc__.partition(chr(10))[2]}" if __doc__ and TransportBase.__doc__ else ""
 
     async def handle_async_request(self, request: Any) -> Any:
         """Return the answer of some endpoint; its body holds the lease. Raises as `BalancedTransport` does."""
@@ -50,7 +50,7 @@ class AsyncBalancedTransport(Balanced, _Both):
             hand.clear()  # the body has it from now on
             return answer
 
-        drive: TaskDrive[Any] = TaskDrive(self._pool.aio, passage.course, self._pool.budget, make, passage.asked)
+        drive: TaskDriver[Any] = TaskDriver(self._pool.aio, passage.course, self._pool.budget, make, passage.asked)
         try:
             return await drive.run()
         except Exception as error:
@@ -75,7 +75,7 @@ class AsyncBalancedTransport(Balanced, _Both):
 
 
 async def _attempt(
-    passage: Passage, inner: Any, lease: Lease, counts_as: Callable[[BaseException], BaseException]
+    passage: RequestExchange, inner: Any, lease: Lease, counts_as: Callable[[BaseException], BaseException]
 ) -> Any:
     """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended."""
     stream = None

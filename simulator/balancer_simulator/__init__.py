@@ -9,6 +9,7 @@ A name is imported when it is first used: whoever only wants a pool loads the pl
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 from balancer.plugins.extras import require
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from balancer_simulator.predicting.recommend import Recommendation, recommend
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
+    from balancer_simulator.scenario.cluster import ClusterModel, Outage
     from balancer_simulator.scenario.distributions import (
         BoundedPareto,
         Deterministic,
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     )
     from balancer_simulator.scenario.endpoints import Change, EndpointModel, Host
     from balancer_simulator.scenario.faults import CrashRepair, FailWithin, FastFail, SlowWithin, Warmup
-    from balancer_simulator.scenario.house import House, Outage
     from balancer_simulator.scenario.policy import Policy
     from balancer_simulator.scenario.scenario import Scenario, load_scenario
     from balancer_simulator.scenario.workload import (
@@ -56,6 +57,7 @@ __all__ = [
     "BoundedPareto",
     "Change",
     "Closed",
+    "ClusterModel",
     "CrashRepair",
     "Deterministic",
     "Empirical",
@@ -65,7 +67,6 @@ __all__ = [
     "FastFail",
     "Fit",
     "Host",
-    "House",
     "Hyperexponential",
     "Interval",
     "Kind",
@@ -117,7 +118,7 @@ _HOMES = {
     "studies.progress": ("StudyProgress",),
     "run.record": ("Record",),
     "scenario.endpoints": ("Change", "EndpointModel", "Host"),
-    "scenario.house": ("House", "Outage"),
+    "scenario.cluster": ("ClusterModel", "Outage"),
     "scenario.policy": ("Policy",),
     "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),
@@ -127,7 +128,13 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
+_RENAMED = {"House": "ClusterModel"}  # names of 0.1, gone in 0.3
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warn(f"balancer_simulator.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

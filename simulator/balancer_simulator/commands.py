@@ -1,4 +1,4 @@
-"""The commands `balancer simulate` and `balancer compare`.
+"""Commands `balancer simulate` and `balancer compare`, and the simulator's plugin hooks.
 
 Decides what is said on the terminal. What is run and how it is shown is in `study` and `report`, imported only when a
 command runs, because numpy and matplotlib take their time.
@@ -16,7 +16,7 @@ from balancer.commands.completion import strategy_names, toml_files
 from balancer.commands.output import JsonOption, print_json
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
-from balancer.hookspecs import ForetellerPlugin, hookimpl
+from balancer.hookspecs import ForecasterPlugin, hookimpl
 from balancer.plugins.extras import has, require
 from balancer_simulator.trace_commands import backtest, fit, recommend
 
@@ -73,12 +73,12 @@ def balancer_commands(app: typer.Typer) -> None:
 
 
 @hookimpl
-def balancer_foretellers() -> list[ForetellerPlugin]:
+def balancer_foretellers() -> list[ForecasterPlugin]:
     """Offer what tells the end of a run beforehand, if it can be loaded."""
     if not has("simulator"):
         return []
     summary = "fits the run's trace so far, and simulates what is left"
-    return [ForetellerPlugin("simulator", "balancer_simulator.predicting.foretell:foretell", summary)]
+    return [ForecasterPlugin("simulator", "balancer_simulator.predicting.forecast:foretell", summary)]
 
 
 def simulate(

@@ -1,4 +1,4 @@
-"""The commands `balancer fit`, `backtest` and `recommend`: what a trace says of servers, callers and the time to come.
+"""Commands `balancer fit`, `backtest` and `recommend`.
 
 Decides what is said on the terminal. What is fitted and predicted is imported only when a command runs, as in
 `commands`.
@@ -18,8 +18,8 @@ from balancer.plugins.extras import require
 if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit
     from balancer_simulator.predicting.backtest import Backtest
-    from balancer_simulator.predicting.held_against import Held
-    from balancer_simulator.predicting.recommend import Outlook
+    from balancer_simulator.predicting.goodness import GoodnessOfFit
+    from balancer_simulator.predicting.recommend import SettingForecast
     from balancer_simulator.scenario.scenario import Scenario
 
 __all__ = ["backtest", "fit", "recommend"]
@@ -49,12 +49,12 @@ def fit(
     require("simulator", '"balancer fit"')
     with saying("nothing was written"):
         from balancer.observing.traces import read_trace
+        from balancer_simulator.fitting.description import fit_data, fit_lines
         from balancer_simulator.fitting.fit import fit_trace
-        from balancer_simulator.fitting.words import fit_data, fit_lines
-        from balancer_simulator.predicting.held_against import held_against
+        from balancer_simulator.predicting.goodness import goodness_of_fit
 
         found = fit_trace(read_trace(trace))
-        held = held_against(found)
+        held = goodness_of_fit(found)
         scenario = _write_scenario(found, trace, out) if out is not None else None
         page = _write_report(found, held, report) if report is not None else None
     if as_json:
@@ -178,7 +178,7 @@ def _source(path: Path) -> "Fit | Scenario":
     return load_scenario(path) if path.suffix == ".toml" else fit_trace(read_trace(path))
 
 
-def _write_config(outlook: "Outlook", words: str, out: Path) -> Path:
+def _write_config(outlook: "SettingForecast", words: str, out: Path) -> Path:
     from balancer_simulator.fitting.writing import as_toml
     from balancer_simulator.predicting.recommend import setting_config
     from balancer_simulator.report.recommendation import made_up_lines
@@ -218,13 +218,13 @@ def _print(found: "Backtest") -> None:
         print(f"after {cut:.0%}: left out: {why}")
 
 
-def _held_data(held: "Held") -> dict[str, object]:
+def _held_data(held: "GoodnessOfFit") -> dict[str, object]:
     quantiles = {f"p{q}": {"measured": held.at(q / 100)[0], "fitted": held.at(q / 100)[1]} for q in (50, 90, 99)}
     return {"calls": held.calls, "mean_off": held.off, **quantiles}
 
 
 def _write_scenario(fit: "Fit", trace: Path, out: Path) -> Path:
-    from balancer_simulator.fitting.words import fit_lines
+    from balancer_simulator.fitting.description import fit_lines
     from balancer_simulator.fitting.writing import as_toml
 
     remarks = [f"Fitted to {trace.name}.", *fit_lines(fit), "", f"balancer simulate {out.name}"]
@@ -235,7 +235,7 @@ def _write_scenario(fit: "Fit", trace: Path, out: Path) -> Path:
     return out
 
 
-def _write_report(fit: "Fit", held: "list[Held]", folder: Path) -> Path:
+def _write_report(fit: "Fit", held: "list[GoodnessOfFit]", folder: Path) -> Path:
     from balancer_simulator.report.fit import write_fit_report
 
     try:

@@ -45,7 +45,7 @@ from tests.benchmarks.house_clients import (
     in_a_thread,
     in_tasks,
 )
-from tests.house.serving import Command
+from tests.cluster.serving import Command
 
 __all__ = ["CAPACITY", "CREWS", "ENDPOINTS", "PROCESSES", "in_a_thread", "in_tasks"]
 

@@ -30,10 +30,10 @@ import httpx2
 
 from balancer.endpoint import Endpoint
 from balancer.judge import Job, Judge, Judged, Program
+from balancer.pool.pool import Pool
 from balancer.program import ExecutorOptions, Limits
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.settings.rules import HealthSettings
-from balancer.shells.threads import Pool
 from tests.instant import instant_server
 from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, running_server

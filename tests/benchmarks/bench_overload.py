@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 from random import Random
 
 from balancer.endpoint import Endpoint
-from balancer.judging.runner import ProgramRun, Ran, Runner
-from balancer.pipeline.results.records import Span, Stage
+from balancer.judging.runner import ProgramResult, ProgramRun, Runner
+from balancer.pipeline.results.run_result import RunStage, Span
+from balancer.pool.pool import Pool
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.settings.rules import LimitSettings
-from balancer.shells.threads import Pool
 from tests.fusion_like import fusion_like
 
 RUNS, ENDLESS, SHORT = 126, 6, 3  # SHORT: a short run has so many times fewer
@@ -96,7 +96,7 @@ def _wanted(count: int, endless: int) -> list[ProgramRun]:
     order = list(enumerate(sources))
     rng.shuffle(order)
     return [
-        ProgramRun(Program("python", source), str(n).encode(), LIMITS, "p", Stage.AGREE, f"{n}", n)
+        ProgramRun(Program("python", source), str(n).encode(), LIMITS, "p", RunStage.AGREE, f"{n}", n)
         for n, source in order
     ]
 
@@ -121,7 +121,7 @@ def measure(urls: dict[str, str], *, natively: bool, aimd: bool, count: int, end
     wanted = _wanted(count, endless)
     began_s = time.monotonic()
     with ThreadPoolExecutor(CAPACITY + 1) as threads:
-        found: list[tuple[ProgramRun, Ran]] = list(zip(wanted, threads.map(runner.run, wanted), strict=True))
+        found: list[tuple[ProgramRun, ProgramResult]] = list(zip(wanted, threads.map(runner.run, wanted), strict=True))
     took_s = time.monotonic() - began_s
     for executor in executors.values():
         executor.close()

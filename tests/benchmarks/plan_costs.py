@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer import Endpoint, Outcome
-from balancer.cluster.protocol import Holder, Owner, Record, Times
-from balancer.cluster.protocol.messages import FromHolder, Who
+from balancer.cluster.protocol import ClusterMember, ClusterTimes, Coordinator, CoordinatorRecord
+from balancer.cluster.protocol.messages import FromMember, MemberId
 from balancer.core import Core
 from balancer.plugins.registry import default_registry
 from balancer.strategy import Request
@@ -102,15 +102,15 @@ def owner_us(strategy: str, count: int, holders: int, block: int, leases: int) -
     core = Core(
         endpoints(count), default_registry().strategy(strategy, {}, random.Random(2)), lender=_Nobody(), now=0.0
     )
-    times = Times(1e6)  # no heartbeats: they cost by the second, not by the lease
-    owner = Owner(core, epoch=2, times=times, last=Record(1, 1e6, frozenset()), now=0.0)
+    times = ClusterTimes(1e6)  # no heartbeats: they cost by the second, not by the lease
+    owner = Coordinator(core, epoch=2, times=times, last=CoordinatorRecord(1, 1e6, frozenset()), now=0.0)
     house = {}
     for number in range(holders):
-        who = Who(f"process {number}", "1")
-        house[who] = Holder(who, lender=_Nobody(), block=block, times=times, now=0.0)
+        who = MemberId(f"process {number}", "1")
+        house[who] = ClusterMember(who, lender=_Nobody(), block=block, times=times, now=0.0)
     spent_s, heard, granted = 0.0, 0, 0
 
-    def say(messages: Sequence[FromHolder]) -> None:
+    def say(messages: Sequence[FromMember]) -> None:
         nonlocal spent_s, heard
         while messages:
             began_s = time.process_time()

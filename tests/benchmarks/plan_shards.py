@@ -21,7 +21,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
-from balancer_simulator import EndpointModel, Exponential, House, Poisson, Policy, Scenario, simulate_once
+from balancer_simulator import ClusterModel, EndpointModel, Exponential, Poisson, Policy, Scenario, simulate_once
 from balancer_simulator.analytic import mmc
 from rich.console import Console
 from rich.table import Table
@@ -70,7 +70,7 @@ def one_owner(rate: float, owner_s: float, processes: int, for_s: float) -> dict
         workload=Poisson(rate_per_s=rate),
         work=Exponential(mean_s=0.5 * CALL_S),  # so that the slots are not what ends first
         endpoints=[EndpointModel(url=f"http://{{1..{ENDPOINTS}}}/")],
-        house=House(holders=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, owner_s=owner_s),
+        house=ClusterModel(holders=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, owner_s=owner_s),
         horizon_s=for_s,
         warmup_s=0.5 * for_s,
         health=None,

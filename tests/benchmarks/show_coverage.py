@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from balancer_simulator import EndpointModel, Poisson, Policy, Requests, Scenario, run_study
+from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.run.record import KindRecord, Record
-from balancer_simulator.run.tally import Tally
 from balancer_simulator.scenario.workload import Kind
 from balancer_simulator.studies.parallel import Order, run_orders
 from balancer_simulator.studies.study import intervals
@@ -53,7 +53,7 @@ def exact(horizon_s: float, rng: np.random.Generator) -> KindRecord:
     begun, count = round(RHO * _BEGUN_S), rng.poisson(RHO * horizon_s)
     steps = rng.exponential(1.0, begun + count) - rng.exponential(1 / RHO, begun + count)
     walk = np.concatenate([[0.0], np.cumsum(steps)])
-    tally = Tally()
+    tally = CensoredHistogram()
     for wait_s in (walk - np.minimum.accumulate(walk))[begun:].tolist():
         tally.add(wait_s)
     tally.settle()

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.show_house [--rounds N]
 
 Eight processes with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the
-slot that it leased (`tests.house.worker`). A process is killed by signal 9 or stopped; the server is killed and started
+slot that it leased (`tests.cluster.worker`). A process is killed by signal 9 or stopped; the server is killed and started
 again at once; or the network is cut between four of the processes and the server, which are in two namespaces then. At
 the end all slots must be there.
 """
@@ -25,18 +25,18 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer import Pool
-from tests.house.cut import Cable, CannotCut
-from tests.house.serving import Command
-from tests.house.worker import CAPACITY
+from tests.cluster.cut import Cable, CannotCut
+from tests.cluster.serving import Command
+from tests.cluster.worker import CAPACITY
 
 TTL_S = 3.0
 SLOTS = 2 * CAPACITY
 _CONFIG = f'[[endpoints]]\nurl = "http://10.0.0.{{1..2}}/"\ncapacity = {CAPACITY}\n'
 _HOLDER = """
 import sys, time
-import balancer.cluster.tcp.line
+import balancer.cluster.tcp.connection
 if sys.argv[2] == "elsewhere":  # as if it were on another machine: nobody can look whether it lives
-    balancer.cluster.tcp.line.myself = lambda: None
+    balancer.cluster.tcp.connection.myself = lambda: None
 from balancer import Pool
 pool = Pool.connect(sys.argv[1], within_s=60.0)
 leases = [pool.acquire() for _ in range(int(sys.argv[3]))]
@@ -100,7 +100,7 @@ def at_work(config: Path, port: int, hurt: Callable[[Command, list["subprocess.P
     with tempfile.TemporaryDirectory(prefix="balancer-house-") as name:
         folder = Path(name)
         server = Command(config, ttl_s=TTL_S, port=port)
-        command = [sys.executable, "-m", "tests.house.worker", server.url, str(folder)]
+        command = [sys.executable, "-m", "tests.cluster.worker", server.url, str(folder)]
         workers = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(8)]
         while len(list(folder.glob("done.*"))) < 16:
             time.sleep(0.1)
@@ -154,7 +154,7 @@ def cut_off(config: Path, part: float) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="balancer-house-") as name, Cable() as cable:
         folder = Path(name)
         server = Command(config, ttl_s=TTL_S, host=cable.address, token=token, within=cable.here)
-        command = [sys.executable, "-m", "tests.house.worker", server.url, str(folder)]
+        command = [sys.executable, "-m", "tests.cluster.worker", server.url, str(folder)]
         here, there = (
             [subprocess.Popen([*side, *command], stdin=subprocess.PIPE, env=environment) for _ in range(4)]
             for side in (cable.here, cable.there)

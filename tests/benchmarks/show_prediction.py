@@ -42,13 +42,13 @@ from balancer_simulator import (
     fit_trace,
     recommend,
 )
-from balancer_simulator.predicting.backtest import Test
+from balancer_simulator.predicting.backtest import BacktestCut
 from balancer_simulator.report.recommendation import recommendation_lines
 
 from balancer import Endpoint, EndpointError, Pool
 from balancer.observing.traces import Trace, read_trace
 from balancer.pipeline.running import run
-from balancer.pipeline.running.foretelling import Times
+from balancer.pipeline.running.forecast import ForecastSchedule
 from balancer.program import ExecutorOptions
 from balancer.sandbox.local.executor import LocalExecutor
 from tests.simulation.made_traces import made_trace
@@ -213,7 +213,7 @@ def measured(
     return read_trace(path), json.loads(noted.read_text())
 
 
-def cells(test: Test, late_s: list[float]) -> str:
+def cells(test: BacktestCut, late_s: list[float]) -> str:
     """Return a row's cells: makespan and p99 wait, predicted and real, and how late the machine was."""
     found = []
     for name in ("makespan_s", "wait_p99_s"):
@@ -258,7 +258,7 @@ def pipelines(copies: int, rounds: int, *, short: bool) -> None:
     from tests.benchmarks import bench_pipeline as bench
 
     names = ["exact-change", "meeting-room", "spread", "undo-log"]
-    run.FORETOLD_AT = Times(first_s=3.0, every_s=3.0, factor=1.2)
+    run.FORETOLD_AT = ForecastSchedule(first_s=3.0, every_s=3.0, factor=1.2)
     print("| run | after, of all calls | over after, s | came, s | error |")
     print("|---|---|---|---|---|")
     errors: list[float] = []

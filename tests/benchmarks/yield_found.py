@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from balancer.judging.work import Span, Stage
-from balancer.pipeline.results.judged import CaseResult, CaseState, ProblemResult, SubmissionResult
+from balancer.judging.spans import RunStage, Span
+from balancer.pipeline.results.problem_result import CaseResult, CaseState, ProblemResult, SubmissionResult
 from balancer.problem import Verdict
 
 __all__ = ["Kill", "MadeUp", "Own", "Sum", "Survivor", "look_at_made_up", "look_at_own", "sum_of"]
@@ -139,7 +139,7 @@ def look_at_made_up(
     """
     cases = {case.id: case for case in result.ready}
     made = [case for case in result.ready if not case.sample]
-    ended = {(s.subject, s.case): s.ended_s for s in spans if s.stage is Stage.VALIDATE_SOLUTION}
+    ended = {(s.subject, s.case): s.ended_s for s in spans if s.stage is RunStage.VALIDATE_SOLUTION}
     kills = []
     for submission in result.wrong:
         killing = submission.killed_by(result.ready)

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.packages.read import read_problem
-from balancer.pipeline.results.judged import ProblemResult
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.problem_result import ProblemResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem

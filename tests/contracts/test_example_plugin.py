@@ -13,7 +13,7 @@ from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.registry import Registry
 from balancer.strategy import Strategy
 from balancer.testing.conformance import check_strategy, maker_of
-from balancer.testing.shadow import Shadow
+from balancer.testing.reference_check import ReferenceCheck
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
 from tests.registered import KINDS
@@ -68,9 +68,9 @@ def test_it_leaves_an_endpoint_that_fails_as_often_as_its_patience_allows(sticky
     assert shadow.grants == ["a", "a", "a", "a", "b", "b"]
 
 
-def _shadow(kind: type[Strategy], *, capacity: int, patience: int = 1) -> Shadow:
+def _shadow(kind: type[Strategy], *, capacity: int, patience: int = 1) -> ReferenceCheck:
     specs = [Endpoint(name, capacity=capacity) for name in ("a", "b", "c")]
-    return Shadow(maker_of(kind, {"patience": patience}), specs)
+    return ReferenceCheck(maker_of(kind, {"patience": patience}), specs)
 
 
 # -- installed, in a process of its own ---------------------------------------------------------------

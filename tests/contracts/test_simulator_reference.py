@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 import balancer_simulator
 import pytest
+from balancer_simulator.scenario.cluster import ClusterModel
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import Change, EndpointModel
 from balancer_simulator.scenario.faults import Fault
-from balancer_simulator.scenario.house import House
 from balancer_simulator.scenario.scenario import Scenario, load_scenario
 from balancer_simulator.scenario.workload import Kind, Requests, Stage, Workload
 from balancer_simulator.studies.figures import FIGURES
@@ -41,7 +41,7 @@ def _as_written(value: Any) -> str | None:
         ("Endpoints", EndpointModel),
         ("Requests", Requests),
         ("Changes", Change),
-        ("House", House),
+        ("House", ClusterModel),
     ],
 )
 def test_every_key_is_on_the_page_with_its_default(heading: str, model: type[BaseModel]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from tests.house.serving import Serving
+from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 
 _TTL_S = 1.0
@@ -92,7 +92,7 @@ class _Client:
     def connect(self) -> None:
         self.socket = socket.create_connection(("127.0.0.1", self.port))
         self.unread = b""
-        self.beat_s = 0.0  # it speaks at once, so that the server knows where it is
+        self.heartbeat_s = 0.0  # it speaks at once, so that the server knows where it is
         self.frame(0, {"version": 1, "token": "", "who": self.who, "local": None})
 
     def frame(self, kind: int, message: Any) -> None:
@@ -134,8 +134,8 @@ class _Client:
                     if now >= self.said_s[number] + self.ttl_s / 20:
                         self.said_s[number] = now
                         self.letter(number, words)
-                if now >= self.beat_s:
-                    self.beat_s = now + self.ttl_s / 5
+                if now >= self.heartbeat_s:
+                    self.heartbeat_s = now + self.ttl_s / 5
                     self.letter(0, [])
             if select.select([self.socket], [], [], 0.01)[0]:
                 try:

@@ -8,9 +8,9 @@ import pytest
 
 from balancer.cluster.protocol import messages as m
 from balancer.cluster.tcp import codec
-from balancer.cluster.tcp.codec import Frames, Opening, from_holder, from_owner
+from balancer.cluster.tcp.codec import MessageSplitter, Opening, read_from_coordinator, read_from_member
+from tests.cluster.serving import Serving
 from tests.contracts.documents import ROOT, blocks, rows
-from tests.house.serving import Serving
 from tests.patience import PATIENCE_S
 
 _PAGE = ROOT / "docs" / "wire.md"
@@ -41,14 +41,14 @@ def test_the_frames_are_messages() -> None:
     found = []
     for line in example.splitlines():
         side, frame = line.split(" ", 1)
-        (body,) = Frames().feed(bytes.fromhex(frame))
-        found.append((from_holder if side == ">" else from_owner)(body))
-    who = m.Who("go client", "1f")
+        (body,) = MessageSplitter().feed(bytes.fromhex(frame))
+        found.append((read_from_member if side == ">" else read_from_coordinator)(body))
+    who = m.MemberId("go client", "1f")
     assert found == [
         Opening(1, "", who, None),
-        m.Knock(who, 12.5),
-        m.Greeting(1764150000000, 7),
-        m.Hello(who, 1764150000000, 7, 12.75, ()),
+        m.JoinRequest(who, 12.5),
+        m.SessionOffer(1764150000000, 7),
+        m.SessionStart(who, 1764150000000, 7, 12.75, ()),
     ]
 
 

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from balancer import Pool
 from balancer.core import Waiter
-from balancer.core.looks import Looks
+from balancer.core.retry_polls import RetryPolls
 
 __all__ = ["PATIENCE_S", "Caller", "Coarse", "HandTimedPool", "HandTimer"]
 
@@ -171,6 +171,6 @@ class HandTimedPool(Pool):
         with patch("balancer.shells.alarm.threading.Timer", timer), patch("balancer.shells.alarm._SOONEST_S", 0.0):
             return super()._arm()
 
-    def _wait(self, waiter: Waiter, gate: threading.Lock, looks: Looks | None) -> None:
+    def _wait(self, waiter: Waiter, gate: threading.Lock, looks: RetryPolls | None) -> None:
         by_hand = _Gate(waiter, self.caller(), self.after, self.woken)
         super()._wait(waiter, cast(threading.Lock, by_hand), looks)

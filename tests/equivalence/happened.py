@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from balancer.core.course import Course
+from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Ask, Over, Pause
 from balancer.core.metrics import PoolStats
 from balancer.errors import BalancerError
@@ -41,10 +41,10 @@ class Decided(NamedTuple):
     decision: Decision
 
 
-def recording(into: list[Decided]) -> type[Course]:
+def recording(into: list[Decided]) -> type[AttemptPlan]:
     """Return the course, made to write down what it says from the first failure on; before, there may be none."""
 
-    class Recording(Course):
+    class Recording(AttemptPlan):
         __slots__ = ()
 
         def failed(self, now: float, asked_s: float = 0.0) -> Pause | Over:

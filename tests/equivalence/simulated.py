@@ -8,8 +8,8 @@ from typing import Any
 from unittest.mock import patch
 
 from balancer_simulator import Policy, Scenario, simulate_once
-from balancer_simulator.run.attempts import Attempts
-from balancer_simulator.run.disciplines import Client, LeasePerCall
+from balancer_simulator.run.attempts import AttemptRunner
+from balancer_simulator.run.disciplines import LeaseListener, LeasePerCall
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 from simpy import Environment
@@ -37,8 +37,8 @@ def simulate(plan: Plan, strategy: str) -> Happened:
     registry, watch = ListeningRegistry(), _Watch()
     decisions: list[Decided] = []
 
-    def attempts(*arguments: Any, rng: random.Random, **values: Any) -> Attempts:
-        return Attempts(*arguments, rng=Coarse(plan.seed), **values)
+    def attempts(*arguments: Any, rng: random.Random, **values: Any) -> AttemptRunner:
+        return AttemptRunner(*arguments, rng=Coarse(plan.seed), **values)
 
     with (
         patch("balancer_simulator.run.engine.LeasePerCall", watch.discipline),
@@ -74,13 +74,13 @@ class _Watch:
     def granted(self, task: Task, lease: Lease) -> None:
         self.answers.append(Granted(task.number, lease.endpoint.url, lease.id, lease.granted_s))
 
-    def discipline(self, env: Environment, core: Core, client: Client) -> LeasePerCall:
+    def discipline(self, env: Environment, core: Core, client: LeaseListener) -> LeasePerCall:
         self.core = core
         return LeasePerCall(env, core, _Watched(env, client, self.answers))
 
 
 class _Watched:
-    def __init__(self, env: Environment, client: Client, answers: list[Granted | Refused]) -> None:
+    def __init__(self, env: Environment, client: LeaseListener, answers: list[Granted | Refused]) -> None:
         self.start = client.start
         self._env = env
         self._client = client

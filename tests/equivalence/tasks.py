@@ -116,7 +116,7 @@ class TaskDriver(Driver):
 
         stack = ExitStack()
         stack.enter_context(patch("balancer.shells.tasks.face.spot", partial(_HandSpot, self)))
-        stack.enter_context(patch("balancer.shells.tasks.driving.spot", Pause))
+        stack.enter_context(patch("balancer.shells.tasks.driver.spot", Pause))
         return stack
 
     def _arrive(self, task: int, arrival: Arrival) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.cut import Cable, CannotCut
+from tests.cluster.serving import Command
+from tests.cluster.worker import CAPACITY
 from tests.contracts.documents import ROOT
-from tests.house.cut import Cable, CannotCut
-from tests.house.serving import Command
-from tests.house.worker import CAPACITY
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.more
@@ -45,7 +45,7 @@ def test_a_cut_network_issues_nothing_twice_and_loses_nothing(cable: Cable, tmp_
     try:
         for side, work_s in ((cable.here, 0.05), (cable.there, 1.5 * _TTL_S)):
             for _ in range(4):
-                command = [*side, sys.executable, "-m", "tests.house.worker", server.url, str(tmp_path), str(work_s)]
+                command = [*side, sys.executable, "-m", "tests.cluster.worker", server.url, str(tmp_path), str(work_s)]
                 environment = {**os.environ, "BALANCER_SERVE_TOKEN": _TOKEN}
                 workers.append(subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT, env=environment))
         _until_all_work(tmp_path, workers)

@@ -14,12 +14,12 @@ from hypothesis import Phase, settings
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import ANY, Node, Request, Strategy
+from balancer.testing.call_sequence import Call, CallSequence, describe
 from balancer.testing.checks import check_forgets, check_repeatable
 from balancer.testing.conformance import as_test_case, check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
-from balancer.testing.shadow import Shadow
-from balancer.testing.shorten import shorten
-from balancer.testing.story import Call, Story, tell
+from balancer.testing.reference_check import ReferenceCheck
+from balancer.testing.shrinking import shrink
 from tests.registered import KINDS, NAMES
 
 _ENOUGH = settings(max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)
@@ -198,7 +198,7 @@ def test_a_name_that_no_config_can_hold_is_found_out(name: object) -> None:
 def test_a_story_is_shortened_to_what_it_takes() -> None:
     """Of forty calls and four endpoints, the two calls and the one field that matter are left."""
 
-    def shows(story: Story) -> bool:
+    def shows(story: CallSequence) -> bool:
         names = [call.name for call in story.calls]
         big = any(spec.capacity >= 2 for spec in story.specs)
         return big and "drain" in names and "acquire" in names[names.index("drain") :]
@@ -207,9 +207,9 @@ def test_a_story_is_shortened_to_what_it_takes() -> None:
     noise = [Call("pass_time", None, {"seconds": 1.0}), Call("release", 7, {"outcome": Outcome.FAILURE})] * 10
     drain = Call("drain", None, {"url": "http://3/"})
     acquire = Call("acquire", None, {"request": Request(slots=3, key="k"), "timeout_s": 1.0, "priority": 2})
-    found = shorten(Story(specs, 3, 77, (*noise, drain, *noise, acquire, *noise)), shows)
+    found = shrink(CallSequence(specs, 3, 77, (*noise, drain, *noise, acquire, *noise)), shows)
     assert (found.max_waiters, found.seed) == (None, 0)
-    assert tell(found) == [
+    assert describe(found) == [
         f"Pool([Endpoint({found.specs[0].url!r}, capacity=2)])",
         "drain(url='http://3/')",
         "acquire()",
@@ -227,7 +227,7 @@ def test_a_law_is_asked_about_every_grant() -> None:
         judged.append(chosen)
         assert chosen == free[0].spec.url
 
-    shadow = Shadow(maker_of(_Scan), [Endpoint("a"), Endpoint("b", capacity=2)], law=first)
+    shadow = ReferenceCheck(maker_of(_Scan), [Endpoint("a"), Endpoint("b", capacity=2)], law=first)
     for _ in range(4):  # the last one waits
         shadow.acquire()
     shadow.release(shadow.out[2])
@@ -277,7 +277,7 @@ def test_wrong_options_are_an_error_at_once() -> None:
 
 
 def test_a_shadow_can_be_driven_by_hand() -> None:
-    shadow = Shadow(maker_of(_Scan), [Endpoint("a"), Endpoint("b")])
+    shadow = ReferenceCheck(maker_of(_Scan), [Endpoint("a"), Endpoint("b")])
     for _ in range(3):
         shadow.acquire()
     assert [lease.endpoint.url for lease in shadow.out] == ["a", "b"]

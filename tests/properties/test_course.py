@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.budget import RetryBudget
-from balancer.core.course import Course
-from balancer.core.decisions import Ask, Hedge, Over, Pause, Run, Terms, Why
-from balancer.core.outage import Outage
+from balancer.core.decisions import Ask, CallPolicy, Hedge, Over, Pause, Run, Why
+from balancer.core.outage import PoolOutage
 from balancer.settings.rules import RetrySettings
 
 _NAMES = ("a", "b", "c", "d")
@@ -30,7 +30,7 @@ _retries = st.none() | st.builds(
     base_s=st.sampled_from([0.0, 0.05, 3.0]),
 )
 _terms = st.builds(
-    Terms,
+    CallPolicy,
     attempts=st.integers(1, 6),
     retries=_retries,
     pause_s=st.sampled_from([0.0, 0.5]),
@@ -54,9 +54,9 @@ class World:
     """
 
     data: st.DataObject
-    terms: Terms
+    terms: CallPolicy
     budget: RetryBudget | None
-    outage: Outage | None
+    outage: PoolOutage | None
     there: set[str]
     now: float = 0.0
     out: frozenset[str] = frozenset()
@@ -86,7 +86,7 @@ class World:
         return fit - ask.avoid
 
 
-def ask(world: World, course: Course, decision: Ask) -> Ask | Run | Pause | Over:
+def ask(world: World, course: AttemptPlan, decision: Ask) -> Ask | Run | Pause | Over:
     """Answer a request for a lease as a core would."""
     assert decision.within_s >= 0
     able = world.able(decision)
@@ -123,7 +123,7 @@ def check_where(world: World, decision: Ask) -> None:
         assert all(world.rests[name] <= world.now for name in last), "the one that it goes back to still rests"
 
 
-def run(world: World, course: Course, decision: Run) -> Pause | Over | None:
+def run(world: World, course: AttemptPlan, decision: Run) -> Pause | Over | None:
     """Make an attempt; None: it succeeded, or the caller's own error ended it."""
     took_s = world.draw(st.sampled_from([0.0, 0.1, 2.0, 30.0]))
     if took_s >= decision.hedge_s:
@@ -152,12 +152,12 @@ def run(world: World, course: Course, decision: Run) -> Pause | Over | None:
 
 @given(st.data(), _terms, st.booleans(), st.sampled_from([None, None, 20.0]), st.sets(st.sampled_from(_NAMES)))
 def test_every_history_ends_within_its_terms(
-    data: st.DataObject, terms: Terms, bounded: bool, patience_s: float | None, there: set[str]
+    data: st.DataObject, terms: CallPolicy, bounded: bool, patience_s: float | None, there: set[str]
 ) -> None:
     budget = RetryBudget(terms.retries) if bounded and terms.retries else None
-    outage = Outage(patience_s) if patience_s is not None else None
+    outage = PoolOutage(patience_s) if patience_s is not None else None
     world = World(data, terms, budget, outage, there)
-    course = Course(terms, budget=budget, rng=random.Random(0), outage=outage)
+    course = AttemptPlan(terms, budget=budget, rng=random.Random(0), outage=outage)
     decision: Ask | Run | Pause | Over | None = course.begin(0.0, world.out)
     for _ in range(_MOST_STEPS):
         if decision is None or isinstance(decision, Over):
@@ -183,7 +183,7 @@ def test_every_history_ends_within_its_terms(
 
 
 _in_time = st.builds(
-    Terms,
+    CallPolicy,
     attempts=st.integers(2, 9),
     retries=st.builds(
         RetrySettings,
@@ -199,12 +199,12 @@ _in_time = st.builds(
 
 @given(st.data(), _in_time)
 def test_no_try_but_the_first_begins_after_the_deadline_and_no_pause_reaches_it(
-    data: st.DataObject, terms: Terms
+    data: st.DataObject, terms: CallPolicy
 ) -> None:
     """Whatever is slept too long. So a call overruns its deadline by what its last attempt takes, and by no more."""
     assert terms.retries is not None
     budget = RetryBudget(terms.retries)
-    course = Course(terms, budget=budget, rng=random.Random(0))
+    course = AttemptPlan(terms, budget=budget, rng=random.Random(0))
     now = 0.0
     decision: Ask | Run | Pause | Over = course.begin(now)
     while not isinstance(decision, Over):
@@ -244,7 +244,7 @@ def test_all_courses_together_stay_within_the_budget(
     budget, now, retries = RetryBudget(settings), 0.0, list[float]()
     for number in range(calls):
         now += gaps_s[number % len(gaps_s)]
-        course = Course(Terms(attempts=attempts, retries=settings), budget=budget, rng=random.Random(number))
+        course = AttemptPlan(CallPolicy(attempts=attempts, retries=settings), budget=budget, rng=random.Random(number))
         course.begin(now)
         course.granted("a", now)
         budget.attempted(now)
@@ -260,13 +260,13 @@ def test_all_courses_together_stay_within_the_budget(
 # -- by example ----------------------------------------------------------------------------------------
 
 
-def begun(**terms: object) -> Course:
-    course = Course(Terms(**terms), budget=None, rng=random.Random(0))  # type: ignore[arg-type]
+def begun(**terms: object) -> AttemptPlan:
+    course = AttemptPlan(CallPolicy(**terms), budget=None, rng=random.Random(0))  # type: ignore[arg-type]
     course.begin(0.0)
     return course
 
 
-def again(course: Course, now: float, *, out: str = "", asked_s: float = 0.0) -> Ask:
+def again(course: AttemptPlan, now: float, *, out: str = "", asked_s: float = 0.0) -> Ask:
     """Let its attempt fail, and its pause pass."""
     pause = course.failed(now, asked_s)
     assert isinstance(pause, Pause)
@@ -347,8 +347,8 @@ def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadl
     assert isinstance(decision, Over)
     assert decision.why is Why.REST
     retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.0)
-    course = Course(
-        Terms(deadline_s=4.0, persists=True, retries=retries), budget=RetryBudget(retries), rng=random.Random(0)
+    course = AttemptPlan(
+        CallPolicy(deadline_s=4.0, persists=True, retries=retries), budget=RetryBudget(retries), rng=random.Random(0)
     )
     course.begin(0.0)
     course.granted("a", 0.0)
@@ -360,7 +360,9 @@ def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadl
 def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks() -> None:
     settings = RetrySettings(budget_ratio=0.0, budget_per_s=1.0, budget_window_s=10.0, base_s=0.0)
     budget = RetryBudget(settings)
-    course = Course(Terms(attempts=3, retries=settings, hedge_after_s=0.5), budget=budget, rng=random.Random(0))
+    course = AttemptPlan(
+        CallPolicy(attempts=3, retries=settings, hedge_after_s=0.5), budget=budget, rng=random.Random(0)
+    )
 
     def paid() -> float:
         return 10.0 - budget.balance(1.0)
@@ -385,10 +387,10 @@ def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks() ->
 
 def test_one_that_is_slow_is_hedged_once_before_its_deadline_and_by_what_the_budget_has() -> None:
     settings = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, budget_window_s=10.0, base_s=0.0)
-    terms = Terms(retries=settings, hedge_after_s=0.5, deadline_s=4.0)
+    terms = CallPolicy(retries=settings, hedge_after_s=0.5, deadline_s=4.0)
 
-    def slow(budget: RetryBudget, now: float) -> Course:
-        course = Course(terms, budget=budget, rng=random.Random(0))
+    def slow(budget: RetryBudget, now: float) -> AttemptPlan:
+        course = AttemptPlan(terms, budget=budget, rng=random.Random(0))
         course.begin(0.0)
         course.granted("a", 0.0)
         assert isinstance(course.slow(now), Hedge if now < 4.0 and budget.balance(now) >= 1 else Run)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from balancer.endpoint import Endpoint
 from balancer.strategy import ANY, Request
 from balancer.testing.conformance import maker_of
-from balancer.testing.shadow import Shadow
+from balancer.testing.reference_check import ReferenceCheck
 from tests.properties.books import Books
 from tests.properties.sequence import Sequence
 
@@ -85,7 +85,7 @@ _moves = st.one_of(
 @given(capacities=st.lists(st.integers(1, 4), min_size=4, max_size=4), moves=st.lists(_moves, max_size=80))
 def test_the_slot_free_longest_is_next(capacities: list[int], moves: list[tuple[str, object]]) -> None:
     specs = [Endpoint(url, capacity=capacity) for url, capacity in zip(_URLS, capacities, strict=True)]
-    shadow, slots = Shadow(maker_of(Fifo), specs), _Slots()
+    shadow, slots = ReferenceCheck(maker_of(Fifo), specs), _Slots()
     for spec in specs:
         slots.join(spec, spec.capacity)
     for move, argument in moves:
@@ -93,7 +93,7 @@ def test_the_slot_free_longest_is_next(capacities: list[int], moves: list[tuple[
     shadow.finish()
 
 
-def _take(shadow: Shadow, slots: _Slots, request: Request) -> None:
+def _take(shadow: ReferenceCheck, slots: _Slots, request: Request) -> None:
     expected = slots.next(request)
     before = len(shadow.grants)
     if not shadow.model.hopeless(request):
@@ -103,7 +103,7 @@ def _take(shadow: Shadow, slots: _Slots, request: Request) -> None:
     shadow.time_out()
 
 
-def _give(shadow: Shadow, slots: _Slots, number: int) -> None:
+def _give(shadow: ReferenceCheck, slots: _Slots, number: int) -> None:
     if shadow.out:
         lease = shadow.out[number % len(shadow.out)]
         shadow.release(lease)
@@ -112,7 +112,7 @@ def _give(shadow: Shadow, slots: _Slots, number: int) -> None:
             slots.put(endpoint.spec)
 
 
-def _resize(shadow: Shadow, slots: _Slots, change: tuple[str, int]) -> None:
+def _resize(shadow: ReferenceCheck, slots: _Slots, change: tuple[str, int]) -> None:
     url, capacity = change
     endpoint = shadow.model.find(url)
     assert endpoint is not None
@@ -128,12 +128,12 @@ def _resize(shadow: Shadow, slots: _Slots, change: tuple[str, int]) -> None:
             slots.raise_(spec, grown)
 
 
-def _drain(shadow: Shadow, slots: _Slots, url: str) -> None:
+def _drain(shadow: ReferenceCheck, slots: _Slots, url: str) -> None:
     shadow.drain(url)
     slots.leave(url)
 
 
-def _add(shadow: Shadow, slots: _Slots, url: str) -> None:
+def _add(shadow: ReferenceCheck, slots: _Slots, url: str) -> None:
     endpoint = shadow.model.find(url)
     assert endpoint is not None
     back = endpoint.state != "active"

@@ -12,8 +12,8 @@ from balancer.endpoint import Endpoint
 from balancer.settings.rules import QuotaSettings
 from balancer.strategy import Request
 from balancer.testing.draws import gated_rules_of
-from balancer.testing.shadow import Shadow
-from balancer.testing.standing import RulesInForce
+from balancer.testing.model_health import RulesInForce
+from balancer.testing.reference_check import ReferenceCheck
 from balancer.testing.walk import random_walk
 from tests.registered import MAKERS, NAMES
 
@@ -37,7 +37,7 @@ def test_who_asks_for_many_tokens_is_served_though_others_ask_for_few_all_the_ti
     quota = QuotaSettings(tokens_per_min=20)
     specs = [Endpoint(url, capacity=4, quota="key") for url in ("http://a/", "http://b/")]
     make = MAKERS["least_in_flight"]
-    shadow = Shadow(make, specs, rules=RulesInForce(quotas={"key": quota}))
+    shadow = ReferenceCheck(make, specs, rules=RulesInForce(quotas={"key": quota}))
     for _ in range(6):
         shadow.acquire(Request(tokens=3))
     shadow.acquire(Request(labels=frozenset(), tokens=20), timeout_s=float("inf"))

@@ -28,7 +28,7 @@ from balancer.strategy import Node, Request
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
 from balancer.testing.nodes import WritableNode
-from balancer.testing.referee import Law
+from balancer.testing.referee import GrantRule
 from balancer.testing.walk import random_walk
 from tests.properties.sequence import Sequence
 
@@ -37,7 +37,7 @@ _FIVE = "abcde"
 _MANY = 1000  # a capacity that is never reached
 
 
-def least_of(choices: int) -> Law:
+def least_of(choices: int) -> GrantRule:
     """A law: as many as were drawn had no less load, with the lease, than the one chosen, itself included."""
 
     def law(free: Listed[ModelEndpoint], chosen: str) -> None:

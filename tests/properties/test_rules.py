@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from balancer.core import Core, Waiter
 from balancer.core.health import HealthWatch
-from balancer.core.kept import KeptSlots
 from balancer.core.limits import Aimd, HostGroup
+from balancer.core.reservations import Reservations
 from balancer.core.rules import Rules
 from balancer.core.waiters import WaitQueue
 from balancer.endpoint import Lease
@@ -22,8 +22,8 @@ from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.draws import rules_of
-from balancer.testing.standing import RulesInForce
-from balancer.testing.told import Maker
+from balancer.testing.model_health import RulesInForce
+from balancer.testing.recording import StrategyFactory
 from balancer.testing.walk import Walk, random_walk
 from tests.registered import MAKERS, NAMES, few_first
 from tests.unit.ruled import Scan
@@ -33,7 +33,7 @@ _SCAN = maker_of(Scan)
 _SIZES = (1, 2, 3, 4, 5, 8)
 
 
-def _walk(make: Maker, steps: int, seed: int, endpoints: int, others: Sequence[Maker] = ()) -> Walk:
+def _walk(make: StrategyFactory, steps: int, seed: int, endpoints: int, others: Sequence[StrategyFactory] = ()) -> Walk:
     rules = rules_of(random.Random(seed))
     return random_walk(make, steps, seed=seed, endpoints=endpoints, rules=rules, others=others)
 
@@ -151,8 +151,8 @@ _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "hosts have no cap": (HostGroup, "free", property(lambda self: 99)),
     "the others of a host are not told": (Rules, "granted", _nothing),
     "one host is not told of a move": (Rules, "_change_host", _nothing),
-    "nothing is kept": (KeptSlots, "keep", _nothing),
-    "what is kept is never free again": (KeptSlots, "free", lambda self, now: {}),
+    "nothing is kept": (Reservations, "keep", _nothing),
+    "what is kept is never free again": (Reservations, "free", lambda self, now: {}),
     "an urgent one gets nothing of what is kept": (Core, "_keep_anew", _nothing),
     "who gives up leaves slots kept": (Core, "cancel", _quit),
 }

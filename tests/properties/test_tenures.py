@@ -6,21 +6,21 @@ from unittest.mock import patch
 
 import pytest
 
-from balancer.core.dispatch import Core
-from balancer.core.telling import Telling
-from balancer.core.tenures import Tenures
+from balancer.core.core import Core
+from balancer.core.event_log import LeaseEventLog
+from balancer.core.lease_timers import LeaseTimers
 from balancer.endpoint import Lease, Outcome
 from balancer.testing.walk import random_walk
 from tests.registered import MAKERS
 
-_ADD, _LEASES = Tenures.add, Core.leases
+_ADD, _LEASES = LeaseTimers.add, Core.leases
 
 
 def _nothing(*_: Any) -> None:
     pass
 
 
-def _too_early(tenures: Tenures, lease: Lease, now: float) -> None:
+def _too_early(tenures: LeaseTimers, lease: Lease, now: float) -> None:
     _ADD(tenures, lease, now - 0.4)
 
 
@@ -28,7 +28,7 @@ def _as_a_failure(core: Core, lease: Lease, now: float) -> None:
     core._end(lease, Outcome.FAILURE, now)
 
 
-def _for_good(telling: Telling, lease: Lease, now: float) -> None:
+def _for_good(telling: LeaseEventLog, lease: Lease, now: float) -> None:
     telling.end(lease, Outcome.IGNORED, now)
 
 
@@ -41,8 +41,8 @@ def _but_one(core: Core, now: float) -> list[Any]:
     [
         (Core, "_expire_lease", _nothing),
         (Core, "_expire_lease", _as_a_failure),
-        (Tenures, "add", _too_early),
-        (Telling, "leaked", _for_good),
+        (LeaseTimers, "add", _too_early),
+        (LeaseEventLog, "leaked", _for_good),
         (Core, "leases", _but_one),
     ],
     ids=["never ends", "ends as a failure", "ends too early", "a leak ends it", "the table misses one"],

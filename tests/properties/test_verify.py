@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.judging.verify import (
+from balancer.judging.trust import (
     LONG_ROW,
-    Again,
-    Elsewhere,
+    AskAgain,
+    AskElsewhere,
     Settled,
     Trust,
     Unsettled,
-    Word,
-    next_look,
+    Vote,
+    next_check,
     said,
 )
 from balancer.program import Execution, Status
@@ -21,21 +21,21 @@ NAMES = ("a", "b", "c", "d")
 WORDS = st.sampled_from([b"x", b"y", b"z", None])
 
 
-def _through(answers: dict[str, list[bytes | None]], names: tuple[str, ...]) -> tuple[Settled | Unsettled, list[Word]]:
+def _through(answers: dict[str, list[bytes | None]], names: tuple[str, ...]) -> tuple[Settled | Unsettled, list[Vote]]:
     """Ask until it is over; `answers` are what each endpoint says, the first time, the second time, ..."""
     asked = [names[0]]
-    words: list[Word] = []
+    words: list[Vote] = []
     times = dict.fromkeys(names, 0)
     while True:
         name = asked[-1]
-        words.append(Word(name, answers[name][min(times[name], len(answers[name]) - 1)]))
+        words.append(Vote(name, answers[name][min(times[name], len(answers[name]) - 1)]))
         times[name] += 1
         fresh = [each for each in names if not times[each]]
-        step = next_look(words, more=bool(fresh))
-        if isinstance(step, Elsewhere):
+        step = next_check(words, more=bool(fresh))
+        if isinstance(step, AskElsewhere):
             assert fresh, "it asks for somebody who is not there"
             asked.append(fresh[0])
-        elif isinstance(step, Again):
+        elif isinstance(step, AskAgain):
             asked.append(step.endpoint)
         else:
             return step, words
@@ -88,7 +88,7 @@ def test_a_program_that_says_something_else_each_time_outvotes_nobody() -> None:
 def test_what_cannot_be_compared_is_no_lie() -> None:
     assert said(Execution(Status.TIME_LIMIT)) is None
     assert said(Execution(Status.FINISHED, doubtful=True, exit_code=0)) is None
-    assert next_look([Word("a", None)], more=True) == Unsettled()
+    assert next_check([Vote("a", None)], more=True) == Unsettled()
     found, _ = _through({"a": [b"x"], "b": [None]}, ("a", "b"))
     assert found == Unsettled()
 

@@ -2,7 +2,7 @@
 
     python -m tests.ray.nodes [--ttl S] [--cut S] [--workers N] [--calls S] [--soon] dies|owner-dies|is-cut
 
-Eight actors of Ray work as in `tests.house.worker`, and say what came of it in a line of JSON: see `Came`. `dies`: half
+Eight actors of Ray work as in `tests.cluster.worker`, and say what came of it in a line of JSON: see `Came`. `dies`: half
 of them are on the machine that dies. `owner-dies`: on it is the actor that hosts the pool, and nothing else.
 `is-cut`: on it are that actor and half of the eight, and nothing comes through for so many seconds. With `--calls`
 those of the first of the eight last so long, or until their leases have ended. Ray has its own settings, or with
@@ -30,8 +30,8 @@ from typing import Any, Final
 
 from balancer.errors import BalancerError
 from balancer.settings.config import Config
-from tests.house.cut import Cable
-from tests.house.worker import CAPACITY, _work
+from tests.cluster.cut import Cable
+from tests.cluster.worker import CAPACITY, _work
 
 __all__ = ["WHATS", "Came", "measured"]
 
@@ -182,11 +182,11 @@ class _Worker:
     """A process that works. On another machine than the pool's nobody can look whether it lives."""
 
     def __init__(self, name: str, elsewhere: bool) -> None:
-        import balancer.cluster.tcp.line
+        import balancer.cluster.tcp.connection
         from balancer.ray import SharedPool
 
         if elsewhere:
-            line: Any = balancer.cluster.tcp.line
+            line: Any = balancer.cluster.tcp.connection
             line.myself = lambda: None
         self._pool = SharedPool(name, within_s=_PATIENCE_S)
         self._over = threading.Event()

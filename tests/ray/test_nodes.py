@@ -6,7 +6,7 @@ what is out would grant their slots to others. Ray finds out within two seconds 
 
 import pytest
 
-from tests.house.cut import CannotCut
+from tests.cluster.cut import CannotCut
 from tests.ray.nodes import measured
 
 ray = pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")

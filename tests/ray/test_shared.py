@@ -14,9 +14,9 @@ import pytest
 
 from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool, UnknownEndpoint
 from balancer.cluster.ray.store import ControlStore
-from balancer.cluster.tcp.keeping import record_of
+from balancer.cluster.tcp.record_file import parse_record
 from balancer.settings.config import Config
-from tests.house.worker import CAPACITY, _work
+from tests.cluster.worker import CAPACITY, _work
 from tests.patience import PATIENCE_S
 
 ray = pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
@@ -200,7 +200,7 @@ def _holders(pool: SharedPool) -> int:
     """Return how many holders the next actor would know of."""
     store, name = ControlStore(), f"balancer/{pool.called}"
     owner = store.get(f"{name}/owner")
-    record = record_of(store.get(f"{name}/record/{owner}") or "")
+    record = parse_record(store.get(f"{name}/record/{owner}") or "")
     return len(record.holders or ()) if record is not None else -1
 
 

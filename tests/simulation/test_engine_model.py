@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from balancer_simulator import Record, Scenario
 from balancer_simulator.run.disciplines import BASELINES
-from balancer_simulator.run.record import Span
+from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.workload import Batch
 from balancer_simulator.world.batch import works_of
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.stations import Job, Queue, SharedHost, Station, Timer
+from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, StationJob, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 from hypothesis import given, settings
@@ -33,7 +33,7 @@ def ended(record: Record) -> tuple[int, int, int, int]:
 # -- stations ---------------------------------------------------------------------------------------
 
 
-class _Noted(Job):
+class _Noted(StationJob):
     """Notes when it is done."""
 
     def __init__(self, env: Environment, work_s: float) -> None:
@@ -45,7 +45,7 @@ class _Noted(Job):
         self.done_s.append(self.env.now)
 
 
-def visit(station: Station, env: Environment, *visits: tuple[float, float], drop: dict[int, float]) -> list[Any]:
+def visit(station: ServiceStation, env: Environment, *visits: tuple[float, float], drop: dict[int, float]) -> list[Any]:
     """Let jobs (enters at, work) visit `station`; return when each was done, None for those that were dropped."""
     jobs = [_Noted(env, work_s) for _, work_s in visits]
     for job, (at_s, _) in zip(jobs, visits, strict=True):
@@ -87,7 +87,7 @@ def test_a_line_lets_in_so_many(
     parallel: int, visits: list[tuple[float, float]], drop: dict[int, float], done: list[float | None]
 ) -> None:
     env = Environment()
-    assert visit(Queue(parallel, Timer(env)), env, *visits, drop=drop) == done
+    assert visit(QueueingStation(parallel, Timer(env)), env, *visits, drop=drop) == done
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_line_may_stand_before_a_host() -> None:
     env = Environment()
     host = SharedHost(env, 1)
     # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
-    done = visit(Queue(2, host), env, (0, 1), (0, 2), (0, 1), drop={})
+    done = visit(QueueingStation(2, host), env, (0, 1), (0, 2), (0, 1), drop={})
     assert done == [2, 4, 4]
 
 
@@ -769,7 +769,7 @@ def check_calls(scenario: Scenario, record: Record) -> None:
         assert all(later.started_s >= earlier.ended_s for earlier, later in pairwise(spans))
 
 
-def _most_at_once(spans: Sequence[Span]) -> int:
+def _most_at_once(spans: Sequence[CallSpan]) -> int:
     """Return the largest number under way; of one instant, ends come before begins, as a slot is handed on at once."""
     lasting = [span for span in spans if span.ended_s > span.started_s]
     steps = sorted([(span.started_s, 1) for span in lasting] + [(span.ended_s, -1) for span in lasting])
@@ -794,7 +794,7 @@ def check_counts(scenario: Scenario, record: Record) -> None:
         assert e.busy_s >= lasted[e.url] - 1e-9
 
 
-def _by_task(record: Record) -> dict[int, list[Span]]:
+def _by_task(record: Record) -> dict[int, list[CallSpan]]:
     tasks = defaultdict(list)
     for span in record.spans:
         tasks[span.task].append(span)

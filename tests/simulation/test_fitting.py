@@ -18,12 +18,12 @@ from balancer_simulator import (
     load_scenario,
     simulate_once,
 )
-from balancer_simulator.fitting.askers import askers_of
-from balancer_simulator.fitting.calls import trail_of, until
+from balancer_simulator.fitting.callers import caller_pattern_of
+from balancer_simulator.fitting.calls import prepare_trace, until
+from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit, fit_trace
+from balancer_simulator.fitting.outages import rate_of
 from balancer_simulator.fitting.survival import beyond, quantile_means
-from balancer_simulator.fitting.troubles import rate_of
-from balancer_simulator.fitting.words import fit_lines, unknown
 from balancer_simulator.fitting.writing import as_toml
 from balancer_simulator.scenario.distributions import Distribution, Empirical
 from balancer_simulator.scenario.faults import FailWithin, FastFail
@@ -163,7 +163,7 @@ def test_kinds_have_times_of_their_own_at_each_endpoint_and_a_run_of_the_fit_has
     ]
     truth = _scenario(*endpoints, calls=800, requests=Requests(attempts=1, kinds=kinds))
     fit = fit_trace(made_trace(truth))
-    assert fit.trail.kinds == ("long", "short")
+    assert fit.prepared.kinds == ("long", "short")
     fitted = fit.scenario()
     again = simulate_once(fitted, Policy(strategy="least_in_flight"), spans=10_000)
     for url, own in (("http://fast/", fast), ("http://slow/", slow)):
@@ -265,9 +265,9 @@ def test_how_often_outages_come_has_a_prior_where_none_was_seen() -> None:
 def test_callers_patience_is_found_and_such_calls_count_as_longer() -> None:
     slow = EndpointModel(url="http://a/", capacity=8, service=Exponential(mean_s=0.1))
     fit = fit_trace(made_trace(_scenario(slow, calls=1500, requests=Requests(attempts=1, call_timeout_s=0.2))))
-    assert fit.trail.timeout_s == pytest.approx(0.2)
+    assert fit.prepared.timeout_s == pytest.approx(0.2)
     assert fit.scenario().requests.call_timeout_s == pytest.approx(0.2)
-    ended = [each.held_s for each in fit.trail.attempts if each.outcome == "success"]
+    ended = [each.held_s for each in fit.prepared.attempts if each.outcome == "success"]
     assert np.mean(ended) < 0.075
     assert _mean_s(fit, "http://a/") == pytest.approx(0.1, rel=0.12)
 
@@ -277,12 +277,12 @@ def test_callers_patience_is_found_and_such_calls_count_as_longer() -> None:
 
 @pytest.mark.parametrize("named", [True, False])
 def test_callers_who_wait_are_counted(named: bool) -> None:
-    assert askers_of(made_trace(_scenario(_FREE, workers=9), named=named).attempts).callers == 9
+    assert caller_pattern_of(made_trace(_scenario(_FREE, workers=9), named=named).attempts).callers == 9
 
 
 def test_callers_pauses_are_known_where_calls_say_whose_they_are() -> None:
     scenario = _scenario(_FREE, workload=Closed(workers=6, calls=600, think=Exponential(mean_s=0.07)))
-    found = askers_of(made_trace(scenario).attempts)
+    found = caller_pattern_of(made_trace(scenario).attempts)
     assert found.callers == 6
     assert found.thinks_s.mean() == pytest.approx(0.07, abs=4 * 0.07 / np.sqrt(600))
 
@@ -292,24 +292,26 @@ def test_pauses_that_are_cut_count_as_longer_and_those_who_wait_are_not_taken_to
         _FREE.model_copy(update={"capacity": 50}),
         workload=Closed(workers=40, calls=2000, think=Exponential(mean_s=0.5)),
     )
-    found = [askers_of(trail_of(until(made_trace(scenario, replication=n), 2.2)).attempts) for n in range(6)]
+    found = [
+        caller_pattern_of(prepare_trace(until(made_trace(scenario, replication=n), 2.2)).attempts) for n in range(6)
+    ]
     ended = np.concatenate([each.thinks_s[~each.thinks_open] for each in found])
     assert ended.mean() < 0.43  # the pause in which the trace ends is likely to be a long one
     assert np.mean([each.pauses_s(200).mean() for each in found]) == pytest.approx(0.5, rel=0.1)
     busy = until(made_trace(_scenario(_FREE, workers=40, calls=2000)), 3.0)
-    assert askers_of(trail_of(busy).attempts).pauses_s(200).mean() < 0.002
+    assert caller_pattern_of(prepare_trace(busy).attempts).pauses_s(200).mean() < 0.002
 
 
 def test_the_mean_of_pauses_stays_what_it_was_whatever_their_number() -> None:
     scenario = _scenario(_FREE, workload=Closed(workers=3, calls=273, think=Exponential(mean_s=0.5)))
     fit = fit_trace(made_trace(scenario))
-    assert np.mean(fit.workload()["think"]["values_s"]) == pytest.approx(fit.askers.thinks_s.mean(), rel=0.02)
+    assert np.mean(fit.workload()["think"]["values_s"]) == pytest.approx(fit.caller_pattern.thinks_s.mean(), rel=0.02)
 
 
 def test_those_who_come_whatever_happens_are_recorded() -> None:
     scenario = _scenario(_FREE, workload=Poisson(rate_per_s=20.0), horizon_s=30.0)
     fit = fit_trace(made_trace(scenario))
-    assert fit.askers.callers is None
+    assert fit.caller_pattern.callers is None
     assert fit.scenario().workload.kind == "arrivals"
 
 
@@ -334,9 +336,9 @@ def test_two_runs_are_laid_one_after_the_other() -> None:
     first = made_trace(_scenario(_FREE, calls=80))
     second = [replace(each, run="again", asked_s=each.asked_s + 1e6, granted_s=each.granted_s + 1e6,
                       ended_s=each.ended_s + 1e6) for each in first.attempts]  # fmt: skip
-    trail = trail_of(replace(first, attempts=[*first.attempts, *second]))
-    assert trail.lasts_s == pytest.approx(2 * max(each.ended_s for each in first.attempts) + 1.0)
-    assert askers_of(trail.attempts).callers == 12
+    prepared = prepare_trace(replace(first, attempts=[*first.attempts, *second]))
+    assert prepared.lasts_s == pytest.approx(2 * max(each.ended_s for each in first.attempts) + 1.0)
+    assert caller_pattern_of(prepared.attempts).callers == 12
 
 
 def test_endpoints_come_and_go_by_the_events_of_the_trace() -> None:
@@ -408,7 +410,7 @@ def test_callers_are_known_in_a_log_that_rounds_to_milliseconds() -> None:
         )
         for each in exact
     ]
-    assert askers_of(late).callers == 8
+    assert caller_pattern_of(late).callers == 8
 
 
 def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once() -> None:

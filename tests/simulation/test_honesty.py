@@ -11,13 +11,13 @@ import pytest
 from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
 from balancer_simulator.report.export import to_data, to_json
 from balancer_simulator.report.html import page
-from balancer_simulator.report.numbers import worded
-from balancer_simulator.report.remarks import of_the_runs
 from balancer_simulator.report.table import print_study
-from balancer_simulator.run.tally import Tally
+from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.studies.quantiles import pooled, quantile_difference
+from balancer_simulator.studies.remarks import of_the_runs
 from balancer_simulator.studies.warmup import settled_after, settles
+from balancer_simulator.studies.wording import worded
 from rich.console import Console
 
 from balancer.errors import ConfigError
@@ -40,7 +40,7 @@ class Ran:
     """Stands for a record that has waits."""
 
     def __init__(self, waits: list[float]) -> None:
-        self.wait = self.sojourn = Tally()
+        self.wait = self.sojourn = CensoredHistogram()
         for wait in waits:
             self.wait.add(wait)
 
@@ -114,7 +114,7 @@ def test_a_study_shows_nothing_of_what_it_refuses_and_says_so() -> None:
 def test_a_tally_knows_the_part_beyond(value: float) -> None:
     waits = np.random.default_rng(4).exponential(1.0, 5000)
     waits[:500] = 0.0
-    tally = Tally()
+    tally = CensoredHistogram()
     for wait in waits.tolist():
         tally.add(wait)
     assert tally.beyond(value) == pytest.approx(float((waits > value).mean()), abs=0.01)

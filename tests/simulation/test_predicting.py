@@ -11,9 +11,9 @@ from balancer_simulator import Closed, EndpointModel, Lognormal, Poisson, Reques
 from balancer_simulator.fitting.calls import until
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.backtest import Backtest, backtest
-from balancer_simulator.predicting.backtest import Test as BacktestTest
-from balancer_simulator.predicting.held_against import held_against
-from balancer_simulator.predicting.predict import Prediction, predict, prediction_of
+from balancer_simulator.predicting.backtest import BacktestCut as BacktestTest
+from balancer_simulator.predicting.goodness import goodness_of_fit
+from balancer_simulator.predicting.predict import RunPrediction, predict, prediction_of
 from balancer_simulator.trace_commands import _print
 
 from balancer.commands import app as cli
@@ -108,7 +108,7 @@ def test_an_interval_allows_for_few_draws_and_never_ends_before_now() -> None:
 
 
 def test_a_fit_is_held_against_the_trace_by_running_it(trace: Trace) -> None:
-    for held in held_against(fit_trace(trace)):
+    for held in goodness_of_fit(fit_trace(trace)):
         assert abs(held.off) < 0.15, held.endpoint
         assert held.at(0.5)[1] == pytest.approx(held.at(0.5)[0], rel=0.2)
 
@@ -157,7 +157,7 @@ def test_backtest_says_what_came(trace: Trace, tmp_path: Path, command: Command)
 
 
 def test_an_outage_by_which_a_run_would_be_sooner_is_no_delay(capsys: pytest.CaptureFixture[str]) -> None:
-    rest = Prediction(1.0, 10, {}, {"http://a/": -0.116, "http://b/": 2.0}, 0.5)
+    rest = RunPrediction(1.0, 10, {}, {"http://a/": -0.116, "http://b/": 2.0}, 0.5)
     _print(Backtest((BacktestTest(0.1, rest, {}),), {}))
     said = capsys.readouterr().out
     assert "an outage of http://a/ of 0.5 s, which none has seen: no delay to speak of" in said

@@ -11,7 +11,7 @@ from balancer_simulator import EndpointModel, Poisson, Scenario
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.studies import parallel
 from balancer_simulator.studies.parallel import Order, run_orders
-from balancer_simulator.studies.processes import work_off
+from balancer_simulator.studies.processes import map_in_processes
 
 from balancer.errors import BalancerError, ConfigError, StrategyError
 
@@ -45,17 +45,17 @@ def refuse_peculiarly(number: int) -> None:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_task_has_its_answer(processes: int) -> None:
-    assert dict(work_off(range(7), negative, processes=processes)) == {n: -n for n in range(7)}
+    assert dict(map_in_processes(range(7), negative, processes=processes)) == {n: -n for n in range(7)}
 
 
 def test_a_process_never_hears_ctrl_c_from_its_start_and_the_parent_does() -> None:
-    assert dict(work_off([1, 2], ctrl_c_is_blocked, processes=2)) == {0: True, 1: True}
+    assert dict(map_in_processes([1, 2], ctrl_c_is_blocked, processes=2)) == {0: True, 1: True}
     assert not ctrl_c_is_blocked(0)
 
 
 def test_an_error_arrives_as_it_is_and_says_where_it_came_from() -> None:
     with pytest.raises(ConfigError, match="there is no such thing") as caught:
-        list(work_off([ConfigError("there is no such thing")], refuse, processes=1))
+        list(map_in_processes([ConfigError("there is no such thing")], refuse, processes=1))
     assert "in refuse" in caught.value.__notes__[0]
 
 
@@ -63,12 +63,12 @@ def test_an_error_that_cannot_be_sent_is_told_in_words() -> None:
     with pytest.raises(TypeError):
         pickle.loads(pickle.dumps(StrategyError("fifo", "is odd")))  # there are such errors among ours
     with pytest.raises(BalancerError, match="Peculiar: no because of principle"):
-        list(work_off([1], refuse_peculiarly, processes=1))
+        list(map_in_processes([1], refuse_peculiarly, processes=1))
 
 
 def test_a_process_that_is_killed_is_one_line() -> None:
     with pytest.raises(BalancerError, match="a process ended before its run did") as caught:
-        list(work_off([1, 2, 3], die, processes=2))
+        list(map_in_processes([1, 2, 3], die, processes=2))
     assert "\n" not in str(caught.value)
 
 

@@ -20,8 +20,8 @@ from balancer_simulator import (
     Tasks,
     simulate_once,
 )
+from balancer_simulator.fitting.description import fit_lines
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.fitting.words import fit_lines
 from balancer_simulator.fitting.writing import as_toml
 from balancer_simulator.predicting.deadlines import seconds_until
 from balancer_simulator.predicting.predict import predict

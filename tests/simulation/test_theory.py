@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from balancer_simulator import Policy, Record, Scenario, simulate_once
 from balancer_simulator.analytic import ClosedNetwork, closed_network, mg1, mm1, mmc, supermarket
-from balancer_simulator.run.record import Span
+from balancer_simulator.run.record import CallSpan
 from balancer_simulator.studies.intervals import difference_of
 
 pytestmark = pytest.mark.timeout(1200)  # for the long form; the normal one takes a quarter of a minute
@@ -241,7 +241,7 @@ def test_a_random_choice_by_weight_splits_the_stream() -> None:
 # -- a closed network -------------------------------------------------------------------------------
 
 
-def busy_part(spans: Sequence[Span], from_s: float, to_s: float) -> float:
+def busy_part(spans: Sequence[CallSpan], from_s: float, to_s: float) -> float:
     """Return the part of the time in which at least one of `spans` was under way."""
     total, covered_s = 0.0, from_s
     for span in sorted(spans, key=lambda span: span.started_s):

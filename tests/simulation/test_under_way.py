@@ -5,15 +5,15 @@ import pickle
 import numpy as np
 import pytest
 from balancer_simulator import Deterministic, EndpointModel, OnOff, Poisson, Scenario, run_study
-from balancer_simulator.run.tally import Tally
+from balancer_simulator.run.histogram import CensoredHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulation.scenarios import at, closed, endpoint, run
 
 
-def _tally(known: list[float], still: list[float]) -> Tally:
-    tally = Tally()
+def _tally(known: list[float], still: list[float]) -> CensoredHistogram:
+    tally = CensoredHistogram()
     for value in known:
         tally.add(value)
     tally.leave_open(still)
@@ -39,7 +39,9 @@ def test_the_longest_counts_as_if_it_ended_there() -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.lists(st.floats(0, 1e6), max_size=20))
 def test_open_values_only_add_and_merged_or_pickled_is_the_same(known: list[float], still: list[float]) -> None:
     tally = _tally(known, still)
-    merged = Tally.merged(pickle.loads(pickle.dumps(part)) for part in (_tally(known, []), _tally([], still)))
+    merged = CensoredHistogram.merged(
+        pickle.loads(pickle.dumps(part)) for part in (_tally(known, []), _tally([], still))
+    )
     assert (merged.mean, merged.most, merged.count) == (tally.mean, tally.most, len(known))
     assert merged.tail()[1].tolist() == tally.tail()[1].tolist()
     assert tally.mean >= np.mean([*known, *still]) * (1 - 0.023)

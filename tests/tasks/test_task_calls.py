@@ -171,7 +171,7 @@ def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_what_they_
 @BOTH
 def test_a_retry_waits_at_its_place_and_looks_again(library: type[Library], monkeypatch: pytest.MonkeyPatch) -> None:
     """It failed at a; b is busy, and then out of service: so it goes back to a."""
-    monkeypatch.setattr("balancer.core.course._FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.01)
     pool = Pool(
         ["a", "b"],
         strategy="first",

@@ -158,7 +158,7 @@ _LEAST = {_acquire: 1, _block: 3, _blocks_in_each_other: 2, _call: 4, _call_with
 def test_at_every_await_nothing_is_lost(
     scene: Scene, way: str, health: HealthSettings | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("balancer.core.course._FIRST_LOOK_S", 0.001)
+    monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.001)
 
     async def befall(at: int) -> tuple[int, str]:
         retries = RetrySettings(base_s=0.001, budget_ratio=10.0)

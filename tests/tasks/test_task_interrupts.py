@@ -21,7 +21,7 @@ from tests.threads.interrupts import Interrupted, interrupted_at
 _UNDER_THE_LOCK = (
     "balancer/core/",
     "balancer/kit/",
-    "balancer/shells/threads.py",
+    "balancer/pool/pool.py",
     "balancer/shells/waiting.py",
     "balancer/shells/delivery.py",
     "balancer/shells/alarm.py",
@@ -32,7 +32,7 @@ _UNDER_THE_LOCK = (
 _OF_A_CALL = (
     *_UNDER_THE_LOCK,
     "balancer/shells/calls.py",
-    "balancer/shells/driving.py",
+    "balancer/shells/driver.py",
     # Not how a task waits: asyncio swallows what its callbacks raise, unless it is a KeyboardInterrupt.
     *(f"balancer/shells/tasks/{name}.py" for name in ("calls", "driving", "face", "hedging", "parking", "pool")),
 )
@@ -162,7 +162,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(
     health: HealthSettings | None, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first attempt fails at a; the retry waits for b, which is busy, looks again, and is served."""
-    monkeypatch.setattr("balancer.core.course._FIRST_LOOK_S", 0.0005)
+    monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.0005)
 
     def prepare() -> Prepared:
         pool = Pool(["a", "b"], strategy="first", retries=RetrySettings(base_s=0.0), health=health)

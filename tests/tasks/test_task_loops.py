@@ -242,7 +242,7 @@ def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_ca
             first.release()
         asyncio.events._set_running_loop(None)
         act = other.release if first.ended else first.release
-        where = interrupted_at(number, ("balancer/core/", "balancer/shells/threads.py"), act, work.close)
+        where = interrupted_at(number, ("balancer/core/", "balancer/pool/pool.py"), act, work.close)
         work.close()
         loop.close()
         for lease in (first, other):

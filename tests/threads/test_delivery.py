@@ -14,7 +14,7 @@ from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import Interrupted, interrupted_at
 
-_TELLING = ("balancer/shells/delivery.py", "balancer/shells/threads.py", "balancer/shells/waiting.py", "balancer/core/")
+_TELLING = ("balancer/shells/delivery.py", "balancer/pool/pool.py", "balancer/shells/waiting.py", "balancer/core/")
 
 
 @pytest.mark.parametrize("name", NAMES[:4])

@@ -10,7 +10,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
 from balancer.core.events import Abandoned, Ended, Event
-from balancer.shells.forgotten import Lookout, abandoned
+from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.testing import ManualClock
 from tests.benchmarks.count_interrupts import count_interrupts
 from tests.registered import NAMES
@@ -83,7 +83,7 @@ def test_one_who_waits_already_is_served_when_it_is_forgotten(
 ) -> None:
     """Nobody calls the pool meanwhile: whoever waits looks."""
     monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
-    monkeypatch.setattr("balancer.shells.forgotten._EVERY_S", 0.01)
+    monkeypatch.setattr("balancer.shells.abandoned._EVERY_S", 0.01)
     pool = Pool(["a"], health=health)
     held = [pool.lease()]
     got: list[str] = []
@@ -295,7 +295,7 @@ def test_only_what_nobody_refers_to_is_abandoned() -> None:
 
 
 def test_a_look_costs_each_who_waits_eight_leases_at_most() -> None:
-    lookout = Lookout()
+    lookout = AbandonedLeaseScan()
     assert lookout.is_due(8000, 0.0)  # the first: its time has come
     looks = sum(lookout.is_due(8000, 0.5) for _ in range(10_000))
     assert looks == 10

@@ -270,11 +270,11 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
 
 _AROUND_THE_LEASE = (
     "balancer/shells/calls.py",
-    "balancer/shells/driving.py",
+    "balancer/shells/driver.py",
     "balancer/shells/hedging.py",
     "balancer/shells/leasing.py",
     "balancer/core/budget.py",
-    "balancer/core/course.py",
+    "balancer/core/attempt_plan.py",
 )
 # Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that. CPython
 # looks for signals after calls of functions in C only, and these are none.

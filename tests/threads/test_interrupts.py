@@ -13,7 +13,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Pool, PoolClosed
 from balancer.core import Core, Waiter
-from balancer.core.looks import Looks
+from balancer.core.retry_polls import RetryPolls
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, until
@@ -22,7 +22,7 @@ from tests.threads.interrupts import Interrupted, interrupted_at
 _UNDER_THE_LOCK = (
     "balancer/core/",
     "balancer/kit/",
-    "balancer/shells/threads.py",
+    "balancer/pool/pool.py",
     "balancer/shells/waiting.py",
     "balancer/shells/managed.py",
     "balancer/shells/delivery.py",
@@ -33,7 +33,7 @@ _UNDER_THE_LOCK = (
 
 
 _OF_A_CALL = ("balancer/core/", "balancer/kit/", "balancer/shells/", "balancer/endpoint.py", "_strategies/")
-_LOOK = Looks.look
+_LOOK = RetryPolls.look
 
 
 class _Waiter(threading.Thread):
@@ -196,7 +196,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
     health: HealthSettings | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first attempt fails at a; the retry waits for b, which is busy, looks again, and is served."""
-    monkeypatch.setattr("balancer.core.course._FIRST_LOOK_S", 0.001)
+    monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.001)
     number = -1
     while True:
         pool = Pool(["http://a", "http://b"], strategy="first", retries=RetrySettings(base_s=0.0), health=health)
@@ -204,7 +204,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
         free = threading.Thread(target=busy.release)
         went: list[str] = []
 
-        def look(looks: Looks, core: Core, waiter: Waiter, now: float, free: threading.Thread = free) -> object:
+        def look(looks: RetryPolls, core: Core, waiter: Waiter, now: float, free: threading.Thread = free) -> object:
             if free.ident is None:
                 free.start()  # ends once this thread lets go of the lock
             return _LOOK(looks, core, waiter, now)
@@ -214,7 +214,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
             if len(went) == 1:
                 raise EndpointError("down")
 
-        monkeypatch.setattr(Looks, "look", look)
+        monkeypatch.setattr(RetryPolls, "look", look)
         number += 1
         where = interrupted_at(number, _OF_A_CALL, lambda pool=pool, fn=fn: pool.call(fn))
         if where is None and number > 0:

@@ -162,7 +162,7 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
         with suppress(AcquireTimeout, KeyError):
             pool.acquire(timeout=0.001)
 
-    files = ("balancer/shells/threads.py", "balancer/shells/waiting.py")
+    files = ("balancer/pool/pool.py", "balancer/shells/waiting.py")
     number = -1  # once in vain, see `interrupted_at`
     while True:
         pool = pool_of("a", "b")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.settings.config import Config, load_config, parse_config, sound_part
+from balancer.settings.config import Config, load_config, load_usable_part, parse_config
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 
 
@@ -342,7 +342,7 @@ def test_of_a_quota_that_cannot_be_used_it_is_not_said_that_there_is_none(tmp_pa
     """What `balancer check` says: the endpoints of such a quota name one that is there."""
     file = tmp_path / "c.toml"
     file.write_text(f"[[endpoints]]\nurl = 'http://a/'\nquota = 'x'\n[quotas.x]\n{wrong}\n")
-    _, problems = sound_part(file)
+    _, problems = load_usable_part(file)
     (line,) = problems
     assert line.startswith(f"{file}: quotas.x")
 

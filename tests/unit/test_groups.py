@@ -12,7 +12,7 @@ from balancer.errors import AcquireTimeout
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
-from balancer.testing.stranger import Lends
+from balancer.testing.other_pool import FakeLender
 
 LOW, HIGH = "http://low/", "http://high/"
 
@@ -22,7 +22,7 @@ def core_of(*, spill_after_s: float | None = None, health: HealthSettings | None
     specs = [Endpoint(LOW, capacity=capacity), Endpoint(HIGH, capacity=2, group=1, labels=frozenset({"big"}))]
     strategy = default_registry().strategy("least_in_flight", None, random.Random(0))
     rng = random.Random(0)
-    return Core(specs, strategy, lender=Lends(), health=health, spill_after_s=spill_after_s, rng=rng, now=0.0)
+    return Core(specs, strategy, lender=FakeLender(), health=health, spill_after_s=spill_after_s, rng=rng, now=0.0)
 
 
 def woken() -> None:

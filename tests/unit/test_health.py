@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from balancer.core.states import TRANSITIONS, Event, Health
+from balancer.core.states import TRANSITIONS, Health, HealthEvent
 from balancer.endpoint import Endpoint, Hint, Outcome
 from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
@@ -725,7 +725,7 @@ def test_a_slow_start_ends_whatever_the_clock_can_resolve() -> None:
 
 def test_every_state_can_be_entered_and_left() -> None:
     assert {before for before, _ in TRANSITIONS} == set(Health) == set(TRANSITIONS.values())
-    assert {event for _, event in TRANSITIONS} == set(Event)
+    assert {event for _, event in TRANSITIONS} == set(HealthEvent)
 
 
 # -- what people see ------------------------------------------------------------------------------------

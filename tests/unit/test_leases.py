@@ -11,7 +11,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
-from balancer.endpoint import Terms
+from balancer.endpoint import LeaseTerms
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
@@ -267,7 +267,7 @@ def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names(
 def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupt comes as its time is over, before it has ended."""
     ruled = Ruled(1)
-    lease = ruled.core.acquire(Request(terms=Terms(ttl_s=5.0)), 0.0)
+    lease = ruled.core.acquire(Request(terms=LeaseTerms(ttl_s=5.0)), 0.0)
     assert lease is not None
 
     def interrupted(*arguments: object) -> None:
@@ -287,7 +287,7 @@ def test_the_book_of_ends_is_swept_and_forgets_nobody_who_is_out() -> None:
     ruled = Ruled([Endpoint("a", capacity=300)])
 
     def lease(ttl_s: float) -> Lease:
-        granted = ruled.core.acquire(Request(terms=Terms(ttl_s=ttl_s)), 0.0)
+        granted = ruled.core.acquire(Request(terms=LeaseTerms(ttl_s=ttl_s)), 0.0)
         assert granted is not None
         return granted
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from balancer.core.limits import Aimd
-from balancer.endpoint import Endpoint, Hint, Lease, Outcome, Terms
+from balancer.endpoint import Endpoint, Hint, Lease, LeaseTerms, Outcome
 from balancer.errors import LeaseError
 from balancer.settings.rules import LimitSettings
 from balancer.strategy import Request
@@ -324,7 +324,7 @@ def test_a_strategy_that_raises_as_a_lease_ends_does_not_make_the_count_of_its_h
 def test_a_lease_that_runs_out_is_taken_off_its_host() -> None:
     one, two = urls_of(2)
     ruled = Ruled(ports(2), host_caps={"m": 1})
-    assert ruled.core.acquire(Request(terms=Terms(ttl_s=5.0)), 0.0) is not None
+    assert ruled.core.acquire(Request(terms=LeaseTerms(ttl_s=5.0)), 0.0) is not None
     assert ruled.limits() == {one: 1, two: 0}
     ruled.at(6.0)
     assert ruled.limits() == {one: 1, two: 1}

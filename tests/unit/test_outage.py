@@ -2,15 +2,15 @@
 
 import pytest
 
-from balancer.core.outage import Outage
+from balancer.core.outage import PoolOutage
 
 
 def test_before_anything_has_succeeded_nothing_has() -> None:
-    assert Outage(1.0).failed(0.0) == 0
+    assert PoolOutage(1.0).failed(0.0) == 0
 
 
 def test_it_begins_with_the_first_failure_and_ends_with_any_success() -> None:
-    outage = Outage(10.0)
+    outage = PoolOutage(10.0)
     assert not outage.excuses(0, 0.0), "nothing has failed"
     outage.failed(5.0)
     outage.failed(14.0)
@@ -25,6 +25,6 @@ def test_it_begins_with_the_first_failure_and_ends_with_any_success() -> None:
 
 @pytest.mark.parametrize("tried_s", [0.0, 5.0])
 def test_without_patience_nothing_is_excused(tried_s: float) -> None:
-    outage = Outage(0.0)
+    outage = PoolOutage(0.0)
     outage.failed(5.0)
     assert not outage.excuses(0, tried_s)

@@ -6,7 +6,7 @@ import pytest
 
 from balancer.core.health import HealthWatch
 from balancer.core.outliers import TESTS, OutlierTest
-from balancer.core.states import Record
+from balancer.core.states import HealthRecord
 from balancer.settings.rules import HealthSettings
 from tests.unit.ruled import FAILURE, SUCCESS, Ruled
 
@@ -19,15 +19,15 @@ class Slow(OutlierTest):
     timed = True
 
     def __init__(self, settings: HealthSettings) -> None:
-        self._row: dict[Record, int] = {}
+        self._row: dict[HealthRecord, int] = {}
 
-    def begin(self, record: Record, now: float) -> None:
+    def begin(self, record: HealthRecord, now: float) -> None:
         self._row[record] = 0
 
-    def leave(self, record: Record) -> None:
+    def leave(self, record: HealthRecord) -> None:
         del self._row[record]
 
-    def took(self, record: Record, elapsed_s: float, now: float) -> bool:
+    def took(self, record: HealthRecord, elapsed_s: float, now: float) -> bool:
         self._row[record] = self._row[record] + 1 if elapsed_s > _SLOW_S else 0
         return self._row[record] >= 3
 
@@ -38,10 +38,10 @@ class Listens(OutlierTest):
     def __init__(self, settings: HealthSettings) -> None:
         self.heard: list[tuple[str, object]] = []
 
-    def booked(self, record: Record, successes: int, now: float) -> None:
+    def booked(self, record: HealthRecord, successes: int, now: float) -> None:
         self.heard.append(("booked", successes))
 
-    def failed(self, record: Record, now: float) -> bool:
+    def failed(self, record: HealthRecord, now: float) -> bool:
         self.heard.append(("failed", 1))
         return False
 

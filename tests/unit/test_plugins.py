@@ -14,7 +14,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.plugins.registry import Registry, default_registry
-from balancer.shells.threads import Pool
+from balancer.pool.pool import Pool
 from balancer.strategy import Strategy
 
 _HEAD = """

@@ -17,7 +17,7 @@ from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
-from balancer.testing.stranger import Lends
+from balancer.testing.other_pool import FakeLender
 
 _KEY = "http://a/", "http://b/"
 
@@ -26,7 +26,7 @@ def core_of(quota: QuotaSettings, *, capacity: int = 100) -> Core:
     """A core of two endpoints of one key."""
     specs = [Endpoint(url, capacity=capacity, quota="key") for url in _KEY]
     strategy = default_registry().strategy("least_in_flight", None, random.Random(0))
-    return Core(specs, strategy, lender=Lends(), quotas={"key": quota}, now=0.0)
+    return Core(specs, strategy, lender=FakeLender(), quotas={"key": quota}, now=0.0)
 
 
 def woken() -> None:

@@ -14,8 +14,8 @@ from balancer.commands.warnings import left_to_server
 from balancer.core.events import Leaked
 from balancer.judge import Judge
 from balancer.plugins.registry import default_registry
-from balancer.settings.config import Config, load_config, sound_part
-from tests.house.serving import Serving
+from balancer.settings.config import Config, load_config, load_usable_part
+from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 
 _TWO = '[[endpoints]]\nurl = "http://h:{1..2}/"\n'
@@ -35,7 +35,7 @@ def test_what_is_the_servers_to_say_is_no_matter_of_a_config_that_names_one(tmp_
     line = r"pool\.connect: that server decides \[\[endpoints\]\], \[limits\], pool\.strategy; take that out here"
     with pytest.raises(ConfigError, match=line):
         _config(tmp_path, text)
-    _, mistakes = sound_part(tmp_path / "c.toml")
+    _, mistakes = load_usable_part(tmp_path / "c.toml")
     assert len(mistakes) == 1
 
 
@@ -205,10 +205,10 @@ def test_a_quota_that_a_restart_would_bring_changes_nothing() -> None:
 
 
 def test_a_config_without_endpoints_is_not_said_to_have_some(tmp_path: Path) -> None:
-    config, mistakes = sound_part(_config(tmp_path, '[pool]\nconnect = "balancer://h"\n').file)
+    config, mistakes = load_usable_part(_config(tmp_path, '[pool]\nconnect = "balancer://h"\n').file)
     assert not mistakes
     assert config is not None
-    assert config.of_the_server == ()
+    assert config.decided_by_server == ()
 
 
 def test_a_file_that_is_empty_while_it_is_written_takes_no_endpoints_away() -> None:

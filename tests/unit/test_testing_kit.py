@@ -117,7 +117,7 @@ def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed() -> None:
 def test_the_kit_but_for_conformance_does_without_hypothesis() -> None:
     script = (
         "import sys; sys.modules['hypothesis'] = None\n"
-        "import balancer.testing.walk, balancer.testing.shadow\n"
+        "import balancer.testing.walk, balancer.testing.reference_check\n"
         "import balancer.testing.conformance"
     )
     run = subprocess.run(

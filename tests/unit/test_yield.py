@@ -6,8 +6,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from balancer.judging.work import Span, Stage
-from balancer.pipeline.results.judged import CaseResult, CaseState, Disagreement, ProblemResult, SubmissionResult
+from balancer.judging.spans import RunStage, Span
+from balancer.pipeline.results.problem_result import (
+    CaseResult,
+    CaseState,
+    Disagreement,
+    ProblemResult,
+    SubmissionResult,
+)
 from balancer.problem import Origin, Verdict
 from tests.benchmarks.yield_found import Own, look_at_made_up, look_at_own, sum_of
 from tests.benchmarks.yield_runs import copy_samples_only, find
@@ -52,7 +58,9 @@ def test_the_first_case_that_kills_is_credited_and_the_rest_survives_with_a_reas
     good = submission(GOOD, AC, AC, AC)
     bad = submission(BAD, AC, WA, WA)
     slow = submission(SLOW, AC, AC, AC, times_s={1: 0.9, 2: 0.2, 3: 0.3})
-    spans = [Span("here", "p", Stage.VALIDATE_SOLUTION, BAD, number, 0.0, number * 2.0, "success") for number in (2, 3)]
+    spans = [
+        Span("here", "p", RunStage.VALIDATE_SOLUTION, BAD, number, 0.0, number * 2.0, "success") for number in (2, 3)
+    ]
     found = ProblemResult("p", "P", cases, (good, bad, slow), invalid=4)
     made = look_at_made_up(found, own_of(BAD, SLOW), spans, 1.0, 9.0)
     assert [(kill.submission, kill.generator, kill.after_s) for kill in made.kills] == [(BAD, "mutate", 4.0)]
@@ -86,7 +94,7 @@ def test_what_own_data_do_not_kill_is_no_survivor() -> None:
 
 def test_files_have_what_was_found(tmp_path: Path) -> None:
     cases = (case(1, "data", "sample/1.in"), case(2, "mutate", "a"))
-    spans = [Span("here", "p", Stage.VALIDATE_SOLUTION, BAD, 2, 0.0, 3.0, "success")]
+    spans = [Span("here", "p", RunStage.VALIDATE_SOLUTION, BAD, 2, 0.0, 3.0, "success")]
     found = ProblemResult(
         "p", "P", cases, (submission(GOOD, AC, AC), submission(BAD, AC, WA), submission(SLOW, AC, AC))
     )

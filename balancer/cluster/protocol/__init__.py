@@ -1,12 +1,12 @@
-"""One pool for many processes: who owns the slots, who holds them, and what they say to each other.
+"""Cluster protocol: a coordinator that has the slots, members that lease them, and the messages between them.
 
 Pure, like the core on which it stands: no clock, thread or socket. Messages and instants come in, messages and instants
 go out. docs/decisions/0037 has the reasons, docs/many-machines.md what dies and what is lost.
 """
 
-from balancer.cluster.protocol.holder import Holder
-from balancer.cluster.protocol.owner import Owner
-from balancer.cluster.protocol.record import Record
-from balancer.cluster.protocol.times import Times
+from balancer.cluster.protocol.coordinator import Coordinator
+from balancer.cluster.protocol.member import ClusterMember
+from balancer.cluster.protocol.record import CoordinatorRecord
+from balancer.cluster.protocol.times import ClusterTimes
 
-__all__ = ["Holder", "Owner", "Record", "Times"]
+__all__ = ["ClusterMember", "ClusterTimes", "Coordinator", "CoordinatorRecord"]

@@ -1,4 +1,4 @@
-"""Errors as words: what an ask is refused with goes to another process and is raised there.
+"""Errors as messages: a refusal travels to another process and is raised there.
 
 Decides which errors can be told. Any other one arrives as a `BalancerError` with its text.
 """

@@ -1,8 +1,9 @@
-"""What owner and holders say to each other.
+"""Messages between a coordinator and its members.
 
-Decides nothing: these are the words. Outside a visit: `Knock` and `Greeting`, `Hello` and `Welcome`. Within one, each
-side's words come in a `Letter`, numbered, so that each is heard once and in order, whatever the network does to
-letters; see `balancer.cluster.protocol.link`. A letter without words is the heartbeat, and the answer to one.
+Decides nothing: these are the words. Outside a visit: `JoinRequest` and `SessionOffer`, `SessionStart` and
+`SessionAccepted`. Within one, each side's words come in a `MemberFrame`, numbered, so that each is heard once and in
+order, whatever the network does to letters; see `balancer.cluster.protocol.channel`. A letter without words is the
+heartbeat, and the answer to one.
 
 A visit is (epoch, number). The owner gives the numbers and gives none twice in its epoch, so whatever was said in
 another visit is known by that, however late it comes. `sent_s` is the holder's own clock: the owner repeats the
@@ -12,50 +13,50 @@ greatest that it has heard, as `heard_s`, so a holder knows when it said the las
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from balancer.endpoint import Endpoint, Hint, Outcome, Terms
+from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.load import Load
 from balancer.strategy import Request
 
 __all__ = [
-    "Amend",
-    "Ask",
-    "Bye",
-    "Cancel",
-    "Changed",
-    "End",
-    "FromHolder",
-    "FromOwner",
-    "Granted",
-    "Greeting",
-    "Hedged",
-    "Held",
-    "Hello",
-    "Knock",
-    "Letter",
-    "Listed",
-    "OutOfService",
-    "Pinged",
-    "Recall",
-    "Refused",
-    "Reply",
-    "Retried",
-    "Share",
-    "Token",
-    "Told",
-    "Used",
-    "Welcome",
-    "Who",
+    "CallHedged",
+    "CallRetried",
+    "ClaimedLease",
+    "CoordinatorFrame",
+    "EndpointListed",
+    "EndpointsOut",
+    "FromCoordinator",
+    "FromMember",
+    "GrantedLease",
+    "IdleRecalled",
+    "JoinRequest",
+    "LeaseEnded",
+    "LeaseRequested",
+    "LeaseToken",
+    "LeasesGranted",
+    "LoadReported",
+    "MemberFrame",
+    "MemberId",
+    "MemberLeft",
+    "PoolChanged",
+    "ProbeReported",
+    "RequestAmended",
+    "RequestCancelled",
+    "RequestRefused",
+    "SessionAccepted",
+    "SessionOffer",
+    "SessionStart",
+    "TokensUsed",
 ]
 
 
-class Who(NamedTuple):
+class MemberId(NamedTuple):
     """A holder: its name, and what tells this life of it from all others of that name."""
 
     name: str
     incarnation: str
 
 
-class Token(NamedTuple):
+class LeaseToken(NamedTuple):
     """What a lease is known by everywhere: in which epoch it was granted, and as the how manieth."""
 
     epoch: int
@@ -63,16 +64,16 @@ class Token(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ClaimedLease:
     """A lease that a holder says it has: of the endpoint of this name, for `held_s` seconds so far.
 
     `tokens` is what its request reserved of a quota.
     """
 
-    token: Token
+    token: LeaseToken
     endpoint: str
     slots: int
-    terms: Terms | None
+    terms: LeaseTerms | None
     tokens: int | None
     held_s: float
 
@@ -81,15 +82,15 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class JoinRequest:
     """A holder asks to be let in."""
 
-    who: Who
+    who: MemberId
     sent_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class SessionOffer:
     """The owner offers a visit."""
 
     epoch: int
@@ -97,18 +98,18 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class SessionStart:
     """A holder begins the visit that it was offered, and says all that it holds. What it does not name is free."""
 
-    who: Who
+    who: MemberId
     epoch: int
     visit: int
     sent_s: float
-    held: tuple[Held, ...]
+    held: tuple[ClaimedLease, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
+class SessionAccepted:
     """The visit has begun. Of what the holder said it has, `kept` is still its own.
 
     `ttl_s` is the owner's; `block` is how many leases at most may be granted at once; the rest says what there is to
@@ -118,7 +119,7 @@ class Welcome:
     epoch: int
     visit: int
     heard_s: float
-    kept: tuple[Token, ...]
+    kept: tuple[LeaseToken, ...]
     ttl_s: float
     block: int
     strategy: str
@@ -129,10 +130,10 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class MemberFrame:
     """Words of a holder. `number` counts letters that have words; 0: it has none. `got`: of the last one it heard."""
 
-    who: Who
+    who: MemberId
     epoch: int
     visit: int
     sent_s: float
@@ -142,8 +143,8 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """Words of the owner; as `Letter`."""
+class CoordinatorFrame:
+    """Words of the owner; as `MemberFrame`."""
 
     epoch: int
     visit: int
@@ -157,7 +158,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class LeaseRequested:
     """A caller wants what `request` says; `number` is the holder's own.
 
     Args:
@@ -178,7 +179,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Amend:
+class RequestAmended:
     """The caller wants this instead, at its place in the queue."""
 
     number: int
@@ -186,17 +187,17 @@ class Amend:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class RequestCancelled:
     """The caller does not want it any more."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class LeaseEnded:
     """A lease is over: how it ended, what that says, for how many seconds it was in use, and what its call raised."""
 
-    token: Token
+    token: LeaseToken
     outcome: Outcome
     used_s: float
     hint: Hint | None = None
@@ -204,23 +205,23 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class TokensUsed:
     """The call of a lease has used so many tokens of a quota so far."""
 
-    token: Token
+    token: LeaseToken
     tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LoadReported:
     """The endpoint of a lease has said this of its load."""
 
-    token: Token
+    token: LeaseToken
     load: Load
 
 
 @dataclass(frozen=True, slots=True)
-class Pinged:
+class ProbeReported:
     """An active probe of an endpoint went well, or not; see `Core.pinged`."""
 
     endpoint: str
@@ -229,37 +230,37 @@ class Pinged:
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class CallRetried:
     """A call that failed at `endpoint` is made again."""
 
     endpoint: str
 
 
 @dataclass(frozen=True, slots=True)
-class Hedged:
+class CallHedged:
     """A call that is slow is made a second time, at `endpoint`."""
 
     endpoint: str
 
 
 @dataclass(frozen=True, slots=True)
-class Bye:
+class MemberLeft:
     """The holder goes, and has nothing any more."""
 
 
 # -- words of the owner ----------------------------------------------------------------------------
 
 
-class Share(NamedTuple):
-    """One lease of a grant: its token, the number of its endpoint as it was `Listed`, and how many slots it has."""
+class GrantedLease(NamedTuple):
+    """One lease of a grant: its token, the number of its endpoint (`EndpointListed`), and how many slots it has."""
 
-    token: Token
+    token: LeaseToken
     listed: int
     slots: int
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class EndpointListed:
     """What the endpoint of this number is like, until the end of the visit."""
 
     number: int
@@ -267,15 +268,15 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class LeasesGranted:
     """The answer to an ask: a lease, and perhaps further ones for asks that are alike."""
 
     number: int
-    shares: tuple[Share, ...]
+    shares: tuple[GrantedLease, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RequestRefused:
     """The other answer to an ask: the name of an error of `balancer.errors`, and its arguments."""
 
     number: int
@@ -284,8 +285,8 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """What there is to lease, how it is chosen, and how many leases a grant may have, from now on; as in `Welcome`."""
+class PoolChanged:
+    """What there is to lease, by which strategy, and how many leases a grant may have, as in `SessionAccepted`."""
 
     endpoints: tuple[Endpoint, ...]
     strategy: str
@@ -293,16 +294,16 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfService:
+class EndpointsOut:
     """These endpoints serve nobody for now, for their health."""
 
     names: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class IdleRecalled:
     """Somebody waits: give back what nobody uses."""
 
 
-FromHolder: TypeAlias = Knock | Hello | Letter
-FromOwner: TypeAlias = Greeting | Welcome | Reply
+FromMember: TypeAlias = JoinRequest | SessionStart | MemberFrame
+FromCoordinator: TypeAlias = SessionOffer | SessionAccepted | CoordinatorFrame

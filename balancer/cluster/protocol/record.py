@@ -1,17 +1,17 @@
-"""What an owner must still know after its restart.
+"""Coordinator record: what a coordinator must still know after its restart.
 
 Decides nothing. A shell keeps it, on a disk or with whoever restarts the owner, *before* it sends what the owner says.
 """
 
 from dataclasses import dataclass
 
-from balancer.cluster.protocol.messages import Who
+from balancer.cluster.protocol.messages import MemberId
 
-__all__ = ["Record"]
+__all__ = ["CoordinatorRecord"]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CoordinatorRecord:
     """The last word of an owner.
 
     Args:
@@ -22,4 +22,4 @@ class Record:
 
     epoch: int
     ttl_s: float
-    holders: frozenset[Who] | None = None
+    holders: frozenset[MemberId] | None = None

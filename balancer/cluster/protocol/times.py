@@ -1,4 +1,4 @@
-"""How long what is promised between owner and holders lasts.
+"""Times of a cluster: the TTL, its grace, heartbeats, resends, and when a member's leases expire.
 
 Decides by how much a holder stops before its owner gives it up. It must not know what is promised.
 """
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from balancer.settings.numbers import checked, positive
 
-__all__ = ["FENCE", "Times"]
+__all__ = ["EXPIRY_SHARE", "ClusterTimes"]
 
-FENCE = 0.8
+EXPIRY_SHARE = 0.8
 """A holder stops after this part of the TTL without contact. So their clocks may differ in rate by 1 / 0.8 = 1.25."""
 
 # Five heartbeats in a TTL, four of them before the fence: three may be lost.
@@ -19,7 +19,7 @@ _TRIES = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class ClusterTimes:
     """The times of a house, in seconds.
 
     Args:
@@ -45,12 +45,12 @@ class Times:
             raise ValueError(f"grace_s is {self.grace_s!r}; it must be at least ttl_s, {self.ttl_s:g}, or left out")
 
     @property
-    def fence_s(self) -> float:
+    def expiry_s(self) -> float:
         """A holder that has had no contact for so long stops using its leases."""
-        return FENCE * self.ttl_s
+        return EXPIRY_SHARE * self.ttl_s
 
     @property
-    def beat_s(self) -> float:
+    def heartbeat_s(self) -> float:
         """How often a holder says something, if only that it is there."""
         return self.ttl_s / _BEATS
 

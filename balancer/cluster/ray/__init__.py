@@ -1,1 +1,1 @@
-"""The server of a shared pool, hosted by an actor of a Ray cluster."""
+"""A shared pool on Ray: its server is hosted by an actor of the cluster."""

@@ -9,12 +9,12 @@ import threading
 from os import PathLike
 from typing import Any, Final, NoReturn
 
-from balancer.cluster.connected import ConnectedPool
 from balancer.errors import BalancerError, ConfigError, NotConnected, UnknownEndpoint
 from balancer.plugins.extras import require
+from balancer.pool.connected import ConnectedPool
+from balancer.pool.pool import Pool
 from balancer.settings.config import Config, load_config
 from balancer.settings.rules import RetrySettings
-from balancer.shells.threads import Pool
 
 __all__ = ["NAMESPACE", "SharedPool", "last_line", "stop"]
 
@@ -209,20 +209,22 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     """Return the actor of this name, and make it if there is none."""
     import ray
 
-    from balancer.cluster.ray.claim import times_of
-    from balancer.cluster.ray.host import Given, Host
+    from balancer.cluster.ray.actor import PoolActor, PoolSource
+    from balancer.cluster.ray.leader import leader_times
 
     ttl_s = _TTL_S if ttl_s is None else float(ttl_s)
     try:
-        times_of(ttl_s)
+        leader_times(ttl_s)
     except ValueError as error:
         raise ConfigError(f"{_called(name)}: {error}") from None
     only = config.model_copy(update={"pipeline": None, "llm": None, "trace": None})
     Pool.from_config(only).close()  # its mistakes are told here, not by a process that dies of them
-    given = Given(f"{namespace}/{name}", only, ttl_s)
+    given = PoolSource(f"{namespace}/{name}", only, ttl_s)
     options = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0, "lifetime": "detached" if detached else None}
     try:
-        return ray.remote(Host).options(name=name, namespace=namespace, get_if_exists=True, **options).remote(given)
+        return (
+            ray.remote(PoolActor).options(name=name, namespace=namespace, get_if_exists=True, **options).remote(given)
+        )
     except ray.exceptions.RayError as error:
         raise NotConnected(_called(name), last_line(error)) from None
 
@@ -257,9 +259,9 @@ def last_line(error: BaseException) -> str:
 
 def _compare(name: str, sections: dict[str, str], config: Config | None, ttl_s: float | None) -> None:
     """Raise ConfigError if the pool that is there was made from something else."""
-    from balancer.cluster.ray.host import sections_of
+    from balancer.cluster.ray.actor import section_digests
 
-    wanted = {} if config is None else sections_of(config)
+    wanted = {} if config is None else section_digests(config)
     differs = [f"[{part}]" for part, digest in wanted.items() if sections.get(part) != digest]
     if ttl_s is not None and sections.get("ttl_s") != repr(float(ttl_s)):
         differs.append(f"ttl_s (it has {sections.get('ttl_s')})")

@@ -1,4 +1,4 @@
-"""Ray's control store, as what outlives an actor and its node. It lasts as long as the cluster's head does.
+"""Key-value store of Ray (its control store), which outlives an actor and its node.
 
 Decides how its names are kept apart from others'. The store is an experimental part of Ray: it is used here only.
 """

@@ -1,1 +1,1 @@
-"""The house over TCP: messages as bytes, the server around an owner, a holder's connection. Needs the extra `serve`."""
+"""The cluster protocol over TCP: codec, server, and a member's connection. Needs the extra `serve`."""

@@ -1,4 +1,4 @@
-"""Where a house is: `balancer://host:port`, or `balancers://host:port` over TLS.
+"""Addresses of a cluster: `balancer://host:port`, or `balancers://host:port` over TLS.
 
 Decides how such a URL is read. It must not know what is said there.
 """

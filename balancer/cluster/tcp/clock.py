@@ -1,4 +1,4 @@
-"""What time it is, for a promise that must hold though a machine sleeps.
+"""A clock that goes on while the machine sleeps, for leases that expire by it.
 
 Decides that the time in which the machine was suspended counts: the clock of Python, `time.monotonic`, stops then, and
 a holder that wakes up would go on with what its owner has given to others. Linux; elsewhere it is Python's.

@@ -1,4 +1,4 @@
-"""Messages of a house as bytes, and back: MessagePack, with types that are checked as they are read (msgspec).
+"""Codec of cluster messages: MessagePack with types that are checked as they are read (msgspec).
 
 Decides what a frame is: four bytes that say how long it is, then [kind, message]. Words within a letter are [kind,
 word] each. Both sides have the kinds of the other only, so a holder cannot grant. What comes in is checked to be what
@@ -19,13 +19,13 @@ __all__ = [
     "LONGEST",
     "VERSION",
     "Closing",
-    "Frames",
-    "Local",
+    "MessageSplitter",
     "Opening",
+    "ProcessIdentity",
     "WireError",
     "encoded",
-    "from_holder",
-    "from_owner",
+    "read_from_coordinator",
+    "read_from_member",
 ]
 
 VERSION: Final = 1
@@ -38,7 +38,7 @@ class WireError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Local:
+class ProcessIdentity:
     """Where a process runs, so that a server on the same machine can see whether it has died."""
 
     boot: str
@@ -53,8 +53,8 @@ class Opening:
 
     version: int
     token: str
-    who: m.Who
-    local: Local | None
+    who: m.MemberId
+    local: ProcessIdentity | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,20 @@ def _plain(value: Any) -> Any:
 
 _encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 
-_HEADS: dict[int, type] = {0: Opening, 1: m.Knock, 2: m.Hello, 3: m.Letter, 10: Closing, 11: m.Greeting}
-_HEADS |= {12: m.Welcome, 13: m.Reply}
+_HEADS: dict[int, type] = {
+    0: Opening,
+    1: m.JoinRequest,
+    2: m.SessionStart,
+    3: m.MemberFrame,
+    10: Closing,
+    11: m.SessionOffer,
+}
+_HEADS |= {12: m.SessionAccepted, 13: m.CoordinatorFrame}
 _WORDS: dict[int, type] = {
-    0: m.Ask, 1: m.Amend, 2: m.Cancel, 3: m.End, 4: m.Used, 5: m.Told, 6: m.Pinged, 7: m.Retried, 8: m.Hedged, 9: m.Bye,
-    20: m.Listed, 21: m.Granted, 22: m.Refused, 23: m.OutOfService, 24: m.Recall, 25: m.Changed,
+    0: m.LeaseRequested, 1: m.RequestAmended, 2: m.RequestCancelled, 3: m.LeaseEnded, 4: m.TokensUsed,
+    5: m.LoadReported, 6: m.ProbeReported, 7: m.CallRetried, 8: m.CallHedged, 9: m.MemberLeft,
+    20: m.EndpointListed, 21: m.LeasesGranted, 22: m.RequestRefused, 23: m.EndpointsOut, 24: m.IdleRecalled,
+    25: m.PoolChanged,
 }  # fmt: skip
 _HEAD_NUMBER = {kind: number for number, kind in _HEADS.items()}
 _WORD_NUMBER = {kind: number for number, kind in _WORDS.items()}
@@ -84,10 +93,10 @@ _WORD_NUMBER = {kind: number for number, kind in _WORDS.items()}
 def encoded(message: object) -> bytes:
     """Return the frame of `message`."""
     number = _HEAD_NUMBER[type(message)]
-    if isinstance(message, m.Letter):
+    if isinstance(message, m.MemberFrame):
         words = [(_WORD_NUMBER[type(word)], word) for word in message.words]
         said: Any = (message.who, message.epoch, message.visit, message.sent_s, message.number, message.got, words)
-    elif isinstance(message, m.Reply):
+    elif isinstance(message, m.CoordinatorFrame):
         words = [(_WORD_NUMBER[type(word)], word) for word in message.words]
         said = (message.epoch, message.visit, message.heard_s, message.number, message.got, words)
     else:
@@ -97,7 +106,7 @@ def encoded(message: object) -> bytes:
 
 
 _Words = list[tuple[int, msgspec.Raw]]
-_LETTER = tuple[m.Who, int, int, float, int, int, _Words]
+_LETTER = tuple[m.MemberId, int, int, float, int, int, _Words]
 _REPLY = tuple[int, int, float, int, int, _Words]
 
 
@@ -117,10 +126,10 @@ class _Reader:
             said: Any = self._heads[number].decode(raw)
             if number == 3:
                 who, epoch, visit, sent_s, count, got, words = said
-                message: Any = m.Letter(who, epoch, visit, sent_s, count, got, self._said(words))
+                message: Any = m.MemberFrame(who, epoch, visit, sent_s, count, got, self._said(words))
             elif number == 13:
                 epoch, visit, heard_s, count, got, words = said
-                message = m.Reply(epoch, visit, heard_s, count, got, self._said(words))
+                message = m.CoordinatorFrame(epoch, visit, heard_s, count, got, self._said(words))
             else:
                 message = said
             _check(message)
@@ -132,14 +141,14 @@ class _Reader:
         return tuple(self._words[number].decode(raw) for number, raw in words)
 
 
-from_holder: Callable[[bytes | memoryview], Any] = _Reader((0, 1, 2, 3), range(10))
+read_from_member: Callable[[bytes | memoryview], Any] = _Reader((0, 1, 2, 3), range(10))
 """Read what a holder has sent. Raises WireError."""
 
-from_owner: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), range(20, 26))
+read_from_coordinator: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), range(20, 26))
 """Read what a server has sent. Raises WireError."""
 
 
-class Frames:
+class MessageSplitter:
     """Bytes as they arrive, cut into frames.
 
     Attributes:
@@ -171,28 +180,28 @@ class Frames:
 
 
 def _check(message: Any) -> None:
-    if isinstance(message, m.Letter):
+    if isinstance(message, m.MemberFrame):
         _finite(message.sent_s)
         for word in message.words:
             check = _CHECKS.get(type(word))
             if check is not None:
                 check(word)
-    elif isinstance(message, m.Hello):
+    elif isinstance(message, m.SessionStart):
         _finite(message.sent_s)
         for held in message.held:
             _at_least(held.slots, 1)
             _finite(held.held_s)
-    elif isinstance(message, m.Knock):
+    elif isinstance(message, m.JoinRequest):
         _finite(message.sent_s)
 
 
-def _check_request(word: m.Ask | m.Amend) -> None:
+def _check_request(word: m.LeaseRequested | m.RequestAmended) -> None:
     _at_least(word.request.slots, 1)
     if word.request.tokens is not None:
         _at_least(word.request.tokens, 0)
 
 
-def _check_ask(word: m.Ask) -> None:
+def _check_ask(word: m.LeaseRequested) -> None:
     _check_request(word)
     _at_least(word.timeout_s, 0)
     _finite(word.waited_s)
@@ -200,19 +209,19 @@ def _check_ask(word: m.Ask) -> None:
         raise ValueError(f"priority {word.priority}")
 
 
-def _check_end(word: m.End) -> None:
+def _check_end(word: m.LeaseEnded) -> None:
     _finite(word.used_s)
 
 
-def _check_used(word: m.Used) -> None:
+def _check_used(word: m.TokensUsed) -> None:
     _at_least(word.tokens, 0)
 
 
 _CHECKS: dict[type, Callable[[Any], None]] = {
-    m.Ask: _check_ask,
-    m.Amend: _check_request,
-    m.End: _check_end,
-    m.Used: _check_used,
+    m.LeaseRequested: _check_ask,
+    m.RequestAmended: _check_request,
+    m.LeaseEnded: _check_end,
+    m.TokensUsed: _check_used,
 }
 
 

@@ -1,4 +1,4 @@
-"""The server of a house: one event loop around an owner, one connection for each holder.
+"""The server of a cluster: one event loop around a coordinator, one connection for each member.
 
 Decides when the owner hears, ticks and is sent for, and that its record is kept before anything is sent. A shell: it
 has the clock and the sockets. It must not know how the owner decides, nor where its core is from.
@@ -13,25 +13,25 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final
 
-from balancer.cluster.protocol import Owner, Record, Times
-from balancer.cluster.protocol.messages import FromOwner, Who
+from balancer.cluster.protocol import ClusterTimes, Coordinator, CoordinatorRecord
+from balancer.cluster.protocol.messages import FromCoordinator, MemberId
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.codec import (
     LONGEST,
     VERSION,
     Closing,
-    Frames,
-    Local,
+    MessageSplitter,
     Opening,
+    ProcessIdentity,
     WireError,
     encoded,
-    from_holder,
+    read_from_member,
 )
-from balancer.cluster.tcp.local import has_died, is_here
-from balancer.cluster.tcp.strangers import Seldom, other_protocol
+from balancer.cluster.tcp.liveness import has_died, is_visible
+from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
 from balancer.core import Core
 
-__all__ = ["Server"]
+__all__ = ["PoolServer"]
 
 _log = logging.getLogger("balancer.serve")
 
@@ -47,7 +47,7 @@ _ADVICE: Final = {
 _LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection has died
 
 
-class Server:
+class PoolServer:
     """An owner behind a port.
 
     Args:
@@ -67,9 +67,9 @@ class Server:
         self,
         core: Core,
         *,
-        times: Times,
-        last: Record | None,
-        keep: Callable[[Record], None],
+        times: ClusterTimes,
+        last: CoordinatorRecord | None,
+        keep: Callable[[CoordinatorRecord], None],
         token: str = "",
         guard: Callable[[Callable[[], None]], None] | None = None,
         told: Callable[[], None] | None = None,
@@ -81,19 +81,19 @@ class Server:
         self._guard = guard or _do
         self._told = told or _nothing
         self._may = may or _always
-        self._lines: dict[Who, _Line] = {}
-        self._kept: Record | None = None
+        self._lines: dict[MemberId, _Line] = {}
+        self._kept: CoordinatorRecord | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[_Line] = set()
         self._listening: list[asyncio.Server] = []
         self._over = False
-        self._told_of = Seldom(_SELDOM_S)
+        self._told_of = LogLimiter(_SELDOM_S)
         self._most = most
         now = clock()
         # An epoch is greater than all before even if the record is lost, as long as the machine's clock is about right.
         epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
-        self.owner = Owner(core, epoch=epoch, times=times, last=last, now=now)
+        self.owner = Coordinator(core, epoch=epoch, times=times, last=last, now=now)
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
         """Return a server that listens, whose port may be asked for. Raises OSError."""
@@ -150,12 +150,12 @@ class Server:
         del self._lines[line.who]
         if self._over:
             return
-        if line.local is not None and is_here(line.local):
+        if line.local is not None and is_visible(line.local):
             task = asyncio.get_running_loop().create_task(self._look_whether_dead(line.who, line.local))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _look_whether_dead(self, who: Who, local: Local) -> None:
+    async def _look_whether_dead(self, who: MemberId, local: ProcessIdentity) -> None:
         for _ in range(_LOOKS):
             if has_died(local):
                 self.act(lambda: self.owner.vanished(who, clock()))
@@ -176,7 +176,7 @@ class Server:
     def _act(self, step: Callable[[], None]) -> None:
         if self._over or not self._may():
             return
-        sent: list[tuple[Who, FromOwner]] = []
+        sent: list[tuple[MemberId, FromCoordinator]] = []
 
         def locked() -> None:
             step()
@@ -213,14 +213,14 @@ class Server:
 class _Line(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: PoolServer) -> None:
         self._server = server
-        self._frames = Frames(_LONGEST_OPENING)
+        self._frames = MessageSplitter(_LONGEST_OPENING)
         self._transport: asyncio.Transport
         self._late: asyncio.TimerHandle | None = None
         self._heard_any = False
-        self.who: Who | None = None
-        self.local: Local | None = None
+        self.who: MemberId | None = None
+        self.local: ProcessIdentity | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport), "of TCP or TLS"
@@ -236,7 +236,7 @@ class _Line(asyncio.Protocol):
             return
         if not self._heard_any:
             self._heard_any = True
-            spoken = other_protocol(data)
+            spoken = sniff_protocol(data)
             if spoken in _ADVICE:
                 self._leave(f"{spoken} was spoken to the port of a pool; {_ADVICE[spoken]}")
                 self._transport.close()  # what it speaks is not spoken here, so there is nothing to tell it
@@ -244,7 +244,7 @@ class _Line(asyncio.Protocol):
         try:
             messages = []
             for body in self._frames.feed(data):
-                message = from_holder(body)
+                message = read_from_member(body)
                 if self.who is not None:
                     messages.append(message)
                 elif not self._open(message):

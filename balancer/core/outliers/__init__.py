@@ -1,4 +1,4 @@
-"""Which tests find the endpoints that stand out. A new test is a new file here, and one line below.
+"""Outlier tests for health. A new test is a new file here, and one line below.
 
 Decides which tests there are. What a test hears of, and when, is said in `base`.
 """

@@ -1,4 +1,4 @@
-"""The two tests of gRFC A50, which hold the endpoints against one another on what calls came to in an interval.
+"""Outlier tests of gRFC A50, which compare the endpoints with one another over an interval.
 
 They need many endpoints with many calls. With fewer they find nobody.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev
 
 from balancer.core.outliers.base import OutlierTest
-from balancer.core.states import Record
+from balancer.core.states import HealthRecord
 from balancer.settings.rules import HealthSettings
 
 __all__ = ["FailingMostly", "FarBelowTheMean"]
@@ -21,9 +21,9 @@ class FarBelowTheMean(OutlierTest):
 
     def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
-        self._said: dict[Record, str] = {}  # of those found the last time
+        self._said: dict[HealthRecord, str] = {}  # of those found the last time
 
-    def compare(self, records: Sequence[Record], now: float) -> Iterable[Record]:
+    def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
         """Return those below the bar."""
         settings = self._settings
         known = [record for record in records if record.calls >= settings.rate_volume]
@@ -44,7 +44,7 @@ class FarBelowTheMean(OutlierTest):
         }
         return found
 
-    def why(self, record: Record) -> str:
+    def why(self, record: HealthRecord) -> str:
         """Return its rate, and the mean."""
         return self._said[record]
 
@@ -54,9 +54,9 @@ class FailingMostly(OutlierTest):
 
     def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
-        self._said: dict[Record, str] = {}  # of those found the last time
+        self._said: dict[HealthRecord, str] = {}  # of those found the last time
 
-    def compare(self, records: Sequence[Record], now: float) -> Iterable[Record]:
+    def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
         """Return those above the share."""
         settings = self._settings
         known = [record for record in records if record.calls >= settings.failure_volume]
@@ -69,10 +69,10 @@ class FailingMostly(OutlierTest):
         }
         return found
 
-    def why(self, record: Record) -> str:
+    def why(self, record: HealthRecord) -> str:
         """Return its share, and the one that is borne."""
         return self._said[record]
 
 
-def _of(record: Record, share: float) -> str:
+def _of(record: HealthRecord, share: float) -> str:
     return f"{share:.0%} of its last {record.calls} calls"

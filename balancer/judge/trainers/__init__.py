@@ -1,4 +1,4 @@
-"""Judging under the signatures that trainers call. What a sample scores that could not be judged is the user's choice.
+"""Reward functions under the signatures that trainers call.
 
 - `scoring`: verdicts to rewards, and the count of what has none.
 - `verl`, `trl`, `open_r1`: one file for each trainer. None of them is imported: only their signatures are kept.

@@ -9,7 +9,7 @@ from typing import Any
 
 from balancer.judge.judge import Judge
 from balancer.judge.judged import Job
-from balancer.judge.trainers.scoring import Scoring, Unjudged, words_of
+from balancer.judge.trainers.scoring import Scoring, Unjudged, completion_text
 
 __all__ = ["open_r1_binary_code_reward", "open_r1_code_reward"]
 
@@ -44,7 +44,12 @@ def _reward(name: str, judge: Judge, scoring: Scoring) -> Callable[..., list[flo
         if enforce_same_language and len(languages) > 1:
             raise ValueError(f"verification_info is in {sorted(languages)}; all of it must be in one language")
         jobs = [
-            Job.of(words_of(each), info["test_cases"], language=info["language"], stop_at_first=scoring.stop_at_first)
+            Job.of(
+                completion_text(each),
+                info["test_cases"],
+                language=info["language"],
+                stop_at_first=scoring.stop_at_first,
+            )
             for each, info in zip(completions, infos, strict=True)
         ]
         return scoring.rewards(judge.run_many(jobs))[0]

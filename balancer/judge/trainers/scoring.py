@@ -1,4 +1,4 @@
-"""From what is known of a program to a reward, and how many have none.
+"""Rewards: from what is known of a program to a number, and how many have none.
 
 Decides what an unjudged sample scores: what its user said, and nothing else. It must not know any trainer.
 """
@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from balancer.errors import BalancerError
 from balancer.judge.judged import Judged
 
-__all__ = ["RAISE", "Counts", "Scoring", "Unjudged", "Unscored", "words_of"]
+__all__ = ["RAISE", "Counts", "Scoring", "Unjudged", "Unscored", "completion_text"]
 
 RAISE: Literal["raise"] = "raise"
 Unjudged: TypeAlias = float | Literal["raise"] | None  # what a sample scores that could not be judged
@@ -106,7 +106,7 @@ class Scoring:
         return (judged.share if self.partial else judged.score) is None
 
 
-def words_of(completion: Any) -> str:
+def completion_text(completion: Any) -> str:
     """Return the text of a completion: a string, or the last of the assistant's messages in a conversation.
 
     What a tool answered after that is not what the model wrote.

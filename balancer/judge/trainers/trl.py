@@ -9,7 +9,7 @@ from typing import Any
 
 from balancer.judge.judge import Judge
 from balancer.judge.judged import Job
-from balancer.judge.trainers.scoring import Scoring, Unjudged, words_of
+from balancer.judge.trainers.scoring import Scoring, Unjudged, completion_text
 
 __all__ = ["async_trl_reward", "trl_reward"]
 
@@ -77,7 +77,7 @@ def _jobs(
         raise ValueError(f"the data set has no column {tests!r} with the tests; it has {known}: give tests=COLUMN")
     names = columns.get(function) or [None] * len(completions)
     return [
-        Job.of(words_of(each), of, language=language, function=called, stop_at_first=scoring.stop_at_first)
+        Job.of(completion_text(each), of, language=language, function=called, stop_at_first=scoring.stop_at_first)
         for each, of, called in zip(completions, columns[tests], names, strict=True)
     ]
 

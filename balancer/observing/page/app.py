@@ -1,4 +1,4 @@
-"""What is served where: the page, what it reads, the figures for Prometheus, and its buttons.
+"""Routes of the page: HTML, state, events, metrics for Prometheus, and its buttons.
 
 Decides paths, status codes and who may press a button. It must not know how the server runs.
 """
@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from balancer.errors import BalancerError
 from balancer.observing.page.feed import Feed, TooManyReaders
-from balancer.observing.page.guard import Guard, knows
-from balancer.observing.page.scene import Scene, by_rows
+from balancer.observing.page.guard import PageGuard, shows_token
+from balancer.observing.page.pool_tables import PoolTables, rows_as_lists
 
 __all__ = ["Buttons", "Scrape", "build_app"]
 
@@ -35,7 +35,7 @@ Scrape = Callable[[], tuple[bytes, str]]
 
 
 def build_app(
-    scene: Scene, feed: Feed, *, buttons: Buttons, token: str, hosts: frozenset[str], scrape: Scrape | None
+    scene: PoolTables, feed: Feed, *, buttons: Buttons, token: str, hosts: frozenset[str], scrape: Scrape | None
 ) -> Starlette:
     """Return the ASGI application.
 
@@ -53,7 +53,7 @@ def build_app(
 
     async def state(_: Request) -> Response:
         at_s, tables = await asyncio.to_thread(scene.look, still=True)
-        return JSONResponse({"at_s": at_s, **by_rows(tables)})
+        return JSONResponse({"at_s": at_s, **rows_as_lists(tables)})
 
     async def events(_: Request) -> Response:
         events = feed.follow()
@@ -78,7 +78,7 @@ def build_app(
     async def press(act: Callable[[str], object], request: Request) -> Response:
         if not token:
             return _refused(403, "this page has no buttons; serve it with a token")
-        if not knows(token, request.headers):
+        if not shows_token(token, request.headers):
             return _refused(401, "the token is wrong, or there is none", {"WWW-Authenticate": "Bearer"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refused(415, 'send {"endpoint": ID} as application/json')
@@ -100,7 +100,7 @@ def build_app(
             Route("/metrics", metrics),
             *(Route(f"/{button}", partial(press, act), methods=["POST"]) for button, act in buttons.items()),
         ],
-        middleware=[Middleware(Guard, hosts=hosts, policy=policy)],
+        middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],
     )
 
 

@@ -1,4 +1,4 @@
-"""What has changed between two looks at tables, and how a reader makes the later one of the earlier.
+"""Differences between two versions of tables: how the page's data travels.
 
 Decides the form in which tables travel: column by column, and only what is new, for a table of 64 rows in which three
 columns change is a few hundred bytes so. Pure; it must not know what the tables are of. The page's script and

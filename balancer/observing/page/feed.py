@@ -1,4 +1,4 @@
-"""What readers of the page are sent: first all there is, then once a second what has changed.
+"""Event stream of the page: all tables first, then what has changed, once a second.
 
 Decides when the pool is looked at: while somebody reads, once for all readers, and else never. One who reads too slowly
 is not waited for: it is sent all there is again. It must not know what is looked at.

@@ -1,4 +1,4 @@
-"""Who may look at the page, and who may use its buttons.
+"""Access control of the page: host names, cross-site requests, and the token of its buttons.
 
 Decides which requests are answered: not those of other web pages, nor those that know this machine by a name that was
 made to mean it (DNS rebinding), and buttons only with the token. It must not know what is shown.
@@ -12,12 +12,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard", "hosts_of", "knows"]
+__all__ = ["PageGuard", "allowed_hosts", "shows_token"]
 
 _OWN: Final = ("none", "same-origin")
 
 
-def hosts_of(address: str) -> frozenset[str]:
+def allowed_hosts(address: str) -> frozenset[str]:
     """Return the names by which a page that listens on `address` may be asked for; none: any."""
     try:
         loopback = ipaddress.ip_address(address).is_loopback
@@ -30,7 +30,7 @@ def hosts_of(address: str) -> frozenset[str]:
     )
 
 
-class Guard:
+class PageGuard:
     """Middleware that answers what must not be passed on, and tells browsers what a page must not do.
 
     Args:
@@ -75,7 +75,7 @@ class Guard:
         return None
 
 
-def knows(token: str, headers: Headers) -> bool:
+def shows_token(token: str, headers: Headers) -> bool:
     """Return whether a request shows the token: `Authorization: Bearer TOKEN`. The comparison takes constant time."""
     scheme, _, shown = headers.get("authorization", "").partition(" ")
     same = hmac.compare_digest(shown.strip().encode(), token.encode())

@@ -1,4 +1,4 @@
-"""The page of a pool, served by a thread of its own until it is closed.
+"""Server of the live page: a thread of its own until it is closed.
 
 Decides how the server starts and stops. A shell: it has the thread and the socket. It must not know what is served.
 """
@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from balancer.cluster.tcp.strangers import Seldom, other_protocol
+from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
 from balancer.core.events import Event
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError, UnknownEndpoint
 from balancer.observing.page.deltas import Tables
-from balancer.observing.page.scene import Holders, News, Scene
+from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents
 from balancer.observing.page.tokens import checked_token, token_of_environment
 from balancer.plugins.extras import has, require
 from balancer.settings.redaction import ShownNames
 from balancer.settings.wording import why_not_listening
 
-__all__ = ["Page", "Shown", "open_page", "token_of_environment"]
+__all__ = ["Page", "PageSource", "open_page", "token_of_environment"]
 
 _log = logging.getLogger("balancer.page")
 
@@ -39,7 +39,7 @@ _STRANGE = {
 _SILENT_S = 10.0  # a connection on which nobody asks for anything is closed
 
 
-class Shown(Protocol):
+class PageSource(Protocol):
     """What has a page: a pool."""
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
@@ -118,13 +118,13 @@ class Page:
 
 
 def open_page(
-    pool: Shown,
+    pool: PageSource,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     token: str | None = None,
     redact: Callable[[str], str] | None = None,
-    holders: Holders | None = None,
+    holders: ListMembers | None = None,
     extra: Callable[[], Tables] | None = None,
     buttons: Mapping[str, Callable[[str], object]] | None = None,
 ) -> Page:
@@ -146,13 +146,13 @@ def open_page(
     require("page", "the page of a pool")
     checked = checked_token(token)
     names = ShownNames(redact)
-    news = News(names)
+    news = RecentEvents(names)
     acts = buttons or {"drain": pool.drain, "restore": lambda name: _restore(pool, name)}
 
     def further() -> Tables:
         return {"page": {"": {"buttons": bool(checked)}}, **(extra() if extra is not None else {})}
 
-    scene = Scene(pool, names, news, holders=holders, extra=further)
+    scene = PoolTables(pool, names, news, holders=holders, extra=further)
     scrape = _Scrape(pool, redact) if has("prometheus") else None
     listener = _listener(host, port)
 
@@ -162,7 +162,7 @@ def open_page(
 
         from balancer.observing.page.app import build_app
         from balancer.observing.page.feed import Feed
-        from balancer.observing.page.guard import hosts_of
+        from balancer.observing.page.guard import allowed_hosts
 
         class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             """One that costs no file for long unless it is asked for something."""
@@ -178,7 +178,7 @@ def open_page(
                     self.loop.call_later(_SILENT_S, self._look)
 
             def data_received(self, data: bytes) -> None:
-                spoken = None if self._begun else other_protocol(data)
+                spoken = None if self._begun else sniff_protocol(data)
                 self._begun = True
                 if spoken in _STRANGE:
                     peer = self.transport.get_extra_info("peername")
@@ -194,7 +194,7 @@ def open_page(
         strangers = _Strangers()
         words = _Words(logging.getLogger("uvicorn.error"), strangers)
         feed = Feed(scene.look)
-        app = build_app(scene, feed, buttons=acts, token=checked, hosts=hosts_of(host), scrape=scrape)
+        app = build_app(scene, feed, buttons=acts, token=checked, hosts=allowed_hosts(host), scrape=scrape)
         config = uvicorn.Config(
             app,
             http=Connection,
@@ -232,7 +232,7 @@ def _listener(host: str, port: int) -> socket.socket:
         raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
 
 
-def _restore(pool: Shown, name: str) -> None:
+def _restore(pool: PageSource, name: str) -> None:
     for endpoint in pool.endpoints():
         if endpoint.name == name:
             pool.add(endpoint)
@@ -244,7 +244,7 @@ class _Strangers:
     """Says who is left because he speaks no HTTP, in one line a minute for each peer."""
 
     def __init__(self) -> None:
-        self._seldom = Seldom(_SELDOM_S)
+        self._seldom = LogLimiter(_SELDOM_S)
 
     def may(self, peer: str) -> bool:
         return self._seldom.may(peer, time.monotonic())
@@ -270,7 +270,7 @@ class _Words(logging.LoggerAdapter[logging.Logger]):
 class _Scrape:
     """The figures for Prometheus. The pool is timed from the first scrape: without any it costs nothing."""
 
-    def __init__(self, pool: Shown, redact: Callable[[str], str] | None) -> None:
+    def __init__(self, pool: PageSource, redact: Callable[[str], str] | None) -> None:
         self._pool = pool
         self._redact = redact
         self._turn = threading.Lock()

@@ -1,4 +1,4 @@
-"""The token that whoever drains and restores endpoints must show: where it is from, and what it must be like."""
+"""Token of the page's buttons: where it comes from, and what it must be like."""
 
 import os
 from typing import Final

@@ -19,7 +19,7 @@ from balancer.observing.page.deltas import Tables, apply
 from balancer.reporting.terminal import cleaner, plain_table
 from balancer.reporting.words import NOTHING
 
-__all__ = ["Past", "follow", "picture", "show", "state_of"]
+__all__ = ["LeaseRates", "follow", "render", "show", "state_of"]
 
 _SILENCE_S: Final = 10.0  # an event comes every second
 _OVER_S: Final = 10.0  # rates are of the last so many seconds
@@ -30,7 +30,7 @@ _STYLES: Final = {"ejected": "red", "spent": "red", "half_open": "yellow", "rest
 _WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not watched"}
 
 
-class Past:
+class LeaseRates:
     """What rates are made of: how often an endpoint was leased, lately."""
 
     def __init__(self) -> None:
@@ -87,16 +87,16 @@ def state_of(url: str) -> dict[str, Any]:
 
 def show(url: str, console: Console, *, most: int | None = None, read: Callable[[str], Any] = follow) -> None:
     """Show the page at `url` until it is closed, or after so many looks. Raises ConfigError."""
-    past = Past()
+    past = LeaseRates()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False, transient=False) as live:
         for number, (at_s, tables) in enumerate(read(url), 1):
             past.take(at_s, tables)
-            live.update(picture(at_s, tables, past, console), refresh=True)
+            live.update(render(at_s, tables, past, console), refresh=True)
             if number == most:
                 return
 
 
-def picture(at_s: float, tables: Tables, past: Past, console: Console) -> RenderableType:
+def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> RenderableType:
     """Return what is shown, cut to what fits into the window."""
     clean = cleaner(console)
     pool = tables.get("pool", {}).get("", {})

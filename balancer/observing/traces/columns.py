@@ -1,4 +1,4 @@
-"""A trace as a Parquet file: written whole, for a file of columns has to be closed before it can be read.
+"""Traces as Parquet files: written whole, because a file of columns must be closed before it can be read.
 
 Decides the columns: `row`, those of an attempt, those of an event, and `facts` with the JSON of the rows that begin and
 end a run. What a kind of row does not have is null.

@@ -1,4 +1,4 @@
-"""Other people's records as traces: access logs of nginx and HAProxy, and tables with named columns.
+"""Trace importers: access logs of nginx and HAProxy, and CSV tables with named columns.
 
 Decides which instants follow from what such a log says. Paths, clients and anything else that it says are left out.
 """

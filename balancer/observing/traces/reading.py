@@ -1,4 +1,4 @@
-"""Reads a trace, whole or cut short: a file of lines, of columns, or the database of a run.
+"""Trace reader: a file of lines, of columns, or the database of a run, whole or cut short.
 
 Decides what becomes of a file whose writer was killed: its last line may be half a line, and calls that were under way
 are there as open ones, or not at all. What a file is it says itself, by how it begins.

@@ -1,4 +1,4 @@
-"""The lines of a trace: an attempt, something that happened, the beginning and the end of a run.
+"""Trace rows: attempts, events, the beginning and the end of a run.
 
 Decides the format, version 1: JSON, a line for each row, keys as below. What is not known is null. Times are seconds
 of one clock, that of the run's pool; the run's first line says when that was by the calendar. docs/traces.md is the

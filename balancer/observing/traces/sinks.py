@@ -1,4 +1,4 @@
-"""Where the rows of a trace go while they are written: a file of lines.
+"""Trace sinks: where rows go while they are written; here, a file of lines.
 
 Decides that lines are written whole and at once, so that a kill leaves at most half a line at the end of the file.
 """

@@ -1,4 +1,4 @@
-"""What is in a trace, in figures: for a person, and as data for a program.
+"""Trace summary: counts and times, as text and as data.
 
 Decides what is counted. Calls that are open count as longer than they have been so far: they are in no mean or quantile
 of times, and are named beside them.

@@ -1,4 +1,4 @@
-"""A trace as tables of an SQLite database: how the database of a run holds one, and how it is read.
+"""Traces in SQLite: the tables of a run's database, and how they are read.
 
 Decides the tables. A call that was written as an open one is replaced when it ends. It must not know what else is in
 the database.

@@ -1,4 +1,4 @@
-"""Writes what happens to a pool, as `balancer.observing.traces.rows` describes it.
+"""Trace writer: an observer that writes a pool's calls and events as rows.
 
 Decides what is done where: of a lease, next to nothing as it comes and goes (`balancer.core.recording`); a thread of
 its own makes rows and writes them, a fifth of a second later at most, so many at a time. What waits to be written is

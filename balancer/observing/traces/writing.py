@@ -1,4 +1,4 @@
-"""Writes a trace that is known whole: as lines, or as columns.
+"""Write a finished trace to a file, as lines or as columns.
 
 Decides which by the name of the file. A pool that works writes lines, for it may be killed.
 """

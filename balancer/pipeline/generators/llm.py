@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.proposing.workshop import EquippedGenerator, RunServices, Workshop
+from balancer.pipeline.proposing.toolbox import EquippedGenerator, RunServices, Toolbox
 from balancer.plugins.extras import require
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pool import EndpointSettings
@@ -42,8 +42,8 @@ class LlmPlugin:
         from balancer.pipeline.llm.client import ModelClient
         from balancer.pipeline.llm.prompts import Prompts
         from balancer.pipeline.llm.servers import ModelServers
-        from balancer.pipeline.proposing.budget import Account
-        from balancer.shells.threads import Pool
+        from balancer.pipeline.proposing.budget import ModelAccount
+        from balancer.pool.pool import Pool
 
         settings = services.llm
         if settings is None:
@@ -69,7 +69,7 @@ class LlmPlugin:
             for endpoint in endpoints:
                 clients[endpoint.name] = ModelClient(endpoint.url, endpoint.headers, settings)
                 stack.callback(clients[endpoint.name].close)
-            account = Account(settings.budget, settings.prices, services.answers.used())
+            account = ModelAccount(settings.budget, settings.prices, services.answers.used())
             servers = ModelServers(pool, clients, outage_s=settings.outage_s, say=services.say)
             yield _Equipping(Asker(settings, servers, account, services.answers, prompts, time.monotonic), prompts)
 
@@ -82,10 +82,10 @@ class _Equipping:
         self._prompts = prompts
         self.name = LlmPlugin.name
 
-    def equip(self, workshop: Workshop) -> Generator:
+    def equip(self, toolbox: Toolbox) -> Generator:
         from balancer.pipeline.llm.generator import ModelGenerator
 
-        return ModelGenerator(self._asker, self._prompts, workshop)
+        return ModelGenerator(self._asker, self._prompts, toolbox)
 
 
 def _servers(settings: LlmSettings, services: RunServices, stack: ExitStack) -> list[EndpointSettings]:

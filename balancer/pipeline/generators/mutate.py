@@ -26,15 +26,15 @@ from balancer.pipeline.generators.draw.styles import (
     telling_styles,
 )
 from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.hear import Refusal, learnt
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
 from balancer.pipeline.generators.write.build import build
 from balancer.pipeline.generators.write.changes import Change, changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
 from balancer.pipeline.generators.write.marked import is_marked, marked_changes
 from balancer.pipeline.generators.write.probes import probes
 from balancer.pipeline.generators.write.text import text_changes
-from balancer.pipeline.proposing.feedback import Feedback, Heard
+from balancer.pipeline.proposing.feedback import Feedback, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]
@@ -73,7 +73,9 @@ class MutateGenerator:
         changed = [proposal.data for proposal in (telling or problem.data)]
         return self._proposals(_scheduled(wider, changed, rng, _LATER_ROUND), used, budget)
 
-    def ask_again(self, problem: Problem, heard: Heard, rng: random.Random, budget: int) -> Iterable[Proposal]:
+    def ask_again(
+        self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
+    ) -> Iterable[Proposal]:
         """Yield at most `budget` further inputs of the same round, now that the validators have said what they refuse.
 
         What was refused narrows ranges and tells rules from chance; what comes next is weighed by how much of its kind
@@ -128,7 +130,7 @@ def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random, tur
                     yield made
 
 
-def _asked_again(problem: Problem, heard: Heard, rng: random.Random) -> Iterator[_Made]:
+def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random) -> Iterator[_Made]:
     found = knowledge_of(problem)
     if found is None:
         yield from _unread([*(each.data for each in problem.data), *(each.data for each in heard.valid)], rng)
@@ -136,7 +138,7 @@ def _asked_again(problem: Problem, heard: Heard, rng: random.Random) -> Iterator
     good = Counter(style_of(each.origin.detail) for each in heard.valid)
     bad = Counter(style_of(each.origin.detail) for each in heard.refused)
     refusals = [Refusal(each.data, style_of(each.origin.detail), each.why) for each in heard.refused]
-    found = learnt(problem, found, [each.data for each in heard.valid], refusals, good)
+    found = learn_from_refusals(problem, found, [each.data for each in heard.valid], refusals, good)
     streams = _streams(found, [each.data for each in problem.data], rng, frozenset(good))
     asked = {*good, *bad}
     streams["probe"] = _changed(found, (probe for probe in probes(found, rng) if probe[0] not in asked), rng)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.proposing.ended import ended
 from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.workshop import PutOff, Workshop
+from balancer.pipeline.proposing.toolbox import PutOff, Toolbox
 from balancer.problem import Origin, Problem, Proposal, Recipe
 from balancer.program import Program, Status
 
@@ -28,9 +28,9 @@ class PackagePlugin:
 
     name: ClassVar[str] = "package"
 
-    def equip(self, workshop: Workshop) -> Generator:
-        """Return the generator for the problem that `workshop` is for."""
-        return _PackageGenerator(workshop)
+    def equip(self, toolbox: Toolbox) -> Generator:
+        """Return the generator for the problem that `toolbox` is for."""
+        return _PackageGenerator(toolbox)
 
 
 class _PackageGenerator:
@@ -38,8 +38,8 @@ class _PackageGenerator:
 
     name: ClassVar[str] = PackagePlugin.name
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
         self._failures: dict[str, int] = {}
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
@@ -78,10 +78,10 @@ class _PackageGenerator:
         program = recipe.command(seed)
         if program is None:
             return recipe.data
-        if program.language not in self._workshop.languages:
+        if program.language not in self._toolbox.languages:
             self._fail(recipe, program, f"no endpoint runs {program.language}")
             return None
-        execution, why = self._workshop.run(program)
+        execution, why = self._toolbox.run(program)
         if execution is None:
             if recipe.missing:  # without it the package's own data is not whole: the next session makes it
                 raise PutOff(f"{recipe.name}, which belongs to its own data, could not be made: {why}")
@@ -101,7 +101,7 @@ class _PackageGenerator:
     def _fail(self, recipe: Recipe, program: Program, why: str) -> None:
         failures = self._failures[recipe.name] = self._failures.get(recipe.name, 0) + 1
         if failures == 1:
-            self._workshop.note(f"{recipe.name} is not made by {' '.join((program.name, *program.args))[:200]}: {why}")
+            self._toolbox.note(f"{recipe.name} is not made by {' '.join((program.name, *program.args))[:200]}: {why}")
 
 
 @hookimpl

@@ -13,12 +13,12 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.generators.aim.asking import widened
-from balancer.pipeline.generators.aim.climb import Climb
-from balancer.pipeline.generators.aim.sources import Allowance
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.generators.search.ask_ranges import widen_ranges
+from balancer.pipeline.generators.search.hill_climb import HillClimb
+from balancer.pipeline.generators.search.sources import SearchBudget
 from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.workshop import Workshop
+from balancer.pipeline.proposing.toolbox import Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["SlowPlugin", "balancer_generators"]
@@ -29,9 +29,9 @@ class SlowPlugin:
 
     name: ClassVar[str] = "slow"
 
-    def equip(self, workshop: Workshop) -> Generator:
+    def equip(self, toolbox: Toolbox) -> Generator:
         """Return the generator for one problem."""
-        return _Climbing(workshop)
+        return _Climbing(toolbox)
 
 
 class _Climbing:
@@ -39,9 +39,9 @@ class _Climbing:
 
     name: ClassVar[str] = SlowPlugin.name
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
-        self._climb: Climb | None = None
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        self._climb: HillClimb | None = None
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield nothing: it is not known yet what survives."""
@@ -49,10 +49,10 @@ class _Climbing:
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` inputs, for each survivor one on which it is too slow, if one is found."""
-        aim, comparer = self._workshop.aim, self._workshop.comparer
+        aim, comparer = self._toolbox.aim, self._toolbox.comparer
         if not feedback.survivors or not (problem.input_validators or problem.by_agreement):
             return
-        allowance = Allowance(comparer, aim.seconds, aim.runs, time.monotonic)
+        allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
         if self._climb is None:
@@ -62,8 +62,8 @@ class _Climbing:
             if found is None:
                 return
             if problem.input_validators:
-                found = widened(found, comparer.valid)
-            self._climb = Climb(found, comparer, [case.data for case in slowest], rng)
+                found = widen_ranges(found, comparer.valid)
+            self._climb = HillClimb(found, comparer, [case.data for case in slowest], rng)
         for find in islice(self._climb.finds(feedback.survivors, allowance), max(budget, 0)):
             yield Proposal(find.made.data, Origin(self.name, find.made.detail))
 

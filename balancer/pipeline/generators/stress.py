@@ -15,15 +15,15 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.generators.aim.asking import widened
-from balancer.pipeline.generators.aim.every import EveryInput
-from balancer.pipeline.generators.aim.grow import relatives
-from balancer.pipeline.generators.aim.hunt import Find, finds
-from balancer.pipeline.generators.aim.small import SmallInputs
-from balancer.pipeline.generators.aim.sources import Allowance, Made, Source
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.search.ask_ranges import widen_ranges
+from balancer.pipeline.generators.search.differences import Find, finds
+from balancer.pipeline.generators.search.enlarge import larger_relatives
+from balancer.pipeline.generators.search.every_input import EveryInput
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
+from balancer.pipeline.generators.search.sources import InputSource, MadeInput, SearchBudget
 from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.workshop import Workshop
+from balancer.pipeline.proposing.toolbox import Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
@@ -38,9 +38,9 @@ class ExhaustivePlugin:
 
     name: ClassVar[str] = "exhaustive"
 
-    def equip(self, workshop: Workshop) -> Generator:
+    def equip(self, toolbox: Toolbox) -> Generator:
         """Return the generator for one problem."""
-        return _Exhaustive(workshop)
+        return _Exhaustive(toolbox)
 
 
 class StressPlugin:
@@ -48,9 +48,9 @@ class StressPlugin:
 
     name: ClassVar[str] = "stress"
 
-    def equip(self, workshop: Workshop) -> Generator:
+    def equip(self, toolbox: Toolbox) -> Generator:
         """Return the generator for one problem."""
-        return _Stress(workshop)
+        return _Stress(toolbox)
 
 
 class _Searching(ABC):
@@ -58,9 +58,9 @@ class _Searching(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
-        self._source: Source | None = None
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        self._source: InputSource | None = None
         self._known: Knowledge | None = None
         self._recalled: set[bytes] = set()
 
@@ -70,17 +70,17 @@ class _Searching(ABC):
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` inputs, for each survivor one that tells it from the right ones, if one is found."""
-        aim, comparer = self._workshop.aim, self._workshop.comparer
+        aim, comparer = self._toolbox.aim, self._toolbox.comparer
         if not feedback.survivors or not (problem.input_validators or problem.by_agreement):
             return
-        allowance = Allowance(comparer, aim.seconds, aim.runs, time.monotonic)
+        allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
             found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
             if found is not None and problem.input_validators:
-                found = widened(found, comparer.valid)
+                found = widen_ranges(found, comparer.valid)
             self._known, self._source = found, self._source_of(found, feedback, rng)
         if self._source is None:
             return
@@ -94,45 +94,47 @@ class _Searching(ABC):
         for made in islice(self._large(told, rng) if left else (), max(budget - len(told), 0)):
             yield Proposal(made.data, Origin(self.name, made.detail))
 
-    def _recall(self, source: Source, feedback: Feedback) -> None:
+    def _recall(self, source: InputSource, feedback: Feedback) -> None:
         """Tell a source of the inputs that rejected somebody, each of them once."""
         for case in feedback.cases:
             if case.rejected and case.data not in self._recalled:
                 self._recalled.add(case.data)
                 source.found(case.data)
 
-    def _large(self, told: Sequence[Find], rng: random.Random) -> Iterable[Made]:
+    def _large(self, told: Sequence[Find], rng: random.Random) -> Iterable[MadeInput]:
         """Yield valid inputs that are to be judged as they are, for those that survive all that was found."""
         return ()
 
     @abstractmethod
-    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> Source | None:
+    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
         """Return what is searched; None if there is nothing."""
 
 
 class _Exhaustive(_Searching):
     name: ClassVar[str] = ExhaustivePlugin.name
 
-    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> Source | None:
+    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
         return None if found is None else EveryInput(found)
 
 
 class _Stress(_Searching):
     name: ClassVar[str] = StressPlugin.name
 
-    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> Source | None:
+    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
         known = [case.data for case in feedback.cases]
         near = [case.data for case in feedback.cases if case.rejected]
         return SmallInputs(found, known, near, rng)
 
-    def _large(self, told: Sequence[Find], rng: random.Random) -> Iterator[Made]:
+    def _large(self, told: Sequence[Find], rng: random.Random) -> Iterator[MadeInput]:
         """Yield large relatives of the latest finds: what is slow on such inputs shows when it is judged."""
         for find in told[-_GROWN:] if self._known is not None else ():
             assert self._known is not None
-            made = islice(relatives(self._known, find.made.data, rng, _LARGE), _TRIED)
+            made = islice(larger_relatives(self._known, find.made.data, rng, _LARGE), _TRIED)
             longest = sorted(dict(made).items(), key=lambda each: -len(each[1]))[: 4 * _EACH]
-            says = self._workshop.comparer.valid([data for _, data in longest])
-            valid = [Made("grown", detail, data) for (detail, data), right in zip(longest, says, strict=True) if right]
+            says = self._toolbox.comparer.valid([data for _, data in longest])
+            valid = [
+                MadeInput("grown", detail, data) for (detail, data), right in zip(longest, says, strict=True) if right
+            ]
             yield from (each for each in valid[:_EACH] if len(each.data) > len(find.made.data))
 
 

@@ -1,4 +1,4 @@
-"""What a model may answer, and what of an answer is believed.
+"""Model answers: their form, and what of an answer is believed.
 
 Decides the form, and how much of anything there may be. An answer is a stranger's text: whatever it is, it costs one
 attempt and one line. It must not know who was asked.
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["MOST_ANSWER", "Aimed", "Answer", "BadAnswer", "Source", "answer_schema", "read_answer"]
+__all__ = ["MOST_ANSWER", "BadAnswer", "ModelAnswer", "ModelProgram", "TargetedInput", "answer_schema", "read_answer"]
 
 MOST_ANSWER = 4 * 2**20  # characters
 _MOST_SOURCE, _MOST_INPUT, _MOST_COMMAND = 2**16, 2**18, 200
@@ -27,21 +27,21 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
 
 
-class Source(_Part):
+class ModelProgram(_Part):
     """A program of the model's."""
 
     language: Literal["python", "cpp"] = "python"
     source: Annotated[str, Field(min_length=1, max_length=_MOST_SOURCE)]
 
 
-class Aimed(_Part):
+class TargetedInput(_Part):
     """An input that is meant to show what is wrong with one program that no case has rejected yet."""
 
     survivor: Annotated[str, Field(max_length=200)]
     input: Annotated[str, Field(min_length=1, max_length=_MOST_INPUT)]
 
 
-class Answer(_Part):
+class ModelAnswer(_Part):
     """What a model proposes for one problem, in one round.
 
     Attributes:
@@ -54,19 +54,19 @@ class Answer(_Part):
         aimed: an input for each survivor.
     """
 
-    generator: Source | None = None
+    generator: ModelProgram | None = None
     commands: Annotated[
         list[Annotated[str, Field(max_length=_MOST_COMMAND)]], Field(default_factory=list, max_length=_MOST_COMMANDS)
     ]
-    validator: Source | None = None
-    checker: Source | None = None
+    validator: ModelProgram | None = None
+    checker: ModelProgram | None = None
     inputs: Annotated[
         list[Annotated[str, Field(max_length=_MOST_INPUT)]], Field(default_factory=list, max_length=_MOST_INPUTS)
     ]
-    aimed: Annotated[list[Aimed], Field(default_factory=list, max_length=_MOST_INPUTS)]
+    aimed: Annotated[list[TargetedInput], Field(default_factory=list, max_length=_MOST_INPUTS)]
 
 
-def read_answer(text: str | None, *, refusal: str | None = None, cut: bool = False) -> Answer:
+def read_answer(text: str | None, *, refusal: str | None = None, cut: bool = False) -> ModelAnswer:
     """Return what `text` answers.
 
     Args:
@@ -107,9 +107,9 @@ def _json_in(text: str, starts: int) -> object | None:
     return best
 
 
-def _checked(found: object) -> Answer:
+def _checked(found: object) -> ModelAnswer:
     try:
-        answer = Answer.model_validate(found)
+        answer = ModelAnswer.model_validate(found)
     except ValidationError as error:
         first, *more = error.errors()
         key = ".".join(map(str, first["loc"])) or "the answer"
@@ -127,7 +127,7 @@ def _quoted(text: str) -> str:
 
 def answer_schema() -> dict[str, Any]:
     """Return the JSON schema of an answer, as servers want it that keep to one: each key needed, no other allowed."""
-    schema = Answer.model_json_schema()
+    schema = ModelAnswer.model_json_schema()
     for table in (schema, *schema.get("$defs", {}).values()):
         table["additionalProperties"] = False
         table["required"] = list(table["properties"])

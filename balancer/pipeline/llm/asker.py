@@ -10,24 +10,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from balancer.pipeline.llm.answer import MOST_ANSWER, Answer, BadAnswer, read_answer
+from balancer.pipeline.llm.answer import MOST_ANSWER, BadAnswer, ModelAnswer, read_answer
 from balancer.pipeline.llm.client import Declined, most_tokens
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import ModelServers
-from balancer.pipeline.proposing.budget import Account, NoBudget
-from balancer.pipeline.proposing.memory import Memory, StoredAnswer
+from balancer.pipeline.proposing.budget import ModelAccount, NoBudget
+from balancer.pipeline.proposing.memory import AnswerStore, StoredAnswer
 from balancer.settings.llm import LlmSettings
 
-__all__ = ["Asked", "Asker"]
+__all__ = ["AskResult", "Asker"]
 
 _MOST_REPEATED = 2000  # characters of a bad answer that the model is shown again
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskResult:
     """What came of a question: an answer, or None; and a line for each attempt that was no use."""
 
-    answer: Answer | None
+    answer: ModelAnswer | None
     lines: tuple[str, ...] = ()
 
 
@@ -47,8 +47,8 @@ class Asker:
         self,
         settings: LlmSettings,
         servers: ModelServers,
-        account: Account,
-        memory: Memory,
+        account: ModelAccount,
+        memory: AnswerStore,
         prompts: Prompts,
         clock: Callable[[], float],
     ) -> None:
@@ -64,9 +64,9 @@ class Asker:
         row: str,
         round: int,
         question: str,
-        objection: Callable[[Answer], str] = lambda answer: "",
+        objection: Callable[[ModelAnswer], str] = lambda answer: "",
         pause: Callable[[float], object] = time.sleep,
-    ) -> Asked:
+    ) -> AskResult:
         """Return what the model answers to `question`.
 
         Args:
@@ -80,12 +80,12 @@ class Asker:
         """
         messages = [_said("system", self._prompts.system()), _said("user", question)]
         lines: list[str] = []
-        last: Answer | None = None
+        last: ModelAnswer | None = None
         for attempt in range(1, self._settings.attempts + 1):
             try:
                 stored = self._answer(row, round, attempt, messages, pause)
             except (NoBudget, Declined) as error:
-                return Asked(last, (*lines, f"round {round}: the model was not asked: {error}"))
+                return AskResult(last, (*lines, f"round {round}: the model was not asked: {error}"))
             try:
                 answer = read_answer(stored.text, refusal=stored.refusal, cut=stored.cut)
             except BadAnswer as error:
@@ -94,13 +94,13 @@ class Asker:
                 last = answer
                 why = objection(answer)
             if not why:
-                return Asked(last, tuple(lines))
+                return AskResult(last, tuple(lines))
             lines.append(f"round {round}, attempt {attempt}: {why}")
             messages += [
                 _said("assistant", (stored.text or "")[:_MOST_REPEATED]),
                 _said("user", f"That cannot be used: {why}. Answer again, in full, with one JSON object."),
             ]
-        return Asked(last, tuple(lines))
+        return AskResult(last, tuple(lines))
 
     def _answer(
         self,

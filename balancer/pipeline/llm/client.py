@@ -1,4 +1,4 @@
-"""Ask one server that speaks OpenAI's API, with bounds on time and size that hold whatever the server does.
+"""Model client: ask one server that speaks OpenAI's API, within bounds on time and size, whatever it does.
 
 Decides how an answer is kept to its form on a server that knows more or less of it, and what an error means: that the
 server failed, that it will never answer, or that it declines this question. It must not know other servers, nor when a
@@ -30,7 +30,7 @@ from balancer.sandbox.http.headers import checked, secrets_of
 from balancer.settings.llm import LlmSettings
 from balancer.settings.redaction import Redaction
 
-__all__ = ["Declined", "ModelClient", "Reply", "Spent", "most_tokens"]
+__all__ = ["Declined", "ModelClient", "ModelReply", "ServerUnusable", "most_tokens"]
 
 _MOST_BODY = 32 * 2**20  # bytes
 _SLOW_REQUEST = 408
@@ -43,7 +43,7 @@ _FORMS: tuple[_Form, ...] = ("schema", "json", "text")
 _Limit = Literal["max_tokens", "max_completion_tokens"]
 
 
-class Spent(BalancerError):
+class ServerUnusable(BalancerError):
     """A server will not answer anything in this run: no money, no such key, no such model."""
 
 
@@ -56,7 +56,7 @@ class _TooLong(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ModelReply:
     """What a server answered.
 
     Attributes:
@@ -112,7 +112,7 @@ class ModelClient:
         """Close all connections."""
         self._http.close()
 
-    def ask(self, messages: list[dict[str, str]]) -> Reply:
+    def ask(self, messages: list[dict[str, str]]) -> ModelReply:
         """Return the answer to `messages`, which have a role and a content each.
 
         Raises:
@@ -124,7 +124,7 @@ class ModelClient:
             completion = self._in_some_form(messages)
         except Exception as error:  # none of them leaves as it is: its text may quote the key
             if isinstance(error, _TooLong) or isinstance(error.__cause__, _TooLong):
-                return Reply(None, None, True, most_tokens(messages), self._settings.max_output_tokens)
+                return ModelReply(None, None, True, most_tokens(messages), self._settings.max_output_tokens)
             self._raise(error)
         return self._reply(completion, messages)
 
@@ -165,7 +165,7 @@ class ModelClient:
 
     # -- what comes back -----------------------------------------------------------------------------
 
-    def _reply(self, completion: Any, messages: list[dict[str, str]]) -> Reply:
+    def _reply(self, completion: Any, messages: list[dict[str, str]]) -> ModelReply:
         choices = getattr(completion, "choices", None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
@@ -175,7 +175,7 @@ class ModelClient:
         if text is None and refusal is None and getattr(message, "content", None) is not None:
             raise self._failed("it answered, but not with a text")
         usage = getattr(completion, "usage", None)
-        return Reply(
+        return ModelReply(
             text=text,
             refusal=refusal,
             cut=getattr(choice, "finish_reason", None) == "length",
@@ -201,9 +201,9 @@ class ModelClient:
             raise error from None
         if isinstance(error, APIStatusError):
             if error.code == "insufficient_quota":
-                raise Spent(f"{self._url}: insufficient_quota: nothing is left of the account") from None
+                raise ServerUnusable(f"{self._url}: insufficient_quota: nothing is left of the account") from None
             if isinstance(error, AuthenticationError | NotFoundError):
-                raise Spent(f"{self._url}: {words}") from None
+                raise ServerUnusable(f"{self._url}: {words}") from None
             if error.status_code in BUSY_STATUSES:
                 raise EndpointOverloaded(words, endpoint=self._url, retry_after_s=retry_after_s(error)) from None
             if 400 <= error.status_code < 500 and error.status_code != _SLOW_REQUEST:

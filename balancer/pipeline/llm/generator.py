@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import ClassVar
 
-from balancer.pipeline.llm.answer import Answer, Source
+from balancer.pipeline.llm.answer import ModelAnswer, ModelProgram
 from balancer.pipeline.llm.asker import Asker
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import NotAnswered
 from balancer.pipeline.proposing.ended import ended
 from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.workshop import Aid, PutOff, Workshop
+from balancer.pipeline.proposing.toolbox import ProgramRole, PutOff, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Program, Status
 
@@ -36,15 +36,15 @@ class ModelGenerator:
     Args:
         asker: asks the model.
         prompts: the questions.
-        workshop: runs programs, tries validators and checkers, and keeps what is used in later rounds.
+        toolbox: runs programs, tries validators and checkers, and keeps what is used in later rounds.
     """
 
     name: ClassVar[str] = "llm"
 
-    def __init__(self, asker: Asker, prompts: Prompts, workshop: Workshop) -> None:
+    def __init__(self, asker: Asker, prompts: Prompts, toolbox: Toolbox) -> None:
         self._asker = asker
         self._prompts = prompts
-        self._workshop = workshop
+        self._toolbox = toolbox
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Ask for inputs, for the first time."""
@@ -55,7 +55,7 @@ class ModelGenerator:
             time_limit_s=problem.time_limit_s or "?",
             examples=[{"input": _short(case.data), "output": _short(case.answer or b"")} for case in problem.data[:3]],
             reference={"language": reference.language, "source": reference.source[:_MOST_SOURCE]},
-            many_answers=self._workshop.many_answers,
+            many_answers=self._toolbox.many_answers,
             most=budget,
         )
         return self._asked(problem, 0, question, budget)
@@ -87,42 +87,42 @@ class ModelGenerator:
 
     def _asked(self, problem: Problem, round: int, question: str, budget: int) -> Iterator[Proposal]:
         try:
-            asked = self._asker.ask(problem.id, round, question, self._objection, self._workshop.pause)
+            asked = self._asker.ask(problem.id, round, question, self._objection, self._toolbox.pause)
         except NotAnswered as error:
             raise PutOff(f"llm: no server of the model answered: {error}") from None
         for line in asked.lines:
-            self._workshop.note(f"llm: {line}")
+            self._toolbox.note(f"llm: {line}")
         if asked.answer is not None:
             self._take_aids(asked.answer)
             yield from self._inputs(problem, asked.answer, round, budget)
 
     # -- validators and checkers ---------------------------------------------------------------------
 
-    def _objection(self, answer: Answer) -> str:
+    def _objection(self, answer: ModelAnswer) -> str:
         """Return what is wrong with the validator or the checker of an answer; the model may mend it."""
         for aid, source in self._wanted(answer):
-            why = self._workshop.trial(aid, _program(source, aid))
+            why = self._toolbox.trial(aid, _program(source, aid))
             if why:
                 return f"your {aid} is wrong: {why}"
         return ""
 
-    def _wanted(self, answer: Answer) -> Iterator[tuple[Aid, Source]]:
+    def _wanted(self, answer: ModelAnswer) -> Iterator[tuple[ProgramRole, ModelProgram]]:
         """Yield what is used of an answer's programs: a checker could only weaken the comparison of a sound problem."""
         if answer.validator is not None:
             yield "validator", answer.validator
-        if answer.checker is not None and self._workshop.many_answers:
+        if answer.checker is not None and self._toolbox.many_answers:
             yield "checker", answer.checker
 
-    def _take_aids(self, answer: Answer) -> None:
-        if answer.checker is not None and not self._workshop.many_answers:
-            self._workshop.note("llm: its checker is not used: right solutions agree, so outputs are compared")
+    def _take_aids(self, answer: ModelAnswer) -> None:
+        if answer.checker is not None and not self._toolbox.many_answers:
+            self._toolbox.note("llm: its checker is not used: right solutions agree, so outputs are compared")
         for aid, source in self._wanted(answer):
             program = _program(source, aid)
-            why = self._workshop.trial(aid, program)
+            why = self._toolbox.trial(aid, program)
             if why:
-                self._workshop.note(f"llm: its {aid} is not used: {why}")
+                self._toolbox.note(f"llm: its {aid} is not used: {why}")
             else:
-                self._workshop.use(aid, program)
+                self._toolbox.use(aid, program)
 
     # -- inputs --------------------------------------------------------------------------------------
 
@@ -130,10 +130,10 @@ class ModelGenerator:
         """Return what an input is aimed at; a name that nobody has is a stranger's text, and goes nowhere."""
         if any(survivor == each.name for each in problem.submissions):
             return f"aimed at {survivor}"
-        self._workshop.note("llm: an input is aimed at a program that is not there")
+        self._toolbox.note("llm: an input is aimed at a program that is not there")
         return "aimed at nobody"
 
-    def _inputs(self, problem: Problem, answer: Answer, round: int, budget: int) -> Iterator[Proposal]:
+    def _inputs(self, problem: Problem, answer: ModelAnswer, round: int, budget: int) -> Iterator[Proposal]:
         left = budget
         written = [(self._aim(problem, each.survivor), each.input) for each in answer.aimed]
         written += [(f"input {number}", text) for number, text in enumerate(answer.inputs, 1)]
@@ -141,8 +141,8 @@ class ModelGenerator:
             yield Proposal(text.encode("utf-8", "replace"), Origin(self.name, f"round {round}: {detail}"))
         left -= len(written)
         if answer.generator is not None:
-            self._workshop.use("generator", _program(answer.generator, "generator"))
-        generator = self._workshop.used("generator")
+            self._toolbox.use("generator", _program(answer.generator, "generator"))
+        generator = self._toolbox.used("generator")
         if generator is not None:
             yield from self._generated(generator, answer.commands[: max(0, left)], round)
 
@@ -156,15 +156,13 @@ class ModelGenerator:
                 seen.add(data)
                 yield Proposal(data, Origin(self.name, f"round {round}: {command}"))
                 continue
-            self._workshop.note(f"llm: its generator fails on {command[:60]!r}: {why}")
+            self._toolbox.note(f"llm: its generator fails on {command[:60]!r}: {why}")
             failures += 1
             if failures == _MOST_FAILURES and number + 1 < len(commands):
-                self._workshop.note(
-                    f"llm: {len(commands) - number - 1} further commands of its generator are not tried"
-                )
+                self._toolbox.note(f"llm: {len(commands) - number - 1} further commands of its generator are not tried")
                 break
         if again:
-            self._workshop.note(f"llm: its generator printed an input again for {again} of {len(commands)} commands")
+            self._toolbox.note(f"llm: its generator printed an input again for {again} of {len(commands)} commands")
 
     def _run(self, generator: Program, command: str) -> tuple[bytes, str]:
         try:
@@ -173,7 +171,7 @@ class ModelGenerator:
             return b"", f"no command line: {error}"
         if not command.isprintable():
             return b"", "no command line: it holds a control character"
-        execution, why = self._workshop.run(replace(generator, args=arguments))
+        execution, why = self._toolbox.run(replace(generator, args=arguments))
         if execution is None:
             return b"", why
         if execution.status is not Status.FINISHED or execution.exit_code != 0:
@@ -183,7 +181,7 @@ class ModelGenerator:
         return execution.stdout, "" if execution.stdout.strip() else "it printed nothing"
 
 
-def _program(source: Source, name: str) -> Program:
+def _program(source: ModelProgram, name: str) -> Program:
     return Program(source.language, source.source, f"llm/{name}.{_SUFFIXES[source.language]}")
 
 

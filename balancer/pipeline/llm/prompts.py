@@ -1,4 +1,4 @@
-"""What a model is asked, from files that a user may replace.
+"""Prompts: what a model is asked, from files that a user may replace.
 
 Decides which file is which part of a question, and the version of a set of files: a hash, so that an answer is never
 taken for one to another question. It must not know who is asked.

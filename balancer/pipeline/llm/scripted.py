@@ -1,4 +1,4 @@
-"""A server that stands in for a model: it speaks OpenAI's API and answers what was written beforehand.
+"""Scripted model server: it speaks OpenAI's API and answers what was written beforehand.
 
 Decides which of the answers belongs to a question: the question names the problem, and the round. For trials of the
 loop without a model; it must not know what its answers are worth.

@@ -1,4 +1,4 @@
-"""The servers of a model: a question goes to one of them, and to another one if that fails.
+"""Model servers: a question goes to one of them, and to another one if that fails.
 
 Decides how long an outage of all servers is waited for, and that a server which will never answer is not asked again. A
 shell: it knows the pool and the clients. It must not know what is asked, nor what an answer is worth.
@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from balancer.core.course import Course
-from balancer.core.decisions import Run, Terms
+from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
 from balancer.judging.outage import SharedOutage
-from balancer.pipeline.llm.client import Declined, ModelClient, Reply, Spent
-from balancer.shells.driving import Asked, Drive
-from balancer.shells.threads import Pool
+from balancer.pipeline.llm.client import Declined, ModelClient, ModelReply, ServerUnusable
+from balancer.pool.pool import Pool
+from balancer.shells.driver import LeaseRequest, ThreadDriver
 
 __all__ = ["ModelServers", "NotAnswered"]
 
@@ -49,7 +49,7 @@ class ModelServers:
         self._told = False
         self._spent: dict[str, str] = {}  # a server that will never answer, and its words
 
-    def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object] = time.sleep) -> Reply:
+    def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object] = time.sleep) -> ModelReply:
         """Return the answer of some server to `messages`.
 
         Args:
@@ -68,7 +68,7 @@ class ModelServers:
             drive = self._drive(messages, frozenset(spent), pause)
             try:
                 return drive.run()
-            except Spent as error:
+            except ServerUnusable as error:
                 self._give_up(drive.at, error)
             except Declined:
                 raise
@@ -77,26 +77,26 @@ class ModelServers:
 
     def _drive(
         self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]
-    ) -> Drive[Reply]:
+    ) -> ThreadDriver[ModelReply]:
         able = len(self._clients) - len(spent)
         # Dead servers must not use up the tries that a sound one is owed; an outage is waited for.
-        terms = Terms(
+        terms = CallPolicy(
             attempts=max(_TRIES, able),
             owed=able,
             persists=True,
             retries=self._pool.retries,
             wait_s=self._pool.acquire_timeout_s,
         )
-        course = Course(terms, budget=self._pool.budget, rng=self._pool.jitter, outage=self._outage)
+        course = AttemptPlan(terms, budget=self._pool.budget, rng=self._pool.jitter, outage=self._outage)
 
-        def make(run: Run, hand: list[Lease]) -> Reply:
+        def make(run: Run, hand: list[Lease]) -> ModelReply:
             pause(0)  # whoever was told to stop begins nothing
             with hand[0] as lease:
                 return self._clients[lease.endpoint.name].ask(messages)
 
-        return Drive(self._pool, course, self._pool.budget, make, Asked(exclude=spent), sleep=pause)
+        return ThreadDriver(self._pool, course, self._pool.budget, make, LeaseRequest(exclude=spent), sleep=pause)
 
-    def _give_up(self, name: str, error: Spent) -> None:
+    def _give_up(self, name: str, error: ServerUnusable) -> None:
         with self._lock:
             known = name in self._spent
             self._spent[name] = str(error)

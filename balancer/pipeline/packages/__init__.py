@@ -1,1 +1,1 @@
-"""Problem packages in, problems out."""
+"""Problem packages: read from folders and archives."""

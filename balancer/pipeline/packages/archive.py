@@ -1,4 +1,4 @@
-"""A package in an archive: `.zip` or `.kpp` (which is a zip), unpacked into a folder that is gone afterwards.
+"""Package archives: `.zip` or `.kpp` (which is a zip), unpacked into a folder that is gone afterwards.
 
 Decides what is taken out of it: ordinary files, and links that stay inside. An archive is somebody else's: it may
 unpack to any size, and its names may lead anywhere. What it takes is bounded, and no file lands outside the folder.

@@ -1,4 +1,4 @@
-"""Make a program of a checktestdata grammar (`.ctd`), so that it is run where all programs of a package are.
+"""Checktestdata grammars (`.ctd`), made into programs, so that they are run where all programs of a package are.
 
 The grammar is somebody else's, and its regular expressions may take for ever: nothing of it is looked at here. The
 program is the library `checktestdata` (PyPI), module by module, and the grammar, in one Python source that any endpoint

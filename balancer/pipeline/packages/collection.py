@@ -1,4 +1,4 @@
-"""The packages that a run is to judge: where they lie, which can be read, and which are left out and why.
+"""Package discovery: the packages that a run is to judge, which can be read, and which are left out and why.
 
 Decides that one bad package never keeps the others from being judged. It must not know what is wrong with one.
 """

@@ -1,4 +1,4 @@
-"""A package's own test data: inputs, answers, and what is told for each of them.
+"""Test data of a package: inputs, answers, and the flags of each of them.
 
 Samples come first, then the rest by name, "2" before "10". A file that cannot be read is left out by name. Inputs that
 are made up belong to no group: they are treated as most of the package's own are. Programs are read elsewhere.
@@ -9,49 +9,49 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from balancer.errors import PackageError
+from balancer.pipeline.packages.flags import CaseFlags, flags_of_group, flags_of_input
 from balancer.pipeline.packages.folder import Findings, Folder
-from balancer.pipeline.packages.groups import Told, told_by_group, told_by_input
 from balancer.problem import Origin, Proposal
 
-__all__ = ["Data", "Known", "read_data", "shared"]
+__all__ = ["KnownInput", "PackageData", "read_data", "shared"]
 
 _PLACES = ("data/sample", "data/secret")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownInput:
     """One input of the package, what is told for it, and the files that lie beside a program that runs on it."""
 
     proposal: Proposal
-    told: Told
+    told: CaseFlags
     files: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class PackageData:
     """Known inputs in a stable order, and what each folder that may hold some tells, "data/secret" among them."""
 
-    known: tuple[Known, ...]
-    groups: Mapping[str, Told]
+    known: tuple[KnownInput, ...]
+    groups: Mapping[str, CaseFlags]
 
 
-def read_data(folder: Folder, constants: Mapping[str, str], findings: Findings) -> Data:
+def read_data(folder: Folder, constants: Mapping[str, str], findings: Findings) -> PackageData:
     """Read data/sample and data/secret."""
-    known: list[Known] = []
-    groups: dict[str, Told] = {}
-    root = told_by_group(folder, "data", Told(), constants, findings)
+    known: list[KnownInput] = []
+    groups: dict[str, CaseFlags] = {}
+    root = flags_of_group(folder, "data", CaseFlags(), constants, findings)
     for place in _PLACES:
         for group, told, files in _groups(folder, place, root, constants, findings):
             groups[group] = told
             known += _read_group(folder, files, told, constants, findings)
-    return Data(tuple(known), groups)
+    return PackageData(tuple(known), groups)
 
 
-def shared(data: Data, findings: Findings) -> Told:
+def shared(data: PackageData, findings: Findings) -> CaseFlags:
     """Return what is told for most inputs; of equals for the secret ones, whose group is named last."""
     told = [known.told for known in data.known]
     if not told:
-        return data.groups.get("data/secret", Told())
+        return data.groups.get("data/secret", CaseFlags())
     counts = Counter(map(repr, told))
     most = max(counts.values())
     chosen = next(each for each in reversed(told) if counts[repr(each)] == most)
@@ -65,13 +65,13 @@ def shared(data: Data, findings: Findings) -> Told:
 
 
 def _groups(
-    folder: Folder, path: str, above: Told, constants: Mapping[str, str], findings: Findings
-) -> Iterator[tuple[str, Told, list[str]]]:
+    folder: Folder, path: str, above: CaseFlags, constants: Mapping[str, str], findings: Findings
+) -> Iterator[tuple[str, CaseFlags, list[str]]]:
     """Yield each folder of data, what it tells and its files."""
     entries: list[str] = []
     with findings.sparing(path):
         entries = folder.entries(path)
-    told = told_by_group(folder, path, above, constants, findings)
+    told = flags_of_group(folder, path, above, constants, findings)
     yield path, told, [entry for entry in entries if not folder.is_folder(entry)]
     for entry in entries:
         if folder.is_folder(entry) and not entry.endswith(".files"):
@@ -79,8 +79,8 @@ def _groups(
 
 
 def _read_group(
-    folder: Folder, files: list[str], told: Told, constants: Mapping[str, str], findings: Findings
-) -> Iterator[Known]:
+    folder: Folder, files: list[str], told: CaseFlags, constants: Mapping[str, str], findings: Findings
+) -> Iterator[KnownInput]:
     names = set(files)
     for file in files:
         stem, _, kind = file.rpartition(".")
@@ -90,16 +90,16 @@ def _read_group(
             continue
         with findings.sparing(file):
             known = _known(folder, stem, names)
-            yield replace(known, told=told_by_input(folder, stem, told, constants, findings))
+            yield replace(known, told=flags_of_input(folder, stem, told, constants, findings))
 
 
-def _known(folder: Folder, stem: str, names: set[str]) -> Known:
+def _known(folder: Folder, stem: str, names: set[str]) -> KnownInput:
     answer = _answer(folder, f"{stem}.ans") if f"{stem}.ans" in names else None
     origin = Origin("data", f"{stem}.in".removeprefix("data/"))
     proposal = Proposal(folder.case(f"{stem}.in"), origin, answer, sample=True)
     beside = [path for path in folder.files(f"{stem}.files") if folder.has(path)]
     files = tuple((path.removeprefix(f"{stem}.files/"), folder.case(path)) for path in beside)
-    return Known(proposal, Told(), files)
+    return KnownInput(proposal, CaseFlags(), files)
 
 
 def _answer(folder: Folder, path: str) -> bytes:

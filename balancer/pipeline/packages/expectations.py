@@ -1,4 +1,4 @@
-"""What a package says of a submission: right, wrong, or neither.
+"""Expected results of submissions: right, wrong, or neither.
 
 Decides it from the folder it lies in, from submissions.yaml (a table of patterns, format of 2023-07 and later), and
 from the tag `@EXPECTED_RESULTS@` in its text (DOMjudge), which counts where the folder says nothing. A submission that

@@ -1,4 +1,4 @@
-"""What identifies a problem: a hash of all that its verdicts depend on. Pure."""
+"""Problem fingerprint: a hash of all that its verdicts depend on. Pure."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""One package's folder: what lies in it, and its files' bytes, text and YAML.
+"""Package folder: what lies in it, and its files' bytes, text and YAML.
 
 Only ordinary files of a sensible size that lie inside the package are read. Nothing is followed out of it and nothing
 is executed. What the files mean is for the modules that ask for them.

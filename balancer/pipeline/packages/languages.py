@@ -1,4 +1,4 @@
-"""Which language a file of a package is in: by its extension (see `balancer.language`), and a shebang for Python 2.
+"""Language detection: by the extension of a file (see `balancer.language`), and a shebang for Python 2.
 
 It must not know which languages an endpoint can run: that is found out later, and languages that none runs are named.
 """

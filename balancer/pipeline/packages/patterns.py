@@ -1,4 +1,4 @@
-"""Patterns of submissions.yaml: which submissions, or folders of them, one is meant for.
+"""Glob patterns of submissions.yaml: which submissions, or folders of them, one is meant for.
 
 `*`, `?` and `[abc]` match within a name, `{a,b}` is either; a pattern matches a submission if it matches its whole
 path, or that of a folder it lies in. Pure, and bounded: braces may multiply, and the file is somebody else's.

@@ -1,4 +1,4 @@
-"""One program of a package: a file, or a folder with one source, several, or scripts that build and run it.
+"""Program of a package: a file, or a folder with one source, several, or scripts that build and run it.
 
 Decides what is the program's source and what comes along with it. It must not run anything, nor know what programs are
 for.
@@ -7,19 +7,19 @@ for.
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
-from balancer.pipeline.packages.constants import put_in
+from balancer.pipeline.packages.constants import fill_constants
 from balancer.pipeline.packages.folder import Findings, Folder
 from balancer.pipeline.packages.languages import HEADERS, extension_of, is_main, language_of
 from balancer.program import Program
 
-__all__ = ["SCRIPTED", "Unusable", "headers_in", "program_of", "read_program"]
+__all__ = ["SCRIPTED", "UnusableProgram", "headers_in", "program_of", "read_program"]
 
 SCRIPTED = "folder"  # the language of a folder whose scripts `build` and `run` say how it is made and started
 _SCRIPTS = ("build", "run")
 _MIXED = {frozenset({"c", "cpp"}): "cpp"}
 
 
-class Unusable(Exception):
+class UnusableProgram(Exception):
     """A program that cannot be used, and why: no fault of the package."""
 
 
@@ -37,7 +37,7 @@ def read_program(
     """Read the program at `path`.
 
     Args:
-        constants: see `put_in`.
+        constants: see `fill_constants`.
         findings: hears of files of a folder that are left out.
         scripts: whether a folder may have scripts that build and run it (validators and generators, not submissions).
         language: where the package says it, else the extension does.
@@ -92,7 +92,7 @@ def _content(folder: Folder, file: str, constants: Mapping[str, str]) -> bytes:
     if not constants:
         return content
     try:
-        return put_in(content.decode(), constants).encode()
+        return fill_constants(content.decode(), constants).encode()
     except UnicodeDecodeError:
         return content
 
@@ -111,10 +111,12 @@ def _language(path: str, files: Mapping[str, bytes]) -> str:
     if len(found) == 1 or mixed in _MIXED:
         return _MIXED.get(mixed) or found.pop()
     if found:
-        raise Unusable(f"the folder has sources in several languages ({', '.join(sorted(found))}); one is allowed")
+        raise UnusableProgram(
+            f"the folder has sources in several languages ({', '.join(sorted(found))}); one is allowed"
+        )
     if len(files) == 1:
-        raise Unusable(f"no known language has the extension {extension_of(next(iter(files))) or '(none)'!r}")
-    raise Unusable("the folder has no source in a known language")
+        raise UnusableProgram(f"no known language has the extension {extension_of(next(iter(files))) or '(none)'!r}")
+    raise UnusableProgram("the folder has no source in a known language")
 
 
 def _spoken(name: str, content: bytes) -> str | None:
@@ -133,7 +135,7 @@ def _main(language: str, files: Mapping[str, bytes], entry: str | None) -> str:
     likely = called or [name for name in sources if is_main(language, name, files[name].decode(errors="replace"))]
     if likely:
         return min(likely, key=lambda name: (name.count("/"), name))
-    raise Unusable(f"the folder has {len(sources)} sources, and none of them is called main or __main__")
+    raise UnusableProgram(f"the folder has {len(sources)} sources, and none of them is called main or __main__")
 
 
 def _driver(language: str, own: bytes, added: Mapping[str, bytes]) -> str | None:

@@ -1,4 +1,4 @@
-"""Read one problem package: legacy, legacy-icpc, 2023-07 and 2025-09, as they are found.
+"""Package reader: legacy, legacy-icpc, 2023-07 and 2025-09, as they are found.
 
 Decides what a package as a whole must have, and what it can do without: a file that cannot be used is left out by name.
 It must not run anything, nor judge whether a language is at hand: it only reads files.
@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from balancer.judging.compare import parse_flags
 from balancer.pipeline.packages.archive import is_archive, unpacked
-from balancer.pipeline.packages.data import Known, read_data, shared
+from balancer.pipeline.packages.data import KnownInput, read_data, shared
+from balancer.pipeline.packages.flags import CaseFlags
 from balancer.pipeline.packages.folder import Findings, Folder
-from balancer.pipeline.packages.groups import Told
-from balancer.pipeline.packages.makers import with_programs
-from balancer.pipeline.packages.recipes import Dish, read_recipes
+from balancer.pipeline.packages.generator_programs import with_programs
+from balancer.pipeline.packages.recipes import TestcaseRule, read_recipes
 from balancer.pipeline.packages.settings import ProblemSettings, read_settings
 from balancer.pipeline.packages.statement import read_statement
 from balancer.pipeline.packages.submissions import read_submissions
@@ -88,7 +88,7 @@ def _read(folder: Folder, name: str, left_out: Mapping[str, str]) -> Problem:
     )
 
 
-def _told(validators: InputValidators, told: Told) -> tuple[Program, ...]:
+def _told(validators: InputValidators, told: CaseFlags) -> tuple[Program, ...]:
     """Return the input validators with the arguments that made-up inputs are checked with."""
     return tuple(
         replace(program, args=told.validator(PurePosixPath(path).name)) for path, program in validators.programs.items()
@@ -96,7 +96,11 @@ def _told(validators: InputValidators, told: Told) -> tuple[Program, ...]:
 
 
 def _options(
-    known: Iterable[Known], dishes: Iterable[Dish], told: Told, settings: ProblemSettings, validators: InputValidators
+    known: Iterable[KnownInput],
+    dishes: Iterable[TestcaseRule],
+    told: CaseFlags,
+    settings: ProblemSettings,
+    validators: InputValidators,
 ) -> dict[str, CaseOptions]:
     """Return what is told for single inputs, where that is not what is told for made-up ones."""
     each = [(one.proposal.origin.detail, one.told, one.files) for one in known]

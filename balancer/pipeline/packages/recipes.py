@@ -1,4 +1,4 @@
-"""What generators/generators.yaml says of a package's inputs: which program makes each, with which arguments and seed.
+"""Recipes of generators/generators.yaml: which program makes each input, with which arguments and seed.
 
 Decides the inputs' names, as the package's own tools number them, and their seeds, so that a recipe gives what its
 authors have. Facts of the file are those of BAPCtools' documentation. It must not run anything.
@@ -13,12 +13,12 @@ from itertools import count
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages.constants import put_in
+from balancer.pipeline.packages.constants import fill_constants
+from balancer.pipeline.packages.flags import CaseFlags, flags_in_mapping
 from balancer.pipeline.packages.folder import Findings, Folder, describe
-from balancer.pipeline.packages.groups import Told, told_by_mapping
 from balancer.problem import Recipe
 
-__all__ = ["Dish", "read_recipes"]
+__all__ = ["TestcaseRule", "read_recipes"]
 
 _FILE = "generators/generators.yaml"
 _PLACES = ("sample", "secret")
@@ -32,21 +32,21 @@ _LARGEST = 10**12
 
 
 @dataclass(frozen=True, slots=True)
-class Dish:
+class TestcaseRule:
     """A recipe, the name of its generator ("" if none), and what is told for its input."""
 
     recipe: Recipe
     generator: str
-    told: Told
+    told: CaseFlags
 
 
 def read_recipes(
-    folder: Folder, constants: Mapping[str, str], groups: Mapping[str, Told], findings: Findings
-) -> list[Dish]:
+    folder: Folder, constants: Mapping[str, str], groups: Mapping[str, CaseFlags], findings: Findings
+) -> list[TestcaseRule]:
     """Return how the package makes its inputs, in the file's order; programs are still to be put in.
 
     Args:
-        constants: see `put_in`.
+        constants: see `fill_constants`.
         groups: what the folders of data tell, which counts before what the file says of groups.
     """
     if not folder.has(_FILE):
@@ -69,16 +69,16 @@ def read_recipes(
 class _Reader:
     folder: Folder
     constants: Mapping[str, str]
-    groups: Mapping[str, Told]
+    groups: Mapping[str, CaseFlags]
     findings: Findings
     cases: int = 0  # that are numbered, in all: how wide their numbers are
     number: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
     visited: int = 0
 
-    def read(self, root: Mapping[str, Any], data: Mapping[str, Any]) -> list[Dish]:
-        found: list[Dish] = []
+    def read(self, root: Mapping[str, Any], data: Mapping[str, Any]) -> list[TestcaseRule]:
+        found: list[TestcaseRule] = []
         salt = str(root.get("random_salt") or "")
-        above = self.groups.get("data", Told())
+        above = self.groups.get("data", CaseFlags())
         for place in _PLACES:
             if isinstance(data.get(place), dict):
                 for dish in self._group(data[place], place, salt, above):
@@ -105,7 +105,7 @@ class _Reader:
         if self.visited > _MOST_VISITED:
             raise self.folder.error(_FILE, f"has more than {_MOST_VISITED} groups, which nobody can use; mend it")
 
-    def _group(self, group: Mapping[Any, Any], path: str, salt: str, above: Told) -> Iterator[Dish]:
+    def _group(self, group: Mapping[Any, Any], path: str, salt: str, above: CaseFlags) -> Iterator[TestcaseRule]:
         self._visit()
         salt = str(group.get("random_salt") or salt)
         told = self._told(group, path, above)
@@ -123,16 +123,18 @@ class _Reader:
                 else:
                     yield from self._case(value, path, name, salt, told, numbered=numbered)
 
-    def _told(self, group: Mapping[Any, Any], path: str, above: Told) -> Told:
+    def _told(self, group: Mapping[Any, Any], path: str, above: CaseFlags) -> CaseFlags:
         if f"data/{path}" in self.groups:
             return self.groups[f"data/{path}"]
         for file in _GROUP_FILES:
             if isinstance(group.get(file), dict):
                 with self.findings.sparing(_FILE):
-                    return told_by_mapping(self.folder, _FILE, group[file], above, self.constants)
+                    return flags_in_mapping(self.folder, _FILE, group[file], above, self.constants)
         return above
 
-    def _case(self, rule: object, path: str, name: str, salt: str, told: Told, *, numbered: bool) -> Iterator[Dish]:
+    def _case(
+        self, rule: object, path: str, name: str, salt: str, told: CaseFlags, *, numbered: bool
+    ) -> Iterator[TestcaseRule]:
         """Yield the inputs of one entry: as many as its `count` says."""
         said: Mapping[Any, Any] = (
             {"generate": rule} if isinstance(rule, str) else rule if isinstance(rule, dict) else {}
@@ -148,28 +150,28 @@ class _Reader:
             except PackageError as error:
                 self.findings.left_out[f"{_FILE}: {place}"] = str(error).partition(f"{_FILE}: ")[2]
 
-    def _dish(self, said: Mapping[Any, Any], place: str, salt: str, told: Told, value: int) -> Dish:
+    def _dish(self, said: Mapping[Any, Any], place: str, salt: str, told: CaseFlags, value: int) -> TestcaseRule:
         missing = not self.folder.has(f"data/{place}")
         answer = said["ans"] if isinstance(said.get("ans"), str) else None
         ans = None if answer is None else _lines(answer)
         if isinstance(said.get("yaml"), dict):
-            told = told_by_mapping(self.folder, _FILE, said["yaml"], told, self.constants)
+            told = flags_in_mapping(self.folder, _FILE, said["yaml"], told, self.constants)
         if isinstance(said.get("in"), str):
-            return Dish(Recipe(place, data=_lines(said["in"]), answer=ans, missing=missing), "", told)
+            return TestcaseRule(Recipe(place, data=_lines(said["in"]), answer=ans, missing=missing), "", told)
         if isinstance(said.get("copy"), str):
             stem = f"generators/{said['copy'].strip('/')}"
             ans = self.folder.data(f"{stem}.ans") if ans is None and self.folder.has(f"{stem}.ans") else ans
             data = self.folder.data(f"{stem}.in")
-            return Dish(Recipe(place, data=data, answer=ans, missing=missing), "", told)
+            return TestcaseRule(Recipe(place, data=data, answer=ans, missing=missing), "", told)
         command = said.get("generate")
         if not isinstance(command, str) or not command.strip():
             raise self.folder.error(_FILE, "has neither an input, nor a copy of one, nor a program that makes it")
-        command = put_in(command, self.constants).replace("{count}", str(value))
+        command = fill_constants(command, self.constants).replace("{count}", str(value))
         seed = salt + (f":{value - 1}" if value != 1 else "") + command.strip()
         generator, *args = _words(command)
         args = [_SEED.sub("{seed}", arg.replace("{name}", "testcase")) for arg in args]
         number = int(hashlib.sha512(seed.encode()).hexdigest(), 16) % 2**31
-        return Dish(Recipe(place, None, tuple(args), number, b"", ans, missing), generator, told)
+        return TestcaseRule(Recipe(place, None, tuple(args), number, b"", ans, missing), generator, told)
 
 
 def _is_group(value: object) -> bool:

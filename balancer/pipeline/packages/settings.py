@@ -1,4 +1,4 @@
-"""What problem.yaml and the files beside it say: name, kind, limits, constants, and how outputs are compared.
+"""Package settings: what problem.yaml and the files beside it say of name, kind, limits, constants and comparison.
 
 All versions of the format are understood, with their spellings. Data and programs are read elsewhere.
 """

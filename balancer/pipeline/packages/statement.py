@@ -1,4 +1,4 @@
-"""What a package tells people: the text of its problem statement, in Markdown or TeX.
+"""Problem statement of a package, in Markdown or TeX.
 
 Decides which of several is read: the English one, else the one without a language, else the first by name.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from balancer.pipeline.packages.constants import put_in
+from balancer.pipeline.packages.constants import fill_constants
 from balancer.pipeline.packages.folder import Findings, Folder
 
 __all__ = ["read_statement"]
@@ -27,7 +27,7 @@ def read_statement(folder: Folder, constants: Mapping[str, str], findings: Findi
                     found.append((_rank(named["language"]), path))
         for _, path in sorted(found, key=lambda each: each[0]):
             with findings.sparing(path):
-                text = put_in(folder.text(path), constants)
+                text = fill_constants(folder.text(path), constants)
                 return _CONSTANT.sub(lambda place: constants.get(place[1], place[0]), text)
     return ""
 

@@ -1,4 +1,4 @@
-"""A package's submissions: which can be used, and what each is said to be.
+"""Submissions of a package: which can be used, and what each is said to be.
 
 Decides what is left out and why, and that a package needs one that is right. It must not run anything.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from balancer.errors import PackageError
 from balancer.pipeline.packages.expectations import OFFICIAL, expected_of
 from balancer.pipeline.packages.folder import Findings, Folder
-from balancer.pipeline.packages.programs import Unusable, read_program
+from balancer.pipeline.packages.programs import UnusableProgram, read_program
 from balancer.problem import Submission
 from balancer.program import Program
 
@@ -37,7 +37,7 @@ def read_submissions(folder: Folder, constants: Mapping[str, str], findings: Fin
                 program = read_program(
                     folder, path, constants, findings, language=language, entry=entry, included=included
                 )
-            except Unusable as why:
+            except UnusableProgram as why:
                 findings.left_out[name] = str(why)
                 continue
             expected = expected_of(name, rules, _texts(program))

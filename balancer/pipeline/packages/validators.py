@@ -1,4 +1,4 @@
-"""A package's validators: those of inputs, which can be programs or grammars, and the one of outputs.
+"""Validators of a package: those of inputs, which can be programs or grammars, and the one of outputs.
 
 Decides which are used, and what a package cannot be judged without. `answer_validators` look at expected outputs, which
 nobody makes up here: they are not read. It must not run anything.
@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from balancer.pipeline.packages.checktestdata import checktestdata_program
-from balancer.pipeline.packages.constants import put_in
+from balancer.pipeline.packages.constants import fill_constants
 from balancer.pipeline.packages.folder import Findings, Folder
 from balancer.pipeline.packages.languages import extension_of, language_of
-from balancer.pipeline.packages.programs import Unusable, headers_in, read_program
+from balancer.pipeline.packages.programs import UnusableProgram, headers_in, read_program
 from balancer.pipeline.packages.settings import ProblemSettings
 from balancer.program import Program
 
@@ -46,7 +46,7 @@ def read_input_validators(folder: Folder, constants: Mapping[str, str], findings
         for path in _programs(folder, place, findings):
             with findings.sparing(path):
                 if extension_of(path) in _GRAMMARS:
-                    text = grammars[path] = put_in(folder.text(path), constants)
+                    text = grammars[path] = fill_constants(folder.text(path), constants)
                     if extension_of(path) == ".viva":
                         findings.left_out[path] = "nothing here runs viva; its text is read for bounds"
                     else:
@@ -54,7 +54,7 @@ def read_input_validators(folder: Folder, constants: Mapping[str, str], findings
                     continue
                 try:
                     programs[path] = _read(folder, place, path, constants, findings)
-                except Unusable as why:
+                except UnusableProgram as why:
                     findings.left_out[path] = str(why)
     return InputValidators(programs, grammars)
 
@@ -69,7 +69,7 @@ def read_output_validator(folder: Folder, settings: ProblemSettings, findings: F
             with findings.collect():
                 try:
                     found.append(_read(folder, place, path, settings.constants, findings))
-                except Unusable as why:
+                except UnusableProgram as why:
                     unusable[path] = str(why)
     names = ", ".join(program.name for program in found)
     if settings.validation == "default":

@@ -15,18 +15,18 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from balancer.pipeline.progress.left import Known, guesses_of
+from balancer.pipeline.progress.remaining import ProblemWork, guesses_of
 from balancer.reporting.progress import ProgressDisplay
 from balancer.reporting.words import seconds
 
-__all__ = ["Heard", "Progress", "Standing"]
+__all__ = ["ProblemStatus", "Progress", "WorkerProgress"]
 
 _REMEMBERED = 1000
 _SHOWN = 100  # problems that are shown when they are done
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProblemStatus:
     """How far one problem is.
 
     Attributes:
@@ -42,7 +42,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class WorkerProgress:
     """How far a worker is: runs done since the last time, runs ahead if that is known, and lines to be said."""
 
     problem: str
@@ -81,14 +81,14 @@ class Progress:
         self._done = 0
         self._ahead: dict[str, int] = {}
         self._finished = 0
-        self._standings: dict[str, Standing | None] = {}
+        self._standings: dict[str, ProblemStatus | None] = {}
         self._done_ones: dict[str, None] = {}
         self.watched = False
         self._last: dict[str, None] = {}  # problems that have finished lately: one that does so twice counts once
         self._planned: dict[str, int] = {}
         self._done_of: dict[str, int] = {}  # in this session
         self._before: dict[str, int] = {}  # in earlier ones
-        self._over: deque[Known] = deque(maxlen=_REMEMBERED)
+        self._over: deque[ProblemWork] = deque(maxlen=_REMEMBERED)
         self._clock = clock
         self._ends_s: tuple[float, float] | None = None  # between which the run will end, as somebody foretold
         self._display = ProgressDisplay(console, unit="runs", clock=clock)
@@ -113,7 +113,7 @@ class Progress:
             self._ahead[problem] = max(0, self._ahead.get(problem, 0) - 1)
             self._show()
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: WorkerProgress) -> None:
         """Count what another process has done."""
         for line in heard.lines:
             self.say(line)
@@ -134,7 +134,7 @@ class Progress:
             ahead, planned = self._ahead.pop(problem, 0), self._planned.pop(problem, 0)
             before = self._before.pop(problem, 0)
             if done := self._done_of.pop(problem, 0):  # what earlier sessions were done with took no time here
-                self._over.append(Known(planned, before + done, ahead))
+                self._over.append(ProblemWork(planned, before + done, ahead))
             if self.watched:
                 self._done_ones[problem] = None
                 while len(self._done_ones) > _SHOWN:
@@ -143,7 +143,7 @@ class Progress:
                     self._standings.pop(first, None)
             self._show()
 
-    def stands(self, problem: str, look: Callable[[], Standing]) -> None:
+    def stands(self, problem: str, look: Callable[[], ProblemStatus]) -> None:
         """Say how `problem` stands, for those who watch; `look` is called if there are any."""
         if self.watched:
             standing = look()
@@ -160,7 +160,7 @@ class Progress:
         """
         with self._lock:
             going_on = {
-                name: Known(
+                name: ProblemWork(
                     self._planned.get(name, ahead), self._before.get(name, 0) + self._done_of.get(name, 0), ahead
                 )
                 for name, ahead in self._ahead.items()

@@ -1,4 +1,4 @@
-"""What a model may use: tokens, money and time, of a row and of the whole run.
+"""Model budget: tokens, money and time, of a row and of the whole run.
 
 Decides before each call whether it may be made. What a call will use is not known before, so a call sets aside what it
 can use at the most, and gives back the rest. It must not know what is asked.
@@ -13,7 +13,7 @@ from itertools import count
 
 from balancer.settings.llm import LlmBudget, LlmPrices
 
-__all__ = ["Account", "NoBudget", "Used"]
+__all__ = ["ModelAccount", "NoBudget", "TokenUsage"]
 
 
 class NoBudget(Exception):
@@ -21,7 +21,7 @@ class NoBudget(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class TokenUsage:
     """What a call used, or may use.
 
     Attributes:
@@ -40,8 +40,8 @@ class Used:
         """Tokens in all."""
         return self.asked + self.answered
 
-    def __add__(self, other: "Used") -> "Used":
-        return Used(
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(
             self.asked + other.asked,
             self.answered + other.answered,
             self.cost + other.cost,
@@ -49,7 +49,7 @@ class Used:
         )
 
 
-class Account:
+class ModelAccount:
     """What has been used and set aside, of each row and of all together.
 
     Args:
@@ -58,13 +58,13 @@ class Account:
         before: row -> what earlier sessions of the run used for it.
     """
 
-    def __init__(self, budget: LlmBudget, prices: LlmPrices, before: dict[str, Used] | None = None) -> None:
+    def __init__(self, budget: LlmBudget, prices: LlmPrices, before: dict[str, TokenUsage] | None = None) -> None:
         self._budget = budget
         self._prices = prices
         self._changed = threading.Condition()
-        self._rows: defaultdict[str, Used] = defaultdict(Used, before or {})
-        self._all = sum((before or {}).values(), Used())
-        self._aside: dict[int, tuple[str, Used]] = {}  # what calls under way may use at the most
+        self._rows: defaultdict[str, TokenUsage] = defaultdict(TokenUsage, before or {})
+        self._all = sum((before or {}).values(), TokenUsage())
+        self._aside: dict[int, tuple[str, TokenUsage]] = {}  # what calls under way may use at the most
         self._numbers = count()
 
     @contextmanager
@@ -77,7 +77,7 @@ class Account:
         Raises:
             NoBudget: a cap does not allow it.
         """
-        number, most = next(self._numbers), Used(asked, answered, self._prices.cost(asked, answered))
+        number, most = next(self._numbers), TokenUsage(asked, answered, self._prices.cost(asked, answered))
         with self._changed:
             while not self._fits(row, most):
                 self._changed.wait()
@@ -92,19 +92,19 @@ class Account:
                 self._all += reserved.used
                 self._changed.notify_all()
 
-    def used(self, row: str | None = None) -> Used:
+    def used(self, row: str | None = None) -> TokenUsage:
         """Return what `row`, or the whole run, has used; a call under way counts when it has ended."""
         with self._changed:
             return self._all if row is None else self._rows[row]
 
-    def _fits(self, row: str, most: Used) -> bool:
+    def _fits(self, row: str, most: TokenUsage) -> bool:
         """Return whether a call fits beside those under way. Raises NoBudget if it never will."""
         others = [(of, aside) for of, aside in self._aside.values()]
-        row_aside = sum((aside for of, aside in others if of == row), Used())
-        all_aside = sum((aside for _, aside in others), Used())
+        row_aside = sum((aside for of, aside in others if of == row), TokenUsage())
+        all_aside = sum((aside for _, aside in others), TokenUsage())
         return self._fit("row_", self._rows[row], row_aside, most) and self._fit("", self._all, all_aside, most)
 
-    def _fit(self, prefix: str, used: Used, aside: Used, most: Used) -> bool:
+    def _fit(self, prefix: str, used: TokenUsage, aside: TokenUsage, most: TokenUsage) -> bool:
         budget, fits = self._budget, True
         for name in ("tokens", "cost"):
             cap: float | None = getattr(budget, prefix + name)
@@ -128,9 +128,9 @@ class Reserved:
 
     def __init__(self, prices: LlmPrices) -> None:
         self._prices = prices
-        self.used = Used()
+        self.used = TokenUsage()
 
-    def settle(self, asked: int, answered: int, seconds: float) -> Used:
+    def settle(self, asked: int, answered: int, seconds: float) -> TokenUsage:
         """Say what the call used; calls of one reservation add up."""
-        self.used += Used(asked, answered, self._prices.cost(asked, answered), seconds)
+        self.used += TokenUsage(asked, answered, self._prices.cost(asked, answered), seconds)
         return self.used

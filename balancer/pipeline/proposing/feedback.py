@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from balancer.problem import Origin, Submission
 
-__all__ = ["CaseFeedback", "Feedback", "Heard", "Unused"]
+__all__ = ["CaseFeedback", "Feedback", "UnusedInput", "ValidatorFeedback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class CaseFeedback:
 
 
 @dataclass(frozen=True, slots=True)
-class Unused:
+class UnusedInput:
     """An input that is no case, or not yet, and why, in one line."""
 
     origin: Origin
@@ -53,16 +53,16 @@ class Feedback:
 
     round: int
     cases: tuple[CaseFeedback, ...]
-    failed: tuple[Unused, ...]
-    disagreed: tuple[Unused, ...]
-    refused: tuple[Unused, ...]
+    failed: tuple[UnusedInput, ...]
+    disagreed: tuple[UnusedInput, ...]
+    refused: tuple[UnusedInput, ...]
     complaints: tuple[str, ...]
     survivors: tuple[Submission, ...]
     limit_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ValidatorFeedback:
     """What the validators have said of a round's inputs so far, for those who propose more of them in the same round.
 
     Attributes:
@@ -70,5 +70,5 @@ class Heard:
         refused: inputs that a validator refuses, with its words, likewise.
     """
 
-    valid: tuple[Unused, ...]
-    refused: tuple[Unused, ...]
+    valid: tuple[UnusedInput, ...]
+    refused: tuple[UnusedInput, ...]

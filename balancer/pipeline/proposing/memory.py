@@ -1,11 +1,11 @@
-"""An answer as it is kept, and who keeps it. Decides nothing."""
+"""Answer store: an answer as it is kept, and where."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from balancer.pipeline.proposing.budget import Used
+from balancer.pipeline.proposing.budget import TokenUsage
 
-__all__ = ["Memory", "StoredAnswer"]
+__all__ = ["AnswerStore", "StoredAnswer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,10 @@ class StoredAnswer:
     text: str | None
     refusal: str | None
     cut: bool
-    used: Used
+    used: TokenUsage
 
 
-class Memory(Protocol):
+class AnswerStore(Protocol):
     """Where answers are kept, so that a run that was killed does not pay twice."""
 
     def recall(self, key: str) -> StoredAnswer | None:

@@ -1,4 +1,4 @@
-"""The charts of a report: who was busy when, who got how much, who waited, what the new cases brought.
+"""Charts of the pipeline's report: kills, utilisation, leases, shares, waits.
 
 Each chart chooses what to show and what to leave out when there is too much, and its caption says so. Pages use
 charts; a chart knows no page, and leaves the style of a drawing to `balancer.reporting`.
@@ -13,7 +13,7 @@ from balancer.endpoint import Outcome
 from balancer.pipeline.report.course import kills_over_time
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.rates import moment
-from balancer.pipeline.results.records import ProblemResult, RunResult, Span, Stage
+from balancer.pipeline.results.run_result import ProblemResult, RunResult, RunStage, Span
 from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting import rows, style
 from balancer.reporting.chart import Chart
@@ -34,11 +34,11 @@ _LABEL = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL = 20
 _TIME = "time since the first lease (s)"
 _STAGES = {
-    Stage.GENERATE: ("make inputs", style.PURPLE),
-    Stage.VALIDATE_INPUT: ("check input", style.SKY),
-    Stage.REFERENCE: ("reference solution", style.BLUE),
-    Stage.AGREE: ("other accepted", style.GREEN),
-    Stage.VALIDATE_SOLUTION: ("wrong submissions", style.ORANGE),
+    RunStage.GENERATE: ("make inputs", style.PURPLE),
+    RunStage.VALIDATE_INPUT: ("check input", style.SKY),
+    RunStage.REFERENCE: ("reference solution", style.BLUE),
+    RunStage.AGREE: ("other accepted", style.GREEN),
+    RunStage.VALIDATE_SOLUTION: ("wrong submissions", style.ORANGE),
 }
 _FAILED = (Outcome.FAILURE.value, Outcome.OVERLOAD.value)
 

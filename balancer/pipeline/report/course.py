@@ -6,7 +6,7 @@ Decides which generators have a line of their own, and the scale. It must not kn
 from collections import Counter
 from collections.abc import Sequence
 
-from balancer.pipeline.results.records import FirstKill
+from balancer.pipeline.results.run_result import FirstKill
 from balancer.reporting import style
 from balancer.reporting.chart import Chart
 from balancer.reporting.lines import ChartLine, line_chart

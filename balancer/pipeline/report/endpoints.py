@@ -1,4 +1,4 @@
-"""One line per endpoint: what it was asked to do and what it did.
+"""Endpoint lines of the report: what each was asked to do and what it did.
 
 The leases of a run are matched with the pool's counters, also for endpoints that have left the pool since. Pure; the
 table and the page show these lines, each in its own way.
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.pipeline.results.records import RunResult, Span
+from balancer.pipeline.results.run_result import RunResult, Span
 from balancer.reporting.words import shorten, visible
 
 __all__ = ["EndpointLine", "endpoint_lines", "gone_endpoints"]

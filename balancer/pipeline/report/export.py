@@ -7,7 +7,7 @@ into `data/secret/`. Which cases are worth keeping is decided before.
 import shutil
 from pathlib import Path
 
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 
 __all__ = ["export_cases"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.reporting.files import json_text, put_text
 
 __all__ = ["write_report"]

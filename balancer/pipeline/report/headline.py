@@ -1,4 +1,4 @@
-"""What a person should see first: a handful of figures, and whether they can be trusted.
+"""Headline of the report: tiles, warnings, and what went wrong.
 
 A reader is given a few figures, and is warned where they cannot be trusted. Pure; the terminal and the page word them
 alike.
@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 

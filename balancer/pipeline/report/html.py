@@ -14,7 +14,7 @@ from balancer.pipeline.report.matrix import LETTERS, matrix
 from balancer.pipeline.report.notes import notes
 from balancer.pipeline.report.rates import RATES, looks_said, rate_lines, spent_said
 from balancer.pipeline.results.predictions import prediction_lines
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.problem import Verdict
 from balancer.reporting.chart import Chart
 from balancer.reporting.html import drawn, environment

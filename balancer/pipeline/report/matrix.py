@@ -9,11 +9,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from balancer.pipeline.results.records import CaseResult, ProblemResult, SubmissionResult
+from balancer.pipeline.results.run_result import CaseResult, ProblemResult, SubmissionResult
 from balancer.problem import Verdict
 from balancer.reporting.words import seconds, shorten, size, visible
 
-__all__ = ["BAND", "LETTERS", "MOST_COLUMNS", "Band", "Cell", "Column", "Group", "Matrix", "Row", "matrix"]
+__all__ = [
+    "BAND",
+    "LETTERS",
+    "MOST_COLUMNS",
+    "KillMatrix",
+    "MatrixBand",
+    "MatrixCell",
+    "MatrixColumn",
+    "MatrixGroup",
+    "MatrixRow",
+    "matrix",
+]
 
 LETTERS: Mapping[Verdict, str] = MappingProxyType(
     {
@@ -31,7 +42,7 @@ _MOST_DETAIL = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MatrixColumn:
     """A case. Attributes: its `id`, what a tooltip says, whether it is sample data, whether it kills."""
 
     id: int
@@ -41,7 +52,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """A verdict: its `kind` (a value of `Verdict`, or "none" if it was never run), letter and tooltip."""
 
     kind: str
@@ -50,48 +61,48 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MatrixRow:
     """A submission and its verdicts, one for each column; `kills` counts all cases, also those not shown."""
 
     name: str
     kills: int
-    cells: tuple[Cell, ...]
+    cells: tuple[MatrixCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MatrixGroup:
     """Submissions of one kind, under one heading."""
 
     heading: str
-    rows: tuple[Row, ...]
+    rows: tuple[MatrixRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class MatrixBand:
     """Some of the cases, for all submissions."""
 
-    columns: tuple[Column, ...]
-    groups: tuple[Group, ...]
+    columns: tuple[MatrixColumn, ...]
+    groups: tuple[MatrixGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class KillMatrix:
     """All of it, in bands of columns. `shown` of its `cases` are shown, all unless there were too many."""
 
     problem: str
-    bands: tuple[Band, ...]
+    bands: tuple[MatrixBand, ...]
     cases: int
     shown: int
 
 
-def matrix(problem: ProblemResult, *, most: int = MOST_COLUMNS) -> Matrix:
+def matrix(problem: ProblemResult, *, most: int = MOST_COLUMNS) -> KillMatrix:
     """Return the matrix of `problem`, with at most `most` cases: first those that kill, then its own data."""
     kept = {case.id for case in problem.killers}
     shown = _most_telling(problem.ready, kept, most)
     bands = _bands(shown) if problem.submissions else ()
-    return Matrix(
+    return KillMatrix(
         problem=problem.id,
-        bands=tuple(Band(tuple(_column(c, kept) for c in cases), _groups(problem, cases)) for cases in bands),
+        bands=tuple(MatrixBand(tuple(_column(c, kept) for c in cases), _groups(problem, cases)) for cases in bands),
         cases=len(problem.ready),
         shown=len(shown),
     )
@@ -111,35 +122,35 @@ def _most_telling(cases: Sequence[CaseResult], kept: set[int], most: int) -> lis
     return [case for case in cases if case.id in chosen]
 
 
-def _groups(problem: ProblemResult, cases: Sequence[CaseResult]) -> tuple[Group, ...]:
+def _groups(problem: ProblemResult, cases: Sequence[CaseResult]) -> tuple[MatrixGroup, ...]:
     uncompiled = tuple(s for s in problem.submissions if not s.compiles)
     groups = (
         ("accepted", problem.accepted),
         ("wrong", problem.wrong),
         ("does not compile: not counted", uncompiled),
     )
-    return tuple(Group(heading, tuple(_row(s, problem, cases) for s in rows)) for heading, rows in groups if rows)
+    return tuple(MatrixGroup(heading, tuple(_row(s, problem, cases) for s in rows)) for heading, rows in groups if rows)
 
 
-def _row(submission: SubmissionResult, problem: ProblemResult, cases: Sequence[CaseResult]) -> Row:
+def _row(submission: SubmissionResult, problem: ProblemResult, cases: Sequence[CaseResult]) -> MatrixRow:
     kills = len(submission.killed_by(problem.ready))
-    return Row(submission.name, kills, tuple(_cell(submission, case) for case in cases))
+    return MatrixRow(submission.name, kills, tuple(_cell(submission, case) for case in cases))
 
 
-def _column(case: CaseResult, kept: set[int]) -> Column:
+def _column(case: CaseResult, kept: set[int]) -> MatrixColumn:
     marks = [mark for mark, is_so in (("the problem's own data", case.sample), ("kept", case.id in kept)) if is_so]
     title = " \u00b7 ".join([f"case {case.id}", _origin(case), size(case.size), *marks])
-    return Column(case.id, title, case.sample, case.id in kept)
+    return MatrixColumn(case.id, title, case.sample, case.id in kept)
 
 
-def _cell(submission: SubmissionResult, case: CaseResult) -> Cell:
+def _cell(submission: SubmissionResult, case: CaseResult) -> MatrixCell:
     verdict = submission.verdicts.get(case.id)
     if verdict is None:
-        return Cell("none", "\u00b7", f"case {case.id} \u00b7 never run")
+        return MatrixCell("none", "\u00b7", f"case {case.id} \u00b7 never run")
     words = [f"case {case.id}", verdict.value.replace("_", " ")]
     if case.id in submission.times_s:
         words.append(seconds(submission.times_s[case.id]))
-    return Cell(verdict.value, LETTERS[verdict], " \u00b7 ".join([*words, _origin(case)]))
+    return MatrixCell(verdict.value, LETTERS[verdict], " \u00b7 ".join([*words, _origin(case)]))
 
 
 def _origin(case: CaseResult) -> str:

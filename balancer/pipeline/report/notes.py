@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from balancer.pipeline.results.missing import left_out_for
-from balancer.pipeline.results.records import ProblemResult, RunResult
+from balancer.pipeline.results.missing_languages import left_out_for
+from balancer.pipeline.results.run_result import ProblemResult, RunResult
 
 __all__ = ["Note", "notes"]
 

@@ -6,7 +6,7 @@ Decides what each moment is called, and how a rate and its interval are written.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting.words import NOTHING, count
 

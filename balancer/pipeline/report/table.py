@@ -15,7 +15,7 @@ from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, troubles, warnings
 from balancer.pipeline.report.rates import looks_said, rate_lines, spent_said
 from balancer.pipeline.results.predictions import prediction_lines
-from balancer.pipeline.results.records import Brought, CaseState, ProblemResult, RunResult
+from balancer.pipeline.results.run_result import CaseState, GeneratorYield, ProblemResult, RunResult
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer.reporting.words import NOTHING, count, number, percent, ratio, seconds
 
@@ -112,7 +112,7 @@ def _rounds(result: RunResult, clean: Clean) -> Table:
     return table
 
 
-def _brought(made: Iterable[Brought], clean: Clean) -> Table:
+def _brought(made: Iterable[GeneratorYield], clean: Clean) -> Table:
     table = plain_table("What each generator brought")
     table.add_column("generator", no_wrap=True)
     for head in ("proposed", "valid", "cases", "kills", "first\nkills", "asked", "runs"):

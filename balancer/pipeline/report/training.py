@@ -1,4 +1,4 @@
-"""What training needs: each row of the data set as it was, with its new cases, as JSON lines and as Parquet.
+"""Training rows: each row of the data set with its new cases, as JSON lines and as Parquet.
 
 Decides what is written of a case, and which few of them do what all of them do. Rows are read again from where they
 lie, one at a time; a row that was not judged is not written. It must not know how a case was found.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.pipeline.results.collect import problem_result
-from balancer.pipeline.results.judged import ProblemResult
+from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.raw import raw_rows

@@ -1,12 +1,12 @@
-"""What a model has answered, kept so that a run which dies does not ask, and pay, twice.
+"""Answer table: what a model has answered, kept so that a run which dies does not ask, and pay, twice.
 
 Decides what is durable of an answer. It must not know what an answer is worth.
 """
 
-from balancer.pipeline.proposing.budget import Used
+from balancer.pipeline.proposing.budget import TokenUsage
 from balancer.pipeline.proposing.memory import StoredAnswer
 from balancer.pipeline.results.database import Database
-from balancer.pipeline.results.scores import Spent
+from balancer.pipeline.results.scores import ModelUsage
 
 __all__ = ["SCHEMA", "Answers"]
 
@@ -30,7 +30,7 @@ class Answers:
         row = self._db.row(
             "SELECT model, prompts, text, refusal, cut, asked, answered, cost, seconds FROM answers WHERE key = ?", key
         )
-        return StoredAnswer(row[0], row[1], row[2], row[3], bool(row[4]), Used(*row[5:])) if row else None
+        return StoredAnswer(row[0], row[1], row[2], row[3], bool(row[4]), TokenUsage(*row[5:])) if row else None
 
     def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
         """Keep an answer; it is durable when this returns."""
@@ -41,19 +41,19 @@ class Answers:
             used.asked, used.answered, used.cost, used.seconds,
         )  # fmt: skip
 
-    def used(self) -> dict[str, Used]:
+    def used(self) -> dict[str, TokenUsage]:
         """Return what was used so far, by problem."""
         rows = self._db.rows(
             "SELECT problem, SUM(asked), SUM(answered), SUM(cost), SUM(seconds) FROM answers GROUP BY problem"
         )
-        return {problem: Used(*figures) for problem, *figures in rows}
+        return {problem: TokenUsage(*figures) for problem, *figures in rows}
 
-    def spent(self) -> dict[int, Spent]:
+    def spent(self) -> dict[int, ModelUsage]:
         """Return what each round of all problems used."""
         rows = self._db.rows(
             "SELECT round, COUNT(*), SUM(asked), SUM(answered), SUM(cost), SUM(seconds) FROM answers GROUP BY round"
         )
-        return {number: Spent(*figures) for number, *figures in rows}
+        return {number: ModelUsage(*figures) for number, *figures in rows}
 
     def count(self, problem: str | None = None) -> int:
         """Return how many answers there are, of `problem` or of all."""

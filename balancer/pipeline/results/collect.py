@@ -1,4 +1,4 @@
-"""From what the store holds to the `RunResult` that reports are made from.
+"""Collect the result of a run: from what the store holds to the `RunResult` that reports are made from.
 
 Decides which of many problems are told in detail: those with the most survivors. It reads, and judges nothing.
 """
@@ -7,13 +7,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from balancer.core.metrics import PoolStats, WaitHistogram
-from balancer.pipeline.results.judged import CaseResult, CaseState, Disagreement, ProblemResult, SubmissionResult
 from balancer.pipeline.results.nearest import readings_of
+from balancer.pipeline.results.problem_result import (
+    CaseResult,
+    CaseState,
+    Disagreement,
+    ProblemResult,
+    SubmissionResult,
+)
 from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.scores import scores_of
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
-from balancer.pipeline.results.tally import Tally, totals_of
+from balancer.pipeline.results.tally import ProblemTally, totals_of
 from balancer.problem import Problem, Verdict
 
 __all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
@@ -74,7 +80,7 @@ def settle(store: Store, problem: Problem) -> None:
     store.problems.settle(found, found.tally(), {each.name: each.program for each in problem.submissions})
 
 
-def _tallies(store: Store) -> Iterator[Tally]:
+def _tallies(store: Store) -> Iterator[ProblemTally]:
     yield from store.problems.tallies()
     for roster in store.problems.rosters(unsettled=True):  # those that the end of a session has interrupted
         yield problem_result(store, roster).tally()

@@ -1,4 +1,4 @@
-"""What differs between two runs: problems, cases, kill rates, verdicts.
+"""Difference between two runs: problems, cases, kill rates, verdicts.
 
 Decides what counts as the same in both: a problem by its name, a case by its input, a submission by its name. Only what
 both runs have judged can differ. It must not know how a difference is shown.
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from balancer.pipeline.results.judged import CaseState
+from balancer.pipeline.results.problem_result import CaseState
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.tally import Tally
+from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Verdict
 
-__all__ = ["Change", "Difference", "VerdictChange", "difference"]
+__all__ = ["Difference", "ProblemChange", "VerdictChange", "difference"]
 
 _MOST = 1000  # names of a kind; all are counted
 
@@ -31,7 +31,7 @@ class VerdictChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ProblemChange:
     """What differs in a problem that both runs have: wrong submissions killed, of how many, and cases used."""
 
     problem: str
@@ -61,7 +61,7 @@ class Difference:
     wrong: list[int] = field(default_factory=lambda: [0, 0])
     gained: int = 0
     lost: int = 0
-    changed: list[Change] = field(default_factory=list)
+    changed: list[ProblemChange] = field(default_factory=list)
     verdicts: list[VerdictChange] = field(default_factory=list)
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("only_before", "only_after", "changed", "verdicts"), 0)
@@ -112,11 +112,11 @@ def difference(before: Store, after: Store) -> Difference:
     return found
 
 
-def _tallies(store: Store) -> Iterator[Tally]:
+def _tallies(store: Store) -> Iterator[ProblemTally]:
     return store.problems.tallies()
 
 
-def _compare(found: Difference, before: Store, after: Store, first: Tally, then: Tally) -> None:
+def _compare(found: Difference, before: Store, after: Store, first: ProblemTally, then: ProblemTally) -> None:
     problem = first.id
     found.both += 1
     for number, tally in enumerate((first, then)):
@@ -128,7 +128,7 @@ def _compare(found: Difference, before: Store, after: Store, first: Tally, then:
     found.lost += lost
     figures = ((first.wrong_killed, then.wrong_killed), (first.wrong_judged, then.wrong_judged))
     if gained or lost or any(one != other for one, other in figures):
-        _add(found, "changed", Change(problem, *figures, gained, lost))
+        _add(found, "changed", ProblemChange(problem, *figures, gained, lost))
     for data in sorted(earlier.keys() & later.keys()):
         for name in sorted(earlier[data].keys() & later[data].keys()):
             one, other = earlier[data][name], later[data][name]

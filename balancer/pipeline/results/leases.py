@@ -1,9 +1,9 @@
-"""The leases of a run, in its database: there may be millions, so they are added up there.
+"""Lease table: the leases of a run: there may be millions, so the database adds them up.
 
 Decides which of them are drawn. It must not know what a lease is for.
 """
 
-from balancer.judging.work import ANSWERS, EndpointWork, Span, Stage, Work
+from balancer.judging.spans import ANSWERS, EndpointTotals, LeaseTotals, RunStage, Span
 from balancer.pipeline.results.database import Database
 
 __all__ = ["SCHEMA", "Leases"]
@@ -62,7 +62,7 @@ class Leases:
             " WHERE session = ? AND rowid % ? = 0 ORDER BY ended_s",
             session, one_in,
         )  # fmt: skip
-        return [Span(r[0], r[1], Stage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
+        return [Span(r[0], r[1], RunStage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
 
     def drawn(self, session: int) -> tuple[int, list[Span]]:
         """Return the leases to be drawn, and one in how many they are."""
@@ -70,7 +70,7 @@ class Leases:
         one_in = max(1, -(-count // _MOST))
         return one_in, self.of(session, one_in=one_in)
 
-    def work(self, session: int) -> Work:
+    def work(self, session: int) -> LeaseTotals:
         """Return what the leases of `session` add up to."""
         rows = self._db.rows(
             "SELECT endpoint, COUNT(*), SUM(ended_s - started_s), SUM(outcome IN (?, ?)), MIN(started_s), MAX(ended_s)"
@@ -78,8 +78,8 @@ class Leases:
             *ANSWERS, session,
         )  # fmt: skip
         chain = self._db.row(_CHAIN, session)
-        return Work(
-            {row[0]: EndpointWork(*row[1:4]) for row in rows},
+        return LeaseTotals(
+            {row[0]: EndpointTotals(*row[1:4]) for row in rows},
             min((row[4] for row in rows), default=0.0),
             max((row[5] for row in rows), default=0.0),
             (chain[0] if chain else None) or 0.0,

@@ -1,4 +1,4 @@
-"""The results of the shares of one run, put together in one folder.
+"""Merge of results folders: the shares of one run, put together in one folder.
 
 Decides what two shares must have in common, and what becomes of each table: nearly all of it belongs to a problem, and
 each problem to one share. It must not know what was found.

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from balancer.pipeline.results.judged import ProblemResult
-from balancer.pipeline.results.records import NearCase, Reading
+from balancer.pipeline.results.problem_result import ProblemResult
+from balancer.pipeline.results.run_result import NearCase, SurvivorReading
 from balancer.pipeline.results.store import Store
 
 __all__ = ["readings_of"]
@@ -20,18 +20,20 @@ _MOST_SOURCE = 4000  # characters
 _MOST_TEXT = 600
 
 
-def readings_of(store: Store, problems: Iterable[ProblemResult]) -> tuple[Reading, ...]:
+def readings_of(store: Store, problems: Iterable[ProblemResult]) -> tuple[SurvivorReading, ...]:
     """Return the first survivors of `problems`, with what a person needs to read them."""
     return tuple(islice((reading for problem in problems for reading in _of(store, problem)), _MOST_READ))
 
 
-def _of(store: Store, problem: ProblemResult) -> Iterator[Reading]:
+def _of(store: Store, problem: ProblemResult) -> Iterator[SurvivorReading]:
     survivors = {each.name for each in problem.survivors}
     programs = [each for each in store.problems.surviving(problem.id) if each.name in survivors]
     if programs:
         nearest = _nearest(store, problem)
         for program in programs[:_MOST_OF_A_PROBLEM]:
-            yield Reading(problem.id, program.name, program.language, _cut(program.source, _MOST_SOURCE), nearest)
+            yield SurvivorReading(
+                problem.id, program.name, program.language, _cut(program.source, _MOST_SOURCE), nearest
+            )
 
 
 def _nearest(store: Store, problem: ProblemResult) -> tuple[NearCase, ...]:

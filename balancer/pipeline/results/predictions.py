@@ -1,4 +1,4 @@
-"""What each session of a run predicted of its own end, and what came: data, and in words."""
+"""Predictions of a run's end: what each session predicted, and what came; data, and in words."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Final
 
 from balancer.reporting.words import seconds
 
-__all__ = ["Prediction", "prediction_line", "prediction_lines"]
+__all__ = ["EndPrediction", "prediction_line", "prediction_lines"]
 
 _OLD_S: Final = 10.0  # a prediction that took longer says so
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class EndPrediction:
     """What was predicted, and what came. All in seconds since its session began.
 
     Attributes:
@@ -34,7 +34,7 @@ class Prediction:
     session: int = 1
 
 
-def prediction_lines(made: Iterable[Prediction]) -> list[str]:
+def prediction_lines(made: Iterable[EndPrediction]) -> list[str]:
     """Return a line for each: what was predicted when, and what came; and in which session, if not all in the first."""
     made = tuple(made)
     several = any(each.session != 1 for each in made)
@@ -45,7 +45,7 @@ def prediction_lines(made: Iterable[Prediction]) -> list[str]:
     ]
 
 
-def prediction_line(made: Prediction, ago_s: float = 0.0) -> str:
+def prediction_line(made: EndPrediction, ago_s: float = 0.0) -> str:
     """Return what was predicted, and when; and how long ago that was, if it took so long that it matters."""
     low, end, high = (seconds(round(each)) for each in (made.low_s, made.end_s, made.high_s))
     advice = f"; {made.advice}" if made.advice else ""

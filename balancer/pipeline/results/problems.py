@@ -1,4 +1,4 @@
-"""Which problems a run has met, and what each came to, so that none of them need stay in memory.
+"""Problem table: which problems a run has met, and what each came to, so that none of them need stay in memory.
 
 Decides what is durable of a problem beside its cases: its name and its programs' names, a fingerprint, a tally once it
 is done, and the sources of the wrong programs that survived. It must not know how a problem is judged.
@@ -11,13 +11,13 @@ from enum import Enum
 from typing import Any
 
 from balancer.pipeline.results.database import Database
-from balancer.pipeline.results.judged import ProblemResult
-from balancer.pipeline.results.records import LeftOutRow
-from balancer.pipeline.results.tally import Tally
+from balancer.pipeline.results.problem_result import ProblemResult
+from balancer.pipeline.results.run_result import LeftOutRow
+from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Problem
 from balancer.program import Program
 
-__all__ = ["OF_A_PROBLEM", "SCHEMA", "Met", "Problems", "Roster", "RosterEntry"]
+__all__ = ["OF_A_PROBLEM", "SCHEMA", "Problems", "Roster", "RosterEntry", "SeenBefore"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS problems (
@@ -39,7 +39,7 @@ OF_A_PROBLEM = (
 """The tables whose rows belong to a problem, named in their column `problem`."""
 
 
-class Met(Enum):
+class SeenBefore(Enum):
     """How a problem was met before."""
 
     NEW = "new"
@@ -91,14 +91,14 @@ class Problems:
             return wanted
         return int((self._db.row("SELECT MAX(number) FROM problems") or (0,))[0]) + 1
 
-    def meet(self, problem: Problem, number: int, fingerprint: str) -> Met:
+    def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
         """Remember a problem, and say how it was met before. One that has changed begins anew."""
         row = self._db.row("SELECT fingerprint, done FROM problems WHERE id = ?", problem.id)
         if row is not None and row[0] == fingerprint:
             if row[1]:
-                return Met.DONE
+                return SeenBefore.DONE
             self._db.do("UPDATE problems SET tally = NULL WHERE id = ?", problem.id)
-            return Met.KNOWN
+            return SeenBefore.KNOWN
         roster = [(each.name, each.accepted, each.expected) for each in problem.submissions]
         with self._db.transaction() as db:
             if row is not None:
@@ -109,7 +109,7 @@ class Problems:
                 "INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?, ?, ?, 0, 0, NULL)",
                 (problem.id, number, problem.name, fingerprint, json.dumps(roster), json.dumps(dict(problem.left_out))),
             )
-        return Met.NEW if row is None else Met.CHANGED
+        return SeenBefore.NEW if row is None else SeenBefore.CHANGED
 
     def begin_anew(self, problems: Iterable[str]) -> None:
         """Forget all that is known of these but that they are there."""
@@ -119,7 +119,7 @@ class Problems:
                     db.execute(f"DELETE FROM {table} WHERE problem = ?", (problem,))
                 db.execute("UPDATE problems SET done = 0, survivors = 0, tally = NULL WHERE id = ?", (problem,))
 
-    def settle(self, found: ProblemResult, tally: Tally, programs: dict[str, Program]) -> None:
+    def settle(self, found: ProblemResult, tally: ProblemTally, programs: dict[str, Program]) -> None:
         """Keep what a problem came to: it is done, unless the infrastructure has kept something from being done.
 
         Args:
@@ -159,16 +159,16 @@ class Problems:
             rows = self._pages(f"{columns} WHERE {where} ORDER BY number", place=1)
         yield from map(_roster, rows)
 
-    def tallies(self) -> Iterator[Tally]:
+    def tallies(self) -> Iterator[ProblemTally]:
         """Yield what was settled, by the problem's place."""
         query = "SELECT tally, number FROM problems WHERE number > ? AND tally IS NOT NULL ORDER BY number"
         for tally, _ in self._pages(query, place=1):
-            yield Tally.from_dict(json.loads(tally))
+            yield ProblemTally.from_dict(json.loads(tally))
 
-    def tally(self, problem: str) -> Tally | None:
+    def tally(self, problem: str) -> ProblemTally | None:
         """Return what `problem` came to, if it is settled."""
         row = self._db.row("SELECT tally FROM problems WHERE id = ?", problem)
-        return Tally.from_dict(json.loads(row[0])) if row and row[0] else None
+        return ProblemTally.from_dict(json.loads(row[0])) if row and row[0] else None
 
     def at(self, number: int) -> Roster | None:
         """Return the problem at this place."""

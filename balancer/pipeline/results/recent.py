@@ -1,4 +1,4 @@
-"""What was read lately of a problem, so that a question that is asked before each program run costs no query.
+"""Cache of what was read lately of a problem, so that a question before each program run costs no query.
 
 Decides how much is remembered: the problems at work, and some more. It must not know what is read.
 """
@@ -8,14 +8,14 @@ from typing import Generic, TypeVar
 
 from balancer.pipeline.results.database import Database
 
-__all__ = ["Recent"]
+__all__ = ["RecentCache"]
 
 Found = TypeVar("Found")
 
 _MOST = 64  # problems; one that is read again after that costs a query
 
 
-class Recent(Generic[Found]):
+class RecentCache(Generic[Found]):
     """A memory of one thing for each problem. Thread-safe, under the lock of the database that it is read from.
 
     Args:

@@ -1,4 +1,4 @@
-"""The rounds of a problem: which have begun, with what inputs, and which programs of a generator's are used.
+"""Round table: which rounds have begun, with what inputs, and which programs of a generator's are used.
 
 Decides what is durable of a round: its inputs come in batches, each of them whole or not at all. It must not know where
 inputs come from.
@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from balancer.pipeline.results.database import Database
-from balancer.pipeline.results.recent import Recent
-from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.recent import RecentCache
+from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.shrunk import SHRINK
 from balancer.problem import Proposal
 from balancer.program import Program
 
-__all__ = ["SCHEMA", "Asked", "Rounds", "replaced_by"]
+__all__ = ["SCHEMA", "GeneratorBatch", "Rounds", "replaced_by"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rounds (problem TEXT, number INTEGER, notes TEXT NOT NULL, PRIMARY KEY (problem, number));
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS batches (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GeneratorBatch:
     """What asking a generator for a batch came to.
 
     Attributes:
@@ -50,7 +50,7 @@ class Rounds:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._aids = Recent(database, self._read_aids)
+        self._aids = RecentCache(database, self._read_aids)
 
     def has_begun(self, problem: str, number: int) -> bool:
         """Return whether round `number` has its inputs, from this session or an earlier one."""
@@ -64,7 +64,7 @@ class Rounds:
         notes: Iterable[str],
         replaced: Collection[int] = (),
         *,
-        asked: Mapping[str, Asked] | None = None,
+        asked: Mapping[str, GeneratorBatch] | None = None,
         at_s: float = 0.0,
     ) -> None:
         """Store the first inputs of a round behind those that are there, and take the cases out that they replace.
@@ -94,7 +94,7 @@ class Rounds:
         proposals: Iterable[Proposal],
         notes: Iterable[str],
         *,
-        asked: Mapping[str, Asked],
+        asked: Mapping[str, GeneratorBatch],
         at_s: float = 0.0,
     ) -> None:
         """Store a further batch of inputs of a round that has begun. Arguments are as in `begin`."""
@@ -109,12 +109,12 @@ class Rounds:
             )
             db.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (problem, number, batch, _text(asked)))
 
-    def batches(self, problem: str, number: int) -> list[dict[str, Asked]]:
+    def batches(self, problem: str, number: int) -> list[dict[str, GeneratorBatch]]:
         """Return the batches of a round: what asking each generator came to, by name."""
         rows = self._db.rows(
             "SELECT asked FROM batches WHERE problem = ? AND round = ? ORDER BY number", problem, number
         )
-        return [{name: Asked(**each) for name, each in json.loads(asked).items()} for (asked,) in rows]
+        return [{name: GeneratorBatch(**each) for name, each in json.loads(asked).items()} for (asked,) in rows]
 
     def add_own(self, problem: str, proposals: Iterable[Proposal]) -> None:
         """Store a problem's own data, before its first round; once is enough."""
@@ -204,5 +204,5 @@ def replaced_by(number: int) -> str:
     return f"made room for round {number}"
 
 
-def _text(asked: Mapping[str, Asked]) -> str:
+def _text(asked: Mapping[str, GeneratorBatch]) -> str:
     return json.dumps({name: asdict(each) for name, each in asked.items()})

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from balancer.pipeline.results.tally import Course
+from balancer.pipeline.results.tally import RoundHistory
 
-__all__ = ["Rate", "RoundScores", "Spent", "scores_of"]
+__all__ = ["ModelUsage", "Rate", "RoundScores", "scores_of"]
 
 _DRAWS = 1000
 _AT_ONCE = 50  # draws in memory
@@ -32,7 +32,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class ModelUsage:
     """What a round used of a model: questions answered, tokens of questions and answers, money, seconds of waiting."""
 
     questions: int = 0
@@ -60,7 +60,7 @@ class RoundScores:
     tnr_micro: Rate | None
     tnr_macro: Rate | None
     accuracy: Rate | None
-    spent: Spent = Spent()
+    spent: ModelUsage = ModelUsage()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as what JSON has."""
@@ -79,7 +79,7 @@ RATES = ("tpr_micro", "tpr_macro", "tnr_micro", "tnr_macro", "accuracy")
 
 
 def scores_of(
-    courses: Mapping[Course, int], spent: Mapping[int, Spent] | None = None, *, seed: int = 1
+    courses: Mapping[RoundHistory, int], spent: Mapping[int, ModelUsage] | None = None, *, seed: int = 1
 ) -> tuple[RoundScores, ...]:
     """Return the rates with own data alone, then after each round.
 
@@ -100,12 +100,12 @@ def scores_of(
     )  # draws x (times x rates)
     low, high = np.nanpercentile(np.where(np.isnan(found), 0.0, drawn), _ENDS, axis=0)
     return tuple(
-        RoundScores(time, **_worded(found[0], low, high, time), spent=(spent or {}).get(time - 1, Spent()))
+        RoundScores(time, **_worded(found[0], low, high, time), spent=(spent or {}).get(time - 1, ModelUsage()))
         for time in range(times)
     )
 
 
-def _figures(course: Course, time: int) -> Sequence[float]:
+def _figures(course: RoundHistory, time: int) -> Sequence[float]:
     """Return what a problem adds to the numerator and the denominator of each rate."""
     kept, killed = course.at(time)
     right = course.whole and kept == course.accepted and killed == course.wrong

@@ -4,7 +4,7 @@ Decides what is durable of it: each case is tried once. It must not know how a c
 """
 
 from balancer.pipeline.results.database import Database
-from balancer.pipeline.results.judged import CaseState
+from balancer.pipeline.results.problem_result import CaseState
 
 __all__ = ["SCHEMA", "SHRINK", "Shrunk"]
 

@@ -1,4 +1,4 @@
-"""What is known so far, kept in SQLite so that a run which dies resumes where it stopped.
+"""Run store: what is known so far, kept in SQLite so that a run which dies resumes where it stopped.
 
 Every line is committed before the run acts on it, in WAL mode, which survives the death of the process at any
 instant. The store keeps verdicts and never judges.
@@ -11,20 +11,35 @@ from pathlib import Path
 from typing import Any, Self
 
 from balancer.errors import ConfigError
-from balancer.pipeline.results import answers, judges, leases, looks, problems, rounds, shrunk, times, traced, trust
+from balancer.pipeline.results import (
+    answers,
+    judges,
+    leases,
+    problems,
+    rounds,
+    shrunk,
+    traced,
+    trust,
+)
+from balancer.pipeline.results import (
+    problem_times as times,
+)
+from balancer.pipeline.results import (
+    rechecks as looks,
+)
 from balancer.pipeline.results.answers import Answers
-from balancer.pipeline.results.brought import Brought, brought
 from balancer.pipeline.results.database import Database
-from balancer.pipeline.results.judged import CaseState
+from balancer.pipeline.results.generator_yield import GeneratorYield, generator_yields
 from balancer.pipeline.results.judges import Judges
 from balancer.pipeline.results.leases import Leases
-from balancer.pipeline.results.looks import Looks
-from balancer.pipeline.results.predictions import Prediction
-from balancer.pipeline.results.problems import Met, Problems
-from balancer.pipeline.results.recent import Recent
+from balancer.pipeline.results.predictions import EndPrediction
+from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_times import FirstKill, ProblemTimes
+from balancer.pipeline.results.problems import Problems, SeenBefore
+from balancer.pipeline.results.recent import RecentCache
+from balancer.pipeline.results.rechecks import Rechecks
 from balancer.pipeline.results.rounds import Rounds
 from balancer.pipeline.results.shrunk import Shrunk
-from balancer.pipeline.results.times import FirstKill, Times
 from balancer.pipeline.results.traced import TraceTables
 from balancer.pipeline.results.trust import TrustStore
 from balancer.problem import Origin, Problem, Verdict
@@ -116,14 +131,14 @@ class Store:
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
         self.judges = Judges(self._db)
-        self.looks = Looks(self._db)
+        self.looks = Rechecks(self._db)
         self.problems = Problems(self._db)
         self.leases = Leases(self._db)
         self.shrunk = Shrunk(self._db)
-        self.times = Times(self._db)
+        self.times = ProblemTimes(self._db)
         self.trace = TraceTables(self._db)
         self.trust = TrustStore(self._db)
-        self._left_out = Recent(self._db, self._read_left_out)
+        self._left_out = RecentCache(self._db, self._read_left_out)
         self.withdraw()
 
     def close(self) -> None:
@@ -208,25 +223,25 @@ class Store:
         """Record how `session` ended."""
         self._db.do("UPDATE sessions SET pool = ?, complete = ? WHERE id = ?", json.dumps(pool), complete, session)
 
-    def keep_predictions(self, session: int, made: Iterable[Prediction]) -> None:
+    def keep_predictions(self, session: int, made: Iterable[EndPrediction]) -> None:
         """Keep what `session` has predicted of its own end, instead of what was kept before."""
         kept = json.dumps([asdict(each) for each in made])
         self._db.do("INSERT OR REPLACE INTO meta VALUES (?, ?)", f"predictions {session}", kept)
 
-    def predictions(self) -> list[Prediction]:
+    def predictions(self) -> list[EndPrediction]:
         """Return what all sessions have predicted of their own ends, oldest first."""
         rows = self._db.rows("SELECT key, value FROM meta WHERE key LIKE 'predictions %'")
         kept = sorted((int(key.split()[1]), json.loads(value)) for key, value in rows)
-        return [Prediction(**{**each, "session": session}) for session, made in kept for each in made]
+        return [EndPrediction(**{**each, "session": session}) for session, made in kept for each in made]
 
     def sessions(self) -> list[Session]:
         """Return the sessions so far, oldest first."""
         rows = self._db.rows("SELECT id, strategy, slots, pool, complete FROM sessions ORDER BY id")
         return [Session(r[0], r[1], r[2], json.loads(r[3]) if r[3] else None, bool(r[4])) for r in rows]
 
-    def brought(self, kills: Sequence[FirstKill]) -> tuple[Brought, ...]:
+    def brought(self, kills: Sequence[FirstKill]) -> tuple[GeneratorYield, ...]:
         """Return what each generator brought."""
-        return brought(self._db, kills)
+        return generator_yields(self._db, kills)
 
     @property
     def timed(self) -> bool:
@@ -322,10 +337,10 @@ class Store:
         """Return what is not used, and why. The caller must not change it."""
         return self._left_out.of(problem)
 
-    def meet(self, problem: Problem, number: int, fingerprint: str) -> Met:
+    def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
         """Remember a problem, and say how it was met before. One that has changed begins anew."""
         met = self.problems.meet(problem, number, fingerprint)
-        if met is Met.CHANGED:
+        if met is SeenBefore.CHANGED:
             self.problem_changed(problem.id)
         return met
 

@@ -1,4 +1,4 @@
-"""What a problem comes to in numbers, and many problems together: small enough to be kept of each of many thousand.
+"""Figures of a problem, and of many together: small enough to be kept of each of many thousand.
 
 Decides how the figures of a run follow from those of its problems. Pure; it must not know cases or programs.
 """
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from balancer.pipeline.results.missing import cost_of_missing
+from balancer.pipeline.results.missing_languages import cost_of_missing
 
-__all__ = ["Course", "Tally", "Totals", "totals_of"]
+__all__ = ["ProblemTally", "RoundHistory", "Totals", "totals_of"]
 
 _MOST_REASONS = 50  # that are told apart; others count as one
 _MOST_IDLE = 10
@@ -19,7 +19,7 @@ _OTHERS = "other reasons"
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class RoundHistory:
     """How a problem went, round by round: first with its own data alone, then after each round.
 
     Attributes:
@@ -42,7 +42,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ProblemTally:
     """What a problem comes to; counts are as in `ProblemResult`.
 
     Attributes:
@@ -76,7 +76,7 @@ class Tally:
     left_out: Mapping[str, str]
     notes: tuple[str, ...]
     reasons: Mapping[str, int]
-    course: Course
+    course: RoundHistory
     unchecked: int = 0
     troubles: tuple[str, ...] = ()
 
@@ -90,7 +90,7 @@ class Tally:
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         """Return what `to_dict` was made of."""
         course = dict(found["course"])
-        made = Course(**{**course, "kept": tuple(course["kept"]), "killed": tuple(course["killed"])})
+        made = RoundHistory(**{**course, "kept": tuple(course["kept"]), "killed": tuple(course["killed"])})
         lists = {name: tuple(found.get(name, ())) for name in ("survivors", "not_judged", "notes", "troubles")}
         return cls(**{**found, **lists, "course": made})
 
@@ -119,7 +119,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Totals:
-    """What many problems come to together. Attributes not named here are sums of those of `Tally`.
+    """What many problems come to together. Attributes not named here are sums of those of `ProblemTally`.
 
     Attributes:
         problems: how many.
@@ -159,11 +159,11 @@ class Totals:
     troubles: int = 0
     troubles_told: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
-    courses: Counter[Course] = field(default_factory=Counter)
+    courses: Counter[RoundHistory] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     missing_in: Counter[str] = field(default_factory=Counter)
 
-    def add(self, tally: Tally) -> None:
+    def add(self, tally: ProblemTally) -> None:
         """Count one more problem."""
         self.problems += 1
         for name in _SUMS:
@@ -195,7 +195,7 @@ _SUMS = (
 )  # fmt: skip
 
 
-def totals_of(tallies: Iterable[Tally]) -> Totals:
+def totals_of(tallies: Iterable[ProblemTally]) -> Totals:
     """Return what problems come to together."""
     found = Totals()
     for tally in tallies:

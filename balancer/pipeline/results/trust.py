@@ -1,4 +1,4 @@
-"""Whose word counts without another's, which endpoints lied, and which problems they had a part in.
+"""Endpoint trust: whose word alone counts, which endpoints lied, and which problems they had a part in.
 
 Decides what is durable of it: a problem that a liar had a part in is forgotten as soon as nobody works on it, or the
 next time the store is opened, so no verdict that is withdrawn outlives the process. It must not know who is believed.

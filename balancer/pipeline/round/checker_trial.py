@@ -1,4 +1,4 @@
-"""Find out whether a problem's own output validator can judge at all, once it has ended oddly.
+"""Output validator check: whether a problem's own can judge at all, once it has ended oddly.
 
 Decides when it cannot: if it does not compile, or says nothing of any known answer. Then nothing of the problem can be
 judged, which is told at once. It must not know submissions.
@@ -13,7 +13,7 @@ from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.verdict import checker_files, checker_odd, checker_program
 from balancer.pipeline.proposing.ended import ended
-from balancer.pipeline.results.records import Stage
+from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.checking import compile_words
 from balancer.problem import Checker, Problem
@@ -72,7 +72,7 @@ class CheckerTrial:
             assert program is not None
             assert case.answer is not None
             ran = self.runner.run_twice(
-                ProgramRun(program, case.answer, VALIDATOR_LIMITS, self.problem.id, Stage.REFERENCE, program.name, 0,
+                ProgramRun(program, case.answer, VALIDATOR_LIMITS, self.problem.id, RunStage.REFERENCE, program.name, 0,
                            checker_files(case.data, case.answer), odd=checker_odd)
             )  # fmt: skip
             if ran.execution is None or not checker_odd(ran.execution):

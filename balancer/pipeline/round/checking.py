@@ -1,4 +1,4 @@
-"""Ask the input validators of a problem, and find out what is wrong with one that does not answer.
+"""Input validators of a problem: ask them, and find out what is wrong with one that does not answer.
 
 Decides what the end of a validator means. Exit code 42 accepts and 43 refuses; all else says nothing of the input, and
 is tried elsewhere. Validators that are older than these codes are found out by showing them what is known: one that
@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from balancer.judging.judgements import VALIDATOR_LIMITS
-from balancer.judging.runner import ProgramRun, Ran, Runner
+from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.verdict import ACCEPT, REJECT
 from balancer.pipeline.proposing.ended import ended
-from balancer.pipeline.results.records import CaseState, Stage
+from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import Store, StoredCase
 from balancer.problem import CaseOptions, Problem
 from balancer.program import Execution, Program, Status
@@ -137,8 +137,8 @@ class Validators:
 
     def _run(
         self, program: Program, data: bytes, codes: _Codes, case: int = 0, options: CaseOptions | None = None
-    ) -> Ran:
-        stage, name = Stage.VALIDATE_INPUT, program.name
+    ) -> ProgramResult:
+        stage, name = RunStage.VALIDATE_INPUT, program.name
         if options is not None:
             program = replace(program, args=options.validators.get(name, program.args))
         files = dict(options.files) if options else {}

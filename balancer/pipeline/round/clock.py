@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from balancer.pipeline.results.times import Times
+from balancer.pipeline.results.problem_times import ProblemTimes
 
 __all__ = ["ProblemClock"]
 
@@ -21,7 +21,7 @@ class ProblemClock:
         clock: seconds.
     """
 
-    def __init__(self, times: Times, problem: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, times: ProblemTimes, problem: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._times = times
         self._problem = problem
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Compare submissions on inputs that are thrown away afterwards: the way to find the one input that is worth keeping.
+"""Submission comparison on inputs that are thrown away: the way to find the one input that is worth keeping.
 
 Decides how many inputs go into one run of a program, and what is known of each: valid or not, right or not, or, where
 the infrastructure failed, nothing. It stores no input and no verdict; what it finds is tried again by the steps of a
@@ -19,8 +19,8 @@ from balancer.judging.verdict import (
     judge_end,
     judge_output,
 )
-from balancer.pipeline.results.records import Stage
-from balancer.pipeline.round.many.records import Fed, outcomes, records
+from balancer.pipeline.results.run_result import RunStage
+from balancer.pipeline.round.many.records import BatchedInput, outcomes, records
 from balancer.pipeline.round.many.wrap import taking_many
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Submission
@@ -37,7 +37,7 @@ _NONE: Mapping[str, bytes] = {}
 
 
 class SampleComparer:
-    """See `balancer.pipeline.proposing.workshop.Comparer`. Thread-safe.
+    """See `balancer.pipeline.proposing.toolbox.Comparer`. Thread-safe.
 
     Attributes:
         runs: inputs that programs were run on so far.
@@ -62,18 +62,20 @@ class SampleComparer:
     def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
         """Run a submission on small inputs, with at most a second of CPU time for each; None: nothing is known."""
         limits = self._sample.limits
-        return self._each(submission.program, [Fed(data) for data in inputs], limits, min(limits.cpu_s, _SHORT_S), {})
+        return self._each(
+            submission.program, [BatchedInput(data) for data in inputs], limits, min(limits.cpu_s, _SHORT_S), {}
+        )
 
     def measured(self, submission: Submission, data: bytes) -> Execution | None:
         """Run a submission on one input as it would be judged, within the problem's limits."""
-        return self._one(submission.program, Fed(data), self._sample.limits, _NONE)
+        return self._one(submission.program, BatchedInput(data), self._sample.limits, _NONE)
 
     def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
         """Say of each input whether all validators accept it; None: nothing is known."""
         found: list[bool | None] = [True] * len(inputs)
         for validator in self._sample.validators.programs():
             left = [index for index, says in enumerate(found) if says]
-            fed = [Fed(inputs[index]) for index in left]
+            fed = [BatchedInput(inputs[index]) for index in left]
             ended = self._each(validator, fed, VALIDATOR_LIMITS, VALIDATOR_LIMITS.cpu_s, _NONE)
             for index, execution in zip(left, ended, strict=True):
                 found[index] = None if execution is None else self._sample.validators.says(validator, execution)
@@ -90,7 +92,7 @@ class SampleComparer:
                 _, execution, answer = outputs[index]
                 found[index] = judge_output(checker, execution.stdout, answer).verdict.kills is False
             return found
-        fed = [Fed(outputs[index][1].stdout, outputs[index][0], outputs[index][2]) for index in open_]
+        fed = [BatchedInput(outputs[index][1].stdout, outputs[index][0], outputs[index][2]) for index in open_]
         ended = self._each(program, fed, VALIDATOR_LIMITS, VALIDATOR_LIMITS.cpu_s, checker_files(b"", b""))
         for index, each in zip(open_, ended, strict=True):
             says = None if each is None else {ACCEPT: True, REJECT: False}.get(_exit_code(each) or 0)
@@ -104,7 +106,7 @@ class SampleComparer:
     # -- inside --------------------------------------------------------------------------------------
 
     def _each(
-        self, program: Program, inputs: Sequence[Fed], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
+        self, program: Program, inputs: Sequence[BatchedInput], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
     ) -> list[Execution | None]:
         """Run `program` on each of `inputs`, many at once if that can be done, for `cpu_s` seconds each."""
         found: list[Execution | None] = [None] * len(inputs)
@@ -121,7 +123,7 @@ class SampleComparer:
         return found
 
     def _many(
-        self, program: Program, inputs: Sequence[Fed], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
+        self, program: Program, inputs: Sequence[BatchedInput], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
     ) -> Sequence[Execution | None] | None:
         """Run `program` once for all `inputs`; None if it does not take many. It may end early: the rest is missing."""
         wrapped = taking_many(program) if len(inputs) > 1 and program not in self._alone else None
@@ -138,7 +140,7 @@ class SampleComparer:
             return None
         return ended[: len(inputs)]
 
-    def _one(self, program: Program, fed: Fed, limits: Limits, files: Mapping[str, bytes]) -> Execution | None:
+    def _one(self, program: Program, fed: BatchedInput, limits: Limits, files: Mapping[str, bytes]) -> Execution | None:
         beside = files if fed.input is None else {**files, **checker_files(fed.input, fed.answer or b"")}
         return self._run(program, fed.stdin, limits, beside, 1)
 
@@ -148,11 +150,11 @@ class SampleComparer:
         with self._lock:
             self.runs += inputs
         problem = self._sample.problem.id
-        wanted = ProgramRun(program, stdin, limits, problem, Stage.GENERATE, program.name, 0, files)
+        wanted = ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
         return self._sample.runner.run(wanted).execution
 
 
-def _parts(inputs: Sequence[Fed]) -> list[range]:
+def _parts(inputs: Sequence[BatchedInput]) -> list[range]:
     """Cut a list of inputs into those of one run each."""
     parts, start, size = [], 0, 0
     for index, fed in enumerate(inputs):

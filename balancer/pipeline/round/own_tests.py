@@ -7,18 +7,18 @@ case. It must not know rounds or generators.
 
 from enum import Enum
 
-from balancer.pipeline.results.records import CaseState, Stage
+from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import StoredVerdict
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.steps import generate_test_outputs, judge_on, validate_inputs
 from balancer.problem import Verdict
 
-__all__ = ["Own", "settle_own_tests"]
+__all__ = ["OwnDataVerdict", "settle_own_tests"]
 
 _FEW = 1 / 3  # a smaller part of the right solutions that prints something else is wrong; a larger one has a point
 
 
-class Own(Enum):
+class OwnDataVerdict(Enum):
     """What the own tests say."""
 
     SOUND = "sound"  # the right solutions that are left agree with them
@@ -26,14 +26,14 @@ class Own(Enum):
     NONE = "none"  # no right solution is left
 
 
-def settle_own_tests(sample: Sample) -> Own:
+def settle_own_tests(sample: Sample) -> OwnDataVerdict:
     """Judge every right solution on the own tests, leave out those that fail, and say what the rest means."""
     store, problem = sample.store, sample.problem
     store.rounds.add_own(problem.id, problem.data)
     validate_inputs(sample, 0, own=True)
     own = [case for case in store.cases(problem.id) if case.sample and case.state is not CaseState.INVALID]
     workers = sample.settings.output_generation_workers
-    judge_on(sample, sample.usable(accepted=True), own, Stage.AGREE, workers)
+    judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, workers)
     names = {case.id: case.origin.detail for case in own}
     verdicts = [v for v in store.verdicts(problem.id).values() if v.case in names]
     right = {submission.name for submission in sample.usable(accepted=True)}
@@ -47,13 +47,13 @@ def settle_own_tests(sample: Sample) -> Own:
                 right.discard(stored.submission)
     wrong = {name: stored for name, stored in wrong.items() if name in right}
     if len(wrong) >= _FEW * len(right) and wrong:
-        return Own.MANY_ANSWERS
+        return OwnDataVerdict.MANY_ANSWERS
     for stored in wrong.values():
         _leave_out(sample, stored, names)
     if not sample.usable(accepted=True):
-        return Own.NONE
+        return OwnDataVerdict.NONE
     generate_test_outputs(sample)
-    return Own.SOUND
+    return OwnDataVerdict.SOUND
 
 
 def _leave_out(sample: Sample, stored: StoredVerdict, names: dict[int, str]) -> None:

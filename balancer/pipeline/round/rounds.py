@@ -1,4 +1,4 @@
-"""One problem, from its own data to its last round.
+"""Rounds of one problem, from its own data to the last one.
 
 Decides what a round begins with, when it has enough, and whether there is another one: while some wrong submission
 survives, some generator has something to add, and rounds and time are not over. What killed stays, so no round kills
@@ -10,17 +10,15 @@ from contextlib import suppress
 from functools import partial
 
 from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.workshop import PutOff
-from balancer.pipeline.results.missing import why_left_out
-from balancer.pipeline.results.records import CaseState
-from balancer.pipeline.round.asking import Asking
+from balancer.pipeline.proposing.toolbox import PutOff
+from balancer.pipeline.results.missing_languages import why_left_out
+from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.checker_trial import CannotJudge
-from balancer.pipeline.round.observed import killers_of, observed, standing
+from balancer.pipeline.round.feedback import feedback_before, killers_of, status_after
 from balancer.pipeline.round.own_data import settle_own_data
-from balancer.pipeline.round.own_tests import Own, settle_own_tests
-from balancer.pipeline.round.purse import chunk
+from balancer.pipeline.round.own_tests import OwnDataVerdict, settle_own_tests
+from balancer.pipeline.round.proposal_batches import ProposalBatches
 from balancer.pipeline.round.sample import Sample
-from balancer.pipeline.round.shop import SampleWorkshop
 from balancer.pipeline.round.shrinking import shrink_cases
 from balancer.pipeline.round.steps import (
     CHOSEN,
@@ -29,6 +27,8 @@ from balancer.pipeline.round.steps import (
     validate_inputs,
     validate_solutions,
 )
+from balancer.pipeline.round.time_budget import chunk
+from balancer.pipeline.round.toolbox import SampleToolbox
 
 __all__ = ["begin_round", "judge_problem"]
 
@@ -62,19 +62,21 @@ def judge_problem(sample: Sample) -> bool:
 
 def _judge_rounds(sample: Sample) -> bool:
     own = _settle_own(sample)
-    if own is Own.NONE:
+    if own is OwnDataVerdict.NONE:
         return False
-    rounds = _Rounds(sample, many_answers=own is Own.MANY_ANSWERS)
+    rounds = _Rounds(sample, many_answers=own is OwnDataVerdict.MANY_ANSWERS)
     try:
         for number in range(rounds.most):
             if not rounds.begin(number):
                 break
-            if own is Own.MANY_ANSWERS:  # unless the model has brought a checker, nobody can tell right from wrong
+            if (
+                own is OwnDataVerdict.MANY_ANSWERS
+            ):  # unless the model has brought a checker, nobody can tell right from wrong
                 own = settle_own_tests(sample)
-                if own is not Own.SOUND:
+                if own is not OwnDataVerdict.SOUND:
                     return False
             rounds.play(number)
-            sample.progress.stands(sample.problem.id, partial(standing, sample, number))
+            sample.progress.stands(sample.problem.id, partial(status_after, sample, number))
     except PutOff as error:  # what there is, is judged; the next session goes on here
         why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
         sample.store.rounds.put_off(sample.problem.id, why)
@@ -87,11 +89,11 @@ def _judge_rounds(sample: Sample) -> bool:
     return hungry
 
 
-def _settle_own(sample: Sample) -> Own:
+def _settle_own(sample: Sample) -> OwnDataVerdict:
     """Find out which right solutions are believed. A package's authors know, but not on this machine."""
     if sample.problem.packaged:
-        return settle_own_data(sample) if _DATA in sample.settings.generators else Own.SOUND
-    return settle_own_tests(sample) if sample.problem.by_agreement else Own.SOUND
+        return settle_own_data(sample) if _DATA in sample.settings.generators else OwnDataVerdict.SOUND
+    return settle_own_tests(sample) if sample.problem.by_agreement else OwnDataVerdict.SOUND
 
 
 def begin_round(sample: Sample, number: int) -> bool:
@@ -116,7 +118,7 @@ class _Rounds:
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
         self._sample = sample
-        self._asking = Asking(sample, SampleWorkshop(sample, many_answers=many_answers), self.over)
+        self._asking = ProposalBatches(sample, SampleToolbox(sample, many_answers=many_answers), self.over)
         self.most = sample.settings.max_rounds if sample.allowed_s is None else _MOST_ROUNDS
         self.in_vain = 0
 
@@ -133,7 +135,7 @@ class _Rounds:
             return False
         if number and not self._asking.tellable():
             return False
-        feedback = observed(sample, number) if number else None
+        feedback = feedback_before(sample, number) if number else None
         if feedback is not None and not feedback.survivors:
             return False
         with sample.clock.spending():
@@ -198,7 +200,7 @@ class _Rounds:
                 return False
 
     def _feedback(self, number: int) -> Feedback | None:
-        return observed(self._sample, number) if number else None
+        return feedback_before(self._sample, number) if number else None
 
     def _replaced(self) -> list[int]:
         """Return the cases that make room: made up, and killing nobody."""

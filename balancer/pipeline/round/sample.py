@@ -1,4 +1,4 @@
-"""A problem at work: what every step of the pipeline needs to know and to do.
+"""A sample: one problem at work, with all that every step of the pipeline needs to know and to do.
 
 Decides the limits of a run and how a submission is judged on a case. It must not know in which order
 the steps come, which endpoints there are, nor how a report looks.
@@ -11,17 +11,17 @@ from typing import TypeVar
 
 from balancer.hookspecs import Generator
 from balancer.judging.judgements import checked, judgement_of, limits_of
-from balancer.judging.runner import ProgramRun, Ran, Runner
+from balancer.judging.runner import ProgramResult, ProgramRun, Runner
+from balancer.judging.trust import said
 from balancer.judging.verdict import Judgement
-from balancer.judging.verify import said
 from balancer.pipeline.progress.progress import Progress
-from balancer.pipeline.proposing.workshop import EquippedGenerator
-from balancer.pipeline.results.records import Stage
+from balancer.pipeline.proposing.toolbox import EquippedGenerator
+from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
 from balancer.pipeline.round.checker_trial import CheckerTrial
 from balancer.pipeline.round.checking import Validators
 from balancer.pipeline.round.clock import ProblemClock
-from balancer.pipeline.round.unconfirmed import Unconfirmed
+from balancer.pipeline.round.unconfirmed import UnconfirmedRuns
 from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
 from balancer.program import Execution, Limits, Program
 from balancer.settings.pipeline import PipelineSettings
@@ -48,7 +48,7 @@ class Sample:
     clock: ProblemClock = field(init=False)
     validators: Validators = field(init=False)
     checker_trial: CheckerTrial = field(init=False)
-    unconfirmed: Unconfirmed = field(init=False, default_factory=Unconfirmed)
+    unconfirmed: UnconfirmedRuns = field(init=False, default_factory=UnconfirmedRuns)
 
     def __post_init__(self) -> None:
         """Make what asks the validators, and start the clock."""
@@ -96,11 +96,11 @@ class Sample:
         for future in done:
             future.result()
 
-    def execute(self, submission: Submission, case: StoredCase, stage: Stage) -> Ran:
+    def execute(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult:
         """Run `submission` on the input of `case`."""
         return self.runner.run(self._wanted(submission, case, stage))
 
-    def _wanted(self, submission: Submission, case: StoredCase, stage: Stage) -> ProgramRun:
+    def _wanted(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramRun:
         # With a checker of its own a problem may have many right outputs: then none has a known beginning.
         expected = case.answer if self.checker.program is None else None
         options = self.problem.options_of(case.origin, sample=case.sample) or CaseOptions()
@@ -117,7 +117,7 @@ class Sample:
             witness=submission.accepted,
         )
 
-    def check(self, output: bytes, case: StoredCase, answer: bytes, stage: Stage, subject: str) -> Judgement:
+    def check(self, output: bytes, case: StoredCase, answer: bytes, stage: RunStage, subject: str) -> Judgement:
         """Say whether `output` is right for `case`, with the problem's own output validator if it has one.
 
         Raises:
@@ -139,14 +139,16 @@ class Sample:
         options = self.problem.options_of(case.origin, sample=case.sample)
         return self.checker if options is None else replace(self.checker, flags=options.checker)
 
-    def judge(self, submission: Submission, case: StoredCase, stage: Stage) -> None:
+    def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
         """Run `submission` on `case`, which has an answer, and store the verdict; nothing if it is left out by now."""
         if submission.name in self.store.left_out(self.problem.id):
             return
         self.settle(submission, case, self.execute(submission, case, stage), stage)
         self.progress.advance(self.problem.id)
 
-    def settle(self, submission: Submission, case: StoredCase, ran: Ran, stage: Stage) -> tuple[Judgement, Ran]:
+    def settle(
+        self, submission: Submission, case: StoredCase, ran: ProgramResult, stage: RunStage
+    ) -> tuple[Judgement, ProgramResult]:
         """Store the verdict on `submission` that follows from what came of it on `case`; return both.
 
         What is a surprise is run again elsewhere first, and what came of that may take the place of `ran`.
@@ -168,13 +170,13 @@ class Sample:
             self.unconfirmed.add(submission, case, ran)
         return judgement, ran
 
-    def _judgement(self, submission: Submission, case: StoredCase, ran: Ran, stage: Stage) -> Judgement:
+    def _judgement(self, submission: Submission, case: StoredCase, ran: ProgramResult, stage: RunStage) -> Judgement:
         checker, wanted = self._checker_of(case), self._wanted(submission, case, stage)
         return self.runner.follow(
             judgement_of(self.runner.reruns, wanted, ran, checker, case.answer, odd=self._odd(checker))
         )
 
-    def look_again(self, submission: Submission, case: StoredCase, stage: Stage) -> Ran | None:
+    def look_again(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult | None:
         """Have `submission` run on `case` again elsewhere; return what is right, if it is not what counts so far.
 
         Nothing is run if it was confirmed already, or ran in an earlier session.

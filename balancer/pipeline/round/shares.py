@@ -1,4 +1,4 @@
-"""How many inputs each generator is asked for next, by how many of those before were valid.
+"""Batch shares: how many inputs each generator is asked for next, by how many of those before were valid.
 
 Pure arithmetic. It must not know generators, nor what valid means.
 """
@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Record", "batch_size", "shares"]
+__all__ = ["GeneratorRecord", "batch_size", "shares"]
 
 _MARGIN = 1.5  # as many as are wanted, and some more, for not all are valid
 _LEAST, _MOST = 8, 64  # a batch: small, so that there is something to be learnt before the next
@@ -15,7 +15,7 @@ _EXPLORED = 0.2  # the part of a batch that all have alike, however few of their
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class GeneratorRecord:
     """What became of a generator's inputs so far: how many were checked, and valid; and how many more it may give."""
 
     checked: int
@@ -28,7 +28,7 @@ def batch_size(wanted: int) -> int:
     return min(_MOST, max(_LEAST, math.ceil(_MARGIN * wanted)))
 
 
-def shares(size: int, records: Sequence[Record]) -> list[int]:
+def shares(size: int, records: Sequence[GeneratorRecord]) -> list[int]:
     """Return how many of `size` inputs each generator is asked for; at least one of each that has some left.
 
     A fifth is shared alike, so that one that was unlucky is tried again; the rest by the part of each one's inputs that

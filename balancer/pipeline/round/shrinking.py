@@ -1,4 +1,4 @@
-"""Give each case that kills, and is large, a smaller one beside it that kills the same submission.
+"""Case reduction: give each large case that kills a smaller one beside it that kills the same submission.
 
 Decides which cases are tried, for which submission, and when to stop. A smaller input must pass all that a case must:
 the validators, the reference solution, and the agreement of the accepted submissions. It must not know how an input is
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from balancer.judging.verdict import judge_end
-from balancer.pipeline.generators.aim.lesser import lesser
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
-from balancer.pipeline.results.records import CaseState, Stage
+from balancer.pipeline.generators.search.reduce import smaller_inputs
+from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.smaller import smaller
@@ -97,7 +97,7 @@ class _Search:
         self._enough = enough
         self._left = _MOST_TRIES
         # By the format first, where it is known: hardly anything is refused. Then by what may be a count.
-        by_format = [] if found is None else [lambda data: lesser(found, data)]
+        by_format = [] if found is None else [lambda data: smaller_inputs(found, data)]
         self._ways: list[Callable[[bytes], Iterator[bytes]]] = [*by_format, smaller]
 
     def smallest(self, case: StoredCase) -> bytes | None:
@@ -134,24 +134,24 @@ class _Search:
         if sample.validators.check(case)[0] is not CaseState.VALID:
             return False
         right = sample.usable(accepted=True)
-        execution = sample.execute(right[0], case, Stage.REFERENCE).execution
+        execution = sample.execute(right[0], case, RunStage.REFERENCE).execution
         if execution is None or judge_end(execution) is not None:
             return False
         answered = replace(case, answer=execution.stdout)
         verdict = self._verdict(self._victim, answered)
         if not verdict.kills or verdict is Verdict.TIME_LIMIT:
             return False
-        own = sample.check(execution.stdout, answered, execution.stdout, Stage.REFERENCE, right[0].name)
+        own = sample.check(execution.stdout, answered, execution.stdout, RunStage.REFERENCE, right[0].name)
         found: list[Verdict | None] = [own.verdict, *(self._verdict(each, answered) for each in right[1:])]
         return agreed(found, sample.settings.quorum) is CaseState.READY
 
     def _verdict(self, submission: Submission, case: StoredCase) -> Verdict:
         sample = self._sample
-        execution = sample.execute(submission, case, Stage.AGREE).execution
+        execution = sample.execute(submission, case, RunStage.AGREE).execution
         if execution is None:
             return Verdict.UNJUDGED
         assert case.answer is not None
         judgement = judge_end(execution) or sample.check(
-            execution.stdout, case, case.answer, Stage.AGREE, submission.name
+            execution.stdout, case, case.answer, RunStage.AGREE, submission.name
         )
         return judgement.verdict

@@ -1,4 +1,4 @@
-"""Smaller inputs than a given one, to be tried one by one: parts taken out with their counts, numbers made less.
+"""Input reduction: smaller inputs than a given one, to be tried one by one.
 
 Decides which are tried, and in which order: large parts first (delta debugging, Zeller and Hildebrandt 2002), then less
 of them; numbers last. Pure: whether a smaller input still does what the larger one did is for the caller to find out.

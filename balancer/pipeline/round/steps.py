@@ -7,7 +7,7 @@ on which thread was faster. A step must not know endpoints, who proposes inputs,
 
 from collections import defaultdict
 
-from balancer.pipeline.results.records import CaseState, Stage
+from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Submission, Verdict
@@ -101,7 +101,7 @@ def generate_test_outputs(sample: Sample) -> None:
         if _verdict(verdicts, reference, case) is Verdict.ACCEPTED
     ]
     others = [submission for submission in sample.usable(accepted=True) if submission is not reference]
-    judge_on(sample, others, answered, Stage.AGREE, workers)
+    judge_on(sample, others, answered, RunStage.AGREE, workers)
     _conclude(sample)
     if _were_lies(sample, reference):
         generate_test_outputs(sample)
@@ -111,7 +111,7 @@ def _were_lies(sample: Sample, reference: Submission) -> bool:
     """Have the expected outputs that others do not agree with made again elsewhere; return whether some were wrong."""
     found = False
     for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):
-        if sample.look_again(reference, case, Stage.REFERENCE) is not None:
+        if sample.look_again(reference, case, RunStage.REFERENCE) is not None:
             sample.store.answer_again(sample.problem.id, case.id)
             found = True
     return found
@@ -134,7 +134,9 @@ def _needs_answer(verdicts: dict[tuple[str, int], StoredVerdict], reference: Sub
 
 
 def _answer(sample: Sample, reference: Submission, case: StoredCase) -> None:
-    judgement, ran = sample.settle(reference, case, sample.execute(reference, case, Stage.REFERENCE), Stage.REFERENCE)
+    judgement, ran = sample.settle(
+        reference, case, sample.execute(reference, case, RunStage.REFERENCE), RunStage.REFERENCE
+    )
     if ran.execution is not None and judgement.verdict is Verdict.ACCEPTED:
         answer = ran.execution.stdout if case.answer is None else case.answer
         if case.answer is None:
@@ -201,7 +203,7 @@ def validate_solutions(sample: Sample) -> None:
         else:
             targets = [each for each in wrong if each.name not in killed]
         sample.progress.plan(sample.problem.id, len(cases) * len(targets))
-        judge_on(sample, targets, cases, Stage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
+        judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
         ids = {case.id for case in cases}
         verdicts = sample.store.verdicts(sample.problem.id)
         killed |= {name for (name, case), stored in verdicts.items() if case in ids and stored.verdict.kills}
@@ -219,10 +221,10 @@ def _confirm_lone_kills(sample: Sample) -> None:
 
     def look(submission: Submission) -> None:
         (case,) = kills[submission.name]
-        right = sample.look_again(submission, case, Stage.VALIDATE_SOLUTION)
+        right = sample.look_again(submission, case, RunStage.VALIDATE_SOLUTION)
         if right is not None:
             sample.store.times.spared(problem, submission.name, case.id)
-            sample.settle(submission, case, right, Stage.VALIDATE_SOLUTION)
+            sample.settle(submission, case, right, RunStage.VALIDATE_SOLUTION)
 
     lone = [each for each in sample.usable(accepted=False) if len(kills[each.name]) == 1]
     sample.in_threads(sample.settings.solution_validation_workers, look, lone)
@@ -237,7 +239,7 @@ def surviving(sample: Sample) -> list[Submission]:
 
 
 def judge_on(
-    sample: Sample, submissions: list[Submission], cases: list[StoredCase], stage: Stage, workers: int
+    sample: Sample, submissions: list[Submission], cases: list[StoredCase], stage: RunStage, workers: int
 ) -> None:
     """Run each submission on each case that has no verdict for it yet; the cases must have answers."""
     verdicts = sample.store.verdicts(sample.problem.id)

@@ -1,4 +1,4 @@
-"""A validator or a checker that a generator has brought is put on trial before it is believed.
+"""Trial of a validator or a checker that a generator has brought, before it is believed.
 
 Decides what either must do: to accept what is known to be right is half of it, for a program that accepts everything
 does that; so it must also turn down what cannot be right. It must not know generators, nor rounds.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_program
 from balancer.pipeline.proposing.ended import ended
-from balancer.pipeline.proposing.workshop import Aid
+from balancer.pipeline.proposing.toolbox import ProgramRole
 from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Checker, Submission
@@ -39,7 +39,7 @@ class Trial:
     program: Program
     run: _Run
 
-    def of(self, aid: Aid) -> str:
+    def of(self, aid: ProgramRole) -> str:
         """Return what is wrong with the program as an `aid`, in one line; "": nothing."""
         own = [case for case in self.sample.store.cases(self.sample.problem.id) if case.sample]
         if aid == "validator":

@@ -1,4 +1,4 @@
-"""Which rows, and which of a row's solutions, are used.
+"""Row selection: which rows, and which of a row's solutions, are used.
 
 Decides by number, by name and by share; and draws solutions with a seed, spread over their languages. It must not know
 what a solution does.
@@ -13,11 +13,11 @@ from typing import Literal
 
 from balancer.pipeline.rows.columns import Solution
 
-__all__ = ["ALL", "Share", "drawn", "parse_share"]
+__all__ = ["ALL", "Shard", "drawn", "parse_shard"]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Shard:
     """The part of the rows that one of several machines takes: those whose number is `index` modulo `of`."""
 
     index: int = 0
@@ -28,10 +28,10 @@ class Share:
         return number % self.of == self.index
 
 
-ALL = Share()
+ALL = Shard()
 
 
-def parse_share(text: str) -> Share:
+def parse_shard(text: str) -> Shard:
     """Return the share that "i/n" names, i counted from 1.
 
     Raises:
@@ -39,7 +39,7 @@ def parse_share(text: str) -> Share:
     """
     index, slash, of = text.partition("/")
     if slash and index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of):
-        return Share(int(index) - 1, int(of))
+        return Shard(int(index) - 1, int(of))
     raise ValueError(f"{text!r} is no share; write i/n with 1 <= i <= n, e.g. 2/8 for the second of eight machines")
 
 

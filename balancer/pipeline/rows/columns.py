@@ -1,4 +1,4 @@
-"""From a row to a problem: CodeContests' columns, or a plain schema of ours.
+"""Row schemas: from a row to a problem, by CodeContests' columns, or a plain schema of ours.
 
 Decides what each column means and what a row must have. It must not know files, nor which solutions are used in the
 end.
@@ -13,7 +13,7 @@ from typing import Any
 
 from balancer.errors import PackageError
 
-__all__ = ["LANGUAGES", "RowProblem", "Solution", "Test", "problem_of"]
+__all__ = ["LANGUAGES", "RowProblem", "RowTest", "Solution", "problem_of"]
 
 LANGUAGES = {1: "python2", 2: "cpp", 3: "python", 4: "java"}  # CodeContests; 0 is unknown
 _KINDS = ("public", "private", "generated")
@@ -21,7 +21,7 @@ _PLAIN = "id, statement, tests: [{input, output}], right: [{language, source}], 
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class RowTest:
     """A known input with its expected output; `kind` is "public", "private" or "generated"."""
 
     input: str
@@ -55,7 +55,7 @@ class RowProblem:
     statement: str
     time_limit_s: float | None
     memory_bytes: int | None
-    tests: tuple[Test, ...]
+    tests: tuple[RowTest, ...]
     right: tuple[Solution, ...]
     wrong: tuple[Solution, ...]
     repeated: int = 0
@@ -94,7 +94,7 @@ def _code_contests(row: Mapping[str, Any]) -> RowProblem:
 
 def _plain(row: Mapping[str, Any]) -> RowProblem:
     tests = [
-        Test(_text(test, "input"), _text(test, "output"), str(test.get("kind") or "public"))
+        RowTest(_text(test, "input"), _text(test, "output"), str(test.get("kind") or "public"))
         for test in _list(row, "tests")
     ]
     right, again = _without_repetition(_listed(row, "right"))
@@ -146,7 +146,7 @@ def _without_repetition(found: Iterable[Solution]) -> tuple[tuple[Solution, ...]
     return tuple(first.values()), count - len(first)
 
 
-def _tests(row: Mapping[str, Any], kind: str) -> Iterator[Test]:
+def _tests(row: Mapping[str, Any], kind: str) -> Iterator[RowTest]:
     column = f"{kind}_tests"
     found = row.get(column)
     if found is None:
@@ -161,7 +161,7 @@ def _tests(row: Mapping[str, Any], kind: str) -> Iterator[Test]:
     for given, wanted in pairs:
         if not (isinstance(given, str) and isinstance(wanted, str)):
             raise PackageError(f"{column}: a test that is no text; inputs and outputs must be texts")
-        yield Test(given, wanted, kind)
+        yield RowTest(given, wanted, kind)
 
 
 def _time_limit_s(found: object) -> float | None:

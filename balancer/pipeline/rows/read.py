@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.errors import PackageError
-from balancer.pipeline.results.missing import left_out_of_row
-from balancer.pipeline.rows.choice import ALL, Share, drawn
+from balancer.pipeline.results.missing_languages import left_out_of_row
+from balancer.pipeline.rows.choice import ALL, Shard, drawn
 from balancer.pipeline.rows.columns import RowProblem, Solution, problem_of
 from balancer.pipeline.rows.raw import RawRow, raw_rows
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
@@ -39,7 +39,7 @@ class BadRow:
 
 
 def read_rows(
-    place: str, settings: RowSettings, languages: Collection[str], *, share: Share = ALL
+    place: str, settings: RowSettings, languages: Collection[str], *, share: Shard = ALL
 ) -> Iterator[tuple[int, Problem | BadRow]]:
     """Yield the number of each row that is wanted, and its problem, or why there is none.
 
@@ -64,7 +64,7 @@ def read_rows(
         yield raw.number, read
 
 
-def number_of_rows(count: int, settings: RowSettings, share: Share = ALL) -> int:
+def number_of_rows(count: int, settings: RowSettings, share: Shard = ALL) -> int:
     """Return how many of `count` rows `read_rows` yields at the most."""
     last = count if settings.limit is None else min(count, settings.offset + settings.limit)
     # Those up to `last` that the share takes, without those before the offset.

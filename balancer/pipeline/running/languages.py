@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
-from balancer.pipeline.results.missing import why_left_out
+from balancer.pipeline.results.missing_languages import why_left_out
 from balancer.pipeline.rows.columns import LANGUAGES
 from balancer.problem import Problem
 from balancer.reporting.words import count

@@ -1,4 +1,4 @@
-"""A whole run: from a config to a report, in threads, stoppable, resumable.
+"""A whole run of the pipeline: from a config to a report, in threads, stoppable, resumable.
 
 It puts the parts of a run together, and ends cleanly when a person stops it. A shell: judging a program and
 choosing an endpoint are done by others.
@@ -21,24 +21,25 @@ from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner, Stopped
 from balancer.observing.page.serving import open_page, token_of_environment
 from balancer.pipeline.progress.progress import Progress
-from balancer.pipeline.proposing.workshop import OpenedGenerator
+from balancer.pipeline.proposing.toolbox import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.part import part_of, take_back
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.transfer import part_of, take_back
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
-from balancer.pipeline.rows.choice import ALL, Share
-from balancer.pipeline.running.away import Away, Engine, Sent
+from balancer.pipeline.rows.choice import ALL, Shard
 from balancer.pipeline.running.conclude import conclude
-from balancer.pipeline.running.crowd import work_through
-from balancer.pipeline.running.foretelling import USUAL, Foretelling
-from balancer.pipeline.running.intake import Taken, find_problems, open_intake
+from balancer.pipeline.running.forecast import USUAL, EndForecaster
 from balancer.pipeline.running.languages import languages_in, lines_on_missing
+from balancer.pipeline.running.problem_source import SourcedProblem, find_problems, open_problem_source
+from balancer.pipeline.running.remote import Engine, RemoteTask, RemoteWorkers
 from balancer.pipeline.running.setting_up import find_generators, runner_of, settings_of
 from balancer.pipeline.running.turns import further_turns
+from balancer.pipeline.running.worker_pool import work_through
 from balancer.plugins.registry import Registry
+from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.sandbox.executors import executor_maker, languages_of, make_executors
@@ -48,7 +49,6 @@ from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings
 from balancer.shells.prober import Prober
-from balancer.shells.threads import Pool
 
 __all__ = ["find_generators", "run_pipeline", "settings_of", "slots_of"]
 
@@ -61,7 +61,7 @@ def run_pipeline(
     console: Console,
     *,
     fresh: bool = False,
-    share: Share = ALL,
+    share: Shard = ALL,
     live: int | None = None,
     engine: Engine | None = None,
     foretold: bool = True,
@@ -101,7 +101,7 @@ def run_pipeline(
         # Last of all that may refuse: a run that never began must not claim the folder.
         for line in lines_on_missing(found.packages.read, languages):
             services.say(line)
-        intake = open_intake(settings, found, languages, store, services.say, share)
+        intake = open_problem_source(settings, found, languages, store, services.say, share)
         served = config.pool.connect is not None  # then the pings are the server's
         slots = sum(endpoint.capacity for endpoint in pool.endpoints()) if served else slots_of(config)
         session = store.begin_session(pool.stats().strategy, slots)
@@ -131,13 +131,13 @@ def run_pipeline(
         if foretellers and settings.predict and away is None and not served and not settings.budget_s:
             for name, units in store.leases.done_before(session).items():
                 progress.done_before(name, units)
-            foretelling = Foretelling(
+            foretelling = EndForecaster(
                 pool, next(iter(foretellers)).item, progress, at_once=settings.sample_level_workers, folder=results,
                 began_s=began_s, keep=lambda made: store.keep_predictions(session, made), times=FORETOLD_AT,
             )  # fmt: skip
             stack.enter_context(foretelling)
 
-        def act(taken: Taken) -> None:
+        def act(taken: SourcedProblem) -> None:
             problem = taken.problem
             if taken.done:
                 progress.finish(problem.id)
@@ -158,8 +158,8 @@ def run_pipeline(
                 hungry[problem.id] = judge_away(away, problem, allowed_s)
             settle(store, problem)
 
-        def judge_away(away: Away, problem: Problem, allowed_s: float | None) -> bool:
-            sent = Sent(problem, allowed_s, part_of(store, problem.id), began_at_s)
+        def judge_away(away: RemoteWorkers, problem: Problem, allowed_s: float | None) -> bool:
+            sent = RemoteTask(problem, allowed_s, part_of(store, problem.id), began_at_s)
             came = away.judge(sent, progress.hear, lambda: runner.stopping)
             if isinstance(came, str):
                 put_off(problem, came)
@@ -186,7 +186,7 @@ def run_pipeline(
                     lambda turns: work_through(turns, judge, workers, runner),
                 )  # fmt: skip
             while complete and (again := store.withdraw()):  # an endpoint that lied had a part in these
-                met = open_intake(settings, found, languages, store, _say_nothing, share).problems
+                met = open_problem_source(settings, found, languages, store, _say_nothing, share).problems
                 problems = (taken for taken in met if taken.problem.id in again)
                 complete = work_through(problems, act, workers, runner)
         store.withdraw()  # the run was stopped: the next session judges them

@@ -9,14 +9,14 @@ from dataclasses import replace
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.runner import ProgramRun, Runner
-from balancer.judging.suspicion import Look, Suspicion
-from balancer.pipeline.results.records import Span
+from balancer.judging.suspicion import Recheck, Suspicion
+from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
 from balancer.plugins.registry import Registry
+from balancer.pool.pool import Pool
 from balancer.program import Executor, Program
 from balancer.settings.config import Config, on_one_machine
 from balancer.settings.pipeline import PipelineSettings
-from balancer.shells.threads import Pool
 
 __all__ = ["find_generators", "runner_of", "settings_of"]
 
@@ -61,7 +61,7 @@ def runner_of(
     def record(span: Span) -> None:
         store.leases.add(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
 
-    def looked(wanted: ProgramRun, why: Suspicion, said: Look) -> None:
+    def looked(wanted: ProgramRun, why: Suspicion, said: Recheck) -> None:
         store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
 
     def compiled(program: Program, took_s: float, endpoint: str) -> None:

@@ -1,4 +1,4 @@
-"""Problems take turns: each has its own budget of time, and what some leave over goes to where more may be killed.
+"""Further turns: the time that some problems leave over goes to where more may be killed.
 
 Decides who has a further turn. It must not know how a problem is judged.
 """
@@ -6,7 +6,7 @@ Decides who has a further turn. It must not know how a problem is judged.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.purse import Spending, next_allowances
+from balancer.pipeline.round.time_budget import Spending, next_allowances
 from balancer.problem import Problem
 
 __all__ = ["Turn", "further_turns"]

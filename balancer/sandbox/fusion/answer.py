@@ -1,4 +1,4 @@
-"""What an answer of a SandboxFusion server means for the program, or says about the server.
+"""From an answer of a SandboxFusion server to an execution, or to an error of the endpoint.
 
 Decides between an `Execution` and an `EndpointError`. Pure. It must not know how answers are fetched, nor what the
 words of a script mean (`told`).
@@ -25,7 +25,7 @@ from dataclasses import replace
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Status
 from balancer.sandbox.fusion.wire import CommandResult, CommandStatus, RunCodeAnswer, RunStatus
-from balancer.sandbox.local.ending import gave_up_for_memory
+from balancer.sandbox.local.status import died_of_memory_limit
 
 __all__ = ["TRUSTED_BYTES", "execution_of_answer", "flaw_in"]
 
@@ -147,7 +147,7 @@ def _status(result: CommandResult, stdout: bytes, stderr: bytes, language: str, 
         return Status.OUTPUT_LIMIT
     if result.status is CommandStatus.TIME_LIMIT:
         return Status.TIME_LIMIT
-    if result.return_code and gave_up_for_memory(language, result.return_code, stderr):
+    if result.return_code and died_of_memory_limit(language, result.return_code, stderr):
         return Status.MEMORY_LIMIT
     return Status.FINISHED
 

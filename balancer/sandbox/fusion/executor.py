@@ -13,14 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 from balancer.errors import CannotTell, EndpointError
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.answer import execution_of_answer, flaw_in
-from balancer.sandbox.fusion.kept import KeptBinaries
-from balancer.sandbox.fusion.request import Asked, native, ours, scripted
-from balancer.sandbox.fusion.script import Recipe
-from balancer.sandbox.fusion.told import has_words, told_by
+from balancer.sandbox.fusion.hashes import KnownHashes
+from balancer.sandbox.fusion.request import FusionRequest, native, ours, scripted
+from balancer.sandbox.fusion.script import ScriptOptions
+from balancer.sandbox.fusion.script_result import has_words, script_result_of
 from balancer.sandbox.fusion.wire import About, RunCodeAnswer
 from balancer.sandbox.http.adapter import MARGIN_S, PING_BYTES, PING_S, ServerExecutor, json_bytes
 from balancer.sandbox.languages.known import known_languages
-from balancer.sandbox.languages.layout import Laid, lay_out
+from balancer.sandbox.languages.layout import ProgramLayout, lay_out
 from balancer.sandbox.trial import HELLO_LIMITS, Trials
 
 __all__ = ["FusionExecutor"]
@@ -43,13 +43,13 @@ class FusionExecutor(ServerExecutor):
         self._python = ""
         self._natively: set[str] = set()  # languages that the server runs, but no script on it
         self._scripts: bool | None = None  # whether scripts say something there, as far as is known
-        self._kept = KeptBinaries()
+        self._kept = KnownHashes()
         self._trials = Trials(lambda program: self._run(program, b"", HELLO_LIMITS, {}))
         self._native_trials = Trials(lambda program: self._run_natively(program, b"", HELLO_LIMITS, {}))
 
     # -- what the server is ------------------------------------------------------------------------
 
-    def _told_languages(self) -> frozenset[str]:
+    def _reported_languages(self) -> frozenset[str]:
         about = self._told()
         if about is not None:
             return frozenset(about.languages)
@@ -147,7 +147,7 @@ class FusionExecutor(ServerExecutor):
             self._scripts = has_words(answer.run_result)
             if not self._scripts:  # it speaks the API, and is no SandboxFusion
                 return self._run_natively(program, stdin, limits, files)
-        told = told_by(
+        told = script_result_of(
             answer.run_result,
             {name: answer.files.get(name, "") for name in asked.body.fetch_files},
             language=program.language,
@@ -167,11 +167,11 @@ class FusionExecutor(ServerExecutor):
         asked = native(program, name, stdin, limits, files, compiles=compiles)
         return self._meaning(self._post(asked, limits), program, limits)
 
-    def _recipe(self, laid: Laid, limits: Limits) -> tuple[str, Recipe]:
+    def _recipe(self, laid: ProgramLayout, limits: Limits) -> tuple[str, ScriptOptions]:
         if laid.compile:
             key, sha256 = self._kept.look_up(laid)
-            return key, Recipe(stored=key, sha256=sha256)
-        return "", Recipe(python=self._which_python(limits) if "{python}" in laid.run else "python3")
+            return key, ScriptOptions(stored=key, sha256=sha256)
+        return "", ScriptOptions(python=self._which_python(limits) if "{python}" in laid.run else "python3")
 
     def _which_python(self, limits: Limits) -> str:
         """Return the interpreter that the server itself would take: it has packages, which others lack."""
@@ -182,7 +182,7 @@ class FusionExecutor(ServerExecutor):
             self._python = path if plain else "python3"
         return self._python
 
-    def _post(self, asked: Asked, limits: Limits) -> RunCodeAnswer:
+    def _post(self, asked: FusionRequest, limits: Limits) -> RunCodeAnswer:
         body = asked.body.model_dump_json(exclude_none=True).encode()
         at_most = json_bytes(limits.output_bytes)
         return self._server.post("/run_code", body, RunCodeAnswer, within_s=asked.total_s + MARGIN_S, at_most=at_most)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from balancer.language import Language
 from balancer.program import Limits, Program
-from balancer.sandbox.fusion.script import INPUT, OUTPUT, RESERVED, WORDS, Recipe, script_for
+from balancer.sandbox.fusion.script import INPUT, OUTPUT, RESERVED, WORDS, ScriptOptions, script_for
 from balancer.sandbox.fusion.wire import RunCodeRequest
-from balancer.sandbox.languages.layout import Laid, check_name
+from balancer.sandbox.languages.layout import ProgramLayout, check_name
 
-__all__ = ["Asked", "native", "ours", "scripted"]
+__all__ = ["FusionRequest", "native", "ours", "scripted"]
 
 _MEBIBYTE = 2**20
 # SandboxFusion applies the memory limit to its compiler as well, and bits/stdc++.h takes 250 MB of address space:
@@ -29,7 +29,7 @@ _START_S = 2.0  # what the script itself may take, on a busy server
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FusionRequest:
     """A request, and what is needed to read the answer.
 
     Args:
@@ -43,7 +43,9 @@ class Asked:
     compiles: bool
 
 
-def ours(program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], *, compiles: bool) -> Asked:
+def ours(
+    program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], *, compiles: bool
+) -> FusionRequest:
     """Return the request that runs `program` once on one of our own servers.
 
     Raises:
@@ -67,12 +69,12 @@ def ours(program: Program, stdin: bytes, limits: Limits, files: Mapping[str, byt
         output_limit=limits.output_bytes,
         source_base64=None if _sendable(program.source) else _encoded(_bytes(program.source)),
     )
-    return Asked(body, limits.wall_s + limits.compile_wall_s * compiles, compiles)
+    return FusionRequest(body, limits.wall_s + limits.compile_wall_s * compiles, compiles)
 
 
 def native(
     program: Program, name: str, stdin: bytes, limits: Limits, files: Mapping[str, bytes], *, compiles: bool
-) -> Asked:
+) -> FusionRequest:
     """Return the request that has the server run `program` as one in the language `name`.
 
     Raises:
@@ -98,18 +100,18 @@ def native(
         memory_limit_MB=max(mebibytes, _COMPILE_MEBIBYTES) if compiles else mebibytes,
         files={each: _encoded(content) for each, content in files.items()},
     )
-    return Asked(body, limits.wall_s + limits.compile_wall_s * compiles, compiles)
+    return FusionRequest(body, limits.wall_s + limits.compile_wall_s * compiles, compiles)
 
 
 def scripted(
     language: Language,
-    laid: Laid,
+    laid: ProgramLayout,
     program: Program,
     stdin: bytes,
     limits: Limits,
     files: Mapping[str, bytes],
-    recipe: Recipe,
-) -> Asked:
+    recipe: ScriptOptions,
+) -> FusionRequest:
     """Return the request that runs `program`, which is `laid` out, by a script.
 
     Raises:
@@ -131,7 +133,7 @@ def scripted(
         files={name: _encoded(content) for name, content in {**laid.files, **files, INPUT: stdin}.items()},
         fetch_files=[OUTPUT, WORDS],
     )
-    return Asked(body, total_s, compiles)
+    return FusionRequest(body, total_s, compiles)
 
 
 def _encoded(content: bytes) -> str:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from balancer.language import Language
 from balancer.program import Limits
-from balancer.sandbox.languages.layout import Laid
+from balancer.sandbox.languages.layout import ProgramLayout
 
-__all__ = ["INPUT", "OUTPUT", "RESERVED", "WORDS", "Recipe", "script_for"]
+__all__ = ["INPUT", "OUTPUT", "RESERVED", "WORDS", "ScriptOptions", "script_for"]
 
 INPUT, OUTPUT, WORDS = ".stdin", ".stdout", ".words"
 _PROGRAM = ".program"
@@ -80,7 +80,7 @@ say ran $code $(tail -n1 .used) $(stat -c %s {output} .stderr)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ScriptOptions:
     """What a script is made of, beyond the program.
 
     Args:
@@ -94,7 +94,9 @@ class Recipe:
     sha256: str = ""
 
 
-def script_for(language: Language, laid: Laid, args: Iterable[str], limits: Limits, recipe: Recipe) -> str:
+def script_for(
+    language: Language, laid: ProgramLayout, args: Iterable[str], limits: Limits, recipe: ScriptOptions
+) -> str:
     """Return the script; arguments and names are quoted, all else is fixed."""
     memory = limits.memory_bytes
     places = {

@@ -1,4 +1,4 @@
-"""What an answer of a go-judge server means for the program, or says about the server.
+"""From an answer of a go-judge server to an execution, or to an error of the endpoint.
 
 Decides between an `Execution` and an `EndpointError`. Pure. It must not know how answers are fetched.
 
@@ -18,10 +18,10 @@ from collections.abc import Callable
 
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.gojudge.wire import Result, State
+from balancer.sandbox.gojudge.wire import GoJudgeStatus, Result
 from balancer.sandbox.http.builds import PROGRAM
-from balancer.sandbox.http.doubts import doubt_of_compiler
-from balancer.sandbox.local.ending import gave_up_for_memory
+from balancer.sandbox.http.inconclusive import doubt_of_compiler
+from balancer.sandbox.local.status import died_of_memory_limit
 
 __all__ = ["execution_of_result", "is_altered", "refusal_of_result"]
 
@@ -81,58 +81,60 @@ def refusal_of_result(
         EndpointError: the compiler could not do its part, so nothing is known about the program; `CannotTell` if only
             its words say so, and `EndpointOverloaded` if it had too little of the CPU.
     """
-    if result.status is State.ACCEPTED and (result.fileIds or {}).get(PROGRAM):
+    if result.status is GoJudgeStatus.ACCEPTED and (result.fileIds or {}).get(PROGRAM):
         return None
     printed = result.files or {}
     text = redact(printed.get("stderr") or printed.get("stdout") or "")
     words = text.encode()[:_KEPT_BYTES]
     unmade = all(each.name == PROGRAM and each.type == _NOT_THERE for each in result.fileError or ())
     message = {
-        State.TIME_LIMIT: f"the compiler was stopped after {compile_s:g} s",
-        State.MEMORY_LIMIT: "the compiler was stopped for its memory",
-        State.OUTPUT_LIMIT: "the compiler was stopped for its messages",
-        State.FILE_ERROR: "the compiler made no program",
+        GoJudgeStatus.TIME_LIMIT: f"the compiler was stopped after {compile_s:g} s",
+        GoJudgeStatus.MEMORY_LIMIT: "the compiler was stopped for its memory",
+        GoJudgeStatus.OUTPUT_LIMIT: "the compiler was stopped for its messages",
+        GoJudgeStatus.FILE_ERROR: "the compiler made no program",
     }.get(result.status, "")
-    if result.status is State.TIME_LIMIT and result.time < compile_s * _NANO:
+    if result.status is GoJudgeStatus.TIME_LIMIT and result.time < compile_s * _NANO:
         raise EndpointOverloaded(f"too busy to compile within {result.runTime / _NANO:.1f} s", endpoint=endpoint)
-    if result.status is not State.FILE_ERROR or not unmade:
+    if result.status is not GoJudgeStatus.FILE_ERROR or not unmade:
         _check(result, endpoint, redact)
-    if result.status is State.SIGNALLED and result.exitStatus == signal.SIGKILL:
+    if result.status is GoJudgeStatus.SIGNALLED and result.exitStatus == signal.SIGKILL:
         raise EndpointError("the compiler was killed from outside; is the machine out of memory?", endpoint=endpoint)
-    if result.status is State.ACCEPTED:
+    if result.status is GoJudgeStatus.ACCEPTED:
         raise EndpointError("the answer contradicts itself: a compiler ended well, and its file is not there")
-    if result.status is State.NONZERO and (doubt := doubt_of_compiler(words)):
+    if result.status is GoJudgeStatus.NONZERO and (doubt := doubt_of_compiler(words)):
         raise CannotTell(f"cannot compile: {doubt}", endpoint=endpoint)
     return Execution(Status.COMPILE_ERROR, stderr=words, message=message)
 
 
 def _check(result: Result, endpoint: str, redact: Callable[[str], str]) -> None:
-    if result.status in (State.INTERNAL_ERROR, State.FILE_ERROR):
+    if result.status in (GoJudgeStatus.INTERNAL_ERROR, GoJudgeStatus.FILE_ERROR):
         reason = " ".join(redact(result.error).split())[:_REASON_CHARS] or "no reason given"
         raise EndpointError(f"the sandbox failed: {result.status.value}: {reason}", endpoint=endpoint)
 
 
 def _exit_code(result: Result) -> int:
-    if result.status is State.SYSCALL:
+    if result.status is GoJudgeStatus.SYSCALL:
         return -signal.SIGSYS
-    return -result.exitStatus if result.status is State.SIGNALLED else result.exitStatus
+    return -result.exitStatus if result.status is GoJudgeStatus.SIGNALLED else result.exitStatus
 
 
 def _ended_by_itself(status: Status, result: Result) -> bool:
-    return status is Status.FINISHED or (status is Status.MEMORY_LIMIT and result.status is not State.MEMORY_LIMIT)
+    return status is Status.FINISHED or (
+        status is Status.MEMORY_LIMIT and result.status is not GoJudgeStatus.MEMORY_LIMIT
+    )
 
 
 def _status(result: Result, out: bytes, err: bytes, code: int, language: str, limits: Limits) -> Status:
     if _too_much(result, out, err, limits):
         return Status.OUTPUT_LIMIT
-    if result.status is State.TIME_LIMIT or result.time >= limits.cpu_s * _NANO:
+    if result.status is GoJudgeStatus.TIME_LIMIT or result.time >= limits.cpu_s * _NANO:
         return Status.TIME_LIMIT
-    if result.status is State.MEMORY_LIMIT or (code and gave_up_for_memory(language, code, err)):
+    if result.status is GoJudgeStatus.MEMORY_LIMIT or (code and died_of_memory_limit(language, code, err)):
         return Status.MEMORY_LIMIT
     return Status.FINISHED
 
 
 def _too_much(result: Result, out: bytes, err: bytes, limits: Limits) -> bool:
-    if result.status is State.OUTPUT_LIMIT or max(len(out), len(err)) > limits.output_bytes:
+    if result.status is GoJudgeStatus.OUTPUT_LIMIT or max(len(out), len(err)) > limits.output_bytes:
         return True
     return any(each.type == _TOO_LONG for each in result.fileError or ())

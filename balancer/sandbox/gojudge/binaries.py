@@ -1,4 +1,4 @@
-"""The compiled programs that a server keeps for us: each is made once, and let go when it is not needed.
+"""A cache of the compiled programs that a go-judge server keeps: each is made once, the least recently used is deleted.
 
 Decides which are kept and who makes one that several threads want. It must not know how they are made.
 """
@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from balancer.program import Execution
 
-__all__ = ["Binaries"]
+__all__ = ["CachedBinaries"]
 
 _MOST = 256
 _Made = str | Execution  # the server's name for a program, or the compile error
 
 
-class Binaries:
+class CachedBinaries:
     """Programs that a server keeps, by what they are made from. Thread-safe.
 
     Args:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.gojudge.answer import execution_of_result, is_altered, refusal_of_result
-from balancer.sandbox.gojudge.binaries import Binaries
+from balancer.sandbox.gojudge.binaries import CachedBinaries
 from balancer.sandbox.gojudge.request import (
     PRINTED_BYTES,
     File,
@@ -22,10 +22,10 @@ from balancer.sandbox.gojudge.request import (
     run_request,
     text_file,
 )
-from balancer.sandbox.gojudge.wire import Cached, FileId, Result, RunAnswer, RunRequest, State
+from balancer.sandbox.gojudge.wire import Cached, FileId, GoJudgeStatus, Result, RunAnswer, RunRequest
 from balancer.sandbox.http.adapter import MARGIN_S, PING_BYTES, PING_S, ServerExecutor, json_bytes
 from balancer.sandbox.http.builds import PROGRAM, Build, build_of, tools_of
-from balancer.sandbox.http.client import Refused
+from balancer.sandbox.http.client import UnexpectedStatus
 from balancer.sandbox.languages.known import known_languages
 
 __all__ = ["GoJudgeExecutor"]
@@ -42,9 +42,9 @@ class GoJudgeExecutor(ServerExecutor):
 
     def _begin(self, options: ExecutorOptions) -> None:
         self._paths: Mapping[str, str] | None = None
-        self._binaries = Binaries(self._delete)
+        self._binaries = CachedBinaries(self._delete)
 
-    def _told_languages(self) -> frozenset[str]:
+    def _reported_languages(self) -> frozenset[str]:
         paths = self._tools()
         return frozenset(name for name, language in known_languages().items() if tools_of(language) <= paths.keys())
 
@@ -56,7 +56,7 @@ class GoJudgeExecutor(ServerExecutor):
         if self._paths is None:
             tools = sorted(frozenset[str]().union(*map(tools_of, known_languages().values())))
             result = self._go(probe_request(tools), self._clock() + _TELLS_S, _ANSWER_BYTES)
-            if result.status is not State.ACCEPTED:
+            if result.status is not GoJudgeStatus.ACCEPTED:
                 raise self._server.failed(f"cannot say which tools it has: {result.status.value}")
             lines = (line.partition(" ") for line in (result.files or {}).get("stdout", "").splitlines())
             self._paths = {tool: path for tool, _, path in lines if path.startswith("/")}
@@ -126,7 +126,7 @@ class GoJudgeExecutor(ServerExecutor):
                 return made
             try:
                 return go({PROGRAM: Cached(fileId=made)})
-            except Refused as refusal:
+            except UnexpectedStatus as refusal:
                 if _LOST not in refusal.words:
                     raise
                 self._binaries.forget(key, made)
@@ -158,7 +158,7 @@ class GoJudgeExecutor(ServerExecutor):
         body = request.model_dump_json(exclude_none=True).encode()
         try:
             answer = self._server.post("/run", body, RunAnswer, within_s=self._left_s(until_s), at_most=at_most)
-        except Refused as refusal:
+        except UnexpectedStatus as refusal:
             if _FULL in refusal.words:
                 raise EndpointOverloaded(refusal.reason, endpoint=self._url) from None
             raise
@@ -188,7 +188,7 @@ class GoJudgeExecutor(ServerExecutor):
         """Return the output that the server kept; None if it has none to give, as its own errors say."""
         name = (result.fileIds or {}).get("stdout")
         if not name:
-            if result.status in (State.INTERNAL_ERROR, State.FILE_ERROR):
+            if result.status in (GoJudgeStatus.INTERNAL_ERROR, GoJudgeStatus.FILE_ERROR):
                 return None
             raise self._server.failed("the answer names no file with the output")
         lent.callback(self._delete, name)
@@ -200,7 +200,7 @@ class GoJudgeExecutor(ServerExecutor):
         try:
             self._server.call("DELETE", f"/file/{quote(name, safe='')}", within_s=_DELETE_S, at_most=_ANSWER_BYTES)
         except EndpointError as error:
-            return isinstance(error, Refused)
+            return isinstance(error, UnexpectedStatus)
         return True
 
     def ping(self) -> None:

@@ -6,7 +6,7 @@ Decides the form of both, and their limits. Pure. It must not know how requests 
 from collections.abc import Mapping
 
 from balancer.program import Limits
-from balancer.sandbox.gojudge.wire import Cached, Cmd, Collector, Content, RunRequest
+from balancer.sandbox.gojudge.wire import Cached, Cmd, Content, RunRequest, StreamCollector
 from balancer.sandbox.http.builds import PROGRAM, Build
 
 __all__ = ["PRINTED_BYTES", "File", "compile_request", "probe_request", "run_request", "text_file"]
@@ -125,8 +125,8 @@ def probe_request(tools: list[str]) -> RunRequest:
     )
 
 
-def _streams(most_bytes: int) -> list[Collector]:
-    return [Collector(name=name, max=most_bytes) for name in ("stdout", "stderr")]
+def _streams(most_bytes: int) -> list[StreamCollector]:
+    return [StreamCollector(name=name, max=most_bytes) for name in ("stdout", "stderr")]
 
 
 def _placed(command: tuple[str, ...], paths: Mapping[str, str]) -> list[str]:

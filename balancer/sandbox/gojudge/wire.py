@@ -8,10 +8,21 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-__all__ = ["Cached", "Cmd", "Collector", "Content", "FileError", "FileId", "Result", "RunAnswer", "RunRequest", "State"]
+__all__ = [
+    "Cached",
+    "Cmd",
+    "Content",
+    "FileError",
+    "FileId",
+    "GoJudgeStatus",
+    "Result",
+    "RunAnswer",
+    "RunRequest",
+    "StreamCollector",
+]
 
 
-class State(StrEnum):
+class GoJudgeStatus(StrEnum):
     """How a command ended."""
 
     ACCEPTED = "Accepted"  # by itself, with code 0
@@ -37,7 +48,7 @@ class Cached(BaseModel):
     fileId: str  # noqa: N815 (the API's name, as all below)
 
 
-class Collector(BaseModel):
+class StreamCollector(BaseModel):
     """A stream to keep `max` bytes of. With `pipe` the server reads along, so that a flood ends soon."""
 
     name: str
@@ -50,7 +61,7 @@ class Cmd(BaseModel):
 
     args: list[str]
     env: list[str]
-    files: list[Content | Cached | Collector]
+    files: list[Content | Cached | StreamCollector]
     cpuLimit: int  # noqa: N815
     clockLimit: int  # noqa: N815
     memoryLimit: int  # noqa: N815
@@ -83,7 +94,7 @@ class Result(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    status: State
+    status: GoJudgeStatus
     exitStatus: int = Field(strict=True)  # noqa: N815
     error: str = ""
     time: int = Field(ge=0, strict=True)

@@ -1,4 +1,4 @@
-"""What the executors of HTTP servers have in common: a client, the languages asked once, an end.
+"""The base class of executors for HTTP servers: a client, the languages asked once, closing.
 
 Decides when a server is asked which languages it runs. How it is asked, and what a run is, is each executor's own.
 """
@@ -68,11 +68,11 @@ class ServerExecutor:
         if self._allowed is not None:
             return self._allowed
         try:
-            return self._told_languages()
+            return self._reported_languages()
         except EndpointError:
             return self._known_languages()
 
-    def _told_languages(self) -> frozenset[str]:
+    def _reported_languages(self) -> frozenset[str]:
         """Return the languages that the server says it runs. Raises EndpointError."""
         raise NotImplementedError
 

@@ -19,7 +19,7 @@ from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
 from balancer.sandbox.http.headers import checked, secrets_of
 from balancer.settings.redaction import Redaction
 
-__all__ = ["Refused", "ServerClient"]
+__all__ = ["ServerClient", "UnexpectedStatus"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
@@ -30,7 +30,7 @@ _TELLING_CHARS = 20
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
-class Refused(EndpointError):
+class UnexpectedStatus(EndpointError):
     """The server answered with a status that was not asked for. Fields: `status`, and its `words` without secrets."""
 
     def __init__(self, reason: str, *, endpoint: str, status: int, words: str) -> None:
@@ -83,8 +83,8 @@ class ServerClient:
         """Return the body of a good answer that came within `within_s` seconds and has `at_most` bytes.
 
         Raises:
-            EndpointError: the server failed or did not answer in time; `Refused` if it answered with another status,
-                `CannotTell` if it takes no request of that length.
+            EndpointError: the server failed or did not answer in time; `UnexpectedStatus` if it answered with another
+                status, `CannotTell` if it takes no request of that length.
             EndpointOverloaded: it said that it has too much to do.
         """
         return self.call("GET", path, within_s=within_s, at_most=at_most)
@@ -198,7 +198,7 @@ class ServerClient:
             raise EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
         if status == _TOO_LONG:
             raise CannotTell(reason, endpoint=self._url)
-        raise Refused(reason, endpoint=self._url, status=status, words=words)
+        raise UnexpectedStatus(reason, endpoint=self._url, status=status, words=words)
 
 
 def _base(url: str) -> httpx2.URL:

@@ -1,4 +1,4 @@
-"""What isolate says of a program that a shell script started, as Judge0 and Piston hand it on.
+"""From isolate's report of a program that a shell script started, as Judge0 and Piston hand it on, to an execution.
 
 Decides what such an end means for the program, and when it may be the server's own doing. Pure. It must not know how
 either API writes it.
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from balancer.errors import CannotTell
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.http.doubts import doubt_of_compiler, doubt_of_limits
-from balancer.sandbox.local.ending import gave_up_for_memory
+from balancer.sandbox.http.inconclusive import doubt_of_compiler, doubt_of_limits
+from balancer.sandbox.local.status import died_of_memory_limit
 
-__all__ = ["Report", "execution_of_report"]
+__all__ = ["RunReport", "execution_of_report"]
 
 _SHELL_SIGNAL = 128
 _MOST_SIGNAL = 31  # the last one that means something
@@ -24,7 +24,7 @@ _FULL = 0.95  # of its memory, and a program that the kernel killed was killed f
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RunReport:
     """How one run ended.
 
     Attributes:
@@ -52,7 +52,7 @@ class Report:
 
 
 def execution_of_report(
-    report: Report, *, language: str, asked: Limits, given: Limits, endpoint: str, redact: Callable[[str], str]
+    report: RunReport, *, language: str, asked: Limits, given: Limits, endpoint: str, redact: Callable[[str], str]
 ) -> Execution:
     """Return what came of the run.
 
@@ -84,7 +84,7 @@ def execution_of_report(
     return execution
 
 
-def _exit_code(report: Report) -> int | None:
+def _exit_code(report: RunReport) -> int | None:
     if report.signal:
         return -report.signal
     code = report.exit_code
@@ -93,7 +93,7 @@ def _exit_code(report: Report) -> int | None:
     return code
 
 
-def _status(report: Report, code: int | None, language: str, asked: Limits, memory_bytes: int) -> Status:
+def _status(report: RunReport, code: int | None, language: str, asked: Limits, memory_bytes: int) -> Status:
     if report.cut or max(len(report.stdout), len(report.stderr)) > asked.output_bytes:
         return Status.OUTPUT_LIMIT
     if report.timed_out or code == -signal.SIGXCPU or (report.cpu_s or 0.0) >= asked.cpu_s:
@@ -101,12 +101,12 @@ def _status(report: Report, code: int | None, language: str, asked: Limits, memo
     full = report.memory_bytes is not None and report.memory_bytes >= _FULL * memory_bytes
     if full and code == -signal.SIGKILL:
         return Status.MEMORY_LIMIT
-    if code and gave_up_for_memory(language, code, report.stderr):
+    if code and died_of_memory_limit(language, code, report.stderr):
         return Status.MEMORY_LIMIT
     return Status.FINISHED
 
 
-def _doubt_of_death(report: Report, execution: Execution) -> str:
+def _doubt_of_death(report: RunReport, execution: Execution) -> str:
     """Return why the program may have died of something else than its own doing; "" if nothing says so."""
     if execution.status is not Status.FINISHED or execution.exit_code == 0:
         return ""

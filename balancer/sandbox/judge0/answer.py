@@ -1,4 +1,4 @@
-"""What an answer of a Judge0 server means for the program, or says about the server.
+"""From an answer of a Judge0 server to an execution, or to an error of the endpoint.
 
 Decides between an `Execution` and an `EndpointError`. Pure. It must not know how answers are fetched.
 
@@ -20,10 +20,10 @@ from collections.abc import Callable
 
 from balancer.errors import CannotTell, EndpointError
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.http.doubts import doubt_of_compiler
-from balancer.sandbox.http.isolated import Report, execution_of_report
-from balancer.sandbox.judge0.request import Asked
-from balancer.sandbox.judge0.wire import State, SubmissionAnswer
+from balancer.sandbox.http.inconclusive import doubt_of_compiler
+from balancer.sandbox.http.isolated import RunReport, execution_of_report
+from balancer.sandbox.judge0.request import Judge0Request
+from balancer.sandbox.judge0.wire import Judge0Status, SubmissionAnswer
 
 __all__ = ["execution_of_answer", "text_of"]
 
@@ -31,12 +31,12 @@ _KILO = 1024
 _REASON_CHARS = 200
 _KEPT_BYTES = 2**14
 _OUT_OF_TIME = b"Compilation time limit exceeded"
-_FAILED = (State.WRONG_ANSWER, State.INTERNAL_ERROR, State.EXEC_FORMAT_ERROR)
+_FAILED = (Judge0Status.WRONG_ANSWER, Judge0Status.INTERNAL_ERROR, Judge0Status.EXEC_FORMAT_ERROR)
 
 
 def execution_of_answer(
     answer: SubmissionAnswer,
-    asked: Asked,
+    asked: Judge0Request,
     *,
     language: str,
     limits: Limits,
@@ -62,19 +62,19 @@ def execution_of_answer(
         name = state.name.lower().replace("_", " ")
         reason = " ".join(message.split())[:_REASON_CHARS] or "no reason given"
         raise EndpointError(f"the sandbox failed: {name}: {reason}", endpoint=endpoint)
-    if state is State.COMPILATION_ERROR:
+    if state is Judge0Status.COMPILATION_ERROR:
         return _compile_error(text_of(answer.compile_output, endpoint), endpoint, redact)
     stdout = text_of(answer.stdout, endpoint)
     most = asked.body.max_file_size * _KILO
     killed = answer.exit_signal or None
     if signal.SIGXFSZ in (killed, (answer.exit_code or 0) - 128) and len(stdout) < most:
         raise CannotTell(f"cannot tell how the program ended: it wrote more than {most} bytes", endpoint=endpoint)
-    report = Report(
+    report = RunReport(
         stdout=stdout,
         stderr=text_of(answer.stderr, endpoint),
         exit_code=None if killed else answer.exit_code,
         signal=killed,
-        timed_out=state is State.TIME_LIMIT,
+        timed_out=state is Judge0Status.TIME_LIMIT,
         cut=len(stdout) >= most,
         cpu_s=answer.time,
         wall_s=answer.wall_time,

@@ -11,11 +11,11 @@ from balancer.errors import ConfigError, EndpointOverloaded
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.http.adapter import MARGIN_S, PING_BYTES, PING_S, ServerExecutor, json_bytes
 from balancer.sandbox.http.builds import build_of
-from balancer.sandbox.http.chosen import versions_in
+from balancer.sandbox.http.versions import versions_in
 from balancer.sandbox.judge0.answer import execution_of_answer, text_of
-from balancer.sandbox.judge0.languages import NAMES, Served, served_languages
+from balancer.sandbox.judge0.languages import NAMES, ServedLanguage, served_languages
 from balancer.sandbox.judge0.request import submission_for
-from balancer.sandbox.judge0.wire import Created, Languages, ServerLimits, State, SubmissionAnswer
+from balancer.sandbox.judge0.wire import Created, Judge0Status, Languages, ServerLimits, SubmissionAnswer
 from balancer.sandbox.languages.known import known_languages
 
 __all__ = ["Judge0Executor"]
@@ -28,10 +28,10 @@ _FIELDS = "status,stdout,stderr,compile_output,message,exit_code,exit_signal,tim
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _ServerInfo:
     """What the server said of itself."""
 
-    languages: Mapping[str, Served]
+    languages: Mapping[str, ServedLanguage]
     limits: ServerLimits
 
 
@@ -48,22 +48,22 @@ class Judge0Executor(ServerExecutor):
             if not number.isdecimal():
                 found = f"endpoint url is {self._url!r}: {name} is {number!r}"
                 raise ConfigError(f"{found}; it must be the id of a language")
-        self._told: _Told | None = None
+        self._told: _ServerInfo | None = None
 
     def _known_languages(self) -> frozenset[str]:
         return frozenset(NAMES) & known_languages().keys()
 
-    def _told_languages(self) -> frozenset[str]:
-        return frozenset(self._tells().languages) & self._known_languages()
+    def _reported_languages(self) -> frozenset[str]:
+        return frozenset(self._server_info().languages) & self._known_languages()
 
-    def _tells(self) -> _Told:
+    def _server_info(self) -> _ServerInfo:
         """Return the server's languages and limits, asked until it has once said so."""
         if self._told is None:
             content = self._server.get("/config_info", within_s=PING_S, at_most=PING_BYTES)
             limits = self._server.read(content, ServerLimits)
             content = self._server.get("/languages", within_s=PING_S, at_most=PING_BYTES)
             languages = self._server.read(content, Languages).root
-            self._told = _Told(served_languages(languages, limits, self._chosen), limits)
+            self._told = _ServerInfo(served_languages(languages, limits, self._chosen), limits)
         return self._told
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
@@ -76,7 +76,7 @@ class Judge0Executor(ServerExecutor):
             ValueError: the language is not known, or the program cannot be sent.
         """
         build = build_of(program, limits, files)
-        told = self._tells()
+        told = self._server_info()
         served = told.languages.get(program.language)
         if served is None:
             raise ValueError(f"{self._url} has no {program.language!r}; it has {', '.join(sorted(told.languages))}")
@@ -116,7 +116,7 @@ class Judge0Executor(ServerExecutor):
                 return answer
             pause_s = min(pause_s * _PAUSE_FACTOR, _MOST_PAUSE_S)
             if self._clock() + pause_s >= until_s:
-                if answer.status.id is State.IN_QUEUE:
+                if answer.status.id is Judge0Status.IN_QUEUE:
                     raise EndpointOverloaded("the program was not begun in time", endpoint=self._url)
                 raise self._server.failed("the program was begun, and not over in time")
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from balancer.sandbox.http.builds import Build
-from balancer.sandbox.http.chosen import newest
-from balancer.sandbox.judge0.wire import Language, ServerLimits
+from balancer.sandbox.http.versions import newest
+from balancer.sandbox.judge0.wire import Judge0Language, ServerLimits
 
-__all__ = ["NAMES", "Served", "served_languages"]
+__all__ = ["NAMES", "ServedLanguage", "served_languages"]
 
 # Ours -> how Judge0 names its versions.
 NAMES: Mapping[str, str] = {
@@ -31,7 +31,7 @@ _OLD_STANDARDS = {"-std=gnu++20": "-std=gnu++2a", "-std=c++20": "-std=c++2a", "-
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedLanguage:
     """A language of the server.
 
     Attributes:
@@ -56,8 +56,8 @@ class Served:
 
 
 def served_languages(
-    languages: list[Language], limits: ServerLimits, chosen: Mapping[str, str]
-) -> Mapping[str, Served]:
+    languages: list[Judge0Language], limits: ServerLimits, chosen: Mapping[str, str]
+) -> Mapping[str, ServedLanguage]:
     """Return which of the server's languages is used for each of ours.
 
     Args:
@@ -85,11 +85,11 @@ def served_languages(
             limits.enable_compiler_options and (not allowed or {"c": "C", "cpp": "C++"}[name] in allowed)
         ):
             continue
-        found[name] = Served(number, version, flagged)
+        found[name] = ServedLanguage(number, version, flagged)
     return found
 
 
-def _version(languages: list[Language], number: str) -> str:
+def _version(languages: list[Judge0Language], number: str) -> str:
     """Return the version in the name of the language with that number, "" if it has none."""
     name = next((each.name for each in languages if str(each.id) == number), "")
     match = re.search(r"([\d.]+)\)$", name)

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from balancer.program import Limits
 from balancer.sandbox.http.builds import Build
-from balancer.sandbox.judge0.languages import Served
-from balancer.sandbox.judge0.wire import ServerLimits, Submission
+from balancer.sandbox.judge0.languages import ServedLanguage
+from balancer.sandbox.judge0.wire import Judge0Submission, ServerLimits
 
-__all__ = ["Asked", "submission_for"]
+__all__ = ["Judge0Request", "submission_for"]
 
 _KILO = 1024
 _LEAST_WALL_S = 1.0
@@ -29,14 +29,16 @@ _SHELL = 2  # processes: the script's own
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Judge0Request:
     """A submission, and the limits that it gives."""
 
-    body: Submission
+    body: Judge0Submission
     given: Limits
 
 
-def submission_for(build: Build, stdin: bytes, limits: Limits, served: Served, most: ServerLimits) -> Asked:
+def submission_for(
+    build: Build, stdin: bytes, limits: Limits, served: ServedLanguage, most: ServerLimits
+) -> Judge0Request:
     """Return the submission that runs the program of `build` once.
 
     Args:
@@ -59,7 +61,7 @@ def submission_for(build: Build, stdin: bytes, limits: Limits, served: Served, m
         output_bytes=min(limits.output_bytes, most.max_max_file_size * _KILO),
     )
     processes = limits.processes + build.language.runtime_processes + _SHELL
-    body = Submission(
+    body = Judge0Submission(
         source_code=_encoded(build.main),
         language_id=served.id,
         compiler_options=_joined(served.flags(build)),
@@ -76,7 +78,7 @@ def submission_for(build: Build, stdin: bytes, limits: Limits, served: Served, m
     )
     if body.command_line_arguments and not most.enable_command_line_arguments:
         raise ValueError("this Judge0 server allows no command line arguments")
-    return Asked(body, given)
+    return Judge0Request(body, given)
 
 
 def _encoded(data: bytes) -> str:

@@ -8,10 +8,19 @@ from enum import IntEnum
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-__all__ = ["Created", "Language", "Languages", "ServerLimits", "State", "StateOf", "Submission", "SubmissionAnswer"]
+__all__ = [
+    "Created",
+    "Judge0Language",
+    "Judge0Status",
+    "Judge0StatusId",
+    "Judge0Submission",
+    "Languages",
+    "ServerLimits",
+    "SubmissionAnswer",
+]
 
 
-class State(IntEnum):
+class Judge0Status(IntEnum):
     """How a submission stands."""
 
     IN_QUEUE = 1
@@ -30,14 +39,14 @@ class State(IntEnum):
     EXEC_FORMAT_ERROR = 14
 
 
-class Language(BaseModel):
+class Judge0Language(BaseModel):
     """One version of a language that the server has."""
 
     id: int
     name: str
 
 
-class Languages(RootModel[list[Language]]):
+class Languages(RootModel[list[Judge0Language]]):
     """Answer to `GET /languages`."""
 
 
@@ -57,7 +66,7 @@ class ServerLimits(BaseModel):
     allowed_languages_for_compile_options: list[str] = Field(default_factory=list)
 
 
-class Submission(BaseModel):
+class Judge0Submission(BaseModel):
     """Body of `POST /submissions`."""
 
     source_code: str
@@ -80,10 +89,10 @@ class Created(BaseModel):
     token: str = Field(min_length=1, pattern=r"^[\w-]+$")
 
 
-class StateOf(BaseModel):
+class Judge0StatusId(BaseModel):
     """The number of a status."""
 
-    id: State
+    id: Judge0Status
 
 
 class SubmissionAnswer(BaseModel):
@@ -91,7 +100,7 @@ class SubmissionAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
-    status: StateOf
+    status: Judge0StatusId
     stdout: str | None = None
     stderr: str | None = None
     compile_output: str | None = None
@@ -105,4 +114,4 @@ class SubmissionAnswer(BaseModel):
     @property
     def is_over(self) -> bool:
         """Whether the submission has been run."""
-        return self.status.id not in (State.IN_QUEUE, State.PROCESSING)
+        return self.status.id not in (Judge0Status.IN_QUEUE, Judge0Status.PROCESSING)

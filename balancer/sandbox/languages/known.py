@@ -1,4 +1,4 @@
-"""All languages there are: the built-in ones and those of installed plugins.
+"""All known languages: the built-in ones and those of installed plugins.
 
 Decides which language a file's ending stands for: the first one that claims it. It must not know which of them some
 endpoint can run.

@@ -1,4 +1,4 @@
-"""What lies in the working directory of a program: its source, under which name, and the other files it is made of.
+"""The files of a program: its source, under which name, and the other files it is made of.
 
 Decides who gives way where two files want one name: the source. It must not know where the program runs.
 """
@@ -10,14 +10,14 @@ from pathlib import PurePosixPath
 from balancer.language import Language
 from balancer.program import Program
 
-__all__ = ["Laid", "check_name", "check_together", "lay_out"]
+__all__ = ["ProgramLayout", "check_name", "check_together", "lay_out"]
 
 _ASIDE = "balancer_main"
 _PART_BYTES, _NAME_BYTES, _PARTS = 255, 1024, 64  # a part as long as file systems take; a path well below Linux' 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class ProgramLayout:
     """A program as files.
 
     Attributes:
@@ -63,7 +63,7 @@ def check_together(names: Iterable[str]) -> None:
                 raise ValueError(f"file name {str(parent)!r} is a folder of {name!r}; name one of them otherwise")
 
 
-def lay_out(language: Language, program: Program) -> Laid:
+def lay_out(language: Language, program: Program) -> ProgramLayout:
     """Return `program` as files.
 
     Raises:
@@ -86,4 +86,4 @@ def lay_out(language: Language, program: Program) -> Laid:
         command if language.joined else tuple(renamed.get(part, part) for part in command)
         for command in (language.compile, language.pragmatic, language.run)
     ]
-    return Laid({**extras, **sources}, frozenset(sources), commands[0], commands[1], commands[2], further)
+    return ProgramLayout({**extras, **sources}, frozenset(sources), commands[0], commands[1], commands[2], further)

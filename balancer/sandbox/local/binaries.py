@@ -1,4 +1,4 @@
-"""Where compiled programs lie: their names, and how they get from one folder to another.
+"""The files of compiled programs: their digests, and how they get from one folder to another.
 
 Decides what identifies a binary, and that it appears in one step, sealed. It must not know how it is made.
 A binary is never opened for writing in this process: a thread that forks in that moment would keep it open, and
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from balancer.errors import ConfigError, EndpointError
 from balancer.language import Language
-from balancer.sandbox.languages.layout import Laid
+from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.isolation.base import tool
 from balancer.sandbox.local.toolchain import version_of
 
@@ -26,7 +26,7 @@ __all__ = ["digest_of", "locked", "make_store", "move", "seal", "share"]
 _LOCKS = 64  # lock files in a shared folder: enough that two programs rarely wait for each other
 
 
-def digest_of(language: Language, program: Laid) -> str:
+def digest_of(language: Language, program: ProgramLayout) -> str:
     """Return what identifies a compiled program: all that the compiler is told and given, and the compiler."""
     hashed = hashlib.sha256()
     commands = (*program.compile, "", *program.pragmatic, "", *program.further)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from balancer.sandbox.local.group import Group, Place
+from balancer.sandbox.local.group import CgroupFolder, ControlGroup
 
 __all__ = ["Cgroups", "own_cgroups"]
 
@@ -30,7 +30,7 @@ class Cgroups:
         places: where groups can be made, by resource ("cpuacct", "memory", "pids").
     """
 
-    def __init__(self, places: dict[str, Place]) -> None:
+    def __init__(self, places: dict[str, CgroupFolder]) -> None:
         self._places = places
         self._prefix = _new_name()
         self._numbers = itertools.count()
@@ -42,7 +42,7 @@ class Cgroups:
         return {resource: place.version for resource, place in self._places.items()}
 
     @contextmanager
-    def lend(self) -> Iterator[Group | None]:
+    def lend(self) -> Iterator[ControlGroup | None]:
         """Lend a group, without limits so far, for the length of a `with` block; None where none can be made.
 
         Raises:
@@ -52,14 +52,14 @@ class Cgroups:
             yield None
             return
         name = f"{self._prefix}-{next(self._numbers)}"
-        made: dict[str, Place] = {}
+        made: dict[str, CgroupFolder] = {}
         try:
             for resource, place in self._places.items():
                 folder = place.folder / name
                 if all(folder != each.folder for each in made.values()):  # of version 2 there is one for all
                     folder.mkdir()
-                made[resource] = Place(folder, place.version)
-            yield Group(made)
+                made[resource] = CgroupFolder(folder, place.version)
+            yield ControlGroup(made)
         finally:
             self._remove({place.folder for place in made.values()})
 
@@ -93,7 +93,7 @@ def own_cgroups() -> Cgroups:
     return _groups_of(os.getpid())
 
 
-def _own_places() -> Iterator[tuple[str, Place]]:
+def _own_places() -> Iterator[tuple[str, CgroupFolder]]:
     """Yield where our own groups lie, for each resource the best first."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
@@ -109,14 +109,14 @@ def _own_places() -> Iterator[tuple[str, Place]]:
     for resource in _RESOURCES:
         for kind, options, root, point in found:
             if kind == "cgroup" and resource in options and resource in paths:
-                yield resource, Place(_below(point, root, paths[resource]), 1)
+                yield resource, CgroupFolder(_below(point, root, paths[resource]), 1)
     for kind, _, root, point in found:
         if kind == "cgroup2" and "" in paths:
             folder = _below(point, root, paths[""])
             given = _given(folder)
             for resource in _RESOURCES:
                 if resource == "cpuacct" or resource in given:
-                    yield resource, Place(folder, 2)
+                    yield resource, CgroupFolder(folder, 2)
 
 
 def _mounted(line: str) -> tuple[str, list[str], str, Path]:
@@ -153,10 +153,10 @@ def _given(folder: Path) -> list[str]:
     return []
 
 
-def _works(place: Place) -> bool:
+def _works(place: CgroupFolder) -> bool:
     """Try it: make a group, and move a process there."""
-    trial = Place(place.folder / _new_name(), place.version)
-    group = Group({"trial": trial})
+    trial = CgroupFolder(place.folder / _new_name(), place.version)
+    group = ControlGroup({"trial": trial})
     try:
         trial.folder.mkdir()
         with subprocess.Popen(("sleep", "60"), stdin=subprocess.DEVNULL) as process:

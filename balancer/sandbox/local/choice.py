@@ -1,4 +1,4 @@
-"""Which isolation works on this machine.
+"""Choose the isolation that works on this machine, by trying.
 
 Decides by trying: the answer of a probe (running `true`) holds for the life of the process. It must not know
 what will be run.

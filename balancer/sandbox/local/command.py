@@ -1,4 +1,4 @@
-"""The words for one command: what to start, what it may use, why it was stopped, how it ended.
+"""The records of one sandboxed command: what to start, what it may use, why it was stopped, how it ended.
 
 Decides nothing. What a command is to whoever wants it run, and what its end means for a program, is not said here.
 """
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["Allowance", "Command", "Cut", "Ended"]
+__all__ = ["ProcessLimits", "ProcessResult", "SandboxCommand", "StopReason"]
 
 
-class Cut(Enum):
+class StopReason(Enum):
     """Why a command was stopped from outside."""
 
     CPU = "CPU time"
@@ -20,7 +20,7 @@ class Cut(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class SandboxCommand:
     """What to start: a sandbox that waits to be told what to run.
 
     Args:
@@ -42,7 +42,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class ProcessLimits:
     """What a program may use once it has begun.
 
     Args:
@@ -61,7 +61,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProcessResult:
     """How a command ended.
 
     Attributes:
@@ -72,7 +72,7 @@ class Ended:
         stdout, stderr: what it printed, at most `output_bytes` each.
         waited_s: for how long it was ready to run and had no core, as far as can be told; only where wall time ran out.
         starved: the kernel killed a process of it because all together had used up their memory.
-        meddled: what was told of its end is not what the sandbox says; only the program can have done that.
+        tampered: what was told of its end is not what the sandbox says; only the program can have done that.
         cpu_s: CPU seconds of all its processes where a control group counts them, else of the command and all that it
             waited for or that was seen at work; None if they could not be told.
         peak_bytes: the most memory that all its processes had together where a control group counts it, else that of
@@ -82,7 +82,7 @@ class Ended:
 
     ready: bool
     exit_code: int | None
-    cut: Cut | None
+    cut: StopReason | None
     lost: bool
     stdout: bytes
     stderr: bytes
@@ -91,4 +91,4 @@ class Ended:
     fetched: tuple[bytes | None, ...] = ()
     waited_s: float = 0.0
     starved: bool = False
-    meddled: bool = False
+    tampered: bool = False

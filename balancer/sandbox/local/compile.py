@@ -1,4 +1,4 @@
-"""Compile each program once: a cache of binaries, shared between threads and, with a folder, between processes.
+"""A cache of compiled programs, shared between threads and, with a folder, between processes.
 
 Decides when a compiler is run, with which limits, and for how long its words count: what it refuses is remembered
 (`compiled` says what lasts). Compilers run isolated like any program, since the source they read is hostile. Where
@@ -16,11 +16,11 @@ from pathlib import Path
 from balancer.errors import EndpointError
 from balancer.language import Language
 from balancer.program import Limits
-from balancer.sandbox.languages.layout import Laid
+from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.binaries import digest_of, locked, make_store, move, seal, share
 from balancer.sandbox.local.compiled import COMPILER_BYTES, PRINTED_BYTES, Compiled, refusal_of
-from balancer.sandbox.local.gate import Abandoned, is_signalled
-from balancer.sandbox.local.jail import IsolatedCommand, Jail, Kind
+from balancer.sandbox.local.jail import IsolatedCommand, Jail, SandboxSpec
+from balancer.sandbox.local.shutdown import RunAbandoned, is_readable
 from balancer.sandbox.local.toolchain import trees_of
 
 __all__ = ["Compiler"]
@@ -52,22 +52,24 @@ class Compiler:
         if store is not None:
             make_store(store)
 
-    def compile(self, language: Language, program: Laid, limits: Limits, *, stop: int | None = None) -> Compiled:
+    def compile(
+        self, language: Language, program: ProgramLayout, limits: Limits, *, stop: int | None = None
+    ) -> Compiled:
         """Return the binary of `program`, compiling it if nobody has; one thread compiles, others wait for it.
 
         When the file descriptor `stop` becomes readable this ends at once; if others wait, one of them compiles anew.
 
         Raises:
-            EndpointError: the compiler could not be run; `Abandoned`: because of `stop`.
+            EndpointError: the compiler could not be run; `RunAbandoned`: because of `stop`.
         """
         while True:
             try:
                 return self._compiled(language, program, limits, stop)
-            except Abandoned:  # perhaps by another one, for whom we waited
-                if stop is not None and is_signalled(stop):
+            except RunAbandoned:  # perhaps by another one, for whom we waited
+                if stop is not None and is_readable(stop):
                     raise
 
-    def _compiled(self, language: Language, program: Laid, limits: Limits, stop: int | None) -> Compiled:
+    def _compiled(self, language: Language, program: ProgramLayout, limits: Limits, stop: int | None) -> Compiled:
         digest = digest_of(language, program)
         key = (digest, limits.compile_s)  # a compiler that gave up may be given more time later
         with self._lock:
@@ -85,7 +87,7 @@ class Compiler:
         key: tuple[str, float],
         job: "Future[Compiled]",
         language: Language,
-        program: Laid,
+        program: ProgramLayout,
         limits: Limits,
         stop: int | None,
     ) -> None:
@@ -107,7 +109,7 @@ class Compiler:
             job.set_result(compiled)
 
     def _find_or_make(
-        self, digest: str, language: Language, program: Laid, limits: Limits, stop: int | None
+        self, digest: str, language: Language, program: ProgramLayout, limits: Limits, stop: int | None
     ) -> Compiled:
         live = self._live / digest
         if live.exists():
@@ -124,7 +126,9 @@ class Compiler:
         share(stored, live)
         return Compiled(live, took_s=took_s)
 
-    def _make(self, target: Path, language: Language, program: Laid, limits: Limits, stop: int | None) -> Compiled:
+    def _make(
+        self, target: Path, language: Language, program: ProgramLayout, limits: Limits, stop: int | None
+    ) -> Compiled:
         """Compile `program`, and put the binary at `target` in one step."""
         began_s = time.monotonic()
         first = self._try(program.compile, target, language, program, limits, stop)
@@ -140,7 +144,7 @@ class Compiler:
         command: tuple[str, ...],
         target: Path,
         language: Language,
-        program: Laid,
+        program: ProgramLayout,
         limits: Limits,
         stop: int | None,
     ) -> Compiled:
@@ -153,7 +157,7 @@ class Compiler:
                     files=program.files,
                     limits=_limits(limits, language),
                     file_bytes=_BINARY_BYTES,
-                    kind=Kind(trees=trees_of(language), space_bytes=_SPACE_BYTES, output=output),
+                    kind=SandboxSpec(trees=trees_of(language), space_bytes=_SPACE_BYTES, output=output),
                 ),
                 stop=stop,
             )
@@ -168,10 +172,10 @@ class Compiler:
 
 
 def _result(job: "Future[Compiled]", stop: int | None) -> Compiled:
-    """Return what comes of `job`; raise `Abandoned` if nobody waits for it here any more."""
+    """Return what comes of `job`; raise `RunAbandoned` if nobody waits for it here any more."""
     while stop is not None and not job.done():
-        if is_signalled(stop):
-            raise Abandoned("stopped, because nobody waits for it any more")
+        if is_readable(stop):
+            raise RunAbandoned("stopped, because nobody waits for it any more")
         with contextlib.suppress(TimeoutError):
             job.exception(_LOOK_S)
     return job.result()

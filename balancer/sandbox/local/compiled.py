@@ -1,4 +1,4 @@
-"""What came of compiling: a binary, or the compiler's words, and whether the program is to blame for them.
+"""The result of compiling: a binary, or the compiler's messages, and whether the program is to blame for them.
 
 Decides which end of a compiler would be the same another time, and which says something about the machine. What a
 compiler says is cleaned of paths that differ from run to run. It must not know how compilers are run, nor where
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.program import Limits
-from balancer.sandbox.local.command import Cut, Ended
+from balancer.sandbox.local.command import ProcessResult, StopReason
 
 __all__ = ["COMPILER_BYTES", "PRINTED_BYTES", "Compiled", "refusal_of"]
 
@@ -47,18 +47,18 @@ class Compiled:
     took_s: float = 0.0
 
 
-def refusal_of(ended: Ended, limits: Limits) -> Compiled:
+def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
     """Return what a compiler that made nothing has to say, and whether the program is to blame for it."""
     text = _TEMPORARY.sub("main.o", (ended.stderr or ended.stdout)[:_KEPT_BYTES].decode("utf-8", "replace"))
     words = text.encode()
     spent_s = ended.cpu_s or 0.0
-    if ended.cut is Cut.CPU or spent_s >= limits.compile_s:
+    if ended.cut is StopReason.CPU or spent_s >= limits.compile_s:
         message = f"the compiler took too long: {spent_s:.1f} s of CPU time, and {limits.compile_s:g} s are allowed"
         return Compiled(None, words, message, lasting=False)
-    if ended.cut is Cut.WALL:
+    if ended.cut is StopReason.WALL:
         message = f"the compiler was stopped after {limits.compile_wall_s:g} s, with {spent_s:.1f} s of CPU time used"
         return Compiled(None, words, message, lasting=False, doubtful=True)
-    if ended.cut is Cut.OUTPUT:
+    if ended.cut is StopReason.OUTPUT:
         return Compiled(None, words, f"the compiler was stopped after {PRINTED_BYTES} bytes of messages")
     if _KILLED.search(text):
         return Compiled(None, words, "the compiler was killed, as for memory", lasting=False, doubtful=True)

@@ -13,14 +13,14 @@ from balancer.errors import EndpointError
 from balancer.language import Language
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.languages.known import known_languages
-from balancer.sandbox.languages.layout import Laid, check_name, check_together, lay_out
+from balancer.sandbox.languages.layout import ProgramLayout, check_name, check_together, lay_out
 from balancer.sandbox.local.choice import choose_isolation, open_to_others
 from balancer.sandbox.local.compile import Compiler
 from balancer.sandbox.local.compiled import Compiled
-from balancer.sandbox.local.ending import execution_of
-from balancer.sandbox.local.gate import Gate
-from balancer.sandbox.local.jail import IsolatedCommand, Jail, Kind
+from balancer.sandbox.local.jail import IsolatedCommand, Jail, SandboxSpec
 from balancer.sandbox.local.protections import protections_of
+from balancer.sandbox.local.shutdown import GracefulShutdown
+from balancer.sandbox.local.status import execution_of
 from balancer.sandbox.local.toolchain import find_toolchain, trees_of
 from balancer.sandbox.trial import HELLO_LIMITS, Trials
 from balancer.scratch import Scratch
@@ -53,19 +53,19 @@ class LocalExecutor:
         self._toolchain = find_toolchain(known.values())
         self._allowed = options.languages
         self._isolation = choose_isolation(options.isolation)
-        self._gate = Gate()
+        self._gate = GracefulShutdown()
         tried = _TRIED.setdefault(self._isolation.name, {})
         self._trials = Trials(lambda program: self.run(program, b"", HELLO_LIMITS, {}), tried)
         self._folder = Scratch()
         try:
-            self._jail, self._compiler = self._furnish(options.cache_dir)
+            self._jail, self._compiler = self._prepare(options.cache_dir)
         except BaseException:
             self._gate.shut()
             self._gate.close()
             self._folder.close()
             raise
 
-    def _furnish(self, cache_dir: str | None) -> tuple[Jail, Compiler]:
+    def _prepare(self, cache_dir: str | None) -> tuple[Jail, Compiler]:
         base = open_to_others(self._folder.path)
         live = base / "programs"
         live.mkdir()
@@ -142,7 +142,7 @@ class LocalExecutor:
     def _run(
         self,
         language: Language,
-        laid: Laid,
+        laid: ProgramLayout,
         program: Program,
         stdin: bytes,
         limits: Limits,
@@ -168,7 +168,7 @@ class LocalExecutor:
             limits=_with_runtime(limits, language),
             program=binary,
             fetch=fetch,
-            kind=Kind(trees=self._toolchain.trees + trees_of(language)),
+            kind=SandboxSpec(trees=self._toolchain.trees + trees_of(language)),
         )
         ended = self._jail.run(wanted, stop=stop)
         fetched = {name: data for name, data in zip(fetch, ended.fetched, strict=False) if data is not None}

@@ -1,4 +1,4 @@
-"""One control group: what its processes have used, and the end of all of them.
+"""One control group: limit its processes, read what they have used, kill all of them.
 
 Decides which file of which version says what. It must not know why anybody asks.
 """
@@ -11,27 +11,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Group", "Place"]
+__all__ = ["CgroupFolder", "ControlGroup"]
 
 _DEATH_S = 2.0  # how long the last of it may take to be gone
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CgroupFolder:
     """A folder of a control group, and the version of its hierarchy (1 or 2)."""
 
     folder: Path
     version: int
 
 
-class Group:
+class ControlGroup:
     """The group of one run.
 
     Args:
         places: its folder for each resource: some of "cpuacct", "memory", "pids".
     """
 
-    def __init__(self, places: Mapping[str, Place]) -> None:
+    def __init__(self, places: Mapping[str, CgroupFolder]) -> None:
         self._places = places
         self._folders = {place.folder for place in places.values()}
 

@@ -1,7 +1,7 @@
-"""Run one command in isolation: in a cell that waits for it, or in one that is made for it.
+"""Run one command in isolation: in a prepared sandbox, or in one that is made for it.
 
-Decides which cell a command gets, and tells a broken set-up (`EndpointError`) from the command's own end (`Ended`). It
-must not know languages, compilers or verdicts.
+Decides which cell a command gets, and tells a broken set-up (`EndpointError`) from the command's own end
+(`ProcessResult`). It must not know languages, compilers or verdicts.
 """
 
 import os
@@ -11,17 +11,17 @@ from pathlib import Path
 
 from balancer.errors import EndpointError
 from balancer.sandbox.languages.layout import check_name
-from balancer.sandbox.local.cell import Cell, IsolatedCommand, Kind, Site, make_cell
 from balancer.sandbox.local.cgroups import own_cgroups
-from balancer.sandbox.local.command import Cut, Ended
-from balancer.sandbox.local.gate import Abandoned, either, is_signalled
+from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.isolation.base import Isolation
 from balancer.sandbox.local.isolation.calls import filter_of_calls
 from balancer.sandbox.local.isolation.script import guarded_shell
-from balancer.sandbox.local.stock import Stock
+from balancer.sandbox.local.prepared import IsolatedCommand, PreparedSandbox, SandboxHost, SandboxSpec, prepare_sandbox
+from balancer.sandbox.local.shutdown import RunAbandoned, either_readable, is_readable
 from balancer.sandbox.local.uids import own_uids
+from balancer.sandbox.local.warm_pool import WarmPool
 
-__all__ = ["IsolatedCommand", "Jail", "Kind"]
+__all__ = ["IsolatedCommand", "Jail", "SandboxSpec"]
 
 _UIDS_LEFT = 128  # user ids that cells without work leave to those that have some
 
@@ -43,7 +43,7 @@ class Jail:
         self._isolation = isolation
         self._endpoint = endpoint
         self._stop = stop
-        self._site = Site(
+        self._site = SandboxHost(
             isolation=isolation,
             base=base,
             shell=guarded_shell(base),
@@ -51,13 +51,13 @@ class Jail:
             groups=own_cgroups(),
             uids=own_uids() if os.geteuid() == 0 else None,
         )
-        self._stock: Stock[Kind, Cell] = Stock(self._spare, prepared)
+        self._stock: WarmPool[SandboxSpec, PreparedSandbox] = WarmPool(self._spare, prepared)
 
     def close(self) -> None:
         """Clear the cells that wait. Nothing may run any more. May be called twice."""
         self._stock.close()
 
-    def run(self, wanted: IsolatedCommand, *, stop: int | None = None) -> Ended:
+    def run(self, wanted: IsolatedCommand, *, stop: int | None = None) -> ProcessResult:
         """Run `wanted` and return how it ended.
 
         Args:
@@ -65,7 +65,7 @@ class Jail:
             stop: file descriptor; when it becomes readable, this command is killed.
 
         Raises:
-            EndpointError: the command could not be started, or somebody killed its sandbox; `Abandoned`: because of
+            EndpointError: the command could not be started, or somebody killed its sandbox; `RunAbandoned`: because of
                 `stop`.
             ValueError: a file name or an argument of `wanted` is not safe.
         """
@@ -76,19 +76,19 @@ class Jail:
         if wanted.fetch and not self._isolation.nested:
             raise ValueError(f"files cannot be fetched from isolation {self._isolation.name!r}; use another one")
         try:
-            with either(self._stop, stop) as signal, self._cell(wanted.kind, signal) as cell:
+            with either_readable(self._stop, stop) as signal, self._cell(wanted.kind, signal) as cell:
                 ended = cell.run(wanted, signal)
         except OSError as error:
             raise self._broken(f"cannot start a program: {error.strerror or error}") from error
-        if ended.cut is Cut.STOP and stop is not None and is_signalled(stop):
-            raise Abandoned("stopped, because nobody waits for it any more", endpoint=self._endpoint)
+        if ended.cut is StopReason.STOP and stop is not None and is_readable(stop):
+            raise RunAbandoned("stopped, because nobody waits for it any more", endpoint=self._endpoint)
         self._check(ended)
         return ended
 
     @contextmanager
-    def _cell(self, kind: Kind, stop: int | None) -> Iterator[Cell]:
+    def _cell(self, kind: SandboxSpec, stop: int | None) -> Iterator[PreparedSandbox]:
         """Lend a cell; one that did not settle tells why when it is run. At the end nothing runs in it any more."""
-        cell = self._ready(kind) or make_cell(self._site, kind)
+        cell = self._ready(kind) or prepare_sandbox(self._site, kind)
         try:
             if not cell.sandbox.is_alive:
                 cell.sandbox.settle(stop)
@@ -97,7 +97,7 @@ class Jail:
             cell.sandbox.close()
             self._stock.clear(cell)
 
-    def _ready(self, kind: Kind) -> Cell | None:
+    def _ready(self, kind: SandboxSpec) -> PreparedSandbox | None:
         if kind.output is None:  # else no other command has the same kind
             while (ready := self._stock.take(kind)) is not None:
                 if ready.sandbox.is_alive:
@@ -105,11 +105,11 @@ class Jail:
                 ready.close()
         return None
 
-    def _spare(self, kind: Kind) -> Cell | None:
+    def _spare(self, kind: SandboxSpec) -> PreparedSandbox | None:
         """Make a cell that waits for a command, if there is room for it."""
         if self._site.uids is not None and self._site.uids.free <= _UIDS_LEFT:
             return None
-        cell = make_cell(self._site, kind)
+        cell = prepare_sandbox(self._site, kind)
         waits = False
         try:
             waits = cell.sandbox.settle(self._stop)
@@ -118,9 +118,9 @@ class Jail:
                 cell.close()
         return cell if waits else None
 
-    def _check(self, ended: Ended) -> None:
+    def _check(self, ended: ProcessResult) -> None:
         """Raise for everything that is not the command's own end."""
-        if ended.cut is Cut.STOP:
+        if ended.cut is StopReason.STOP:
             raise self._broken("stopped, because the executor was closed")
         if ended.lost:
             raise self._broken("the sandbox was killed from outside; is the machine out of memory?")

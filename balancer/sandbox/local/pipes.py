@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 
-__all__ = ["BoundedLine", "BoundedPipe"]
+__all__ = ["BoundedPipe", "BoundedSocket"]
 
 _CHUNK = 2**16  # what a pipe holds by default
 
@@ -71,7 +71,7 @@ class BoundedPipe:
             os.close(fd)
 
 
-class BoundedLine(BoundedPipe):
+class BoundedSocket(BoundedPipe):
     """The same with a way back: both ends may be read and written. Nobody can open it by a name."""
 
     def _ends(self) -> tuple[int, int]:

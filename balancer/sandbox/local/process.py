@@ -1,4 +1,4 @@
-"""A sandbox from its start to its end: it waits, is told to go on, runs one program, and nothing of it is left.
+"""The life of one sandbox process: it waits, is told to go on, runs one program, and nothing of it is left.
 
 Decides the order of these. How it is started and killed is `start`'s business, when it has had enough `watch`'s, and
 what is known of its end `told`'s. It must not know what is run, how it is isolated, or what its end means.
@@ -7,18 +7,18 @@ what is known of its end `told`'s. It must not know what is run, how it is isola
 import contextlib
 import math
 
-from balancer.sandbox.local.command import Allowance, Command, Cut, Ended
-from balancer.sandbox.local.group import Group
-from balancer.sandbox.local.pipes import BoundedLine, BoundedPipe
-from balancer.sandbox.local.proctree import waited_s
-from balancer.sandbox.local.start import Child, start
-from balancer.sandbox.local.told import ended_of, status_bytes
+from balancer.sandbox.local.child import ChildProcess, start
+from balancer.sandbox.local.command import ProcessLimits, ProcessResult, SandboxCommand, StopReason
+from balancer.sandbox.local.group import ControlGroup
+from balancer.sandbox.local.pipes import BoundedPipe, BoundedSocket
+from balancer.sandbox.local.proctree import waited_for_cpu_s
+from balancer.sandbox.local.result import process_result_of, status_bytes
 from balancer.sandbox.local.watch import watch
 
 __all__ = ["Sandbox"]
 
 _WAITING, _READY = b"waiting\n", b"ready\n"
-_START = Allowance(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
+_START = ProcessLimits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
 
 
 class Sandbox:
@@ -32,18 +32,18 @@ class Sandbox:
         OSError: it could not be started.
     """
 
-    def __init__(self, command: Command, group: Group | None) -> None:
+    def __init__(self, command: SandboxCommand, group: ControlGroup | None) -> None:
         self._group = group
-        self._cut: Cut | None = None
+        self._cut: StopReason | None = None
         self._waits = False
         with contextlib.ExitStack() as stack:
-            self._line = BoundedLine()
+            self._line = BoundedSocket()
             stack.callback(self._line.close)
             self._out = []
             for _ in range(2):
                 self._out.append(BoundedPipe(command.owner))
                 stack.callback(self._out[-1].close)
-            self._child: Child = start(command, self._line, self._out, group)
+            self._child: ChildProcess = start(command, self._line, self._out, group)
             stack.callback(self._child.finish)
             self._stack = stack.pop_all()
 
@@ -51,7 +51,7 @@ class Sandbox:
         """Wait until it waits, and put it in its group; return False if it never will: `run` then tells why.
 
         Args:
-            stop: file descriptor; when it becomes readable the sandbox is given up (`Cut.STOP`).
+            stop: file descriptor; when it becomes readable the sandbox is given up (`StopReason.STOP`).
         """
         self._cut = watch(self._child, self._line, self._out, _START, stop, until=_WAITING)
         self._waits = self._cut is None and self._line.data.startswith(_WAITING)
@@ -65,12 +65,12 @@ class Sandbox:
         """Whether it still waits, as far as can be seen."""
         return self._waits and not self._child.has_ended()
 
-    def run(self, allowed: Allowance, stop: int | None = None) -> Ended:
+    def run(self, allowed: ProcessLimits, stop: int | None = None) -> ProcessResult:
         """Tell it to go on, and return how it ended, when nothing of it is left.
 
         Args:
             allowed: what the program may use.
-            stop: file descriptor; when it becomes readable the program is killed (`Cut.STOP`).
+            stop: file descriptor; when it becomes readable the program is killed (`StopReason.STOP`).
         """
         cut = self._cut
         self._line.limit = status_bytes(allowed.output_bytes, allowed.fetches)
@@ -84,19 +84,19 @@ class Sandbox:
         for pipe in (self._line, *self._out):
             pipe.drain()
         if cut is None and any(pipe.over for pipe in (self._line, *self._out)):
-            cut = Cut.OUTPUT
+            cut = StopReason.OUTPUT
         status, out, err = (bytes(pipe.data) for pipe in (self._line, *self._out))
-        return ended_of(self._child, cut, status.split(), out, err, allowed.fetches)
+        return process_result_of(self._child, cut, status.split(), out, err, allowed.fetches)
 
-    def _go(self, allowed: Allowance, stop: int | None) -> Cut | None:
+    def _go(self, allowed: ProcessLimits, stop: int | None) -> StopReason | None:
         self._child.begin()
         self._line.answer(b"go\n")
         cut = watch(self._child, self._line, self._out, allowed, stop, until=_READY)
         if cut is None and self._line.data.startswith(_READY):
             self._line.answer(b"\n" if self._child.limit(allowed.rlimits) else b"unlimited\n")
             cut = watch(self._child, self._line, self._out, allowed, stop)
-        if cut is Cut.WALL:
-            self._child.waited_s = waited_s(self._child.pid)
+        if cut is StopReason.WALL:
+            self._child.waited_s = waited_for_cpu_s(self._child.pid)
         return cut
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What /proc says about a process and those below it: who they are, and the CPU time they have used so far.
+"""The process tree, as /proc tells it: who is below a process, and the CPU time they have used so far.
 
 Read-only, and never exact: processes come and go meanwhile. It must not know why anybody asks.
 """
@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Tally", "children_of", "processes_reading", "waited_s"]
+__all__ = ["ProcessTreeCpu", "children_of", "processes_reading", "waited_for_cpu_s"]
 
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
@@ -23,7 +23,7 @@ def children_of(pid: int) -> list[int]:
     return children
 
 
-class Tally:
+class ProcessTreeCpu:
     """The CPU time of a process and all below it, looked at from time to time.
 
     What was waited for is in the books of who waited. What nobody waits for (a process may ignore the death of its
@@ -52,7 +52,7 @@ class Tally:
         return self.seen_s
 
 
-def waited_s(pid: int) -> float:
+def waited_for_cpu_s(pid: int) -> float:
     """Return for how many seconds `pid` and what lives below it were ready to run and had no core, all together.
 
     Those that asked to be served after others (`nice`, another policy) waited by their own choice, and do not count.

@@ -1,4 +1,4 @@
-"""What keeps programs in on this machine, and what is missing of it: for people who ask whether they may trust it.
+"""The protections of programs' runs on this machine, and what is missing of them, for people.
 
 Decides what is said of each means, and what to do where one cannot be had. It must not change anything.
 """

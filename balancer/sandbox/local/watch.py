@@ -1,4 +1,4 @@
-"""Watch a sandbox while something runs in it.
+"""Watch a sandbox while a program runs in it, and say when a limit is reached.
 
 Decides when it has had enough: CPU time, wall time, output, or that somebody wants it stopped. It must not know how a
 command is started or killed.
@@ -9,9 +9,9 @@ import os
 import selectors
 import time
 
-from balancer.sandbox.local.command import Allowance, Cut
-from balancer.sandbox.local.pipes import BoundedLine, BoundedPipe
-from balancer.sandbox.local.start import Child
+from balancer.sandbox.local.child import ChildProcess
+from balancer.sandbox.local.command import ProcessLimits, StopReason
+from balancer.sandbox.local.pipes import BoundedPipe, BoundedSocket
 
 __all__ = ["watch"]
 
@@ -20,14 +20,20 @@ _CORES = os.cpu_count() or 1
 
 
 def watch(
-    child: Child, line: BoundedLine, out: list[BoundedPipe], allowed: Allowance, stop: int | None, *, until: bytes = b""
-) -> Cut | None:
+    child: ChildProcess,
+    line: BoundedSocket,
+    out: list[BoundedPipe],
+    allowed: ProcessLimits,
+    stop: int | None,
+    *,
+    until: bytes = b"",
+) -> StopReason | None:
     """Read the pipes until the child ends by itself, or says `until` on its line (None), or has to be stopped."""
     began_s = time.monotonic()
     with selectors.PollSelector() as selector:
         selector.register(child.pidfd, selectors.EVENT_READ, None)
         if stop is not None:
-            selector.register(stop, selectors.EVENT_READ, Cut.STOP)
+            selector.register(stop, selectors.EVENT_READ, StopReason.STOP)
         for pipe in (line, *out):
             selector.register(pipe.reader, selectors.EVENT_READ, pipe)
         deadline_s = began_s + allowed.wall_s
@@ -36,17 +42,17 @@ def watch(
             if now_s >= look_s:
                 left_s = allowed.cpu_s - child.cpu_s()
                 if left_s <= 0:
-                    return Cut.CPU
+                    return StopReason.CPU
                 look_s = now_s + _pause(left_s)
             for key, _ in selector.select(min(look_s, deadline_s) - now_s):
                 if not isinstance(key.data, BoundedPipe):
-                    reason: Cut | None = key.data
+                    reason: StopReason | None = key.data
                     return reason
                 if _take(selector, key.data):
-                    return Cut.OUTPUT
+                    return StopReason.OUTPUT
             if until and line.data.startswith(until):
                 return None
-    return Cut.WALL
+    return StopReason.WALL
 
 
 def _pause(left_s: float) -> float:

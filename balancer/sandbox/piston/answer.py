@@ -1,4 +1,4 @@
-"""What an answer of a Piston server means for the program, or says about the server.
+"""From an answer of a Piston server to an execution, or to an error of the endpoint.
 
 Decides between an `Execution` and an `EndpointError`. Pure. It must not know how answers are fetched.
 
@@ -21,10 +21,10 @@ from dataclasses import replace
 
 from balancer.errors import CannotTell, EndpointError
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.http.doubts import doubt_of_compiler
-from balancer.sandbox.http.isolated import Report, execution_of_report
-from balancer.sandbox.piston.feeding import UNFED
-from balancer.sandbox.piston.wire import ExecuteAnswer, ExecuteRequest, Stage
+from balancer.sandbox.http.inconclusive import doubt_of_compiler
+from balancer.sandbox.http.isolated import RunReport, execution_of_report
+from balancer.sandbox.piston.stdin import UNFED
+from balancer.sandbox.piston.wire import ExecuteAnswer, ExecuteRequest, PistonStage
 
 __all__ = ["execution_of_answer"]
 
@@ -79,12 +79,12 @@ def execution_of_answer(
     return execution
 
 
-def _report(stage: Stage, endpoint: str) -> Report:
+def _report(stage: PistonStage, endpoint: str) -> RunReport:
     name = stage.signal or ""
     killed = signal.Signals.__members__.get(name)
     if name and killed is None:
         raise EndpointError(f"the answer names a signal {name[:20]!r}", endpoint=endpoint)
-    return Report(
+    return RunReport(
         stdout=stage.stdout.encode(),
         stderr=stage.stderr.encode(),
         exit_code=stage.code,
@@ -98,7 +98,7 @@ def _report(stage: Stage, endpoint: str) -> Report:
     )
 
 
-def _compile_error(stage: Stage, limits: Limits, endpoint: str, redact: Callable[[str], str]) -> Execution:
+def _compile_error(stage: PistonStage, limits: Limits, endpoint: str, redact: Callable[[str], str]) -> Execution:
     words = redact(stage.stderr or stage.stdout).encode()[:_KEPT_BYTES]
     if UNFED in words:
         raise CannotTell(

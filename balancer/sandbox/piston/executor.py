@@ -11,8 +11,8 @@ from balancer.errors import CannotTell
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.http.adapter import MARGIN_S, PING_BYTES, PING_S, ServerExecutor, json_bytes
 from balancer.sandbox.http.builds import Build, build_of
-from balancer.sandbox.http.chosen import newest, versions_in
-from balancer.sandbox.http.client import Refused
+from balancer.sandbox.http.client import UnexpectedStatus
+from balancer.sandbox.http.versions import newest, versions_in
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.piston.answer import execution_of_answer
 from balancer.sandbox.piston.request import NAMES, request_for
@@ -41,10 +41,10 @@ class PistonExecutor(ServerExecutor):
     def _known_languages(self) -> frozenset[str]:
         return frozenset(NAMES) & known_languages().keys()
 
-    def _told_languages(self) -> frozenset[str]:
-        return frozenset(self._told_runtimes())
+    def _reported_languages(self) -> frozenset[str]:
+        return frozenset(self._reported_runtimes())
 
-    def _told_runtimes(self) -> Mapping[str, Runtime]:
+    def _reported_runtimes(self) -> Mapping[str, Runtime]:
         """Return the version that is used of each language, asked until the server has once said so."""
         if self._runtimes is None:
             content = self._server.get("/api/v2/runtimes", within_s=PING_S, at_most=PING_BYTES)
@@ -68,10 +68,10 @@ class PistonExecutor(ServerExecutor):
             ValueError: the language is not known, or the program or its input cannot be sent.
         """
         build = build_of(program, limits, files)
-        runtime = self._told_runtimes().get(program.language)
+        runtime = self._reported_runtimes().get(program.language)
         if runtime is None:
             raise ValueError(
-                f"{self._url} has no {program.language!r}; it has {', '.join(sorted(self._told_runtimes()))}"
+                f"{self._url} has no {program.language!r}; it has {', '.join(sorted(self._reported_runtimes()))}"
             )
         until_s = self._clock() + limits.wall_s + MARGIN_S + (limits.compile_wall_s if build.compile else 0.0)
         request, answer = self._answer(build, stdin, limits, runtime, until_s)
@@ -98,7 +98,7 @@ class PistonExecutor(ServerExecutor):
                 answer = self._server.post(
                     "/api/v2/execute", body, ExecuteAnswer, within_s=self._left_s(until_s), at_most=at_most
                 )
-            except Refused as refusal:
+            except UnexpectedStatus as refusal:
                 limit = _LIMIT.search(refusal.words) if refusal.status == 400 else None
                 if limit is None or getattr(request, limit[1], 0) <= int(limit[2]):
                     if _TOO_LONG in refusal.words:

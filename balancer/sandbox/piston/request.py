@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from balancer.program import Limits
 from balancer.sandbox.http.builds import Build
-from balancer.sandbox.piston.feeding import INPUT, fed_by_file, is_sendable, part_of
+from balancer.sandbox.piston.stdin import INPUT, fed_by_file, is_sendable, part_of
 from balancer.sandbox.piston.wire import ExecuteRequest, File, Runtime
 
 __all__ = ["NAMES", "request_for"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-__all__ = ["ExecuteAnswer", "ExecuteRequest", "File", "Runtime", "Runtimes", "Stage"]
+__all__ = ["ExecuteAnswer", "ExecuteRequest", "File", "PistonStage", "Runtime", "Runtimes"]
 
 
 class Runtime(BaseModel):
@@ -45,7 +45,7 @@ class ExecuteRequest(BaseModel):
     run_memory_limit: int
 
 
-class Stage(BaseModel):
+class PistonStage(BaseModel):
     """What the compiler or the program did. Older servers have no `status` and no times."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
@@ -66,5 +66,5 @@ class ExecuteAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    compile: Stage | None = None
-    run: Stage
+    compile: PistonStage | None = None
+    run: PistonStage

@@ -1,4 +1,4 @@
-"""What the server says about a run: from a request to an answer, in SandboxFusion's words.
+"""Answer one run request: from SandboxFusion's request to an execution, and from that to its answer.
 
 Decides how limits of a request become limits here, and how an `Execution` is told. Pure but for running the
 program. It must not know HTTP.

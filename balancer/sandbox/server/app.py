@@ -24,11 +24,11 @@ from starlette.routing import Route
 from balancer.program import ExecutorOptions
 from balancer.sandbox.fusion.wire import About
 from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.server.access import AccessMiddleware, hosts_for
 from balancer.sandbox.server.answer import FetchingExecutor
 from balancer.sandbox.server.connections import protocol_for
-from balancer.sandbox.server.desk import Desk
-from balancer.sandbox.server.guard import Guard, hosts_for
-from balancer.sandbox.server.load import CONTENT_TYPE, Load
+from balancer.sandbox.server.handler import RunCodeHandler
+from balancer.sandbox.server.load import CONTENT_TYPE, ServerLoad
 from balancer.sandbox.server.settings import ServerSettings
 
 __all__ = ["build_app", "serve"]
@@ -44,7 +44,7 @@ _AT_ONCE, _LINE = 32, 4096
 _SWITCH_S = 0.0005
 
 
-def build_app(executor: FetchingExecutor, settings: ServerSettings, load: Load | None = None) -> Starlette:
+def build_app(executor: FetchingExecutor, settings: ServerSettings, load: ServerLoad | None = None) -> Starlette:
     """Return the ASGI application.
 
     Args:
@@ -52,8 +52,8 @@ def build_app(executor: FetchingExecutor, settings: ServerSettings, load: Load |
         settings: what may be asked of it.
         load: is told of everything; by default nobody's but its own.
     """
-    load = load or Load(settings.workers, settings.queue)
-    desk = Desk(executor, settings, load)
+    load = load or ServerLoad(settings.workers, settings.queue)
+    desk = RunCodeHandler(executor, settings, load)
 
     async def ping(_: Request) -> Response:
         return JSONResponse("pong")
@@ -77,7 +77,7 @@ def build_app(executor: FetchingExecutor, settings: ServerSettings, load: Load |
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts or None, www_redirect=False),
-            Middleware(Guard, token=settings.token),
+            Middleware(AccessMiddleware, token=settings.token),
         ],
     )
 
@@ -116,7 +116,7 @@ def serve(
 
 
 def _config(executor: LocalExecutor, settings: ServerSettings) -> uvicorn.Config:
-    load = Load(settings.workers, settings.queue)
+    load = ServerLoad(settings.workers, settings.queue)
     return uvicorn.Config(
         build_app(executor, settings, load),
         http=protocol_for(settings, load),

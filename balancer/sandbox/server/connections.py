@@ -1,4 +1,4 @@
-"""The connections of a server: how long one may be silent, and which one gives way when there are too many.
+"""Limits on connections: how long one may be silent, and which one is closed when there are too many.
 
 uvicorn bounds only the time between requests. Here a connection whose request is not there in time is closed, so is one
 whose client does not read; and when one too many comes, the one that has been silent for longest is closed, of those
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from balancer.sandbox.server.load import Load
+from balancer.sandbox.server.load import ServerLoad
 from balancer.sandbox.server.settings import ServerSettings
 
 __all__ = ["protocol_for"]
@@ -21,17 +21,17 @@ __all__ = ["protocol_for"]
 _PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished is taken for gone
 
 
-class _Door:
+class _ConnectionLimiter:
     """Counts who is in."""
 
-    def __init__(self, settings: ServerSettings, load: Load) -> None:
+    def __init__(self, settings: ServerSettings, load: ServerLoad) -> None:
         self.settings = settings
         self._load = load
-        self._all: set[_Watched] = set()
-        self._quiet: OrderedDict[_Watched, None] = OrderedDict()  # have not asked; the most silent first
-        self._sending: OrderedDict[_Watched, None] = OrderedDict()  # their bodies are not there yet; likewise
+        self._all: set[_WatchedConnection] = set()
+        self._quiet: OrderedDict[_WatchedConnection, None] = OrderedDict()  # have not asked; the most silent first
+        self._sending: OrderedDict[_WatchedConnection, None] = OrderedDict()  # their bodies are not there yet; likewise
 
-    def enter(self, who: "_Watched") -> None:
+    def enter(self, who: "_WatchedConnection") -> None:
         self._all.add(who)
         self._quiet[who] = None
         while len(self._all) > self.settings.connections:
@@ -39,29 +39,29 @@ class _Door:
             self.close(next(iter(crowd), who), "room")
         self._load.connections.set(len(self._all))
 
-    def note(self, who: "_Watched", *, asked: bool, served: bool) -> None:
+    def note(self, who: "_WatchedConnection", *, asked: bool, served: bool) -> None:
         """Note that somebody has just said something, and what he waits for."""
         self._quiet.pop(who, None)
         self._sending.pop(who, None)
         if not served and who in self._all:
             (self._sending if asked else self._quiet)[who] = None
 
-    def leave(self, who: "_Watched") -> None:
+    def leave(self, who: "_WatchedConnection") -> None:
         self._all.discard(who)
         self._quiet.pop(who, None)
         self._sending.pop(who, None)
         self._load.connections.set(len(self._all))
 
-    def close(self, who: "_Watched", reason: str) -> None:
+    def close(self, who: "_WatchedConnection", reason: str) -> None:
         self._load.closed.labels(reason).inc()
         self.leave(who)
         who.transport.abort()
 
 
-class _Watched(H11Protocol):
+class _WatchedConnection(H11Protocol):
     """A connection under watch."""
 
-    door: ClassVar[_Door]
+    door: ClassVar[_ConnectionLimiter]
     _head_timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
 
@@ -111,11 +111,11 @@ class _Watched(H11Protocol):
         return self.loop.call_later(after_s, self.door.close, self, reason)
 
 
-def protocol_for(settings: ServerSettings, load: Load) -> type[asyncio.Protocol]:
+def protocol_for(settings: ServerSettings, load: ServerLoad) -> type[asyncio.Protocol]:
     """Return what uvicorn is to make of each connection."""
 
-    class Protocol(_Watched):
-        door = _Door(settings, load)
+    class Protocol(_WatchedConnection):
+        door = _ConnectionLimiter(settings, load)
 
     return Protocol
 

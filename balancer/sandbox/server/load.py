@@ -1,4 +1,4 @@
-"""How much a sandbox server has to do, for people, Prometheus and clients.
+"""The load of a sandbox server, for people, Prometheus and clients.
 
 Decides what is counted and how it is called. It must not know why something is refused.
 """
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-__all__ = ["CONTENT_TYPE", "Load"]
+__all__ = ["CONTENT_TYPE", "ServerLoad"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -18,7 +18,7 @@ _SHORTEST_S, _LONGEST_S = 1, 60  # what a client is asked to wait
 _NEWEST = 0.2  # how much the newest run counts in the mean
 
 
-class Load:
+class ServerLoad:
     """Counts. Used from the event loop only.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a sandbox server may be asked to bear: how many, how much, how long.
+"""The settings of a sandbox server: how many, how much, how long.
 
 Decides the defaults, and which numbers make sense.
 """

@@ -3,10 +3,10 @@
 60 MB of `[0,0,0,...]` are gigabytes of objects, and seconds in which nothing else is done. Pure.
 """
 
-__all__ = ["values_in"]
+__all__ = ["json_values_in"]
 
 
-def values_in(text: bytes | bytearray, *, at_most: int) -> int:
+def json_values_in(text: bytes | bytearray, *, at_most: int) -> int:
     """Return how many strings, commas and brackets `text` has outside its strings; not all if they are over `at_most`.
 
     Every value has one of these before it. What makes no sense as JSON gets a number, too.

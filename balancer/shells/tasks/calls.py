@@ -1,4 +1,4 @@
-"""Call an endpoint in a task, and another one if that fails: `pool.aio.call`.
+"""`pool.aio.call`: call an endpoint in a task, and another one if that fails.
 
 Decides how the two runs of a hedged call are made. What a call may be given is said in `balancer.shells.calls`, and
 where and when it is tried again in the core.
@@ -14,11 +14,11 @@ from balancer.shells.arguments import Wanted
 from balancer.shells.calls import Agreed, SecondRuns, agreed
 from balancer.shells.coroutines import awaited
 from balancer.shells.leasing import SharedBudget
-from balancer.shells.tasks.driving import TaskDrive
+from balancer.shells.tasks.driver import TaskDriver
 from balancer.shells.tasks.hedging import hedged
 
 if TYPE_CHECKING:
-    from balancer.shells.tasks.face import Tasks
+    from balancer.shells.tasks.face import TaskPool
 
 __all__ = ["CallWanted", "call"]
 
@@ -34,8 +34,8 @@ class CallWanted(Wanted, total=False):
     hedge_after_s: float | None
 
 
-async def call(tasks: "Tasks", fn: Callable[[Lease], Awaitable[T]], **wanted: Unpack[CallWanted]) -> T:
-    """Return `await fn(lease)`, over all the attempts that it takes; see `Tasks.call`."""
+async def call(tasks: "TaskPool", fn: Callable[[Lease], Awaitable[T]], **wanted: Unpack[CallWanted]) -> T:
+    """Return `await fn(lease)`, over all the attempts that it takes; see `TaskPool.call`."""
     fn = awaited(fn)
     return await _Call(tasks, fn, agreed(tasks.pool, **wanted)).run()
 
@@ -43,10 +43,10 @@ async def call(tasks: "Tasks", fn: Callable[[Lease], Awaitable[T]], **wanted: Un
 class _Call(Generic[T]):
     """One call: a drive along its course, and the second run of an attempt that is slow."""
 
-    def __init__(self, tasks: "Tasks", fn: Callable[[Lease], Awaitable[T]], given: Agreed) -> None:
+    def __init__(self, tasks: "TaskPool", fn: Callable[[Lease], Awaitable[T]], given: Agreed) -> None:
         self._fn = fn
         self._pool = tasks.pool
-        drive: TaskDrive[T] = TaskDrive(tasks, given.course, given.budget, self._make, given.asked)
+        drive: TaskDriver[T] = TaskDriver(tasks, given.course, given.budget, self._make, given.asked)
         self._counts_as = drive.counts_as
         self._second = SecondRuns(tasks.pool, given.course, drive.take_at_once, drive.drop)
         self.run = drive.run

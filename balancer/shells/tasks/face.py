@@ -1,7 +1,7 @@
-"""The pool as tasks see it: `pool.aio`. Slots, queue and rules are those of the pool; only the waiting is different.
+"""`pool.aio`: the pool for tasks of asyncio and trio. Only the waiting is different.
 
 Decides what is made good when a wait is cancelled. It must not decide who is next, nor know which library runs a task.
-It does for tasks what `balancer.shells.threads` and `waiting` do for threads, and is a friend of theirs: it takes the
+It does for tasks what `balancer.pool.pool` and `waiting` do for threads, and is a friend of theirs: it takes the
 pool's own lock, and calls the pool's own core.
 """
 
@@ -14,26 +14,26 @@ from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
 from balancer.core import Waiter
-from balancer.core.course import Course
+from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Ask
-from balancer.core.looks import Looks
+from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError, PoolForked
+from balancer.pool.pool import Pool
 from balancer.shells.arguments import Wanted, asked_for, checked_timeout, shows_what_may_be_asked, wanting
 from balancer.shells.tasks.calls import CallWanted, call
 from balancer.shells.tasks.parking import Spot, spot
-from balancer.shells.threads import Pool
 from balancer.shells.waiting import granted_to
 from balancer.strategy import ANY, Request
 
-__all__ = ["Block", "Tasks"]
+__all__ = ["TaskLeaseContext", "TaskPool"]
 
 T = TypeVar("T")
 
 _NUMBERS = (float, int)
 
 
-class Tasks:
+class TaskPool:
     """A pool, leased by tasks of asyncio or trio, beside threads and the tasks of other loops.
 
     Args:
@@ -47,12 +47,12 @@ class Tasks:
         self.pool = pool
 
     @shows_what_may_be_asked
-    def lease(self, timeout: float | None = None, **asked: Unpack[Wanted]) -> "Block":
+    def lease(self, timeout: float | None = None, **asked: Unpack[Wanted]) -> "TaskLeaseContext":
         """Return a block, `async with pool.aio.lease() as lease:`, that takes an endpoint and gives it back.
 
         Args and errors are those of `Pool.acquire`, when the block begins.
         """
-        return Block(self, timeout, asked)
+        return TaskLeaseContext(self, timeout, asked)
 
     @shows_what_may_be_asked
     async def acquire(self, timeout: float | None = None, **asked: Unpack[Wanted]) -> Lease:
@@ -65,7 +65,7 @@ class Tasks:
 
     async def acquire_again(
         self,
-        course: Course,
+        course: AttemptPlan,
         ask: Ask,
         *,
         labels: Iterable[str] = (),
@@ -88,7 +88,7 @@ class Tasks:
             ttl_s=ttl_s,
             tokens=tokens,
         )
-        looks = partial(Looks, course, wanted)
+        looks = partial(RetryPolls, course, wanted)
         lease = await self._grant(wanted(ask), ask.within_s, priority, None, lambda now: looks(now, ask))
         lease.entered = True
         return lease
@@ -113,8 +113,8 @@ class Tasks:
         request: Request,
         timeout: float | None,
         priority: int,
-        block: "Block | None" = None,
-        looks: Callable[[float], Looks] | None = None,
+        block: "TaskLeaseContext | None" = None,
+        looks: Callable[[float], RetryPolls] | None = None,
     ) -> Lease:
         """Take an endpoint, for `block` if there is one; `looks`, made when the wait begins, are those of a retry."""
         pool = self.pool
@@ -188,7 +188,7 @@ class Tasks:
             self.pool._places.pop(at, None)
 
 
-class Block:
+class TaskLeaseContext:
     """One `async with pool.aio.lease():`. It takes an endpoint when it begins, and gives it back when it ends.
 
     Attributes:
@@ -199,7 +199,7 @@ class Block:
 
     lease: Lease
 
-    def __init__(self, tasks: Tasks, timeout: float | None, asked: Wanted) -> None:
+    def __init__(self, tasks: TaskPool, timeout: float | None, asked: Wanted) -> None:
         self._tasks = tasks
         self._timeout = timeout
         self._asked = asked

@@ -1,4 +1,4 @@
-"""Run a slow call a second time, elsewhere, each in a task of its own, and take whichever answer comes first.
+"""Hedged calls in tasks: run a slow call a second time, elsewhere, and take the first answer.
 
 Decides when the second one starts, and that the loser is cancelled: its lease ends at once, and it has ended itself
 when the answer is returned. What becomes of their leases is said in `balancer.shells.hedging`.
@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from balancer.endpoint import Lease, may_go_elsewhere
-from balancer.shells.hedging import Leg
-from balancer.shells.tasks.parking import Spot, crew, spot
+from balancer.shells.hedging import HedgedAttempt
+from balancer.shells.tasks.parking import Spot, spot, task_group
 
 __all__ = ["hedged"]
 
@@ -35,7 +35,7 @@ async def hedged(
     ended: _Ended[T] = _Ended()
     legs: list[_Leg[T]] = []
 
-    async with crew() as those:
+    async with task_group() as those:
 
         def begin() -> None:
             legs.append(_Leg(fn, hand[0], ended, failed_late, _itself if legs else counts_as))
@@ -63,7 +63,7 @@ async def hedged(
     return last.value
 
 
-class _Leg(Leg[T]):
+class _Leg(HedgedAttempt[T]):
     """A run in a task of its own."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How a task of asyncio waits: at a future, which whoever wakes it has its loop resolve.
+"""Waiting in asyncio: a future, which whoever wakes the task has its loop resolve.
 
 Decides how the loop hears of it: at once where a task of the same loop is what wakes, else by way of its self-pipe.
 """
@@ -14,7 +14,7 @@ from typing import Self
 
 from balancer.shells.tasks.parking import Spot, Told
 
-__all__ = ["crew", "limit", "spot"]
+__all__ = ["spot", "task_group", "time_limit"]
 
 _current_task = asyncio.current_task
 
@@ -105,7 +105,7 @@ class _Crew:
             raise cancelled
 
 
-def crew() -> _Crew:
+def task_group() -> _Crew:
     """Return a crew of the loop that runs."""
     return _Crew()
 
@@ -132,4 +132,4 @@ class _Limit:
         return False
 
 
-limit = _Limit
+time_limit = _Limit

@@ -1,4 +1,4 @@
-"""How a task of trio waits: it is taken off its run's schedule, and put on it again by the thread of that.
+"""Waiting in trio: a task is taken off its run's schedule, and put on it again by the thread of that run.
 
 Decides nothing else. Imported by tasks of trio only, so that it is there.
 """
@@ -13,7 +13,7 @@ from trio.lowlevel import Abort, Task, current_task, current_trio_token, resched
 
 from balancer.shells.tasks.parking import Spot, Told
 
-__all__ = ["crew", "limit", "spot"]
+__all__ = ["spot", "task_group", "time_limit"]
 
 
 class _Spot(Spot):
@@ -72,7 +72,7 @@ class _Crew:
 
 
 @asynccontextmanager
-async def crew() -> AsyncIterator[_Crew]:
+async def task_group() -> AsyncIterator[_Crew]:
     """Return a crew of the run of trio that is under way."""
     failed: Exception | None = None
     async with trio.open_nursery() as nursery:
@@ -104,4 +104,4 @@ class _Limit:
         return bool(self._scope.__exit__(kind, error, traceback))
 
 
-limit = _Limit
+time_limit = _Limit

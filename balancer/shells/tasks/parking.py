@@ -1,4 +1,4 @@
-"""Where a task waits for what any thread may bring, and which library runs the task.
+"""The interface to an event loop: where a task waits, and which library runs it.
 
 Decides what is asked of a library of event loops, and which one that is. It must not know what is waited for.
 """
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-__all__ = ["Crew", "Limit", "Spot", "Told", "crew", "limit", "spot"]
+__all__ = ["Spot", "TaskGroup", "TimeLimit", "Told", "spot", "task_group", "time_limit"]
 
 Told = Callable[[Any, None], object]
 
@@ -54,7 +54,7 @@ class Spot(ABC):
         """See to it that the task goes on. Return False if its loop runs no more."""
 
 
-class Crew(Protocol):
+class TaskGroup(Protocol):
     """Tasks that are begun in a block, and have all ended when it has: at its end those that run are cancelled."""
 
     def start(self, work: Callable[[], Awaitable[object]]) -> None:
@@ -62,7 +62,7 @@ class Crew(Protocol):
         ...
 
 
-class Limit(Protocol):
+class TimeLimit(Protocol):
     """A block that is cancelled when its time is over; that ends the block, and nothing is raised for it.
 
     One that nevertheless returns or raises something of its own does so.
@@ -103,13 +103,13 @@ def spot(told: Told = _nothing, lost: Callable[[], object] = _nothing) -> Spot:
     return made
 
 
-def crew() -> AbstractAsyncContextManager[Crew]:
+def task_group() -> AbstractAsyncContextManager[TaskGroup]:
     """Return a crew of the library of the task that asks."""
-    made: AbstractAsyncContextManager[Crew] = _library().crew()
+    made: AbstractAsyncContextManager[TaskGroup] = _library().task_group()
     return made
 
 
-def limit(for_s: float) -> AbstractAsyncContextManager[Limit]:
+def time_limit(for_s: float) -> AbstractAsyncContextManager[TimeLimit]:
     """Return a block that lasts so many seconds at most, for the task that asks."""
-    made: AbstractAsyncContextManager[Limit] = _library().limit(for_s)
+    made: AbstractAsyncContextManager[TimeLimit] = _library().time_limit(for_s)
     return made

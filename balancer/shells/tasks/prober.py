@@ -1,4 +1,4 @@
-"""Try endpoints that nobody uses, on a schedule, in tasks: active health checks without a thread for each endpoint.
+"""Active health checks in tasks: ping endpoints on a schedule, without a thread for each.
 
 Decides as little as `balancer.shells.prober`, whose schedule it keeps. A ping that hangs holds up its own endpoint.
 """
@@ -9,8 +9,8 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from balancer.shells.prober import Pinged, Schedule, schedules
-from balancer.shells.tasks.parking import crew, spot
+from balancer.shells.prober import PingListener, Schedule, schedules
+from balancer.shells.tasks.parking import spot, task_group
 
 __all__ = ["TaskProber"]
 
@@ -34,7 +34,7 @@ class TaskProber:
 
     def __init__(
         self,
-        pool: Pinged,
+        pool: PingListener,
         pings: Mapping[str, Callable[[], Awaitable[object]]],
         *,
         every_s: float,
@@ -48,7 +48,7 @@ class TaskProber:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        those = await self._stack.enter_async_context(crew())
+        those = await self._stack.enter_async_context(task_group())
         for name, ping, schedule in self._pings:
             those.start(partial(self._go_on, name, ping, schedule))
         return self

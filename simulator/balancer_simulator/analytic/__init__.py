@@ -1,4 +1,4 @@
-"""The theory that the simulator is held against: closed forms and exact recursions, no simulation.
+"""Queueing theory: closed forms and exact recursions that the simulator is held against.
 
 Decides what a simulated mean, quantile or throughput ought to be where mathematics knows it. Plain
 arithmetic on floats: no randomness, no clock, and nothing outside the standard library. It must not know

@@ -1,4 +1,4 @@
-"""What the formulas take for an argument, and the one line that refuses anything else.
+"""Argument checks of the formulas: ranges, and the line that refuses what is out of them.
 
 One function for each kind of range, whichever formula asks. Every test is written so that NaN fails it.
 """

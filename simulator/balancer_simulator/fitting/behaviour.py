@@ -1,4 +1,4 @@
-"""What a server does with several calls at once: it works on all of them, on k at a time, or shares its cores.
+"""Server behaviour with several calls at once: free, k at a time, or shared cores; by held-out likelihood.
 
 Each of these says how much work was in a call that began and ended when it did, with what was in flight meanwhile. The
 one that makes the work look most like that of the other calls is believed: by held-out likelihood, each call under a
@@ -16,8 +16,8 @@ from balancer_simulator.fitting.survival import LEAST_S
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
-    "AHEAD", "FREE", "Behaviour", "Tried", "candidates", "counts_below", "most_at_once", "most_of", "score_of",
-    "shared", "tried",
+    "AHEAD", "FREE", "Behaviour", "BehaviourComparison", "candidates", "counts_below", "most_at_once", "most_of",
+    "score_of", "shared", "tried",
 ]  # fmt: skip
 
 _FOLDS: Final = 5
@@ -51,7 +51,7 @@ AHEAD: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class BehaviourComparison:
     """What became of the behaviours that were tried on the calls of a server.
 
     Attributes:
@@ -103,7 +103,7 @@ def candidates(most: int) -> list[Behaviour]:
     return [FREE, *(Behaviour("lines", n) for n in counts), *(Behaviour("cores", n) for n in counts)]
 
 
-def tried(calls: Calls, among: Sequence[Behaviour] | None = None) -> Tried:
+def tried(calls: Calls, among: Sequence[Behaviour] | None = None) -> BehaviourComparison:
     """Return what each behaviour makes of `calls`, which were all at work; default: of all that can be told apart."""
     behaviours = tuple(among if among is not None else candidates(most_at_once(calls)))
     begun_s, ended_s, open_ = calls.begun_s, calls.ended_s, calls.open
@@ -114,7 +114,7 @@ def tried(calls: Calls, among: Sequence[Behaviour] | None = None) -> Tried:
         works.append(work_s)
         scores.append(_score(work_s[~open_], rate[~open_], longest))
     score = np.array(scores)
-    return Tried(behaviours, tuple(works), score, _believed(score))
+    return BehaviourComparison(behaviours, tuple(works), score, _believed(score))
 
 
 def score_of(calls: Calls, work_s: Floats, rate: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The calls of a trace as columns, endpoint by endpoint, on one axis of time.
+"""Calls of a trace as columns, by endpoint, on one axis of time.
 
 Decides what a row says about the time that a call takes: all of it; only that it took longer (it was open, was cut, or
 its caller's patience was over); or nothing, as where the endpoint refused it. It must not know what is made of that.
@@ -15,7 +15,7 @@ from balancer.observing.traces import Attempt, Trace
 from balancer.observing.traces.rows import mistake_in
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["FEWEST", "Bools", "Calls", "Trail", "calls_of", "trail_of", "until"]
+__all__ = ["FEWEST", "Bools", "Calls", "PreparedTrace", "calls_of", "prepare_trace", "until"]
 
 Bools = NDArray[np.bool_]
 
@@ -35,7 +35,7 @@ class Calls:
     Attributes:
         endpoint: its name.
         begun_s, ended_s: from the grant to the end, or so far.
-        kinds: the place of each call's kind in `Trail.kinds`.
+        kinds: the place of each call's kind in `PreparedTrace.kinds`.
         sizes: what callers said beforehand; NaN where they did not.
         open: the call took longer than until `ended_s`: it had not ended, was cut, or timed out.
         failed: it failed; a call that had not ended has not.
@@ -82,7 +82,7 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
+class PreparedTrace:
     """A trace, ready to be fitted.
 
     Attributes:
@@ -123,7 +123,7 @@ def until(trace: Trace, at_s: float) -> Trace:
     )
 
 
-def trail_of(trace: Trace) -> Trail:
+def prepare_trace(trace: Trace) -> PreparedTrace:
     """Return the trace on one axis, by endpoint.
 
     Raises:
@@ -150,7 +150,7 @@ def trail_of(trace: Trace) -> Trail:
     for each in attempts:
         grouped.setdefault(each.endpoint, []).append(each)
     by_endpoint = {name: calls_of(name, mine, kinds, timeout_s) for name, mine in sorted(grouped.items())}
-    return Trail(trace, tuple(attempts), kinds, by_endpoint, at_s - _GAP_S, timeout_s)
+    return PreparedTrace(trace, tuple(attempts), kinds, by_endpoint, at_s - _GAP_S, timeout_s)
 
 
 def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeout_s: float | None) -> Calls:

@@ -1,4 +1,4 @@
-"""What one endpoint is like, by its calls: how it works on several at once, and the work that each call had in it.
+"""Endpoint fit: how it works on several calls at once, and the work of each call.
 
 Decides which calls tell something of that: those that were at work, outside of spells in which all failed.
 """
@@ -9,19 +9,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer_simulator.fitting.behaviour import AHEAD, FREE, Behaviour, Tried, most_at_once, tried
+from balancer_simulator.fitting.behaviour import AHEAD, FREE, Behaviour, BehaviourComparison, most_at_once, tried
 from balancer_simulator.fitting.calls import Bools, Calls
-from balancer_simulator.fitting.troubles import Troubles, troubles_of
+from balancer_simulator.fitting.outages import ObservedFaults, observed_faults_of
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["EndpointFit", "Sample", "as_told", "fit_endpoint"]
+__all__ = ["EndpointFit", "WorkSample", "as_told", "fit_endpoint"]
 
 _MOSTLY: Final = 0.8  # of the calls: as many must have what the server says
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class WorkSample:
     """Work of some calls of an endpoint: seconds, which are only known to be longer, and the place of each one's kind.
 
     `behaviour` is what the endpoint does with several at once, under which that much work is in them. `away_s` are
@@ -55,16 +55,16 @@ class EndpointFit:
     calls: Calls
     sound: Calls
     away_s: Floats
-    tried: Tried
+    tried: BehaviourComparison
     most: int
-    troubles: Troubles
+    troubles: ObservedFaults
 
     @property
-    def sample(self) -> Sample:
+    def sample(self) -> WorkSample:
         """All that it had, under the behaviour that is believed."""
         return self._sample(self.tried.chosen, np.arange(len(self.sound)))
 
-    def resampled(self, draw: np.random.Generator) -> Sample:
+    def resampled(self, draw: np.random.Generator) -> WorkSample:
         """Return calls, drawn in blocks with replacement, and the behaviour that is most likely by them.
 
         One block fewer is drawn than there are: the mean of as many differs too little from one draw to the next, by
@@ -92,8 +92,8 @@ class EndpointFit:
         best = max(doubted, key=lambda place: scores[place])
         return 0 if scores[best] - scores.get(0, -np.inf) < AHEAD else best
 
-    def _sample(self, place: int, picked: NDArray[np.intp]) -> Sample:
-        return Sample(
+    def _sample(self, place: int, picked: NDArray[np.intp]) -> WorkSample:
+        return WorkSample(
             self.tried.work_s[place][picked],
             self.sound.open[picked],
             self.sound.kinds[picked],
@@ -105,7 +105,7 @@ class EndpointFit:
 
 def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
     """Return what `calls`, all of one endpoint, say of it; of `few` not how it works on several at once."""
-    troubles, inside = troubles_of(calls)
+    troubles, inside = observed_faults_of(calls)
     sound = calls.only(calls.worked & ~inside)
     # What is open for longer than a spell has begun is the spell's, not the work's.
     if any(not spell.over for spell in troubles.spells):
@@ -118,7 +118,7 @@ def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
 
 def as_told(found: EndpointFit, behaviour: Behaviour, work_s: Floats) -> EndpointFit:
     """Return the same with a behaviour that was found out elsewhere, e.g. for all endpoints of a host together."""
-    one = Tried((behaviour,), (work_s,), np.zeros((1, int((~found.sound.open).sum()))), 0)
+    one = BehaviourComparison((behaviour,), (work_s,), np.zeros((1, int((~found.sound.open).sum()))), 0)
     return replace(found, tried=one)
 
 

@@ -1,4 +1,4 @@
-"""Fits a scenario to a trace: endpoints, kinds, callers and troubles, with what could not be known.
+"""Fit of a scenario to a trace: endpoints, kinds, callers, faults, with what is not known.
 
 The door of this room. A fit may be drawn again, from its calls resampled in blocks: scenarios that differ as much as
 what is known of the truth does.
@@ -12,18 +12,18 @@ import numpy as np
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
-from balancer_simulator.fitting.askers import Askers, askers_of
-from balancer_simulator.fitting.calls import FEWEST, Trail, calls_of, trail_of
+from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
+from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
 from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint
 from balancer_simulator.fitting.hosts import host_cores
 from balancer_simulator.fitting.members import Member, members_of
-from balancer_simulator.fitting.sizes import Sized, sized
+from balancer_simulator.fitting.outages import rate_of
+from balancer_simulator.fitting.size_regression import SizeRegression, fit_sizes
 from balancer_simulator.fitting.survival import quantile_means
-from balancer_simulator.fitting.times import Times, times_of
-from balancer_simulator.fitting.troubles import rate_of
+from balancer_simulator.fitting.times import FittedTimes, times_of
 from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["Fit", "Outage", "fit_trace"]
+__all__ = ["Fit", "PlannedOutage", "fit_trace"]
 
 _VALUES: Final = 200  # times that stand for all, of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # horizon of workloads with an end: times as long as the trace, at least
@@ -33,7 +33,7 @@ _ATTEMPTS: Final = 3  # as `Pool.call` makes unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class PlannedOutage:
     """An endpoint that is down from one instant to another."""
 
     endpoint: str
@@ -46,22 +46,22 @@ class Fit:
     """What was fitted.
 
     Attributes:
-        trail: the trace.
+        prepared: the trace.
         members: the endpoints, as a pool knows them.
         endpoints: what is known of each.
         cores: by host, the cores that its endpoints share, where that is what they do.
-        askers: who asks.
+        caller_pattern: who asks.
         times: how long calls take.
         sizes: how that depends on what callers said of the size; None if it does not, or they said nothing.
     """
 
-    trail: Trail
+    prepared: PreparedTrace
     members: tuple[Member, ...]
     endpoints: dict[str, EndpointFit]
     cores: dict[str, int]
-    askers: Askers
-    times: Times
-    sizes: Sized | None
+    caller_pattern: CallerPattern
+    times: FittedTimes
+    sizes: SizeRegression | None
 
     def scenario(
         self,
@@ -69,7 +69,7 @@ class Fit:
         workload: Mapping[str, Any] | None = None,
         draw: np.random.Generator | None = None,
         horizon_s: float | None = None,
-        outages: Sequence[Outage] = (),
+        outages: Sequence[PlannedOutage] = (),
         ongoing: bool = False,
         strategy: str | None = None,
         replications: int = 20,
@@ -98,7 +98,7 @@ class Fit:
         workload: Mapping[str, Any] | None = None,
         draw: np.random.Generator | None = None,
         horizon_s: float | None = None,
-        outages: Sequence[Outage] = (),
+        outages: Sequence[PlannedOutage] = (),
         ongoing: bool = False,
         strategy: str | None = None,
         replications: int = 20,
@@ -106,13 +106,13 @@ class Fit:
     ) -> dict[str, Any]:
         """Return the same as the keys and values of a scenario."""
         samples = {each: found.resampled(draw) if draw else found.sample for each, found in self.endpoints.items()}
-        kinds = range(len(self.trail.kinds))
+        kinds = range(len(self.prepared.kinds))
         times = times_of(samples, kinds, _VALUES) if draw else self.times
-        sizes = sized(samples, kinds, _VALUES, surely=True) if draw and self.sizes else self.sizes
+        sizes = fit_sizes(samples, kinds, _VALUES, surely=True) if draw and self.sizes else self.sizes
         down = {each.endpoint: each for each in outages}
         requests: dict[str, Any] = {"attempts": self.attempts, "kinds": self._kinds(sizes)}
-        if self.trail.timeout_s is not None:
-            requests["call_timeout_s"] = self.trail.timeout_s
+        if self.prepared.timeout_s is not None:
+            requests["call_timeout_s"] = self.prepared.timeout_s
         asked = dict(workload) if workload is not None else self.workload(draw)
         endpoints, cores = [], dict(self.cores)
         for member in self.members:
@@ -130,7 +130,7 @@ class Fit:
             elif len(values) == 1:
                 data["service"] = values[0]
             else:
-                data["services"] = {self.trail.kinds[kind]: each for kind, each in values.items()}
+                data["services"] = {self.prepared.kinds[kind]: each for kind, each in values.items()}
             if sample.away_s.any():
                 away_s = quantile_means(sample.away_s, np.zeros(len(sample.away_s), dtype=np.bool_), _VALUES)
                 data["network"] = {"kind": "empirical", "values_s": _rounded(away_s.tolist())}
@@ -151,11 +151,11 @@ class Fit:
 
     def workload(self, draw: np.random.Generator | None = None, *, calls: int | None = None) -> dict[str, Any]:
         """Return who asked; `calls`: so many in all, where callers wait for their answers."""
-        askers = self.askers
-        if askers.callers is None:
-            return {"kind": "arrivals", "at_s": _rounded(askers.at_s.tolist())}
-        found: dict[str, Any] = {"kind": "closed", "workers": askers.callers, "calls": calls or self.asked}
-        pauses_s = askers.pauses_s(_VALUES, draw)
+        caller_pattern = self.caller_pattern
+        if caller_pattern.callers is None:
+            return {"kind": "arrivals", "at_s": _rounded(caller_pattern.at_s.tolist())}
+        found: dict[str, Any] = {"kind": "closed", "workers": caller_pattern.callers, "calls": calls or self.asked}
+        pauses_s = caller_pattern.pauses_s(_VALUES, draw)
         if len(pauses_s) and pauses_s.mean() > _SHORT * self.typical_s:
             found["think"] = {"kind": "empirical", "values_s": _rounded(pauses_s.tolist())}
         return found
@@ -163,18 +163,18 @@ class Fit:
     @property
     def asked(self) -> int:
         """How many requests there were; one that was tried again is one."""
-        again = sum(each.event == "retried" for each in self.trail.trace.events)
-        return max(1, len(self.trail.attempts) - again)
+        again = sum(each.event == "retried" for each in self.prepared.trace.events)
+        return max(1, len(self.prepared.attempts) - again)
 
     @property
     def few(self) -> bool:
         """Whether so few calls have ended that nothing is predicted of them, and no behaviour is told from them."""
-        return self.trail.ended < FEWEST
+        return self.prepared.ended < FEWEST
 
     @property
     def attempts(self) -> int:
         """How often a request is tried."""
-        return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.trail.trace.events) else 1
+        return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.prepared.trace.events) else 1
 
     @property
     def typical_s(self) -> float:
@@ -184,15 +184,15 @@ class Fit:
     @property
     def strategy(self) -> str | None:
         """What chose at the end of the trace; None if the trace does not say."""
-        changed = [each.name for each in self.trail.trace.events if each.event == "strategy" and each.name]
-        told = [str(run["strategy"]) for run in self.trail.trace.runs if run.get("strategy")]
+        changed = [each.name for each in self.prepared.trace.events if each.event == "strategy" and each.name]
+        told = [str(run["strategy"]) for run in self.prepared.trace.runs if run.get("strategy")]
         return (changed or told)[-1] if changed or told else None
 
-    def _kinds(self, sizes: Sized | None) -> list[dict[str, Any]]:
+    def _kinds(self, sizes: SizeRegression | None) -> list[dict[str, Any]]:
         offered = {label for member in self.members for label in member.labels}
         found = []
-        for place, kind in enumerate(self.trail.kinds):
-            mine = [each for each in self.trail.attempts if (each.kind or "all") == kind]
+        for place, kind in enumerate(self.prepared.kinds):
+            mine = [each for each in self.prepared.attempts if (each.kind or "all") == kind]
             labels = [label for label in kind.split("+") if label in offered]
             data: dict[str, Any] = {"name": kind, "share": float(len(mine))}
             if labels:
@@ -202,20 +202,20 @@ class Fit:
             slots = int(np.median([each.slots for each in mine]))
             if slots > 1:
                 data["slots"] = slots
-            waits = [each.value for each in self.trail.trace.events if each.event == "gave_up" and each.value]
+            waits = [each.value for each in self.prepared.trace.events if each.event == "gave_up" and each.value]
             if waits:
                 data["acquire_timeout_s"] = float(np.median(waits))
             found.append(data)
         return found
 
     def _faults(
-        self, name: str, draw: np.random.Generator | None, outage: Outage | None, ongoing: bool
+        self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, ongoing: bool
     ) -> list[dict[str, Any]]:
         troubles = self.endpoints[name].troubles
         found: list[dict[str, Any]] = []
         mttr_s = troubles.mttr_s
         if ongoing and mttr_s is not None and not troubles.spells[-1].over:
-            ago_s = self.trail.lasts_s - troubles.spells[-1].to_s  # it was last seen to fail, and may be over
+            ago_s = self.prepared.lasts_s - troubles.spells[-1].to_s  # it was last seen to fail, and may be over
             lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
             if lasts_s > 0:
                 found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
@@ -239,9 +239,9 @@ class Fit:
 
     def _horizon_s(self, workload: Mapping[str, Any]) -> float:
         if workload["kind"] == "arrivals":
-            return float(max(self.trail.lasts_s, workload["at_s"][-1] * 1.05 + 1e-3))
+            return float(max(self.prepared.lasts_s, workload["at_s"][-1] * 1.05 + 1e-3))
         calls = float(workload.get("calls") or workload.get("tasks") or 1)
-        return max(_CALLS_AHEAD * self.trail.lasts_s * max(1.0, calls / len(self.trail.attempts)), 1.0)
+        return max(_CALLS_AHEAD * self.prepared.lasts_s * max(1.0, calls / len(self.prepared.attempts)), 1.0)
 
 
 def fit_trace(trace: Trace) -> Fit:
@@ -251,22 +251,22 @@ def fit_trace(trace: Trace) -> Fit:
         ConfigError: it has no calls, or none that has ended.
     """
     try:
-        trail = trail_of(trace)
-        members = members_of(trail)
+        prepared = prepare_trace(trace)
+        members = members_of(prepared)
         found = {
             member.name: fit_endpoint(
-                trail.by_endpoint.get(member.name) or calls_of(member.name, [], trail.kinds, None),
-                few=trail.ended < FEWEST,
+                prepared.by_endpoint.get(member.name) or calls_of(member.name, [], prepared.kinds, None),
+                few=prepared.ended < FEWEST,
             )
             for member in members
         }
-        cores, found = host_cores(members, found) if trail.ended >= FEWEST else ({}, found)
+        cores, found = host_cores(members, found) if prepared.ended >= FEWEST else ({}, found)
         samples = {name: each.sample for name, each in found.items()}
-        times = times_of(samples, range(len(trail.kinds)), _VALUES)
-        sizes = sized(samples, range(len(trail.kinds)), _VALUES)
+        times = times_of(samples, range(len(prepared.kinds)), _VALUES)
+        sizes = fit_sizes(samples, range(len(prepared.kinds)), _VALUES)
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
-    return Fit(trail, members, found, cores, askers_of(trail.attempts), times, sizes)
+    return Fit(prepared, members, found, cores, caller_pattern_of(prepared.attempts), times, sizes)
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Whether the endpoints of a host share its cores, rather than each being as it is by itself.
+"""Shared cores: whether the endpoints of a host share them.
 
 Decides it as for one server, by held-out likelihood, with the calls of all endpoints of the host in flight together.
 """

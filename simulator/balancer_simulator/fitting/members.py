@@ -1,4 +1,4 @@
-"""The endpoints of a trace, as its pool knew them at the end.
+"""Endpoints of a trace, as its pool knew them at the end.
 
 Decides what is taken for their capacity where no run says it: as many calls as were there at once. In a log whose times
 are rounded to milliseconds two calls that follow each other seem to be there at once, for a moment that is none.
@@ -12,7 +12,7 @@ import numpy as np
 
 from balancer.settings.urls import checked_url
 from balancer_simulator.fitting.behaviour import most_of
-from balancer_simulator.fitting.calls import Calls, Trail
+from balancer_simulator.fitting.calls import Calls, PreparedTrace
 
 __all__ = ["Member", "members_of"]
 
@@ -57,13 +57,13 @@ class Member:
         return found
 
 
-def members_of(trail: Trail) -> tuple[Member, ...]:
+def members_of(prepared: PreparedTrace) -> tuple[Member, ...]:
     """Return the endpoints that were in the pool at the end, and those that had calls and of which no run tells."""
     told: dict[str, dict[str, Any]] = {}
-    for run in trail.trace.runs:
+    for run in prepared.trace.runs:
         told.update({str(each["name"]): dict(each) for each in run.get("endpoints") or ()})
     known = set(told)
-    for event in trail.trace.events:
+    for event in prepared.trace.events:
         if event.endpoint is None:
             continue
         if event.event == "joined":
@@ -72,19 +72,19 @@ def members_of(trail: Trail) -> tuple[Member, ...]:
             told[event.endpoint]["capacity"] = event.value
         elif event.event in ("left", "drained"):
             told.pop(event.endpoint, None)
-    hosts = {each.endpoint: each.host for each in trail.attempts}
-    names = [*told, *(name for name in trail.by_endpoint if name not in told and name not in known)]
-    return tuple(_members(trail, names, told, hosts))
+    hosts = {each.endpoint: each.host for each in prepared.attempts}
+    names = [*told, *(name for name in prepared.by_endpoint if name not in told and name not in known)]
+    return tuple(_members(prepared, names, told, hosts))
 
 
 def _members(
-    trail: Trail, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
+    prepared: PreparedTrace, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
 ) -> Iterator[Member]:
-    moment_s = 2 * _MS if _is_rounded(trail) else 0.0
+    moment_s = 2 * _MS if _is_rounded(prepared) else 0.0
     for number, name in enumerate(names):
         facts = told.get(name, {})
         capacity = facts.get("capacity")
-        calls = trail.by_endpoint.get(name)
+        calls = prepared.by_endpoint.get(name)
         seen = max(1, _most(calls, moment_s)) if calls is not None else 1
         yield Member(
             name, _url_of(name, number), facts.get("host") or hosts.get(name), int(capacity or seen),
@@ -98,9 +98,9 @@ def _most(calls: Calls, moment_s: float) -> int:
     return most_of(begun_s, np.maximum(calls.ended_s[calls.worked] - moment_s, begun_s))
 
 
-def _is_rounded(trail: Trail) -> bool:
+def _is_rounded(prepared: PreparedTrace) -> bool:
     """Return whether all times are whole milliseconds, as those of an access log."""
-    times = np.array([[each.granted_s, each.ended_s] for each in trail.attempts]) / _MS
+    times = np.array([[each.granted_s, each.ended_s] for each in prepared.attempts]) / _MS
     return bool((np.abs(times - np.round(times)) < 1e-2).all())
 
 

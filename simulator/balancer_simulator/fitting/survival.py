@@ -1,4 +1,4 @@
-"""How long something takes, from times of which some are only known to be longer.
+"""Survival estimates: how long something takes, from times of which some are censored.
 
 Decides the quantiles by the estimator of Kaplan and Meier (1958), and what is beyond the longest time that was seen to
 end: a tail that falls as fast as the last part of what was seen. To leave the open ones out makes times look short.

@@ -1,4 +1,4 @@
-"""How long the calls of each kind take at each endpoint, as so many equally likely times.
+"""Call times of each kind at each endpoint, shrunk towards the others where calls are few.
 
 Decides what becomes of an endpoint, or a kind at an endpoint, with few calls: it is taken for one like the others,
 slower or faster by a factor, and the more so the fewer calls it had. The factor is shrunk towards the others as well.
@@ -10,17 +10,17 @@ from typing import Final
 
 import numpy as np
 
-from balancer_simulator.fitting.endpoint import Sample
+from balancer_simulator.fitting.endpoint import WorkSample
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["Times", "shrunk", "times_of"]
+__all__ = ["FittedTimes", "shrunk", "times_of"]
 
 _ENOUGH: Final = 50  # calls that ended: an endpoint with as many is taken for what it is
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class FittedTimes:
     """What calls take.
 
     Attributes:
@@ -34,7 +34,7 @@ class Times:
     factor: dict[str, float]
 
 
-def times_of(samples: Mapping[str, Sample], kinds: Sequence[int], count: int) -> Times:
+def times_of(samples: Mapping[str, WorkSample], kinds: Sequence[int], count: int) -> FittedTimes:
     """Return the times of each kind at each endpoint.
 
     Args:
@@ -63,7 +63,7 @@ def times_of(samples: Mapping[str, Sample], kinds: Sequence[int], count: int) ->
             times_s = quantile_means(each.work_s[mine], each.open[mine], count)
             found[name][kind] = _between(times_s, like_others, part)
     typical = float(np.median(list(logs.values())))
-    return Times(found, own, {name: float(np.exp(log - typical)) for name, log in logs.items()})
+    return FittedTimes(found, own, {name: float(np.exp(log - typical)) for name, log in logs.items()})
 
 
 def _between(mine: Floats, others: Floats, part: float) -> Floats:
@@ -72,7 +72,7 @@ def _between(mine: Floats, others: Floats, part: float) -> Floats:
     return np.asarray(mixed * (part * mine.mean() + (1 - part) * others.mean()) / mixed.mean())
 
 
-def _shape(samples: Mapping[str, Sample], logs: Mapping[str, float], kind: int, count: int) -> Floats:
+def _shape(samples: Mapping[str, WorkSample], logs: Mapping[str, float], kind: int, count: int) -> Floats:
     """Return the times of a kind at an endpoint of scale 1, from all endpoints; of all kinds if it has no call."""
     for of_kind in (True, False):
         works, opens = [], []
@@ -86,7 +86,7 @@ def _shape(samples: Mapping[str, Sample], logs: Mapping[str, float], kind: int, 
     raise AssertionError("some call has ended")
 
 
-def _log_scale(sample: Sample) -> tuple[float, float, int]:
+def _log_scale(sample: WorkSample) -> tuple[float, float, int]:
     """Return the mean of the logarithm of its times, their variance, and how many ended."""
     ended = int((~sample.open).sum())
     if not ended:

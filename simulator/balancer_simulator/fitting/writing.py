@@ -1,4 +1,4 @@
-"""A scenario, or a config, as TOML text, with remarks at its head.
+"""TOML output of a scenario or a config, with remarks at its head.
 
 Decides the layout: keys first, tables after them, each list of numbers on one line. It must not know what a key means.
 """

@@ -13,15 +13,15 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.predicting.predict import DRAWS, FIGURES, Prediction, predict_rest
+from balancer_simulator.predicting.predict import DRAWS, FIGURES, RunPrediction, predict_rest
 
-__all__ = ["FEWEST", "PARTS", "Backtest", "Test", "backtest"]
+__all__ = ["FEWEST", "PARTS", "Backtest", "BacktestCut", "backtest"]
 
 PARTS: Final = (0.05, 0.1, 0.2, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class BacktestCut:
     """A prediction after a part of a trace, and what came.
 
     Attributes:
@@ -31,7 +31,7 @@ class Test:
     """
 
     part: float
-    prediction: Prediction
+    prediction: RunPrediction
     came: dict[str, float]
 
     def error(self, name: str) -> float:
@@ -49,7 +49,7 @@ class Backtest:
         left_out: why there is none for a part, by part.
     """
 
-    tests: tuple[Test, ...]
+    tests: tuple[BacktestCut, ...]
     left_out: dict[float, str]
 
     def covered(self, name: str) -> tuple[int, int]:
@@ -133,7 +133,7 @@ def longest_run(trace: Trace) -> Trace:
     )
 
 
-def _test(trace: Trace, part: float, draws: int, seed: int, jobs: int, outages: bool) -> Test:
+def _test(trace: Trace, part: float, draws: int, seed: int, jobs: int, outages: bool) -> BacktestCut:
     began_s = min(each.asked_s for each in trace.attempts)
     ends = sorted(each.ended_s for each in trace.attempts if not each.open)
     many = int(part * len(ends))
@@ -148,10 +148,10 @@ def _test(trace: Trace, part: float, draws: int, seed: int, jobs: int, outages: 
     end_s = max(each.ended_s for each in trace.attempts) - began_s
     last_s = max(each.asked_s for each in trace.attempts) - began_s
     prediction = predict_rest(
-        fit, remaining, at_s=at_s, lasts_s=max(last_s - at_s, 1e-6) if fit.askers.callers is None else None,
+        fit, remaining, at_s=at_s, lasts_s=max(last_s - at_s, 1e-6) if fit.caller_pattern.callers is None else None,
         draws=draws, seed=seed, jobs=jobs, outages=outages,
     )  # fmt: skip
-    return Test(part, prediction, _came(trace, began_s, at_s, end_s))
+    return BacktestCut(part, prediction, _came(trace, began_s, at_s, end_s))
 
 
 def _came(trace: Trace, began_s: float, at_s: float, end_s: float) -> dict[str, float]:

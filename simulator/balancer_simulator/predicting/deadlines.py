@@ -1,4 +1,4 @@
-"""Deadlines as people write them: "90m", "2h 30m", "18:00", "Friday 18:00", "2026-11-27 18:00".
+"""Deadline parsing: "90m", "2h 30m", "18:00", "Friday 18:00", "2026-11-27 18:00".
 
 Decides which instant is meant: the next one that is so called. It must not know what time it is.
 """

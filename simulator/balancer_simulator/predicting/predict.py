@@ -1,4 +1,4 @@
-"""Predicts the rest of a run from what its trace has so far.
+"""Prediction of the rest of a run from its trace so far, by a bootstrap of the fit.
 
 Decides what is run: of fits to the calls drawn again, in blocks, one run each (Barton, Nelson and Xie, INFORMS Journal
 on Computing 26, 2014: input uncertainty by the bootstrap). Of one fit run many times the interval would leave out what
@@ -15,13 +15,13 @@ from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
-from balancer_simulator.fitting.fit import Fit, Outage, fit_trace
+from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.parallel import Order, run_orders
 
-__all__ = ["FIGURES", "Predicted", "Prediction", "predict", "predict_rest", "prediction_of", "rest_of"]
+__all__ = ["FIGURES", "Predicted", "RunPrediction", "predict", "predict_rest", "prediction_of", "rest_of"]
 
 FIGURES: Final = ("makespan_s", "throughput_per_s", "wait_mean_s", "wait_p99_s")
 """What is predicted: of the whole run when it is over, of the rest what it does."""
@@ -46,7 +46,7 @@ class Predicted:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class RunPrediction:
     """What is predicted of the rest of a run.
 
     Attributes:
@@ -89,7 +89,7 @@ def predict(
         raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
     fit = fit_trace(rows_so_far)
     found = predict_rest(
-        fit, remaining, at_s=fit.trail.lasts_s if at_s is None else at_s, draws=draws, seed=seed, jobs=jobs
+        fit, remaining, at_s=fit.prepared.lasts_s if at_s is None else at_s, draws=draws, seed=seed, jobs=jobs
     )
     if "makespan_s" not in found.figures:
         raise ConfigError("predict: more is asked for than the endpoints can do, so no end can be predicted")
@@ -106,7 +106,7 @@ def predict_rest(
     seed: int = 1,
     jobs: int = 1,
     outages: bool = False,
-) -> Prediction:
+) -> RunPrediction:
     """Return what is predicted of the rest of the run that `fit` was made of.
 
     Args:
@@ -133,7 +133,7 @@ def predict_rest(
         if len(values) > draws // 2:
             figures[name] = prediction_of(values, least=at_s if name == "makespan_s" else 0.0)
     outage_s, longer = _outages(fit, remaining, at_s, lasts_s, seed, jobs) if outages else (0.0, {})
-    return Prediction(at_s, remaining, figures, longer, outage_s)
+    return RunPrediction(at_s, remaining, figures, longer, outage_s)
 
 
 def prediction_of(values: Sequence[float], *, least: float = 0.0, certainty: float = 0.95) -> Predicted:
@@ -158,9 +158,9 @@ def prediction_of(values: Sequence[float], *, least: float = 0.0, certainty: flo
 
 def rest_of(fit: Fit, remaining: int, lasts_s: float, rng: np.random.Generator) -> dict[str, Any]:
     """Return who asks for what remains: the callers there are, or others that come as those before did."""
-    if fit.askers.callers is not None:
+    if fit.caller_pattern.callers is not None:
         return fit.workload(rng, calls=max(1, remaining))
-    at_s = fit.askers.at_s - fit.askers.at_s[0]
+    at_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
     length_s = max(float(at_s[-1]), 1e-6) * len(at_s) / max(1, len(at_s) - 1)
     block_s = length_s / max(1.0, min(20.0, len(at_s) / 10))
     found: list[float] = []
@@ -174,7 +174,7 @@ def rest_of(fit: Fit, remaining: int, lasts_s: float, rng: np.random.Generator) 
 
 
 def _horizon_s(fit: Fit, remaining: int, at_s: float, lasts_s: float) -> float:
-    if fit.askers.callers is None:
+    if fit.caller_pattern.callers is None:
         return lasts_s * 1.5 + 60 * fit.typical_s
     return max(1.0, 50 * at_s * max(1.0, remaining / max(1, fit.asked)))
 
@@ -209,12 +209,15 @@ def _outages(
     workload = rest_of(fit, remaining, lasts_s, rng)
     seen = [each.troubles.mttr_s for each in fit.endpoints.values() if each.troubles.mttr_s is not None]
     left_s = lasts_s * (
-        1 if fit.askers.callers is None else remaining / max(1.0, lasts_s * fit.asked / max(at_s, 1e-9))
+        1 if fit.caller_pattern.callers is None else remaining / max(1.0, lasts_s * fit.asked / max(at_s, 1e-9))
     )
     outage_s = float(np.mean(seen)) if seen else left_s / 10
     spared = [name for name, each in fit.endpoints.items() if not each.troubles.spells]
     horizon_s = _horizon_s(fit, remaining, at_s, lasts_s)
-    cases: list[tuple[Outage, ...]] = [(), *((Outage(name, left_s / 4, left_s / 4 + outage_s),) for name in spared)]
+    cases: list[tuple[PlannedOutage, ...]] = [
+        (),
+        *((PlannedOutage(name, left_s / 4, left_s / 4 + outage_s),) for name in spared),
+    ]
     scenarios = [fit.scenario(workload=workload, outages=case, horizon_s=horizon_s) for case in cases]
     policy = Policy(strategy=fit.strategy or _DEFAULT)
     runs = range(3)  # with the same requests each

@@ -1,4 +1,4 @@
-"""Which setting would do: strategy, endpoints, capacities and workers, tried on fits to the calls drawn again.
+"""Recommendation of a setting: strategy, endpoints, capacities and workers for a deadline or a budget.
 
 Decides what is tried, in which order, and what is the cheapest that is sure enough: the fewest endpoints; of as many,
 the one that is over first. All settings meet the same fits and the same requests, so that they differ by themselves.
@@ -16,9 +16,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
-from balancer_simulator.fitting.askers import are_of_several, come_and_go
+from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
+from balancer_simulator.fitting.description import runs_line
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.fitting.words import runs_line
 from balancer_simulator.predicting.crew import crew_of
 from balancer_simulator.predicting.predict import Predicted, prediction_of
 from balancer_simulator.scenario.distributions import Deterministic
@@ -28,7 +28,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
 from balancer_simulator.studies.parallel import Order, run_orders
 
-__all__ = ["STRATEGIES", "Outlook", "Recommendation", "Setting", "recommend", "setting_config"]
+__all__ = ["STRATEGIES", "Recommendation", "Setting", "SettingForecast", "recommend", "setting_config"]
 
 STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
 """Tried beside the one there is, unless told otherwise."""
@@ -61,7 +61,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class SettingForecast:
     """What is predicted of a setting.
 
     Attributes:
@@ -107,22 +107,22 @@ class Recommendation:
         remarks: what was taken for granted, and where trying stopped; a sentence each.
     """
 
-    present: Outlook
-    chosen: Outlook | None
-    nearest: Outlook
-    by_number: tuple[Outlook, ...]
-    tried: tuple[Outlook, ...]
+    present: SettingForecast
+    chosen: SettingForecast | None
+    nearest: SettingForecast
+    by_number: tuple[SettingForecast, ...]
+    tried: tuple[SettingForecast, ...]
     deadline_s: float | None
     budget_h: float | None
     certainty: float
     remarks: tuple[str, ...] = ()
 
-    def does(self, outlook: Outlook) -> bool:
+    def does(self, outlook: SettingForecast) -> bool:
         """Return whether a setting does what was asked for."""
         in_time = self.deadline_s is None or outlook.sure_s <= self.deadline_s
         return in_time and (self.budget_h is None or outlook.cost_h <= self.budget_h) and outlook.ends_s is not None
 
-    def beyond(self, outlook: Outlook) -> float:
+    def beyond(self, outlook: SettingForecast) -> float:
         """Return how far a setting is beyond what was asked for, by ratio; with no wish, its sure end."""
         wishes = ((outlook.sure_s, self.deadline_s), (outlook.cost_h, self.budget_h))
         return max((found / max(wish, 1e-9) for found, wish in wishes if wish is not None), default=outlook.sure_s)
@@ -190,7 +190,7 @@ def recommend(
     )
 
 
-def setting_config(outlook: Outlook) -> dict[str, Any]:
+def setting_config(outlook: SettingForecast) -> dict[str, Any]:
     """Return a config of a pool with this setting, as keys and values."""
     endpoints: list[dict[str, Any]] = []
     for url, model in outlook.scenario.by_url.items():
@@ -203,11 +203,11 @@ def setting_config(outlook: Outlook) -> dict[str, Any]:
     return {"pool": {"strategy": outlook.setting.strategy}, "endpoints": endpoints}
 
 
-def _by_cost(outlook: Outlook) -> tuple[float, float]:
+def _by_cost(outlook: SettingForecast) -> tuple[float, float]:
     return len(outlook.setting.endpoints), outlook.sure_s
 
 
-def _by_end(outlook: Outlook) -> float:
+def _by_end(outlook: SettingForecast) -> float:
     return outlook.sure_s
 
 
@@ -215,7 +215,7 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
     """Return the scenario, then as many that are as likely, with so many tasks."""
     if isinstance(source, Scenario):
         return [_with_tasks(_apart(source), tasks)] * (1 + draws)
-    if source.askers.callers is None and not _of_problems(source):
+    if source.caller_pattern.callers is None and not _of_problems(source):
         raise ConfigError(
             f"{_ENDLESS}; if they do wait for their answers give each a name (lease(holder=...)), as balancer run "
             "does, and record again, or "
@@ -230,9 +230,9 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
 
 def _of_problems(fit: Fit) -> str:
     """Return what shows that names are those of problems and stages rather than of callers; "" if nothing does."""
-    if fit.askers.callers is None:
-        return "have several calls at once" if are_of_several(fit.trail.attempts) else ""
-    return "come and go" if fit.askers.named and come_and_go(fit.trail.attempts) else ""
+    if fit.caller_pattern.callers is None:
+        return "have several calls at once" if have_several_at_once(fit.prepared.attempts) else ""
+    return "come and go" if fit.caller_pattern.named and come_and_go(fit.prepared.attempts) else ""
 
 
 def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) -> dict[str, Any]:
@@ -291,7 +291,7 @@ class _Search:
         self._bases = bases
         self._certainty = certainty
         self._jobs = jobs
-        self._known: dict[Setting, Outlook] = {}
+        self._known: dict[Setting, SettingForecast] = {}
         base = bases[0]
         workload = base.workload
         assert isinstance(workload, Closed | Tasks), "the others are refused"
@@ -299,17 +299,17 @@ class _Search:
         self.present = Setting(tuple(range(len(base.endpoints))), "as it is", workload.workers, strategy)
 
     @property
-    def tried(self) -> list[Outlook]:
+    def tried(self) -> list[SettingForecast]:
         """All that was tried, in order."""
         return list(self._known.values())
 
-    def outlook(self, setting: Setting) -> Outlook:
+    def outlook(self, setting: Setting) -> SettingForecast:
         """Return what is predicted of a setting."""
         if setting not in self._known:
             self._known[setting] = self._outlook(setting)
         return self._known[setting]
 
-    def improved(self, present: Outlook, strategies: Iterable[str]) -> Outlook:
+    def improved(self, present: SettingForecast, strategies: Iterable[str]) -> SettingForecast:
         """Return the best of other workers, then of other capacities, then of other strategies, one after the other."""
         best = present
         for workers in self._crews(best.setting):
@@ -343,7 +343,7 @@ class _Search:
     def _slots(self, endpoints: tuple[int, ...], room: Room = "as it is") -> int:
         return sum(_capacity(self._bases[0].endpoints[place], room) for place in endpoints)
 
-    def _better(self, best: Outlook, other: Outlook) -> Outlook:
+    def _better(self, best: SettingForecast, other: SettingForecast) -> SettingForecast:
         return other if other.sure_s < best.sure_s * (1 - _BETTER) else best
 
     def _crews(self, setting: Setting) -> list[int]:
@@ -361,18 +361,18 @@ class _Search:
         mean_s = (model.service or next(iter(model.services.values()), None) or self._bases[0].work).mean_s
         return min(model.capacity, model.parallel or model.capacity) * model.speed / max(mean_s, 1e-9)
 
-    def _outlook(self, setting: Setting) -> Outlook:
+    def _outlook(self, setting: Setting) -> SettingForecast:
         base, *drawn = (_set(scenario, setting) for scenario in self._bases)
         policy = Policy(strategy=setting.strategy)
         orders = [Order(scenario, policy, number) for number, scenario in enumerate(drawn)]
         records = run_orders(orders, jobs=self._jobs, registry=None, advance=lambda: None)
         ends_s = [record.makespan_s for record in records if record.makespan_s is not None]
         if len(ends_s) < len(records):
-            return Outlook(setting, base, None, math.inf)
+            return SettingForecast(setting, base, None, math.inf)
         logs = np.log(np.maximum(ends_s, 1e-9))
         count = len(logs)
         reach = float(stdtrit(count - 1, self._certainty)) * logs.std(ddof=1) * math.sqrt(1 + 1 / count)
-        return Outlook(setting, base, prediction_of(ends_s), float(np.exp(logs.mean() + reach)))
+        return SettingForecast(setting, base, prediction_of(ends_s), float(np.exp(logs.mean() + reach)))
 
 
 def _capacity(model: EndpointModel, room: Room) -> int:

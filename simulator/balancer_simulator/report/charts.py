@@ -1,4 +1,4 @@
-"""The charts of a study: who is best, how long requests take, who was busy when, who got how much.
+"""Charts of a study: ranking, curves, tails, utilisation, schedules, shares.
 
 Each chart chooses what to show and what to leave out when there is too much, and its caption says so. A policy that
 cannot keep up is named and not drawn: its times are those of the horizon, and the others could not be told apart beside
@@ -19,17 +19,17 @@ from balancer.reporting.chart import Chart
 from balancer.reporting.heat import heat_map
 from balancer.reporting.legend import legend
 from balancer.reporting.lines import MOST_LINES, ChartLine, Scale, line_chart
-from balancer.reporting.schedule import Block, blocks, lanes
+from balancer.reporting.schedule import TimeBlock, blocks, lanes
 from balancer.reporting.shares import share_bars
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import percent, seconds, shorten
-from balancer_simulator.report.numbers import worded
-from balancer_simulator.run.record import Record, Span
-from balancer_simulator.run.tally import Tally
+from balancer_simulator.run.histogram import CensoredHistogram
+from balancer_simulator.run.record import CallSpan, Record
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.quantiles import QUANTILES
 from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.wording import worded
 
 __all__ = ["beside_best", "curves", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
 
@@ -201,7 +201,9 @@ def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> ChartL
 def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     """Return which part of all took longer than a time: the CDF from above, so that the tail can be seen."""
     shown = _drawn(study, study.policies)
-    tallies = {policy: Tally.merged(getattr(record, which) for record in study.records[policy]) for policy in shown}
+    tallies = {
+        policy: CensoredHistogram.merged(getattr(record, which) for record in study.records[policy]) for policy in shown
+    }
     longest_s = [tally.quantile(0.999) for tally in tallies.values() if tally.count]
     scale: Scale = "log" if _is_wide(longest_s) else "linear"
     lines = [
@@ -283,18 +285,18 @@ def gantt(study: Study, policy: str) -> Chart:
     return Chart(f"Calls: {policy}", caption, to_svg(drawing, _ids("gantt", study, policy)))
 
 
-def _slots(spans: Iterable[Span]) -> list[list[Span]]:
+def _slots(spans: Iterable[CallSpan]) -> list[list[CallSpan]]:
     """Return the calls of each slot of an endpoint."""
-    found: defaultdict[int, list[Span]] = defaultdict(list)
+    found: defaultdict[int, list[CallSpan]] = defaultdict(list)
     for lane, span in lanes(spans, tolerance_s=1e-9):
         found[lane].append(span)
     return [found[lane] for lane in sorted(found)]
 
 
-_Blocks = list[list[list[Block]]]  # of each slot of each endpoint
+_Blocks = list[list[list[TimeBlock]]]  # of each slot of each endpoint
 
 
-def _blocks(endpoints: Sequence[Sequence[Sequence[Span]]], end_s: float) -> tuple[float, _Blocks]:
+def _blocks(endpoints: Sequence[Sequence[Sequence[CallSpan]]], end_s: float) -> tuple[float, _Blocks]:
     """Return no more blocks than can be drawn, and how long those of several calls are at most (0: there are none)."""
     longest_s = 0.0
     while True:
@@ -335,7 +337,7 @@ def _gantt_words(study: Study, record: Record, found: _Blocks, longest_s: float)
         yield f" Shown are {len(found)} of {len(study.scenario.by_url)} endpoints."
 
 
-def _kind(span: Span) -> str:
+def _kind(span: CallSpan) -> str:
     return _stage(span) if span.ok else _FAILED
 
 
@@ -344,14 +346,14 @@ def _colours(record: Record) -> dict[str, str]:
     return {stage: _PART_COLOURS[n % len(_PART_COLOURS)] for n, stage in enumerate(stages)}
 
 
-def _stage(span: Span) -> str:
+def _stage(span: CallSpan) -> str:
     return span.part.partition(": ")[2] or span.part
 
 
 _NOTHING: Final = Interval(math.nan, math.nan, 0)
 
 
-def _tail(tally: Tally, *, up_to_s: float) -> tuple[list[float], list[float]]:
+def _tail(tally: CensoredHistogram, *, up_to_s: float) -> tuple[list[float], list[float]]:
     """Return times and the part that took longer, down to one in a thousand."""
     values, larger = tally.tail()
     kept = (larger >= 0.001) & (values <= up_to_s) & (values >= tally.most / 1e5)

@@ -1,4 +1,4 @@
-"""A study as data: JSON for programs, CSV for spreadsheets. The same study gives the same bytes.
+"""Export of a study: JSON for programs, CSV for spreadsheets.
 
 Names and layout are fixed here; the caller writes the texts.
 """
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from balancer.reporting.files import json_text
-from balancer_simulator.report.winner import winner_of
 from balancer_simulator.run.record import Record
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.study import Study, intervals
+from balancer_simulator.studies.winner import winner_of
 
 __all__ = ["endpoints_csv", "runs_csv", "to_data", "to_json"]
 

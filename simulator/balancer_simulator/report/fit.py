@@ -16,9 +16,9 @@ from balancer.reporting.files import put_text
 from balancer.reporting.html import drawn, environment
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.svg import to_svg
+from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.fitting.words import fit_lines, unknown
-from balancer_simulator.predicting.held_against import Held
+from balancer_simulator.predicting.goodness import GoodnessOfFit
 from balancer_simulator.report.settings import settings_lines
 
 __all__ = ["quantile_chart", "write_fit_report"]
@@ -26,7 +26,7 @@ __all__ = ["quantile_chart", "write_fit_report"]
 _PARTS: Final = np.linspace(0.01, 0.99, 50)
 
 
-def quantile_chart(held: Held) -> Chart:
+def quantile_chart(held: GoodnessOfFit) -> Chart:
     """Return the measured and the fitted quantiles of what calls of an endpoint took."""
     lines = [
         ChartLine(name, (_PARTS * 100).tolist(), np.quantile(times, _PARTS).tolist())
@@ -42,7 +42,7 @@ def quantile_chart(held: Held) -> Chart:
     return Chart(held.endpoint, caption, to_svg(drawing, f"fit-{crc32(held.endpoint.encode()):x}"))
 
 
-def write_fit_report(fit: Fit, held: Sequence[Held], folder: Path) -> Path:
+def write_fit_report(fit: Fit, held: Sequence[GoodnessOfFit], folder: Path) -> Path:
     """Write `fit.html` into `folder` and return its path.
 
     Raises:

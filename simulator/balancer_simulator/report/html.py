@@ -13,14 +13,14 @@ from balancer.reporting.html import drawn, environment
 from balancer.reporting.tile import Tile, Tone
 from balancer.reporting.words import NOTHING
 from balancer_simulator.report.gallery import draw_charts
-from balancer_simulator.report.numbers import worded
-from balancer_simulator.report.ranking import ranked
-from balancer_simulator.report.remarks import behind, of_the_runs, unsure
 from balancer_simulator.report.settings import settings_lines
 from balancer_simulator.report.table import OF_KINDS
-from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
+from balancer_simulator.studies.ranking import ranked
+from balancer_simulator.studies.remarks import behind, of_the_runs, unsure
 from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.winner import winner_of
+from balancer_simulator.studies.wording import worded
 
 __all__ = ["page"]
 

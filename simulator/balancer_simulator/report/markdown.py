@@ -5,9 +5,9 @@ A table and a sentence, written; which policy is best is found before.
 
 from collections.abc import Iterable, Sequence
 
-from balancer_simulator.report.numbers import worded
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.wording import worded
 
 __all__ = ["best_in_words", "markdown_table"]
 

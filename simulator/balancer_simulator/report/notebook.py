@@ -1,4 +1,4 @@
-"""What a notebook shows: a study by itself, a chart with its words, a sentence, a table.
+"""Notebook output: a study by itself, a chart with its words, a sentence, a table.
 
 Decides how each looks in a cell. Tables are HTML or Markdown and drawings are SVG, as all viewers of notebooks show
 them. IPython is imported when something is shown, and matplotlib never here.
@@ -12,12 +12,12 @@ from markupsafe import Markup, escape
 
 from balancer.reporting.chart import Chart
 from balancer_simulator.report.markdown import markdown_table
-from balancer_simulator.report.numbers import TOO_SHORT, worded_difference
-from balancer_simulator.report.ranking import ranked
-from balancer_simulator.report.remarks import of_the_runs
-from balancer_simulator.report.winner import winner_of
 from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.ranking import ranked
+from balancer_simulator.studies.remarks import of_the_runs
 from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.winner import winner_of
+from balancer_simulator.studies.wording import TOO_SHORT, worded_difference
 
 __all__ = ["more_than", "say", "show", "study_html", "table"]
 

@@ -17,7 +17,7 @@ from balancer.reporting.html import drawn, environment
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import seconds
-from balancer_simulator.predicting.recommend import Outlook, Recommendation
+from balancer_simulator.predicting.recommend import Recommendation, SettingForecast
 from balancer_simulator.report.settings import settings_lines
 
 __all__ = [
@@ -89,7 +89,7 @@ def recommendation_lines(found: Recommendation, now: datetime | None = None) -> 
         yield "; ".join([f"{name}: {over}", *([", ".join(differs)] if differs else []), does])
 
 
-def _differs(found: Recommendation, outlook: Outlook) -> Iterator[str]:
+def _differs(found: Recommendation, outlook: SettingForecast) -> Iterator[str]:
     """Yield what a setting is: of the present one all, of others what is not as it is."""
     here, there = found.present, outlook
     every = outlook is here
@@ -105,12 +105,12 @@ def _differs(found: Recommendation, outlook: Outlook) -> Iterator[str]:
         yield there.setting.strategy
 
 
-def _left_out(found: Recommendation, outlook: Outlook) -> list[str]:
+def _left_out(found: Recommendation, outlook: SettingForecast) -> list[str]:
     there = {model.url for model in outlook.scenario.endpoints}
     return [model.url for model in found.present.scenario.endpoints if model.url not in there]
 
 
-def _slots(outlook: Outlook) -> int:
+def _slots(outlook: SettingForecast) -> int:
     return sum(model.capacity for model in outlook.scenario.endpoints)
 
 
@@ -160,7 +160,7 @@ def write_recommendation(found: Recommendation, folder: Path) -> Path:
     return put_text(folder / "recommendation.html", page)
 
 
-def _lines(found: Recommendation) -> Iterator[tuple[str, Outlook]]:
+def _lines(found: Recommendation) -> Iterator[tuple[str, SettingForecast]]:
     """Yield what each setting is called, and what is predicted of it."""
     yield "as it is", found.present
     for outlook in found.by_number:
@@ -172,7 +172,7 @@ def _lines(found: Recommendation) -> Iterator[tuple[str, Outlook]]:
         yield "the nearest", found.nearest
 
 
-def _cells(found: Recommendation, outlook: Outlook) -> list[str]:
+def _cells(found: Recommendation, outlook: SettingForecast) -> list[str]:
     ends = outlook.ends_s
     over = "not over" if ends is None else f"{ends.value:.4g} ({ends.low:.4g} to {ends.high:.4g})"
     return [
@@ -187,7 +187,7 @@ def _cells(found: Recommendation, outlook: Outlook) -> list[str]:
     ]
 
 
-def _words(found: Recommendation, outlook: Outlook) -> str:
+def _words(found: Recommendation, outlook: SettingForecast) -> str:
     setting = outlook.setting
     slots = ", ".join(f"{model.url} {model.capacity}" for model in outlook.scenario.endpoints)
     left = _left_out(found, outlook)
@@ -196,12 +196,12 @@ def _words(found: Recommendation, outlook: Outlook) -> str:
     return "; ".join([*parts, *made_up_lines(outlook)])
 
 
-def made_up_lines(outlook: Outlook) -> list[str]:
+def made_up_lines(outlook: SettingForecast) -> list[str]:
     """Return a line for each endpoint that there is not yet: which one it is like."""
     return [f"{url} is made up: one more, like {like}" for url, like in outlook.made_up.items()]
 
 
-def _data(found: Recommendation, outlook: Outlook) -> dict[str, Any]:
+def _data(found: Recommendation, outlook: SettingForecast) -> dict[str, Any]:
     ends = outlook.ends_s
     return {
         "strategy": outlook.setting.strategy,

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from balancer.reporting.terminal import Clean, cleaner, plain_table
 from balancer_simulator.report.matrix import BEST, cells_of
-from balancer_simulator.report.numbers import worded, worded_difference
-from balancer_simulator.report.remarks import UNSURE, behind, of_the_runs, unsure
-from balancer_simulator.report.winner import Winner, winner_of
 from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.remarks import UNSURE, behind, of_the_runs, unsure
 from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.winner import Winner, winner_of
+from balancer_simulator.studies.wording import worded, worded_difference
 
 __all__ = ["OF_KINDS", "print_matrix", "print_ranking", "print_study"]
 

@@ -1,4 +1,4 @@
-"""What becomes of a request whose call fails or is slow: it drives the course of the call (`balancer.core.course`).
+"""Retries and hedges in virtual time, by the attempt plan of the core.
 
 A shell, like that for threads: it decides nothing about where and when a call is tried again, but asks, pauses and
 hedges in virtual time as the course says. A request whose first call succeeds has no course at all: it is made when it
@@ -14,10 +14,10 @@ from typing import Protocol
 from simpy import Environment
 
 from balancer.core import Core
+from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.budget import RetryBudget
-from balancer.core.course import Course
-from balancer.core.decisions import Ask, Hedge, Over, Pause, Terms, Why
-from balancer.core.looks import Looks
+from balancer.core.decisions import Ask, CallPolicy, Hedge, Over, Pause, Why
+from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError, NoEndpoint
 from balancer.settings.rules import RetrySettings
@@ -26,25 +26,25 @@ from balancer_simulator.scenario.workload import Requests
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Demand, Task
 
-__all__ = ["Attempts"]
+__all__ = ["AttemptRunner"]
 
 # It got a lease, and yet was not done: it is lost. All else is that it got no lease.
 _LOST = (Why.ATTEMPTS, Why.BUDGET, Why.DEADLINE)
 
 
-class Caller(Protocol):
+class AttemptListener(Protocol):
     """Told what becomes of a request."""
 
     def lose(self, task: Task, *, timed_out: bool) -> None:
         """Give `task` up; `timed_out`: because it got no lease."""
         ...
 
-    def begin_twice(self, task: Task, lease: Lease, now: float) -> None:
+    def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call of `task` a second time, with this lease."""
         ...
 
 
-class Attempts:
+class AttemptRunner:
     """The courses of a run.
 
     Args:
@@ -70,24 +70,24 @@ class Attempts:
         budget: RetryBudget | None,
         rng: random.Random,
         avoids: bool,
-        caller: Caller,
+        caller: AttemptListener,
     ) -> None:
         self._env = env
         self._core_of = core_of
         self._ask = ask
-        self._terms = Terms(
+        self._terms = CallPolicy(
             attempts=requests.attempts,
             retries=retries,
             pause_s=requests.retry_pause_s,
             hedge_after_s=requests.hedge_after_s,
             avoids=avoids,
         )
-        self._of_demand: dict[Demand, Terms] = {}
+        self._of_demand: dict[Demand, CallPolicy] = {}
         self._budget = budget
         self._rng = rng
         self._caller = caller
 
-    def granted(self, task: Task, course: Course, now: float) -> None:
+    def granted(self, task: Task, course: AttemptPlan, now: float) -> None:
         """Hear that a retry has its lease."""
         self._core_of(task).retried(task.failed_at, now)
         course.granted(task.lease.endpoint.name, now)
@@ -126,19 +126,19 @@ class Attempts:
             paid = course.hedged(second.endpoint.name, now)
             assert paid, "the budget had a retry left at this instant"
             core.hedged(second.endpoint.name, now)
-            self._caller.begin_twice(task, second, now)
+            self._caller.begin_second_call(task, second, now)
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _course(self, task: Task) -> Course:
+    def _course(self, task: Task) -> AttemptPlan:
         """Return the course of `task`; the first time, one whose first call is under way."""
         if task.course is None:
-            task.course = Course(self._terms_of(task.demand), budget=self._budget, rng=self._rng)
+            task.course = AttemptPlan(self._terms_of(task.demand), budget=self._budget, rng=self._rng)
             task.course.begin(task.arrived_s)
             task.course.granted(task.lease.endpoint.name, task.lease.granted_s)
         return task.course
 
-    def _terms_of(self, demand: Demand) -> Terms:
+    def _terms_of(self, demand: Demand) -> CallPolicy:
         terms = self._of_demand.get(demand)
         if terms is None:
             terms = self._of_demand[demand] = replace(self._terms, wait_s=demand.timeout_s)
@@ -150,7 +150,7 @@ class Attempts:
         if isinstance(decision, Ask):
             now = task.asked_s = self._env.now
             task.request, task.within_s = self._request(task, decision), decision.within_s
-            task.looks = Looks(self._course(task), partial(self._request, task), now, decision)
+            task.looks = RetryPolls(self._course(task), partial(self._request, task), now, decision)
             self._ask(task)
         elif isinstance(decision, Pause):
             after(self._env, decision.for_s, self._resume, task)

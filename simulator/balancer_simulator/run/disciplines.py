@@ -1,4 +1,4 @@
-"""How callers use the pool: as it is meant, or as the designs that it replaces did.
+"""Client disciplines: how callers use the pool, and the baselines that the pool replaces.
 
 Decides what a task does to get an endpoint and when it gives it back. All three work on the production core. It
 must not know how long a call takes, nor what a task is for.
@@ -12,22 +12,22 @@ from typing import Final, Protocol
 from simpy import Environment
 
 from balancer.core import Core, Waiter
-from balancer.core.looks import Looks
+from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, NoEndpoint, TooManyWaiters
 from balancer.load import Load
 from balancer.strategy import ANY, Request
-from balancer_simulator.run.record import HouseRecord
+from balancer_simulator.run.record import ClusterRecord
 from balancer_simulator.run.ticker import Ticker
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Task, Worker
 
-__all__ = ["BASELINES", "AlwaysFirst", "Client", "Discipline", "LeasePerCall", "OldGlobalQueue"]
+__all__ = ["BASELINES", "AlwaysFirst", "Discipline", "LeaseListener", "LeasePerCall", "OldGlobalQueue"]
 
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
-class Client(Protocol):
+class LeaseListener(Protocol):
     """Told what became of a task that asked."""
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
@@ -59,7 +59,7 @@ class Discipline(Protocol):
         ...
 
     def ask(self, task: Task) -> None:
-        """Get an endpoint for `task`; `Client.start` or `Client.refuse` is called, now or later."""
+        """Get an endpoint for `task`; `LeaseListener.start` or `LeaseListener.refuse` is called, now or later."""
         ...
 
     def done(self, task: Task, outcome: Outcome, now: float) -> None:
@@ -74,7 +74,7 @@ class Discipline(Protocol):
         """Hear what the endpoint of `task` says of its load."""
         ...
 
-    def record(self) -> HouseRecord | None:
+    def record(self) -> ClusterRecord | None:
         """Return what came of the house, if there is one."""
         ...
 
@@ -82,7 +82,7 @@ class Discipline(Protocol):
 class LeasePerCall:
     """One lease a call, as the pool is meant to be used."""
 
-    def __init__(self, env: Environment, core: Core, client: Client) -> None:
+    def __init__(self, env: Environment, core: Core, client: LeaseListener) -> None:
         self._env = env
         self._core = core
         self._start, self._refuse = client.start, client.refuse
@@ -153,12 +153,12 @@ class LeasePerCall:
         if task.looks is not None:
             self._look_later((task.looks, waiter))
 
-    def _look_later(self, retry: tuple[Looks, Waiter]) -> None:
+    def _look_later(self, retry: tuple[RetryPolls, Waiter]) -> None:
         looks, waiter = retry
         if looks.at_s < waiter.deadline_s:
             after(self._env, looks.at_s - self._env.now, self._look, retry)
 
-    def _look(self, retry: tuple[Looks, Waiter]) -> None:
+    def _look(self, retry: tuple[RetryPolls, Waiter]) -> None:
         """Let a retry that still waits look again, at its place in the queue."""
         looks, waiter = retry
         if waiter.ended:
@@ -193,7 +193,7 @@ class AlwaysFirst(LeasePerCall):
     a part of its own, with one worker. What a task asks for (labels) is not looked at; a retry goes to the same.
     """
 
-    def __init__(self, env: Environment, core: Core, client: Client) -> None:
+    def __init__(self, env: Environment, core: Core, client: LeaseListener) -> None:
         super().__init__(env, core, client)
         self._requests: list[Request] = []
 

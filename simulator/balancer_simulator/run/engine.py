@@ -20,25 +20,25 @@ from balancer.errors import BalancerError, StrategyError
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
 from balancer.strategy import Strategy
-from balancer_simulator.run.attempts import Attempts
+from balancer_simulator.run.attempts import AttemptRunner
+from balancer_simulator.run.clustered import ClusteredLeasePerCall
 from balancer_simulator.run.disciplines import BASELINES, Discipline, LeasePerCall
+from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.run.membership import Membership
-from balancer_simulator.run.record import EndpointRecord, KindRecord, Record, ServerRecord, Span, Timeline
-from balancer_simulator.run.tally import Tally
-from balancer_simulator.run.through_house import ThroughHouse
+from balancer_simulator.run.record import CallSpan, EndpointRecord, KindRecord, Record, ServerRecord, Timeline
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.slots import slot_seconds, slots_of
 from balancer_simulator.scenario.workload import Batch, Closed, Tasks
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
 from balancer_simulator.world.calendar import after, run_to
-from balancer_simulator.world.cluster import Cluster
-from balancer_simulator.world.server import Served
-from balancer_simulator.world.sources import ClosedSource, OpenSource, Source
+from balancer_simulator.world.fleet import Fleet
+from balancer_simulator.world.server import CallEnded
+from balancer_simulator.world.sources import ClosedSource, OpenSource, TaskSource
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 
-__all__ = ["Observer", "Run", "simulate_once"]
+__all__ = ["Observer", "Simulation", "simulate_once"]
 
 Observer = Callable[[Task, Lease], None]
 """Told of every grant, as it is made."""
@@ -71,7 +71,7 @@ def simulate_once(
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
-    return Run(scenario, policy, replication, registry or default_registry(), spans, observer, looks).record()
+    return Simulation(scenario, policy, replication, registry or default_registry(), spans, observer, looks).record()
 
 
 def _has_rules(scenario: Scenario) -> bool:
@@ -112,14 +112,14 @@ class _OfKind:
     """Counts the requests of one kind."""
 
     def __init__(self) -> None:
-        self.wait, self.sojourn = Tally(), Tally()
+        self.wait, self.sojourn = CensoredHistogram(), CensoredHistogram()
         self.completed = self.lost = self.timed_out = 0
 
     def record(self, name: str) -> KindRecord:
         return KindRecord(name, self.completed, self.lost, self.timed_out, self.wait, self.sojourn)
 
 
-class Run:
+class Simulation:
     """What is under way in one run."""
 
     # Slots: a class of more than 30 attributes finds its methods slowly without them.
@@ -183,7 +183,7 @@ class Run:
         self._policy = policy
         self._replication = replication
         self._observer = observer
-        self._spans: list[Span] | None = [] if spans else None
+        self._spans: list[CallSpan] | None = [] if spans else None
         self._most_spans = spans
         self._env = env = Environment()
         self._streams = streams = Streams(scenario.seed, replication)
@@ -195,7 +195,7 @@ class Run:
         retries = None if baseline else scenario.retries
         self._budget = RetryBudget(retries) if retries else None
         self._hedge_after_s = None if baseline else scenario.requests.hedge_after_s
-        self._attempts = Attempts(
+        self._attempts = AttemptRunner(
             env,
             self._discipline.core_of,
             self._ask,
@@ -209,7 +209,7 @@ class Run:
         served = self._served if self._hedge_after_s is None else self._served_either
         if any(model.tells_load for model in scenario.endpoints):
             served = partial(self._served_and_told, served)
-        cluster = Cluster(env, scenario, streams, served)
+        cluster = Fleet(env, scenario, streams, served)
         self._servers = cluster.servers
         self._hosts = cluster.hosts
         hosts = {url: s.model.endpoint(url).host or "" for url, s in self._servers.items()} if self._hosts else {}
@@ -220,7 +220,7 @@ class Run:
         self._source = self._source_of(scenario, streams)
         self._concluded = self._source.conclude
         self._counts_from_s = scenario.counts_from_s
-        self._wait, self._sojourn = Tally(), Tally()
+        self._wait, self._sojourn = CensoredHistogram(), CensoredHistogram()
         kinds = scenario.requests.kinds
         self._kinds = {kind.name: _OfKind() for kind in kinds} if len(kinds) > 1 else {}
         of_few = (self._kinds, spans, self._draws_again, observer is not None, self._budget is not None)
@@ -252,9 +252,9 @@ class Run:
         if house is None or baseline is not None:
             return (baseline or LeasePerCall)(self._env, self._core, self)
         again = partial(self._new_core, streams, registry)
-        return ThroughHouse(self._env, self._core, again, self, house, streams, self._scenario.counts_from_s)
+        return ClusteredLeasePerCall(self._env, self._core, again, self, house, streams, self._scenario.counts_from_s)
 
-    def _source_of(self, scenario: Scenario, streams: Streams) -> Source:
+    def _source_of(self, scenario: Scenario, streams: Streams) -> TaskSource:
         workload = scenario.workload
         if isinstance(workload, Batch | Tasks):
             works, kinds = works_of(scenario, workload, streams)
@@ -302,7 +302,7 @@ class Run:
         if self._observer is not None:
             self._observer(task, lease)
         if self._spans is not None:
-            task.wanted_s = task.asked_s
+            task.attempt_asked_s = task.asked_s
         if self._draws_again and task.attempt > 1:
             task.work_s = self._drawn_again(task, task.attempt)
 
@@ -317,7 +317,7 @@ class Run:
         else:
             self._attempts.failed(task, task.lease, now)
 
-    def _served_and_told(self, served: Served, task: Task, outcome: Outcome = _SUCCESS) -> None:
+    def _served_and_told(self, served: CallEnded, task: Task, outcome: Outcome = _SUCCESS) -> None:
         """Let the pool hear what the answer says of the server's load, and do what `served` does."""
         server = self._servers[task.lease.endpoint.name]
         if server.model.tells_load and not task.beaten:
@@ -370,7 +370,7 @@ class Run:
             self._done(rival, Outcome.IGNORED, now)
         self._succeed(leader, now)
 
-    def begin_twice(self, task: Task, lease: Lease, now: float) -> None:
+    def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call of `task` a second time. It never waited, so it is not among the waits."""
         work_s = self._drawn_again(task, -task.attempt) if self._draws_again else task.work_s
         twin = Task(self._env, task.number, work_s, task.demand, task.worker, task.arrived_s)
@@ -380,7 +380,7 @@ class Run:
         if twin.worker is not None:
             twin.worker.calls += 1
         twin.lease, twin.server = lease, self._servers[lease.endpoint.name]
-        twin.asked_s = twin.wanted_s = now
+        twin.asked_s = twin.attempt_asked_s = now
         twin.server.begin(twin, now)
 
     def _drawn_again(self, task: Task, which: int) -> float:
@@ -421,7 +421,9 @@ class Run:
             part = task.worker.part if task.worker else "requests"
             url, ok = task.lease.endpoint.name, outcome not in _FAILURES
             now = self._env.now
-            self._spans.append(Span(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.wanted_s))
+            self._spans.append(
+                CallSpan(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.attempt_asked_s)
+            )
 
     def _settle(self) -> None:
         self._wait.settle()
@@ -439,8 +441,8 @@ class Run:
         self._look()
         from_s = self._counts_from_s
         if from_s:
-            after(self._env, from_s, Run._end_warmup, self)
-        after(self._env, (from_s + scenario.horizon_s) / 2, Run._look_halfway, self)
+            after(self._env, from_s, Simulation._end_warmup, self)
+        after(self._env, (from_s + scenario.horizon_s) / 2, Simulation._look_halfway, self)
         if self._looks_wanted:
             self._look_at_population()
         try:
@@ -550,7 +552,7 @@ class Run:
 
     def _look_at_population(self) -> None:
         self._populations.append(len(self._under_way))
-        after(self._env, self._scenario.horizon_s / self._looks_wanted, Run._look_at_population, self)
+        after(self._env, self._scenario.horizon_s / self._looks_wanted, Simulation._look_at_population, self)
 
     def _crews(self) -> tuple[tuple[int, ...], ...]:
         crews: dict[str, list[int]] = {}
@@ -569,7 +571,7 @@ class Run:
             self._bin_s *= 2
         if now >= (self._counts_from_s + self._scenario.horizon_s) / 2:
             self._waiting.append(self._waiting_now())
-        after(self._env, self._bin_s, Run._look, self)
+        after(self._env, self._bin_s, Simulation._look, self)
 
     def _waiting_now(self) -> float:
         """Return how many requests wait: for a lease, in a line inside their server, or for a part of their host."""

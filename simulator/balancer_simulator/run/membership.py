@@ -1,4 +1,4 @@
-"""Who is in the pool, and what the scenario changes on the way. It must not know strategies or calls."""
+"""Pool membership over time: endpoints that are there, and the changes of the scenario."""
 
 from collections.abc import Sequence
 from dataclasses import replace

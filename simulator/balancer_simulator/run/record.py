@@ -1,4 +1,4 @@
-"""What one run of a scenario came to: counts, tallies and, where asked for, every call.
+"""Record of a run: counts, histograms and figures.
 
 Requests that arrive after the warm-up count. A record says what happened, not why.
 """
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from balancer.core.metrics import balance_score, jain_index
-from balancer_simulator.run.tally import Tally
+from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["EndpointRecord", "HouseRecord", "KindRecord", "Record", "ServerRecord", "Span", "Timeline"]
+__all__ = ["CallSpan", "ClusterRecord", "EndpointRecord", "KindRecord", "Record", "ServerRecord", "Timeline"]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class CallSpan:
     """One call: which task of which part, where, from when to when (seconds), and whether it succeeded.
 
     `asked_s` is when its attempt asked for an endpoint: it waited from then until `started_s`.
@@ -92,8 +92,8 @@ class KindRecord:
     completed: int
     lost: int
     timed_out: int
-    wait: Tally
-    sojourn: Tally
+    wait: CensoredHistogram
+    sojourn: CensoredHistogram
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -109,7 +109,7 @@ class KindRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class HouseRecord:
+class ClusterRecord:
     """What it cost that callers and slots are not in one process.
 
     Attributes:
@@ -122,9 +122,9 @@ class HouseRecord:
         busy_s: seconds that it took for them.
     """
 
-    network_wait: Tally
-    owner_wait: Tally
-    slot_wait: Tally
+    network_wait: CensoredHistogram
+    owner_wait: CensoredHistogram
+    slot_wait: CensoredHistogram
     leases: int
     from_stock: int
     lost_leases: int
@@ -182,8 +182,8 @@ class Record:
     timed_out: int
     unfinished: int
     halfway: tuple[int, int]
-    wait: Tally
-    sojourn: Tally
+    wait: CensoredHistogram
+    sojourn: CensoredHistogram
     endpoints: tuple[EndpointRecord, ...]
     crews: tuple[tuple[int, ...], ...]
     makespan_s: float | None
@@ -191,10 +191,10 @@ class Record:
     timeline: Timeline
     servers: tuple[ServerRecord, ...] = field(default=())
     kinds: tuple[KindRecord, ...] = field(default=())
-    spans: tuple[Span, ...] = field(default=())
+    spans: tuple[CallSpan, ...] = field(default=())
     under_way: tuple[int, ...] = field(default=())
     waiting: float = 0.0
-    house: HouseRecord | None = None
+    house: ClusterRecord | None = None
 
     def __repr__(self) -> str:
         return (
@@ -273,7 +273,7 @@ def _part(count: int, whole: int) -> float | None:
     return count / whole if whole else None
 
 
-def _of(name: str, tally: Tally) -> dict[str, float | None]:
+def _of(name: str, tally: CensoredHistogram) -> dict[str, float | None]:
     if not tally.count:
         return {}
     quantiles = {f"{name}_p{round(100 * q)}_s": tally.quantile(q) for q in (0.5, 0.9, 0.99)}

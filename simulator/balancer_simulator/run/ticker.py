@@ -1,4 +1,4 @@
-"""Lets time act on the core, as a pool's timer does: when something is due, and only while somebody waits.
+"""Timer of the core in virtual time.
 
 It calls `Core.tick` at the instant that the core has named, and schedules nothing while nobody waits.
 """

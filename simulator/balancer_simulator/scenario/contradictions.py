@@ -1,4 +1,4 @@
-"""What cannot be meant in a scenario whose every key is sound: what does not fit together, or can never happen.
+"""Consistency checks of a scenario: what does not fit together, or can never happen.
 
 Each contradiction is one line. The engine never sees a scenario that has one.
 """
@@ -9,7 +9,7 @@ from typing import Final
 from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.event_counts import faults_of, too_much
-from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, Spell
+from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, TimedFault
 from balancer_simulator.scenario.fields import ScenarioFields, twice
 from balancer_simulator.scenario.workload import Arrivals, Kind, Tasks
 
@@ -199,7 +199,7 @@ def _too_late(scenario: ScenarioFields) -> list[str]:
         *(
             f"{place}: {line}"
             for place, model, fault in faults_of(scenario)
-            if isinstance(fault, Spell) and (line := fault.missed(model.from_s, horizon_s))
+            if isinstance(fault, TimedFault) and (line := fault.missed(model.from_s, horizon_s))
         ),
     ]
 

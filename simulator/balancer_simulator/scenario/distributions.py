@@ -1,4 +1,4 @@
-"""How long something takes: distributions of seconds, as data.
+"""Distributions of seconds, as data: exponential, lognormal, Pareto, empirical and others.
 
 Decides how a uniform number becomes a duration. One uniform number makes one duration, so two runs that are
 handed the same numbers differ only in what they do with them (common random numbers). It must not know what

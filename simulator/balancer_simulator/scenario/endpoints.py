@@ -1,4 +1,4 @@
-"""The endpoints of a scenario: what a pool knows of each, how each really behaves, and what is done to them on the way.
+"""Endpoint models: what a pool knows of an endpoint, how it behaves, what is changed on the way.
 
 Frozen data. It must not know who asks for them, nor how a run carries any of this out.
 """

@@ -1,4 +1,4 @@
-"""How much a scenario makes happen in one run, and what is too much to be meant.
+"""Event counts of a scenario: how many events a run has, and how many are too many.
 
 Decides from means alone: what faults add is left out. It must not know the engine.
 """

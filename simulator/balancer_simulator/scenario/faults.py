@@ -1,4 +1,4 @@
-"""What can be wrong with an endpoint, as data. Faults of one endpoint add up.
+"""Faults of an endpoint, as data; those of one endpoint add up.
 
 The meaning of each fault is here; what it does to a call is in `world.fault_effects`. All instants are seconds since
 the start of the run.
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from balancer.settings.tables import CheckedInPython
 
-__all__ = ["CrashRepair", "FailWithin", "FastFail", "Fault", "SlowWithin", "Spell", "Warmup"]
+__all__ = ["CrashRepair", "FailWithin", "FastFail", "Fault", "SlowWithin", "TimedFault", "Warmup"]
 
 Instant = Annotated[float, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -19,7 +19,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 
 
-class Spell(CheckedInPython):
+class TimedFault(CheckedInPython):
     """What all faults that hold between two instants have in common."""
 
     from_s: Instant = 0.0
@@ -40,21 +40,21 @@ class Spell(CheckedInPython):
         return None
 
 
-class SlowWithin(Spell):
+class SlowWithin(TimedFault):
     """Calls that begin between two instants take `factor` times as long."""
 
     kind: Literal["slow_within"] = "slow_within"
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
 
 
-class FailWithin(Spell):
+class FailWithin(TimedFault):
     """Calls that begin between two instants do their work and then fail, each with `probability`."""
 
     kind: Literal["fail_within"] = "fail_within"
     probability: Probability = 1.0
 
 
-class FastFail(Spell):
+class FastFail(TimedFault):
     """The black hole: calls fail after `after_s`, without any work, so the endpoint is always free."""
 
     kind: Literal["fast_fail"] = "fast_fail"

@@ -1,4 +1,4 @@
-"""The keys of a scenario, each with what it may hold, and what follows from them.
+"""Scenario keys: what each may hold, and what follows from them.
 
 Decides what a single key allows. Whether the keys fit together is for `contradictions` to say, which reads them here.
 """
@@ -14,9 +14,9 @@ from balancer.settings.ranges import expand_range
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.tables import CheckedInPython
 from balancer.settings.urls import identity_of
+from balancer_simulator.scenario.cluster import ClusterModel
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
-from balancer_simulator.scenario.house import House
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, Requests, Tasks, Workload
 
@@ -77,7 +77,7 @@ class ScenarioFields(CheckedInPython):
     quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
     spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     retries: RetrySettings | None = None
-    house: House | None = None
+    house: ClusterModel | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""What is compared in a simulation: a strategy with its options, or a design that the pool replaces."""
+"""Policies to compare: a strategy with its options, or a baseline."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""A scenario: all that decides a simulation but the strategy's choices. Frozen data, from TOML or Python.
+"""Scenarios: all that decides a simulation but the strategy's choices, from TOML or Python.
 
 Nothing contradictory becomes a scenario; files are read here, too. The same scenario gives the same numbers, whoever
 runs it.

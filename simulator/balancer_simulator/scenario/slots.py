@@ -1,4 +1,4 @@
-"""How many slots each endpoint has over time: what the scenario says of who is in the pool, and with what capacity.
+"""Slots over time: how many each endpoint has, as it joins, leaves or changes.
 
 Decides what "all slots" are when endpoints join, leave or change. An endpoint that is drained or removed has none; one
 that has crashed has all of its own. It must not know what the slots are used for.

@@ -1,4 +1,4 @@
-"""Who asks, and when, as data: open, closed and batch workloads, and the kinds of requests.
+"""Workloads and kinds of requests, as data: open, closed and batch.
 
 The meaning of each workload is here; `world.sources` and `world.batch` make it happen.
 """

@@ -1,4 +1,4 @@
-"""The figures of a run: what each is called, what it means, in which unit, and which end of it is better.
+"""Figures of a run: key, heading, unit, which end is better, meaning.
 
 A study ranks by them and a report shows them; how a number is written is no business of this file.
 """

@@ -1,4 +1,4 @@
-"""A study, or a sweep, as a table of pandas, for whoever goes on with its figures. It is imported when asked for."""
+"""Data frames of pandas: a study or a sweep as a table."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any

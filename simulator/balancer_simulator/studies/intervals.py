@@ -1,4 +1,4 @@
-"""What is known of a figure after some replications: its mean, and how far off that may be.
+"""Confidence intervals of a mean over replications, and prediction limits.
 
 Intervals are Student's t over replications, which are independent; 95% unless said otherwise. Any figure will do.
 """

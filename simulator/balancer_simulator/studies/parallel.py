@@ -1,4 +1,4 @@
-"""Runs replications, over several processes if asked, and hands them back in the order they were asked for.
+"""Parallel runs: replications over several processes, records in order.
 
 Decides where a replication runs, never what comes out: that depends on the scenario, the policy and the
 replication's number alone. It must not know what is done with the records.
@@ -15,7 +15,7 @@ from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.processes import work_off
+from balancer_simulator.studies.processes import map_in_processes
 
 __all__ = ["Order", "run_orders"]
 
@@ -58,7 +58,7 @@ def run_orders(
     turns = sorted(range(len(orders)), key=lambda number: orders[number].replication)
     found: dict[int, Record] = {}
     if jobs > 1:
-        with closing(work_off([orders[number] for number in turns], _run, processes=jobs)) as answers:
+        with closing(map_in_processes([orders[number] for number in turns], _run, processes=jobs)) as answers:
             for turn, record in answers:
                 found[turns[turn]] = record
                 advance()

@@ -1,4 +1,4 @@
-"""Processes that work off tasks, each at the end of a pipe of its own, and are gone when they are no longer needed.
+"""Process pool without threads: tasks through pipes, children that end with their parent.
 
 Decides how a process is started, heard and ended. This side has no thread and no lock, so that a signal may end the
 caller's work at any point. It must not know what a task is.
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from balancer.errors import BalancerError
 
-__all__ = ["work_off"]
+__all__ = ["map_in_processes"]
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S: Final = 0.5  # from one look at the parent to the next
@@ -29,7 +29,7 @@ _BROKEN: Final = (
 )
 
 
-def work_off(
+def map_in_processes(
     tasks: Sequence[Any], do: Callable[[Any], Any], *, processes: int
 ) -> Generator[tuple[int, Any], None, None]:
     """Yield the number of each task and what `do` returns for it, as they are done; close it to stop early.

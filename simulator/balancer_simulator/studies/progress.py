@@ -1,4 +1,4 @@
-"""How far a study is. It must not know what is run, nor how progress is shown."""
+"""Progress display of a study."""
 
 import time
 from collections.abc import Callable

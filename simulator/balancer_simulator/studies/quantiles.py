@@ -1,4 +1,4 @@
-"""What is known of a quantile after some replications: that of all observations together, and how far off it is.
+"""Quantiles over replications: pooled, with intervals, or refused.
 
 The mean of the replications' own quantiles is off by what each is off, however many there are: a run of 500 requests
 has five beyond its p99, and they are not the five longest that there could have been. So the observations are pooled.
@@ -17,8 +17,8 @@ from typing import Final
 
 from scipy.special import stdtrit
 
+from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.run.record import KindRecord, Record
-from balancer_simulator.run.tally import Tally
 from balancer_simulator.studies.intervals import Interval
 
 __all__ = ["QUANTILES", "Pooled", "pooled", "quantile_difference"]
@@ -53,8 +53,8 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
         KeyError: `key` is no quantile.
     """
     of, q = QUANTILES[key]
-    tallies: list[Tally] = [getattr(_has(record, of), of) for record in records]
-    whole = Tally.merged(tallies)
+    tallies: list[CensoredHistogram] = [getattr(_has(record, of), of) for record in records]
+    whole = CensoredHistogram.merged(tallies)
     value = whole.quantile(q)
     each = tuple(tally.quantile(q) for tally in tallies)
     count, part = len(tallies), min(q, 1 - q)

@@ -1,4 +1,4 @@
-"""How long a run takes to settle, found from how many requests are under way.
+"""Warm-up detection by MSER-5: how long a run takes to settle.
 
 Decides by MSER-5 (White, Cobb and Spratt, "A comparison of five steady-state truncation heuristics", WSC 2000): of all
 beginnings that may be left out, that after which the mean of the rest is best known. What is looked at is the number of
@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from balancer_simulator.scenario.faults import Spell, Warmup
+from balancer_simulator.scenario.faults import TimedFault, Warmup
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 
@@ -51,7 +51,7 @@ def why_all_counts(scenario: Scenario) -> str:
 
 
 def _begins_or_ends(fault: object) -> bool:
-    return isinstance(fault, Spell) and (fault.from_s > 0 or math.isfinite(fault.to_s))
+    return isinstance(fault, TimedFault) and (fault.from_s > 0 or math.isfinite(fault.to_s))
 
 
 def settled_after(runs: Sequence[Sequence[int]]) -> float | None:

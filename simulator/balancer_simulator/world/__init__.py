@@ -1,4 +1,4 @@
-"""What callers and servers do in virtual time: requests come, calls take their time, faults strike.
+"""Callers and servers in virtual time: arrivals, calls, faults.
 
 Open to the room `run` alone, which has the pool's side of it. No module here knows a pool, a core or a strategy.
 """

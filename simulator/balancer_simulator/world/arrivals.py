@@ -1,4 +1,4 @@
-"""When the requests of an open workload come. It must not know what becomes of them."""
+"""Arrival processes of open workloads: Poisson, bursts, recorded and resampled arrivals."""
 
 import math
 from bisect import bisect_left

@@ -1,4 +1,4 @@
-"""The pipeline's shape: samples at once, stages in order, a pool of workers for each stage.
+"""Batch workloads: samples in stages, workers for each stage, and the bound that no schedule beats.
 
 Workers take tasks, and a stage is over when its tasks are done; the bound that no schedule could beat is worked out
 here as well. How a task gets its endpoint is for the discipline.

@@ -1,4 +1,4 @@
-"""Things that happen at an instant, on SimPy's own queue of events, without a process for each.
+"""Event calendar: functions called at an instant, on SimPy's own queue of events.
 
 A function is called later, at its instant, and that is all this module knows of it. Queue, order and clock are SimPy's.
 What is spared is what SimPy does for each event besides: an object and a list for each use, and four calls. SimPy's own

@@ -1,4 +1,4 @@
-"""What an endpoint's faults do to a call that begins now.
+"""Fault effects: what the faults of an endpoint do to a call that begins now.
 
 Decides from the time and a random number; it must not know what a call is, nor schedule anything.
 """

@@ -1,4 +1,4 @@
-"""An endpoint as it really behaves: how long a call takes there, and how it ends.
+"""Simulated servers: how long a call takes at an endpoint, and how it ends.
 
 Decides what its speed, its faults and its company make of a call. It must not know pools or strategies: it is
 told when a call begins and says when it ends.
@@ -14,10 +14,10 @@ from balancer.load import Load
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.fault_effects import FaultEffects
-from balancer_simulator.world.stations import Job, Station
+from balancer_simulator.world.stations import ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
-__all__ = ["FaultyServer", "Served", "Server"]
+__all__ = ["CallEnded", "FaultyServer", "SimulatedServer"]
 
 _REFUSAL_S: Final = 0.005
 """What it takes to be told that an endpoint is too busy."""
@@ -25,7 +25,7 @@ _REFUSAL_S: Final = 0.005
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
-class Served(Protocol):
+class CallEnded(Protocol):
     """Told of the end of every call."""
 
     def __call__(self, task: Task, outcome: Outcome = ..., /) -> None:
@@ -33,7 +33,7 @@ class Served(Protocol):
         ...
 
 
-class Server:
+class SimulatedServer:
     """A sound endpoint with room for all its calls: each takes its work by the speed.
 
     Attributes:
@@ -56,7 +56,7 @@ class Server:
         "url",
     )
 
-    def __init__(self, env: Environment, url: str, model: EndpointModel, served: Served) -> None:
+    def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded) -> None:
         self.url = url
         self.model = model
         self.speed = model.speed
@@ -116,7 +116,7 @@ class Server:
         self.busy_s -= now * slots
 
 
-class _Call(Job):
+class _Call(StationJob):
     """A call on its way through a faulty server."""
 
     __slots__ = ("entered", "fails", "server", "task")
@@ -132,7 +132,7 @@ class _Call(Job):
         self.server.end(self, Outcome.FAILURE if self.fails else Outcome.SUCCESS)
 
 
-class FaultyServer(Server):
+class FaultyServer(SimulatedServer):
     """An endpoint with faults, a way to go, a queue, or a host that it shares.
 
     Args:
@@ -151,9 +151,9 @@ class FaultyServer(Server):
         env: Environment,
         url: str,
         model: EndpointModel,
-        served: Served,
+        served: CallEnded,
         *,
-        station: Station,
+        station: ServiceStation,
         effects: FaultEffects,
         service: Iterator[float] | None,
         services: Mapping[str, Iterator[float]],

@@ -1,4 +1,4 @@
-"""Who makes the tasks of open and closed workloads.
+"""Task sources of open and closed workloads.
 
 A source says when a task comes, how much work it is and of which kind. How the task gets its endpoint is for the
 discipline.
@@ -22,7 +22,7 @@ from balancer_simulator.world.calendar import Entry, after
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker
 
-__all__ = ["ClosedSource", "OpenSource", "Source", "Submit", "demand_of", "drawn_once", "durations", "kind_numbers"]
+__all__ = ["ClosedSource", "OpenSource", "Submit", "TaskSource", "demand_of", "drawn_once", "durations", "kind_numbers"]
 
 # How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some
 # time too. Without it, a worker that does not think would ask for ever at one instant.
@@ -32,7 +32,7 @@ Submit = Callable[[Task], None]
 """Takes a task that has just come."""
 
 
-class Source(Protocol):
+class TaskSource(Protocol):
     """Makes the tasks of a run.
 
     Attributes:

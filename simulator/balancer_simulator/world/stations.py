@@ -1,4 +1,4 @@
-"""Where work is done: at its own pace, on the shared cores of a host, or in a queue before either.
+"""Service stations: where work is done, at its own pace, on shared cores, or after a queue.
 
 A station knows jobs and when each is done, and neither endpoints nor leases nor faults.
 """
@@ -13,10 +13,10 @@ from simpy import Environment
 
 from balancer_simulator.world.calendar import after
 
-__all__ = ["Job", "Queue", "SharedHost", "Station", "Timer"]
+__all__ = ["QueueingStation", "ServiceStation", "SharedHost", "StationJob", "Timer"]
 
 
-class Job(ABC):
+class StationJob(ABC):
     """Some work; `dropped` is set when nobody waits for it any more. It keeps so many `lines` busy."""
 
     __slots__ = ("dropped", "due", "lines", "work_s")
@@ -32,14 +32,14 @@ class Job(ABC):
         """Hear that the work is done; not called for one that was dropped."""
 
 
-class Station(Protocol):
+class ServiceStation(Protocol):
     """Somewhere to do work."""
 
-    def enter(self, job: Job) -> None:
+    def enter(self, job: StationJob) -> None:
         """Begin `job`, now or when there is room; `job.done()` is called when it is finished."""
         ...
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: StationJob) -> None:
         """Forget `job`, which has entered and is not done; its room is free at once."""
         ...
 
@@ -57,12 +57,12 @@ class Timer:
         self._worked_s = 0.0
         self._lines = 0
 
-    def enter(self, job: Job) -> None:
+    def enter(self, job: StationJob) -> None:
         """Begin `job`."""
         self._book(job.lines)
         after(self._env, job.work_s, self._end, job)
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: StationJob) -> None:
         """Forget `job`."""
         job.dropped = True
         self._book(-job.lines)
@@ -75,28 +75,28 @@ class Timer:
         self._lines += lines
         self._worked_s -= lines * self._env.now
 
-    def _end(self, job: Job) -> None:
+    def _end(self, job: StationJob) -> None:
         if not job.dropped:
             self._book(-job.lines)
             job.done()
 
 
-class Queue:
+class QueueingStation:
     """At most `parallel` jobs at once in the station behind; the others wait, first come first served."""
 
-    def __init__(self, parallel: int, behind: Station) -> None:
+    def __init__(self, parallel: int, behind: ServiceStation) -> None:
         self._free = parallel
         self._behind = behind
-        self._queue: deque[_Standing] = deque()
-        self._inside: dict[Job, _Standing] = {}
+        self._queue: deque[_QueuedJob] = deque()
+        self._inside: dict[StationJob, _QueuedJob] = {}
 
-    def enter(self, job: Job) -> None:
+    def enter(self, job: StationJob) -> None:
         """Begin `job`, or let it wait."""
-        standing = self._inside[job] = _Standing(job, self)
+        standing = self._inside[job] = _QueuedJob(job, self)
         self._queue.append(standing)
         self._admit()
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: StationJob) -> None:
         """Forget `job`, begun or waiting."""
         job.dropped = True
         standing = self._inside.pop(job)
@@ -111,7 +111,7 @@ class Queue:
         """Return what the station behind says."""
         return self._behind.worked_until(now)
 
-    def leave(self, standing: "_Standing") -> None:
+    def leave(self, standing: "_QueuedJob") -> None:
         """Let the next one in."""
         del self._inside[standing.job]
         self._free += 1
@@ -126,12 +126,12 @@ class Queue:
             self._behind.enter(standing)
 
 
-class _Standing(Job):
+class _QueuedJob(StationJob):
     """A job in the queue or past it, as the station behind it sees it."""
 
     __slots__ = ("admitted", "job", "queue")
 
-    def __init__(self, job: Job, queue: Queue) -> None:
+    def __init__(self, job: StationJob, queue: QueueingStation) -> None:
         super().__init__(job.work_s, job.lines)
         self.job = job
         self.queue = queue
@@ -154,12 +154,12 @@ class SharedHost:
         self._progress = 0.0  # seconds of work that each job has had since the host began
         self._at_s = env.now
         self._worked_s = 0.0
-        self._jobs: list[tuple[float, int, Job]] = []  # a heap by the progress at which a job is done
+        self._jobs: list[tuple[float, int, StationJob]] = []  # a heap by the progress at which a job is done
         self._running = 0
         self._tickets = count()
         self._alarm = 0  # number of the timeout that counts; those before were overtaken
 
-    def enter(self, job: Job) -> None:
+    def enter(self, job: StationJob) -> None:
         """Begin `job`."""
         self._advance()
         job.due = self._progress + job.work_s
@@ -167,7 +167,7 @@ class SharedHost:
         self._running += 1
         self._set_alarm()
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: StationJob) -> None:
         """Forget `job`."""
         self._advance()
         job.dropped = True

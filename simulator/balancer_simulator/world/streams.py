@@ -1,4 +1,4 @@
-"""Where random numbers come from: a stream of its own for everything that is random.
+"""Random number streams: one for each purpose, named by seed and replication (common random numbers).
 
 Decides what depends on what: a stream is named by the scenario's seed, the replication and its purpose, never by
 the strategy. So every strategy meets the same requests and the same faults (common random numbers). It must not
@@ -32,7 +32,7 @@ class Purpose(IntEnum):
     RETRIES = 10
     AGAIN = 11
     BLOCKS = 12
-    HOUSE = 13
+    CLUSTER = 13
 
 
 class Streams:

@@ -1,4 +1,4 @@
-"""A task on its way through a run, and the worker that it belongs to. Data; it decides nothing."""
+"""Tasks, the workers that they belong to, and the kinds of requests that they are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from simpy import Environment
 
-from balancer.core.course import Course
-from balancer.core.looks import Looks
+from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease
 from balancer.strategy import Request
 from balancer_simulator.world.calendar import Entry
@@ -85,14 +85,14 @@ class Task(Entry):
         number: in the order in which tasks were made.
         work_s: seconds of work at speed 1.
         demand, request: what it asks for, and what the present attempt asks for: a retry goes elsewhere.
-        course: of its call, once something has failed or is slow; see `balancer.core.course`.
+        course: of its call, once something has failed or is slow; see `balancer.core.attempt_plan`.
         failed_at: where it failed last.
         within_s: how long a retry waits for an endpoint.
         looks: those of a retry, while it waits.
         worker: who does it; None: nobody in particular.
         arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint; once it has one, when its
             call began.
-        wanted_s: of a call that is kept as a span: when its attempt asked.
+        attempt_asked_s: of a call that is kept as a span: when its attempt asked.
         attempt: calls begun so far.
         asks: it asks for an endpoint, or waits for one.
         lease, server, waiter: of the present attempt.
@@ -105,14 +105,14 @@ class Task(Entry):
     server: ServesCalls
     attempt = 0
     asks = True
-    course: Course | None = None
+    course: AttemptPlan | None = None
     failed_at = ""
     within_s = inf
-    looks: Looks | None = None
+    looks: RetryPolls | None = None
     rival: "Task | None" = None
     leader: "Task | None" = None
     beaten = False
-    wanted_s = 0.0
+    attempt_asked_s = 0.0
     waiter: Any = None
 
     def __init__(

@@ -10,7 +10,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
 from balancer.judging.runner import ProgramRun, Runner
-from balancer.pipeline.results.records import Span, Stage
+from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.pings import pings_of
@@ -99,7 +99,7 @@ def test_a_black_hole_costs_the_pipeline_no_verdict_and_two_percent_at_most(
     spans: list[Span] = []
     pool = pool_of(servers, health=HealthSettings())
     runner = Runner(pool, executors, attempts=5, quiet_label="quiet", on_span=spans.append)
-    wanted = ProgramRun(_PING, b"", Limits(), "ping", Stage.AGREE, "ping.py", 1)
+    wanted = ProgramRun(_PING, b"", Limits(), "ping", RunStage.AGREE, "ping.py", 1)
 
     def judged() -> bool:
         ran = runner.run(wanted)

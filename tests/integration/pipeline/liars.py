@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from balancer.hookspecs import ExecutorPlugin
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import Registered, default_registry
 from balancer.program import Execution, ExecutorOptions, Limits, Program

@@ -16,7 +16,8 @@ from rich.console import Console
 from balancer.judging import judgements
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round import checking, shop, trial
+from balancer.pipeline.round import checking, trial
+from balancer.pipeline.round import toolbox as shop
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
 from balancer.program import Limits

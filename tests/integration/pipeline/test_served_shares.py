@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from balancer.pipeline.results.store import Store
-from tests.house.serving import Command
+from tests.cluster.serving import Command
 from tests.integration.pipeline.place import Place, make_place, until
 from tests.patience import PATIENCE_S
 

@@ -9,11 +9,11 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.judging.runner import Runner
-from balancer.pipeline.results.records import Span
+from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
-from balancer.shells.threads import Pool
+from balancer.pool.pool import Pool
 from tests.unit.pipeline.bench import Bench, make_problem, quiet_progress
 from tests.unit.pipeline.fakes import FakeExecutor, no_leases_out
 

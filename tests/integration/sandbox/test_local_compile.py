@@ -16,7 +16,7 @@ from balancer.language import Language
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.local.binaries import digest_of
-from balancer.sandbox.local.command import Ended
+from balancer.sandbox.local.command import ProcessResult
 from balancer.sandbox.local.compiled import refusal_of
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import IsolatedCommand, Jail
@@ -32,7 +32,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[IsolatedCommand]:
     seen: list[IsolatedCommand] = []
     run = Jail.run
 
-    def recorded(self: Jail, wanted: IsolatedCommand, *, stop: int | None = None) -> Ended:
+    def recorded(self: Jail, wanted: IsolatedCommand, *, stop: int | None = None) -> ProcessResult:
         seen.append(wanted)
         return run(self, wanted, stop=stop)
 
@@ -264,7 +264,7 @@ def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(local: Loc
     ],
 )
 def test_what_a_compiler_died_of(words: str, message: str, doubtful: bool, lasting: bool) -> None:
-    ended = Ended(True, 1, None, False, b"", words.encode(), 0.1, None)
+    ended = ProcessResult(True, 1, None, False, b"", words.encode(), 0.1, None)
     compiled = refusal_of(ended, LIMITS)
     assert (compiled.doubtful, compiled.lasting, compiled.words) == (doubtful, lasting, words.encode())
     assert compiled.message.startswith(message)

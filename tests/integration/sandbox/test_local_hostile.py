@@ -15,7 +15,7 @@ from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.cgroups import Cgroups, _works
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.local.group import Place
+from balancer.sandbox.local.group import CgroupFolder
 from tests.integration.sandbox.attacks.attack import BUSY, SLEEPY, Attack, faults_of, in_force, run
 from tests.integration.sandbox.attacks.table import ATTACKS, IN_PART
 from tests.integration.sandbox.processes import processes_with, wait_until
@@ -165,7 +165,7 @@ executor.run(Program("python", source, args=({marker!r},)), b"", Limits(), {{}})
 def test_version_2_of_control_groups_counts_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the kernel's own files, where its hierarchy is mounted beside those of version 1."""
     mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    place = next((Place(Path(fields[4]), 2) for fields in mounts if "cgroup2" in fields), None)
+    place = next((CgroupFolder(Path(fields[4]), 2) for fields in mounts if "cgroup2" in fields), None)
     if place is None or not _works(place):
         pytest.skip("no group of version 2 can be made here")
     groups = Cgroups({"cpuacct": place})

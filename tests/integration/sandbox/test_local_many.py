@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancer.pipeline.round.many.records import Fed, outcomes, records
+from balancer.pipeline.round.many.records import BatchedInput, outcomes, records
 from balancer.pipeline.round.many.wrap import taking_many
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
@@ -53,7 +53,7 @@ if __name__ == "__main__":
 """
 
 
-def many(executor: LocalExecutor, program: Program, inputs: list[Fed], cpu_s: float = 1.0) -> list[Execution]:
+def many(executor: LocalExecutor, program: Program, inputs: list[BatchedInput], cpu_s: float = 1.0) -> list[Execution]:
     wrapped = taking_many(program)
     assert wrapped is not None
     limits = Limits(cpu_s=20.0, wall_s=40.0)
@@ -68,7 +68,7 @@ def shown(executions: list[Execution]) -> list[tuple[Status, int | None, bytes]]
 def test_each_input_ends_as_it_does_alone(local: LocalExecutor, language: str, source: str) -> None:
     program = Program(language, source, args=("one", "two"))
     alone = [local.run(program, data, Limits(cpu_s=1.0), {}) for data in INPUTS]
-    assert shown(many(local, program, [Fed(data) for data in INPUTS])) == shown(alone)
+    assert shown(many(local, program, [BatchedInput(data) for data in INPUTS])) == shown(alone)
     assert len({each.exit_code for each in alone}) >= 3  # the programs do end in many ways
 
 
@@ -80,7 +80,7 @@ def test_each_input_ends_as_it_does_alone(local: LocalExecutor, language: str, s
     ],
 )
 def test_time_runs_out_for_one_input_and_not_for_the_next(bare: LocalExecutor, language: str, source: str) -> None:
-    inputs = [Fed(b"0\n"), Fed(b"1\n"), Fed(b"0\n")]
+    inputs = [BatchedInput(b"0\n"), BatchedInput(b"1\n"), BatchedInput(b"0\n")]
     first, second, third = many(bare, Program(language, source), inputs, 0.1)
     assert (first.stdout, third.stdout) == (b"end\n", b"end\n")
     assert second.status is Status.TIME_LIMIT
@@ -89,17 +89,19 @@ def test_time_runs_out_for_one_input_and_not_for_the_next(bare: LocalExecutor, l
 
 def test_after_three_inputs_without_an_end_the_rest_is_left(bare: LocalExecutor) -> None:
     program = Program("cpp", "int main() { for (volatile int i = 0;; i++); }")
-    assert len(many(bare, program, [Fed(b"")] * 20, 0.05)) == 3
+    assert len(many(bare, program, [BatchedInput(b"")] * 20, 0.05)) == 3
 
 
 def test_a_sleeper_is_woken(bare: LocalExecutor) -> None:
     program = Program("python", "import time\ntime.sleep(1000)")
-    (found,) = many(bare, program, [Fed(b"")], 0.05)
+    (found,) = many(bare, program, [BatchedInput(b"")], 0.05)
     assert (found.status, found.cpu_measured) == (Status.TIME_LIMIT, False)
 
 
 def test_a_flood_is_cut(bare: LocalExecutor) -> None:
-    flood, quiet = many(bare, Program("python", "print('x' * int(input()))"), [Fed(b"9000000\n"), Fed(b"2\n")])
+    flood, quiet = many(
+        bare, Program("python", "print('x' * int(input()))"), [BatchedInput(b"9000000\n"), BatchedInput(b"2\n")]
+    )
     assert (flood.status, len(flood.stdout)) == (Status.OUTPUT_LIMIT, 2**16)
     assert quiet.stdout == b"xx\n"
 
@@ -128,7 +130,12 @@ def test_an_output_validator_finds_the_files_of_each_input(local: LocalExecutor,
     program = Program(language, source, args=("input.txt", "answer.txt", "feedback/"))
     wrapped = taking_many(program)
     assert wrapped is not None
-    fed = [Fed(b"ab", b"a", b"b"), Fed(b"ab", b"longer", b"b"), Fed(b"", b"", b""), Fed(b"xyz", b"xy", b"z")]
+    fed = [
+        BatchedInput(b"ab", b"a", b"b"),
+        BatchedInput(b"ab", b"longer", b"b"),
+        BatchedInput(b"", b"", b""),
+        BatchedInput(b"xyz", b"xy", b"z"),
+    ]
     beside = {"input.txt": b"", "answer.txt": b"", "feedback/.keep": b""}
     ran = local.run(wrapped, records(fed, 1.0), Limits(), beside)
     assert [each.exit_code for each in outcomes(ran.stdout)] == [42, 43, 42, 42]
@@ -146,6 +153,6 @@ def test_an_output_validator_finds_the_files_of_each_input(local: LocalExecutor,
     ],
 )
 def test_a_hostile_program_spoils_its_own_run_at_most(isolated: LocalExecutor, source: str) -> None:
-    found = many(isolated, Program("python", source), [Fed(b"1\n")] * 5, 0.2)
+    found = many(isolated, Program("python", source), [BatchedInput(b"1\n")] * 5, 0.2)
     assert len(found) <= 5
     assert isolated.run(Program("python", "print(input())"), b"fine\n", Limits(), {}).stdout == b"fine\n"

@@ -5,8 +5,8 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.judge import Judge, Program
+from balancer.pool.pool import Pool
 from balancer.program import Execution
-from balancer.shells.threads import Pool
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import finished
 

@@ -5,8 +5,8 @@ import pytest
 from balancer.endpoint import Endpoint
 from balancer.judge import Judge, Verdict
 from balancer.judge.words import MOST, last_words
+from balancer.pool.pool import Pool
 from balancer.program import Execution, Program, Status
-from balancer.shells.threads import Pool
 from tests.unit.judge.judges import CASES, DOUBLE, judge_over
 from tests.unit.pipeline.fakes import FakeExecutor
 

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.llm.answer import MOST_ANSWER, Aimed, Answer, BadAnswer, Source, answer_schema, read_answer
+from balancer.pipeline.llm.answer import (
+    MOST_ANSWER,
+    BadAnswer,
+    ModelAnswer,
+    ModelProgram,
+    TargetedInput,
+    answer_schema,
+    read_answer,
+)
 
 _GOOD = {"inputs": ["1\n"]}
 
@@ -30,12 +38,12 @@ def test_all_that_an_answer_may_hold() -> None:
             "thoughts": "a key that nobody asked for does no harm",
         }
     )
-    assert read_answer(text) == Answer(
-        generator=Source(language="cpp", source="int main(){}"),
+    assert read_answer(text) == ModelAnswer(
+        generator=ModelProgram(language="cpp", source="int main(){}"),
         commands=["small 1"],
-        validator=Source(source="exit(42)"),
+        validator=ModelProgram(source="exit(42)"),
         inputs=["1\n"],
-        aimed=[Aimed(survivor="wrong/1.py", input="2\n")],
+        aimed=[TargetedInput(survivor="wrong/1.py", input="2\n")],
     )
 
 
@@ -91,7 +99,7 @@ def test_an_answer_that_is_no_use_gets_one_line(text: str | None, more: dict[str
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*Answer.model_fields, "source", "x"]), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*ModelAnswer.model_fields, "source", "x"]), inner),
     max_leaves=12,
 )
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from balancer.pipeline.llm.answer import Answer
+from balancer.pipeline.llm.answer import ModelAnswer
 from balancer.pipeline.llm.asker import Asker
-from balancer.pipeline.llm.client import Declined, Reply
+from balancer.pipeline.llm.client import Declined, ModelReply
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import NotAnswered
-from balancer.pipeline.proposing.budget import Account, Used
+from balancer.pipeline.proposing.budget import ModelAccount, TokenUsage
 from balancer.pipeline.proposing.memory import StoredAnswer
 from balancer.pipeline.results.store import Store
 from balancer.settings.llm import LlmSettings
@@ -26,10 +26,10 @@ _PROSE = "I cannot help with that."
 class Servers:
     """Give one reply after the other, and note the questions."""
 
-    replies: list[Reply | Exception]
+    replies: list[ModelReply | Exception]
     asked: list[list[dict[str, str]]] = field(default_factory=list)
 
-    def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object]) -> Reply:
+    def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object]) -> ModelReply:
         """Give the next one."""
         self.asked.append([dict(each) for each in messages])
         reply = self.replies.pop(0)
@@ -54,13 +54,13 @@ class Remembers:
         self.kept[key] = answer
 
 
-def _reply(text: str | None, **more: Any) -> Reply:
-    return replace(Reply(text, None, False, 10, 5), **more)
+def _reply(text: str | None, **more: Any) -> ModelReply:
+    return replace(ModelReply(text, None, False, 10, 5), **more)
 
 
 def _asker(servers: Servers, memory: Any, prompts: Prompts | None = None, **more: Any) -> Asker:
     settings = LlmSettings.model_validate({"model": "m", "scripted": "-", "max_output_tokens": 100, **more})
-    account = Account(settings.budget, settings.prices)
+    account = ModelAccount(settings.budget, settings.prices)
     ticks = iter(range(10**6))
     return Asker(settings, servers, account, memory, prompts or Prompts(None), lambda: float(next(ticks)))  # type: ignore[arg-type]
 
@@ -69,11 +69,11 @@ def test_a_good_answer_is_asked_for_once_in_all_sessions() -> None:
     memory, servers = Remembers(), Servers([_reply(_GOOD)])
     for _ in range(3):
         asked = _asker(servers, memory).ask("row", 0, "question")
-        assert asked.answer == Answer(inputs=["1\n"])
+        assert asked.answer == ModelAnswer(inputs=["1\n"])
         assert asked.lines == ()
     assert len(servers.asked) == 1
     (stored,) = memory.kept.values()
-    assert stored == StoredAnswer("m", Prompts(None).version, _GOOD, None, False, Used(10, 5, 0.0, 1.0))
+    assert stored == StoredAnswer("m", Prompts(None).version, _GOOD, None, False, TokenUsage(10, 5, 0.0, 1.0))
 
 
 def test_bad_answers_are_not_asked_for_again_either() -> None:
@@ -112,7 +112,7 @@ def test_another_question_is_another_answer(other: str, tmp_path: Path) -> None:
 def test_an_objection_goes_back_and_the_last_answer_stands() -> None:
     servers = Servers([_reply(_GOOD), _reply(json.dumps({"inputs": ["2\n"]})), _reply(json.dumps({"inputs": ["3\n"]}))])
     asked = _asker(servers, Remembers()).ask("row", 1, "question", lambda answer: f"not {answer.inputs[0].strip()}")
-    assert asked.answer == Answer(inputs=["3\n"])
+    assert asked.answer == ModelAnswer(inputs=["3\n"])
     assert asked.lines == tuple(f"round 1, attempt {n}: not {n}" for n in (1, 2, 3))
     assert servers.asked[2][5]["content"].startswith("That cannot be used: not 2.")
 
@@ -120,7 +120,7 @@ def test_an_objection_goes_back_and_the_last_answer_stands() -> None:
 def test_a_usable_answer_stands_though_the_next_ones_are_no_use() -> None:
     servers = Servers([_reply(_GOOD), _reply(_PROSE), _reply(_PROSE)])
     asked = _asker(servers, Remembers()).ask("row", 0, "question", lambda answer: "its validator is wrong")
-    assert asked.answer == Answer(inputs=["1\n"])
+    assert asked.answer == ModelAnswer(inputs=["1\n"])
     assert len(asked.lines) == 3
 
 
@@ -132,7 +132,7 @@ def test_an_objection_that_is_worded_otherwise_after_a_restart_costs_no_answer()
 
 
 def test_what_stops_an_objection_is_not_swallowed() -> None:
-    def stopped(answer: Answer) -> str:
+    def stopped(answer: ModelAnswer) -> str:
         raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
@@ -179,7 +179,7 @@ def test_the_store_remembers_whatever_a_model_says(tmp_path: Path) -> None:
         servers = Servers([_reply(hostile), _reply(None), _reply(_GOOD)])
         first = _asker(servers, store.answers).ask("row", 0, "question")
         used = store.answers.used()
-        assert used == {"row": Used(30, 15, 0.0, 3.0)}
+        assert used == {"row": TokenUsage(30, 15, 0.0, 3.0)}
     with Store(tmp_path) as store:
         assert _asker(servers, store.answers).ask("row", 0, "question") == first
         assert (store.answers.count("row"), store.answers.count("other"), store.answers.used()) == (3, 0, used)

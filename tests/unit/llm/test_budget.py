@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.proposing.budget import Account, NoBudget, Used
+from balancer.pipeline.proposing.budget import ModelAccount, NoBudget, TokenUsage
 from balancer.settings.llm import LlmBudget, LlmPrices
 from tests.patience import PATIENCE_S
 
@@ -20,7 +20,7 @@ _Calls = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40), st.intege
 def test_no_cap_is_ever_passed_and_none_refuses_what_fits(
     calls: list[tuple[str, int, int, float]], tokens: int, row_tokens: int
 ) -> None:
-    account = Account(LlmBudget(tokens=tokens, row_tokens=row_tokens), _FREE)
+    account = ModelAccount(LlmBudget(tokens=tokens, row_tokens=row_tokens), _FREE)
     used = {"a": 0, "b": 0}
     for row, asked, answered, part in calls:
         fits = sum(used.values()) + asked + answered <= tokens and used[row] + asked + answered <= row_tokens
@@ -35,20 +35,20 @@ def test_no_cap_is_ever_passed_and_none_refuses_what_fits(
     assert account.used().tokens == sum(used.values())
 
 
-def _fails(account: Account, settled: int) -> None:
+def _fails(account: ModelAccount, settled: int) -> None:
     with account.reserve("a", 5, 5) as reserved:
         reserved.settle(settled, 0, 1.5)
         raise OSError("down")
 
 
 def test_a_call_that_fails_costs_nothing_but_what_it_settled() -> None:
-    account = Account(LlmBudget(tokens=10), _FREE)
+    account = ModelAccount(LlmBudget(tokens=10), _FREE)
     for settled in (0, 4):
         with pytest.raises(OSError, match="down"):
             _fails(account, settled)
         if settled == 0:
-            assert account.used("a") == Used(0, 0, 0.0, 1.5)
-    assert account.used("a") == Used(4, 0, 0.0, 3.0)
+            assert account.used("a") == TokenUsage(0, 0, 0.0, 1.5)
+    assert account.used("a") == TokenUsage(4, 0, 0.0, 3.0)
     with pytest.raises(NoBudget), account.reserve("a", 5, 5):
         pass
 
@@ -65,14 +65,14 @@ def test_a_call_that_fails_costs_nothing_but_what_it_settled() -> None:
     ],
 )
 def test_every_cap_says_which_it_is(budget: LlmBudget, line: str) -> None:
-    account = Account(budget, LlmPrices(input=1e6, output=1e6), {"a": Used(0, 0, 0.0, 2.0)})
+    account = ModelAccount(budget, LlmPrices(input=1e6, output=1e6), {"a": TokenUsage(0, 0, 0.0, 2.0)})
     with pytest.raises(NoBudget) as caught, account.reserve("a", 5, 5):
         pass
     assert str(caught.value) == line
 
 
 def test_a_row_that_has_used_its_part_leaves_the_others_theirs() -> None:
-    account = Account(LlmBudget(row_tokens=10, row_seconds=5.0), _FREE, {"a": Used(10, 0, 0.0, 5.0)})
+    account = ModelAccount(LlmBudget(row_tokens=10, row_seconds=5.0), _FREE, {"a": TokenUsage(10, 0, 0.0, 5.0)})
     with pytest.raises(NoBudget), account.reserve("a", 0, 1):
         pass
     with account.reserve("b", 0, 10):
@@ -80,14 +80,14 @@ def test_a_row_that_has_used_its_part_leaves_the_others_theirs() -> None:
 
 
 def test_what_earlier_sessions_used_counts() -> None:
-    account = Account(LlmBudget(tokens=10), _FREE, {"a": Used(3, 4), "b": Used(2, 0)})
-    assert account.used() == Used(5, 4)
+    account = ModelAccount(LlmBudget(tokens=10), _FREE, {"a": TokenUsage(3, 4), "b": TokenUsage(2, 0)})
+    assert account.used() == TokenUsage(5, 4)
     with pytest.raises(NoBudget), account.reserve("c", 1, 1):
         pass
 
 
 def test_a_call_that_would_fit_waits_for_those_under_way() -> None:
-    account = Account(LlmBudget(tokens=100), _FREE)
+    account = ModelAccount(LlmBudget(tokens=100), _FREE)
     begun, end = threading.Event(), threading.Event()
     order: list[str] = []
 
@@ -117,7 +117,7 @@ def test_a_call_that_would_fit_waits_for_those_under_way() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_threads_together_never_pass_a_cap(seed: int) -> None:
     cap = 1000
-    account = Account(LlmBudget(tokens=cap, row_tokens=200), _FREE)
+    account = ModelAccount(LlmBudget(tokens=cap, row_tokens=200), _FREE)
     refused = []
 
     def work(number: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from balancer.errors import BalancerError, ConfigError, EndpointError, EndpointOverloaded
-from balancer.pipeline.llm.client import Declined, ModelClient, Reply, Spent, most_tokens
+from balancer.pipeline.llm.client import Declined, ModelClient, ModelReply, ServerUnusable, most_tokens
 from balancer.settings.llm import LlmSettings
 from tests.patience import stretched
 from tests.unit.llm.served import Deed, ModelServer, completion, drip, error, hang, huge, raw, says, serving_model
@@ -22,11 +22,11 @@ def _settings(url: str, **more: Any) -> LlmSettings:
     return LlmSettings.model_validate({"model": "m", "endpoints": [{"url": url}], "timeout_s": 5.0, **more})
 
 
-def _ask(*deeds: Deed, **more: Any) -> tuple[Reply | BalancerError, ModelServer]:
+def _ask(*deeds: Deed, **more: Any) -> tuple[ModelReply | BalancerError, ModelServer]:
     """Ask a server that does these deeds, and return what came of it."""
     with serving_model(deeds) as server:
         client = ModelClient(server.url, {"Authorization": f"Bearer {_KEY}"}, _settings(server.url, **more))
-        found: Reply | BalancerError
+        found: ModelReply | BalancerError
         try:
             found = client.ask(_QUESTION)
         except BalancerError as error:
@@ -38,7 +38,7 @@ def _ask(*deeds: Deed, **more: Any) -> tuple[Reply | BalancerError, ModelServer]
 
 def test_a_good_answer_with_the_servers_own_counts() -> None:
     found, server = _ask(says("{}", usage={"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}))
-    assert found == Reply("{}", None, False, 7, 2)
+    assert found == ModelReply("{}", None, False, 7, 2)
     assert server.keys == [f"Bearer {_KEY}"]
     assert server.asked[0]["response_format"]["type"] == "json_schema"
     assert server.asked[0]["max_tokens"] == 8192
@@ -47,24 +47,24 @@ def test_a_good_answer_with_the_servers_own_counts() -> None:
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": -1, "completion_tokens": "2"}, "many", [1]])
 def test_where_the_server_does_not_count_there_are_as_many_tokens_as_there_can_be(usage: Any) -> None:
     found, _ = _ask(says("häh", usage=usage))
-    assert found == Reply("häh", None, False, most_tokens(_QUESTION), 4)
+    assert found == ModelReply("häh", None, False, most_tokens(_QUESTION), 4)
 
 
 def test_a_count_that_cannot_be_is_not_believed() -> None:
     found, _ = _ask(says("{}", usage={"prompt_tokens": 10**30, "completion_tokens": 10**30, "total_tokens": 0}))
-    assert found == Reply("{}", None, False, most_tokens(_QUESTION), 8192)
+    assert found == ModelReply("{}", None, False, most_tokens(_QUESTION), 8192)
 
 
 def test_a_refusal_and_an_answer_that_was_cut() -> None:
     found, _ = _ask(says(None, refusal="I must not", usage={"prompt_tokens": 1, "completion_tokens": 1}))
-    assert found == Reply(None, "I must not", False, 1, 1)
+    assert found == ModelReply(None, "I must not", False, 1, 1)
     found, _ = _ask(says('{"inp', finish="length", usage={"prompt_tokens": 1, "completion_tokens": 1}))
-    assert found == Reply('{"inp', None, True, 1, 1)
+    assert found == ModelReply('{"inp', None, True, 1, 1)
 
 
 def test_halves_of_characters_become_text() -> None:
     found, _ = _ask(raw(200, b'{"choices": [{"message": {"content": "a\\ud800b"}}]}'))
-    assert isinstance(found, Reply)
+    assert isinstance(found, ModelReply)
     assert found.text == "a?b"
 
 
@@ -100,9 +100,9 @@ def test_what_is_no_completion_is_a_failure_of_the_server(name: str, kind: str) 
         (raw(302, b"", Location="http://127.0.0.1:1/"), EndpointError, "302"),
         (error(503), EndpointOverloaded, "503"),
         (error(429), EndpointOverloaded, "429"),
-        (error(429, "insufficient_quota"), Spent, "insufficient_quota: nothing is left of the account"),
-        (error(401), Spent, "401"),
-        (error(404, "model_not_found"), Spent, "404"),
+        (error(429, "insufficient_quota"), ServerUnusable, "insufficient_quota: nothing is left of the account"),
+        (error(401), ServerUnusable, "401"),
+        (error(404, "model_not_found"), ServerUnusable, "404"),
         (error(403), Declined, "403"),
         (error(413), Declined, "413"),
         (hang(0.01), EndpointError, "RemoteProtocolError"),
@@ -135,7 +135,7 @@ def test_an_answer_has_one_deadline_however_it_comes(deed: Deed) -> None:
 
 def test_a_hundred_megabytes_are_an_answer_that_was_cut() -> None:
     found, _ = _ask(huge(100), timeout_s=60.0)
-    assert isinstance(found, Reply)
+    assert isinstance(found, ModelReply)
     assert (found.text, found.cut, found.answered) == (None, True, 8192)
 
 

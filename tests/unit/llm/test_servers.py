@@ -7,15 +7,15 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
-from balancer.pipeline.llm.client import Declined, Reply, Spent
+from balancer.pipeline.llm.client import Declined, ModelReply, ServerUnusable
 from balancer.pipeline.llm.servers import ModelServers, NotAnswered
-from balancer.shells.threads import Pool
+from balancer.pool.pool import Pool
 
-_REPLY = Reply("{}", None, False, 1, 1)
+_REPLY = ModelReply("{}", None, False, 1, 1)
 _URLS = ("http://a/", "http://b/")
 _NAMES = ("one", "other")  # an endpoint is known by its name, which need not be its URL
 _QUESTION = [{"role": "user", "content": "hey"}]
-Step = Exception | Reply
+Step = Exception | ModelReply
 
 
 class Client:
@@ -25,7 +25,7 @@ class Client:
         self.asked = 0
         self._steps = list(steps)
 
-    def ask(self, messages: list[dict[str, str]]) -> Reply:
+    def ask(self, messages: list[dict[str, str]]) -> ModelReply:
         """Do the next step."""
         self.asked += 1
         step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
@@ -68,7 +68,7 @@ def test_another_server_answers_for_one_that_is_down_or_busy() -> None:
 
 
 def test_a_server_that_will_never_answer_is_asked_once_and_named_once() -> None:
-    spent, good = Client(Spent("http://a/: insufficient_quota")), Client(_REPLY)
+    spent, good = Client(ServerUnusable("http://a/: insufficient_quota")), Client(_REPLY)
     with _servers(spent, good) as (servers, said, pause):
         for _ in range(5):
             assert servers.ask(_QUESTION, pause) == _REPLY
@@ -77,7 +77,7 @@ def test_a_server_that_will_never_answer_is_asked_once_and_named_once() -> None:
 
 
 def test_when_no_server_will_ever_answer_nobody_is_asked_again() -> None:
-    clients = [Client(Spent(f"{url}: insufficient_quota")) for url in _URLS]
+    clients = [Client(ServerUnusable(f"{url}: insufficient_quota")) for url in _URLS]
     with _servers(*clients) as (servers, said, pause):
         for _ in range(3):
             with pytest.raises(NotAnswered, match=r"^http://a/: insufficient_quota; http://b/: insufficient_quota$"):

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from balancer.hookspecs import ExecutorPlugin
 from balancer.observing.page.tokens import TOKEN_VARIABLE
-from balancer.pipeline.progress.progress import Progress, Standing
+from balancer.pipeline.progress.progress import ProblemStatus, Progress
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.plugins.registry import Registered, Registry
 from balancer.program import ExecutorOptions
@@ -32,8 +32,8 @@ def test_the_run_is_shown_as_it_is_counted() -> None:
     progress.plan("p", 10)
     progress.plan("q", 5)
     progress.advance("p")
-    progress.stands("p", lambda: Standing(0, 4, 2, 3))
-    progress.stands("q", lambda: Standing(1, 6, 0, 3))
+    progress.stands("p", lambda: ProblemStatus(0, 4, 2, 3))
+    progress.stands("q", lambda: ProblemStatus(1, 6, 0, 3))
     progress.finish("q")
     tables = progress.tables()
     (run,) = tables["run"].values()
@@ -47,7 +47,7 @@ def test_the_run_is_shown_as_it_is_counted() -> None:
 def test_nobody_asks_how_a_problem_stands_while_nobody_watches() -> None:
     progress = quiet()
 
-    def look() -> Standing:
+    def look() -> ProblemStatus:
         raise AssertionError("it costs a look at the store")
 
     progress.stands("p", look)
@@ -59,7 +59,7 @@ def test_of_many_problems_the_last_that_are_done_are_shown() -> None:
     progress = quiet(None)
     progress.watched = True
     for number in range(250):
-        progress.stands(f"p{number}", lambda: Standing(0, 1, 0, 1))
+        progress.stands(f"p{number}", lambda: ProblemStatus(0, 1, 0, 1))
         progress.finish(f"p{number}")
     shown = progress.tables()["problems"]
     assert len(shown) == 100

@@ -22,10 +22,10 @@ import pytest
 from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
 from balancer.core.events import Ejected
 from balancer.observing.page.deltas import Tables, apply
-from balancer.observing.page.scene import News, Scene
+from balancer.observing.page.pool_tables import PoolTables, RecentEvents
 from balancer.observing.page.serving import Page
 from balancer.settings.redaction import ShownNames
-from tests.house.serving import Serving
+from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.unit.test_prometheus import at, figures_in
 
@@ -106,7 +106,7 @@ def test_the_state_is_what_stats_say(pool: Pool, page: Page) -> None:
 def test_under_64_threads_the_page_is_one_instant_and_equal_to_stats() -> None:
     pool = Pool([Endpoint(f"http://{n}/") for n in range(8)])
     names = ShownNames()
-    scene = Scene(pool, names, News(names))
+    scene = PoolTables(pool, names, RecentEvents(names))
     over = threading.Event()
 
     def work() -> None:
@@ -165,7 +165,7 @@ def test_waits_since_the_last_look_are_told_apart_from_all() -> None:
     now = [0.0]
     pool = Pool(["http://a/"], health=None, clock=lambda: now[0])
     names = ShownNames()
-    scene = Scene(pool, names, News(names))
+    scene = PoolTables(pool, names, RecentEvents(names))
 
     def wait(for_s: float) -> None:
         first = pool.acquire(timeout=0)
@@ -188,7 +188,7 @@ def test_waits_since_the_last_look_are_told_apart_from_all() -> None:
 
 
 def test_what_happened_to_endpoints_is_told_and_no_more_than_a_hundred_lines() -> None:
-    news = News(ShownNames())
+    news = RecentEvents(ShownNames())
     for number in range(150):
         news(Ejected(float(number), "http://u:p@a/?key=1", "5 failures in a row"))
     rows = news.rows()

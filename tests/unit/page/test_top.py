@@ -11,7 +11,7 @@ from rich.console import Console
 from balancer import ConfigError, Outcome, Pool
 from balancer.observing.page.deltas import Tables
 from balancer.observing.page.serving import Page
-from balancer.observing.page.top import Past, follow, show
+from balancer.observing.page.top import LeaseRates, follow, show
 from tests.unit.command import Balancer
 
 
@@ -63,7 +63,7 @@ def test_in_a_small_window_the_rest_is_counted(page: Page) -> None:
 
 
 def test_a_rate_is_of_the_last_ten_seconds() -> None:
-    past = Past()
+    past = LeaseRates()
     for at_s, leases in ((0.0, 0), (1.0, 100), (6.0, 120), (11.0, 140)):
         tables: Tables = {"endpoints": {"0": {"leases": leases}}}
         past.take(at_s, tables)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.progress.progress import Progress
-from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample

@@ -8,9 +8,9 @@ from typing import Any
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.judging.runner import Runner
-from balancer.pipeline.results.records import Span
+from balancer.pipeline.results.run_result import Span
+from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Limits, Program, Status
-from balancer.shells.threads import Pool
 from tests.unit.pipeline.programs import PROGRAMS
 
 __all__ = ["BUSY", "DOWN", "SUSPECT", "FakeExecutor", "Impatient", "hasty", "no_leases_out"]

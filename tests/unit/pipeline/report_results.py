@@ -6,14 +6,14 @@ from dataclasses import replace
 from random import Random
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.pipeline.results.records import (
+from balancer.pipeline.results.run_result import (
     CaseResult,
     CaseState,
     Disagreement,
     ProblemResult,
     RunResult,
+    RunStage,
     Span,
-    Stage,
     SubmissionResult,
 )
 from balancer.problem import Origin, Verdict
@@ -155,9 +155,9 @@ def _schedule(rng: Random, problems: Sequence[ProblemResult], urls: Sequence[str
         for run, c in runs:
             start_s, n, url = heapq.heappop(slots)
             end_s = start_s + 0.02 + rng.expovariate(1 / 0.08)
-            stage = Stage.AGREE if run.accepted else Stage.VALIDATE_SOLUTION
+            stage = RunStage.AGREE if run.accepted else RunStage.VALIDATE_SOLUTION
             if run is problem.submissions[0]:
-                stage = rng.choice((Stage.VALIDATE_INPUT, Stage.REFERENCE))
+                stage = rng.choice((RunStage.VALIDATE_INPUT, RunStage.REFERENCE))
             outcome = "failure" if rng.random() < 0.004 else "success"
             yield Span(url, problem.id, stage, run.name, c.id, start_s, end_s, outcome)
             heapq.heappush(slots, (end_s + rng.expovariate(1 / 0.01), n, url))

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing.feedback import Feedback, Heard
-from balancer.pipeline.results.records import CaseState
-from balancer.pipeline.round import asking
+from balancer.pipeline.proposing.feedback import Feedback, ValidatorFeedback
+from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round import proposal_batches as asking
 from balancer.pipeline.round.rounds import judge_problem
-from balancer.pipeline.round.shares import Record, batch_size, shares
+from balancer.pipeline.round.shares import GeneratorRecord, batch_size, shares
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution
 from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem
@@ -131,7 +131,7 @@ class Learner:
     name: ClassVar[str] = "learner"
 
     def __init__(self) -> None:
-        self.heard: list[Heard] = []
+        self.heard: list[ValidatorFeedback] = []
 
     def _numbers(self, rng: Random, remainders: Sequence[int]) -> Iterator[Proposal]:
         while True:
@@ -142,7 +142,7 @@ class Learner:
         """Yield numbers."""
         return itertools.islice(self._numbers(rng, range(12)), budget)
 
-    def ask_again(self, problem: Problem, heard: Heard, rng: Random, budget: int) -> Iterable[Proposal]:
+    def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
         """Yield numbers like the valid ones."""
         self.heard.append(heard)
         known = sorted({(int(each.data) - 100) % 12 for each in heard.valid})
@@ -173,7 +173,7 @@ def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(
     validated(monkeypatch, lambda n: False)
 
     class Shy(Learner):
-        def ask_again(self, problem: Problem, heard: Heard, rng: Random, budget: int) -> Iterable[Proposal]:
+        def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
             self.heard.append(heard)
             return ()
 
@@ -281,13 +281,13 @@ def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
     size=st.integers(1, 64),
     records=st.lists(
         st.builds(
-            lambda valid, refused, left: Record(valid + refused, valid, left),
+            lambda valid, refused, left: GeneratorRecord(valid + refused, valid, left),
             st.integers(0, 100), st.integers(0, 100), st.integers(0, 100),
         ),
         max_size=6,
     ),
 )  # fmt: skip
-def test_shares_add_up_and_leave_nobody_out(size: int, records: list[Record]) -> None:
+def test_shares_add_up_and_leave_nobody_out(size: int, records: list[GeneratorRecord]) -> None:
     found = shares(size, records)
     able = [record for record in records if record.left]
     assert all(0 <= share <= record.left for share, record in zip(found, records, strict=True))
@@ -297,8 +297,8 @@ def test_shares_add_up_and_leave_nobody_out(size: int, records: list[Record]) ->
 
 
 def test_shares_follow_what_was_valid() -> None:
-    assert shares(60, [Record(0, 0, 999), Record(0, 0, 999)]) == [30, 30]
-    assert shares(60, [Record(58, 58, 999), Record(58, 0, 999)]) == [54, 6]
-    assert shares(60, [Record(58, 0, 999), Record(0, 0, 0)]) == [60, 0]
+    assert shares(60, [GeneratorRecord(0, 0, 999), GeneratorRecord(0, 0, 999)]) == [30, 30]
+    assert shares(60, [GeneratorRecord(58, 58, 999), GeneratorRecord(58, 0, 999)]) == [54, 6]
+    assert shares(60, [GeneratorRecord(58, 0, 999), GeneratorRecord(0, 0, 0)]) == [60, 0]
     assert shares(10, []) == []
     assert [batch_size(n) for n in (1, 6, 30, 1000)] == [8, 9, 45, 64]

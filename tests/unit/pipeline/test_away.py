@@ -10,18 +10,18 @@ import pytest
 from rich.console import Console
 
 from balancer.errors import ConfigError
-from balancer.pipeline.progress.progress import Heard
+from balancer.pipeline.progress.progress import WorkerProgress
 from balancer.pipeline.results.diff import difference
-from balancer.pipeline.results.part import begin_with, part_of, take_back
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.transfer import begin_with, part_of, take_back
 from balancer.pipeline.results.trust import TrustStore
-from balancer.pipeline.running.away import Came, Sent, judge_here
+from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import Registered, default_registry
+from balancer.pool.pool import Pool
 from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config, parse_config
-from balancer.shells.threads import Pool
 from tests.unit.cli_mistakes import GOOD
 from tests.unit.command import Balancer, balancer, package, registry
 from tests.unit.pipeline import test_streamed_rows as rows
@@ -40,7 +40,7 @@ class _Near:
         self.dies: set[str] = set()
         self.stops: Callable[[], bool] = bool
         self.at_once = 3
-        self.heard: list[Heard] = []
+        self.heard: list[WorkerProgress] = []
 
     @contextmanager
     def open(self, config: Config) -> Iterator["_Near"]:
@@ -48,20 +48,22 @@ class _Near:
         self.pool = Pool.from_config(config, registry=self.registry)
         yield self
 
-    def judge(self, sent: Sent, heard: Callable[[Heard], None], stopping: Callable[[], bool]) -> Came | str:
+    def judge(
+        self, sent: RemoteTask, heard: Callable[[WorkerProgress], None], stopping: Callable[[], bool]
+    ) -> RemoteResult | str:
         problem = sent.problem.id
         if problem in self.dies:
             return "its worker died"
         self.judged.append(problem)
         executors = make_executors(self.config, self.registry, Path("nowhere"))
 
-        def tell(each: Heard) -> bool:
+        def tell(each: WorkerProgress) -> bool:
             self.heard.append(each)
             heard(each)
             return stopping() or self.stops()
 
-        came = judge_here(pickle.loads(pickle.dumps(sent)), self.config, self.registry, self.pool, executors, tell)
-        found: Came = pickle.loads(pickle.dumps(came))
+        came = run_remote_task(pickle.loads(pickle.dumps(sent)), self.config, self.registry, self.pool, executors, tell)
+        found: RemoteResult = pickle.loads(pickle.dumps(came))
         return found
 
     def stats(self) -> Mapping[str, Any]:

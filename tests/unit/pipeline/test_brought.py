@@ -7,7 +7,7 @@ import pytest
 from balancer.pipeline.report.course import kills_over_time
 from balancer.pipeline.report.html import page
 from balancer.pipeline.results.collect import collect, settle
-from balancer.pipeline.results.records import FirstKill, RunResult
+from balancer.pipeline.results.run_result import FirstKill, RunResult
 from balancer.pipeline.round.rounds import judge_problem
 from tests.unit.pipeline.bench import Bench, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor

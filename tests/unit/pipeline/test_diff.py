@@ -9,7 +9,7 @@ import pytest
 from balancer.commands.results import differ, difference_lines, write_again
 from balancer.errors import ConfigError
 from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.judged import CaseState
+from balancer.pipeline.results.problem_result import CaseState
 from balancer.pipeline.results.store import Store, StoredVerdict
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from tests.unit.pipeline.bench import make_problem

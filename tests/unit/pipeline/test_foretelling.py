@@ -12,43 +12,45 @@ import pytest
 from rich.console import Console
 
 from balancer import Pool
-from balancer.hookspecs import ForetellerPlugin
-from balancer.pipeline.progress.left import Known, guesses_of
+from balancer.hookspecs import ForecasterPlugin
 from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.progress.remaining import ProblemWork, guesses_of
 from balancer.pipeline.report import print_summary, write_report
-from balancer.pipeline.results.predictions import Prediction, prediction_line, prediction_lines
+from balancer.pipeline.results.predictions import EndPrediction, prediction_line, prediction_lines
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running import run as running
-from balancer.pipeline.running.foretelling import Foretelling, Times
+from balancer.pipeline.running.forecast import EndForecaster, ForecastSchedule
 from balancer.plugins.registry import Registered, default_registry
-from balancer.plugins.vetting import names_of_foreteller
+from balancer.plugins.vetting import names_of_forecaster
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.test_run import CONFIG, Bench, bench
 
 __all__ = ["bench"]
 
-_OFTEN = Times(first_s=0.0, every_s=0.01, factor=1.0)
+_OFTEN = ForecastSchedule(first_s=0.0, every_s=0.01, factor=1.0)
 
 
-def plugin(name: str) -> ForetellerPlugin:
-    return ForetellerPlugin(name, f"tests.unit.pipeline.foretellers:{name}", "for tests")
+def plugin(name: str) -> ForecasterPlugin:
+    return ForecasterPlugin(name, f"tests.unit.pipeline.foretellers:{name}", "for tests")
 
 
 # -- what is left -----------------------------------------------------------------------------------
 
-_OVER = [Known(100, 50, 0), Known(200, 20, 0), Known(10, 10, 0)]
+_OVER = [ProblemWork(100, 50, 0), ProblemWork(200, 20, 0), ProblemWork(10, 10, 0)]
 
 
 def test_nobody_knows_what_is_left_before_three_problems_are_over() -> None:
-    going_on = {"p": Known(100, 10, 90)}
+    going_on = {"p": ProblemWork(100, 10, 90)}
     assert guesses_of(_OVER[:2], going_on, 0, random.Random(1), 5) is None
-    nothing = Known(100, 0, 0)  # it was over in an earlier session
+    nothing = ProblemWork(100, 0, 0)  # it was over in an earlier session
     assert guesses_of([*_OVER[:2], nothing], going_on, 0, random.Random(1), 5) is None
     assert guesses_of(_OVER, {}, 0, random.Random(1), 5) is None
 
 
 def test_a_problem_is_like_one_that_is_over_and_has_done_what_it_has_done() -> None:
-    found = guesses_of(_OVER, {"new": Known(100, 0, 100), "begun": Known(100, 30, 70)}, 1, random.Random(1), 200)
+    found = guesses_of(
+        _OVER, {"new": ProblemWork(100, 0, 100), "begun": ProblemWork(100, 30, 70)}, 1, random.Random(1), 200
+    )
     assert found is not None
     assert {guess[0] for guess in found} == {50 - 30, 100 - 30}  # not the one that took a tenth
     assert {guess[1] for guess in found} == {50, 10, 100}
@@ -56,8 +58,8 @@ def test_a_problem_is_like_one_that_is_over_and_has_done_what_it_has_done() -> N
 
 
 def test_small_problems_are_over_first_and_those_at_work_are_told_from_as_well() -> None:
-    many = {f"p{number}": Known(100, 0, 100) for number in range(100)}
-    at_work = {f"w{number}": Known(100, 60, 40) for number in range(3)}
+    many = {f"p{number}": ProblemWork(100, 0, 100) for number in range(100)}
+    at_work = {f"w{number}": ProblemWork(100, 60, 40) for number in range(3)}
     alone, with_them = (
         [sum(guess[-100:]) for guess in guesses_of(_OVER[:2] * 2, going_on, 0, random.Random(1), 50) or ()]
         for going_on in (many, at_work | many)
@@ -66,13 +68,13 @@ def test_small_problems_are_over_first_and_those_at_work_are_told_from_as_well()
 
 
 def test_which_problems_are_over_is_chance_for_all_that_are_left_together() -> None:
-    many = {f"p{number}": Known(100, 0, 100) for number in range(1000)}
+    many = {f"p{number}": ProblemWork(100, 0, 100) for number in range(1000)}
     sums = [sum(guess) for guess in guesses_of(_OVER, many, 0, random.Random(1), 50) or ()]
     assert max(sums) > 1.5 * min(sums)  # each by itself they would all be near the mean
 
 
 def test_what_took_more_than_any_other_is_taken_by_its_plan() -> None:
-    found = guesses_of(_OVER, {"large": Known(100, 300, 7)}, 0, random.Random(1), 3)
+    found = guesses_of(_OVER, {"large": ProblemWork(100, 300, 7)}, 0, random.Random(1), 3)
     assert found == ((7,), (7,), (7,))
 
 
@@ -104,14 +106,14 @@ def test_what_earlier_sessions_did_of_a_problem_is_part_of_what_it_takes() -> No
 # -- while a run goes on ----------------------------------------------------------------------------
 
 
-class Kept(list[Prediction]):
+class Kept(list[EndPrediction]):
     """What is kept, and an event once there is something."""
 
     def __init__(self) -> None:
         super().__init__()
         self.there = threading.Event()
 
-    def __call__(self, made: list[Prediction]) -> None:
+    def __call__(self, made: list[EndPrediction]) -> None:
         self[:] = made
         self.there.set()
 
@@ -134,8 +136,8 @@ def until(what: str, out: StringIO) -> None:
         time.sleep(0.01)
 
 
-def foretelling(name: str, pool: Pool, progress: Progress, folder: Path, kept: Kept) -> Foretelling:
-    return Foretelling(
+def foretelling(name: str, pool: Pool, progress: Progress, folder: Path, kept: Kept) -> EndForecaster:
+    return EndForecaster(
         pool, plugin(name), progress, at_once=2, folder=folder, began_s=time.monotonic(), keep=kept, times=_OFTEN
     )
 
@@ -173,7 +175,7 @@ def test_what_is_past_when_it_comes_is_kept_as_a_miss_and_not_said(tmp_path: Pat
 
 
 def test_a_line_says_how_old_what_is_predicted_is() -> None:
-    made = Prediction(225.0, 500.0, 400.0, 600.0, 70)
+    made = EndPrediction(225.0, 500.0, 400.0, 600.0, 70)
     assert prediction_line(made, 127.0).startswith("predicted after 3 min 45 s (2 min 07 s ago), from 70 calls: over")
     assert prediction_line(made, 3.0).startswith("predicted after 3 min 45 s, from 70 calls: over")
 
@@ -181,8 +183,8 @@ def test_a_line_says_how_old_what_is_predicted_is() -> None:
 def test_predictions_of_all_sessions_are_kept(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         first, second, _ = (store.begin_session("fifo", 1) for _ in range(3))
-        store.keep_predictions(second, [Prediction(30.0, 60.0, 50.0, 70.0, 80, came_s=65.0)])
-        store.keep_predictions(first, [Prediction(30.0, 90.0, 80.0, 99.0, 70)])
+        store.keep_predictions(second, [EndPrediction(30.0, 60.0, 50.0, 70.0, 80, came_s=65.0)])
+        store.keep_predictions(first, [EndPrediction(30.0, 90.0, 80.0, 99.0, 70)])
         found = store.predictions()
     assert [(each.session, each.came_s) for each in found] == [(first, None), (second, 65.0)]
     stopped, over = prediction_lines(found)
@@ -199,7 +201,7 @@ def test_predictions_of_all_sessions_are_kept(tmp_path: Path) -> None:
         ("unsure", "cannot be predicted yet: 3 calls have ended, and it takes at least 50"),
         ("broken", "cannot be predicted: RuntimeError: ZeroDivisionError: no idea"),
         ("missing", "cannot be predicted: RuntimeError: AttributeError"),
-        ("never", "cannot be predicted: ValueError: never says Foretold("),
+        ("never", "cannot be predicted: ValueError: never says Forecast("),
     ],
 )
 def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None:
@@ -258,14 +260,14 @@ def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch
     for number in range(8):
         bench.package(f"more-{number}")
     monkeypatch.setattr(running, "FORETOLD_AT", _OFTEN)
-    monkeypatch.setattr("balancer.pipeline.running.foretelling.Foretelling._asked", _at_once)
+    monkeypatch.setattr("balancer.pipeline.running.forecast.EndForecaster._asked", _at_once)
     bench.registry.foretellers.clear()
     bench.registry.foretellers["told"] = Registered(plugin("told"), "tests")
     settled = running.settle
     made = threading.Event()
     keep = running.Store.keep_predictions
 
-    def kept(self: running.Store, session: int, told: list[Prediction]) -> None:
+    def kept(self: running.Store, session: int, told: list[EndPrediction]) -> None:
         keep(self, session, told)
         made.set()
 
@@ -304,12 +306,12 @@ def test_a_run_that_is_told_not_to_predicts_nothing(bench: Bench, monkeypatch: p
     assert bench.run().predictions == ()
 
 
-def _at_once(self: Foretelling, order: dict[str, object]) -> dict[str, object]:
+def _at_once(self: EndForecaster, order: dict[str, object]) -> dict[str, object]:
     return {"left_s": 5.0, "low_s": 4.0, "high_s": 6.0, "calls": 7, "advice": ""}
 
 
 def test_the_simulator_foretells_and_others_may() -> None:
     assert list(default_registry().foretellers) == ["simulator"]
-    for wrong in (object(), ForetellerPlugin("x", "no function", ""), ForetellerPlugin("x y", "a:b", "")):
+    for wrong in (object(), ForecasterPlugin("x", "no function", ""), ForecasterPlugin("x y", "a:b", "")):
         with pytest.raises(TypeError):
-            names_of_foreteller(wrong)
+            names_of_forecaster(wrong)

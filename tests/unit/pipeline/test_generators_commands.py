@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.generators.aim.small import SmallInputs
 from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.generators.write.build import build
 from balancer.pipeline.generators.write.commands import command_changes
 from balancer.pipeline.generators.write.orders import Needs, drawn_rows, needs_of
-from tests.unit.pipeline.aim.comparing import make_problem
+from tests.unit.pipeline.search.comparing import make_problem
 
 STACK = ("6\npush 3\npush 4\npop\nquery\npop\npush 9\n", "4\npush 1\nquery\npop\npush 2\n")
 NUMBERED = ("5\n1 3\n1 4\n2\n1 7\n2\n", "3\n1 1\n1 2\n2\n")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from test_generators_mutate import problem
 
 from balancer.pipeline.generators.draw.decimals import draw_decimals
-from balancer.pipeline.generators.draw.values import How, Limits, Where, draw_numbers
+from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_numbers
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.proposing.feedback import Heard, Unused
+from balancer.pipeline.proposing.feedback import UnusedInput, ValidatorFeedback
 
 seeds = st.integers(0, 10**6).map(random.Random)
 
@@ -31,7 +31,7 @@ seeds = st.integers(0, 10**6).map(random.Random)
 def test_decimals_are_as_many_as_asked_for_and_within_limits(
     count: int, low: int, width: int, decimals: int, where: Where, how: How, rng: random.Random
 ) -> None:
-    limits = Limits(low, low + width, low, low + width)
+    limits = DrawLimits(low, low + width, low, low + width)
     values = draw_decimals(count, limits, decimals, where, how, rng)
     assert len(values) == count
     assert all(low * 10**decimals <= value <= (low + width) * 10**decimals for value in values)
@@ -67,13 +67,13 @@ def test_halves_neighbours_and_bounds_come_early(seed: int) -> None:
 def test_a_validator_is_asked_for_more_digits(most: int) -> None:
     rng, mutate = random.Random(1), MutateGenerator()
     made = list(mutate.propose(HEIGHTS, rng, 20))
-    valid: list[Unused] = []
-    refused: list[Unused] = []
+    valid: list[UnusedInput] = []
+    refused: list[UnusedInput] = []
     for _ in range(4):
         for each in made:
             digits = max((len(token.partition(b".")[2]) for token in each.data.split()), default=0)
-            (valid if digits <= most else refused).append(Unused(each.origin, each.data, ""))
-        made = list(mutate.ask_again(HEIGHTS, Heard(tuple(valid), tuple(refused)), rng, 30))
+            (valid if digits <= most else refused).append(UnusedInput(each.origin, each.data, ""))
+        made = list(mutate.ask_again(HEIGHTS, ValidatorFeedback(tuple(valid), tuple(refused)), rng, 30))
     long = [each for each in valid if re.search(rb"\.\d{3}", each.data)]
     probed = [each for each in (*valid, *refused) if "with 9 decimals" in each.origin.detail]
     assert len(probed) == 1  # of the one field, once
@@ -82,7 +82,7 @@ def test_a_validator_is_asked_for_more_digits(most: int) -> None:
 
 
 def test_values_whose_sum_or_product_is_next_to_what_bits_hold() -> None:
-    limits, near = Limits(1, 10**19, 1, 9), (2**31, 2**32, 2**63)
+    limits, near = DrawLimits(1, 10**19, 1, 9), (2**31, 2**32, 2**63)
     drawn = [draw_numbers(2, limits, Where.OVERFLOW, How.RANDOM, random.Random(seed)) for seed in range(60)]
     for combined in (sum, prod):
         values = [combined(pair) for pair in drawn]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.generators.draw import mend
+from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
-from balancer.pipeline.generators.draw.values import How, Limits, Where, draw_number, draw_numbers, draw_words
+from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_number, draw_numbers, draw_words
 from balancer.pipeline.generators.learn.connected import is_connected
 from balancer.pipeline.generators.learn.relations import Tie
 
@@ -20,15 +20,15 @@ seeds = st.integers(0, 10**6).map(random.Random)
 
 
 @st.composite
-def limits(draw: st.DrawFn) -> Limits:
+def limits(draw: st.DrawFn) -> DrawLimits:
     low, high = draw(bounds | st.sampled_from([(1, 1), (1, 10**5), (-(10**9), 10**9), (0, 2**31)]))
     seen = sorted(draw(st.tuples(st.integers(low, high), st.integers(low, high))))
-    return Limits(low, high, *seen)
+    return DrawLimits(low, high, *seen)
 
 
 @given(limits(), st.sampled_from(Where), st.sampled_from(How), st.integers(0, 30), seeds)
 def test_numbers_are_as_many_as_asked_for_and_within_limits(
-    allowed: Limits, where: Where, how: How, count: int, rng: random.Random
+    allowed: DrawLimits, where: Where, how: How, count: int, rng: random.Random
 ) -> None:
     values = draw_numbers(count, allowed, where, how, rng)
     assert len(values) == count
@@ -37,7 +37,7 @@ def test_numbers_are_as_many_as_asked_for_and_within_limits(
 
 
 def test_where_values_lie() -> None:
-    rng, allowed = random.Random(1), Limits(1, 10**9, 3, 8)
+    rng, allowed = random.Random(1), DrawLimits(1, 10**9, 3, 8)
     drawn = {where: draw_numbers(200, allowed, where, How.RANDOM, rng) for where in Where}
     assert set(drawn[Where.LOW]) == {1}
     assert set(drawn[Where.HIGH]) == {10**9}
@@ -49,7 +49,7 @@ def test_where_values_lie() -> None:
 
 
 def test_how_values_go_together() -> None:
-    rng, allowed = random.Random(1), Limits(1, 100, 1, 100)
+    rng, allowed = random.Random(1), DrawLimits(1, 100, 1, 100)
 
     def drawn(how: How) -> list[int]:
         return draw_numbers(20, allowed, Where.FULL, how, rng)
@@ -76,7 +76,7 @@ def test_how_values_go_together() -> None:
 def test_words_keep_to_their_letters_and_lengths(
     low: int, extra: int, letters: str, where: Where, how: How, count: int, rng: random.Random
 ) -> None:
-    allowed = Limits(low, low + extra, low, low + extra)
+    allowed = DrawLimits(low, low + extra, low, low + extra)
     words = draw_words(count, letters, allowed, where, how, rng)
     assert len(words) == count
     assert all(low <= len(word) <= low + extra and set(word) <= set(letters) for word in words)

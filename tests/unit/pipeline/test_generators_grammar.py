@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.generators.learn.grammar import Grammar, read_grammar
-from balancer.pipeline.generators.learn.template import Count, Line, Repeat
+from balancer.pipeline.generators.learn.template import Count, LineNode, Repeat
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.problem import Checker, Origin, Problem, Proposal
 
@@ -27,10 +27,10 @@ EOF
 
 def test_a_grammar_gives_the_template_and_the_bounds() -> None:
     found = read_grammar(CASES)
-    rows = Repeat(Count(1, -1), (Line((4, 5)),))
+    rows = Repeat(Count(1, -1), (LineNode((4, 5)),))
     assert found.nodes == (
-        Line((0,)),
-        Repeat(Count(0), (Line((1, 2)), Line((), 3, Count(1)), rows)),
+        LineNode((0,)),
+        Repeat(Count(0), (LineNode((1, 2)), LineNode((), 3, Count(1)), rows)),
     )
     assert [(bound.low, bound.high) for bound in found.bounds.values()] == [
         (1, 100),
@@ -47,13 +47,19 @@ def test_a_grammar_gives_the_template_and_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("text", "nodes"),
     [
-        ("WHILE(!ISEOF) INT(0, 9) SPACE INT(0, 9) NEWLINE END", (Repeat(None, (Line((0, 1)),)),)),
-        ('STRING("go") SPACE REGEX("[a-z]{1,9}", s) NEWLINE EOF', (Line((0, 1)),)),
-        ("INT(1, 5, n) NEWLINE REP(n, NEWLINE) INT(0, 1) END NEWLINE", (Line((0,)), Repeat(Count(0), (Line((1,)),)))),
-        ("FLOAT(0, 1, x) NEWLINE", (Line((0,)),)),
+        ("WHILE(!ISEOF) INT(0, 9) SPACE INT(0, 9) NEWLINE END", (Repeat(None, (LineNode((0, 1)),)),)),
+        ('STRING("go") SPACE REGEX("[a-z]{1,9}", s) NEWLINE EOF', (LineNode((0, 1)),)),
+        (
+            "INT(1, 5, n) NEWLINE REP(n, NEWLINE) INT(0, 1) END NEWLINE",
+            (LineNode((0,)), Repeat(Count(0), (LineNode((1,)),))),
+        ),
+        ("FLOAT(0, 1, x) NEWLINE", (LineNode((0,)),)),
         ("INT(1, 9, n) NEWLINE IF(n > 1) INT(0, 3) NEWLINE END", None),
-        ("INT(2, 9, n) NEWLINE INT(0, 5) REP(n-1) SPACE INT(1, 7, a) END NEWLINE", (Line((0,)), Line((), 1, Count(0)))),
-        ("REP(3, SPACE) INT(0, 1) END NEWLINE", (Line((), 0, Count(None, 3)),)),
+        (
+            "INT(2, 9, n) NEWLINE INT(0, 5) REP(n-1) SPACE INT(1, 7, a) END NEWLINE",
+            (LineNode((0,)), LineNode((), 1, Count(0))),
+        ),
+        ("REP(3, SPACE) INT(0, 1) END NEWLINE", (LineNode((), 0, Count(None, 3)),)),
     ],
 )
 def test_what_is_understood(text: str, nodes: tuple[object, ...] | None) -> None:

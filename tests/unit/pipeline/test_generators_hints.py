@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.constants import lex
 from balancer.pipeline.generators.learn.hints import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
-from balancer.pipeline.generators.learn.mine import mine
+from balancer.pipeline.generators.learn.source_tokens import lex
+from balancer.pipeline.generators.learn.validator_text import read_validators
 from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
 
 
 def python(source: str) -> Hints:
-    return mine([Program("python", source)])
+    return read_validators([Program("python", source)])
 
 
 def cpp(source: str) -> Hints:
-    return mine([Program("cpp", source)])
+    return read_validators([Program("cpp", source)])
 
 
 def constants(source: str, *, is_python: bool = True) -> list[int]:
@@ -79,7 +79,7 @@ def test_cpp_constants(source: str, values: list[int]) -> None:
 @given(st.text(max_size=120), st.booleans())
 def test_any_text_is_read_without_harm(source: str, is_python: bool) -> None:
     lex(source, python=is_python)
-    mine([Program("python" if is_python else "cpp", source)])
+    read_validators([Program("python" if is_python else "cpp", source)])
 
 
 def test_nothing_is_executed(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_what_a_validator_talks_of(source: str, topics: set[str]) -> None:
 
 
 def test_no_validator_gives_no_hints() -> None:
-    assert mine([]) == Hints()
+    assert read_validators([]) == Hints()
 
 
 # -- ranges --------------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ from itertools import islice
 
 import pytest
 
-from balancer.pipeline.generators.aim.small import SmallInputs
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.generators.write.marked import marked_changes
-from tests.unit.pipeline.aim.comparing import make_problem
+from tests.unit.pipeline.search.comparing import make_problem
 
 
 def made(*inputs: str, count: int = 400, sure: bool = False) -> list[str]:

@@ -24,7 +24,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.text import text_changes
-from balancer.pipeline.proposing.feedback import CaseFeedback, Feedback, Unused
+from balancer.pipeline.proposing.feedback import CaseFeedback, Feedback, UnusedInput
 from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
 
@@ -353,7 +353,7 @@ def test_both_modules_are_plugins() -> None:
 
 def _feedback(what: Problem, told: bytes) -> Feedback:
     case = CaseFeedback(1, Origin("mutate", "small"), told, ("wrong/a.py",), ("wrong/b.py",))
-    refused = Unused(Origin("mutate", "large"), b"7 7\n", "validate.py refuses it")
+    refused = UnusedInput(Origin("mutate", "large"), b"7 7\n", "validate.py refuses it")
     return Feedback(1, (case,), (), (), (refused,), (), what.wrong)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_generators_mutate import problem
 
-from balancer.pipeline.generators.draw.points import Figure, draw_points
+from balancer.pipeline.generators.draw.points import PointPattern, draw_points
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.points import PointTable, talks_of_points
 from balancer.pipeline.generators.mutate import MutateGenerator
@@ -52,50 +52,50 @@ def are_corners(points: Points) -> bool:
     return len(found) > 2 and len(half(found) + half(found[::-1])) == len(points)
 
 
-@given(st.sampled_from(Figure), st.integers(0, 60), spans, spans, seeds)
+@given(st.sampled_from(PointPattern), st.integers(0, 60), spans, spans, seeds)
 def test_points_are_as_many_as_asked_for_and_within_limits(
-    figure: Figure, count: int, x: tuple[int, int], y: tuple[int, int], rng: random.Random
+    figure: PointPattern, count: int, x: tuple[int, int], y: tuple[int, int], rng: random.Random
 ) -> None:
     points = draw_points(figure, count, x, y, rng)
     assert len(points) == count
     assert all(x[0] <= one <= x[1] and y[0] <= other <= y[1] for one, other in points)
 
 
-@given(st.sampled_from(Figure), st.integers(5, 30), st.integers(100, 10**9), seeds)
-def test_points_differ_where_there_is_room(figure: Figure, count: int, reach: int, rng: random.Random) -> None:
+@given(st.sampled_from(PointPattern), st.integers(5, 30), st.integers(100, 10**9), seeds)
+def test_points_differ_where_there_is_room(figure: PointPattern, count: int, reach: int, rng: random.Random) -> None:
     points = draw_points(figure, count, (-reach, reach), (-reach, reach), rng)
-    if figure not in (Figure.AXIS, Figure.CORNERS):  # those are drawn
+    if figure not in (PointPattern.AXIS, PointPattern.CORNERS):  # those are drawn
         assert len(set(points)) == count
 
 
 @given(st.integers(5, 30), st.integers(100, 10**9), seeds)
 def test_figures_are_what_they_say(count: int, reach: int, rng: random.Random) -> None:
-    def drawn(figure: Figure) -> Points:
+    def drawn(figure: PointPattern) -> Points:
         return draw_points(figure, count, (-reach, reach), (-reach, reach), rng)
 
-    assert on_one_line(drawn(Figure.LINE))
-    near = drawn(Figure.NEAR_LINE)
+    assert on_one_line(drawn(PointPattern.LINE))
+    near = drawn(PointPattern.NEAR_LINE)
     assert not on_one_line(near)
     assert any(on_one_line(near[:index] + near[index + 1 :]) for index in range(count))
-    assert any(all(point[at] == 0 for point in drawn(Figure.AXIS)) for at in (0, 0, 0, 0, 1, 1, 1, 1))
-    assert not three_on_a_line(drawn(Figure.NO_THREE))
-    assert are_corners(drawn(Figure.CONVEX))
-    assert {(reach, reach), (-reach, reach), (reach, -reach), (-reach, -reach)} <= set(drawn(Figure.CORNERS))
-    xs = {one for one, _ in drawn(Figure.GRID)}
+    assert any(all(point[at] == 0 for point in drawn(PointPattern.AXIS)) for at in (0, 0, 0, 0, 1, 1, 1, 1))
+    assert not three_on_a_line(drawn(PointPattern.NO_THREE))
+    assert are_corners(drawn(PointPattern.CONVEX))
+    assert {(reach, reach), (-reach, reach), (reach, -reach), (-reach, -reach)} <= set(drawn(PointPattern.CORNERS))
+    xs = {one for one, _ in drawn(PointPattern.GRID)}
     assert len(xs) <= int(count**0.5) + 1
 
 
 @given(st.integers(4, 48), seeds)
 def test_points_on_a_circle_have_the_same_distance_from_its_middle(count: int, rng: random.Random) -> None:
-    points = draw_points(Figure.CIRCLE, count, (-(10**6), 10**6), (-(10**6), 10**6), rng)
+    points = draw_points(PointPattern.CIRCLE, count, (-(10**6), 10**6), (-(10**6), 10**6), rng)
     assert len({one * one + other * other for one, other in points}) == 1
 
 
 def test_a_large_polygon_and_many_points_without_three_on_a_line_take_no_time() -> None:
-    for figure in (Figure.CONVEX, Figure.NO_THREE):
+    for figure in (PointPattern.CONVEX, PointPattern.NO_THREE):
         points = draw_points(figure, 10**5, (-(10**9), 10**9), (-(10**9), 10**9), random.Random(1))
         assert len(set(points)) == 10**5
-        if figure is Figure.CONVEX:
+        if figure is PointPattern.CONVEX:
             assert are_corners(points)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.generators.learn.refusal_text import named_kinds, named_ranges
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
-from balancer.pipeline.generators.learn.words import kinds_named, ranges_told
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.proposing.feedback import Heard, Unused
+from balancer.pipeline.proposing.feedback import UnusedInput, ValidatorFeedback
 from balancer.problem import Checker, Origin, Problem, Proposal
 
 Rows = list[list[int]]
@@ -117,8 +117,10 @@ def asked(index: int) -> list[tuple[Proposal, str]]:
     what, rng, found = problem(*inputs, statement=_STATEMENTS.get(setter, "")), random.Random(3), []
     for budget in (20, 20, 20, 20):
         if found:
-            told = [(Unused(made.origin, made.data, why), why) for made, why in found]
-            heard = Heard(tuple(one for one, why in told if not why), tuple(one for one, why in told if why))
+            told = [(UnusedInput(made.origin, made.data, why), why) for made, why in found]
+            heard = ValidatorFeedback(
+                tuple(one for one, why in told if not why), tuple(one for one, why in told if why)
+            )
             more = MutateGenerator().ask_again(what, heard, rng, budget)
         else:
             more = MutateGenerator().propose(what, rng, budget)
@@ -185,7 +187,9 @@ def test_a_kind_of_bracket_that_comes_once_in_each_sample_is_chance() -> None:
 
 def test_a_rule_that_valid_inputs_break_is_given_up() -> None:
     what = problem("3 3\n1 2 3\n", "4 9\n2 5 7 9\n", "2 8\n3 8\n")  # sorted, and the last one is the maximum, by chance
-    heard = Heard(tuple(Unused(Origin("mutate", "x"), data, "") for data in (b"3 7\n3 1 2\n", b"2 1\n9 4\n")), ())
+    heard = ValidatorFeedback(
+        tuple(UnusedInput(Origin("mutate", "x"), data, "") for data in (b"3 7\n3 1 2\n", b"2 1\n9 4\n")), ()
+    )
     made = list(MutateGenerator().ask_again(what, heard, random.Random(1), 40))
     lists = [list(map(int, proposal.data.split()[2:])) for proposal in made]
     assert sum(values != sorted(values) for values in lists) >= 8
@@ -193,7 +197,9 @@ def test_a_rule_that_valid_inputs_break_is_given_up() -> None:
 
 def test_bounds_are_taken_from_the_words_of_refusals() -> None:
     what = problem("5 1\n", "7 2\n")
-    heard = Heard((), (Unused(Origin("mutate", "x"), b"5000 1\n", "Line 1: n = 5000 is not in [3, 1000]"),))
+    heard = ValidatorFeedback(
+        (), (UnusedInput(Origin("mutate", "x"), b"5000 1\n", "Line 1: n = 5000 is not in [3, 1000]"),)
+    )
     made = [int(each.data.split()[0]) for each in MutateGenerator().ask_again(what, heard, random.Random(1), 60)]
     assert min(made) == 3
     assert max(made) == 1000
@@ -210,7 +216,7 @@ def test_bounds_are_taken_from_the_words_of_refusals() -> None:
     ],
 )
 def test_ranges_in_words(why: str, low: int | None, high: int | None, value: int) -> None:
-    told = next(ranges_told(why))
+    told = next(named_ranges(why))
     assert (told.low, told.high) == (low, high)
     assert value in told.values
 
@@ -226,7 +232,7 @@ def test_ranges_in_words(why: str, low: int | None, high: int | None, value: int
     ],
 )
 def test_kinds_of_rules_in_words(why: str, kind: RuleKind) -> None:
-    assert kind in kinds_named(why)
+    assert kind in named_kinds(why)
 
 
 def test_large_inputs_are_among_the_first() -> None:

@@ -12,7 +12,7 @@ from test_generators_mutate import problem
 
 from balancer.pipeline.generators.draw import fit
 from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
-from balancer.pipeline.generators.draw.relax import RELAXING, draw_relaxing
+from balancer.pipeline.generators.draw.relaxing import RELAXING, draw_relaxing
 from balancer.pipeline.generators.learn.connected import is_connected
 from balancer.pipeline.generators.mutate import MutateGenerator
 

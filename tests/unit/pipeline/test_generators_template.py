@@ -16,7 +16,7 @@ from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.template import (
     Choice,
     Count,
-    Line,
+    LineNode,
     Mismatch,
     Node,
     Repeat,
@@ -42,51 +42,51 @@ def lines(text: str) -> list[list[str]]:
 
 # One row: a name, known inputs, and the template they share.
 FORMATS: list[tuple[str, list[str], tuple[Node, ...]]] = [
-    ("one number", ["7\n", "12\n"], (Line((0,)),)),
-    ("numbers on a line", ["1 2\n", "3 4\n"], (Line((0, 1)),)),
-    ("n, then n numbers", ["3\n1 2 3\n", "2\n5 7\n"], (Line((0,)), Line((), 1, Count(0)))),
-    ("n k, then n numbers", ["3 9\n1 2 3\n", "2 2\n5 7\n"], (Line((0, 1)), Line((), 2, Count(0)))),
-    ("always as many numbers", ["3\n1 2 3\n", "3\n4 5 6\n"], (Line((0,)), Line((), 1, Count(0)))),
-    ("n, then n lines", ["2\n1 a\n2 b\n", "1\n3 c\n"], (Line((0,)), Repeat(Count(0), (Line((1, 2)),)))),
-    ("a tree", ["3\n1 2\n2 3\n", "4\n1 2\n1 3\n1 4\n"], (Line((0,)), Repeat(Count(0, -1), (Line((1, 2)),)))),
+    ("one number", ["7\n", "12\n"], (LineNode((0,)),)),
+    ("numbers on a line", ["1 2\n", "3 4\n"], (LineNode((0, 1)),)),
+    ("n, then n numbers", ["3\n1 2 3\n", "2\n5 7\n"], (LineNode((0,)), LineNode((), 1, Count(0)))),
+    ("n k, then n numbers", ["3 9\n1 2 3\n", "2 2\n5 7\n"], (LineNode((0, 1)), LineNode((), 2, Count(0)))),
+    ("always as many numbers", ["3\n1 2 3\n", "3\n4 5 6\n"], (LineNode((0,)), LineNode((), 1, Count(0)))),
+    ("n, then n lines", ["2\n1 a\n2 b\n", "1\n3 c\n"], (LineNode((0,)), Repeat(Count(0), (LineNode((1, 2)),)))),
+    ("a tree", ["3\n1 2\n2 3\n", "4\n1 2\n1 3\n1 4\n"], (LineNode((0,)), Repeat(Count(0, -1), (LineNode((1, 2)),)))),
     (
         "a matrix",
         ["2 3\n1 2 3\n4 5 6\n", "3 1\n7\n8\n9\n"],
-        (Line((0, 1)), Repeat(Count(0), (Line((), 2, Count(1)),))),
+        (LineNode((0, 1)), Repeat(Count(0), (LineNode((), 2, Count(1)),))),
     ),
     (
         "rows that tell their own length",
         ["2\n3 1 2 3\n1 9\n", "3\n0\n1 2\n2 5 6\n"],
-        (Line((0,)), Repeat(Count(0), (Line((1,), 2, Count(1)),))),
+        (LineNode((0,)), Repeat(Count(0), (LineNode((1,), 2, Count(1)),))),
     ),
-    ("a list before its end", ["3 5 6 7\n", "1 5\n"], (Line((0,), 1, Count(0)),)),
+    ("a list before its end", ["3 5 6 7\n", "1 5\n"], (LineNode((0,), 1, Count(0)),)),
     (
         "two lists",
         ["2 3\n1 2\n3 4 5\n", "1 2\n1\n3 4\n"],
-        (Line((0, 1)), Line((), 2, Count(0)), Line((), 3, Count(1))),
+        (LineNode((0, 1)), LineNode((), 2, Count(0)), LineNode((), 3, Count(1))),
     ),
     (
         "a graph and queries",
         ["3 2 1\n1 2\n2 3\n1 3\n", "2 1 2\n1 2\n1 1\n2 2\n", "4 3 2\n1 2\n2 3\n1 4\n1 1\n2 2\n"],
-        (Line((0, 1, 2)), Repeat(Count(1), (Line((3, 4)),)), Repeat(Count(2), (Line((5, 6)),))),
+        (LineNode((0, 1, 2)), Repeat(Count(1), (LineNode((3, 4)),)), Repeat(Count(2), (LineNode((5, 6)),))),
     ),
     (
         "test cases",
         ["2\n3 9\n1 2 3\n2 8\n5 6\n", "1\n4 7\n1 2 3 4\n"],
-        (Line((0,)), Repeat(Count(0), (Line((1, 2)), Line((), 3, Count(1))))),
+        (LineNode((0,)), Repeat(Count(0), (LineNode((1, 2)), LineNode((), 3, Count(1))))),
     ),
     (
         "test cases, the last one empty",
         ["2\n3 2\n1 2\n2 3\n2 1\n1 2\n", "1\n4 3\n1 2\n2 3\n3 4\n", "1\n1 0\n"],
-        (Line((0,)), Repeat(Count(0), (Line((1, 2)), Repeat(Count(2), (Line((3, 4)),))))),
+        (LineNode((0,)), Repeat(Count(0), (LineNode((1, 2)), Repeat(Count(2), (LineNode((3, 4)),))))),
     ),
     (
         "commands",
         ["5\npush 3\npop\npush 4\npush 1\npop\n", "1\npush 2\n", "3\npush 2\npop\npush 3\n"],
-        (Line((0,)), Repeat(Count(0), (Choice(1, (("pop", ()), ("push", (2,)))),))),
+        (LineNode((0,)), Repeat(Count(0), (Choice(1, (("pop", ()), ("push", (2,)))),))),
     ),
-    ("lines up to the end", ["1 2\n3 4\n", "5 6\n", "7 8\n9 9\n1 1\n"], (Repeat(None, (Line((0, 1)),)),)),
-    ("words of any number", ["hello world\n", "a b c\n"], (Line((), 0),)),
+    ("lines up to the end", ["1 2\n3 4\n", "5 6\n", "7 8\n9 9\n1 1\n"], (Repeat(None, (LineNode((0, 1)),)),)),
+    ("words of any number", ["hello world\n", "a b c\n"], (LineNode((), 0),)),
 ]
 
 
@@ -98,7 +98,7 @@ def test_the_template_of(inputs: list[str], template: tuple[Node, ...]) -> None:
 def test_a_mark_at_the_end_is_no_part_of_the_template() -> None:
     found = knowledge_of(problem(b"1 2\n3 4\n0 0\n", b"5 6\n0 0\n"))
     assert found is not None
-    assert (found.nodes, found.ending) == ((Repeat(None, (Line((0, 1)),)),), "0 0")
+    assert (found.nodes, found.ending) == ((Repeat(None, (LineNode((0, 1)),)),), "0 0")
 
 
 @pytest.mark.parametrize("odd", [b"odd one\n\nout of all\n7 7\n", b"odd one out\n" * 1000])
@@ -106,7 +106,7 @@ def test_inputs_that_do_not_fit_are_left_aside(odd: bytes) -> None:
     """The smallest inputs decide; one that has another shape spoils nothing, be it small or large."""
     found = knowledge_of(problem(b"3\n1 2 3\n", odd, b"2\n5 7\n"))
     assert found is not None
-    assert found.nodes == (Line((0,)), Line((), 1, Count(0)))
+    assert found.nodes == (LineNode((0,)), LineNode((), 1, Count(0)))
     assert [instance[1, ()] for instance in found.instances] == [["5", "7"], ["1", "2", "3"]]
 
 
@@ -119,15 +119,15 @@ def test_no_inputs_have_no_template() -> None:
 @pytest.mark.parametrize(
     ("nodes", "text"),
     [
-        ((Line((0, 1)),), "1\n"),
-        ((Line((0,)),), "1 2\n"),
-        ((Line((0,)),), "1\n2\n"),
-        ((Line((0,)), Line((), 1, Count(0))), "2\n1\n"),
-        ((Line((0,)), Line((), 1, Count(0))), "x\n1\n"),
-        ((Line((0,)), Line((), 1, Count(0))), "-1\n\n"),
-        ((Line((0,)), Repeat(Count(0), (Line((1,)),))), "3\n1\n2\n"),
-        ((Line((0,)), Repeat(Count(0), (Line((1,)), Line((2,))))), "999999999\n1\n2\n"),
-        ((Repeat(None, (Repeat(Count(None, 0), (Line((0,)),)),)),), "1\n"),
+        ((LineNode((0, 1)),), "1\n"),
+        ((LineNode((0,)),), "1 2\n"),
+        ((LineNode((0,)),), "1\n2\n"),
+        ((LineNode((0,)), LineNode((), 1, Count(0))), "2\n1\n"),
+        ((LineNode((0,)), LineNode((), 1, Count(0))), "x\n1\n"),
+        ((LineNode((0,)), LineNode((), 1, Count(0))), "-1\n\n"),
+        ((LineNode((0,)), Repeat(Count(0), (LineNode((1,)),))), "3\n1\n2\n"),
+        ((LineNode((0,)), Repeat(Count(0), (LineNode((1,)), LineNode((2,))))), "999999999\n1\n2\n"),
+        ((Repeat(None, (Repeat(Count(None, 0), (LineNode((0,)),)),)),), "1\n"),
         ((Repeat(None, (Choice(0, (("a", ()),)),)),), "b\n"),
     ],
 )
@@ -137,7 +137,7 @@ def test_an_input_of_another_shape_is_a_mismatch(nodes: tuple[Node, ...], text: 
 
 
 def test_an_instance_has_every_list_under_its_field_and_block() -> None:
-    nodes = (Line((0,)), Repeat(Count(0), (Line((1,)), Line((), 2, Count(1)))))
+    nodes = (LineNode((0,)), Repeat(Count(0), (LineNode((1,)), LineNode((), 2, Count(1)))))
     assert read(nodes, lines("2\n1\n5\n2\n6 7\n")).slots == {
         (0, ()): ["2"],
         (1, (0,)): ["1"],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.viva import read_viva
-from tests.unit.pipeline.aim.comparing import make_problem
+from tests.unit.pipeline.search.comparing import make_problem
 
 Found = list[tuple[str, int | None, int | None]]
 

@@ -8,7 +8,7 @@ from balancer.errors import ConfigError
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.merging import merge
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.rows.choice import parse_share
+from balancer.pipeline.rows.choice import parse_shard
 from tests.unit.cli_mistakes import GOOD
 from tests.unit.command import Balancer, balancer, package, registry
 from tests.unit.pipeline.test_streamed_rows import Bench, bench, row
@@ -18,7 +18,7 @@ __all__ = ["balancer", "bench", "registry"]
 
 def _shares(bench: Bench, of: int) -> list[Path]:
     for index in range(1, of + 1):
-        assert bench.run(share=parse_share(f"{index}/{of}"), results=f"share-{index}").complete
+        assert bench.run(share=parse_shard(f"{index}/{of}"), results=f"share-{index}").complete
     return [bench.folder / f"share-{index}" for index in range(1, of + 1)]
 
 

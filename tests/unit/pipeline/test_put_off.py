@@ -10,9 +10,9 @@ import pytest
 
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing.ended import ended
-from balancer.pipeline.proposing.workshop import PutOff
+from balancer.pipeline.proposing.toolbox import PutOff
 from balancer.pipeline.results.collect import problem_result, settle
-from balancer.pipeline.results.problems import Met, Roster
+from balancer.pipeline.results.problems import Roster, SeenBefore
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Problem, Proposal
 from balancer.program import Execution, Status
@@ -57,11 +57,13 @@ def test_a_problem_with_a_round_to_come_is_not_done(tmp_path: Path, error: Excep
     row = replace(make_problem(validators=()), by_agreement=True)
     bench = Bench(tmp_path, row, generators=(Own(), Unable(*[error] if error else [])))
     with bench.open({"a": FakeExecutor()}) as sample:
-        assert sample.store.problems.meet(bench.problem, 0, "as it is") is Met.NEW
+        assert sample.store.problems.meet(bench.problem, 0, "as it is") is SeenBefore.NEW
         judge_problem(sample)
         settle(sample.store, bench.problem)
         assert problem_result(sample.store, next(sample.store.problems.rosters())).not_judged == ()
-        assert sample.store.problems.meet(bench.problem, 0, "as it is") is (Met.KNOWN if error else Met.DONE)
+        assert sample.store.problems.meet(bench.problem, 0, "as it is") is (
+            SeenBefore.KNOWN if error else SeenBefore.DONE
+        )
 
 
 def test_a_stop_amid_the_proposals_begins_no_round(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.steps import agreed
 from balancer.problem import Verdict
 from tests.unit.pipeline.bench import Bench, judged, make_problem

@@ -10,7 +10,7 @@ import pytest
 
 from balancer.core.metrics import WaitStats
 from balancer.pipeline.report.charts import MOST_ROWS, MOST_SPANS, draw_charts
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.reporting import rows
 from tests.unit.pipeline.report_results import empty_run, made_up_run
 

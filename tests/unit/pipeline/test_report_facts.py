@@ -10,7 +10,7 @@ from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import lost, tiles, warnings
 from balancer.pipeline.report.matrix import BAND, LETTERS, matrix
 from balancer.pipeline.report.notes import Note, notes
-from balancer.pipeline.results.records import CaseState, ProblemResult, RunResult
+from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
 from balancer.problem import Verdict
 from balancer.reporting.tile import Tone
 from tests.unit.pipeline.report_results import case, empty_run, made_up_problem, made_up_run, submission

@@ -10,7 +10,7 @@ import pytest
 import balancer.pipeline.report
 from balancer.pipeline.report.charts import draw_charts
 from balancer.pipeline.report.html import page
-from balancer.pipeline.results.records import CaseState, Disagreement, ProblemResult, RunResult
+from balancer.pipeline.results.run_result import CaseState, Disagreement, ProblemResult, RunResult
 from balancer.problem import Origin, Verdict
 from balancer.reporting.chart import Chart
 from tests.unit.pipeline.report_results import case, empty_run, made_up_run, outage_run, submission, watched

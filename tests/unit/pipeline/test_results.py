@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.judging.work import longest_chain_s
-from balancer.pipeline.results.records import (
+from balancer.judging.spans import longest_chain_s
+from balancer.pipeline.results.run_result import (
     CaseResult,
     CaseState,
     ProblemResult,
     RunResult,
+    RunStage,
     Span,
-    Stage,
     SubmissionResult,
     rate,
 )
@@ -180,7 +180,7 @@ def test_more_cases_kill_no_fewer(verdicts: list[list[Verdict]], own: int) -> No
 # -- makespan and bound --------------------------------------------------------------------------------
 
 
-def span(stage: Stage, subject: str, start_s: float, end_s: float, *, number: int = 1, problem: str = "p") -> Span:
+def span(stage: RunStage, subject: str, start_s: float, end_s: float, *, number: int = 1, problem: str = "p") -> Span:
     return Span("a", problem, stage, subject, number, start_s, end_s, "success")
 
 
@@ -188,16 +188,23 @@ def span(stage: Stage, subject: str, start_s: float, end_s: float, *, number: in
     ("spans", "longest_s"),
     [
         ([], 0),
-        ([span(Stage.AGREE, "x", 5, 7)], 2),
+        ([span(RunStage.AGREE, "x", 5, 7)], 2),
         # one stage: submissions may run side by side, the slowest counts
-        ([span(Stage.AGREE, "x", 0, 2), span(Stage.AGREE, "y", 0, 3)], 3),
+        ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.AGREE, "y", 0, 3)], 3),
         # stages follow each other
-        ([span(Stage.VALIDATE_INPUT, "v", 0, 1), span(Stage.REFERENCE, "r", 1, 4), span(Stage.AGREE, "x", 4, 6)], 6),
+        (
+            [
+                span(RunStage.VALIDATE_INPUT, "v", 0, 1),
+                span(RunStage.REFERENCE, "r", 1, 4),
+                span(RunStage.AGREE, "x", 4, 6),
+            ],
+            6,
+        ),
         # a second try, and the validator of an output, come after the first
-        ([span(Stage.AGREE, "x", 0, 2), span(Stage.AGREE, "x", 4, 5), span(Stage.AGREE, "y", 0, 2.5)], 3),
+        ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.AGREE, "x", 4, 5), span(RunStage.AGREE, "y", 0, 2.5)], 3),
         # cases and problems do not wait for each other
-        ([span(Stage.AGREE, "x", 0, 2), span(Stage.REFERENCE, "r", 2, 5, number=2)], 3),
-        ([span(Stage.AGREE, "x", 0, 2), span(Stage.REFERENCE, "r", 2, 5, problem="q")], 3),
+        ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.REFERENCE, "r", 2, 5, number=2)], 3),
+        ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.REFERENCE, "r", 2, 5, problem="q")], 3),
     ],
 )
 def test_the_longest_chain(spans: list[Span], longest_s: float) -> None:
@@ -205,10 +212,10 @@ def test_the_longest_chain(spans: list[Span], longest_s: float) -> None:
 
 
 def test_the_bound_is_the_greater_of_work_and_chain() -> None:
-    work = tuple(span(Stage.AGREE, "x", n, n + 1, number=n) for n in range(8))
+    work = tuple(span(RunStage.AGREE, "x", n, n + 1, number=n) for n in range(8))
     assert run_of(spans=work, slots=2, makespan_s=4).bound_s == 4
     assert run_of(spans=work, slots=2, makespan_s=8).utilisation == 0.5
-    chain = (span(Stage.REFERENCE, "r", 0, 3), span(Stage.AGREE, "x", 3, 6))
+    chain = (span(RunStage.REFERENCE, "r", 0, 3), span(RunStage.AGREE, "x", 3, 6))
     assert run_of(spans=chain, slots=4, makespan_s=6).bound_s == 6
     assert run_of(spans=chain, slots=4, makespan_s=6).utilisation == 0.25
     assert run_of(slots=0).bound_s == run_of(slots=0).utilisation == 0
@@ -219,7 +226,9 @@ def test_no_schedule_beats_the_bound(data: st.DataObject) -> None:
     """Any work, scheduled greedily on any number of slots, as the pipeline orders it: stage by stage for a case."""
     slots = data.draw(st.integers(1, 5))
     work: dict[int, list[list[list[float]]]] = {
-        number: [data.draw(st.lists(st.lists(st.floats(0.01, 5), min_size=1, max_size=2), max_size=3)) for _ in Stage]
+        number: [
+            data.draw(st.lists(st.lists(st.floats(0.01, 5), min_size=1, max_size=2), max_size=3)) for _ in RunStage
+        ]
         for number in range(data.draw(st.integers(0, 4)))
     }
     spans = tuple(schedule(work, slots))
@@ -237,7 +246,7 @@ def schedule(work: dict[int, list[list[list[float]]]], slots: int) -> list[Span]
     free_s = [0.0] * slots
     ready_s: dict[int, float] = defaultdict(float)
     spans = []
-    for index, stage in enumerate(Stage):
+    for index, stage in enumerate(RunStage):
         for number, stages in work.items():
             ends_s = [ready_s[number]]
             for subject, tries in enumerate(stages[index]):

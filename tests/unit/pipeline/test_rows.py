@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import ConfigError
-from balancer.pipeline.rows.choice import Share, drawn, parse_share
+from balancer.pipeline.rows.choice import Shard, drawn, parse_shard
 from balancer.pipeline.rows.columns import Solution
 from balancer.pipeline.rows.raw import are_rows, count_rows, raw_rows
 from balancer.pipeline.rows.read import BadRow, number_of_rows, read_rows
@@ -45,8 +45,8 @@ def _file(folder: Path, *rows: Mapping[str, Any] | str) -> str:
     return str(path)
 
 
-def _read(place: str, share: Share | None = None, **settings: Any) -> list[Problem | BadRow]:
-    return [read for _, read in read_rows(place, RowSettings(**settings), _LANGUAGES, share=share or Share())]
+def _read(place: str, share: Shard | None = None, **settings: Any) -> list[Problem | BadRow]:
+    return [read for _, read in read_rows(place, RowSettings(**settings), _LANGUAGES, share=share or Shard())]
 
 
 def _only(place: str, **settings: Any) -> Problem:
@@ -170,14 +170,14 @@ def test_offset_limit_and_names(tmp_path: Path) -> None:
 
 def test_the_shares_of_all_machines_are_all_rows_once(tmp_path: Path) -> None:
     place = _file(tmp_path, *(_row(f"r{number}") for number in range(11)))
-    shares = [_read(place, Share(index, 3), offset=2) for index in range(3)]
+    shares = [_read(place, Shard(index, 3), offset=2) for index in range(3)]
     assert sorted(len(share) for share in shares) == [3, 3, 3]
     ids = {read.id for read in itertools.chain(*shares) if isinstance(read, Problem)}
     assert ids == {f"r{number}" for number in range(2, 11)}
-    assert parse_share("3/3") == Share(2, 3)
+    assert parse_shard("3/3") == Shard(2, 3)
     for odd in ("0/3", "4/3", "1", "a/b", "1/", "-1/2"):
         with pytest.raises(ValueError, match=r"is no share; write i/n"):
-            parse_share(odd)
+            parse_shard(odd)
 
 
 def test_parquet_in_several_files_and_both_shapes_of_a_sequence(tmp_path: Path) -> None:
@@ -242,10 +242,10 @@ def test_drawn_solutions_are_spread_over_languages(solutions: list[Solution], mo
     rows=st.integers(0, 20),
     offset=st.integers(0, 22),
     limit=st.none() | st.integers(1, 22),
-    share=st.integers(1, 4).flatmap(lambda of: st.builds(Share, st.integers(0, of - 1), st.just(of))),
+    share=st.integers(1, 4).flatmap(lambda of: st.builds(Shard, st.integers(0, of - 1), st.just(of))),
 )
 def test_the_number_of_rows_is_known_beforehand(
-    tmp_path_factory: pytest.TempPathFactory, rows: int, offset: int, limit: int | None, share: Share
+    tmp_path_factory: pytest.TempPathFactory, rows: int, offset: int, limit: int | None, share: Shard
 ) -> None:
     place = _file(tmp_path_factory.mktemp("rows"), *(_row(f"p{n}") for n in range(rows)))
     settings = RowSettings(offset=offset, limit=limit)

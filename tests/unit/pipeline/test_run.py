@@ -13,8 +13,8 @@ from rich.console import Console
 from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.observing.traces import read_trace
-from balancer.pipeline.results.records import CaseState, RunResult
 from balancer.pipeline.results.rounds import Rounds
+from balancer.pipeline.results.run_result import CaseState, RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import run_pipeline, settings_of, slots_of
 from balancer.plugins.registry import Registered, Registry

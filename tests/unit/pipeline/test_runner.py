@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
-from balancer.judging.runner import ProgramRun, Ran, Runner, Stopped
-from balancer.pipeline.results.records import Span, Stage
+from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
+from balancer.pipeline.results.run_result import RunStage, Span
+from balancer.pool.pool import Pool
 from balancer.program import Execution, Limits, Program, Status
-from balancer.shells.threads import Pool
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, hasty, no_leases_out
 from tests.unit.pipeline.programs import finished
 
-DOUBLING = ProgramRun(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
+DOUBLING = ProgramRun(Program("python", "double"), b"21", Limits(), "doubling", RunStage.AGREE, "accepted/double.py", 7)
 
 
 def urls(spans: list[Span]) -> list[str]:
@@ -38,8 +38,10 @@ def outcomes(spans: list[Span]) -> list[str]:
 def test_a_run_is_one_lease_and_one_span() -> None:
     runner, pool, spans = hasty({"a": FakeExecutor()})
     ran = runner.run(DOUBLING)
-    assert ran == Ran(finished(b"42\n"))
-    assert [(s.problem, s.stage, s.subject, s.case) for s in spans] == [("doubling", Stage.AGREE, DOUBLING.subject, 7)]
+    assert ran == ProgramResult(finished(b"42\n"))
+    assert [(s.problem, s.stage, s.subject, s.case) for s in spans] == [
+        ("doubling", RunStage.AGREE, DOUBLING.subject, 7)
+    ]
     assert outcomes(spans) == ["success"]
     assert pool.stats().acquired == 1
 
@@ -203,7 +205,7 @@ def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s: float) -> None:
 def test_when_all_endpoints_are_down_it_is_unjudged_and_says_why() -> None:
     runner, pool, spans = hasty({name: FakeExecutor(always=DOWN) for name in "ab"}, attempts=4)
     ran = runner.run(DOUBLING)
-    assert ran == Ran(None, "after 4 of 4 tries: connection refused")
+    assert ran == ProgramResult(None, "after 4 of 4 tries: connection refused")
     assert outcomes(spans) == ["failure"] * 4
     assert no_leases_out(pool)
 
@@ -325,7 +327,7 @@ def until(condition: Callable[[], bool], *, patience_s: float = PATIENCE_S) -> N
 
 
 @contextmanager
-def running(runner: Runner, runs: int) -> Iterator[list[Future[Ran]]]:
+def running(runner: Runner, runs: int) -> Iterator[list[Future[ProgramResult]]]:
     with ThreadPoolExecutor(runs) as threads:
         yield [threads.submit(runner.run, DOUBLING) for _ in range(runs)]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.judging.runner import Ran, Stopped
+from balancer.judging.runner import ProgramResult, Stopped
 from balancer.program import Execution, Program
 from balancer.settings.rules import RetrySettings
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
@@ -77,7 +77,7 @@ def test_no_outage_within_the_patience_costs_a_verdict(
 
 def test_without_patience_the_same_outage_costs_a_verdict() -> None:
     down = Timed({"a": FakeExecutor(always=DOWN)}, RetrySettings(), outage_s=0.0)
-    assert down.run(DOUBLING) == Ran(None, "after 5 of 5 tries: connection refused")
+    assert down.run(DOUBLING) == ProgramResult(None, "after 5 of 5 tries: connection refused")
 
 
 def test_a_permanent_outage_costs_the_patience_once() -> None:
@@ -102,7 +102,7 @@ def test_a_run_that_fails_while_others_succeed_is_given_up_after_its_attempts() 
     runner = Servers(1)
     runner.fall(FOREVER_S)
     runner.meanwhile = runner.succeed
-    assert runner.run(DOUBLING) == Ran(None, "after 5 of 5 tries: connection refused")
+    assert runner.run(DOUBLING) == ProgramResult(None, "after 5 of 5 tries: connection refused")
 
 
 def test_a_run_beyond_its_attempts_is_given_up_once_another_succeeds() -> None:

@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.judging.runner import ProgramRun, Ran, Runner
-from balancer.judging.suspicion import Look, Suspicion
-from balancer.pipeline.results.records import Stage
+from balancer.judging.runner import ProgramResult, ProgramRun, Runner
+from balancer.judging.suspicion import Recheck, Suspicion
+from balancer.pipeline.results.run_result import RunStage
+from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.settings.rules import LimitSettings
-from balancer.shells.threads import Pool
 from tests.unit.pipeline.fakes import FakeExecutor, hasty
 from tests.unit.pipeline.programs import finished
 
 DOUBLING = ProgramRun(
-    Program("python", "double"), b"21", Limits(cpu_s=1.0), "doubling", Stage.AGREE, "accepted/double.py", 7
+    Program("python", "double"), b"21", Limits(cpu_s=1.0), "doubling", RunStage.AGREE, "accepted/double.py", 7
 )
 LATE = Execution(Status.TIME_LIMIT, b"4", time_s=1.24)  # of a limit of 1 s, and CPU time is not measured
 HONEST = Execution(Status.TIME_LIMIT, b"4", time_s=1.02)
@@ -46,12 +46,14 @@ def test_it_shrinks_the_limit_of_its_endpoint() -> None:
 
 
 def test_a_late_time_limit_never_counts_however_often_it_is_seen() -> None:
-    looks: list[tuple[Suspicion, Look]] = []
+    looks: list[tuple[Suspicion, Recheck]] = []
     runner, _, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor(always=LATE)})
     runner.reruns.on_look = lambda wanted, why, said: looks.append((why, said))
     ran = runner.run(DOUBLING)
-    assert ran == Ran(None, f"the server was too busy to tell, each time; the last one was {spans[-1].endpoint}")
-    assert looks == [(Suspicion.LATE, Look.UNJUDGED)]
+    assert ran == ProgramResult(
+        None, f"the server was too busy to tell, each time; the last one was {spans[-1].endpoint}"
+    )
+    assert looks == [(Suspicion.LATE, Recheck.UNJUDGED)]
     assert len(spans) == 5  # the last three with an endpoint to themselves
 
 
@@ -80,12 +82,12 @@ def test_two_that_agree_honestly_count(second: Execution) -> None:
 
 
 def test_a_compiler_that_was_given_up_is_tried_elsewhere() -> None:
-    looks: list[tuple[Suspicion, Look]] = []
+    looks: list[tuple[Suspicion, Recheck]] = []
     runner, _, spans = hasty({"a": FakeExecutor(always=GIVEN_UP), "b": FakeExecutor()})
     runner.reruns.on_look = lambda wanted, why, said: looks.append((why, said))
     assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert [(span.endpoint, span.outcome) for span in spans] == [("a", "overload"), ("b", "success")]
-    assert looks == [(Suspicion.DOUBTFUL, Look.CLEARED)]
+    assert looks == [(Suspicion.DOUBTFUL, Recheck.CLEARED)]
 
 
 def test_one_that_somebody_killed_is_run_elsewhere_and_held_against_nobody() -> None:

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.judging.runner import ProgramRun, Ran, Runner, Stopped
-from balancer.pipeline.results.records import Span, Stage
+from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
+from balancer.pipeline.results.run_result import RunStage, Span
+from balancer.pool.pool import Pool
 from balancer.program import Executor, Limits, Program
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.shells.threads import Pool
 from balancer.testing import ManualClock
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
 from tests.unit.pipeline.programs import finished
 
-DOUBLING = ProgramRun(Program("python", "double"), b"21", Limits(), "doubling", Stage.AGREE, "accepted/double.py", 7)
-GOOD = Ran(finished(b"42\n"))
+DOUBLING = ProgramRun(Program("python", "double"), b"21", Limits(), "doubling", RunStage.AGREE, "accepted/double.py", 7)
+GOOD = ProgramResult(finished(b"42\n"))
 
 
 class Timed(Runner):
@@ -105,7 +105,7 @@ def test_a_try_that_found_no_endpoint_costs_no_retry() -> None:
 def test_attempts_are_used_up_however_long_the_budget_makes_them_wait() -> None:
     retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.125, budget_window_s=8.0, base_s=0.0)
     runner = Timed({"a": FakeExecutor(always=DOWN)}, retries, attempts=4)
-    assert runner.run(DOUBLING) == Ran(None, "after 4 of 4 tries: connection refused")
+    assert runner.run(DOUBLING) == ProgramResult(None, "after 4 of 4 tries: connection refused")
     assert len(runner.spans) == 4
     assert 16.0 <= sum(runner.slept) <= 16.5  # the first of the three retries is there from the start
 

@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balancer.judging.work import Span, Stage, Work, work_of
-from balancer.pipeline.results.scores import RATES, Rate, Spent, scores_of
+from balancer.judging.spans import LeaseTotals, RunStage, Span, lease_totals_of
+from balancer.pipeline.results.scores import RATES, ModelUsage, Rate, scores_of
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.tally import Course, totals_of
+from balancer.pipeline.results.tally import RoundHistory, totals_of
 from tests.unit.pipeline.report_results import made_up_run
 
 
-def course(accepted: int, wrong: int, kept: tuple[int, ...], killed: tuple[int, ...], *, whole: bool = True) -> Course:
-    return Course(accepted, wrong, whole, kept, killed)
+def course(
+    accepted: int, wrong: int, kept: tuple[int, ...], killed: tuple[int, ...], *, whole: bool = True
+) -> RoundHistory:
+    return RoundHistory(accepted, wrong, whole, kept, killed)
 
 
 def value(rate: Rate | None) -> float:
@@ -32,7 +34,7 @@ def test_the_worked_example() -> None:
             course(0, 1, (0, 0, 0), (0, 0, 0), whole=False): 1,
         }
     )
-    own, first, second = scores_of(courses, {1: Spent(questions=3)})
+    own, first, second = scores_of(courses, {1: ModelUsage(questions=3)})
     assert value(own.tpr_micro) == 1
     assert value(own.tnr_micro) == pytest.approx((2 * 1 + 0 + 0) / 11)
     assert value(own.tnr_macro) == pytest.approx((2 * 0.25 + 0 + 0) / 4)
@@ -68,7 +70,7 @@ def test_an_interval_is_as_wide_as_the_normal_one() -> None:
 
 
 _COURSES = st.builds(
-    lambda accepted, wrong, parts, whole: Course(
+    lambda accepted, wrong, parts, whole: RoundHistory(
         accepted, wrong, whole and accepted > 0 and wrong > 0,
         tuple(min(accepted, a) for a, _ in parts), tuple(min(wrong, b) for _, b in parts),
     ),
@@ -81,7 +83,7 @@ _COURSES = st.builds(
 
 @settings(max_examples=50)
 @given(st.dictionaries(_COURSES, st.integers(1, 5), min_size=1, max_size=6))
-def test_rates_are_parts_within_their_intervals_and_the_same_each_time(courses: dict[Course, int]) -> None:
+def test_rates_are_parts_within_their_intervals_and_the_same_each_time(courses: dict[RoundHistory, int]) -> None:
     found = scores_of(courses)
     assert found == scores_of(dict(reversed(courses.items())))
     assert len(found) == max(len(each.kept) for each in courses)
@@ -107,7 +109,7 @@ _SPANS = st.builds(
     ),
     st.sampled_from("ab"),
     st.sampled_from("pq"),
-    st.sampled_from(Stage),
+    st.sampled_from(RunStage),
     st.sampled_from("xyz"),
     st.integers(1, 3),
     _TIMES,
@@ -121,9 +123,9 @@ def test_the_database_adds_leases_up_as_we_do(tmp_path_factory: pytest.TempPathF
     with Store(tmp_path_factory.mktemp("leases")) as store:
         for span in spans:
             store.leases.add(7, span)
-            store.leases.add(8, Span("other", "p", Stage.AGREE, "x", 1, 0.0, 99.0, "success"))
-        found: Work = store.leases.work(7)
-        assert found == work_of(spans), "times are quarters of a second, which add up exactly"
+            store.leases.add(8, Span("other", "p", RunStage.AGREE, "x", 1, 0.0, 99.0, "success"))
+        found: LeaseTotals = store.leases.work(7)
+        assert found == lease_totals_of(spans), "times are quarters of a second, which add up exactly"
         assert store.leases.drawn(7) == (1, sorted(store.leases.of(7), key=lambda span: span.ended_s))
         assert store.leases.any_of(7) == bool(spans)
 
@@ -132,7 +134,7 @@ def test_of_many_leases_some_are_drawn(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("balancer.pipeline.results.leases._MOST", 10)
     with Store(tmp_path / "results") as store:
         for n in range(95):
-            store.leases.add(1, Span("a", "p", Stage.AGREE, "x", n, n, n + 1, "success"))
+            store.leases.add(1, Span("a", "p", RunStage.AGREE, "x", n, n, n + 1, "success"))
         one_in, drawn = store.leases.drawn(1)
         assert one_in == 10
         assert 9 <= len(drawn) <= 10

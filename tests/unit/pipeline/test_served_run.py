@@ -12,15 +12,15 @@ import pytest
 from rich.console import Console
 
 from balancer import Endpoint, NotConnected
-from balancer.cluster.connected import connected_as
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.merging import merge
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.rows.choice import ALL, Share
+from balancer.pipeline.rows.choice import ALL, Shard
 from balancer.pipeline.running.run import run_pipeline
+from balancer.pool.connected import connected_as
 from balancer.program import Execution
-from tests.house.serving import Serving
+from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.test_run import CONFIG, Bench, bench
@@ -41,7 +41,7 @@ def _over(bench: Bench, serving: Serving) -> None:
     bench.write(f'[pool]\nconnect = "{serving.url}"\nacquire_timeout_s = {PATIENCE_S}\n{_SERVED}')
 
 
-def _run(bench: Bench, results: str, share: Share = ALL) -> RunResult:
+def _run(bench: Bench, results: str, share: Shard = ALL) -> RunResult:
     pipeline = bench.config.pipeline
     assert pipeline is not None
     config = bench.config.model_copy(update={"pipeline": pipeline.model_copy(update={"results": results})})
@@ -57,7 +57,7 @@ def test_the_shares_of_an_array_share_the_servers_slots_and_come_to_what_one_run
     _over(bench, served)
     shares = [f"share-{index}" for index in range(3)]
     with ThreadPoolExecutor(3) as threads:
-        found = threads.map(lambda index: _run(bench, shares[index], Share(index, 3)), range(3))
+        found = threads.map(lambda index: _run(bench, shares[index], Shard(index, 3)), range(3))
         assert all(result.complete for result in found)
     assert {dict(each.headers)["Authorization"] for each in bench.options[3:] if each.headers} == {"Bearer of a fake"}
     assert served.pool.leases() == ()

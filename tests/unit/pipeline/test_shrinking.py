@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.problems import Roster
-from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round import shrinking
 from balancer.pipeline.round.rounds import judge_problem

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from balancer.judging.runner import Stopped
-from balancer.pipeline.results.records import CaseState, Stage
+from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.round.rounds import begin_round, judge_problem
 from balancer.pipeline.round.steps import validate_inputs
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
@@ -82,11 +82,11 @@ def test_each_stage_runs_what_it_is_for(bench: Bench) -> None:
         spans = sample.runner.attempts.on_span.__self__  # type: ignore[attr-defined]
         judge_problem(sample)
         ready = {case.id for case in sample.store.cases("doubling", CaseState.READY)}
-    by_stage = {stage: {(s.subject, s.case) for s in spans if s.stage is stage} for stage in Stage}
-    assert by_stage[Stage.REFERENCE] == {("double", case) for case in ready}
-    assert by_stage[Stage.AGREE] == {("add", case) for case in ready}
-    assert by_stage[Stage.VALIDATE_SOLUTION] == {(name, case) for name in TRUTH for case in ready}
-    assert {subject for subject, _ in by_stage[Stage.VALIDATE_INPUT]} == {"check input"}
+    by_stage = {stage: {(s.subject, s.case) for s in spans if s.stage is stage} for stage in RunStage}
+    assert by_stage[RunStage.REFERENCE] == {("double", case) for case in ready}
+    assert by_stage[RunStage.AGREE] == {("add", case) for case in ready}
+    assert by_stage[RunStage.VALIDATE_SOLUTION] == {(name, case) for name in TRUTH for case in ready}
+    assert {subject for subject, _ in by_stage[RunStage.VALIDATE_INPUT]} == {"check input"}
     assert len(spans) == sum(len(pairs) for pairs in by_stage.values()), "nothing is run twice"
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.problems import Met
-from balancer.pipeline.results.records import CaseState, Span, Stage
+from balancer.pipeline.results.problems import SeenBefore
+from balancer.pipeline.results.run_result import CaseState, RunStage, Span
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.problem import Origin, Proposal, Verdict
 from balancer.program import Program
@@ -24,7 +24,7 @@ from tests.unit.pipeline.bench import make_problem
 ROOT = Path(__file__).resolve().parents[3]
 OWN = Proposal(b"1\n", Origin("data", "sample/1.in"), b"2\n", sample=True)
 MADE_UP = Proposal(b"\x00\xff", Origin("mutate", "token 1: 1 -> \N{INFINITY}"))
-SPAN = Span("http://a/", "p", Stage.AGREE, "accepted/a.py", 3, 0.5, 1.25, "success")
+SPAN = Span("http://a/", "p", RunStage.AGREE, "accepted/a.py", 3, 0.5, 1.25, "success")
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_left_out_keeps_the_last_reason(store: Store) -> None:
 def test_sessions_and_their_spans(store: Store) -> None:
     first = store.begin_session("fifo", 4)
     second = store.begin_session("least_in_flight", 8)
-    late = Span("http://b/", "p", Stage.REFERENCE, "accepted/a.py", 4, 0.0, 9.0, "failure")
+    late = Span("http://b/", "p", RunStage.REFERENCE, "accepted/a.py", 4, 0.0, 9.0, "failure")
     store.leases.add(second, late)
     store.leases.add(second, SPAN)
     store.end_session(second, {"leases": 2}, complete=True)
@@ -160,7 +160,7 @@ def test_nothing_is_lost_when_the_process_dies(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from balancer.problem import Origin, Proposal, Verdict
-from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store, StoredVerdict
 store = Store(__import__('pathlib').Path({str(tmp_path)!r}))
 store.rounds.begin('p', 0, [Proposal(b'1', Origin('g', 'd'))], ['note'])
@@ -383,16 +383,16 @@ def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:
 
 def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
     doubling = make_problem(wrong=["square"])
-    assert store.meet(doubling, 3, "one") is Met.NEW
+    assert store.meet(doubling, 3, "one") is SeenBefore.NEW
     store.rounds.begin(doubling.id, 0, [OWN], ["note"])
     store.set_verdict(doubling.id, StoredVerdict("square", 1, Verdict.ACCEPTED, 0.5, ""))
     store.leave_out(doubling.id, "square", "why")
     store.rounds.keep(doubling.id, "validator", Program("python", "v", "v.py"), 0)
     assert store.left_out(doubling.id)
     assert store.rounds.kept(doubling.id, "validator")
-    assert store.meet(doubling, 3, "one") is Met.KNOWN
+    assert store.meet(doubling, 3, "one") is SeenBefore.KNOWN
     assert store.cases(doubling.id)
-    assert store.meet(doubling, 3, "two") is Met.CHANGED
+    assert store.meet(doubling, 3, "two") is SeenBefore.CHANGED
     assert (store.cases(doubling.id), store.verdicts(doubling.id), store.left_out(doubling.id)) == ([], {}, {})
     assert not store.rounds.has_begun(doubling.id, 0)
     assert store.rounds.kept(doubling.id, "validator") is None
@@ -403,7 +403,7 @@ def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
     store.meet(doubling, 0, "print")
     store.rounds.begin(doubling.id, 0, [OWN], [])
     store.set_case(doubling.id, 1, CaseState.READY, answer=b"2")
-    for verdict, met in ((Verdict.UNJUDGED, Met.KNOWN), (Verdict.WRONG_ANSWER, Met.DONE)):
+    for verdict, met in ((Verdict.UNJUDGED, SeenBefore.KNOWN), (Verdict.WRONG_ANSWER, SeenBefore.DONE)):
         store.set_verdict(doubling.id, StoredVerdict("double", 1, Verdict.ACCEPTED, 0.1, ""))
         store.set_verdict(doubling.id, StoredVerdict("square", 1, verdict, 0.1, ""))
         settle(store, doubling)
@@ -421,6 +421,6 @@ def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judge
 def test_what_earlier_sessions_ran_for_a_problem_is_counted_once_each(store: Store) -> None:
     first, second = store.begin_session("fifo", 1), store.begin_session("fifo", 1)
     for session, case in ((first, 1), (first, 2), (first, 2), (second, 3)):  # the second case was tried again
-        store.leases.add(session, Span("http://a/", "p", Stage.AGREE, "accepted/a.py", case, 0.5, 1.25, "success"))
+        store.leases.add(session, Span("http://a/", "p", RunStage.AGREE, "accepted/a.py", case, 0.5, 1.25, "success"))
     assert store.leases.done_before(first) == {}
     assert store.leases.done_before(second) == {"p": 2}

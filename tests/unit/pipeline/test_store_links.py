@@ -11,7 +11,7 @@ import pytest
 from balancer.errors import ConfigError
 from balancer.pipeline.report.export import export_cases
 from balancer.pipeline.results.folder import lock_folder
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.problem import Origin, Proposal
 from balancer.reporting.files import put_text

@@ -23,12 +23,12 @@ from balancer.pipeline.proposing.feedback import Feedback
 from balancer.pipeline.report import write_report
 from balancer.pipeline.report.training import minimal
 from balancer.pipeline.results.collect import MOST_DETAILED
-from balancer.pipeline.results.records import RunResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.rows.choice import ALL, Share, parse_share
+from balancer.pipeline.rows.choice import ALL, Shard, parse_shard
 from balancer.pipeline.running.conclude import conclude
-from balancer.pipeline.running.crowd import work_through
 from balancer.pipeline.running.run import run_pipeline
+from balancer.pipeline.running.worker_pool import work_through
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.problem import Origin, Problem, Proposal
 from balancer.settings.config import parse_config
@@ -73,7 +73,7 @@ class Bench:
         lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
         (self.folder / file).write_text("".join(f"{line}\n" for line in lines))
 
-    def run(self, *, share: Share = ALL, results: str = "results", file: str = "rows.jsonl", **rows: Any) -> RunResult:
+    def run(self, *, share: Shard = ALL, results: str = "results", file: str = "rows.jsonl", **rows: Any) -> RunResult:
         self.made, self.said = [], StringIO()
         config = parse_config(
             {
@@ -213,7 +213,7 @@ def test_shares_are_disjoint_and_together_all(bench: Bench) -> None:
     taken = []
     for share in ("1/3", "2/3", "3/3"):
         name = share.replace("/", "-")
-        assert bench.run(share=parse_share(share), results=name).complete
+        assert bench.run(share=parse_shard(share), results=name).complete
         taken.append([each["id"] for each in bench.written(name)])
     assert taken == [["r0", "r3", "r6"], ["r1", "r4"], ["r2", "r5"]]
 

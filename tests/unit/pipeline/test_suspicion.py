@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.judging.suspicion import (
-    Look,
+    Recheck,
     Suspicion,
     second_limits,
     settled,
@@ -71,10 +71,10 @@ def test_two_runs_must_agree() -> None:
     quick, slow = Execution(Status.FINISHED, time_s=1.05), Execution(Status.FINISHED, time_s=3.0)
     own = replace(_LATE, cpu_measured=True)
     for alone in (False, True):
-        assert _settled(quick, alone=alone) == (quick, Look.CLEARED)
-        assert _settled(own, alone=alone) == (own, Look.CONFIRMED)  # its own CPU time, however busy the server is
-        assert _settled(replace(slow, cpu_measured=True), alone=alone) == (_LATE, Look.CONFIRMED)
-        assert _settled(None, alone=alone) == (None, Look.UNJUDGED)
+        assert _settled(quick, alone=alone) == (quick, Recheck.CLEARED)
+        assert _settled(own, alone=alone) == (own, Recheck.CONFIRMED)  # its own CPU time, however busy the server is
+        assert _settled(replace(slow, cpu_measured=True), alone=alone) == (_LATE, Recheck.CONFIRMED)
+        assert _settled(None, alone=alone) == (None, Recheck.UNJUDGED)
 
 
 def test_what_the_wall_clock_says_counts_where_nothing_else_ran() -> None:
@@ -82,18 +82,18 @@ def test_what_the_wall_clock_says_counts_where_nothing_else_ran() -> None:
     starved = replace(_LATE, cpu_measured=True, time_s=0.2)
     for second in (by_clock, starved):
         assert _settled(second, alone=False) is None
-        assert _settled(second, alone=True) == _settled(second, alone=True, last=True) == (second, Look.CONFIRMED)
+        assert _settled(second, alone=True) == _settled(second, alone=True, last=True) == (second, Recheck.CONFIRMED)
     slow = Execution(Status.FINISHED, time_s=3.0)  # it had more time, and needed it; or the server was slow
     assert _settled(slow, alone=False) is None
-    assert _settled(slow, alone=True) == (_LATE, Look.CONFIRMED)
+    assert _settled(slow, alone=True) == (_LATE, Recheck.CONFIRMED)
 
 
 def test_a_late_one_confirms_nothing() -> None:
     late = replace(_LATE, time_s=1.24)
     assert _settled(late, alone=True) is None
-    assert _settled(late, alone=True, last=True) == (None, Look.UNJUDGED)
+    assert _settled(late, alone=True, last=True) == (None, Recheck.UNJUDGED)
     longer, second = replace(_LIMITS, cpu_s=5.0, wall_s=25.0), replace(_LATE, time_s=5.1)
-    assert settled(_LATE, second, _LIMITS, longer, alone=True, last=False) == (second, Look.CONFIRMED)
+    assert settled(_LATE, second, _LIMITS, longer, alone=True, last=False) == (second, Recheck.CONFIRMED)
 
 
 def test_who_waited_for_a_core_in_vain_is_confirmed_by_nobody_who_did_too() -> None:
@@ -102,17 +102,17 @@ def test_who_waited_for_a_core_in_vain_is_confirmed_by_nobody_who_did_too() -> N
     assert shows_overload(crowded, _LIMITS)
     for alone in (False, True):
         assert settled(crowded, crowded, _LIMITS, _LIMITS, alone=alone, last=False) is None
-        assert settled(crowded, crowded, _LIMITS, _LIMITS, alone=alone, last=True) == (None, Look.UNJUDGED)
+        assert settled(crowded, crowded, _LIMITS, _LIMITS, alone=alone, last=True) == (None, Recheck.UNJUDGED)
     asleep = replace(crowded, doubtful=False)
-    assert settled(crowded, asleep, _LIMITS, _LIMITS, alone=True, last=False) == (asleep, Look.CONFIRMED)
+    assert settled(crowded, asleep, _LIMITS, _LIMITS, alone=True, last=False) == (asleep, Recheck.CONFIRMED)
 
 
 def test_a_doubtful_end_is_confirmed_by_a_doubtful_one_only() -> None:
     given_up = Execution(Status.COMPILE_ERROR, doubtful=True)
     refused, ended = Execution(Status.COMPILE_ERROR), Execution(Status.FINISHED, exit_code=0)
-    assert settled(given_up, given_up, _LIMITS, _LIMITS, alone=False, last=False) == (given_up, Look.CONFIRMED)
+    assert settled(given_up, given_up, _LIMITS, _LIMITS, alone=False, last=False) == (given_up, Recheck.CONFIRMED)
     for other in (refused, ended, _LATE):
-        assert settled(given_up, other, _LIMITS, _LIMITS, alone=False, last=False) == (other, Look.CLEARED)
+        assert settled(given_up, other, _LIMITS, _LIMITS, alone=False, last=False) == (other, Recheck.CLEARED)
 
 
 @pytest.mark.parametrize(
@@ -131,5 +131,5 @@ def test_what_says_that_a_server_was_busy(execution: Execution, overload: bool) 
     assert shows_overload(execution, _LIMITS) is overload
 
 
-def _settled(second: Execution | None, *, alone: bool, last: bool = False) -> tuple[Execution | None, Look] | None:
+def _settled(second: Execution | None, *, alone: bool, last: bool = False) -> tuple[Execution | None, Recheck] | None:
     return settled(_LATE, second, _LIMITS, _LIMITS, alone=alone, last=last)

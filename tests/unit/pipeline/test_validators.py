@@ -8,9 +8,9 @@ import pytest
 from balancer.core.metrics import EndpointStats
 from balancer.pipeline.report.headline import troubles
 from balancer.pipeline.results.collect import collect, problem_result, settle
-from balancer.pipeline.results.judged import ProblemResult
+from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import Roster
-from balancer.pipeline.results.records import CaseState
+from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Executor, Program, Status
@@ -293,12 +293,12 @@ def test_a_checker_that_works_at_one_endpoint_alone_is_not_given_up(tmp_path: Pa
 def test_the_runner_asks_elsewhere_only_once(tmp_path: Path) -> None:
     from balancer.judging.runner import ProgramRun
     from balancer.judging.verdict import checker_odd
-    from balancer.pipeline.results.records import Stage
+    from balancer.pipeline.results.run_result import RunStage
     from balancer.program import Limits
 
     executors = {"a": FakeExecutor(always=CRASH), "b": FakeExecutor(always=CRASH)}
     runner, *_ = hasty(executors)
     program = Program("python", "check output", "check output")
-    wanted = ProgramRun(program, b"", Limits(), "p", Stage.AGREE, "-", 1, odd=checker_odd)
+    wanted = ProgramRun(program, b"", Limits(), "p", RunStage.AGREE, "-", 1, odd=checker_odd)
     assert runner.run_twice(wanted).execution == CRASH
     assert [len(executor.calls) for executor in executors.values()] == [1, 1]

@@ -8,17 +8,17 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.judging.runner import ProgramRun, Runner
-from balancer.pipeline.results.records import Span, Stage
+from balancer.pipeline.results.run_result import RunStage, Span
+from balancer.pool.pool import Pool
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.pipeline import VerifySettings
-from balancer.shells.threads import Pool
 from tests.integration.pipeline.liars import Honest
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
 from tests.unit.pipeline.programs import finished
 
 WANTED = ProgramRun(
-    Program("python", "double", "double.py"), b"21", Limits(), "doubling", Stage.AGREE, "double.py", 7, witness=True
+    Program("python", "double", "double.py"), b"21", Limits(), "doubling", RunStage.AGREE, "double.py", 7, witness=True
 )
 RIGHT, LIE = finished(b"42\n"), finished(b"13\n")
 
@@ -108,7 +108,7 @@ def test_two_programs_eject_and_the_log_says_so(caplog: pytest.LogCaptureFixture
     for name in ("double.py", "add.py"):
         for _ in range(3):
             program = Program("python", "double", name)
-            assert runner.run(ProgramRun(program, b"21", Limits(), "p", Stage.AGREE, name, 7, witness=True))
+            assert runner.run(ProgramRun(program, b"21", Limits(), "p", RunStage.AGREE, name, 7, witness=True))
     assert remembering.liars == ["a"]
     assert "a is taken out of service, for it lies: " in caplog.text
     before = pool.stats().endpoints[0].leases
@@ -140,7 +140,9 @@ def test_other_compilers_are_outvoted_and_stay() -> None:
     refused = Execution(Status.COMPILE_ERROR, stderr=b"what is this?")
     runner, _, remembering, _ = _runner({"a": Says(refused), "b": Says(RIGHT), "c": Says(RIGHT)})
     for name in ("x", "y", "z"):
-        wanted = ProgramRun(Program("python", "double", name), b"1", Limits(), "p", Stage.AGREE, name, 7, witness=True)
+        wanted = ProgramRun(
+            Program("python", "double", name), b"1", Limits(), "p", RunStage.AGREE, name, 7, witness=True
+        )
         assert runner.run(wanted).execution == RIGHT
     assert remembering.liars == []
 

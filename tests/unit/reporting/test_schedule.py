@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.results.records import Span, Stage
+from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.reporting.schedule import Window, blocks, busy_levels, lanes, longest, window
 
 
 def _span(start_s: float, length_s: float) -> Span:
-    return Span("http://a/", "p", Stage.AGREE, "s", 0, start_s, start_s + length_s, "success")
+    return Span("http://a/", "p", RunStage.AGREE, "s", 0, start_s, start_s + length_s, "success")
 
 
 _SPANS = st.lists(st.builds(_span, st.integers(0, 50).map(float), st.integers(0, 20).map(float)), max_size=30)

@@ -7,15 +7,15 @@ import pytest
 
 from balancer.sandbox.local import cgroups
 from balancer.sandbox.local.cgroups import Cgroups
-from balancer.sandbox.local.group import Group, Place
+from balancer.sandbox.local.group import CgroupFolder, ControlGroup
 
 
-def group_of(folder: Path, version: int, **files: str) -> Group:
+def group_of(folder: Path, version: int, **files: str) -> ControlGroup:
     """A group of all resources in `folder`, with files named as the kernel does, "_" for "."."""
     folder.mkdir(exist_ok=True)
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_text(text)
-    return Group({name: Place(folder, version) for name in ("cpuacct", "memory", "pids")})
+    return ControlGroup({name: CgroupFolder(folder, version) for name in ("cpuacct", "memory", "pids")})
 
 
 class TestFigures:
@@ -43,7 +43,7 @@ class TestFigures:
         assert group_of(tmp_path, 2).peak_bytes() is None
 
     def test_nobody_counts(self) -> None:
-        group = Group({})
+        group = ControlGroup({})
         assert (group.cpu_s(), group.starved(), group.peak_bytes()) == (None, False, None)
 
     @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ class TestFigures:
 
 class TestLending:
     def test_one_folder_for_each_run_and_hierarchy(self, tmp_path: Path) -> None:
-        places = {name: Place(tmp_path / name, 1) for name in ("cpuacct", "memory")}
+        places = {name: CgroupFolder(tmp_path / name, 1) for name in ("cpuacct", "memory")}
         for place in places.values():
             place.folder.mkdir()
         groups = Cgroups(places)
@@ -79,12 +79,12 @@ class TestLending:
         assert groups.versions == {"cpuacct": 1, "memory": 1}
 
     def test_version_2_has_one_for_all(self, tmp_path: Path) -> None:
-        groups = Cgroups({name: Place(tmp_path, 2) for name in ("cpuacct", "memory", "pids")})
+        groups = Cgroups({name: CgroupFolder(tmp_path, 2) for name in ("cpuacct", "memory", "pids")})
         with groups.lend():
             assert len(list(tmp_path.iterdir())) == 1
 
     def test_two_that_were_made_at_once_never_share_a_group(self, tmp_path: Path) -> None:
-        one, other = (Cgroups({"cpuacct": Place(tmp_path, 1)}) for _ in range(2))
+        one, other = (Cgroups({"cpuacct": CgroupFolder(tmp_path, 1)}) for _ in range(2))
         with one.lend(), other.lend():
             assert len(list(tmp_path.iterdir())) == 2
 
@@ -94,13 +94,13 @@ class TestLending:
 
     def test_a_group_that_cannot_be_made_is_an_error_and_leaves_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "there").mkdir()
-        groups = Cgroups({"cpuacct": Place(tmp_path / "there", 1), "memory": Place(tmp_path / "gone", 1)})
+        groups = Cgroups({"cpuacct": CgroupFolder(tmp_path / "there", 1), "memory": CgroupFolder(tmp_path / "gone", 1)})
         with pytest.raises(FileNotFoundError), groups.lend():
             pass
         assert not list((tmp_path / "there").iterdir())
 
     def test_what_something_still_dies_in_goes_with_the_next(self, tmp_path: Path) -> None:
-        groups = Cgroups({"cpuacct": Place(tmp_path, 1)})
+        groups = Cgroups({"cpuacct": CgroupFolder(tmp_path, 1)})
         with groups.lend():
             (held,) = tmp_path.iterdir()
             (held / "process").touch()  # a folder that is not empty cannot be removed either
@@ -155,7 +155,7 @@ class TestFinding:
         assert cgroups._given(tmp_path) == []
 
     def test_a_folder_that_is_no_group_is_found_out_by_trying(self, tmp_path: Path) -> None:
-        assert not cgroups._works(Place(tmp_path / "gone", 1))
+        assert not cgroups._works(CgroupFolder(tmp_path / "gone", 1))
 
     def test_groups_of_the_dead_are_swept(self, tmp_path: Path) -> None:
         ours, dead, others = (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from balancer.language import Language
 from balancer.program import Limits, Program
-from balancer.sandbox.fusion.request import Asked, native, ours, scripted
-from balancer.sandbox.fusion.script import Recipe
+from balancer.sandbox.fusion.request import FusionRequest, native, ours, scripted
+from balancer.sandbox.fusion.script import ScriptOptions
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.languages.table import LANGUAGES
 
@@ -20,9 +20,9 @@ NO_FILES: dict[str, bytes] = {}
 KNOWN = {language.name: language for language in LANGUAGES}
 
 
-def by_script(program: Program, stdin: bytes = b"", files: dict[str, bytes] = NO_FILES, **recipe: str) -> Asked:
+def by_script(program: Program, stdin: bytes = b"", files: dict[str, bytes] = NO_FILES, **recipe: str) -> FusionRequest:
     language = KNOWN[program.language]
-    return scripted(language, lay_out(language, program), program, stdin, LIMITS, files, Recipe(**recipe))
+    return scripted(language, lay_out(language, program), program, stdin, LIMITS, files, ScriptOptions(**recipe))
 
 
 def test_our_own_servers_get_everything_as_it_is() -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from balancer.sandbox.local import protections
 from balancer.sandbox.local.cgroups import Cgroups
-from balancer.sandbox.local.group import Place
+from balancer.sandbox.local.group import CgroupFolder
 from balancer.sandbox.local.isolation import ISOLATIONS
 
-ALL = {name: Place(Path("/nowhere"), 2) for name in ("cpuacct", "memory", "pids")}
+ALL = {name: CgroupFolder(Path("/nowhere"), 2) for name in ("cpuacct", "memory", "pids")}
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_no_groups(machine: pytest.MonkeyPatch) -> None:
 
 
 def test_groups_of_both_versions(machine: pytest.MonkeyPatch) -> None:
-    mixed = {"cpuacct": Place(Path("/a"), 2), "memory": Place(Path("/b"), 1)}
+    mixed = {"cpuacct": CgroupFolder(Path("/a"), 2), "memory": CgroupFolder(Path("/b"), 1)}
     machine.setattr(protections, "own_cgroups", lambda: Cgroups(mixed))
     in_force, missing = told("bubblewrap")
     assert "control groups (version 1) for memory; control groups (version 2) for CPU time" in in_force

@@ -17,14 +17,14 @@ from balancer.program import Limits
 from balancer.sandbox.languages.layout import check_name
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import choice
-from balancer.sandbox.local.gate import Gate
 from balancer.sandbox.local.isolation import ISOLATIONS
 from balancer.sandbox.local.isolation.namespaces import _escaped
 from balancer.sandbox.local.isolation.script import run_file
-from balancer.sandbox.local.isolation.view import BOX, Layout, Memory, view_of
+from balancer.sandbox.local.isolation.view import BOX, SandboxLayout, Tmpfs, view_of
 from balancer.sandbox.local.limits import prlimit_arguments, rlimits_of
 from balancer.sandbox.local.pipes import BoundedPipe
-from balancer.sandbox.local.proctree import Tally, children_of
+from balancer.sandbox.local.proctree import ProcessTreeCpu, children_of
+from balancer.sandbox.local.shutdown import GracefulShutdown
 from balancer.sandbox.local.toolchain import find_toolchain
 from balancer.sandbox.local.uids import UidPool, high_range, own_uids
 
@@ -140,7 +140,7 @@ class TestPipe:
 
 class TestGate:
     def test_shutting_waits_and_signals(self) -> None:
-        gate = Gate()
+        gate = GracefulShutdown()
         seen: list[object] = []
         inside = threading.Event()
 
@@ -163,17 +163,17 @@ class TestGate:
 
 class TestProcessTree:
     def test_finds_a_child_and_its_time(self) -> None:
-        before_s = Tally().look(os.getpid())
+        before_s = ProcessTreeCpu().look(os.getpid())
         busy = "import os\nwhile os.times().user < 0.1: pass\ninput()"
         with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE) as child:
             assert child.pid in children_of(os.getpid())
             child.communicate(b"\n")
         assert child.pid not in children_of(os.getpid())
         # The dead child's time is in its parent's; each of four figures is rounded down to ticks of 10 ms.
-        assert Tally().look(os.getpid()) - before_s >= 0.1 - 0.04
+        assert ProcessTreeCpu().look(os.getpid()) - before_s >= 0.1 - 0.04
 
     def test_nobody_has_no_time(self) -> None:
-        assert Tally().look(2**22 + 1) == 0.0
+        assert ProcessTreeCpu().look(2**22 + 1) == 0.0
 
     def test_what_was_seen_counts_though_nobody_waited_for_it(self) -> None:
         source = """
@@ -186,7 +186,7 @@ try: os.wait()
 except ChildProcessError: print("alone", flush=True)
 input()
 """
-        tally = Tally()
+        tally = ProcessTreeCpu()
         with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
             assert parent.stdin is not None
             assert parent.stdout is not None
@@ -195,21 +195,21 @@ input()
             parent.stdin.write(b"\n")
             parent.stdin.flush()
             assert parent.stdout.readline() == b"alone\n"
-            assert Tally().look(parent.pid) < 0.19
+            assert ProcessTreeCpu().look(parent.pid) < 0.19
             assert tally.look(parent.pid) >= 0.19
             parent.communicate(b"\n")
 
 
 class TestView:
     def test_everything_writable_has_a_size(self, tmp_path: Path) -> None:
-        entries = list(view_of(Layout(tmp_path, tmp_path / "stage", tmp_path / "sh", output=tmp_path)))
-        assert {e.target for e in entries if isinstance(e, Memory)} == {BOX, "/tmp", "/dev/shm"}
+        entries = list(view_of(SandboxLayout(tmp_path, tmp_path / "stage", tmp_path / "sh", output=tmp_path)))
+        assert {e.target for e in entries if isinstance(e, Tmpfs)} == {BOX, "/tmp", "/dev/shm"}
         writable = [e for e in entries if getattr(e, "writable", False)]
         assert [e.target for e in writable] == ["/output"]
 
     @pytest.mark.parametrize("name", ["bubblewrap", "unshare", "rlimits"])
     def test_the_command_of_an_isolation_knows_only_the_stage(self, name: str, tmp_path: Path) -> None:
-        layout = Layout(tmp_path, tmp_path / "stage", tmp_path / "sh")
+        layout = SandboxLayout(tmp_path, tmp_path / "stage", tmp_path / "sh")
         argv = ISOLATIONS[name].argv(layout, None)
         assert argv[-1] == (str(layout.stage) if name == "rlimits" else "/stage")
 

@@ -16,10 +16,10 @@ from starlette.routing import Route
 
 from balancer.errors import ConfigError
 from balancer.sandbox.languages.layout import check_name, check_together
-from balancer.sandbox.server.guard import TOKEN_VARIABLE, Guard, hosts_for, token_from
-from balancer.sandbox.server.holdings import Holdings
-from balancer.sandbox.server.load import Load
-from balancer.sandbox.server.values import values_in
+from balancer.sandbox.server.access import TOKEN_VARIABLE, AccessMiddleware, hosts_for, token_from
+from balancer.sandbox.server.byte_budget import ByteBudget
+from balancer.sandbox.server.load import ServerLoad
+from balancer.sandbox.server.values import json_values_in
 
 TOKEN = "0123456789abcdef"
 
@@ -58,7 +58,7 @@ async def _hello(_: Request) -> PlainTextResponse:
 
 def status_for(token: str, headers: dict[str, str]) -> int:
     async def ask() -> int:
-        transport = httpx2.ASGITransport(Guard(Starlette(routes=[Route("/", _hello)]), token))
+        transport = httpx2.ASGITransport(AccessMiddleware(Starlette(routes=[Route("/", _hello)]), token))
         async with httpx2.AsyncClient(transport=transport, base_url="http://s") as client:
             sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
             return (await client.get("/", headers=sent)).status_code
@@ -128,7 +128,7 @@ def test_elsewhere_it_may_have_any(address: str) -> None:
     ],
 )
 def test_how_many_values_some_json_has(text: bytes, values: int) -> None:
-    assert values_in(text, at_most=100) == values
+    assert json_values_in(text, at_most=100) == values
 
 
 @given(
@@ -143,7 +143,7 @@ def test_no_value_hides(value: object) -> None:
             return 1 + sum(count(each) for each in part.values()) + len(part)
         return 1 + sum(count(each) for each in part) if isinstance(part, list) else 1
 
-    counted = values_in(json.dumps(value).encode(), at_most=10**6)
+    counted = json_values_in(json.dumps(value).encode(), at_most=10**6)
     assert counted >= count(value) // 2
     assert counted <= 2 * count(value)
 
@@ -154,7 +154,7 @@ def test_no_value_hides(value: object) -> None:
 def test_the_largest_that_may_go_goes() -> None:
     async def check() -> None:
         told: list[float] = []
-        all_of_it = Holdings(100, told.append)
+        all_of_it = ByteBudget(100, told.append)
         with all_of_it.hold() as small, all_of_it.hold() as large, all_of_it.hold() as fixed:
             all_of_it.add(fixed, b"x" * 50)
             fixed.fixed = True
@@ -176,7 +176,7 @@ def test_the_largest_that_may_go_goes() -> None:
 
 def test_who_has_to_go_is_stopped_in_the_middle() -> None:
     async def check() -> None:
-        all_of_it = Holdings(10, lambda _: None)
+        all_of_it = ByteBudget(10, lambda _: None)
         ended: list[str] = []
 
         async def hold(size: int) -> None:
@@ -198,7 +198,7 @@ def test_who_has_to_go_is_stopped_in_the_middle() -> None:
 
 
 def test_what_prometheus_is_told() -> None:
-    load = Load(workers=2, queue=3)
+    load = ServerLoad(workers=2, queue=3)
     with load.place(), load.place(), load.run():
         assert load.header() == "running=1, waiting=1, workers=2, queue=3"
         load.ends.labels("busy").inc()
@@ -216,7 +216,7 @@ def test_what_prometheus_is_told() -> None:
 
 
 def test_it_is_full_when_all_places_are_taken() -> None:
-    load = Load(workers=1, queue=1)
+    load = ServerLoad(workers=1, queue=1)
     with load.place(), load.run():
         assert not load.full
         with load.place():
@@ -225,7 +225,7 @@ def test_it_is_full_when_all_places_are_taken() -> None:
 
 
 def test_how_long_a_client_is_asked_to_wait_grows_with_the_queue_and_the_runs() -> None:
-    load = Load(workers=2, queue=1000)
+    load = ServerLoad(workers=2, queue=1000)
     assert load.retry_after_s == 1
     for _ in range(50):
         load.ran(0.0, 8.0)

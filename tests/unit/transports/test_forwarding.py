@@ -8,7 +8,7 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.transports.forwarding import Body, forwarded, joined
+from balancer.transports.forwarding import RequestBody, forwarded, joined
 
 _KINDS = pytest.mark.parametrize("http", [httpx2, httpx], ids=["httpx2", "httpx"])
 
@@ -43,7 +43,7 @@ def test_what_is_no_server_of_http_is_said(url: str) -> None:
 def test_the_endpoints_headers_take_the_place_of_the_clients_and_the_clients_request_stays_as_it_is(http) -> None:  # type: ignore[no-untyped-def]
     request = http.Request("POST", "http://pool/v1/x", headers={"authorization": "Bearer mine", "X-A": "1"}, json={})
     endpoint = Endpoint("http://10.0.0.1:8000/", headers={"Authorization": "Bearer theirs", "X-B": "2"})
-    sent = forwarded(http, request, endpoint, Body(http, request.stream))
+    sent = forwarded(http, request, endpoint, RequestBody(http, request.stream))
     assert (str(sent.url), sent.headers["Authorization"]) == ("http://10.0.0.1:8000/v1/x", "Bearer theirs")
     assert (sent.headers["Host"], sent.headers["x-a"], sent.headers["x-b"]) == ("10.0.0.1:8000", "1", "2")
     assert [name for name, _ in sent.headers.raw if name.lower() == b"authorization"] == [b"Authorization"]
@@ -54,7 +54,9 @@ def test_the_endpoints_headers_take_the_place_of_the_clients_and_the_clients_req
 @_KINDS
 def test_an_endpoint_may_have_a_host_of_its_own(http) -> None:  # type: ignore[no-untyped-def]
     request = http.Request("GET", "http://pool/")
-    sent = forwarded(http, request, Endpoint("http://10.0.0.1/", headers={"host": "a.b"}), Body(http, request.stream))
+    sent = forwarded(
+        http, request, Endpoint("http://10.0.0.1/", headers={"host": "a.b"}), RequestBody(http, request.stream)
+    )
     assert [value for name, value in sent.headers.raw if name.lower() == b"host"] == [b"a.b"]
 
 
@@ -83,7 +85,7 @@ class _Pipe(io.RawIOBase):
     ],
 )
 def test_bodies_that_can_be_sent_twice(http, body, twice: bool) -> None:  # type: ignore[no-untyped-def]
-    found = Body(http, http.Request("POST", "http://pool/", **body).stream)
+    found = RequestBody(http, http.Request("POST", "http://pool/", **body).stream)
     assert found.may_be_sent, "nothing was begun"
     list(iter(found.stream())) if twice or "content" in body else found.pieces()
     assert found.may_be_sent is twice

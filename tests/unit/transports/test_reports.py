@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.transports.reports import Usage
+from balancer.transports.reports import UsageReader
 
 _EVENTS = "text/event-stream; charset=utf-8"
 
 
 def _read(body: bytes, kind: str = "application/json", encoding: str = "", *, at_once: int = 7) -> int | None:
-    usage = Usage(kind, encoding)
+    usage = UsageReader(kind, encoding)
     for at in range(0, len(body), at_once):
         usage.feed(body[at : at + at_once])
     return usage.tokens
@@ -91,7 +91,7 @@ def test_other_encodings_say_nothing(encoding: str) -> None:
 
 
 def test_of_a_long_answer_the_end_is_read_and_no_more_is_kept() -> None:
-    usage = Usage("application/json")
+    usage = UsageReader("application/json")
     usage.feed(b'{"data": [')
     most = 0
     for _ in range(300):
@@ -104,7 +104,7 @@ def test_of_a_long_answer_the_end_is_read_and_no_more_is_kept() -> None:
 
 def test_a_few_bytes_that_stand_for_many_are_not_unpacked_at_once() -> None:
     packed = gzip.compress(b"[" * 50_000_000)
-    usage = Usage("application/json", "gzip")
+    usage = UsageReader("application/json", "gzip")
     tracemalloc.start()
     try:
         usage.feed(packed)

@@ -9,7 +9,7 @@ import pytest
 
 from balancer import Endpoint, Pool, QuotaSettings
 from balancer.testing import ManualClock
-from balancer.transports.wishes import prompt_tokens
+from balancer.transports.request_options import prompt_tokens
 from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
 
 pytestmark = pytest.mark.parametrize("face", FACES)
@@ -176,7 +176,7 @@ def test_without_quotas_nothing_is_counted_nor_read(face: Face, monkeypatch: pyt
     def no(*given: Any) -> Any:
         raise AssertionError("nobody asks for it")
 
-    monkeypatch.setattr("balancer.transports.reports.Usage", no)
+    monkeypatch.setattr("balancer.transports.reports.UsageReader", no)
     pool, ends = pool_of("a")
     face.request(face.transport(pool, Inner(face.http, {"a": [_reply(_USED)]}), tokens=no))
     assert ends == ["a success"]

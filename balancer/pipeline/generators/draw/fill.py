@@ -6,20 +6,20 @@ It must not know in which order an input is written: `build` asks for values as 
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-from balancer.pipeline.generators.draw import mend
+from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.decimals import draw_decimals
-from balancer.pipeline.generators.draw.layout import Columns, Layout
-from balancer.pipeline.generators.draw.obey import CannotObey, Obeyed
+from balancer.pipeline.generators.draw.keep_rules import KeptRules, RulesConflict
+from balancer.pipeline.generators.draw.layout import ColumnLayout, Columns
 from balancer.pipeline.generators.draw.sizes import (
     MOST_TOKENS,
     ROOM_BYTES,
     Sizes,
     decide_graph,
-    decide_mood,
     decide_ties,
+    plan_field,
 )
 from balancer.pipeline.generators.draw.styles import Style
-from balancer.pipeline.generators.draw.values import How, Limits, Where, decimal, draw_numbers, draw_words
+from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, decimal, draw_numbers, draw_words
 from balancer.pipeline.generators.learn.facts import Fact, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
@@ -47,13 +47,13 @@ class Fill:
         self._knowledge = knowledge
         self._style = style
         self._rng = rng
-        self._moods = {number: decide_mood(knowledge, number, style, rng) for number in knowledge.ranges}
+        self._moods = {number: plan_field(knowledge, number, style, rng) for number in knowledge.ranges}
         self._ties = decide_ties(knowledge, rng)
         connected = (edges for edges in knowledge.edges if decide_graph(knowledge, RuleKind.CONNECTED, edges, rng))
         self._connected = frozenset(connected)
-        self._obeyed = Obeyed(knowledge, style.shape, rng)
+        self._obeyed = KeptRules(knowledge, style.shape, rng)
         self._sizes = Sizes(knowledge, style, self._moods, self._connected, self._obeyed, rng)
-        self._layout = Layout(knowledge, style, self._moods, self._connected, self._limits, rng)
+        self._layout = ColumnLayout(knowledge, style, self._moods, self._connected, self._limits, rng)
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -83,7 +83,7 @@ class Fill:
                 self._layout.points(columns, count, known)
             self._tie(columns, known)
             self._obeyed.settle(columns, known, lambda number: self._fresh(number, 1, known)[0])
-        except CannotObey as error:
+        except RulesConflict as error:
             raise TooLarge from error
         return [self._placed(number, columns[number]) for number in fields]
 
@@ -110,10 +110,10 @@ class Fill:
             return self._floats(number, count, known)
         return [str(value) for value in self._numbers(number, count, known)]
 
-    def _limits(self, number: int, known: Mapping[int, int]) -> Limits:
+    def _limits(self, number: int, known: Mapping[int, int]) -> DrawLimits:
         fact = self._knowledge.facts.fields[number]
         low, high = self._moods[number].low, self._sizes.bound(number, known, self._moods[number].high)
-        return Limits(low, max(high, low), fact.low, fact.high)
+        return DrawLimits(low, max(high, low), fact.low, fact.high)
 
     def _numbers(self, number: int, count: int, known: Mapping[int, int]) -> list[int]:
         fact, mood, limits = self._knowledge.facts.fields[number], self._moods[number], self._limits(number, known)
@@ -125,7 +125,7 @@ class Fill:
             drawn = draw_numbers(count, limits, mood.where, mood.how, self._rng)
         return sorted(drawn) if mood.ordered else drawn
 
-    def _span(self, limits: Limits, count: int, fact: Fact) -> int:
+    def _span(self, limits: DrawLimits, count: int, fact: Fact) -> int:
         """Return from how many values distinct ones are drawn: just enough for a permutation, else up to all."""
         width = min(limits.high - limits.low + 1, _LONGEST_RANGE)
         if fact.permutation:
@@ -149,7 +149,7 @@ class Fill:
         words = draw_words(count, letters, limits, mood.where, mood.how, self._rng)
         return mend.distinct_words(words, letters, limits.high) if mood.distinct else words
 
-    def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> Limits:
+    def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> DrawLimits:
         """Return how long words may be: as told by an earlier field or, for a word alone, by the style."""
         fact, low = self._knowledge.facts.fields[number], self._knowledge.ranges[number].low
         most = max(min(self._moods[number].high, ROOM_BYTES // count - 1), low)
@@ -158,8 +158,8 @@ class Fill:
         elif count == 1:
             exact = self._sizes.letters(low, most)
         else:
-            return Limits(low, most, fact.low, min(fact.high, most))
-        return Limits(exact, exact, exact, exact)
+            return DrawLimits(low, most, fact.low, min(fact.high, most))
+        return DrawLimits(exact, exact, exact, exact)
 
     def _word_length(self, length: Count, known: Mapping[int, int]) -> int:
         found = length.of(known)

@@ -6,34 +6,34 @@ Decides which shape or figure they get, and when given edges may stay. It must n
 import random
 from collections.abc import Callable, Mapping
 
-from balancer.pipeline.generators.draw import mend
+from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, without_cycles
-from balancer.pipeline.generators.draw.obey import CannotObey
+from balancer.pipeline.generators.draw.keep_rules import RulesConflict
 from balancer.pipeline.generators.draw.points import draw_points
-from balancer.pipeline.generators.draw.relax import RELAXING, draw_relaxing
-from balancer.pipeline.generators.draw.sizes import Mood, decide_graph
+from balancer.pipeline.generators.draw.relaxing import RELAXING, draw_relaxing
+from balancer.pipeline.generators.draw.sizes import FieldPlan, decide_graph
 from balancer.pipeline.generators.draw.styles import Style
-from balancer.pipeline.generators.draw.values import Limits, Where, decimal
+from balancer.pipeline.generators.draw.values import DrawLimits, Where, decimal
 from balancer.pipeline.generators.learn.connected import is_connected
 from balancer.pipeline.generators.learn.edges import EdgeTable
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
 
-__all__ = ["Columns", "Layout"]
+__all__ = ["ColumnLayout", "Columns"]
 
 Columns = dict[int, list[str]]
 
 
-class Layout:
+class ColumnLayout:
     """Graphs and points of one input; `limits` tells the range of a field, given the earlier single ones."""
 
     def __init__(
         self,
         knowledge: Knowledge,
         style: Style,
-        moods: Mapping[int, Mood],
+        moods: Mapping[int, FieldPlan],
         connected: frozenset[EdgeTable],
-        limits: Callable[[int, Mapping[int, int]], Limits],
+        limits: Callable[[int, Mapping[int, int]], DrawLimits],
         rng: random.Random,
     ) -> None:
         self._knowledge = knowledge
@@ -85,7 +85,7 @@ class Layout:
         shape = self._style.shape_of(edges) or Shape.RANDOM
         drawn = draw_edges(shape, nodes, count, self._rng, simple=simple, connected=edges in self._connected)
         if len(drawn) < count:
-            raise CannotObey
+            raise RulesConflict
         if decide_graph(self._knowledge, RuleKind.ACYCLIC, edges, self._rng):
             return without_cycles(drawn, nodes, self._rng)
         return drawn

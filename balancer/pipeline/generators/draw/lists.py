@@ -6,9 +6,9 @@ Decides how a list is changed for that.
 from collections.abc import Mapping
 
 from balancer.pipeline.generators.draw import fit
+from balancer.pipeline.generators.draw.context import Columns, DrawContext, Redraw, RulesConflict
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.draw.hand import AtHand, CannotObey, Columns, Redraw
-from balancer.pipeline.generators.draw.mend import resize_word
+from balancer.pipeline.generators.draw.repair import resize_word
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = [
@@ -20,7 +20,7 @@ _TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.CATERPILLAR: "deep", Sha
 _TRIES = 20  # to draw a line that is new
 
 
-def multiple(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def multiple(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Make each value a multiple of a number."""
     number = rule.fields[0]
     if number in columns:
@@ -29,7 +29,7 @@ def multiple(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int
         columns[number] = list(map(str, values))
 
 
-def known_words(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def known_words(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Write none but words that are known."""
     number = rule.fields[0]
     words = hand.knowledge.facts.fields[number].seen
@@ -37,7 +37,7 @@ def known_words(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, 
         columns[number] = [word if word in words else hand.rng.choice(words) for word in columns[number]]
 
 
-def same_length(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def same_length(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Make all words as long as the first."""
     number = rule.fields[0]
     if columns.get(number):
@@ -45,7 +45,7 @@ def same_length(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, 
         columns[number] = [resize_word(word, length) for word in columns[number]]
 
 
-def balanced(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def balanced(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Balance the brackets of each word."""
     number = rule.fields[0]
     if number in columns:
@@ -53,7 +53,7 @@ def balanced(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int
         columns[number] = [fit.balance(word, letters, hand.rng) for word in columns[number]]
 
 
-def parents(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def parents(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Make each value a number less than its place: the parents of a tree."""
     number = rule.fields[0]
     if number in columns:
@@ -63,14 +63,14 @@ def parents(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int]
         columns[number] = list(map(str, fit.parents(values, rule.value or 1, low, kind, hand.rng)))
 
 
-def ends(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def ends(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Let a list start, or end, with its value."""
     tokens = columns.get(rule.fields[0])
     if tokens:
         tokens[0 if rule.kind is RuleKind.STARTS else -1] = str(rule.value)
 
 
-def symmetric(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def symmetric(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Make each row of a matrix fit the rows before it."""
     number = rule.fields[0]
     if number not in columns:
@@ -86,7 +86,7 @@ def symmetric(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, in
     rows.append(tokens)
 
 
-def member(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def member(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Choose each value of one list among those of the other."""
     number, other = rule.fields
     told = columns.get(number) or hand.drawn.get(number)
@@ -100,7 +100,7 @@ def member(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int],
         columns[other] = [token if token in among else hand.rng.choice(told) for token in columns[other]]
 
 
-def permuted(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def permuted(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Make one list the other in another order."""
     number, other = rule.fields
     told = columns.get(number) or hand.drawn.get(number)
@@ -110,7 +110,7 @@ def permuted(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int
         columns[other] = shuffled
 
 
-def rows_differ(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
+def rows_differ(hand: DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int], redraw: Redraw) -> None:
     """Draw lines anew until no two are alike. Raises CannotObey."""
     if any(number not in columns for number in rule.fields):
         return
@@ -121,7 +121,7 @@ def rows_differ(hand: AtHand, rule: Rule, columns: Columns, known: Mapping[int, 
         while row in seen:
             tries += 1
             if tries > _TRIES:
-                raise CannotObey
+                raise RulesConflict
             row = tuple(redraw(number) for number in rule.fields)
         seen.add(row)
         if tries:

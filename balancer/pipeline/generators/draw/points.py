@@ -10,7 +10,7 @@ from enum import Enum
 from itertools import cycle, islice
 from math import atan2, gcd, isqrt
 
-__all__ = ["Figure", "draw_points"]
+__all__ = ["PointPattern", "draw_points"]
 
 Point = tuple[int, int]
 Span = tuple[int, int]  # the least and the greatest value of a coordinate
@@ -19,7 +19,7 @@ _DIRECTIONS = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (1, -3), (3, 2))
 _MOST_STEP, _ANY = 10**6, 10**18
 
 
-class Figure(Enum):
+class PointPattern(Enum):
     """How points lie to each other."""
 
     LINE = "on one line"
@@ -32,13 +32,13 @@ class Figure(Enum):
     CORNERS = "in the corners"
 
 
-def draw_points(figure: Figure, count: int, x: Span, y: Span, rng: random.Random) -> list[Point]:
+def draw_points(figure: PointPattern, count: int, x: Span, y: Span, rng: random.Random) -> list[Point]:
     """Return `count` points of a figure with coordinates within `x` and `y`, in random order or as they follow."""
     if count <= 0:
         return []
     points = list(islice(_FIGURES[figure](count, x, y, rng), count))
     points = list(islice(cycle(points), count))
-    if rng.random() < 0.5 and figure is not Figure.CORNERS:
+    if rng.random() < 0.5 and figure is not PointPattern.CORNERS:
         rng.shuffle(points)
     return points
 
@@ -170,13 +170,13 @@ def _corners(count: int, x: Span, y: Span, rng: random.Random) -> Iterator[Point
     yield from found
 
 
-_FIGURES: dict[Figure, Callable[[int, Span, Span, random.Random], Iterator[Point]]] = {
-    Figure.LINE: _line,
-    Figure.NEAR_LINE: _near_line,
-    Figure.AXIS: _axis,
-    Figure.GRID: _grid,
-    Figure.CIRCLE: _circle,
-    Figure.CONVEX: _convex,
-    Figure.NO_THREE: _no_three,
-    Figure.CORNERS: _corners,
+_FIGURES: dict[PointPattern, Callable[[int, Span, Span, random.Random], Iterator[Point]]] = {
+    PointPattern.LINE: _line,
+    PointPattern.NEAR_LINE: _near_line,
+    PointPattern.AXIS: _axis,
+    PointPattern.GRID: _grid,
+    PointPattern.CIRCLE: _circle,
+    PointPattern.CONVEX: _convex,
+    PointPattern.NO_THREE: _no_three,
+    PointPattern.CORNERS: _corners,
 }

@@ -8,25 +8,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from balancer.pipeline.generators.draw.graphs import edges_wanted
-from balancer.pipeline.generators.draw.obey import Obeyed
+from balancer.pipeline.generators.draw.keep_rules import KeptRules
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.beliefs import bound_rule, distinct_rule, graph_rule, order_rule, tie_rule
 from balancer.pipeline.generators.learn.edges import EdgeTable
 from balancer.pipeline.generators.learn.facts import ListOrder, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.loads import Load
+from balancer.pipeline.generators.learn.loads import CountedFields
 from balancer.pipeline.generators.learn.relations import Relation
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = [
     "MOST_TOKENS",
     "ROOM_BYTES",
-    "Mood",
+    "FieldPlan",
     "Sizes",
     "decide_graph",
-    "decide_mood",
     "decide_ties",
+    "plan_field",
 ]
 
 ROOM_BYTES = 8_000_000  # of one input: what 10**6 numbers of seven digits take
@@ -39,7 +39,7 @@ _BELOW_SHARE = 0.5  # some are, and nobody said how far they go
 
 
 @dataclass(frozen=True, slots=True)
-class Mood:
+class FieldPlan:
     """What was decided about one field for the whole input.
 
     Args:
@@ -58,7 +58,7 @@ class Mood:
     distinct: bool
 
 
-def decide_mood(knowledge: Knowledge, number: int, style: Style, rng: random.Random) -> Mood:
+def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Random) -> FieldPlan:
     """Decide how the values of a field are drawn."""
     fact, found = knowledge.facts.fields[number], knowledge.ranges[number]
     high = rng.choices(found.highs, [1 / (1 + index) for index in range(len(found.highs))])[0]
@@ -66,7 +66,7 @@ def decide_mood(knowledge: Knowledge, number: int, style: Style, rng: random.Ran
     share = _NEGATIVE_SHARE if found.low >= 0 else _BELOW_SHARE
     ordered = _holds(knowledge, order_rule(number, fact.order), rng)
     distinct = _holds(knowledge, distinct_rule(number), rng)
-    return Mood(
+    return FieldPlan(
         where=rng.choice(style.where),
         how=rng.choice(style.how),
         low=min(found.low, -high) if negative and rng.random() < share else found.low,
@@ -98,9 +98,9 @@ class Sizes:
         self,
         knowledge: Knowledge,
         style: Style,
-        moods: Mapping[int, Mood],
+        moods: Mapping[int, FieldPlan],
         connected: frozenset[EdgeTable],
-        obeyed: Obeyed,
+        obeyed: KeptRules,
         rng: random.Random,
     ) -> None:
         self._knowledge = knowledge
@@ -178,7 +178,7 @@ class Sizes:
         """Return how many there is room for, given the sizes that are settled."""
         return min((self._load_room(load, known) for load in self._knowledge.loads.get(number, ())), default=MOST)
 
-    def _load_room(self, load: Load, known: Mapping[int, int]) -> int:
+    def _load_room(self, load: CountedFields, known: Mapping[int, int]) -> int:
         times = 1
         for number in load.around:
             times *= max(known.get(number, 1), 1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.draw.points import Figure
+from balancer.pipeline.generators.draw.points import PointPattern
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.edges import EdgeTable
 
@@ -57,7 +57,7 @@ class Style:
     shape: Shape | None = None
     blocks: Size = Size(1, 6)
     weighted: Shape | None = None
-    figure: Figure | None = None
+    figure: PointPattern | None = None
 
     def shape_of(self, edges: EdgeTable) -> Shape | None:
         """Return the shape that a graph gets; None if any will do."""
@@ -89,9 +89,25 @@ _ANYHOW = (
 
 _LARGE = (
     Style("most, anywhere", _ALL, (Where.FULL,), shape=Shape.PATH, blocks=_ONE_BLOCK),
-    Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK, figure=Figure.CORNERS),
-    Style("most, few values", _ALL, (Where.TINY,), (How.RANDOM, How.EQUAL), Shape.STAR, _ONE_BLOCK, figure=Figure.GRID),
-    Style("most, sorted", _ALL, (Where.FULL,), (How.SORTED, How.RAMP), Shape.COMPLETE, _ONE_BLOCK, figure=Figure.LINE),
+    Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK, figure=PointPattern.CORNERS),
+    Style(
+        "most, few values",
+        _ALL,
+        (Where.TINY,),
+        (How.RANDOM, How.EQUAL),
+        Shape.STAR,
+        _ONE_BLOCK,
+        figure=PointPattern.GRID,
+    ),
+    Style(
+        "most, sorted",
+        _ALL,
+        (Where.FULL,),
+        (How.SORTED, How.RAMP),
+        Shape.COMPLETE,
+        _ONE_BLOCK,
+        figure=PointPattern.LINE,
+    ),
     Style(
         "most, all equal",
         _ALL,
@@ -99,7 +115,7 @@ _LARGE = (
         (How.EQUAL,),
         Shape.CATERPILLAR,
         _ONE_BLOCK,
-        figure=Figure.AXIS,
+        figure=PointPattern.AXIS,
     ),
     Style(
         "most, reversed",
@@ -109,7 +125,7 @@ _LARGE = (
         Shape.GRID,
         _ONE_BLOCK,
         weighted=Shape.FAN,
-        figure=Figure.CONVEX,
+        figure=PointPattern.CONVEX,
     ),
     Style("most cases", _FEW, (Where.FULL, Where.TINY), blocks=_ALL),
     Style("most, least values", _ALL, (Where.LOW,), (How.EQUAL,), Shape.TREE, _ONE_BLOCK),
@@ -121,7 +137,7 @@ _LARGE = (
         Shape.BROOM,
         _ONE_BLOCK,
         weighted=Shape.HUB,
-        figure=Figure.NO_THREE,
+        figure=PointPattern.NO_THREE,
     ),
     Style("most, up and down", _ALL, (Where.FULL,), (How.ORGAN_PIPE, How.ZIGZAG), Shape.BINARY, _ONE_BLOCK),
     Style("most, bad pivots", _ALL, (Where.FULL,), (How.PIVOTS,), Shape.CYCLE, _ONE_BLOCK),
@@ -129,7 +145,7 @@ _LARGE = (
     Style("most, all but one", _ALL, (Where.EDGE, Where.TINY), (How.ODD_ONE,), Shape.DEEP, _ONE_BLOCK),
     Style("most, sums that overflow", _ALL, (Where.OVERFLOW,), (How.RANDOM,), Shape.BIPARTITE, _ONE_BLOCK),
     Style("a hundred", Size(100, 100), _ANYWHERE, blocks=_ONE_BLOCK),
-    Style("a thousand", Size(1000, 1000), _ANYWHERE, shape=Shape.PIECES, blocks=_ONE_BLOCK, figure=Figure.CIRCLE),
+    Style("a thousand", Size(1000, 1000), _ANYWHERE, shape=Shape.PIECES, blocks=_ONE_BLOCK, figure=PointPattern.CIRCLE),
 )
 _LARGE_NAMES = frozenset({"large", *(style.name for style in _LARGE)})
 
@@ -137,24 +153,24 @@ _LARGE_NAMES = frozenset({"large", *(style.name for style in _LARGE)})
 def telling_styles() -> Iterator[Style]:
     """Yield small inputs at the corners of what is valid."""
     yield Style("least", _ONE, (Where.LOW,))
-    yield Style("greatest values", _FEW, (Where.HIGH,), figure=Figure.CORNERS)
-    yield Style("where programs break", Size(8, 40), (Where.EDGE,), figure=Figure.LINE)
+    yield Style("greatest values", _FEW, (Where.HIGH,), figure=PointPattern.CORNERS)
+    yield Style("where programs break", Size(8, 40), (Where.EDGE,), figure=PointPattern.LINE)
     yield Style("one, anywhere", _ONE, (Where.FULL, Where.EDGE))
     yield Style("all equal", _FEW, (Where.SEEN, Where.TINY), (How.EQUAL,))
-    yield Style("extremes in turn", _SMALL, (Where.FULL,), (How.ALTERNATING,), figure=Figure.NEAR_LINE)
-    yield Style("reversed", _SMALL, (Where.FULL, Where.SEEN), (How.REVERSED,), figure=Figure.CONVEX)
+    yield Style("extremes in turn", _SMALL, (Where.FULL,), (How.ALTERNATING,), figure=PointPattern.NEAR_LINE)
+    yield Style("reversed", _SMALL, (Where.FULL, Where.SEEN), (How.REVERSED,), figure=PointPattern.CONVEX)
     yield Style("sums and products that overflow", _SMALL, (Where.OVERFLOW,))
-    yield Style("least values", _SMALL, (Where.LOW,), figure=Figure.AXIS)
+    yield Style("least values", _SMALL, (Where.LOW,), figure=PointPattern.AXIS)
     yield Style("none", Size(0, 0), (Where.LOW, Where.SEEN))
     yield Style("one, greatest", _ONE, (Where.HIGH,))
-    yield Style("consecutive", Size(5, 50), (Where.SEEN,), (How.RAMP,), figure=Figure.GRID)
+    yield Style("consecutive", Size(5, 50), (Where.SEEN,), (How.RAMP,), figure=PointPattern.GRID)
     yield Style(
-        "greatest values but few", _TWO, (Where.HIGH, Where.LOW), (How.RANDOM, How.EQUAL), figure=Figure.CORNERS
+        "greatest values but few", _TWO, (Where.HIGH, Where.LOW), (How.RANDOM, How.EQUAL), figure=PointPattern.CORNERS
     )
-    yield Style("sorted", _SMALL, (Where.FULL,), (How.SORTED,), figure=Figure.LINE)
+    yield Style("sorted", _SMALL, (Where.FULL,), (How.SORTED,), figure=PointPattern.LINE)
     yield Style("two parts", _SMALL, (Where.TINY,), shape=Shape.PARTS)
-    yield Style("cycle", _SMALL, (Where.TINY,), shape=Shape.CYCLE, figure=Figure.CIRCLE)
-    yield Style("complete graph", Size(4, 7), (Where.TINY,), shape=Shape.COMPLETE, figure=Figure.NO_THREE)
+    yield Style("cycle", _SMALL, (Where.TINY,), shape=Shape.CYCLE, figure=PointPattern.CIRCLE)
+    yield Style("complete graph", Size(4, 7), (Where.TINY,), shape=Shape.COMPLETE, figure=PointPattern.NO_THREE)
     yield Style("many small cases", _FEW, (Where.TINY,), _ANYHOW, blocks=Size(20, 100))
 
 
@@ -167,7 +183,7 @@ def large_styles(rng: random.Random) -> Iterator[Style]:
     sizes = (_ALL, _ALL, _ALL, Size(10**4, 10**4), Size(10**5, 10**5), Size(10**3, 10**3))
     while True:
         shape = rng.choice(list(Shape))
-        figure = rng.choice((None, *Figure))
+        figure = rng.choice((None, *PointPattern))
         yield Style("large", rng.choice(sizes), _ANYWHERE, _ANYHOW, shape, _ONE_BLOCK, figure=figure)
 
 
@@ -180,7 +196,7 @@ def small_styles(rng: random.Random) -> Iterator[Style]:
             Size(3, 8),
             (Where.TINY, Where.SEEN),
             shape=rng.choice([None, *Shape]),
-            figure=rng.choice((None, *Figure)),
+            figure=rng.choice((None, *PointPattern)),
         )
         yield Style("random", Size(2, 6), (Where.FULL, Where.LOG, Where.EDGE))
         yield Style(
@@ -189,7 +205,7 @@ def small_styles(rng: random.Random) -> Iterator[Style]:
             _ANYWHERE,
             _ANYHOW,
             rng.choice(list(Shape)),
-            figure=rng.choice((None, None, *Figure)),
+            figure=rng.choice((None, None, *PointPattern)),
         )
         yield Style("random few values", Size(4, 20), (Where.TINY,), _ANYHOW, blocks=Size(10, 50))
         yield Style("random medium", Size(10, 60), (Where.SEEN, Where.TINY, Where.LOG), _ANYHOW)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from balancer.pipeline.generators.draw import series
 
-__all__ = ["How", "Limits", "Where", "decimal", "draw_number", "draw_numbers", "draw_words"]
+__all__ = ["DrawLimits", "How", "Where", "decimal", "draw_number", "draw_numbers", "draw_words"]
 
 
 _LONG = 200  # letters of a word
@@ -51,7 +51,7 @@ class How(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DrawLimits:
     """The range to draw from, and the part of it that was seen."""
 
     low: int
@@ -78,7 +78,7 @@ _EDGES = sorted(
 )
 
 
-def draw_number(limits: Limits, where: Where, rng: random.Random) -> int:
+def draw_number(limits: DrawLimits, where: Where, rng: random.Random) -> int:
     """Draw one number within `limits`."""
     low, high = limits.low, max(limits.low, limits.high)
     if where is Where.LOG:
@@ -92,7 +92,7 @@ def draw_number(limits: Limits, where: Where, rng: random.Random) -> int:
     return rng.randint(min(max(first, low), high), max(min(last, high), low))
 
 
-def _part(limits: Limits, where: Where, rng: random.Random) -> tuple[int, int]:
+def _part(limits: DrawLimits, where: Where, rng: random.Random) -> tuple[int, int]:
     if where is Where.LOW:
         return limits.low, limits.low
     if where is Where.HIGH:
@@ -120,7 +120,7 @@ def _edges(low: int, high: int) -> tuple[int, ...]:
     return (*inside, *(edge for edge in (low, low + 1, high - 1, high) if low <= edge <= high))
 
 
-def draw_numbers(count: int, limits: Limits, where: Where, how: How, rng: random.Random) -> list[int]:
+def draw_numbers(count: int, limits: DrawLimits, where: Where, how: How, rng: random.Random) -> list[int]:
     """Draw `count` numbers within `limits`."""
     if how is How.RAMP and count > 1:
         return _ramp(count, limits, rng)
@@ -139,7 +139,7 @@ def draw_numbers(count: int, limits: Limits, where: Where, how: How, rng: random
     return _arrange(count, how, lambda: draw_number(limits, where, rng), rng)
 
 
-def _overflowing(count: int, limits: Limits, rng: random.Random) -> Callable[[], int]:
+def _overflowing(count: int, limits: DrawLimits, rng: random.Random) -> Callable[[], int]:
     """Return a way to draw values whose sum or product is about 2**31, 2**32 or 2**63; the greatest, if none is."""
     # Values of which two, three or all multiply to that are as telling as those that add up to it.
     shares = [power // max(count, 1) for power in _OVERFLOWS]
@@ -162,7 +162,7 @@ def _uniform(low: int, high: int, rng: random.Random) -> Callable[[], int]:
     return lambda: low + int(rng.random() * width)
 
 
-def _ramp(count: int, limits: Limits, rng: random.Random) -> list[int]:
+def _ramp(count: int, limits: DrawLimits, rng: random.Random) -> list[int]:
     width = max(limits.high - limits.low + 1, 1)
     start = max(min(limits.seen_low, limits.high), limits.low) - limits.low if rng.random() < 0.5 else 0
     return [limits.low + (start + index) % width for index in range(count)]
@@ -190,7 +190,7 @@ def _arrange(count: int, how: How, draw: Callable[[], int], rng: random.Random) 
     return values
 
 
-def draw_words(count: int, letters: str, limits: Limits, where: Where, how: How, rng: random.Random) -> list[str]:
+def draw_words(count: int, letters: str, limits: DrawLimits, where: Where, how: How, rng: random.Random) -> list[str]:
     """Draw `count` words of `letters`, their lengths within `limits`; `how` says what a word looks like."""
     few = rng.sample(letters, min(2, len(letters))) if where in (Where.TINY, Where.LOW) else letters
     lengths = draw_numbers(count, limits, where, How.RANDOM, rng)

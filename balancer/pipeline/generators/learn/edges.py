@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from balancer.pipeline.generators.learn.connected import is_acyclic, is_connected
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
-from balancer.pipeline.generators.learn.template import Count, Instance, Line, Node, Repeat
+from balancer.pipeline.generators.learn.template import Count, Instance, LineNode, Node, Repeat
 
 __all__ = ["EdgeTable", "find_edges"]
 
@@ -46,7 +46,7 @@ def find_edges(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance
     for node in nodes:
         if isinstance(node, Repeat):
             yield from find_edges(node.body, facts, instances)
-            if isinstance(node.table, Line):
+            if isinstance(node.table, LineNode):
                 for left, right in pairwise(node.table.fields):
                     weight = _weight(right, node.table.fields, facts)
                     yield from _edge_table(left, right, weight, node, facts, instances)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from balancer.pipeline.generators.learn.formula import Formula, chains, plain
 from balancer.pipeline.generators.learn.hints import Bounds
-from balancer.pipeline.generators.learn.template import Count, Line, Node, Repeat
+from balancer.pipeline.generators.learn.template import Count, LineNode, Node, Repeat
 
 __all__ = ["Grammar", "read_grammar"]
 
@@ -121,7 +121,7 @@ class _Reader:
             if command.name in _SILENT:
                 self._assertion(command)
             elif command.name == "NEWLINE":
-                found.append(Line(tuple(fields), *(tail or ())))
+                found.append(LineNode(tuple(fields), *(tail or ())))
                 fields, tail, started = [], None, False
             elif command.name == "SPACE":
                 started = True

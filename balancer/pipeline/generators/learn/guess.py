@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from balancer.pipeline.generators.learn.template import (
     Choice,
     Count,
-    Line,
+    LineNode,
     Node,
-    Reading,
     Repeat,
+    TemplateReading,
     read_nodes,
     whole_number,
 )
@@ -31,7 +31,7 @@ class Front:
 
     lines: Sequence[list[str]]
     at: int
-    reading: Reading
+    reading: TemplateReading
 
     @property
     def ended(self) -> bool:
@@ -40,7 +40,7 @@ class Front:
 
     def step(self, node: Node) -> "Front":
         """Read one more node; raises Mismatch."""
-        reading = Reading(values=dict(self.reading.values))
+        reading = TemplateReading(values=dict(self.reading.values))
         return Front(self.lines, read_nodes((node,), self.lines, self.at, reading), reading)
 
 
@@ -88,13 +88,13 @@ def _counted_rows(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[list[st
         yield count, rows
 
 
-def _tables(rows: list[list[str]], first: int) -> Iterator[Line | Choice]:
+def _tables(rows: list[list[str]], first: int) -> Iterator[LineNode | Choice]:
     choice = _choice(rows, first)
     if choice is not None:
         yield choice
     width = len(rows[0])
     if 1 <= width <= _MOST_FIELDS and all(len(row) == width for row in rows):
-        yield Line(tuple(range(first, first + width)))
+        yield LineNode(tuple(range(first, first + width)))
 
 
 def _choice(rows: list[list[str]], first: int) -> Choice | None:
@@ -116,20 +116,20 @@ def _choice(rows: list[list[str]], first: int) -> Choice | None:
     return Choice(first, tuple(lines))
 
 
-def _lines(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Iterator[Line]:
+def _lines(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Iterator[LineNode]:
     lengths = {len(line) for line in lines}
     yield from _counted_lists(fronts, lines, first)
     if len(lengths) == 1:
         only = lengths.pop()
         if only <= _MOST_FIELDS:
-            yield Line(tuple(range(first, first + only)))
+            yield LineNode(tuple(range(first, first + only)))
         else:
-            yield Line((), first, Count(None, only))
+            yield LineNode((), first, Count(None, only))
     else:
-        yield Line((), first)
+        yield LineNode((), first)
 
 
-def _counted_lists(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Iterator[Line]:
+def _counted_lists(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Iterator[LineNode]:
     """Yield a line with a list whose length is told by an earlier field, or by one before it on the line."""
     for lead in _LEADS:
         if lead > min(len(line) for line in lines):
@@ -137,7 +137,7 @@ def _counted_lists(fronts: Sequence[Front], lines: list[list[str]], first: int) 
         values = [_with_lead(front, line[:lead], first) for front, line in zip(fronts, lines, strict=True)]
         for count in _counts(values, len(lines[0]) - lead):
             if all(count.of(known) == len(line) - lead for known, line in zip(values, lines, strict=True)):
-                yield Line(tuple(range(first, first + lead)), first + lead, count)
+                yield LineNode(tuple(range(first, first + lead)), first + lead, count)
 
 
 def _with_lead(front: Front, lead: list[str], first: int) -> dict[int, int]:
@@ -157,4 +157,4 @@ def _counted_list_rows(fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
         yield from (Repeat(count, (line,)) for line in _counted_lists(inside, lines, first))
     for count, rows in _counted_rows(fronts):
         if len({len(row) for row in rows}) > 1:
-            yield Repeat(count, (Line((), first),))
+            yield Repeat(count, (LineNode((), first),))

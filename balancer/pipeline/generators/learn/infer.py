@@ -19,11 +19,11 @@ from itertools import pairwise
 from balancer.pipeline.generators.learn.guess import Front, next_nodes, possible_counts
 from balancer.pipeline.generators.learn.template import (
     Choice,
-    Line,
+    LineNode,
     Mismatch,
     Node,
-    Reading,
     Repeat,
+    TemplateReading,
     fields_of,
     read,
     whole_number,
@@ -47,7 +47,7 @@ def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
     if not inputs:
         return None
     slowness = min(1 + sum(map(len, inputs)) // _LINES, _SLOWEST)
-    start = [Front(lines, 0, Reading()) for lines in inputs]
+    start = [Front(lines, 0, TemplateReading()) for lines in inputs]
     rated: list[tuple[float, int, tuple[Node, ...]]] = []
     for cost, order, nodes in _Search(slowness, _STEPS, _NODES).complete(start):
         while rated and rated[0][0] <= cost:  # `cost` is the least that any template to come can have
@@ -57,7 +57,7 @@ def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class _SearchState:
     """A part of a template, where it leads in every input, and the number of the next field."""
 
     nodes: tuple[Node, ...]
@@ -84,11 +84,11 @@ class _Search:
 
     def complete(self, start: Sequence[Front]) -> Iterator[tuple[float, int, tuple[Node, ...]]]:
         """Yield templates that read every input to its end, with the least they cost, and a number for ties."""
-        for order, (cost, state) in enumerate(self._states(_State((), tuple(start), 0), blocks=True)):
+        for order, (cost, state) in enumerate(self._states(_SearchState((), tuple(start), 0), blocks=True)):
             if state.ended:
                 yield cost, order, state.nodes
 
-    def _states(self, start: _State, *, blocks: bool) -> Iterator[tuple[float, _State]]:
+    def _states(self, start: _SearchState, *, blocks: bool) -> Iterator[tuple[float, _SearchState]]:
         order = counter()
         queue = [(0.0, next(order), start)]
         ways: Counter[tuple[int, ...]] = Counter()
@@ -102,7 +102,7 @@ class _Search:
                 for further in self._extended(state, blocks):
                     heapq.heappush(queue, (cost + _node_cost(further.nodes[-1], None), next(order), further))
 
-    def _extended(self, state: _State, blocks: bool) -> Iterator[_State]:
+    def _extended(self, state: _SearchState, blocks: bool) -> Iterator[_SearchState]:
         for node in next_nodes(state.fronts, state.first):
             further = self._advance(state, node)
             if further is not None:
@@ -127,14 +127,14 @@ class _Search:
     def _bodies(self, start: Sequence[Front], first: int) -> list[tuple[Node, ...]]:
         """List what comes next in every input, as a block of several nodes."""
         search = _Search(self._slowness, min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES)
-        states = search._states(_State((), tuple(start), first), blocks=False)
+        states = search._states(_SearchState((), tuple(start), first), blocks=False)
         bodies = [
             state.nodes for _, state in states if len(state.nodes) > 1 and not all(map(_says_nothing, state.nodes))
         ]
         self._block_steps = max(self._block_steps - _ONE_BLOCK_STEPS, 0)
         return bodies
 
-    def _advance(self, state: _State, node: Node) -> _State | None:
+    def _advance(self, state: _SearchState, node: Node) -> _SearchState | None:
         if self._steps <= 0:
             return None
         self._steps -= self._slowness
@@ -143,12 +143,12 @@ class _Search:
         except Mismatch:
             return None
         first = max(fields_of((node,)), default=state.first - 1) + 1
-        return _State((*state.nodes, node), fronts, first)
+        return _SearchState((*state.nodes, node), fronts, first)
 
 
 def _says_nothing(node: Node) -> bool:
     """True for a line of any length: a block of such lines only would fit anything."""
-    return isinstance(node, Line) and not node.fields and node.count is None
+    return isinstance(node, LineNode) and not node.fields and node.count is None
 
 
 _Seen = dict[int, set[int]]  # lengths that a node's count came to, by the node's identity
@@ -175,13 +175,13 @@ def _node_cost(node: Node, seen: _Seen | None) -> float:
     """Rate a node by the lengths seen; by what it costs at least, if there are none yet."""
     if isinstance(node, Choice):
         return 0.8 + 0.2 * len(node.lines)
-    if isinstance(node, Line):
+    if isinstance(node, LineNode):
         fields = 1 + 0.3 * len(node.fields)
         return fields if node.tail is None else fields + 0.3 + _count_cost(node, seen)
     return 1 + sum(_node_cost(inner, seen) for inner in node.body) + _count_cost(node, seen)
 
 
-def _count_cost(node: Line | Repeat, seen: _Seen | None) -> float:
+def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
     """Rate a count: one that came true for several lengths is sure, one that was always 1 may be chance."""
     if node.count is None:
         return 3.0

@@ -12,17 +12,16 @@ from balancer.pipeline.generators.learn.beliefs import prior_beliefs
 from balancer.pipeline.generators.learn.bounds import Range, find_ranges
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
 from balancer.pipeline.generators.learn.facts import Facts, with_words
+from balancer.pipeline.generators.learn.find_rules import find_rules
 from balancer.pipeline.generators.learn.grammar import Grammar, read_grammar
 from balancer.pipeline.generators.learn.hints import Hints
 from balancer.pipeline.generators.learn.infer import infer
 from balancer.pipeline.generators.learn.limits import find_limits, told_bounds
-from balancer.pipeline.generators.learn.loads import Load, blocks_of, loads_of, names_of, word_loads_of
-from balancer.pipeline.generators.learn.mine import alphabets_of, mine, vocabularies_of
+from balancer.pipeline.generators.learn.loads import CountedFields, blocks_of, loads_of, names_of, word_loads_of
 from balancer.pipeline.generators.learn.observe import observe
 from balancer.pipeline.generators.learn.points import PointTable, find_points, talks_of_points
 from balancer.pipeline.generators.learn.rules import Rule
 from balancer.pipeline.generators.learn.statement import read_statement
-from balancer.pipeline.generators.learn.suggest import find_rules
 from balancer.pipeline.generators.learn.template import (
     Instance,
     Mismatch,
@@ -33,6 +32,7 @@ from balancer.pipeline.generators.learn.template import (
     tokenize,
     whole_number,
 )
+from balancer.pipeline.generators.learn.validator_text import alphabets_of, read_validators, vocabularies_of
 from balancer.pipeline.generators.learn.viva import read_viva
 from balancer.problem import Problem
 
@@ -69,7 +69,7 @@ class Knowledge:
     hints: Hints
     sizes: frozenset[int]
     blocks: frozenset[int]
-    loads: dict[int, tuple[Load, ...]]
+    loads: dict[int, tuple[CountedFields, ...]]
     edges: tuple[EdgeTable, ...]
     names: dict[int, str]
     ending: str | None
@@ -130,7 +130,7 @@ def gathered(
     facts = with_words(observe(nodes, instances), hints.vocabularies)
     told = _told(problem.statement)
     ranges = find_ranges(facts, hints, told_bounds(told), exact)
-    loads: dict[int, list[Load]] = {}
+    loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
     bounds = {fact.bound.field for fact in facts.fields.values() if fact.bound and fact.bound.field is not None}
@@ -185,7 +185,7 @@ def _grammar(path: str, text: str) -> Grammar:
     return read_viva(text) if path.endswith(".viva") else read_grammar(text)
 
 
-_hints = lru_cache(maxsize=16)(mine)
+_hints = lru_cache(maxsize=16)(read_validators)
 _told = lru_cache(maxsize=16)(read_statement)
 
 

@@ -12,7 +12,7 @@ from balancer.pipeline.generators.learn.hints import Bounds, Hints
 from balancer.pipeline.generators.learn.holds import holds
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 from balancer.pipeline.generators.learn.statement import Statement
-from balancer.pipeline.generators.learn.template import Instance, Line, Node, Repeat, fields_of
+from balancer.pipeline.generators.learn.template import Instance, LineNode, Node, Repeat, fields_of
 
 __all__ = ["find_limits", "told_bounds"]
 
@@ -73,7 +73,7 @@ def _read(many: Sequence[int], counts: Sequence[int], facts: Facts, hints: Hints
 
 
 def _sides(nodes: Sequence[Node], hints: Hints) -> Iterator[Rule]:
-    first = next((node for node in nodes if isinstance(node, Line)), None)
+    first = next((node for node in nodes if isinstance(node, LineNode)), None)
     if first is not None and len(first.fields) >= 2:
         for limit in hints.products:
             yield Rule(RuleKind.PRODUCT_LIMIT, first.fields[:2], limit)
@@ -84,7 +84,7 @@ def _many(nodes: Iterable[Node], *, inside: bool) -> Iterator[int]:
     for node in nodes:
         if isinstance(node, Repeat):
             yield from _many(node.body, inside=True)
-        elif isinstance(node, Line) and node.tail is not None:
+        elif isinstance(node, LineNode) and node.tail is not None:
             yield node.tail
             yield from node.fields if inside else ()
         elif inside:
@@ -101,7 +101,7 @@ def _block_counts(nodes: Sequence[Node]) -> Iterator[int]:
 
 def _counting(nodes: Sequence[Node]) -> Iterator[int]:
     for node in nodes:
-        if isinstance(node, Line | Repeat) and node.count is not None and node.count.field is not None:
+        if isinstance(node, LineNode | Repeat) and node.count is not None and node.count.field is not None:
             yield node.count.field
         if isinstance(node, Repeat):
             yield from _counting(node.body)

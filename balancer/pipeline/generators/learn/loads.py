@@ -1,4 +1,4 @@
-"""Which fields tell how many of something there are, what one more of it adds, and what people call it. Pure."""
+"""The fields that count something: what one more of it adds to an input, and what people call it. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from balancer.pipeline.generators.learn.facts import Facts
 from balancer.pipeline.generators.learn.template import Choice, Node, Repeat, fields_of
 
-__all__ = ["Load", "blocks_of", "loads_of", "names_of", "word_loads_of"]
+__all__ = ["CountedFields", "blocks_of", "loads_of", "names_of", "word_loads_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class CountedFields:
     """What one more of a counted thing adds: tokens of `fields`, as often as all of `around` tell.
 
     Args:
@@ -24,7 +24,7 @@ class Load:
     letters_only: bool = False
 
 
-def loads_of(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, Load]]:
+def loads_of(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, CountedFields]]:
     """Yield the fields that count something, each with what one more of it adds."""
     for node in nodes:
         if isinstance(node, Choice):
@@ -32,13 +32,13 @@ def loads_of(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[i
         inside = around
         if node.count is not None and node.count.field is not None:
             fields = tuple(fields_of(node.body)) if isinstance(node, Repeat) else (node.tail or 0,)
-            yield node.count.field, Load(fields, around, least=max(-node.count.plus, 0))
+            yield node.count.field, CountedFields(fields, around, least=max(-node.count.plus, 0))
             inside = (*around, node.count.field)
         if isinstance(node, Repeat):
             yield from loads_of(node.body, inside)
 
 
-def word_loads_of(nodes: Sequence[Node], facts: Facts, around: tuple[int, ...]) -> Iterator[tuple[int, Load]]:
+def word_loads_of(nodes: Sequence[Node], facts: Facts, around: tuple[int, ...]) -> Iterator[tuple[int, CountedFields]]:
     """Yield the fields that tell how long words are."""
     for node in nodes:
         if isinstance(node, Repeat):
@@ -48,7 +48,7 @@ def word_loads_of(nodes: Sequence[Node], facts: Facts, around: tuple[int, ...]) 
         for number in fields_of((node,)):
             length = facts.fields[number].length
             if length is not None and length.field is not None:
-                yield length.field, Load((number,), around, least=1, letters_only=True)
+                yield length.field, CountedFields((number,), around, least=1, letters_only=True)
 
 
 def blocks_of(nodes: Sequence[Node]) -> Iterator[int]:

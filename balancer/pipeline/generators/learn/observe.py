@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.relations import find_relations, tables_of
-from balancer.pipeline.generators.learn.template import Choice, Count, Instance, Line, Node, Repeat, fields_of
+from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, fields_of
 
 __all__ = ["observe"]
 
@@ -66,9 +66,9 @@ def _scopes(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[in
             yield from ((number, around) for number in fields_of((node,)))
 
 
-def _single_lines(nodes: Sequence[Node]) -> Iterator[Line]:
+def _single_lines(nodes: Sequence[Node]) -> Iterator[LineNode]:
     for node in nodes:
-        if isinstance(node, Line):
+        if isinstance(node, LineNode):
             yield node
         elif isinstance(node, Repeat) and node.table is None:
             yield from _single_lines(node.body)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from balancer.pipeline.generators.learn.edges import EdgeTable
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.relations import Relation, Tie
-from balancer.pipeline.generators.learn.template import Line, Node, Repeat
+from balancer.pipeline.generators.learn.template import LineNode, Node, Repeat
 
 __all__ = ["PointTable", "find_points", "talks_of_points"]
 
@@ -41,7 +41,7 @@ def find_points(nodes: Sequence[Node], facts: Facts, edges: Sequence[EdgeTable],
         if not isinstance(node, Repeat):
             continue
         yield from find_points(node.body, facts, edges, told=told)
-        if isinstance(node.table, Line):
+        if isinstance(node.table, LineNode):
             columns = list(node.table.fields)
             while len(columns) > 1:
                 x, y = columns[:2]

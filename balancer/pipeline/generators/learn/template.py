@@ -1,6 +1,6 @@
 """A template: the shape that all inputs of a problem share, line by line, and how to read one with it.
 
-A template is a sequence of nodes. A node is a `Line` of fields, a `Choice` between lines by their first
+A template is a sequence of nodes. A node is a `LineNode` of fields, a `Choice` between lines by their first
 word, or a `Repeat` of nodes. Where a number of things is told by a number that came before, a `Count` says
 so; that is what keeps "n" true when a list grows.
 
@@ -13,7 +13,19 @@ Pure. It must not know what tokens mean.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Choice", "Count", "Instance", "Line", "Mismatch", "Node", "Reading", "Repeat", "Slot", "read", "tokenize"]
+__all__ = [
+    "Choice",
+    "Count",
+    "Instance",
+    "LineNode",
+    "Mismatch",
+    "Node",
+    "Repeat",
+    "Slot",
+    "TemplateReading",
+    "read",
+    "tokenize",
+]
 
 # A field's number, and which pass of each repeated block around it this is: (3, (0, 2)).
 Slot = tuple[int, tuple[int, ...]]
@@ -37,7 +49,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineNode:
     """A line with a token for each field, then, if `tail` is a field, a list of them.
 
     Args:
@@ -65,19 +77,19 @@ class Repeat:
     body: "tuple[Node, ...]"
 
     @property
-    def table(self) -> "Line | Choice | None":
+    def table(self) -> "LineNode | Choice | None":
         """The repeated line, if there is just one and it has no list: its fields are columns then."""
         only = self.body[0] if len(self.body) == 1 else None
-        if isinstance(only, Choice) or (isinstance(only, Line) and only.tail is None):
+        if isinstance(only, Choice) or (isinstance(only, LineNode) and only.tail is None):
             return only
         return None
 
 
-Node = Line | Choice | Repeat
+Node = LineNode | Choice | Repeat
 
 
 @dataclass(slots=True)
-class Reading:
+class TemplateReading:
     """What came of reading an input, so far.
 
     Attributes:
@@ -88,7 +100,7 @@ class Reading:
 
     slots: dict[Slot, list[str]] = field(default_factory=dict)
     values: dict[int, int] = field(default_factory=dict)
-    lengths: list[tuple[Line | Repeat, int]] = field(default_factory=list)
+    lengths: list[tuple[LineNode | Repeat, int]] = field(default_factory=list)
 
 
 def tokenize(data: bytes) -> list[list[str]] | None:
@@ -102,20 +114,20 @@ def tokenize(data: bytes) -> list[list[str]] | None:
     return [line.split() for line in text.removesuffix("\n").split("\n")]
 
 
-def read(nodes: Sequence[Node], lines: Sequence[list[str]]) -> Reading:
+def read(nodes: Sequence[Node], lines: Sequence[list[str]]) -> TemplateReading:
     """Read a whole input.
 
     Raises:
         Mismatch: it has another shape.
     """
-    reading = Reading()
+    reading = TemplateReading()
     if read_nodes(nodes, lines, 0, reading) != len(lines):
         raise Mismatch
     return reading
 
 
 def read_nodes(
-    nodes: Sequence[Node], lines: Sequence[list[str]], at: int, reading: Reading, where: tuple[int, ...] = ()
+    nodes: Sequence[Node], lines: Sequence[list[str]], at: int, reading: TemplateReading, where: tuple[int, ...] = ()
 ) -> int:
     """Read `nodes` from line `at` on into `reading`; return the line after them."""
     for node in nodes:
@@ -123,7 +135,7 @@ def read_nodes(
             at = _read_repeat(node, lines, at, reading, where)
         elif at >= len(lines):
             raise Mismatch
-        elif isinstance(node, Line):
+        elif isinstance(node, LineNode):
             _read_line(node, lines[at], reading, where)
             at += 1
         else:
@@ -132,7 +144,7 @@ def read_nodes(
     return at
 
 
-def _read_line(node: Line, tokens: list[str], reading: Reading, where: tuple[int, ...]) -> None:
+def _read_line(node: LineNode, tokens: list[str], reading: TemplateReading, where: tuple[int, ...]) -> None:
     lead = len(node.fields)
     if len(tokens) < lead or (node.tail is None and len(tokens) > lead):
         raise Mismatch
@@ -149,7 +161,9 @@ def _read_line(node: Line, tokens: list[str], reading: Reading, where: tuple[int
         reading.slots[node.tail, where] = tokens[lead:]
 
 
-def _read_repeat(node: Repeat, lines: Sequence[list[str]], at: int, reading: Reading, where: tuple[int, ...]) -> int:
+def _read_repeat(
+    node: Repeat, lines: Sequence[list[str]], at: int, reading: TemplateReading, where: tuple[int, ...]
+) -> int:
     count = len(lines) - at if node.count is None else _count(node.count, reading)
     if node.table is not None:
         rows = lines[at : at + count]
@@ -171,7 +185,9 @@ def _read_repeat(node: Repeat, lines: Sequence[list[str]], at: int, reading: Rea
     return at
 
 
-def _read_table(table: Line | Choice, rows: Sequence[list[str]], reading: Reading, where: tuple[int, ...]) -> None:
+def _read_table(
+    table: LineNode | Choice, rows: Sequence[list[str]], reading: TemplateReading, where: tuple[int, ...]
+) -> None:
     if isinstance(table, Choice):
         _read_choice(table, rows, reading, where)
         return
@@ -181,7 +197,7 @@ def _read_table(table: Line | Choice, rows: Sequence[list[str]], reading: Readin
         reading.slots[number, where] = [row[index] for row in rows]
 
 
-def _read_choice(node: Choice, rows: Sequence[list[str]], reading: Reading, where: tuple[int, ...]) -> None:
+def _read_choice(node: Choice, rows: Sequence[list[str]], reading: TemplateReading, where: tuple[int, ...]) -> None:
     known = dict(node.lines)
     for number in (node.key, *(number for fields in known.values() for number in fields)):
         reading.slots[number, where] = []
@@ -192,7 +208,7 @@ def _read_choice(node: Choice, rows: Sequence[list[str]], reading: Reading, wher
             reading.slots[number, where].append(token)
 
 
-def _count(count: Count, reading: Reading) -> int:
+def _count(count: Count, reading: TemplateReading) -> int:
     try:
         found = count.of(reading.values)
     except KeyError as error:

@@ -9,7 +9,16 @@ from typing import Protocol
 
 from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.template import Choice, Count, Line, Node, Repeat, Slot, fields_of, whole_number
+from balancer.pipeline.generators.learn.template import (
+    Choice,
+    Count,
+    LineNode,
+    Node,
+    Repeat,
+    Slot,
+    fields_of,
+    whole_number,
+)
 
 __all__ = ["Filling", "build"]
 
@@ -57,14 +66,14 @@ class _Writer:
     def nodes(self, nodes: Sequence[Node], where: tuple[int, ...]) -> None:
         """Write `nodes`; `where` tells the pass of each block around them."""
         for node in nodes:
-            if isinstance(node, Line):
+            if isinstance(node, LineNode):
                 self._line(node, where)
             elif isinstance(node, Choice):
                 self._choice(node, 1, where)
             else:
                 self._repeat(node, where)
 
-    def _line(self, node: Line, where: tuple[int, ...]) -> None:
+    def _line(self, node: LineNode, where: tuple[int, ...]) -> None:
         tokens = [column[0] for column in self._columns(node.fields, 1, where)]
         for index, (number, token) in enumerate(zip(node.fields, tokens, strict=True)):
             self._places[number] = len(self.lines), index
@@ -88,7 +97,7 @@ class _Writer:
     def _repeat(self, node: Repeat, where: tuple[int, ...]) -> None:
         first = _first_field(node)
         count = self._count(node.count, first, where)
-        if isinstance(node.table, Line):
+        if isinstance(node.table, LineNode):
             columns = self._columns(node.table.fields, count, where)
             self._patch()
             for row in zip(*columns, strict=True):

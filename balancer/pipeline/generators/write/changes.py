@@ -6,7 +6,7 @@ Each change names the slots that it gives new tokens to; `build` then sees to it
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from balancer.pipeline.generators.draw.values import Limits, Where, draw_number
+from balancer.pipeline.generators.draw.values import DrawLimits, Where, draw_number
 from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
@@ -60,7 +60,7 @@ def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) ->
 
 def _telling_number(knowledge: Knowledge, slot: Slot, rng: random.Random) -> int:
     fact, found = knowledge.facts.fields[slot[0]], knowledge.ranges[slot[0]]
-    limits = Limits(found.low, _high(found, rng), fact.low, fact.high)
+    limits = DrawLimits(found.low, _high(found, rng), fact.low, fact.high)
     near = [value for value in (fact.low - 1, fact.high + 1, 0, 1) if limits.low <= value <= limits.high]
     if near and rng.random() < 0.2:
         return rng.choice(near)

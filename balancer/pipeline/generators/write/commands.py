@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.template import Choice, Instance, Line, Node, Repeat, Slot
+from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat, Slot
 from balancer.pipeline.generators.write.changes import Change
 from balancer.pipeline.generators.write.orders import Row, drawn_rows, needs_of
 
@@ -107,7 +107,7 @@ def _tables(found: Knowledge, nodes: Sequence[Node]) -> Iterator[_Table]:
         table = node.table
         if isinstance(table, Choice):
             yield _Table(node, table.key, dict(table.lines), choice=True)
-        elif isinstance(table, Line) and len(table.fields) > 1:
+        elif isinstance(table, LineNode) and len(table.fields) > 1:
             words = _numbered(found, table.fields[0])
             if words:
                 yield _Table(node, table.fields[0], dict.fromkeys(words, table.fields[1:]), choice=False)

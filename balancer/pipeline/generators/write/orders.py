@@ -67,7 +67,7 @@ def drawn_rows(
     """
     kept = [rule for rule in needs if rng.random() < _KEPT]
     weights = {word: rng.choice((1.0, 1.0, 1.0, 3.0, 10.0)) for word in words}
-    state = _State(kept)
+    state = _CommandState(kept)
     made: list[Row] = []
     for _ in range(count):
         for word in _by_chance(weights, rng):
@@ -90,7 +90,7 @@ def _by_chance(weights: dict[str, float], rng: random.Random) -> Iterator[str]:
         yield word
 
 
-def _allowed(word: str, arguments: Row, state: "_State", rng: random.Random) -> Row | None:
+def _allowed(word: str, arguments: Row, state: "_CommandState", rng: random.Random) -> Row | None:
     """Return a command that may come next, with another first argument if it must be; None if it may not come."""
     choices = state.first_arguments(word)
     if choices is not None and arguments:
@@ -101,7 +101,7 @@ def _allowed(word: str, arguments: Row, state: "_State", rng: random.Random) -> 
     return row if state.allows(row) else None
 
 
-class _State:
+class _CommandState:
     """How many of what every rule needs is there."""
 
     def __init__(self, rules: Sequence[Needs]) -> None:
@@ -136,7 +136,7 @@ def _key(rule: Needs, row: Row) -> str:
 def _kept(rule: Needs, rows: Sequence[Row]) -> bool:
     if rule.same and any(len(row) < 2 for row in rows if row[0] in (rule.command, rule.other)):
         return False
-    state = _State([rule])
+    state = _CommandState([rule])
     for row in rows:
         if not state.allows(row):
             return False

@@ -1,4 +1,4 @@
-"""What goes into a program that takes many inputs, and what comes out of it. Pure; see `wrap` for the other end."""
+"""Records of batched inputs: what goes into a program that takes many, and what comes out; see `wrap`."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from balancer.program import Execution, Status
 
-__all__ = ["Fed", "outcomes", "records"]
+__all__ = ["BatchedInput", "outcomes", "records"]
 
 MOST_BYTES = 2**16  # kept of what is printed for one input
 _STOPS = 3  # inputs on which time may run out, before the rest is left
@@ -14,7 +14,7 @@ _TIME_SIGNALS = (signal.SIGPROF, signal.SIGALRM)
 
 
 @dataclass(frozen=True, slots=True)
-class Fed:
+class BatchedInput:
     """One input.
 
     Attributes:
@@ -27,7 +27,7 @@ class Fed:
     answer: bytes | None = None
 
 
-def records(inputs: Sequence[Fed], cpu_s: float) -> bytes:
+def records(inputs: Sequence[BatchedInput], cpu_s: float) -> bytes:
     """Return the standard input of a program that takes all of them, each within `cpu_s` seconds of CPU time."""
     parts = [b"%d %d %d\n" % (max(int(cpu_s * 1e6), 1), MOST_BYTES, _STOPS)]
     for fed in inputs:

@@ -1,4 +1,4 @@
-"""Make of a program one that takes many inputs: the front part that is put before its source.
+"""Batch front: make of a program one that takes many inputs, by a part put before its source.
 
 Decides for which languages there is such a front, and what becomes of a program's text. The front reads what
 `records` writes, forks for each record, lets the copy go on into the program with the record as its standard input, and

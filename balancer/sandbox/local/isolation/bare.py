@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from balancer.sandbox.local.isolation.base import JailPaths, drop_user, filtered
 from balancer.sandbox.local.isolation.script import bare_arguments
-from balancer.sandbox.local.isolation.view import Layout
+from balancer.sandbox.local.isolation.view import SandboxLayout
 
 __all__ = ["Bare"]
 
@@ -25,12 +25,12 @@ class Bare:
     tools: ClassVar[tuple[str, ...]] = ("prlimit", "setpriv")
     advice: ClassVar[str] = "install util-linux"
 
-    def paths(self, layout: Layout) -> JailPaths:
+    def paths(self, layout: SandboxLayout) -> JailPaths:
         """Return where a program finds its things: where they are."""
         output = str(layout.output) if layout.output else ""
         return JailPaths(program=str(layout.stage / "program"), output=output, cwd=str(layout.stage / "files"))
 
-    def argv(self, layout: Layout, calls_fd: int | None) -> tuple[str, ...]:
+    def argv(self, layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
         """Return the command that waits."""
         calls = filtered(str(layout.calls) if layout.calls else None)
         return (*drop_user(layout.uid), *calls, *bare_arguments(str(layout.stage)))

@@ -1,4 +1,4 @@
-"""What every isolation answers: which command to start, that waits there to be told what to run.
+"""The interface of an isolation: the command to start, which waits in isolation to be told what to run.
 
 An isolation is a pure translation from a layout to a command line; starting it and watching
 it is `process.Sandbox`'s business. It must not know languages, endpoints or verdicts.
@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from balancer.sandbox.local.isolation.view import Layout
+from balancer.sandbox.local.isolation.view import SandboxLayout
 from balancer.sandbox.local.toolchain import SEARCH_PATH
 
 __all__ = ["Isolation", "JailPaths", "drop_user", "filtered", "filters_calls", "tool"]
@@ -48,11 +48,11 @@ class Isolation(Protocol):
     tools: ClassVar[tuple[str, ...]]
     advice: ClassVar[str]
 
-    def paths(self, layout: Layout) -> JailPaths:
+    def paths(self, layout: SandboxLayout) -> JailPaths:
         """Return where a program finds its things."""
         ...
 
-    def argv(self, layout: Layout, calls_fd: int | None) -> tuple[str, ...]:
+    def argv(self, layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
         """Return the command that waits in isolation to be told what to run; may make folders in `layout.root`.
 
         `calls_fd` is the filter of system calls, open for it to read, or None.

@@ -17,10 +17,10 @@ from balancer.sandbox.local.isolation.view import (
     STAGE,
     Bind,
     Entry,
-    Layout,
-    Link,
-    Memory,
     Proc,
+    SandboxLayout,
+    Symlink,
+    Tmpfs,
     view_of,
 )
 
@@ -42,11 +42,11 @@ class Bubblewrap:
     tools: ClassVar[tuple[str, ...]] = ("bwrap", "prlimit", "setpriv")
     advice: ClassVar[str] = "install bubblewrap 0.8 or newer"
 
-    def paths(self, layout: Layout) -> JailPaths:
+    def paths(self, layout: SandboxLayout) -> JailPaths:
         """Return where a program finds its things."""
         return JailPaths(program=PROGRAM, output=OUTPUT, cwd="/")
 
-    def argv(self, layout: Layout, calls_fd: int | None) -> tuple[str, ...]:
+    def argv(self, layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
         """Return the command that waits in isolation."""
         mounts = (argument for entry in view_of(layout) for argument in _arguments(entry))
         drop = drop_user(layout.uid) if layout.uid is not None else ()
@@ -60,9 +60,9 @@ def _arguments(entry: Entry) -> Iterator[str]:
     match entry:
         case Bind(source, target, writable, device):
             yield from ("--dev-bind" if device else "--bind" if writable else "--ro-bind", source, target)
-        case Link(target, points_to):
+        case Symlink(target, points_to):
             yield from ("--symlink", points_to, target)
-        case Memory(target, size):
+        case Tmpfs(target, size):
             yield from ("--size", str(size), "--tmpfs", target)
         case Proc(target):
             yield from ("--proc", target)

@@ -1,4 +1,4 @@
-"""Which system calls a program may not make, as a filter for the kernel (seccomp).
+"""The filter of system calls (seccomp): which ones a program may not make.
 
 Decides by a table of what no contest program needs: to look into other processes, to leave things in the kernel that
 outlive a run or that no limit counts, to change the machine, to make a sandbox of its own. What is forbidden fails as

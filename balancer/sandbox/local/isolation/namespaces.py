@@ -19,10 +19,10 @@ from balancer.sandbox.local.isolation.view import (
     STAGE,
     Bind,
     Entry,
-    Layout,
-    Link,
-    Memory,
     Proc,
+    SandboxLayout,
+    Symlink,
+    Tmpfs,
     view_of,
 )
 
@@ -62,11 +62,11 @@ class Unshare:
     tools: ClassVar[tuple[str, ...]] = ("unshare", "prlimit", "setpriv", "setsid", "mount", "umount", "pivot_root")
     advice: ClassVar[str] = "allow unprivileged user namespaces and install util-linux 2.38 or newer"
 
-    def paths(self, layout: Layout) -> JailPaths:
+    def paths(self, layout: SandboxLayout) -> JailPaths:
         """Return where a program finds its things."""
         return JailPaths(program=PROGRAM, output=OUTPUT, cwd="/")
 
-    def argv(self, layout: Layout, calls_fd: int | None) -> tuple[str, ...]:
+    def argv(self, layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
         """Return the command that waits in isolation; lays out the new root in `layout.root`."""
         root = layout.root / "root"
         table = layout.root / "fstab"
@@ -77,7 +77,7 @@ class Unshare:
         return (*drop_user(layout.uid), *enter, str(table), str(root), *drop, *init_arguments(SHELL, STAGE))
 
 
-def _calls(layout: Layout) -> Iterator[Entry]:
+def _calls(layout: SandboxLayout) -> Iterator[Entry]:
     if layout.calls:
         yield Bind(str(layout.calls), CALLS)
 
@@ -89,7 +89,7 @@ def _lay_out(root: Path, table: Path, entries: tuple[Entry, ...]) -> None:
     for entry in entries:
         target = root / entry.target.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(entry, Link):
+        if isinstance(entry, Symlink):
             target.symlink_to(entry.points_to)
             continue
         if isinstance(entry, Bind) and not entry.is_folder:
@@ -107,7 +107,7 @@ def _lines(entry: Entry, target: Path) -> Iterator[str]:
             bind = "rbind" if entry.is_folder else "bind"
             guard = "" if device else ",nosuid,nodev"
             yield _line(source, target, "none", f"{bind}{'' if writable or device else ',ro'}{guard}")
-        case Memory(_, size):
+        case Tmpfs(_, size):
             yield _line("tmpfs", target, "tmpfs", f"size={size},mode=755,nosuid,nodev")
         case Proc():
             yield _line("proc", target, "proc", "nosuid,nodev,noexec")

@@ -1,4 +1,4 @@
-"""What a program sees of the file system, as a table that every isolation renders in its own words.
+"""The file system that a program sees, as a table of mounts that every isolation renders in its own words.
 
 Decides which folders of the machine are shown (read-only), which are the program's own (in memory, of bounded
 size), and under which names. It must not know how mounting is done.
@@ -22,10 +22,10 @@ __all__ = [
     "STAGE",
     "Bind",
     "Entry",
-    "Layout",
-    "Link",
-    "Memory",
     "Proc",
+    "SandboxLayout",
+    "Symlink",
+    "Tmpfs",
     "view_of",
 ]
 
@@ -52,7 +52,7 @@ _SHARED_MEMORY_BYTES = 16 * 2**20  # for semaphores and small buffers of POSIX s
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SandboxLayout:
     """What was laid out on the machine for one sandbox, before it is known what will run there.
 
     Args:
@@ -92,7 +92,7 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Symlink:
     """A symbolic link at `target`."""
 
     target: str
@@ -100,7 +100,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Tmpfs:
     """A file system in memory at `target`, of at most `size` bytes; the program's own."""
 
     target: str
@@ -114,18 +114,18 @@ class Proc:
     target: str = "/proc"
 
 
-Entry = Bind | Link | Memory | Proc
+Entry = Bind | Symlink | Tmpfs | Proc
 
 
-def view_of(layout: Layout) -> Iterator[Entry]:
+def view_of(layout: SandboxLayout) -> Iterator[Entry]:
     """Yield what the program of `layout` sees, in the order in which it has to be set up."""
     yield from _machine()
     for tree in layout.trees:
         yield Bind(tree, tree)
     yield Proc()
-    yield Memory("/tmp", layout.space_bytes)
-    yield Memory("/dev/shm", _SHARED_MEMORY_BYTES)
-    yield Memory(BOX, layout.space_bytes)
+    yield Tmpfs("/tmp", layout.space_bytes)
+    yield Tmpfs("/dev/shm", _SHARED_MEMORY_BYTES)
+    yield Tmpfs(BOX, layout.space_bytes)
     yield Bind(str(layout.shell), SHELL)
     yield Bind(str(layout.stage), STAGE)
     if layout.output:
@@ -138,10 +138,10 @@ def _machine() -> tuple[Entry, ...]:
     entries: list[Entry] = []
     for folder in _SYSTEM:
         if os.path.islink(folder):
-            entries.append(Link(folder, os.readlink(folder)))
+            entries.append(Symlink(folder, os.readlink(folder)))
         elif os.path.isdir(folder):
             entries.append(Bind(folder, folder))
     entries += [Bind(path, path) for path in (*_SETTINGS, *glob.glob("/etc/java-*")) if os.path.exists(path)]
     entries += [Bind(path, path, device=True) for path in _DEVICES]
-    entries += [Link(target, points_to) for target, points_to in _DEVICE_LINKS.items()]
+    entries += [Symlink(target, points_to) for target, points_to in _DEVICE_LINKS.items()]
     return tuple(entries)

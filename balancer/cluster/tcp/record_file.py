@@ -1,0 +1,84 @@
+"""The coordinator's record in a file, which only one coordinator at a time may use.
+
+Decides how it is written: to another file first, which then takes its place, so that there is a whole one at any time.
+"""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from balancer.cluster.protocol import CoordinatorRecord
+from balancer.cluster.protocol.messages import MemberId
+from balancer.errors import ConfigError
+
+__all__ = ["RecordFile", "dump_record", "parse_record"]
+
+
+class RecordFile:
+    """A file with the record of an owner, locked while this is open.
+
+    Args:
+        path: of the file; it need not be there.
+
+    Attributes:
+        last: what the owner before left; None: nothing that can be read.
+
+    Raises:
+        ConfigError: another process has it, or it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lock = path.with_name(path.name + ".lock")
+        if path.is_dir():
+            raise ConfigError(f"--state {path}: is a folder; give --state a file that can be written")
+        try:
+            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            busy = f"{lock}: another server has this pool already; stop it, or give --state another file"
+            raise ConfigError(busy) from None
+        except OSError as error:
+            raise ConfigError(f"{lock}: {error.strerror}; give --state a file that can be written") from None
+        self.last = _read(path)
+
+    def keep(self, record: CoordinatorRecord) -> None:
+        """Write `record`, so that it is there even if the machine loses its power now. Raises OSError."""
+        text = dump_record(record)
+        fresh = self._path.with_name(self._path.name + ".new")
+        with open(fresh, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, self._path)
+
+    def close(self) -> None:
+        """Let another server have it."""
+        os.close(self._lock)
+
+
+def dump_record(record: CoordinatorRecord) -> str:
+    """Return a record as text."""
+    holders = None if record.holders is None else sorted(record.holders)
+    return json.dumps({"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": holders})
+
+
+def parse_record(text: str) -> CoordinatorRecord | None:
+    """Return the record that `dump_record` wrote; None: it is none."""
+    try:
+        data: Any = json.loads(text)
+        holders = data["holders"]
+        told = None if holders is None else frozenset(MemberId(str(name), str(life)) for name, life in holders)
+        return CoordinatorRecord(int(data["epoch"]), float(data["ttl_s"]), told)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _read(path: Path) -> CoordinatorRecord | None:
+    try:
+        return parse_record(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,350 @@
+"""The attempt plan of one call: where it goes, when it is retried or hedged, and when it is given up.
+
+Decides that once, for every shell: it is told what happened and `now`, and answers with a decision of
+`balancer.core.decisions`. Pure: no clock, no thread, no callback; it neither sleeps nor leases.
+
+What a shell keeps (threads, a simulator, tasks of asyncio alike):
+
+- It carries out each decision and tells the course what came of it, one call at a time, with a `now` of one clock.
+- `begin` comes first. An `Ask` ends with `granted`, `no_endpoint` (nobody in service could ever serve it, or can any
+  more) or `no_lease` (out of time, or too many wait). While it waits, `look` comes at `look_s`, and what that answers
+  is asked for at the same place in the queue (`Core.amend`; `balancer.core.retry_polls` does both).
+- A `Run` ends with `succeeded`, or with `failed` when the endpoint is at fault and nothing of the attempt still runs.
+  An error of the caller's own ends the course without a word. A shell that can end an attempt does so at `cut_s`, and
+  says `cut`; one that cannot lets it run.
+- After a `Hedge`, `hedged` says where the second call may begin; if no slot is free at once, nothing is said.
+- A first attempt is counted in the budget when its lease is granted (`RetryBudget.attempted`), by the shell, so that a
+  shell may make the course no sooner than something fails.
+- `out` is who serves nobody for now (`Core.out_of_service`).
+"""
+
+import math
+import random
+from enum import Enum
+
+from balancer.core.budget import LONGEST_ASKED_S, Budget, pause_s
+from balancer.core.decisions import Ask, CallPolicy, Hedge, Over, Pause, Run, Why
+from balancer.core.outage import Patience
+
+__all__ = ["AttemptPlan"]
+
+# While a retry waits, endpoints are ejected and come back, so it looks again: the first time after so many seconds, and
+# each time after twice as long.
+_FIRST_LOOK_S = 1.0
+
+# An attempt that is cut is held against its endpoint if it had this share of the time that the call has. With less, the
+# time went into waits and earlier tries: a sound endpoint must not be ejected because calls come late to it.
+_SHARE_TO_BLAME = 0.5
+
+_NONE = frozenset[str]()
+_GO_ON = Run()
+
+
+class _Phase(Enum):
+    NEW = "has not begun"
+    ASKS = "asks for a lease"
+    RUNS = "runs"
+    PAUSES = "pauses"
+    OVER = "is over"
+
+
+_NEW, _ASKS, _RUNS, _PAUSES, _OVER = _Phase
+
+
+class AttemptPlan:
+    """One call, from its first request for a lease to its end.
+
+    Args:
+        terms: how far it may go.
+        budget: bounds the retries; calls share it. None: there is no bound.
+        rng: for the jitter of pauses.
+        outage: excuses tries beyond the attempts while nothing succeeds; calls share it.
+
+    Attributes:
+        tries: begun so far.
+
+    What comes out of turn is a RuntimeError, and changes nothing.
+    """
+
+    __slots__ = (
+        "_at",
+        "_budget",
+        "_failed",
+        "_give_up_s",
+        "_last",
+        "_last_successes",
+        "_look_s",
+        "_now",
+        "_outage",
+        "_owes",
+        "_phase",
+        "_resting",
+        "_rests_until_s",
+        "_resumes_s",
+        "_rng",
+        "_tried_s",
+        "_until_s",
+        "_wish",
+        "_wishes",
+        "terms",
+        "tries",
+    )
+
+    def __init__(
+        self, terms: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: Patience | None = None
+    ) -> None:
+        self.terms = terms
+        self.tries = 0
+        self._budget = budget
+        self._rng = rng
+        self._outage = outage
+        self._phase = _NEW
+        self._now = self._tried_s = self._resumes_s = 0.0
+        self._until_s = self._give_up_s = math.inf  # for the whole call, and for the wait of the try under way
+        self._at = _NONE  # where the attempt under way runs, or the last one ran
+        self._failed = terms.shuns  # where it failed since it last had to go back
+        self._last = _NONE  # where the last attempt failed
+        self._rests_until_s = -math.inf  # `_last` asked to be left alone until then
+        self._resting = False  # it pauses because of that, within a try
+        self._owes = False  # the budget has not paid for the next try yet
+        self._wishes: list[tuple[frozenset[str], frozenset[str]]] = []  # labels, and names to avoid, best first
+        self._wish = 0
+        self._look_s = _FIRST_LOOK_S
+        self._last_successes: int | None = None  # of the whole run, when the last try failed
+
+    @property
+    def until_s(self) -> float:
+        """When its deadline passes; inf: never, or it has not begun."""
+        return self._until_s
+
+    # -- a lease -----------------------------------------------------------------------------------
+
+    def begin(self, now: float, out: frozenset[str] = _NONE) -> Ask:
+        """Begin the call."""
+        self._expect(_NEW)
+        self._now, self._until_s = now, now + self.terms.deadline_s
+        return self._try(out)
+
+    def granted(self, name: str, now: float) -> Run:
+        """Hear that there is a lease, of the endpoint `name`."""
+        self._expect(_ASKS)
+        self._pass(now)
+        self._phase = _RUNS
+        self._at = frozenset((name,))
+        if name in self._failed:  # it had to go back, so all are as good as new but for the last one
+            self._failed = self._last
+        hedge_s, left_s = self.terms.hedge_after_s, self._until_s - self._now
+        if left_s == math.inf:
+            return _GO_ON if hedge_s is None else Run(hedge_s)
+        blames = left_s >= _SHARE_TO_BLAME * self.terms.deadline_s
+        return Run(math.inf if hedge_s is None else hedge_s, max(0.0, left_s), blames)
+
+    def no_endpoint(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
+        """Hear that no endpoint in service could ever serve what was asked for, from the start or not any more."""
+        self._expect(_ASKS)
+        self._pass(now)
+        wishes = self._wishes_of(out)
+        if wishes != self._wishes:  # it has waited meanwhile, and one that was out is back, or a rest is over
+            self._wishes, self._wish = wishes, 0
+            return self._ask()
+        self._wish += 1
+        if self._wish < len(self._wishes):
+            return self._ask()
+        rest_s = self._rests_until_s - self._now
+        left_s = (self._until_s if self.terms.persists else self._give_up_s) - self._now
+        if rest_s <= 0 or not self._last:
+            return self._over(Why.NO_LEASE)
+        if rest_s >= left_s:
+            return self._over(Why.REST, f"it asks for {rest_s:.3g} s, and {left_s:.3g} s are left")
+        self._resting = True
+        for_s = self._resumes_s - self._now
+        if self.terms.persists:  # such a pause is no part of the wait
+            self._give_up_s = min(self._until_s, self._give_up_s + for_s)
+        return self._pause(for_s)
+
+    def no_lease(self, now: float) -> Pause | Over:
+        """Hear that there was no lease in time, or no room in the queue."""
+        self._expect(_ASKS)
+        self._pass(now)
+        return self._again() if self.terms.persists else self._over(Why.NO_LEASE)
+
+    def look(self, now: float, out: frozenset[str]) -> Ask:
+        """Look again while it waits: what to ask for from now on, at the same place in the queue."""
+        self._expect(_ASKS)
+        self._pass(max(now, self._resumes_s))
+        return self._ask_anew(out)
+
+    # -- a run -------------------------------------------------------------------------------------
+
+    def slow(self, now: float) -> Hedge | Run:
+        """Hear that the attempt still runs after `hedge_after_s`."""
+        self._expect(_RUNS)
+        self._pass(now)
+        twice = len(self._at) > 1 or self.terms.hedge_after_s is None
+        if twice or self._now >= self._until_s or (self._budget is not None and self._budget.wait_s(now) > 0):
+            return _GO_ON
+        return Hedge(self._failed | self._at)
+
+    def hedged(self, name: str, now: float) -> bool:
+        """Hear that the second call has a lease, of the endpoint `name`; return whether it may use it.
+
+        If not, the shell gives it back.
+        """
+        self._expect(_RUNS)
+        self._pass(now)
+        if self._budget is not None and not self._budget.try_spend(now):  # another call was faster
+            return False
+        self._at |= {name}
+        return True
+
+    def succeeded(self) -> None:
+        """Hear that it has what it wanted."""
+        self._expect(_RUNS)
+        self._phase = _OVER
+        if self._outage is not None:
+            self._outage.succeeded()
+
+    def failed(self, now: float, asked_s: float = 0.0) -> Pause | Over:
+        """Hear that the attempt has failed, wherever it ran.
+
+        Args:
+            now: the time.
+            asked_s: the endpoint asked to be left alone for so long (Retry-After); after a minute it is asked again.
+        """
+        self._expect(_RUNS)
+        self._pass(now)
+        if self.terms.avoids:
+            self._failed |= self._at
+            self._last = self._at
+        self._rests_until_s = self._now + min(max(asked_s, 0.0), LONGEST_ASKED_S)
+        return self._again()
+
+    def cut(self, now: float) -> Over:
+        """Hear that the attempt was ended because its deadline has passed, whatever a clock of another kind says."""
+        over = self.failed(max(now, self._until_s))
+        assert isinstance(over, Over), "nothing follows a deadline"
+        return over
+
+    # -- a pause -----------------------------------------------------------------------------------
+
+    def resume(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
+        """Hear that the pause is over. It has lasted as long as it was to, even by a clock that stands still."""
+        self._expect(_PAUSES)
+        self._pass(max(now, self._resumes_s))
+        if self._now >= self._until_s:
+            return self._over_deadline()
+        if self._resting:
+            self._resting = False
+            return self._ask_anew(out)
+        if self._owes and not self._pays():
+            wait_s = self._budget_wait_s()
+            return self._pause(wait_s) if self._is_left(wait_s) else self._over_budget()
+        return self._try(out)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _expect(self, phase: _Phase) -> None:
+        if self._phase is not phase:
+            raise RuntimeError(f"a course that {self._phase.value} was told what one hears that {phase.value}")
+
+    def _pass(self, now: float) -> None:
+        if now > self._now:
+            self._now = now
+
+    def _try(self, out: frozenset[str]) -> Ask:
+        self.tries += 1
+        self._tried_s = self._now
+        self._give_up_s = min(self._until_s, self._now + self.terms.wait_s)
+        self._look_s = _FIRST_LOOK_S
+        return self._ask_anew(out)
+
+    def _ask_anew(self, out: frozenset[str]) -> Ask:
+        """Ask where it has not failed; else where it did not fail last; else, unless that one rests, anywhere.
+
+        To wait for an endpoint that is out of service is worse than to go back to one that failed earlier, or even
+        just now. While the last one rests it is the other way about: one may be back sooner.
+        """
+        self._wishes, self._wish = self._wishes_of(out), 0
+        self._phase = _ASKS
+        if not self._failed:
+            self._resumes_s = math.inf  # nothing that happens would change what it asks for
+        else:
+            look_s = self._now + self._look_s
+            self._resumes_s = min(look_s, self._rests_until_s) if self._leaves_alone() else look_s
+            self._look_s *= 2
+        return self._ask()
+
+    def _wishes_of(self, out: frozenset[str]) -> list[tuple[frozenset[str], frozenset[str]]]:
+        avoids = [_NONE]
+        if self._failed:
+            avoids = [self._failed | out, self._last | out, self._leaves_alone()]
+        wishes = [(self.terms.prefers, avoids[0]), *((_NONE, avoid) for avoid in avoids)]
+        return list(dict.fromkeys(wishes))
+
+    def _leaves_alone(self) -> frozenset[str]:
+        """Return who asked for a rest that is not over yet."""
+        return self._last if self._now < self._rests_until_s else _NONE
+
+    def _ask(self) -> Ask:
+        labels, avoid = self._wishes[self._wish]
+        within_s, look_s = self._give_up_s - self._now, self._resumes_s - self._now
+        return Ask(avoid, labels, max(0.0, within_s), max(0.0, look_s))
+
+    def _again(self) -> Pause | Over:
+        """Decide, after a try that failed, whether there is another one."""
+        if not self._excused() and self.tries >= self.terms.attempts:
+            return self._over(Why.ATTEMPTS)
+        if self._now >= self._until_s:
+            return self._over_deadline()
+        self._owes = bool(self._at) and self._budget is not None  # else it has cost no endpoint anything
+        wait_s = 0.0
+        if self._owes and not self._pays():
+            wait_s = self._budget_wait_s() if self.terms.persists else math.inf
+            if not self._is_left(wait_s):
+                return self._over_budget()
+        # Half of what is left, so that some is left for the attempt.
+        return self._pause(max(wait_s, min(self._drawn_s(), (self._until_s - self._now) / 2)))
+
+    def _drawn_s(self) -> float:
+        if self.tries < self.terms.owed:
+            return 0.0
+        retries = self.terms.retries
+        return pause_s(retries, self.tries, self._rng) if retries else self.terms.pause_s
+
+    def _pays(self) -> bool:
+        self._owes = self._budget is not None and not self._budget.try_spend(self._now)
+        return not self._owes
+
+    def _budget_wait_s(self) -> float:
+        """Return how long to wait for the budget. One that never fills by itself costs a window of waiting, once."""
+        wait_s = self._budget.wait_s(self._now) if self._budget is not None else 0.0
+        if wait_s < math.inf:
+            return wait_s
+        self._owes = False
+        return self.terms.retries.budget_window_s if self.terms.retries else 0.0
+
+    def _excused(self) -> bool:
+        """Tell the outage that a try has failed, and return whether it excuses that."""
+        if self._outage is None:
+            return False
+        successes = self._outage.failed(self._now)
+        before, self._last_successes = self._last_successes, successes
+        return self._outage.excuses(successes if before is None else before, self._tried_s)
+
+    def _pause(self, for_s: float) -> Pause:
+        self._phase = _PAUSES
+        self._resumes_s = self._now + for_s
+        return Pause(for_s)
+
+    def _is_left(self, wait_s: float) -> bool:
+        return self._now + wait_s < self._until_s
+
+    def _over_budget(self) -> Over:
+        return self._over(Why.BUDGET, "the retry budget is empty, because too many calls fail")
+
+    def _over_deadline(self) -> Over:
+        return self._over(Why.DEADLINE, f"the deadline of {self.terms.deadline_s:g} s has passed")
+
+    def _over(self, why: Why, note: str = "") -> Over:
+        self._phase = _OVER
+        return Over(why, note)

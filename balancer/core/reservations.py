@@ -1,0 +1,67 @@
+"""Reservations: free slots set aside for a waiter that needs several of one endpoint.
+
+Decides which endpoint is kept for a claim. It must not know the queue: whoever calls this goes through the claims,
+the oldest first.
+"""
+
+from collections.abc import Mapping
+from math import inf
+
+from balancer.core.account import Account
+from balancer.core.ledger import Ledger
+from balancer.core.rules import Rules
+from balancer.strategy import Request
+
+__all__ = ["Reservations"]
+
+
+class Reservations:
+    """The endpoints whose free slots are kept, each for one claim.
+
+    Attributes:
+        accounts: what is kept, by the claim that it is kept for; oldest claim first.
+    """
+
+    def __init__(self, ledger: Ledger, rules: Rules) -> None:
+        self.accounts: dict[object, Account] = {}
+        self._held: list[Account] = []  # all whose slots are kept: with an endpoint, those of its host
+        self._ledger = ledger
+        self._rules = rules
+
+    def keep(
+        self, claim: object, request: Request, now: float, before: Mapping[object, Account], *, stay: bool = False
+    ) -> None:
+        """Keep the free slots of one endpoint for `claim`, so that no later claim takes them one by one.
+
+        It is the endpoint that misses the fewest slots for `request`; of equals, one that was kept `before`, so that
+        what was begun is ended. With `stay`, it is the one that was kept for `claim` before, unless an older claim has
+        it by now: so nothing that was kept before becomes free. O(N).
+        """
+        best = before.get(claim) if stay else None
+        if best is None or best.kept:
+            best = self._nearest(request, set(before.values()))
+        if best is not None:
+            self.accounts[claim] = best
+            for account in self._rules.together(best):
+                account.kept = True
+                self._held.append(account)
+            self._ledger.refresh(self._rules.together(best), now)
+
+    def free(self, now: float) -> dict[object, Account]:
+        """Keep nothing for anybody; return what was kept, by its claim."""
+        kept, self.accounts = self.accounts, {}
+        held, self._held = self._held, []
+        for account in held:
+            account.kept = False
+        self._ledger.refresh(held, now)
+        return kept
+
+    def _nearest(self, request: Request, before: set[Account]) -> Account | None:
+        """Return the account that misses the fewest slots for `request`, of those that are not kept."""
+        best, least = None, inf
+        for account in self._ledger.accounts():
+            if account.ceiling and not account.kept and request.admits(account.endpoint):
+                missing = account.in_flight + request.takes(account) - account.limit - (account in before) / 2
+                if missing < least:
+                    best, least = account, missing
+        return best

@@ -1,0 +1,108 @@
+"""Program runner for tasks: one lease per program run, on some endpoint of the pool.
+
+A shell, as `runner` is for threads: it waits for leases and pauses in the task. Executors block, so each run is handed
+to a thread, which ends the lease as well; as no run is handed over without a lease, there are never more of them than
+slots. It must not know what a program's output means.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from balancer.core.decisions import Run
+from balancer.endpoint import Lease, Outcome
+from balancer.errors import BalancerError, LeaseError
+from balancer.judging.attempts import ProgramAttempts
+from balancer.judging.pending import PendingRun, PendingRuns, ProgramResult, ProgramRun
+from balancer.program import Execution
+from balancer.shells.tasks.driver import TaskDriver
+from balancer.shells.tasks.face import TaskPool
+from balancer.shells.tasks.parking import spot
+
+__all__ = ["TaskRunner"]
+
+T = TypeVar("T")
+
+_FRESH_S = 5.0  # for so long it is believed who runs a language: to find out, a server may have to be asked
+
+
+class TaskRunner:
+    """Carries out errands for tasks, of asyncio or trio, on any number of event loops.
+
+    Args:
+        attempts: shared with the threads that run programs on the same pool.
+        tasks: the pool, as tasks see it.
+        threads: make the runs; they must be as many as the pool has slots, or runs wait for one with a lease in hand.
+    """
+
+    def __init__(self, attempts: ProgramAttempts, tasks: TaskPool, threads: ThreadPoolExecutor) -> None:
+        self._attempts = attempts
+        self._tasks = tasks
+        self._threads = threads
+        self._unable: dict[str, tuple[float, frozenset[str]]] = {}
+
+    async def follow(self, errands: PendingRuns[T]) -> T:
+        """Carry out `errands`, one after the other, and return what they come to.
+
+        Cancelled, it waits for no run: a run that is under way ends in its thread, and its lease with it.
+
+        Raises:
+            Stopped: no more programs are to be started.
+        """
+        try:
+            errand = next(errands)
+            while True:
+                errand = errands.send(await self._carry_out(errand))
+        except StopIteration as end:
+            found: T = end.value
+            return found
+
+    async def _carry_out(self, errand: PendingRun) -> ProgramResult:
+        """Run it, over all its tries."""
+        attempts, wanted = self._attempts, errand.wanted
+        course, asked = attempts.course(errand, await self._unable_of(wanted.program.language))
+
+        async def make(run: Run, hand: list[Lease]) -> Execution:
+            return await self._make(wanted, hand)
+
+        drive = TaskDriver(self._tasks, course, attempts.pool.budget, make, asked)
+        try:
+            return ProgramResult(await drive.run(), at=drive.at)
+        except BalancerError as error:
+            return attempts.given_up(error, course, drive.at, wanted.program.language)
+
+    async def _unable_of(self, language: str) -> frozenset[str]:
+        known = self._unable.get(language)
+        if known is None or known[0] < self._attempts.clock():
+            found = await _ended(self._threads.submit(self._attempts.unable, language))
+            known = self._unable[language] = self._attempts.clock() + _FRESH_S, found
+        return known[1]
+
+    async def _make(self, wanted: ProgramRun, hand: list[Lease]) -> Execution:
+        """Make one try, in a thread that ends the lease."""
+        lease = hand.pop()
+        lease.entered = True
+        future = self._threads.submit(self._attempts.make, wanted, lease)
+        return await _ended(future, partial(self._drop, lease))
+
+    def _drop(self, lease: Lease) -> None:
+        """Give back a lease whose run was never begun; if that cannot be done just now, it is found to be nobody's."""
+        if not self._attempts.pool.is_inside:
+            with suppress(LeaseError):
+                lease.release(Outcome.IGNORED)
+
+
+async def _ended(future: "Future[T]", never_begun: Callable[[], object] = lambda: None) -> T:
+    """Wait in a task for what a thread does, and return it. Cancelled in time, it is never begun."""
+    at = spot()
+    future.add_done_callback(lambda done: at.wake())
+    try:
+        await at.wait(math.inf)
+    except BaseException:
+        if future.cancel():
+            never_begun()
+        raise
+    return future.result()

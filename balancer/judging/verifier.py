@@ -1,0 +1,276 @@
+"""Verification by rerun: runs made again on other endpoints, and endpoints that lie taken out of service.
+
+Who is believed is decided by `balancer.judging.trust`; this yields the errands that ask the endpoints, for
+whoever waits for the run, and says what follows. It must not know what an output means.
+"""
+
+import logging
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Protocol
+
+from balancer.errors import UnknownEndpoint
+from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun
+from balancer.judging.trust import (
+    LIMITS,
+    NO_COMPILE,
+    AskAgain,
+    AskElsewhere,
+    Settled,
+    Trust,
+    Unsettled,
+    Vote,
+    next_check,
+    said,
+)
+from balancer.program import Execution, Executor
+from balancer.sandbox.pings import KnownAnswer, known_answer
+from balancer.sandbox.trial import runs
+from balancer.settings.pipeline import VerifySettings
+
+__all__ = ["VerificationStore", "Verifier"]
+
+_LOGGER = logging.getLogger("balancer")
+_CHALLENGES = 20  # programs whose answer is known: one that lies once in ten passes with 12%
+_MOST_CHALLENGED = 5  # times that an endpoint is asked them: one that passed as often passes again
+_STUCK = 5  # such programs that must all meet a limit; one that is only slow gets one of them done
+_REPEATED = 5  # times that a program must say the same again before its word counts against an endpoint
+
+
+class VerificationStore(Protocol):
+    """What the verifier needs of a store, which outlives the process."""
+
+    def believed(self, endpoint: str, problem: str) -> None:
+        """Remember that something `endpoint` said of `problem` counts, and nobody has said the same."""
+        ...
+
+    def trusted(self, endpoint: str) -> None:
+        """Forget it: the endpoint is believed."""
+        ...
+
+    def made_again(self, what: str) -> None:
+        """Count a run that was made to verify another one, and what came of it."""
+        ...
+
+    def eject(self, endpoint: str, why: str) -> int:
+        """Remember that `endpoint` lied; return how many problems are judged again, for it had a part in them."""
+        ...
+
+
+class Verifier:
+    """Verifies the runs of one session. Thread-safe.
+
+    Args:
+        settings: which runs are made again.
+        executors: one for each endpoint, by name.
+        run: makes a run as if for the first time.
+        look: makes a run once more on one of these endpoints.
+        out: which endpoints serve nobody for now.
+        eject: takes an endpoint out of service.
+        say: is told of each that is, in a line.
+        remembers: what is to be known in a later session; None: nobody.
+    """
+
+    def __init__(
+        self,
+        settings: VerifySettings,
+        executors: Mapping[str, Executor],
+        *,
+        run: Callable[[ProgramRun], PendingRuns[ProgramResult]],
+        look: Callable[[ProgramRun, frozenset[str]], PendingRuns[ProgramResult]],
+        out: Callable[[], frozenset[str]],
+        eject: Callable[[str], object],
+        say: Callable[[str], object],
+        remembers: VerificationStore | None,
+    ) -> None:
+        self._settings = settings
+        self._executors = executors
+        self._run = run
+        self._look = look
+        self._out = out
+        self._eject = eject
+        self._say = say
+        self._remembers = remembers
+        self._lock = threading.Lock()
+        self._trust = Trust(settings, executors)
+        self._challenged: Counter[str] = Counter()
+        self._rng = random.Random()  # not to be foreseen by a server
+
+    @property
+    def ejected(self) -> frozenset[str]:
+        """The endpoints that were taken out of service, for they lied."""
+        return self._trust.ejected
+
+    def heard(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
+        """Return `ran`, or what others say against it if it is made again."""
+        if ran.execution is None:
+            return ran
+        word = said(ran.execution)
+        with self._lock:
+            looks = word is not None and self._trust.looks(ran.at, self._rng.random())
+            stuck = self._trust.is_stuck(ran.at, ran.execution.status)
+        if stuck:
+            yield from self._ask_whether_stuck(ran.at, wanted)
+        return (yield from (self._verified(wanted, ran) if looks else self._believed(wanted, ran)))
+
+    def surprised(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
+        """Return `ran`, or what others say against it: it is made again, whatever the share."""
+        if ran.verified or ran.execution is None or not self._settings.surprises:
+            return ran
+        return (yield from self._verified(wanted, ran))
+
+    # -- one run -------------------------------------------------------------------------------------
+
+    def _believed(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
+        """Let `ran` count unverified, unless its endpoint was ejected meanwhile."""
+        with self._lock:
+            if ran.at not in self._trust.ejected:
+                if self._remembers is not None:
+                    self._remembers.believed(ran.at, wanted.problem)
+                return ran
+        return (yield from self._run(wanted))
+
+    def _verified(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
+        """Ask others until `ran` is settled, and return what is right."""
+        assert ran.execution is not None
+        wanted = replace(wanted, odd=None)
+        words, answers = [Vote(ran.at, said(ran.execution))], [ran]
+        failed = False
+        while True:
+            able = self._able(wanted, {word.endpoint for word in words})
+            step = next_check(words, more=bool(able) and not failed)
+            if isinstance(step, Settled):
+                return (yield from self._settled(wanted, step, words, answers))
+            if isinstance(step, Unsettled):
+                return (yield from self._unsettled(wanted, step, answers))
+            only = able if isinstance(step, AskElsewhere) else frozenset({step.endpoint})
+            again = yield from self._look(wanted, only)
+            self._count("again")
+            if again.execution is None:
+                failed = True
+                if isinstance(step, AskAgain):
+                    words.append(Vote(step.endpoint, None))
+                    answers.append(again)
+                continue
+            words.append(Vote(again.at, said(again.execution)))
+            answers.append(again)
+
+    def _able(self, wanted: ProgramRun, asked: set[str]) -> frozenset[str]:
+        others = self._executors.keys() - asked - self._trust.ejected - self._out()
+        return frozenset(name for name in others if runs(self._executors[name], wanted.program.language))
+
+    def _settled(
+        self, wanted: ProgramRun, found: Settled, words: list[Vote], answers: list[ProgramResult]
+    ) -> PendingRuns[ProgramResult]:
+        with self._lock:
+            for name in sorted(found.agreed):
+                if self._trust.agreed(name) and self._remembers is not None:
+                    self._remembers.trusted(name)
+        if found.outvoted:
+            self._count("differed")
+        # A compiler that refuses what others take is another compiler, and no lie: nobody is a witness to that.
+        speaks = wanted.witness and bool(found.outvoted) and all(word.said != NO_COMPILE for word in words)
+        repeats = speaks and (yield from self._repeats(wanted, found))
+        witness = _witness(wanted) if repeats else None
+        for name in sorted(found.outvoted):
+            yield from self._outvote(name, wanted, witness)
+        right = next(ran for word, ran in zip(words, answers, strict=True) if word.said == found.said)
+        return replace(right, verified=True)
+
+    def _repeats(self, wanted: ProgramRun, found: Settled) -> PendingRuns[bool]:
+        """Return whether the program says the same each time: one that tosses a coin is no witness."""
+        for _ in range(_REPEATED):
+            again = (yield from self._look(wanted, found.agreed)).execution
+            self._count("again")
+            if again is None or said(again) != found.said:
+                with self._lock:
+                    self._trust.unsteady(_witness(wanted))
+                return False
+        return True
+
+    def _unsettled(
+        self, wanted: ProgramRun, found: Unsettled, answers: list[ProgramResult]
+    ) -> PendingRuns[ProgramResult]:
+        if found.differ:
+            self._count("unsettled")
+            if len(found.differ) > 2:
+                with self._lock:
+                    self._trust.unsteady(_witness(wanted))
+            for name in sorted(found.differ):
+                yield from self._challenge(name, wanted)
+        sound = [ran for ran in answers if ran.execution is not None and ran.at not in self._trust.ejected]
+        return (yield from self._believed(wanted, sound[0] if sound else answers[0]))
+
+    # -- one endpoint --------------------------------------------------------------------------------
+
+    def _outvote(self, name: str, wanted: ProgramRun, witness: tuple[str, str] | None) -> PendingRuns[None]:
+        why = f"other endpoints said otherwise of several programs, {wanted.program.name or 'one'} the last"
+        with self._lock:
+            goes = self._trust.outvoted(name, witness)
+            problems = self._remember_ejected(name, why) if goes else 0
+        if goes:
+            self._tell(name, why, problems)
+        elif name not in self._trust.ejected:
+            yield from self._challenge(name, wanted)
+
+    def _challenge(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
+        """Ask it for what is known; one wrong answer is enough."""
+        with self._lock:
+            self._challenged[name] += 1
+            if self._challenged[name] > _MOST_CHALLENGED:
+                return
+        for _ in range(_CHALLENGES):
+            known, done = yield from self._asked(name, wanted)
+            if known is None:
+                return
+            if done is not None and known.is_wrong(done):
+                self._fail(name, f"it said {done.stdout[:40]!r} of a program that prints {known.output.decode()}")
+                return
+
+    def _ask_whether_stuck(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
+        """Ask it for what is known; if all of it meets a limit, nothing that it says of limits counts."""
+        for _ in range(_STUCK):
+            _, done = yield from self._asked(name, wanted)
+            if done is None or done.status not in LIMITS:
+                return
+        self._fail(name, f"it said that {_STUCK} programs that only print a number meet a limit")
+
+    def _asked(self, name: str, wanted: ProgramRun) -> PendingRuns[tuple[KnownAnswer | None, Execution | None]]:
+        """Ask it for what is known, if it is still there and can run it; return what was asked, and what came."""
+        known = known_answer(self._executors[name])
+        if known is None or name in self._trust.ejected:
+            return None, None
+        asked = ProgramRun(known.program, known.stdin, known.limits, wanted.problem, wanted.stage, "known answer", 0)
+        done = (yield from self._look(asked, frozenset({name}))).execution
+        self._count("again")
+        return known, done
+
+    def _fail(self, name: str, why: str) -> None:
+        with self._lock:
+            goes = self._trust.failed(name)
+            problems = self._remember_ejected(name, why) if goes else 0
+        if goes:
+            self._tell(name, why, problems)
+
+    def _remember_ejected(self, name: str, why: str) -> int:
+        """Call it under the lock: whatever `name` said is remembered before, or refused."""
+        return self._remembers.eject(name, why) if self._remembers is not None else 0
+
+    def _tell(self, name: str, why: str, problems: int) -> None:
+        with suppress(UnknownEndpoint):
+            self._eject(name)
+        line = f"{name} is taken out of service, for it lies: {why}; problems judged again: {problems}"
+        _LOGGER.warning("%s", line)
+        self._say(line)
+
+    def _count(self, what: str) -> None:
+        if self._remembers is not None:
+            self._remembers.made_again(what)
+
+
+def _witness(wanted: ProgramRun) -> tuple[str, str]:
+    return wanted.problem, wanted.program.name

@@ -1,0 +1,269 @@
+"""The live page's tables: a pool at one instant, rounded, and without secrets.
+
+Decides what is shown and how it is rounded. All that comes from the pool is of one instant. No secret is in it: of
+names of endpoints neither user nor query, and nothing of headers and keys. It must not know who looks, nor how the
+tables travel.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from balancer.core.events import (
+    Added,
+    Drained,
+    Ejected,
+    Event,
+    Panic,
+    Probing,
+    Removed,
+    Rested,
+    Restored,
+    Spent,
+    StrategyChanged,
+)
+from balancer.core.metrics import LeaseRow, WaitHistogram, WaitStats
+from balancer.core.readings import Snapshot
+from balancer.endpoint import Lease
+from balancer.observing.page.deltas import Tables
+from balancer.settings.redaction import ShownNames
+
+__all__ = [
+    "HasSnapshot",
+    "ListMembers",
+    "MemberLeases",
+    "PoolTables",
+    "RecentEvents",
+    "holder_rows",
+    "member_rows",
+    "rows_as_lists",
+]
+
+_KEPT: Final = 100  # lines of news
+_MOST_HOLDERS: Final = 100
+_NOBODY: Final = "(not named)"
+_SAID: Final[dict[type[Event], str]] = {
+    Added: "in service",
+    Drained: "drained",
+    Removed: "removed",
+    Ejected: "ejected",
+    Probing: "on trial",
+    Rested: "asked to be left alone",
+    Restored: "back in service",
+    Spent: "its account has nothing left",
+}
+
+Extra = Callable[[], Tables]
+
+
+class MemberLeases(NamedTuple):
+    """A process that holds leases of a pool that several share."""
+
+    name: str
+    leases: Sequence[Lease]
+    waiting: int
+
+
+ListMembers = Callable[[], Sequence[MemberLeases]]
+
+
+class HasSnapshot(Protocol):
+    """What is looked at: a pool."""
+
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
+        """Return the pool at one instant."""
+        ...
+
+
+class RecentEvents:
+    """An observer that keeps the last things that happened to endpoints.
+
+    Args:
+        names: what endpoints are called.
+    """
+
+    kinds = frozenset({*_SAID, Panic, StrategyChanged})
+
+    def __init__(self, names: ShownNames) -> None:
+        self._names = names
+        self._count = 0
+        self._lines: deque[tuple[int, float, str, str]] = deque(maxlen=_KEPT)
+
+    def __call__(self, event: Event, /) -> None:
+        """Keep what is said of `event`."""
+        if isinstance(event, Panic):
+            where, said = "", "panic: too few are fit, so all serve" if event.on else "the panic is over"
+        elif isinstance(event, StrategyChanged):
+            where, said = "", f"{event.strategy} chooses"
+        else:
+            where, said = self._names(getattr(event, "endpoint", "")), _SAID[type(event)]
+            if isinstance(event, Ejected) and event.why:
+                said = f"{said}: {event.why}"
+        self._count += 1
+        self._lines.append((self._count, event.at_s, where, said))
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Return the lines, oldest first."""
+        return {
+            str(number): {"at_s": round(at_s, 2), "endpoint": where, "said": said}
+            for number, at_s, where, said in self._lines.copy()
+        }
+
+
+class PoolTables:
+    """A pool as tables, whenever somebody looks. Thread-safe.
+
+    Args:
+        pool: what is looked at.
+        names: what its endpoints are called.
+        news: what happened to them.
+        holders: returns who holds what; called under the pool's lock. None: it is told by the `holder` of the leases.
+        extra: returns further tables.
+    """
+
+    def __init__(
+        self,
+        pool: HasSnapshot,
+        names: ShownNames,
+        news: RecentEvents,
+        *,
+        holders: ListMembers | None = None,
+        extra: Extra | None = None,
+    ) -> None:
+        self._pool = pool
+        self._names = names
+        self._news = news
+        self._holders = holders
+        self._extra = extra
+        self._numbers: dict[str, int] = {}
+        self._turn = threading.Lock()
+        self._before: tuple[WaitHistogram, int] | None = None
+
+    def look(self, *, still: bool = False) -> tuple[float, Tables]:
+        """Return the pool's time in seconds, and the tables then.
+
+        What is of the time since the last look counts from the last one that was not `still`.
+        """
+        with self._turn:
+            seen = self._pool.snapshot(leases=self._holders is None, also=self._holders)
+            tables: Tables = {
+                "pool": {"": self._of_pool(seen, still)},
+                "endpoints": self._of_endpoints(seen),
+                "quotas": self._of_quotas(seen),
+                "holders": holder_rows(seen.leases) if self._holders is None else member_rows(seen.also),
+                "news": self._news.rows(),
+            }
+            if self._extra is not None:
+                tables.update(self._extra())
+            return round(seen.at_s, 3), tables
+
+    def endpoint(self, row: str) -> str | None:
+        """Return the name by which the pool knows the endpoint in this row; None: there is none."""
+        return next((name for name, number in self._numbers.items() if str(number) == row), None)
+
+    def _of_pool(self, seen: Snapshot, still: bool) -> dict[str, Any]:
+        stats = seen.stats
+        recent = self._recent(seen, still)
+        return {
+            "strategy": stats.strategy,
+            "acquired": stats.acquired,
+            "timed_out": stats.timed_out,
+            "waiting": stats.waiting,
+            "calls": stats.calls,
+            "failures": stats.failures,
+            "overloads": stats.overloads,
+            "retries": stats.retries,
+            "hedges": stats.hedges,
+            "ejections": stats.ejections,
+            **{f"wait_{name}_s": _short(getattr(stats.wait_s, name)) for name in ("mean", "p50", "p90", "p99", "max")},
+            "wait_now_p50_s": _short(recent.p50),
+            "wait_now_p99_s": _short(recent.p99),
+        }
+
+    def _recent(self, seen: Snapshot, still: bool) -> WaitStats:
+        """Return how long those waited who were granted a lease since the last look."""
+        granted = seen.stats.acquired
+        waits, before = self._before or (seen.waits, granted)
+        if not still:
+            self._before = seen.waits, granted
+        return seen.waits.since(waits).summary(granted - before)
+
+    def _of_endpoints(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
+        return {
+            str(self._numbers.setdefault(each.name, len(self._numbers))): {
+                "name": self._names(each.name),
+                "state": each.state,
+                "health": each.health,
+                "capacity": each.capacity,
+                "weight": each.weight,
+                "limit": each.limit,
+                "in_flight": each.in_flight,
+                "leases": each.leases,
+                "successes": each.successes,
+                "failures": each.failures,
+                "overloads": each.overloads,
+                "ignored": each.ignored,
+                "ejections": each.ejections,
+                "busy_s": round(each.busy_s, 2),
+                "out_s": round(each.out_s, 1),
+            }
+            for each in seen.stats.endpoints
+        }
+
+    def _of_quotas(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
+        return {
+            str(number): {
+                "name": self._names(each.name),
+                "requests": each.requests,
+                "requests_per_min": each.requests_per_min,
+                "tokens": each.tokens,
+                "tokens_per_min": each.tokens_per_min,
+            }
+            for number, each in enumerate(seen.stats.quotas)
+        }
+
+
+def holder_rows(leases: Iterable[LeaseRow]) -> dict[str, dict[str, Any]]:
+    """Return who holds how many leases and slots, and for how long the oldest; the holder is the row's id.
+
+    Those beyond a hundred, of whom the youngest lease is the oldest, are left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for lease in leases:  # oldest first
+        row = found.setdefault(lease.holder or _NOBODY, {"leases": 0, "slots": 0, "since_s": round(lease.since_s, 2)})
+        row["leases"] += 1
+        row["slots"] += lease.slots
+    return dict(list(found.items())[:_MOST_HOLDERS])
+
+
+def member_rows(holders: Any) -> dict[str, dict[str, Any]]:
+    """Return a row for each process: its leases and slots, since when it has the oldest, and how many of it wait."""
+    found: dict[str, dict[str, Any]] = {}
+    for holder in sorted(holders, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
+        name, number = holder.name, 1
+        while name in found:
+            number += 1
+            name = f"{holder.name} ({number})"
+        since_s = min((lease.granted_s for lease in holder.leases), default=None)
+        found[name] = {
+            "leases": len(holder.leases),
+            "slots": sum(lease.slots for lease in holder.leases),
+            "since_s": None if since_s is None else round(since_s, 2),
+            "waiting": holder.waiting,
+        }
+    return found
+
+
+def rows_as_lists(tables: Tables) -> dict[str, Any]:
+    """Return the tables for a reader who wants all of them: a list of rows each, and of those that have one row, it."""
+    return {name: rows[""] if rows.keys() == {""} else _rows(rows) for name, rows in tables.items()}
+
+
+def _rows(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{"id": row, **values} for row, values in rows.items()]
+
+
+def _short(value_s: float) -> float:
+    """Return it to three digits: what is measured is no better."""
+    return float(f"{value_s:.3g}")

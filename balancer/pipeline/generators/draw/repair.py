@@ -1,0 +1,115 @@
+"""Repair tokens so that they keep to what is known of them: bounds, permutations, ties, letters that come once.
+
+Pure functions on lists. They must not know fields or templates.
+"""
+
+import random
+from collections.abc import Sequence
+
+from balancer.pipeline.generators.learn.relations import Tie
+
+__all__ = ["distinct_numbers", "distinct_words", "fold", "place_once", "ranks", "resize_word", "tie", "within"]
+
+
+def fold(values: Sequence[int], low: int, high: int) -> list[int]:
+    """Bring values above `high` back into `low` to `high`, evenly."""
+    width = max(high - low + 1, 1)
+    return [value if value <= high else low + (value - low) % width for value in values]
+
+
+def ranks(values: Sequence[int], low: int) -> list[int]:
+    """Return the permutation of `low`, `low` + 1, ... that is ordered as the values are, ties from left to right."""
+    order = sorted(range(len(values)), key=lambda index: (values[index], index))
+    found = [0] * len(values)
+    for rank, index in enumerate(order):
+        found[index] = low + rank
+    return found
+
+
+def tie(left: int, right: int, kind: Tie, high: int) -> tuple[int, int]:
+    """Bring two values into the order that `kind` asks for, `right` no greater than `high` where there is a choice."""
+    if kind is not Tie.DIFFER:
+        left, right = min(left, right), max(left, right)
+    if left == right and kind is not Tie.AT_MOST:
+        return (left, right + 1) if right < high else (left - 1, right)
+    return left, right
+
+
+def within(pair: tuple[int, int], kind: Tie, low: int, highest: int, high: int) -> tuple[int, int]:
+    """Bring the left of two tied values within `low` to `highest`, the right one to `high` at most."""
+    left, right = min(max(pair[0], low), highest), min(pair[1], high)
+    if kind is Tie.LESS and left >= right > low:
+        left = right - 1
+    return min(left, right) if kind is Tie.AT_MOST else left, right
+
+
+def resize_word(word: str, length: int) -> str:
+    """Cut a word to `length`, or repeat it up to that."""
+    return (word * (length // max(len(word), 1) + 1))[:length]
+
+
+def distinct_numbers(values: Sequence[int], low: int, high: int, rng: random.Random) -> list[int]:
+    """Put other numbers, between `low` and `high`, in the places of those that come again, as far as there are any."""
+    if len(set(values)) == len(values) or high - low + 1 < len(values):
+        return list(values)
+    seen: set[int] = set()
+    found = []
+    for value in values:
+        tries = 0
+        while value in seen and tries < 50:
+            value = rng.randint(low, min(high, low + 4 * len(values)) if tries > 20 else high)
+            tries += 1
+        seen.add(value)
+        found.append(value)
+    return found
+
+
+def distinct_words(words: Sequence[str], letters: str, longest: int) -> list[str]:
+    """Make words distinct, as far as there is room, by letters after those that came before."""
+    seen: set[str] = set()
+    distinct = []
+    for index, word in enumerate(words):
+        count = index
+        while word in seen and len(word) < longest and len(letters) > 1:
+            word += letters[count % len(letters)]
+            count //= len(letters)
+        seen.add(word)
+        distinct.append(word)
+    return distinct
+
+
+def place_once(words: Sequence[str], once: str, letters: str, rng: random.Random) -> list[str]:
+    """Leave each letter of `once` in exactly one place of all words; others there become some of `letters`."""
+    grid = [list(word) for word in words]
+    free = [letter for letter in letters if letter not in once]
+    if not free:
+        return list(words)
+    taken: set[tuple[int, int]] = set()
+    for letter in once:
+        places = [
+            (row, column) for row, line in enumerate(grid) for column, found in enumerate(line) if found == letter
+        ]
+        kept = rng.choice(places) if places else None
+        for row, column in places:
+            if (row, column) != kept:
+                grid[row][column] = rng.choice(free)
+        if kept is not None:
+            taken.add(kept)
+    for letter in once:
+        if not any(letter in line for line in grid):
+            place = _free_place(grid, taken, rng)
+            if place is not None:
+                grid[place[0]][place[1]] = letter
+                taken.add(place)
+    return ["".join(line) for line in grid]
+
+
+def _free_place(grid: list[list[str]], taken: set[tuple[int, int]], rng: random.Random) -> tuple[int, int] | None:
+    rows = [row for row, line in enumerate(grid) if line]
+    for _ in range(100):
+        if rows:
+            row = rng.choice(rows)
+            place = row, rng.randrange(len(grid[row]))
+            if place not in taken:
+                return place
+    return None

@@ -1,0 +1,138 @@
+"""Find the constants that a validator compares what it reads with, as pairs where they come in pairs.
+
+Decides which constants bound something, in the order in which the names that they bound first appear, and which of them
+bound sums and products. It must not know the problem's inputs.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import takewhile
+from keyword import iskeyword
+
+from balancer.pipeline.generators.learn.hints import Bounds
+from balancer.pipeline.generators.learn.source_tokens import SourceToken
+
+__all__ = ["find_pairs", "find_products"]
+
+_COMPARISONS = frozenset({"<", "<=", ">", ">="})
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**", "<<", ">>"})
+# Calls whose numbers bound nothing.
+_DEAF = frozenset({"exit", "_exit", "quit", "range", "split", "substr", "resize", "reserve", "assign", "setprecision"})
+_ENDS = frozenset({"\n", ";", ":", "{"})  # of statements
+_PAIR_DISTANCE = 14  # tokens between "1 <=" and "<= 100", as in "1 <= int(a[0]) and int(a[0]) <= 100"
+_PRODUCTS = re.compile(r"(?:^|_)prod", re.IGNORECASE)
+_SUMS = re.compile(r"(?:^|_)(?:sum|total|tot)|(?:sum|total|tot)(?:$|_)|^(?:sum|tot)", re.IGNORECASE)
+_WORDS = re.compile(r"string|word|line|token|str$", re.IGNORECASE)
+
+
+def find_products(tokens: Sequence[SourceToken]) -> Iterator[int]:
+    """Yield what a product of two names is compared with, as in n * m <= 500000."""
+    for index in range(3, len(tokens) - 1):
+        one, star, other = (tokens[at].text for at in (index - 3, index - 2, index - 1))
+        value = tokens[index + 1].value
+        named = star == "*" and one.isidentifier() and other.isidentifier()
+        if named and tokens[index].text in _COMPARISONS and value is not None and value > 1:
+            yield value - (tokens[index].text in (">=", "<"))
+
+
+def find_pairs(tokens: Sequence[SourceToken], totals: list[int], multiples: list[int]) -> list[Bounds]:
+    """Return the pairs, ordered by where the name that they bound first appears.
+
+    Bounds of sums go to `totals`, those of products of lists to `multiples`.
+    """
+    first_seen: dict[str, int] = {}
+    for index, token in enumerate(tokens):
+        first_seen.setdefault(token.text, index)
+    found = []
+    bounds = [index for index, token in enumerate(tokens) if _is_bound(tokens, index)]
+    position = 0
+    while position < len(bounds):
+        index = bounds[position]
+        partner = bounds[position + 1] if position + 1 < len(bounds) else None
+        if partner is not None and _is_pair(tokens, index, partner):
+            last: int = partner
+            pair: Bounds | None = Bounds(tokens[index].value, tokens[partner].value)
+        else:
+            last, pair = index, _lone(tokens, index)
+        position += 1 if last == index else 2
+        aggregate = None if pair is None or pair.high is None else _aggregate(tokens, index, last)
+        if pair is not None and pair.high is not None and aggregate is not None:
+            (totals if aggregate is _SUMS else multiples).append(pair.high)
+            continue
+        if pair is not None and _WORDS.search(tokens[index].call):
+            pair = replace(pair, of_words=True)
+        if pair is not None:
+            name = _bounded_name(tokens, index, last)
+            found.append((_table_use(tokens, index) or first_seen.get(name, index), index, pair))
+    return [pair for _, _, pair in sorted(found, key=lambda item: item[:2])]
+
+
+def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:
+    """Say whether a token is a constant that may bound something."""
+    if tokens[index].value is None or tokens[index].subscript or tokens[index].call in _DEAF:
+        return False
+    before, after = _text(tokens, index - 1), _text(tokens, index + 1)
+    if before in _ARITHMETIC or after in _ARITHMETIC or before in ("return", "="):
+        return False
+    return before in _COMPARISONS or after in _COMPARISONS or "," in (before, after)
+
+
+def _aggregate(tokens: Sequence[SourceToken], one: int, last: int) -> re.Pattern[str] | None:
+    """Return whether a sum or a product is bounded, as in "total <= 10**6" or "sum(sizes) > 10**6"; None if neither."""
+    if not {_text(tokens, one - 1), _text(tokens, one + 1)} & _COMPARISONS:
+        return None
+    nearby = [*tokens[one + 1 : last], *_statement(list(reversed(tokens[max(one - 24, 0) : one])))]
+    found = (pattern for pattern in (_SUMS, _PRODUCTS) if any(pattern.search(token.text) for token in nearby))
+    return next(found, None)
+
+
+def _is_pair(tokens: Sequence[SourceToken], one: int, other: int) -> bool:
+    low, high = tokens[one], tokens[other]
+    if low.value is None or high.value is None or low.value >= high.value or other - one > _PAIR_DISTANCE:
+        return False
+    between = {token.text for token in tokens[one + 1 : other]}
+    return between == {","} or (bool(between & _COMPARISONS) and not between & _ENDS)
+
+
+def _lone(tokens: Sequence[SourceToken], index: int) -> Bounds | None:
+    """Read a constant without a partner: a low bound beside a name, or a high bound."""
+    value = tokens[index].value
+    after = _text(tokens, index + 1), _text(tokens, index + 2), _text(tokens, index + 3)
+    chain = after[0] in ("<", "<=") and after[1].isidentifier() and after[2] in ("<", "<=")
+    listed = after[0] == "," and after[1].isidentifier() and after[2] in (")", ",")
+    if chain or (listed and tokens[index].call):
+        return Bounds(value, None)
+    if value is None or value < 3 or _text(tokens, index - 1) not in _COMPARISONS:
+        return None
+    absolute = any(token.text == "abs" for token in tokens[max(index - 12, 0) : index])
+    return Bounds(-value if absolute else None, value, weight=0.8)
+
+
+def _bounded_name(tokens: Sequence[SourceToken], one: int, last: int) -> str:
+    """Return the name that is bounded: after "1 <=", before "<= 9", or the first other one in the call."""
+    if last == one and _text(tokens, one + 1) in _COMPARISONS:
+        last = one + 8
+    nearby = [*_statement(tokens[one + 1 : last]), *_statement(list(reversed(tokens[max(one - 8, 0) : one])))]
+    names = (token.text for token in nearby if token.value is None and not token.called)
+    return next((name for name in names if name.isidentifier() and not iskeyword(name)), "")
+
+
+def _table_use(tokens: Sequence[SourceToken], index: int) -> int | None:
+    """Return where a table of bounds is used that the constant stands in: BOUNDS = {"add": (-5, 5), "undo": (0, 9)}."""
+    start = index
+    while start > 0 and tokens[start - 1].text not in ("\n", ";"):
+        start -= 1
+    name = tokens[start].text
+    if tokens[index].call.isidentifier() or not name.isidentifier() or _text(tokens, start + 1) != "=":
+        return None
+    return next((later for later in range(index, len(tokens)) if tokens[later].text == name), None)
+
+
+def _statement(tokens: Sequence[SourceToken]) -> Iterator[SourceToken]:
+    """Yield tokens up to the end of the statement."""
+    return takewhile(lambda token: token.text not in _ENDS, tokens)
+
+
+def _text(tokens: Sequence[SourceToken], index: int) -> str:
+    return tokens[index].text if 0 <= index < len(tokens) else ""

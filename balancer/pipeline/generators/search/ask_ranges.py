@@ -1,0 +1,94 @@
+"""Ask the validators how far the values of each field go, instead of believing what was read off their text.
+
+Decides which values are asked about: usual bounds, one field at a time, in a known input. What they accept widens what
+is known of the field, and never narrows it: a value that they refuse may be refused for another reason.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from balancer.pipeline.generators.draw.fill import TooLarge
+from balancer.pipeline.generators.learn.bounds import Range
+from balancer.pipeline.generators.learn.facts import TokenKind
+from balancer.pipeline.generators.learn.knowledge import Knowledge
+from balancer.pipeline.generators.learn.template import Instance
+from balancer.pipeline.generators.write.build import Given, build
+
+__all__ = ["AsGiven", "widen_ranges"]
+
+_POWERS = {base * 10**power for power in range(1, 18) for base in (1, 2, 5)}
+_HIGHS = sorted(_POWERS | {10**18, 2**31 - 1})
+_LOWS = (0, -1, -(10**3), -(10**6), -(10**9), -(10**18))
+_SMALL = 400  # bytes of the input that is asked about
+
+Valid = Callable[[Sequence[bytes]], list[bool | None]]
+
+
+def widen_ranges(found: Knowledge, valid: Valid) -> Knowledge:
+    """Return what is known, with the ranges of values as far as they are accepted.
+
+    Args:
+        found: what is known.
+        valid: says which inputs are valid.
+    """
+    asked = [each for instance in found.instances[:2] for each in _questions(found, instance)]
+    says = valid([data for _, _, data in asked])
+    ranges = dict(found.ranges)
+    for (number, value, _), accepted in zip(asked, says, strict=True):
+        if accepted:
+            ranges[number] = _with(ranges[number], value)
+    return replace(found, ranges=ranges)
+
+
+def _questions(found: Knowledge, instance: Instance) -> Iterator[tuple[int, int, bytes]]:
+    """Yield inputs with one value changed: the field, the value, the input."""
+    for slot, tokens in instance.items():
+        number = slot[0]
+        fact = found.facts.fields[number]
+        if number in found.sizes or fact.kind is not TokenKind.INT or any(slot[1]) or not tokens:
+            continue
+        known = found.ranges[number]
+        highs = [value for value in _HIGHS if value > max(known.highs[0], fact.high)]
+        for value in (*highs, *(low for low in _LOWS if low < known.low)):
+            for at in {0, len(tokens) - 1}:
+                given = {**instance, slot: [*tokens[:at], str(value), *tokens[at + 1 :]]}
+                data = _written(found, given)
+                if data is not None and len(data) <= _SMALL + len(tokens) * 20:
+                    yield number, value, data
+
+
+def _written(found: Knowledge, given: Given) -> bytes | None:
+    try:
+        return build(found, given, AsGiven())
+    except TooLarge:
+        return None
+
+
+class AsGiven:
+    """Takes what is given as it is. Raises TooLarge where that does not fit the counts."""
+
+    def length(self, number: int, values: object) -> int:
+        """Return none: what is not there is not made up."""
+        return 0
+
+    def columns(
+        self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: object
+    ) -> list[list[str]]:
+        """Return what is given."""
+        if any(tokens is None or len(tokens) != count for tokens in given):
+            raise TooLarge
+        return [list(tokens or ()) for tokens in given]
+
+    def patches(self) -> tuple[tuple[int, int], ...]:
+        """Return none."""
+        return ()
+
+
+def _with(known: Range, value: int) -> Range:
+    if value < known.low:
+        return replace(known, low=value)
+    if value <= known.highs[0]:
+        return known
+    # It is more than what bounded it, so nothing did; what was only guessed, and is more still, remains a guess.
+    others = () if known.sure else tuple(high for high in known.highs if high > value)
+    return replace(known, highs=(value, *others), bound=None)

@@ -1,0 +1,117 @@
+"""Differential testing: run right and surviving wrong submissions on many small inputs, and keep those that differ.
+
+Decides what counts as a find: an input that every validator accepts, on which the reference solution ends well, the
+other right ones agree with it, and a survivor, run again by itself, does not. An infrastructure failure is no
+difference. It must not know how inputs are made up.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from balancer.judging.verdict import judge_end
+from balancer.pipeline.generators.search.sources import InputSource, MadeInput, SearchBudget
+from balancer.pipeline.proposing.toolbox import Comparer
+from balancer.problem import Submission
+from balancer.program import Execution
+
+__all__ = ["Find", "confirmed", "finds"]
+
+_MOST_CONFIRMED = 8  # inputs of a batch that are looked at more closely
+_MOST_RIGHT = 6  # right solutions that must agree
+_QUICK = frozenset({"cpp", "c"})
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """An input that tells survivors from what is right, and their names."""
+
+    made: MadeInput
+    names: tuple[str, ...]
+
+
+def finds(
+    comparer: Comparer, source: InputSource, survivors: Iterable[Submission], allowance: SearchBudget
+) -> Iterator[Find]:
+    """Yield finds until each survivor has one, there are no more inputs, or the allowance is used up."""
+    left = {survivor.name: survivor for survivor in survivors}
+    while left and allowance.left and comparer.accepted:
+        batch = source.batch()
+        if not batch:
+            return
+        for find in _in_batch(comparer, source, batch, left, allowance):
+            for name in find.names:
+                left.pop(name, None)
+            yield find
+
+
+def _in_batch(
+    comparer: Comparer,
+    source: InputSource,
+    batch: list[MadeInput],
+    left: Mapping[str, Submission],
+    allowance: SearchBudget,
+) -> Iterator[Find]:
+    valid = comparer.valid([made.data for made in batch])
+    source.heard(batch, valid)
+    inputs = [made for made, says in zip(batch, valid, strict=True) if says]
+    ended = comparer.answers(_quickest(comparer.accepted), [made.data for made in inputs])
+    answered = [
+        (made, execution.stdout)
+        for made, execution in zip(inputs, ended, strict=True)
+        if execution is not None and judge_end(execution) is None
+    ]
+    different: dict[str, set[int]] = {}
+    for name, survivor in left.items():
+        if not allowance.left:
+            break
+        different[name] = _differences(comparer, survivor, answered)
+    for index in _most_telling(different, answered):
+        made, answer = answered[index]
+        suspects = [left[name] for name, places in different.items() if index in places and name in left]
+        names = confirmed(comparer, made.data, answer, suspects) if suspects else ()
+        if names:
+            yield Find(made, names)
+
+
+def _quickest(accepted: Sequence[Submission]) -> Submission:
+    """Return the right solution that stands for all until something is found: one that starts quickly, if there is."""
+    return next((each for each in accepted if each.program.language in _QUICK), accepted[0])
+
+
+def _differences(comparer: Comparer, survivor: Submission, answered: Sequence[tuple[MadeInput, bytes]]) -> set[int]:
+    """Return the places of the inputs on which `survivor` would not be accepted."""
+    ended = comparer.answers(survivor, [made.data for made, _ in answered])
+    unlike: list[tuple[int, Execution]] = [
+        (index, execution)
+        for index, (execution, (_, answer)) in enumerate(zip(ended, answered, strict=True))
+        if execution is not None and not (judge_end(execution) is None and execution.stdout == answer)
+    ]
+    right = comparer.right([(answered[index][0].data, execution, answered[index][1]) for index, execution in unlike])
+    return {index for (index, _), says in zip(unlike, right, strict=True) if says is False}
+
+
+def _most_telling(different: Mapping[str, set[int]], answered: Sequence[tuple[MadeInput, bytes]]) -> list[int]:
+    """Return the places to look at more closely: what tells many survivors first, of equals the shortest input."""
+    told: dict[int, int] = {}
+    for places in different.values():
+        for index in places:
+            told[index] = told.get(index, 0) + 1
+    order = sorted(told, key=lambda index: (-told[index], len(answered[index][0].data), index))
+    chosen = order[:_MOST_CONFIRMED]
+    # Nobody is left out for being told by few inputs: the shortest of each are among them.
+    for places in different.values():
+        chosen += sorted(places, key=lambda index: (len(answered[index][0].data), index))[:2]
+    return list(dict.fromkeys(chosen))
+
+
+def confirmed(comparer: Comparer, data: bytes, answer: bytes, suspects: Sequence[Submission]) -> tuple[str, ...]:
+    """Return the names of those of `suspects` that fail on `data`, each run by itself; none if right ones disagree."""
+    for other in comparer.accepted[:_MOST_RIGHT]:
+        if _is_right(comparer, other, data, answer) is not True:
+            return ()
+    return tuple(each.name for each in suspects if _is_right(comparer, each, data, answer) is False)
+
+
+def _is_right(comparer: Comparer, submission: Submission, data: bytes, answer: bytes) -> bool | None:
+    execution = comparer.measured(submission, data)
+    return None if execution is None else comparer.right([(data, execution, answer)])[0]

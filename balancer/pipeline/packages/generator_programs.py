@@ -1,0 +1,82 @@
+"""Generator programs of a package: which one each recipe means, and what can be tried without recipes.
+
+It must not run anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from balancer.pipeline.packages.flags import CaseFlags
+from balancer.pipeline.packages.folder import Findings, Folder
+from balancer.pipeline.packages.programs import UnusableProgram, program_of, read_program
+from balancer.pipeline.packages.recipes import TestcaseRule
+from balancer.problem import Recipe
+from balancer.program import Program
+
+__all__ = ["with_programs"]
+
+_PLACE = "generators"
+_FILE = "generators/generators.yaml"
+
+
+def with_programs(
+    folder: Folder, dishes: Sequence[TestcaseRule], constants: Mapping[str, str], findings: Findings
+) -> list[TestcaseRule]:
+    """Return the recipes with their programs; those whose program cannot be used are left out, with it.
+
+    A package that has generators and no recipes has no arguments either: each program is tried with a seed alone.
+    """
+    if not dishes and not folder.has(_FILE):
+        return _without_recipes(folder, constants, findings)
+    parts = _parts(folder, findings)
+    programs = {
+        name: _program(folder, name, parts, constants, findings) for name in {dish.generator for dish in dishes}
+    }
+    return [
+        replace(dish, recipe=replace(dish.recipe, program=programs[dish.generator]))
+        for dish in dishes
+        if not dish.generator or programs[dish.generator] is not None
+    ]
+
+
+def _without_recipes(folder: Folder, constants: Mapping[str, str], findings: Findings) -> list[TestcaseRule]:
+    found: list[TestcaseRule] = []
+    with findings.sparing(_PLACE):
+        for path in folder.entries(_PLACE):
+            with findings.sparing(path):
+                try:
+                    program = read_program(folder, path, constants, findings, scripts=True)
+                except UnusableProgram:  # there may be anything: notes, scripts that call the programs
+                    continue
+                found.append(TestcaseRule(Recipe(path, program, ("{seed}",)), path, CaseFlags()))
+    return found
+
+
+def _parts(folder: Folder, findings: Findings) -> Mapping[Any, Any]:
+    """Return which files make a generator, by its name, where generators.yaml says so."""
+    if not folder.has(_FILE):
+        return {}
+    with findings.sparing(_FILE):
+        found = folder.mapping(_FILE).get("generators")
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _program(
+    folder: Folder, name: str, parts: Mapping[Any, Any], constants: Mapping[str, str], findings: Findings
+) -> Program | None:
+    if not name:
+        return None
+    path = f"{_PLACE}/{name.strip('/')}"
+    with findings.sparing(path):
+        try:
+            if isinstance(parts.get(name), list):
+                files = {str(part): folder.data(f"{_PLACE}/{part}") for part in parts[name]}
+                return program_of(folder, path, files, entry=next(iter(files), None))
+            if not folder.has(path):
+                raise folder.error(path, "missing, and generators.yaml calls it; put it there")
+            return read_program(folder, path, constants, findings, scripts=True)
+        except UnusableProgram as why:
+            findings.left_out[path] = str(why)
+    return None

@@ -1,0 +1,193 @@
+"""Toolbox of a generator: run programs, compare submissions, remember answers, bring validators.
+
+Decides nothing: it is what a run promises to such a generator. Programs run in the sandbox, never here.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol, TypeVar, runtime_checkable
+
+from balancer.errors import BalancerError
+from balancer.hookspecs import Generator
+from balancer.pipeline.proposing.budget import TokenUsage
+from balancer.pipeline.proposing.feedback import ValidatorFeedback
+from balancer.pipeline.proposing.memory import AnswerStore
+from balancer.plugins.registry import Registry
+from balancer.problem import Problem, Proposal, Submission
+from balancer.program import Execution, Program
+from balancer.settings.llm import LlmSettings
+from balancer.settings.pipeline import AimSettings
+
+__all__ = [
+    "AnswerBook",
+    "AskableAgain",
+    "Comparer",
+    "EquippedGenerator",
+    "OpenedGenerator",
+    "ProgramRole",
+    "PutOff",
+    "RunServices",
+    "Toolbox",
+]
+
+Item = TypeVar("Item")
+ProgramRole = Literal["validator", "checker", "generator"]
+
+
+class Comparer(Protocol):
+    """Compares submissions on inputs that are thrown away afterwards. Thread-safe; the calls may raise Stopped.
+
+    What it says is a hint, not a verdict: where many inputs share one run of a program, one may spoil the next.
+    """
+
+    @property
+    def runs(self) -> int:
+        """Inputs that programs were run on so far."""
+        ...
+
+    @property
+    def accepted(self) -> Sequence[Submission]:
+        """The right solutions that are not left out, the reference solution first."""
+        ...
+
+    @property
+    def limit_s(self) -> float:
+        """CPU seconds that a submission may take."""
+        ...
+
+    def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
+        """Run a submission on small inputs, many at once, a second of CPU time for each; None: nothing is known."""
+        ...
+
+    def measured(self, submission: Submission, data: bytes) -> Execution | None:
+        """Run a submission on one input as it would be judged, within the problem's limits."""
+        ...
+
+    def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
+        """Say of each input whether all validators accept it; None: nothing is known."""
+        ...
+
+    def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
+        """Say of each (input, what a submission did on it, answer) whether it would be accepted; None: not known."""
+        ...
+
+    def each(self, act: Callable[[Item], None], items: Iterable[Item]) -> None:
+        """Do `act` for every item, some at a time; the first failure is raised."""
+        ...
+
+
+class Toolbox(Protocol):
+    """What a run offers while it works on one problem. Thread-safe."""
+
+    def run(self, program: Program, stdin: bytes = b"") -> tuple[Execution | None, str]:
+        """Run `program` somewhere; None and why if no endpoint could."""
+        ...
+
+    def trial(self, aid: ProgramRole, program: Program) -> str:
+        """Return what is wrong with a validator or a checker of the generator's, in one line; "": nothing.
+
+        A validator must accept all known inputs and refuse an empty one. A checker must accept what every right
+        solution prints on them, and reject an empty output, one that is no answer, and some answer to another input.
+        """
+        ...
+
+    def use(self, aid: ProgramRole, program: Program) -> None:
+        """Let the run use a validator or a checker that has passed its trial, from this round on; keep a generator."""
+        ...
+
+    def used(self, aid: ProgramRole) -> Program | None:
+        """Return the program that is used, or kept, from this round or an earlier one."""
+        ...
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages that some endpoint runs."""
+        ...
+
+    @property
+    def comparer(self) -> Comparer:
+        """Compares the problem's submissions."""
+        ...
+
+    @property
+    def aim(self) -> AimSettings:
+        """How long the generators that aim may search: `[pipeline.aim]`."""
+        ...
+
+    @property
+    def many_answers(self) -> bool:
+        """Whether right solutions disagree on the known inputs: then a checker is wanted."""
+        ...
+
+    def note(self, line: str) -> None:
+        """Tell people one line, which is kept with the problem."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the run is told to stop: then Stopped is raised, which ends the work for now."""
+        ...
+
+
+class AnswerBook(AnswerStore, Protocol):
+    """A memory of answers that can be added up."""
+
+    def used(self) -> dict[str, TokenUsage]:
+        """Return what was used so far, by problem."""
+        ...
+
+
+class RunServices(Protocol):
+    """What a run offers before its first problem."""
+
+    @property
+    def llm(self) -> LlmSettings | None:
+        """The table `[llm]`, if there is one."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """The plugins."""
+        ...
+
+    @property
+    def answers(self) -> AnswerBook:
+        """Where answers are kept."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Tell people one line, now."""
+        ...
+
+
+@runtime_checkable
+class AskableAgain(Protocol):
+    """A generator that can be asked for more within a round, once the validators have answered."""
+
+    def ask_again(
+        self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
+    ) -> Iterable[Proposal]:
+        """Yield at most `budget` inputs that were not proposed yet; what was refused tells what to avoid."""
+        ...
+
+
+class PutOff(BalancerError):
+    """A generator cannot propose now, for no fault of the problem's: the round is left to the next session."""
+
+
+@runtime_checkable
+class OpenedGenerator(Protocol):
+    """A generator that sets something up for a run: it is opened once, and put away when the run ends."""
+
+    def open(self, services: RunServices) -> AbstractContextManager["Generator | EquippedGenerator"]:
+        """Return the generator for one run."""
+        ...
+
+
+@runtime_checkable
+class EquippedGenerator(Protocol):
+    """A generator that needs a toolbox: one is made of it for each problem, for all rounds."""
+
+    def equip(self, toolbox: Toolbox) -> Generator:
+        """Return the generator for the problem that `toolbox` is for."""
+        ...

@@ -1,0 +1,293 @@
+"""Proposal batches: ask the generators of one problem for inputs, and tell them what became of the last batch.
+
+Decides who is asked for how many, and when a generator has nothing more to give: it is pulled from no further than a
+batch needs, so what a run does not need is never made. Each batch is stored as it is asked, so a run that was killed
+goes on within it, and comes to the same inputs if the generators do. It must not know how an input is checked.
+"""
+
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import chain, islice, zip_longest
+
+from balancer.hookspecs import Generator
+from balancer.judging.runner import Stopped
+from balancer.pipeline.proposing.feedback import Feedback, UnusedInput, ValidatorFeedback
+from balancer.pipeline.proposing.toolbox import AskableAgain, EquippedGenerator, PutOff
+from balancer.pipeline.results.rounds import GeneratorBatch
+from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shares import GeneratorRecord, batch_size, shares
+from balancer.pipeline.round.toolbox import SampleToolbox
+from balancer.problem import FEWEST_AGREEING, Problem, Proposal
+
+__all__ = ["ProposalBatches"]
+
+_MOST_BYTES = 64 * 2**20  # of the inputs of a batch: they are in memory together
+_MOST_INPUT = 32 * 2**20
+_MOST_S = 10.0  # that a generator is asked for in one batch; it goes on in the next
+_MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless more are wanted
+_MOST_IN_VAIN = 5  # batches in a row without a new input
+
+_CHECKED = (CaseState.VALID, CaseState.READY, CaseState.CONTESTED, CaseState.INVALID)
+
+
+@dataclass(slots=True)
+class _Source:
+    """A generator in one round: what it gave so far, and what is being pulled from."""
+
+    generator: Generator
+    whole: bool  # it is asked once a round, for all that it has
+    pulled: int = 0
+    made_up: int = 0
+    dry: bool = False
+    stream: Iterator[Proposal] | None = None
+
+
+class ProposalBatches:
+    """What asks the generators of one problem, in this session.
+
+    Args:
+        sample: the problem.
+        toolbox: for generators that need one.
+        over: says whether time is over.
+    """
+
+    def __init__(self, sample: Sample, toolbox: SampleToolbox, over: Callable[[], bool]) -> None:
+        self._sample = sample
+        self._toolbox = toolbox
+        self._over = over
+        self._generators: list[tuple[Generator, bool]] = []
+        for each in sample.generators:
+            made: Generator = each.equip(toolbox) if isinstance(each, EquippedGenerator) else each
+            # One that runs programs or asks a model answers a question as a whole, unless it says otherwise.
+            whole = isinstance(each, EquippedGenerator) and not isinstance(made, AskableAgain)
+            self._generators.append((made, whole))
+        self._known: set[bytes] | None = None
+        self._round = -1
+        self._sources: list[_Source] = []
+        self._feedback: Feedback | None = None
+        self._batch = 0
+
+    def can(self, number: int) -> bool:
+        """Return whether some generator can be asked for inputs of round `number`."""
+        return bool(self._able(number))
+
+    def begin(self, number: int, wanted: int, feedback: Feedback | None, replaced: Callable[[], Sequence[int]]) -> bool:
+        """Store the first batch of round `number`; return whether there is anything in it.
+
+        Args:
+            number: of the round.
+            wanted: valid inputs beyond the problem's own.
+            feedback: what is known before it; None before the first round.
+            replaced: returns the cases that make room, if something came.
+
+        Raises:
+            PutOff: a generator cannot propose now; nothing is stored.
+            Stopped: the run was told to stop; nothing is stored.
+        """
+        self._enter(number, feedback)
+        proposals, notes, asked = self._ask(wanted)
+        problem = self._sample.problem.id
+        self._sample.store.rounds.begin(
+            problem, number, proposals, notes, replaced() if number and proposals else (),
+            asked=asked, at_s=self._sample.clock.elapsed_s,
+        )  # fmt: skip
+        return bool(proposals)
+
+    def go_on(self, number: int, wanted: int, feedback: Callable[[], Feedback | None]) -> bool:
+        """Store a further batch of round `number`, which has begun; return False if there is nothing more to be had."""
+        if self._round != number:
+            self._enter(number, feedback())
+        for _ in range(_MOST_IN_VAIN):
+            if self._over() or all(source.dry for source in self._sources):
+                return False
+            try:
+                proposals, notes, asked = self._ask(wanted)
+            except PutOff as error:
+                self._sample.store.rounds.put_off(self._sample.problem.id, f"{error}; run again to go on")
+                return False
+            at_s = self._sample.clock.elapsed_s
+            self._sample.store.rounds.go_on(
+                self._sample.problem.id, number, proposals, notes, asked=asked, at_s=at_s
+            )  # fmt: skip
+            if proposals:
+                return True
+        return False
+
+    def tellable(self) -> bool:
+        """Return whether it can be told which made-up inputs are valid: one accepted submission cannot agree."""
+        problem = self._sample.problem
+        agree = len(self._sample.usable(accepted=True)) >= FEWEST_AGREEING or not problem.packaged
+        return bool(self._sample.validators.programs()) or (problem.by_agreement and agree)
+
+    # -- a round -------------------------------------------------------------------------------------
+
+    def _able(self, number: int) -> list[tuple[Generator, bool]]:
+        return [(each, whole) for each, whole in self._generators if not number or hasattr(each, "refine")]
+
+    def _enter(self, number: int, feedback: Feedback | None) -> None:
+        self._toolbox.round = self._round = number
+        self._feedback = feedback
+        self._sources = [_Source(generator, whole) for generator, whole in self._able(number)]
+        batches = self._sample.store.rounds.batches(self._sample.problem.id, number)
+        self._batch = len(batches)
+        for source in self._sources:
+            for asked in (batch[source.generator.name] for batch in batches if source.generator.name in batch):
+                source.pulled += asked.pulled
+                source.made_up += asked.made_up
+                source.dry = source.dry or asked.dry
+
+    def _ask(self, wanted: int) -> tuple[list[Proposal], list[str], dict[str, GeneratorBatch]]:
+        """Ask everybody for a share of a batch: the problem's own data first, then one of each in turn, none twice."""
+        notes: list[str] = [] if self._batch or self._round else list(self._sample.problem.notes)
+        since = {id(source): replace(source) for source in self._sources}
+        seconds = dict.fromkeys(since, 0.0)
+        given: list[list[Proposal]] = []
+
+        def take(source: _Source, share: int) -> None:
+            began = time.monotonic()
+            found: list[Proposal] = []
+            given.append(found)
+            room = _MOST_BYTES - sum(len(each.data) for some in given for each in some)
+            try:
+                for proposal in self._pulled(source, share, room):
+                    found.append(proposal)
+            except (PutOff, Stopped):
+                raise
+            except Exception as error:  # a generator is a plugin: the others, and the other problems, go on
+                notes.append(f"generator {source.generator.name!r} failed: {type(error).__name__}: {error}")
+                source.dry = True
+            seconds[id(source)] += time.monotonic() - began
+
+        if not self._batch and not self._round:  # first the problem's own data: who has nothing else gets no share
+            for source in self._sources:
+                if not source.whole or (wanted <= 0 and self._sample.problem.recipes):
+                    take(source, 0)
+        for source, share in zip(self._sources, self._shares(wanted), strict=True):
+            if share and not source.dry:
+                take(source, share)
+                source.dry = source.dry or source.made_up >= self._sample.settings.max_proposals
+        asked = {
+            source.generator.name: GeneratorBatch(
+                source.pulled - since[id(source)].pulled,
+                source.made_up - since[id(source)].made_up,
+                seconds[id(source)],
+                source.dry,
+            )
+            for source in self._sources
+            if not since[id(source)].dry
+        }
+        self._batch += 1
+        notes += self._toolbox.taken_notes()
+        new, large = self._new(given)
+        if large:
+            notes.append(f"{large} proposed inputs of more than {_MOST_INPUT // 2**20} MiB were not used")
+        if self.tellable():
+            problem = self._sample.problem
+            if problem.packaged and not problem.input_validators and self._batch == 1 and not self._round:
+                right = len(self._sample.usable(accepted=True))
+                notes.append(f"it has no input validator: made-up inputs count by agreement, of all {right} accepted")
+            return new, notes, asked
+        own = [proposal for proposal in new if proposal.sample]
+        if len(own) < len(new):
+            has = "no input validator works" if self._sample.problem.input_validators else "it has no input validator"
+            notes.append(f"{has}, so no made-up input is used")
+        for source in self._sources:
+            source.dry = True
+        return own, notes, {name: replace(each, dry=True) for name, each in asked.items()}
+
+    def _new(self, given: Sequence[Sequence[Proposal]]) -> tuple[list[Proposal], int]:
+        """Return those that were never proposed before, the problem's own first, and how many were too large."""
+        if self._known is None:
+            self._known = {sha256(case.data).digest() for case in self._sample.store.cases(self._sample.problem.id)}
+        in_turn = [each for turn in zip_longest(*given) for each in turn if each is not None]
+        large = sum(len(each.data) > _MOST_INPUT and not each.sample for each in in_turn)
+        found: list[Proposal] = []
+        for each in sorted(in_turn, key=lambda proposal: not proposal.sample):
+            digest = sha256(each.data).digest()
+            if digest not in self._known and (each.sample or len(each.data) <= _MOST_INPUT):
+                self._known.add(digest)
+                found.append(each)
+        return found, large
+
+    def _shares(self, wanted: int) -> list[int]:
+        most = self._sample.settings.max_proposals
+        cases = self._sample.store.origins(self._sample.problem.id, self._round, *_CHECKED)
+        records = []
+        for source in self._sources:
+            states = [state for generator, state in cases if generator == source.generator.name]
+            valid = sum(state is not CaseState.INVALID for state in states)
+            left = 0 if source.dry or source.whole else most - source.made_up
+            records.append(GeneratorRecord(len(states), valid, left))
+        found = shares(batch_size(wanted), records) if wanted > 0 else [0] * len(records)
+        everything = min(most, max(_MOST_WHOLE, 2 * wanted)) if wanted > 0 else 0
+        return [everything if source.whole else share for source, share in zip(self._sources, found, strict=True)]
+
+    # -- a generator ---------------------------------------------------------------------------------
+
+    def _pulled(self, source: _Source, share: int, room: int) -> Iterator[Proposal]:
+        """Pull `share` made-up inputs, and the problem's own data before them; no more bytes than `room`."""
+        stream, left = self._stream(source, share), share
+        since = time.monotonic()
+        while True:
+            if self._sample.runner.stopping:
+                raise Stopped
+            if left <= 0 and share:
+                return
+            if room <= 0 or self._over() or (not source.whole and time.monotonic() - since > _MOST_S):
+                return
+            proposal = next(stream, None)
+            if proposal is None:
+                # One that can be asked again is dry only if it has nothing at all to say.
+                source.dry = not isinstance(source.generator, AskableAgain) or left == share
+                return
+            if left <= 0 and not proposal.sample:
+                source.stream = chain([proposal], stream)
+                return
+            source.pulled += 1
+            source.made_up += not proposal.sample
+            left -= not proposal.sample
+            room -= len(proposal.data)
+            yield proposal
+
+    def _stream(self, source: _Source, share: int) -> Iterator[Proposal]:
+        generator, problem = source.generator, self._sample.problem
+        most = max(share, 1) if source.whole else self._sample.settings.max_proposals
+        if self._batch and isinstance(generator, AskableAgain):
+            again = generator.ask_again(problem, self._heard(), self._rng(generator, f"+{self._batch}"), share)
+            return islice(iter(again), share)
+        if source.stream is None:
+            rng, made = self._rng(generator), self._first(generator, problem, most)
+            source.stream = iter(made(rng))
+            # What an earlier session has pulled is pulled anew, and let go.
+            for _ in islice(source.stream, source.pulled):
+                if self._sample.runner.stopping:
+                    raise Stopped
+        return source.stream
+
+    def _first(
+        self, generator: Generator, problem: Problem, most: int
+    ) -> Callable[[random.Random], Iterable[Proposal]]:
+        if self._feedback is None:
+            return lambda rng: generator.propose(problem, rng, len(problem.data) + len(problem.recipes) + most)
+        feedback = self._feedback
+        return lambda rng: generator.refine(problem, feedback, rng, most)  # type: ignore[attr-defined]  # the able have it
+
+    def _rng(self, generator: Generator, suffix: str = "") -> random.Random:
+        """Return the randomness of a question: what one proposes does not depend on how often another draws."""
+        settings, problem = self._sample.settings, self._sample.problem
+        round_ = f"/{self._round}" if self._round else ""
+        return random.Random(zlib.crc32(f"{settings.seed}/{problem.id}/{generator.name}{round_}{suffix}".encode()))
+
+    def _heard(self) -> ValidatorFeedback:
+        valid: list[UnusedInput] = []
+        refused: list[UnusedInput] = []
+        for case in self._sample.store.cases(self._sample.problem.id, *_CHECKED):
+            if case.round == self._round and not case.sample:
+                heard = UnusedInput(case.origin, case.data, case.note)
+                (refused if case.state is CaseState.INVALID else valid).append(heard)
+        return ValidatorFeedback(tuple(valid), tuple(refused))

@@ -1,0 +1,207 @@
+"""Forecast of a run's end, made now and then from the run's own trace, in a process of its own.
+
+Decides when the end is foretold: half a minute after the beginning, then whenever the run is half as old again, and
+once a minute at most. Whatever goes wrong there is a line for a person, and the run goes on. It must not know how an
+end is told beforehand: a plugin does that.
+"""
+
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from balancer.errors import BalancerError
+from balancer.hookspecs import Forecast, ForecasterPlugin
+from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.results.predictions import EndPrediction, prediction_line
+from balancer.pool.pool import Pool
+
+__all__ = ["USUAL", "EndForecaster", "ForecastSchedule"]
+
+_GUESSES: Final = 40
+_DRAWN: Final = 200_000  # problems, in all guesses together: they are drawn in this process
+_LONGEST_S: Final = 600.0  # for a prediction
+_LARGEST: Final = 200_000_000  # bytes of a trace that is kept for this only
+_MODULE: Final = "balancer.pipeline.running.forecast_process"
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastSchedule:
+    """When the end is foretold: after `first_s`; then when the run is `factor` as old, `every_s` later at least."""
+
+    first_s: float = 30.0
+    every_s: float = 60.0
+    factor: float = 1.5
+
+
+USUAL: Final = ForecastSchedule()
+
+
+class EndForecaster:
+    """Foretells the end of a session while it goes on; to be used as a `with` block.
+
+    Args:
+        pool: of the run; it writes a trace meanwhile.
+        plugin: who foretells.
+        progress: knows what is left, and shows what is foretold.
+        at_once: how many problems are at work at once.
+        folder: where the trace goes, and is taken away in the end.
+        began_s: when the session began, by `time.monotonic`.
+        keep: is given all predictions of this session, whenever there is one more.
+        times: when it does so.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        plugin: ForecasterPlugin,
+        progress: Progress,
+        *,
+        at_once: int,
+        folder: Path,
+        began_s: float,
+        keep: Callable[[list[EndPrediction]], object],
+        times: ForecastSchedule = USUAL,
+    ) -> None:
+        self._pool = pool
+        self._plugin = plugin
+        self._progress = progress
+        self._at_once = at_once
+        self._path, self._copy = folder / "so-far.trace.jsonl", folder / "so-far.copy.jsonl"
+        self._began_s = began_s
+        self._keep = keep
+        self._times = times
+        self._stop = threading.Event()
+        self._made: list[EndPrediction] = []
+        self._rng = random.Random(1)
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._go_on, name="foretell", daemon=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.unlink(missing_ok=True)
+            self._trace = self._pool.trace(self._path)
+        except (OSError, BalancerError) as error:
+            self._progress.say(f"the end of the run is not predicted: {error}")
+            return self
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._halt()
+        if self._thread.ident is not None:
+            self._trace.close()
+        for path in (self._path, self._copy):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _halt(self) -> None:
+        """Foretell no more; what is under way is given up."""
+        self._stop.set()
+        process = self._process
+        if process is not None:
+            _kill(process)
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def over(self) -> None:
+        """Note that the session is over, with all that there was to do."""
+        self._halt()
+        came_s = time.monotonic() - self._began_s
+        self._made = [replace(each, came_s=came_s) for each in self._made]
+        if self._made:
+            self._keep(self._made)
+
+    def _go_on(self) -> None:
+        next_s = self._times.first_s
+        while not self._stop.wait(max(0.0, self._began_s + next_s - time.monotonic())):
+            at_s = time.monotonic() - self._began_s
+            try:
+                if self._path.stat().st_size > _LARGEST:
+                    return
+                self._foretell(at_s)
+            except Exception as error:  # whatever it is, the run has nothing to do with it
+                if self._stop.is_set():
+                    return
+                self._progress.say(f"the end of the run cannot be predicted: {_short(error)}")
+            next_s = max(at_s * self._times.factor, time.monotonic() - self._began_s + self._times.every_s)
+
+    def _foretell(self, at_s: float) -> None:
+        known = self._progress.guesses(self._rng, _GUESSES, most=_DRAWN)
+        if known is None:
+            return
+        done, left = known
+        if len(left[0]) < 2 * self._at_once:  # the end hangs on what single problems do, and none of it is in the past
+            return
+        self._trace.flush()
+        shutil.copyfile(self._path, self._copy)  # or it would have calls of which nobody knew when this was counted
+        order = {
+            "function": self._plugin.function, "trace": str(self._copy), "run": self._trace.run, "done": done,
+            "left": left, "at_once": self._at_once, "path": sys.path,
+        }  # fmt: skip
+        found = self._asked(order)
+        if self._stop.is_set():
+            return
+        if "cannot" in found:
+            self._progress.say(f"the end of the run cannot be predicted yet: {found['cannot']}")
+            return
+        foretold = Forecast(**found)
+        if not 0 <= foretold.low_s <= foretold.left_s <= foretold.high_s < math.inf:
+            raise ValueError(f"{self._plugin.name} says {foretold}, which is no time")
+        made = EndPrediction(
+            at_s, at_s + foretold.left_s, at_s + foretold.low_s, at_s + foretold.high_s, foretold.calls, foretold.advice
+        )
+        self._made.append(made)
+        self._keep(self._made)
+        since_s = time.monotonic() - self._began_s - at_s
+        if since_s >= foretold.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
+            return
+        self._progress.foretell(max(0.0, foretold.low_s - since_s), foretold.high_s - since_s)
+        self._progress.say(prediction_line(made, since_s))
+
+    def _asked(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Have an order carried out by another process; its answer."""
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", _MODULE],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+            start_new_session=True,  # a Ctrl-C is for the run, which ends this process itself
+        ) as process:  # fmt: skip
+            self._process = process
+            if self._stop.is_set():
+                _kill(process)
+            try:
+                said, wrong = process.communicate(json.dumps(order), timeout=_LONGEST_S)
+            except subprocess.TimeoutExpired:
+                _kill(process)
+                raise TimeoutError(f"it took longer than {_LONGEST_S:.0f} s") from None
+            finally:
+                self._process = None
+        if process.returncode:
+            last = wrong.strip().splitlines()[-1:]
+            raise RuntimeError(last[0] if last else f"its process ended with {process.returncode}")
+        found: dict[str, Any] = json.loads(said)
+        return found
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and those that it has begun: it leads a session of its own."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -1,0 +1,41 @@
+"""The process in which the end of a run is forecast: `python -m` this, with an order on its standard input.
+
+It takes little from the run: it is as nice as may be, and what it loads and computes is gone when it ends.
+"""
+
+import json
+import os
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from importlib import import_module
+from typing import IO, Any, Final
+
+from balancer.errors import BalancerError
+from balancer.hookspecs import WorkLeft
+
+__all__ = ["answer"]
+
+_NICEST: Final = 19
+
+
+def answer(order: dict[str, Any]) -> dict[str, Any]:
+    """Carry out an order, as `EndForecaster` gives it; return the `Forecast` as plain data, or why there is none."""
+    module, _, name = order["function"].partition(":")
+    left = WorkLeft(order["done"], tuple(map(tuple, order["left"])), order["at_once"])
+    try:
+        return asdict(getattr(import_module(module), name)(order["trace"], order["run"], left))
+    except BalancerError as error:
+        return {"cannot": str(error)}
+
+
+def _main(asked: IO[str], said: IO[str]) -> None:
+    with suppress(OSError):
+        os.nice(_NICEST)
+    order = json.load(asked)
+    sys.path[:] = order["path"]
+    json.dump(answer(order), said)
+
+
+if __name__ == "__main__":
+    _main(sys.stdin, sys.stdout)

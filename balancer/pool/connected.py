@@ -1,0 +1,333 @@
+"""`Pool.connect`: the pool of a process that shares the endpoints of a server with others.
+
+Decides nothing: threads and tasks wait in it as in any pool, and a holder stands where its core would. What is the
+server's alone, such as to add an endpoint, is refused here.
+"""
+
+import math
+import os
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
+
+from balancer.cluster.protocol.member import ClusterMember
+from balancer.cluster.protocol.messages import FromCoordinator, FromMember, MemberId
+from balancer.core import Core, Waiter
+from balancer.core.events import Event
+from balancer.core.ledger import Ledger
+from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
+from balancer.core.readings import lease_rows
+from balancer.core.timing import LeaseTimes
+from balancer.endpoint import Endpoint, Lease
+from balancer.errors import BalancerError, ConfigError, NotConnected
+from balancer.plugins.extras import require
+from balancer.pool.pool import Pool
+from balancer.settings.numbers import checked, seconds, whole
+from balancer.settings.rules import RetrySettings
+from balancer.shells.abandoned import AbandonedLeaseScan
+from balancer.shells.alarm import Alarm
+from balancer.shells.arguments import terms_of
+from balancer.shells.delivery import Delivery
+from balancer.shells.forks import notify_of_forks
+from balancer.shells.leasing import SharedBudget
+from balancer.shells.logs import Log
+from balancer.shells.waiting import ParkedTask
+from balancer.strategy import ANY, Request
+
+if TYPE_CHECKING:
+    import ssl
+
+    from balancer.cluster.tcp.address import Address
+    from balancer.observing.traces.sinks import Sink
+    from balancer.settings.config import Config
+
+__all__ = ["TOKEN_VARIABLE", "ConnectedPool", "ServerIdentity", "connected_as", "token_in"]
+
+TOKEN_VARIABLE = "BALANCER_SERVE_TOKEN"
+
+# A wait through a server takes a round trip at least. So one that is to be shorter than this ends when the server says
+# so, and here only if nothing is heard.
+_LEAST_WAIT_S = 1.0
+_TAIL_S = 0.4  # of a TTL: a connection on which nothing was heard for so long is made anew
+
+
+class ServerIdentity(NamedTuple):
+    """Who serves a pool: where, in which life (its epoch, in ms since 1970 if its clock is right), with which TTL."""
+
+    url: str
+    epoch: int
+    ttl_s: float
+
+
+def connected_as(config: "Config", *, within_s: float = 10.0) -> "ConnectedPool":
+    """Return the pool that `[pool] connect` of `config` names. Raises ConfigError, NotConnected, MissingExtra."""
+    settings = config.pool
+    if settings.connect is None:
+        raise config.located("pool.connect", ConfigError("is missing; give balancer://host:port"))
+    try:
+        pool = ConnectedPool(
+            settings.connect,
+            token=None if settings.token_file is None else token_in(settings.token_file),
+            ca=settings.ca,
+            acquire_timeout_s=settings.acquire_timeout_s,
+            retries=config.retries,
+            within_s=within_s,
+            ttl_s=settings.ttl_s,
+            leak_after_s=settings.leak_after_s,
+        )
+    except ConfigError as error:
+        raise config.located("pool", error) from None
+    pool._hide(config.redact)
+    return pool
+
+
+def token_in(file: str | PathLike[str]) -> str:
+    """Return the token in `file`. Raises ConfigError."""
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"token file {file}: {error}") from None
+
+
+class ConnectedPool(Pool):
+    """A pool whose slots are a server's, for the threads and tasks of this process. Made by `Pool.connect`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        ca: "str | PathLike[str] | ssl.SSLContext | None" = None,
+        name: str | None = None,
+        block: int = 1,
+        acquire_timeout_s: float | None = None,
+        retries: RetrySettings | None = None,
+        within_s: float = 10.0,
+        seek: Callable[[], tuple[str, str]] | None = None,
+        ttl_s: float | None = None,
+        leak_after_s: float | None = None,
+    ) -> None:
+        require("serve", "Pool.connect")
+        from balancer.cluster.tcp.address import address_of
+        from balancer.cluster.tcp.clock import clock
+        from balancer.cluster.tcp.connection import MemberConnection
+
+        address = address_of(url)
+        self._retries = retries or RetrySettings()
+        timeout_s = math.inf if acquire_timeout_s is None else acquire_timeout_s
+        self._timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
+        within_s = checked("within_s", within_s, seconds)
+        checked("block", block, whole)
+        self._url = str(address)
+        self._clock = clock
+        self._random = self._jitter = random.Random()
+        self._leak_after_s = leak_after_s
+        terms = terms_of("", ttl_s, leak_after_s)
+        self._any = Request(terms=terms) if terms else ANY
+        self._budget = SharedBudget(self._retries, self._clock)
+        self._lock = threading.RLock()
+        self._enter, self._leave = self._lock.acquire, self._lock.release
+        who = MemberId(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
+        self._seat = _Seat(who, lender=self, block=block, stirred=self._stir, now=self._clock())
+        self._core = cast(Core, self._seat)  # it has what a shell calls
+        self._sleeping: dict[Waiter, None] = {}
+        self._places: dict[ParkedTask, Waiter] = {}
+        self._lookout = AbandonedLeaseScan()
+        self._attends = False
+        self._alarm = Alarm(self._tick, self._clock)
+        self._rounds, self._round_s = Alarm(self._look_round, self._clock), 0.0
+        self._happened = self._seat.journal.happened
+        self._delivery = Delivery(self._happened, self._set_aside)
+        self._in = threading.Event()
+        given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
+
+        def found() -> "tuple[Address, str]":
+            assert seek is not None
+            url, token = seek()
+            return address_of(url), token
+
+        tls = _tls(ca) if address.tls else None
+        self._line = MemberConnection(address, tls, given, who, _Party(self), found if seek is not None else None)
+        self._log = Log()
+        self.observe(self._log)
+        notify_of_forks(self)
+        self._line.start()
+        self._await(within_s)
+
+    def _await(self, within_s: float) -> None:
+        """Wait until the server has let this process in."""
+        until_s = time.monotonic() + within_s
+        while not self._in.wait(0.02):
+            late = time.monotonic() >= until_s
+            if self._line.refused or late:
+                why = self._line.refused or f"not connected within {within_s:g} s: {self._line.trouble or 'no answer'}"
+                self.close()
+                raise NotConnected(self._url, why)
+
+    def _stir(self) -> None:
+        self._line.stir()
+
+    @property
+    def connected(self) -> bool:
+        """True while the server has this process in. Leases that are out stay usable for 0.8 TTL without."""
+        return self._seat.inside
+
+    @property
+    def served(self) -> ServerIdentity:
+        """Who serves it, as far as it is known: the epoch is 0 while there is no contact."""
+        return ServerIdentity(self._url, self._seat.visit[0], self._seat.ttl_s)
+
+    def close(self) -> None:
+        """Fail every waiter and every later acquire; leases out may still be returned, and then the server is told."""
+        super().close()
+        if not self._seat.out or self._line.refused:
+            self._line.end()
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints of the server, as it said last."""
+        return self._seat.endpoints
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._url} {self._seat!r}>"
+
+    # -- the server's alone ------------------------------------------------------------------------
+
+    def _refuse(self, *args: Any, **values: Any) -> NoReturn:
+        """Refuse what is done where the server runs."""
+        raise BalancerError(f"{self._url}: endpoints and strategy are the server's to change; change its config")
+
+    add = drain = remove = update = set_strategy = _refuse
+
+    def trace(self, path: "str | PathLike[str] | Sink") -> NoReturn:
+        """Refuse: a trace of all processes is written where the server runs."""
+        raise BalancerError(f"{self._url}: traces are the server's to write; put [trace] into its config")
+
+
+class _Party:
+    """A holder, behind the lock of its pool."""
+
+    def __init__(self, pool: ConnectedPool) -> None:
+        self._pool = pool
+
+    @property
+    def over(self) -> bool:
+        return self._pool._seat.gone
+
+    @property
+    def silence_s(self) -> float:
+        return _TAIL_S * self._pool._seat.ttl_s
+
+    def heard(self, messages: Sequence[FromCoordinator]) -> None:
+        seat = self._pool._seat
+
+        def hear(now: float) -> list[Waiter]:
+            return [waiter for message in messages for waiter in seat.receive(message, now)]
+
+        self._pool._change(hear)
+        if seat.inside and not self._pool._in.is_set():
+            self._pool._in.set()
+
+    def due(self) -> None:
+        self._pool._change(self._pool._seat.tick)
+
+    def out(self, again: bool) -> tuple[list[FromMember], float]:
+        pool = self._pool
+        with pool._lock:
+            now = pool._clock()
+            pool._seat.tick(now)
+            return pool._seat.take_out(now, again=again), pool._seat.next_s
+
+
+class _Seat(ClusterMember):
+    """A holder with all that a pool looks for in a core. What is due here is seen to by the line, not by the pool."""
+
+    due_s = property(lambda self: math.inf)
+    lapse_s = math.inf
+
+    @property
+    def next_s(self) -> float:
+        """When there is something to do."""
+        due_s: float = ClusterMember.due_s.__get__(self)
+        return due_s
+
+    @property
+    def ledger(self) -> "_Books":
+        """Where it is found what is out, and how it is chosen."""
+        return _Books(self.out, _Named(self.strategy))
+
+    def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
+        """Return what `PoolStats.of` needs, of this process."""
+        rows = self.tally.rows(self.endpoints, self.out.values(), self._out_of_service, now)
+        return rows, self.tally.totals(self.waiting), self.tally.waits.copy()
+
+    def time_leases(self) -> None:
+        """Do nothing: a lease comes over a network, and is timed from the beginning."""
+
+    def times(self) -> LeaseTimes:
+        """Return how long this process waited for leases and held them."""
+        return self.tally.times(self.endpoints)
+
+    @property
+    def gates(self) -> "_Gates":
+        """Groups and quotas: the server's."""
+        return _GATES
+
+    def wait(
+        self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
+    ) -> Waiter:
+        """Queue a request; a wait that is shorter than a round trip may take is the server's to end."""
+        waiter = super().wait(request, now, deadline_s, priority, wake)
+        waiter.deadline_s = max(deadline_s, now + _LEAST_WAIT_S)
+        return waiter
+
+    def quotas(self, now: float) -> list[QuotaStats]:
+        """Return nothing: how much of a quota is used, the server knows."""
+        return []
+
+    def leases(self, now: float) -> list[LeaseRow]:
+        """Return what there is to see of the leases that are out."""
+        return lease_rows(cast(Ledger, self.ledger), now)
+
+    def listen(self, kinds: Collection[type[Event]]) -> None:
+        """Write down what happens in this process, of these kinds. What happens to endpoints, the server tells."""
+        self.journal.wanted = frozenset(kinds)
+
+
+class _Named(NamedTuple):
+    name: str
+
+
+class _Books(NamedTuple):
+    """What a pool asks of the books of its core."""
+
+    out: dict[int, Lease]
+    strategy: _Named
+
+
+class _Gates:
+    """What a pool asks of the gates of its core."""
+
+    any = False
+    has_quotas = True  # it may have: whoever counts tokens says how many, and the server knows
+
+
+_GATES = _Gates()
+
+
+def _tls(ca: "str | PathLike[str] | ssl.SSLContext | None") -> "ssl.SSLContext":
+    import ssl
+
+    if isinstance(ca, ssl.SSLContext):
+        return ca
+    try:
+        return ssl.create_default_context(cafile=None if ca is None else str(Path(ca)))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"ca={str(ca)!r}: {error}; give a PEM file with the certificate that signed the server's"
+        ) from None

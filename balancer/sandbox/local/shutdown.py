@@ -1,0 +1,86 @@
+"""Graceful shutdown: work is admitted until it begins, then is told to stop and waited for.
+
+Decides who may still begin. The signal is a file descriptor, so that whoever waits for processes and pipes can
+wait for it as well. It must not know what the work is.
+"""
+
+import os
+import select
+import selectors
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from balancer.errors import EndpointError
+
+__all__ = ["GracefulShutdown", "RunAbandoned", "either_readable", "is_readable"]
+
+
+class RunAbandoned(EndpointError):
+    """What ran was stopped, because nobody waits for it any more."""
+
+
+def is_readable(fd: int) -> bool:
+    """Return whether the file descriptor is readable now."""
+    with selectors.PollSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+@contextmanager
+def either_readable(one: int | None, other: int | None) -> Iterator[int | None]:
+    """Yield a file descriptor that becomes readable when one of the two does; None if there is neither."""
+    if one is None or other is None:
+        yield other if one is None else one
+        return
+    with select.epoll() as both:
+        both.register(one, select.EPOLLIN)
+        both.register(other, select.EPOLLIN)
+        yield both.fileno()
+
+
+class GracefulShutdown:
+    """A gate that is open, then shut for good. Thread-safe.
+
+    Attributes:
+        signal: file descriptor that becomes readable when the gate is shut; valid until `close`. Whoever may look at it
+            without being inside has to have ended before that: a number that was closed may be another file by then.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._shut = False
+        self.signal, self._writer = os.pipe()
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._shut
+
+    @contextmanager
+    def enter(self) -> Iterator[bool]:
+        """Go inside for the length of a `with` block; yields False if the gate is shut."""
+        with self._changed:
+            admitted = not self._shut
+            self._inside += admitted
+        try:
+            yield admitted
+        finally:
+            with self._changed:
+                self._inside -= admitted
+                self._changed.notify_all()
+
+    def shut(self) -> bool:
+        """Shut the gate, wait until nobody is inside; return False if it was shut before."""
+        with self._changed:
+            first = not self._shut
+            self._shut = True
+            if first:
+                os.close(self._writer)  # the reader now sees the end of the file
+            self._changed.wait_for(lambda: not self._inside)
+        return first
+
+    def close(self) -> None:
+        """Give the signal back. The gate must be shut, and nobody may look at the signal any more. Call it once."""
+        os.close(self.signal)

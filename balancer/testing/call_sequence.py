@@ -1,0 +1,155 @@
+"""Sequences of calls on a pool: played, judged, and printed as a counterexample.
+
+Decides how a call is played on a `ReferenceCheck`, and in which words it is told. Which calls are made is decided
+elsewhere:
+by Hypothesis, or by whoever shortens a list of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, TypeVar
+
+from balancer.endpoint import Endpoint
+from balancer.errors import StrategyError
+from balancer.strategy import ANY, Request
+from balancer.testing.draws import HOST_CAPS
+from balancer.testing.referee import GrantRule
+from balancer.testing.reference_check import ReferenceCheck, StrategyFactory
+from balancer.testing.walk import FULL_HOSTS
+
+__all__ = ["Call", "CallSequence", "SequencePlayer", "describe", "words_of"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a method of `ReferenceCheck`.
+
+    Args:
+        name: the method.
+        which: of those that it is about (the leases out, say) the one of this number, counted round; None: of none.
+        arguments: by name.
+    """
+
+    name: str
+    which: int | None
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CallSequence:
+    """A pool and what is done to it; `seed` is that of the strategy."""
+
+    specs: tuple[Endpoint, ...]
+    max_waiters: int | None
+    seed: int
+    calls: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SequencePlayer:
+    """Plays stories with the strategy that the first of `makers` makes; the others take over when a call says so."""
+
+    makers: tuple[StrategyFactory, ...]
+    law: GrantRule | None
+
+    def open(self, story: CallSequence) -> ReferenceCheck:
+        """Return the pool as it is before the first call."""
+        return ReferenceCheck(
+            self.makers[0],
+            story.specs,
+            max_waiters=story.max_waiters,
+            rules=FULL_HOSTS,
+            seed=story.seed,
+            law=self.law,
+        )
+
+    def play(self, shadow: ReferenceCheck, call: Call) -> None:
+        """Make one call; none if it is about something of which there is nothing now."""
+        about = self._about(shadow, call)
+        if call.which is None:
+            getattr(shadow, call.name)(**call.arguments)
+        elif about:
+            getattr(shadow, call.name)(about[call.which % len(about)], **call.arguments)
+
+    def breach(self, story: CallSequence) -> tuple[Exception, int] | None:
+        """Return what the story ends with, if not well, and after how many of its calls; None if all is well."""
+        done = 0
+        try:
+            shadow = self.open(story)
+            shadow.check()
+            for call in story.calls:
+                done += 1
+                self.play(shadow, call)
+                shadow.check()
+            done += 1
+            shadow.finish()
+        except Exception as error:
+            return error, done
+        return None
+
+    def _about(self, shadow: ReferenceCheck, call: Call) -> Sequence[Any]:
+        match call.name:
+            case "release":
+                return shadow.out
+            case "release_again":
+                return shadow.ended
+            case "cancel" | "amend":
+                return shadow.waiting
+            case _:
+                return self.makers
+
+
+_NOUNS = {
+    "release": "lease out no. ",
+    "release_again": "ended lease no. ",
+    "cancel": "waiter no. ",
+    "amend": "waiter no. ",
+    "set_strategy": "strategy no. ",
+}
+
+
+def describe(story: CallSequence) -> list[str]:
+    """Return the story in words, a line for the pool and one for each call."""
+    waiters = [] if story.max_waiters is None else [f"max_waiters={story.max_waiters}"]
+    caps = {str(spec.host): HOST_CAPS[str(spec.host)] for spec in story.specs if spec.host in HOST_CAPS}
+    pool = ", ".join([f"[{', '.join(map(_brief, story.specs))}]", *waiters, *([f"host_caps={caps}"] if caps else [])])
+    return [f"Pool({pool})", *map(_told, story.calls)]
+
+
+def words_of(error: Exception) -> str:
+    """Return in one line what was wrong; for an error of the strategy's own, where it was raised."""
+    words = " ".join(str(error).split())
+    if isinstance(error, AssertionError | StrategyError) and words:
+        return words
+    frame = extract_tb(error.__traceback__)[-1]
+    raised = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return f"{raised}, raised in {frame.name} ({Path(frame.filename).name}, line {frame.lineno})"
+
+
+def _told(call: Call) -> str:
+    which = [] if call.which is None else [f"{_NOUNS[call.name]}{call.which + 1}"]
+    arguments = [f"{name}={_brief(value)}" for name, value in call.arguments.items()]
+    return f"{call.name}({', '.join(which + arguments)})"
+
+
+def _brief(value: object) -> str:
+    """Return `value` in few words: of an endpoint or a request, only what is not as usual."""
+    if isinstance(value, Endpoint):
+        return f"Endpoint({', '.join([repr(value.url), *_unusual(value, Endpoint(value.url))])})"
+    if isinstance(value, Request):
+        return f"Request({', '.join(_unusual(value, ANY))})"
+    if isinstance(value, frozenset):
+        return f"{{{', '.join(map(repr, sorted(value)))}}}"
+    return str(value) if isinstance(value, Enum) else repr(value)
+
+
+def _unusual(value: Any, usual: Any) -> list[str]:
+    names = [
+        field.name for field in fields(value) if field.init and getattr(value, field.name) != getattr(usual, field.name)
+    ]
+    return [f"{name}={_brief(getattr(value, name))}" for name in names]

@@ -1,0 +1,121 @@
+"""Health and limits in the naive model.
+
+Decides how many slots health and an adaptive limit leave, from what the endpoint's calls came to. How healthy it is,
+the core says; what follows from that is worked out here. It must not share code with the core.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import floor, inf
+
+from balancer.endpoint import Lease, Outcome
+from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
+
+__all__ = ["OUT", "ModelHealth", "RulesInForce"]
+
+OUT = ("ejected", "half_open")
+_FIRST_STEP = 0.1
+_ROUNDING = 1e-9  # three times a third may be less than one
+
+
+@dataclass(frozen=True, slots=True)
+class RulesInForce:
+    """The rules of a pool; None, or no cap, where there is no such rule.
+
+    Args:
+        health: when endpoints are ejected.
+        limits: how the slots in force follow overload.
+        host_caps: slots by host; "*" stands for each host that has none of its own.
+        quotas: by name; "*" stands for each endpoint that names none.
+        groups: True: endpoints are of several failover groups.
+        spill_after_s: for so long a group may be full before the next one is used; None: however long.
+    """
+
+    health: HealthSettings | None = None
+    limits: LimitSettings | None = None
+    host_caps: Mapping[str, int] = field(default_factory=dict)
+    quotas: Mapping[str, QuotaSettings] = field(default_factory=dict)
+    groups: bool = False
+    spill_after_s: float | None = None
+
+    @property
+    def any(self) -> bool:
+        """True if there is any rule at all."""
+        return bool(self.health or self.limits or self.host_caps or self.gated)
+
+    @property
+    def gated(self) -> bool:
+        """True if there are groups or quotas."""
+        return bool(self.quotas or self.groups)
+
+
+@dataclass(slots=True)
+class ModelHealth:
+    """What the rules know of one endpoint since it came into service.
+
+    Attributes:
+        health: how the core says that it stands; "" without health, and out of service.
+        since_s: since when.
+        exact: its adaptive limit, with the fraction; `inf`: none.
+        cut_s: when that was cut last.
+        asked_s, rest_until_s: when it last asked to be left alone, and until when.
+        ejections: how often it was ejected.
+    """
+
+    health: str = ""
+    since_s: float = -inf
+    exact: float = inf
+    cut_s: float = -inf
+    asked_s: float = -inf
+    rest_until_s: float = -inf
+    ejections: int = 0
+
+    def see(self, health: str, now: float) -> bool:
+        """Learn how the core says that it stands; return whether that is news."""
+        if health == self.health:
+            return False
+        self.health, self.since_s = health, now
+        self.ejections += health == "ejected"
+        return True
+
+    def most(self, capacity: int, *, panic: bool) -> int:
+        """Return how many of its slots there are, as far as its host does not matter."""
+        most = capacity if self.exact == inf else min(capacity, self._whole)
+        if self.health == "resting":
+            return 0
+        if self.health == "ejected":
+            return most if panic and self.asked_s < self.since_s else 0
+        return min(most, 1) if self.health == "half_open" and not panic else most
+
+    def ended(
+        self, lease: Lease, outcome: Outcome, now: float, rules: RulesInForce, *, used: int, capacity: int
+    ) -> None:
+        """Learn how a lease ended, when `used` slots were in use, its own counted."""
+        hint = lease.hint
+        if outcome is Outcome.OVERLOAD and rules.health and hint and hint.retry_after_s:
+            self.asked_s = now
+            self.rest_until_s = max(self.rest_until_s, now + min(hint.retry_after_s, rules.health.max_cooldown_s))
+        if rules.limits is None or self.exact == inf:
+            return
+        late = outcome is Outcome.FAILURE and hint is not None and hint.timed_out
+        if (outcome is Outcome.OVERLOAD or late) and lease.granted_s > self.cut_s:
+            self.exact, self.cut_s = max(1.0, self.exact * rules.limits.backoff), now
+        elif outcome is Outcome.SUCCESS and used >= self._whole:
+            self.exact = min(capacity, self.exact + lease.slots / self._whole)
+
+    def ramp(self, health: HealthSettings | None, now: float) -> tuple[float, float]:
+        """Return the least and the most part of its weight that may count."""
+        if self.health != "slow_start" or health is None:
+            return 1.0, 1.0
+        grown = (now - self.since_s) / health.slow_start_s
+        return max(_FIRST_STEP, grown - _FIRST_STEP), max(_FIRST_STEP, grown)
+
+    def due_back_s(self, health: HealthSettings) -> float:
+        """Return until when it may be ejected or rest; `inf`: it does neither."""
+        if self.health not in ("ejected", "resting"):
+            return inf
+        return max(self.since_s + health.max_cooldown_s, self.rest_until_s)
+
+    @property
+    def _whole(self) -> int:
+        return max(1, floor(self.exact + _ROUNDING))

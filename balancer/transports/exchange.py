@@ -1,0 +1,275 @@
+"""One request and its answer, and what the transports for threads and for tasks have in common.
+
+Decides what an attempt came to: an answer that is handed on with its lease, or an error after which the course goes on
+or ends. It neither waits nor reads: the transports do, each in its own way.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from importlib.util import find_spec
+from threading import Lock
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from balancer.client_errors import REFUSALS, says_spent, status_of
+from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.decisions import Run
+from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
+from balancer.load import ASK
+from balancer.plugins.extras import require
+from balancer.pool.pool import Pool
+from balancer.transports.errors import (
+    HALF_SENT,
+    FinalFailure,
+    for_client,
+    last_answer,
+    pool_timeout_of,
+    redacted,
+    status_error,
+    stop_retries,
+)
+from balancer.transports.forwarding import RequestBody, forwarded
+from balancer.transports.leased_body import end, leased_body_class
+from balancer.transports.limits import StepTimeouts
+from balancer.transports.reports import hear, usage_for
+from balancer.transports.request_options import RequestOptions
+
+if TYPE_CHECKING:
+    from balancer.shells.tasks.face import TaskPool
+
+__all__ = ["RequestExchange", "TransportBase", "reads_more"]
+
+_KINDS = ("httpx2", "httpx")
+_LONGEST_ERROR = 2**16  # bytes
+_UNCUT = Run()
+
+
+class RequestExchange:
+    """One request, from its client and back.
+
+    Attributes:
+        http: the client's library, httpx2 or httpx.
+        asked: what it asks the pool for.
+        course: where it goes, and when it is tried again.
+    """
+
+    def __init__(self, pool: Pool, wishes: RequestOptions, http: ModuleType, request: Any) -> None:
+        self.http = http
+        self.asked = wishes.asked(request, counted=pool.has_quotas)
+        self.course = AttemptPlan(wishes.terms(pool, pool_timeout_of(request)), budget=pool.budget, rng=pool.jitter)
+        self._request = request
+        self._asks_load = wishes.load
+        self._clock = pool.clock
+        self._limits: StepTimeouts | None = None  # of the attempt under way, until the head of its answer has come
+        self._body = RequestBody(http, request.stream)
+
+    def sent_to(self, lease: Lease, run: Run = _UNCUT) -> Any:
+        """Return the request as the leased endpoint gets it. Raises ConfigError if it has no URL of HTTP.
+
+        With a `run` that is to be cut no step of its client's, to connect, to send, to wait for the head of the answer,
+        may take longer than what is left. That is all that a thread can do.
+        """
+        sent = forwarded(self.http, self._request, lease.endpoint, self._body)
+        if self._asks_load:
+            sent.headers.setdefault(ASK, "TEXT")
+        self._limits = None
+        if run.cut_s < math.inf:
+            self._limits = StepTimeouts(sent, run)
+        return sent
+
+    def has_head(self) -> None:
+        """Hear that the head of the answer has come: from now on the client's own limits count."""
+        if self._limits is not None:
+            self._limits.lift()
+            self._limits = None
+
+    def refusal(self, answer: Any, lease: Lease) -> Exception | None:
+        """Hear what the head of `answer` says, and return the error that its status stands for; None: for none."""
+        hear(answer.headers, lease)
+        return status_error(self.http, self._request, answer, lease.endpoint)
+
+    def judged(self, answer: Any, error: Exception, content: bytes) -> Outcome:
+        """Return what the lease ends with if all of `answer` comes. Raises `error`: it may be tried elsewhere instead.
+
+        Args:
+            answer: the answer.
+            error: what its status stands for.
+            content: its body, as far as it was read.
+        """
+        error.body = _decoded(self.http, answer, content)  # type: ignore[attr-defined]  # `says_spent` looks there
+        if may_go_elsewhere(error):
+            answer.stream = self.http.ByteStream(content)
+            raise error
+        return outcome_of(error)
+
+    def handed_on(
+        self, answer: Any, lease: Lease, outcome: Outcome, pieces: Any, first: bytes | None, *, later: bool
+    ) -> Any:
+        """Return `answer` with the lease held by its body, of which `first` has come; `outcome`: if all of it comes."""
+        told = answer.headers.get("Content-Length", "")
+        length = int(told) if told.isascii() and told.isdecimal() else None
+        usage = usage_for(lease, answer.headers)
+        answer.stream = leased_body_class(self.http, later=later)(
+            lease, outcome, answer.stream, pieces, first, length, usage
+        )
+        return answer
+
+    def failed(self, error: BaseException, lease: Lease, counts_as: BaseException | None = None) -> BaseException:
+        """End the lease of an attempt that came to nothing, and return what is to be raised for it.
+
+        Args:
+            error: what it came to nothing by.
+            lease: its own.
+            counts_as: what says how the lease ends, if not `error`.
+        """
+        if not isinstance(error, Exception):
+            end(lease, counts_as or error)
+            return error
+        shown = redacted(error, lease.endpoint)
+        if self._limits is not None and self._limits.excuse(error):
+            end(lease, outcome=Outcome.IGNORED)
+        else:
+            end(lease, shown)
+        if self._body.may_be_sent:
+            return shown
+        shown.add_note(f"it was not tried again: {HALF_SENT}")
+        return FinalFailure(shown)
+
+    def came_to(self, error: Exception) -> Any:
+        """Return the last answer, if the course ended with one; else raise its error, as the client knows errors."""
+        last = error.error if isinstance(error, FinalFailure) else error
+        answer = last_answer(last)
+        retried = self.course.tries > 1 and not isinstance(error, FinalFailure)
+        last_word = retried or self._clock() >= self.course.until_s or says_spent(last)
+        if answer is None:
+            raise for_client(self.http, self._request, last, last_word=last_word)
+        if last_word:
+            stop_retries(answer)
+        return answer
+
+
+class TransportBase:
+    """What both transports are told.
+
+    Args:
+        pool: leases the endpoints: a `Pool` or an `AsyncPool`.
+        inner: sends the requests; by default a transport of the client's library without limits on its connections: the
+            pool has its own. A limit of an inner one of yours must be above all slots of the pool.
+        attempts: how often a request is sent at most, the first time included (>= 1).
+        deadline_s: seconds for all waits, pauses and attempts up to the first byte of an answer; None: no limit.
+        acquire_timeout_s: how long a lease is waited for, at each attempt; None: as long as the client waits for a
+            connection (`Timeout(pool=...)`) or as the pool was told, whichever is less.
+        key: requests of one key like to go to the same endpoint, for strategies that know affinity; a text, or a
+            function of the request, such as `prompt_key()`.
+        labels: an endpoint must have all of these; or a function of the request.
+        exclude: names of endpoints that will not do.
+        priority: each level is worth 10 s of waiting; or a function of the request.
+        holder: whose the leases are, a text that `Pool.leases` shows; or a function of the request.
+        ttl_s: seconds after which the pool ends a lease, body or not; None: as the pool was told.
+        tokens: how many tokens of a quota a request will take, by an estimate; or a function of the request, such as
+            `prompt_tokens()`. What the answer says of its usage counts instead, once all of it has come. None: the
+            quota's own estimate.
+        load: True: ask each server for its load. What servers say of it is heard in any case.
+
+    Raises:
+        MissingExtra: neither httpx2 nor httpx is installed.
+        ValueError: a number is out of range.
+        TypeError: `pool` is no pool, or a text stands for a collection.
+    """
+
+    _INNER = ""  # the name of the library's own transport
+
+    def __init__(
+        self,
+        pool: "Pool | TaskPool",
+        *,
+        inner: Any = None,
+        attempts: int = 3,
+        deadline_s: float | None = None,
+        acquire_timeout_s: float | None = None,
+        key: str | Callable[[Any], str | None] | None = None,
+        labels: Iterable[str] | Callable[[Any], Iterable[str]] = (),
+        exclude: Iterable[str] = (),
+        priority: int | Callable[[Any], int] = 0,
+        holder: str | Callable[[Any], str] = "",
+        ttl_s: float | None = None,
+        tokens: int | Callable[[Any], int | None] | None = None,
+        load: bool = False,
+    ) -> None:
+        whole = getattr(pool, "pool", pool)  # that of an AsyncPool, or of `pool.aio`
+        if not isinstance(whole, Pool):
+            raise TypeError(f"pool is {pool!r}; it takes a balancer.Pool or AsyncPool")
+        if not any(map(find_spec, _KINDS)):
+            require("transports", type(self).__name__)
+        self._pool = whole
+        self._wishes = RequestOptions(
+            attempts=attempts,
+            deadline_s=deadline_s,
+            acquire_timeout_s=acquire_timeout_s,
+            key=key,
+            labels=labels,
+            exclude=exclude,
+            priority=priority,
+            holder=holder,
+            ttl_s=ttl_s,
+            tokens=tokens,
+            load=load,
+        )
+        self._given = inner
+        self._made: dict[str, Any] = {}
+        self._lock = Lock()
+
+    def _passage(self, request: Any) -> RequestExchange:
+        return RequestExchange(self._pool, self._wishes, _library_of(request), request)
+
+    def _inner(self, http: ModuleType) -> Any:
+        """Return what sends the requests of this library."""
+        if self._given is not None:
+            return self._given
+        found = self._made.get(http.__name__)
+        if found is None:
+            with self._lock:
+                found = self._made.get(http.__name__) or getattr(http, self._INNER)(limits=_unlimited(http))
+                self._made[http.__name__] = found
+        return found
+
+    def _inners(self) -> list[Any]:
+        return [self._given] if self._given is not None else list(self._made.values())
+
+
+def reads_more(error: Exception) -> bool:
+    """Return whether the body of the answer that `error` stands for is read before it is judged.
+
+    It is if the answer may be held back, or if its words may say that the account has nothing left.
+    """
+    return may_go_elsewhere(error) or status_of(error) in REFUSALS
+
+
+def _decoded(http: ModuleType, answer: Any, content: bytes) -> bytes:
+    """Return the body of an error as its client will read it; b"" if it cannot be, or is too long for an error."""
+    if len(content) > _LONGEST_ERROR:
+        return b""
+    coding = answer.headers.get("Content-Encoding")
+    try:
+        read: bytes = http.Response(
+            200, headers={"Content-Encoding": coding} if coding else {}, content=content
+        ).content
+    except http.DecodingError:
+        return b""
+    return read
+
+
+def _library_of(request: Any) -> ModuleType:
+    """Return the library whose request this is; one source serves both."""
+    kinds = (each.__module__.partition(".")[0] for each in type(request).__mro__)
+    name = next((kind for kind in kinds if kind in _KINDS), None)
+    if name is None:
+        raise TypeError(
+            f"found a request of {type(request).__module__}; this transport takes those of httpx2 and httpx"
+        )
+    return import_module(name)
+
+
+def _unlimited(http: ModuleType) -> Any:
+    return http.Limits(max_connections=None, max_keepalive_connections=None)

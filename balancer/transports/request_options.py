@@ -1,0 +1,209 @@
+"""Request options: what a request asks a pool for, and how often and how long it is tried.
+
+Decides which settings of a transport may be a function of the request, and how long a lease is waited for. It must not
+know how a request is sent.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from balancer.core.decisions import CallPolicy
+from balancer.settings.numbers import checked, seconds, whole
+from balancer.settings.rules import RetrySettings
+from balancer.shells.driver import LeaseRequest
+
+__all__ = ["CallDefaults", "RequestOptions", "prompt_key", "prompt_tokens"]
+
+_NOBODY = frozenset[str]()
+_CHARACTERS = 4  # of a token, roughly, in English
+_MOST_ANSWER = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_count = partial(whole, least=0)
+
+
+class CallDefaults(Protocol):
+    """What a pool says of all its calls."""
+
+    @property
+    def retries(self) -> RetrySettings:
+        """How retries are limited and paced."""
+        ...
+
+    @property
+    def acquire_timeout_s(self) -> float:
+        """How long an acquire waits unless it says otherwise, in seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
+    """What the requests of a transport ask for. Five of these may be functions of a request.
+
+    Args:
+        attempts: how often a request is sent at most, the first time included (>= 1).
+        deadline_s: seconds for all waits, pauses and attempts up to the first byte of the body; None: no limit.
+        acquire_timeout_s: how long a lease is waited for, at each attempt, whatever client and pool say; None: as they
+            say, the less of the two.
+        key: requests of one key like to go to the same endpoint.
+        labels: an endpoint must have all of these.
+        exclude: names of endpoints that will not do.
+        priority: each level is worth 10 s of waiting.
+        holder: whose the lease is: a text that `Pool.leases` shows.
+        ttl_s: seconds after which the pool ends a lease; None: as the pool was told.
+        tokens: how many tokens of a quota a request will take, by an estimate; None: that of the quota.
+        load: True: servers are asked for their load.
+
+    Raises:
+        ValueError: a number is out of range.
+        TypeError: a text stands for a collection.
+    """
+
+    attempts: int = 3
+    deadline_s: float | None = None
+    acquire_timeout_s: float | None = None
+    key: str | Callable[[Any], str | None] | None = None
+    labels: Iterable[str] | Callable[[Any], Iterable[str]] = _NOBODY
+    exclude: Iterable[str] = _NOBODY
+    priority: int | Callable[[Any], int] = 0
+    holder: str | Callable[[Any], str] = ""
+    ttl_s: float | None = None
+    tokens: int | Callable[[Any], int | None] | None = None
+    load: bool = False
+
+    def __post_init__(self) -> None:
+        checked("attempts", self.attempts, whole)
+        for name in ("deadline_s", "acquire_timeout_s"):
+            if getattr(self, name) is not None:
+                checked(name, getattr(self, name), seconds)
+        if self.tokens is not None and not callable(self.tokens):
+            checked("tokens", self.tokens, _count)
+        for name in ("labels", "exclude"):
+            given = getattr(self, name)
+            if isinstance(given, str):
+                raise TypeError(f"{name} is {given!r}; it takes a collection of strings, such as {{'a'}}")
+            if not callable(given):
+                object.__setattr__(self, name, frozenset(given))
+
+    def asked(self, request: Any, *, counted: bool = True) -> LeaseRequest:
+        """Return what `request` asks the pool for. `counted`: False if nobody's tokens count."""
+        return LeaseRequest(
+            labels=frozenset(_of(self.labels, request)),
+            exclude=frozenset(self.exclude),
+            priority=_of(self.priority, request),
+            key=_of(self.key, request),
+            holder=_of(self.holder, request),
+            ttl_s=self.ttl_s,
+            tokens=_of(self.tokens, request) if counted else None,
+        )
+
+    def terms(self, pool: CallDefaults, wait_s: float | None) -> CallPolicy:
+        """Return how far a request may go. `wait_s`: as long as its client waits for a connection; None: not said.
+
+        Of what the client and the pool say the less counts: clients have a limit that nobody asked for, that of OpenAI
+        ten minutes, those of httpx five seconds. A transport that is told one means it.
+        """
+        said_s = pool.acquire_timeout_s if wait_s is None else min(wait_s, pool.acquire_timeout_s)
+        return CallPolicy(
+            attempts=self.attempts,
+            retries=pool.retries,
+            wait_s=said_s if self.acquire_timeout_s is None else self.acquire_timeout_s,
+            deadline_s=math.inf if self.deadline_s is None else self.deadline_s,
+        )
+
+
+def _of(given: Any, request: Any) -> Any:
+    return given(request) if callable(given) else given
+
+
+def prompt_key(characters: int = 1000) -> Callable[[Any], str | None]:
+    """Return a `key=` for LLM servers: requests whose prompts begin alike go where that beginning is cached.
+
+    It reads the body of a request as JSON in OpenAI's form (`messages`, `input` or `prompt`). Requests of another form
+    have no key.
+
+    Args:
+        characters: how many of the prompt's first characters count (>= 1). Prompts that differ later have one key.
+
+    Raises:
+        ValueError: `characters` is no whole number >= 1.
+    """
+    checked("characters", characters, whole)
+
+    def key(request: Any) -> str | None:
+        asked = _asked(request)
+        said = _said(asked)
+        if not said:
+            return None
+        model = asked.get("model")
+        return hashlib.blake2b(f"{model}\0{said[:characters]}".encode(errors="replace"), digest_size=12).hexdigest()
+
+    return key
+
+
+def prompt_tokens(answer: int = 1000) -> Callable[[Any], int | None]:
+    """Return a `tokens=` for LLM servers: an estimate by the length of a prompt and of the longest answer it allows.
+
+    It reads the body of a request as JSON in OpenAI's form, as `prompt_key` does: a token for every four characters of
+    the prompt and of the tools, and for each of `n` answers as many as `max_completion_tokens`, `max_tokens` or
+    `max_output_tokens` says. Requests of another form have no estimate of their own.
+
+    Args:
+        answer: tokens of an answer whose request does not limit it (>= 0); 0 for embeddings.
+
+    Raises:
+        ValueError: `answer` is no whole number >= 0.
+    """
+    checked("answer", answer, _count)
+
+    def tokens(request: Any) -> int | None:
+        asked = _asked(request)
+        said = _said(asked)
+        if not said:
+            return None
+        tools = asked.get("tools")
+        characters = len(said.replace("\0", "")) + (len(json.dumps(tools)) if tools else 0)
+        most = next((asked[name] for name in _MOST_ANSWER if _counts(asked.get(name))), answer)
+        times = asked["n"] if _counts(asked.get("n")) else 1
+        return -(-characters // _CHARACTERS) + most * times
+
+    return tokens
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _asked(request: Any) -> dict[str, Any]:
+    """Return what a request asks in JSON; nothing if it does not."""
+    try:
+        asked = json.loads(_body(request) or b"null")
+    except (ValueError, TypeError):
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
+def _body(request: Any) -> Any:
+    """Return the body of a request that has it in memory; one that streams is not begun for this."""
+    try:
+        return request.body if hasattr(request, "body") else request.content
+    except RuntimeError:  # RequestNotRead
+        return None
+
+
+def _said(asked: dict[str, Any]) -> str:
+    for name in ("messages", "input", "prompt"):
+        if asked.get(name):
+            return f"{asked.get('instructions') or ''}\0" + _text(asked[name])
+    return ""
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return "\0".join(_text(value[name]) for name in ("role", "content", "text") if name in value)
+    return "\0".join(map(_text, value)) if isinstance(value, list) else ""

@@ -1,0 +1,149 @@
+"""Caller pattern of a trace: so many callers who wait for their answers, or open arrivals.
+
+Decides it from who made which call, where that is told, else from how many were under way: callers who wait for their
+answers are always as many.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from balancer.observing.traces import Attempt
+from balancer_simulator.fitting.calls import Bools
+from balancer_simulator.fitting.survival import LEAST_S, quantile_means
+from balancer_simulator.scenario.distributions import Floats
+
+__all__ = ["CallerPattern", "caller_pattern_of", "come_and_go", "have_several_at_once"]
+
+_CALLS_EACH: Final = 3  # a name that made as many calls, one after the other, is a caller's; with fewer, a task's
+_ALL_ALONG: Final = 0.5  # part of its run that a caller is there for, on average; a stage of a pipeline is not
+_NAMED: Final = 0.8  # part of the calls that must be of names which come again
+_STEADY: Final = 0.9  # part of the time in which all but one in ten of the callers are under way
+_ROUNDING_S: Final = 1e-6
+_RARE: Final = 0.05  # part of the time in which there may seem to be more: an access log rounds to milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class CallerPattern:
+    """Who asks.
+
+    Attributes:
+        callers: so many, each of whom waits for its answer; None: they come whatever becomes of those before.
+        thinks_s: seconds from an answer to the next question of the same caller; empty if that is not known.
+        thinks_open: which of these are only known to be longer: the trace ends before the question.
+        named: whether the trace tells who made which call.
+        at_s: when they came, in order.
+    """
+
+    callers: int | None
+    thinks_s: Floats
+    thinks_open: Bools
+    named: bool
+    at_s: Floats
+
+    def pauses_s(self, count: int, draw: np.random.Generator | None = None) -> Floats:
+        """Return as many equally likely pauses; of pauses drawn again, if `draw` is given. None if none is known."""
+        picked = draw.integers(0, len(self.thinks_s), len(self.thinks_s)) if draw else slice(None)
+        thinks_s, open_ = self.thinks_s[picked], self.thinks_open[picked]
+        if open_.all():
+            return np.empty(0)
+        return np.maximum(quantile_means(thinks_s, open_, count) - LEAST_S, 0.0)
+
+
+def caller_pattern_of(attempts: Sequence[Attempt]) -> CallerPattern:
+    """Return who made these calls."""
+    at_s = np.array(sorted(each.asked_s for each in attempts))
+    thinks = _by_name(attempts)
+    if thinks is not None:
+        callers = max(Counter(run for run, _ in thinks).values())
+        pairs = [pair for pairs in thinks.values() for pair in pairs]
+        thinks_s, open_ = np.array([gap for gap, _ in pairs]), np.array([still for _, still in pairs], dtype=np.bool_)
+        return CallerPattern(callers, thinks_s, open_, True, at_s)
+    many = _always(attempts)
+    return CallerPattern(many, np.empty(0), np.empty(0, dtype=np.bool_), False, at_s)
+
+
+def have_several_at_once(attempts: Sequence[Attempt]) -> bool:
+    """Return whether names come again and again, but have several calls at once: those of a pipeline's problems do."""
+    counts = Counter((each.run, each.task) for each in attempts if each.task is not None)
+    return _come_again(list(counts.values()), len(attempts)) and _by_name(attempts) is None
+
+
+def come_and_go(attempts: Sequence[Attempt]) -> bool:
+    """Return whether names are there for a small part of their run only, as the stages of a pipeline's problems are."""
+    runs, names = _there(attempts, by_name=False), _there(attempts, by_name=True)
+    parts = [
+        (to_s - from_s) / max(runs[run, ""][1] - runs[run, ""][0], 1e-12) for (run, _), (from_s, to_s) in names.items()
+    ]
+    return bool(parts) and float(np.mean(parts)) < _ALL_ALONG
+
+
+def _there(attempts: Sequence[Attempt], *, by_name: bool) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return from when to when there are calls of each name, or of each run."""
+    found: dict[tuple[str, str], tuple[float, float]] = {}
+    for each in attempts:
+        if each.task is not None or not by_name:
+            name = each.run, (each.task or "") if by_name else ""
+            from_s, to_s = found.get(name, (each.asked_s, each.ended_s))
+            found[name] = min(from_s, each.asked_s), max(to_s, each.ended_s)
+    return found
+
+
+def _come_again(counts: Sequence[int], calls: int) -> bool:
+    return bool(counts) and sum(count for count in counts if count >= _CALLS_EACH) >= _NAMED * calls
+
+
+def _by_name(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[tuple[float, bool]]] | None:
+    """Return the pauses of each caller, and whether each is only known to be longer; None if names are not of callers.
+
+    The pause under way at the end counts as longer: it is likely to be a long one. It is known until the last question
+    that was granted, since whoever had asked before that had been granted as well.
+    """
+    named: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
+    for each in attempts:
+        if each.task is not None:
+            named[each.run, each.task].append(each)
+    if not _come_again([len(mine) for mine in named.values()], len(attempts)):
+        return None
+    last: dict[str, float] = {}
+    for each in attempts:
+        last[each.run] = max(each.asked_s, last.get(each.run, each.asked_s))
+    pauses = {}
+    for name, mine in named.items():
+        ordered = sorted(mine, key=lambda each: each.asked_s)
+        gaps = [later.asked_s - before.ended_s for before, later in pairwise(ordered)]
+        if any(gap < -_ROUNDING_S for gap in gaps):
+            return None  # two at once: it is the name of something else
+        last_s = max(last[name[0]] - ordered[-1].ended_s, 0.0)
+        pauses[name] = [*((max(gap, 0.0), False) for gap in gaps), *([(last_s, True)] if last_s else [])]
+    return pauses
+
+
+def _always(attempts: Sequence[Attempt]) -> int | None:
+    """Return how many were under way nearly all the time; None if that changed.
+
+    Of the time after the last grant nothing is known: nobody who waits then is in the trace.
+    """
+    from_s = min(each.asked_s for each in attempts)
+    to_s = max(each.asked_s for each in attempts)
+    at_s = np.concatenate([[each.ended_s for each in attempts], [each.asked_s for each in attempts]])
+    order = np.argsort(at_s, kind="stable")
+    steps = np.concatenate([-np.ones(len(attempts)), np.ones(len(attempts))])[order]
+    times, there = at_s[order], np.cumsum(steps)
+    lengths = np.diff(np.clip(times, from_s, to_s), append=to_s)
+    if to_s <= from_s:
+        return None
+    most = _mostly(there, lengths)
+    busy = float(lengths[there >= 0.9 * most].sum()) / (to_s - from_s)
+    return most if busy >= _STEADY and most * _CALLS_EACH <= len(attempts) else None
+
+
+def _mostly(there: Floats, lengths: Floats) -> int:
+    """Return how many there were at most, but for a small part of the time."""
+    order = np.argsort(-there, kind="stable")
+    part = np.cumsum(lengths[order]) / max(float(lengths.sum()), 1e-12)
+    return int(there[order][min(int(np.searchsorted(part, _RARE)), len(there) - 1)])

@@ -1,0 +1,202 @@
+"""Description of a fit: what was fitted, from how much, and what could not be known.
+
+Decides what a person must be told before a fit is believed.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from balancer_simulator.fitting.callers import have_several_at_once
+from balancer_simulator.fitting.calls import FEWEST
+from balancer_simulator.fitting.endpoint import EndpointFit
+from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.members import Member
+from balancer_simulator.fitting.survival import beyond
+
+__all__ = ["fit_data", "fit_lines", "runs_line", "unknown"]
+
+_TOO_FEW: Final = "what it does with several at once cannot be told: taken to work on each as if it were alone"
+_NAMED: Final = 3  # of the behaviours that are as likely
+_THREE: Final = 3.0  # with none seen in some time, the rate is below 3 / time with 95% (the rule of three)
+
+
+def fit_lines(fit: Fit) -> Iterator[str]:
+    """Yield what was fitted, a line for each part, then what could not be known."""
+    if fit.few:
+        yield f"too few calls to go by: {fit.prepared.ended} have ended, and a prediction takes at least {FEWEST}"
+    if line := runs_line(fit):
+        yield f"{line}; the calls of all were taken together"
+    strategy = fit.strategy or "an unknown strategy"
+    yield f"{len(fit.prepared.attempts)} calls in {fit.prepared.lasts_s:.3g} s, under {strategy}"
+    yield _who(fit)
+    if fit.prepared.timeout_s is not None:
+        yield f"callers give up after {fit.prepared.timeout_s:.3g} s: such calls count as longer than that"
+    if fit.sizes is not None:
+        yield (
+            f"twice the size takes {2**fit.sizes.exponent:.3g} times as long (size to the power of "
+            f"{fit.sizes.exponent:.3g} \u00b1 {2 * fit.sizes.error:.2g}), from {fit.sizes.calls} calls"
+        )
+    for host, cores in fit.cores.items():
+        yield f"host {host}: its endpoints share {cores} {'core' if cores == 1 else 'cores'}"
+    for member in fit.members:
+        yield f"{member.name}: {_endpoint(fit, member)}"
+    found = list(unknown(fit))
+    if found:
+        yield "not known:"
+        yield from (f"  {line}" for line in found)
+
+
+def runs_line(fit: Fit) -> str:
+    """Return which runs the trace has, if it has several, and whose calls say whose they are; "" for one."""
+    calls = Counter(each.run for each in fit.prepared.attempts)
+    named = Counter(each.run for each in fit.prepared.attempts if each.task is not None)
+    if len(calls) < 2:
+        return ""
+    told = ", ".join(
+        f"{run} with {count} {'call' if count == 1 else 'calls'}{_of_names(named[run], count)}"
+        for run, count in calls.items()
+    )
+    lost = 0 < named.total() < calls.total() and not fit.caller_pattern.named
+    return f"{len(calls)} runs: {told}" + ("; so names do not tell who asked" if lost else "")
+
+
+def _of_names(named: int, calls: int) -> str:
+    return "" if named == calls else f" ({calls - named} without a name)" if named else " (none with a name)"
+
+
+def fit_data(fit: Fit) -> dict[str, Any]:
+    """Return the same as plain data."""
+    return {
+        "calls": len(fit.prepared.attempts),
+        "lasts_s": fit.prepared.lasts_s,
+        "strategy": fit.strategy,
+        "callers": fit.caller_pattern.callers,
+        "think_mean_s": float(pauses.mean()) if len(pauses := fit.caller_pattern.pauses_s(200)) else None,
+        "timeout_s": fit.prepared.timeout_s,
+        "hosts": dict(fit.cores),
+        "size_exponent": fit.sizes.exponent if fit.sizes else None,
+        "endpoints": {
+            member.name: {
+                "calls": len(each.calls),
+                "ended": int((~each.sound.open).sum()),
+                "behaviour": str(each.tried.behaviour),
+                "in_doubt": [str(each.tried.behaviours[place]) for place in each.tried.in_doubt],
+                "most_at_once": each.most,
+                "factor": fit.times.factor[member.name],
+                "mean_s": {
+                    kind: float(fit.times.of[member.name][place].mean())
+                    for place, kind in enumerate(fit.prepared.kinds)
+                },
+                "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.prepared.kinds)},
+                "outages": len(each.troubles.spells),
+                "failures": each.troubles.quick_part + each.troubles.slow_part,
+            }
+            for member in fit.members
+            for each in [fit.endpoints[member.name]]
+        },
+        "unknown": list(unknown(fit)),
+    }
+
+
+def unknown(fit: Fit) -> Iterator[str]:
+    """Yield what the trace does not tell."""
+    trace = fit.prepared.trace
+    if fit.strategy is None:
+        yield "which strategy chose: it is taken for least_in_flight"
+    else:
+        yield "options of the strategy, settings of health and limits: they are taken as they are by default"
+    for member in fit.members:
+        yield from (f"{member.name}: {line}" for line in _unknown_of(fit, member))
+    if fit.caller_pattern.callers is not None and not fit.caller_pattern.named:
+        yield "how long a caller pauses between two calls: no call says whose it is (holder), so it is taken for none"
+    if fit.caller_pattern.callers is None and not any(each.task for each in fit.prepared.attempts):
+        yield "whether callers wait for their answers, or for each other in stages: no call says whose it is (holder)"
+    if trace.lost:
+        yield f"{trace.lost} rows that were lost"
+    if fit.sizes is None and any(each.size is not None for each in fit.prepared.attempts):
+        yield "how time grows with what callers said of the size: not clearly, or too few said it"
+    if any(each.event == "hedged" for each in trace.events):
+        yield "after how long a call was made a second time: hedging is left out"
+    if fit.attempts > 1:
+        yield f"how often a call is tried again: it is taken for {fit.attempts} attempts"
+    happened = {each.event for each in trace.events}
+    if "limit" in happened and "restored" not in happened:  # slow start moves them as well, and is simulated
+        yield "how limits were moved: they are left out, and the capacity counts"
+    if np.isnan(np.concatenate([each.calls.server_s for each in fit.endpoints.values()])).all():
+        yield "how much of a call is the network: no server says how long it took, so it is part of its times"
+
+
+def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
+    found = fit.endpoints[member.name]
+    if not len(found.calls):
+        yield "anything: it had no call, so it is taken for one like the others"
+        return
+    if member.url != member.name:
+        yield f"its address: a trace has names, so {member.url} stands for it"
+    ended = int((~found.sound.open).sum())
+    if found.most < member.capacity or not member.told:
+        yield f"what it does with more than {found.most} at once: it never had more"
+    fewest = _fewest(found)
+    if 2 * fewest > found.most > 1:
+        yield f"what it does with fewer than {fewest} at once: it hardly ever had fewer"
+    if ended < 50:
+        yield f"more than {ended} calls tell: its times are in part those of the others, by a factor"
+    part = beyond(found.sound.held_s, found.sound.open) if ended else 1.0
+    if part > 0.01:
+        yield f"how long the longest {part:.1%} of its calls take: they had not ended"
+    if not found.troubles.spells:
+        watched_s = found.troubles.watched_s
+        once_s = watched_s / _THREE
+        yield f"how often it is down: never in {watched_s:.3g} s, so less often than once in {once_s:.3g} s (95%)"
+    elif len(found.troubles.spells) < 5:
+        yield f"how often it is down: {len(found.troubles.spells)} seen, and so few say little"
+
+
+def _fewest(found: EndpointFit) -> int:
+    """Return how many were at once, its own call included, when all but a twentieth of its calls began."""
+    begun_s, ended_s = found.sound.begun_s, np.sort(found.sound.ended_s)
+    if not len(begun_s):
+        return 0
+    there = np.arange(1, len(begun_s) + 1) - np.searchsorted(ended_s, begun_s, side="right")
+    return int(np.quantile(there, 0.05))
+
+
+def _who(fit: Fit) -> str:
+    caller_pattern = fit.caller_pattern
+    if caller_pattern.callers is None:
+        in_s, several = f"{fit.prepared.lasts_s:.3g} s", ""
+        if have_several_at_once(fit.prepared.attempts):
+            several = "; names have several calls at once, as a pipeline's problems do: recommend takes them so"
+        return f"callers come whatever becomes of those before: {len(caller_pattern.at_s)} in {in_s}{several}"
+    pauses_s = caller_pattern.pauses_s(200)
+    pause = f", and pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
+    return f"{caller_pattern.callers} callers, each of whom waits for its answer{pause}"
+
+
+def _endpoint(fit: Fit, member: Member) -> str:
+    found = fit.endpoints[member.name]
+    if not len(found.calls):
+        return "no calls"
+    ended = int((~found.sound.open).sum())
+    parts = [f"{len(found.calls)} calls, {ended} tell how long it takes"]
+    for place, kind in enumerate(fit.prepared.kinds):
+        times = fit.times.of[member.name][place]
+        name = f" of {kind}" if len(fit.prepared.kinds) > 1 else ""
+        parts.append(
+            f"{times.mean():.3g} s of work{name} (p50 {np.median(times):.3g}, p99 {np.quantile(times, 0.99):.3g})"
+        )
+    parts.append(_TOO_FEW if fit.few else str(found.tried.behaviour))
+    if len(found.tried.in_doubt) > 1:
+        others = [str(found.tried.behaviours[n]) for n in found.tried.in_doubt if n != found.tried.chosen]
+        named = " or ".join(others[:_NAMED]) + (f" or {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+        parts.append(f"as likely, by so many calls: {named}")
+    troubles = found.troubles
+    if troubles.spells:
+        many = len(troubles.spells)
+        parts.append(f"{many} {'outage' if many == 1 else 'outages'}, of {troubles.mttr_s:.3g} s on average")
+    if failing := troubles.quick_part + troubles.slow_part:
+        parts.append(f"{failing:.1%} of its calls fail")
+    return "; ".join(parts)

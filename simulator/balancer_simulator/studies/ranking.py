@@ -1,0 +1,46 @@
+"""Ranking of a study in words: a row for each policy.
+
+Decides what is remarked on a policy. It must not know how a line is shown.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from balancer.reporting.words import NOTHING
+from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.wording import worded, worded_difference
+
+__all__ = ["Ranked", "ranked"]
+
+
+class Ranked(NamedTuple):
+    """A line of the ranking: its value, and how much more it is than the first."""
+
+    policy: str
+    value: str
+    difference: str
+    lost: str
+    remark: str
+
+
+def ranked(study: Study) -> Iterator[Ranked]:
+    """Yield a line for each policy, the first one first."""
+    ranking, name = study.ranking(), study.default_metric
+    unit = figure_of(name).unit
+    for policy in ranking:
+        metrics = study.metrics(policy)
+        difference = remark = ""
+        if policy != ranking[0] and name in metrics and name in study.metrics(ranking[0]):
+            found = study.difference(policy, ranking[0], name)
+            difference = worded_difference(found, study.metric(ranking[0], name).mean, unit)
+            remark = "" if found.is_clear else "cannot be told apart"
+        if study.loses_more(policy):
+            remark = "loses more requests"
+        if not study.keeps_up(policy):
+            remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
+        elif study.may_not_keep_up(policy):
+            remark = f"{remark}; may not keep up" if remark else "may not keep up"
+        value = worded(metrics[name], unit) if name in metrics else NOTHING
+        lost = worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
+        yield Ranked(policy, value, difference, lost, remark)

@@ -1,0 +1,110 @@
+"""Fleet: the servers of a scenario, built from their models, with crashes and repairs on the calendar.
+
+A server gets the parts that its model needs; crashes, repairs and changes of the scenario are put on the calendar.
+Strategies are of no interest here.
+"""
+
+import random
+from collections.abc import Iterator
+
+from simpy import Environment
+
+from balancer_simulator.scenario.distributions import Distribution
+from balancer_simulator.scenario.endpoints import EndpointModel
+from balancer_simulator.scenario.faults import CrashRepair
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.world.calendar import after
+from balancer_simulator.world.fault_effects import FaultEffects
+from balancer_simulator.world.server import CallEnded, FaultyServer, SimulatedServer
+from balancer_simulator.world.sources import durations
+from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
+from balancer_simulator.world.streams import Purpose, Streams
+
+__all__ = ["Fleet"]
+
+
+class Fleet:
+    """The servers of one run, by URL, and the hosts whose cores some of them share, by name.
+
+    Args:
+        env: virtual time.
+        scenario: what they are like.
+        streams: the replication's.
+        served: told of the end of every call.
+    """
+
+    def __init__(self, env: Environment, scenario: Scenario, streams: Streams, served: CallEnded) -> None:
+        self._env = env
+        self._scenario = scenario
+        self._streams = streams
+        self._most_leases = scenario.most_leases
+        self.hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
+        self.servers: dict[str, SimulatedServer] = {
+            url: self._server(number, url, model, served) for number, (url, model) in enumerate(scenario.by_url.items())
+        }
+
+    def _server(self, number: int, url: str, model: EndpointModel, served: CallEnded) -> SimulatedServer:
+        host = self.hosts.get(model.endpoint(url).host or "")
+        parallel = model.parallel or 0
+        queue = parallel if 0 < parallel < self._most_leases[url] else None
+        timeout_s = self._scenario.requests.call_timeout_s
+        own = model.service or model.services
+        if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
+            return SimulatedServer(self._env, url, model, served)
+        effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
+        station: ServiceStation = host or Timer(self._env)
+        server = FaultyServer(
+            self._env,
+            url,
+            model,
+            served,
+            station=QueueingStation(queue, station) if queue else station,
+            effects=effects,
+            service=self._durations(model.service, Purpose.WORK, number),
+            services=self._by_kind(model, number),
+            network=self._durations(model.network, Purpose.NETWORK, number),
+            call_timeout_s=timeout_s,
+        )
+        for which, crash in enumerate(effects.crashes, start=1):
+            _Flapping(self._env, server, effects, crash, self._streams.choices(Purpose.FAULTS, number, which)).begin(
+                model.from_s
+            )
+        return server
+
+    def _by_kind(self, model: EndpointModel, number: int) -> dict[str, Iterator[float]]:
+        return {
+            name: durations(own, self._streams.numbers(Purpose.WORK, 1_000_000 + number, 1 + place), 256)
+            for place, (name, own) in enumerate(sorted(model.services.items()))
+        }
+
+    def _durations(self, distribution: Distribution | None, purpose: Purpose, number: int) -> Iterator[float] | None:
+        if distribution is None:
+            return None
+        return durations(distribution, self._streams.numbers(purpose, 1_000_000 + number), 256)
+
+
+class _Flapping:
+    """Lets a server crash and be repaired for ever, at instants that nothing else has a say in."""
+
+    def __init__(
+        self, env: Environment, server: FaultyServer, effects: FaultEffects, crash: CrashRepair, rng: random.Random
+    ) -> None:
+        self._env = env
+        self._server = server
+        self._effects = effects
+        self._crash = crash
+        self._rng = rng
+
+    def begin(self, from_s: float) -> None:
+        """Wait for the first crash; it can come only once the server is there."""
+        after(self._env, from_s + self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)
+
+    def _go_down(self) -> None:
+        self._effects.down += 1
+        after(self._env, self._rng.expovariate(1 / self._crash.mttr_s), _Flapping._come_up, self)
+        self._server.crash()
+
+    def _come_up(self) -> None:
+        self._effects.down -= 1
+        self._effects.since_s = self._env.now
+        after(self._env, self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)

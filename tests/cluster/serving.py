@@ -1,0 +1,175 @@
+"""Servers of a house for tests: in a thread of this process, or as the command in one of its own."""
+
+import asyncio
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from balancer import Endpoint, Pool
+from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.server import PoolServer
+from balancer.core import Core, Waiter
+from tests.patience import PATIENCE_S
+
+__all__ = ["Command", "Serving", "Swallowing"]
+
+
+class Serving:
+    """A server in a thread, over a pool of this process that may be looked at."""
+
+    def __init__(
+        self,
+        *endpoints: Endpoint | str,
+        ttl_s: float = 3.0,
+        token: str = "",
+        tls: ssl.SSLContext | None = None,
+        last: CoordinatorRecord | None = None,
+        port: int = 0,
+        may: Callable[[], bool] | None = None,
+    ) -> None:
+        self._may = may
+        self.pool = Pool([*endpoints], acquire_timeout_s=None)
+        self.records: list[CoordinatorRecord] = []
+        self.port = port
+        self._ready = threading.Event()
+        known = last or CoordinatorRecord(0, ttl_s, frozenset())
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(ttl_s, token, tls, known)), daemon=True)
+        self._thread.start()
+        assert self._ready.wait(PATIENCE_S)
+        self.url = f"balancer{'s' if tls else ''}://127.0.0.1:{self.port}"
+
+    async def _run(self, ttl_s: float, token: str, tls: ssl.SSLContext | None, last: CoordinatorRecord) -> None:
+        def guard(step: Callable[[], None]) -> None:
+            with self.pool._lock:
+                step()
+
+        self.server = PoolServer(
+            self.pool._core,
+            times=ClusterTimes(ttl_s),
+            last=last,
+            keep=self.records.append,
+            token=token,
+            guard=guard,
+            may=self._may,
+        )
+        listening = await self.server.listen("127.0.0.1", self.port, tls)
+        self.port = listening.sockets[0].getsockname()[1]
+        self._loop = asyncio.get_running_loop()
+        self._over = asyncio.Event()
+        self._ready.set()
+        await self._over.wait()
+        await self.server.end()
+        await asyncio.sleep(0)
+
+    def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
+        """Do something to the core, as a server whose config is read again."""
+        done = threading.Event()
+
+        def step() -> None:
+            now = clock()
+            self.server.act(lambda: self.server.owner.change([lambda: act(self.pool._core, now)], now))
+            done.set()
+
+        self._loop.call_soon_threadsafe(step)
+        assert done.wait(PATIENCE_S)
+
+    def stop(self) -> None:
+        """End as a server does that is killed: nobody is told."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._over.set)
+            self._thread.join(PATIENCE_S)
+
+    def __enter__(self) -> "Serving":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        self.pool.close()
+
+
+class Command:
+    """`balancer serve`, in a process of its own.
+
+    Args:
+        config: what it serves.
+        ttl_s: its TTL.
+        port: where it listens; 0: where it likes.
+        host: likewise; others than this machine need the token that the processes know.
+        token: that.
+        within: what the command begins with.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        *,
+        ttl_s: float,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        token: str = "",
+        within: Sequence[str] = (),
+    ) -> None:
+        command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
+        command += ["--port", str(port), "--host", host]
+        environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
+        if token:
+            environment["BALANCER_SERVE_TOKEN"] = token
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        assert self.process.stdout is not None
+        self.said = self.process.stdout.readline()
+        found = re.search(r"balancer://[\d.]+:(\d+)", self.said)
+        assert found, self.said
+        self.url, self.port = found[0], int(found[1])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class Swallowing:
+    """A relay to a port of this machine. Once it `swallows`, its first connection stays open and carries nothing."""
+
+    def __init__(self, port: int) -> None:
+        self.swallows = False
+        self.connections = 0
+        self._to = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = [self._listening]
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._open += [near, far]
+                self.connections += 1
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other, self.connections), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket, number: int) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                if not (self.swallows and number == 1):
+                    other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    def __enter__(self) -> "Swallowing":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()

@@ -1,0 +1,71 @@
+"""`Core.adopt`: leases that are out already come on the books of a core that has lost them."""
+
+import random
+
+import pytest
+
+from balancer.core import Core
+from balancer.core.events import Granted
+from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
+from balancer.settings.rules import QuotaSettings
+from balancer.strategy import Request
+from tests.registered import MAKERS, NAMES
+
+_A, _B = Endpoint("http://a/", capacity=2, host="one"), Endpoint("http://b/", capacity=2, host="one")
+
+
+def _core(strategy: str = "least_in_flight", **rules: object) -> Core:
+    made = MAKERS[strategy](random.Random(1))
+    return Core([_A, _B], made, lender=None, now=0.0, **rules)  # type: ignore[arg-type]  # nobody gives back
+
+
+def _adopted(core: Core, name: str, slots: int = 1, tokens: int | None = None) -> Lease:
+    lease = core.adopt(name, slots, LeaseTerms("me"), tokens, 1.0)
+    assert lease is not None
+    return lease
+
+
+@pytest.mark.parametrize("strategy", NAMES)
+def test_every_strategy_counts_what_it_has_not_picked(strategy: str) -> None:
+    core = _core(strategy)
+    leases = [_adopted(core, name) for name in ("http://a/", "http://a/", "http://b/")]
+    got = core.acquire(Request(), 2.0)
+    assert got is not None
+    assert got.endpoint == _B
+    assert core.acquire(Request(), 2.0) is None
+    for lease in (*leases, got):
+        core.release(lease, Outcome.SUCCESS, 3.0)
+    assert [core.acquire(Request(), 4.0) is not None for _ in range(5)] == [True, True, True, True, False]
+
+
+def test_what_is_more_than_the_limit_counts_too_and_delays_the_next_grant() -> None:
+    core = _core()
+    leases = [_adopted(core, "http://a/") for _ in range(3)]
+    others = Request(exclude=frozenset({"http://b/"}))
+    core.release(leases[0], Outcome.SUCCESS, 2.0)
+    assert core.acquire(others, 2.0) is None
+    core.release(leases[1], Outcome.SUCCESS, 3.0)
+    assert core.acquire(others, 3.0) is not None
+
+
+def test_it_counts_for_its_host_and_its_quota() -> None:
+    core = _core(host_caps={"one": 2})
+    _adopted(core, "http://a/", slots=2)
+    assert core.acquire(Request(), 2.0) is None
+    core = _core(quotas={"*": QuotaSettings(tokens_per_min=10)})
+    _adopted(core, "http://a/", tokens=8)
+    got = core.acquire(Request(tokens=5), 2.0)
+    assert got is not None
+    assert got.endpoint == _B
+
+
+def test_it_is_told_and_has_its_terms_and_an_endpoint_that_is_gone_has_none() -> None:
+    core = _core()
+    core.listen({Granted})
+    lease = _adopted(core, "http://a/")
+    assert (lease.id, lease.holder) == (1, "me")
+    assert [type(event) for event in core.journal.happened] == [Granted]
+    assert core.adopt("http://gone/", 1, None, None, 1.0) is None
+    core.drain("http://b/", 1.0)
+    _adopted(core, "http://b/")
+    assert core.ledger.account("http://b/").in_flight == 1

@@ -1,0 +1,509 @@
+"""`balancer serve` and `Pool.connect`: the face of a local pool, over a server in a thread of this process."""
+
+import asyncio
+import gc
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer import (
+    AcquireTimeout,
+    BalancerError,
+    ConfigError,
+    Endpoint,
+    EndpointError,
+    LeaseError,
+    NoEndpoint,
+    NotConnected,
+    Outcome,
+    Pool,
+    PoolClosed,
+    QuotaExceeded,
+    StrategyError,
+    TooManyWaiters,
+)
+from balancer.cluster.protocol import CoordinatorRecord
+from balancer.cluster.protocol import messages as m
+from balancer.cluster.protocol.errors import error_of, facts_of
+from balancer.cluster.tcp.address import Address, address_of
+from balancer.cluster.tcp.codec import MessageSplitter, WireError, encoded, read_from_coordinator, read_from_member
+from balancer.cluster.tcp.liveness import has_died, is_visible, own_identity
+from balancer.cluster.tcp.record_file import RecordFile
+from balancer.commands.serve import serve, tls_of, token_of
+from balancer.core.events import Ended, Event, Granted, Queued
+from balancer.judge import Judge
+from balancer.load import Load
+from balancer.plugins.registry import default_registry
+from balancer.settings.config import Config
+from balancer.strategy import Request
+from tests.cluster.serving import Serving, Swallowing
+from tests.patience import PATIENCE_S
+
+_A = Endpoint("http://a/", capacity=2, headers={"Authorization": "Bearer of a"}, labels=frozenset({"big"}))
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Serving]:
+    with Serving(_A, "http://b/") as serving:
+        yield serving
+
+
+@pytest.fixture
+def pool(served: Serving) -> Iterator[Pool]:
+    with Pool.connect(served.url) as connected:
+        yield connected
+    _until(lambda: served.pool.leases() == ())
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
+
+
+# -- the face of a local pool --------------------------------------------------------------------------
+
+
+def test_a_lease_has_all_of_its_endpoint_and_the_server_knows_whose_it_is(served: Serving, pool: Pool) -> None:
+    with pool.lease(labels={"big"}, slots=2, holder="sample 7") as lease:
+        assert lease.endpoint == _A
+        assert lease.endpoint.headers["Authorization"] == "Bearer of a"
+        (row,) = served.pool.leases()
+        assert (row.endpoint, row.holder, row.slots) == ("http://a/", "sample 7", 2)
+        assert [row.holder for row in pool.leases()] == ["sample 7"]
+
+
+def test_an_error_in_a_block_counts_as_the_endpoints_where_the_server_runs(served: Serving, pool: Pool) -> None:
+    before = served.pool.stats().failures
+    with pytest.raises(TimeoutError), pool.lease():
+        raise TimeoutError
+    _until(lambda: served.pool.stats().failures == before + 1)
+
+
+def test_a_wait_ends_by_a_lease_of_another_process_or_by_its_time(served: Serving, pool: Pool) -> None:
+    with Pool.connect(served.url) as other:
+        lease = other.acquire(labels={"big"}, slots=2)
+        with pytest.raises(AcquireTimeout):
+            pool.acquire(0.0, labels={"big"})
+        threading.Timer(0.05, lease.release).start()
+        with pool.lease(PATIENCE_S, labels={"big"}) as mine:
+            assert mine.endpoint.url == "http://a/"
+        with pytest.raises(LeaseError, match="ended"):
+            lease.release()
+
+
+def test_what_nobody_could_serve_is_said_at_once(pool: Pool) -> None:
+    with pytest.raises(NoEndpoint, match="labels \\['gpu'\\]"):
+        pool.acquire(labels={"gpu"})
+
+
+def test_tasks_and_threads_share_it(served: Serving, pool: Pool) -> None:
+    async def one() -> str:
+        async with pool.aio.lease(PATIENCE_S) as lease:
+            await asyncio.sleep(0.001)
+            return lease.endpoint.url
+
+    async def many() -> list[str]:
+        return await asyncio.gather(*(one() for _ in range(20)))
+
+    assert set(asyncio.run(many())) == {"http://a/", "http://b/"}
+
+
+def test_a_call_is_tried_elsewhere(served: Serving, pool: Pool) -> None:
+    seen: list[str] = []
+
+    def fails_once(lease: object) -> str:
+        seen.append(lease.endpoint.url)  # type: ignore[attr-defined]
+        if len(seen) == 1:
+            raise EndpointError("down")
+        return "done"
+
+    assert pool.call(fails_once) == "done"
+    assert len(set(seen)) == 2
+
+
+def test_a_lease_that_nobody_has_any_more_is_found(served: Serving, pool: Pool) -> None:
+    def forget() -> None:
+        pool.lease(labels={"big"}, slots=2)
+
+    forget()
+    gc.collect()
+    with pool.lease(PATIENCE_S, labels={"big"}, slots=2):
+        pass
+
+
+def test_what_is_the_servers_is_refused(pool: Pool) -> None:
+    with pytest.raises(BalancerError, match="are the server's to change"):
+        pool.add("http://c/")
+    with pytest.raises(BalancerError, match="are the server's to change"):
+        pool.set_strategy("fifo")
+
+
+def test_a_process_counts_and_observes_its_own_leases(served: Serving) -> None:
+    with Pool.connect(served.url) as pool, Pool.connect(served.url) as other:
+        assert pool.endpoints() == served.pool.endpoints()
+        heard: list[Event] = []
+        pool.observe(heard.append)
+        with pool.lease(labels={"big"}, slots=2, holder="me"), pytest.raises(AcquireTimeout):
+            other.acquire(0.0, labels={"big"})
+        with pytest.raises(TimeoutError), pool.lease():
+            raise TimeoutError
+        kinds = [type(event) for event in heard]
+        assert kinds == [Queued, Granted, Ended, Queued, Granted, Ended]
+        stats = pool.stats()
+        assert (stats.acquired, stats.calls, stats.failures, stats.waiting) == (2, 2, 1, 0)
+        assert stats.strategy == served.pool.stats().strategy
+        assert [row.name for row in stats.endpoints] == ["http://a/", "http://b/"]
+        assert sum(row.leases for row in stats.endpoints) == 2
+        assert other.stats().timed_out == 1
+
+
+def test_the_judge_takes_it(served: Serving) -> None:
+    with Pool.connect(served.url) as pool, Judge(pool) as judge:
+        assert judge.pool is pool
+
+
+def test_close_frees_the_server_at_once(served: Serving) -> None:
+    pool = Pool.connect(served.url)
+    lease = pool.acquire()
+    pool.close()
+    with pytest.raises(PoolClosed):
+        pool.acquire()
+    lease.release()
+    _until(lambda: "has said bye" in repr(pool))
+    _until(lambda: not any(who.incarnation in repr(pool) for who in served.server.owner._guests))
+
+
+def test_a_lease_ends_by_its_own_time(served: Serving, pool: Pool) -> None:
+    lease = pool.acquire(ttl_s=0.05)
+    _until(lambda: lease.ended)
+    with pytest.raises(LeaseError, match="ran out"):
+        lease.release(Outcome.SUCCESS)
+
+
+# -- restarts and connections --------------------------------------------------------------------------
+
+
+def test_a_restart_of_the_server_keeps_what_is_out() -> None:
+    with Serving("http://a/", ttl_s=30.0) as first:
+        pool = Pool.connect(first.url)
+        lease = pool.acquire()
+        waits = threading.Thread(target=lambda: pool.acquire(PATIENCE_S).release())
+        waits.start()
+        first.stop()
+        with Serving("http://a/", ttl_s=30.0, last=first.records[-1], port=first.port) as second:
+            _until(lambda: len(second.pool.leases()) == 1)
+            assert not lease.ended
+            assert waits.is_alive()
+            lease.release()
+            waits.join(PATIENCE_S)
+            assert not waits.is_alive()
+            _until(lambda: second.pool.leases() == ())
+            pool.close()
+
+
+def test_a_server_that_stays_away_ends_what_it_granted() -> None:
+    with Serving("http://a/", ttl_s=0.5) as serving:
+        pool = Pool.connect(serving.url)
+        lease = pool.acquire()
+        serving.stop()
+        _until(lambda: lease.ended)
+        with pytest.raises(LeaseError, match="no contact with the owner"):
+            lease.release()
+        pool.close()
+
+
+def test_a_connection_that_says_nothing_any_more_is_made_anew() -> None:
+    """A network that was cut closes nothing: here a relay that swallows what comes by the first connection."""
+    with Serving("http://a/", ttl_s=1.0) as serving, Swallowing(serving.port) as relay:
+        pool = Pool.connect(f"balancer://127.0.0.1:{relay.port}", within_s=PATIENCE_S)
+        pool.acquire(PATIENCE_S).release()
+        relay.swallows = True
+        _until(lambda: relay.connections > 1)
+        with pool.lease(PATIENCE_S):
+            pass
+        pool.close()
+
+
+def test_whether_a_process_has_died() -> None:
+    me = own_identity()
+    if me is None:
+        pytest.skip("not run: no /proc")
+    assert is_visible(me)
+    assert not has_died(me)
+    assert has_died(replace(me, started="1")), "another process has its number now"
+    with subprocess.Popen(["true"]) as child:
+        _until(lambda: has_died(replace(me, pid=child.pid)))
+    assert not is_visible(replace(me, boot="another machine"))
+
+
+def test_who_has_no_token_or_a_wrong_one_is_told_so() -> None:
+    with Serving("http://a/", token="the right one, long") as serving:
+        for token in ("", "a wrong one"):
+            with pytest.raises(NotConnected, match="the token is wrong, or there is none"):
+                Pool.connect(serving.url, token=token)
+        with Pool.connect(serving.url, token="the right one, long") as pool, pool.lease(PATIENCE_S):
+            pass
+
+
+def test_who_is_refused_later_on_still_stops_in_time() -> None:
+    with Serving("http://a/", ttl_s=0.5) as first:
+        pool = Pool.connect(first.url)
+        lease = pool.acquire()
+        first.stop()
+        with Serving("http://a/", ttl_s=0.5, port=first.port, token="another one, and long"):
+            _until(lambda: lease.ended)
+            pool.close()
+
+
+def test_nobody_there_is_an_error_in_time() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        with pytest.raises(NotConnected, match=f"balancer://127.0.0.1:{port}: not connected within 0.1 s"):
+            Pool.connect(f"balancer://127.0.0.1:{port}", within_s=0.1)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x00\x01\x00\x00" + 65536 * b"x",
+        b"\x00\x00\x00\x02\x92\x01",
+        b"\x00\x00\x00\x01\xc1",
+    ],
+)
+def test_a_stranger_is_left(served: Serving, said: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", served.port)) as stranger:
+        stranger.sendall(said)
+        stranger.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := stranger.recv(4096):
+            answer += data
+    assert not answer or b"no message of a holder" in answer
+
+
+def test_tls(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(cert)]
+    try:
+        subprocess.run([*made, *subject], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("not run: no openssl")
+    with Serving("http://a/", tls=tls_of(cert, key)) as serving:
+        with Pool.connect(serving.url, ca=cert) as pool, pool.lease(PATIENCE_S) as lease:
+            assert lease.endpoint.url == "http://a/"
+        with pytest.raises(NotConnected, match="its certificate is refused: self-signed certificate; connect"):
+            Pool.connect(serving.url, within_s=0.3)
+
+
+# -- bytes --------------------------------------------------------------------------------------------
+
+
+def test_messages_come_back_as_they_were() -> None:
+    who = m.MemberId("host:1", "0" * 32)
+    token = m.LeaseToken(1, 2)
+    terms = m.Terms("mine", leak_after_s=3.0)
+    request = Request(frozenset({"a"}), frozenset({"http://x/"}), 2, "key", terms, 5)
+    words = (
+        m.LeaseRequested(1, request, -2, float("inf"), 0.5, 4),
+        m.RequestAmended(1, request),
+        m.RequestCancelled(1),
+        m.LeaseEnded(token, Outcome.OVERLOAD, 0.5, m.Hint(2.0, True, False), "TimeoutError"),
+        m.TokensUsed(token, 7),
+        m.LoadReported(token, Load(cpu_utilization=0.5, named_metrics={"a": 1.0})),
+        m.ProbeReported("http://a/", True, False),
+        m.CallRetried("http://a/"),
+        m.CallHedged("http://a/"),
+        m.MemberLeft(),
+    )
+    held = (m.ClaimedLease(token, "http://a/", 1, terms, None, 0.25),)
+    for message in (
+        m.JoinRequest(who, 1.5),
+        m.SessionStart(who, 3, 4, 0.5, held),
+        m.MemberFrame(who, 1, 2, 0.5, 3, 4, words),
+    ):
+        (body,) = MessageSplitter().feed(encoded(message))
+        assert read_from_member(body) == message
+        with pytest.raises(WireError):
+            read_from_coordinator(body)
+    answers = (
+        m.EndpointListed(1, _A),
+        m.LeasesGranted(1, (m.GrantedLease(token, 1, 2),)),
+        m.RequestRefused(1, "AcquireTimeout", (1.0, 2.0, 0)),
+        m.EndpointsOut(frozenset({"http://a/"})),
+        m.IdleRecalled(),
+    )
+    for answer in (
+        m.SessionOffer(1, 2),
+        m.SessionAccepted(1, 2, 0.5, (token,), 10.0, 3, "fifo", (_A,)),
+        m.CoordinatorFrame(1, 2, 0.5, 1, 1, answers),
+    ):
+        (body,) = MessageSplitter().feed(encoded(answer))
+        found = read_from_coordinator(body)
+        if isinstance(answer, m.CoordinatorFrame):
+            refused = found.words[2]
+            assert (refused.error, tuple(refused.facts)) == ("AcquireTimeout", (1.0, 2.0, 0))
+        assert str(found).replace("[", "(").replace("]", ")") == str(answer).replace("[", "(").replace("]", ")")
+        with pytest.raises(WireError):
+            read_from_member(body)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        m.LeaseRequested(1, Request(slots=-5), 0, 1.0, 0.0, 1),
+        m.LeaseRequested(1, Request(), 0, float("nan"), 0.0, 1),
+        m.LeaseRequested(1, Request(), 10**9, 1.0, 0.0, 1),
+        m.LeaseEnded(m.LeaseToken(1, 1), Outcome.SUCCESS, float("nan")),
+        m.TokensUsed(m.LeaseToken(1, 1), -1),
+        m.LeasesGranted(1, ()),
+    ],
+)
+def test_what_cannot_be_is_refused(word: object) -> None:
+    letter = m.MemberFrame(m.MemberId("a", "b"), 1, 1, 0.0, 1, 0, (word,))
+    (body,) = MessageSplitter().feed(encoded(letter))
+    with pytest.raises(WireError):
+        read_from_member(body)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AcquireTimeout(1.0, 2.0, 3, ["quota 'key' has no room"]),
+        NoEndpoint(frozenset({"a"}), frozenset({"b"}), 2, 3, ["http://spent/"]),
+        QuotaExceeded(frozenset(), frozenset(), 2, 1, 30, 20),
+        TooManyWaiters(5, 4),
+        PoolClosed(),
+        StrategyError("fifo", "raised KeyError('x')"),
+        BalancerError("anything else"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_is_raised_elsewhere_as_it_was_here(error: BalancerError) -> None:
+    answer = m.CoordinatorFrame(1, 2, 0.5, 1, 1, (m.RequestRefused(1, *facts_of(error)),))
+    (body,) = MessageSplitter().feed(encoded(answer))
+    (refused,) = read_from_coordinator(body).words
+    again = error_of(refused.error, tuple(refused.facts))
+    assert (type(again), str(again)) == (type(error), str(error))
+    if isinstance(error, NoEndpoint):
+        assert isinstance(again, NoEndpoint)
+        assert (again.labels, again.exclude, tuple(again.spent_names)) == (
+            error.labels,
+            error.exclude,
+            tuple(error.spent_names),
+        )
+
+
+@given(st.binary(max_size=200), st.integers(0, 3))
+def test_any_bytes_are_a_message_or_are_refused(said: bytes, kind: int) -> None:
+    for body in (said, b"\x92" + bytes([kind]) + said):
+        with suppress(WireError):
+            read_from_member(body)
+        with suppress(WireError):
+            read_from_coordinator(body)
+
+
+def test_frames_come_in_pieces() -> None:
+    data = encoded(m.JoinRequest(m.MemberId("a", "b"), 1.0)) * 3
+    frames = MessageSplitter()
+    found = [read_from_member(body) for at in range(len(data)) for body in frames.feed(data[at : at + 1])]
+    assert found == [m.JoinRequest(m.MemberId("a", "b"), 1.0)] * 3
+    with pytest.raises(WireError, match="at most"):
+        list(frames.feed(b"\xff\xff\xff\xff"))
+
+
+# -- what is said before it begins ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("balancer://h", Address("h", 7465, False)),
+        ("balancers://h:1/", Address("h", 1, True)),
+        ("balancer://[::1]:2", Address("::1", 2, False)),
+    ],
+)
+def test_an_address(url: str, found: Address) -> None:
+    assert address_of(url) == found
+    assert address_of(str(found)) == found
+
+
+@pytest.mark.parametrize("url", ["http://h", "balancer://", "balancer://h:x", "balancer://h/x", "balancer://u:p@h"])
+def test_no_address(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"balancer://10\.0\.0\.1:7465"):
+        address_of(url)
+
+
+def test_a_record_is_kept_and_only_one_server_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "pool.state"
+    keeper = RecordFile(path)
+    assert keeper.last is None
+    record = CoordinatorRecord(7, 2.0, frozenset({m.MemberId("a", "b")}))
+    keeper.keep(record)
+    with pytest.raises(ConfigError, match="another server has this pool already"):
+        RecordFile(path)
+    keeper.close()
+    again = RecordFile(path)
+    assert again.last == record
+    again.close()
+    path.write_text("{half", encoding="utf-8")
+    broken = RecordFile(path)
+    assert broken.last is None, "the whole grace passes"
+    broken.close()
+
+
+def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config.model_validate({"endpoints": [{"url": "http://a/"}]})
+    registry = default_registry()
+    with pytest.raises(ConfigError, match="could connect without a token"):
+        serve(
+            config,
+            registry,
+            host="0.0.0.0",
+            port=0,
+            state=tmp_path / "s",
+            ttl_s=1.0,
+            token="",
+            tls=None,
+            say=print,
+        )
+    monkeypatch.setenv("BALANCER_SERVE_TOKEN", "short")
+    with pytest.raises(ConfigError, match="has 5 characters; it must have 16 at least"):
+        token_of(None)
+    with pytest.raises(ConfigError, match="--key is given without --cert"):
+        tls_of(None, tmp_path / "key")
+    with pytest.raises(ConfigError, match=r"--cert .*none: No such file or directory; give a PEM file"):
+        tls_of(tmp_path / "none", None)
+    (tmp_path / "text").write_text("hello", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"--key .*none: No such file or directory; give a PEM file"):
+        tls_of(tmp_path / "text", tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"--cert .*text: found no certificate and key that belong together \(.*PEM"):
+        tls_of(tmp_path / "text", None)
+    with pytest.raises(ConfigError, match=r"--token-file .*text: the token has 5 characters"):
+        token_of(tmp_path / "text")
+    with pytest.raises(ConfigError, match=r"--state .*: is a folder; give --state a file"):
+        RecordFile(tmp_path)
+    with pytest.raises(ConfigError, match=r"^cannot listen on 192\.0\.2\.1 port 0: it is no address of this machine"):
+        serve(
+            config,
+            registry,
+            host="192.0.2.1",
+            port=0,
+            state=tmp_path / "s",
+            ttl_s=1.0,
+            token="0123456789abcdef",
+            tls=None,
+            say=print,
+        )

@@ -1,0 +1,164 @@
+"""How a server ends, what it does when files run out, and what it says of those who speak something else."""
+
+import asyncio
+import logging
+import re
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from balancer import NotConnected, Pool
+from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
+from balancer.cluster.protocol.messages import MemberId
+from balancer.cluster.tcp import server as wire_server
+from balancer.cluster.tcp.codec import VERSION, Opening, encoded
+from balancer.cluster.tcp.liveness import own_identity
+from balancer.cluster.tcp.server import PoolServer
+from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
+from balancer.commands.files import no_files_left
+from balancer.core import Core
+from tests.cluster.serving import Command, Serving
+from tests.patience import PATIENCE_S
+
+_LIMITED = ["bash", "-c", 'ulimit -Sn 40; ulimit -Hn 64; exec "$0" "$@" 2>&1']
+
+
+def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -> None:
+    """And it takes as many connections as its hard limit of files leaves room for, and says so to those beyond."""
+    config = tmp_path / "pool.toml"
+    config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
+    command = Command(config, ttl_s=1.0, within=_LIMITED)
+    try:
+        limits = Path(f"/proc/{command.process.pid}/limits").read_text(encoding="utf-8")
+        assert re.search(r"Max open files +64 +64 ", limits)
+        crowd = [socket.create_connection(("127.0.0.1", command.port)) for _ in range(40)]
+        with pytest.raises(NotConnected, match=r"has 32 connections, which is the most that its limit of open files"):
+            Pool.connect(command.url)
+        for each in crowd:
+            each.close()
+        pool = Pool.connect(command.url)
+        command.process.send_signal(signal.SIGTERM)
+        said, _ = command.process.communicate(timeout=PATIENCE_S)
+        assert command.process.returncode == 128 + signal.SIGTERM
+        assert re.fullmatch(r"left a connection from 127.0.0.1: this server has .*\nbalancer: stopped\n", said)
+        pool.close()
+    finally:
+        command.kill()
+
+
+async def _soon(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a look at one who has just gone, nor one at those who go because it ends."""
+    monkeypatch.setattr(wire_server, "has_died", lambda local: False)
+
+    async def run() -> None:
+        with Pool(["http://a/"]) as pool:
+            core: Core = pool._core
+            server = PoolServer(
+                core, times=ClusterTimes(3.0), last=CoordinatorRecord(0, 3.0, frozenset()), keep=lambda record: None
+            )
+            listening = await server.listen("127.0.0.1", 0)
+            port = listening.sockets[0].getsockname()[1]
+            for name in ("goes", "stays"):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                who = MemberId(name, "1")
+                writer.write(encoded(Opening(VERSION, "", who, own_identity())))
+                await _soon(lambda who=who: who in server._lines)  # type: ignore[misc]
+                if name == "goes":
+                    writer.close()
+                    await _soon(lambda: bool(server._tasks))
+            await server.end()
+            await _soon(lambda: not server._open)
+            assert not server._lines
+            assert not server._tasks
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            writer.close()
+            await server.end()
+
+    asyncio.run(run())
+
+
+def test_no_files_left_is_one_line_and_other_faults_are_told_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.new_event_loop()
+    no_files_left(loop)
+    for _ in range(3):
+        loop.call_exception_handler({"message": "socket.accept()", "exception": OSError(24, "Too many open files")})
+    loop.call_exception_handler({"message": "another", "exception": OSError(5, "Input/output error")})
+    loop.close()
+    first, other = caplog.records
+    assert first.getMessage().startswith("no files are left (Too many open files), so nobody new is let in; start")
+    assert (first.exc_info, other.getMessage()) == (None, "another")
+
+
+@pytest.mark.parametrize(
+    ("first", "spoken"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01", "TLS"),
+        (b"GET / HTTP/1.1\r\n", "HTTP"),
+        (b"POST /run_code", "HTTP"),
+        (encoded(Opening(VERSION, "", MemberId("a", "1"), None)), "house"),
+        (b"\xff\x00", None),
+        (b"", None),
+    ],
+)
+def test_what_is_spoken(first: bytes, spoken: str | None) -> None:
+    assert sniff_protocol(first) == spoken
+
+
+def test_a_line_now_and_then() -> None:
+    seldom = LogLimiter(60.0)
+    assert [seldom.may("a", now) for now in (0.0, 1.0, 59.9, 60.0, 61.0)] == [True, False, False, True, False]
+    assert seldom.may("b", 1.0)
+    assert all(seldom.may(str(number), 2.0) for number in range(5000))
+    assert len(seldom._last) <= 1024
+
+
+def test_one_who_speaks_tls_or_http_is_told_what_to_do_and_the_log_says_it_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Serving("http://a/") as serving:
+        with pytest.raises(NotConnected, match=r"it does not speak TLS, .* connect to balancer://$"):
+            Pool.connect(serving.url.replace("balancer:", "balancers:"), within_s=0.4)
+        with socket.create_connection(("127.0.0.1", serving.port)) as browser:
+            browser.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert browser.recv(1) == b""
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.startswith(
+        "left a connection from 127.0.0.1: TLS was spoken to the port of a pool; this server has none"
+    )
+
+
+def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "uvicorn.error")
+    with Pool(["http://a/"]) as pool, pool.serve_page() as page:
+        with pytest.raises(NotConnected, match=r"without a word; if it has TLS .* not that of its page"):
+            Pool.connect(page.url.replace("http:", "balancer:"), within_s=0.4)
+        port = int(page.url.rstrip("/").rpartition(":")[2])
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as stranger:
+                stranger.sendall(b"nonsense\r\n\r\n")
+                assert stranger.recv(12) == b"HTTP/1.1 400"
+    lines = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert len(lines) == 2
+    assert lines[0].startswith("the page left a connection from 127.0.0.1: a process that wants to lease (balancer://)")
+    assert lines[1] == "Invalid HTTP request received."
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("balancer://127.0.0.1:1", r"Connect call failed .*; is `balancer serve` running there, at this port"),
+        ("balancer://no.such.host.invalid", r"no address is known for 'no.such.host.invalid'; check the host"),
+    ],
+)
+def test_what_to_do_where_nobody_answers(url: str, why: str) -> None:
+    with pytest.raises(NotConnected, match=why):
+        Pool.connect(url, within_s=0.2)

@@ -1,0 +1,190 @@
+"""The page of a server shows all processes: who holds how many leases, and how many of it wait."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer import Lease, NoEndpoint, Pool
+from balancer.cluster.protocol import CoordinatorRecord
+from balancer.cluster.tcp.record_file import RecordFile
+from tests.patience import PATIENCE_S
+from tests.unit.test_prometheus import at, figures_in
+
+TOKEN = "t0ken-of-the-page-x"
+CONFIG = """
+[[endpoints]]
+url = "http://127.0.0.1:{1..2}/?key=${KEY}"
+capacity = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Start a server with a page; yield where processes connect, and where the page is."""
+    config = tmp_path_factory.mktemp("served") / "pool.toml"
+    config.write_text(CONFIG)
+    command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--ttl", "1.5", "--page", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={"KEY": "c4n4ry-q", "PATH": "", "BALANCER_PAGE_TOKEN": TOKEN}
+    ) as process:
+        assert process.stdout is not None
+        found = re.search(r"balancer://127\.0\.0\.1:\d+", process.stdout.readline())
+        page = re.search(r"page at (http://127\.0\.0\.1:\d+/)", process.stdout.readline())
+        assert found
+        assert page
+        yield found[0], page[1]
+        process.kill()
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def state(page: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(get(page + "state"))
+    return found
+
+
+def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls: tuple[str, str]) -> None:
+    server, page = urls
+    with Pool.connect(server, name="node 1") as one, Pool.connect(server, name="node 2") as two:
+        held = [one.acquire(), one.acquire(slots=2), two.acquire()]
+        waiter = threading.Thread(target=lambda: two.acquire().release())
+        waiter.start()
+        until = time.monotonic() + PATIENCE_S
+        while not (found := state(page))["pool"]["waiting"]:
+            assert time.monotonic() < until
+        rows = {each["id"]: (each["leases"], each["slots"], each["waiting"]) for each in found["holders"]}
+        assert rows == {"node 1": (2, 3, 0), "node 2": (1, 1, 1)}
+        assert sum(each["in_flight"] for each in found["endpoints"]) == 4
+        assert all(0 <= found["at_s"] - each["since_s"] < 600 for each in found["holders"])
+        for lease in held:
+            lease.release()
+        waiter.join()
+        while (found := state(page))["holders"][0]["leases"] or found["holders"][1]["leases"]:
+            assert time.monotonic() < until
+    seen = figures_in(get(page + "metrics").decode())
+    names = ("http://127.0.0.1:1/", "http://127.0.0.1:2/")
+    assert sum(seen[at("outcomes_total", endpoint=name, outcome="success")] for name in names) == 4
+
+
+def test_a_scrape_leaves_those_who_wait_alone(urls: tuple[str, str]) -> None:
+    server, page = urls
+    with Pool.connect(server) as pool:
+        held = [pool.acquire() for _ in range(4)]
+        got: list[Lease] = []
+        waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
+        waiter.start()
+        until = time.monotonic() + PATIENCE_S
+        while not state(page)["pool"]["waiting"]:
+            assert time.monotonic() < until
+        get(page + "metrics")
+        state(page)
+        held.pop().release()
+        waiter.join(PATIENCE_S)
+        for lease in (*held, *got):
+            lease.release()
+        assert got
+
+
+def press(page: str, button: str, row: str, token: str = TOKEN) -> int:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(page + button, json.dumps({"endpoint": row}).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            status: int = answer.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    return status
+
+
+def test_what_a_button_brings_about_is_told_to_those_who_wait(urls: tuple[str, str]) -> None:
+    server, page = urls
+    (first, second) = state(page)["endpoints"]
+    with Pool.connect(server) as pool:
+        assert press(page, "drain", second["id"]) == 200
+        held = [pool.acquire(), pool.acquire()]
+        got: list[Lease] = []
+        waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
+        waiter.start()
+        until = time.monotonic() + PATIENCE_S
+        while not state(page)["pool"]["waiting"]:
+            assert time.monotonic() < until
+        assert press(page, "restore", second["id"]) == 200
+        waiter.join(PATIENCE_S)
+        assert [lease.endpoint.url for lease in got] == ["http://127.0.0.1:2/?key=c4n4ry-q"]
+        assert press(page, "drain", first["id"], "wrong-wrong-wrong-wrong") == 401
+        assert press(page, "restore", first["id"]) == 409
+        held.append(pool.acquire())  # the last one
+        pressing = threading.Timer(0.3, lambda: press(page, "drain", second["id"]))
+        pressing.start()
+        with pytest.raises(NoEndpoint):
+            pool.acquire(exclude={held[0].endpoint.name})
+        pressing.join()
+        assert press(page, "restore", second["id"]) == 200
+        assert [each["state"] for each in state(page)["endpoints"]] == ["active", "active"]
+        for lease in (*held, *got):
+            lease.release()
+
+
+def test_nothing_secret_is_shown(urls: tuple[str, str]) -> None:
+    _, page = urls
+    for path in ("", "state", "metrics"):
+        assert b"c4n4ry" not in get(page + path)
+        assert TOKEN.encode() not in get(page + path)
+
+
+def test_a_page_that_cannot_listen_is_told_before_anything_is_served(urls: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://127.0.0.1:1/"\n')
+    port = urls[1].rsplit(":", 1)[1].strip("/")
+    command = [sys.executable, "-m", "balancer", "serve", "pool.toml", "--port", "0", "--page", port]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith(f"balancer: the page cannot listen on 127.0.0.1 port {port}: ")
+
+
+def test_what_comes_and_goes_by_a_change_of_the_config_is_shown_without_secrets(tmp_path: Path) -> None:
+    config = tmp_path / "pool.toml"
+    plain = '[[endpoints]]\nurl = "http://a/"\n'
+    secret = '[[endpoints]]\nurl = "http://b/${KEY}/v1"\n'
+    config.write_text(plain, encoding="utf-8")
+    with closing(RecordFile(config.with_name("pool.toml.state"))) as keeper:
+        keeper.keep(CoordinatorRecord(1, 10.0, frozenset()))  # so that there is no grace to wait for
+    command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--page", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"KEY": "c4n4ry-p", "PATH": ""}) as process:
+        assert process.stdout is not None
+        server = re.search(r"balancer://127\.0\.0\.1:\d+", process.stdout.readline())
+        page = re.search(r"page at (http://127\.0\.0\.1:\d+/)", process.stdout.readline())
+        assert server
+        assert page
+        try:
+            config.write_text(plain + secret, encoding="utf-8")
+            process.send_signal(signal.SIGHUP)
+            assert "1 added" in process.stdout.readline()
+            seen = get(page[1] + "state").decode()
+            assert "http://b/${KEY}/v1" in seen
+            assert "c4n4ry" not in seen
+            with Pool.connect(server[0]) as pool, pool.lease(PATIENCE_S), pool.lease(PATIENCE_S):
+                config.write_text(plain, encoding="utf-8")
+                process.send_signal(signal.SIGHUP)
+                assert "1 removed" in process.stdout.readline()
+                figures = get(page[1] + "metrics").decode()  # the first look at what is on its way out
+            assert "http://b/${KEY}/v1" in figures
+            assert "c4n4ry" not in figures
+        finally:
+            process.kill()

@@ -1,0 +1,157 @@
+"""The wire, rule by rule: what a server does before what, whom it believes, and which clock it goes by."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from balancer import Pool
+from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
+from balancer.cluster.protocol import messages as m
+from balancer.cluster.tcp import clock as wire_clock
+from balancer.cluster.tcp.codec import VERSION, Closing, MessageSplitter, Opening, encoded, read_from_coordinator
+from balancer.cluster.tcp.liveness import own_identity
+from balancer.cluster.tcp.server import PoolServer, _Line
+from tests.cluster.serving import Serving
+from tests.contracts.documents import ROOT
+from tests.patience import PATIENCE_S
+
+_TOKEN = "a token of some length"
+_FOR_EVER_S = 36_000.0  # a TTL that no test waits for
+
+
+def _until(holds: Callable[[], bool], within_s: float) -> None:
+    until_s = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
+
+
+class _Stranger:
+    """Somebody who speaks to a server by hand."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", serving.port), timeout=PATIENCE_S)
+        self._frames = MessageSplitter()
+
+    def say(self, *messages: object) -> None:
+        self._socket.sendall(b"".join(map(encoded, messages)))
+
+    def hear(self) -> Iterator[object]:
+        """Yield what the server says, until it ends the connection."""
+        while data := self._socket.recv(65536):
+            yield from map(read_from_coordinator, self._frames.feed(data))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_who_is_let_in_is_written_down_before_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner that died between the two would not wait for that holder in its grace."""
+    told: list[tuple[bytes, CoordinatorRecord]] = []
+    with Serving("http://a/") as serving:
+        send = _Line.send
+
+        def watched(line: _Line, data: bytes) -> None:
+            told.append((data, serving.records[-1]))
+            send(line, data)
+
+        monkeypatch.setattr(_Line, "send", watched)
+        with Pool.connect(serving.url) as pool, pool.lease(PATIENCE_S):
+            pass
+    welcomed = [
+        record
+        for data, record in told
+        for message in map(read_from_coordinator, MessageSplitter().feed(data))
+        if isinstance(message, m.SessionAccepted)
+    ]
+    assert welcomed
+    assert all(record.holders for record in welcomed), "it is among those who may hold something"
+
+
+def test_who_has_a_wrong_token_takes_nobody_s_place() -> None:
+    with (
+        Serving("http://a/", token=_TOKEN, ttl_s=_FOR_EVER_S) as serving,
+        Pool.connect(serving.url, token=_TOKEN) as pool,
+    ):
+        (who,) = serving.server._lines
+        line = serving.server._lines[who]
+        stranger = _Stranger(serving)
+        stranger.say(Opening(VERSION, "a wrong token, and long", who, None), m.JoinRequest(who, 1e9))
+        (said,) = stranger.hear()
+        assert isinstance(said, Closing)
+        stranger.close()
+        assert serving.server._lines == {who: line}
+        with pool.lease(PATIENCE_S):
+            pass
+
+
+def test_a_holder_speaks_for_itself_alone() -> None:
+    with Serving("http://a/", ttl_s=_FOR_EVER_S) as serving, Pool.connect(serving.url) as pool:
+        lease = pool.acquire(PATIENCE_S)
+        (who,) = serving.server._lines
+        guest = serving.server.owner._guests[who]
+        stranger = _Stranger(serving)
+        bye = m.MemberFrame(who, guest.epoch, guest.visit, 1e9, 3, 0, (m.MemberLeft(),))
+        own = m.MemberId("another", "1")
+        stranger.say(Opening(VERSION, "", own, None), bye)
+        stranger.say(m.JoinRequest(own, 1.0))
+        assert isinstance(next(stranger.hear()), Closing)
+        stranger.close()
+        assert serving.server.owner._guests[who] is guest
+        assert len(serving.pool.leases()) == 1
+        lease.release()
+
+
+def test_a_process_that_is_killed_on_the_server_s_machine_is_known_to_be_dead() -> None:
+    if own_identity() is None:
+        pytest.skip("not run: no /proc")
+    takes = "import sys, time; from balancer import Pool; pool = Pool.connect(sys.argv[1]); lease = pool.acquire(); "
+    takes += "print('has it', flush=True); time.sleep(600)"
+    with Serving("http://a/", ttl_s=_FOR_EVER_S) as serving:
+        command = [sys.executable, "-c", takes, serving.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"has it\n"
+            assert len(serving.pool.leases()) == 1
+            process.kill()
+            _until(lambda: serving.pool.leases() == (), 60.0)  # the server looks for 2 s
+
+
+def test_an_epoch_is_greater_than_the_last_though_the_clock_was_put_back() -> None:
+    last = CoordinatorRecord(int(time.time() * 1000) + 10**9, 3.0, frozenset())
+    with Pool(["http://a/"]) as pool:
+        server = PoolServer(pool._core, times=ClusterTimes(3.0), last=last, keep=lambda record: None)
+    assert server.owner.record.epoch == last.epoch + 1
+
+
+def test_the_time_in_which_the_machine_sleeps_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    if wire_clock._BOOT is None:
+        pytest.skip("not run: no clock here goes on while the machine sleeps")
+    times = {time.CLOCK_BOOTTIME: 7000.0, time.CLOCK_MONOTONIC: 10.0}
+    monkeypatch.setattr(time, "clock_gettime", times.__getitem__)
+    assert wire_clock.clock() == 7000.0
+
+
+def test_a_record_is_whole_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever kills the server in the midst of its writing leaves the record before."""
+    from balancer.cluster.tcp.record_file import RecordFile
+
+    path = tmp_path / "pool.state"
+    keeper = RecordFile(path)
+    keeper.keep(CoordinatorRecord(1, 2.0, frozenset()))
+
+    def killed(file: int) -> None:
+        raise OSError("killed")
+
+    monkeypatch.setattr("os.fsync", killed)
+    with pytest.raises(OSError, match="killed"):
+        keeper.keep(CoordinatorRecord(2, 2.0, frozenset()))
+    keeper.close()
+    again = RecordFile(path)
+    assert again.last == CoordinatorRecord(1, 2.0, frozenset())
+    again.close()

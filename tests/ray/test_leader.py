@@ -1,0 +1,157 @@
+"""Which owner of a pool counts: whatever the order in which two of them read and write, no record is overlooked."""
+
+from collections.abc import Callable
+
+import pytest
+
+from balancer.cluster.protocol import CoordinatorRecord
+from balancer.cluster.protocol.messages import MemberId
+from balancer.cluster.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
+
+_TIMES = leader_times(10.0)
+_RECORD = CoordinatorRecord(7, 10.0, frozenset({MemberId("a", "1"), MemberId("b", "2")}))
+
+
+class _Kept:
+    """A store in memory. Before the `at`th call that comes it does something else, once."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.down = False
+        self.calls = 0
+        self.at, self.first = -1, lambda: None
+
+    def _come(self) -> None:
+        if self.down:
+            raise OSError("down")
+        self.calls += 1
+        if self.calls == self.at:
+            self.at = -1
+            self.first()
+
+    def before(self, call: int, act: Callable[[], None]) -> None:
+        self.calls, self.at, self.first = 0, call, act
+
+    def get(self, name: str) -> str | None:
+        self._come()
+        return self.texts.get(name)
+
+    def put(self, name: str, text: str) -> None:
+        self._come()
+        self.texts[name] = text
+
+    def drop(self, name: str) -> None:
+        self._come()
+        self.texts.pop(name, None)
+
+
+class _Time:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_the_first_owner_knows_that_nobody_holds_anything() -> None:
+    last = LeaderClaim("p", _TIMES, _Kept(), _Time()).last
+    assert last is not None
+    assert last.holders == frozenset()
+
+
+def test_the_next_one_knows_the_holders_and_waits_for_as_long_as_the_promises_of_the_one_before_last() -> None:
+    kept = _Kept()
+    LeaderClaim("p", _TIMES, kept, _Time()).keep(_RECORD)
+    last = LeaderClaim("p", leader_times(1.0), kept, _Time()).last
+    assert last == CoordinatorRecord(7, (1 + LEADER_SHARE) * 10.0, _RECORD.holders)
+
+
+def test_one_that_died_before_it_kept_anything_leaves_nothing_known() -> None:
+    kept = _Kept()
+    LeaderClaim("p", _TIMES, kept, _Time()).keep(_RECORD)
+    LeaderClaim("p", _TIMES, kept, _Time())
+    assert LeaderClaim("p", _TIMES, kept, _Time()).last is None
+
+
+def test_pools_do_not_read_each_others_records() -> None:
+    kept = _Kept()
+    LeaderClaim("p", _TIMES, kept, _Time()).keep(_RECORD)
+    last = LeaderClaim("q", _TIMES, kept, _Time()).last
+    assert last is not None
+    assert last.holders == frozenset()
+
+
+@pytest.mark.parametrize("call", range(1, 4))
+def test_a_record_that_counts_is_seen_by_the_next_one_wherever_that_comes_between(call: int) -> None:
+    kept = _Kept()
+    LeaderClaim("p", _TIMES, kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset()))
+    old = LeaderClaim("p", _TIMES, kept, _Time())
+    fresh: list[LeaderClaim] = []
+    kept.before(call, lambda: fresh.append(LeaderClaim("p", _TIMES, kept, _Time())))
+    try:
+        old.keep(_RECORD)
+        counts = True
+    except OSError:
+        counts = False
+    kept.at = -1
+    new = fresh[0] if fresh else LeaderClaim("p", _TIMES, kept, _Time())
+    seen = new.last is not None and new.last.holders == _RECORD.holders
+    assert seen or not counts
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+def test_a_record_that_counts_is_seen_wherever_it_comes_between_what_the_next_one_does(call: int) -> None:
+    kept = _Kept()
+    old = LeaderClaim("p", _TIMES, kept, _Time())
+    counts: list[bool] = []
+
+    def keep() -> None:
+        try:
+            old.keep(_RECORD)
+            counts.append(True)
+        except OSError:
+            counts.append(False)
+
+    kept.before(call, keep)
+    new = LeaderClaim("p", _TIMES, kept, _Time())
+    seen = new.last is not None and new.last.holders == _RECORD.holders
+    assert counts
+    assert seen or not counts[0]
+
+
+def test_an_owner_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_of_a_ttl() -> None:
+    kept, time = _Kept(), _Time()
+    claim = LeaderClaim("p", _TIMES, kept, time)
+    time.now_s += 1.9
+    assert claim.sure
+    time.now_s += 0.1
+    assert not claim.sure
+    kept.down = True
+    with pytest.raises(OSError, match="down"):
+        claim.look()
+    assert not claim.sure
+    kept.down = False
+    assert claim.look()
+    assert claim.sure
+
+
+def test_an_answer_counts_from_when_it_was_asked_for() -> None:
+    kept, time = _Kept(), _Time()
+    claim = LeaderClaim("p", _TIMES, kept, time)
+
+    def passes() -> None:
+        time.now_s += 5.0
+
+    kept.before(1, passes)
+    assert claim.look()
+    assert not claim.sure
+
+
+def test_an_owner_whose_place_is_taken_is_not_sure_at_once() -> None:
+    kept = _Kept()
+    claim = LeaderClaim("p", _TIMES, kept, _Time())
+    assert claim.sure
+    LeaderClaim("p", _TIMES, kept, _Time())
+    assert not claim.look()
+    assert claim.usurped
+    assert not claim.sure

@@ -1,0 +1,68 @@
+"""What goes into a program that takes many inputs, and what is believed of what comes out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.pipeline.round.many.records import BatchedInput, outcomes, records
+from balancer.pipeline.round.many.wrap import taking_many
+from balancer.program import Program, Status
+
+TWO = b"0 1500 0 3\nab\n1536 20 0 0\n"
+
+
+def test_an_end_is_read_from_its_wait_status() -> None:
+    first, second = outcomes(TWO)
+    assert (first.status, first.stdout, first.exit_code) == (Status.FINISHED, b"ab\n", 0)
+    assert (first.time_s, first.cpu_measured) == (0.0015, True)
+    assert (second.exit_code, second.stdout) == (6, b"")
+
+
+@pytest.mark.parametrize(
+    ("status", "cut", "expected"),
+    [
+        (0, 0, (Status.FINISHED, 0)),
+        (42 << 8, 0, (Status.FINISHED, 42)),
+        (11, 0, (Status.FINISHED, -11)),
+        (11 | 128, 0, (Status.FINISHED, -11)),
+        (27, 0, (Status.TIME_LIMIT, None)),
+        (14, 0, (Status.TIME_LIMIT, None)),
+        (0, 1, (Status.OUTPUT_LIMIT, 0)),
+    ],
+)
+def test_every_way_to_end_has_its_status(status: int, cut: int, expected: tuple[Status, int | None]) -> None:
+    (found,) = outcomes(b"%d 10 %d 0\n" % (status, cut))
+    assert (found.status, found.exit_code) == expected
+
+
+@given(st.integers(0, len(TWO)))
+def test_what_is_cut_off_is_missing_and_nothing_is_made_of_it(length: int) -> None:
+    assert list(outcomes(TWO[:length])) == list(outcomes(TWO))[: (length >= 14) + (length == len(TWO))]
+
+
+@given(st.binary(max_size=100))
+def test_whatever_a_program_prints_ends_in_peace(printed: bytes) -> None:
+    for found in outcomes(printed):
+        assert found.stdout in printed
+
+
+@given(st.binary(max_size=60))
+def test_what_follows_a_record_changes_nothing_of_it(printed: bytes) -> None:
+    assert list(outcomes(TWO + b"x" + printed)) == list(outcomes(TWO))
+
+
+def test_records_hold_inputs_byte_for_byte() -> None:
+    made = records([BatchedInput(b"1\n2\n"), BatchedInput(b"", b"in", b"")], 0.25)
+    assert made == b"250000 65536 3\n" + b"4 -1 -1\n1\n2\n" + b"0 2 0\nin"
+
+
+def test_what_has_no_front_is_left_as_it_is() -> None:
+    assert taking_many(Program("java", "class A {}")) is None
+
+
+def test_a_program_that_takes_many_keeps_its_arguments_and_files() -> None:
+    program = Program("cpp", "int main() {}", "a.cpp", ("x",), (("a.h", b""),))
+    made = taking_many(program)
+    assert made is not None
+    assert made.source.endswith("\n#line 1\nint main() {}")
+    assert (made.language, made.name, made.args, made.extras) == (program.language, "a.cpp", ("x",), (("a.h", b""),))

@@ -1,0 +1,114 @@
+"""What a request asks a pool for: settings that are functions of it, and a key from the beginning of its prompt."""
+
+from typing import Any
+
+import httpx2
+import pytest
+import requests
+
+from balancer.transports.request_options import RequestOptions, prompt_key, prompt_tokens
+
+
+def _request(**body: Any) -> httpx2.Request:
+    return httpx2.Request("POST", "http://pool/v1/chat/completions", json=body)
+
+
+def _chat(*said: str, model: str = "m") -> httpx2.Request:
+    return _request(model=model, messages=[{"role": "user", "content": each} for each in said])
+
+
+def test_settings_may_be_functions_of_the_request() -> None:
+    wishes = RequestOptions(
+        key=lambda request: request.method,
+        labels=lambda request: {request.url.path},
+        priority=lambda request: 3,
+        holder=lambda request: request.headers["X-Sample"],
+        exclude=["http://a/"],
+        ttl_s=5.0,
+    )
+    asked = wishes.asked(httpx2.Request("GET", "http://pool/v1", headers={"X-Sample": "7"}))
+    assert (asked.key, asked.labels, asked.priority, asked.holder) == ("GET", {"/v1"}, 3, "7")
+    assert (asked.exclude, asked.ttl_s) == ({"http://a/"}, 5.0)
+
+
+def test_settings_may_be_plain() -> None:
+    asked = RequestOptions(key="k", labels=["gpu"], priority=1, holder="me").asked(_request())
+    assert (asked.key, asked.labels, asked.priority, asked.holder) == ("k", {"gpu"}, 1, "me")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        ({"attempts": 0}, ValueError, "attempts"),
+        ({"deadline_s": -1}, ValueError, "deadline_s"),
+        ({"labels": "gpu"}, TypeError, "collection of strings"),
+        ({"exclude": "http://a/"}, TypeError, "collection of strings"),
+    ],
+)
+def test_mistakes_are_told_at_once(wrong: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        RequestOptions(**wrong)
+
+
+def test_prompts_that_begin_alike_have_one_key() -> None:
+    key = prompt_key(20)
+    system = "You are a helpful assistant."
+    assert key(_chat(system, "a")) == key(_chat(system, "b")) is not None
+    assert key(_chat("Another beginning.", "a")) != key(_chat(system, "a"))
+    assert key(_chat(system, model="n")) != key(_chat(system))
+
+
+@pytest.mark.parametrize("form", ["prompt", "input"])
+def test_other_forms_of_prompts(form: str) -> None:
+    key = prompt_key(4)
+    assert key(_request(**{form: "abcdefgh"})) is not None
+    parts = [{"role": "user", "content": [{"type": "text", "text": "abcd"}]}]
+    assert key(_request(**{form: parts})) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b'{"messages": []}', b"\xff"])
+def test_a_body_of_another_form_has_no_key(content: bytes) -> None:
+    assert prompt_key()(httpx2.Request("POST", "http://pool/", content=content)) is None
+
+
+def test_a_body_that_streams_is_not_begun_for_a_key() -> None:
+    taken: list[int] = []
+
+    def body() -> Any:
+        taken.append(1)
+        yield b"{}"
+
+    assert prompt_key()(httpx2.Request("POST", "http://pool/", content=body())) is None
+    assert taken == []
+
+
+def test_a_request_of_requests_has_a_key_too() -> None:
+    prepared = requests.Request("POST", "http://pool/v1/x", json={"prompt": "abc"}).prepare()
+    assert prompt_key()(prepared) == prompt_key()(_request(prompt="abc"))
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        ({"messages": [{"role": "user", "content": "x" * 396}]}, 100 + 500),
+        ({"messages": [{"role": "user", "content": "x" * 396}], "max_tokens": 7}, 107),
+        ({"messages": [{"role": "user", "content": "x" * 396}], "max_completion_tokens": 7, "n": 3}, 121),
+        ({"input": "abcde", "max_output_tokens": 0, "instructions": "abc"}, 2),
+        ({"prompt": "abcd", "max_tokens": "many", "n": -1}, 501),
+        ({"prompt": "ab", "tools": [{}]}, 2 + 500),
+        ({"query": "what?"}, None),
+    ],
+)
+def test_an_estimate_by_the_length_of_a_prompt_and_of_its_longest_answer(body: Any, tokens: int | None) -> None:
+    assert prompt_tokens(500)(_request(**body)) == tokens
+
+
+def test_a_body_that_streams_or_is_no_json_has_no_estimate() -> None:
+    assert prompt_tokens()(httpx2.Request("POST", "http://pool/", content=iter([b"{}"]))) is None
+    assert prompt_tokens()(httpx2.Request("POST", "http://pool/", content=b"prompt")) is None
+    assert prompt_tokens(0)(requests.Request("POST", "http://pool/", json={"input": "abcd"}).prepare()) == 1
+    for wrong in (-1, 1.5, True):
+        with pytest.raises(ValueError, match="answer is"):
+            prompt_tokens(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="tokens is"):
+            RequestOptions(tokens=wrong)  # type: ignore[arg-type]
