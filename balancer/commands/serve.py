@@ -117,7 +117,7 @@ def serve(
     keeper = RecordFile(state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
-            pool._clock = clock  # the one that its core is driven by
+            pool.engine.clock = clock  # the one that its core is driven by
             number = asyncio.run(
                 _serve(pool, config, registry, keeper, times, host, port, token, tls, say, again, page)
             )
@@ -145,15 +145,15 @@ async def _serve(
     no_files_left(asyncio.get_running_loop())
 
     def guard(step: Callable[[], None]) -> None:
-        with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
+        with pool.engine.lock:  # whoever looks at the pool meanwhile sees a whole one
             step()
 
     def told() -> None:
-        if pool._happened:
-            pool._delivery.deliver()
+        if pool.engine.happened:
+            pool.engine.delivery.deliver()
 
     server = PoolServer(
-        pool._core,
+        pool.engine.core,
         times=times,
         last=keeper.last,
         keep=keeper.keep,
@@ -163,7 +163,7 @@ async def _serve(
         most=most_connections(),
     )
     live = LiveConfig(server, pool, config, registry, say)
-    pool._hide(live.redact)
+    pool.hide(live.redact)
     seen = None if page is None else _page_of(pool, server, live, *page)  # what cannot be is told before any lease
     if again is not None:
         live.mind(signal.SIGHUP, again)

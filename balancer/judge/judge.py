@@ -27,6 +27,7 @@ from balancer.judging.pending import PendingRuns, Stopped
 from balancer.judging.runner import Runner
 from balancer.judging.task_runner import TaskRunner
 from balancer.plugins.registry import Registry, default_registry
+from balancer.pool.aio import TaskPool
 from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
@@ -38,9 +39,8 @@ from balancer.scratch import Scratch
 from balancer.settings.config import Config, load_config, on_one_machine
 from balancer.settings.numbers import checked, whole
 from balancer.settings.redaction import Redaction
-from balancer.shells.driver import LeaseRequest
+from balancer.shells.lease_request import LeaseRequest
 from balancer.shells.prober import Prober
-from balancer.shells.tasks.face import TaskPool
 
 __all__ = ["Judge"]
 

@@ -21,7 +21,7 @@ from balancer.judging.suspicion import shows_overload
 from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Program
 from balancer.sandbox.trial import runs
-from balancer.shells.driver import LeaseRequest
+from balancer.shells.lease_request import LeaseRequest
 
 __all__ = ["ProgramAttempts"]
 
@@ -90,18 +90,19 @@ class ProgramAttempts:
         if errand.only is not None:
             out |= self.executors.keys() - errand.only
         able = len(self.executors) - len(out & self.executors.keys())
+        engine = self.pool.engine
         terms = CallPolicy(
             # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
             attempts=min(self._attempts, _LOOKS) if brief else max(self._attempts, able),
             owed=able,
             persists=not brief,
-            retries=self.pool.retries,
-            wait_s=min(self.pool.acquire_timeout_s, _LOOK_WAIT_S) if brief else self.pool.acquire_timeout_s,
+            retries=engine.retries,
+            wait_s=min(engine.acquire_timeout_s, _LOOK_WAIT_S) if brief else engine.acquire_timeout_s,
             prefers=errand.prefers,
             shuns=errand.shuns,
         )
         outage = None if brief else self._outage
-        course = AttemptPlan(terms, budget=self.pool.budget, rng=self.pool.jitter, outage=outage)
+        course = AttemptPlan(terms, budget=engine.budget, rng=engine.jitter, outage=outage)
         asked = LeaseRequest(
             labels=self._asked.labels,
             exclude=out,

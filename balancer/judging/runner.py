@@ -22,7 +22,8 @@ from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Program
 from balancer.sandbox.trial import runs
 from balancer.settings.pipeline import VerifySettings
-from balancer.shells.driver import LeaseRequest, ThreadDriver
+from balancer.shells.driver import ThreadDriver
+from balancer.shells.lease_request import LeaseRequest
 
 __all__ = ["ProgramResult", "ProgramRun", "Runner", "Stopped"]
 
@@ -148,7 +149,7 @@ class Runner:
         attempts, wanted = self.attempts, errand.wanted
         course, asked = attempts.course(errand, attempts.unable(wanted.program.language))
         make = partial(self._make, wanted)
-        drive = ThreadDriver(self._pool, course, self._pool.budget, make, asked, sleep=self.pause, clock=attempts.clock)
+        drive = ThreadDriver(self._pool.engine, course, asked, make, sleep=self.pause, clock=attempts.clock)
         try:
             return ProgramResult(drive.run(), at=drive.at)
         except BalancerError as error:

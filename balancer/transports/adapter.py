@@ -99,12 +99,11 @@ class BalancedAdapter(HTTPAdapter):
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Return the answer of some endpoint; its body holds the lease. Raises what requests raises."""
         pool = self._pool
-        asked = self._wishes.asked(request, counted=pool.has_quotas)
-        course = AttemptPlan(self._wishes.terms(pool, None), budget=pool.budget, rng=pool.jitter)
+        asked = self._wishes.asked(request, counted=pool.engine.has_quotas)
+        course = AttemptPlan(self._wishes.terms(pool.engine, None), budget=pool.engine.budget, rng=pool.engine.jitter)
 
         def make(run: Run, hand: list[Lease]) -> Response:
             lease = hand[0]
-            lease.entered = True  # nobody means to give it back by its id
             try:
                 answer = self._attempt(request, lease, args, kwargs)
             except BaseException as error:
@@ -116,7 +115,7 @@ class BalancedAdapter(HTTPAdapter):
             hand.clear()  # the body has it from now on
             return answer
 
-        drive: ThreadDriver[Response] = ThreadDriver(pool, course, pool.budget, make, asked, sleep=sleep)
+        drive: ThreadDriver[Response] = ThreadDriver(pool.engine, course, asked, make, sleep=sleep)
         try:
             return drive.run()
         except Exception as error:

@@ -36,7 +36,7 @@ from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestOptions
 
 if TYPE_CHECKING:
-    from balancer.shells.tasks.face import TaskPool
+    from balancer.pool.aio import TaskPool
 
 __all__ = ["RequestExchange", "TransportBase", "reads_more"]
 
@@ -56,8 +56,10 @@ class RequestExchange:
 
     def __init__(self, pool: Pool, wishes: RequestOptions, http: ModuleType, request: Any) -> None:
         self.http = http
-        self.asked = wishes.asked(request, counted=pool.has_quotas)
-        self.course = AttemptPlan(wishes.terms(pool, pool_timeout_of(request)), budget=pool.budget, rng=pool.jitter)
+        self.asked = wishes.asked(request, counted=pool.engine.has_quotas)
+        self.course = AttemptPlan(
+            wishes.terms(pool.engine, pool_timeout_of(request)), budget=pool.engine.budget, rng=pool.engine.jitter
+        )
         self._request = request
         self._asks_load = wishes.load
         self._clock = pool.clock

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from balancer.core.decisions import CallPolicy
 from balancer.settings.numbers import checked, seconds, whole
 from balancer.settings.rules import RetrySettings
-from balancer.shells.driver import LeaseRequest
+from balancer.shells.lease_request import LeaseRequest
 
 __all__ = ["CallDefaults", "RequestOptions", "prompt_key", "prompt_tokens"]
 

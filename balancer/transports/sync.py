@@ -52,13 +52,12 @@ class BalancedTransport(TransportBase, _Both):
 
         def make(run: Run, hand: list[Lease]) -> Any:
             lease = hand[0]
-            lease.entered = True  # nobody means to give it back by its id
             answer = _attempt(passage, inner, lease, run)
             hand.clear()  # the body has it from now on
             return answer
 
         drive: ThreadDriver[Any] = ThreadDriver(
-            self._pool, passage.course, self._pool.budget, make, passage.asked, sleep=time.sleep
+            self._pool.engine, passage.course, passage.asked, make, sleep=time.sleep
         )
         try:
             return drive.run()

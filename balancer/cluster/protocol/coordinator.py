@@ -49,7 +49,7 @@ from balancer.cluster.protocol.record import CoordinatorRecord
 from balancer.cluster.protocol.session import MemberSession, QueuedAcquire, first_expiry_s
 from balancer.cluster.protocol.times import ClusterTimes
 from balancer.core import Core, Waiter
-from balancer.core.account import MembershipState
+from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, LeaseError, StrategyError
 
