@@ -88,8 +88,7 @@ class Waits:
             engine.leave()
             if engine.happened:
                 engine.delivery.deliver()
-            for nap_s in self.naps(waiter, polls and polls(now)):
-                gate.acquire(timeout=nap_s)
+            self._sleep(waiter, gate, polls and polls(now))
             self.sleeping.pop(waiter, None)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             try:
@@ -116,6 +115,10 @@ class Waits:
         yield from self._naps_until(waiter.deadline_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
         if not waiter.ended:
             engine.change(lambda now: engine.core.cancel(waiter, now, timed_out=True))
+
+    def _sleep(self, waiter: Waiter, gate: threading.Lock, polls: RetryPolls | None) -> None:
+        for nap_s in self.naps(waiter, polls):
+            gate.acquire(timeout=nap_s)
 
     def _naps_until(self, until_s: float, waiter: Waiter, look_s: float) -> Iterator[float]:
         engine = self._engine

@@ -387,7 +387,7 @@ def test_it_is_never_made_twice_on_the_same_endpoint() -> None:
 def test_a_call_sees_the_context_of_its_caller() -> None:
     request: ContextVar[str] = ContextVar("request")
     request.set("mine")
-    assert call(pool_of("a"), lambda lease: request.get(), hedge_after_s=_NEVER_S) == "mine"
+    assert call(pool_of("a").engine, lambda lease: request.get(), hedge_after_s=_NEVER_S) == "mine"
 
 
 def test_a_call_that_gives_its_lease_back_is_told_so() -> None:

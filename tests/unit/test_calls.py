@@ -303,8 +303,8 @@ def test_a_budget_of_one_s_own(clock: ManualClock, slept: list[float]) -> None:
 
 def test_pools_share_no_budget(clock: ManualClock) -> None:
     one, other = Pool(clock=clock), Pool(clock=clock)
-    assert one.budget is one.budget
-    assert one.budget is not other.budget
+    assert one.engine.budget is one.engine.budget
+    assert one.engine.budget is not other.engine.budget
 
 
 def test_who_got_no_lease_earns_no_retry(clock: ManualClock) -> None:
@@ -414,7 +414,7 @@ class Waits:
         self._began_s = place.clock()
         self.slices: list[float] = []
         self.then: dict[float, Callable[[], object]] = {}
-        monkeypatch.setattr(place.pool, "_naps_until", self.naps_until)
+        monkeypatch.setattr(place.pool.engine.waits, "_naps_until", self.naps_until)
 
     @property
     def passed_s(self) -> float:
@@ -609,4 +609,4 @@ def test_a_function_that_would_work_after_its_lease_is_refused(fn: Callable[[Lea
 
 @pytest.mark.parametrize("fn", [partial(str), str, lambda lease: str(lease)])
 def test_any_other_callable_will_do(fn: Callable[[Lease], str], clock: ManualClock) -> None:
-    assert "of a, out" in call(Place("a", clock=clock).pool, fn)
+    assert "of a, out" in call(Place("a", clock=clock).pool.engine, fn)
