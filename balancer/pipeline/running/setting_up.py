@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.pipeline.results.run_result import Span
@@ -61,23 +62,18 @@ def runner_of(
     def record(span: Span) -> None:
         store.leases.add(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
 
-    def looked(wanted: ProgramRun, why: Suspicion, said: Recheck) -> None:
-        store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
+    def rechecked(wanted: ProgramRun, why: Suspicion, found: Recheck) -> None:
+        store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, found.value)
 
     def compiled(program: Program, took_s: float, endpoint: str) -> None:
         say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
 
-    return Runner(
-        pool,
-        executors,
+    options = RunnerOptions(
         attempts=settings.attempts,
-        outage_s=settings.outage_s,
         quiet_label=settings.quiet_label,
-        on_span=record,
-        on_look=looked,
-        on_compile=compiled,
+        outage_s=settings.outage_s,
         compile_s=settings.compile_s,
         verify=None if on_one_machine(pool.endpoints()) else config.verify,
-        remembers=store.trust,
-        say=say,
     )
+    hooks = RunnerHooks(on_span=record, on_recheck=rechecked, on_compile=compiled, say=say, verification=store.trust)
+    return Runner(pool, executors, options, hooks)
