@@ -73,7 +73,7 @@ class Validators:
     def programs(self) -> tuple[Program, ...]:
         """Return those that an input must pass: the problem's own, and the one that a generator has brought."""
         left_out = self.store.left_out(self.problem.id)
-        brought = self.store.rounds.kept(self.problem.id, "validator")
+        brought = self.store.judges.kept(self.problem.id, "validator")
         own = tuple(program for program in self.problem.input_validators if program.name not in left_out)
         return own if brought is None else (*own, brought)
 

@@ -66,7 +66,7 @@ class Sample:
     @property
     def checker(self) -> Checker:
         """How answers are compared: as the problem says, or by the program that a generator has brought."""
-        brought = self.store.rounds.kept(self.problem.id, "checker")
+        brought = self.store.judges.kept(self.problem.id, "checker")
         return self.problem.checker if brought is None else Checker(brought)
 
     def usable(self, *, accepted: bool) -> list[Submission]:
