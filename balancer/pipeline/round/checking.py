@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.verdict import ACCEPT, REJECT
-from balancer.pipeline.proposing.ended import ended
+from balancer.pipeline.proposing.toolbox import ended
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import Store, StoredCase
 from balancer.problem import CaseOptions, Problem
