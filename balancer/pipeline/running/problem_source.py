@@ -12,8 +12,7 @@ from typing import Protocol
 
 from balancer.errors import PackageError
 from balancer.pipeline.packages.collection import Packages, read_package, read_packages
-from balancer.pipeline.packages.fingerprint import fingerprint
-from balancer.pipeline.packages.light import without_data
+from balancer.pipeline.packages.fingerprint import fingerprint, without_data
 from balancer.pipeline.results.problems import SeenBefore
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import Shard

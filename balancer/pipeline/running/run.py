@@ -214,7 +214,7 @@ def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -
 
 def _forecaster(parts: _Parts, session: int, progress: Progress, began_s: float) -> EndForecaster | None:
     """Return what forecasts the end of the session; None if nobody can: what has a budget ends when that is over."""
-    store, settings, plugins = parts.store, parts.settings, parts.registry.foretellers.values()
+    store, settings, plugins = parts.store, parts.settings, parts.registry.forecasters.values()
     if not (plugins and settings.predict and parts.owns_leases and not settings.budget_s):
         return None
     for name, units in store.leases.done_before(session).items():
