@@ -31,11 +31,11 @@ from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
 from balancer.sandbox.executors import executor_maker, make_executors
-from balancer.sandbox.http.headers import secrets_of
 from balancer.sandbox.live import LiveExecutors
 from balancer.sandbox.pings import pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config, load_config, on_one_machine
+from balancer.settings.headers import secrets_of
 from balancer.settings.numbers import checked, whole
 from balancer.settings.redaction import Redaction
 from balancer.shells.driver import LeaseRequest
