@@ -47,6 +47,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
-    "balancer_foretellers": lambda: iter(("balancer_simulator.commands",)),
+    "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
     "balancer_commands": partial(iter, _COMMANDS),
 }

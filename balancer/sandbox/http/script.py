@@ -8,7 +8,7 @@ output fetched as a file of any bytes, and has CPU time from the shell.
 
 The script's words go to its own standard output, which the program is not given. A program of the same user can find it
 all the same, and may lie there about its CPU time and its exit code; but never take back what was said before it began,
-which is how long compiling took. See docs/decisions/0021-sandboxfusion-by-script.md. So these are believed where they
+which is how long compiling took. See docs/decisions/sandbox.md. So these are believed where they
 are to the program's own cost: CPU time beyond the limit is a time limit. A program whose wall time is beyond the limit
 is never taken for one that was fast enough on its own word: that is a late time limit, which does not count until
 another look says more (`balancer.judging.suspicion`). The wall time is what the server measured, less what compiling
