@@ -46,6 +46,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_executors": partial(_plugins_below, "balancer.sandbox"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.plugin",)),
-    "balancer_foretellers": lambda: iter(("balancer_simulator.commands",)),
+    "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
     "balancer_commands": partial(iter, _COMMANDS),
 }
