@@ -137,8 +137,7 @@ class Engine:
     def acquire(
         self, request: Request, timeout: float | None, priority: int, polls: Callable[[float], RetryPolls] | None = None
     ) -> Lease:
-        """Take an endpoint, and wait for it if need be, in this thread: what `balancer.Pool.acquire` does, once it knows
-        what to ask for.
+        """Take an endpoint, and wait for it if need be, in this thread; as `balancer.Pool.acquire`.
 
         Args:
             request: what the core is asked for.

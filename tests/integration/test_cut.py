@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.cut import Cable, CannotCut
-from tests.cluster.serving import Command
-from tests.cluster.worker import CAPACITY
 
 from tests.cluster.cut import Cable, CannotCut
 from tests.cluster.serving import Command

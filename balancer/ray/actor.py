@@ -1,0 +1,199 @@
+"""The Ray actor that hosts a pool: a cluster's server, in a process that Ray restarts when it dies.
+
+Decides where it listens: on loopback for processes of its own node, and on the node's address once another node asks;
+never without a token, which is drawn for each life and told to whoever Ray lets call the actor. A shell: it has the
+threads and the sockets.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from balancer.cluster.tcp.address import Address
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.server import PoolServer
+from balancer.pool.pool import Pool
+from balancer.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
+from balancer.settings.config import Config
+from balancer.settings.rules import RetrySettings
+
+__all__ = ["SECTIONS", "PoolActor", "PoolLocation", "PoolSource", "section_digests"]
+
+_log = logging.getLogger("balancer.ray")
+
+SECTIONS: Final = ("pool", "endpoints", "health", "limits", "host_caps", "quotas", "retries")
+"""The parts of a config that a pool is made of."""
+
+_LOOKS = 4.0  # in the time for which an owner is sure
+_BEGIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSource:
+    """What a pool is made from: its name in the control store, its config, and its TTL in seconds."""
+
+    name: str
+    config: Config
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLocation:
+    """Where a pool is, and what it is like.
+
+    Attributes:
+        url, token: to connect with; `repr` has no token.
+        sections: of its config, with a digest each; and its TTL.
+        acquire_timeout_s, retries: as its config says.
+    """
+
+    url: str
+    token: str
+    sections: dict[str, str]
+    acquire_timeout_s: float | None
+    retries: RetrySettings
+
+    def __repr__(self) -> str:
+        return f"<Whereabouts {self.url}>"
+
+
+def section_digests(config: Config) -> dict[str, str]:
+    """Return a digest of each part of a config that a pool is made of."""
+    found = {}
+    for name in SECTIONS:
+        if name == "endpoints":  # as they are in the end, with what their headers came to
+            said: Any = [repr(endpoint) + repr(sorted(endpoint.headers.items())) for endpoint in config.pool_endpoints]
+        else:
+            said = config.model_dump(mode="json", include={name})
+        found[name] = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+    return found
+
+
+class PoolActor:
+    """The actor. Its methods are called one at a time; its server has a thread of its own.
+
+    Raises:
+        ConfigError: there can be no such pool.
+        OSError: it cannot listen, or Ray's control store cannot be reached.
+    """
+
+    def __init__(self, given: PoolSource) -> None:
+        from balancer.ray.store import ControlStore
+
+        times = leader_times(given.ttl_s)
+        self._given = given
+        self._pool = Pool.from_config(given.config)
+        self._pool.engine.clock = clock  # the one that its core is driven by
+        self._token = secrets.token_hex(16)
+        self._claim = LeaderClaim(given.name, times, ControlStore(), clock)
+        self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}
+        self._ports: dict[str, int] = {}
+        self._loop = asyncio.new_event_loop()
+        self._server: PoolServer
+        begun = threading.Event()
+        self._in_thread("balancer-host", lambda: self._serve(begun))
+        if not begun.wait(_BEGIN_S):
+            raise OSError(f"the server of the pool has not begun within {_BEGIN_S:g} s")
+        self._listen("127.0.0.1")
+        self._in_thread("balancer-claim", self._watch)
+
+    # -- what is asked by way of Ray -----------------------------------------------------------------
+
+    def where(self, node: str) -> PoolLocation:
+        """Return where a process on this node of the cluster connects to. Raises OSError."""
+        import ray
+
+        here = node == ray.get_runtime_context().get_node_id()
+        host = "127.0.0.1" if here else ray.util.get_node_ip_address()
+        settings = self._given.config.pool
+        return PoolLocation(
+            str(Address(host, self._listen(host), tls=False)),
+            self._token,
+            self._sections,
+            settings.acquire_timeout_s,
+            self._given.config.retries,
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters over all processes, in this life of the actor."""
+        return self._pool.stats().to_dict()
+
+    def drain(self, endpoint: str) -> tuple[str, ...] | None:
+        """Grant no new lease of `endpoint` in this life of the actor; if there is none, return those there are."""
+        known = tuple(each.name for each in self._pool.endpoints())
+        if endpoint not in known:
+            return known
+        core, owner = self._pool.engine.core, self._server.owner
+
+        def step() -> None:
+            now = clock()
+            owner.change([lambda: core.drain(endpoint, now)], now)
+
+        self._loop.call_soon_threadsafe(self._server.act, step)
+        return None
+
+    # -- the server ----------------------------------------------------------------------------------
+
+    def _in_thread(self, name: str, act: Callable[[], None]) -> None:
+        """Do it in a thread; if it ends, so does the process, and Ray starts another one."""
+
+        def whole() -> None:
+            try:
+                act()
+            except BaseException:
+                _log.exception("the pool %r ends here; Ray starts it again", self._given.name)
+            os._exit(1)
+
+        threading.Thread(target=whole, name=name, daemon=True).start()
+
+    def _serve(self, begun: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._stay(begun))
+
+    async def _stay(self, begun: threading.Event) -> None:
+        pool = self._pool
+
+        def guard(step: Callable[[], None]) -> None:
+            with pool.engine.lock:  # `drain` comes from another thread
+                step()
+
+        def told() -> None:
+            if pool.engine.happened:
+                pool.engine.delivery.deliver()
+
+        self._server = PoolServer(
+            pool.engine.core,
+            times=leader_times(self._given.ttl_s),
+            last=self._claim.last,
+            keep=self._claim.keep,
+            token=self._token,
+            guard=guard,
+            told=told,
+            may=lambda: self._claim.sure,
+        )
+        begun.set()
+        await asyncio.Event().wait()
+
+    def _listen(self, host: str) -> int:
+        """Return the port on which it listens at `host`, from now on at least."""
+        if host not in self._ports:
+            listening = asyncio.run_coroutine_threadsafe(self._server.listen(host, 0), self._loop).result(_BEGIN_S)
+            self._ports[host] = listening.sockets[0].getsockname()[1]
+        return self._ports[host]
+
+    def _watch(self) -> None:
+        """Find out, time and again, whether this is still the one."""
+        while not self._claim.usurped:
+            time.sleep(LEADER_SHARE * self._given.ttl_s / _LOOKS)
+            with suppress(OSError):  # then it is not sure any more, and says nothing
+                self._claim.look()
+        _log.warning("another actor hosts the pool %r by now: this one ends", self._given.name)

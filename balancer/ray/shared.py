@@ -1,0 +1,272 @@
+"""`SharedPool`: a pool by its name, for any process of a Ray cluster.
+
+Decides how it is found, made if need be, and found again. What it leases, the actor's server grants, over a connection
+of this process's own: Ray is asked only where that is.
+"""
+
+import os
+import threading
+from os import PathLike
+from typing import Any, Final, NoReturn
+
+from balancer.errors import BalancerError, ConfigError, NotConnected, UnknownEndpoint
+from balancer.plugins.extras import require
+from balancer.pool.connected import ConnectedPool
+from balancer.pool.pool import Pool
+from balancer.settings.config import Config, load_config
+from balancer.settings.rules import RetrySettings
+
+__all__ = ["NAMESPACE", "SharedPool", "last_line", "stop"]
+
+NAMESPACE: Final = "balancer"
+"""Of Ray, in which pools have their names: not that of a job, for pools are there for all jobs."""
+
+_TTL_S: Final = 10.0
+_ASK_S: Final = 4.0  # for the actor to say where it is
+_GONE: Final = "it must be made again, with config="
+
+
+class SharedPool(ConnectedPool):
+    """The pool of this name, which all processes of the cluster share; whoever comes first makes it.
+
+    Threads and tasks lease from it as from any pool. It can be given to tasks and actors of Ray: it is pickled to its
+    name, and a process has one pool of that name, which lasts as long as the process does.
+
+    Args:
+        name: of the pool, within `namespace`.
+        config: what the pool is made from, or the TOML file's path, read here; None: it must be there.
+        ttl_s: seconds after which a process that is not heard of has lost its leases; None: as the pool has it, and 10
+            for a new one.
+        namespace: of Ray.
+        detached: whether the pool outlives the job that makes it; `stop` ends it.
+        block: how many leases to ask for at once; see `Pool.connect`.
+        acquire_timeout_s, retries: as for a pool of one's own; None: as the pool's config says.
+        within_s: how long to wait for the pool.
+
+    Raises:
+        ConfigError: there is no such pool and no config, the config cannot be used, or is another than the pool's; or
+            something else has the name; or Ray is not initialised.
+        NotConnected: the pool cannot be reached in time.
+        MissingExtra: the extra `ray` is not installed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        config: "Config | str | PathLike[str] | None" = None,
+        ttl_s: float | None = None,
+        namespace: str = NAMESPACE,
+        detached: bool = True,
+        block: int = 1,
+        acquire_timeout_s: float | None = None,
+        retries: RetrySettings | None = None,
+        within_s: float = 60.0,
+    ) -> None:
+        _ready(name)
+        if not (isinstance(name, str) and name):
+            raise ConfigError(f"a pool of Ray has the name {name!r}; it must be a text that is not empty")
+        if config is not None and not isinstance(config, Config):
+            config = load_config(config)
+        if config is not None and config.pool.connect is not None:
+            raise config.located("pool.connect", ConfigError("a pool that is elsewhere is shared there; leave it out"))
+        self._name, self._namespace = name, namespace
+        self._again = (name, namespace, block, acquire_timeout_s, retries)
+        actor = _found(name, namespace) if config is None else _made(name, namespace, config, ttl_s, detached)
+        self._actor = None if detached else actor  # one that is not detached ends with its last handle
+        found = _asked(actor, name, within_s)
+        _compare(name, found.sections, config, ttl_s)
+        timeout_s = found.acquire_timeout_s if acquire_timeout_s is None else acquire_timeout_s
+        super().__init__(
+            found.url,
+            token=found.token,
+            block=block,
+            acquire_timeout_s=timeout_s,
+            retries=retries or found.retries,
+            within_s=within_s,
+            seek=self._seek_again,
+        )
+
+    def _seek_again(self) -> tuple[str, str]:
+        """Return where the pool is by now, and its token. Raises NotConnected."""
+        try:
+            _ready(self._name)
+            found = _asked(_found(self._name, self._namespace), self._name, _ASK_S)
+        except ConfigError as error:
+            raise NotConnected(_called(self._name), str(error)) from None
+        self._url = found.url
+        return found.url, found.token
+
+    @property
+    def called(self) -> str:
+        """The name of the pool."""
+        return self._name
+
+    def shared_stats(self) -> dict[str, Any]:
+        """Return the counters over all processes, since the actor was started last, as `PoolStats.to_dict` has them.
+
+        Raises:
+            NotConnected: the actor does not answer.
+        """
+        actor = _found(self._name, self._namespace)
+        stats: dict[str, Any] = _get(actor.stats.remote(), self._name, _ASK_S)
+        return stats
+
+    def drain(self, name: str) -> None:  # type: ignore[override]  # who else is connected refuses it, whatever is given
+        """Grant no new lease of the endpoint `name`, to anybody, until the actor is started again.
+
+        Raises:
+            UnknownEndpoint: there is none.
+        """
+        actor = _found(self._name, self._namespace)
+        known = _get(actor.drain.remote(name), self._name, _ASK_S)
+        if known is not None:
+            raise UnknownEndpoint(name, known)
+
+    def __reduce__(self) -> Any:
+        return _of_this_process, self._again
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._name!r} of Ray, at {self._url} {self._seat!r}>"
+
+    def _refuse(self, *args: Any, **values: Any) -> NoReturn:
+        raise BalancerError(
+            f"{_called(self._name)}: endpoints and strategy are its actor's; end it, "
+            f"balancer.ray.stop({self._name!r}), and make it from another config"
+        )
+
+    add = remove = update = set_strategy = _refuse
+
+
+def stop(name: str, *, namespace: str = NAMESPACE) -> None:
+    """End the pool of this name, for all; what is leased ends within 0.8 of its TTL.
+
+    Raises:
+        ConfigError: there is none, or Ray is not initialised.
+        MissingExtra: the extra `ray` is not installed.
+    """
+    _ready(name)
+    import ray
+
+    ray.kill(_found(name, namespace), no_restart=True)
+
+
+# -- what unpickles -----------------------------------------------------------------------------------
+
+_Key = tuple[str, str, int, float | None, RetrySettings | None]
+_pools: dict[_Key, tuple[int, SharedPool]] = {}
+_pools_lock = threading.Lock()
+
+
+def _of_this_process(
+    name: str, namespace: str, block: int, acquire_timeout_s: float | None, retries: RetrySettings | None
+) -> SharedPool:
+    """Return the pool of this name that this process has, and connect it if it has none."""
+    key = (name, namespace, block, acquire_timeout_s, retries)
+    with _pools_lock:
+        process, pool = _pools.get(key, (0, None))
+        if pool is None or process != os.getpid() or pool._seat.closed:
+            pool = SharedPool(
+                name, namespace=namespace, block=block, acquire_timeout_s=acquire_timeout_s, retries=retries
+            )
+            _pools[key] = os.getpid(), pool
+        return pool
+
+
+# -- the actor ----------------------------------------------------------------------------------------
+
+
+def _called(name: str) -> str:
+    return f"the pool {name!r} of Ray"
+
+
+def _ready(name: str) -> None:
+    """Return if Ray can be asked. Raises ConfigError, MissingExtra."""
+    require("ray", "balancer.ray")
+    import ray
+
+    if not ray.is_initialized():
+        raise ConfigError(f"{_called(name)}: Ray is not initialised in this process; call ray.init() first")
+    if ray.util.client.ray.is_connected():
+        raise ConfigError(
+            f"{_called(name)}: this process uses Ray Client (ray://), which is not on the cluster; run it there, e.g. "
+            "by ray job submit"
+        )
+
+
+def _found(name: str, namespace: str) -> Any:
+    import ray
+
+    try:
+        return ray.get_actor(name, namespace=namespace)
+    except ValueError:
+        raise ConfigError(f"{_called(name)}: there is none in the namespace {namespace!r}; {_GONE}") from None
+    except ray.exceptions.RayError as error:
+        raise NotConnected(_called(name), last_line(error)) from None
+
+
+def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detached: bool) -> Any:
+    """Return the actor of this name, and make it if there is none."""
+    import ray
+
+    from balancer.ray.actor import PoolActor, PoolSource
+    from balancer.ray.leader import leader_times
+
+    ttl_s = _TTL_S if ttl_s is None else float(ttl_s)
+    try:
+        leader_times(ttl_s)
+    except ValueError as error:
+        raise ConfigError(f"{_called(name)}: {error}") from None
+    only = config.model_copy(update={"pipeline": None, "llm": None, "trace": None})
+    Pool.from_config(only).close()  # its mistakes are told here, not by a process that dies of them
+    given = PoolSource(f"{namespace}/{name}", only, ttl_s)
+    options = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0, "lifetime": "detached" if detached else None}
+    try:
+        return (
+            ray.remote(PoolActor).options(name=name, namespace=namespace, get_if_exists=True, **options).remote(given)
+        )
+    except ray.exceptions.RayError as error:
+        raise NotConnected(_called(name), last_line(error)) from None
+
+
+def _asked(actor: Any, name: str, within_s: float) -> Any:
+    """Return where the actor is. Raises ConfigError, NotConnected."""
+    import ray
+
+    if not hasattr(actor, "where") or not hasattr(actor, "drain"):
+        raise ConfigError(f"{_called(name)}: another actor has this name; give the pool another one, or a namespace=")
+    return _get(actor.where.remote(ray.get_runtime_context().get_node_id()), name, within_s)
+
+
+def _get(answer: Any, name: str, within_s: float) -> Any:
+    import ray
+
+    try:
+        return ray.get(answer, timeout=within_s)
+    except ray.exceptions.GetTimeoutError:
+        raise NotConnected(_called(name), f"its actor has not answered within {within_s:g} s") from None
+    except ray.exceptions.RayTaskError as error:
+        raise NotConnected(_called(name), last_line(error.cause or error)) from None
+    except ray.exceptions.RayError as error:
+        raise NotConnected(_called(name), last_line(error)) from None
+
+
+def last_line(error: BaseException) -> str:
+    """Return an error of Ray, which has many lines, in one."""
+    lines = str(error).strip().splitlines()  # the last one says what happened, those before it where
+    return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"
+
+
+def _compare(name: str, sections: dict[str, str], config: Config | None, ttl_s: float | None) -> None:
+    """Raise ConfigError if the pool that is there was made from something else."""
+    from balancer.ray.actor import section_digests
+
+    wanted = {} if config is None else section_digests(config)
+    differs = [f"[{part}]" for part, digest in wanted.items() if sections.get(part) != digest]
+    if ttl_s is not None and sections.get("ttl_s") != repr(float(ttl_s)):
+        differs.append(f"ttl_s (it has {sections.get('ttl_s')})")
+    if differs:
+        raise ConfigError(
+            f"{_called(name)}: it is there already, and differs in {', '.join(differs)}; leave config= and ttl_s= out "
+            f"to take it as it is, or end it first: balancer.ray.stop({name!r})"
+        )
