@@ -171,7 +171,7 @@ class Core:
                 else:
                     learned = True
                     self._learn(account, lease, outcome, now)
-            if self.admission.any and not self._waiters.size:
+            if self._filters and not self._waiters.size:
                 self.admission.observe(now)
         if now >= self.due_s and self._by_rules:
             return self.tick(now)
@@ -417,7 +417,8 @@ class Core:
         """Say what acquires and releases need besides the ledger, so that those that need nothing ask once."""
         wanted = self.journal.wanted
         self._is_told = Ended in wanted or self._times
-        self._ends_plainly = not (self._by_rules or self._is_told or self.admission.any)
+        self._filters = self.admission.any
+        self._ends_plainly = not (self._by_rules or self._is_told or self._filters)
         self._look_at_the_clock()
 
     def _look_at_the_clock(self) -> None:

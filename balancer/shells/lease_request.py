@@ -42,8 +42,8 @@ class LeaseArguments(TypedDict, total=False):
 class LeaseRequest:
     """What a caller asks of a pool; see `balancer.Pool.acquire`. It is checked where a `Request` is made of it."""
 
-    labels: Iterable[str] = _NONE
-    exclude: Iterable[str] = _NONE
+    labels: Iterable[str] = ()
+    exclude: Iterable[str] = ()
     priority: int = 0
     slots: int = 1
     key: str | None = None
