@@ -70,7 +70,9 @@ def one_owner(rate: float, owner_s: float, processes: int, for_s: float) -> dict
         workload=Poisson(rate_per_s=rate),
         work=Exponential(mean_s=0.5 * CALL_S),  # so that the slots are not what ends first
         endpoints=[EndpointModel(url=f"http://{{1..{ENDPOINTS}}}/")],
-        cluster=ClusterModel(members=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, coordinator_s=owner_s),
+        cluster=ClusterModel(
+            members=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, coordinator_s=owner_s
+        ),
         horizon_s=for_s,
         warmup_s=0.5 * for_s,
         health=None,
