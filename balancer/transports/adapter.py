@@ -19,7 +19,7 @@ from balancer.shells.driver import ThreadDriver
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted
 from balancer.transports.exchange import reads_more
 from balancer.transports.forwarding import headers_of, joined
-from balancer.transports.leased_body import ThreadLeasedBody, end_lease
+from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.sync import beginning
@@ -112,24 +112,22 @@ class BalancedAdapter(HTTPAdapter):
             answer.request, answer.url = request, request.url or ""  # theirs has the endpoint's headers
             hear(answer.headers, lease)
             refusal = _status_error(answer, endpoint.name)
-            pieces, begun = _pieces(answer.raw), b""
+            pieces, content = _pieces(answer.raw), b""
             if refusal is not None and reads_more(refusal):
-                begun = beginning(pieces)
-                refusal.body = begun[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
+                content = beginning(pieces)
+                refusal.body = content[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
                 if may_go_elsewhere(refusal):
-                    answer._content, answer._content_consumed = begun[:MOST_BYTES], True
+                    answer._content, answer._content_consumed = content[:MOST_BYTES], True
                     answer.close()
                     raise refusal
-            first = begun or next((piece for piece in pieces if piece), None)
+            first = content or next((piece for piece in pieces if piece), None)
         except Exception as error:
             shown = _known(redacted(error, endpoint), request)
             if shown is error:
                 raise
             raise shown from None
-        body = ThreadLeasedBody(
-            lease, outcome_of(refusal), answer.raw, pieces, first, None, usage_for(lease, answer.headers, decoded=True)
-        )
-        answer.raw = _Raw(answer.raw, body)
+        begun = BegunBody(answer.raw, pieces, first, usage_for(lease, answer.headers, decoded=True))
+        answer.raw = _Raw(answer.raw, ThreadLeasedBody(lease, outcome_of(refusal), begun))
         return answer
 
 

@@ -29,7 +29,7 @@ from balancer.transports.errors import (
     stop_retries,
 )
 from balancer.transports.forwarding import RequestBody, forwarded
-from balancer.transports.leased_body import end_lease, leased_body_class
+from balancer.transports.leased_body import BegunBody, end_lease, leased_body_class
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 
@@ -132,10 +132,8 @@ class RequestExchange:
         """Return `answer` with the lease held by its body, of which `first` has come; `outcome`: if all of it comes."""
         told = answer.headers.get("Content-Length", "")
         length = int(told) if told.isascii() and told.isdecimal() else None
-        usage = usage_for(lease, answer.headers)
-        answer.stream = leased_body_class(self.http, later=later)(
-            lease, outcome, answer.stream, pieces, first, length, usage
-        )
+        begun = BegunBody(answer.stream, pieces, first, usage_for(lease, answer.headers), length)
+        answer.stream = leased_body_class(self.http, later=later)(lease, outcome, begun)
         return answer
 
     def failed(self, error: BaseException, lease: Lease, counts_as: BaseException | None = None) -> BaseException:
