@@ -4,6 +4,7 @@ Decides the limits of a run and how a submission is judged on a case. It must no
 the steps come, which endpoints there are, nor how a report looks.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,6 @@ from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
 from balancer.pipeline.round.checker_trial import CheckerTrial
 from balancer.pipeline.round.checking import Validators
 from balancer.pipeline.round.clock import ProblemClock
-from balancer.pipeline.round.unconfirmed import UnconfirmedRuns
 from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
 from balancer.program import Limits, Program
 from balancer.settings.pipeline import PipelineSettings
@@ -29,6 +29,32 @@ from balancer.settings.pipeline import PipelineSettings
 __all__ = ["Sample"]
 
 Item = TypeVar("Item")
+
+_MOST_BYTES = 4096  # an output that is longer is not kept: memory is dearer than a look
+
+
+class UnconfirmedRuns:
+    """Runs on which much hangs, and that one endpoint alone has made: kept until they are made again elsewhere.
+
+    Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, int], ProgramResult] = {}
+
+    def add(self, submission: Submission, case: StoredCase, ran: ProgramResult) -> None:
+        """Keep it, unless another endpoint has said the same."""
+        with self._lock:
+            if ran.execution is None or ran.verified or len(ran.execution.stdout) > _MOST_BYTES:
+                self._kept.pop((submission.name, case.id), None)
+            else:
+                self._kept[submission.name, case.id] = ran
+
+    def take(self, submission: Submission, case: StoredCase) -> ProgramResult | None:
+        """Return what is kept, and keep it no more."""
+        with self._lock:
+            return self._kept.pop((submission.name, case.id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +92,7 @@ class Sample:
     @property
     def checker(self) -> Checker:
         """How answers are compared: as the problem says, or by the program that a generator has brought."""
-        brought = self.store.rounds.kept(self.problem.id, "checker")
+        brought = self.store.judges.kept(self.problem.id, "checker")
         return self.problem.checker if brought is None else Checker(brought)
 
     def usable(self, *, accepted: bool) -> list[Submission]:
