@@ -5,7 +5,6 @@ and when it is tried again is decided as for the transports.
 """
 
 from collections.abc import Iterator, Mapping
-from time import sleep
 from typing import Any, Unpack
 
 from balancer.core.attempt_plan import AttemptPlan
@@ -15,14 +14,13 @@ from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaite
 from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
-from balancer.shells.driver import ThreadDriver
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted
 from balancer.transports.exchange import reads_more
 from balancer.transports.forwarding import headers_of, joined
-from balancer.transports.leased_body import ThreadLeasedBody, end_lease
+from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
-from balancer.transports.sync import beginning
+from balancer.transports.sync import answered, beginning
 
 require("requests", "BalancedAdapter")
 
@@ -75,22 +73,18 @@ class BalancedAdapter(HTTPAdapter):
         asked = self._options.asked(request, counted=pool.engine.has_quotas)
         plan = AttemptPlan(self._options.terms(pool.engine, None), budget=pool.engine.budget, rng=pool.engine.jitter)
 
-        def make(run: Run, hand: list[Lease]) -> Response:
-            lease = hand[0]
+        def attempt(lease: Lease, run: Run) -> Response:
             try:
-                answer = self._attempt(request, lease, args, kwargs)
+                return self._attempt(request, lease, args, kwargs)
             except BaseException as error:
                 end_lease(lease, error)
                 if isinstance(error, Exception) and not _may_be_sent(request):
                     error.add_note(f"it was not tried again: {HALF_SENT}")
                     raise FinalFailure(error) from None
                 raise
-            hand.clear()  # the body has it from now on
-            return answer
 
-        drive: ThreadDriver[Response] = ThreadDriver(pool.engine, plan, asked, make, sleep=sleep)
         try:
-            return drive.run()
+            return answered(pool, plan, asked, attempt)
         except Exception as error:
             ended = error.error if isinstance(error, FinalFailure) else error
         return _came_to(ended, request)
@@ -111,24 +105,22 @@ class BalancedAdapter(HTTPAdapter):
             answer.request, answer.url = request, request.url or ""  # theirs has the endpoint's headers
             hear(answer.headers, lease)
             refusal = _status_error(answer, endpoint.name)
-            pieces, begun = _pieces(answer.raw), b""
+            pieces, content = _pieces(answer.raw), b""
             if refusal is not None and reads_more(refusal):
-                begun = beginning(pieces)
-                refusal.body = begun[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
+                content = beginning(pieces)
+                refusal.body = content[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
                 if may_go_elsewhere(refusal):
-                    answer._content, answer._content_consumed = begun[:MOST_BYTES], True
+                    answer._content, answer._content_consumed = content[:MOST_BYTES], True
                     answer.close()
                     raise refusal
-            first = begun or next((piece for piece in pieces if piece), None)
+            first = content or next((piece for piece in pieces if piece), None)
         except Exception as error:
             shown = _known(redacted(error, endpoint), request)
             if shown is error:
                 raise
             raise shown from None
-        body = ThreadLeasedBody(
-            lease, outcome_of(refusal), answer.raw, pieces, first, None, usage_for(lease, answer.headers, decoded=True)
-        )
-        answer.raw = _Raw(answer.raw, body)
+        begun = BegunBody(answer.raw, pieces, first, usage_for(lease, answer.headers, decoded=True))
+        answer.raw = _Raw(answer.raw, ThreadLeasedBody(lease, outcome_of(refusal), begun))
         return answer
 
 

@@ -1,6 +1,6 @@
 """One request and its answer, and what the transports for threads and for tasks have in common.
 
-Decides what an attempt came to: an answer that is handed on with its lease, or an error after which the course goes on
+Decides what an attempt came to: an answer that is handed on with its lease, or an error after which the plan goes on
 or ends. It neither waits nor reads: the transports do, each in its own way.
 """
 
@@ -29,7 +29,7 @@ from balancer.transports.errors import (
     stop_retries,
 )
 from balancer.transports.forwarding import RequestBody, forwarded
-from balancer.transports.leased_body import end_lease, leased_body_class
+from balancer.transports.leased_body import BegunBody, end_lease, leased_body_class
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 
@@ -133,10 +133,8 @@ class RequestExchange:
         """Return `answer` with the lease held by its body, of which `first` has come; `outcome`: if all of it comes."""
         told = answer.headers.get("Content-Length", "")
         length = int(told) if told.isascii() and told.isdecimal() else None
-        usage = usage_for(lease, answer.headers)
-        answer.stream = leased_body_class(self.http, later=later)(
-            lease, outcome, answer.stream, pieces, first, length, usage
-        )
+        begun = BegunBody(answer.stream, pieces, first, usage_for(lease, answer.headers), length)
+        answer.stream = leased_body_class(self.http, later=later)(lease, outcome, begun)
         return answer
 
     def failed(self, error: BaseException, lease: Lease, counts_as: BaseException | None = None) -> BaseException:
@@ -161,7 +159,7 @@ class RequestExchange:
         return FinalFailure(shown)
 
     def came_to(self, error: Exception) -> Any:
-        """Return the last answer, if the course ended with one; else raise its error, as the client knows errors."""
+        """Return the last answer, if the plan ended with one; else raise its error, as the client knows errors."""
         last = error.error if isinstance(error, FinalFailure) else error
         answer = last_answer(last)
         retried = self.plan.tries > 1 and not isinstance(error, FinalFailure)

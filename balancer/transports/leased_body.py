@@ -11,6 +11,7 @@ lease that nobody refers to any more is given back by its pool (docs/decisions/c
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,7 @@ from balancer.errors import LeaseError, PoolForked
 from balancer.transports.errors import redacted
 from balancer.transports.reports import UsageReader
 
-__all__ = ["AsyncLeasedBody", "LeasedBody", "ThreadLeasedBody", "end_lease", "leased_body_class"]
+__all__ = ["AsyncLeasedBody", "BegunBody", "LeasedBody", "ThreadLeasedBody", "end_lease", "leased_body_class"]
 
 _LAST_EVENT = b"[DONE]"  # OpenAI's clients close a stream of events at this one, without reading on
 _TAIL = 64
@@ -39,39 +40,45 @@ def end_lease(
             lease.release(outcome, tokens=tokens)
 
 
+@dataclass(frozen=True, slots=True)
+class BegunBody:
+    """A body that has begun to come.
+
+    Attributes:
+        inner: the body as the transport below reads it.
+        pieces: its iterator, of which `first` was taken.
+        first: the piece that has come already; None: the body has ended without any.
+        usage: reads it for the tokens of the call; None: they count for nothing.
+        length: how many bytes it is to have; None: not known.
+    """
+
+    inner: Any
+    pieces: Any
+    first: bytes | None
+    usage: UsageReader | None
+    length: int | None = None
+
+
 class LeasedBody:
     """A body that comes piece by piece, and its lease.
 
     Args:
         lease: ends with the body.
         outcome: what it ends with if all of the body comes.
-        inner: the body as the transport below reads it.
-        pieces: its iterator, of which `first` was taken.
-        first: the piece that has come already; None: the body has ended without any.
-        length: how many bytes it is to have; None: not known.
-        usage: reads it for the tokens of the call; None: they count for nothing.
+        begun: the body.
     """
 
-    def __init__(
-        self,
-        lease: Lease,
-        outcome: Outcome,
-        inner: Any,
-        pieces: Any,
-        first: bytes | None,
-        length: int | None,
-        usage: UsageReader | None,
-    ) -> None:
+    def __init__(self, lease: Lease, outcome: Outcome, begun: BegunBody) -> None:
         self._lease: Lease | None = lease
         self._outcome = outcome
-        self._inner = inner
-        self._pieces = pieces
-        self._first = first
-        self._left = length
-        self._usage = usage
+        self._inner = begun.inner
+        self._pieces = begun.pieces
+        self._first = begun.first
+        self._left = begun.length
+        self._usage = begun.usage
         self._tail = b""
         self._over = False
-        if first is None:
+        if begun.first is None:
             self._end_whole()
 
     def _take_first(self) -> bytes | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from balancer.hookspecs import Generator
-from balancer.judging.judgements import checked, judgement_of, limits_of
+from balancer.judging.judgements import OutputCheck, checked, judgement_of, limits_of
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.trust import said
 from balancer.judging.verdict import Judgement
@@ -23,7 +23,7 @@ from balancer.pipeline.round.checker_trial import CheckerTrial
 from balancer.pipeline.round.checking import Validators
 from balancer.pipeline.round.clock import ProblemClock
 from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
-from balancer.program import Execution, Limits, Program
+from balancer.program import Limits, Program
 from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["Sample"]
@@ -149,21 +149,18 @@ class Sample:
         Raises:
             CannotJudge: that validator does not work.
         """
-        checker, reruns = self._checker_of(case), self.runner.reruns
+        reruns = self.runner.reruns
         nobody = Program("", "")  # it was run already, wherever its output came from
         wanted = ProgramRun(nobody, case.data, self.limits, self.problem.id, stage, subject, case.id)
-        return self.runner.follow(checked(reruns, wanted, checker, output, answer, odd=self._odd(checker)))
+        return self.runner.follow(checked(reruns, wanted, self._check_of(case), output, answer))
 
-    def _odd(self, checker: Checker) -> Callable[[Execution], object]:
-        """Return what is told of an end of `checker` that says nothing."""
-        if checker.program is not self.problem.checker.program:
-            return lambda execution: None
-        return lambda execution: self.checker_trial.hold(checker, execution)
-
-    def _checker_of(self, case: StoredCase) -> Checker:
-        """Return how answers to `case` are compared: some of a problem's own inputs come with flags of their own."""
+    def _check_of(self, case: StoredCase) -> OutputCheck:
+        """Return how answers to `case` are checked: some of a problem's own inputs come with flags of their own."""
         options = self.problem.options_of(case.origin, sample=case.sample)
-        return self.checker if options is None else replace(self.checker, flags=options.checker)
+        checker = self.checker if options is None else replace(self.checker, flags=options.checker)
+        if checker.program is not self.problem.checker.program:
+            return OutputCheck(checker)
+        return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
 
     def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
         """Run `submission` on `case`, which has an answer, and store the verdict; nothing if it is left out by now."""
@@ -197,10 +194,8 @@ class Sample:
         return judgement, ran
 
     def _judgement(self, submission: Submission, case: StoredCase, ran: ProgramResult, stage: RunStage) -> Judgement:
-        checker, wanted = self._checker_of(case), self._wanted(submission, case, stage)
-        return self.runner.follow(
-            judgement_of(self.runner.reruns, wanted, ran, checker, case.answer, odd=self._odd(checker))
-        )
+        wanted = self._wanted(submission, case, stage)
+        return self.runner.follow(judgement_of(self.runner.reruns, wanted, ran, self._check_of(case), case.answer))
 
     def look_again(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult | None:
         """Have `submission` run on `case` again elsewhere; return what is right, if it is not what counts so far.
