@@ -75,6 +75,7 @@ class Core:
         reservations: the slots that are set aside for those who wait for several; likewise.
         recordings: those who keep leases that have ended, for traces.
         closed: True after `close`.
+        plain_until_s: until this instant, to acquire is to take a lease of the ledger, and nothing else.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -144,7 +145,7 @@ class Core:
             PoolClosed: it is closed.
             StrategyError: the strategy's choice cannot serve `request`.
         """
-        if now < self._plain_until_s:
+        if now < self.plain_until_s:
             return self.ledger.take(request, now)
         return self._acquire_attended(request, now)
 
@@ -164,7 +165,7 @@ class Core:
             else:
                 self.ledger.end(lease, outcome, now)
         finally:  # a strategy may raise when the lease has ended already
-            if self._by_rules and account is not None and lease.account is None:
+            if self._by_rules and lease.account is None and account is not None:
                 record = account.record
                 if outcome is _SUCCESS and record is not None and now < record.look_s:
                     record.fresh += 1  # all there is to do about nearly every lease: see `HealthWatch`
@@ -424,7 +425,7 @@ class Core:
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
         attended = self.closed or self.admission.any or Granted in self.journal.wanted
-        self._plain_until_s = -inf if attended else self.due_s
+        self.plain_until_s = -inf if attended else self.due_s
 
     def _acquire_attended(self, request: Request, now: float) -> Lease | None:
         """Acquire where time may have something to do first, or where there is more to do than to take."""

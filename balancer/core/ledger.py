@@ -71,7 +71,7 @@ class Ledger:
         self._timed = timed
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
-        self._pick = strategy.pick
+        self._pick, self._finish = strategy.pick, strategy.finish
         self._slots: int | None = None
         self._lent: dict[object, Account] = {}  # the accounts in service, by the node that the strategy has of each
         for endpoint in endpoints:
@@ -154,7 +154,7 @@ class Ledger:
             lease.over = (outcome, now, self.granted)
             sink.append(lease)
         if account.state is _ACTIVE:
-            self._strategy.finish(account.node, outcome, held_s, now)
+            self._finish(account.node, outcome, held_s, now)
         elif account.state is MembershipState.RETIRING and not account.in_flight:
             self._forget(account)
         return ()
@@ -330,7 +330,7 @@ class Ledger:
                 node.note = note
             raise
         self._strategy = strategy
-        self._pick = strategy.pick
+        self._pick, self._finish = strategy.pick, strategy.finish
 
     # -- looking -----------------------------------------------------------------------------------
 

@@ -224,6 +224,7 @@ class _Seat(ClusterMember):
 
     due_s = property(lambda self: math.inf)
     lapse_s = math.inf
+    plain_until_s = -math.inf
 
     @property
     def next_s(self) -> float:

@@ -313,11 +313,13 @@ class Pool:
             request, priority = engine.usual, 0
         if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
             timeout = checked_timeout(timeout)
-        # As `Engine.acquire`, which would be one call more for every lease.
+        # As `Engine.acquire`, with two calls less for nearly every lease: while nothing is due, to acquire is to take.
+        core = engine.core
         lease: Lease | None = None
         try:
             engine.enter()
-            lease = engine.core.acquire(request, now := engine.clock())
+            now = engine.clock()
+            lease = core.ledger.take(request, now) if now < core.plain_until_s else core.acquire(request, now)
             if lease is None:
                 lease = engine.waits.in_thread(request, now, timeout, priority)
             else:
@@ -344,10 +346,11 @@ class Pool:
             LeaseError: it was given back already, or is another pool's. Nothing is changed.
         """
         engine = self.engine
+        core = engine.core
         try:
             engine.enter()
-            ended = engine.core.release(lease, outcome, engine.clock())
-            if engine.attends and (engine.happened or engine.core.due_s != inf):
+            ended = core.release(lease, outcome, engine.clock())
+            if engine.attends and (engine.happened or core.due_s != inf):
                 engine.leave_and_attend(ended)
             else:
                 engine.leave()
