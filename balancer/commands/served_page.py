@@ -37,10 +37,10 @@ def page_of(
     core = pool._core
 
     def holders() -> list[MemberLeases]:
-        return [MemberLeases(who.name, leases, waiting) for who, leases, waiting in server.owner.sessions()]
+        return [MemberLeases(who.name, leases, waiting) for who, leases, waiting in server.coordinator.sessions()]
 
     async def step(act: Act) -> None:
-        server.act(lambda: server.owner.change([partial(act, clock())], clock()))
+        server.act(lambda: server.coordinator.change([partial(act, clock())], clock()))
 
     def change(act: Act) -> None:
         asyncio.run_coroutine_threadsafe(step(act), loop).result(_PATIENCE_S)
