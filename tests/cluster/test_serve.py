@@ -180,7 +180,7 @@ def test_close_frees_the_server_at_once(served: Serving) -> None:
     with pytest.raises(PoolClosed):
         pool.acquire()
     lease.release()
-    _until(lambda: "has said bye" in repr(pool))
+    _until(lambda: "has left" in repr(pool))
     _until(lambda: not any(who.incarnation in repr(pool) for who in served.server.coordinator._sessions))
 
 
@@ -314,7 +314,7 @@ def test_tls(tmp_path: Path) -> None:
 def test_messages_come_back_as_they_were() -> None:
     who = m.MemberId("host:1", "0" * 32)
     token = m.LeaseToken(1, 2)
-    terms = m.Terms("mine", leak_after_s=3.0)
+    terms = m.LeaseTerms("mine", leak_after_s=3.0)
     request = Request(frozenset({"a"}), frozenset({"http://x/"}), 2, "key", terms, 5)
     words = (
         m.LeaseRequested(1, request, -2, float("inf"), 0.5, 4),
