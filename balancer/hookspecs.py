@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 PROJECT = "balancer"
-_RENAMED = {"ForecasterPlugin": "ForecasterPlugin", "Forecast": "Forecast"}  # names of 0.1, gone in 0.3
+_RENAMED = {"ForetellerPlugin": "ForecasterPlugin", "Foretold": "Forecast"}  # names of 0.1, gone in 0.3
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -139,8 +139,8 @@ class HookSpecs:
     def balancer_forecasters(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
         """Return what tells the end of a run beforehand."""
 
-    @hookspec(warn_on_impl=DeprecationWarning("balancer_forecasters is now balancer_forecasters"))
-    def balancer_forecasters(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
+    @hookspec(warn_on_impl=DeprecationWarning("balancer_foretellers is now balancer_forecasters"))
+    def balancer_foretellers(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
         """Return forecasters: the hook's name of 0.1, gone in 0.3."""
 
     @hookspec

@@ -26,8 +26,8 @@ from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
-from balancer.sandbox.http.headers import secrets_of
 from balancer.settings.config import Config
+from balancer.settings.headers import secrets_of
 from balancer.settings.numbers import checked, whole
 from balancer.settings.redaction import Redaction
 from balancer.shells.driver import LeaseRequest

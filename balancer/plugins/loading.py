@@ -16,7 +16,7 @@ from balancer.hookspecs import PROJECT, HookSpecs
 
 __all__ = ["Broken", "HookKind", "Loaded", "Plugin", "Registered", "guarded", "load_plugins"]
 
-_RENAMED: Final = {"balancer_forecasters": "balancer_forecasters"}  # hooks of 0.1, gone in 0.3
+_RENAMED: Final = {"balancer_foretellers": "balancer_forecasters"}  # hooks of 0.1, gone in 0.3
 
 T = TypeVar("T")
 

@@ -324,12 +324,12 @@ def test_names_of_the_last_version_go_on_with_a_warning(modules: Path) -> None:
         from balancer.hookspecs import ForecasterPlugin, hookimpl
 
         @hookimpl
-        def balancer_forecasters(): return [ForecasterPlugin("old", "older:forecast", "for tests")]
+        def balancer_foretellers(): return [ForecasterPlugin("old", "older:forecast", "for tests")]
         """,
     )
-    with pytest.warns(DeprecationWarning, match="balancer_forecasters is now balancer_forecasters"):
+    with pytest.warns(DeprecationWarning, match="balancer_foretellers is now balancer_forecasters"):
         found = Registry(["older"], group=None).forecasters
     assert list(found) == ["old"]
-    with pytest.warns(DeprecationWarning, match="ForecasterPlugin is now ForecasterPlugin"):
-        from balancer.hookspecs import ForecasterPlugin
-    assert ForecasterPlugin is type(found["old"].item)
+    with pytest.warns(DeprecationWarning, match="ForetellerPlugin is now ForecasterPlugin"):
+        from balancer.hookspecs import ForetellerPlugin
+    assert ForetellerPlugin is type(found["old"].item)

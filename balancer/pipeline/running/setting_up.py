@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.pipeline.progress.progress import Progress
@@ -80,20 +81,21 @@ class SessionRecord:
 def open_runner(pool: Pool, executors: Mapping[str, Executor], config: Config, record: SessionRecord) -> Runner:
     """Return what makes the program runs of a session, and records them."""
     settings = settings_of(config)
-    return Runner(
-        pool,
-        executors,
+    options = RunnerOptions(
         attempts=settings.attempts,
-        outage_s=settings.outage_s,
         quiet_label=settings.quiet_label,
-        on_span=record.add_span,
-        on_look=record.add_recheck,
-        on_compile=record.say_compiled,
+        outage_s=settings.outage_s,
         compile_s=settings.compile_s,
         verify=None if on_one_machine(pool.endpoints()) else config.verify,
-        remembers=record.store.trust,
-        say=record.say,
     )
+    hooks = RunnerHooks(
+        on_span=record.add_span,
+        on_recheck=record.add_recheck,
+        on_compile=record.say_compiled,
+        say=record.say,
+        verification=record.store.trust,
+    )
+    return Runner(pool, executors, options, hooks)
 
 
 class LocalJudge:
