@@ -6,7 +6,7 @@ import pytest
 
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.messages import MemberId
-from balancer.cluster.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
+from balancer.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
 
 _TIMES = leader_times(10.0)
 _RECORD = CoordinatorRecord(7, 10.0, frozenset({MemberId("a", "1"), MemberId("b", "2")}))

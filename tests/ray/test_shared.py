@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool, UnknownEndpoint
-from balancer.cluster.ray.store import ControlStore
 from balancer.cluster.tcp.record_file import parse_record
+from balancer.ray.store import ControlStore
 from balancer.settings.config import Config
 from tests.cluster.worker import CAPACITY, _work
 from tests.patience import PATIENCE_S

@@ -18,11 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from balancer.cluster.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
 from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.pool.pool import Pool
+from balancer.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
 from balancer.settings.config import Config
 from balancer.settings.rules import RetrySettings
 
@@ -87,7 +87,7 @@ class PoolActor:
     """
 
     def __init__(self, given: PoolSource) -> None:
-        from balancer.cluster.ray.store import ControlStore
+        from balancer.ray.store import ControlStore
 
         times = leader_times(given.ttl_s)
         self._given = given
