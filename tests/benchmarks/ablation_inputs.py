@@ -120,7 +120,8 @@ def proposed(problem: Problem, judge: PackageJudge, seed: int, amounts: Amounts)
     """Yield what `mutate` proposes at first, and what it proposes once the validators have answered."""
     generator, trace = MutateGenerator(), _Trace()
     made = iter(generator.propose(problem, random.Random(seed), amounts.proposed))
-    valid, refused = [], []
+    valid: list[UnusedInput] = []
+    refused: list[UnusedInput] = []
     large = 0
     for proposal, seen in _traced(made, trace):
         large += len(proposal.data) > _LONG
@@ -269,7 +270,8 @@ SWITCHES: dict[str, Callable[[], Patches]] = {
 def _plain_decimals(count: int, limits: Any, decimals: int, where: Any, how: Any, rng: random.Random) -> list[int]:
     values = import_module(f"{_GENERATORS}draw.values")
     bounds = (bound * 10**decimals for bound in (limits.low, limits.high, limits.seen_low, limits.seen_high))
-    return values.draw_numbers(count, values.DrawLimits(*bounds), where, how, rng)
+    drawn: list[int] = values.draw_numbers(count, values.DrawLimits(*bounds), where, how, rng)
+    return drawn
 
 
 @contextmanager
