@@ -1,8 +1,8 @@
 """Forecast of a run's end, made now and then from the run's own trace, in a process of its own.
 
-Decides when the end is foretold: half a minute after the beginning, then whenever the run is half as old again, and
+Decides when the end is forecast: half a minute after the beginning, then whenever the run is half as old again, and
 once a minute at most. Whatever goes wrong there is a line for a person, and the run goes on. It must not know how an
-end is told beforehand: a plugin does that.
+end is forecast: a plugin does that.
 """
 
 import json
@@ -28,7 +28,7 @@ from balancer.pipeline.progress.progress import Progress
 from balancer.pipeline.results.predictions import EndPrediction, prediction_line
 from balancer.pool.pool import Pool
 
-__all__ = ["USUAL", "EndForecaster", "ForecastSchedule"]
+__all__ = ["USUAL", "EndForecaster", "ForecastPlan", "ForecastSchedule"]
 
 _GUESSES: Final = 40
 _DRAWN: Final = 200_000  # problems, in all guesses together: they are drawn in this process
@@ -39,7 +39,7 @@ _MODULE: Final = "balancer.pipeline.running.forecast_process"
 
 @dataclass(frozen=True, slots=True)
 class ForecastSchedule:
-    """When the end is foretold: after `first_s`; then when the run is `factor` as old, `every_s` later at least."""
+    """When the end is forecast: after `first_s`; then when the run is `factor` as old, `every_s` later at least."""
 
     first_s: float = 30.0
     every_s: float = 60.0
@@ -49,18 +49,32 @@ class ForecastSchedule:
 USUAL: Final = ForecastSchedule()
 
 
-class EndForecaster:
-    """Foretells the end of a session while it goes on; to be used as a `with` block.
+@dataclass(frozen=True, slots=True)
+class ForecastPlan:
+    """What of a session is forecast.
 
-    Args:
-        pool: of the run; it writes a trace meanwhile.
-        plugin: who foretells.
-        progress: knows what is left, and shows what is foretold.
+    Attributes:
         at_once: how many problems are at work at once.
         folder: where the trace goes, and is taken away in the end.
         began_s: when the session began, by `time.monotonic`.
+        schedule: when it is forecast.
+    """
+
+    at_once: int
+    folder: Path
+    began_s: float
+    schedule: ForecastSchedule = USUAL
+
+
+class EndForecaster:
+    """Forecasts the end of a session while it goes on; to be used as a `with` block.
+
+    Args:
+        pool: of the run; it writes a trace meanwhile.
+        plugin: who forecasts.
+        progress: knows what is left, and shows what is forecast.
         keep: is given all predictions of this session, whenever there is one more.
-        times: when it does so.
+        plan: what is forecast, and when.
     """
 
     def __init__(
@@ -68,26 +82,22 @@ class EndForecaster:
         pool: Pool,
         plugin: ForecasterPlugin,
         progress: Progress,
-        *,
-        at_once: int,
-        folder: Path,
-        began_s: float,
         keep: Callable[[list[EndPrediction]], object],
-        times: ForecastSchedule = USUAL,
+        plan: ForecastPlan,
     ) -> None:
         self._pool = pool
         self._plugin = plugin
         self._progress = progress
-        self._at_once = at_once
-        self._path, self._copy = folder / "so-far.trace.jsonl", folder / "so-far.copy.jsonl"
-        self._began_s = began_s
+        self._at_once = plan.at_once
+        self._path, self._copy = plan.folder / "so-far.trace.jsonl", plan.folder / "so-far.copy.jsonl"
+        self._began_s = plan.began_s
         self._keep = keep
-        self._times = times
+        self._schedule = plan.schedule
         self._stop = threading.Event()
         self._made: list[EndPrediction] = []
         self._rng = random.Random(1)
         self._process: subprocess.Popen[str] | None = None
-        self._thread = threading.Thread(target=self._go_on, name="foretell", daemon=True)
+        self._thread = threading.Thread(target=self._go_on, name="forecast", daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -110,7 +120,7 @@ class EndForecaster:
                 path.unlink(missing_ok=True)
 
     def _halt(self) -> None:
-        """Foretell no more; what is under way is given up."""
+        """Forecast no more; what is under way is given up."""
         self._stop.set()
         process = self._process
         if process is not None:
@@ -127,20 +137,20 @@ class EndForecaster:
             self._keep(self._made)
 
     def _go_on(self) -> None:
-        next_s = self._times.first_s
+        next_s = self._schedule.first_s
         while not self._stop.wait(max(0.0, self._began_s + next_s - time.monotonic())):
             at_s = time.monotonic() - self._began_s
             try:
                 if self._path.stat().st_size > _LARGEST:
                     return
-                self._foretell(at_s)
+                self._forecast(at_s)
             except Exception as error:  # whatever it is, the run has nothing to do with it
                 if self._stop.is_set():
                     return
                 self._progress.say(f"the end of the run cannot be predicted: {_short(error)}")
-            next_s = max(at_s * self._times.factor, time.monotonic() - self._began_s + self._times.every_s)
+            next_s = max(at_s * self._schedule.factor, time.monotonic() - self._began_s + self._schedule.every_s)
 
-    def _foretell(self, at_s: float) -> None:
+    def _forecast(self, at_s: float) -> None:
         known = self._progress.guesses(self._rng, _GUESSES, most=_DRAWN)
         if known is None:
             return
@@ -159,18 +169,18 @@ class EndForecaster:
         if "cannot" in found:
             self._progress.say(f"the end of the run cannot be predicted yet: {found['cannot']}")
             return
-        foretold = Forecast(**found)
-        if not 0 <= foretold.low_s <= foretold.left_s <= foretold.high_s < math.inf:
-            raise ValueError(f"{self._plugin.name} says {foretold}, which is no time")
+        forecast = Forecast(**found)
+        if not 0 <= forecast.low_s <= forecast.left_s <= forecast.high_s < math.inf:
+            raise ValueError(f"{self._plugin.name} says {forecast}, which is no time")
         made = EndPrediction(
-            at_s, at_s + foretold.left_s, at_s + foretold.low_s, at_s + foretold.high_s, foretold.calls, foretold.advice
+            at_s, at_s + forecast.left_s, at_s + forecast.low_s, at_s + forecast.high_s, forecast.calls, forecast.advice
         )
         self._made.append(made)
         self._keep(self._made)
         since_s = time.monotonic() - self._began_s - at_s
-        if since_s >= foretold.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
+        if since_s >= forecast.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
             return
-        self._progress.foretell(max(0.0, foretold.low_s - since_s), foretold.high_s - since_s)
+        self._progress.show_end(max(0.0, forecast.low_s - since_s), forecast.high_s - since_s)
         self._progress.say(prediction_line(made, since_s))
 
     def _asked(self, order: dict[str, Any]) -> dict[str, Any]:

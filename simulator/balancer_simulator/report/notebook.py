@@ -1,4 +1,4 @@
-"""Notebook output: a study by itself, a chart with its words, a sentence, a table.
+"""Notebook output: a chart with its words, a sentence, a table, a difference in words.
 
 Decides how each looks in a cell. Tables are HTML or Markdown and drawings are SVG, as all viewers of notebooks show
 them. IPython is imported when something is shown, and matplotlib never here.
@@ -8,15 +8,11 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
-from markupsafe import Markup, escape
-
 from balancer.reporting.chart import Chart
 from balancer_simulator.report.markdown import markdown_table
+from balancer_simulator.studies.cell import study_html
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.ranking import ranked
-from balancer_simulator.studies.remarks import of_the_runs
 from balancer_simulator.studies.study import Study
-from balancer_simulator.studies.winner import winner_of
 from balancer_simulator.studies.wording import TOO_SHORT, worded_difference
 
 __all__ = ["more_than", "say", "show", "study_html", "table"]
@@ -56,40 +52,3 @@ def more_than(study: Study, policy: str, other: str, name: str = "sojourn_mean_s
         return "no difference"
     words = worded_difference(difference, study.metric(other, name).mean, figure_of(name).unit)
     return words if difference.is_clear else f"{words}, perhaps by chance"
-
-
-def study_html(study: Study) -> str:
-    """Return the ranking of a study as a cell of a notebook shows it."""
-    name = study.default_metric
-    figure = figure_of(name)
-    winner = winner_of(study)
-    head = ("policy", figure.heading, "more than the first", "lost", "")
-    lines = [
-        escape(f"{study.scenario.name}: {figure.meaning}"),
-        _html_table(head, ranked(study)),
-    ]
-    if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
-        lines.append(escape(f"{sentence[0].upper()}{sentence[1:]}."))
-    lines += [escape(line) for line in (_intervals(study), *of_the_runs(study))]
-    return str(Markup("").join(Markup("<div>{}</div>").format(line) for line in lines))
-
-
-def _intervals(study: Study) -> str:
-    scenario = study.scenario
-    count = scenario.replications
-    runs = (
-        "one replication, so nothing is known of chance" if count == 1 else f"95% intervals over {count} replications"
-    )
-    return f"\u00b1: {runs}{'' if scenario.is_batch else f', {scenario.horizon_s:g} s each'}; seed {scenario.seed}"
-
-
-def _html_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
-    sides = ["left", *["right"] * (len(headings) - 2), "left"]
-    cells = Markup('<{0} style="text-align: {1}">{2}</{0}>')
-    lines = [
-        Markup("<tr>{}</tr>").format(
-            Markup("").join(cells.format(kind, side, text) for side, text in zip(sides, row, strict=True))
-        )
-        for kind, row in (("th", headings), *(("td", row) for row in rows))
-    ]
-    return Markup("<table>{}</table>").format(Markup("").join(lines))

@@ -28,7 +28,7 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "tasks": ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost"),
 }
 OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
-_OF_A_HOUSE: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
+_OF_A_CLUSTER: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
 _UNFINISHED: Final = "un-\nfin-\nished"  # narrow, or a name beside it would be cut
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 
@@ -43,8 +43,8 @@ def print_study(study: Study, console: Console) -> None:
     if len(study.scenario.requests.kinds) > 1:
         console.print(_kinds(study, clean))
         console.print()
-    if study.scenario.house is not None:
-        console.print(_house(study, clean))
+    if study.scenario.cluster is not None:
+        console.print(_cluster(study, clean))
         console.print()
     console.print(_shares(study, clean))
 
@@ -184,15 +184,15 @@ def _kinds(study: Study, clean: Clean) -> Table:
     return table
 
 
-def _house(study: Study, clean: Clean) -> Table:
+def _cluster(study: Study, clean: Clean) -> Table:
     """Return what the wait of a lease is made of, under each policy."""
     table = plain_table("of a lease's wait, where callers are in several processes")
     table.add_column("policy", no_wrap=True)
-    for key in _OF_A_HOUSE:
+    for key in _OF_A_CLUSTER:
         table.add_column(_folded(figure_of(key).heading), justify="right")
     for policy in study.policies:
         metrics = study.metrics(policy)
-        cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in _OF_A_HOUSE]
+        cells = [worded(metrics[key], figure_of(key).unit) if key in metrics else "-" for key in _OF_A_CLUSTER]
         table.add_row(clean(policy), *map(clean, cells))
     return table
 

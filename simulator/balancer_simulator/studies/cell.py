@@ -1,0 +1,53 @@
+"""A study as HTML: the ranking, as a cell of a notebook shows it.
+
+Decides how it looks there. Charts and pages are for `report`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup, escape
+
+from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.ranking import ranked
+from balancer_simulator.studies.remarks import of_the_runs
+from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.winner import winner_of
+
+__all__ = ["study_html"]
+
+
+def study_html(study: Study) -> str:
+    """Return the ranking of a study as a cell of a notebook shows it."""
+    name = study.default_metric
+    figure = figure_of(name)
+    winner = winner_of(study)
+    head = ("policy", figure.heading, "more than the first", "lost", "")
+    lines = [
+        escape(f"{study.scenario.name}: {figure.meaning}"),
+        _html_table(head, ranked(study)),
+    ]
+    if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
+        lines.append(escape(f"{sentence[0].upper()}{sentence[1:]}."))
+    lines += [escape(line) for line in (_intervals(study), *of_the_runs(study))]
+    return str(Markup("").join(Markup("<div>{}</div>").format(line) for line in lines))
+
+
+def _intervals(study: Study) -> str:
+    scenario = study.scenario
+    count = scenario.replications
+    runs = (
+        "one replication, so nothing is known of chance" if count == 1 else f"95% intervals over {count} replications"
+    )
+    return f"\u00b1: {runs}{'' if scenario.is_batch else f', {scenario.horizon_s:g} s each'}; seed {scenario.seed}"
+
+
+def _html_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    sides = ["left", *["right"] * (len(headings) - 2), "left"]
+    cells = Markup('<{0} style="text-align: {1}">{2}</{0}>')
+    lines = [
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(cells.format(kind, side, text) for side, text in zip(sides, row, strict=True))
+        )
+        for kind, row in (("th", headings), *(("td", row) for row in rows))
+    ]
+    return Markup("<table>{}</table>").format(Markup("").join(lines))
