@@ -6,9 +6,11 @@ Decides what a step is. Pure: it knows neither programs nor times.
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape
+from balancer.pipeline.generators.draw.series import ordered
 from balancer.pipeline.generators.draw.styles import MOST, Size, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.knowledge import Knowledge
@@ -166,25 +168,6 @@ _STEPS = {
 _Order = Callable[[list[str], random.Random], list[str]]
 
 
-def _organ_pipe(tokens: list[str], rng: random.Random) -> list[str]:
-    return tokens[::2] + tokens[1::2][::-1]
-
-
-def _zigzag(tokens: list[str], rng: random.Random) -> list[str]:
-    """Return the least, the greatest, the second least, and so on."""
-    pairs = zip(tokens, reversed(tokens), strict=True)
-    return [token for pair in pairs for token in pair][: len(tokens)]
-
-
-def _median_killer(tokens: list[str], rng: random.Random) -> list[str]:
-    """Return an order in which the middle of three makes a bad pivot (Musser, 1997)."""
-    half = len(tokens) // 2
-    made: list[str] = []
-    for index in range(half):
-        made.append(tokens[index] if index % 2 == 0 else tokens[min(half + index, len(tokens) - 1)])
-    return (made + tokens[half::])[: len(tokens)]
-
-
 def _nearly(tokens: list[str], rng: random.Random) -> list[str]:
     for _ in range(1 + len(tokens) // 1000):
         one, other = rng.randrange(len(tokens)), rng.randrange(len(tokens))
@@ -202,9 +185,9 @@ _ORDERS: dict[str, _Order] = {
     "sorted": lambda tokens, rng: tokens,
     "sorted down": lambda tokens, rng: tokens[::-1],
     "shuffled": lambda tokens, rng: rng.sample(tokens, len(tokens)),
-    "as organ pipes": _organ_pipe,
-    "in zigzag": _zigzag,
-    "against the middle of three": _median_killer,
+    "as organ pipes": partial(ordered, "ORGAN_PIPE"),
+    "in zigzag": partial(ordered, "ZIGZAG"),
+    "against quicksort": partial(ordered, "PIVOTS"),
     "nearly sorted": _nearly,
     "in runs": _blocks,
     "rotated": lambda tokens, rng: tokens[len(tokens) // 2 :] + tokens[: len(tokens) // 2],
