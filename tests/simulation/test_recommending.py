@@ -20,14 +20,13 @@ from balancer_simulator import (
     Tasks,
     simulate_once,
 )
-from balancer_simulator.fitting.description import fit_lines
+from balancer_simulator.fitting.description import as_toml, fit_lines
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.fitting.writing import as_toml
-from balancer_simulator.predicting.deadlines import seconds_until
 from balancer_simulator.predicting.predict import predict
 from balancer_simulator.predicting.recommend import _set, recommend, setting_config
 from balancer_simulator.report.recommendation import recommendation_lines, verdict
 from balancer_simulator.scenario.scenario import load_scenario
+from balancer_simulator.trace_commands import seconds_until
 
 from balancer.commands import app as cli
 from balancer.errors import ConfigError

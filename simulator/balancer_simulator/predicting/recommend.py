@@ -19,14 +19,13 @@ from balancer.errors import ConfigError
 from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
 from balancer_simulator.fitting.description import runs_line
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.predicting.crew import crew_of
 from balancer_simulator.predicting.predict import Predicted, prediction_of
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
-from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.parallel import run_each
 
 __all__ = ["STRATEGIES", "Recommendation", "Setting", "SettingForecast", "recommend", "setting_config"]
 
@@ -239,7 +238,7 @@ def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) 
     """Return who asks; where names are those of problems, as many callers as make as many calls be under way."""
     if not _of_problems(fit):
         return fit.workload(rng, calls=tasks)
-    workers, pause_s = crew_of(fit, 1)
+    workers, pause_s = fit.equivalent_callers(1)
     think = {"think": {"kind": "exponential", "mean_s": pause_s}} if pause_s else {}
     return {"kind": "closed", "workers": workers, "calls": tasks or fit.asked, **think}
 
@@ -251,7 +250,7 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
     if line := runs_line(source):
         yield line if tasks else f"{line}; the tasks are those of all, {source.asked}, unless --tasks says how many"
     if shown := _of_problems(source):
-        workers, pause_s = crew_of(source, 1)
+        workers, pause_s = source.equivalent_callers(1)
         pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
         yield (
             f"names {shown}, as those of a pipeline's problems and stages do: taken for {workers} "
@@ -363,9 +362,7 @@ class _Search:
 
     def _outlook(self, setting: Setting) -> SettingForecast:
         base, *drawn = (_set(scenario, setting) for scenario in self._bases)
-        policy = Policy(strategy=setting.strategy)
-        orders = [Order(scenario, policy, number) for number, scenario in enumerate(drawn)]
-        records = run_orders(orders, jobs=self._jobs, registry=None, advance=lambda: None)
+        records = run_each(drawn, Policy(strategy=setting.strategy), jobs=self._jobs)
         ends_s = [record.makespan_s for record in records if record.makespan_s is not None]
         if len(ends_s) < len(records):
             return SettingForecast(setting, base, None, math.inf)
