@@ -151,8 +151,8 @@ def recommend(
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
     with saying("nothing was written"):
-        from balancer_simulator.predicting.recommend import STRATEGIES
         from balancer_simulator.predicting.recommend import recommend as search
+        from balancer_simulator.predicting.settings import STRATEGIES
         from balancer_simulator.report.recommendation import (
             recommendation_data,
             recommendation_lines,

@@ -19,7 +19,7 @@ from balancer.observing.traces import Trace, read_trace
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.predicting.backtest import FEWEST
 from balancer_simulator.predicting.predict import prediction_of
-from balancer_simulator.predicting.recommend import STRATEGIES
+from balancer_simulator.predicting.settings import STRATEGIES
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.parallel import run_each
