@@ -130,7 +130,7 @@ def make_app(registry: Registry) -> typer.Typer:
         from balancer.commands.warnings import left_to_server
         from balancer.pipeline.report import write_report
         from balancer.pipeline.rows.choice import ALL, parse_shard
-        from balancer.pipeline.running.run import run_pipeline, settings_of
+        from balancer.pipeline.running.run import RunOptions, run_pipeline, settings_of
 
         try:
             share = ALL if shard is None else parse_shard(shard)
@@ -144,9 +144,7 @@ def make_app(registry: Registry) -> typer.Typer:
         with _redacted(settings):
             for line in left_to_server(settings):
                 print(f"{_NAME}: {line}", file=sys.stderr)
-            found = run_pipeline(
-                settings, registry, Console(stderr=True), fresh=fresh, share=share, live=live, engine=workers
-            )
+            found = run_pipeline(settings, registry, Console(stderr=True), RunOptions(fresh, share, live, workers))
             report = write_report(found, Path(settings_of(settings).results))
         _tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
         raise typer.Exit(_exit_code(found))

@@ -62,7 +62,7 @@ def spent_said(result: RunResult) -> str:
 
 def looks_said(result: RunResult) -> Iterator[str]:
     """Yield a line for each kind of time limit that was looked at twice."""
-    for (why, said), times in result.looks.items():
+    for (why, said), times in result.rechecks.items():
         yield f"{times} x {why.replace('_', ' ')}: {said.replace('_', ' ')}"
 
 

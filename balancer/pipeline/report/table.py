@@ -63,7 +63,7 @@ def _parts(result: RunResult, clean: Clean, width: int) -> Iterator[RenderableTy
         yield _facts("Model", [("asked", spent)], clean)
     if result.predictions:
         yield _facts("Its own end", [("", line) for line in prediction_lines(result.predictions)], clean)
-    if result.looks:
+    if result.rechecks:
         yield _facts("Time limits looked at twice", [("", line) for line in looks_said(result)], clean)
 
 

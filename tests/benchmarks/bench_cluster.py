@@ -1,0 +1,235 @@
+"""What a lease costs that a server grants: 4 and 32 processes on 64 slots, beside Valkey, Ray and a local pool.
+
+    python -m tests.benchmarks.bench_cluster [--short]
+
+The contenders take turns. Each process leases and gives back, and does nothing in between, with one thread or with 16
+tasks; the leases a second are those of all processes together, the quantiles those of all acquires of all turns.
+"Server us" is CPU time of the server's process for a lease: a million over it is what one server can grant. The pool
+of one's own is one process's. Valkey needs `valkey-server` (apt) and `valkey` (PyPI), Ray the package `ray`; where
+one is missing the last line says so.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from balancer import Pool
+from tests.benchmarks.cluster_clients import (
+    BLOCKS,
+    CAPACITY,
+    ENDPOINTS,
+    LOCAL,
+    SINGLY,
+    TASKS,
+    VALKEY,
+    Servers,
+    client,
+    in_a_thread,
+    in_tasks,
+)
+from tests.cluster.serving import Command
+
+__all__ = ["CAPACITY", "CREWS", "ENDPOINTS", "PROCESSES", "in_a_thread", "in_tasks"]
+
+PROCESSES = 4
+COUNTS = (PROCESSES, 32)
+CREWS = (1, TASKS)
+TTL_S = 3.0
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Found:
+    """What one contender did in all its turns: us of each acquire, leases/s and the server's CPU of each turn."""
+
+    took: "array[float]" = field(default_factory=lambda: array("f"))
+    rates: list[float] = field(default_factory=list)
+    server_s: float = 0.0
+
+    def figures(self) -> tuple[float, float, float]:
+        """Return leases/s, p50 and p99 of an acquire in ms."""
+        cuts = statistics.quantiles(self.took, n=100)
+        return statistics.median(self.rates), cuts[49] / 1000, cuts[98] / 1000
+
+
+# -- servers ----------------------------------------------------------------------------------------
+
+
+def without_valkey() -> str:
+    """Return why Valkey cannot be measured here; "": it can."""
+    missing = [name for name, there in (("valkey-server", shutil.which("valkey-server")),) if not there]
+    missing += [] if find_spec("valkey") else ["the Python package valkey"]
+    return f"{' and '.join(missing)} not found" if missing else ""
+
+
+@contextmanager
+def valkey() -> Iterator[tuple[int, int]]:
+    """Run a Valkey of one's own; yield its port and its process, (0, 0) where there is none."""
+    if without_valkey():
+        yield 0, 0
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["valkey-server", "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
+    try:
+        for _ in range(500):
+            with socket.socket() as probe:
+                if not probe.connect_ex(("127.0.0.1", port)):
+                    break
+            time.sleep(0.02)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def cpu_s(pid: int) -> float:
+    """Return how many seconds of CPU a process has had; 0 where it cannot be told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) * _TICK_S
+
+
+# -- the measurement -------------------------------------------------------------------------------
+
+
+class Clients:
+    """The processes, as many as are needed at most; a turn may be of fewer."""
+
+    def __init__(self, count: int, servers: Servers) -> None:
+        context = multiprocessing.get_context("forkserver")  # each would need a third of a second to import
+        context.set_forkserver_preload(["tests.benchmarks.cluster_clients"])
+        self._pipes: list[Connection] = []
+        self._processes = []
+        for _ in range(count):
+            mine, its = context.Pipe()
+            process = context.Process(target=client, args=(its, servers), daemon=True)
+            process.start()
+            its.close()
+            self._pipes.append(mine)
+            self._processes.append(process)
+        for pipe in self._pipes:
+            pipe.recv()
+
+    def turn(self, name: str, count: int, crew: int, for_s: float) -> "array[float]":
+        """Return how long each acquire took, in us, of so many processes together."""
+        pipes = self._pipes[: 1 if name == LOCAL else count]
+        self._all(pipes, "open", name)
+        for pipe in pipes:
+            pipe.send(("go", crew, for_s))
+        took = array("f")
+        for pipe in pipes:
+            took.frombytes(pipe.recv_bytes())
+        self._all(pipes, "close")
+        return took
+
+    @staticmethod
+    def _all(pipes: list[Connection], *what: object) -> None:
+        for pipe in pipes:
+            pipe.send(what)
+        for pipe in pipes:
+            pipe.recv()
+
+    def end(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.join(60)
+
+
+def measured(turns: int, for_s: float) -> dict[tuple[str, int, int], Found]:
+    """Return what was found, by contender, processes and crew."""
+    found: dict[tuple[str, int, int], Found] = {}
+    with tempfile.TemporaryDirectory(prefix="balancer-house-") as folder, valkey() as (port, valkey_pid):
+        config = Path(folder) / "pool.toml"
+        config.write_text(f'[[endpoints]]\nurl = "http://10.0.0.{{1..{ENDPOINTS}}}/"\ncapacity = {CAPACITY}\n')
+        server = Command(config, ttl_s=TTL_S)
+        clients = Clients(max(COUNTS), Servers(server.url, port))
+        with Pool.connect(server.url, within_s=60.0) as pool:
+            pool.acquire(timeout=60.0).release()  # the grace of a server without a record is over
+        pids = {SINGLY: server.process.pid, BLOCKS: server.process.pid, VALKEY: valkey_pid, LOCAL: 0}
+        names = [name for name in pids if name != VALKEY or port]
+        try:
+            for _ in range(turns):
+                for count in COUNTS:
+                    for crew in CREWS:
+                        for name in names:
+                            if name == LOCAL and count != PROCESSES:
+                                continue
+                            before_s = cpu_s(pids[name])
+                            took = clients.turn(name, count, crew, for_s)
+                            each = found.setdefault((name, count, crew), Found())
+                            each.took.extend(took)
+                            each.rates.append(len(took) / for_s)
+                            each.server_s += cpu_s(pids[name]) - before_s
+        finally:
+            clients.end()
+            server.kill()
+    return found
+
+
+def of_ray(turns: int, for_s: float) -> tuple[dict[tuple[str, int, int], tuple[float, float, float]], str]:
+    """Return the same figures of Ray, and why there are none."""
+    try:
+        bench: Any = import_module("tests.benchmarks.cluster_ray")
+    except ImportError:
+        return {}, "tests.benchmarks.cluster_ray is not here"
+    if why := bench.available():
+        return {}, why
+    found = {}
+    for count in COUNTS:
+        for (name, crew), figures in bench.measured(count, turns, for_s, crews=CREWS).items():
+            found[name, count, crew] = figures
+    return found, ""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="bench_cluster", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works; without Ray")
+    asked = parser.parse_args()
+    turns, for_s = (1, 0.3) if asked.short else (5, 1.0)
+    load = os.getloadavg()[0]
+    found = measured(turns, for_s)
+    rows = {key: (*each.figures(), 1e6 * each.server_s / len(each.took)) for key, each in found.items()}
+    ray, why = ({}, "not with --short") if asked.short else of_ray(turns, for_s)
+    rows |= {key: (*figures, 0.0) for key, figures in ray.items()}
+    title = f"{ENDPOINTS * CAPACITY} slots, {turns} turns of {for_s:g} s, load {load:.0f} at the start"
+    table = Table(title=title)
+    for heading in ("processes", "each", "leases", "leases/s", "by one by one", "p50 ms", "p99 ms", "server us"):
+        table.add_column(heading, justify="left" if heading in ("each", "leases") else "right")
+    for (name, count, crew), (rate, p50, p99, us) in sorted(rows.items(), key=lambda row: row[0][1:]):
+        ratio = rate / rows[SINGLY, count, crew][0]
+        many, each = ("1" if name == LOCAL else str(count)), ("1 thread" if crew == 1 else f"{crew} tasks")
+        figures = (f"{rate:,.0f}", f"{ratio:.2f}", f"{p50:.3f}", f"{p99:.2f}", f"{us:.0f}" if us else "-")
+        table.add_row(many, each, name, *figures)
+    console = Console(width=110)
+    console.print(table)
+    for what, reason in (("Valkey", without_valkey()), ("Ray", why)):
+        if reason:
+            console.print(f"{what}: not measured: {reason}")
+
+
+if __name__ == "__main__":
+    main()
