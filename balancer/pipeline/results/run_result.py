@@ -46,6 +46,10 @@ __all__ = [
 ]
 
 _MOST_KILLS = 10_000  # in the summary; the figures count all
+_COUNTED = (
+    "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed", "wrong_killed_before",
+    "survivors", "not_judged", "cases_kept", "contested",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,17 +194,7 @@ class RunResult:
             "complete": self.complete,
             "sessions": self.sessions,
             "counts": {
-                "accepted": totals.accepted,
-                "accepted_judged": totals.accepted_judged,
-                "accepted_kept": totals.accepted_kept,
-                "wrong": totals.wrong,
-                "wrong_judged": totals.wrong_judged,
-                "wrong_killed": totals.wrong_killed,
-                "wrong_killed_before": totals.wrong_killed_before,
-                "survivors": totals.survivors,
-                "not_judged": totals.not_judged,
-                "cases_kept": totals.cases_kept,
-                "contested": totals.contested,
+                **{name: getattr(totals, name) for name in _COUNTED},
                 "invalid_inputs": totals.invalid,
                 "unchecked_inputs": totals.unchecked,
             },
