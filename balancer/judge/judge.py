@@ -36,11 +36,11 @@ from balancer.sandbox.live import LiveExecutors
 from balancer.sandbox.pings import pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config, load_config, on_one_machine
-from balancer.settings.numbers import checked, whole
-from balancer.settings.redaction import Redaction
 from balancer.shells.driver import LeaseRequest
 from balancer.shells.prober import Prober
 from balancer.shells.tasks.face import TaskPool
+from balancer.values.numbers import checked, whole
+from balancer.values.redaction import Redaction
 
 __all__ = ["Judge"]
 

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, Protocol
 
 from balancer.core.decisions import CallPolicy
-from balancer.settings.numbers import checked, seconds, whole
 from balancer.settings.rules import RetrySettings
 from balancer.shells.driver import LeaseRequest
+from balancer.values.numbers import checked, seconds, whole
 
 __all__ = ["CallDefaults", "RequestOptions", "prompt_key", "prompt_tokens"]
 

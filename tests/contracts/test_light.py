@@ -15,8 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from balancer.plugins.built_ins import built_ins
 from balancer.plugins.extras import EXTRAS
+from balancer.plugins.registry import built_ins
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
 

@@ -5,7 +5,7 @@ Decides by how much a holder stops before its owner gives it up. It must not kno
 
 from dataclasses import dataclass
 
-from balancer.settings.numbers import checked, positive
+from balancer.values.numbers import checked, positive
 
 __all__ = ["EXPIRY_SHARE", "ClusterTimes"]
 

@@ -28,7 +28,7 @@ from balancer.pipeline.llm.answer import answer_schema
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
 from balancer.sandbox.http.headers import checked, secrets_of
 from balancer.settings.llm import LlmSettings
-from balancer.settings.redaction import Redaction
+from balancer.values.redaction import Redaction
 
 __all__ = ["Declined", "ModelClient", "ModelReply", "ServerUnusable", "most_tokens"]
 

@@ -17,7 +17,7 @@ from balancer.client_errors import BUSY_STATUSES, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
 from balancer.sandbox.http.headers import checked, secrets_of
-from balancer.settings.redaction import Redaction
+from balancer.values.redaction import Redaction
 
 __all__ = ["ServerClient", "UnexpectedStatus"]
 

@@ -6,7 +6,7 @@ Every value may be a secret, so an error names a header and never shows its valu
 from collections.abc import Mapping
 
 from balancer.errors import ConfigError
-from balancer.settings.headers import Headers
+from balancer.values.headers import Headers
 
 __all__ = ["checked", "secrets_of"]
 

@@ -6,7 +6,7 @@ Each contradiction is one line. The engine never sees a scenario that has one.
 from math import inf
 from typing import Final
 
-from balancer.settings.urls import identity_of
+from balancer.values.urls import identity_of
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.event_counts import faults_of, too_much
 from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, TimedFault
