@@ -8,6 +8,7 @@ the entry-point group `balancer`.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from warnings import warn
 
 import pluggy
 
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 PROJECT = "balancer"
+_RENAMED = {"ForetellerPlugin": "ForecasterPlugin", "Foretold": "Forecast"}  # names of 0.1, gone in 0.3
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -134,9 +136,20 @@ class HookSpecs:
         """Return languages that programs may be written in."""
 
     @hookspec
-    def balancer_foretellers(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
+    def balancer_forecasters(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
         """Return what tells the end of a run beforehand."""
+
+    @hookspec(warn_on_impl=DeprecationWarning("balancer_foretellers is now balancer_forecasters"))
+    def balancer_foretellers(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
+        """Return forecasters: the hook's name of 0.1, gone in 0.3."""
 
     @hookspec
     def balancer_commands(self, app: "typer.Typer") -> Any:
         """Add commands to the `balancer` command line."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warn(f"balancer.hookspecs.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+    return globals()[_RENAMED[name]]

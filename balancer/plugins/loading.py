@@ -7,7 +7,7 @@ nothing half done. It must not know which plugins there are.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import pluggy
 
@@ -15,6 +15,8 @@ from balancer.errors import CommandStopped
 from balancer.hookspecs import PROJECT, HookSpecs
 
 __all__ = ["Broken", "HookKind", "Loaded", "Plugin", "Registered", "guarded", "load_plugins"]
+
+_RENAMED: Final = {"balancer_foretellers": "balancer_forecasters"}  # hooks of 0.1, gone in 0.3
 
 T = TypeVar("T")
 
@@ -124,7 +126,10 @@ def _look_at(name: str, load: Callable[[], object], others: Mapping[str, Plugin]
     manager.add_hookspecs(HookSpecs)
     manager.register(it, name=name)
     manager.check_pending()
-    hooks = {caller.name: caller.get_hookimpls()[0].function for caller in manager.get_hookcallers(it) or ()}
+    hooks = {
+        _RENAMED.get(caller.name, caller.name): caller.get_hookimpls()[0].function
+        for caller in manager.get_hookcallers(it) or ()
+    }
     if not hooks:
         raise ValueError("it implements no hook; mark its functions with @hookimpl")
     return Plugin(it, hooks)

@@ -39,8 +39,8 @@ _STRATEGIES: Final[HookKind[type[Strategy]]] = HookKind("balancer_strategies", n
 _GENERATORS: Final[HookKind[Generator]] = HookKind("balancer_generators", names_of_generator)
 _EXECUTORS: Final[HookKind[ExecutorPlugin]] = HookKind("balancer_executors", names_of_executor)
 _LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_of_language)
-_FORETELLERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_foretellers", names_of_forecaster)
-_KINDS: Final[tuple[HookKind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES, _FORETELLERS)
+_FORECASTERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_forecasters", names_of_forecaster)
+_KINDS: Final[tuple[HookKind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES, _FORECASTERS)
 _COMMANDS: Final = "balancer_commands"
 
 _BY_HAND = "added by hand"
@@ -88,9 +88,9 @@ class Registry:
         return self._all_of(_LANGUAGES)
 
     @property
-    def foretellers(self) -> dict[str, Registered[ForecasterPlugin]]:
+    def forecasters(self) -> dict[str, Registered[ForecasterPlugin]]:
         """All that tell the end of a run beforehand, by name."""
-        return self._all_of(_FORETELLERS)
+        return self._all_of(_FORECASTERS)
 
     @property
     def broken(self) -> list[Broken]:
@@ -251,6 +251,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_executors": partial(_plugins_below, "balancer.sandbox"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.plugin",)),
-    "balancer_foretellers": lambda: iter(("balancer_simulator.commands",)),
+    "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
     "balancer_commands": partial(iter, _COMMAND_MODULES),
 }

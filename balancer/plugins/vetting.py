@@ -53,13 +53,13 @@ def names_of_executor(item: object) -> tuple[str, ...]:
 
 
 def names_of_forecaster(item: object) -> tuple[str]:
-    """Return the name of a foreteller plugin. Raises TypeError if it is none."""
+    """Return the name of a forecaster plugin. Raises TypeError if it is none."""
     if not isinstance(item, ForecasterPlugin):
-        raise TypeError(f"it offers {item!r} as a foreteller; that must be a ForetellerPlugin")
+        raise TypeError(f"it offers {item!r} as a forecaster; that must be a ForecasterPlugin")
     name = _name(item)
     module, _, function = item.function.partition(":") if isinstance(item.function, str) else ("", "", "")
     if not (module and function.isidentifier()):
-        raise TypeError(f"its foreteller {name!r} has the function {item.function!r}; that must be 'module:function'")
+        raise TypeError(f"its forecaster {name!r} has the function {item.function!r}; that must be 'module:function'")
     return (name,)
 
 

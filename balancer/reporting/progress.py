@@ -51,18 +51,18 @@ class ProgressDisplay:
         )
         self._task = self._bar.add_task("starting", total=None, left="")
 
-    def show(self, done: int, total: int, *, title: str = "", all_seen: bool = True, foretold: str = "") -> None:
+    def show(self, done: int, total: int, *, title: str = "", all_seen: bool = True, forecast: str = "") -> None:
         """Show that `done` of `total` units are done.
 
         Args:
             title: what stands before the figures.
             all_seen: False if the rest may hold work of a kind that was not met so far.
-            foretold: what somebody foretold is left, in place of the estimate.
+            forecast: what somebody forecast is left, in place of the estimate.
         """
         now = self._clock()
         spent_s = now - self._started_s
         self._time_left.look(spent_s, done, total - done)
-        left = foretold or self._time_left.words(all_seen=all_seen)
+        left = forecast or self._time_left.words(all_seen=all_seen)
         if self._with_bar:
             self._bar.update(self._task, description=title or self._unit, completed=done, total=total, left=left)
         elif now - self._line_s >= _LINE_EVERY_S:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from balancer_simulator.scenario.scenario import Scenario
     from balancer_simulator.studies.study import Study
 
-__all__ = ["balancer_commands", "balancer_foretellers"]
+__all__ = ["balancer_commands", "balancer_forecasters"]
 
 ScenarioArgument = Annotated[
     Path, typer.Argument(metavar="SCENARIO", help="A scenario, as TOML.", show_default=False, autocompletion=toml_files)
@@ -73,12 +73,12 @@ def balancer_commands(app: typer.Typer) -> None:
 
 
 @hookimpl
-def balancer_foretellers() -> list[ForecasterPlugin]:
+def balancer_forecasters() -> list[ForecasterPlugin]:
     """Offer what tells the end of a run beforehand, if it can be loaded."""
     if not has("simulator"):
         return []
     summary = "fits the run's trace so far, and simulates what is left"
-    return [ForecasterPlugin("simulator", "balancer_simulator.predicting.forecast:foretell", summary)]
+    return [ForecasterPlugin("simulator", "balancer_simulator.predicting.forecast:forecast", summary)]
 
 
 def simulate(

@@ -3,9 +3,9 @@
     python -m tests.benchmarks.show_house [--rounds N]
 
 Eight processes with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the
-slot that it leased (`tests.cluster.worker`). A process is killed by signal 9 or stopped; the server is killed and started
-again at once; or the network is cut between four of the processes and the server, which are in two namespaces then. At
-the end all slots must be there.
+slot that it leased (`tests.cluster.worker`). A process is killed by signal 9 or stopped; the server is killed and
+started again at once; or the network is cut between four of the processes and the server, which are in two namespaces
+then. At the end all slots must be there.
 """
 
 import argparse

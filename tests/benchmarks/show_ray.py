@@ -3,7 +3,8 @@
     python -m tests.benchmarks.show_ray [--rounds N] [--ttl S] [--only processes|nodes]
 
 Eight actors of Ray with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the
-slot that it leased (`tests.cluster.worker`). At the end all slots must be there. It is `show_house` with Ray as carrier.
+slot that it leased (`tests.cluster.worker`). At the end all slots must be there. It is `show_house` with Ray as
+carrier.
 Then likewise on two machines, one of which dies or is cut off, with Ray's own settings (`tests.ray.nodes`).
 """
 

@@ -2,8 +2,8 @@
 
     python -m tests.ray.nodes [--ttl S] [--cut S] [--workers N] [--calls S] [--soon] dies|owner-dies|is-cut
 
-Eight actors of Ray work as in `tests.cluster.worker`, and say what came of it in a line of JSON: see `Came`. `dies`: half
-of them are on the machine that dies. `owner-dies`: on it is the actor that hosts the pool, and nothing else.
+Eight actors of Ray work as in `tests.cluster.worker`, and say what came of it in a line of JSON: see `Came`. `dies`:
+half of them are on the machine that dies. `owner-dies`: on it is the actor that hosts the pool, and nothing else.
 `is-cut`: on it are that actor and half of the eight, and nothing comes through for so many seconds. With `--calls`
 those of the first of the eight last so long, or until their leases have ended. Ray has its own settings, or with
 `--soon` finds out within two seconds or so that a node is dead. Linux, iproute2.

@@ -1,4 +1,4 @@
-"""What is foretold of a pipeline's run, whose truth is a simulated batch, is what comes."""
+"""What is forecast of a pipeline's run, whose truth is a simulated batch, is what comes."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from balancer_simulator import Batch, EndpointModel, Lognormal, Policy, Requests, Scenario, Stage, simulate_once
 from balancer_simulator.fitting.calls import until
-from balancer_simulator.predicting.forecast import foretell_trace
+from balancer_simulator.predicting.forecast import forecast_trace
 from balancer_simulator.world.batch import works_of
 from balancer_simulator.world.streams import Streams
 from balancer_simulator.world.task import Task
@@ -60,11 +60,11 @@ def cut(scenario: Scenario, part: float) -> tuple[Trace, WorkLeft, float]:
     return trace, WorkLeft(done.total(), (left,) * _GUESSES, 2), record.makespan_s - at_s
 
 
-def test_the_end_of_a_batch_is_foretold_from_what_is_left_of_each_problem() -> None:
+def test_the_end_of_a_batch_is_forecast_from_what_is_left_of_each_problem() -> None:
     found: list[tuple[Forecast, float]] = []
     for seed in range(1, 5):
         trace, left, came_s = cut(batch(seed), 0.3)
-        found.append((foretell_trace(trace, left), came_s))
+        found.append((forecast_trace(trace, left), came_s))
     assert sum(told.low_s <= came_s <= told.high_s for told, came_s in found) >= 2, found
     assert np.median([abs(told.left_s / came_s - 1) for told, came_s in found]) < 0.1, found
 
@@ -72,33 +72,33 @@ def test_the_end_of_a_batch_is_foretold_from_what_is_left_of_each_problem() -> N
 def test_a_last_problem_that_is_long_is_long_by_itself() -> None:
     trace, left, _ = cut(batch(1), 0.3)
     total = sum(left.left[0])
-    even = foretell_trace(trace, replace(left, left=((total // 10,) * 10,) * _GUESSES))
-    uneven = foretell_trace(trace, replace(left, left=((total - 9, *(1,) * 9),) * _GUESSES))
+    even = forecast_trace(trace, replace(left, left=((total // 10,) * 10,) * _GUESSES))
+    uneven = forecast_trace(trace, replace(left, left=((total - 9, *(1,) * 9),) * _GUESSES))
     assert uneven.low_s > even.high_s  # four threads, where there were eight
 
 
 def test_what_nobody_knows_of_what_is_left_is_in_the_interval() -> None:
     trace, left, _ = cut(batch(1), 0.3)
     guess = left.left[0]
-    sure = foretell_trace(trace, left)
+    sure = forecast_trace(trace, left)
     other = tuple(max(1, each // 3) for each in guess)
-    unsure = foretell_trace(trace, replace(left, left=(guess, other) * (_GUESSES // 2)))
+    unsure = forecast_trace(trace, replace(left, left=(guess, other) * (_GUESSES // 2)))
     assert unsure.high_s - unsure.low_s > 2 * (sure.high_s - sure.low_s)
 
 
 @pytest.mark.more
 def test_a_long_rest_is_in_proportion() -> None:
     trace, left, _ = cut(batch(1), 0.3)
-    short = foretell_trace(trace, replace(left, left=((500,) * 10,) * 5))
-    long = foretell_trace(trace, replace(left, left=((50_000,) * 10,) * 5))
+    short = forecast_trace(trace, replace(left, left=((500,) * 10,) * 5))
+    long = forecast_trace(trace, replace(left, left=((50_000,) * 10,) * 5))
     assert long.left_s == pytest.approx(100 * short.left_s, rel=0.1)
 
 
 @pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.more), 10])
 def test_a_rest_of_many_small_problems_is_in_proportion(size: int) -> None:
     trace, left, _ = cut(batch(1), 0.3)
-    some = foretell_trace(trace, replace(left, left=((size,) * (1200 // size),) * 3))
-    many = foretell_trace(trace, replace(left, left=((size,) * (24_000 // size),) * 3))
+    some = forecast_trace(trace, replace(left, left=((size,) * (1200 // size),) * 3))
+    many = forecast_trace(trace, replace(left, left=((size,) * (24_000 // size),) * 3))
     assert many.left_s == pytest.approx(20 * some.left_s, rel=0.1)
 
 
@@ -107,12 +107,12 @@ def test_threads_that_are_missing_are_advised_and_few_calls_tell_nothing() -> No
     stage = Stage(name="one", tasks=40, workers=1)
     slow = few.changed(workload=Batch(samples=12, samples_at_once=2, stages=[stage]))
     trace, left, _ = cut(slow, 0.4)
-    advice = foretell_trace(trace, left).advice
+    advice = forecast_trace(trace, left).advice
     assert advice.startswith("with twice as many threads for each problem what is left would take "), advice
     busy, left, _ = cut(few, 0.4)
-    assert "threads" not in foretell_trace(busy, left).advice
+    assert "threads" not in forecast_trace(busy, left).advice
     with pytest.raises(ConfigError, match="calls have ended, and it takes at least 50"):
-        foretell_trace(until(trace, 0.5), left)
+        forecast_trace(until(trace, 0.5), left)
 
 
 def test_a_batch_may_say_how_large_each_sample_is() -> None:

@@ -315,3 +315,21 @@ def test_executors_are_found_by_scheme() -> None:
     assert isinstance(executor, ExecutorPlugin)
     with pytest.raises(ConfigError, match="unknown endpoint scheme 'htp'; did you mean 'http'"):
         registry.find("htp", registry.executors, "endpoint scheme")
+
+
+def test_names_of_the_last_version_go_on_with_a_warning(modules: Path) -> None:
+    write(
+        modules,
+        older="""
+        from balancer.hookspecs import ForecasterPlugin, hookimpl
+
+        @hookimpl
+        def balancer_foretellers(): return [ForecasterPlugin("old", "older:forecast", "for tests")]
+        """,
+    )
+    with pytest.warns(DeprecationWarning, match="balancer_foretellers is now balancer_forecasters"):
+        found = Registry(["older"], group=None).forecasters
+    assert list(found) == ["old"]
+    with pytest.warns(DeprecationWarning, match="ForetellerPlugin is now ForecasterPlugin"):
+        from balancer.hookspecs import ForetellerPlugin
+    assert ForetellerPlugin is type(found["old"].item)

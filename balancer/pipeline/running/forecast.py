@@ -1,6 +1,6 @@
 """Forecast of a run's end, made now and then from the run's own trace, in a process of its own.
 
-Decides when the end is foretold: half a minute after the beginning, then whenever the run is half as old again, and
+Decides when the end is forecast: half a minute after the beginning, then whenever the run is half as old again, and
 once a minute at most. Whatever goes wrong there is a line for a person, and the run goes on. It must not know how an
 end is told beforehand: a plugin does that.
 """
@@ -39,7 +39,7 @@ _MODULE: Final = "balancer.pipeline.running.forecast_process"
 
 @dataclass(frozen=True, slots=True)
 class ForecastSchedule:
-    """When the end is foretold: after `first_s`; then when the run is `factor` as old, `every_s` later at least."""
+    """When the end is forecast: after `first_s`; then when the run is `factor` as old, `every_s` later at least."""
 
     first_s: float = 30.0
     every_s: float = 60.0
@@ -50,12 +50,12 @@ USUAL: Final = ForecastSchedule()
 
 
 class EndForecaster:
-    """Foretells the end of a session while it goes on; to be used as a `with` block.
+    """Forecasts the end of a session while it goes on; to be used as a `with` block.
 
     Args:
         pool: of the run; it writes a trace meanwhile.
-        plugin: who foretells.
-        progress: knows what is left, and shows what is foretold.
+        plugin: who forecasts.
+        progress: knows what is left, and shows what is forecast.
         at_once: how many problems are at work at once.
         folder: where the trace goes, and is taken away in the end.
         began_s: when the session began, by `time.monotonic`.
@@ -87,7 +87,7 @@ class EndForecaster:
         self._made: list[EndPrediction] = []
         self._rng = random.Random(1)
         self._process: subprocess.Popen[str] | None = None
-        self._thread = threading.Thread(target=self._go_on, name="foretell", daemon=True)
+        self._thread = threading.Thread(target=self._go_on, name="forecast", daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -110,7 +110,7 @@ class EndForecaster:
                 path.unlink(missing_ok=True)
 
     def _halt(self) -> None:
-        """Foretell no more; what is under way is given up."""
+        """Forecast no more; what is under way is given up."""
         self._stop.set()
         process = self._process
         if process is not None:
@@ -133,14 +133,14 @@ class EndForecaster:
             try:
                 if self._path.stat().st_size > _LARGEST:
                     return
-                self._foretell(at_s)
+                self._forecast(at_s)
             except Exception as error:  # whatever it is, the run has nothing to do with it
                 if self._stop.is_set():
                     return
                 self._progress.say(f"the end of the run cannot be predicted: {_short(error)}")
             next_s = max(at_s * self._times.factor, time.monotonic() - self._began_s + self._times.every_s)
 
-    def _foretell(self, at_s: float) -> None:
+    def _forecast(self, at_s: float) -> None:
         known = self._progress.guesses(self._rng, _GUESSES, most=_DRAWN)
         if known is None:
             return
@@ -159,18 +159,18 @@ class EndForecaster:
         if "cannot" in found:
             self._progress.say(f"the end of the run cannot be predicted yet: {found['cannot']}")
             return
-        foretold = Forecast(**found)
-        if not 0 <= foretold.low_s <= foretold.left_s <= foretold.high_s < math.inf:
-            raise ValueError(f"{self._plugin.name} says {foretold}, which is no time")
+        forecast = Forecast(**found)
+        if not 0 <= forecast.low_s <= forecast.left_s <= forecast.high_s < math.inf:
+            raise ValueError(f"{self._plugin.name} says {forecast}, which is no time")
         made = EndPrediction(
-            at_s, at_s + foretold.left_s, at_s + foretold.low_s, at_s + foretold.high_s, foretold.calls, foretold.advice
+            at_s, at_s + forecast.left_s, at_s + forecast.low_s, at_s + forecast.high_s, forecast.calls, forecast.advice
         )
         self._made.append(made)
         self._keep(self._made)
         since_s = time.monotonic() - self._began_s - at_s
-        if since_s >= foretold.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
+        if since_s >= forecast.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
             return
-        self._progress.foretell(max(0.0, foretold.low_s - since_s), foretold.high_s - since_s)
+        self._progress.forecast(max(0.0, forecast.low_s - since_s), forecast.high_s - since_s)
         self._progress.say(prediction_line(made, since_s))
 
     def _asked(self, order: dict[str, Any]) -> dict[str, Any]:

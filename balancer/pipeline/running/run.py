@@ -64,7 +64,7 @@ def run_pipeline(
     share: Shard = ALL,
     live: int | None = None,
     engine: Engine | None = None,
-    foretold: bool = True,
+    forecast: bool = True,
 ) -> RunResult:
     """Judge the problems of `config` over one pool, and return what was found.
 
@@ -79,7 +79,7 @@ def run_pipeline(
         share: the rows of the data set, or the packages, that this machine takes.
         live: the port of a page that shows the run, 0 for a free one; None: there is none.
         engine: brings up workers that judge the problems; None: the threads of this process do.
-        foretold: whether the run says now and then when it will be over, if a plugin can tell.
+        forecast: whether the run says now and then when it will be over, if a plugin can tell.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
@@ -125,17 +125,17 @@ def run_pipeline(
             progress.say(f"page at {stack.enter_context(page).url}")
         for problem in intake.known:
             progress.plan(problem.id, _guess(problem, settings))
-        foretellers = registry.foretellers.values() if foretold else ()
-        foretelling = None
+        forecasters = registry.forecasters.values() if forecast else ()
+        forecasting = None
         # Elsewhere the trace is not this process's to write; and what has a budget of time ends when that is over.
-        if foretellers and settings.predict and away is None and not served and not settings.budget_s:
+        if forecasters and settings.predict and away is None and not served and not settings.budget_s:
             for name, units in store.leases.done_before(session).items():
                 progress.done_before(name, units)
-            foretelling = EndForecaster(
-                pool, next(iter(foretellers)).item, progress, at_once=settings.sample_level_workers, folder=results,
+            forecasting = EndForecaster(
+                pool, next(iter(forecasters)).item, progress, at_once=settings.sample_level_workers, folder=results,
                 began_s=began_s, keep=lambda made: store.keep_predictions(session, made), times=FORETOLD_AT,
             )  # fmt: skip
-            stack.enter_context(foretelling)
+            stack.enter_context(forecasting)
 
         def act(taken: SourcedProblem) -> None:
             problem = taken.problem
@@ -191,8 +191,8 @@ def run_pipeline(
                 complete = work_through(problems, act, workers, runner)
         store.withdraw()  # the run was stopped: the next session judges them
         complete = complete and not lost
-        if complete and foretelling is not None:
-            foretelling.over()
+        if complete and forecasting is not None:
+            forecasting.over()
         stats = pool.stats().to_dict() if away is None else away.stats()
         store.end_session(session, stats, complete=complete)
         return replace(conclude(store, results, services.say), stopped_by=told.signal)

@@ -25,7 +25,7 @@ from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.parallel import Order, run_orders
 
-__all__ = ["foretell", "foretell_trace"]
+__all__ = ["forecast", "forecast_trace"]
 
 _LATEST: Final = 10_000  # calls that are fitted, of a long run
 _MOST: Final = 2_000  # calls that are simulated of what is left; a longer rest is in proportion
@@ -33,7 +33,7 @@ _COMPARED: Final = 8  # guesses on which another setting is tried
 _CLEARLY: Final = 0.9  # of the time: what takes more than this is not clearly quicker
 
 
-def foretell(path: str, run: str, left: WorkLeft) -> Forecast:
+def forecast(path: str, run: str, left: WorkLeft) -> Forecast:
     """Return for how much longer the run of the trace at `path` will last.
 
     Raises:
@@ -46,10 +46,10 @@ def foretell(path: str, run: str, left: WorkLeft) -> Forecast:
         attempts=[each for each in trace.attempts if each.run == run],
         events=[each for each in trace.events if each.run == run],
     )
-    return foretell_trace(mine, left)
+    return forecast_trace(mine, left)
 
 
-def foretell_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
+def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
     """Return the same of a trace of one run."""
     ended = sum(not each.open for each in trace.attempts)
     if ended < FEWEST:

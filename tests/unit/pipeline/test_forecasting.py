@@ -31,7 +31,7 @@ _OFTEN = ForecastSchedule(first_s=0.0, every_s=0.01, factor=1.0)
 
 
 def plugin(name: str) -> ForecasterPlugin:
-    return ForecasterPlugin(name, f"tests.unit.pipeline.foretellers:{name}", "for tests")
+    return ForecasterPlugin(name, f"tests.unit.pipeline.forecasters:{name}", "for tests")
 
 
 # -- what is left -----------------------------------------------------------------------------------
@@ -136,16 +136,16 @@ def until(what: str, out: StringIO) -> None:
         time.sleep(0.01)
 
 
-def foretelling(name: str, pool: Pool, progress: Progress, folder: Path, kept: Kept) -> EndForecaster:
+def forecasting(name: str, pool: Pool, progress: Progress, folder: Path, kept: Kept) -> EndForecaster:
     return EndForecaster(
         pool, plugin(name), progress, at_once=2, folder=folder, began_s=time.monotonic(), keep=kept, times=_OFTEN
     )
 
 
-def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) -> None:
+def test_what_is_forecast_is_said_shown_and_kept_with_what_came(tmp_path: Path) -> None:
     out, kept = StringIO(), Kept()
     progress = progress_of(out)
-    with Pool(["http://a/"]) as pool, foretelling("told", pool, progress, tmp_path, kept) as told:
+    with Pool(["http://a/"]) as pool, forecasting("told", pool, progress, tmp_path, kept) as told:
         pool.acquire().release()
         until("from 1 calls: over after", out)
         shown = progress.tables()["run"][""]["left"]  # and no second estimate
@@ -164,7 +164,7 @@ def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) 
 def test_what_is_past_when_it_comes_is_kept_as_a_miss_and_not_said(tmp_path: Path) -> None:
     out, kept = StringIO(), Kept()
     progress = progress_of(out)
-    with Pool(["http://a/"]) as pool, foretelling("past", pool, progress, tmp_path, kept) as told:
+    with Pool(["http://a/"]) as pool, forecasting("past", pool, progress, tmp_path, kept) as told:
         pool.acquire().release()
         assert kept.there.wait(PATIENCE_S)
         told.over()
@@ -206,7 +206,7 @@ def test_predictions_of_all_sessions_are_kept(tmp_path: Path) -> None:
 )
 def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None:
     out, kept = StringIO(), Kept()
-    with Pool(["http://a/"]) as pool, foretelling(name, pool, progress_of(out), tmp_path, kept):
+    with Pool(["http://a/"]) as pool, forecasting(name, pool, progress_of(out), tmp_path, kept):
         until(said, out)
         pool.acquire(timeout=0).release()
     assert "Traceback" not in out.getvalue()
@@ -215,9 +215,9 @@ def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None
 
 def test_the_end_is_not_predicted_from_a_last_few_problems(tmp_path: Path) -> None:
     kept = Kept()
-    with Pool(["http://a/"]) as pool, foretelling("told", pool, progress_of(StringIO(), 3), tmp_path, kept) as teller:
+    with Pool(["http://a/"]) as pool, forecasting("told", pool, progress_of(StringIO(), 3), tmp_path, kept) as teller:
         pool.acquire().release()
-        teller._foretell(1.0)
+        teller._forecast(1.0)
         assert kept == []
 
 
@@ -225,7 +225,7 @@ def test_the_end_is_not_predicted_from_a_last_few_problems(tmp_path: Path) -> No
 def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path, name: str) -> None:
     out = StringIO()
     with Pool(["http://a/"]) as pool:
-        with foretelling(name, pool, progress_of(out), tmp_path, Kept()):
+        with forecasting(name, pool, progress_of(out), tmp_path, Kept()):
             over_s = time.monotonic() + PATIENCE_S
             while not (tmp_path / "asked").exists():
                 assert time.monotonic() < over_s
@@ -236,11 +236,11 @@ def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path, 
 
 def test_once_it_is_over_nothing_is_predicted_any_more(tmp_path: Path) -> None:
     kept = Kept()
-    with Pool(["http://a/"]) as pool, foretelling("told", pool, progress_of(StringIO()), tmp_path, kept) as teller:
+    with Pool(["http://a/"]) as pool, forecasting("told", pool, progress_of(StringIO()), tmp_path, kept) as teller:
         pool.acquire().release()
         assert kept.there.wait(PATIENCE_S)
         teller.over()
-        assert not any(thread.name == "foretell" for thread in threading.enumerate())
+        assert not any(thread.name == "forecast" for thread in threading.enumerate())
         assert all(each.came_s is not None for each in kept)
 
 
@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_written_costs_the_prediction_only(tmp_path: Pat
     out = StringIO()
     with Pool(["http://a/"]) as pool:
         (tmp_path / "so-far.trace.jsonl").mkdir()
-        with foretelling("told", pool, progress_of(out), tmp_path, Kept()):
+        with forecasting("told", pool, progress_of(out), tmp_path, Kept()):
             pool.acquire(timeout=0).release()
     assert "the end of the run is not predicted: " in out.getvalue()
 
@@ -261,8 +261,8 @@ def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch
         bench.package(f"more-{number}")
     monkeypatch.setattr(running, "FORETOLD_AT", _OFTEN)
     monkeypatch.setattr("balancer.pipeline.running.forecast.EndForecaster._asked", _at_once)
-    bench.registry.foretellers.clear()
-    bench.registry.foretellers["told"] = Registered(plugin("told"), "tests")
+    bench.registry.forecasters.clear()
+    bench.registry.forecasters["told"] = Registered(plugin("told"), "tests")
     settled = running.settle
     made = threading.Event()
     keep = running.Store.keep_predictions
@@ -295,11 +295,11 @@ def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch
 
 def test_a_run_that_is_told_not_to_predicts_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
-        raise AssertionError("it is not to be foretold")
+        raise AssertionError("it is not to be forecast")
 
-    monkeypatch.setattr(running, "Foretelling", refuse)
-    bench.registry.foretellers.clear()
-    bench.registry.foretellers["told"] = Registered(plugin("told"), "tests")
+    monkeypatch.setattr(running, "EndForecaster", refuse)
+    bench.registry.forecasters.clear()
+    bench.registry.forecasters["told"] = Registered(plugin("told"), "tests")
     with pytest.raises(AssertionError):
         bench.run()
     bench.write(f"{CONFIG}predict = false\n")
@@ -310,8 +310,8 @@ def _at_once(self: EndForecaster, order: dict[str, object]) -> dict[str, object]
     return {"left_s": 5.0, "low_s": 4.0, "high_s": 6.0, "calls": 7, "advice": ""}
 
 
-def test_the_simulator_foretells_and_others_may() -> None:
-    assert list(default_registry().foretellers) == ["simulator"]
+def test_the_simulator_forecasts_and_others_may() -> None:
+    assert list(default_registry().forecasters) == ["simulator"]
     for wrong in (object(), ForecasterPlugin("x", "no function", ""), ForecasterPlugin("x y", "a:b", "")):
         with pytest.raises(TypeError):
             names_of_forecaster(wrong)
