@@ -90,7 +90,7 @@ def test_a_pool_loads_pluggy_and_pydantic_and_of_itself_what_leases_an_endpoint(
     assert rooms <= {
         "balancer.client_errors", "balancer.core", "balancer.endpoint", "balancer.errors", "balancer.hookspecs",
         "balancer.kit", "balancer.load", "balancer.plugins", "balancer.pool", "balancer.settings", "balancer.shells",
-        "balancer.strategy",
+        "balancer.strategy", "balancer.values",
     }  # fmt: skip
     assert not loaded & {"balancer.settings.config", "tomllib", "balancer.shells.tasks", "asyncio", "trio"}
 
