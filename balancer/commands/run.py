@@ -70,7 +70,7 @@ def run(
     from balancer.commands.policies import left_to_server
     from balancer.pipeline.report import write_report
     from balancer.pipeline.rows.choice import ALL, parse_shard
-    from balancer.pipeline.running.run import run_pipeline, settings_of
+    from balancer.pipeline.running.run import RunOptions, run_pipeline, settings_of
 
     try:
         share = ALL if shard is None else parse_shard(shard)
@@ -82,7 +82,7 @@ def run(
     console = Console(stderr=True)
     with redacted(settings):
         print_errors(left_to_server(settings))
-        found = run_pipeline(settings, context.obj, console, fresh=fresh, share=share, live=live, engine=workers)
+        found = run_pipeline(settings, context.obj, console, RunOptions(fresh, share, live, workers))
         report = write_report(found, Path(settings_of(settings).results))
     tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
     raise typer.Exit(_exit_code(found))

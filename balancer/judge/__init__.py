@@ -1,13 +1,12 @@
 """The judge: verdicts on programs that models wrote, and never an endpoint's fault as a score.
 
-- `judge`: `Judge`, for threads and tasks; `judging`: how a program is judged on its cases; `judged`: what comes of it.
+- `judge`: `Judge`, for threads and tasks; `batches`: many jobs at once; `resources`: what is closed in the end.
+- `procedure`: how a program is judged on its cases; `judged`: what comes of it.
 - `cases`, `calls`: what is run for a test; `datasets`: the forms in which data sets have them.
-- `extract`: the program in a completion; `fences`, `tags`: blocks and their languages; `bare`: code without a block.
-- `words`: the last words of a program that failed.
+- `extract`: the program in a completion; `fences`, `tags`: blocks and their languages; `unfenced`: code without one.
 - `trainers`: the signatures that verl, TRL and open-r1 call.
-- `executors`: those of a pool's endpoints, which come and go.
 
-What an end means, what is run again and who is believed is the pipeline's business (`balancer.pipeline.running`).
+What an end means, what is run again and who is believed is decided in `balancer.judging`, as for the pipeline.
 """
 
 from balancer.judge.cases import CallCase, StdinCase

@@ -1,43 +1,34 @@
 """`Judge`: a program and its cases in, verdicts out, from threads and from tasks.
 
-A shell: it owns what is closed in the end, and has threads carry out what `judging` wants. How many programs are at
-work, and how many results are kept, is decided here. It must not know what a verdict is made of.
+A shell: threads and tasks carry out what `procedure` wants. What the arguments may be, and how many programs are at
+work, is decided here. It must not know what a verdict is made of.
 """
 
 import asyncio
 import math
-import threading
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from os import PathLike
-from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
 from balancer.endpoint import Endpoint
 from balancer.errors import PoolClosed
+from balancer.judge.batches import in_tasks, in_threads
 from balancer.judge.cases import AnyCase, cases_in
 from balancer.judge.extract import program_in
 from balancer.judge.judged import Job, Judged
-from balancer.judge.procedure import checker_of, judging, limits_for, until
+from balancer.judge.procedure import JudgingRules, checker_of, judge_job, limits_for, until
+from balancer.judge.resources import JudgeResources
+from balancer.judging.options import RunnerOptions
 from balancer.judging.pending import PendingRuns, Stopped
-from balancer.judging.runner import Runner
-from balancer.judging.task_runner import TaskRunner
-from balancer.plugins.registry import Registry, default_registry
+from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
-from balancer.sandbox.executors import executor_maker, make_executors
 from balancer.sandbox.http.headers import secrets_of
-from balancer.sandbox.live import LiveExecutors
-from balancer.sandbox.pings import pings_of
-from balancer.scratch import Scratch
-from balancer.settings.config import Config, load_config, on_one_machine
+from balancer.settings.config import Config
 from balancer.shells.driver import LeaseRequest
-from balancer.shells.prober import Prober
 from balancer.shells.tasks.face import TaskPool
 from balancer.values.numbers import checked, whole
 from balancer.values.redaction import Redaction
@@ -45,13 +36,10 @@ from balancer.values.redaction import Redaction
 __all__ = ["Judge"]
 
 _MOST_AT_ONCE = 256
-_MOST_RUNS = 1000  # threads for the runs of tasks: there are as many as slots are leased
-_WINDOW = 4  # so many results are kept for each program at work, where one that is slow holds up the order
 _LIMIT_S = 10.0
 _CLOSED = (
     "this Judge is closed: no more programs are judged with it; make another one (a pool that it was given is open)"
 )
-_NO_MORE = object()
 
 
 class Judge:
@@ -104,52 +92,18 @@ class Judge:
         registry: Registry | None = None,
     ) -> None:
         _check(source, labels, stop_at_first, outage_s, executors)
-        self._checker = checker_of(checker)
-        self._limits = limits_for(limits)
-        self._stop_at_first = stop_at_first
+        self._rules = JudgingRules(checker_of(checker), limits_for(limits), stop_at_first)
         self._at_once = None if at_once is None else checked("at_once", at_once, whole)
         self._labels = frozenset(labels)
-        self._owned = ExitStack()
-        with ExitStack() as made:
-            config = None
-            if isinstance(source, Pool | TaskPool):
-                self.pool = source if isinstance(source, Pool) else source.pool
-            else:
-                config = source if isinstance(source, Config) else load_config(source)
-                self.pool = Pool.from_config(config, registry=registry)
-                made.callback(self.pool.close)
-            registry = registry or default_registry()
-            if cache_dir is None:
-                cache_dir = made.enter_context(Scratch()).path
-            cache = Path(cache_dir)
-            given = executors
-            served = config is not None and config.pool.connect is not None
-            if given is None and config is not None and not served:
-                given = make_executors(config, registry, cache)
-                for executor in given.values():
-                    made.callback(executor.close)
-            verify = None if config is None or on_one_machine(self.pool.endpoints()) else config.verify
-            make = executor_maker(registry, cache, config)
-            self._executors = LiveExecutors(self.pool, self._labels, make, given)
-            made.callback(self._executors.close)
-            self._runner = Runner(
-                self.pool,
-                self._executors,
-                attempts=checked("attempts", attempts, whole),
-                quiet_label=quiet_label,
-                on_span=lambda span: None,
-                outage_s=outage_s,
-                verify=verify,
-                asked=LeaseRequest(labels=self._labels, priority=priority, holder=holder),
-                clock=self.pool.clock,
-            )
-            self._threads = made.enter_context(ThreadPoolExecutor(_MOST_RUNS, thread_name_prefix="judge-run"))
-            self._tasks = TaskRunner(self._runner.attempts, self.pool.aio, self._threads)
-            if config is not None and not served and config.health and config.health.ping != "off":
-                pings = pings_of(dict(self._executors), config.health.ping)
-                every_s, conclusive = config.health.ping_every_s, config.health.conclusive
-                made.enter_context(Prober(self.pool, pings, every_s=every_s, conclusive=conclusive))
-            self._owned = made.pop_all()
+        options = RunnerOptions(
+            attempts=checked("attempts", attempts, whole),
+            quiet_label=quiet_label,
+            outage_s=outage_s,
+            asked=LeaseRequest(labels=self._labels, priority=priority, holder=holder),
+        )
+        self._resources = JudgeResources(source, options, executors=executors, registry=registry, cache_dir=cache_dir)
+        self.pool = self._resources.pool
+        self._runner = self._resources.runner
 
     # -- one program ---------------------------------------------------------------------------------
 
@@ -177,7 +131,7 @@ class Judge:
 
     def run_job(self, job: Job) -> Judged:
         """Judge one job; as `run`."""
-        return self._follow(self._errands(job))
+        return self._follow(self._start(job))
 
     async def arun(
         self,
@@ -193,10 +147,7 @@ class Judge:
 
     async def arun_job(self, job: Job) -> Judged:
         """Judge one job in a task; as `arun`."""
-        try:
-            return await self._tasks.follow(self._errands(job))
-        except Stopped:
-            raise self._ended() from None
+        return await self._follow_in_task(self._start(job))
 
     # -- many ----------------------------------------------------------------------------------------
 
@@ -214,95 +165,39 @@ class Judge:
         Raises:
             ValueError: the first job that cannot be judged, by the caller's mistake; what else `run` raises.
         """
-        _checked(jobs)
-        workers = self._workers(at_once)
-        gone = threading.Event()
-        ended: SimpleQueue[Future[Judged]] = SimpleQueue()
-        waiting: deque[Future[Judged]] = deque()
-        threads = ThreadPoolExecutor(workers, thread_name_prefix="judge")
-        numbered, more, out = enumerate(jobs), True, 0
-        try:
-            while True:
-                while more and out < _WINDOW * workers:
-                    taken = next(numbered, None)
-                    if taken is None:
-                        more = False
-                        break
-                    future = threads.submit(self._follow, self._errands(taken[1], taken[0], gone.is_set))
-                    out += 1
-                    if ordered:
-                        waiting.append(future)
-                    else:
-                        future.add_done_callback(ended.put)
-                if not out:
-                    return
-                judged = (waiting.popleft() if ordered else ended.get()).result()
-                out -= 1
-                yield judged
-        finally:
-            gone.set()
-            threads.shutdown(wait=True, cancel_futures=True)
+        _check_jobs(jobs)
+        yield from in_threads(jobs, self._start, self._follow, self._workers(at_once), ordered=ordered)
 
     async def arun_many(
         self, jobs: Iterable[Job] | AsyncIterable[Job], *, ordered: bool = True, at_once: int | None = None
     ) -> AsyncIterator[Judged]:
         """Do in tasks of asyncio what `run_many` does in threads; close it (`aclosing`) to stop before the end."""
-        _checked(jobs)
-        workers = self._workers(at_once)
-        room = asyncio.Semaphore(workers)
-        ended: asyncio.Queue[asyncio.Task[Judged]] = asyncio.Queue()
-        tasks: dict[asyncio.Task[Judged], None] = {}  # in order
-        more, number = True, 0
-
-        async def judged(errands: PendingRuns[Judged]) -> Judged:
-            async with room:
-                try:
-                    return await self._tasks.follow(errands)
-                except Stopped:
-                    raise self._ended() from None
-
-        source = _each(jobs)
-        try:
-            while True:
-                while more and len(tasks) < _WINDOW * workers:
-                    job: Any = await anext(source, _NO_MORE)
-                    if job is _NO_MORE:
-                        more = False
-                        break
-                    task = asyncio.create_task(judged(self._errands(job, number)))
-                    number += 1
-                    tasks[task] = None
-                    if not ordered:
-                        task.add_done_callback(ended.put_nowait)
-                if not tasks:
-                    return
-                task = next(iter(tasks)) if ordered else await ended.get()
-                found = await task
-                del tasks[task]
-                yield found
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await source.aclose()
+        _check_jobs(jobs)
+        batch = in_tasks(jobs, self._start, self._follow_in_task, self._workers(at_once), ordered=ordered)
+        async with aclosing(batch) as found:
+            async for judged in found:
+                yield judged
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _errands(self, job: Job, number: int = 0, gone: Callable[[], bool] = lambda: False) -> PendingRuns[Judged]:
+    def _start(self, job: Job, number: int = 0, gone: Callable[[], bool] = lambda: False) -> PendingRuns[Judged]:
         if not isinstance(job, Job):
             raise TypeError(f"found {type(job).__name__}; a job is a Job(program, cases), or Job.of(completion, tests)")
-        if self._runner.attempts.stopping.is_set():
-            raise self._ended()
-        checker = self._checker if job.checker is None else checker_of(job.checker)
-        limits = self._limits if job.limits is None else limits_for(job.limits)
-        stop_at_first = self._stop_at_first if job.stop_at_first is None else job.stop_at_first
         stopping = self._runner.attempts.stopping
-        errands = judging(self._runner.reruns, job, checker, limits, stop_at_first, self._redact)
-        return until(lambda: gone() or stopping.is_set(), errands, number)
+        if stopping.is_set():
+            raise self._ended()
+        pending_runs = judge_job(self._runner.reruns, job, self._rules.of(job), self._redact)
+        return until(lambda: gone() or stopping.is_set(), pending_runs, number)
 
-    def _follow(self, errands: PendingRuns[Judged]) -> Judged:
+    def _follow(self, pending_runs: PendingRuns[Judged]) -> Judged:
         try:
-            return self._runner.follow(errands)
+            return self._runner.follow(pending_runs)
+        except Stopped:
+            raise self._ended() from None
+
+    async def _follow_in_task(self, pending_runs: PendingRuns[Judged]) -> Judged:
+        try:
+            return await self._resources.tasks.follow(pending_runs)
         except Stopped:
             raise self._ended() from None
 
@@ -328,8 +223,7 @@ class Judge:
 
         A pool that it was given stays open.
         """
-        self._runner.attempts.stopping.set()
-        self._owned.close()
+        self._resources.close()
 
     def __enter__(self) -> Self:
         return self
@@ -384,15 +278,6 @@ def _check(source: object, labels: object, stop_at_first: object, outage_s: obje
         raise TypeError(f"executors is a {kind}; it takes a mapping, an executor for the name of each endpoint")
 
 
-def _checked(jobs: Any) -> None:
+def _check_jobs(jobs: Any) -> None:
     if isinstance(jobs, Job | str | bytes | Mapping) or not isinstance(jobs, Iterable | AsyncIterable):
         raise TypeError(f"jobs is a {type(jobs).__name__}; it takes Jobs, in a list or as they are made")
-
-
-async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncGenerator[Any, None]:
-    if isinstance(jobs, AsyncIterable):
-        async for job in jobs:
-            yield job
-        return
-    for job in jobs:
-        yield job

@@ -1,26 +1,29 @@
 """Judging procedure: the cases of a program, one after the other.
 
-Decides the order, and when it is over. What an end means is decided in `balancer.pipeline`; this yields the errands
-that it takes, and waits for none of them: threads and tasks carry them out alike.
+Decides the order, when it is over, and which words of a program tell why it failed. What an end means is decided in
+`balancer.judging`; this yields the runs that it takes, and waits for none: threads and tasks carry them out alike.
 """
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from balancer.judge.cases import case_of
 from balancer.judge.judged import NO_CODE, CaseVerdict, Job, Judged
-from balancer.judge.words import last_words
 from balancer.judging.judgements import judgement_of, limits_of
 from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun, Stopped
 from balancer.judging.reruns import Reruns
 from balancer.judging.spans import RunStage
 from balancer.judging.verdict import Judgement
 from balancer.problem import Checker, Verdict
-from balancer.program import Limits, Program
+from balancer.program import Execution, Limits, Program, Status
 
-__all__ = ["checker_of", "judging", "limits_for", "until"]
+__all__ = ["MOST", "JudgingRules", "checker_of", "judge_job", "last_words", "limits_for", "until"]
+
+MOST = 200  # characters of a program's last words
+_LOOKED_AT = 8192  # characters; twice as much is read, so that no secret is cut where that begins or ends
+_FRAMES: Final = ("at ", "note:", "... ")  # what follows the words that count: frames of Java, advice of Rust
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -46,15 +49,31 @@ def limits_for(given: Limits | float) -> Limits:
     return limits_of(float(given))
 
 
-def judging(
-    reruns: Reruns,
-    job: Job,
-    checker: Checker,
-    limits: Limits,
-    stop_at_first: bool,
-    redact: Callable[[str], str] = str,
-) -> PendingRuns[Judged]:
-    """Judge the program of `job`; what the job does not say is given. `redact` takes secrets out of notes.
+@dataclass(frozen=True, slots=True)
+class JudgingRules:
+    """How a program is judged.
+
+    Attributes:
+        checker: how outputs are compared.
+        limits: what each run may use.
+        stop_at_first: whether nothing is run any more once a case was not accepted.
+    """
+
+    checker: Checker
+    limits: Limits
+    stop_at_first: bool
+
+    def of(self, job: Job) -> "JudgingRules":
+        """Return the rules for `job`: these, where it does not say otherwise. Raises TypeError, ValueError."""
+        return JudgingRules(
+            self.checker if job.checker is None else checker_of(job.checker),
+            self.limits if job.limits is None else limits_for(job.limits),
+            self.stop_at_first if job.stop_at_first is None else job.stop_at_first,
+        )
+
+
+def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[str], str] = str) -> PendingRuns[Judged]:
+    """Judge the program of `job` by `rules`; `redact` takes secrets out of notes.
 
     Raises:
         ValueError, TypeError: a case cannot be run, e.g. a call of a program in C++. It is the caller's mistake, and
@@ -68,29 +87,29 @@ def judging(
     key = hashlib.sha256(written).hexdigest()[:16]
     verdicts: list[CaseVerdict] = []
     for number, case in enumerate(cases):
-        laid = _named(number, case.laid, program)
+        run = _named(number, case.laid, program)
         wanted = ProgramRun(
-            laid.program,
-            laid.stdin,
-            limits,
+            run.program,
+            run.stdin,
+            rules.limits,
             "judge",
             RunStage.VALIDATE_SOLUTION,
             program.name,
             number,
-            laid.files,
-            expected=laid.expected if checker.program is None else None,
+            run.files,
+            expected=run.expected if rules.checker.program is None else None,
             key=key,
         )
         ran = yield from reruns.once(wanted)
-        judgement = yield from judgement_of(reruns, wanted, ran, checker, laid.answer, compare=laid.compare)
+        judgement = yield from judgement_of(reruns, wanted, ran, rules.checker, run.answer, compare=run.compare)
         if judgement.verdict is Verdict.COMPILE_ERROR:  # it decides all cases: another endpoint may know better
             again = yield from reruns.confirmed(wanted, ran)
             if again != ran:
                 ran = again
-                judgement = yield from judgement_of(reruns, wanted, ran, checker, laid.answer, compare=laid.compare)
+                judgement = yield from judgement_of(reruns, wanted, ran, rules.checker, run.answer, compare=run.compare)
         time_s = ran.execution.time_s if ran.execution is not None else 0.0
         verdicts.append(CaseVerdict(judgement.verdict, _note(judgement, ran, redact), time_s, ran.at))
-        over = stop_at_first and judgement.verdict is not Verdict.ACCEPTED
+        over = rules.stop_at_first and judgement.verdict is not Verdict.ACCEPTED
         if over or judgement.verdict is Verdict.COMPILE_ERROR:
             break
     return Judged(tuple(verdicts), total, job.tag)
@@ -124,14 +143,40 @@ def _note(judgement: Judgement, ran: ProgramResult, redact: Callable[[str], str]
     return f"{note}: {words}" if words and words not in note else note
 
 
-def until(stopped: Callable[[], bool], errands: PendingRuns[Judged], number: int) -> PendingRuns[Judged]:
-    """Yield what `errands` yields; raise Stopped instead once nobody wants to know any more."""
+def last_words(execution: Execution, redact: Callable[[str], str] = str) -> str:
+    """Return the line of standard error that tells why it failed, at most `MOST` characters; "" if there is none.
+
+    The words are a stranger's: they are cut, and signs that would do something to a terminal or a log are left out.
+    Secrets go before anything is cut, which may be within one.
+
+    Of a compiler it is the first line with the word error, else the last line; of a program the last one, as a
+    traceback ends with what was raised.
+    """
+    said = execution.stderr
+    if execution.status is Status.COMPILE_ERROR:
+        lines = _lines(redact(said[: 2 * _LOOKED_AT].decode(errors="replace"))[:_LOOKED_AT])
+        found = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
+    else:
+        lines = _lines(redact(said[-2 * _LOOKED_AT :].decode(errors="replace"))[-_LOOKED_AT:])
+        lines = lines[len(said) > _LOOKED_AT and len(lines) > 1 :]  # the first one may have lost its beginning
+        found = next((line for line in reversed(lines) if not line.startswith(_FRAMES)), lines[-1] if lines else "")
+    return found if len(found) <= MOST else found[: MOST - 3] + "..."
+
+
+def _lines(words: str) -> list[str]:
+    """Return the lines that are not empty, each with single spaces and nothing that does not print."""
+    lines = (" ".join(line.split()) for line in words.splitlines())
+    return ["".join(sign if sign.isprintable() else "?" for sign in line) for line in lines if line]
+
+
+def until(stopped: Callable[[], bool], pending_runs: PendingRuns[Judged], number: int) -> PendingRuns[Judged]:
+    """Yield what `pending_runs` yields; raise Stopped instead once nobody wants to know any more."""
     try:
-        errand = next(errands)
+        pending = next(pending_runs)
         while True:
             if stopped():
                 raise Stopped
-            errand = errands.send((yield errand))
+            pending = pending_runs.send((yield pending))
     except StopIteration as end:
         judged: Judged = end.value
         return replace(judged, number=number)

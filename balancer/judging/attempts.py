@@ -1,32 +1,32 @@
 """Attempts of a program run: what each asks of the pool, how it is made, and what its end says of the endpoint.
 
-Decides the terms of a run's course: a retry that the budget refuses is late here, not lost, and each endpoint is owed a
-try. Where and when it is tried again is the course's business (`balancer.core.attempt_plan`). Threads and tasks share
+Decides the policy of a run: a retry that the budget refuses is late here, not lost, and each endpoint is owed a try.
+Where and when it is tried again is the attempt plan's business (`balancer.core.attempt_plan`). Threads and tasks share
 one object of this kind; it waits for nothing but the executor. It must not know what a program's output means.
 """
 
 import threading
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import CallPolicy
 from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
 from balancer.errors import BalancerError, CannotTell, EndpointError, LeaseError, NoEndpoint, PoolClosed
-from balancer.judging.doubts import Doubts
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.outage import SharedOutage
 from balancer.judging.pending import NOTHING, PendingRun, ProgramResult, ProgramRun, Stopped
 from balancer.judging.spans import Span
 from balancer.judging.suspicion import shows_overload
 from balancer.pool.pool import Pool
-from balancer.program import Execution, Executor, Program
+from balancer.program import Execution, Executor
 from balancer.sandbox.trial import runs
 from balancer.shells.driver import LeaseRequest
 
 __all__ = ["ProgramAttempts"]
 
-_LOOKS = 2  # tries on other endpoints, to verify what one said
-_LOOK_WAIT_S = 60.0
+_VERIFYING_TRIES = 2  # tries on other endpoints, to verify what one said
+_VERIFYING_WAIT_S = 60.0
 _SLOW_COMPILE_S = 5.0  # a compiler that takes longer is told of: its slot looks idle meanwhile
 
 
@@ -36,12 +36,8 @@ class ProgramAttempts:
     Args:
         pool: leases the endpoints, and says how retries are limited.
         executors: one for each endpoint, by name.
-        attempts: tries before a program run is given up.
-        outage_s: while nothing in the run succeeds, program runs are tried beyond their attempts for so many seconds.
-        on_span: called, by the thread that ran the program, once its lease has ended.
-        on_compile: told of each program that took some seconds to compile, of how many, and of the endpoint.
-        asked: what every lease is asked for, e.g. labels.
-        clock: seconds, for spans and outages.
+        options: how runs are made.
+        hooks: who hears of them.
 
     Attributes:
         stopping: set once no more programs are to be started.
@@ -49,84 +45,72 @@ class ProgramAttempts:
     """
 
     def __init__(
-        self,
-        pool: Pool,
-        executors: Mapping[str, Executor],
-        *,
-        attempts: int,
-        outage_s: float,
-        on_span: Callable[[Span], None],
-        on_compile: Callable[[Program, float, str], None],
-        asked: LeaseRequest,
-        clock: Callable[[], float] = time.monotonic,
+        self, pool: Pool, executors: Mapping[str, Executor], options: RunnerOptions, hooks: RunnerHooks
     ) -> None:
         self.pool = pool
         self.executors = executors
-        self.clock = clock
+        self.clock = options.clock
+        self.hooks = hooks
         self.stopping = threading.Event()
         self.ejected: Callable[[], frozenset[str]] = lambda: NOTHING
-        self._attempts = attempts
-        self._asked = asked
-        self.on_span = on_span
-        self.on_compile = on_compile
-        self._outage = SharedOutage(outage_s)
-        self._doubts = Doubts()
+        self._attempts = options.attempts
+        self._asked = options.asked
+        self._outage = SharedOutage(options.outage_s)
+        # A program ended oddly there, and well elsewhere. The first such end is found out too late to be told to the
+        # pool; those that follow are told, as failures, until such a program ends well there.
+        self._doubted: set[str] = set()
 
-    # -- the course ----------------------------------------------------------------------------------
+    # -- the plan ------------------------------------------------------------------------------------
 
     def unable(self, language: str) -> frozenset[str]:
         """Return the endpoints that do not run `language`; to find out, one may have to be asked."""
         return frozenset(name for name, executor in self.executors.items() if not runs(executor, language))
 
-    def course(self, errand: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlan, LeaseRequest]:
-        """Return the course of `errand`, and what its leases are asked for.
+    def plan(self, pending: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlan, LeaseRequest]:
+        """Return the attempt plan of `pending`, and what its leases are asked for.
 
         Args:
-            errand: what is to be run.
+            pending: what is to be run.
             unable: the endpoints that do not run its language.
         """
         out = unable | self.ejected()
-        brief = errand.only is not None
-        if errand.only is not None:
-            out |= self.executors.keys() - errand.only
+        brief = pending.only is not None
+        if pending.only is not None:
+            out |= self.executors.keys() - pending.only
         able = len(self.executors) - len(out & self.executors.keys())
-        terms = CallPolicy(
+        policy = CallPolicy(
             # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
-            attempts=min(self._attempts, _LOOKS) if brief else max(self._attempts, able),
+            attempts=min(self._attempts, _VERIFYING_TRIES) if brief else max(self._attempts, able),
             owed=able,
             persists=not brief,
             retries=self.pool.retries,
-            wait_s=min(self.pool.acquire_timeout_s, _LOOK_WAIT_S) if brief else self.pool.acquire_timeout_s,
-            prefers=errand.prefers,
-            shuns=errand.shuns,
+            wait_s=min(self.pool.acquire_timeout_s, _VERIFYING_WAIT_S) if brief else self.pool.acquire_timeout_s,
+            prefers=pending.prefers,
+            shuns=pending.shuns,
         )
         outage = None if brief else self._outage
-        course = AttemptPlan(terms, budget=self.pool.budget, rng=self.pool.jitter, outage=outage)
-        asked = LeaseRequest(
-            labels=self._asked.labels,
+        plan = AttemptPlan(policy, budget=self.pool.budget, rng=self.pool.jitter, outage=outage)
+        wanted = pending.wanted
+        asked = replace(
+            self._asked,
             exclude=out,
-            priority=self._asked.priority,
-            slots=errand.slots,
-            key=errand.wanted.key or self._asked.key,
-            holder=self._asked.holder or f"{errand.wanted.problem}: {errand.wanted.stage.value}",
-            ttl_s=self._asked.ttl_s,
+            slots=pending.slots,
+            key=wanted.key or self._asked.key,
+            holder=self._asked.holder or f"{wanted.problem}: {wanted.stage.value}",
         )
-        return course, asked
+        return plan, asked
 
-    def given_up(self, error: BalancerError, course: AttemptPlan, at: str, language: str) -> ProgramResult:
-        """Return what is known of a run whose course ended with `error`, at the endpoint `at`. Raises Stopped."""
+    def given_up(self, error: BalancerError, plan: AttemptPlan, at: str, language: str) -> ProgramResult:
+        """Return what is known of a run whose attempts ended with `error`, at the endpoint `at`. Raises Stopped."""
         if self.stopping.is_set() or isinstance(error, PoolClosed):
             raise Stopped from None
         if isinstance(error, NoEndpoint) and self.executors and self.unable(language) >= self.executors.keys():
-            known = sorted(
-                {name for each in self.executors.values() for name in getattr(each, "languages", None) or ()}
-            )
-            return ProgramResult(
-                None, f"no endpoint runs {language!r}; what is run here: {', '.join(known) or 'not known'}", at
-            )
-        of_most = f" of {course.terms.attempts}" if course.tries <= course.terms.attempts else ""
+            names = (name for each in self.executors.values() for name in getattr(each, "languages", None) or ())
+            known = ", ".join(sorted(set(names))) or "not known"
+            return ProgramResult(None, f"no endpoint runs {language!r}; what is run here: {known}", at)
+        of_most = f" of {plan.terms.attempts}" if plan.tries <= plan.terms.attempts else ""
         why = "; ".join([str(error), *getattr(error, "__notes__", ())])
-        return ProgramResult(None, f"after {course.tries}{of_most} tries: {why}", at)
+        return ProgramResult(None, f"after {plan.tries}{of_most} tries: {why}", at)
 
     # -- one try -------------------------------------------------------------------------------------
 
@@ -158,7 +142,7 @@ class ProgramAttempts:
             error = CannotTell(str(late), endpoint=lease.endpoint.name)
             raise error from late
         finally:
-            self.on_span(_span(wanted, lease, started_s, ended_s, lease.outcome or outcome_of(error)))
+            self.hooks.on_span(_span(wanted, lease, started_s, ended_s, lease.outcome or outcome_of(error)))
 
     def _execute(self, endpoint: Endpoint, wanted: ProgramRun) -> Execution:
         name = endpoint.name
@@ -173,21 +157,21 @@ class ProgramAttempts:
         if name in self.ejected():  # meanwhile
             raise EndpointError("it was taken out of service, for it lied", endpoint=name)
         if execution.compile_s >= _SLOW_COMPILE_S:
-            self.on_compile(wanted.program, execution.compile_s, name)
+            self.hooks.on_compile(wanted.program, execution.compile_s, name)
         self._hold_against(name, wanted, execution)
         return execution
 
     def doubt(self, name: str) -> None:
         """Doubt the endpoint `name`: what ends oddly there from now on counts as its failure."""
-        self._doubts.add(name)
+        self._doubted.add(name)
 
     def _hold_against(self, name: str, wanted: ProgramRun, execution: Execution) -> None:
         """Raise if the end of `execution` is odd, and the endpoint `name` is doubted."""
         if wanted.odd is None:
             return
         if not wanted.odd(execution):
-            self._doubts.clear(name)
-        elif self._doubts.has(name):
+            self._doubted.discard(name)
+        elif name in self._doubted:
             how = execution.status.value.replace("_", " ")
             raise EndpointError(f"{wanted.program.name}: {how}; another endpoint ran it well before", endpoint=name)
 

@@ -12,17 +12,16 @@ finite decimal number is compared by value. Three things differ, each towards fe
   whatever its size. Otherwise "nan" and "inf" are words, never numbers, as there.
 - Hexadecimal floats, which C's scanf reads, are words.
 
-Most numbers are told apart by doubles, far faster; `near` says when these leave no doubt.
+Most numbers are told apart by doubles, far faster; `Nearness` says when these leave no doubt.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from math import inf
 
-from balancer.judging.near import Nearness
-
-__all__ = ["Comparison", "Flags", "compare", "parse_flags"]
+__all__ = ["Comparison", "Flags", "Nearness", "compare", "parse_flags"]
 
 _is_number = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _TOKEN = re.compile(rb"\S+")
@@ -40,6 +39,12 @@ _TOLERANCES = ("float_tolerance", "float_relative_tolerance", "float_absolute_to
 _SPARE_DIGITS = 60
 _SHOWN_BYTES = 40
 _AT_ONCE = 1024  # tokens that are read as doubles together
+
+# Of doubles: see `Nearness`.
+_SLACK = 2.0**-51
+_LEAST = 1e-300  # far above the smallest doubles, whose rounding is no share of their value
+_MOST = Decimal("1e300")
+_LESS = 1 - 2.0**-50
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,45 @@ class Comparison:
 
     accepted: bool
     reason: str = ""
+
+
+class Nearness:
+    """A tolerance, as doubles know it: it tells which numbers are close beyond doubt, whatever rounding does.
+
+    A token that Python reads as a double is at most half a unit in the last place away from it: 2**-53 of its value.
+    The slack is twice what all roundings of a comparison add up to, so an answer given here is the exact one.
+
+    Args:
+        relative: largest error allowed, as a share of the expected value; None: not allowed.
+        absolute: largest error allowed; None: not allowed. Either is enough.
+    """
+
+    __slots__ = ("_absolute", "_relative", "_usable")
+
+    def __init__(self, relative: Decimal | None, absolute: Decimal | None) -> None:
+        self._relative = _least(relative)
+        self._absolute = _least(absolute)
+        self._usable = all(each is None or each <= _MOST for each in (relative, absolute))
+
+    def differing(self, wanted: list[float], given: list[float]) -> list[int]:
+        """Return the places, in order, where two lists of one length are not close beyond doubt."""
+        if not self._usable:
+            return list(range(len(wanted)))
+        relative, absolute = self._relative, self._absolute
+        return [
+            index
+            for index, (want, got) in enumerate(zip(wanted, given, strict=True))
+            # Where a number is not finite, neither is the error, and it is below no bound.
+            if not (
+                (error := abs(want - got) + (abs(want) + abs(got)) * _SLACK + _LEAST) <= absolute
+                or error <= relative * abs(want) < inf
+            )
+        ]
+
+
+def _least(tolerance: Decimal | None) -> float:
+    """Return what is within `tolerance` at the least; nothing is within None."""
+    return -1.0 if tolerance is None else float(tolerance) * _LESS
 
 
 _SAME = Comparison(True)

@@ -1,7 +1,7 @@
 """Pending program runs and their results. Data.
 
-Who decides which runs are made knows no thread and no task: it yields an `PendingRun` for each, and is sent what came
-of it. A runner carries errands out, by waiting in a thread or in a task.
+Who decides which runs are made knows no thread and no task: it yields a `PendingRun` for each, and is sent what came
+of it. A runner carries them out, by waiting in a thread or in a task.
 """
 
 from collections.abc import Callable, Generator, Mapping

@@ -1,19 +1,18 @@
 """Rerun rules: a program is run once, again where a busy server may be why, and elsewhere for a vote.
 
-Decides that, and makes none: it yields errands, and whoever waits for them in a thread or in a task sends what came of
-each. `suspicion` says which ends are doubted, `verifying` which runs are made again elsewhere. It must not know what a
-program's output means.
+Decides that, and makes none: it yields pending runs, and whoever waits for them in a thread or in a task sends what
+came of each. `suspicion` says which ends are doubted, `verifier` which runs are made again elsewhere. It must not know
+what a program's output means.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from balancer.judging.attempts import ProgramAttempts
+from balancer.judging.options import RunnerOptions
 from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun
 from balancer.judging.suspicion import Recheck, Suspicion, second_limits, settled, suspicion_of
-from balancer.judging.verifier import VerificationStore, Verifier
+from balancer.judging.verifier import Verifier
 from balancer.sandbox.trial import runs
-from balancer.settings.pipeline import VerifySettings
 
 __all__ = ["Reruns"]
 
@@ -25,41 +24,16 @@ class Reruns:
 
     Args:
         attempts: makes their tries; is told here which endpoints are ejected, and doubted.
-        quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
-        compile_s: CPU seconds for compiling, for all runs; None: as each run says.
-        on_look: told of each end that was looked at again: why, and what came of it.
-        verify: which runs are made again on another endpoint; None: none.
-        remembers: what was made again, and whose word was not; None: nobody.
-        say: is told at once, a line each, of endpoints that lie.
+        options: how runs are made.
     """
 
-    def __init__(
-        self,
-        attempts: ProgramAttempts,
-        *,
-        quiet_label: str,
-        compile_s: float | None,
-        on_look: Callable[[ProgramRun, Suspicion, Recheck], None],
-        verify: VerifySettings | None,
-        remembers: VerificationStore | None,
-        say: Callable[[str], object],
-    ) -> None:
+    def __init__(self, attempts: ProgramAttempts, options: RunnerOptions) -> None:
         self._attempts = attempts
-        self._quiet_label = quiet_label
-        self._compile_s = compile_s
-        self.on_look = on_look
+        self._quiet_label = options.quiet_label
+        self._compile_s = options.compile_s
         self._verifier: Verifier | None = None
-        if verify is not None and len(attempts.executors) > 1:
-            self._verifier = verifier = Verifier(
-                verify,
-                attempts.executors,
-                run=self.once,
-                look=self._look,
-                out=attempts.pool.out_of_service,
-                eject=attempts.pool.drain,
-                say=say,
-                remembers=remembers,
-            )
+        if options.verify is not None and len(attempts.executors) > 1:
+            self._verifier = verifier = Verifier(options.verify, attempts, run=self.once, rerun=self._elsewhere)
             attempts.ejected = lambda: verifier.ejected
 
     def once(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> PendingRuns[ProgramResult]:
@@ -96,7 +70,7 @@ class Reruns:
             return ran
         return (yield from self._verifier.surprised(wanted, ran))
 
-    def _look(self, wanted: ProgramRun, only: frozenset[str]) -> PendingRuns[ProgramResult]:
+    def _elsewhere(self, wanted: ProgramRun, only: frozenset[str]) -> PendingRuns[ProgramResult]:
         """Run `wanted` on one of these endpoints, and try that twice at most."""
         return (yield PendingRun(self._compiled(wanted), only=only))
 
@@ -121,7 +95,7 @@ class Reruns:
             again = yield PendingRun(longer, slots=self._all_slots(wanted.program.language))
             found = settled(first, again.execution, wanted.limits, longer.limits, alone=True, last=not left)
         execution, said = found if found is not None else (None, Recheck.UNJUDGED)
-        self.on_look(wanted, why, said)
+        self._attempts.hooks.on_recheck(wanted, why, said)
         if execution is None:
             busy = f"the server was too busy to tell, each time; the last one was {again.at}"
             return ProgramResult(None, again.note or busy, again.at)

@@ -1,11 +1,10 @@
 """Program runner for threads: one lease per program run, on some endpoint of the pool.
 
 A shell: it waits in the pool and sleeps. Which runs are made is decided in `reruns`, what a try is in `attempts`, and
-where and when it is made again by its course. It must not know what a program's output means.
+where and when it is made again by its attempt plan. It must not know what a program's output means.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -13,22 +12,17 @@ from balancer.core.decisions import Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
 from balancer.judging.attempts import ProgramAttempts
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun, Stopped
 from balancer.judging.reruns import Reruns
-from balancer.judging.spans import Span
-from balancer.judging.suspicion import Recheck, Suspicion
-from balancer.judging.verifier import VerificationStore
 from balancer.pool.pool import Pool
-from balancer.program import Execution, Executor, Program
+from balancer.program import Execution, Executor
 from balancer.sandbox.trial import runs
-from balancer.settings.pipeline import VerifySettings
-from balancer.shells.driver import LeaseRequest, ThreadDriver
+from balancer.shells.driver import ThreadDriver
 
 __all__ = ["ProgramResult", "ProgramRun", "Runner", "Stopped"]
 
 T = TypeVar("T")
-
-_ANYTHING = LeaseRequest()
 
 
 class Runner:
@@ -36,63 +30,21 @@ class Runner:
 
     Args:
         pool: leases the endpoints, and says how retries are limited; `stop` closes it.
-        executors: one for each endpoint URL.
-        attempts: tries before a program run is given up.
-        quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
-        compile_s: CPU seconds for compiling, for all runs; None: as each run says.
-        on_span: called, by the thread that ran the program, once its lease has ended.
-        outage_s: while nothing in the run succeeds, program runs are tried beyond their attempts for so many seconds.
-        on_look: told of each end that was looked at again: why, and what came of it.
-        verify: which runs are made again on another endpoint; None: none.
-        remembers: what was made again, and whose word was not; None: nobody.
-        say: is told at once, a line each, of endpoints that lie.
-        on_compile: told of each program that took some seconds to compile, of how many, and of the endpoint.
-        asked: what every lease is asked for, e.g. labels; slots and exclusions are the runner's own.
-        clock: seconds, for spans and outages.
+        executors: one for each endpoint, by name.
+        options: how runs are made.
+        hooks: who hears of them; None: nobody.
 
     Attributes:
         attempts, reruns: what it is made of, for those that wait otherwise.
     """
 
     def __init__(
-        self,
-        pool: Pool,
-        executors: Mapping[str, Executor],
-        *,
-        attempts: int,
-        quiet_label: str,
-        on_span: Callable[[Span], None],
-        outage_s: float = 0.0,
-        on_look: Callable[[ProgramRun, Suspicion, Recheck], None] = lambda wanted, why, said: None,
-        on_compile: Callable[[Program, float, str], None] = lambda program, took_s, endpoint: None,
-        compile_s: float | None = None,
-        verify: VerifySettings | None = None,
-        remembers: VerificationStore | None = None,
-        say: Callable[[str], object] = lambda line: None,
-        asked: LeaseRequest = _ANYTHING,
-        clock: Callable[[], float] = time.monotonic,
+        self, pool: Pool, executors: Mapping[str, Executor], options: RunnerOptions, hooks: RunnerHooks | None = None
     ) -> None:
         self._pool = pool
         self._executors = executors
-        self.attempts = ProgramAttempts(
-            pool,
-            executors,
-            attempts=attempts,
-            outage_s=outage_s,
-            on_span=on_span,
-            on_compile=on_compile,
-            asked=asked,
-            clock=clock,
-        )
-        self.reruns = Reruns(
-            self.attempts,
-            quiet_label=quiet_label,
-            compile_s=compile_s,
-            on_look=on_look,
-            verify=verify,
-            remembers=remembers,
-            say=say,
-        )
+        self.attempts = ProgramAttempts(pool, executors, options, hooks or RunnerHooks())
+        self.reruns = Reruns(self.attempts, options)
 
     @property
     def languages(self) -> frozenset[str]:
@@ -129,30 +81,30 @@ class Runner:
         """Return `ran`, or what other endpoints say against it: see `Reruns.confirmed`. Raises Stopped."""
         return self.follow(self.reruns.confirmed(wanted, ran))
 
-    def follow(self, errands: PendingRuns[T]) -> T:
-        """Carry out `errands`, one after the other, and return what they come to.
+    def follow(self, pending_runs: PendingRuns[T]) -> T:
+        """Carry out `pending_runs`, one after the other, and return what they come to.
 
         Raises:
             Stopped: `stop` was called.
         """
         try:
-            errand = next(errands)
+            pending = next(pending_runs)
             while True:
-                errand = errands.send(self._carry_out(errand))
+                pending = pending_runs.send(self._carry_out(pending))
         except StopIteration as end:
             found: T = end.value
             return found
 
-    def _carry_out(self, errand: PendingRun) -> ProgramResult:
+    def _carry_out(self, pending: PendingRun) -> ProgramResult:
         """Run it, over all its tries."""
-        attempts, wanted = self.attempts, errand.wanted
-        course, asked = attempts.course(errand, attempts.unable(wanted.program.language))
+        attempts, wanted = self.attempts, pending.wanted
+        plan, asked = attempts.plan(pending, attempts.unable(wanted.program.language))
         make = partial(self._make, wanted)
-        drive = ThreadDriver(self._pool, course, self._pool.budget, make, asked, sleep=self.pause, clock=attempts.clock)
+        drive = ThreadDriver(self._pool, plan, self._pool.budget, make, asked, sleep=self.pause, clock=attempts.clock)
         try:
             return ProgramResult(drive.run(), at=drive.at)
         except BalancerError as error:
-            return attempts.given_up(error, course, drive.at, wanted.program.language)
+            return attempts.given_up(error, plan, drive.at, wanted.program.language)
 
     def _make(self, wanted: ProgramRun, run: Run, hand: list[Lease]) -> Execution:
         return self.attempts.make(wanted, hand[0])

@@ -30,7 +30,7 @@ _FRESH_S = 5.0  # for so long it is believed who runs a language: to find out, a
 
 
 class TaskRunner:
-    """Carries out errands for tasks, of asyncio or trio, on any number of event loops.
+    """Carries out pending runs for tasks, of asyncio or trio, on any number of event loops.
 
     Args:
         attempts: shared with the threads that run programs on the same pool.
@@ -44,8 +44,8 @@ class TaskRunner:
         self._threads = threads
         self._unable: dict[str, tuple[float, frozenset[str]]] = {}
 
-    async def follow(self, errands: PendingRuns[T]) -> T:
-        """Carry out `errands`, one after the other, and return what they come to.
+    async def follow(self, pending_runs: PendingRuns[T]) -> T:
+        """Carry out `pending_runs`, one after the other, and return what they come to.
 
         Cancelled, it waits for no run: a run that is under way ends in its thread, and its lease with it.
 
@@ -53,26 +53,26 @@ class TaskRunner:
             Stopped: no more programs are to be started.
         """
         try:
-            errand = next(errands)
+            pending = next(pending_runs)
             while True:
-                errand = errands.send(await self._carry_out(errand))
+                pending = pending_runs.send(await self._carry_out(pending))
         except StopIteration as end:
             found: T = end.value
             return found
 
-    async def _carry_out(self, errand: PendingRun) -> ProgramResult:
+    async def _carry_out(self, pending: PendingRun) -> ProgramResult:
         """Run it, over all its tries."""
-        attempts, wanted = self._attempts, errand.wanted
-        course, asked = attempts.course(errand, await self._unable_of(wanted.program.language))
+        attempts, wanted = self._attempts, pending.wanted
+        plan, asked = attempts.plan(pending, await self._unable_of(wanted.program.language))
 
         async def make(run: Run, hand: list[Lease]) -> Execution:
             return await self._make(wanted, hand)
 
-        drive = TaskDriver(self._tasks, course, attempts.pool.budget, make, asked)
+        drive = TaskDriver(self._tasks, plan, attempts.pool.budget, make, asked)
         try:
             return ProgramResult(await drive.run(), at=drive.at)
         except BalancerError as error:
-            return attempts.given_up(error, course, drive.at, wanted.program.language)
+            return attempts.given_up(error, plan, drive.at, wanted.program.language)
 
     async def _unable_of(self, language: str) -> frozenset[str]:
         known = self._unable.get(language)

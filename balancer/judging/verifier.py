@@ -1,6 +1,6 @@
 """Verification by rerun: runs made again on other endpoints, and endpoints that lie taken out of service.
 
-Who is believed is decided by `balancer.judging.trust`; this yields the errands that ask the endpoints, for
+Who is believed is decided by `balancer.judging.trust`; this yields the runs that ask the endpoints, for
 whoever waits for the run, and says what follows. It must not know what an output means.
 """
 
@@ -8,12 +8,12 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol
 
 from balancer.errors import UnknownEndpoint
+from balancer.judging.attempts import ProgramAttempts
 from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun
 from balancer.judging.trust import (
     LIMITS,
@@ -27,12 +27,12 @@ from balancer.judging.trust import (
     next_check,
     said,
 )
-from balancer.program import Execution, Executor
+from balancer.program import Execution
 from balancer.sandbox.pings import KnownAnswer, known_answer
 from balancer.sandbox.trial import runs
 from balancer.settings.pipeline import VerifySettings
 
-__all__ = ["VerificationStore", "Verifier"]
+__all__ = ["Verifier"]
 
 _LOGGER = logging.getLogger("balancer")
 _CHALLENGES = 20  # programs whose answer is known: one that lies once in ten passes with 12%
@@ -41,62 +41,33 @@ _STUCK = 5  # such programs that must all meet a limit; one that is only slow ge
 _REPEATED = 5  # times that a program must say the same again before its word counts against an endpoint
 
 
-class VerificationStore(Protocol):
-    """What the verifier needs of a store, which outlives the process."""
-
-    def believed(self, endpoint: str, problem: str) -> None:
-        """Remember that something `endpoint` said of `problem` counts, and nobody has said the same."""
-        ...
-
-    def trusted(self, endpoint: str) -> None:
-        """Forget it: the endpoint is believed."""
-        ...
-
-    def made_again(self, what: str) -> None:
-        """Count a run that was made to verify another one, and what came of it."""
-        ...
-
-    def eject(self, endpoint: str, why: str) -> int:
-        """Remember that `endpoint` lied; return how many problems are judged again, for it had a part in them."""
-        ...
-
-
 class Verifier:
     """Verifies the runs of one session. Thread-safe.
 
     Args:
         settings: which runs are made again.
-        executors: one for each endpoint, by name.
+        attempts: has the executors and the pool, from which liars are drained, and the hooks that are told of them.
         run: makes a run as if for the first time.
-        look: makes a run once more on one of these endpoints.
-        out: which endpoints serve nobody for now.
-        eject: takes an endpoint out of service.
-        say: is told of each that is, in a line.
-        remembers: what is to be known in a later session; None: nobody.
+        rerun: makes a run once more, on one of these endpoints.
     """
 
     def __init__(
         self,
         settings: VerifySettings,
-        executors: Mapping[str, Executor],
+        attempts: ProgramAttempts,
         *,
         run: Callable[[ProgramRun], PendingRuns[ProgramResult]],
-        look: Callable[[ProgramRun, frozenset[str]], PendingRuns[ProgramResult]],
-        out: Callable[[], frozenset[str]],
-        eject: Callable[[str], object],
-        say: Callable[[str], object],
-        remembers: VerificationStore | None,
+        rerun: Callable[[ProgramRun, frozenset[str]], PendingRuns[ProgramResult]],
     ) -> None:
         self._settings = settings
-        self._executors = executors
+        self._executors = attempts.executors
+        self._pool = attempts.pool
+        self._hooks = attempts.hooks
+        self._store = attempts.hooks.verification
         self._run = run
-        self._look = look
-        self._out = out
-        self._eject = eject
-        self._say = say
-        self._remembers = remembers
+        self._rerun = rerun
         self._lock = threading.Lock()
-        self._trust = Trust(settings, executors)
+        self._trust = Trust(settings, attempts.executors)
         self._challenged: Counter[str] = Counter()
         self._rng = random.Random()  # not to be foreseen by a server
 
@@ -129,8 +100,8 @@ class Verifier:
         """Let `ran` count unverified, unless its endpoint was ejected meanwhile."""
         with self._lock:
             if ran.at not in self._trust.ejected:
-                if self._remembers is not None:
-                    self._remembers.believed(ran.at, wanted.problem)
+                if self._store is not None:
+                    self._store.believed(ran.at, wanted.problem)
                 return ran
         return (yield from self._run(wanted))
 
@@ -148,7 +119,7 @@ class Verifier:
             if isinstance(step, Unsettled):
                 return (yield from self._unsettled(wanted, step, answers))
             only = able if isinstance(step, AskElsewhere) else frozenset({step.endpoint})
-            again = yield from self._look(wanted, only)
+            again = yield from self._rerun(wanted, only)
             self._count("again")
             if again.execution is None:
                 failed = True
@@ -160,7 +131,7 @@ class Verifier:
             answers.append(again)
 
     def _able(self, wanted: ProgramRun, asked: set[str]) -> frozenset[str]:
-        others = self._executors.keys() - asked - self._trust.ejected - self._out()
+        others = self._executors.keys() - asked - self._trust.ejected - self._pool.out_of_service()
         return frozenset(name for name in others if runs(self._executors[name], wanted.program.language))
 
     def _settled(
@@ -168,8 +139,8 @@ class Verifier:
     ) -> PendingRuns[ProgramResult]:
         with self._lock:
             for name in sorted(found.agreed):
-                if self._trust.agreed(name) and self._remembers is not None:
-                    self._remembers.trusted(name)
+                if self._trust.agreed(name) and self._store is not None:
+                    self._store.trusted(name)
         if found.outvoted:
             self._count("differed")
         # A compiler that refuses what others take is another compiler, and no lie: nobody is a witness to that.
@@ -184,7 +155,7 @@ class Verifier:
     def _repeats(self, wanted: ProgramRun, found: Settled) -> PendingRuns[bool]:
         """Return whether the program says the same each time: one that tosses a coin is no witness."""
         for _ in range(_REPEATED):
-            again = (yield from self._look(wanted, found.agreed)).execution
+            again = (yield from self._rerun(wanted, found.agreed)).execution
             self._count("again")
             if again is None or said(again) != found.said:
                 with self._lock:
@@ -245,7 +216,7 @@ class Verifier:
         if known is None or name in self._trust.ejected:
             return None, None
         asked = ProgramRun(known.program, known.stdin, known.limits, wanted.problem, wanted.stage, "known answer", 0)
-        done = (yield from self._look(asked, frozenset({name}))).execution
+        done = (yield from self._rerun(asked, frozenset({name}))).execution
         self._count("again")
         return known, done
 
@@ -258,18 +229,18 @@ class Verifier:
 
     def _remember_ejected(self, name: str, why: str) -> int:
         """Call it under the lock: whatever `name` said is remembered before, or refused."""
-        return self._remembers.eject(name, why) if self._remembers is not None else 0
+        return self._store.eject(name, why) if self._store is not None else 0
 
     def _tell(self, name: str, why: str, problems: int) -> None:
         with suppress(UnknownEndpoint):
-            self._eject(name)
+            self._pool.drain(name)
         line = f"{name} is taken out of service, for it lies: {why}; problems judged again: {problems}"
         _LOGGER.warning("%s", line)
-        self._say(line)
+        self._hooks.say(line)
 
     def _count(self, what: str) -> None:
-        if self._remembers is not None:
-            self._remembers.made_again(what)
+        if self._store is not None:
+            self._store.made_again(what)
 
 
 def _witness(wanted: ProgramRun) -> tuple[str, str]:

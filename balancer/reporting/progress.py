@@ -57,7 +57,7 @@ class ProgressDisplay:
         Args:
             title: what stands before the figures.
             all_seen: False if the rest may hold work of a kind that was not met so far.
-            forecast: what somebody forecast is left, in place of the estimate.
+            forecast: what a forecast says is left, in place of the estimate.
         """
         now = self._clock()
         spent_s = now - self._started_s

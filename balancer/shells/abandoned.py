@@ -3,7 +3,8 @@
 Decides which of the leases that are out are abandoned, and how often to look. A lease that somebody can still give back
 is an object that somebody refers to: a variable, a `with` block, a suspended generator, another thread that it was
 handed to. One that only the ledger refers to is nobody's. So to know costs a lease nothing, and says nothing wrong of a
-lease that is given back by another thread. It must not know what becomes of them. docs/decisions/0027 has the reasons.
+lease that is given back by another thread. It must not know what becomes of them.
+docs/decisions/core.md has the reasons.
 """
 
 import sys

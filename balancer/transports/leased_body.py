@@ -6,7 +6,7 @@ matters had come. Once the first byte has come the request goes nowhere else. Wh
 used is told when all of it has come; one that ends earlier may have used more, and counts as was estimated.
 
 Nothing here is done when a body is collected unread: that may happen within a call of the pool, in the same thread. A
-lease that nobody refers to any more is given back by its pool (docs/decisions/0027), as IGNORED.
+lease that nobody refers to any more is given back by its pool (docs/decisions/core.md), as IGNORED.
 """
 
 from collections.abc import AsyncIterator, Iterator

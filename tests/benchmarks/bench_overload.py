@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from balancer.endpoint import Endpoint
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool
@@ -117,7 +118,7 @@ def measure(urls: dict[str, str], *, natively: bool, aimd: bool, count: int, end
         ],
         limits=LimitSettings(kind="aimd", initial=CAPACITY) if aimd else None,
     )
-    runner = Runner(pool, executors, attempts=5, quiet_label="quiet", on_span=spans.append)
+    runner = Runner(pool, executors, RunnerOptions(attempts=5, quiet_label="quiet"), RunnerHooks(on_span=spans.append))
     wanted = _wanted(count, endless)
     began_s = time.monotonic()
     with ThreadPoolExecutor(CAPACITY + 1) as threads:

@@ -258,7 +258,7 @@ def pipelines(copies: int, rounds: int, *, short: bool) -> None:
     from tests.benchmarks import bench_pipeline as bench
 
     names = ["exact-change", "meeting-room", "spread", "undo-log"]
-    run.FORETOLD_AT = ForecastSchedule(first_s=3.0, every_s=3.0, factor=1.2)
+    run.FORECAST_AT = ForecastSchedule(first_s=3.0, every_s=3.0, factor=1.2)
     print("| run | after, of all calls | over after, s | came, s | error |")
     print("|---|---|---|---|---|")
     errors: list[float] = []

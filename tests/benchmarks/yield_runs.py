@@ -19,7 +19,7 @@ from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.packages.read import read_problem
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.run_result import RunResult
-from balancer.pipeline.running.run import run_pipeline
+from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.settings.config import parse_config
@@ -135,7 +135,7 @@ def _run(
     began_s = time.monotonic()
     raw = {"pool": {"strategy": "least_in_flight"}, "pipeline": {**settings, "results": str(results)}}
     config = parse_config(raw, file="bench", environ={})
-    result = run_pipeline(config, registry, Console(file=StringIO()), fresh=fresh)
+    result = run_pipeline(config, registry, Console(file=StringIO()), RunOptions(fresh=fresh))
     if result.stopped_by:
         raise KeyboardInterrupt
     if not result.problems:

@@ -59,6 +59,7 @@ def test_contributing_names_files_that_are_there_but_for_those_to_be_made() -> N
 def test_every_decision_is_listed_by_its_heading() -> None:
     decisions = ROOT / "docs" / "decisions"
     listed = (decisions / "README.md").read_text(encoding="utf-8")
-    for file in sorted(decisions.glob("[0-9]*.md")):
-        heading = file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
-        assert f"- [{heading}]({file.name})\n" in listed, f"docs/decisions/README.md: list {file.name}, {heading!r}"
+    for file in sorted(decisions.glob("[!R]*.md")):
+        title, *headings = re.findall(r"^##? (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        entry = f"- [{title}]({file.name})\n" + "".join(f"    - {heading}\n" for heading in headings)
+        assert entry in listed, f"docs/decisions/README.md: list {file.name} with its headings"

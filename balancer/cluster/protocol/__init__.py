@@ -1,7 +1,7 @@
 """Cluster protocol: a coordinator that has the slots, members that lease them, and the messages between them.
 
 Pure, like the core on which it stands: no clock, thread or socket. Messages and instants come in, messages and instants
-go out. docs/decisions/0037 has the reasons, docs/many-machines.md what dies and what is lost.
+go out. docs/decisions/cluster.md has the reasons, docs/many-machines.md what dies and what is lost.
 """
 
 from balancer.cluster.protocol.coordinator import Coordinator

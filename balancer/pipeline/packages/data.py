@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from balancer.errors import PackageError
 from balancer.pipeline.packages.flags import CaseFlags, flags_of_group, flags_of_input
-from balancer.pipeline.packages.folder import Findings, Folder
+from balancer.pipeline.packages.folder import Folder
 from balancer.problem import Origin, Proposal
 
-__all__ = ["KnownInput", "PackageData", "read_data", "shared"]
+__all__ = ["KnownInput", "PackageData", "read_data", "usual_flags"]
 
 _PLACES = ("data/sample", "data/secret")
 
@@ -35,19 +35,19 @@ class PackageData:
     groups: Mapping[str, CaseFlags]
 
 
-def read_data(folder: Folder, constants: Mapping[str, str], findings: Findings) -> PackageData:
+def read_data(folder: Folder) -> PackageData:
     """Read data/sample and data/secret."""
     known: list[KnownInput] = []
     groups: dict[str, CaseFlags] = {}
-    root = flags_of_group(folder, "data", CaseFlags(), constants, findings)
+    root = flags_of_group(folder, "data", CaseFlags())
     for place in _PLACES:
-        for group, told, files in _groups(folder, place, root, constants, findings):
+        for group, told, files in _groups(folder, place, root):
             groups[group] = told
-            known += _read_group(folder, files, told, constants, findings)
+            known += _read_group(folder, files, told)
     return PackageData(tuple(known), groups)
 
 
-def shared(data: PackageData, findings: Findings) -> CaseFlags:
+def usual_flags(folder: Folder, data: PackageData) -> CaseFlags:
     """Return what is told for most inputs; of equals for the secret ones, whose group is named last."""
     told = [known.told for known in data.known]
     if not told:
@@ -57,40 +57,36 @@ def shared(data: PackageData, findings: Findings) -> CaseFlags:
     chosen = next(each for each in reversed(told) if counts[repr(each)] == most)
     if len(counts) > 1:
         flags = " ".join((*chosen.output, *(flag for flags in chosen.input.values() for flag in flags), *chosen.args))
-        findings.notes.append(
+        folder.findings.notes.append(
             f"its groups tell the validators {len(counts)} different things: each input has its own flags, "
             f"made-up ones those of {most} of its {len(told)} inputs ({flags or 'none'})"
         )
     return chosen
 
 
-def _groups(
-    folder: Folder, path: str, above: CaseFlags, constants: Mapping[str, str], findings: Findings
-) -> Iterator[tuple[str, CaseFlags, list[str]]]:
+def _groups(folder: Folder, path: str, above: CaseFlags) -> Iterator[tuple[str, CaseFlags, list[str]]]:
     """Yield each folder of data, what it tells and its files."""
     entries: list[str] = []
-    with findings.sparing(path):
+    with folder.findings.leaving_out(path):
         entries = folder.entries(path)
-    told = flags_of_group(folder, path, above, constants, findings)
+    told = flags_of_group(folder, path, above)
     yield path, told, [entry for entry in entries if not folder.is_folder(entry)]
     for entry in entries:
         if folder.is_folder(entry) and not entry.endswith(".files"):
-            yield from _groups(folder, entry, told, constants, findings)
+            yield from _groups(folder, entry, told)
 
 
-def _read_group(
-    folder: Folder, files: list[str], told: CaseFlags, constants: Mapping[str, str], findings: Findings
-) -> Iterator[KnownInput]:
+def _read_group(folder: Folder, files: list[str], told: CaseFlags) -> Iterator[KnownInput]:
     names = set(files)
     for file in files:
         stem, _, kind = file.rpartition(".")
         if kind == "ans" and f"{stem}.in" not in names:
-            findings.left_out[file] = f"has no input {stem.rpartition('/')[2]}.in beside it"
+            folder.findings.left_out[file] = f"has no input {stem.rpartition('/')[2]}.in beside it"
         if kind != "in":
             continue
-        with findings.sparing(file):
+        with folder.findings.leaving_out(file):
             known = _known(folder, stem, names)
-            yield replace(known, told=flags_of_input(folder, stem, told, constants, findings))
+            yield replace(known, told=flags_of_input(folder, stem, told))
 
 
 def _known(folder: Folder, stem: str, names: set[str]) -> KnownInput:

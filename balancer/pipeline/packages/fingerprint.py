@@ -1,12 +1,16 @@
-"""Problem fingerprint: a hash of all that its verdicts depend on. Pure."""
+"""Problem fingerprint, and a problem without its data: all that a run keeps of a problem that it does not judge now.
+
+Decides what verdicts depend on. Pure.
+"""
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from balancer.problem import CaseOptions, Problem, Recipe
 from balancer.program import Program
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "without_data"]
 
 
 def fingerprint(problem: Problem) -> str:
@@ -48,3 +52,20 @@ def _recipe(recipe: Recipe) -> tuple[object, ...]:
 
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def without_data(problem: Problem) -> Problem:
+    """Return `problem` with as many inputs, answers and files beside them, all of which are empty."""
+    return replace(
+        problem,
+        data=tuple(replace(each, data=b"", answer=_emptied(each.answer)) for each in problem.data),
+        recipes=tuple(replace(each, data=b"", answer=_emptied(each.answer)) for each in problem.recipes),
+        options={
+            name: replace(options, files=tuple((file, b"") for file, _ in options.files))
+            for name, options in problem.options.items()
+        },
+    )
+
+
+def _emptied(answer: bytes | None) -> bytes | None:
+    return None if answer is None else b""

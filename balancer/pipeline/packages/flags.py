@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from balancer.pipeline.packages.constants import fill_constants
-from balancer.pipeline.packages.folder import Findings, Folder, describe
+from balancer.pipeline.packages.folder import Folder, describe
 
 __all__ = ["CaseFlags", "flags_in_mapping", "flags_of_group", "flags_of_input"]
 
@@ -38,57 +37,48 @@ class CaseFlags:
         return self.input.get(name, self.input.get(_ANY, ())) + self.args
 
 
-def flags_of_group(
-    folder: Folder, group: str, above: CaseFlags, constants: Mapping[str, str], findings: Findings
-) -> CaseFlags:
+def flags_of_group(folder: Folder, group: str, above: CaseFlags) -> CaseFlags:
     """Return what the folder `group` tells, where `above` is what the folder around it does."""
     told = above
     for name in _GROUP_FILES:
-        told = _told_by(folder, f"{group}/{name}", told, constants, findings)
+        told = _told_by(folder, f"{group}/{name}", told)
     return told
 
 
-def flags_of_input(
-    folder: Folder, stem: str, above: CaseFlags, constants: Mapping[str, str], findings: Findings
-) -> CaseFlags:
+def flags_of_input(folder: Folder, stem: str, above: CaseFlags) -> CaseFlags:
     """Return what is told for the input at `stem` (without ".in")."""
-    return _told_by(folder, f"{stem}.yaml", above, constants, findings)
+    return _told_by(folder, f"{stem}.yaml", above)
 
 
-def _told_by(
-    folder: Folder, path: str, above: CaseFlags, constants: Mapping[str, str], findings: Findings
-) -> CaseFlags:
+def _told_by(folder: Folder, path: str, above: CaseFlags) -> CaseFlags:
     if not folder.has(path):
         return above
-    with findings.sparing(path):
-        return flags_in_mapping(folder, path, folder.mapping(path), above, constants)
+    with folder.findings.leaving_out(path):
+        return flags_in_mapping(folder, path, folder.mapping(path), above)
     return above
 
 
-def flags_in_mapping(
-    folder: Folder, path: str, said: Mapping[str, Any], above: CaseFlags, constants: Mapping[str, str]
-) -> CaseFlags:
+def flags_in_mapping(folder: Folder, path: str, said: Mapping[str, Any], above: CaseFlags) -> CaseFlags:
     """Return what the mapping `said`, which stands in the file `path`, tells. Raises PackageError for odd flags."""
-    told = replace(above, output=_flags(folder, path, said, _OUTPUT_KEYS, constants, above.output))
-    told = replace(told, args=_flags(folder, path, said, ("args",), constants, above.args))
-    return replace(told, input=_input_flags(folder, path, said, constants, above.input))
+    told = replace(above, output=_flags(folder, path, said, _OUTPUT_KEYS, above.output))
+    told = replace(told, args=_flags(folder, path, said, ("args",), above.args))
+    return replace(told, input=_input_flags(folder, path, said, above.input))
 
 
 def _input_flags(
     folder: Folder,
     path: str,
     said: Mapping[str, Any],
-    constants: Mapping[str, str],
     above: Mapping[str, tuple[str, ...]],
 ) -> Mapping[str, tuple[str, ...]]:
     for key in _INPUT_KEYS:
         found = said.get(key)
         if isinstance(found, dict) and found.keys() == {"name", "flags"}:  # legacy: of one validator
-            return {str(found["name"]): _flags(folder, path, found, ("flags",), constants, ())}
+            return {str(found["name"]): _flags(folder, path, found, ("flags",), ())}
         if isinstance(found, dict):
-            return {str(name): _flags(folder, path, found, (name,), constants, ()) for name in found}
+            return {str(name): _flags(folder, path, found, (name,), ()) for name in found}
         if found is not None:
-            return {_ANY: _flags(folder, path, said, (key,), constants, ())}
+            return {_ANY: _flags(folder, path, said, (key,), ())}
     return above
 
 
@@ -97,17 +87,16 @@ def _flags(
     path: str,
     said: Mapping[Any, Any],
     keys: tuple[str, ...],
-    constants: Mapping[str, str],
     above: tuple[str, ...],
 ) -> tuple[str, ...]:
     for key in keys:
         found = said.get(key)
         if isinstance(found, str):
-            return tuple(fill_constants(found, constants).split())
+            return tuple(folder.filled(found).split())
         if isinstance(found, list) and all(isinstance(flag, str | int | float) for flag in found):
-            return tuple(fill_constants(str(flag), constants) for flag in found)
+            return tuple(folder.filled(str(flag)) for flag in found)
         if isinstance(found, dict) and "flags" in found:  # legacy: of a validator that is named
-            return _flags(folder, path, found, ("flags",), constants, above)
+            return _flags(folder, path, found, ("flags",), above)
         if found is not None:
             raise folder.error(path, f"{key} is {describe(found)}; a text or a list of texts is allowed, use quotes")
     return above

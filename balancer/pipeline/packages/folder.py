@@ -15,12 +15,17 @@ import yaml
 
 from balancer.errors import PackageError
 
-__all__ = ["MAX_FILE_BYTES", "Findings", "Folder", "describe", "shown_name"]
+__all__ = ["MAX_FILE_BYTES", "Findings", "Folder", "UnusableProgram", "describe", "shown_name"]
 
 # An archive's largest inputs are some tens of MB; more is a mistake, and every byte is kept in memory.
 MAX_FILE_BYTES = 64 * 2**20
 _SHOWN_CHARACTERS = 60
 _CLUTTER = frozenset({"__pycache__", "__MACOSX"})
+_CONSTANT = re.compile(r"\{\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)\}\}")
+
+
+class UnusableProgram(Exception):
+    """A program that cannot be used, and why: no fault of the package."""
 
 
 class Findings:
@@ -50,10 +55,15 @@ class Findings:
             self.add(error)
 
     @contextmanager
-    def sparing(self, path: str, name: str = "") -> Iterator[None]:
-        """Leave `path` out, called `name` if that differs, for a PackageError raised inside, and go on after it."""
+    def leaving_out(self, path: str, name: str = "") -> Iterator[None]:
+        """Leave `path` out, called `name` if that differs, for an error raised inside, and go on after it.
+
+        Errors are PackageError and UnusableProgram.
+        """
         try:
             yield
+        except UnusableProgram as why:
+            self.left_out[name or path] = str(why)
         except PackageError as error:
             self.left_out.setdefault(name or path, _bare(str(error.problems[0]), path))
 
@@ -66,7 +76,7 @@ class Findings:
 class Folder:
     """Read one package. Paths are relative to its root, and shown with it.
 
-    Every method raises PackageError, with one line, for what may not be read.
+    What reads a file raises PackageError, with one line, for what may not be read.
 
     Args:
         root: where it lies.
@@ -74,6 +84,8 @@ class Folder:
         whole: False: files of data are looked at, and not kept; see `case`.
 
     Attributes:
+        findings: what is wrong with the package, so far.
+        constants: "name" and "name.variant" -> what stands for `{{name}}` in its texts, once its settings are read.
         odd_names: files whose names are no text, as they are shown to people: they are passed over.
     """
 
@@ -81,6 +93,8 @@ class Folder:
         self.root = root
         self.shown = shown or root
         self._whole = whole
+        self.findings = Findings()
+        self.constants: Mapping[str, str] = {}
         self.odd_names: set[str] = set()
         self._real_root = root.resolve()
 
@@ -146,6 +160,10 @@ class Folder:
             return self.data(path).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise self.error(path, f"is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+
+    def filled(self, text: str) -> str:
+        """Return `text` with the value of each constant that it names; a name that is not defined may be anything."""
+        return _CONSTANT.sub(lambda name: self.constants.get(name[1], name[0]), text) if self.constants else text
 
     def mapping(self, path: str) -> Mapping[str, Any]:
         """Return the mapping in the YAML file at `path`; an empty file is an empty mapping."""

@@ -7,27 +7,20 @@ for.
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
-from balancer.pipeline.packages.constants import fill_constants
-from balancer.pipeline.packages.folder import Findings, Folder
+from balancer.pipeline.packages.folder import Folder, UnusableProgram
 from balancer.pipeline.packages.languages import HEADERS, extension_of, is_main, language_of
 from balancer.program import Program
 
-__all__ = ["SCRIPTED", "UnusableProgram", "headers_in", "program_of", "read_program"]
+__all__ = ["SCRIPTED", "headers_in", "program_of", "read_program"]
 
 SCRIPTED = "folder"  # the language of a folder whose scripts `build` and `run` say how it is made and started
 _SCRIPTS = ("build", "run")
 _MIXED = {frozenset({"c", "cpp"}): "cpp"}
 
 
-class UnusableProgram(Exception):
-    """A program that cannot be used, and why: no fault of the package."""
-
-
 def read_program(
     folder: Folder,
     path: str,
-    constants: Mapping[str, str],
-    findings: Findings,
     *,
     scripts: bool = False,
     language: str | None = None,
@@ -37,24 +30,22 @@ def read_program(
     """Read the program at `path`.
 
     Args:
-        constants: see `fill_constants`.
-        findings: hears of files of a folder that are left out.
         scripts: whether a folder may have scripts that build and run it (validators and generators, not submissions).
         language: where the package says it, else the extension does.
         entry: the file, or the class, that it begins in, where the package says it.
         included: from a language to the files that are added to every program in it.
 
     Raises:
-        Unusable: it cannot be used.
+        UnusableProgram: it cannot be used.
         PackageError: it cannot be read.
     """
     if not folder.is_folder(path):
-        files = {PurePosixPath(path).name: _content(folder, path, constants)}
+        files = {PurePosixPath(path).name: _content(folder, path)}
     else:
         files = {}
         for file in folder.files(path):
-            with findings.sparing(file):  # it may do without: a picture, a link to what its authors have elsewhere
-                files[file.removeprefix(f"{path}/")] = _content(folder, file, constants)
+            with folder.findings.leaving_out(file):  # it may do without: a picture, a link to what lies elsewhere
+                files[file.removeprefix(f"{path}/")] = _content(folder, file)
     if scripts and folder.is_folder(path) and any(name in files for name in _SCRIPTS):
         return Program(SCRIPTED, _text(folder, path, "run", files.get("run", b"")), path, extras=_sorted(files))
     return program_of(folder, path, files, language=language, entry=entry, included=included)
@@ -81,18 +72,18 @@ def program_of(
     return Program(spoken, _text(folder, path, main, files[main]), name, extras=extras)
 
 
-def headers_in(folder: Folder, place: str, constants: Mapping[str, str]) -> dict[str, bytes]:
+def headers_in(folder: Folder, place: str) -> dict[str, bytes]:
     """Return the headers that lie in `place` itself, beside programs of one file that may include them."""
     files = [file for file in folder.entries(place) if extension_of(file) in HEADERS]
-    return {PurePosixPath(file).name: _content(folder, file, constants) for file in files}
+    return {PurePosixPath(file).name: _content(folder, file) for file in files}
 
 
-def _content(folder: Folder, file: str, constants: Mapping[str, str]) -> bytes:
+def _content(folder: Folder, file: str) -> bytes:
     content = folder.data(file)
-    if not constants:
+    if not folder.constants:
         return content
     try:
-        return fill_constants(content.decode(), constants).encode()
+        return folder.filled(content.decode()).encode()
     except UnicodeDecodeError:
         return content
 
@@ -111,9 +102,8 @@ def _language(path: str, files: Mapping[str, bytes]) -> str:
     if len(found) == 1 or mixed in _MIXED:
         return _MIXED.get(mixed) or found.pop()
     if found:
-        raise UnusableProgram(
-            f"the folder has sources in several languages ({', '.join(sorted(found))}); one is allowed"
-        )
+        several = ", ".join(sorted(found))
+        raise UnusableProgram(f"the folder has sources in several languages ({several}); one is allowed")
     if len(files) == 1:
         raise UnusableProgram(f"no known language has the extension {extension_of(next(iter(files))) or '(none)'!r}")
     raise UnusableProgram("the folder has no source in a known language")

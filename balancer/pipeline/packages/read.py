@@ -7,27 +7,29 @@ The format: https://www.kattis.com/problem-package-format/. A package that does 
 by its own output validator if it has one, else by the default one.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from balancer.judging.compare import parse_flags
 from balancer.pipeline.packages.archive import is_archive, unpacked
-from balancer.pipeline.packages.data import KnownInput, read_data, shared
+from balancer.pipeline.packages.data import PackageData, read_data, usual_flags
 from balancer.pipeline.packages.flags import CaseFlags
-from balancer.pipeline.packages.folder import Findings, Folder
+from balancer.pipeline.packages.folder import Folder
 from balancer.pipeline.packages.generator_programs import with_programs
 from balancer.pipeline.packages.recipes import TestcaseRule, read_recipes
 from balancer.pipeline.packages.settings import ProblemSettings, read_settings
-from balancer.pipeline.packages.statement import read_statement
 from balancer.pipeline.packages.submissions import read_submissions
 from balancer.pipeline.packages.validators import InputValidators, read_input_validators, read_output_validator
 from balancer.problem import FEWEST_AGREEING, CaseOptions, Checker, Problem
-from balancer.program import Program
 
 __all__ = ["read_problem"]
 
 _MARK = "problem.yaml"
+_STATEMENTS = ("statement", "problem_statement", ".")
+_STATEMENT = re.compile(r"problem(?:\.(?P<language>[A-Za-z-]+))?\.(?P<kind>md|tex)")
+_CONSTANT = re.compile(r"\\constant\{([\w.]+)\}")  # as TeX names one
 
 
 def read_problem(path: Path | str, *, whole: bool = True) -> Problem:
@@ -42,28 +44,29 @@ def read_problem(path: Path | str, *, whole: bool = True) -> Problem:
     """
     path = Path(path)
     if not is_archive(path):
-        return _read(Folder(path, whole=whole), path.resolve().name, {})
+        return _read(Folder(path, whole=whole), path.resolve().name)
     with unpacked(path) as (root, left_out):
-        return replace(_read(Folder(root, shown=path, whole=whole), path.stem, left_out), path=path)
+        folder = Folder(root, shown=path, whole=whole)
+        folder.findings.left_out.update(left_out)
+        return replace(_read(folder, path.stem), path=path)
 
 
-def _read(folder: Folder, name: str, left_out: Mapping[str, str]) -> Problem:
-    findings = Findings()
-    findings.left_out.update(left_out)
-    settings = read_settings(folder, findings)
-    constants = settings.constants
-    data = read_data(folder, constants, findings)
-    validators = read_input_validators(folder, constants, findings)
-    dishes = with_programs(folder, read_recipes(folder, constants, data.groups, findings), constants, findings)
-    told = shared(data, findings)
-    checker = Checker(read_output_validator(folder, settings, findings), settings.flags + told.output)
-    submissions = read_submissions(folder, constants, findings)
-    if not data.known and not any(dish.recipe.missing for dish in dishes):
+def _read(folder: Folder, name: str) -> Problem:
+    findings = folder.findings
+    settings = read_settings(folder)
+    folder.constants = settings.constants
+    data = read_data(folder)
+    validators = read_input_validators(folder)
+    rules = with_programs(folder, read_recipes(folder, data.groups))
+    usual = usual_flags(folder, data)
+    checker = Checker(read_output_validator(folder, settings), settings.flags + usual.output)
+    submissions = read_submissions(folder)
+    if not data.known and not any(rule.recipe.missing for rule in rules):
         wrong = "no inputs; at least one '.in' file is needed in data/sample or data/secret, add one"
         findings.add(folder.error("data", wrong))
-    statement = read_statement(folder, constants, findings)
-    options = _options(data.known, dishes, told, settings, validators)
-    _check_flags(folder, checker, options.values(), findings)
+    statement = _statement(folder)
+    options = _options(data, rules, usual, settings, validators)
+    _check_flags(folder, checker, options.values())
     findings.left_out.update(dict.fromkeys(sorted(folder.odd_names), "its name is no text"))
     findings.raise_any()
     accepted = sum(submission.accepted for submission in submissions)
@@ -74,7 +77,7 @@ def _read(folder: Folder, name: str, left_out: Mapping[str, str]) -> Problem:
         time_limit_s=settings.time_limit_s,
         memory_bytes=settings.memory_bytes,
         data=tuple(known.proposal for known in data.known),
-        input_validators=_told(validators, told),
+        input_validators=validators.told(usual),
         checker=checker,
         submissions=submissions,
         left_out=findings.left_out,
@@ -82,48 +85,60 @@ def _read(folder: Folder, name: str, left_out: Mapping[str, str]) -> Problem:
         grammars=validators.grammars,
         by_agreement=not validators.programs and accepted >= FEWEST_AGREEING,
         options=options,
-        recipes=tuple(dish.recipe for dish in dishes),
+        recipes=tuple(rule.recipe for rule in rules),
         notes=tuple(findings.notes),
         packaged=True,
     )
 
 
-def _told(validators: InputValidators, told: CaseFlags) -> tuple[Program, ...]:
-    """Return the input validators with the arguments that made-up inputs are checked with."""
-    return tuple(
-        replace(program, args=told.validator(PurePosixPath(path).name)) for path, program in validators.programs.items()
-    )
+def _statement(folder: Folder) -> str:
+    """Return the statement: the English one, else the one without a language, else the first; "" if none is text."""
+    for place in _STATEMENTS:
+        found: list[tuple[int, str]] = []
+        with folder.findings.leaving_out(place):
+            for path in folder.entries(place):
+                if named := _STATEMENT.fullmatch(PurePosixPath(path).name):
+                    found.append((_rank(named["language"]), path))
+        for _, path in sorted(found, key=lambda each: each[0]):
+            with folder.findings.leaving_out(path):
+                text = folder.filled(folder.text(path))
+                return _CONSTANT.sub(lambda name: folder.constants.get(name[1], name[0]), text)
+    return ""
+
+
+def _rank(language: str | None) -> int:
+    if language is None:
+        return 1
+    return 0 if language.lower().split("-")[0] == "en" else 2
 
 
 def _options(
-    known: Iterable[KnownInput],
-    dishes: Iterable[TestcaseRule],
-    told: CaseFlags,
+    data: PackageData,
+    rules: Iterable[TestcaseRule],
+    usual: CaseFlags,
     settings: ProblemSettings,
     validators: InputValidators,
 ) -> dict[str, CaseOptions]:
     """Return what is told for single inputs, where that is not what is told for made-up ones."""
-    each = [(one.proposal.origin.detail, one.told, one.files) for one in known]
-    each += [(dish.recipe.name, dish.told, ()) for dish in dishes if dish.recipe.missing]
+    each = [(known.proposal.origin.detail, known.told, known.files) for known in data.known]
+    each += [(rule.recipe.name, rule.told, ()) for rule in rules if rule.recipe.missing]
     return {
         name: CaseOptions(
-            validators={
-                program.name: own.validator(PurePosixPath(path).name) for path, program in validators.programs.items()
-            },
+            validators={program.name: program.args for program in validators.told(own)},
             checker=settings.flags + own.output,
             args=own.args,
             files=files,
         )
         for name, own, files in each
-        if own != told or own.args or files
+        if own != usual or own.args or files
     }
 
 
-def _check_flags(folder: Folder, checker: Checker, options: Iterable[CaseOptions], findings: Findings) -> None:
+def _check_flags(folder: Folder, checker: Checker, options: Iterable[CaseOptions]) -> None:
     """Check the flags that the default output validator is to be told; those of another are its own business."""
     if checker.program is None:
         for flags in {checker.flags, *(each.checker for each in options)}:
             try:
                 parse_flags(flags)
             except ValueError as error:
-                findings.add(folder.error(_MARK, f"flags of the output validator: {error}"))
+                folder.findings.add(folder.error(_MARK, f"flags of the output validator: {error}"))

@@ -13,9 +13,8 @@ from itertools import count
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages.constants import fill_constants
 from balancer.pipeline.packages.flags import CaseFlags, flags_in_mapping
-from balancer.pipeline.packages.folder import Findings, Folder, describe
+from balancer.pipeline.packages.folder import Folder, describe
 from balancer.problem import Recipe
 
 __all__ = ["TestcaseRule", "read_recipes"]
@@ -40,22 +39,19 @@ class TestcaseRule:
     told: CaseFlags
 
 
-def read_recipes(
-    folder: Folder, constants: Mapping[str, str], groups: Mapping[str, CaseFlags], findings: Findings
-) -> list[TestcaseRule]:
+def read_recipes(folder: Folder, groups: Mapping[str, CaseFlags]) -> list[TestcaseRule]:
     """Return how the package makes its inputs, in the file's order; programs are still to be put in.
 
     Args:
-        constants: see `fill_constants`.
         groups: what the folders of data tell, which counts before what the file says of groups.
     """
     if not folder.has(_FILE):
         return []
-    with findings.sparing(_FILE):
+    with folder.findings.leaving_out(_FILE):
         root = folder.mapping(_FILE)
         data = root.get("data")
         if isinstance(data, dict):
-            reader = _Reader(folder, constants, groups, findings)
+            reader = _Reader(folder, groups)
             try:
                 reader.cases = reader.count(data)
                 return reader.read(root, data)
@@ -68,9 +64,7 @@ def read_recipes(
 @dataclass(slots=True)
 class _Reader:
     folder: Folder
-    constants: Mapping[str, str]
     groups: Mapping[str, CaseFlags]
-    findings: Findings
     cases: int = 0  # that are numbered, in all: how wide their numbers are
     number: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
     visited: int = 0
@@ -81,10 +75,10 @@ class _Reader:
         above = self.groups.get("data", CaseFlags())
         for place in _PLACES:
             if isinstance(data.get(place), dict):
-                for dish in self._group(data[place], place, salt, above):
-                    found.append(dish)
+                for rule in self._group(data[place], place, salt, above):
+                    found.append(rule)
                     if len(found) >= _MOST:
-                        self.findings.notes.append(f"{_FILE} has more than {_MOST} inputs; the first are used")
+                        self.folder.findings.notes.append(f"{_FILE} has more than {_MOST} inputs; the first are used")
                         return found
         return found
 
@@ -128,8 +122,8 @@ class _Reader:
             return self.groups[f"data/{path}"]
         for file in _GROUP_FILES:
             if isinstance(group.get(file), dict):
-                with self.findings.sparing(_FILE):
-                    return flags_in_mapping(self.folder, _FILE, group[file], above, self.constants)
+                with self.folder.findings.leaving_out(_FILE):
+                    return flags_in_mapping(self.folder, _FILE, group[file], above)
         return above
 
     def _case(
@@ -146,16 +140,16 @@ class _Reader:
             full += f"-{value:0{wide}}" if "count" in said else ""
             place = f"{path}/{full}.in"
             try:
-                yield self._dish(said, place, str(said.get("random_salt") or salt), told, value)
+                yield self._rule(said, place, str(said.get("random_salt") or salt), told, value)
             except PackageError as error:
-                self.findings.left_out[f"{_FILE}: {place}"] = str(error).partition(f"{_FILE}: ")[2]
+                self.folder.findings.left_out[f"{_FILE}: {place}"] = str(error).partition(f"{_FILE}: ")[2]
 
-    def _dish(self, said: Mapping[Any, Any], place: str, salt: str, told: CaseFlags, value: int) -> TestcaseRule:
+    def _rule(self, said: Mapping[Any, Any], place: str, salt: str, told: CaseFlags, value: int) -> TestcaseRule:
         missing = not self.folder.has(f"data/{place}")
         answer = said["ans"] if isinstance(said.get("ans"), str) else None
         ans = None if answer is None else _lines(answer)
         if isinstance(said.get("yaml"), dict):
-            told = flags_in_mapping(self.folder, _FILE, said["yaml"], told, self.constants)
+            told = flags_in_mapping(self.folder, _FILE, said["yaml"], told)
         if isinstance(said.get("in"), str):
             return TestcaseRule(Recipe(place, data=_lines(said["in"]), answer=ans, missing=missing), "", told)
         if isinstance(said.get("copy"), str):
@@ -166,7 +160,7 @@ class _Reader:
         command = said.get("generate")
         if not isinstance(command, str) or not command.strip():
             raise self.folder.error(_FILE, "has neither an input, nor a copy of one, nor a program that makes it")
-        command = fill_constants(command, self.constants).replace("{count}", str(value))
+        command = self.folder.filled(command).replace("{count}", str(value))
         seed = salt + (f":{value - 1}" if value != 1 else "") + command.strip()
         generator, *args = _words(command)
         args = [_SEED.sub("{seed}", arg.replace("{name}", "testcase")) for arg in args]

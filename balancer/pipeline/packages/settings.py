@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages.folder import Findings, Folder, describe
+from balancer.pipeline.packages.folder import Folder, describe
 
 __all__ = ["ProblemSettings", "read_settings"]
 
@@ -59,26 +59,26 @@ class ProblemSettings:
     constants: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_settings(folder: Folder, findings: Findings) -> ProblemSettings:
-    """Read problem.yaml; whatever is wrong with it goes to `findings`, and is left at its default.
+def read_settings(folder: Folder) -> ProblemSettings:
+    """Read problem.yaml; whatever is wrong with it is a finding, and left at its default.
 
     Raises:
         PackageError: the problem is of a kind that cannot be judged here; what else is wrong does not matter then.
     """
     settings: Mapping[str, Any] = {}
-    with findings.collect():
+    with folder.findings.collect():
         settings = _load(folder)
     _check_kind(folder, settings)
 
     def read(reader: Callable[[Folder, Mapping[str, Any]], _T], default: _T) -> _T:
-        with findings.collect():
+        with folder.findings.collect():
             return reader(folder, settings)
         return default
 
     version = str(settings.get("problem_format_version") or "legacy")
     if version not in _VERSIONS:
         newest = "2025-09"
-        findings.notes.append(f"its problem_format_version is {describe(version)}, which is read as {newest}")
+        folder.findings.notes.append(f"its problem_format_version is {describe(version)}, which is read as {newest}")
     return ProblemSettings(
         name=read(_name, folder.shown.name),
         legacy=version in _LEGACY,

@@ -10,8 +10,8 @@ from typing import Any
 
 from balancer.errors import PackageError
 from balancer.pipeline.packages.expectations import OFFICIAL, expected_of
-from balancer.pipeline.packages.folder import Findings, Folder
-from balancer.pipeline.packages.programs import UnusableProgram, read_program
+from balancer.pipeline.packages.folder import Folder
+from balancer.pipeline.packages.programs import read_program
 from balancer.problem import Submission
 from balancer.program import Program
 
@@ -23,62 +23,56 @@ _ENTRIES = "submissions.json"  # DOMjudge's, beside problem.yaml
 _SPOKEN = {"python3": "python", "python3numpy": "python", "cppgmp": "cpp", "cgmp": "c", "javaalgs4": "java"}
 
 
-def read_submissions(folder: Folder, constants: Mapping[str, str], findings: Findings) -> tuple[Submission, ...]:
+def read_submissions(folder: Folder) -> tuple[Submission, ...]:
     """Read submissions/: those that can be used, accepted ones first, then by folder and name."""
-    rules = _rules(folder, findings)
-    entries = _entries(folder, findings)
-    included = _included(folder, constants, findings)
+    rules = _rules(folder)
+    entries = _entries(folder)
+    included = _included(folder)
     found: list[Submission] = []
-    for path in _paths(folder, findings):
+    for path in _paths(folder):
         name = path.removeprefix(f"{_PLACE}/")
-        with findings.sparing(path, name):
-            try:
-                language, entry = _told(name, rules, entries)
-                program = read_program(
-                    folder, path, constants, findings, language=language, entry=entry, included=included
-                )
-            except UnusableProgram as why:
-                findings.left_out[name] = str(why)
-                continue
+        with folder.findings.leaving_out(path, name):
+            language, entry = _told(name, rules, entries)
+            program = read_program(folder, path, language=language, entry=entry, included=included)
             expected = expected_of(name, rules, _texts(program))
             if expected.accepted is None:
-                findings.left_out[name] = expected.why
+                folder.findings.left_out[name] = expected.why
             else:
                 found.append(Submission(name, program, expected.accepted, expected.label))
     if not any(submission.accepted for submission in found):
-        findings.add(_no_accepted(folder, findings.left_out))
+        folder.findings.add(_no_accepted(folder, folder.findings.left_out))
     return tuple(sorted(found, key=lambda submission: (not submission.accepted, _rank(submission.expected))))
 
 
-def _paths(folder: Folder, findings: Findings) -> list[str]:
+def _paths(folder: Folder) -> list[str]:
     """List the files and folders that are a submission each: those in a folder of submissions/, or in itself."""
     paths: list[str] = []
-    with findings.sparing(_PLACE):
+    with folder.findings.leaving_out(_PLACE):
         for entry in folder.entries(_PLACE):
             if not folder.is_folder(entry):
                 if PurePosixPath(entry).name not in _RULES:
                     paths.append(entry)
                 continue
-            with findings.sparing(entry, entry.removeprefix(f"{_PLACE}/")):
+            with folder.findings.leaving_out(entry, entry.removeprefix(f"{_PLACE}/")):
                 paths += folder.entries(entry)
     return paths
 
 
-def _rules(folder: Folder, findings: Findings) -> Mapping[str, Any]:
+def _rules(folder: Folder) -> Mapping[str, Any]:
     rules: dict[str, Any] = {}
     for name in _RULES:
         path = f"{_PLACE}/{name}"
         if folder.has(path):
-            with findings.sparing(path):
+            with folder.findings.leaving_out(path):
                 rules.update(folder.mapping(path))
     return rules
 
 
-def _entries(folder: Folder, findings: Findings) -> Mapping[str, Any]:
+def _entries(folder: Folder) -> Mapping[str, Any]:
     """Return what DOMjudge's submissions.json says, by the submission's name."""
     if not folder.has(_ENTRIES):
         return {}
-    with findings.sparing(_ENTRIES):
+    with folder.findings.leaving_out(_ENTRIES):
         try:
             found = json.loads(folder.text(_ENTRIES))
         except (ValueError, RecursionError) as error:
@@ -97,12 +91,12 @@ def _told(name: str, rules: Mapping[str, Any], entries: Mapping[str, Any]) -> tu
     return spoken, start if isinstance(start, str) else None
 
 
-def _included(folder: Folder, constants: Mapping[str, str], findings: Findings) -> Callable[[str], Mapping[str, bytes]]:
+def _included(folder: Folder) -> Callable[[str], Mapping[str, bytes]]:
     """Return what gives the files that go with every submission of a language: include/default, include/LANGUAGE."""
     by_folder: dict[str, dict[str, bytes]] = {}
-    with findings.sparing("include"):
+    with folder.findings.leaving_out("include"):
         for place in folder.entries("include"):
-            with findings.sparing(place):
+            with folder.findings.leaving_out(place):
                 files = {file: folder.data(file) for file in folder.files(place)}
                 by_folder[PurePosixPath(place).name] = {
                     file.removeprefix(f"{place}/"): content for file, content in files.items()

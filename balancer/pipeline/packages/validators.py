@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from balancer.pipeline.packages.checktestdata import checktestdata_program
-from balancer.pipeline.packages.constants import fill_constants
-from balancer.pipeline.packages.folder import Findings, Folder
+from balancer.pipeline.packages.flags import CaseFlags
+from balancer.pipeline.packages.folder import Folder, UnusableProgram
 from balancer.pipeline.packages.languages import extension_of, language_of
-from balancer.pipeline.packages.programs import UnusableProgram, headers_in, read_program
+from balancer.pipeline.packages.programs import headers_in, read_program
 from balancer.pipeline.packages.settings import ProblemSettings
 from balancer.program import Program
 
@@ -37,62 +37,65 @@ class InputValidators:
     programs: Mapping[str, Program]
     grammars: Mapping[str, str]
 
+    def told(self, flags: CaseFlags) -> tuple[Program, ...]:
+        """Return the programs with the arguments that `flags` say."""
+        return tuple(
+            replace(program, args=flags.validator(PurePosixPath(path).name)) for path, program in self.programs.items()
+        )
 
-def read_input_validators(folder: Folder, constants: Mapping[str, str], findings: Findings) -> InputValidators:
+
+def read_input_validators(folder: Folder) -> InputValidators:
     """Read the input validators."""
     programs: dict[str, Program] = {}
     grammars: dict[str, str] = {}
     for place in _INPUT:
-        for path in _programs(folder, place, findings):
-            with findings.sparing(path):
+        for path in _programs(folder, place):
+            with folder.findings.leaving_out(path):
                 if extension_of(path) in _GRAMMARS:
-                    text = grammars[path] = fill_constants(folder.text(path), constants)
+                    text = grammars[path] = folder.filled(folder.text(path))
                     if extension_of(path) == ".viva":
-                        findings.left_out[path] = "nothing here runs viva; its text is read for bounds"
+                        folder.findings.left_out[path] = "nothing here runs viva; its text is read for bounds"
                     else:
                         programs[path] = checktestdata_program(path, text.encode())
-                    continue
-                try:
-                    programs[path] = _read(folder, place, path, constants, findings)
-                except UnusableProgram as why:
-                    findings.left_out[path] = str(why)
+                else:
+                    programs[path] = _read(folder, place, path)
     return InputValidators(programs, grammars)
 
 
-def read_output_validator(folder: Folder, settings: ProblemSettings, findings: Findings) -> Program | None:
+def read_output_validator(folder: Folder, settings: ProblemSettings) -> Program | None:
     """Read the package's own output validator, if it asks for it, or says nothing and there is one."""
     found: list[Program] = []
     unusable: dict[str, str] = {}
     for place in _OUTPUT:
         one = place == _ONE and _is_one_program(folder, place)
-        for path in [place] if one else _programs(folder, place, findings):
-            with findings.collect():
+        for path in [place] if one else _programs(folder, place):
+            with folder.findings.collect():
                 try:
-                    found.append(_read(folder, place, path, settings.constants, findings))
+                    found.append(_read(folder, place, path))
                 except UnusableProgram as why:
                     unusable[path] = str(why)
     names = ", ".join(program.name for program in found)
     if settings.validation == "default":
-        findings.left_out.update(dict.fromkeys((program.name for program in found), "validation is default"))
+        folder.findings.left_out.update(dict.fromkeys((program.name for program in found), "validation is default"))
         return None
     if len(found) > 1:
         wrong = f"found {names}; one output validator is allowed, keep one"
     elif found:
-        findings.left_out.update(unusable)
+        folder.findings.left_out.update(unusable)
         return found[0]
     elif settings.validation == "custom" or any(folder.is_folder(path) for path in unusable):
         reasons = "; ".join(f"{path}: {why}" for path, why in unusable.items())
         wrong = f"no output validator can be used{f' ({reasons})' if reasons else ''}; add one"
     else:
-        findings.left_out.update(unusable)
+        folder.findings.left_out.update(unusable)
         return None
-    findings.add(folder.error(_OUTPUT[0], wrong))
+    folder.findings.add(folder.error(_OUTPUT[0], wrong))
     return None
 
 
-def _programs(folder: Folder, place: str, findings: Findings) -> Iterator[str]:
+def _programs(folder: Folder, place: str) -> Iterator[str]:
     """Yield each file and folder that is a program, or should be; headers are no programs."""
-    with findings.sparing(place):
+    with folder.findings.leaving_out(place):
         for path in folder.entries(place):
             if folder.is_folder(path) or not extension_of(path).startswith((".h", ".md", ".txt")):
                 yield path
@@ -104,10 +107,8 @@ def _is_one_program(folder: Folder, place: str) -> bool:
     return any(name in ("build", "run") or language_of(name) is not None for name in files)
 
 
-def _read(folder: Folder, place: str, path: str, constants: Mapping[str, str], findings: Findings) -> Program:
-    program = read_program(folder, path, constants, findings, scripts=True)
+def _read(folder: Folder, place: str, path: str) -> Program:
+    program = read_program(folder, path, scripts=True)
     if program.language not in _HEADED or folder.is_folder(path):
         return program
-    return replace(
-        program, extras=tuple(sorted({**headers_in(folder, place, constants), **dict(program.extras)}.items()))
-    )
+    return replace(program, extras=tuple(sorted({**headers_in(folder, place), **dict(program.extras)}.items())))

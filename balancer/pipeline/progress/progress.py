@@ -90,7 +90,7 @@ class Progress:
         self._before: dict[str, int] = {}  # in earlier ones
         self._over: deque[ProblemWork] = deque(maxlen=_REMEMBERED)
         self._clock = clock
-        self._ends_s: tuple[float, float] | None = None  # between which the run will end, as somebody forecast
+        self._ends_s: tuple[float, float] | None = None  # between which the run will end, as a forecast says
         self._display = ProgressDisplay(console, unit="runs", clock=clock)
 
     def done_before(self, problem: str, units: int) -> None:
@@ -173,15 +173,15 @@ class Progress:
         found = guesses_of(over, going_on, unmet, rng, count)
         return None if found is None else (done, found)
 
-    def forecast(self, low_s: float, high_s: float) -> None:
+    def show_end(self, low_s: float, high_s: float) -> None:
         """Show that the run is forecast to last so much longer, seconds from now on."""
         with self._lock:
             now_s = self._clock()
             self._ends_s = now_s + low_s, now_s + high_s
             self._show()
 
-    def _forecast_words(self) -> str:
-        """Return what is left as somebody forecast; "" if nobody did, or that time is over."""
+    def _forecast(self) -> str:
+        """Return what is left as a forecast says; "" if there is none, or that time is over."""
         if self._ends_s is None:
             return ""
         low_s, high_s = (max(0.0, each - self._clock()) for each in self._ends_s)
@@ -203,7 +203,7 @@ class Progress:
                         "problems": self._problems,
                         "spent_s": round(spent_s, 1),
                         "left_s": None if left_s is None else round(left_s, 1),
-                        "left": self._forecast_words() or left,
+                        "left": self._forecast() or left,
                     }
                 },
                 "problems": {
@@ -223,7 +223,7 @@ class Progress:
             self._done + sum(self._ahead.values()) + self._unmet(),
             title=self._title(),
             all_seen=self._all_seen,
-            forecast=self._forecast_words(),
+            forecast=self._forecast(),
         )
 
     def _title(self) -> str:

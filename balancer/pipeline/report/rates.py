@@ -66,5 +66,5 @@ def spent_said(result: RunResult) -> str:
 def looks_said(result: RunResult) -> tuple[str, ...]:
     """Return a line for each kind of time limit that was looked at twice."""
     return tuple(
-        f"{times} x {why.replace('_', ' ')}: {said.replace('_', ' ')}" for (why, said), times in result.looks.items()
+        f"{times} x {why.replace('_', ' ')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
     )

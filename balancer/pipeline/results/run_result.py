@@ -101,7 +101,7 @@ class RunResult:
         all_problems: what all problems come to; None: those of `problems`.
         all_work: what all leases come to; None: those of `spans`.
         scores: the rates with own data alone, and after each round.
-        looks: (why a time limit was not believed, what a second look said) -> how often.
+        rechecks: (why a time limit was not believed, what a second look said) -> how often.
         rows_left_out: how many rows could not be used; `left_out_rows`: the first of them.
         readings: surviving programs to be read; of many, some.
         first_kills: which case killed each wrong submission first, and when; by time.
@@ -125,7 +125,7 @@ class RunResult:
     all_problems: Totals | None = None
     all_work: LeaseTotals | None = None
     scores: tuple[RoundScores, ...] = ()
-    looks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    rechecks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     rows_left_out: int = 0
     left_out_rows: tuple[LeftOutRow, ...] = ()
     readings: tuple[SurvivorReading, ...] = ()
@@ -204,7 +204,7 @@ class RunResult:
                 "unchecked_inputs": totals.unchecked,
             },
             "rounds": [each.to_dict() for each in self.scores],
-            "looks": [{"why": why, "said": said, "times": times} for (why, said), times in self.looks.items()],
+            "looks": [{"why": why, "said": said, "times": times} for (why, said), times in self.rechecks.items()],
             "verified": self.verified.to_dict(),
             "predictions": [asdict(each) for each in self.predictions],
             "rows_left_out": {

@@ -113,7 +113,7 @@ class Store:
         rounds: the rounds of each problem.
         answers: what a model has answered.
         judges: what is known of the problems' own validators and checkers.
-        looks: second looks at time limits.
+        rechecks: second runs after time limits.
         problems: which problems there are, and what each came to.
         leases: who ran what, where and when.
         shrunk: cases that were made smaller.
@@ -131,7 +131,7 @@ class Store:
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
         self.judges = Judges(self._db)
-        self.looks = Rechecks(self._db)
+        self.rechecks = Rechecks(self._db)
         self.problems = Problems(self._db)
         self.leases = Leases(self._db)
         self.shrunk = Shrunk(self._db)

@@ -1,15 +1,19 @@
-"""How long a problem has been at work, over all sessions, and how much of that went to made-up inputs.
+"""Clock of a problem: how long it has been at work, how much of that went to made-up inputs, and when to look again.
 
 A shell: it reads the clock. It must not know what the time is for.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from balancer.pipeline.results.problem_times import ProblemTimes
 
-__all__ = ["ProblemClock"]
+__all__ = ["ProblemClock", "chunk"]
+
+_FIRST, _LEAST = 8, 4  # inputs between two looks at the clock
+_HALF = 2  # of the time that is left, at most, until the next look
 
 
 class ProblemClock:
@@ -52,3 +56,19 @@ class ProblemClock:
     def keep(self) -> None:
         """Remember both figures: what a process that dies has spent since is lost."""
         self._times.keep(self._problem, self.elapsed_s, self.spent_s)
+
+
+def chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:
+    """Return how many more inputs to judge before the clock is looked at again.
+
+    Args:
+        left_s: seconds that are left; infinite without a budget.
+        spent_s: seconds that were spent on made-up inputs.
+        inputs: how many were judged in that time.
+        most: how many are wanted.
+    """
+    if math.isinf(left_s):
+        return most
+    if not inputs or spent_s <= 0:
+        return min(most, _FIRST)
+    return min(most, max(_LEAST, int(left_s / _HALF / (spent_s / inputs))))

@@ -14,6 +14,7 @@ from balancer.pipeline.proposing.toolbox import PutOff
 from balancer.pipeline.results.missing_languages import why_left_out
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.checker_trial import CannotJudge
+from balancer.pipeline.round.clock import chunk
 from balancer.pipeline.round.feedback import feedback_before, killers_of, status_after
 from balancer.pipeline.round.own_data import settle_own_data
 from balancer.pipeline.round.own_tests import OwnDataVerdict, settle_own_tests
@@ -27,7 +28,6 @@ from balancer.pipeline.round.steps import (
     validate_inputs,
     validate_solutions,
 )
-from balancer.pipeline.round.time_budget import chunk
 from balancer.pipeline.round.toolbox import SampleToolbox
 
 __all__ = ["begin_round", "judge_problem"]

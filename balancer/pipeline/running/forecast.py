@@ -2,7 +2,7 @@
 
 Decides when the end is forecast: half a minute after the beginning, then whenever the run is half as old again, and
 once a minute at most. Whatever goes wrong there is a line for a person, and the run goes on. It must not know how an
-end is told beforehand: a plugin does that.
+end is forecast: a plugin does that.
 """
 
 import json
@@ -28,7 +28,7 @@ from balancer.pipeline.progress.progress import Progress
 from balancer.pipeline.results.predictions import EndPrediction, prediction_line
 from balancer.pool.pool import Pool
 
-__all__ = ["USUAL", "EndForecaster", "ForecastSchedule"]
+__all__ = ["USUAL", "EndForecaster", "ForecastPlan", "ForecastSchedule"]
 
 _GUESSES: Final = 40
 _DRAWN: Final = 200_000  # problems, in all guesses together: they are drawn in this process
@@ -49,6 +49,23 @@ class ForecastSchedule:
 USUAL: Final = ForecastSchedule()
 
 
+@dataclass(frozen=True, slots=True)
+class ForecastPlan:
+    """What of a session is forecast.
+
+    Attributes:
+        at_once: how many problems are at work at once.
+        folder: where the trace goes, and is taken away in the end.
+        began_s: when the session began, by `time.monotonic`.
+        schedule: when it is forecast.
+    """
+
+    at_once: int
+    folder: Path
+    began_s: float
+    schedule: ForecastSchedule = USUAL
+
+
 class EndForecaster:
     """Forecasts the end of a session while it goes on; to be used as a `with` block.
 
@@ -56,11 +73,8 @@ class EndForecaster:
         pool: of the run; it writes a trace meanwhile.
         plugin: who forecasts.
         progress: knows what is left, and shows what is forecast.
-        at_once: how many problems are at work at once.
-        folder: where the trace goes, and is taken away in the end.
-        began_s: when the session began, by `time.monotonic`.
         keep: is given all predictions of this session, whenever there is one more.
-        times: when it does so.
+        plan: what is forecast, and when.
     """
 
     def __init__(
@@ -68,21 +82,17 @@ class EndForecaster:
         pool: Pool,
         plugin: ForecasterPlugin,
         progress: Progress,
-        *,
-        at_once: int,
-        folder: Path,
-        began_s: float,
         keep: Callable[[list[EndPrediction]], object],
-        times: ForecastSchedule = USUAL,
+        plan: ForecastPlan,
     ) -> None:
         self._pool = pool
         self._plugin = plugin
         self._progress = progress
-        self._at_once = at_once
-        self._path, self._copy = folder / "so-far.trace.jsonl", folder / "so-far.copy.jsonl"
-        self._began_s = began_s
+        self._at_once = plan.at_once
+        self._path, self._copy = plan.folder / "so-far.trace.jsonl", plan.folder / "so-far.copy.jsonl"
+        self._began_s = plan.began_s
         self._keep = keep
-        self._times = times
+        self._schedule = plan.schedule
         self._stop = threading.Event()
         self._made: list[EndPrediction] = []
         self._rng = random.Random(1)
@@ -127,7 +137,7 @@ class EndForecaster:
             self._keep(self._made)
 
     def _go_on(self) -> None:
-        next_s = self._times.first_s
+        next_s = self._schedule.first_s
         while not self._stop.wait(max(0.0, self._began_s + next_s - time.monotonic())):
             at_s = time.monotonic() - self._began_s
             try:
@@ -138,7 +148,7 @@ class EndForecaster:
                 if self._stop.is_set():
                     return
                 self._progress.say(f"the end of the run cannot be predicted: {_short(error)}")
-            next_s = max(at_s * self._times.factor, time.monotonic() - self._began_s + self._times.every_s)
+            next_s = max(at_s * self._schedule.factor, time.monotonic() - self._began_s + self._schedule.every_s)
 
     def _forecast(self, at_s: float) -> None:
         known = self._progress.guesses(self._rng, _GUESSES, most=_DRAWN)
@@ -170,7 +180,7 @@ class EndForecaster:
         since_s = time.monotonic() - self._began_s - at_s
         if since_s >= forecast.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
             return
-        self._progress.forecast(max(0.0, forecast.low_s - since_s), forecast.high_s - since_s)
+        self._progress.show_end(max(0.0, forecast.low_s - since_s), forecast.high_s - since_s)
         self._progress.say(prediction_line(made, since_s))
 
     def _asked(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 from balancer.errors import PackageError
 from balancer.pipeline.packages.collection import Packages, read_package, read_packages
-from balancer.pipeline.packages.fingerprint import fingerprint
-from balancer.pipeline.packages.light import without_data
+from balancer.pipeline.packages.fingerprint import fingerprint, without_data
 from balancer.pipeline.results.problems import SeenBefore
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import Shard
@@ -22,7 +22,7 @@ from balancer.pipeline.running.languages import with_python
 from balancer.problem import Problem
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["FoundPackages", "ProblemSource", "SourcedProblem", "find_problems", "open_problem_source"]
+__all__ = ["FoundPackages", "ProblemSource", "SourcedProblem", "find_packages", "open_problem_source"]
 
 _MOST_SAID = 10  # lines of a kind; there may be thousands
 
@@ -59,28 +59,31 @@ class SourcedProblem:
     done: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemSource:
+class ProblemSource(Protocol):
     """The problems of one run.
 
     Attributes:
         count: how many there are; None if the data does not tell.
         unit: what they are, in the plural.
-        rows: whether they are rows of a data set.
+        streamed: whether most of them are not known when the run begins.
         known: all of them, if they have been read; without their data.
-        problems: yields them, and remembers in the store that they were met.
-        whole: returns one of them with its data; raises PackageError if it is no longer what it was.
     """
 
     count: int | None
     unit: str
-    rows: bool
+    streamed: bool
     known: tuple[Problem, ...]
-    problems: Iterator[SourcedProblem]
-    whole: Callable[[Problem], Problem] = field(default=lambda problem: problem)
+
+    def problems(self) -> Iterator[SourcedProblem]:
+        """Yield them, and remember in the store that they were met; from the first one each time."""
+        ...
+
+    def whole(self, problem: Problem) -> Problem:
+        """Return one of them with its data. Raises PackageError if it is no longer what it was."""
+        ...
 
 
-def find_problems(settings: PipelineSettings) -> FoundPackages:
+def find_packages(settings: PipelineSettings) -> FoundPackages:
     """Find the packages that `settings` name; none if it names rows, which must be there.
 
     Raises:
@@ -105,137 +108,160 @@ def open_problem_source(
     languages: Collection[str],
     store: Store,
     say: Callable[[str], object],
-    share: Shard,
+    shard: Shard,
 ) -> ProblemSource:
     """Return the problems that `settings` name, once it is sure that the run may go on with them.
 
     Args:
-        found: see `find_problems`.
+        found: see `find_packages`.
         languages: those that some endpoint runs.
         store: which the run is remembered in.
         say: is told of packages and rows that are left out, or have changed.
-        share: of the rows, or the packages, for this machine.
+        shard: of the rows, or the packages, for this machine.
 
     Raises:
         ConfigError: there are no such rows, or the store holds a run with other problems.
     """
     if are_rows(settings.problems):
-        return _rows(settings, languages, store, say, share)
-    return _packages(settings, found, languages, store, say, share)
+        return _Rows(settings, languages, store, _FirstLines(say), shard)
+    return _PackageFolder(settings, found, languages, store, _FirstLines(say), shard)
 
 
-def _packages(
-    settings: PipelineSettings,
-    found: FoundPackages,
-    languages: Collection[str],
-    store: Store,
-    say: Callable[[str], object],
-    share: Shard,
-) -> ProblemSource:
-    packages, fingerprints = found.packages, found.fingerprints
-    mine = [(place, problem) for place, problem in packages.problems if share.takes(place)]
-    problems = tuple(problem for _, problem in mine)
-    # One that was left out in an earlier session, and can be read now, was no part of what that session began with.
-    mended = store.mended([problem.id for problem in problems])
-    before = [problem for problem in problems if problem.id not in mended]
-    known = [problem for problem in packages.read if problem.id not in mended]  # those of other shares, too
-    store.claim(
-        _claims(settings, before, fingerprints, languages, known),
-        then=_claims(settings, problems, fingerprints, languages, packages.read),
-    )
-    store.describe({"kind": "packages", "problems": settings.problems})
-    store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
-    sparing = _Sparing(say)
-    for package in packages.left_out:
-        sparing("package is left out", f"package {package.name} is left out: {package.why}")
-    for name in sorted(mended):
-        sparing("package can be read now", f"package {name} was left out before, and can be read now: it is judged")
-    met = [
-        store.meet(problem, store.problems.place_of(problem.id, place), fingerprints[problem.id])
-        for place, problem in mine
-    ]
-    taken = (SourcedProblem(problem, how is SeenBefore.DONE) for problem, how in zip(problems, met, strict=True))
+class _PackageFolder:
+    """See `ProblemSource`."""
 
-    def whole(problem: Problem) -> Problem:
-        return _read_again(problem, fingerprints[problem.id], settings.python)
+    unit = "problems"
+    streamed = False
 
-    return ProblemSource(len(problems), "problems", False, problems, taken, whole)
+    def __init__(
+        self,
+        settings: PipelineSettings,
+        found: FoundPackages,
+        languages: Collection[str],
+        store: Store,
+        say: "_FirstLines",
+        shard: Shard,
+    ) -> None:
+        self._settings = settings
+        self._fingerprints = found.fingerprints
+        self._languages = languages
+        self._store = store
+        packages = found.packages
+        self._mine = [(place, problem) for place, problem in packages.problems if shard.takes(place)]
+        self.known = tuple(problem for _, problem in self._mine)
+        self.count: int | None = len(self.known)
+        # One that was left out in an earlier session, and can be read now, was no part of what that session began with.
+        mended = store.mended([problem.id for problem in self.known])
+        before = [problem for problem in self.known if problem.id not in mended]
+        read = [problem for problem in packages.read if problem.id not in mended]  # those of other shards, too
+        store.claim(self._claims(before, read), then=self._claims(self.known, packages.read))
+        store.describe({"kind": "packages", "problems": settings.problems})
+        store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
+        for package in packages.left_out:
+            say("package is left out", f"package {package.name} is left out: {package.why}")
+        for name in sorted(mended):
+            say("package can be read now", f"package {name} was left out before, and can be read now: it is judged")
 
+    def problems(self) -> Iterator[SourcedProblem]:
+        """Yield all of them; the store has met them all before the first one is judged."""
+        table = self._store.problems
+        seen = [
+            self._store.meet(problem, table.place_of(problem.id, place), self._fingerprints[problem.id])
+            for place, problem in self._mine
+        ]
+        return (SourcedProblem(each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
 
-def _read_again(problem: Problem, as_before: str, python: str) -> Problem:
-    read = with_python(read_package(problem.path), python)
-    if fingerprint(read) != as_before:
-        raise PackageError(f"{problem.path}: has changed since the run began; put it back as it was, or use --fresh")
-    return read
+    def whole(self, problem: Problem) -> Problem:
+        """Read its data."""
+        read = with_python(read_package(problem.path), self._settings.python)
+        if fingerprint(read) != self._fingerprints[problem.id]:
+            raise PackageError(
+                f"{problem.path}: has changed since the run began; put it back as it was, or use --fresh"
+            )
+        return read
 
-
-def _claims(
-    settings: PipelineSettings,
-    problems: Sequence[Problem],
-    fingerprints: Mapping[str, str],
-    languages: Collection[str],
-    known: Sequence[Problem],
-) -> dict[str, str]:
-    used = {submission.program.language for problem in known for submission in problem.submissions}
-    return {
-        # A submission in a language that no endpoint runs is left out for good.
-        "languages on the endpoints": ", ".join(sorted(used & set(languages))),
-        **_settings(settings),
-        **{f"problem {problem.id}": fingerprints[problem.id] for problem in problems},
-    }
-
-
-def _rows(
-    settings: PipelineSettings, languages: Collection[str], store: Store, say: Callable[[str], object], share: Shard
-) -> ProblemSource:
-    place, wanted = settings.problems, settings.rows
-    rows = read_rows(place, wanted, languages, share=share)
-    first = next(rows, None)  # before anything is claimed: there may be no such data
-    count = count_rows(place, wanted.split)
-    store.claim(
-        {
-            "setting problems": place,
-            **_settings(settings),
-            **{f"setting rows.{name}": str(getattr(wanted, name)) for name in sorted(_DECIDING_ROWS)},
+    def _claims(self, problems: Sequence[Problem], known: Sequence[Problem]) -> dict[str, str]:
+        used = {submission.program.language for problem in known for submission in problem.submissions}
+        return {
+            # A submission in a language that no endpoint runs is left out for good.
+            "languages on the endpoints": ", ".join(sorted(used & set(self._languages))),
+            **_deciding(self._settings),
+            **{f"problem {problem.id}": self._fingerprints[problem.id] for problem in problems},
         }
-    )
-    store.describe({"kind": "rows", "problems": place, "split": wanted.split})
-    found = rows if first is None else chain([first], rows)
-    total = None if count is None else number_of_rows(count, wanted, share)
-    return ProblemSource(total, "rows", True, (), _met(found, store, _Sparing(say), settings.python))
 
 
-def _met(
-    rows: Iterator[tuple[int, Problem | BadRow]], store: Store, say: "_Sparing", python: str
-) -> Iterator[SourcedProblem]:
-    for number, read in rows:
-        if isinstance(read, BadRow):
-            store.problems.leave_out_row(number, read.why)
-            say("row is left out", str(read))
-            continue
-        problem = replace(with_python(read, python), id=store.problems.id_of(number, read.id))
-        met = store.meet(problem, number, fingerprint(problem))
-        if met is SeenBefore.CHANGED:
-            say("row has changed", f"row {number}, {problem.id}, has changed since it was judged: it is judged anew")
-        yield SourcedProblem(problem, met is SeenBefore.DONE)
+class _Rows:
+    """See `ProblemSource`."""
+
+    unit = "rows"
+    streamed = True
+    known: tuple[Problem, ...] = ()
+
+    def __init__(
+        self, settings: PipelineSettings, languages: Collection[str], store: Store, say: "_FirstLines", shard: Shard
+    ) -> None:
+        self._settings = settings
+        self._languages = languages
+        self._store = store
+        self._say = say
+        self._shard = shard
+        place, wanted = settings.problems, settings.rows
+        rows = self._read()
+        first = next(rows, None)  # before anything is claimed: there may be no such data
+        self._opened = rows if first is None else chain([first], rows)
+        count = count_rows(place, wanted.split)
+        self.count = None if count is None else number_of_rows(count, wanted, shard)
+        store.claim(
+            {
+                "setting problems": place,
+                **_deciding(settings),
+                **{f"setting rows.{name}": str(getattr(wanted, name)) for name in sorted(_DECIDING_ROWS)},
+            }
+        )
+        store.describe({"kind": "rows", "problems": place, "split": wanted.split})
+
+    def problems(self) -> Iterator[SourcedProblem]:
+        """Yield them as they are read."""
+        rows, self._opened = self._opened, self._read()
+        table = self._store.problems
+        for number, read in rows:
+            if isinstance(read, BadRow):
+                table.leave_out_row(number, read.why)
+                self._say("row is left out", str(read))
+                continue
+            problem = replace(with_python(read, self._settings.python), id=table.id_of(number, read.id))
+            seen = self._store.meet(problem, number, fingerprint(problem))
+            if seen is SeenBefore.CHANGED:
+                line = f"row {number}, {problem.id}, has changed since it was judged: it is judged anew"
+                self._say("row has changed", line)
+            yield SourcedProblem(problem, seen is SeenBefore.DONE)
+
+    def whole(self, problem: Problem) -> Problem:
+        """Return it: a row has been read with its data."""
+        return problem
+
+    def _read(self) -> Iterator[tuple[int, Problem | BadRow]]:
+        return read_rows(self._settings.problems, self._settings.rows, self._languages, share=self._shard)
 
 
-class _Sparing:
-    """Says the first lines of each kind, and that there are more."""
+class _FirstLines:
+    """Says the first lines of each kind, each once, and that there are more."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say
-        self._said: dict[str, int] = {}
+        self._said: dict[str, list[str]] = {}
 
     def __call__(self, kind: str, line: str) -> None:
-        times = self._said[kind] = self._said.get(kind, 0) + 1
-        if times <= _MOST_SAID:
-            self._say(line)
-        elif times == _MOST_SAID + 1:
-            self._say(f"... and more of which a {kind}: they are counted, and not named here")
+        said = self._said.setdefault(kind, [])
+        if line in said or len(said) > _MOST_SAID:
+            return
+        if len(said) == _MOST_SAID:
+            line = f"... and more of which a {kind}: they are counted, and not named here"
+        said.append(line)
+        self._say(line)
 
 
-def _settings(settings: PipelineSettings) -> dict[str, str]:
+def _deciding(settings: PipelineSettings) -> dict[str, str]:
     """Return what the verdicts depend on; endpoints, strategy and threads are not part of it."""
     chosen = settings.model_dump(include=_DECIDING)
     return {f"setting {name}": str(value) for name, value in chosen.items()}

@@ -7,20 +7,19 @@ how processes are started, nor how bytes travel.
 import io
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rich.console import Console
 
-from balancer.judging.runner import Stopped
+from balancer.judging.runner import Runner, Stopped
 from balancer.pipeline.progress.progress import Progress, WorkerProgress
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.transfer import begin_with, part_of
-from balancer.pipeline.round.rounds import judge_problem
-from balancer.pipeline.round.sample import Sample
-from balancer.pipeline.running.setting_up import find_generators, runner_of, settings_of
+from balancer.pipeline.results.transfer import begin_with, part_of, take_back
+from balancer.pipeline.running.setting_up import LocalJudge, SessionRecord, find_generators, open_runner, settings_of
+from balancer.pipeline.running.turns import WorkersLost
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Problem
@@ -28,7 +27,7 @@ from balancer.program import Executor
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 
-__all__ = ["Engine", "RemoteResult", "RemoteTask", "RemoteWorkers", "run_remote_task"]
+__all__ = ["Engine", "RemoteJudge", "RemoteResult", "RemoteTask", "RemoteWorkers", "run_remote_task"]
 
 _TELL_S = 0.5
 
@@ -89,6 +88,42 @@ class Engine(Protocol):
         ...
 
 
+class RemoteJudge:
+    """Has problems judged by other processes. See `balancer.pipeline.running.turns.ProblemJudge`.
+
+    Args:
+        workers: the processes.
+        store: has all problems, and takes back what came of each.
+        session: its id there.
+        progress: hears how far workers are.
+        runner: of this process, which runs nothing; it says whether to stop.
+        at_once: how many problems, at least.
+    """
+
+    def __init__(
+        self, workers: RemoteWorkers, store: Store, session: int, progress: Progress, runner: Runner, at_once: int
+    ) -> None:
+        self.at_once = max(at_once, workers.at_once)
+        self._workers = workers
+        self._store = store
+        self._session = session
+        self._progress = progress
+        self._runner = runner
+        self._began_s = time.time()
+
+    def judge(self, problem: Problem, allowed_s: float | None) -> bool:
+        """Have a problem judged, and take back what was found; return whether it is hungry."""
+        sent = RemoteTask(problem, allowed_s, part_of(self._store, problem.id), self._began_s)
+        came = self._workers.judge(sent, self._progress.hear, lambda: self._runner.stopping)
+        if isinstance(came, str):
+            raise WorkersLost(came)
+        take_back(self._store, problem.id, came.part, self._session)
+        if came.stopped:
+            raise Stopped
+        self._progress.finish(problem.id)
+        return came.hungry
+
+
 def run_remote_task(
     sent: RemoteTask,
     config: Config,
@@ -104,41 +139,48 @@ def run_remote_task(
         pool, executors: of this process.
         tell: is told now and then how far it is; returns whether to stop.
     """
-    problem = sent.problem
-    progress = _Told()
+    problem = sent.problem.id
+    progress = _ToldProgress()
     began_s = time.monotonic() - max(0.0, time.time() - sent.began_s)
     with Scratch(prefix="balancer-away-") as scratch, Store(scratch.path / "part") as store:
         begin_with(store, sent.part)
-        session = store.begin_session(config.pool.strategy, 0)
-        runner = runner_of(pool, executors, config, store, session, progress.say, began_s)
-        over = threading.Event()
-
-        def keep_telling() -> None:
-            while True:
-                if tell(progress.take(problem.id)) and not runner.stopping:
-                    runner.stop()
-                if over.wait(_TELL_S):
-                    return
-
-        if tell(progress.take(problem.id)):  # it was to stop before it began
-            return RemoteResult(part_of(store, problem.id, spans=True), False, True)
-        telling = threading.Thread(target=keep_telling, name="balancer-away", daemon=True)
-        telling.start()
+        if tell(progress.take(problem)):  # it was to stop before it began
+            return RemoteResult(part_of(store, problem, spans=True), False, True)
+        record = SessionRecord(store, store.begin_session(config.pool.strategy, 0), progress.say, began_s)
+        runner = open_runner(pool, executors, config, record)
         hungry = stopped = False
         try:
-            generators = find_generators(config, registry)
-            settings = settings_of(config)
-            hungry = judge_problem(Sample(problem, generators, settings, runner, store, progress, sent.allowed_s))
+            with _telling(lambda: tell(progress.take(problem)), runner):
+                judge = LocalJudge(find_generators(config, registry), settings_of(config), runner, store, progress)
+                hungry = judge.judge(sent.problem, sent.allowed_s)
         except Stopped:
             stopped = True
-        finally:
-            over.set()
-            telling.join()
-        tell(progress.take(problem.id))
-        return RemoteResult(part_of(store, problem.id, spans=True), hungry, stopped)
+        tell(progress.take(problem))
+        return RemoteResult(part_of(store, problem, spans=True), hungry, stopped)
 
 
-class _Told(Progress):
+@contextmanager
+def _telling(tell: Callable[[], bool], runner: Runner) -> Iterator[None]:
+    """Tell how far it is, now and then, for the length of a `with` block; stop `runner` if the answer is yes."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while True:
+            if tell() and not runner.stopping:
+                runner.stop()
+            if over.wait(_TELL_S):
+                return
+
+    thread = threading.Thread(target=go_on, name="balancer-away", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class _ToldProgress(Progress):
     """Counts, and shows nothing."""
 
     def __init__(self) -> None:

@@ -16,28 +16,29 @@ from types import FrameType
 
 from rich.console import Console
 
-from balancer.errors import ConfigError, PackageError
+from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
-from balancer.judging.runner import Runner, Stopped
+from balancer.judging.runner import Runner
 from balancer.observing.page.serving import open_page, token_of_environment
 from balancer.pipeline.progress.progress import Progress
 from balancer.pipeline.proposing.toolbox import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
-from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.transfer import part_of, take_back
-from balancer.pipeline.round.rounds import judge_problem
-from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.rows.choice import ALL, Shard
 from balancer.pipeline.running.conclude import conclude
-from balancer.pipeline.running.forecast import USUAL, EndForecaster
+from balancer.pipeline.running.forecast import USUAL, EndForecaster, ForecastPlan
 from balancer.pipeline.running.languages import languages_in, lines_on_missing
-from balancer.pipeline.running.problem_source import SourcedProblem, find_problems, open_problem_source
-from balancer.pipeline.running.remote import Engine, RemoteTask, RemoteWorkers
-from balancer.pipeline.running.setting_up import find_generators, runner_of, settings_of
-from balancer.pipeline.running.turns import further_turns
-from balancer.pipeline.running.worker_pool import work_through
+from balancer.pipeline.running.problem_source import ProblemSource, find_packages, open_problem_source
+from balancer.pipeline.running.remote import Engine, RemoteJudge, RemoteWorkers
+from balancer.pipeline.running.setting_up import (
+    LocalJudge,
+    SessionRecord,
+    find_generators,
+    open_runner,
+    settings_of,
+)
+from balancer.pipeline.running.turns import ProblemJudge, Turns
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Problem
@@ -50,21 +51,33 @@ from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings
 from balancer.shells.prober import Prober
 
-__all__ = ["find_generators", "run_pipeline", "settings_of", "slots_of"]
+__all__ = ["RunOptions", "find_generators", "run_pipeline", "settings_of", "slots_of"]
 
-FORETOLD_AT = USUAL
+FORECAST_AT = USUAL
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run is made, beside what its config says.
+
+    Attributes:
+        fresh: forget the run in the results folder and start over.
+        shard: the rows of the data set, or the packages, that this machine takes.
+        live: the port of a page that shows the run, 0 for a free one; None: there is none.
+        engine: brings up workers that judge the problems; None: the threads of this process do.
+    """
+
+    fresh: bool = False
+    shard: Shard = ALL
+    live: int | None = None
+    engine: Engine | None = None
+
+
+_USUAL_OPTIONS = RunOptions()
 
 
 def run_pipeline(
-    config: Config,
-    registry: Registry,
-    console: Console,
-    *,
-    fresh: bool = False,
-    share: Shard = ALL,
-    live: int | None = None,
-    engine: Engine | None = None,
-    forecast: bool = True,
+    config: Config, registry: Registry, console: Console, options: RunOptions = _USUAL_OPTIONS
 ) -> RunResult:
     """Judge the problems of `config` over one pool, and return what was found.
 
@@ -75,127 +88,144 @@ def run_pipeline(
         config: must have a `pipeline`.
         registry: the plugins.
         console: for progress.
-        fresh: forget the run in the results folder and start over.
-        share: the rows of the data set, or the packages, that this machine takes.
-        live: the port of a page that shows the run, 0 for a free one; None: there is none.
-        engine: brings up workers that judge the problems; None: the threads of this process do.
-        forecast: whether the run says now and then when it will be over, if a plugin can tell.
+        options: how the run is made.
 
     Raises:
         ConfigError, PackageError: something must be put right first; nothing was run.
         BalancerError: the run cannot go on, e.g. because the disk is full; what was judged is kept.
     """
-    settings = settings_of(config)
-    found = find_problems(settings)  # first of all: if none can be read, no folder of results is left behind
-    found_generators = find_generators(config, registry)
-    if engine is not None:
-        _refuse_what_is_not_shared(config, found_generators)
-    results = Path(settings.results)
     with ExitStack() as stack:
-        away = stack.enter_context(engine.open(config)) if engine is not None else None
-        pool = stack.enter_context(Pool.from_config(config, registry=registry)) if away is None else away.pool
-        store = stack.enter_context(Store(results, fresh=fresh))
-        executors = _executors(pool, config, registry, results / "compiled", stack)
-        languages = languages_of(executors, languages_in(found.packages.read, settings.python))
-        services = _Services(config.llm, registry, store.answers, console)
-        # Last of all that may refuse: a run that never began must not claim the folder.
-        for line in lines_on_missing(found.packages.read, languages):
-            services.say(line)
-        intake = open_problem_source(settings, found, languages, store, services.say, share)
-        served = config.pool.connect is not None  # then the pings are the server's
-        slots = sum(endpoint.capacity for endpoint in pool.endpoints()) if served else slots_of(config)
-        session = store.begin_session(pool.stats().strategy, slots)
-        if away is None and not served:  # else the leases are others' to trace
-            stack.enter_context(pool.trace(store.trace))
-        began_s, began_at_s = time.monotonic(), time.time()
-        runner = runner_of(pool, executors, config, store, session, services.say, began_s)
-        if not served and config.health and config.health.ping != "off":
-            pings = pings_of(executors, config.health.ping)
-            every_s, conclusive = config.health.ping_every_s, config.health.conclusive
-            stack.enter_context(Prober(pool, pings, every_s=every_s, conclusive=conclusive))
-        generators = [
-            stack.enter_context(each.open(services)) if isinstance(each, OpenedGenerator) else each
-            for each in found_generators
-        ]
-        progress = stack.enter_context(Progress(console, intake.count, unit=intake.unit, streamed=intake.rows))
-        if live is not None:
-            progress.watched = True
-            token = token_of_environment()
-            page = open_page(pool, port=live, token=token, redact=config.redact, extra=progress.tables)
-            progress.say(f"page at {stack.enter_context(page).url}")
-        for problem in intake.known:
-            progress.plan(problem.id, _guess(problem, settings))
-        forecasters = registry.forecasters.values() if forecast else ()
-        forecasting = None
-        # Elsewhere the trace is not this process's to write; and what has a budget of time ends when that is over.
-        if forecasters and settings.predict and away is None and not served and not settings.budget_s:
-            for name, units in store.leases.done_before(session).items():
-                progress.done_before(name, units)
-            forecasting = EndForecaster(
-                pool, next(iter(forecasters)).item, progress, at_once=settings.sample_level_workers, folder=results,
-                began_s=began_s, keep=lambda made: store.keep_predictions(session, made), times=FORETOLD_AT,
-            )  # fmt: skip
-            stack.enter_context(forecasting)
+        parts = _put_together(config, registry, console, options, stack)
+        return _run_session(parts, options.live, stack)
 
-        def act(taken: SourcedProblem) -> None:
-            problem = taken.problem
-            if taken.done:
-                progress.finish(problem.id)
-                return
-            judge((problem, settings.budget_s or None))
 
-        def judge(turn: tuple[Problem, float | None]) -> None:
-            problem, allowed_s = turn
-            try:
-                problem = intake.whole(problem)
-            except PackageError as error:
-                put_off(problem, "; ".join(error.problems))
-                return
-            if away is None:
-                sample = Sample(problem, generators, settings, runner, store, progress, allowed_s)
-                hungry[problem.id] = judge_problem(sample)
-            else:
-                hungry[problem.id] = judge_away(away, problem, allowed_s)
-            settle(store, problem)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a run is made of.
 
-        def judge_away(away: RemoteWorkers, problem: Problem, allowed_s: float | None) -> bool:
-            sent = RemoteTask(problem, allowed_s, part_of(store, problem.id), began_at_s)
-            came = away.judge(sent, progress.hear, lambda: runner.stopping)
-            if isinstance(came, str):
-                put_off(problem, came)
-                return False
-            take_back(store, problem.id, came.part, session)
-            if came.stopped:
-                raise Stopped
-            progress.finish(problem.id)
-            return came.hungry
+    Attributes:
+        config, settings, registry: as they were given.
+        generators: not opened yet.
+        workers: processes that judge the problems; None: this one does.
+        pool, executors: where programs run, and what runs them there, by the name of the endpoint.
+        store: what is known so far.
+        services: for the generators.
+        source: the problems.
+    """
 
-        def put_off(problem: Problem, why: str) -> None:
-            store.rounds.put_off(problem.id, why)
-            progress.say(f"{problem.id} is left for the next session: {why}")
-            lost.append(problem.id)
+    config: Config
+    settings: PipelineSettings
+    registry: Registry
+    generators: Sequence[Generator]
+    workers: RemoteWorkers | None
+    pool: Pool
+    executors: Mapping[str, Executor]
+    store: Store
+    services: "_Services"
+    source: ProblemSource
 
-        hungry: dict[str, bool] = {}
-        lost: list[str] = []
-        workers = settings.sample_level_workers if away is None else max(settings.sample_level_workers, away.at_once)
-        with _stop_on_signal(runner, progress) as told:
-            complete = work_through(intake.problems, act, workers, runner)
-            if complete and settings.budget_s:
-                complete = further_turns(
-                    settings.budget_s, intake.known, hungry, store,
-                    lambda turns: work_through(turns, judge, workers, runner),
-                )  # fmt: skip
-            while complete and (again := store.withdraw()):  # an endpoint that lied had a part in these
-                met = open_problem_source(settings, found, languages, store, _say_nothing, share).problems
-                problems = (taken for taken in met if taken.problem.id in again)
-                complete = work_through(problems, act, workers, runner)
-        store.withdraw()  # the run was stopped: the next session judges them
-        complete = complete and not lost
-        if complete and forecasting is not None:
-            forecasting.over()
-        stats = pool.stats().to_dict() if away is None else away.stats()
-        store.end_session(session, stats, complete=complete)
-        return replace(conclude(store, results, services.say), stopped_by=told.signal)
+    @property
+    def owns_leases(self) -> bool:
+        """Whether all leases of the run are this process's: then they are its to trace, and to forecast from."""
+        return self.workers is None and self.config.pool.connect is None
+
+    @property
+    def slots(self) -> int:
+        """How many leases may be out at once."""
+        if self.config.pool.connect is None:
+            return slots_of(self.config)
+        return sum(endpoint.capacity for endpoint in self.pool.endpoints())
+
+
+def _put_together(
+    config: Config, registry: Registry, console: Console, options: RunOptions, stack: ExitStack
+) -> _Parts:
+    """Open what a run takes, until `stack` is closed. What may refuse does so before the folder is claimed."""
+    settings = settings_of(config)
+    found = find_packages(settings)  # first of all: if none can be read, no folder of results is left behind
+    generators = find_generators(config, registry)
+    if options.engine is not None:
+        _refuse_what_is_not_shared(config, generators)
+    workers = stack.enter_context(options.engine.open(config)) if options.engine is not None else None
+    pool = stack.enter_context(Pool.from_config(config, registry=registry)) if workers is None else workers.pool
+    store = stack.enter_context(Store(Path(settings.results), fresh=options.fresh))
+    executors = _executors(pool, config, registry, Path(settings.results) / "compiled", stack)
+    services = _Services(config.llm, registry, store.answers, console)
+    languages = languages_of(executors, languages_in(found.packages.read, settings.python))
+    for line in lines_on_missing(found.packages.read, languages):
+        services.say(line)
+    source = open_problem_source(settings, found, languages, store, services.say, options.shard)
+    return _Parts(config, settings, registry, generators, workers, pool, executors, store, services, source)
+
+
+def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult:
+    """Judge what is left of the problems, and write down what was found."""
+    pool, store, settings, source, workers = parts.pool, parts.store, parts.settings, parts.source, parts.workers
+    session = store.begin_session(pool.stats().strategy, parts.slots)
+    if parts.owns_leases:
+        stack.enter_context(pool.trace(store.trace))
+    began_s = time.monotonic()
+    record = SessionRecord(store, session, parts.services.say, began_s)
+    runner = open_runner(pool, parts.executors, parts.config, record)
+    _send_pings(parts, stack)
+    generators = [
+        stack.enter_context(each.open(parts.services)) if isinstance(each, OpenedGenerator) else each
+        for each in parts.generators
+    ]
+    progress = stack.enter_context(
+        Progress(parts.services.console, source.count, unit=source.unit, streamed=source.streamed)
+    )
+    if live is not None:
+        _show_page(parts, live, progress, stack)
+    for problem in source.known:
+        progress.plan(problem.id, _guess(problem, settings))
+    forecaster = _forecaster(parts, session, progress, began_s)
+    if forecaster is not None:
+        stack.enter_context(forecaster)
+    judge: ProblemJudge = (
+        LocalJudge(generators, settings, runner, store, progress)
+        if workers is None
+        else RemoteJudge(workers, store, session, progress, runner, settings.sample_level_workers)
+    )
+    with _stop_on_signal(runner, progress) as told:
+        complete = Turns(source, judge, store, progress, runner, settings.budget_s).take_all()
+    if complete and forecaster is not None:
+        forecaster.over()
+    stats = pool.stats().to_dict() if workers is None else workers.stats()
+    store.end_session(session, stats, complete=complete)
+    return replace(conclude(store, Path(settings.results), parts.services.say), stopped_by=told.signal)
+
+
+def _send_pings(parts: _Parts, stack: ExitStack) -> None:
+    """Ping the endpoints, until `stack` is closed; those of a server are pinged by it."""
+    health = parts.config.health
+    if parts.config.pool.connect is None and health and health.ping != "off":
+        pings = pings_of(parts.executors, health.ping)
+        stack.enter_context(Prober(parts.pool, pings, every_s=health.ping_every_s, conclusive=health.conclusive))
+
+
+def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -> None:
+    """Serve a page that shows the run, until `stack` is closed."""
+    progress.watched = True
+    token, redact = token_of_environment(), parts.config.redact
+    page = stack.enter_context(open_page(parts.pool, port=port, token=token, redact=redact, extra=progress.tables))
+    progress.say(f"page at {page.url}")
+
+
+def _forecaster(parts: _Parts, session: int, progress: Progress, began_s: float) -> EndForecaster | None:
+    """Return what forecasts the end of the session; None if nobody can: what has a budget ends when that is over."""
+    store, settings, plugins = parts.store, parts.settings, parts.registry.forecasters.values()
+    if not (plugins and settings.predict and parts.owns_leases and not settings.budget_s):
+        return None
+    for name, units in store.leases.done_before(session).items():
+        progress.done_before(name, units)
+    return EndForecaster(
+        parts.pool,
+        next(iter(plugins)).item,
+        progress,
+        lambda made: store.keep_predictions(session, made),
+        ForecastPlan(settings.sample_level_workers, Path(settings.results), began_s, FORECAST_AT),
+    )
 
 
 def _executors(pool: Pool, config: Config, registry: Registry, cache: Path, stack: ExitStack) -> Mapping[str, Executor]:
@@ -249,21 +279,17 @@ def slots_of(config: Config) -> int:
     return sum(min(slots, caps[host]) for host, slots in capacities.items())
 
 
-def _say_nothing(line: str) -> None:
-    """Everything was said as the run began."""
-
-
 @dataclass(slots=True)
-class _Told:
+class _StopSignal:
     """Which signal told a run to stop; 0: none."""
 
     signal: int = 0
 
 
 @contextmanager
-def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[_Told]:
+def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[_StopSignal]:
     """Stop cleanly at the first SIGINT or SIGTERM; at the second, die at once: the store bears it."""
-    told = _Told()
+    told = _StopSignal()
     if threading.current_thread() is not threading.main_thread():
         yield told
         return

@@ -1,24 +1,30 @@
-"""What a process of a run sets up: its generators, and what makes its program runs.
+"""Setup of a process that judges problems: its generators, what makes its program runs, and what judges.
 
 Decides what of a run is recorded. It must not know which problems there are, nor in which order they are judged.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
+from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.proposing.toolbox import EquippedGenerator
 from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.sample import Sample
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
+from balancer.problem import Problem
 from balancer.program import Executor, Program
 from balancer.settings.config import Config, on_one_machine
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["find_generators", "runner_of", "settings_of"]
+__all__ = ["LocalJudge", "SessionRecord", "find_generators", "open_runner", "settings_of"]
 
 
 def settings_of(config: Config) -> PipelineSettings:
@@ -42,42 +48,76 @@ def find_generators(config: Config, registry: Registry) -> list[Generator]:
     return found
 
 
-def runner_of(
-    pool: Pool,
-    executors: Mapping[str, Executor],
-    config: Config,
-    store: Store,
-    session: int,
-    say: Callable[[str], object],
-    began_s: float,
-) -> Runner:
-    """Return what makes the program runs of a session, and records them.
+class SessionRecord:
+    """What a session keeps of its program runs.
 
     Args:
+        store: keeps it.
+        session: its id there.
+        say: is told what a person should know, a line each.
         began_s: when the run began, by `time.monotonic`.
     """
+
+    def __init__(self, store: Store, session: int, say: Callable[[str], object], began_s: float) -> None:
+        self.store = store
+        self.say = say
+        self._session = session
+        self._began_s = began_s
+
+    def add_span(self, span: Span) -> None:
+        """Keep a lease that has ended."""
+        started_s, ended_s = span.started_s - self._began_s, span.ended_s - self._began_s
+        self.store.leases.add(self._session, replace(span, started_s=started_s, ended_s=ended_s))
+
+    def add_recheck(self, wanted: ProgramRun, why: Suspicion, said: Recheck) -> None:
+        """Keep what a second run said of a time limit."""
+        self.store.rechecks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
+
+    def say_compiled(self, program: Program, took_s: float, endpoint: str) -> None:
+        """Say that it took some time."""
+        self.say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
+
+
+def open_runner(pool: Pool, executors: Mapping[str, Executor], config: Config, record: SessionRecord) -> Runner:
+    """Return what makes the program runs of a session, and records them."""
     settings = settings_of(config)
-
-    def record(span: Span) -> None:
-        store.leases.add(session, replace(span, started_s=span.started_s - began_s, ended_s=span.ended_s - began_s))
-
-    def looked(wanted: ProgramRun, why: Suspicion, said: Recheck) -> None:
-        store.looks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
-
-    def compiled(program: Program, took_s: float, endpoint: str) -> None:
-        say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
-
-    return Runner(
-        pool,
-        executors,
+    options = RunnerOptions(
         attempts=settings.attempts,
-        outage_s=settings.outage_s,
         quiet_label=settings.quiet_label,
-        on_span=record,
-        on_look=looked,
-        on_compile=compiled,
+        outage_s=settings.outage_s,
         compile_s=settings.compile_s,
         verify=None if on_one_machine(pool.endpoints()) else config.verify,
-        remembers=store.trust,
-        say=say,
     )
+    hooks = RunnerHooks(
+        on_span=record.add_span,
+        on_recheck=record.add_recheck,
+        on_compile=record.say_compiled,
+        say=record.say,
+        verification=record.store.trust,
+    )
+    return Runner(pool, executors, options, hooks)
+
+
+class LocalJudge:
+    """Judges problems in this process. See `balancer.pipeline.running.turns.ProblemJudge`."""
+
+    def __init__(
+        self,
+        generators: Sequence[Generator | EquippedGenerator],
+        settings: PipelineSettings,
+        runner: Runner,
+        store: Store,
+        progress: Progress,
+    ) -> None:
+        self.at_once = settings.sample_level_workers
+        self._generators = generators
+        self._settings = settings
+        self._runner = runner
+        self._store = store
+        self._progress = progress
+
+    def judge(self, problem: Problem, allowed_s: float | None) -> bool:
+        """Take a problem through its rounds; return whether it is hungry."""
+        return judge_problem(
+            Sample(problem, self._generators, self._settings, self._runner, self._store, self._progress, allowed_s)
+        )

@@ -1,19 +1,148 @@
-"""Further turns: the time that some problems leave over goes to where more may be killed.
+"""Turns of problems: all are judged, some at a time, each within its own budget of time, and some of them again.
 
-Decides who has a further turn. It must not know how a problem is judged.
+Decides who is judged when, how many are in memory (those at work, and one that was read), who gets the time that others
+leave over, and what is left to the next session. It must not know how a problem is judged.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
+from balancer.errors import BalancerError, PackageError
+from balancer.judging.runner import Runner, Stopped
+from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.time_budget import Spending, next_allowances
+from balancer.pipeline.running.problem_source import ProblemSource, SourcedProblem
 from balancer.problem import Problem
 
-__all__ = ["Turn", "further_turns"]
+__all__ = [
+    "ProblemJudge",
+    "Spending",
+    "Turn",
+    "Turns",
+    "WorkersLost",
+    "further_turns",
+    "next_allowances",
+    "work_through",
+]
 
+Item = TypeVar("Item")
+Turn = tuple[Problem, float | None]  # and the seconds that it may have spent on made-up inputs in the end
+
+_LOOK_S = 0.2  # waits are short, so that the main thread takes signals meanwhile
 _MOST_TURNS = 10
+_LEAST_S = 1.0  # a share that is smaller is not worth going back to a problem
 
-Turn = tuple[Problem, float]  # and the seconds that it may have spent in the end
+
+class WorkersLost(BalancerError):
+    """What was to judge a problem has died, time and again: the problem is left to the next session."""
+
+
+class ProblemJudge(Protocol):
+    """What judges problems, e.g. this process.
+
+    Attributes:
+        at_once: how many problems.
+    """
+
+    at_once: int
+
+    def judge(self, problem: Problem, allowed_s: float | None) -> bool:
+        """Take a problem through its rounds; return whether it is hungry: more time might kill what survives.
+
+        Args:
+            allowed_s: see `Sample`.
+
+        Raises:
+            Stopped: the run was stopped meanwhile.
+            WorkersLost: it cannot be judged now.
+        """
+        ...
+
+
+class Turns:
+    """The turns of all problems of a run in this session.
+
+    Args:
+        source: the problems.
+        judge: judges them.
+        store: knows what each came to, and what it has spent.
+        progress: is told which are over.
+        runner: is stopped if one fails.
+        budget_s: seconds for made-up inputs, of each problem; 0: as long as it takes.
+    """
+
+    def __init__(
+        self,
+        source: ProblemSource,
+        judge: ProblemJudge,
+        store: Store,
+        progress: Progress,
+        runner: Runner,
+        budget_s: float,
+    ) -> None:
+        self._source = source
+        self._judge = judge
+        self._store = store
+        self._progress = progress
+        self._runner = runner
+        self._budget_s = budget_s
+        self._hungry: dict[str, bool] = {}
+        self._lost = False
+
+    def take_all(self) -> bool:
+        """Judge all problems; return whether all of them were judged to their end."""
+        complete = self._first_turns(self._source.problems())
+        if complete and self._budget_s:
+            complete = further_turns(
+                self._budget_s, self._source.known, self._hungry, self._store,
+                lambda turns: work_through(turns, self._take, self._judge.at_once, self._runner),
+            )  # fmt: skip
+        while complete and (again := self._store.withdraw()):  # an endpoint that lied had a part in these
+            complete = self._first_turns(each for each in self._source.problems() if each.problem.id in again)
+        self._store.withdraw()  # the run was stopped: the next session judges them
+        return complete and not self._lost
+
+    def _first_turns(self, problems: Iterator[SourcedProblem]) -> bool:
+        return work_through(problems, self._take_first, self._judge.at_once, self._runner)
+
+    def _take_first(self, sourced: SourcedProblem) -> None:
+        if sourced.done:
+            self._progress.finish(sourced.problem.id)
+        else:
+            self._take((sourced.problem, self._budget_s or None))
+
+    def _take(self, turn: Turn) -> None:
+        problem, allowed_s = turn
+        try:
+            problem = self._source.whole(problem)
+        except PackageError as error:
+            self._put_off(problem, "; ".join(error.problems))
+            return
+        try:
+            self._hungry[problem.id] = self._judge.judge(problem, allowed_s)
+        except WorkersLost as error:
+            self._hungry[problem.id] = False
+            self._put_off(problem, str(error))
+        settle(self._store, problem)
+
+    def _put_off(self, problem: Problem, why: str) -> None:
+        self._store.rounds.put_off(problem.id, why)
+        self._progress.say(f"{problem.id} is left for the next session: {why}")
+        self._lost = True
+
+
+# -- time that is left over ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a problem has spent, and whether it is hungry: more time might kill what survives."""
+
+    spent_s: float
+    hungry: bool
 
 
 def further_turns(
@@ -43,3 +172,58 @@ def further_turns(
         if not work((each, allowed[each.id]) for each in problems if each.id in allowed):
             return False
     return True
+
+
+def next_allowances(budget_s: float, spendings: Mapping[str, Spending]) -> dict[str, float]:
+    """Return what each hungry problem may have spent in the end, now that all have had their own budget.
+
+    What is left of all budgets together is shared alike among the hungry ones; nothing is returned if that is too
+    little, or if nobody is hungry.
+    """
+    hungry = [name for name, each in spendings.items() if each.hungry]
+    left_s = budget_s * len(spendings) - sum(each.spent_s for each in spendings.values())
+    if not hungry or left_s / len(hungry) < _LEAST_S:
+        return {}
+    return {name: spendings[name].spent_s + left_s / len(hungry) for name in hungry}
+
+
+# -- many at once --------------------------------------------------------------------------------------
+
+
+def work_through(items: Iterator[Item], act: Callable[[Item], None], workers: int, runner: Runner) -> bool:
+    """Do `act` for every item, `workers` at a time, each in a thread. Return False if the run was stopped.
+
+    The first error stops the others, and is raised.
+    """
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="sample")
+    busy: set[Future[None]] = set()
+    errors: list[BaseException] = []
+    all_taken = False
+    try:
+        for item in items:
+            while len(busy) >= workers and not (errors or runner.stopping):
+                busy = _ended(busy, errors)
+            if errors or runner.stopping:
+                break
+            busy.add(threads.submit(act, item))
+        else:
+            all_taken = True
+        while busy and not errors:
+            busy = _ended(busy, errors)
+    except BaseException as error:
+        errors.insert(0, error)
+    if any(not isinstance(error, Stopped) for error in errors):
+        runner.stop()
+    threads.shutdown(wait=True, cancel_futures=True)
+    errors += [why for each in busy if not each.cancelled() and (why := each.exception())]
+    for why in errors:
+        if not isinstance(why, Stopped):
+            raise why
+    return all_taken and not errors
+
+
+def _ended(busy: set[Future[None]], errors: list[BaseException]) -> set[Future[None]]:
+    """Wait a moment for some to end; add what they raised to `errors`, and return those that go on."""
+    done, rest = wait(busy, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+    errors += [error for each in done if (error := each.exception())]
+    return rest

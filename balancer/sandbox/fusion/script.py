@@ -8,7 +8,7 @@ fetched as a file of any bytes, and has CPU time from the shell.
 
 The script's words go to its own standard output, which the program is not given. A program of the same user can find it
 all the same, and may lie there about its CPU time and its exit code; but never take back what was said before it began,
-which is how long compiling took. See docs/decisions/0021-sandboxfusion-by-script.md.
+which is how long compiling took. See docs/decisions/sandbox.md.
 """
 
 import math

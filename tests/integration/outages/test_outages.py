@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.program import Execution, ExecutorOptions, Limits, Program
@@ -98,7 +99,7 @@ def test_a_black_hole_costs_the_pipeline_no_verdict_and_two_percent_at_most(
     hole.down = True
     spans: list[Span] = []
     pool = pool_of(servers, health=HealthSettings())
-    runner = Runner(pool, executors, attempts=5, quiet_label="quiet", on_span=spans.append)
+    runner = Runner(pool, executors, RunnerOptions(attempts=5, quiet_label="quiet"), RunnerHooks(on_span=spans.append))
     wanted = ProgramRun(_PING, b"", Limits(), "ping", RunStage.AGREE, "ping.py", 1)
 
     def judged() -> bool:

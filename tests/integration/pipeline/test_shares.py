@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from balancer.endpoint import Endpoint
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import Runner
 from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
@@ -54,7 +55,10 @@ def _run(folder: Path, call_s: float) -> Sequence[Span]:
     with Store(folder) as store:
         session = store.begin_session("fifo", 4)
         runner = Runner(
-            pool, executors, attempts=1, quiet_label="quiet", on_span=lambda span: store.leases.add(session, span)
+            pool,
+            executors,
+            RunnerOptions(attempts=1, quiet_label="quiet"),
+            RunnerHooks(on_span=lambda span: store.leases.add(session, span)),
         )
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(judge_problem, [_sample(number, runner, store) for number in range(4)]))

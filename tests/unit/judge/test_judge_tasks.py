@@ -135,7 +135,7 @@ def test_a_run_that_was_not_begun_is_never_begun() -> None:
         async with judge_over({"a": fake}) as judge:
             await judge.arun(DOUBLE, CASES)  # what is found out once, is
             calls = len(fake.calls)
-            threads = judge._threads
+            threads = judge._resources.threads
             threads._max_workers = len(threads._threads)  # no further ones
             for _ in range(threads._max_workers):
                 threads.submit(block)

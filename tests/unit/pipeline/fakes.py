@@ -7,6 +7,7 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import Runner
 from balancer.pipeline.results.run_result import Span
 from balancer.pool.pool import Pool
@@ -86,8 +87,8 @@ class FakeExecutor:
 class Impatient(Runner):
     """A runner that notes how long it should wait between tries and, unless it is `patient`, does not."""
 
-    def __init__(self, *args: Any, patient: bool, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, *args: Any, patient: bool) -> None:
+        super().__init__(*args)
         self.waits_s: list[float] = []
         self._patient = patient
 
@@ -119,7 +120,8 @@ def hasty(
         max_waiters=max_waiters,
     )
     spans: list[Span] = []
-    runner = Impatient(pool, executors, attempts=attempts, quiet_label="quiet", on_span=spans.append, patient=patient)
+    options, hooks = RunnerOptions(attempts=attempts, quiet_label="quiet"), RunnerHooks(on_span=spans.append)
+    runner = Impatient(pool, executors, options, hooks, patient=patient)
     return runner, pool, spans
 
 

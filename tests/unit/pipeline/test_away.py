@@ -17,7 +17,7 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import begin_with, part_of, take_back
 from balancer.pipeline.results.trust import TrustStore
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
-from balancer.pipeline.running.run import run_pipeline
+from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.plugins.registry import Registered, default_registry
 from balancer.pool.pool import Pool
 from balancer.sandbox.executors import make_executors
@@ -89,7 +89,7 @@ class _Bench(rows.Bench):
             file="test",
             environ={},
         )
-        return run_pipeline(config, self.registry, Console(file=self.said, width=200), engine=near)
+        return run_pipeline(config, self.registry, Console(file=self.said, width=200), RunOptions(engine=near))
 
 
 @pytest.fixture

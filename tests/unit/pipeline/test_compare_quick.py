@@ -6,8 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from balancer.judging.compare import compare, parse_flags
-from balancer.judging.near import Nearness
+from balancer.judging.compare import Nearness, compare, parse_flags
 from tests.unit.pipeline import slow_compare
 
 WORDS = [

@@ -19,9 +19,11 @@ from balancer.pipeline.report import print_summary, write_report
 from balancer.pipeline.results.predictions import EndPrediction, prediction_line, prediction_lines
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running import run as running
-from balancer.pipeline.running.forecast import EndForecaster, ForecastSchedule
+from balancer.pipeline.running import turns
+from balancer.pipeline.running.forecast import EndForecaster, ForecastPlan, ForecastSchedule
 from balancer.plugins.registry import Registered, default_registry
 from balancer.plugins.vetting import names_of_forecaster
+from balancer.problem import Problem
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.test_run import CONFIG, Bench, bench
 
@@ -137,12 +139,10 @@ def until(what: str, out: StringIO) -> None:
 
 
 def forecasting(name: str, pool: Pool, progress: Progress, folder: Path, kept: Kept) -> EndForecaster:
-    return EndForecaster(
-        pool, plugin(name), progress, at_once=2, folder=folder, began_s=time.monotonic(), keep=kept, times=_OFTEN
-    )
+    return EndForecaster(pool, plugin(name), progress, kept, ForecastPlan(2, folder, time.monotonic(), _OFTEN))
 
 
-def test_what_is_forecast_is_said_shown_and_kept_with_what_came(tmp_path: Path) -> None:
+def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) -> None:
     out, kept = StringIO(), Kept()
     progress = progress_of(out)
     with Pool(["http://a/"]) as pool, forecasting("told", pool, progress, tmp_path, kept) as told:
@@ -259,11 +259,11 @@ def test_a_folder_that_cannot_be_written_costs_the_prediction_only(tmp_path: Pat
 def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(8):
         bench.package(f"more-{number}")
-    monkeypatch.setattr(running, "FORETOLD_AT", _OFTEN)
+    monkeypatch.setattr(running, "FORECAST_AT", _OFTEN)
     monkeypatch.setattr("balancer.pipeline.running.forecast.EndForecaster._asked", _at_once)
     bench.registry.forecasters.clear()
     bench.registry.forecasters["told"] = Registered(plugin("told"), "tests")
-    settled = running.settle
+    settled = turns.settle
     made = threading.Event()
     keep = running.Store.keep_predictions
 
@@ -271,7 +271,7 @@ def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch
         keep(self, session, told)
         made.set()
 
-    def wait(store: running.Store, problem: running.Problem) -> None:
+    def wait(store: running.Store, problem: Problem) -> None:
         settled(store, problem)
         if (
             len(store.sessions()) == 1 and problem.id == "more-3"
@@ -279,7 +279,7 @@ def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch
             assert made.wait(PATIENCE_S)
 
     monkeypatch.setattr(running.Store, "keep_predictions", kept)
-    monkeypatch.setattr(running, "settle", wait)
+    monkeypatch.setattr(turns, "settle", wait)
     found = bench.run()
     assert found.predictions
     assert all(each.came_s is not None for each in found.predictions)

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from balancer.pipeline.packages.expectations import expected_of
-from balancer.pipeline.packages.patterns import matches
+from balancer.pipeline.packages.expectations import expected_of, matches
 
 FOLDERS: list[tuple[str, bool | None]] = [
     ("accepted", True),

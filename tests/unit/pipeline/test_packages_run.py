@@ -18,7 +18,7 @@ from balancer.pipeline.packages.read import read_problem
 from balancer.pipeline.report import print_summary, write_report
 from balancer.pipeline.results.run_result import CaseState, RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running.problem_source import find_problems
+from balancer.pipeline.running.problem_source import find_packages
 from balancer.pipeline.running.run import run_pipeline
 from balancer.problem import Verdict
 from balancer.program import Execution, Status
@@ -368,7 +368,7 @@ def test_of_packages_whose_turn_has_not_come_no_data_is_kept(bench: Bench) -> No
     add(bench, "doubling", "data/secret/3.in", "9" * 4_000_000)
     tracemalloc.start()
     try:
-        kept = find_problems(bench.config.pipeline or pytest.fail("no pipeline"))
+        kept = find_packages(bench.config.pipeline or pytest.fail("no pipeline"))
         assert tracemalloc.get_traced_memory()[0] < 2_000_000
     finally:
         tracemalloc.stop()

@@ -16,7 +16,7 @@ from balancer.observing.traces import read_trace
 from balancer.pipeline.results.rounds import Rounds
 from balancer.pipeline.results.run_result import CaseState, RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running.run import run_pipeline, settings_of, slots_of
+from balancer.pipeline.running.run import RunOptions, run_pipeline, settings_of, slots_of
 from balancer.plugins.registry import Registered, Registry
 from balancer.problem import Verdict
 from balancer.program import Executor, ExecutorOptions
@@ -96,7 +96,7 @@ class Bench:
 
     def run(self, *, fresh: bool = False) -> RunResult:
         self.made, self.closed = {}, []
-        return run_pipeline(self.config, self.registry, Console(file=StringIO()), fresh=fresh)
+        return run_pipeline(self.config, self.registry, Console(file=StringIO()), RunOptions(fresh=fresh))
 
     @property
     def calls(self) -> int:
@@ -426,6 +426,6 @@ def test_an_error_of_a_plugin_is_not_swallowed(bench: Bench, monkeypatch: pytest
     def no_memory(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("balancer.pipeline.running.run.judge_problem", no_memory)
+    monkeypatch.setattr("balancer.pipeline.running.setting_up.judge_problem", no_memory)
     with pytest.raises(MemoryError):
         bench.run()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool
@@ -415,14 +416,15 @@ def test_a_span_ends_before_its_slot_is_handed_on() -> None:
     spans: list[Span] = []
     executors = {"a": FakeExecutor(program)}
     pool = SlowPool([Endpoint("a")])
-    Runner(pool, executors, attempts=1, quiet_label="", on_span=spans.append, clock=lambda: now_s).run(DOUBLING)
+    options = RunnerOptions(attempts=1, quiet_label="", clock=lambda: now_s)
+    Runner(pool, executors, options, RunnerHooks(on_span=spans.append)).run(DOUBLING)
     assert [(span.started_s, span.ended_s) for span in spans] == [(0, 2)]
 
 
 def test_the_span_is_reported_after_the_lease_has_ended() -> None:
     runner, pool, _ = hasty({"a": FakeExecutor(script=[DOWN])})
     seen: list[bool] = []
-    runner.attempts.on_span = lambda span: seen.append(no_leases_out(pool))
+    runner.attempts.hooks.on_span = lambda span: seen.append(no_leases_out(pool))
     runner.run(DOUBLING)
     assert seen == [True, True]
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from balancer.endpoint import Endpoint
+from balancer.judging.options import RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.pipeline.results.run_result import RunStage
@@ -48,7 +49,7 @@ def test_it_shrinks_the_limit_of_its_endpoint() -> None:
 def test_a_late_time_limit_never_counts_however_often_it_is_seen() -> None:
     looks: list[tuple[Suspicion, Recheck]] = []
     runner, _, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor(always=LATE)})
-    runner.reruns.on_look = lambda wanted, why, said: looks.append((why, said))
+    runner.attempts.hooks.on_recheck = lambda wanted, why, said: looks.append((why, said))
     ran = runner.run(DOUBLING)
     assert ran == ProgramResult(
         None, f"the server was too busy to tell, each time; the last one was {spans[-1].endpoint}"
@@ -84,7 +85,7 @@ def test_two_that_agree_honestly_count(second: Execution) -> None:
 def test_a_compiler_that_was_given_up_is_tried_elsewhere() -> None:
     looks: list[tuple[Suspicion, Recheck]] = []
     runner, _, spans = hasty({"a": FakeExecutor(always=GIVEN_UP), "b": FakeExecutor()})
-    runner.reruns.on_look = lambda wanted, why, said: looks.append((why, said))
+    runner.attempts.hooks.on_recheck = lambda wanted, why, said: looks.append((why, said))
     assert runner.run(DOUBLING).execution == finished(b"42\n")
     assert [(span.endpoint, span.outcome) for span in spans] == [("a", "overload"), ("b", "success")]
     assert looks == [(Suspicion.DOUBTFUL, Recheck.CLEARED)]
@@ -136,11 +137,11 @@ def test_a_slow_compiler_is_told_of() -> None:
     told: list[tuple[str, float, str]] = []
     slow, quick = replace(finished(b"42\n"), compile_s=8.5), replace(finished(b"42\n"), compile_s=0.5)
     runner, _, _ = hasty({"a": FakeExecutor(script=[slow, quick])})
-    runner.attempts.on_compile = lambda program, took_s, endpoint: told.append((program.source, took_s, endpoint))
+    runner.attempts.hooks.on_compile = lambda program, took_s, endpoint: told.append((program.source, took_s, endpoint))
     for _ in range(3):
         runner.run(DOUBLING)
     assert told == [("double", 8.5, "a")]
 
 
 def _runner(pool: Pool, executors: dict[str, Executor], compile_s: float | None = None) -> Runner:
-    return Runner(pool, executors, attempts=3, quiet_label="quiet", on_span=lambda span: None, compile_s=compile_s)
+    return Runner(pool, executors, RunnerOptions(attempts=3, quiet_label="quiet", compile_s=compile_s))

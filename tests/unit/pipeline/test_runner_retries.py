@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from balancer.endpoint import Endpoint
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool
@@ -46,11 +47,8 @@ class Timed(Runner):
         super().__init__(
             self.pool,
             executors,
-            attempts=attempts,
-            quiet_label="quiet",
-            on_span=self.spans.append,
-            outage_s=outage_s,
-            clock=self.now,
+            RunnerOptions(attempts=attempts, quiet_label="quiet", outage_s=outage_s, clock=self.now),
+            RunnerHooks(on_span=self.spans.append),
         )
 
     def _sleep(self, seconds: float) -> None:

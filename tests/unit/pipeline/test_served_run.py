@@ -17,7 +17,7 @@ from balancer.pipeline.results.merging import merge
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import ALL, Shard
-from balancer.pipeline.running.run import run_pipeline
+from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.pool.connected import connected_as
 from balancer.program import Execution
 from tests.cluster.serving import Serving
@@ -45,7 +45,7 @@ def _run(bench: Bench, results: str, share: Shard = ALL) -> RunResult:
     pipeline = bench.config.pipeline
     assert pipeline is not None
     config = bench.config.model_copy(update={"pipeline": pipeline.model_copy(update={"results": results})})
-    return run_pipeline(config, bench.registry, Console(file=StringIO()), share=share)
+    return run_pipeline(config, bench.registry, Console(file=StringIO()), RunOptions(shard=share))
 
 
 def test_the_shares_of_an_array_share_the_servers_slots_and_come_to_what_one_run_does(

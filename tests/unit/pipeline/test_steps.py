@@ -79,7 +79,7 @@ def seen(bench: Bench) -> list[int]:
 def test_each_stage_runs_what_it_is_for(bench: Bench) -> None:
     executor = FakeExecutor()
     with bench.open({"a": executor}) as sample:
-        spans = sample.runner.attempts.on_span.__self__  # type: ignore[attr-defined]
+        spans = sample.runner.attempts.hooks.on_span.__self__  # type: ignore[attr-defined]
         judge_problem(sample)
         ready = {case.id for case in sample.store.cases("doubling", CaseState.READY)}
     by_stage = {stage: {(s.subject, s.case) for s in spans if s.stage is stage} for stage in RunStage}

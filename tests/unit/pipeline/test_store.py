@@ -412,10 +412,10 @@ def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
 
 def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judged_it(store: Store) -> None:
     for case, verdict in ((1, Verdict.ACCEPTED), (2, Verdict.UNJUDGED)):
-        store.looks.add("p", "a", case, "starved", "unjudged")
+        store.rechecks.add("p", "a", case, "starved", "unjudged")
         store.set_verdict("p", StoredVerdict("a", case, verdict, 0.1, ""))
-    store.looks.add("p", "validator", 3, "starved", "unjudged")  # of what gets no verdict nobody knows better
-    assert store.looks.counts() == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
+    store.rechecks.add("p", "validator", 3, "starved", "unjudged")  # of what gets no verdict nobody knows better
+    assert store.rechecks.counts() == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
 
 
 def test_what_earlier_sessions_ran_for_a_problem_is_counted_once_each(store: Store) -> None:

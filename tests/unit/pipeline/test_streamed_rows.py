@@ -27,8 +27,8 @@ from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.choice import ALL, Shard, parse_shard
 from balancer.pipeline.running.conclude import conclude
-from balancer.pipeline.running.run import run_pipeline
-from balancer.pipeline.running.worker_pool import work_through
+from balancer.pipeline.running.run import RunOptions, run_pipeline
+from balancer.pipeline.running.turns import work_through
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.problem import Origin, Problem, Proposal
 from balancer.settings.config import parse_config
@@ -95,7 +95,7 @@ class Bench:
             file="test",
             environ={},
         )
-        return run_pipeline(config, self.registry, Console(file=self.said, width=200), share=share)
+        return run_pipeline(config, self.registry, Console(file=self.said, width=200), RunOptions(shard=share))
 
     def written(self, results: str = "results") -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / results / "rows.jsonl").read_text().splitlines()]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from balancer.endpoint import Endpoint
+from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool
@@ -73,11 +74,8 @@ def _runner(executors: Mapping[str, FakeExecutor], **settings: object) -> tuple[
     runner = Runner(
         pool,
         executors,
-        attempts=3,
-        quiet_label="quiet",
-        on_span=spans.append,
-        verify=VerifySettings.model_validate(settings),
-        remembers=remembering,
+        RunnerOptions(attempts=3, quiet_label="quiet", verify=VerifySettings.model_validate(settings)),
+        RunnerHooks(on_span=spans.append, verification=remembering),
     )
     return runner, pool, remembering, spans
 
