@@ -38,7 +38,7 @@ from balancer.pipeline.running.setting_up import (
     open_runner,
     settings_of,
 )
-from balancer.pipeline.running.turns import ProblemJudge, Turns
+from balancer.pipeline.running.turns import ProblemJudge, JudgeTurns
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Problem
@@ -188,7 +188,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         else RemoteJudge(workers, store, session, progress, runner, settings.sample_level_workers)
     )
     with _stop_on_signal(runner, progress) as told:
-        complete = Turns(source, judge, store, progress, runner, settings.budget_s).take_all()
+        complete = JudgeTurns(source, judge, store, progress, runner, settings.budget_s).take_all()
     if complete and forecaster is not None:
         forecaster.over()
     stats = pool.stats().to_dict() if workers is None else workers.stats()

@@ -1,4 +1,4 @@
-"""Turns of problems: all are judged, some at a time, each within its own budget of time, and some of them again.
+"""JudgeTurns of problems: all are judged, some at a time, each within its own budget of time, and some of them again.
 
 Decides who is judged when, how many are in memory (those at work, and one that was read), who gets the time that others
 leave over, and what is left to the next session. It must not know how a problem is judged.
@@ -21,7 +21,7 @@ __all__ = [
     "ProblemJudge",
     "Spending",
     "Turn",
-    "Turns",
+    "JudgeTurns",
     "WorkersLost",
     "further_turns",
     "next_allowances",
@@ -62,7 +62,7 @@ class ProblemJudge(Protocol):
         ...
 
 
-class Turns:
+class JudgeTurns:
     """The turns of all problems of a run in this session.
 
     Args:
