@@ -40,7 +40,7 @@ def write_again(folder: Path, say: Callable[[str], object]) -> "tuple[RunResult,
 def put_together(folders: Sequence[Path], into: Path, say: Callable[[str], object]) -> "tuple[RunResult, Path]":
     """Put the results of shares together in `into`, and make the report of them all. As `write_again`."""
     from balancer.pipeline.report import write_report
-    from balancer.pipeline.results.merging import merge
+    from balancer.pipeline.results.transfer import merge
     from balancer.pipeline.running.conclude import conclude
 
     with merge(folders, into) as store:

@@ -26,10 +26,10 @@ from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
-from balancer.sandbox.http.headers import secrets_of
 from balancer.settings.config import Config
 from balancer.shells.driver import LeaseRequest
 from balancer.shells.tasks.face import TaskPool
+from balancer.values.headers import secrets_of
 from balancer.values.numbers import checked, whole
 from balancer.values.redaction import Redaction
 

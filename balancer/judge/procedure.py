@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from balancer.judge.cases import case_of
 from balancer.judge.judged import NO_CODE, CaseVerdict, Job, Judged
-from balancer.judging.judgements import judgement_of, limits_of
+from balancer.judging.judgements import OutputCheck, judgement_of, limits_of
 from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun, Stopped
 from balancer.judging.reruns import Reruns
 from balancer.judging.spans import RunStage
@@ -88,6 +88,7 @@ def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[s
     verdicts: list[CaseVerdict] = []
     for number, case in enumerate(cases):
         run = _named(number, case.laid, program)
+        check = OutputCheck(rules.checker, run.compare)
         wanted = ProgramRun(
             run.program,
             run.stdin,
@@ -101,12 +102,12 @@ def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[s
             key=key,
         )
         ran = yield from reruns.once(wanted)
-        judgement = yield from judgement_of(reruns, wanted, ran, rules.checker, run.answer, compare=run.compare)
+        judgement = yield from judgement_of(reruns, wanted, ran, check, run.answer)
         if judgement.verdict is Verdict.COMPILE_ERROR:  # it decides all cases: another endpoint may know better
             again = yield from reruns.confirmed(wanted, ran)
             if again != ran:
                 ran = again
-                judgement = yield from judgement_of(reruns, wanted, ran, rules.checker, run.answer, compare=run.compare)
+                judgement = yield from judgement_of(reruns, wanted, ran, check, run.answer)
         time_s = ran.execution.time_s if ran.execution is not None else 0.0
         verdicts.append(CaseVerdict(judgement.verdict, _note(judgement, ran, redact), time_s, ran.at))
         over = rules.stop_at_first and judgement.verdict is not Verdict.ACCEPTED

@@ -6,7 +6,7 @@ threads or tasks.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun
 from balancer.judging.reruns import Reruns
@@ -22,7 +22,7 @@ from balancer.judging.verdict import (
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Limits
 
-__all__ = ["DEFAULT_MEMORY", "VALIDATOR_LIMITS", "Compare", "checked", "judgement_of", "limits_of"]
+__all__ = ["DEFAULT_MEMORY", "VALIDATOR_LIMITS", "Compare", "OutputCheck", "checked", "judgement_of", "limits_of"]
 
 # Validators are not raced against anything; they get ample time, whatever the problem's own limit is.
 VALIDATOR_LIMITS = Limits(cpu_s=20.0, wall_s=60.0)
@@ -36,15 +36,23 @@ def limits_of(cpu_s: float, memory_bytes: int | None = None) -> Limits:
     return Limits(cpu_s=cpu_s, wall_s=3 * cpu_s + 2, memory_bytes=memory_bytes or DEFAULT_MEMORY)
 
 
+@dataclass(frozen=True, slots=True)
+class OutputCheck:
+    """How the output of a run is checked.
+
+    Attributes:
+        checker: how outputs are compared.
+        compare: compares where the checker is no program.
+        on_odd: is told of an end of the checker's program that says nothing.
+    """
+
+    checker: Checker
+    compare: Compare = judge_output
+    on_odd: Callable[[Execution], object] = lambda execution: None
+
+
 def judgement_of(
-    reruns: Reruns,
-    wanted: ProgramRun,
-    ran: ProgramResult,
-    checker: Checker,
-    answer: bytes | None,
-    *,
-    compare: Compare = judge_output,
-    odd: Callable[[Execution], object] = lambda execution: None,
+    reruns: Reruns, wanted: ProgramRun, ran: ProgramResult, check: OutputCheck, answer: bytes | None
 ) -> PendingRuns[Judgement]:
     """Return what `ran`, which came of `wanted`, says of the program; UNJUDGED if nothing is known.
 
@@ -52,10 +60,8 @@ def judgement_of(
         reruns: which runs are made.
         wanted: what was run.
         ran: what came of it.
-        checker: how outputs are compared.
+        check: how its output is checked.
         answer: the expected output; None: the output itself, so that only the checker can refuse it.
-        compare: compares where the checker is no program.
-        odd: is told of an end of the checker's program that says nothing.
     """
     if ran.execution is None:
         return Judgement(Verdict.UNJUDGED, ran.note)
@@ -63,24 +69,16 @@ def judgement_of(
     by_end = judge_end(ran.execution)
     if by_end is not None:
         return by_end
-    answer = output if answer is None else answer
-    return (yield from checked(reruns, wanted, checker, output, answer, compare=compare, odd=odd))
+    return (yield from checked(reruns, wanted, check, output, output if answer is None else answer))
 
 
 def checked(
-    reruns: Reruns,
-    wanted: ProgramRun,
-    checker: Checker,
-    output: bytes,
-    answer: bytes,
-    *,
-    compare: Compare = judge_output,
-    odd: Callable[[Execution], object] = lambda execution: None,
+    reruns: Reruns, wanted: ProgramRun, check: OutputCheck, output: bytes, answer: bytes
 ) -> PendingRuns[Judgement]:
     """Say whether `output`, which `wanted` has printed, is right. Arguments as for `judgement_of`."""
-    program = checker_program(checker)
+    program = checker_program(check.checker)
     if program is None:
-        return compare(checker, output, answer)
+        return check.compare(check.checker, output, answer)
     asked = replace(
         wanted,
         program=program,
@@ -96,5 +94,5 @@ def checked(
     if ran.execution is None:
         return Judgement(Verdict.UNJUDGED, ran.note)
     if checker_odd(ran.execution):
-        odd(ran.execution)
+        check.on_odd(ran.execution)
     return checker_says(ran.execution)

@@ -75,3 +75,8 @@ class RunnerHooks:
     on_compile: Callable[[Program, float, str], object] = lambda program, took_s, endpoint: None
     say: Callable[[str], object] = lambda line: None
     verification: VerificationStore | None = None
+
+    def made_again(self, what: str) -> None:
+        """Count a run that was made to verify another one, and what came of it."""
+        if self.verification is not None:
+            self.verification.made_again(what)

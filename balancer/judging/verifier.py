@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from balancer.errors import UnknownEndpoint
 from balancer.judging.attempts import ProgramAttempts
@@ -68,7 +69,7 @@ class Verifier:
         self._rerun = rerun
         self._lock = threading.Lock()
         self._trust = Trust(settings, attempts.executors)
-        self._challenged: Counter[str] = Counter()
+        self._accusations = Accusations(attempts, self._trust, self._lock, rerun)
         self._rng = random.Random()  # not to be foreseen by a server
 
     @property
@@ -85,7 +86,7 @@ class Verifier:
             looks = word is not None and self._trust.looks(ran.at, self._rng.random())
             stuck = self._trust.is_stuck(ran.at, ran.execution.status)
         if stuck:
-            yield from self._ask_whether_stuck(ran.at, wanted)
+            yield from self._accusations.ask_whether_stuck(ran.at, wanted)
         return (yield from (self._verified(wanted, ran) if looks else self._believed(wanted, ran)))
 
     def surprised(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
@@ -120,7 +121,7 @@ class Verifier:
                 return (yield from self._unsettled(wanted, step, answers))
             only = able if isinstance(step, AskElsewhere) else frozenset({step.endpoint})
             again = yield from self._rerun(wanted, only)
-            self._count("again")
+            self._hooks.made_again("again")
             if again.execution is None:
                 failed = True
                 if isinstance(step, AskAgain):
@@ -142,13 +143,13 @@ class Verifier:
                 if self._trust.agreed(name) and self._store is not None:
                     self._store.trusted(name)
         if found.outvoted:
-            self._count("differed")
+            self._hooks.made_again("differed")
         # A compiler that refuses what others take is another compiler, and no lie: nobody is a witness to that.
         speaks = wanted.witness and bool(found.outvoted) and all(word.said != NO_COMPILE for word in words)
         repeats = speaks and (yield from self._repeats(wanted, found))
         witness = _witness(wanted) if repeats else None
         for name in sorted(found.outvoted):
-            yield from self._outvote(name, wanted, witness)
+            yield from self._accusations.outvoted(name, wanted, witness)
         right = next(ran for word, ran in zip(words, answers, strict=True) if word.said == found.said)
         return replace(right, verified=True)
 
@@ -156,7 +157,7 @@ class Verifier:
         """Return whether the program says the same each time: one that tosses a coin is no witness."""
         for _ in range(_REPEATED):
             again = (yield from self._rerun(wanted, found.agreed)).execution
-            self._count("again")
+            self._hooks.made_again("again")
             if again is None or said(again) != found.said:
                 with self._lock:
                     self._trust.unsteady(_witness(wanted))
@@ -167,28 +168,53 @@ class Verifier:
         self, wanted: ProgramRun, found: Unsettled, answers: list[ProgramResult]
     ) -> PendingRuns[ProgramResult]:
         if found.differ:
-            self._count("unsettled")
+            self._hooks.made_again("unsettled")
             if len(found.differ) > 2:
                 with self._lock:
                     self._trust.unsteady(_witness(wanted))
             for name in sorted(found.differ):
-                yield from self._challenge(name, wanted)
+                yield from self._accusations.challenge(name, wanted)
         sound = [ran for ran in answers if ran.execution is not None and ran.at not in self._trust.ejected]
         return (yield from self._believed(wanted, sound[0] if sound else answers[0]))
 
-    # -- one endpoint --------------------------------------------------------------------------------
 
-    def _outvote(self, name: str, wanted: ProgramRun, witness: tuple[str, str] | None) -> PendingRuns[None]:
+def _witness(wanted: ProgramRun) -> tuple[str, str]:
+    return wanted.problem, wanted.program.name
+
+
+class Accusations:
+    """What becomes of endpoints that are accused: they are asked for what is known, and those that lie must go.
+
+    Thread-safe.
+
+    Args:
+        attempts: as for `Verifier`.
+        trust: what is known of the endpoints.
+        lock: guards it.
+        rerun: as for `Verifier`.
+    """
+
+    def __init__(
+        self,
+        attempts: ProgramAttempts,
+        trust: Trust,
+        lock: threading.Lock,
+        rerun: Callable[[ProgramRun, frozenset[str]], PendingRuns[ProgramResult]],
+    ) -> None:
+        self._attempts = attempts
+        self._trust = trust
+        self._lock = lock
+        self._rerun = rerun
+        self._challenged: Counter[str] = Counter()
+
+    def outvoted(self, name: str, wanted: ProgramRun, witness: tuple[str, str] | None) -> PendingRuns[None]:
+        """Hear that others said otherwise than `name`; `witness` is a program whose word counts, if it does."""
         why = f"other endpoints said otherwise of several programs, {wanted.program.name or 'one'} the last"
-        with self._lock:
-            goes = self._trust.outvoted(name, witness)
-            problems = self._remember_ejected(name, why) if goes else 0
-        if goes:
-            self._tell(name, why, problems)
-        elif name not in self._trust.ejected:
-            yield from self._challenge(name, wanted)
+        goes = self._ejects(name, why, partial(self._trust.outvoted, name, witness))
+        if not goes and name not in self._trust.ejected:
+            yield from self.challenge(name, wanted)
 
-    def _challenge(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
+    def challenge(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
         """Ask it for what is known; one wrong answer is enough."""
         with self._lock:
             self._challenged[name] += 1
@@ -202,7 +228,7 @@ class Verifier:
                 self._fail(name, f"it said {done.stdout[:40]!r} of a program that prints {known.output.decode()}")
                 return
 
-    def _ask_whether_stuck(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
+    def ask_whether_stuck(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
         """Ask it for what is known; if all of it meets a limit, nothing that it says of limits counts."""
         for _ in range(_STUCK):
             _, done = yield from self._asked(name, wanted)
@@ -212,36 +238,27 @@ class Verifier:
 
     def _asked(self, name: str, wanted: ProgramRun) -> PendingRuns[tuple[KnownAnswer | None, Execution | None]]:
         """Ask it for what is known, if it is still there and can run it; return what was asked, and what came."""
-        known = known_answer(self._executors[name])
+        known = known_answer(self._attempts.executors[name])
         if known is None or name in self._trust.ejected:
             return None, None
         asked = ProgramRun(known.program, known.stdin, known.limits, wanted.problem, wanted.stage, "known answer", 0)
         done = (yield from self._rerun(asked, frozenset({name}))).execution
-        self._count("again")
+        self._attempts.hooks.made_again("again")
         return known, done
 
     def _fail(self, name: str, why: str) -> None:
+        self._ejects(name, why, partial(self._trust.failed, name))
+
+    def _ejects(self, name: str, why: str, ejects: Callable[[], bool]) -> bool:
+        """Take `name` out of service if its trust `ejects` it; whatever it said is remembered before, or refused."""
+        hooks = self._attempts.hooks
         with self._lock:
-            goes = self._trust.failed(name)
-            problems = self._remember_ejected(name, why) if goes else 0
+            goes = ejects()
+            problems = hooks.verification.eject(name, why) if goes and hooks.verification is not None else 0
         if goes:
-            self._tell(name, why, problems)
-
-    def _remember_ejected(self, name: str, why: str) -> int:
-        """Call it under the lock: whatever `name` said is remembered before, or refused."""
-        return self._store.eject(name, why) if self._store is not None else 0
-
-    def _tell(self, name: str, why: str, problems: int) -> None:
-        with suppress(UnknownEndpoint):
-            self._pool.drain(name)
-        line = f"{name} is taken out of service, for it lies: {why}; problems judged again: {problems}"
-        _LOGGER.warning("%s", line)
-        self._hooks.say(line)
-
-    def _count(self, what: str) -> None:
-        if self._store is not None:
-            self._store.made_again(what)
-
-
-def _witness(wanted: ProgramRun) -> tuple[str, str]:
-    return wanted.problem, wanted.program.name
+            with suppress(UnknownEndpoint):
+                self._attempts.pool.drain(name)
+            line = f"{name} is taken out of service, for it lies: {why}; problems judged again: {problems}"
+            _LOGGER.warning("%s", line)
+            hooks.say(line)
+        return goes

@@ -232,11 +232,12 @@ def _modules_of(package: str) -> Iterator[str]:
             yield f"{package}.{module.name}"
 
 
-def _plugins_below(package: str) -> Iterator[str]:
-    """The module `plugin` of each room in `package` that has one."""
-    for room in iter_modules(_spec(package).submodule_search_locations):
-        if room.ispkg and find_spec(f"{package}.{room.name}.plugin"):
-            yield f"{package}.{room.name}.plugin"
+def _rooms_of(package: str, module: str) -> Iterator[str]:
+    """Each room in `package` that has a `module`."""
+    for folder in _spec(package).submodule_search_locations or ():
+        for room in iter_modules([folder]):
+            if room.ispkg and any(each.name == module for each in iter_modules([f"{folder}/{room.name}"])):
+                yield f"{package}.{room.name}"
 
 
 def _spec(package: str) -> ModuleSpec:
@@ -249,8 +250,8 @@ def _spec(package: str) -> ModuleSpec:
 _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_strategies": partial(_modules_of, "balancer_strategies"),
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
-    "balancer_executors": partial(_plugins_below, "balancer.sandbox"),
-    "balancer_languages": lambda: iter(("balancer.sandbox.languages.plugin",)),
+    "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
+    "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
     "balancer_commands": partial(iter, _COMMAND_MODULES),
 }

@@ -28,15 +28,13 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
         MissingExtra: an executor needs an optional extra.
     """
     executors: dict[str, Executor] = {}
-    known = {name: language.item for name, language in registry.languages.items()}
+    make = executor_maker(registry, cache, config)
     mistakes: dict[str, None] = {}  # in order; those of a range of URLs are told once
     with ExitStack() as made:
         for entry in config.endpoints:
             for endpoint in entry.specs:
                 try:
-                    allowed = None if entry.languages is None else frozenset(entry.languages)
-                    options = ExecutorOptions(entry.isolation, endpoint.headers, str(cache), allowed, known)
-                    executor = _make(config, registry, endpoint, options)
+                    executor = make(endpoint)
                 except ConfigError as error:
                     mistakes |= dict.fromkeys(error.problems)
                     break  # it is the same with the others of the entry
@@ -46,15 +44,6 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
             raise ConfigError(mistakes)
         made.pop_all()  # all went well: they are the caller's to close
     return executors
-
-
-def _make(config: Config, registry: Registry, endpoint: Endpoint, options: ExecutorOptions) -> Executor:
-    scheme = endpoint.url.partition("://")[0].lower()
-    try:
-        plugin = registry.find(scheme, registry.executors, "endpoint scheme")
-    except ConfigError as error:
-        raise config.located(f"endpoint {endpoint.name}", error) from None
-    return plugin.make(endpoint.url, options)
 
 
 def executor_maker(registry: Registry, cache: Path, config: Config | None = None) -> Callable[[Endpoint], Executor]:
@@ -74,7 +63,12 @@ def executor_maker(registry: Registry, cache: Path, config: Config | None = None
         allowed = frozenset(entry.languages) if entry is not None and entry.languages is not None else None
         isolation = entry.isolation if entry is not None else "auto"
         scheme = endpoint.url.partition("://")[0].lower()
-        plugin = registry.find(scheme, registry.executors, "endpoint scheme")
+        try:
+            plugin = registry.find(scheme, registry.executors, "endpoint scheme")
+        except ConfigError as error:
+            if config is None or entry is None:
+                raise
+            raise config.located(f"endpoint {endpoint.name}", error) from None
         return plugin.make(endpoint.url, ExecutorOptions(isolation, endpoint.headers, str(cache), allowed, known))
 
     return make

@@ -4,9 +4,9 @@ Decides how an answer of urllib3 is read up to its first byte, and what its body
 and when it is tried again is decided as for the transports.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from time import sleep
-from typing import Any
+from typing import Any, Unpack
 
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Run
@@ -19,9 +19,9 @@ from balancer.shells.driver import ThreadDriver
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted
 from balancer.transports.exchange import reads_more
 from balancer.transports.forwarding import headers_of, joined
-from balancer.transports.leased_body import ThreadLeasedBody, end
+from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
 from balancer.transports.reports import hear, usage_for
-from balancer.transports.request_options import RequestOptions
+from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.sync import beginning
 
 require("requests", "BalancedAdapter")
@@ -57,50 +57,23 @@ class BalancedAdapter(HTTPAdapter):
 
     Args:
         pool: leases the endpoints.
-        attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load: as in
-            `BalancedTransport`.
+        options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load;
+            see `RequestOptions`.
 
     Raises:
         ValueError, TypeError: as there.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        *,
-        attempts: int = 3,
-        deadline_s: float | None = None,
-        acquire_timeout_s: float | None = None,
-        key: str | Callable[[Any], str | None] | None = None,
-        labels: Iterable[str] | Callable[[Any], Iterable[str]] = (),
-        exclude: Iterable[str] = (),
-        priority: int | Callable[[Any], int] = 0,
-        holder: str | Callable[[Any], str] = "",
-        ttl_s: float | None = None,
-        tokens: int | Callable[[Any], int | None] | None = None,
-        load: bool = False,
-    ) -> None:
+    def __init__(self, pool: Pool, **options: Unpack[RequestKeywords]) -> None:
         super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
         self._pool = pool
-        self._wishes = RequestOptions(
-            attempts=attempts,
-            deadline_s=deadline_s,
-            acquire_timeout_s=acquire_timeout_s,
-            key=key,
-            labels=labels,
-            exclude=exclude,
-            priority=priority,
-            holder=holder,
-            ttl_s=ttl_s,
-            tokens=tokens,
-            load=load,
-        )
+        self._options = RequestOptions(**options)
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Return the answer of some endpoint; its body holds the lease. Raises what requests raises."""
         pool = self._pool
-        asked = self._wishes.asked(request, counted=pool.has_quotas)
-        course = AttemptPlan(self._wishes.terms(pool, None), budget=pool.budget, rng=pool.jitter)
+        asked = self._options.asked(request, counted=pool.has_quotas)
+        plan = AttemptPlan(self._options.terms(pool, None), budget=pool.budget, rng=pool.jitter)
 
         def make(run: Run, hand: list[Lease]) -> Response:
             lease = hand[0]
@@ -108,7 +81,7 @@ class BalancedAdapter(HTTPAdapter):
             try:
                 answer = self._attempt(request, lease, args, kwargs)
             except BaseException as error:
-                end(lease, error)
+                end_lease(lease, error)
                 if isinstance(error, Exception) and not _may_be_sent(request):
                     error.add_note(f"it was not tried again: {HALF_SENT}")
                     raise FinalFailure(error) from None
@@ -116,7 +89,7 @@ class BalancedAdapter(HTTPAdapter):
             hand.clear()  # the body has it from now on
             return answer
 
-        drive: ThreadDriver[Response] = ThreadDriver(pool, course, pool.budget, make, asked, sleep=sleep)
+        drive: ThreadDriver[Response] = ThreadDriver(pool, plan, pool.budget, make, asked, sleep=sleep)
         try:
             return drive.run()
         except Exception as error:
@@ -130,7 +103,7 @@ class BalancedAdapter(HTTPAdapter):
         sent.url = joined(endpoint.url, request.path_url)
         _, ours = headers_of(endpoint)
         sent.headers.update(ours)
-        if self._wishes.load:
+        if self._options.load:
             sent.headers.setdefault(ASK, "TEXT")
         if isinstance(request._body_position, int):
             rewind_body(sent)
@@ -139,24 +112,22 @@ class BalancedAdapter(HTTPAdapter):
             answer.request, answer.url = request, request.url or ""  # theirs has the endpoint's headers
             hear(answer.headers, lease)
             refusal = _status_error(answer, endpoint.name)
-            pieces, begun = _pieces(answer.raw), b""
+            pieces, content = _pieces(answer.raw), b""
             if refusal is not None and reads_more(refusal):
-                begun = beginning(pieces)
-                refusal.body = begun[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
+                content = beginning(pieces)
+                refusal.body = content[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
                 if may_go_elsewhere(refusal):
-                    answer._content, answer._content_consumed = begun[:MOST_BYTES], True
+                    answer._content, answer._content_consumed = content[:MOST_BYTES], True
                     answer.close()
                     raise refusal
-            first = begun or next((piece for piece in pieces if piece), None)
+            first = content or next((piece for piece in pieces if piece), None)
         except Exception as error:
             shown = _known(redacted(error, endpoint), request)
             if shown is error:
                 raise
             raise shown from None
-        body = ThreadLeasedBody(
-            lease, outcome_of(refusal), answer.raw, pieces, first, None, usage_for(lease, answer.headers, decoded=True)
-        )
-        answer.raw = _Raw(answer.raw, body)
+        begun = BegunBody(answer.raw, pieces, first, usage_for(lease, answer.headers, decoded=True))
+        answer.raw = _Raw(answer.raw, ThreadLeasedBody(lease, outcome_of(refusal), begun))
         return answer
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
+from balancer.transports.request_options import RequestKeywords
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport
 from balancer.values.wording import did_you_mean
@@ -46,7 +47,7 @@ def openai(
     import httpx2
     from openai import DEFAULT_TIMEOUT, OpenAI
 
-    transport, theirs = _shared_out("openai", settings, client, BalancedTransport, OpenAI)
+    transport, theirs = _shared_out("openai", settings, client, OpenAI)
     http = httpx2.Client(transport=BalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True)
     return OpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
 
@@ -59,7 +60,7 @@ def aopenai(
     import httpx2
     from openai import DEFAULT_TIMEOUT, AsyncOpenAI
 
-    transport, theirs = _shared_out("aopenai", settings, client, AsyncBalancedTransport, AsyncOpenAI)
+    transport, theirs = _shared_out("aopenai", settings, client, AsyncOpenAI)
     http = httpx2.AsyncClient(
         transport=AsyncBalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True
     )
@@ -67,10 +68,10 @@ def aopenai(
 
 
 def _shared_out(
-    name: str, settings: dict[str, Any], client: Any, transport: Callable[..., Any], theirs: Callable[..., Any]
+    name: str, settings: dict[str, Any], client: Any, theirs: Callable[..., Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what of `settings` is for the transport, and what there is for OpenAI's client."""
-    ours, others = _names(transport), _names(theirs) - {_OURS}
+    ours, others = {"inner", *RequestKeywords.__annotations__}, _names(theirs) - {_OURS}
     given = dict(client or {})
     if _OURS in given or _OURS in settings:
         raise TypeError(f"balancer.{name}() makes the {_OURS} itself; what is to send the requests is given as inner=")

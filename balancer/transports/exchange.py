@@ -5,12 +5,11 @@ or ends. It neither waits nor reads: the transports do, each in its own way.
 """
 
 import math
-from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from balancer.client_errors import REFUSALS, says_spent, status_of
 from balancer.core.attempt_plan import AttemptPlan
@@ -30,10 +29,9 @@ from balancer.transports.errors import (
     stop_retries,
 )
 from balancer.transports.forwarding import RequestBody, forwarded
-from balancer.transports.leased_body import end, leased_body_class
-from balancer.transports.limits import StepTimeouts
+from balancer.transports.leased_body import BegunBody, end_lease, leased_body_class
 from balancer.transports.reports import hear, usage_for
-from balancer.transports.request_options import RequestOptions
+from balancer.transports.request_options import RequestKeywords, RequestOptions
 
 if TYPE_CHECKING:
     from balancer.shells.tasks.face import TaskPool
@@ -43,6 +41,31 @@ __all__ = ["RequestExchange", "TransportBase", "reads_more"]
 _KINDS = ("httpx2", "httpx")
 _LONGEST_ERROR = 2**16  # bytes
 _UNCUT = Run()
+_STEPS: Final = {"connect": "ConnectTimeout", "write": "WriteTimeout", "read": "ReadTimeout"}
+
+
+class StepTimeouts:
+    """Lowers the limits of a request to what is left until its deadline.
+
+    Args:
+        sent: a request of httpx2 or httpx; its limits are a copy of the client's from now on.
+        run: says how much is left.
+    """
+
+    def __init__(self, sent: Any, run: Run) -> None:
+        self._own = dict(sent.extensions.get("timeout") or {})
+        lowered = [step for step in _STEPS if (own := self._own.get(step)) is None or own > run.cut_s]
+        self._limits = sent.extensions["timeout"] = {**self._own, **dict.fromkeys(lowered, run.cut_s)}
+        self._excused = frozenset() if run.cut_blames else frozenset(_STEPS[step] for step in lowered)
+
+    def lift(self) -> None:
+        """Let the client's own limits count: the transport below looks them up again before it reads a body."""
+        self._limits.clear()
+        self._limits.update(self._own)
+
+    def excuse(self, error: Exception) -> bool:
+        """Return whether `error` is of a limit that was lowered, by so much that the endpoint is not to blame."""
+        return type(error).__name__ in self._excused
 
 
 class RequestExchange:
@@ -51,15 +74,15 @@ class RequestExchange:
     Attributes:
         http: the client's library, httpx2 or httpx.
         asked: what it asks the pool for.
-        course: where it goes, and when it is tried again.
+        plan: where it goes, and when it is tried again.
     """
 
-    def __init__(self, pool: Pool, wishes: RequestOptions, http: ModuleType, request: Any) -> None:
+    def __init__(self, pool: Pool, options: RequestOptions, http: ModuleType, request: Any) -> None:
         self.http = http
-        self.asked = wishes.asked(request, counted=pool.has_quotas)
-        self.course = AttemptPlan(wishes.terms(pool, pool_timeout_of(request)), budget=pool.budget, rng=pool.jitter)
+        self.asked = options.asked(request, counted=pool.has_quotas)
+        self.plan = AttemptPlan(options.terms(pool, pool_timeout_of(request)), budget=pool.budget, rng=pool.jitter)
         self._request = request
-        self._asks_load = wishes.load
+        self._asks_load = options.load
         self._clock = pool.clock
         self._limits: StepTimeouts | None = None  # of the attempt under way, until the head of its answer has come
         self._body = RequestBody(http, request.stream)
@@ -109,10 +132,8 @@ class RequestExchange:
         """Return `answer` with the lease held by its body, of which `first` has come; `outcome`: if all of it comes."""
         told = answer.headers.get("Content-Length", "")
         length = int(told) if told.isascii() and told.isdecimal() else None
-        usage = usage_for(lease, answer.headers)
-        answer.stream = leased_body_class(self.http, later=later)(
-            lease, outcome, answer.stream, pieces, first, length, usage
-        )
+        begun = BegunBody(answer.stream, pieces, first, usage_for(lease, answer.headers), length)
+        answer.stream = leased_body_class(self.http, later=later)(lease, outcome, begun)
         return answer
 
     def failed(self, error: BaseException, lease: Lease, counts_as: BaseException | None = None) -> BaseException:
@@ -124,13 +145,13 @@ class RequestExchange:
             counts_as: what says how the lease ends, if not `error`.
         """
         if not isinstance(error, Exception):
-            end(lease, counts_as or error)
+            end_lease(lease, counts_as or error)
             return error
         shown = redacted(error, lease.endpoint)
         if self._limits is not None and self._limits.excuse(error):
-            end(lease, outcome=Outcome.IGNORED)
+            end_lease(lease, outcome=Outcome.IGNORED)
         else:
-            end(lease, shown)
+            end_lease(lease, shown)
         if self._body.may_be_sent:
             return shown
         shown.add_note(f"it was not tried again: {HALF_SENT}")
@@ -140,8 +161,8 @@ class RequestExchange:
         """Return the last answer, if the course ended with one; else raise its error, as the client knows errors."""
         last = error.error if isinstance(error, FinalFailure) else error
         answer = last_answer(last)
-        retried = self.course.tries > 1 and not isinstance(error, FinalFailure)
-        last_word = retried or self._clock() >= self.course.until_s or says_spent(last)
+        retried = self.plan.tries > 1 and not isinstance(error, FinalFailure)
+        last_word = retried or self._clock() >= self.plan.until_s or says_spent(last)
         if answer is None:
             raise for_client(self.http, self._request, last, last_word=last_word)
         if last_word:
@@ -156,21 +177,8 @@ class TransportBase:
         pool: leases the endpoints: a `Pool` or an `AsyncPool`.
         inner: sends the requests; by default a transport of the client's library without limits on its connections: the
             pool has its own. A limit of an inner one of yours must be above all slots of the pool.
-        attempts: how often a request is sent at most, the first time included (>= 1).
-        deadline_s: seconds for all waits, pauses and attempts up to the first byte of an answer; None: no limit.
-        acquire_timeout_s: how long a lease is waited for, at each attempt; None: as long as the client waits for a
-            connection (`Timeout(pool=...)`) or as the pool was told, whichever is less.
-        key: requests of one key like to go to the same endpoint, for strategies that know affinity; a text, or a
-            function of the request, such as `prompt_key()`.
-        labels: an endpoint must have all of these; or a function of the request.
-        exclude: names of endpoints that will not do.
-        priority: each level is worth 10 s of waiting; or a function of the request.
-        holder: whose the leases are, a text that `Pool.leases` shows; or a function of the request.
-        ttl_s: seconds after which the pool ends a lease, body or not; None: as the pool was told.
-        tokens: how many tokens of a quota a request will take, by an estimate; or a function of the request, such as
-            `prompt_tokens()`. What the answer says of its usage counts instead, once all of it has come. None: the
-            quota's own estimate.
-        load: True: ask each server for its load. What servers say of it is heard in any case.
+        options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load;
+            see `RequestOptions`.
 
     Raises:
         MissingExtra: neither httpx2 nor httpx is installed.
@@ -180,48 +188,20 @@ class TransportBase:
 
     _INNER = ""  # the name of the library's own transport
 
-    def __init__(
-        self,
-        pool: "Pool | TaskPool",
-        *,
-        inner: Any = None,
-        attempts: int = 3,
-        deadline_s: float | None = None,
-        acquire_timeout_s: float | None = None,
-        key: str | Callable[[Any], str | None] | None = None,
-        labels: Iterable[str] | Callable[[Any], Iterable[str]] = (),
-        exclude: Iterable[str] = (),
-        priority: int | Callable[[Any], int] = 0,
-        holder: str | Callable[[Any], str] = "",
-        ttl_s: float | None = None,
-        tokens: int | Callable[[Any], int | None] | None = None,
-        load: bool = False,
-    ) -> None:
+    def __init__(self, pool: "Pool | TaskPool", *, inner: Any = None, **options: Unpack[RequestKeywords]) -> None:
         whole = getattr(pool, "pool", pool)  # that of an AsyncPool, or of `pool.aio`
         if not isinstance(whole, Pool):
             raise TypeError(f"pool is {pool!r}; it takes a balancer.Pool or AsyncPool")
         if not any(map(find_spec, _KINDS)):
             require("transports", type(self).__name__)
         self._pool = whole
-        self._wishes = RequestOptions(
-            attempts=attempts,
-            deadline_s=deadline_s,
-            acquire_timeout_s=acquire_timeout_s,
-            key=key,
-            labels=labels,
-            exclude=exclude,
-            priority=priority,
-            holder=holder,
-            ttl_s=ttl_s,
-            tokens=tokens,
-            load=load,
-        )
+        self._options = RequestOptions(**options)
         self._given = inner
         self._made: dict[str, Any] = {}
         self._lock = Lock()
 
-    def _passage(self, request: Any) -> RequestExchange:
-        return RequestExchange(self._pool, self._wishes, _library_of(request), request)
+    def _exchange(self, request: Any) -> RequestExchange:
+        return RequestExchange(self._pool, self._options, _library_of(request), request)
 
     def _inner(self, http: ModuleType) -> Any:
         """Return what sends the requests of this library."""

@@ -11,6 +11,7 @@ lease that nobody refers to any more is given back by its pool (docs/decisions/c
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -20,13 +21,13 @@ from balancer.errors import LeaseError, PoolForked
 from balancer.transports.errors import redacted
 from balancer.transports.reports import UsageReader
 
-__all__ = ["AsyncLeasedBody", "LeasedBody", "ThreadLeasedBody", "end", "leased_body_class"]
+__all__ = ["AsyncLeasedBody", "BegunBody", "LeasedBody", "ThreadLeasedBody", "end_lease", "leased_body_class"]
 
 _LAST_EVENT = b"[DONE]"  # OpenAI's clients close a stream of events at this one, without reading on
 _TAIL = 64
 
 
-def end(
+def end_lease(
     lease: Lease, error: BaseException | None = None, outcome: Outcome | None = None, tokens: int | None = None
 ) -> None:
     """End `lease` if it is still out: after `error`, or with `outcome`. Never raises: an answer is worth more."""
@@ -39,39 +40,45 @@ def end(
             lease.release(outcome, tokens=tokens)
 
 
+@dataclass(frozen=True, slots=True)
+class BegunBody:
+    """A body that has begun to come.
+
+    Attributes:
+        inner: the body as the transport below reads it.
+        pieces: its iterator, of which `first` was taken.
+        first: the piece that has come already; None: the body has ended without any.
+        usage: reads it for the tokens of the call; None: they count for nothing.
+        length: how many bytes it is to have; None: not known.
+    """
+
+    inner: Any
+    pieces: Any
+    first: bytes | None
+    usage: UsageReader | None
+    length: int | None = None
+
+
 class LeasedBody:
     """A body that comes piece by piece, and its lease.
 
     Args:
         lease: ends with the body.
         outcome: what it ends with if all of the body comes.
-        inner: the body as the transport below reads it.
-        pieces: its iterator, of which `first` was taken.
-        first: the piece that has come already; None: the body has ended without any.
-        length: how many bytes it is to have; None: not known.
-        usage: reads it for the tokens of the call; None: they count for nothing.
+        begun: the body.
     """
 
-    def __init__(
-        self,
-        lease: Lease,
-        outcome: Outcome,
-        inner: Any,
-        pieces: Any,
-        first: bytes | None,
-        length: int | None,
-        usage: UsageReader | None,
-    ) -> None:
+    def __init__(self, lease: Lease, outcome: Outcome, begun: BegunBody) -> None:
         self._lease: Lease | None = lease
         self._outcome = outcome
-        self._inner = inner
-        self._pieces = pieces
-        self._first = first
-        self._left = length
-        self._usage = usage
+        self._inner = begun.inner
+        self._pieces = begun.pieces
+        self._first = begun.first
+        self._left = begun.length
+        self._usage = begun.usage
         self._tail = b""
         self._over = False
-        if first is None:
+        if begun.first is None:
             self._end_whole()
 
     def _take_first(self) -> bytes | None:
@@ -96,7 +103,7 @@ class LeasedBody:
         # Within a call of the pool an owner of the body was collected, which closes it. Then the lease is let go of,
         # and its pool finds it.
         if lease is not None and not lender.is_inside:
-            end(lease, error, outcome, tokens)
+            end_lease(lease, error, outcome, tokens)
 
     def _fail(self, error: BaseException) -> None:
         """End it after `error`, which is raised in other words if it quotes a secret of the endpoint."""
@@ -131,7 +138,7 @@ class _Pieces:
         return self
 
     def __next__(self) -> bytes:
-        piece: bytes = self._body._next()
+        piece: bytes = self._body.next_piece()
         return piece
 
 
@@ -145,7 +152,7 @@ class _LaterPieces:
         return self
 
     async def __anext__(self) -> bytes:
-        piece: bytes = await self._body._next()
+        piece: bytes = await self._body.next_piece()
         return piece
 
 
@@ -155,7 +162,8 @@ class ThreadLeasedBody(LeasedBody):
     def __iter__(self) -> Iterator[bytes]:
         return _Pieces(self)
 
-    def _next(self) -> bytes:
+    def next_piece(self) -> bytes:
+        """Return the next piece."""
         if self._first is not None:
             return self._take_first() or b""
         if self._over:
@@ -183,7 +191,8 @@ class AsyncLeasedBody(LeasedBody):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _LaterPieces(self)
 
-    async def _next(self) -> bytes:
+    async def next_piece(self) -> bytes:
+        """Return the next piece."""
         if self._first is not None:
             return self._take_first() or b""
         if self._over:

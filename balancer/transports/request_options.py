@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from balancer.core.decisions import CallPolicy
 from balancer.settings.rules import RetrySettings
 from balancer.shells.driver import LeaseRequest
 from balancer.values.numbers import checked, seconds, whole
 
-__all__ = ["CallDefaults", "RequestOptions", "prompt_key", "prompt_tokens"]
+__all__ = ["CallDefaults", "RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
 
 _NOBODY = frozenset[str]()
 _CHARACTERS = 4  # of a token, roughly, in English
@@ -39,6 +39,22 @@ class CallDefaults(Protocol):
         ...
 
 
+class RequestKeywords(TypedDict, total=False):
+    """The options of a transport, by name; see `RequestOptions`."""
+
+    attempts: int
+    deadline_s: float | None
+    acquire_timeout_s: float | None
+    key: str | Callable[[Any], str | None] | None
+    labels: Iterable[str] | Callable[[Any], Iterable[str]]
+    exclude: Iterable[str]
+    priority: int | Callable[[Any], int]
+    holder: str | Callable[[Any], str]
+    ttl_s: float | None
+    tokens: int | Callable[[Any], int | None] | None
+    load: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
     """What the requests of a transport ask for. Five of these may be functions of a request.
@@ -46,16 +62,18 @@ class RequestOptions:
     Args:
         attempts: how often a request is sent at most, the first time included (>= 1).
         deadline_s: seconds for all waits, pauses and attempts up to the first byte of the body; None: no limit.
-        acquire_timeout_s: how long a lease is waited for, at each attempt, whatever client and pool say; None: as they
-            say, the less of the two.
-        key: requests of one key like to go to the same endpoint.
+        acquire_timeout_s: how long a lease is waited for, at each attempt; None: as long as the client waits for a
+            connection (`Timeout(pool=...)`) or as the pool was told, whichever is less.
+        key: requests of one key like to go to the same endpoint, for strategies that know affinity; a text, or a
+            function of the request, such as `prompt_key()`.
         labels: an endpoint must have all of these.
         exclude: names of endpoints that will not do.
         priority: each level is worth 10 s of waiting.
-        holder: whose the lease is: a text that `Pool.leases` shows.
-        ttl_s: seconds after which the pool ends a lease; None: as the pool was told.
-        tokens: how many tokens of a quota a request will take, by an estimate; None: that of the quota.
-        load: True: servers are asked for their load.
+        holder: whose the leases are: a text that `Pool.leases` shows.
+        ttl_s: seconds after which the pool ends a lease, body or not; None: as the pool was told.
+        tokens: how many tokens of a quota a request will take, by an estimate, such as `prompt_tokens()`. What the
+            answer says of its usage counts instead, once all of it has come. None: the quota's own estimate.
+        load: True: ask each server for its load. What servers say of it is heard in any case.
 
     Raises:
         ValueError: a number is out of range.

@@ -47,24 +47,24 @@ class BalancedTransport(TransportBase, _Both):
 
         Raises what the client's library raises: its transport errors, `PoolTimeout` if no endpoint came free in time.
         """
-        passage = self._passage(request)
-        inner = self._inner(passage.http)
+        exchange = self._exchange(request)
+        inner = self._inner(exchange.http)
 
         def make(run: Run, hand: list[Lease]) -> Any:
             lease = hand[0]
             lease.entered = True  # nobody means to give it back by its id
-            answer = _attempt(passage, inner, lease, run)
+            answer = _attempt(exchange, inner, lease, run)
             hand.clear()  # the body has it from now on
             return answer
 
         drive: ThreadDriver[Any] = ThreadDriver(
-            self._pool, passage.course, self._pool.budget, make, passage.asked, sleep=time.sleep
+            self._pool, exchange.plan, self._pool.budget, make, exchange.asked, sleep=time.sleep
         )
         try:
             return drive.run()
         except Exception as error:
             ended = error
-        return passage.came_to(ended)
+        return exchange.came_to(ended)
 
     def close(self) -> None:
         """Close all connections; the pool stays open."""
@@ -83,25 +83,25 @@ class BalancedTransport(TransportBase, _Both):
         self.close()
 
 
-def _attempt(passage: RequestExchange, inner: Any, lease: Lease, run: Run) -> Any:
+def _attempt(exchange: RequestExchange, inner: Any, lease: Lease, run: Run) -> Any:
     """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended."""
     stream = None
     try:
-        answer = inner.handle_request(passage.sent_to(lease, run))
-        passage.has_head()
+        answer = inner.handle_request(exchange.sent_to(lease, run))
+        exchange.has_head()
         stream = answer.stream
-        refusal = passage.refusal(answer, lease)
+        refusal = exchange.refusal(answer, lease)
         pieces, outcome, first = iter(stream), outcome_of(refusal), b""
         if refusal is not None and reads_more(refusal):
             first = beginning(pieces)
-            outcome = passage.judged(answer, refusal, first[:MOST_BYTES])
+            outcome = exchange.judged(answer, refusal, first[:MOST_BYTES])
         found = first or next((piece for piece in pieces if piece), None)
-        return passage.handed_on(answer, lease, outcome, pieces, found, later=False)
+        return exchange.handed_on(answer, lease, outcome, pieces, found, later=False)
     except BaseException as error:
         if stream is not None:
             with suppress(Exception):
                 stream.close()
-        failed = passage.failed(error, lease)
+        failed = exchange.failed(error, lease)
         if failed is error:
             raise
         raise failed from None

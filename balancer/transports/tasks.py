@@ -40,22 +40,22 @@ class AsyncBalancedTransport(TransportBase, _Both):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Return the answer of some endpoint; its body holds the lease. Raises as `BalancedTransport` does."""
-        passage = self._passage(request)
-        inner = self._inner(passage.http)
+        exchange = self._exchange(request)
+        inner = self._inner(exchange.http)
 
         async def make(run: Run, hand: list[Lease]) -> Any:
             lease = hand[0]
             lease.entered = True  # nobody means to give it back by its id
-            answer = await _attempt(passage, inner, lease, drive.counts_as)
+            answer = await _attempt(exchange, inner, lease, drive.counts_as)
             hand.clear()  # the body has it from now on
             return answer
 
-        drive: TaskDriver[Any] = TaskDriver(self._pool.aio, passage.course, self._pool.budget, make, passage.asked)
+        drive: TaskDriver[Any] = TaskDriver(self._pool.aio, exchange.plan, self._pool.budget, make, exchange.asked)
         try:
             return await drive.run()
         except Exception as error:
             ended = error
-        return passage.came_to(ended)
+        return exchange.came_to(ended)
 
     async def aclose(self) -> None:
         """Close all connections; the pool stays open."""
@@ -75,24 +75,24 @@ class AsyncBalancedTransport(TransportBase, _Both):
 
 
 async def _attempt(
-    passage: RequestExchange, inner: Any, lease: Lease, counts_as: Callable[[BaseException], BaseException]
+    exchange: RequestExchange, inner: Any, lease: Lease, counts_as: Callable[[BaseException], BaseException]
 ) -> Any:
     """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended."""
     stream = None
     try:
-        answer = await inner.handle_async_request(passage.sent_to(lease))
+        answer = await inner.handle_async_request(exchange.sent_to(lease))
         stream = answer.stream
-        refusal = passage.refusal(answer, lease)
+        refusal = exchange.refusal(answer, lease)
         pieces, outcome, first = aiter(stream), outcome_of(refusal), b""
         if refusal is not None and reads_more(refusal):
             first = await _beginning(pieces)
-            outcome = passage.judged(answer, refusal, first[:MOST_BYTES])
+            outcome = exchange.judged(answer, refusal, first[:MOST_BYTES])
         found = first or await _first(pieces)
-        return passage.handed_on(answer, lease, outcome, pieces, found, later=True)
+        return exchange.handed_on(answer, lease, outcome, pieces, found, later=True)
     except GeneratorExit:  # the task is collected: its drive sees to the lease, and nothing may be waited for
         raise
     except BaseException as error:
-        failed = passage.failed(error, lease, counts_as(error))  # first: what follows may be cancelled
+        failed = exchange.failed(error, lease, counts_as(error))  # first: what follows may be cancelled
         if stream is not None:
             with suppress(Exception):
                 await stream.aclose()

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["Headers"]
+from balancer.errors import ConfigError
+
+__all__ = ["Headers", "checked_headers", "secrets_of"]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")  # RFC 9110, without its obsolete parts
@@ -50,3 +52,16 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self._values)}; values are not shown>" if self._values else "<no headers>"
+
+
+def checked_headers(headers: Mapping[str, str], url: str) -> dict[str, str]:
+    """Return the `headers` of the endpoint `url` if they can be sent. Raises ConfigError."""
+    try:
+        return dict(Headers(headers))
+    except ValueError as error:
+        raise ConfigError(f"endpoint {url}: {error}") from None
+
+
+def secrets_of(headers: Mapping[str, str]) -> list[str]:
+    """Return the values, and what follows the scheme in each ("Bearer ", "Basic ")."""
+    return [text for value in headers.values() for text in (value, value.partition(" ")[2].strip()) if text]

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from balancer.program import ExecutorOptions, Limits, Program
 from balancer.sandbox.languages.layout import lay_out
-from balancer.sandbox.local.choice import probe
+from balancer.sandbox.local.compile import CompileJob
 from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.jail import probe
 
 ROUNDS, SHORT = 200, 15
 _TURNS = 3
@@ -49,7 +50,7 @@ def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Cal
     program = Program(language, _SOURCES[language])
     if language == "cpp":
         known = executor._toolchain.languages[language]
-        compiled = executor._compiler.compile(known, lay_out(known, program), _LIMITS)
+        compiled = executor._compiler.compile(CompileJob(known, lay_out(known, program), _LIMITS))
         assert compiled.binary is not None
         command, show = (str(compiled.binary),), ("--ro-bind", str(compiled.binary), "/program")
         inside: tuple[str, ...] = ("/program",)

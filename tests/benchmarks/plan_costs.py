@@ -4,7 +4,7 @@
 
 No network and no other process: CPU time of the core, and of the owner's pure part, for a lease from its ask to its
 end. Slots are in use to 80% meanwhile, and a random one of them is given back each time. What bytes and sockets cost
-the owner besides is in `bench_house`.
+the owner besides is in `bench_cluster`.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.plan_shards [--short] [--owner-us US] [--picture FILE]
 
 Three tables. One owner: the simulator with a house, so the owner and the holders of production in virtual time; the
-cost of a message is what `bench_house` found of a server's CPU ("server us"), half of it, as a lease is two messages.
+cost of a message is what `bench_cluster` found of a server's CPU ("server us"), half of it, as a lease is two messages.
 Hashing: how even it spreads endpoints over shards. Shards: a model of its own, for 100 000 callers are too many for
 the protocol: each shard has its slots and a queue, and callers choose one. Its first line is Erlang's formula.
 """
@@ -70,7 +70,9 @@ def one_owner(rate: float, owner_s: float, processes: int, for_s: float) -> dict
         workload=Poisson(rate_per_s=rate),
         work=Exponential(mean_s=0.5 * CALL_S),  # so that the slots are not what ends first
         endpoints=[EndpointModel(url=f"http://{{1..{ENDPOINTS}}}/")],
-        house=ClusterModel(holders=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, owner_s=owner_s),
+        cluster=ClusterModel(
+            members=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, coordinator_s=owner_s
+        ),
         horizon_s=for_s,
         warmup_s=0.5 * for_s,
         health=None,
@@ -273,7 +275,7 @@ def main() -> None:
     """Plan and print."""
     parser = argparse.ArgumentParser(prog="plan_shards", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works")
-    parser.add_argument("--owner-us", type=float, default=80.0, help="CPU of a server for a lease, from bench_house")
+    parser.add_argument("--owner-us", type=float, default=80.0, help="CPU of a server for a lease, from bench_cluster")
     parser.add_argument("--picture", type=Path, help="where to draw it")
     asked = parser.parse_args()
     console = Console(width=120)

@@ -18,9 +18,9 @@ from balancer.errors import EndpointError
 from balancer.program import Execution, ExecutorOptions, Status
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.cgroups import Cgroups
-from balancer.sandbox.local.choice import probe
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.isolation import ISOLATIONS
+from balancer.sandbox.local.jail import probe
 from tests.integration.sandbox.attacks.attack import Attack, faults_of, run
 from tests.integration.sandbox.attacks.table import ATTACKS
 

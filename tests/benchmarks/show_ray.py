@@ -3,7 +3,7 @@
     python -m tests.benchmarks.show_ray [--rounds N] [--ttl S] [--only processes|nodes]
 
 Eight actors of Ray with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the
-slot that it leased (`tests.cluster.worker`). At the end all slots must be there. It is `show_house` with Ray as
+slot that it leased (`tests.cluster.worker`). At the end all slots must be there. It is `show_cluster` with Ray as
 carrier.
 Then likewise on two machines, one of which dies or is cut off, with Ray's own settings (`tests.ray.nodes`).
 """
@@ -23,8 +23,8 @@ from rich.table import Table
 
 from balancer.errors import BalancerError
 from balancer.settings.config import Config
-from tests.benchmarks.house_ray import available
-from tests.benchmarks.show_house import SLOTS, longest_gap
+from tests.benchmarks.cluster_ray import available
+from tests.benchmarks.show_cluster import SLOTS, longest_gap
 from tests.cluster.cut import CannotCut
 from tests.cluster.worker import CAPACITY, _work
 from tests.ray.machine import cluster

@@ -41,7 +41,7 @@ def _as_written(value: Any) -> str | None:
         ("Endpoints", EndpointModel),
         ("Requests", Requests),
         ("Changes", Change),
-        ("House", ClusterModel),
+        ("Cluster", ClusterModel),
     ],
 )
 def test_every_key_is_on_the_page_with_its_default(heading: str, model: type[BaseModel]) -> None:

@@ -119,7 +119,7 @@ class Driver:
         Raises:
             Tie: it has two events at one instant.
         """
-        with patch("balancer.shells.calls.Course", recording(self._decisions)), self._by_hand():
+        with patch("balancer.shells.calls.AttemptPlan", recording(self._decisions)), self._by_hand():
             try:
                 self._prepare()
                 while self._due[0][0] < self._plan.horizon_s:

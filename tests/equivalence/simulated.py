@@ -42,8 +42,8 @@ def simulate(plan: Plan, strategy: str) -> Happened:
 
     with (
         patch("balancer_simulator.run.engine.LeasePerCall", watch.discipline),
-        patch("balancer_simulator.run.engine.Attempts", attempts),
-        patch("balancer_simulator.run.attempts.Course", recording(decisions)),
+        patch("balancer_simulator.run.engine.AttemptRunner", attempts),
+        patch("balancer_simulator.run.attempts.AttemptPlan", recording(decisions)),
         patch("balancer_simulator.world.server._REFUSAL_S", REFUSAL_S),
         patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))),
     ):

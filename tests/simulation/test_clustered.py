@@ -5,8 +5,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import balancer_simulator
 import pytest
-from balancer_simulator import Record, Scenario, load_scenario, run_study
+from balancer_simulator import ClusterModel, Record, Scenario, load_scenario, run_study
 from balancer_simulator.report.terminal import print_study
 from rich.console import Console
 
@@ -36,7 +37,7 @@ def most_at_once(record: Record) -> Counter[str]:
 
 
 @pytest.mark.parametrize("policy", NAMES)
-def test_where_nothing_takes_time_a_house_is_a_pool(policy: str) -> None:
+def test_where_nothing_takes_time_a_cluster_is_a_pool(policy: str) -> None:
     shape = {"kind": "poisson", "rate_per_s": 3.0}
     values = {
         "workload": shape,
@@ -49,7 +50,7 @@ def test_where_nothing_takes_time_a_house_is_a_pool(policy: str) -> None:
         "horizon_s": 60.0,
     }
     alone = Scenario.model_validate(values)
-    many = alone.changed(house={"holders": 3})
+    many = alone.changed(cluster={"members": 3})
     expected, found = run(alone, policy), run(many, policy)
     assert calls(found) == calls(expected)
     figures = {name: value for name, value in found.metrics.items() if name in expected.metrics}
@@ -59,7 +60,7 @@ def test_where_nothing_takes_time_a_house_is_a_pool(policy: str) -> None:
 
 
 def test_what_the_pool_replaces_has_no_house() -> None:
-    scenario = closed(2, 0.0, 1.0, house={"holders": 2, "network": wire(0.25)}, horizon_s=10.0)
+    scenario = closed(2, 0.0, 1.0, cluster={"members": 2, "network": wire(0.25)}, horizon_s=10.0)
     assert run(scenario, "always_first").house is None
     assert run(scenario, "fifo").house is not None
 
@@ -68,14 +69,14 @@ def test_what_the_pool_replaces_has_no_house() -> None:
 
 
 def test_a_free_lease_takes_a_round_trip() -> None:
-    record = run(at([0.0, 10.0], 1.0, house={"holders": 2, "network": wire(0.25)}))
+    record = run(at([0.0, 10.0], 1.0, cluster={"members": 2, "network": wire(0.25)}))
     assert times(record) == [(0.5, 1.5), (10.5, 11.5)]
     assert record.metrics["network_wait_mean_s"] == 0.5
     assert record.metrics["slot_wait_mean_s"] == record.metrics["owner_wait_mean_s"] == 0.0
 
 
 def test_a_slot_that_is_given_back_reaches_the_next_a_round_trip_later() -> None:
-    record = run(at([0.0, 0.0], 1.0, house={"holders": 2, "network": wire(0.25)}))
+    record = run(at([0.0, 0.0], 1.0, cluster={"members": 2, "network": wire(0.25)}))
     # The first call ends at 1.5 s; its end is heard at 1.75 s, and the grant is there at 2 s.
     assert times(record) == [(0.5, 1.5), (2.0, 3.0)]
     assert record.metrics["slot_wait_mean_s"] == pytest.approx(1.5 / 2)  # from 0.25 to 1.75 s
@@ -83,15 +84,15 @@ def test_a_slot_that_is_given_back_reaches_the_next_a_round_trip_later() -> None
 
 
 def test_the_owner_does_one_thing_at_a_time() -> None:
-    record = run(at([0.0] * 4, 1.0, endpoint(capacity=4), house={"holders": 4, "owner_s": 0.25}))
+    record = run(at([0.0] * 4, 1.0, endpoint(capacity=4), cluster={"members": 4, "coordinator_s": 0.25}))
     assert [began for began, _ in times(record)] == [0.25, 0.5, 0.75, 1.0]
     assert record.metrics["owner_wait_mean_s"] == pytest.approx(0.625, rel=0.03)
     assert record.metrics["network_wait_mean_s"] == record.metrics["slot_wait_mean_s"] == 0.0
 
 
 def test_an_owner_grants_no_more_than_it_has_time_for() -> None:
-    house = {"holders": 4, "owner_s": 0.125, "network": wire(0.03125), "ttl_s": 400.0}
-    record = run(closed(40, 0.0, 0.5, endpoint(capacity=40), house=house, horizon_s=200.0))
+    cluster = {"members": 4, "coordinator_s": 0.125, "network": wire(0.03125), "ttl_s": 400.0}
+    record = run(closed(40, 0.0, 0.5, endpoint(capacity=40), cluster=cluster, horizon_s=200.0))
     # Eight messages a second, of which a lease takes two: it is asked for, and it ends. Heartbeats are not needed.
     assert record.metrics["owner_messages_per_s"] == pytest.approx(8.0, rel=0.01)
     assert record.metrics["owner_busy"] == pytest.approx(1.0, rel=0.01)
@@ -101,9 +102,11 @@ def test_an_owner_grants_no_more_than_it_has_time_for() -> None:
 
 @pytest.mark.parametrize("loss", [0.0, 0.2])
 def test_what_a_lease_waited_for_adds_up(loss: float) -> None:
-    house = {"holders": 3, "owner_s": 0.02, "network": {"kind": "exponential", "mean_s": 0.05}, "loss": loss}
+    cluster = {"members": 3, "coordinator_s": 0.02, "network": {"kind": "exponential", "mean_s": 0.05}, "loss": loss}
     stage = {"name": "a", "tasks": 60, "workers": 9}
-    record = run(batch([stage], endpoint("http://{1..2}", capacity=2), house={**house, "ttl_s": 4.0}, horizon_s=500.0))
+    record = run(
+        batch([stage], endpoint("http://{1..2}", capacity=2), cluster={**cluster, "ttl_s": 4.0}, horizon_s=500.0)
+    )
     parts = [record.metrics[f"{part}_wait_mean_s"] for part in ("network", "owner", "slot")]
     assert all(part > 0 for part in parts)
     assert sum(parts) == pytest.approx(record.metrics["wait_mean_s"], rel=1e-9)
@@ -114,41 +117,41 @@ def test_what_a_lease_waited_for_adds_up(loss: float) -> None:
 
 
 def test_nothing_is_lost_with_messages_and_nothing_is_granted_twice() -> None:
-    house = {"holders": 5, "loss": 0.3, "network": {"kind": "exponential", "mean_s": 0.01}, "block": 3}
+    cluster = {"members": 5, "loss": 0.3, "network": {"kind": "exponential", "mean_s": 0.01}, "block": 3}
     stage = {"name": "a", "tasks": 200, "workers": 10}
-    record = run(batch([stage], endpoint("http://{1..2}", capacity=2), house=house, horizon_s=2000.0))
+    record = run(batch([stage], endpoint("http://{1..2}", capacity=2), cluster=cluster, horizon_s=2000.0))
     assert record.completed == 200
     assert record.metrics["lost_leases"] == 0
     assert max(most_at_once(record).values()) == 2
 
 
 def test_a_block_saves_round_trips() -> None:
-    one = {"holders": 1, "network": wire(0.25)}
-    shape = closed(1, 0.0, 0.25, endpoint(capacity=4), house=one, horizon_s=60.0)
-    singly, in_blocks = run(shape), run(shape.changed(house={**one, "block": 4}))
+    one = {"members": 1, "network": wire(0.25)}
+    shape = closed(1, 0.0, 0.25, endpoint(capacity=4), cluster=one, horizon_s=60.0)
+    singly, in_blocks = run(shape), run(shape.changed(cluster={**one, "block": 4}))
     assert singly.metrics["from_blocks"] == 0.0
     assert in_blocks.metrics["from_blocks"] == pytest.approx(3 / 4, abs=0.05)
     assert in_blocks.metrics["throughput_per_s"] > 1.7 * singly.metrics["throughput_per_s"]
 
 
 def test_what_is_out_stays_out_when_the_owner_dies() -> None:
-    house = {"holders": 2, "ttl_s": 2.0, "outages": [{"at_s": 1.0, "for_s": 0.5}]}
-    record = run(at([0.0, 1.25, 8.0], [5.0, 1.0, 1.0], house=house))
+    cluster = {"members": 2, "ttl_s": 2.0, "outages": [{"at_s": 1.0, "for_s": 0.5}]}
+    record = run(at([0.0, 1.25, 8.0], [5.0, 1.0, 1.0], cluster=cluster))
     assert times(record) == [(0.0, 5.0), (5.0, 6.0), (8.0, 9.0)]
     assert record.metrics["lost_leases"] == 0
 
 
 def test_while_the_owner_is_away_nobody_is_served() -> None:
-    house = {"holders": 2, "ttl_s": 2.0, "outages": [{"at_s": 1.0, "for_s": 1.0}]}
-    ((began, _),) = times(run(at([1.25], 1.0, house=house)))
+    cluster = {"members": 2, "ttl_s": 2.0, "outages": [{"at_s": 1.0, "for_s": 1.0}]}
+    ((began, _),) = times(run(at([1.25], 1.0, cluster=cluster)))
     # Holders knock once a tenth of a second, so both are in soon after, and the grace is over.
     assert 2.0 < began < 2.75
 
 
 def test_a_process_out_of_touch_loses_its_leases() -> None:
     # Every answer is older than 0.8 TTL when it comes. Its call goes on, and the slot goes to another.
-    house = {"holders": 2, "ttl_s": 2.0, "outages": [{"at_s": 1.0, "for_s": 4.0}]}
-    record = run(at([0.0, 6.0], [20.0, 1.0], house=house))
+    cluster = {"members": 2, "ttl_s": 2.0, "outages": [{"at_s": 1.0, "for_s": 4.0}]}
+    record = run(at([0.0, 6.0], [20.0, 1.0], cluster=cluster))
     assert record.metrics["lost_leases"] == 1
     assert times(record)[1][0] < 8.0
 
@@ -157,29 +160,29 @@ def test_a_process_out_of_touch_loses_its_leases() -> None:
 
 
 @pytest.mark.parametrize(
-    ("house", "line"),
+    ("cluster", "line"),
     [
-        ("holders = 0", "house.holders: found 0: it must be >= 1"),
-        ("holders = 2\nloss = 1.0", "house.loss: found 1.0: it must be < 1"),
+        ("members = 0", "cluster.members: found 0: it must be >= 1"),
+        ("members = 2\nloss = 1.0", "cluster.loss: found 1.0: it must be < 1"),
         (
-            "holders = 2\noutages = [{ at_s = 5.0, for_s = 2.0 }, { at_s = 6.0, for_s = 1.0 }]",
-            "house.outages[1].at_s: found 6, and the owner is away until 7; list them in order, one after the other",
+            "members = 2\noutages = [{ at_s = 5.0, for_s = 2.0 }, { at_s = 6.0, for_s = 1.0 }]",
+            "cluster.outages[1].at_s: found 6, and the coordinator is away until 7; list them one after the other",
         ),
         (
-            "holders = 2\noutages = [{ at_s = 1000.0, for_s = 2.0 }]",
-            "house.outages[0].at_s: found 1000, and the run ends at horizon_s = 1000; it must be less",
+            "members = 2\noutages = [{ at_s = 1000.0, for_s = 2.0 }]",
+            "cluster.outages[0].at_s: found 1000, and the run ends at horizon_s = 1000; it must be less",
         ),
-        ("holders = 2\n[requests]\nhedge_after_s = 1.0", "house: requests.hedge_after_s is not simulated with it; "),
+        ("members = 2\n[requests]\nhedge_after_s = 1.0", "cluster: requests.hedge_after_s is not simulated with it; "),
         (
-            'holders = 2\n[[changes]]\nat_s = 1.0\ndo = "drain"\nurl = "http://a/"',
-            "house: changes and from_s are not simulated with it; leave one of the two out",
+            'members = 2\n[[changes]]\nat_s = 1.0\ndo = "drain"\nurl = "http://a/"',
+            "cluster: changes and from_s are not simulated with it; leave one of the two out",
         ),
     ],
 )
-def test_what_a_house_cannot_be_is_refused(tmp_path: Path, house: str, line: str) -> None:
+def test_what_a_cluster_cannot_be_is_refused(tmp_path: Path, cluster: str, line: str) -> None:
     path = tmp_path / "s.toml"
     path.write_text(
-        f'[workload]\nkind = "poisson"\nrate_per_s = 0.5\n[[endpoints]]\nurl = "http://a/"\n[house]\n{house}\n'
+        f'[workload]\nkind = "poisson"\nrate_per_s = 0.5\n[[endpoints]]\nurl = "http://a/"\n[cluster]\n{cluster}\n'
     )
     with pytest.raises(ConfigError) as caught:
         load_scenario(path)
@@ -188,7 +191,17 @@ def test_what_a_house_cannot_be_is_refused(tmp_path: Path, house: str, line: str
 
 
 def test_a_table_says_where_the_time_goes() -> None:
-    scenario = closed(4, 0.0, 0.5, house={"holders": 2, "network": wire(0.25)}, horizon_s=50.0, replications=2)
+    scenario = closed(4, 0.0, 0.5, cluster={"members": 2, "network": wire(0.25)}, horizon_s=50.0, replications=2)
     console = Console(width=120, record=True, file=io.StringIO())
     print_study(run_study(scenario, ["fifo"]), console)
     assert "network" in console.export_text().partition("of a lease's wait")[2]
+
+
+def test_the_old_names_go_on() -> None:
+    shape = closed(4, 0.0, 0.5, horizon_s=50.0)
+    old = shape.changed(house={"holders": 2, "owner_s": 0.1})
+    assert old == shape.changed(cluster={"members": 2, "coordinator_s": 0.1})
+    assert old.house == old.cluster
+    assert run(old).house is not None
+    with pytest.deprecated_call():
+        assert balancer_simulator.House is ClusterModel

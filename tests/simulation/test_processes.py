@@ -79,7 +79,7 @@ def test_more_processes_than_can_be_used_are_not_started(monkeypatch: pytest.Mon
         asked.append(processes)
         yield from enumerate(map(do, tasks))
 
-    monkeypatch.setattr(parallel, "work_off", here)
+    monkeypatch.setattr(parallel, "map_in_processes", here)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=2.0)
     orders = [Order(scenario, Policy(strategy="fifo"), number) for number in range(20)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from balancer_simulator.scenario.slots import slot_seconds, slots_of
+from balancer_simulator.run.measurement import slot_seconds, slots_of
 
 from tests.simulation.scenarios import at, endpoint, run
 

@@ -29,7 +29,7 @@ def offered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     module = types.ModuleType("third_party_language")
     module.balancer_languages = hookimpl(lambda: [request.param], specname="balancer_languages")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    return Registry(modules=["balancer.sandbox.languages.plugin", module.__name__], group=None)
+    return Registry(modules=["balancer.sandbox.languages.table", module.__name__], group=None)
 
 
 @pytest.mark.parametrize("offered", [SHOUT], indirect=True)

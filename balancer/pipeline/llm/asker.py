@@ -15,7 +15,7 @@ from balancer.pipeline.llm.client import Declined, most_tokens
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import ModelServers
 from balancer.pipeline.proposing.budget import ModelAccount, NoBudget
-from balancer.pipeline.proposing.memory import AnswerStore, StoredAnswer
+from balancer.pipeline.proposing.toolbox import AnswerStore, StoredAnswer
 from balancer.settings.llm import LlmSettings
 
 __all__ = ["AskResult", "Asker"]

@@ -26,8 +26,8 @@ from balancer.client_errors import BUSY_STATUSES, retry_after_s
 from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
 from balancer.pipeline.llm.answer import answer_schema
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
-from balancer.sandbox.http.headers import checked, secrets_of
 from balancer.settings.llm import LlmSettings
+from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction
 
 __all__ = ["Declined", "ModelClient", "ModelReply", "ServerUnusable", "most_tokens"]
@@ -87,7 +87,7 @@ class ModelClient:
     """
 
     def __init__(self, base_url: str, headers: Mapping[str, str], settings: LlmSettings) -> None:
-        given = checked(headers, base_url)
+        given = checked_headers(headers, base_url)
         secrets = secrets_of(given)
         self._redact = Redaction.of((secret, "***") for secret in secrets)
         self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]

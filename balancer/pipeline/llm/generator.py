@@ -14,9 +14,8 @@ from balancer.pipeline.llm.answer import ModelAnswer, ModelProgram
 from balancer.pipeline.llm.asker import Asker
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import NotAnswered
-from balancer.pipeline.proposing.ended import ended
 from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.toolbox import ProgramRole, PutOff, Toolbox
+from balancer.pipeline.proposing.toolbox import ProgramRole, PutOff, Toolbox, ended
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Program, Status
 

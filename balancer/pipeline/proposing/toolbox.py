@@ -6,21 +6,21 @@ Decides nothing: it is what a run promises to such a generator. Programs run in 
 import random
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import Generator
 from balancer.pipeline.proposing.budget import TokenUsage
 from balancer.pipeline.proposing.feedback import ValidatorFeedback
-from balancer.pipeline.proposing.memory import AnswerStore
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem, Proposal, Submission
-from balancer.program import Execution, Program
+from balancer.program import Execution, Program, Status
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import AimSettings
 
 __all__ = [
-    "AnswerBook",
+    "AnswerStore",
     "AskableAgain",
     "Comparer",
     "EquippedGenerator",
@@ -28,10 +28,14 @@ __all__ = [
     "ProgramRole",
     "PutOff",
     "RunServices",
+    "StoredAnswer",
     "Toolbox",
+    "ended",
 ]
 
 Item = TypeVar("Item")
+_SHOWN = 160  # characters of what a program printed
+
 ProgramRole = Literal["validator", "checker", "generator"]
 
 
@@ -129,8 +133,28 @@ class Toolbox(Protocol):
         ...
 
 
-class AnswerBook(AnswerStore, Protocol):
-    """A memory of answers that can be added up."""
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer as it is kept: what was said, by which model to which version of the prompts, and what it took."""
+
+    model: str
+    prompts: str
+    text: str | None
+    refusal: str | None
+    cut: bool
+    used: TokenUsage
+
+
+class AnswerStore(Protocol):
+    """Where answers are kept, so that a run that was killed does not pay twice."""
+
+    def recall(self, key: str) -> StoredAnswer | None:
+        """Return the answer that is kept under `key`."""
+        ...
+
+    def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
+        """Keep an answer; it is durable when this returns."""
+        ...
 
     def used(self) -> dict[str, TokenUsage]:
         """Return what was used so far, by problem."""
@@ -151,7 +175,7 @@ class RunServices(Protocol):
         ...
 
     @property
-    def answers(self) -> AnswerBook:
+    def answers(self) -> AnswerStore:
         """Where answers are kept."""
         ...
 
@@ -191,3 +215,15 @@ class EquippedGenerator(Protocol):
     def equip(self, toolbox: Toolbox) -> Generator:
         """Return the generator for the problem that `toolbox` is for."""
         ...
+
+
+def ended(execution: Execution) -> str:
+    """Return how a program ended, and the most telling line that it printed on standard error, if there is one."""
+    lines = [line.strip() for line in execution.stderr.decode(errors="replace").splitlines() if line.strip()]
+    told = lines[-1:]
+    if execution.status is Status.COMPILE_ERROR:  # a compiler goes on for long about the first mistake
+        told = [line for line in lines if "error" in line][:1] or told
+    how = f"exit code {execution.exit_code}"
+    if execution.exit_code is None or execution.status is not Status.FINISHED:
+        how = execution.status.value.replace("_", " ")
+    return f"{how}: {told[0][:_SHOWN]}" if told else how

@@ -4,7 +4,7 @@ Decides what is durable of an answer. It must not know what an answer is worth.
 """
 
 from balancer.pipeline.proposing.budget import TokenUsage
-from balancer.pipeline.proposing.memory import StoredAnswer
+from balancer.pipeline.proposing.toolbox import StoredAnswer
 from balancer.pipeline.results.database import Database
 from balancer.pipeline.results.scores import ModelUsage
 

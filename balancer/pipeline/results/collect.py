@@ -3,11 +3,11 @@
 Decides which of many problems are told in detail: those with the most survivors. It reads, and judges nothing.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from balancer.core.metrics import PoolStats, WaitHistogram
-from balancer.pipeline.results.nearest import readings_of
 from balancer.pipeline.results.problem_result import (
     CaseResult,
     CaseState,
@@ -16,7 +16,7 @@ from balancer.pipeline.results.problem_result import (
     SubmissionResult,
 )
 from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.run_result import RunResult
+from balancer.pipeline.results.run_result import NearCase, RunResult, SurvivorReading
 from balancer.pipeline.results.scores import scores_of
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.pipeline.results.tally import ProblemTally, totals_of
@@ -26,6 +26,11 @@ __all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
 
 MOST_DETAILED = 40  # of the rows of a data set; packages are told in detail all of them
 _MOST_LEFT_OUT = 100
+_MOST_READ = 30
+_MOST_OF_A_PROBLEM = 5
+_NEAREST = 3
+_MOST_SOURCE = 4000  # characters
+_MOST_TEXT = 600  # of an input, or an answer
 
 _UNUSED = (CaseState.INVALID, CaseState.UNCHECKED, CaseState.PROPOSED, CaseState.SPARE)
 
@@ -63,7 +68,7 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         rechecks=store.rechecks.counts(),
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
-        readings=readings_of(store, found),
+        readings=_readings_of(store, found),
         first_kills=tuple(kills),
         brought=store.brought(kills),
         timed=store.timed,
@@ -162,3 +167,46 @@ def _submission_result(
         verdicts={case: stored[case].verdict for case in stored},
         times_s={case: stored[case].time_s for case in stored},
     )
+
+
+# -- survivors to be read --------------------------------------------------------------------------------
+
+
+def _readings_of(store: Store, problems: Iterable[ProblemResult]) -> tuple[SurvivorReading, ...]:
+    """Return the first survivors of `problems`, with what a person needs to read them."""
+    return tuple(islice((reading for problem in problems for reading in _read(store, problem)), _MOST_READ))
+
+
+def _read(store: Store, problem: ProblemResult) -> Iterator[SurvivorReading]:
+    survivors = {each.name for each in problem.survivors}
+    programs = [each for each in store.problems.surviving(problem.id) if each.name in survivors]
+    if programs:
+        nearest = _nearest(store, problem)
+        for program in programs[:_MOST_OF_A_PROBLEM]:
+            yield SurvivorReading(
+                problem.id, program.name, program.language, _cut(program.source, _MOST_SOURCE), nearest
+            )
+
+
+def _nearest(store: Store, problem: ProblemResult) -> tuple[NearCase, ...]:
+    rejects: defaultdict[int, list[str]] = defaultdict(list)
+    for submission in problem.wrong:
+        for case in submission.killed_by(problem.ready):
+            rejects[case].append(submission.name)
+    most = Counter({case: len(names) for case, names in rejects.items()}).most_common()
+    chosen = [case for case, _ in sorted(most, key=lambda each: (-each[1], each[0]))[:_NEAREST]]
+    stored = {case.id: case for case in store.cases(problem.id) if case.id in chosen}
+    return tuple(
+        NearCase(
+            case,
+            stored[case].origin,
+            _cut(stored[case].data[: _MOST_TEXT * 4].decode(errors="replace"), _MOST_TEXT),
+            _cut((stored[case].answer or b"")[: _MOST_TEXT * 4].decode(errors="replace"), _MOST_TEXT),
+            tuple(rejects[case]),
+        )
+        for case in chosen
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}\n... (cut)"

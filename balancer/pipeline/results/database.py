@@ -1,19 +1,24 @@
-"""One SQLite database, used by many threads of one process.
+"""SQLite database, used by many threads of one process; and a cache of what was read lately of a problem.
 
-Decides how a statement, or several, are carried out whole, and how a failure is told. It must not know any table.
+Decides how a statement, or several, are carried out whole, how a failure is told, and how much is remembered: the
+problems at work, and some more. It must not know any table.
 """
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from balancer.errors import BalancerError
 from balancer.pipeline.results.folder import DATABASE, lock_folder, open_database
 
-__all__ = ["Database"]
+__all__ = ["Database", "RecentCache"]
+
+Found = TypeVar("Found")
+
+_MOST_RECENT = 64  # problems; one that is read again after that costs a query
 
 
 class Database:
@@ -83,3 +88,31 @@ class Database:
         """Return the first row that a query finds."""
         rows = self.rows(sql, *values)
         return rows[0] if rows else None
+
+
+class RecentCache(Generic[Found]):
+    """A memory of one thing for each problem, so that a question before each program run costs no query. Thread-safe.
+
+    Args:
+        database: whose lock it is.
+        load: reads it; the caller must not change what comes.
+    """
+
+    def __init__(self, database: Database, load: Callable[[str], Found]) -> None:
+        self._db = database
+        self._load = load
+        self._found: dict[str, Found] = {}
+
+    def of(self, problem: str) -> Found:
+        """Return it, read at most once between two calls of `forget`."""
+        with self._db.using():
+            if problem not in self._found:
+                if len(self._found) >= _MOST_RECENT:
+                    del self._found[next(iter(self._found))]
+                self._found[problem] = self._load(problem)
+            return self._found[problem]
+
+    def forget(self, problem: str) -> None:
+        """Read it again next time: it has changed."""
+        with self._db.using():
+            self._found.pop(problem, None)

@@ -1,17 +1,22 @@
-"""What is known of a problem's own validators and checker: the exit codes they use, and what is wrong with them.
+"""Judges table: a problem's validators and checkers, their exit codes, what is wrong with them, and who brought them.
 
-Decides what is durable of it. It must not know how it was found out.
+Decides what is durable of it: of the problem's own, and of the programs that a generator has brought. It must not know
+how it was found out.
 """
 
 import json
 
-from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.database import Database, RecentCache
+from balancer.program import Program
 
 __all__ = ["SCHEMA", "Judges"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS codes (
     problem TEXT, program TEXT, accepts INTEGER NOT NULL, refuses TEXT NOT NULL, PRIMARY KEY (problem, program));
+CREATE TABLE IF NOT EXISTS aids (
+    problem TEXT, aid TEXT, language TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, round INTEGER NOT NULL,
+    PRIMARY KEY (problem, aid));
 CREATE TABLE IF NOT EXISTS troubles (problem TEXT, line TEXT, PRIMARY KEY (problem, line));
 """
 
@@ -21,6 +26,7 @@ class Judges:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._aids = RecentCache(database, self._read_aids)
 
     def set_codes(self, problem: str, program: str, accepts: int, refuses: frozenset[int]) -> None:
         """Remember with which exit codes a validator accepts and refuses."""
@@ -45,3 +51,23 @@ class Judges:
     def forget_troubles(self, problem: str) -> None:
         """Forget them: they are found again, if they are still there."""
         self._db.do("DELETE FROM troubles WHERE problem = ?", problem)
+
+    def keep(self, problem: str, aid: str, program: Program, number: int) -> None:
+        """Keep a generator's own program: its validator, checker or generator program."""
+        self._db.do(
+            "INSERT OR REPLACE INTO aids VALUES (?, ?, ?, ?, ?, ?)",
+            problem, aid, program.language, program.source, program.name, number,
+        )  # fmt: skip
+        self._aids.forget(problem)
+
+    def kept(self, problem: str, aid: str) -> Program | None:
+        """Return the program that is kept as `aid`."""
+        return self._aids.of(problem).get(aid)
+
+    def forget(self, problem: str) -> None:
+        """Say that what is stored of `problem` was taken away."""
+        self._aids.forget(problem)
+
+    def _read_aids(self, problem: str) -> dict[str, Program]:
+        rows = self._db.rows("SELECT aid, language, source, name FROM aids WHERE problem = ?", problem)
+        return {aid: Program(*program) for aid, *program in rows}

@@ -1,18 +1,27 @@
 """Lease table: the leases of a run: there may be millions, so the database adds them up.
 
-Decides which of them are drawn. It must not know what a lease is for.
+Decides which of them are drawn. The trace of a run, which lies beside them, is written by the trace's own writer. It
+must not know what a lease is for.
 """
 
+import errno
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from balancer.errors import BalancerError
 from balancer.judging.spans import ANSWERS, EndpointTotals, LeaseTotals, RunStage, Span
+from balancer.observing.traces.tables import SCHEMA as TRACE_SCHEMA
+from balancer.observing.traces.tables import insert_rows
 from balancer.pipeline.results.database import Database
 
-__all__ = ["SCHEMA", "Leases"]
+__all__ = ["SCHEMA", "Leases", "TraceTables"]
 
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS spans (
     session INTEGER, endpoint TEXT, problem TEXT, stage TEXT, subject TEXT, case_id INTEGER,
     started_s REAL, ended_s REAL, outcome TEXT);
 CREATE INDEX IF NOT EXISTS spans_by_session ON spans (session);
+{TRACE_SCHEMA}
 """
 _MOST = 20_000  # that are drawn
 
@@ -84,3 +93,21 @@ class Leases:
             max((row[5] for row in rows), default=0.0),
             (chain[0] if chain else None) or 0.0,
         )
+
+
+class TraceTables:
+    """The sink of the trace of a run: who asked when, where it went, and what happened besides."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Put in all of these rows, or none of them. OSError: the database fails, e.g. because the disk is full."""
+        try:
+            with self._db.transaction() as db:
+                insert_rows(db, rows)
+        except BalancerError as error:  # costs the run no more than these rows
+            raise OSError(errno.EIO, str(error)) from error
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Round table: which rounds have begun, with what inputs, and which programs of a generator's are used.
+"""Round table: which rounds have begun, with what inputs, and which cases were made smaller after them.
 
 Decides what is durable of a round: its inputs come in batches, each of them whole or not at all. It must not know where
 inputs come from.
@@ -9,22 +9,20 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from balancer.pipeline.results.database import Database
-from balancer.pipeline.results.recent import RecentCache
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.results.shrunk import SHRINK
 from balancer.problem import Proposal
-from balancer.program import Program
 
-__all__ = ["SCHEMA", "GeneratorBatch", "Rounds", "replaced_by"]
+__all__ = ["SCHEMA", "GeneratorBatch", "Rounds", "Shrunk", "replaced_by"]
+
+_SHRINK = "shrink"  # the generator that a case is said to come from that was made smaller
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rounds (problem TEXT, number INTEGER, notes TEXT NOT NULL, PRIMARY KEY (problem, number));
-CREATE TABLE IF NOT EXISTS aids (
-    problem TEXT, aid TEXT, language TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, round INTEGER NOT NULL,
-    PRIMARY KEY (problem, aid));
 CREATE TABLE IF NOT EXISTS put_off (problem TEXT PRIMARY KEY, why TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS batches (
     problem TEXT, round INTEGER, number INTEGER, asked TEXT NOT NULL, PRIMARY KEY (problem, round, number));
+CREATE TABLE IF NOT EXISTS shrunk (
+    problem TEXT, parent INTEGER, victim TEXT, case_id INTEGER, PRIMARY KEY (problem, parent, victim));
 """
 
 
@@ -50,7 +48,6 @@ class Rounds:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._aids = RecentCache(database, self._read_aids)
 
     def has_begun(self, problem: str, number: int) -> bool:
         """Return whether round `number` has its inputs, from this session or an earlier one."""
@@ -127,7 +124,7 @@ class Rounds:
         row = self._db.row(
             "SELECT COUNT(*) FROM cases WHERE problem = ? AND round = ? AND NOT sample AND generator != ?"
             f" AND state IN ({', '.join('?' * len(states))})",
-            problem, number, SHRINK, *(state.value for state in states),
+            problem, number, _SHRINK, *(state.value for state in states),
         )  # fmt: skip
         return int(row[0]) if row else 0
 
@@ -167,26 +164,6 @@ class Rounds:
         row = self._db.row("SELECT COUNT(*) FROM rounds WHERE problem = ?", problem)
         return row[0] if row else 0
 
-    def keep(self, problem: str, aid: str, program: Program, number: int) -> None:
-        """Keep a generator's own program: its validator, checker or generator program."""
-        self._db.do(
-            "INSERT OR REPLACE INTO aids VALUES (?, ?, ?, ?, ?, ?)",
-            problem, aid, program.language, program.source, program.name, number,
-        )  # fmt: skip
-        self._aids.forget(problem)
-
-    def kept(self, problem: str, aid: str) -> Program | None:
-        """Return the program that is kept as `aid`."""
-        return self._aids.of(problem).get(aid)
-
-    def forget(self, problem: str) -> None:
-        """Say that what is stored of `problem` was taken away."""
-        self._aids.forget(problem)
-
-    def _read_aids(self, problem: str) -> dict[str, Program]:
-        rows = self._db.rows("SELECT aid, language, source, name FROM aids WHERE problem = ?", problem)
-        return {aid: Program(*program) for aid, *program in rows}
-
     def _add(self, problem: str, number: int, proposals: Iterable[Proposal], batch: int, at_s: float) -> None:
         first = (self._db.row("SELECT MAX(id) FROM cases WHERE problem = ?", problem) or (None,))[0] or 0
         rows = [
@@ -197,6 +174,41 @@ class Rounds:
         with self._db.using() as db:
             db.executemany("INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             db.executemany("INSERT INTO moments VALUES (?, ?, ?, ?)", [(problem, row[1], batch, at_s) for row in rows])
+
+
+class Shrunk:
+    """Cases that were made smaller: of which, and for whom; each case is tried once. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def tried(self, problem: str) -> set[tuple[int, str]]:
+        """Return which cases were tried, and for whom."""
+        rows = self._db.rows("SELECT parent, victim FROM shrunk WHERE problem = ?", problem)
+        return {(parent, victim) for parent, victim in rows}
+
+    def parents(self, problem: str) -> dict[int, int]:
+        """Return the smaller cases, by id: the id of the one that each was made of."""
+        found = "SELECT case_id, parent FROM shrunk WHERE problem = ? AND case_id IS NOT NULL"
+        return dict(self._db.rows(found, problem))
+
+    def add(self, problem: str, parent: int, victim: str, found: tuple[bytes, str] | None, at_s: float) -> None:
+        """Remember that `parent` was tried for `victim`, and what was found: a smaller valid input, and how."""
+        with self._db.transaction() as db:
+            case = None
+            if (
+                found is not None
+                and not db.execute("SELECT 1 FROM cases WHERE problem = ? AND data = ?", (problem, found[0])).fetchone()
+            ):
+                data, detail = found
+                case = db.execute("SELECT MAX(id) + 1 FROM cases WHERE problem = ?", (problem,)).fetchone()[0]
+                db.execute(
+                    "INSERT INTO cases SELECT problem, ?, ?, NULL, ?, ?, 0, ?, '', round FROM cases"
+                    " WHERE problem = ? AND id = ?",
+                    (case, data, _SHRINK, detail, CaseState.VALID.value, problem, parent),
+                )
+                db.execute("INSERT INTO moments VALUES (?, ?, 0, ?)", (problem, case, at_s))
+            db.execute("INSERT OR REPLACE INTO shrunk VALUES (?, ?, ?, ?)", (problem, parent, victim, case))
 
 
 def replaced_by(number: int) -> str:

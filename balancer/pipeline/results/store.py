@@ -11,37 +11,18 @@ from pathlib import Path
 from typing import Any, Self
 
 from balancer.errors import ConfigError
-from balancer.pipeline.results import (
-    answers,
-    judges,
-    leases,
-    problems,
-    rounds,
-    shrunk,
-    traced,
-    trust,
-)
-from balancer.pipeline.results import (
-    problem_times as times,
-)
-from balancer.pipeline.results import (
-    rechecks as looks,
-)
+from balancer.pipeline.results import answers, judges, leases, problem_times, problems, rounds, trust
 from balancer.pipeline.results.answers import Answers
-from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.database import Database, RecentCache
 from balancer.pipeline.results.generator_yield import GeneratorYield, generator_yields
 from balancer.pipeline.results.judges import Judges
-from balancer.pipeline.results.leases import Leases
+from balancer.pipeline.results.leases import Leases, TraceTables
 from balancer.pipeline.results.predictions import EndPrediction
 from balancer.pipeline.results.problem_result import CaseState
 from balancer.pipeline.results.problem_times import FirstKill, ProblemTimes
 from balancer.pipeline.results.problems import Problems, SeenBefore
-from balancer.pipeline.results.recent import RecentCache
-from balancer.pipeline.results.rechecks import Rechecks
-from balancer.pipeline.results.rounds import Rounds
-from balancer.pipeline.results.shrunk import Shrunk
-from balancer.pipeline.results.traced import TraceTables
-from balancer.pipeline.results.trust import TrustStore
+from balancer.pipeline.results.rounds import Rounds, Shrunk
+from balancer.pipeline.results.trust import Rechecks, TrustStore
 from balancer.problem import Origin, Problem, Verdict
 from balancer.program import Program
 
@@ -126,7 +107,7 @@ class Store:
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
-        parts = (rounds, answers, judges, looks, problems, leases, shrunk, times, traced, trust)
+        parts = (rounds, answers, judges, problems, leases, problem_times, trust)
         self._db = Database(folder, _SCHEMA + "".join(part.SCHEMA for part in parts), fresh=fresh)
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
@@ -158,8 +139,7 @@ class Store:
             self.problems.begin_anew(gone)
         self.trust.forget(gone)
         for problem in gone:
-            self._left_out.forget(problem)
-            self.rounds.forget(problem)
+            self.problem_changed(problem)
         return gone
 
     # -- the run as a whole --------------------------------------------------------------------------
@@ -173,11 +153,10 @@ class Store:
         Raises:
             ConfigError: a line that names the differences.
         """
-        row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")
-        if row is None:
-            self._db.do("INSERT INTO meta VALUES ('fingerprint', ?)", json.dumps(dict(fingerprint)))
+        before = self._meta("fingerprint")
+        if before is None:
+            self._set_meta("fingerprint", dict(fingerprint))
             return
-        before: dict[str, str] = json.loads(row[0])
         changed = sorted(k for k in before.keys() | fingerprint.keys() if before.get(k) != fingerprint.get(k))
         if changed:
             raise ConfigError(
@@ -185,13 +164,12 @@ class Store:
                 "use --fresh to start over, or choose other --results"
             )
         if then is not None:
-            self._db.do("UPDATE meta SET value = ? WHERE key = 'fingerprint'", json.dumps(dict(then)))
+            self._set_meta("fingerprint", dict(then))
 
     @property
     def fingerprint(self) -> dict[str, str]:
         """What is being judged here; empty if a run never began."""
-        row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")
-        return json.loads(row[0]) if row else {}
+        return self._meta("fingerprint") or {}
 
     @property
     def database(self) -> Database:
@@ -200,20 +178,18 @@ class Store:
 
     def mended(self, problems: Iterable[str]) -> set[str]:
         """Return which of the `problems` were left out as packages when the run was claimed, and no part of it."""
-        row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")
-        before: dict[str, str] = json.loads(row[0]) if row else {}
+        before = self.fingerprint
         left_out = self.problems.left_out_packages()
         return {name for name in problems if name in left_out and f"problem {name}" not in before}
 
     def describe(self, source: Mapping[str, str]) -> None:
         """Remember where the problems come from, for later commands."""
-        self._db.do("INSERT OR REPLACE INTO meta VALUES ('source', ?)", json.dumps(dict(source)))
+        self._set_meta("source", dict(source))
 
     @property
     def source(self) -> dict[str, str]:
         """Where the problems come from; empty if a run never began."""
-        row = self._db.row("SELECT value FROM meta WHERE key = 'source'")
-        return json.loads(row[0]) if row else {}
+        return self._meta("source") or {}
 
     def begin_session(self, strategy: str, slots: int) -> int:
         """Open a session and return its id."""
@@ -225,8 +201,7 @@ class Store:
 
     def keep_predictions(self, session: int, made: Iterable[EndPrediction]) -> None:
         """Keep what `session` has predicted of its own end, instead of what was kept before."""
-        kept = json.dumps([asdict(each) for each in made])
-        self._db.do("INSERT OR REPLACE INTO meta VALUES (?, ?)", f"predictions {session}", kept)
+        self._set_meta(f"predictions {session}", [asdict(each) for each in made])
 
     def predictions(self) -> list[EndPrediction]:
         """Return what all sessions have predicted of their own ends, oldest first."""
@@ -246,8 +221,15 @@ class Store:
     @property
     def timed(self) -> bool:
         """Whether the run has a budget of time for each problem."""
-        row = self._db.row("SELECT value FROM meta WHERE key = 'fingerprint'")
-        return row is not None and float(json.loads(row[0]).get("setting budget_s", 0)) > 0
+        return float(self.fingerprint.get("setting budget_s", 0)) > 0
+
+    def _meta(self, key: str) -> dict[str, str] | None:
+        row = self._db.row("SELECT value FROM meta WHERE key = ?", key)
+        found: dict[str, str] | None = json.loads(row[0]) if row else None
+        return found
+
+    def _set_meta(self, key: str, value: object) -> None:
+        self._db.do("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, json.dumps(value))
 
     # -- one problem ---------------------------------------------------------------------------------
 
@@ -320,7 +302,7 @@ class Store:
         """Judge a problem with another checker from now on: forget its verdicts, and put its cases back before them."""
         judged = (CaseState.READY, CaseState.CONTESTED, CaseState.UNJUDGED)
         with self._db.transaction() as db:
-            self.rounds.keep(problem, "checker", checker, number)
+            self.judges.keep(problem, "checker", checker, number)
             db.execute("DELETE FROM verdicts WHERE problem = ?", (problem,))
             db.execute("DELETE FROM first_kills WHERE problem = ?", (problem,))
             db.execute(
@@ -347,7 +329,7 @@ class Store:
     def problem_changed(self, problem: str) -> None:
         """Read again what is kept in memory of a problem: its rows are others by now."""
         self._left_out.forget(problem)
-        self.rounds.forget(problem)
+        self.judges.forget(problem)
 
     def _read_left_out(self, problem: str) -> dict[str, str]:
         return dict(self._db.rows("SELECT name, why FROM left_out WHERE problem = ? ORDER BY name", problem))

@@ -1,16 +1,17 @@
 """Endpoint trust: whose word alone counts, which endpoints lied, and which problems they had a part in.
 
 Decides what is durable of it: a problem that a liar had a part in is forgotten as soon as nobody works on it, or the
-next time the store is opened, so no verdict that is withdrawn outlives the process. It must not know who is believed.
+next time the store is opened, so no verdict that is withdrawn outlives the process. Second runs after time limits are
+kept beside it. It must not know who is believed.
 """
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from balancer.pipeline.results.database import Database
 
-__all__ = ["SCHEMA", "Liar", "TrustStore", "Verified"]
+__all__ = ["LATER", "SCHEMA", "Liar", "Rechecks", "TrustStore", "Verified"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS believed (endpoint TEXT, problem TEXT, PRIMARY KEY (endpoint, problem));
@@ -18,6 +19,18 @@ CREATE TABLE IF NOT EXISTS liars (
     endpoint TEXT, why TEXT NOT NULL, problems INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS withdrawn (problem TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS made_again (what TEXT PRIMARY KEY, times INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS looks (
+    problem TEXT, subject TEXT, case_id INTEGER, suspicion TEXT NOT NULL, said TEXT NOT NULL,
+    PRIMARY KEY (problem, subject, case_id));
+"""
+
+LATER: Final = "judged later"
+_COUNTS: Final = f"""
+SELECT suspicion, said, COUNT(*) FROM (
+    SELECT suspicion, CASE WHEN said = 'unjudged' AND verdict <> 'unjudged' THEN '{LATER}' ELSE said END AS said
+    FROM looks LEFT JOIN verdicts
+    ON verdicts.problem = looks.problem AND submission = subject AND verdicts.case_id = looks.case_id)
+GROUP BY suspicion, said ORDER BY 1, 2
 """
 
 _MOST = 100_000  # pairs of an endpoint and a problem that are in memory
@@ -125,3 +138,19 @@ class TrustStore:
             max(0, leases - again), again, counts.get("differed", 0), counts.get("unsettled", 0),
             tuple(Liar(*each) for each in liars),
         )  # fmt: skip
+
+
+class Rechecks:
+    """Second runs after time limits: why a first one was not believed, and what the second one said. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(self, problem: str, subject: str, case: int, suspicion: str, said: str) -> None:
+        """Record a look; a later one at the same run takes its place."""
+        self._db.do("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?)", problem, subject, case, suspicion, said)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many looks there were, by (why, what was said; `LATER` if a later run had to say it)."""
+        rows = self._db.rows(_COUNTS)
+        return {(suspicion, said): count for suspicion, said, count in rows}

@@ -12,7 +12,7 @@ from balancer.errors import BalancerError
 from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.verdict import checker_files, checker_odd, checker_program
-from balancer.pipeline.proposing.ended import ended
+from balancer.pipeline.proposing.toolbox import ended
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.checking import compile_words

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.verdict import ACCEPT, REJECT
-from balancer.pipeline.proposing.ended import ended
+from balancer.pipeline.proposing.toolbox import ended
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import Store, StoredCase
 from balancer.problem import CaseOptions, Problem
@@ -73,7 +73,7 @@ class Validators:
     def programs(self) -> tuple[Program, ...]:
         """Return those that an input must pass: the problem's own, and the one that a generator has brought."""
         left_out = self.store.left_out(self.problem.id)
-        brought = self.store.rounds.kept(self.problem.id, "validator")
+        brought = self.store.judges.kept(self.problem.id, "validator")
         own = tuple(program for program in self.problem.input_validators if program.name not in left_out)
         return own if brought is None else (*own, brought)
 

@@ -20,8 +20,7 @@ from balancer.judging.verdict import (
     judge_output,
 )
 from balancer.pipeline.results.run_result import RunStage
-from balancer.pipeline.round.many.records import BatchedInput, outcomes, records
-from balancer.pipeline.round.many.wrap import taking_many
+from balancer.pipeline.round.many.batched import BatchedInput, outcomes, records, taking_many
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Submission
 from balancer.program import Execution, Limits, Program, Status

@@ -5,6 +5,7 @@ batch needs, so what a run does not need is never made. Each batch is stored as 
 goes on within it, and comes to the same inputs if the generators do. It must not know how an input is checked.
 """
 
+import math
 import random
 import time
 import zlib
@@ -20,17 +21,19 @@ from balancer.pipeline.proposing.toolbox import AskableAgain, EquippedGenerator,
 from balancer.pipeline.results.rounds import GeneratorBatch
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.sample import Sample
-from balancer.pipeline.round.shares import GeneratorRecord, batch_size, shares
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import FEWEST_AGREEING, Problem, Proposal
 
-__all__ = ["ProposalBatches"]
+__all__ = ["GeneratorRecord", "ProposalBatches", "batch_size", "shares"]
 
 _MOST_BYTES = 64 * 2**20  # of the inputs of a batch: they are in memory together
 _MOST_INPUT = 32 * 2**20
 _MOST_S = 10.0  # that a generator is asked for in one batch; it goes on in the next
 _MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless more are wanted
 _MOST_IN_VAIN = 5  # batches in a row without a new input
+_MARGIN = 1.5  # as many as are wanted, and some more, for not all are valid
+_LEAST_BATCH, _MOST_BATCH = 8, 64  # a batch: small, so that there is something to be learnt before the next
+_EXPLORED = 0.2  # the part of a batch that all have alike, however few of theirs were valid
 
 _CHECKED = (CaseState.VALID, CaseState.READY, CaseState.CONTESTED, CaseState.INVALID)
 
@@ -291,3 +294,45 @@ class ProposalBatches:
                 heard = UnusedInput(case.origin, case.data, case.note)
                 (refused if case.state is CaseState.INVALID else valid).append(heard)
         return ValidatorFeedback(tuple(valid), tuple(refused))
+
+
+# -- arithmetic ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorRecord:
+    """What became of a generator's inputs so far: how many were checked, and valid; and how many more it may give."""
+
+    checked: int
+    valid: int
+    left: int
+
+
+def batch_size(wanted: int) -> int:
+    """Return how many inputs to ask for where `wanted` more valid ones are wanted."""
+    return min(_MOST_BATCH, max(_LEAST_BATCH, math.ceil(_MARGIN * wanted)))
+
+
+def shares(size: int, records: Sequence[GeneratorRecord]) -> list[int]:
+    """Return how many of `size` inputs each generator is asked for; at least one of each that has some left.
+
+    A fifth is shared alike, so that one that was unlucky is tried again; the rest by the part of each one's inputs that
+    were valid (Laplace's rule of succession: one that was never asked counts as one half).
+    """
+    able = [record.left > 0 for record in records]
+    if not any(able):
+        return [0] * len(records)
+    yields = [(r.valid + 1) / (r.checked + 2) if fit else 0.0 for r, fit in zip(records, able, strict=True)]
+    alike = _EXPLORED / sum(able)
+    parts = [fit * (alike + (1 - _EXPLORED) * rate / sum(yields)) for rate, fit in zip(yields, able, strict=True)]
+    found = [
+        min(record.left, max(1, math.floor(size * part))) if fit else 0
+        for record, part, fit in zip(records, parts, able, strict=True)
+    ]
+    # What rounding has left over goes to those with the largest parts.
+    for place in sorted(range(len(records)), key=lambda i: (-parts[i], i)):
+        spare = size - sum(found)
+        if spare <= 0:
+            break
+        found[place] += min(spare, records[place].left - found[place])
+    return found

@@ -16,8 +16,7 @@ from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.checker_trial import CannotJudge
 from balancer.pipeline.round.clock import chunk
 from balancer.pipeline.round.feedback import feedback_before, killers_of, status_after
-from balancer.pipeline.round.own_data import settle_own_data
-from balancer.pipeline.round.own_tests import OwnDataVerdict, settle_own_tests
+from balancer.pipeline.round.own_data import OwnDataVerdict, settle_own_data, settle_own_tests
 from balancer.pipeline.round.proposal_batches import ProposalBatches
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shrinking import shrink_cases

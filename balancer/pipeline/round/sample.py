@@ -4,13 +4,14 @@ Decides the limits of a run and how a submission is judged on a case. It must no
 the steps come, which endpoints there are, nor how a report looks.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from balancer.hookspecs import Generator
-from balancer.judging.judgements import checked, judgement_of, limits_of
+from balancer.judging.judgements import OutputCheck, checked, judgement_of, limits_of
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.trust import said
 from balancer.judging.verdict import Judgement
@@ -21,14 +22,39 @@ from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
 from balancer.pipeline.round.checker_trial import CheckerTrial
 from balancer.pipeline.round.checking import Validators
 from balancer.pipeline.round.clock import ProblemClock
-from balancer.pipeline.round.unconfirmed import UnconfirmedRuns
 from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
-from balancer.program import Execution, Limits, Program
+from balancer.program import Limits, Program
 from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["Sample"]
 
 Item = TypeVar("Item")
+
+_MOST_BYTES = 4096  # an output that is longer is not kept: memory is dearer than a look
+
+
+class UnconfirmedRuns:
+    """Runs on which much hangs, and that one endpoint alone has made: kept until they are made again elsewhere.
+
+    Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, int], ProgramResult] = {}
+
+    def add(self, submission: Submission, case: StoredCase, ran: ProgramResult) -> None:
+        """Keep it, unless another endpoint has said the same."""
+        with self._lock:
+            if ran.execution is None or ran.verified or len(ran.execution.stdout) > _MOST_BYTES:
+                self._kept.pop((submission.name, case.id), None)
+            else:
+                self._kept[submission.name, case.id] = ran
+
+    def take(self, submission: Submission, case: StoredCase) -> ProgramResult | None:
+        """Return what is kept, and keep it no more."""
+        with self._lock:
+            return self._kept.pop((submission.name, case.id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +92,7 @@ class Sample:
     @property
     def checker(self) -> Checker:
         """How answers are compared: as the problem says, or by the program that a generator has brought."""
-        brought = self.store.rounds.kept(self.problem.id, "checker")
+        brought = self.store.judges.kept(self.problem.id, "checker")
         return self.problem.checker if brought is None else Checker(brought)
 
     def usable(self, *, accepted: bool) -> list[Submission]:
@@ -123,21 +149,18 @@ class Sample:
         Raises:
             CannotJudge: that validator does not work.
         """
-        checker, reruns = self._checker_of(case), self.runner.reruns
+        reruns = self.runner.reruns
         nobody = Program("", "")  # it was run already, wherever its output came from
         wanted = ProgramRun(nobody, case.data, self.limits, self.problem.id, stage, subject, case.id)
-        return self.runner.follow(checked(reruns, wanted, checker, output, answer, odd=self._odd(checker)))
+        return self.runner.follow(checked(reruns, wanted, self._check_of(case), output, answer))
 
-    def _odd(self, checker: Checker) -> Callable[[Execution], object]:
-        """Return what is told of an end of `checker` that says nothing."""
-        if checker.program is not self.problem.checker.program:
-            return lambda execution: None
-        return lambda execution: self.checker_trial.hold(checker, execution)
-
-    def _checker_of(self, case: StoredCase) -> Checker:
-        """Return how answers to `case` are compared: some of a problem's own inputs come with flags of their own."""
+    def _check_of(self, case: StoredCase) -> OutputCheck:
+        """Return how answers to `case` are checked: some of a problem's own inputs come with flags of their own."""
         options = self.problem.options_of(case.origin, sample=case.sample)
-        return self.checker if options is None else replace(self.checker, flags=options.checker)
+        checker = self.checker if options is None else replace(self.checker, flags=options.checker)
+        if checker.program is not self.problem.checker.program:
+            return OutputCheck(checker)
+        return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
 
     def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
         """Run `submission` on `case`, which has an answer, and store the verdict; nothing if it is left out by now."""
@@ -171,10 +194,8 @@ class Sample:
         return judgement, ran
 
     def _judgement(self, submission: Submission, case: StoredCase, ran: ProgramResult, stage: RunStage) -> Judgement:
-        checker, wanted = self._checker_of(case), self._wanted(submission, case, stage)
-        return self.runner.follow(
-            judgement_of(self.runner.reruns, wanted, ran, checker, case.answer, odd=self._odd(checker))
-        )
+        wanted = self._wanted(submission, case, stage)
+        return self.runner.follow(judgement_of(self.runner.reruns, wanted, ran, self._check_of(case), case.answer))
 
     def look_again(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult | None:
         """Have `submission` run on `case` again elsewhere; return what is right, if it is not what counts so far.

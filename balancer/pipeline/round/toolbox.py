@@ -78,14 +78,14 @@ class SampleToolbox:
         store, problem = self._sample.store, self._sample.problem.id
         if aid == "checker":
             self.note("right solutions disagree on the own tests: a checker that a generator has brought decides")
-        if aid == "checker" and store.rounds.kept(problem, aid) != program:
+        if aid == "checker" and store.judges.kept(problem, aid) != program:
             store.adopt_checker(problem, program, self.round)
         else:
-            store.rounds.keep(problem, aid, program, self.round)
+            store.judges.keep(problem, aid, program, self.round)
 
     def used(self, aid: ProgramRole) -> Program | None:
         """Return the program that is used, from this round or an earlier one."""
-        return self._sample.store.rounds.kept(self._sample.problem.id, aid)
+        return self._sample.store.judges.kept(self._sample.problem.id, aid)
 
     def note(self, line: str) -> None:
         """Tell people one line, which is kept with the problem."""

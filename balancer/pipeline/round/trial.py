@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_program
-from balancer.pipeline.proposing.ended import ended
-from balancer.pipeline.proposing.toolbox import ProgramRole
+from balancer.pipeline.proposing.toolbox import ProgramRole, ended
 from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Checker, Submission

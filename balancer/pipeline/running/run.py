@@ -38,7 +38,7 @@ from balancer.pipeline.running.setting_up import (
     open_runner,
     settings_of,
 )
-from balancer.pipeline.running.turns import ProblemJudge, JudgeTurns
+from balancer.pipeline.running.turns import JudgeTurns, ProblemJudge
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Problem

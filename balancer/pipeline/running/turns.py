@@ -1,4 +1,4 @@
-"""JudgeTurns of problems: all are judged, some at a time, each within its own budget of time, and some of them again.
+"""Turns of problems: all are judged, some at a time, each within its own budget of time, and some of them again.
 
 Decides who is judged when, how many are in memory (those at work, and one that was read), who gets the time that others
 leave over, and what is left to the next session. It must not know how a problem is judged.
@@ -18,10 +18,10 @@ from balancer.pipeline.running.problem_source import ProblemSource, SourcedProbl
 from balancer.problem import Problem
 
 __all__ = [
+    "JudgeTurns",
     "ProblemJudge",
     "Spending",
     "Turn",
-    "JudgeTurns",
     "WorkersLost",
     "further_turns",
     "next_allowances",

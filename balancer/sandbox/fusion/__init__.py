@@ -1,1 +1,12 @@
-"""The executor for servers that speak SandboxFusion's API."""
+"""The adapter for servers with SandboxFusion's API: its own, and `balancer sandbox`."""
+
+from balancer.sandbox.http.hook import executor_hook
+
+__all__ = ["balancer_executors"]
+
+balancer_executors = executor_hook(
+    "http",
+    "https",
+    executor="balancer.sandbox.fusion.executor:FusionExecutor",
+    summary="runs programs on a SandboxFusion server",
+)

@@ -1,32 +1,69 @@
-"""What goes over the wire to and from a SandboxFusion server, as pydantic models.
+"""SandboxFusion's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
 
-An answer that does not fit these models is malformed; what a well-formed one means is decided in `answer`. Fields
-that SandboxFusion does not have are ours: its servers ignore them in requests (their models allow extra fields) and
-leave them out of answers.
+Decides how a program is sent, and tells an `Execution` from an `EndpointError`. Pure. It must not know how requests are
+sent. An answer that does not fit the models is malformed. Fields that SandboxFusion does not have are ours: its servers
+ignore them in requests (their models allow extra fields) and leave them out of answers.
+
+Our own servers take a program with all that belongs to it. To others a program goes as a "bash" script with everything
+in `files` (see `http.script`). A language that is not in our table, or whose tools are not on the server's path, can
+only be given to the server itself: as text, with text on stdin and without arguments.
+
+| answer | means |
+|---|---|
+| SandboxError, or any command "Error" | the endpoint failed |
+| an answer that contradicts itself | the endpoint failed |
+| compile_result not finished with 0 | COMPILE_ERROR; doubtful if time ran out, as that was wall time |
+| run_result TimeLimitExceeded | TIME_LIMIT, partial output kept |
+| run_result Finished | FINISHED with its code, or MEMORY_LIMIT by its last words |
+| more output than the server can be trusted with | OUTPUT_LIMIT, whatever else it says |
+
+Output that is not UTF-8 comes as the text "[DecodeError] ..." with Success, from a server that runs the program
+natively. It stays what it is: the program printed something that no text checker takes for the answer, and the verdict
+is a wrong answer. Scripts and our own servers pass any bytes.
 """
 
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["About", "CommandResult", "CommandStatus", "RunCodeAnswer", "RunCodeRequest", "RunStatus"]
+from balancer.language import Language
+from balancer.program import Execution, Limits, Program, Status
+from balancer.sandbox.http.answers import AnswerContext
+from balancer.sandbox.http.script import INPUT, OUTPUT, RESERVED, WORDS, ScriptEnd, ScriptOptions, script_for
+from balancer.sandbox.languages.layout import ProgramLayout, check_name
+from balancer.sandbox.local.status import died_of_memory_limit
 
+__all__ = [
+    "TRUSTED_BYTES",
+    "About",
+    "CommandResult",
+    "CommandStatus",
+    "FusionRequest",
+    "FusionRun",
+    "RunCodeAnswer",
+    "RunCodeRequest",
+    "RunStatus",
+    "execution_of_answer",
+    "native",
+    "ours",
+    "script_end_of",
+    "scripted",
+]
 
-class RunStatus(StrEnum):
-    """How a request ended as a whole."""
+# -- requests --------------------------------------------------------------------------------------
 
-    SUCCESS = "Success"  # every command ended with code 0
-    FAILED = "Failed"  # some command did not
-    SANDBOX_ERROR = "SandboxError"  # the server's own fault
-
-
-class CommandStatus(StrEnum):
-    """How one command ended."""
-
-    FINISHED = "Finished"
-    ERROR = "Error"  # it could not be started
-    TIME_LIMIT = "TimeLimitExceeded"
+_MEBIBYTE = 2**20
+# SandboxFusion applies the memory limit to its compiler as well, and bits/stdc++.h takes 250 MB of address space:
+# with less than this a right program would get a compile error.
+_COMPILE_MEBIBYTES = 512
+_SCRIPT_MEBIBYTES = 2048
+_START_S = 2.0  # what the script itself may take, on a busy server
 
 
 class RunCodeRequest(BaseModel):
@@ -53,6 +90,154 @@ class RunCodeRequest(BaseModel):
     extras: dict[str, str] = Field(default_factory=dict)
     stdin_base64: str | None = None
     source_base64: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FusionRun:
+    """One run of a program: its input, what it may use, and the files of this run."""
+
+    program: Program
+    stdin: bytes
+    limits: Limits
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class FusionRequest:
+    """A request, and how long the server may take for it at most."""
+
+    body: RunCodeRequest
+    total_s: float
+
+
+def ours(run: FusionRun, *, compiles: bool) -> FusionRequest:
+    """Return the request that does `run` on one of our own servers.
+
+    Raises:
+        ValueError: a file name is not allowed.
+    """
+    program, limits = run.program, run.limits
+    for name in (*run.files, *(name for name, _ in program.extras)):
+        check_name(name)
+    text = _text(run.stdin)
+    sendable = _sendable(program.source)
+    body = RunCodeRequest(
+        code=program.source if sendable else "",
+        language=program.language,
+        stdin=text,
+        stdin_base64=None if text is not None else _encoded(run.stdin),
+        args=list(program.args),
+        extras={name: _encoded(content) for name, content in program.extras},
+        compile_timeout=limits.compile_s,
+        run_timeout=min(limits.cpu_s, limits.wall_s),
+        memory_limit_MB=math.ceil(limits.memory_bytes / _MEBIBYTE),
+        files={name: _encoded(content) for name, content in run.files.items()},
+        wall_timeout=limits.wall_s,
+        output_limit=limits.output_bytes,
+        source_base64=None if sendable else _encoded(program.source.encode("utf-8", "surrogateescape")),
+    )
+    return FusionRequest(body, limits.wall_s + limits.compile_wall_s * compiles)
+
+
+def native(run: FusionRun, language: str, *, compiles: bool) -> FusionRequest:
+    """Return the request that has the server do `run` by itself, with the program as one in its own `language`.
+
+    Raises:
+        ValueError: it has arguments, several files, or bytes that are no text; or a file name is not allowed.
+    """
+    program, limits = run.program, run.limits
+    for each in run.files:
+        check_name(each)
+    text = _text(run.stdin)
+    if program.args or program.extras or text is None or not _sendable(program.source):
+        raise ValueError(
+            f"a program in {program.language!r} can be sent to this server without arguments and further files only, "
+            "and with nothing but text"
+        )
+    mebibytes = math.ceil(limits.memory_bytes / _MEBIBYTE)
+    body = RunCodeRequest(
+        code=program.source,
+        language=language,
+        stdin=text,
+        compile_timeout=limits.compile_wall_s,  # of wall time, there
+        # Wall time, too. With the wall limit, which is for sleepers, a program three times too slow would pass; with
+        # the CPU limit a busy server may stop one that is fast enough, but that shows, and the pipeline looks again.
+        run_timeout=min(limits.cpu_s, limits.wall_s),
+        memory_limit_MB=max(mebibytes, _COMPILE_MEBIBYTES) if compiles else mebibytes,
+        files={each: _encoded(content) for each, content in run.files.items()},
+    )
+    return FusionRequest(body, limits.wall_s + limits.compile_wall_s * compiles)
+
+
+def scripted(run: FusionRun, language: Language, layout: ProgramLayout, options: ScriptOptions) -> FusionRequest:
+    """Return the request that does `run` by a script; `layout` is that of its program.
+
+    Raises:
+        ValueError: a file name is not allowed.
+    """
+    limits = run.limits
+    for name in (*run.files, *layout.files):
+        if check_name(name) in RESERVED or (name in run.files and name in layout.own):
+            raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
+    compiles = bool(layout.compile)
+    total_s = limits.wall_s + _START_S + limits.compile_wall_s * compiles
+    compiler = _SCRIPT_MEBIBYTES + language.compiler_bytes // _MEBIBYTE
+    runtime = math.ceil((limits.memory_bytes + language.runtime_bytes) / _MEBIBYTE)
+    body = RunCodeRequest(
+        code=script_for(language, layout, run.program.args, limits, options),
+        language="bash",
+        compile_timeout=limits.compile_wall_s,
+        run_timeout=total_s,
+        memory_limit_MB=max(runtime, compiler) if compiles else runtime,
+        files={name: _encoded(content) for name, content in {**layout.files, **run.files, INPUT: run.stdin}.items()},
+        fetch_files=[OUTPUT, WORDS],
+    )
+    return FusionRequest(body, total_s)
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _text(data: bytes) -> str | None:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _sendable(source: str) -> bool:
+    """Tell whether `source` is Unicode text (lone surrogates stand for bytes that are not)."""
+    try:
+        source.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+# SandboxFusion reads a pipe through asyncio, which stops reading once it holds more than twice its limit of
+# 64 KiB, and then takes only what it holds. What is printed beyond is lost without a word, at a length that
+# depends on timing (135 168 to 303 104 bytes seen; 219 264 if all comes in one write), and a program that
+# prints much more hangs until its time limit. Up to twice the limit nothing is ever lost.
+TRUSTED_BYTES = 2 * 2**16
+
+
+class RunStatus(StrEnum):
+    """How a request ended as a whole."""
+
+    SUCCESS = "Success"  # every command ended with code 0
+    FAILED = "Failed"  # some command did not
+    SANDBOX_ERROR = "SandboxError"  # the server's own fault
+
+
+class CommandStatus(StrEnum):
+    """How one command ended."""
+
+    FINISHED = "Finished"
+    ERROR = "Error"  # it could not be started
+    TIME_LIMIT = "TimeLimitExceeded"
 
 
 class CommandResult(BaseModel):
@@ -100,3 +285,121 @@ class RunCodeAnswer(BaseModel):
     executor_pod_name: str | None = None
     files: dict[str, str] = Field(default_factory=dict)
     server_s: float | None = Field(None, ge=0)
+
+
+def execution_of_answer(answer: RunCodeAnswer, context: AnswerContext) -> Execution:
+    """Return what came of a run that the server made by itself.
+
+    Raises:
+        EndpointError: the server failed, or its answer makes no sense.
+    """
+    if flaw := _flaw_in(answer, context):
+        raise context.failed(flaw)
+    built, ran = answer.compile_result, answer.run_result
+    message, server_s = context.redact(answer.message), _server_s(answer)
+    compile_s = built.execution_time or 0.0 if built is not None else 0.0
+    if built is not None and not built.went_well:
+        late = built.status is CommandStatus.TIME_LIMIT
+        return Execution(
+            Status.COMPILE_ERROR,
+            stderr=context.redact(built.stderr or built.stdout or "").encode(),
+            message=message or (f"the compiler was stopped after {compile_s:.1f} s" if late else ""),
+            compile_s=compile_s,
+            doubtful=late,
+            server_s=server_s,
+        )
+    assert ran is not None  # else it has a flaw
+    stdout, limits = _printed(ran), context.limits
+    status = _status(ran, stdout, context)
+    return Execution(
+        status=status,
+        stdout=stdout[: limits.output_bytes],
+        stderr=context.stderr(ran.stderr or ""),
+        exit_code=ran.return_code if status in (Status.FINISHED, Status.MEMORY_LIMIT) else None,
+        time_s=ran.execution_time or 0.0 if ran.cpu_time is None else ran.cpu_time,
+        cpu_measured=ran.cpu_time is not None,
+        memory_bytes=ran.peak_memory,
+        message=message,
+        compile_s=compile_s,
+        server_s=server_s,
+    )
+
+
+def script_end_of(answer: RunCodeAnswer, context: AnswerContext) -> ScriptEnd:
+    """Return how the script of a request ended.
+
+    Raises:
+        EndpointError: as `execution_of_answer`.
+    """
+    result = answer.run_result
+    flaw = _flaw_in(answer, context)
+    if flaw or result is None:
+        raise context.failed(flaw or "the answer has no run_result")
+    return ScriptEnd(
+        said=result.stdout or "",
+        exit_code=result.return_code,
+        late=result.status is CommandStatus.TIME_LIMIT,
+        total_s=result.execution_time,
+        output=_decoded(answer.files.get(OUTPUT, "")) or b"",
+        words=_decoded(answer.files.get(WORDS, "")) or b"",
+    )
+
+
+def _flaw_in(answer: RunCodeAnswer, context: AnswerContext) -> str:
+    """Return what is wrong with the server or its answer; "" if it says something about the program."""
+    results = [result for result in (answer.compile_result, answer.run_result) if result is not None]
+    if answer.status is RunStatus.SANDBOX_ERROR:
+        return f"the sandbox failed: {context.one_line(answer.message)}"
+    if any(result.status is CommandStatus.ERROR for result in results):
+        return f"the sandbox could not start a command: {context.one_line(results[-1].stderr or '')}"
+    if any((result.return_code is None) != (result.status is CommandStatus.TIME_LIMIT) for result in results):
+        return "the answer contradicts itself: a command has a return code exactly if it finished"
+    if answer.run_result is None and (answer.compile_result is None or answer.compile_result.went_well):
+        return "the answer has no run_result"
+    if (answer.status is RunStatus.SUCCESS) != all(result.went_well for result in results):
+        return f"the answer contradicts itself: status {answer.status.value} with other results"
+    return ""
+
+
+def _server_s(answer: RunCodeAnswer) -> float | None:
+    """Return how long the server says that it took; None if it does not say.
+
+    SandboxFusion tells wall time by command. One that tells CPU time as well, as ours of an earlier version does, means
+    that by both.
+    """
+    if answer.server_s is not None:
+        return answer.server_s
+    results = [result for result in (answer.compile_result, answer.run_result) if result is not None]
+    times = [each.execution_time for each in results if each.execution_time is not None and each.cpu_time is None]
+    return sum(times) if len(times) == len(results) else None
+
+
+def _printed(result: CommandResult) -> bytes:
+    """Return the standard output: its bytes, from a server that tells them."""
+    printed = None if result.stdout_base64 is None else _decoded(result.stdout_base64)
+    return (result.stdout or "").encode() if printed is None else printed
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+
+
+def _status(result: CommandResult, stdout: bytes, context: AnswerContext) -> Status:
+    stderr = (result.stderr or "").encode()
+    if _exceeds(result, max(len(stdout), len(stderr)), context.limits):
+        return Status.OUTPUT_LIMIT
+    if result.status is CommandStatus.TIME_LIMIT:
+        return Status.TIME_LIMIT
+    if result.return_code and died_of_memory_limit(context.language, result.return_code, stderr):
+        return Status.MEMORY_LIMIT
+    return Status.FINISHED
+
+
+def _exceeds(result: CommandResult, printed: int, limits: Limits) -> bool:
+    """Tell whether output was cut: as the server says, or as it must be feared of one that does not say."""
+    if printed > limits.output_bytes:
+        return True
+    return printed > TRUSTED_BYTES if result.output_cut is None else result.output_cut

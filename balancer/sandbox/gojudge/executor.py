@@ -1,127 +1,160 @@
 """The executor for endpoints that speak go-judge's API.
 
-Decides what is compiled, kept and run in which order, and what to do when the server has lost a program. How a run is
-put into words is `request`'s business, what the answer means is `answer`'s.
+Decides what is compiled, cached and run in which order, and what to do when the server has lost a program. How a run is
+put into words, and what the answer means, is `wire`'s business.
 """
 
 import contextlib
-import hashlib
 import secrets
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from balancer.errors import EndpointError, EndpointOverloaded
-from balancer.program import Execution, ExecutorOptions, Limits, Program
-from balancer.sandbox.gojudge.answer import execution_of_result, is_altered, refusal_of_result
-from balancer.sandbox.gojudge.binaries import CachedBinaries
-from balancer.sandbox.gojudge.request import (
+from balancer.program import Execution
+from balancer.sandbox.gojudge.wire import (
     PRINTED_BYTES,
+    Cached,
     File,
+    FileId,
+    GoJudgeStatus,
+    Result,
+    RunAnswer,
+    RunRequest,
     compile_request,
+    execution_of_result,
+    is_altered,
     probe_request,
+    refusal_of_result,
     run_request,
     text_file,
 )
-from balancer.sandbox.gojudge.wire import Cached, FileId, GoJudgeStatus, Result, RunAnswer, RunRequest
-from balancer.sandbox.http.adapter import MARGIN_S, PING_BYTES, PING_S, ServerExecutor, json_bytes
-from balancer.sandbox.http.builds import PROGRAM, Build, build_of, tools_of
-from balancer.sandbox.http.client import UnexpectedStatus
-from balancer.sandbox.languages.known import known_languages
+from balancer.sandbox.http.adapter import PING_BYTES, PING_S, ServerExecutor, ServerRun, json_bytes
+from balancer.sandbox.http.builds import PROGRAM, tools_of
+from balancer.sandbox.http.client import Body, UnexpectedStatus
 
-__all__ = ["GoJudgeExecutor"]
+__all__ = ["CachedBinaries", "GoJudgeExecutor"]
 
 _DELETE_S = 2.0
-_TELLS_S = 10.0
+_PROBE_S = 10.0
 _ANSWER_BYTES = 2**16
 _LOST = "does not exist"  # "file does not exists with id: ..."
 _FULL = "queue is full"
+_MOST_BINARIES = 256
+
+_Made = str | Execution  # the server's name for a program, or the compile error
+
+
+class CachedBinaries:
+    """The compiled programs that a server keeps for us, by what they are made from. Thread-safe.
+
+    Args:
+        drop: lets go of one; must not raise.
+        most: how many are kept, the ones used last.
+    """
+
+    def __init__(self, drop: Callable[[str], object], most: int = _MOST_BINARIES) -> None:
+        self._drop = drop
+        self._most = most
+        self._lock = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
+        self._made: OrderedDict[str, _Made] = OrderedDict()
+
+    def get(self, key: str, make: Callable[[], _Made]) -> _Made:
+        """Return what `make` made for `key`; one thread makes it, others wait for that. What it raises is not kept."""
+        with self._lock:
+            turn = self._turns.setdefault(key, threading.Lock())
+        with turn:
+            with self._lock:
+                made = self._made.get(key)
+                if made is not None:
+                    self._made.move_to_end(key)
+                    return made
+            made = make()
+            self._keep(key, made)
+            return made
+
+    def _keep(self, key: str, made: _Made) -> None:
+        with self._lock:
+            self._made[key] = made
+            old = [self._made.popitem(last=False) for _ in range(len(self._made) - self._most)]
+            for each, _ in old:
+                self._turns.pop(each, None)
+        for _, what in old:
+            if isinstance(what, str):
+                self._drop(what)
+
+    def forget(self, key: str, name: str) -> None:
+        """Let go of `name`, which the server has lost, unless somebody has made another one for `key` since."""
+        with self._lock:
+            if self._made.get(key) == name:
+                del self._made[key]
+
+    def clear(self) -> list[str]:
+        """Keep none any more, and return the server's names for those it has."""
+        with self._lock:
+            made = list(self._made.values())
+            self._made.clear()
+        return [each for each in made if isinstance(each, str)]
 
 
 class GoJudgeExecutor(ServerExecutor):
-    """Runs programs on a go-judge server. Thread-safe. Arguments as for `ServerExecutor`."""
+    """Runs programs on a go-judge server. Thread-safe. Arguments as for `ServerExecutor`.
 
-    def _begin(self, options: ExecutorOptions) -> None:
+    CPU time is measured, and bytes that are no text pass unchanged.
+    """
+
+    def _set_up(self) -> None:
         self._paths: Mapping[str, str] | None = None
         self._binaries = CachedBinaries(self._delete)
 
     def _reported_languages(self) -> frozenset[str]:
         paths = self._tools()
-        return frozenset(name for name, language in known_languages().items() if tools_of(language) <= paths.keys())
-
-    def _known_languages(self) -> frozenset[str]:
-        return frozenset(known_languages())
+        return frozenset(name for name, language in self._known.items() if tools_of(language) <= paths.keys())
 
     def _tools(self) -> Mapping[str, str]:
         """Return where the server has which tools, asked until it has once said so."""
         if self._paths is None:
-            tools = sorted(frozenset[str]().union(*map(tools_of, known_languages().values())))
-            result = self._go(probe_request(tools), self._clock() + _TELLS_S, _ANSWER_BYTES)
+            tools = sorted(frozenset[str]().union(*map(tools_of, self._known.values())))
+            result = self._go(probe_request(tools), self._clock() + _PROBE_S, _ANSWER_BYTES)
             if result.status is not GoJudgeStatus.ACCEPTED:
                 raise self._server.failed(f"cannot say which tools it has: {result.status.value}")
-            lines = (line.partition(" ") for line in (result.files or {}).get("stdout", "").splitlines())
+            lines = (line.partition(" ") for line in result.text("stdout").splitlines())
             self._paths = {tool: path for tool, _, path in lines if path.startswith("/")}
         return self._paths
 
-    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
-        """Run `program` once, as the protocol says. CPU time is measured, and bytes that are no text pass unchanged.
-
-        Raises:
-            EndpointError: the server failed or did not answer in time.
-            EndpointOverloaded: it said that it has too much to do.
-            ValueError: the language is not known, or a file name is not allowed.
-        """
-        build = build_of(program, limits, files)
-        until_s = self._clock() + limits.wall_s + MARGIN_S
-        if build.compile:
-            until_s += limits.compile_wall_s
+    def _run(self, run: ServerRun) -> Execution:
+        build = run.build
         with contextlib.ExitStack() as lent:
-            data = {**({} if build.compile else build.sources), **build.extras, **build.given}
-            given = {name: self._file(content, lent, until_s) for name, content in data.items()}
-            text = self._file(stdin, lent, until_s)
-            return self._run_given(build, text, given, limits, until_s, lent)
+            data = {**({} if build.compile else build.layout.sources), **build.layout.extras, **build.given}
+            given = {name: self._file(content, lent, run.until_s) for name, content in data.items()}
+            stdin = self._file(run.stdin, lent, run.until_s)
 
-    def _run_given(
-        self,
-        build: Build,
-        stdin: File,
-        given: Mapping[str, File],
-        limits: Limits,
-        until_s: float,
-        lent: contextlib.ExitStack,
-    ) -> Execution:
-        def once(*, kept: bool) -> Result | Execution:
-            def go(binary: Mapping[str, File]) -> Result:
-                request = run_request(build, stdin, {**given, **binary}, limits, self._tools(), kept=kept)
-                return self._go(request, until_s, json_bytes(limits.output_bytes))
+            def once(*, cached: bool) -> Result | Execution:
+                def go(binary: Mapping[str, File]) -> Result:
+                    request = run_request(build, stdin, {**given, **binary}, run.limits, self._tools(), cached=cached)
+                    return self._go(request, run.until_s, json_bytes(run.limits.output_bytes))
 
-            return self._with_binary(build, limits, until_s, go) if build.compile else go({})
+                return self._with_binary(run, go) if build.compile else go({})
 
-        result = once(kept=False)
-        output = None
-        if isinstance(result, Result) and is_altered(result, limits):
-            # JSON has only text; what the program printed is had as a file. It runs again, as nobody knew.
-            result = once(kept=True)
-            if isinstance(result, Result):
-                output = self._fetched(result, limits, until_s, lent)
+            output = None
+            result = once(cached=False)
+            if isinstance(result, Result) and is_altered(result, run.limits):
+                # JSON has only text; what the program printed is had as a file. It runs again, as nobody knew.
+                result = once(cached=True)
+                if isinstance(result, Result):
+                    output = self._fetched(result, run, lent)
         if isinstance(result, Execution):
             return result
-        self._server.check_output((output or b"").decode("latin-1") or (result.files or {}).get("stdout", ""))
-        return execution_of_result(
-            result,
-            output,
-            language=build.language.name,
-            limits=limits,
-            endpoint=self._url,
-            redact=self._server.redact,
-        )
+        self._server.check_output((output or b"").decode("latin-1") or result.text("stdout"))
+        return execution_of_result(result, output, run.context)
 
-    def _with_binary(
-        self, build: Build, limits: Limits, until_s: float, go: Callable[[Mapping[str, File]], Result]
-    ) -> Result | Execution:
+    def _with_binary(self, run: ServerRun, go: Callable[[Mapping[str, File]], Result]) -> Result | Execution:
         """Return what `go` makes of the compiled program; if the server has lost that, it is compiled again, once."""
-        key = _key(build, limits)
+        key = _key(run)
         for last in (False, True):
-            made = self._binaries.get(key, lambda: self._compiled(build, limits, until_s))
+            made = self._binaries.get(key, lambda: self._compiled(run))
             if isinstance(made, Execution):
                 return made
             try:
@@ -134,22 +167,22 @@ class GoJudgeExecutor(ServerExecutor):
                     raise
         raise AssertionError("unreachable")
 
-    def _compiled(self, build: Build, limits: Limits, until_s: float) -> str | Execution:
+    def _compiled(self, run: ServerRun) -> str | Execution:
         """Return the server's name for the compiled program, or the compile error: that of the usual command."""
-        made = self._made(build, build.compile, limits, until_s)
-        if isinstance(made, Execution) and build.pragmatic:
-            again = self._made(build, build.pragmatic, limits, until_s)
+        made = self._made(run, run.build.compile)
+        if isinstance(made, Execution) and run.build.pragmatic:
+            again = self._made(run, run.build.pragmatic)
             return made if isinstance(again, Execution) else again
         return made
 
-    def _made(self, build: Build, command: tuple[str, ...], limits: Limits, until_s: float) -> str | Execution:
+    def _made(self, run: ServerRun, command: tuple[str, ...]) -> str | Execution:
+        build = run.build
         with contextlib.ExitStack() as lent:
-            data = {**build.extras, **build.sources}
-            files = {name: self._file(content, lent, until_s) for name, content in data.items()}
-            request = compile_request(build, command, files, limits, self._tools())
-            result = self._go(request, until_s, json_bytes(PRINTED_BYTES))
-        refusal = refusal_of_result(result, compile_s=limits.compile_s, endpoint=self._url, redact=self._server.redact)
-        name = (result.fileIds or {}).get(PROGRAM, "")
+            files = {name: self._file(content, lent, run.until_s) for name, content in build.layout.files.items()}
+            request = compile_request(build, command, files, run.limits, self._tools())
+            result = self._go(request, run.until_s, json_bytes(PRINTED_BYTES))
+        refusal = refusal_of_result(result, run.context)
+        name = result.cached(PROGRAM)
         if refusal is not None and name:
             self._delete(name)
         return name if refusal is None else refusal
@@ -175,8 +208,7 @@ class GoJudgeExecutor(ServerExecutor):
         content = self._server.call(
             "POST",
             "/file",
-            body=body,
-            kind=f"multipart/form-data; boundary={boundary.decode()}",
+            body=Body(body, f"multipart/form-data; boundary={boundary.decode()}"),
             within_s=self._left_s(until_s),
             at_most=_ANSWER_BYTES,
         )
@@ -184,31 +216,27 @@ class GoJudgeExecutor(ServerExecutor):
         lent.callback(self._delete, name)
         return Cached(fileId=name)
 
-    def _fetched(self, result: Result, limits: Limits, until_s: float, lent: contextlib.ExitStack) -> bytes | None:
+    def _fetched(self, result: Result, run: ServerRun, lent: contextlib.ExitStack) -> bytes | None:
         """Return the output that the server kept; None if it has none to give, as its own errors say."""
-        name = (result.fileIds or {}).get("stdout")
+        name = result.cached("stdout")
         if not name:
             if result.status in (GoJudgeStatus.INTERNAL_ERROR, GoJudgeStatus.FILE_ERROR):
                 return None
             raise self._server.failed("the answer names no file with the output")
         lent.callback(self._delete, name)
-        at_most = limits.output_bytes + 2**16
-        return self._server.get(f"/file/{quote(name, safe='')}", within_s=self._left_s(until_s), at_most=at_most)
+        at_most = run.limits.output_bytes + 2**16
+        return self._server.get(_path(name), within_s=self._left_s(run.until_s), at_most=at_most)
 
     def _delete(self, name: str) -> bool:
         """Let the server forget a file, and return whether it answers; what it keeps all the same is its own."""
         try:
-            self._server.call("DELETE", f"/file/{quote(name, safe='')}", within_s=_DELETE_S, at_most=_ANSWER_BYTES)
+            self._server.call("DELETE", _path(name), within_s=_DELETE_S, at_most=_ANSWER_BYTES)
         except EndpointError as error:
             return isinstance(error, UnexpectedStatus)
         return True
 
     def ping(self) -> None:
-        """Return if the server answers, and lets us in.
-
-        Raises:
-            EndpointError: it does not, or it is something else.
-        """
+        """Return if the server answers, and lets us in. Raises EndpointError."""
         content = self._server.get("/version", within_s=PING_S, at_most=PING_BYTES)
         if b'"buildVersion"' not in content:
             raise self._server.failed("answered /version with something else than a version; is it a go-judge server?")
@@ -221,10 +249,10 @@ class GoJudgeExecutor(ServerExecutor):
         super().close()
 
 
-def _key(build: Build, limits: Limits) -> str:
-    """Return what tells compiled programs apart: command, files, and the time that a compiler may take."""
-    digest = hashlib.sha256(repr((build.language.name, build.compile, limits.compile_s)).encode())
-    for name, content in sorted({**build.extras, **build.sources}.items()):
-        digest.update(b"%d %d " % (len(name.encode()), len(content)))
-        digest.update(name.encode() + content)
-    return digest.hexdigest()
+def _path(name: str) -> str:
+    return f"/file/{quote(name, safe='')}"
+
+
+def _key(run: ServerRun) -> str:
+    """Return what tells compiled programs apart: files, commands, and the time that a compiler may take."""
+    return run.build.layout.digest(run.build.language.name, *run.build.compile, str(run.limits.compile_s))

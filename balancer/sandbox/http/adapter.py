@@ -1,32 +1,58 @@
-"""The base class of executors for HTTP servers: a client, the languages asked once, closing.
+"""The base class of executors for HTTP servers: a client, the languages asked once, one run, closing.
 
-Decides when a server is asked which languages it runs. How it is asked, and what a run is, is each executor's own.
+Decides when a server is asked which languages it runs, and when the answer to a run must be there. How a server is
+asked, and what its answer means, is each executor's own.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import httpx2
+from pydantic import BaseModel
 
 from balancer.errors import EndpointError
-from balancer.program import ExecutorOptions
+from balancer.program import Execution, ExecutorOptions, Limits, Program
+from balancer.sandbox.http.answers import AnswerContext
+from balancer.sandbox.http.builds import Build, build_of
 from balancer.sandbox.http.client import ServerClient
+from balancer.sandbox.languages.known import known_languages
 
-__all__ = ["MARGIN_S", "PING_BYTES", "PING_S", "ServerExecutor", "json_bytes"]
+__all__ = ["PING_BYTES", "PING_S", "ServerExecutor", "ServerRun", "json_bytes"]
 
 PING_S = 5.0
 PING_BYTES = 2**20
-# What a call may take beyond the program and its compiler: connecting, sending, waiting for a free core.
-MARGIN_S = 10.0
 # JSON writes a control character in six bytes, and there are two streams.
 _JSON_FACTOR = 2 * 6
 _JSON_FRAME_BYTES = 2**20
+
+Answer = TypeVar("Answer", bound=BaseModel)
 
 
 def json_bytes(output_bytes: int) -> int:
     """Return how long an answer in JSON may be that holds two streams of `output_bytes` bytes each."""
     return _JSON_FACTOR * output_bytes + _JSON_FRAME_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRun:
+    """One run of a program on a server.
+
+    Attributes:
+        build: the program, with its files.
+        stdin: its input.
+        limits: what it may use.
+        until_s: the instant, on the executor's clock, until which all must be over.
+        context: what is needed to read the answer.
+    """
+
+    build: Build
+    stdin: bytes
+    limits: Limits
+    until_s: float
+    context: AnswerContext
 
 
 class ServerExecutor:
@@ -43,6 +69,9 @@ class ServerExecutor:
         ConfigError: the URL or a header cannot be used.
     """
 
+    # What a call may take beyond the program and its compiler: connecting, sending, waiting for a free core.
+    margin_s: ClassVar[float] = 10.0
+
     def __init__(
         self,
         url: str,
@@ -55,11 +84,12 @@ class ServerExecutor:
         self._url = url
         self._clock = clock
         self._allowed = options.languages
+        self._known = known_languages() if options.known is None else options.known
         self._closing = threading.Event()
         self._server = ServerClient(url, options.headers, transport=transport, clock=clock)
-        self._begin(options)
+        self._set_up()
 
-    def _begin(self, options: ExecutorOptions) -> None:
+    def _set_up(self) -> None:
         """Set up what an executor of this kind keeps; called once, when all else is there. Raises ConfigError."""
 
     @property
@@ -70,15 +100,39 @@ class ServerExecutor:
         try:
             return self._reported_languages()
         except EndpointError:
-            return self._known_languages()
+            return self._possible_languages()
 
     def _reported_languages(self) -> frozenset[str]:
         """Return the languages that the server says it runs. Raises EndpointError."""
         raise NotImplementedError
 
-    def _known_languages(self) -> frozenset[str]:
+    def _possible_languages(self) -> frozenset[str]:
         """Return the languages that a server of this kind may run."""
+        return frozenset(self._known)
+
+    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        """Run `program` once, as the protocol says.
+
+        Raises:
+            EndpointError: the server failed or did not answer in time; `CannotTell` if its answer does not say how the
+                program ended.
+            EndpointOverloaded: it said that it has too much to do.
+            ValueError: the language is not known, or the program, its input or its files cannot be sent.
+        """
+        build = build_of(program, self._known, limits, files)
+        until_s = self._clock() + limits.wall_s + self.margin_s + (limits.compile_wall_s if build.compile else 0.0)
+        return self._run(ServerRun(build, stdin, limits, until_s, self._context(program, limits)))
+
+    def _run(self, run: ServerRun) -> Execution:
+        """Do the run. Raises as `run` does."""
         raise NotImplementedError
+
+    def _context(self, program: Program, limits: Limits) -> AnswerContext:
+        return AnswerContext(program.language, limits, self._url, self._server.redact)
+
+    def _get(self, path: str, answer: type[Answer]) -> Answer:
+        """Return what the server says of itself. Raises EndpointError."""
+        return self._server.read(self._server.get(path, within_s=PING_S, at_most=PING_BYTES), answer)
 
     def _left_s(self, until_s: float) -> float:
         """Return the seconds left until the instant `until_s` of the clock. Raises EndpointError if there are none."""
@@ -86,6 +140,14 @@ class ServerExecutor:
         if left_s <= 0:
             raise self._server.failed("no answer in time")
         return left_s
+
+    def ping(self) -> None:
+        """Return if the server answers, and lets us in.
+
+        Raises:
+            EndpointError: it does not, or it is something else.
+        """
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close all connections. May be called twice."""

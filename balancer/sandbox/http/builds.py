@@ -1,18 +1,21 @@
-"""How a program of the table of languages is built and started on a server that takes commands or files.
+"""Builds: how a program of the table of languages is built and started on a server that takes commands or files.
 
-Decides which files a program is made of and what its commands are, in the words of the table. It must not know how
-they are sent.
+Decides which files a program is made of, what its commands are, in the words of the table, and which version of a
+language is used: what the URL of an endpoint chooses, "?cpp=105&python=109", else the newest. It must not know how they
+are sent, nor what a version is to a server.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
+from balancer.errors import ConfigError
 from balancer.language import Language
 from balancer.program import Limits, Program
-from balancer.sandbox.languages.known import known_languages
-from balancer.sandbox.languages.layout import check_name, lay_out
+from balancer.sandbox.languages.layout import ProgramLayout, check_name, filled, lay_out
 
-__all__ = ["PROGRAM", "Build", "build_of", "tools_of"]
+__all__ = ["PROGRAM", "Build", "build_of", "newest", "tools_of", "versions_in"]
 
 PROGRAM = ".program"  # the file that a compiler makes
 _MEBIBYTE = 2**20
@@ -30,25 +33,21 @@ class Build:
 
     Attributes:
         language: its language.
-        sources: its source, and what is made from it.
-        extras: its other files; they are there when it is built and when it runs.
+        layout: its files, and the templates of its commands.
         given: the files of this run.
         compile: the command that makes `PROGRAM` from them; empty if there is nothing to compile.
         pragmatic: the one that is tried where `compile` refuses; empty for none.
         run: the command that starts it, with its arguments.
         args: these arguments.
-        further: those of the compile command that name further sources.
     """
 
     language: Language
-    sources: Mapping[str, bytes]
-    extras: Mapping[str, bytes]
+    layout: ProgramLayout
     given: Mapping[str, bytes]
     compile: tuple[str, ...]
     pragmatic: tuple[str, ...]
     run: tuple[str, ...]
     args: tuple[str, ...]
-    further: tuple[str, ...]
 
     @property
     def main(self) -> bytes:
@@ -57,30 +56,29 @@ class Build:
         Raises:
             ValueError: another file of the program has that name.
         """
-        if self.language.file not in self.sources:
+        if self.language.file not in self.layout.sources:
             raise ValueError(f"another file of the program is named {self.language.file!r}, like its source here")
-        return self.sources[self.language.file]
+        return self.layout.files[self.language.file]
 
     @property
     def flags(self) -> list[str]:
         """The flags of the compile command: all but the compiler, the sources and the program it makes."""
-        own = {"-o", f"./{PROGRAM}", self.language.file, *self.further}
+        own = {"-o", f"./{PROGRAM}", self.language.file, *self.layout.further}
         return [part for part in self.compile[1:] if part not in own]
 
 
-def build_of(program: Program, limits: Limits, files: Mapping[str, bytes]) -> Build:
+def build_of(program: Program, languages: Mapping[str, Language], limits: Limits, files: Mapping[str, bytes]) -> Build:
     """Return how `program` is built and run with `files`.
 
     Raises:
-        ValueError: the language is not known, or a file name is not allowed.
+        ValueError: its language is none of `languages`, or a file name is not allowed.
     """
-    languages = known_languages()
     language = languages.get(program.language)
     if language is None:
         raise ValueError(f"language {program.language!r} is not known; known are {', '.join(sorted(languages))}")
-    laid = lay_out(language, program)
-    for name in (*files, *laid.files):
-        if check_name(name) == PROGRAM or (name in files and name in laid.own):
+    layout = lay_out(language, program)
+    for name in (*files, *layout.files):
+        if check_name(name) == PROGRAM or (name in files and name in layout.own):
             raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
     places = {
         "{program}": f"./{PROGRAM}",
@@ -89,23 +87,48 @@ def build_of(program: Program, limits: Limits, files: Mapping[str, bytes]) -> Bu
         "{scratch}": "/tmp",
         "{memory}": str(max(1, limits.memory_bytes // _MEBIBYTE)),
     }
-    compiles, pragmatic, run = (
-        tuple(_filled(part, places) for part in command) for command in (laid.compile, laid.pragmatic, laid.run)
+    compiles, pragmatic = (
+        (*filled(command, places), *layout.further) if command else () for command in (layout.compile, layout.pragmatic)
     )
     return Build(
         language,
-        sources={name: content for name, content in laid.files.items() if name in laid.own},
-        extras={name: content for name, content in laid.files.items() if name not in laid.own},
+        layout,
         given=files,
-        compile=(*compiles, *laid.further) if compiles else (),
-        pragmatic=(*pragmatic, *laid.further) if pragmatic else (),
-        run=(*run, *program.args),
+        compile=compiles,
+        pragmatic=pragmatic,
+        run=(*filled(layout.run, places), *program.args),
         args=program.args,
-        further=laid.further,
     )
 
 
-def _filled(part: str, places: Mapping[str, str]) -> str:
-    for place, value in places.items():
-        part = part.replace(place, value)
-    return part
+def versions_in(url: str, known: frozenset[str]) -> dict[str, str]:
+    """Return the version that `url` chooses for each language.
+
+    Args:
+        url: of the endpoint.
+        known: the languages that can be chosen for.
+
+    Raises:
+        ConfigError: it names something else.
+    """
+    chosen = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    for name, version in chosen.items():
+        if name not in known or not version:
+            able = ", ".join(sorted(known))
+            raise ConfigError(
+                f"endpoint url is {url!r}: its query has {name!r}; it must name versions of languages, as in "
+                f'"?cpp=VERSION"; languages are {able}'
+            )
+    return chosen
+
+
+def newest(versions: Iterable[str]) -> str:
+    """Return the highest of `versions`, numbers with dots; others count only where there is no such. "": there is none.
+
+    A version with a suffix, e.g. "3.10.0-alpha.7", is not released.
+    """
+    return max(versions, key=_order, default="")
+
+
+def _order(version: str) -> tuple[bool, list[int]]:
+    return re.fullmatch(r"[\d.]+", version) is not None, [int(part) for part in re.findall(r"\d+", version)]

@@ -7,6 +7,7 @@ repr, not even where the server quotes them.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -16,10 +17,10 @@ from pydantic import BaseModel, ValidationError
 from balancer.client_errors import BUSY_STATUSES, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
-from balancer.sandbox.http.headers import checked, secrets_of
+from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction
 
-__all__ = ["ServerClient", "UnexpectedStatus"]
+__all__ = ["Body", "ServerClient", "UnexpectedStatus"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
@@ -37,6 +38,14 @@ class UnexpectedStatus(EndpointError):
         super().__init__(reason, endpoint=endpoint)
         self.status = status
         self.words = words
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The body of a request, and its content type."""
+
+    content: bytes
+    kind: str = "application/json"
 
 
 class ServerClient:
@@ -67,7 +76,7 @@ class ServerClient:
         self._url = url
         self._base = _base(url)
         self._clock = clock
-        given = checked(headers, url)
+        given = checked_headers(headers, url)
         secrets = secrets_of(given)
         self.redact = Redaction.of((secret, "***") for secret in secrets)
         self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
@@ -102,7 +111,7 @@ class ServerClient:
         self, path: str, body: bytes, answer: type[Answer], *, within_s: float, at_most: int, good: int = 200
     ) -> Answer:
         """Send some JSON and return the answer, read as JSON of the kind `answer`. Raises as `get`."""
-        content = self.call("POST", path, body=body, within_s=within_s, at_most=at_most, good=good)
+        content = self.call("POST", path, body=Body(body), within_s=within_s, at_most=at_most, good=good)
         return self.read(content, answer)
 
     def call(
@@ -112,25 +121,27 @@ class ServerClient:
         *,
         within_s: float,
         at_most: int,
-        body: bytes | None = None,
-        kind: str = "application/json",
+        body: Body | None = None,
         good: int = 200,
     ) -> bytes:
-        """Send a request, with a `body` of this `kind` if it has one, and return the body of the `good` answer.
+        """Send a request, with a `body` if it has one, and return the body of the `good` answer.
 
         Raises as `get`.
         """
         if self._client.is_closed:
             raise self.failed("the executor is closed")
         until_s = self._clock() + within_s
-        request = self._client.build_request(method, self._base.copy_with(raw_path=self._raw_path(path)), content=body)
+        content = None if body is None else body.content
+        request = self._client.build_request(
+            method, self._base.copy_with(raw_path=self._raw_path(path)), content=content
+        )
         request.extensions[DEADLINE] = until_s
         if body is not None:
-            request.headers["Content-Type"] = kind
+            request.headers["Content-Type"] = body.kind
         try:
             response = self._client.send(request, stream=True)
             try:
-                content = self._read(response, until_s, at_most)
+                answer = self._read(response, until_s, at_most)
             finally:
                 response.close()
         except httpx2.TimeoutException as error:
@@ -138,8 +149,8 @@ class ServerClient:
         except httpx2.HTTPError as error:
             words = self.redact(str(error))  # it may quote the answer, so it is not chained either
             raise self.failed(f"{type(error).__name__}: {words}") from None
-        self._check(response, content, good)
-        return content
+        self._check(response, answer, good)
+        return answer
 
     def read(self, content: bytes, answer: type[Answer]) -> Answer:
         """Return the JSON in `content` as an object of the kind `answer`.

@@ -3,6 +3,7 @@
 Decides who gives way where two files want one name: the source. It must not know where the program runs.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -10,7 +11,7 @@ from pathlib import PurePosixPath
 from balancer.language import Language
 from balancer.program import Program
 
-__all__ = ["ProgramLayout", "check_name", "check_together", "lay_out"]
+__all__ = ["ProgramLayout", "check_name", "check_together", "filled", "lay_out"]
 
 _ASIDE = "balancer_main"
 _PART_BYTES, _NAME_BYTES, _PARTS = 255, 1024, 64  # a part as long as file systems take; a path well below Linux' 4096
@@ -33,6 +34,26 @@ class ProgramLayout:
     pragmatic: tuple[str, ...]
     run: tuple[str, ...]
     further: tuple[str, ...]
+
+    @property
+    def sources(self) -> dict[str, bytes]:
+        """The program's source, and what is made from it."""
+        return {name: content for name, content in self.files.items() if name in self.own}
+
+    @property
+    def extras(self) -> dict[str, bytes]:
+        """Its other files; they are there when it is built and when it runs."""
+        return {name: content for name, content in self.files.items() if name not in self.own}
+
+    def digest(self, *facts: str) -> str:
+        """Return what identifies the compiled program: all that a compiler is told and given, and further `facts`."""
+        hashed = hashlib.sha256()
+        for text in (*facts, *self.compile, "", *self.pragmatic, "", *self.further):
+            hashed.update(text.encode("utf-8", "surrogateescape") + b"\0")
+        for name, content in sorted(self.files.items()):
+            hashed.update(f"\0{name}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
+            hashed.update(content)
+        return hashed.hexdigest()
 
 
 def check_name(name: str) -> str:
@@ -61,6 +82,16 @@ def check_together(names: Iterable[str]) -> None:
         for parent in PurePosixPath(name).parents:
             if str(parent) in all_names:
                 raise ValueError(f"file name {str(parent)!r} is a folder of {name!r}; name one of them otherwise")
+
+
+def filled(command: Iterable[str], places: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a command template with its places, e.g. "{output}", filled in."""
+    parts = []
+    for part in command:
+        for place, text in places.items():
+            part = part.replace(place, text)
+        parts.append(part)
+    return tuple(parts)
 
 
 def lay_out(language: Language, program: Program) -> ProgramLayout:

@@ -5,10 +5,11 @@ isolated, nor what exists on this machine. Go, Java and Node map much more addre
 space is what is limited: hence `runtime_bytes`.
 """
 
+from balancer.hookspecs import hookimpl
 from balancer.language import Language
 from balancer.sandbox.languages import java
 
-__all__ = ["CXX_FLAGS", "LANGUAGES"]
+__all__ = ["CXX_FLAGS", "LANGUAGES", "balancer_languages"]
 
 # -I. : headers of the program itself, written in either way.
 CXX_FLAGS = ("-O2", "-std=gnu++20", "-I.")
@@ -250,3 +251,9 @@ LANGUAGES = (
         runtime_processes=64,
     ),
 )
+
+
+@hookimpl
+def balancer_languages() -> tuple[Language, ...]:
+    """Return the built-in languages."""
+    return LANGUAGES

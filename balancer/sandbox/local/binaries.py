@@ -7,7 +7,6 @@ starting it would fail ("text file busy").
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import subprocess
 import threading
@@ -26,16 +25,9 @@ __all__ = ["digest_of", "locked", "make_store", "move", "seal", "share"]
 _LOCKS = 64  # lock files in a shared folder: enough that two programs rarely wait for each other
 
 
-def digest_of(language: Language, program: ProgramLayout) -> str:
+def digest_of(language: Language, layout: ProgramLayout) -> str:
     """Return what identifies a compiled program: all that the compiler is told and given, and the compiler."""
-    hashed = hashlib.sha256()
-    commands = (*program.compile, "", *program.pragmatic, "", *program.further)
-    for text in (language.name, *commands, version_of(language)):
-        hashed.update(text.encode("utf-8", "surrogateescape") + b"\0")
-    for name, content in sorted(program.files.items()):
-        hashed.update(f"\0{name}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
-        hashed.update(content)
-    return hashed.hexdigest()
+    return layout.digest(language.name, version_of(language))
 
 
 def seal(binary: Path) -> None:

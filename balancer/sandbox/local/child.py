@@ -13,8 +13,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.command import SandboxCommand
-from balancer.sandbox.local.group import ControlGroup
 from balancer.sandbox.local.limits import set_rlimits
 from balancer.sandbox.local.pipes import BoundedPipe, BoundedSocket
 from balancer.sandbox.local.proctree import ProcessTreeCpu, children_of, processes_reading

@@ -66,8 +66,8 @@ class ProcessResult:
 
     Attributes:
         ready: whether the program was started at all.
-        exit_code: its exit code, negative for a signal; None if it was cut.
-        cut: why it was stopped, or None if it ended by itself.
+        exit_code: its exit code, negative for a signal; None if it was stopped.
+        stopped_by: why it was stopped, or None if it ended by itself.
         lost: its sandbox was killed by somebody else; nothing is known about the program.
         stdout, stderr: what it printed, at most `output_bytes` each.
         waited_s: for how long it was ready to run and had no core, as far as can be told; only where wall time ran out.
@@ -82,7 +82,7 @@ class ProcessResult:
 
     ready: bool
     exit_code: int | None
-    cut: StopReason | None
+    stopped_by: StopReason | None
     lost: bool
     stdout: bytes
     stderr: bytes

@@ -1,16 +1,17 @@
 """A cache of compiled programs, shared between threads and, with a folder, between processes.
 
-Decides when a compiler is run, with which limits, and for how long its words count: what it refuses is remembered
-(`compiled` says what lasts). Compilers run isolated like any program, since the source they read is hostile. Where
+Decides when a compiler is run, with which limits, and for how long its words count: what it refuses is remembered where
+it would be the same another time. Compilers run isolated like any program, since the source they read is hostile. Where
 binaries lie is `binaries`' business; how programs are run afterwards it must not know.
 """
 
 import contextlib
+import re
 import tempfile
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from balancer.errors import EndpointError
@@ -18,17 +19,67 @@ from balancer.language import Language
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.binaries import digest_of, locked, make_store, move, seal, share
-from balancer.sandbox.local.compiled import COMPILER_BYTES, PRINTED_BYTES, Compiled, refusal_of
-from balancer.sandbox.local.jail import IsolatedCommand, Jail, SandboxSpec
+from balancer.sandbox.local.command import ProcessResult, StopReason
+from balancer.sandbox.local.isolation.view import SandboxSpec
+from balancer.sandbox.local.jail import Jail
+from balancer.sandbox.local.prepared import IsolatedCommand
 from balancer.sandbox.local.shutdown import RunAbandoned, is_readable
 from balancer.sandbox.local.toolchain import trees_of
 
-__all__ = ["Compiler"]
+__all__ = ["CompileJob", "Compiled", "Compiler", "refusal_of"]
 
+# A compiler needs more than the program it makes: bits/stdc++.h alone takes 250 MB of address space.
+_COMPILER_BYTES = 2 * 2**30
 _BINARY_BYTES = 256 * 2**20
 _SPACE_BYTES = 512 * 2**20  # Go compiles its library each time
 _PROCESSES = 32
 _LOOK_S = 0.1  # how often who waits for another's compiler looks whether he is waited for
+
+PRINTED_BYTES = 4 * 2**20  # what a compiler may print: a right program may get many warnings, but not so many
+_KEPT_BYTES = 2**14  # nobody reads more than the beginning, and the words of all refused programs are kept in memory
+_TEMPORARY = re.compile(r"/tmp/cc\w+\.o\b")
+_MEMORY = re.compile(
+    r"(virtual )?memory exhausted|out of memory|Cannot allocate memory|std::bad_alloc|OutOfMemoryError|heap overflow",
+    re.I,
+)
+_KILLED = re.compile(r"Killed signal terminated program|\bSIGKILL\b")
+
+
+@dataclass(frozen=True, slots=True)
+class CompileJob:
+    """A program to compile.
+
+    Args:
+        language, layout: its language and its files.
+        limits: what compiling may take.
+        stop: file descriptor; when it becomes readable nobody waits for the program any more.
+    """
+
+    language: Language
+    layout: ProgramLayout
+    limits: Limits
+    stop: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What came of compiling: a binary, or the compiler's words.
+
+    Attributes:
+        binary: the compiled program, or None.
+        words: what the compiler printed (bytes, cleaned), if there is no binary.
+        message: one line for people, e.g. that it took too long.
+        lasting: whether it would be the same another time: not if time ran out, or if somebody killed the compiler.
+        doubtful: the machine may be to blame.
+        took_s: wall seconds that compiling took; 0 if there was a binary.
+    """
+
+    binary: Path | None
+    words: bytes = b""
+    message: str = ""
+    lasting: bool = True
+    doubtful: bool = False
+    took_s: float = 0.0
 
 
 class Compiler:
@@ -48,122 +99,99 @@ class Compiler:
         self._live = live
         self._store = store
         self._lock = threading.Lock()
-        self._jobs: dict[tuple[str, float], Future[Compiled]] = {}
+        self._compiling: dict[tuple[str, float], Future[Compiled]] = {}
         if store is not None:
             make_store(store)
 
-    def compile(
-        self, language: Language, program: ProgramLayout, limits: Limits, *, stop: int | None = None
-    ) -> Compiled:
-        """Return the binary of `program`, compiling it if nobody has; one thread compiles, others wait for it.
+    def compile(self, job: CompileJob) -> Compiled:
+        """Return the binary of a program, compiling it if nobody has; one thread compiles, others wait for it.
 
-        When the file descriptor `stop` becomes readable this ends at once; if others wait, one of them compiles anew.
+        When its `stop` becomes readable this ends at once; if others wait, one of them compiles anew.
 
         Raises:
             EndpointError: the compiler could not be run; `RunAbandoned`: because of `stop`.
         """
         while True:
             try:
-                return self._compiled(language, program, limits, stop)
+                return self._compiled(job)
             except RunAbandoned:  # perhaps by another one, for whom we waited
-                if stop is not None and is_readable(stop):
+                if job.stop is not None and is_readable(job.stop):
                     raise
 
-    def _compiled(self, language: Language, program: ProgramLayout, limits: Limits, stop: int | None) -> Compiled:
-        digest = digest_of(language, program)
-        key = (digest, limits.compile_s)  # a compiler that gave up may be given more time later
+    def _compiled(self, job: CompileJob) -> Compiled:
+        digest = digest_of(job.language, job.layout)
+        key = (digest, job.limits.compile_s)  # a compiler that gave up may be given more time later
         with self._lock:
-            job = self._jobs.get(key)
-            ours = job is None
-            if job is None:
-                job = self._jobs[key] = Future()
+            result = self._compiling.get(key)
+            ours = result is None
+            if result is None:
+                result = self._compiling[key] = Future()
         if ours:
-            self._do(key, job, language, program, limits, stop)
-        compiled = _result(job, stop)
+            self._do(key, result, job)
+        compiled = _result(result, job.stop)
         return compiled if ours else replace(compiled, took_s=0.0)
 
-    def _do(
-        self,
-        key: tuple[str, float],
-        job: "Future[Compiled]",
-        language: Language,
-        program: ProgramLayout,
-        limits: Limits,
-        stop: int | None,
-    ) -> None:
-        """Compile for all that wait for `job`, and forget about it unless it lasts."""
+    def _do(self, key: tuple[str, float], result: "Future[Compiled]", job: CompileJob) -> None:
+        """Compile for all that wait for `result`, and forget about it unless it lasts."""
         lasting = False
         try:
-            compiled = self._find_or_make(key[0], language, program, limits, stop)
+            compiled = self._find_or_make(key[0], job)
             lasting = compiled.lasting
         except Exception as error:
-            job.set_exception(error)
+            result.set_exception(error)
         except BaseException:
-            job.set_exception(EndpointError("compiling was interrupted"))
+            result.set_exception(EndpointError("compiling was interrupted"))
             raise
         finally:
             if not lasting:
                 with self._lock:
-                    del self._jobs[key]
-        if not job.done():
-            job.set_result(compiled)
+                    del self._compiling[key]
+        if not result.done():
+            result.set_result(compiled)
 
-    def _find_or_make(
-        self, digest: str, language: Language, program: ProgramLayout, limits: Limits, stop: int | None
-    ) -> Compiled:
+    def _find_or_make(self, digest: str, job: CompileJob) -> Compiled:
         live = self._live / digest
         if live.exists():
             return Compiled(live)
         if self._store is None:
-            return self._make(live, language, program, limits, stop)
+            return self._make(live, job)
         stored, took_s = self._store / digest, 0.0
         with locked(self._store, digest):
             if not stored.exists():
-                compiled = self._make(stored, language, program, limits, stop)
+                compiled = self._make(stored, job)
                 if compiled.binary is None:
                     return compiled
                 took_s = compiled.took_s
         share(stored, live)
         return Compiled(live, took_s=took_s)
 
-    def _make(
-        self, target: Path, language: Language, program: ProgramLayout, limits: Limits, stop: int | None
-    ) -> Compiled:
-        """Compile `program`, and put the binary at `target` in one step."""
+    def _make(self, target: Path, job: CompileJob) -> Compiled:
+        """Compile a program, and put the binary at `target` in one step."""
         began_s = time.monotonic()
-        first = self._try(program.compile, target, language, program, limits, stop)
-        chosen = first
-        if first.binary is None and first.lasting and program.pragmatic:
-            second = self._try(program.pragmatic, target, language, program, limits, stop)
+        chosen = first = self._try(job.layout.compile, target, job)
+        if first.binary is None and first.lasting and job.layout.pragmatic:
+            second = self._try(job.layout.pragmatic, target, job)
             # If it is refused again, the words of the plain command tell more; a time-out is none that lasts.
             chosen = first if second.binary is None and second.lasting else second
         return replace(chosen, took_s=time.monotonic() - began_s)
 
-    def _try(
-        self,
-        command: tuple[str, ...],
-        target: Path,
-        language: Language,
-        program: ProgramLayout,
-        limits: Limits,
-        stop: int | None,
-    ) -> Compiled:
+    def _try(self, command: tuple[str, ...], target: Path, job: CompileJob) -> Compiled:
         with tempfile.TemporaryDirectory(prefix="output-", dir=self._live.parent) as folder:
             output = Path(folder)
             ended = self._jail.run(
                 IsolatedCommand(
                     template=tuple(part.replace("{output}", "{output}/main") for part in command),
-                    args=program.further,
-                    files=program.files,
-                    limits=_limits(limits, language),
+                    args=job.layout.further,
+                    files=job.layout.files,
+                    limits=_limits(job),
                     file_bytes=_BINARY_BYTES,
-                    kind=SandboxSpec(trees=trees_of(language), space_bytes=_SPACE_BYTES, output=output),
+                    spec=SandboxSpec(trees=trees_of(job.language), space_bytes=_SPACE_BYTES, output=output),
                 ),
-                stop=stop,
+                stop=job.stop,
             )
             made = output / "main"
             if ended.exit_code != 0:
-                return refusal_of(ended, limits)
+                return refusal_of(ended, job.limits)
             if made.is_symlink() or not made.is_file():
                 return Compiled(None, b"", "the compiler made no program")
             seal(made)
@@ -171,21 +199,41 @@ class Compiler:
         return Compiled(target)
 
 
-def _result(job: "Future[Compiled]", stop: int | None) -> Compiled:
-    """Return what comes of `job`; raise `RunAbandoned` if nobody waits for it here any more."""
-    while stop is not None and not job.done():
+def _result(result: "Future[Compiled]", stop: int | None) -> Compiled:
+    """Return what comes of compiling; raise `RunAbandoned` if nobody waits for it here any more."""
+    while stop is not None and not result.done():
         if is_readable(stop):
             raise RunAbandoned("stopped, because nobody waits for it any more")
         with contextlib.suppress(TimeoutError):
-            job.exception(_LOOK_S)
-    return job.result()
+            result.exception(_LOOK_S)
+    return result.result()
 
 
-def _limits(limits: Limits, language: Language) -> Limits:
+def _limits(job: CompileJob) -> Limits:
     return Limits(
-        cpu_s=limits.compile_s,
-        wall_s=limits.compile_wall_s,
-        memory_bytes=COMPILER_BYTES + language.compiler_bytes,
+        cpu_s=job.limits.compile_s,
+        wall_s=job.limits.compile_wall_s,
+        memory_bytes=_COMPILER_BYTES + job.language.compiler_bytes,
         output_bytes=PRINTED_BYTES,
-        processes=_PROCESSES + language.runtime_processes,
+        processes=_PROCESSES + job.language.runtime_processes,
     )
+
+
+def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
+    """Return what a compiler that made nothing has to say, and whether the program is to blame for it."""
+    text = _TEMPORARY.sub("main.o", (ended.stderr or ended.stdout)[:_KEPT_BYTES].decode("utf-8", "replace"))
+    words = text.encode()
+    spent_s = ended.cpu_s or 0.0
+    if ended.stopped_by is StopReason.CPU or spent_s >= limits.compile_s:
+        message = f"the compiler took too long: {spent_s:.1f} s of CPU time, and {limits.compile_s:g} s are allowed"
+        return Compiled(None, words, message, lasting=False)
+    if ended.stopped_by is StopReason.WALL:
+        message = f"the compiler was stopped after {limits.compile_wall_s:g} s, with {spent_s:.1f} s of CPU time used"
+        return Compiled(None, words, message, lasting=False, doubtful=True)
+    if ended.stopped_by is StopReason.OUTPUT:
+        return Compiled(None, words, f"the compiler was stopped after {PRINTED_BYTES} bytes of messages")
+    if _KILLED.search(text):
+        return Compiled(None, words, "the compiler was killed, as for memory", lasting=False, doubtful=True)
+    if _MEMORY.search(text):
+        return Compiled(None, words, f"the compiler ran out of memory, of which it had {_COMPILER_BYTES // 2**20} MiB")
+    return Compiled(None, words)

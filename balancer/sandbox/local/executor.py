@@ -13,12 +13,11 @@ from balancer.errors import EndpointError
 from balancer.language import Language
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.languages.known import known_languages
-from balancer.sandbox.languages.layout import ProgramLayout, check_name, check_together, lay_out
-from balancer.sandbox.local.choice import choose_isolation, open_to_others
-from balancer.sandbox.local.compile import Compiler
-from balancer.sandbox.local.compiled import Compiled
-from balancer.sandbox.local.jail import IsolatedCommand, Jail, SandboxSpec
-from balancer.sandbox.local.protections import protections_of
+from balancer.sandbox.languages.layout import check_name, check_together, filled, lay_out
+from balancer.sandbox.local.compile import Compiled, CompileJob, Compiler
+from balancer.sandbox.local.isolation.view import SandboxSpec
+from balancer.sandbox.local.jail import TRUE, Jail, choose_isolation, open_to_others, protections_of
+from balancer.sandbox.local.prepared import IsolatedCommand
 from balancer.sandbox.local.shutdown import GracefulShutdown
 from balancer.sandbox.local.status import execution_of
 from balancer.sandbox.local.toolchain import find_toolchain, trees_of
@@ -29,10 +28,8 @@ __all__ = ["LocalExecutor"]
 
 _TRIED: dict[str, dict[Language, bool]] = {}  # by isolation: what this machine runs; its tools do not change meanwhile
 
-# Cells that wait for a program, so that it need not wait for one. They cost some MiB of memory each.
+# Sandboxes that wait for a program, so that it need not wait for one. They cost some MiB of memory each.
 _PREPARED = min(2 * (os.cpu_count() or 1), 32)
-
-_PING = IsolatedCommand(("true",), Limits(cpu_s=1.0, wall_s=10.0))
 
 
 class LocalExecutor:
@@ -53,15 +50,15 @@ class LocalExecutor:
         self._toolchain = find_toolchain(known.values())
         self._allowed = options.languages
         self._isolation = choose_isolation(options.isolation)
-        self._gate = GracefulShutdown()
+        self._shutdown = GracefulShutdown()
         tried = _TRIED.setdefault(self._isolation.name, {})
         self._trials = Trials(lambda program: self.run(program, b"", HELLO_LIMITS, {}), tried)
         self._folder = Scratch()
         try:
             self._jail, self._compiler = self._prepare(options.cache_dir)
         except BaseException:
-            self._gate.shut()
-            self._gate.close()
+            self._shutdown.shut()
+            self._shutdown.close()
             self._folder.close()
             raise
 
@@ -70,7 +67,7 @@ class LocalExecutor:
         live = base / "programs"
         live.mkdir()
         open_to_others(live)
-        jail = Jail(self._isolation, base, endpoint=self._url, stop=self._gate.signal, prepared=_PREPARED)
+        jail = Jail(self._isolation, base, endpoint=self._url, stop=self._shutdown.signal, prepared=_PREPARED)
         store = Path(cache_dir) if cache_dir else None
         return jail, Compiler(jail, live=live, store=store)
 
@@ -126,53 +123,36 @@ class LocalExecutor:
         everything of the run is killed.
 
         Raises:
-            EndpointError: the set-up failed, or the executor was closed; `Abandoned`, because of `stop`.
+            EndpointError: the set-up failed, or the executor was closed; `RunAbandoned`, because of `stop`.
             ValueError: the language is not known here, or a file name is not allowed.
         """
         language = self._language(program.language)
-        laid = lay_out(language, program)
-        for name in laid.own & files.keys():
+        layout = lay_out(language, program)
+        for name in layout.own & files.keys():
             raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
-        check_together((*map(check_name, files), *laid.files))
-        with self._gate.enter() as admitted:
+        check_together((*map(check_name, files), *layout.files))
+        with self._shutdown.enter() as admitted:
             if not admitted:
                 raise EndpointError("the executor is closed", endpoint=self._url)
-            return self._run(language, laid, program, stdin, limits, files, tuple(fetch), stop)
-
-    def _run(
-        self,
-        language: Language,
-        laid: ProgramLayout,
-        program: Program,
-        stdin: bytes,
-        limits: Limits,
-        files: Mapping[str, bytes],
-        fetch: tuple[str, ...],
-        stop: int | None,
-    ) -> tuple[Execution, Mapping[str, bytes]]:
-        binary, took_s = None, 0.0
-        if laid.compile:
-            compiled = self._compiler.compile(language, laid, limits, stop=stop)
-            took_s = compiled.took_s
-            if compiled.binary is None:
-                return _refused(compiled), {}
-            binary = compiled.binary
-        memory = f"{max(1, limits.memory_bytes // 2**20)}"
-        wanted = IsolatedCommand(
-            template=tuple(
-                part.replace("{python}", self._toolchain.python).replace("{memory}", memory) for part in laid.run
-            ),
-            args=program.args,
-            stdin=stdin,
-            files={**dict(program.extras), **files} if binary else {**laid.files, **files},
-            limits=_with_runtime(limits, language),
-            program=binary,
-            fetch=fetch,
-            kind=SandboxSpec(trees=self._toolchain.trees + trees_of(language)),
-        )
-        ended = self._jail.run(wanted, stop=stop)
+            compiled = Compiled(None)
+            if layout.compile:
+                compiled = self._compiler.compile(CompileJob(language, layout, limits, stop))
+                if compiled.binary is None:
+                    return _refused(compiled), {}
+            places = {"{python}": self._toolchain.python, "{memory}": f"{max(1, limits.memory_bytes // 2**20)}"}
+            command = IsolatedCommand(
+                template=filled(layout.run, places),
+                args=program.args,
+                stdin=stdin,
+                files={**(dict(program.extras) if compiled.binary else layout.files), **files},
+                limits=_with_runtime(limits, language),
+                program=compiled.binary,
+                fetch=tuple(fetch),
+                spec=SandboxSpec(trees=self._toolchain.trees + trees_of(language)),
+            )
+            ended = self._jail.run(command, stop=stop)
         fetched = {name: data for name, data in zip(fetch, ended.fetched, strict=False) if data is not None}
-        return replace(execution_of(ended, language.name, limits), compile_s=took_s), fetched
+        return replace(execution_of(ended, language.name, limits), compile_s=compiled.took_s), fetched
 
     def _language(self, name: str) -> Language:
         if name in self._toolchain.languages:
@@ -186,22 +166,24 @@ class LocalExecutor:
         Raises:
             EndpointError: they cannot, and why.
         """
-        with self._gate.enter() as admitted:
+        with self._shutdown.enter() as admitted:
             if not admitted:
                 raise EndpointError("the executor is closed", endpoint=self._url)
-            self._jail.run(_PING)
+            self._jail.run(TRUE)
 
     def close(self) -> None:
         """Kill what still runs and remove all temporary files. May be called twice."""
-        if self._gate.shut():
+        if self._shutdown.shut():
             try:
-                self._jail.close()  # it makes cells that wait, which look at the gate's signal
+                self._jail.close()  # it prepares sandboxes, which look at the signal
             finally:
-                self._gate.close()
+                self._shutdown.close()
                 self._folder.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._gate.is_shut else f"isolation {self.isolation}, {', '.join(sorted(self.languages))}"
+        state = (
+            "closed" if self._shutdown.is_shut else f"isolation {self.isolation}, {', '.join(sorted(self.languages))}"
+        )
         return f"<LocalExecutor {self._url}: {state}>"
 
 

@@ -1,29 +1,40 @@
-"""Run one command in isolation: in a prepared sandbox, or in one that is made for it.
+"""Isolation on this machine: which one works, what it protects, and how one command is run in it.
 
-Decides which cell a command gets, and tells a broken set-up (`EndpointError`) from the command's own end
+Decides by trying which isolation works (the answer holds for the life of the process), which sandbox a command gets: a
+prepared one, or one that is made for it; and tells a broken set-up (`EndpointError`) from the command's own end
 (`ProcessResult`). It must not know languages, compilers or verdicts.
 """
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from balancer.errors import EndpointError
+from balancer.errors import ConfigError, EndpointError
+from balancer.program import Limits
 from balancer.sandbox.languages.layout import check_name
 from balancer.sandbox.local.cgroups import own_cgroups
 from balancer.sandbox.local.command import ProcessResult, StopReason
-from balancer.sandbox.local.isolation.base import Isolation
+from balancer.sandbox.local.isolation import AUTO, ISOLATIONS, Isolation
+from balancer.sandbox.local.isolation.base import filters_calls
 from balancer.sandbox.local.isolation.calls import filter_of_calls
 from balancer.sandbox.local.isolation.script import guarded_shell
-from balancer.sandbox.local.prepared import IsolatedCommand, PreparedSandbox, SandboxHost, SandboxSpec, prepare_sandbox
+from balancer.sandbox.local.isolation.view import SandboxSpec
+from balancer.sandbox.local.prepared import IsolatedCommand, PreparedSandbox, SandboxHost, prepare_sandbox
 from balancer.sandbox.local.shutdown import RunAbandoned, either_readable, is_readable
 from balancer.sandbox.local.uids import own_uids
 from balancer.sandbox.local.warm_pool import WarmPool
+from balancer.scratch import Scratch
 
-__all__ = ["IsolatedCommand", "Jail", "SandboxSpec"]
+__all__ = ["TRUE", "Jail", "choose_isolation", "open_to_others", "probe", "protections_of"]
 
-_UIDS_LEFT = 128  # user ids that cells without work leave to those that have some
+TRUE = IsolatedCommand(("true",), Limits(cpu_s=1.0, wall_s=10.0))
+"""What runs where an isolation works."""
+
+_UIDS_LEFT = 128  # user ids that sandboxes without work leave to those that have some
+_COUNTED = {"cpuacct": "CPU time", "memory": "memory", "pids": "processes"}
+_DELEGATE = "run as root, or in a group of your own: systemd-run --user --scope -p Delegate=yes balancer ..."
 
 
 class Jail:
@@ -34,7 +45,7 @@ class Jail:
         base: folder for the private folders of runs; with root, others must be able to pass through it.
         endpoint: named in errors.
         stop: file descriptor; when it becomes readable, all running commands are killed.
-        prepared: how many cells may wait for commands, at most.
+        prepared: how many prepared sandboxes may wait for commands, at most.
     """
 
     def __init__(
@@ -43,7 +54,7 @@ class Jail:
         self._isolation = isolation
         self._endpoint = endpoint
         self._stop = stop
-        self._site = SandboxHost(
+        self._host = SandboxHost(
             isolation=isolation,
             base=base,
             shell=guarded_shell(base),
@@ -51,11 +62,11 @@ class Jail:
             groups=own_cgroups(),
             uids=own_uids() if os.geteuid() == 0 else None,
         )
-        self._stock: WarmPool[SandboxSpec, PreparedSandbox] = WarmPool(self._spare, prepared)
+        self._pool: WarmPool[SandboxSpec, PreparedSandbox] = WarmPool(self._spare, prepared)
 
     def close(self) -> None:
-        """Clear the cells that wait. Nothing may run any more. May be called twice."""
-        self._stock.close()
+        """Clear the sandboxes that wait. Nothing may run any more. May be called twice."""
+        self._pool.close()
 
     def run(self, wanted: IsolatedCommand, *, stop: int | None = None) -> ProcessResult:
         """Run `wanted` and return how it ended.
@@ -76,57 +87,59 @@ class Jail:
         if wanted.fetch and not self._isolation.nested:
             raise ValueError(f"files cannot be fetched from isolation {self._isolation.name!r}; use another one")
         try:
-            with either_readable(self._stop, stop) as signal, self._cell(wanted.kind, signal) as cell:
-                ended = cell.run(wanted, signal)
+            with either_readable(self._stop, stop) as signal, self._sandbox(wanted.spec, signal) as sandbox:
+                ended = sandbox.run(wanted, signal)
         except OSError as error:
             raise self._broken(f"cannot start a program: {error.strerror or error}") from error
-        if ended.cut is StopReason.STOP and stop is not None and is_readable(stop):
+        if ended.stopped_by is StopReason.STOP and stop is not None and is_readable(stop):
             raise RunAbandoned("stopped, because nobody waits for it any more", endpoint=self._endpoint)
         self._check(ended)
         return ended
 
     @contextmanager
-    def _cell(self, kind: SandboxSpec, stop: int | None) -> Iterator[PreparedSandbox]:
-        """Lend a cell; one that did not settle tells why when it is run. At the end nothing runs in it any more."""
-        cell = self._ready(kind) or prepare_sandbox(self._site, kind)
+    def _sandbox(self, spec: SandboxSpec, stop: int | None) -> Iterator[PreparedSandbox]:
+        """Lend a sandbox; one that did not settle tells why when it is run. At the end nothing runs in it any more."""
+        sandbox = self._ready(spec) or prepare_sandbox(self._host, spec)
         try:
-            if not cell.sandbox.is_alive:
-                cell.sandbox.settle(stop)
-            yield cell
+            if not sandbox.process.is_alive:
+                sandbox.process.settle(stop)
+            yield sandbox
         finally:
-            cell.sandbox.close()
-            self._stock.clear(cell)
+            sandbox.process.close()
+            self._pool.clear(sandbox)
 
-    def _ready(self, kind: SandboxSpec) -> PreparedSandbox | None:
-        if kind.output is None:  # else no other command has the same kind
-            while (ready := self._stock.take(kind)) is not None:
-                if ready.sandbox.is_alive:
+    def _ready(self, spec: SandboxSpec) -> PreparedSandbox | None:
+        if spec.output is None:  # else no other command has the same spec
+            while (ready := self._pool.take(spec)) is not None:
+                if ready.process.is_alive:
                     return ready
                 ready.close()
         return None
 
-    def _spare(self, kind: SandboxSpec) -> PreparedSandbox | None:
-        """Make a cell that waits for a command, if there is room for it."""
-        if self._site.uids is not None and self._site.uids.free <= _UIDS_LEFT:
+    def _spare(self, spec: SandboxSpec) -> PreparedSandbox | None:
+        """Make a sandbox that waits for a command, if there is room for it."""
+        if self._host.uids is not None and self._host.uids.free <= _UIDS_LEFT:
             return None
-        cell = prepare_sandbox(self._site, kind)
+        sandbox = prepare_sandbox(self._host, spec)
         waits = False
         try:
-            waits = cell.sandbox.settle(self._stop)
+            waits = sandbox.process.settle(self._stop)
         finally:
             if not waits:
-                cell.close()
-        return cell if waits else None
+                sandbox.close()
+        return sandbox if waits else None
 
     def _check(self, ended: ProcessResult) -> None:
         """Raise for everything that is not the command's own end."""
-        if ended.cut is StopReason.STOP:
+        if ended.stopped_by is StopReason.STOP:
             raise self._broken("stopped, because the executor was closed")
         if ended.lost:
             raise self._broken("the sandbox was killed from outside; is the machine out of memory?")
         if not ended.ready:
             last = ended.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2][:200]
-            reason = last or (f"no start within the {ended.cut.value} limit" if ended.cut else "no reason given")
+            reason = last or (
+                f"no start within the {ended.stopped_by.value} limit" if ended.stopped_by else "no reason given"
+            )
             raise self._broken(f"{self._isolation.name} cannot start a program: {reason}")
 
     def _broken(self, reason: str) -> EndpointError:
@@ -138,3 +151,82 @@ def _written(content: bytes, file: Path) -> Path | None:
         return None
     file.write_bytes(content)
     return file
+
+
+def choose_isolation(name: str) -> Isolation:
+    """Return the isolation called `name`; for "auto" the first one that works here.
+
+    Raises:
+        ConfigError: there is none of that name, or it does not work on this machine.
+    """
+    if name != "auto" and name not in ISOLATIONS:
+        raise ConfigError(f"isolation is {name!r}; allowed are 'auto', {', '.join(map(repr, ISOLATIONS))}")
+    tried = AUTO if name == "auto" else (name,)
+    failures = {}
+    for candidate in tried:
+        reason = probe(candidate)
+        if not reason:
+            return ISOLATIONS[candidate]
+        failures[candidate] = reason
+    raise ConfigError(_complaint(failures))
+
+
+@functools.cache
+def probe(name: str) -> str:
+    """Return "" if the isolation called `name` works here, else why not. Tried once per process."""
+    with Scratch("balancer-probe-") as folder:
+        jail = Jail(ISOLATIONS[name], open_to_others(folder.path), endpoint=name)
+        try:
+            ended = jail.run(TRUE)
+        except EndpointError as error:
+            return error.reason
+    return "" if ended.exit_code == 0 else f"`true` ended with {ended.exit_code}"
+
+
+def open_to_others(folder: Path) -> Path:
+    """Let other users pass through `folder`, whose content they cannot list, and return it."""
+    folder.chmod(0o711)
+    return folder
+
+
+def _complaint(failures: dict[str, str]) -> str:
+    tried = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+    advice = ", or ".join(ISOLATIONS[name].advice for name in failures)
+    complaint = f"no isolation works here ({tried}); {advice}"
+    if "rlimits" in failures:
+        return complaint
+    return (
+        f"{complaint}; isolation = 'rlimits' runs programs without any isolation: "
+        "they can read your files, use the network and outlive their run"
+    )
+
+
+def protections_of(isolation: Isolation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what protects the runs of `isolation`, and what does not, each with what to do: a phrase for each."""
+    phrases = [*_phrases(isolation)]
+    return tuple(words for there, words in phrases if there), tuple(words for there, words in phrases if not there)
+
+
+def _phrases(isolation: Isolation) -> Iterator[tuple[bool, str]]:
+    if isolation.nested:
+        yield True, "what reports their end is out of their reach"
+    else:
+        yield False, "no isolation: use another one"
+    calls, why = filter_of_calls()
+    if calls and not isolation.reads_calls and not filters_calls():
+        calls, why = b"", "setpriv is too old for it; install util-linux 2.41 or bubblewrap"
+    yield bool(calls), "system calls are filtered" if calls else f"system calls are not filtered: {why}"
+    versions = own_cgroups().versions
+    for version in sorted(set(versions.values())):
+        names = _listed([words for name, words in _COUNTED.items() if versions.get(name) == version])
+        yield True, f"control groups (version {version}) for {names}"
+    if missing := [words for name, words in _COUNTED.items() if name not in versions]:
+        yield False, f"no control groups for {_listed(missing)}: {_DELEGATE}"
+    if os.geteuid() == 0:
+        yield True, "each run has a user of its own"
+    else:
+        yield False, "all runs share this user: run as root for one each"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

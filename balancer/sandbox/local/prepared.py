@@ -1,6 +1,6 @@
 """Prepared sandboxes: each has its private folder, user and control group before it is known what will run in it.
 
-Decides what lies where on the machine, and how a cell is told what to run. A cell is used for one command. It must not
+Decides what lies where on the machine, and how a sandbox is told what to run. Each is used for one command. It must not
 know languages, compilers or verdicts.
 """
 
@@ -14,19 +14,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 from balancer.program import Limits
-from balancer.sandbox.local.cgroups import Cgroups
+from balancer.sandbox.languages.layout import filled
+from balancer.sandbox.local.cgroups import Cgroups, ControlGroup
 from balancer.sandbox.local.command import ProcessLimits, ProcessResult, SandboxCommand
-from balancer.sandbox.local.group import ControlGroup
 from balancer.sandbox.local.isolation.base import Isolation
 from balancer.sandbox.local.isolation.script import run_file
-from balancer.sandbox.local.isolation.view import SandboxLayout
+from balancer.sandbox.local.isolation.view import SandboxLayout, SandboxSpec
 from balancer.sandbox.local.limits import FILE_BYTES, prlimit_arguments, rlimits_of
 from balancer.sandbox.local.process import Sandbox
 from balancer.sandbox.local.toolchain import SEARCH_PATH
 from balancer.sandbox.local.uids import UidPool
 from balancer.scratch import remove_tree
 
-__all__ = ["IsolatedCommand", "PreparedSandbox", "SandboxHost", "SandboxSpec", "prepare_sandbox"]
+__all__ = ["IsolatedCommand", "PreparedSandbox", "SandboxHost", "prepare_sandbox"]
 
 # All that a program finds in its environment. A fixed hash seed makes Python's set order, and so a program's
 # output, the same every time.
@@ -50,21 +50,6 @@ _SHELL_PROCESSES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxSpec:
-    """What has to be known of a command when its cell is made.
-
-    Args:
-        trees: folders outside /usr to show.
-        space_bytes: what the working directory may hold, and /tmp.
-        output: a folder to show at `{output}` for writing, or None.
-    """
-
-    trees: tuple[str, ...] = ()
-    space_bytes: int = FILE_BYTES
-    output: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class IsolatedCommand:
     """One command to run in isolation.
 
@@ -77,7 +62,7 @@ class IsolatedCommand:
         program: a compiled program to show at `{program}`, or None; it lies in the folder of the jail.
         file_bytes: the largest file it may write.
         fetch: names of files in its working directory to return, see `ProcessResult.fetched`; needs an isolation.
-        kind: what its cell must have.
+        spec: what its sandbox must have.
     """
 
     template: tuple[str, ...]
@@ -88,16 +73,16 @@ class IsolatedCommand:
     program: Path | None = None
     file_bytes: int = FILE_BYTES
     fetch: tuple[str, ...] = ()
-    kind: SandboxSpec = field(default_factory=SandboxSpec)
+    spec: SandboxSpec = field(default_factory=SandboxSpec)
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxHost:
-    """Where cells are made.
+    """Where sandboxes are made.
 
     Args:
         isolation: how commands are kept apart.
-        base: folder for the private folders of cells.
+        base: folder for the private folders of sandboxes.
         shell: the first process of each, see `isolation.script`.
         calls: a file with the filter of system calls, or None if there is none.
         groups: makes control groups.
@@ -112,53 +97,46 @@ class SandboxHost:
     uids: UidPool | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class PreparedSandbox:
     """A sandbox that waits, with all that it was given. Used once.
 
     Args:
-        isolation, layout, group, sandbox: what it consists of.
-        kept: what has to be given back when it is closed.
+        isolation, layout, group, process: what it consists of.
+        lent: what has to be given back when it is closed.
     """
 
-    def __init__(
-        self,
-        isolation: Isolation,
-        layout: SandboxLayout,
-        group: ControlGroup | None,
-        sandbox: Sandbox,
-        kept: contextlib.ExitStack,
-    ) -> None:
-        self._isolation = isolation
-        self._layout = layout
-        self._group = group
-        self.sandbox = sandbox
-        self._kept = kept
+    isolation: Isolation
+    layout: SandboxLayout
+    group: ControlGroup | None
+    process: Sandbox
+    lent: contextlib.ExitStack
 
     def run(self, wanted: IsolatedCommand, stop: int | None) -> ProcessResult:
-        """Run `wanted`, whose kind must be that of the cell, and return how it ended.
+        """Run `wanted`, whose spec must be that of the sandbox, and return how it ended.
 
         Raises:
             OSError: it could not be laid out.
             ValueError: an argument cannot be given to a program.
         """
         limits = wanted.limits
-        if self._group is not None:
-            self._group.limit(
-                memory_bytes=limits.memory_bytes + self._layout.space_bytes + _SHELL_BYTES,
+        if self.group is not None:
+            self.group.limit(
+                memory_bytes=limits.memory_bytes + self.layout.spec.space_bytes + _SHELL_BYTES,
                 processes=limits.processes + _SHELL_PROCESSES,
             )
         rlimits = self._rlimits(wanted)
         self._lay_out(wanted, rlimits)
         allowed = ProcessLimits(limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), rlimits)
-        return self.sandbox.run(allowed, stop)
+        return self.process.run(allowed, stop)
 
     def close(self) -> None:
         """Kill what is left in it, and give back what it was lent."""
-        self._kept.close()
+        self.lent.close()
 
     def _lay_out(self, wanted: IsolatedCommand, rlimits: Mapping[str, tuple[int, int]]) -> None:
-        stage, uid = self._layout.stage, self._layout.uid
-        copy = bool(wanted.files) and self._isolation.nested
+        stage, uid = self.layout.stage, self.layout.uid
+        copy = bool(wanted.files) and self.isolation.nested
         (stage / "stdin").write_bytes(wanted.stdin)
         (stage / "run").write_bytes(
             run_file(copy=copy, limits=prlimit_arguments(rlimits), fetch=wanted.fetch, argv=self._argv(wanted))
@@ -175,46 +153,37 @@ class PreparedSandbox:
             os.link(wanted.program, stage / "program")
 
     def _argv(self, wanted: IsolatedCommand) -> tuple[str, ...]:
-        paths = self._isolation.paths(self._layout)
+        paths = self.isolation.paths(self.layout)
         places = {"{program}": paths.program, "{output}": paths.output, "{scratch}": _SCRATCH}
-        return (*(_filled(part, places) for part in wanted.template), *wanted.args)
+        return (*filled(wanted.template, places), *wanted.args)
 
     def _rlimits(self, wanted: IsolatedCommand) -> dict[str, tuple[int, int]]:
         # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
         # that has no others.
-        counted = self._isolation.nested or self._layout.uid is not None
-        processes = wanted.limits.processes + self._isolation.processes if counted else None
+        counted = self.isolation.nested or self.layout.uid is not None
+        processes = wanted.limits.processes + self.isolation.processes if counted else None
         return rlimits_of(wanted.limits, processes=processes, file_bytes=wanted.file_bytes)
 
 
-def prepare_sandbox(site: SandboxHost, kind: SandboxSpec) -> PreparedSandbox:
-    """Make a cell whose sandbox is started, and has still to settle; it must be closed.
+def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
+    """Make a sandbox that is started, and has still to settle; it must be closed.
 
     Raises:
         OSError: it cannot be made.
     """
     with contextlib.ExitStack() as stack:
-        uid = None if site.uids is None else stack.enter_context(site.uids.lend())
-        root = Path(tempfile.mkdtemp(prefix="run-", dir=site.base))
+        uid = None if host.uids is None else stack.enter_context(host.uids.lend())
+        root = Path(tempfile.mkdtemp(prefix="run-", dir=host.base))
         stack.callback(remove_tree, root)
-        layout = SandboxLayout(
-            root=root,
-            stage=root / "stage",
-            shell=site.shell,
-            output=kind.output,
-            trees=kind.trees,
-            uid=uid,
-            space_bytes=kind.space_bytes,
-            calls=site.calls,
-        )
+        layout = SandboxLayout(root, host.shell, spec, uid=uid, calls=host.calls)
         (layout.stage / "files").mkdir(parents=True)
         if uid is not None:
-            for each in (root, layout.stage, layout.stage / "files", kind.output):
+            for each in (root, layout.stage, layout.stage / "files", spec.output):
                 if each is not None:
                     os.chown(each, uid, uid)
-        group = stack.enter_context(site.groups.lend())
-        sandbox = stack.enter_context(contextlib.closing(_started(site.isolation, layout, group)))
-        return PreparedSandbox(site.isolation, layout, group, sandbox, stack.pop_all())
+        group = stack.enter_context(host.groups.lend())
+        process = stack.enter_context(contextlib.closing(_started(host.isolation, layout, group)))
+        return PreparedSandbox(host.isolation, layout, group, process, stack.pop_all())
 
 
 def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | None) -> Sandbox:
@@ -241,12 +210,6 @@ def _opened(file: Path | None) -> Iterator[int | None]:
         yield fd
     finally:
         os.close(fd)
-
-
-def _filled(part: str, places: Mapping[str, str]) -> str:
-    for place, path in places.items():
-        part = part.replace(place, path)
-    return part
 
 
 def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -1,24 +1,29 @@
 """The life of one sandbox process: it waits, is told to go on, runs one program, and nothing of it is left.
 
-Decides the order of these. How it is started and killed is `start`'s business, when it has had enough `watch`'s, and
-what is known of its end `told`'s. It must not know what is run, how it is isolated, or what its end means.
+Decides the order of these, and when a program has had enough: CPU time, wall time, output, or that somebody wants it
+stopped. How a process is started and killed is `child`'s business, and what is known of its end `result`'s. It must not
+know what is run, how it is isolated, or what its end means.
 """
 
 import contextlib
 import math
+import os
+import selectors
+import time
 
+from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.child import ChildProcess, start
 from balancer.sandbox.local.command import ProcessLimits, ProcessResult, SandboxCommand, StopReason
-from balancer.sandbox.local.group import ControlGroup
 from balancer.sandbox.local.pipes import BoundedPipe, BoundedSocket
 from balancer.sandbox.local.proctree import waited_for_cpu_s
 from balancer.sandbox.local.result import process_result_of, status_bytes
-from balancer.sandbox.local.watch import watch
 
 __all__ = ["Sandbox"]
 
 _WAITING, _READY = b"waiting\n", b"ready\n"
 _START = ProcessLimits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
+_LOOK_S = 0.02  # the shortest pause between two looks at the CPU time; by so much a limit may be overrun
+_CORES = os.cpu_count() or 1
 
 
 class Sandbox:
@@ -34,7 +39,7 @@ class Sandbox:
 
     def __init__(self, command: SandboxCommand, group: ControlGroup | None) -> None:
         self._group = group
-        self._cut: StopReason | None = None
+        self._stopped_by: StopReason | None = None
         self._waits = False
         with contextlib.ExitStack() as stack:
             self._line = BoundedSocket()
@@ -53,8 +58,8 @@ class Sandbox:
         Args:
             stop: file descriptor; when it becomes readable the sandbox is given up (`StopReason.STOP`).
         """
-        self._cut = watch(self._child, self._line, self._out, _START, stop, until=_WAITING)
-        self._waits = self._cut is None and self._line.data.startswith(_WAITING)
+        self._stopped_by = _watch(self._child, self._line, self._out, _START, stop, until=_WAITING)
+        self._waits = self._stopped_by is None and self._line.data.startswith(_WAITING)
         if self._waits:
             self._child.place()
             self._line.data.clear()
@@ -72,33 +77,82 @@ class Sandbox:
             allowed: what the program may use.
             stop: file descriptor; when it becomes readable the program is killed (`StopReason.STOP`).
         """
-        cut = self._cut
+        stopped_by = self._stopped_by
         self._line.limit = status_bytes(allowed.output_bytes, allowed.fetches)
         for pipe in self._out:
             pipe.limit = allowed.output_bytes
         if self._waits:
-            cut = self._go(allowed, stop)
-        if cut is not None:
+            stopped_by = self._go(allowed, stop)
+        if stopped_by is not None:
             self._child.kill()
         self._child.wait()
         for pipe in (self._line, *self._out):
             pipe.drain()
-        if cut is None and any(pipe.over for pipe in (self._line, *self._out)):
-            cut = StopReason.OUTPUT
+        if stopped_by is None and any(pipe.over for pipe in (self._line, *self._out)):
+            stopped_by = StopReason.OUTPUT
         status, out, err = (bytes(pipe.data) for pipe in (self._line, *self._out))
-        return process_result_of(self._child, cut, status.split(), out, err, allowed.fetches)
+        return process_result_of(self._child, stopped_by, status.split(), out, err, allowed.fetches)
 
     def _go(self, allowed: ProcessLimits, stop: int | None) -> StopReason | None:
         self._child.begin()
         self._line.answer(b"go\n")
-        cut = watch(self._child, self._line, self._out, allowed, stop, until=_READY)
-        if cut is None and self._line.data.startswith(_READY):
+        stopped_by = _watch(self._child, self._line, self._out, allowed, stop, until=_READY)
+        if stopped_by is None and self._line.data.startswith(_READY):
             self._line.answer(b"\n" if self._child.limit(allowed.rlimits) else b"unlimited\n")
-            cut = watch(self._child, self._line, self._out, allowed, stop)
-        if cut is StopReason.WALL:
+            stopped_by = _watch(self._child, self._line, self._out, allowed, stop)
+        if stopped_by is StopReason.WALL:
             self._child.waited_s = waited_for_cpu_s(self._child.pid)
-        return cut
+        return stopped_by
 
     def close(self) -> None:
         """Kill what is left of it. May be called twice."""
         self._stack.close()
+
+
+def _watch(
+    child: ChildProcess,
+    line: BoundedSocket,
+    out: list[BoundedPipe],
+    allowed: ProcessLimits,
+    stop: int | None,
+    *,
+    until: bytes = b"",
+) -> StopReason | None:
+    """Read the pipes until the child ends by itself, or says `until` on its line (None), or has to be stopped."""
+    began_s = time.monotonic()
+    with selectors.PollSelector() as selector:
+        selector.register(child.pidfd, selectors.EVENT_READ, None)
+        if stop is not None:
+            selector.register(stop, selectors.EVENT_READ, StopReason.STOP)
+        for pipe in (line, *out):
+            selector.register(pipe.reader, selectors.EVENT_READ, pipe)
+        deadline_s = began_s + allowed.wall_s
+        look_s = began_s + _pause(allowed.cpu_s)
+        while (now_s := time.monotonic()) < deadline_s:
+            if now_s >= look_s:
+                left_s = allowed.cpu_s - child.cpu_s()
+                if left_s <= 0:
+                    return StopReason.CPU
+                look_s = now_s + _pause(left_s)
+            for key, _ in selector.select(min(look_s, deadline_s) - now_s):
+                if not isinstance(key.data, BoundedPipe):
+                    reason: StopReason | None = key.data
+                    return reason
+                if _take(selector, key.data):
+                    return StopReason.OUTPUT
+            if until and line.data.startswith(until):
+                return None
+    return StopReason.WALL
+
+
+def _pause(left_s: float) -> float:
+    """Return how long `left_s` seconds of CPU time last at least: if all cores work on it."""
+    return max(_LOOK_S, left_s / _CORES)
+
+
+def _take(selector: selectors.BaseSelector, pipe: BoundedPipe) -> bool:
+    """Read once from `pipe`, which is ready; return whether it holds too much now."""
+    with contextlib.suppress(BlockingIOError):
+        if not pipe.pull():
+            selector.unregister(pipe.reader)
+    return pipe.over

@@ -1,7 +1,7 @@
-"""The result of a sandboxed process, from the shell's report and the kernel's: which of the two is believed for what.
+"""The result of a sandboxed process, from the report of its shell and that of the kernel.
 
 Decides which of the two is believed for what, and when nothing is known. It must not know what the end means for a
-program (`ending`).
+program (`status`).
 
 The shell speaks on file descriptor 0 (see `isolation.script`): a line "ready" when everything before the program went
 well, and "done N" when the program ended with code N; between them, a word for each file that is fetched. A failure of
@@ -30,13 +30,13 @@ def status_bytes(output_bytes: int, fetches: int) -> int:
 
 
 def process_result_of(
-    child: ChildProcess, cut: StopReason | None, words: list[bytes], out: bytes, err: bytes, fetches: int
+    child: ChildProcess, stopped_by: StopReason | None, words: list[bytes], out: bytes, err: bytes, fetches: int
 ) -> ProcessResult:
     """Return how the command ended.
 
     Args:
         child: the process, once it was waited for.
-        cut: why it was stopped, or None.
+        stopped_by: why it was stopped, or None.
         words: what the shell said.
         out, err: what the command printed.
         fetches: how many files were asked for.
@@ -48,12 +48,12 @@ def process_result_of(
         code = int(words[-1])
     starved = child.group is not None and child.placed and child.group.starved()
     # What runs inside a pid namespace can kill neither the process outside it nor its own first process.
-    lost = cut is None and child.nested and not done and code == -signal.SIGKILL and not starved
-    tampered = cut is None and child.nested and ready and not done and not lost and not starved
+    lost = stopped_by is None and child.nested and not done and code == -signal.SIGKILL and not starved
+    tampered = stopped_by is None and child.nested and ready and not done and not lost and not starved
     return ProcessResult(
         ready=ready,
-        exit_code=None if cut else code or 1 if tampered else 128 - code if code in _SHELL_SIGNALS else code,
-        cut=cut,
+        exit_code=None if stopped_by else code or 1 if tampered else 128 - code if code in _SHELL_SIGNALS else code,
+        stopped_by=stopped_by,
         lost=lost,
         waited_s=child.waited_s,
         starved=starved,

@@ -40,10 +40,10 @@ def either_readable(one: int | None, other: int | None) -> Iterator[int | None]:
 
 
 class GracefulShutdown:
-    """A gate that is open, then shut for good. Thread-safe.
+    """Admits work until it is shut for good. Thread-safe.
 
     Attributes:
-        signal: file descriptor that becomes readable when the gate is shut; valid until `close`. Whoever may look at it
+        signal: file descriptor that becomes readable when it is shut; valid until `close`. Whoever may look at it
             without being inside has to have ended before that: a number that was closed may be another file by then.
     """
 
@@ -55,12 +55,12 @@ class GracefulShutdown:
 
     @property
     def is_shut(self) -> bool:
-        """Whether nobody is let in any more."""
+        """Whether no work is admitted any more."""
         return self._shut
 
     @contextmanager
     def enter(self) -> Iterator[bool]:
-        """Go inside for the length of a `with` block; yields False if the gate is shut."""
+        """Be inside for the length of a `with` block; yields False if it is shut."""
         with self._changed:
             admitted = not self._shut
             self._inside += admitted
@@ -72,7 +72,7 @@ class GracefulShutdown:
                 self._changed.notify_all()
 
     def shut(self) -> bool:
-        """Shut the gate, wait until nobody is inside; return False if it was shut before."""
+        """Admit no more work, and wait until nobody is inside; return False if it was shut before."""
         with self._changed:
             first = not self._shut
             self._shut = True
@@ -82,5 +82,5 @@ class GracefulShutdown:
         return first
 
     def close(self) -> None:
-        """Give the signal back. The gate must be shut, and nobody may look at the signal any more. Call it once."""
+        """Give the signal back. It must be shut, and nobody may look at the signal any more. Call it once."""
         os.close(self.signal)

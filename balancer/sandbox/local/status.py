@@ -50,21 +50,21 @@ def execution_of(ended: ProcessResult, language: str, limits: Limits) -> Executi
 
 def _was_crowded_out(ended: ProcessResult, limits: Limits) -> bool:
     """Tell whether wall time ran out because the machine had no core for it: with those, it might have ended."""
-    return ended.cut is StopReason.WALL and ended.waited_s >= _CROWDED * limits.wall_s
+    return ended.stopped_by is StopReason.WALL and ended.waited_s >= _CROWDED * limits.wall_s
 
 
 def _status(ended: ProcessResult, language: str, limits: Limits) -> tuple[Status, str]:
-    if ended.cut is StopReason.OUTPUT:
+    if ended.stopped_by is StopReason.OUTPUT:
         return Status.OUTPUT_LIMIT, f"output: more than {limits.output_bytes} bytes"
     # The measured time counts even if the program ended by itself in the meantime. SIGXCPU comes from the kernel's
     # own limit, which lies above ours.
     spent = (ended.cpu_s or 0.0) >= limits.cpu_s
-    if spent or ended.cut is StopReason.CPU or ended.exit_code == -signal.SIGXCPU:
+    if spent or ended.stopped_by is StopReason.CPU or ended.exit_code == -signal.SIGXCPU:
         used = "" if ended.cpu_s is None else f"{ended.cpu_s:.3f} s of "
         return Status.TIME_LIMIT, f"CPU time: {used}{limits.cpu_s:g} s"
     if ended.starved:  # before wall time: what was killed, others may have waited for in vain
         return Status.MEMORY_LIMIT, f"memory: {limits.memory_bytes} bytes were not enough for all its processes"
-    if ended.cut is StopReason.WALL:
+    if ended.stopped_by is StopReason.WALL:
         return Status.TIME_LIMIT, f"wall time: {limits.wall_s:g} s"
     if ended.tampered:
         return Status.FINISHED, "what the sandbox reports of its end was tampered with"

@@ -30,7 +30,7 @@ class WarmPool(Generic[K, T]):
     """Things that are ready, by kind. Thread-safe.
 
     Args:
-        make: makes one of a kind; None, or an OSError, if that cannot be done now. Called by a thread of the stock.
+        make: makes one of a kind; None, or an OSError, if that cannot be done now. Called by a thread of the pool.
         most: how many there are at most, of all kinds together; 0: none is ever kept.
     """
 
@@ -58,7 +58,7 @@ class WarmPool(Generic[K, T]):
         return taken
 
     def clear(self, used: T) -> None:
-        """Close `used`, soon; at once if the stock is behind with its work."""
+        """Close `used`, soon; at once if the pool is behind with its work."""
         with self._lock:
             later = self._most > 0 and not self._closed and self._work.qsize() <= self._most
             if later:
@@ -69,7 +69,7 @@ class WarmPool(Generic[K, T]):
     def _do(self, work: Callable[[], None]) -> None:
         self._work.put(work)
         if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep, name="balancer-stock", daemon=True)
+            self._keeper = threading.Thread(target=self._keep, name="balancer-warm-pool", daemon=True)
             self._keeper.start()
 
     def close(self) -> None:

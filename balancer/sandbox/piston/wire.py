@@ -1,14 +1,94 @@
-"""What goes over the wire to and from a Piston server, as pydantic models.
+"""Piston's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
 
-An answer that does not fit these models is malformed; what a well-formed one means is decided in `answer`. Times are
-milliseconds, sizes are bytes.
+Decides the files of a job and which inputs can be sent, and tells an `Execution` from an `EndpointError`. Pure. It must
+not know how requests are sent. An answer that does not fit the models is malformed. Times are in ms, sizes in bytes.
+
+The server's packages compile with their own flags, which do not optimise. For C and C++ they name all sources by a
+pattern, and what the compiler finds in place of "@NAME" is what the file NAME holds: so ours are in such a file.
+
+Piston adds a line break where the last one of an input is missing; text is all it takes; and of what the program has
+not read at once, it hands on no more than a socket holds (219 264 bytes were measured). Any other input lies in a file,
+and is made standard input by code that comes before the program's own.
+
+| stage | means |
+|---|---|
+| compile: code 0 | see run |
+| compile: a code, or words cut that name an error | COMPILE_ERROR |
+| compile: TO with its CPU time spent | COMPILE_ERROR |
+| compile: anything else | nobody can tell |
+| run: TO | TIME_LIMIT, unless the server allowed less than was asked for |
+| run: OL, EL | OUTPUT_LIMIT if more came than asked for, else nobody can tell: it keeps less |
+| run: SIGKILL, or code 137 | MEMORY_LIMIT if memory was full, else nobody can tell |
+| run: RE, SG, or code 0 | FINISHED |
+| run: FINISHED, and bytes in its output that are no text | nobody can tell: they are lost |
 """
 
+import base64
+import math
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-__all__ = ["ExecuteAnswer", "ExecuteRequest", "File", "PistonStage", "Runtime", "Runtimes"]
+from balancer.program import Execution, Limits, Status
+from balancer.sandbox.http.answers import AnswerContext, RunReport, execution_of_report
+from balancer.sandbox.http.builds import Build
+
+__all__ = [
+    "NAMES",
+    "ExecuteAnswer",
+    "ExecuteRequest",
+    "Runtime",
+    "Runtimes",
+    "execution_of_answer",
+    "request_for",
+]
+
+_MS = 1000
+_UNUSED_FLAGS = "balancer: flags not used"  # said by a compiler that did not get ours
+
+# -- requests --------------------------------------------------------------------------------------
+
+# Ours -> Piston's. Java and Go are compiled while they run, on the program's time; Rust and Haskell unoptimised.
+NAMES: Mapping[str, str] = {
+    "bash": "bash",
+    "c": "c",
+    "cpp": "c++",
+    "javascript": "javascript",
+    "kotlin": "kotlin",
+    "python": "python",
+}
+_ADDED = {"c": ".c", "cpp": ".cpp", "kotlin": ".kt"}  # by the package, to the names of code files
+
+_INPUT = ".stdin"
+_SAFE_BYTES = 2**16  # of an input that the server hands on
+_STARTERS = {
+    "python": """\
+import os, sys
+file = os.open(".stdin", os.O_RDONLY)
+os.dup2(file, 0)
+os.close(file)
+os.execv(sys.executable, [sys.executable, "{file}", *sys.argv[1:]])
+""",
+    "bash": 'exec bash {file} "$@" <.stdin\n',
+}
+# A further source of C and C++ programs, which holds the compiler to our flags, and what reads the input's file.
+_PART = f"""\
+#ifndef __OPTIMIZE__
+#error {_UNUSED_FLAGS}
+#endif
+"""
+_OPENED = """\
+#include <fcntl.h>
+#include <unistd.h>
+__attribute__((constructor)) static void balancer_input(void) {
+    int file = open(".stdin", O_RDONLY);
+    if (file < 0 || dup2(file, 0) < 0) _exit(127);
+    close(file);
+}
+"""
 
 
 class Runtime(BaseModel):
@@ -22,7 +102,7 @@ class Runtimes(RootModel[list[Runtime]]):
     """Answer to `GET /api/v2/runtimes`."""
 
 
-class File(BaseModel):
+class JobFile(BaseModel):
     """A file of a job. Those in utf8 are code: the compiler gets them, and the first of them is started."""
 
     name: str
@@ -35,7 +115,7 @@ class ExecuteRequest(BaseModel):
 
     language: str
     version: str
-    files: list[File]
+    files: list[JobFile]
     stdin: str
     args: list[str]
     compile_timeout: int
@@ -43,6 +123,107 @@ class ExecuteRequest(BaseModel):
     run_timeout: int
     run_cpu_time: int
     run_memory_limit: int
+
+
+def request_for(
+    build: Build, stdin: bytes, limits: Limits, runtime: Runtime, most: Mapping[str, float]
+) -> ExecuteRequest:
+    """Return the request that runs the program of `build` once.
+
+    Args:
+        build: the program.
+        stdin: its input.
+        limits: what it may use.
+        runtime: the server's version of its language.
+        most: the server's own limits, as far as they are known, by the name of the request's field.
+
+    Raises:
+        ValueError: the program or its input cannot be sent.
+    """
+    by_file = not _is_sendable(stdin)
+    data = {**build.layout.extras, **build.given, **({_INPUT: stdin} if by_file else {})}
+    if build.language.name in ("c", "cpp"):
+        data |= _parts_of(build, by_file=by_file)
+    return ExecuteRequest(
+        language=runtime.language,
+        version=runtime.version,
+        files=_code_of(build, by_file=by_file) + [_encoded(each, content) for each, content in data.items()],
+        stdin="\n" if by_file else stdin.decode("utf-8"),
+        args=list(build.args),
+        **{field: int(min(value, most.get(field, value))) for field, value in _limits(limits).items()},
+    )
+
+
+def _is_sendable(stdin: bytes) -> bool:
+    """Tell whether Piston hands `stdin` on as it is."""
+    if len(stdin) > _SAFE_BYTES or not stdin.endswith(b"\n"):
+        return False
+    try:
+        stdin.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _code_of(build: Build, *, by_file: bool) -> list[JobFile]:
+    """Return the files of code; the first one is started."""
+    name = build.language.name
+    main = build.language.file.removesuffix(_ADDED.get(name, ""))
+    source = build.main
+    code = []
+    if by_file and name in _STARTERS:
+        code.append(JobFile(name="start", content=_STARTERS[name].replace("{file}", build.language.file)))
+    elif by_file and name not in ("c", "cpp"):
+        raise ValueError(
+            f"Piston cannot give a program in {name!r} an input that is long, no text, or without a last line break"
+        )
+    try:
+        code.append(JobFile(name=main, content=source.decode("utf-8")))
+    except UnicodeDecodeError:
+        if not code:  # some file must be text, and it is what is started
+            raise ValueError("Piston takes no source that is not UTF-8") from None
+        code.append(_encoded(main, source))
+    return code
+
+
+def _parts_of(build: Build, *, by_file: bool) -> dict[str, bytes]:
+    """Return what a C or C++ program needs besides: its flags, and a source that sees to them and to its input.
+
+    No warnings: what a compiler says is then an error, however little of it is kept.
+    """
+    ending = _ADDED[build.language.name]
+    found = {f"./{each}" for each in build.layout.extras if "/" not in each and each.endswith(ending)}
+    sources = [each.replace("\\", "\\\\").replace('"', '\\"') for each in build.layout.further if each not in found]
+    flags = f".balancer{ending}"  # the pattern of the package does not find it
+    return {
+        f"@{flags}": b"",
+        flags: "\n".join([*build.flags, "-w", *(f'"{each}"' for each in sources), ""]).encode(),
+        f"balancer_part{ending}": (_PART + (_OPENED if by_file else "")).encode(),
+    }
+
+
+def _limits(limits: Limits) -> dict[str, int]:
+    return {
+        "compile_timeout": _milliseconds(limits.compile_wall_s),
+        "compile_cpu_time": _milliseconds(limits.compile_s),
+        "run_timeout": _milliseconds(limits.wall_s),
+        "run_cpu_time": _milliseconds(limits.cpu_s),
+        "run_memory_limit": limits.memory_bytes,
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, math.ceil(seconds * _MS))
+
+
+def _encoded(name: str, content: bytes) -> JobFile:
+    return JobFile(name=name, content=base64.b64encode(content).decode("ascii"), encoding="base64")
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+_TRUNCATED = ("OL", "EL")
+_REPLACED = "\ufffd"
 
 
 class PistonStage(BaseModel):
@@ -68,3 +249,69 @@ class ExecuteAnswer(BaseModel):
 
     compile: PistonStage | None = None
     run: PistonStage
+
+
+def execution_of_answer(answer: ExecuteAnswer, request: ExecuteRequest, context: AnswerContext) -> Execution:
+    """Return what came of the run; `request` has the limits that it was given.
+
+    Raises:
+        EndpointError: the server failed; `CannotTell` if its answer does not say how the program ended.
+    """
+    for stage in (answer.compile, answer.run):
+        if stage is not None and stage.status == "XX":
+            raise context.failed(f"the sandbox failed: {context.one_line(stage.message or '')}")
+    if answer.compile is not None and answer.compile.code != 0:
+        return _compile_error(answer.compile, context)
+    run, limits = answer.run, context.limits
+    printed = max(len(run.stdout.encode()), len(run.stderr.encode()))
+    given = replace(
+        limits,
+        cpu_s=min(limits.cpu_s, request.run_cpu_time / _MS),
+        wall_s=min(limits.wall_s, request.run_timeout / _MS),
+        memory_bytes=min(limits.memory_bytes, request.run_memory_limit),
+        output_bytes=min(limits.output_bytes, printed) if run.status in _TRUNCATED else limits.output_bytes,
+    )
+    execution = execution_of_report(_report(run, context), context, given)
+    if execution.status is Status.FINISHED and _REPLACED in run.stdout:
+        raise context.cannot_tell("the program printed bytes that are no text, and they are lost")
+    return execution
+
+
+def _report(stage: PistonStage, context: AnswerContext) -> RunReport:
+    name = stage.signal or ""
+    killed = signal.Signals.__members__.get(name)
+    if name and killed is None:
+        raise context.failed(f"the answer names a signal {name[:20]!r}")
+    return RunReport(
+        stdout=stage.stdout.encode(),
+        stderr=stage.stderr.encode(),
+        exit_code=stage.code,
+        signal=killed,
+        timed_out=stage.status == "TO",
+        truncated=stage.status in _TRUNCATED,
+        cpu_s=None if stage.cpu_time is None else stage.cpu_time / _MS,
+        wall_s=None if stage.wall_time is None else stage.wall_time / _MS,
+        memory_bytes=stage.memory,
+        message=stage.message or "",
+    )
+
+
+def _compile_error(stage: PistonStage, context: AnswerContext) -> Execution:
+    messages = context.compiler_messages(stage.stderr or stage.stdout)
+    if _UNUSED_FLAGS.encode() in messages:
+        raise context.cannot_tell(
+            "its package compiles without the flags it is given; leave this language out of languages"
+        )
+    if stage.status == "TO":
+        compile_s = context.limits.compile_s
+        if (stage.cpu_time or 0.0) < compile_s * _MS:
+            raise context.cannot_tell("it stopped the compiler before its time was over")
+        late = f"the compiler was stopped after {compile_s:g} s"
+        return Execution(Status.COMPILE_ERROR, stderr=messages, message=late)
+    if stage.status in _TRUNCATED and b"error" in messages:
+        return Execution(Status.COMPILE_ERROR, stderr=messages, message="the compiler's words were cut")
+    refusal = context.compile_error(messages)
+    if stage.code is None or stage.status in _TRUNCATED:
+        reason = stage.message or f"it ended with {stage.signal or stage.status}"
+        raise context.cannot_tell(f"cannot compile: {context.one_line(reason)}")
+    return refusal

@@ -2,11 +2,9 @@
 
 A page in somebody's browser can send requests to servers that only this machine reaches. It cannot do so without an
 `Origin` or `Sec-Fetch-Site`, and not with the name of another host: a name that was made to mean this machine (DNS
-rebinding) stays in `Host`. What a form can send without asking first has another content type than JSON (see `desk`).
+rebinding) stays in `Host`. What a form can send without asking first has another content type than JSON.
 """
 
-import hmac
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,24 +14,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from balancer.errors import ConfigError
+from balancer.observing.page.guard import shows_token
 
-__all__ = ["TOKEN_VARIABLE", "AccessMiddleware", "hosts_for", "token_from"]
+__all__ = ["TOKEN_VARIABLE", "AccessMiddleware", "token_from"]
 
 TOKEN_VARIABLE = "BALANCER_SANDBOX_TOKEN"
 _SHORTEST = 16  # characters; a shorter one can be guessed
 _OWN_PAGES = ("none", "same-origin")
-
-
-def hosts_for(address: str) -> tuple[str, ...]:
-    """Return the names by which a server that listens on `address` may be asked; () for any.
-
-    Who reaches one that does not listen on loopback may know it by names that we do not.
-    """
-    try:
-        loopback = ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        loopback = address == "localhost"
-    return tuple({"127.0.0.1", "[::1]", "localhost", f"[{address}]" if ":" in address else address}) if loopback else ()
 
 
 def token_from(file: Path | None, environment: Mapping[str, str] = os.environ) -> str:
@@ -71,7 +58,7 @@ class AccessMiddleware:
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._token = token.encode()
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it here."""
@@ -81,11 +68,7 @@ class AccessMiddleware:
     def _refusal(self, headers: Headers) -> Response | None:
         if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") not in _OWN_PAGES:
             return JSONResponse({"detail": "requests from web pages are refused"}, 403)
-        if self._token and not self._known(headers.get("Authorization", "")):
+        if self._token and not shows_token(self._token, headers):
             detail = "a token is needed: the header Authorization with Bearer and the token"
             return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": "Bearer"})
         return None
-
-    def _known(self, shown: str) -> bool:
-        scheme, _, token = shown.partition(" ")
-        return hmac.compare_digest(token.strip().encode(), self._token) and scheme.lower() == "bearer"

@@ -2,7 +2,7 @@
 
 `GET /v1/ping` and `POST /run_code`, with the same fields and status names, and some of our own (see `fusion.wire`);
 `GET /v1/about`, `/v1/languages` and `/metrics`. Decides what is served where, and how the server starts and stops. Who
-may ask is decided in `guard`, who waits in `desk`, and who stays connected in `connections`.
+may ask is decided in `access`, who waits in `handler`, and who stays connected in `connections`.
 """
 
 import dataclasses
@@ -21,10 +21,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from balancer.observing.page.guard import allowed_hosts
 from balancer.program import ExecutorOptions
 from balancer.sandbox.fusion.wire import About
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.server.access import AccessMiddleware, hosts_for
+from balancer.sandbox.server.access import AccessMiddleware
 from balancer.sandbox.server.answer import FetchingExecutor
 from balancer.sandbox.server.connections import protocol_for
 from balancer.sandbox.server.handler import RunCodeHandler
@@ -100,7 +101,7 @@ def serve(
     _leave_by_exception()
     sys.setswitchinterval(_SWITCH_S)
     settings = _fitting(settings or ServerSettings())
-    hosts = hosts_for(host)
+    hosts = tuple(allowed_hosts(host))
     settings = dataclasses.replace(settings, hosts=settings.hosts or hosts)
     executor = LocalExecutor("local://server", ExecutorOptions(isolation=isolation))
     try:

@@ -36,12 +36,12 @@ class ByteBudget:
 
     Args:
         most: bytes of all together.
-        told: called with the number of bytes that are held, whenever it changes.
+        report: called with the number of bytes that are held, whenever it changes.
     """
 
-    def __init__(self, most: int, told: Callable[[float], None]) -> None:
+    def __init__(self, most: int, report: Callable[[float], None]) -> None:
         self._most = most
-        self._told = told
+        self._report = report
         self._all: set[HeldBytes] = set()
         self._held = 0
 
@@ -78,4 +78,4 @@ class ByteBudget:
     def _count(self, held: HeldBytes, size: int) -> None:
         self._held += size - held.size
         held.size = size
-        self._told(self._held)
+        self._report(self._held)

@@ -94,7 +94,7 @@ class _WatchedConnection(H11Protocol):
         _stop(self._answer_timer)
 
     def _look(self) -> None:
-        """See what this connection waits for: a request, a body, which has times of its own (see `desk`), or us."""
+        """See what this connection waits for: a request, a body, which has times of its own (see `handler`), or us."""
         asked = self.cycle is not None and not self.cycle.response_complete
         served = asked and not self.cycle.more_body
         self.door.note(self, asked=asked, served=served)

@@ -25,7 +25,7 @@ def print_study(study: Study, console: Console) -> None:
     sections = [_with_lines(study.scenario.name, figure_table(study), said)]
     if len(study.scenario.requests.kinds) > 1:
         sections.append(Section("by kind of request", (kind_table(study),)))
-    if study.scenario.house is not None:
+    if study.scenario.cluster is not None:
         title = "of a lease's wait, where callers are in several processes"
         sections.append(Section(title, (cluster_table(study),)))
     sections.append(Section("share of all calls, by endpoint", (share_table(study),)))

@@ -18,17 +18,16 @@ from balancer.errors import BalancerError, NoEndpoint, TooManyWaiters
 from balancer.load import Load
 from balancer.strategy import ANY, Request
 from balancer_simulator.run.record import ClusterRecord
-from balancer_simulator.run.ticker import Ticker
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Task, Worker
 
-__all__ = ["BASELINES", "AlwaysFirst", "Discipline", "LeaseListener", "LeasePerCall", "OldGlobalQueue"]
+__all__ = ["BASELINES", "AlwaysFirst", "LeaseListener", "LeasePerCall", "OldGlobalQueue"]
 
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
 class LeaseListener(Protocol):
-    """Told what became of a task that asked."""
+    """Told what became of a task that asked for an endpoint."""
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
@@ -39,48 +38,33 @@ class LeaseListener(Protocol):
         ...
 
 
-class Discipline(Protocol):
-    """What a task does to get an endpoint."""
+class Ticker:
+    """Calls `Core.tick` when something is due for those who wait, as a pool's timer does; else it schedules nothing."""
 
-    def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint as the pool is to know it."""
-        ...
+    def __init__(self, env: Environment, core: Core) -> None:
+        self._env = env
+        self._core = core
+        self._armed_s = inf
 
-    def begin(self) -> None:
-        """Hear that the run begins: those endpoints are there that are there from the start."""
-        ...
+    def arm(self) -> None:
+        """See to it that what is due next is done in time; to be called whenever that may have changed."""
+        due_s = self._core.due_s
+        if due_s < self._armed_s and self._core.waiting:
+            self._armed_s = due_s
+            after(self._env, max(0.0, due_s - self._env.now), self._ring, due_s)
 
-    def core_of(self, task: Task) -> Core:
-        """Return the core that `task` leases from, or what stands for it."""
-        ...
-
-    def changed(self) -> None:
-        """Hear that somebody has joined, left or changed."""
-        ...
-
-    def ask(self, task: Task) -> None:
-        """Get an endpoint for `task`; `LeaseListener.start` or `LeaseListener.refuse` is called, now or later."""
-        ...
-
-    def done(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Hear that the call of `task` has ended."""
-        ...
-
-    def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Hear the same, where the pool has rules."""
-        ...
-
-    def told(self, task: Task, load: Load, now: float) -> None:
-        """Hear what the endpoint of `task` says of its load."""
-        ...
-
-    def record(self) -> ClusterRecord | None:
-        """Return what came of the house, if there is one."""
-        ...
+    def _ring(self, due_s: float) -> None:
+        if due_s != self._armed_s:
+            return  # an earlier one was armed since
+        self._armed_s = inf
+        if self._env.now >= self._core.due_s:
+            for waiter in self._core.tick(self._env.now):
+                waiter.wake()
+        self.arm()
 
 
 class LeasePerCall:
-    """One lease a call, as the pool is meant to be used."""
+    """One lease a call, as the pool is meant to be used; what all disciplines have in common."""
 
     def __init__(self, env: Environment, core: Core, client: LeaseListener) -> None:
         self._env = env
@@ -89,22 +73,22 @@ class LeasePerCall:
         self._ticker = Ticker(env, core)
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint as it is."""
+        """Return the endpoint as the pool is to know it."""
         return endpoint
 
     def begin(self) -> None:
-        """Do nothing: the pool is ready."""
+        """Hear that the run begins: those endpoints are there that are there from the start."""
 
     def core_of(self, task: Task) -> Core:
-        """Return the only core."""
+        """Return the core that `task` leases from, or what stands for it."""
         return self._core
 
     def changed(self) -> None:
-        """See to what is due next for those who wait."""
+        """Hear that an endpoint has joined, left or changed."""
         self._ticker.arm()
 
     def ask(self, task: Task) -> None:
-        """Take a free slot, or wait for one."""
+        """Take a free slot for `task`, or wait for one; the listener hears of it, now or later."""
         now = task.asked_s
         lease = self._core.acquire(task.request, now)
         if lease is None:
@@ -113,7 +97,7 @@ class LeasePerCall:
             self._start(task, lease, now)
 
     def done(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Give the slot back; whoever waited for it is served."""
+        """Give the slot back: the call of `task` has ended; whoever waited for the slot is served."""
         for waiter in self._core.release(task.lease, outcome, now):
             waiter.wake()
 
@@ -127,12 +111,12 @@ class LeasePerCall:
         self._ticker.arm()
 
     def told(self, task: Task, load: Load, now: float) -> None:
-        """Let the core hear of the load."""
+        """Let the pool hear what the endpoint of `task` says of its load."""
         self._core.told(task.lease, load, now)
 
-    def record(self) -> None:
-        """Return nothing: there is no house."""
-        return
+    def record(self) -> ClusterRecord | None:
+        """Return what it cost that callers are in several processes; None if they are not."""
+        return None
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.course is None else task.within_s
@@ -148,26 +132,43 @@ class LeasePerCall:
             return
         if self._core.due_s < inf:
             self._ticker.arm()
+        self._watch(task, waiter, timeout_s)
+
+    def _watch(self, task: Task, waiter: Waiter, timeout_s: float) -> None:
+        """See to it that a wait ends in time, and that a retry polls meanwhile."""
         if timeout_s < inf:
-            after(self._env, timeout_s, self._expire, waiter)
+            after(self._env, timeout_s, self._expire, (task, waiter))
         if task.looks is not None:
-            self._look_later((task.looks, waiter))
+            self._poll_later((task, task.looks, waiter))
 
-    def _look_later(self, retry: tuple[RetryPolls, Waiter]) -> None:
-        looks, waiter = retry
-        if looks.at_s < waiter.deadline_s:
-            after(self._env, looks.at_s - self._env.now, self._look, retry)
+    def _poll_later(self, retry: tuple[Task, RetryPolls, Waiter]) -> None:
+        _, polls, waiter = retry
+        if polls.at_s < waiter.deadline_s:
+            after(self._env, polls.at_s - self._env.now, self._poll, retry)
 
-    def _look(self, retry: tuple[RetryPolls, Waiter]) -> None:
+    def _poll(self, retry: tuple[Task, RetryPolls, Waiter]) -> None:
         """Let a retry that still waits look again, at its place in the queue."""
-        looks, waiter = retry
+        task, polls, waiter = retry
         if waiter.ended:
             return
-        for other in looks.look(self._core, waiter, self._env.now):
+        for other in polls.look(self.core_of(task), waiter, self._env.now):
             other.wake()
-        self._ticker.arm()
+        self._moved(task)
         if not waiter.ended:
-            self._look_later(retry)
+            self._poll_later(retry)
+
+    def _expire(self, waiting: tuple[Task, Waiter]) -> None:
+        task, waiter = waiting
+        if not waiter.ended:
+            others = self.core_of(task).cancel(waiter, self._env.now, timed_out=True)
+            waiter.wake()
+            for other in others:
+                other.wake()
+            self._moved(task)
+
+    def _moved(self, task: Task) -> None:
+        """See to what is due, after something has changed for those who wait where `task` is."""
+        self._ticker.arm()
 
     def _woken(self, task: Task) -> None:
         waiter: Waiter = task.waiter
@@ -176,14 +177,6 @@ class LeasePerCall:
             self._start(task, waiter.lease, waiter.lease.granted_s)
         elif waiter.error is not None:
             self._refuse(task, waiter.error)
-
-    def _expire(self, waiter: Waiter) -> None:
-        if not waiter.ended:
-            others = self._core.cancel(waiter, self._env.now, timed_out=True)
-            waiter.wake()
-            for other in others:
-                other.wake()
-            self._ticker.arm()
 
 
 class AlwaysFirst(LeasePerCall):
@@ -267,7 +260,7 @@ class OldGlobalQueue(LeasePerCall):
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return
-        after(self._env, self.POLL_S, self._expire, task.waiter)
+        after(self._env, self.POLL_S, self._expire, (task, task.waiter))
 
     def _woken(self, task: Task) -> None:
         waiter: Waiter = task.waiter

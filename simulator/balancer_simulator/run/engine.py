@@ -5,30 +5,28 @@ threaded pool: it makes one call at a time to the core, says what time it is, an
 no process per customer: every event calls a function.
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-import numpy as np
 from simpy import Environment
 
-from balancer.core import Core
+from balancer.core import Core, Waiter
 from balancer.core.budget import RetryBudget
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, StrategyError
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
-from balancer.strategy import Strategy
 from balancer_simulator.run.attempts import AttemptRunner
 from balancer_simulator.run.clustered import ClusteredLeasePerCall
-from balancer_simulator.run.disciplines import BASELINES, Discipline, LeasePerCall
-from balancer_simulator.run.histogram import CensoredHistogram
-from balancer_simulator.run.membership import Membership
-from balancer_simulator.run.record import CallSpan, EndpointRecord, KindRecord, Record, ServerRecord, Timeline
+from balancer_simulator.run.counts import RequestCounts
+from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
+from balancer_simulator.run.measurement import Measurement
+from balancer_simulator.run.record import CallSpan, Record
+from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.slots import slot_seconds, slots_of
 from balancer_simulator.scenario.workload import Batch, Closed, Tasks
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
 from balancer_simulator.world.calendar import after, run_to
@@ -43,8 +41,6 @@ __all__ = ["Observer", "Simulation", "simulate_once"]
 Observer = Callable[[Task, Lease], None]
 """Told of every grant, as it is made."""
 
-_BINS: Final = 120  # of a timeline
-_SETTLE_EVERY: Final = 4096  # requests: the tallies keep the values of so many, and no more
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 _FAILURES: Final = (Outcome.FAILURE, Outcome.OVERLOAD)
 
@@ -71,28 +67,21 @@ def simulate_once(
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
-    return Simulation(scenario, policy, replication, registry or default_registry(), spans, observer, looks).record()
+    kept = _Kept(spans, observer, looks)
+    return Simulation(scenario, policy, replication, registry or default_registry(), kept).record()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is to be kept of a run besides its figures: calls, grants, looks at the population; see `simulate_once`."""
+
+    spans: int
+    observer: Observer | None
+    looks: int
 
 
 def _has_rules(scenario: Scenario) -> bool:
     return bool(scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated)
-
-
-def _core_of(scenario: Scenario, strategy: Strategy, streams: Streams, now: float, *, by_rules: bool) -> Core:
-    """Return the core; what the pool replaces has no rules."""
-    return Core(
-        (),
-        strategy,
-        lender=_Lender(),
-        max_waiters=scenario.max_waiters,
-        health=scenario.health if by_rules else None,
-        limits=scenario.limits if by_rules else None,
-        host_caps=scenario.host_caps if by_rules else {},
-        quotas=scenario.quotas if by_rules else {},
-        spill_after_s=scenario.spill_after_s,
-        rng=streams.choices(Purpose.HEALTH),
-        now=now,
-    )
 
 
 class _Lender:
@@ -108,151 +97,120 @@ class _Lender:
         raise AssertionError("what is said of a simulated lease is said to the core")
 
 
-class _OfKind:
-    """Counts the requests of one kind."""
-
-    def __init__(self) -> None:
-        self.wait, self.sojourn = CensoredHistogram(), CensoredHistogram()
-        self.completed = self.lost = self.timed_out = 0
-
-    def record(self, name: str) -> KindRecord:
-        return KindRecord(name, self.completed, self.lost, self.timed_out, self.wait, self.sojourn)
-
-
 class Simulation:
     """What is under way in one run."""
 
-    # Slots: a class of more than 30 attributes finds its methods slowly without them.
+    # Slots: a class of many attributes finds its methods slowly without them.
     __slots__ = (
+        "_add_wait",
         "_ask",
         "_attempts",
-        "_before",
-        "_bin_s",
         "_bound_s",
         "_budget",
-        "_completed",
         "_concluded",
         "_core",
+        "_counts",
         "_counts_from_s",
         "_discipline",
         "_done",
         "_draws_again",
-        "_early",
+        "_endpoints",
         "_env",
-        "_halfway",
         "_hedge_after_s",
-        "_host_of",
-        "_hosts",
+        "_kept",
         "_kinds",
-        "_last_s",
-        "_looks",
-        "_looks_wanted",
-        "_lost",
-        "_membership",
-        "_most_spans",
+        "_measurement",
         "_notes_more",
         "_observer",
         "_policy",
-        "_populations",
         "_replication",
         "_scenario",
         "_servers",
-        "_slots",
-        "_sojourn",
         "_source",
         "_spans",
         "_streams",
-        "_timed_out",
-        "_under_way",
-        "_wait",
-        "_waiting",
-        "_worked_before",
     )
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        policy: Policy,
-        replication: int,
-        registry: Registry,
-        spans: int,
-        observer: Observer | None,
-        looks: int,
-    ) -> None:
+    def __init__(self, scenario: Scenario, policy: Policy, replication: int, registry: Registry, kept: _Kept) -> None:
         self._scenario = scenario
         self._policy = policy
         self._replication = replication
-        self._observer = observer
-        self._spans: list[CallSpan] | None = [] if spans else None
-        self._most_spans = spans
-        self._env = env = Environment()
-        self._streams = streams = Streams(scenario.seed, replication)
-        baseline = BASELINES.get(policy.strategy)
-        self._core = self._new_core(streams, registry)
-        self._discipline = self._discipline_of(baseline, streams, registry)
+        self._kept = kept
+        self._observer = kept.observer
+        self._spans: list[CallSpan] | None = [] if kept.spans else None
+        self._env = Environment()
+        self._streams = Streams(scenario.seed, replication)
+        self._counts = RequestCounts(scenario)
+        self._counts_from_s = scenario.counts_from_s
+        self._add_wait = self._counts.wait.add
+        self._kinds = self._counts.kinds
+        self._draws_again = scenario.requests.work_again == "drawn"
+        self._core = self._new_core(registry)
+        self._discipline = self._discipline_of(registry)
         self._ask = self._discipline.ask
         self._done = self._discipline.done_by_rules if _has_rules(scenario) else self._discipline.done
-        retries = None if baseline else scenario.retries
+        self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
+        self._retry_by_rules()
+        fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
+        self._servers = fleet.servers
+        self._bound_s: float | None = None
+        self._source = self._source_of(scenario, self._streams)
+        self._concluded = self._source.conclude
+        self._measurement = Measurement(self._env, scenario, fleet, self._counts, self._source)
+        of_few = (self._kinds, kept.spans, self._draws_again, self._observer is not None, self._budget is not None)
+        self._notes_more = any(of_few)  # some of what `_note_start` does is to be done for every call
+
+    def _new_core(self, registry: Registry) -> Core:
+        """Return the core; what the pool replaces has no rules."""
+        scenario, policy, streams = self._scenario, self._policy, self._streams
+        by_rules = policy.strategy not in BASELINES
+        name = policy.strategy if by_rules else "fifo"
+        return Core(
+            (),
+            registry.strategy(name, policy.options, streams.choices(Purpose.STRATEGY)),
+            lender=_Lender(),
+            max_waiters=scenario.max_waiters,
+            health=scenario.health if by_rules else None,
+            limits=scenario.limits if by_rules else None,
+            host_caps=scenario.host_caps if by_rules else {},
+            quotas=scenario.quotas if by_rules else {},
+            spill_after_s=scenario.spill_after_s,
+            rng=streams.choices(Purpose.HEALTH),
+            now=self._env.now,
+        )
+
+    def _discipline_of(self, registry: Registry) -> LeasePerCall:
+        """Return how callers use the pool; what the pool replaces knows no cluster."""
+        baseline = BASELINES.get(self._policy.strategy)
+        if self._scenario.cluster is None or baseline is not None:
+            return (baseline or LeasePerCall)(self._env, self._core, self)
+        again = partial(self._new_core, registry)
+        return ClusteredLeasePerCall(self._env, self._core, again, self, self._scenario, self._streams)
+
+    def _retry_by_rules(self) -> None:
+        """Decide how calls are retried and hedged; what the pool replaces has no rules for that."""
+        scenario, is_baseline = self._scenario, self._policy.strategy in BASELINES
+        retries = None if is_baseline else scenario.retries
         self._budget = RetryBudget(retries) if retries else None
-        self._hedge_after_s = None if baseline else scenario.requests.hedge_after_s
+        self._hedge_after_s = None if is_baseline else scenario.requests.hedge_after_s
         self._attempts = AttemptRunner(
-            env,
+            self._env,
             self._discipline.core_of,
             self._ask,
             scenario.requests,
             retries=retries,
             budget=self._budget,
-            rng=streams.choices(Purpose.RETRIES),
-            avoids=scenario.requests.exclude_failed and baseline is None,
+            rng=self._streams.choices(Purpose.RETRIES),
+            avoids=scenario.requests.exclude_failed and not is_baseline,
             caller=self,
         )
-        served = self._served if self._hedge_after_s is None else self._served_either
-        if any(model.tells_load for model in scenario.endpoints):
-            served = partial(self._served_and_told, served)
-        cluster = Fleet(env, scenario, streams, served)
-        self._servers = cluster.servers
-        self._hosts = cluster.hosts
-        hosts = {url: s.model.endpoint(url).host or "" for url, s in self._servers.items()} if self._hosts else {}
-        self._host_of = {url: host for url, host in hosts.items() if host in self._hosts}
-        self._draws_again = scenario.requests.work_again == "drawn"
-        self._membership = Membership(env, self._core, scenario, self._discipline)
-        self._bound_s: float | None = None
-        self._source = self._source_of(scenario, streams)
-        self._concluded = self._source.conclude
-        self._counts_from_s = scenario.counts_from_s
-        self._wait, self._sojourn = CensoredHistogram(), CensoredHistogram()
-        kinds = scenario.requests.kinds
-        self._kinds = {kind.name: _OfKind() for kind in kinds} if len(kinds) > 1 else {}
-        of_few = (self._kinds, spans, self._draws_again, observer is not None, self._budget is not None)
-        self._notes_more = any(of_few)  # some of what `_note_start` does is to be done for every call
-        self._completed = self._lost = self._timed_out = 0
-        self._under_way: set[Task] = set()  # those that count
-        self._early: set[Task] = set()  # those that do not, unless they wait to the end
-        self._halfway = (0, 0)
-        self._waiting: list[float] = []  # how many waited, whenever that was looked at in the second half
-        self._last_s = 0.0
-        self._before: dict[str, tuple[int, int, float]] = {}
-        self._worked_before: dict[str, float] = {}
-        self._looks_wanted = looks
-        self._populations: list[int] = []
-        self._looks: list[tuple[float, list[float]]] = []
-        self._slots = slots_of(scenario)
-        self._bin_s = min(scenario.horizon_s, self._bound_s or math.inf) / _BINS
 
-    def _new_core(self, streams: Streams, registry: Registry) -> Core:
-        policy = self._policy
-        is_baseline = policy.strategy in BASELINES
-        name = "fifo" if is_baseline else policy.strategy
-        strategy = registry.strategy(name, policy.options, streams.choices(Purpose.STRATEGY))
-        return _core_of(self._scenario, strategy, streams, self._env.now, by_rules=not is_baseline)
-
-    def _discipline_of(self, baseline: type[LeasePerCall] | None, streams: Streams, registry: Registry) -> Discipline:
-        """Return how callers use the pool; what the pool replaces has no house."""
-        house = self._scenario.house
-        if house is None or baseline is not None:
-            return (baseline or LeasePerCall)(self._env, self._core, self)
-        again = partial(self._new_core, streams, registry)
-        return ClusteredLeasePerCall(self._env, self._core, again, self, house, streams, self._scenario.counts_from_s)
+    def _call_ended(self) -> CallEnded:
+        """Return what is to be told of the end of every call."""
+        ended: CallEnded = self._served if self._hedge_after_s is None else self._served_either
+        if any(model.tells_load for model in self._scenario.endpoints):
+            ended = partial(self._served_and_told, ended)
+        return ended
 
     def _source_of(self, scenario: Scenario, streams: Streams) -> TaskSource:
         workload = scenario.workload
@@ -268,16 +226,13 @@ class Simulation:
     # -- the way of a task -------------------------------------------------------------------------
 
     def _submit(self, task: Task) -> None:
-        if task.arrived_s >= self._counts_from_s:
-            self._under_way.add(task)
-        else:
-            self._early.add(task)
+        self._counts.arrive(task)
         self._ask(task)
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
         if task.arrived_s >= self._counts_from_s:
-            self._wait.add(now - task.asked_s)
+            self._add_wait(now - task.asked_s)
         task.attempt += 1
         task.asks = False
         task.lease = lease
@@ -313,7 +268,8 @@ class Simulation:
             self._keep_span(task, outcome)
         self._done(task, outcome, now)
         if outcome is _SUCCESS:
-            self._succeed(task, now)
+            self._counts.succeed(task, now)
+            self._concluded(task)
         else:
             self._attempts.failed(task, task.lease, now)
 
@@ -323,22 +279,6 @@ class Simulation:
         if server.model.tells_load and not task.beaten:
             self._discipline.told(task, server.load(), self._env.now)
         served(task, outcome)
-
-    def _succeed(self, task: Task, now: float) -> None:
-        if task.arrived_s >= self._counts_from_s:
-            self._completed += 1
-            self._under_way.remove(task)
-            self._sojourn.add(now - task.arrived_s)
-            if self._kinds:
-                of_kind = self._kinds[task.demand.name]
-                of_kind.completed += 1
-                of_kind.sojourn.add(now - task.arrived_s)
-            if not self._completed % _SETTLE_EVERY:
-                self._settle()
-        else:
-            self._early.discard(task)
-        self._last_s = now
-        self._concluded(task)
 
     def _served_either(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
         """Do what `_served` does, where a call may be one of two: the first success counts, as for `Pool.call`.
@@ -368,7 +308,8 @@ class Simulation:
             rival.server.finish(rival, now, False)
             rival.server.leave_behind(rival, now)
             self._done(rival, Outcome.IGNORED, now)
-        self._succeed(leader, now)
+        self._counts.succeed(leader, now)
+        self._concluded(leader)
 
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call of `task` a second time. It never waited, so it is not among the waits."""
@@ -401,23 +342,11 @@ class Simulation:
 
     def lose(self, task: Task, *, timed_out: bool) -> None:
         """Give `task` up; `timed_out`: because it got no lease."""
-        if task.arrived_s >= self._counts_from_s:
-            self._under_way.remove(task)
-            self._timed_out += timed_out
-            self._lost += not timed_out
-            if self._kinds:
-                of_kind = self._kinds[task.demand.name]
-                of_kind.timed_out += timed_out
-                of_kind.lost += not timed_out
-            if not (self._lost + self._timed_out) % _SETTLE_EVERY:
-                self._settle()
-        else:
-            self._early.discard(task)
-        self._last_s = self._env.now
+        self._counts.lose(task, self._env.now, timed_out=timed_out)
         self._concluded(task)
 
     def _keep_span(self, task: Task, outcome: Outcome) -> None:
-        if self._spans is not None and len(self._spans) < self._most_spans:
+        if self._spans is not None and len(self._spans) < self._kept.spans:
             part = task.worker.part if task.worker else "requests"
             url, ok = task.lease.endpoint.name, outcome not in _FAILURES
             now = self._env.now
@@ -425,26 +354,13 @@ class Simulation:
                 CallSpan(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.attempt_asked_s)
             )
 
-    def _settle(self) -> None:
-        self._wait.settle()
-        self._sojourn.settle()
-        for of_kind in self._kinds.values():
-            of_kind.wait.settle()
-            of_kind.sojourn.settle()
-
     # -- the run -----------------------------------------------------------------------------------
 
     def record(self) -> Record:
         """Run to the end and return what it came to."""
-        scenario = self._scenario
-        self._membership.begin()
-        self._look()
-        from_s = self._counts_from_s
-        if from_s:
-            after(self._env, from_s, Simulation._end_warmup, self)
-        after(self._env, (from_s + scenario.horizon_s) / 2, Simulation._look_halfway, self)
-        if self._looks_wanted:
-            self._look_at_population()
+        scenario, counts, measured = self._scenario, self._counts, self._measurement
+        self._join()
+        measured.begin(bound_s=self._bound_s, populations=self._kept.looks)
         try:
             self._discipline.begin()
             self._source.begin()
@@ -452,31 +368,31 @@ class Simulation:
         except Exception as error:  # most likely of the strategy, which the traceback does not name
             error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
             raise
-        self._leave_open()
+        counts.leave_open(self._env.now)
         finished = self._source.finished
-        end_s = self._last_s if scenario.is_batch and finished else scenario.horizon_s
+        end_s = counts.last_s if scenario.is_batch and finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,
             replication=self._replication,
-            measured_s=max(end_s - from_s, 1e-9),
-            completed=self._completed,
-            lost=self._lost,
-            timed_out=self._timed_out,
-            unfinished=len(self._under_way),
-            halfway=self._halfway,
-            waiting=sum(self._waiting) / max(1, len(self._waiting)),
-            wait=self._wait,
-            sojourn=self._sojourn,
-            endpoints=self._endpoints(end_s),
-            crews=self._crews(),
-            makespan_s=self._last_s if finished else None,
+            measured_s=max(end_s - self._counts_from_s, 1e-9),
+            completed=counts.completed,
+            lost=counts.lost,
+            timed_out=counts.timed_out,
+            unfinished=len(counts.under_way),
+            halfway=measured.halfway,
+            waiting=measured.waiting,
+            wait=counts.wait,
+            sojourn=counts.sojourn,
+            endpoints=measured.endpoints(end_s),
+            crews=measured.crews(),
+            makespan_s=counts.last_s if finished else None,
             bound_s=self._bound_s,
-            timeline=self._timeline(),
-            servers=self._work(end_s),
-            kinds=tuple(of_kind.record(name) for name, of_kind in self._kinds.items()),
+            timeline=measured.timeline(),
+            servers=measured.servers(end_s),
+            kinds=counts.of_kinds(),
             spans=tuple(self._spans or ()),
-            under_way=tuple(self._populations),
-            house=self._discipline.record(),
+            under_way=tuple(measured.under_way),
+            cluster=self._discipline.record(),
         )
 
     def _run_to_the_end(self) -> None:
@@ -487,107 +403,32 @@ class Simulation:
         while not self._source.finished and env.peek() <= horizon_s:
             env.step()
 
-    def _look_halfway(self) -> None:
-        ended = self._completed + self._lost + self._timed_out
-        self._halfway = (ended + len(self._under_way), len(self._under_way))
-
-    def _leave_open(self) -> None:
-        """Count what is under way as longer than it has been so far.
-
-        Whoever has waited since before the warm-up was over has waited all the time that counts: it is no less a wait.
-        """
-        now = self._env.now
-        self._settle()
-        waiting = [task for task in (*self._under_way, *self._early) if task.asks]
-        self._wait.leave_open(now - task.asked_s for task in waiting)
-        self._sojourn.leave_open(now - task.arrived_s for task in self._under_way)
-        for name, of_kind in self._kinds.items():
-            mine = [task for task in self._under_way if task.demand.name == name]
-            of_kind.wait.leave_open(now - task.asked_s for task in waiting if task.demand.name == name)
-            of_kind.sojourn.leave_open(now - task.arrived_s for task in mine)
-
-    def _end_warmup(self) -> None:
-        now = self._env.now
-        self._before = {url: (s.calls, s.failures, s.busy_until(now)) for url, s in self._servers.items()}
-        self._worked_before = dict(self._worked(now))
-        for worker in self._source.workers:
-            worker.calls = 0
-
-    def _endpoints(self, end_s: float) -> tuple[EndpointRecord, ...]:
-        return tuple(self._endpoint(server.url, end_s) for server in self._servers.values())
-
-    def _endpoint(self, url: str, end_s: float) -> EndpointRecord:
-        server = self._servers[url]
-        calls, failures, busy_s = self._before.get(url, (0, 0, 0.0))
-        return EndpointRecord(
-            url=url,
-            capacity=server.model.capacity,
-            slots_s=float(np.diff(slot_seconds(self._slots[url], np.array([self._counts_from_s, end_s])))[0]),
-            weight=server.model.weight,
-            calls=server.calls - calls,
-            failures=server.failures - failures,
-            busy_s=max(0.0, server.busy_until(end_s) - busy_s),
-        )
-
-    def _worked(self, now: float) -> Iterator[tuple[str, float]]:
-        """Yield who does work, hosts first, and how much each has done."""
-        for name, host in self._hosts.items():
-            yield name, host.worked_until(now)
-        for url, server in self._servers.items():
-            if server.model.endpoint(url).host not in self._hosts:
-                yield url, server.worked_until(now)
-
-    def _work(self, end_s: float) -> tuple[ServerRecord, ...]:
-        ends = np.array([self._counts_from_s, end_s])
-        found = []
-        for name, worked_s in self._worked(end_s):
-            if name in self._hosts:
-                lines_s = self._scenario.hosts[name].cores * float(ends[1] - ends[0])
+    def _join(self) -> None:
+        """Let those endpoints join that are there from the start, and wait for the others and for the changes."""
+        for url, model in self._scenario.by_url.items():
+            if model.from_s:
+                after(self._env, model.from_s, self._change, Change(at_s=model.from_s, do="add", url=url))
             else:
-                most = self._servers[name].model.parallel
-                steps = [(at_s, min(slots, most or slots)) for at_s, slots in self._slots[name]]
-                lines_s = float(np.diff(slot_seconds(steps, ends))[0])
-            found.append(ServerRecord(name, lines_s, max(0.0, worked_s - self._worked_before.get(name, 0.0))))
-        return tuple(found)
+                self._core.add(self._endpoints[url], self._env.now)
+        for change in self._scenario.changes:
+            after(self._env, change.at_s, self._change, change)
 
-    def _look_at_population(self) -> None:
-        self._populations.append(len(self._under_way))
-        after(self._env, self._scenario.horizon_s / self._looks_wanted, Simulation._look_at_population, self)
+    def _change(self, change: Change) -> None:
+        for waiter in self._carry_out(change):
+            waiter.wake()
+        self._discipline.changed()
 
-    def _crews(self) -> tuple[tuple[int, ...], ...]:
-        crews: dict[str, list[int]] = {}
-        for worker in self._source.workers:
-            crews.setdefault(worker.part, []).append(worker.calls)
-        return tuple(map(tuple, crews.values()))
-
-    # -- over time ---------------------------------------------------------------------------------
-
-    def _look(self) -> None:
-        """See how busy everybody has been so far, and look again after a while; nobody knows when a batch ends."""
-        now = self._env.now
-        self._looks.append((now, [server.busy_until(now) for server in self._servers.values()]))
-        if len(self._looks) > 2 * _BINS:
-            self._looks = self._looks[::2]
-            self._bin_s *= 2
-        if now >= (self._counts_from_s + self._scenario.horizon_s) / 2:
-            self._waiting.append(self._waiting_now())
-        after(self._env, self._bin_s, Simulation._look, self)
-
-    def _waiting_now(self) -> float:
-        """Return how many requests wait: for a lease, in a line inside their server, or for a part of their host."""
-        waiting = float(sum(task.asks for task in self._under_way))
-        on_host = dict.fromkeys(self._hosts, 0)
-        host_of = self._host_of
-        for url, server in self._servers.items():
-            at_work = min(server.in_flight, server.model.parallel or server.in_flight)
-            waiting += server.in_flight - at_work
-            if url in host_of:
-                on_host[host_of[url]] += at_work
-        return waiting + sum(max(0.0, calls - self._scenario.hosts[host].cores) for host, calls in on_host.items())
-
-    def _timeline(self) -> Timeline:
-        edges_s = np.array([at_s for at_s, _ in self._looks])
-        busy = np.array([row for _, row in self._looks])
-        slots = np.array([slot_seconds(self._slots[url], edges_s) for url in self._servers])
-        utilisation = np.diff(busy.T) / np.maximum(np.diff(slots), 1e-12)
-        return Timeline(edges_s, np.clip(utilisation, 0.0, 1.0), tuple(self._servers))
+    def _carry_out(self, change: Change) -> Sequence[Waiter]:
+        now, url = self._env.now, change.url
+        match change.do:
+            case "add":
+                return self._core.add(self._endpoints[url], now)
+            case "drain":
+                return self._core.drain(url, now)
+            case "remove":
+                return self._core.remove(url, now)
+            case "update":
+                values = {"capacity": change.capacity, "weight": change.weight}
+                given = {name: value for name, value in values.items() if value is not None}
+                self._endpoints[url] = replace(self._endpoints[url], **given)  # type: ignore[arg-type]  # by Change
+                return self._core.update(self._endpoints[url], now)

@@ -114,11 +114,11 @@ class ClusterRecord:
 
     Attributes:
         network_wait, owner_wait, slot_wait: seconds of each lease's wait that it was on the way, with what was lost and
-            said again; that the owner had it in its line or in hand; and the rest, that there was no slot for it.
+            said again; that the coordinator had it; and the rest, that there was no slot for it.
         leases: how many were granted; those that were in stock, too.
         from_stock: leases that were in the process already, of a block.
         lost_leases: whose process was out of touch for too long: a call went on, and its slot went to others.
-        messages: that the owner heard.
+        messages: that the coordinator heard.
         busy_s: seconds that it took for them.
     """
 
@@ -132,7 +132,7 @@ class ClusterRecord:
     busy_s: float
 
     def metrics(self, measured_s: float) -> dict[str, float | None]:
-        """Return every figure of the house, by name."""
+        """Return every figure of the cluster, by name."""
         found: dict[str, float | None] = {}
         for name in ("network_wait", "owner_wait", "slot_wait"):
             figures = _of(name, getattr(self, name))
@@ -171,7 +171,7 @@ class Record:
         kinds: the requests by kind; empty if there is only one.
         spans: the calls, if they were kept.
         under_way: how many requests were under way at instants evenly spaced, if that was asked for.
-        house: what it cost that callers are in several processes; None: they are in one.
+        cluster: what it cost that callers are in several processes; None: they are in one.
     """
 
     policy: str
@@ -194,13 +194,18 @@ class Record:
     spans: tuple[CallSpan, ...] = field(default=())
     under_way: tuple[int, ...] = field(default=())
     waiting: float = 0.0
-    house: ClusterRecord | None = None
+    cluster: ClusterRecord | None = None
 
     def __repr__(self) -> str:
         return (
             f"<Record of {self.policy!r}, replication {self.replication}: {self.completed} completed, "
             f"{self.lost + self.timed_out} lost, {self.unfinished} unfinished>"
         )
+
+    @property
+    def house(self) -> ClusterRecord | None:
+        """The old name of `cluster`."""
+        return self.cluster
 
     @property
     def arrived(self) -> int:
@@ -230,7 +235,7 @@ class Record:
             "unfinished": _part(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
-            **(self.house.metrics(self.measured_s) if self.house else {}),
+            **(self.cluster.metrics(self.measured_s) if self.cluster else {}),
         }
         return _known(found)
 

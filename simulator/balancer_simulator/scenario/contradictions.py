@@ -36,7 +36,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
-    found += _unlike_production(scenario) + _quotas_amiss(scenario) + _house_amiss(scenario)
+    found += _unlike_production(scenario) + _quotas_amiss(scenario) + _cluster_amiss(scenario)
     count = len(scenario.requests.kinds)
     last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
     if last >= count:
@@ -116,23 +116,23 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
     return found
 
 
-def _house_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return what is not simulated where there is a house, and outages that cannot be."""
-    house = scenario.house
-    if house is None:
+def _cluster_amiss(scenario: ScenarioFields) -> list[str]:
+    """Return what is not simulated where there is a cluster, and outages that cannot be."""
+    cluster = scenario.cluster
+    if cluster is None:
         return []
     found = []
     if scenario.changes or any(model.from_s for model in scenario.endpoints):
-        found.append("house: changes and from_s are not simulated with it; leave one of the two out")
+        found.append("cluster: changes and from_s are not simulated with it; leave one of the two out")
     if scenario.requests.hedge_after_s:
-        found.append("house: requests.hedge_after_s is not simulated with it; leave one of the two out")
+        found.append("cluster: requests.hedge_after_s is not simulated with it; leave one of the two out")
     free_s = 0.0
-    for number, outage in enumerate(house.outages):
-        place = f"house.outages[{number}].at_s: found {outage.at_s:g}"
+    for number, outage in enumerate(cluster.outages):
+        place = f"cluster.outages[{number}].at_s: found {outage.at_s:g}"
         if outage.at_s >= scenario.horizon_s:
             found.append(f"{place}, and the run ends at horizon_s = {scenario.horizon_s:g}; it must be less")
         elif outage.at_s < free_s:
-            found.append(f"{place}, and the owner is away until {free_s:g}; list them in order, one after the other")
+            found.append(f"{place}, and the coordinator is away until {free_s:g}; list them one after the other")
         free_s = max(free_s, outage.at_s + outage.for_s)
     return found
 

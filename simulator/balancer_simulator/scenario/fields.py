@@ -14,7 +14,7 @@ from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings,
 from balancer.settings.tables import CheckedInPython
 from balancer.values.ranges import expand_range
 from balancer.values.urls import identity_of
-from balancer_simulator.scenario.cluster import ClusterModel
+from balancer_simulator.scenario.cluster import ClusterModel, renamed
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
 from balancer_simulator.scenario.policy import Policy
@@ -24,6 +24,7 @@ __all__ = ["ScenarioFields", "twice"]
 
 
 _ROUNDING: Final = 1e-9  # of rates that are sums
+_OLD_KEYS: Final = {"house": "cluster"}
 
 
 class ScenarioFields(CheckedInPython):
@@ -51,7 +52,7 @@ class ScenarioFields(CheckedInPython):
         health, limits, host_caps, quotas, retries: as in a config, for every policy that is not a baseline. `health` is
             on; with `enabled = false`, in Python `health=None`, nobody is ejected. Without `retries` there is no budget
             and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
-        house: callers are in several processes and lease from an owner, for every policy that is not a baseline.
+        cluster: callers are in several processes and lease from a coordinator, for every policy that is no baseline.
             None: all are in one process.
     """
 
@@ -77,11 +78,12 @@ class ScenarioFields(CheckedInPython):
     quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
     spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     retries: RetrySettings | None = None
-    house: ClusterModel | None = None
+    cluster: ClusterModel | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _plain_names(cls, data: Any) -> Any:
+        data = renamed(data, _OLD_KEYS)
         if isinstance(data, Mapping) and isinstance(data.get("policies"), list):
             policies = [{"strategy": p} if isinstance(p, str) else p for p in data["policies"]]
             return {**data, "policies": policies}
@@ -102,6 +104,11 @@ class ScenarioFields(CheckedInPython):
         changes = [c.model_copy(update={"url": known.get(identity_of(c.url), c.url)}) for c in self.changes]
         object.__setattr__(self, "changes", changes)
         return self
+
+    @property
+    def house(self) -> ClusterModel | None:
+        """The old name of `cluster`."""
+        return self.cluster
 
     @property
     def by_url(self) -> dict[str, EndpointModel]:

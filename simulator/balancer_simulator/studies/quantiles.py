@@ -23,11 +23,11 @@ from balancer_simulator.studies.intervals import Interval
 
 __all__ = ["QUANTILES", "Pooled", "pooled", "quantile_difference"]
 
-_OF_A_HOUSE: Final = ("network_wait", "owner_wait", "slot_wait")
+_OF_A_CLUSTER: Final = ("network_wait", "owner_wait", "slot_wait")
 
 QUANTILES: Final = {
     **{f"{of}_p{q}_s": (of, q / 100) for of in ("wait", "sojourn") for q in (50, 90, 99)},
-    **{f"{of}_p99_s": (of, 0.99) for of in _OF_A_HOUSE},
+    **{f"{of}_p99_s": (of, 0.99) for of in _OF_A_CLUSTER},
 }
 """What is counted, and the quantile, by the figure's key."""
 
@@ -95,7 +95,7 @@ def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) 
 
 def _has(record: Record | KindRecord, of: str) -> object:
     """Return what counts that in a run."""
-    return record.house if of in _OF_A_HOUSE and isinstance(record, Record) else record
+    return record.cluster if of in _OF_A_CLUSTER and isinstance(record, Record) else record
 
 
 def _longer(too_wide: float) -> str:

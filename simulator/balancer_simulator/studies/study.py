@@ -66,7 +66,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         """Return the ranking, as a cell of a notebook shows it."""
-        from balancer_simulator.report.notebook import study_html  # it knows how a figure is written; see pyproject
+        from balancer_simulator.studies.cell import study_html  # here, as it stands on this module
 
         return study_html(self)
 

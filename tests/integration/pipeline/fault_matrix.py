@@ -120,8 +120,7 @@ KINDS: Mapping[str, Kind] = {
 def impatient() -> Iterator[None]:
     """Have the executors wait for an answer no longer than a program may take, and `MARGIN_S`; a validator gets 4 s."""
     with ExitStack() as patches:
-        for name in ("fusion", "gojudge", "judge0", "piston"):
-            patches.enter_context(patch(f"balancer.sandbox.{name}.executor.MARGIN_S", MARGIN_S))
+        patches.enter_context(patch.object(ServerExecutor, "margin_s", MARGIN_S))
         for module in (judgements, checking):
             patches.enter_context(patch.object(module, "VALIDATOR_LIMITS", Limits(cpu_s=1.0, wall_s=4.0)))
         yield

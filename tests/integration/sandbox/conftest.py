@@ -12,8 +12,8 @@ import pytest
 from balancer.program import ExecutorOptions
 from balancer.sandbox.local import executor, jail
 from balancer.sandbox.local.cgroups import Cgroups
-from balancer.sandbox.local.choice import probe
 from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.jail import probe
 from tests.integration.sandbox.processes import processes_with
 
 ISOLATED = ["bubblewrap", "unshare"]

@@ -114,8 +114,7 @@ def test_a_server_that_is_silent(
     api, client, run = server
     client.ping()
     assert client.languages
-    for module in ("gojudge", "judge0", "piston"):
-        monkeypatch.setattr(f"balancer.sandbox.{module}.executor.MARGIN_S", 0.1)
+    monkeypatch.setattr(ServerExecutor, "margin_s", 0.1)
     stop = threading.Event()
     api.disturb = lambda asked: stop.wait(10) and None if (asked.method, asked.path) == run else None
     started_s = time.monotonic()
@@ -215,7 +214,7 @@ class TestJudge0:
     """Its queue, and its limits."""
 
     def test_a_program_that_is_not_begun_in_time(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("balancer.sandbox.judge0.executor.MARGIN_S", 0.5)
+        monkeypatch.setattr(Judge0Executor, "margin_s", 0.5)
         with served("judge0", box) as (api, client):
             waiting = as_json({"status": {"id": 1, "description": "In Queue"}})
             api.disturb = lambda asked: waiting if asked.path.startswith("/submissions/") else None
@@ -225,7 +224,7 @@ class TestJudge0:
             assert 3 <= asked <= 12, "ever more seldom"
 
     def test_a_program_that_is_never_over(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("balancer.sandbox.judge0.executor.MARGIN_S", 0.1)
+        monkeypatch.setattr(Judge0Executor, "margin_s", 0.1)
         with served("judge0", box) as (api, client):
             waiting = as_json({"status": {"id": 2, "description": "Processing"}})
             api.disturb = lambda asked: waiting if asked.path.startswith("/submissions/") else None

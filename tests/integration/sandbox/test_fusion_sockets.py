@@ -12,7 +12,6 @@ import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import Limits, Program, Status
-from balancer.sandbox.fusion import executor as fusion
 from balancer.sandbox.fusion.executor import FusionExecutor
 from tests.patience import stretched
 
@@ -29,7 +28,7 @@ Behaviour = Callable[[socket.socket, threading.Event], None]
 
 @pytest.fixture(autouse=True)
 def short_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusion, "MARGIN_S", DEADLINE_S - 0.2)
+    monkeypatch.setattr(FusionExecutor, "margin_s", DEADLINE_S - 0.2)
 
 
 @contextmanager

@@ -17,9 +17,10 @@ from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.local.binaries import digest_of
 from balancer.sandbox.local.command import ProcessResult
-from balancer.sandbox.local.compiled import refusal_of
+from balancer.sandbox.local.compile import refusal_of
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.local.jail import IsolatedCommand, Jail
+from balancer.sandbox.local.jail import Jail
+from balancer.sandbox.local.prepared import IsolatedCommand
 from tests.patience import stretched
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0, compile_s=20.0)
@@ -41,7 +42,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[IsolatedCommand]:
 
 
 def compilations(jobs: list[IsolatedCommand]) -> int:
-    return sum(each.kind.output is not None for each in jobs)
+    return sum(each.spec.output is not None for each in jobs)
 
 
 def run(executor: LocalExecutor, source: str, limits: Limits = LIMITS) -> Execution:

@@ -13,9 +13,8 @@ import pytest
 
 from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local import jail
-from balancer.sandbox.local.cgroups import Cgroups, _works
+from balancer.sandbox.local.cgroups import CgroupFolder, Cgroups, _works
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.local.group import CgroupFolder
 from tests.integration.sandbox.attacks.attack import BUSY, SLEEPY, Attack, faults_of, in_force, run
 from tests.integration.sandbox.attacks.table import ATTACKS, IN_PART
 from tests.integration.sandbox.processes import processes_with, wait_until

@@ -205,11 +205,9 @@ def test_a_broken_set_up_is_never_a_verdict(
     used = {"bubblewrap": {"bwrap"}, "unshare": {"setpriv", "unshare"}}[isolated.isolation]
     used |= {"setpriv"} if os.geteuid() == 0 else set()  # to become another user
     for replacement in ("/bin/false", "/bin/true", "/nonexistent"):
-        module = (
-            f"balancer.sandbox.local.isolation.{'bubblewrap' if isolated.isolation == 'bubblewrap' else 'namespaces'}"
-        )
-        for place in (f"{module}.tool", "balancer.sandbox.local.isolation.base.tool"):
-            monkeypatch.setattr(place, lambda name, new=replacement: new if name == tool else f"/usr/bin/{name}")
+        for place in ("kinds", "base"):
+            name_of = f"balancer.sandbox.local.isolation.{place}.tool"
+            monkeypatch.setattr(name_of, lambda name, new=replacement: new if name == tool else f"/usr/bin/{name}")
         if tool in used:
             with pytest.raises(EndpointError):
                 python(isolated, "print(1)")

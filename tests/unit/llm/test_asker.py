@@ -14,7 +14,7 @@ from balancer.pipeline.llm.client import Declined, ModelReply
 from balancer.pipeline.llm.prompts import Prompts
 from balancer.pipeline.llm.servers import NotAnswered
 from balancer.pipeline.proposing.budget import ModelAccount, TokenUsage
-from balancer.pipeline.proposing.memory import StoredAnswer
+from balancer.pipeline.proposing.toolbox import StoredAnswer
 from balancer.pipeline.results.store import Store
 from balancer.settings.llm import LlmSettings
 

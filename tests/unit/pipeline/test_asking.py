@@ -17,8 +17,8 @@ from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing.feedback import Feedback, ValidatorFeedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
+from balancer.pipeline.round.proposal_batches import GeneratorRecord, batch_size, shares
 from balancer.pipeline.round.rounds import judge_problem
-from balancer.pipeline.round.shares import GeneratorRecord, batch_size, shares
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution
 from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem

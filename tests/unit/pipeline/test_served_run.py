@@ -13,9 +13,9 @@ from rich.console import Console
 
 from balancer import Endpoint, NotConnected
 from balancer.pipeline.results.diff import difference
-from balancer.pipeline.results.merging import merge
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.transfer import merge
 from balancer.pipeline.rows.choice import ALL, Shard
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.pool.connected import connected_as

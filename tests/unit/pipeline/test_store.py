@@ -373,12 +373,12 @@ def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:
     for n in range(200):  # more problems than are remembered
         problem = f"p{n}"
         assert store.left_out(problem) == {}
-        assert store.rounds.kept(problem, "checker") is None
+        assert store.judges.kept(problem, "checker") is None
         store.leave_out(problem, "a", f"why {n}")
         store.adopt_checker(problem, checker, 1)
     for n in (0, 100, 199):
         assert store.left_out(f"p{n}") == {"a": f"why {n}"}
-        assert store.rounds.kept(f"p{n}", "checker") == checker
+        assert store.judges.kept(f"p{n}", "checker") == checker
 
 
 def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
@@ -387,15 +387,15 @@ def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
     store.rounds.begin(doubling.id, 0, [OWN], ["note"])
     store.set_verdict(doubling.id, StoredVerdict("square", 1, Verdict.ACCEPTED, 0.5, ""))
     store.leave_out(doubling.id, "square", "why")
-    store.rounds.keep(doubling.id, "validator", Program("python", "v", "v.py"), 0)
+    store.judges.keep(doubling.id, "validator", Program("python", "v", "v.py"), 0)
     assert store.left_out(doubling.id)
-    assert store.rounds.kept(doubling.id, "validator")
+    assert store.judges.kept(doubling.id, "validator")
     assert store.meet(doubling, 3, "one") is SeenBefore.KNOWN
     assert store.cases(doubling.id)
     assert store.meet(doubling, 3, "two") is SeenBefore.CHANGED
     assert (store.cases(doubling.id), store.verdicts(doubling.id), store.left_out(doubling.id)) == ([], {}, {})
     assert not store.rounds.has_begun(doubling.id, 0)
-    assert store.rounds.kept(doubling.id, "validator") is None
+    assert store.judges.kept(doubling.id, "validator") is None
 
 
 def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from balancer.sandbox.local import cgroups
-from balancer.sandbox.local.cgroups import Cgroups
-from balancer.sandbox.local.group import CgroupFolder, ControlGroup
+from balancer.sandbox.local.cgroups import CgroupFolder, Cgroups, ControlGroup
 
 
 def group_of(folder: Path, version: int, **files: str) -> ControlGroup:

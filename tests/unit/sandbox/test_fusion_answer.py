@@ -8,8 +8,8 @@ import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.fusion.answer import TRUSTED_BYTES, execution_of_answer
-from balancer.sandbox.fusion.wire import RunCodeAnswer
+from balancer.sandbox.fusion.wire import TRUSTED_BYTES, RunCodeAnswer, execution_of_answer
+from balancer.sandbox.http.answers import AnswerContext
 
 URL = "http://s/"
 
@@ -35,9 +35,7 @@ def answer(status: str, run: Any = None, build: Any = None, **more: Any) -> dict
 def meaning(body: dict[str, Any], *, language: str = "python", output_bytes: int = 10**6) -> Execution:
     return execution_of_answer(
         RunCodeAnswer.model_validate_json(json.dumps(body)),
-        language=language,
-        limits=Limits(output_bytes=output_bytes),
-        endpoint=URL,
+        AnswerContext(language, Limits(output_bytes=output_bytes), URL),
     )
 
 

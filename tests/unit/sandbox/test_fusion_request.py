@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from balancer.language import Language
 from balancer.program import Limits, Program
-from balancer.sandbox.fusion.request import FusionRequest, native, ours, scripted
-from balancer.sandbox.fusion.script import ScriptOptions
+from balancer.sandbox.fusion.wire import FusionRequest, FusionRun, native, ours, scripted
+from balancer.sandbox.http.script import ScriptOptions
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.languages.table import LANGUAGES
 
@@ -20,14 +20,18 @@ NO_FILES: dict[str, bytes] = {}
 KNOWN = {language.name: language for language in LANGUAGES}
 
 
-def by_script(program: Program, stdin: bytes = b"", files: dict[str, bytes] = NO_FILES, **recipe: str) -> FusionRequest:
+def by_script(
+    program: Program, stdin: bytes = b"", files: dict[str, bytes] = NO_FILES, **options: str
+) -> FusionRequest:
     language = KNOWN[program.language]
-    return scripted(language, lay_out(language, program), program, stdin, LIMITS, files, ScriptOptions(**recipe))
+    return scripted(
+        FusionRun(program, stdin, LIMITS, files), language, lay_out(language, program), ScriptOptions(**options)
+    )
 
 
 def test_our_own_servers_get_everything_as_it_is() -> None:
     program = Program("cpp", "int main(){}", args=("a b",), extras=(("x.h", b"\xff"),))
-    asked = ours(program, b"\xfe", LIMITS, {"a.txt": b"\xff"}, compiles=True)
+    asked = ours(FusionRun(program, b"\xfe", LIMITS, {"a.txt": b"\xff"}), compiles=True)
     assert asked.body.model_dump(exclude_none=True) == {
         "code": "int main(){}",
         "language": "cpp",
@@ -43,17 +47,19 @@ def test_our_own_servers_get_everything_as_it_is() -> None:
         "extras": {"x.h": base64.b64encode(b"\xff").decode()},
     }
     assert asked.total_s == 4.0 + LIMITS.compile_wall_s
-    assert ours(Program("python", "ä"), "ä".encode(), LIMITS, {}, compiles=False).total_s == 4.0
+    assert ours(FusionRun(Program("python", "ä"), "ä".encode(), LIMITS, {}), compiles=False).total_s == 4.0
 
 
 def test_natively_a_plain_program_goes_as_the_servers_own_language() -> None:
-    asked = native(Program("javascript", "1"), "nodejs", "1 ä\n".encode(), LIMITS, {"a.txt": b"\xff"}, compiles=False)
+    asked = native(
+        FusionRun(Program("javascript", "1"), "1 ä\n".encode(), LIMITS, {"a.txt": b"\xff"}), "nodejs", compiles=False
+    )
     assert (asked.body.language, asked.body.stdin, asked.body.run_timeout) == ("nodejs", "1 ä\n", 1.5)
     assert (asked.body.memory_limit_MB, asked.total_s) == (101, 4.0)
-    asked = native(Program("go", "1"), "go", b"", LIMITS, {}, compiles=True)
+    asked = native(FusionRun(Program("go", "1"), b"", LIMITS, {}), "go", compiles=True)
     assert (asked.body.memory_limit_MB, asked.total_s) == (512, 4.0 + LIMITS.compile_wall_s)
     brief = Limits(cpu_s=10.0, wall_s=3.0)
-    assert native(Program("php", ""), "php", b"", brief, {}, compiles=False).body.run_timeout == 3.0
+    assert native(FusionRun(Program("php", ""), b"", brief, {}), "php", compiles=False).body.run_timeout == 3.0
 
 
 @pytest.mark.parametrize(
@@ -67,7 +73,7 @@ def test_natively_a_plain_program_goes_as_the_servers_own_language() -> None:
 )
 def test_what_a_server_cannot_take_natively(program: Program, stdin: bytes) -> None:
     with pytest.raises(ValueError, match="'cobol' can be sent to this server without arguments"):
-        native(program, "cobol", stdin, LIMITS, NO_FILES, compiles=True)
+        native(FusionRun(program, stdin, LIMITS, NO_FILES), "cobol", compiles=True)
 
 
 def test_a_script_has_everything_in_files() -> None:
@@ -82,7 +88,6 @@ def test_a_script_has_everything_in_files() -> None:
 
 def test_a_script_has_time_and_memory_for_its_compiler() -> None:
     asked = by_script(Program("cpp", "int main(){}"))
-    assert asked.compiles
     assert asked.total_s == 6.0 + LIMITS.compile_wall_s
     assert asked.body.memory_limit_MB == 2048
     assert "try g++ -O2 -std=gnu++20 -I. -o .program main.cpp" in asked.body.code

@@ -7,8 +7,8 @@ import pytest
 from balancer.endpoint import Outcome, outcome_of
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.gojudge.answer import execution_of_result, is_altered, refusal_of_result
-from balancer.sandbox.gojudge.wire import Result
+from balancer.sandbox.gojudge.wire import Result, execution_of_result, is_altered, refusal_of_result
+from balancer.sandbox.http.answers import AnswerContext
 
 LIMITS = Limits(cpu_s=1.0, wall_s=5.0, output_bytes=100)
 GOOD: dict[str, Any] = {"status": "Accepted", "exitStatus": 0, "time": 10**8, "memory": 2**20, "runTime": 2 * 10**8}
@@ -17,12 +17,12 @@ GOOD: dict[str, Any] = {"status": "Accepted", "exitStatus": 0, "time": 10**8, "m
 def ended(**changes: Any) -> Execution:
     files = {"stdout": "out", "stderr": "err", **changes.pop("files", {})}
     result = Result.model_validate({**GOOD, "files": files, **changes})
-    return execution_of_result(result, None, language="python", limits=LIMITS, endpoint="e", redact=str)
+    return execution_of_result(result, None, AnswerContext("python", LIMITS, "e"))
 
 
 def compiled(**changes: Any) -> Execution | None:
     result = Result.model_validate({**GOOD, "files": {"stdout": "", "stderr": "words"}, **changes})
-    return refusal_of_result(result, compile_s=10.0, endpoint="e", redact=str)
+    return refusal_of_result(result, AnswerContext("cpp", Limits(compile_s=10.0), "e"))
 
 
 @pytest.mark.parametrize(

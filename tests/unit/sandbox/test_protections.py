@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from balancer.sandbox.local import protections
-from balancer.sandbox.local.cgroups import Cgroups
-from balancer.sandbox.local.group import CgroupFolder
+from balancer.sandbox.local import jail
+from balancer.sandbox.local.cgroups import CgroupFolder, Cgroups
 from balancer.sandbox.local.isolation import ISOLATIONS
 
 ALL = {name: CgroupFolder(Path("/nowhere"), 2) for name in ("cpuacct", "memory", "pids")}
@@ -16,15 +15,15 @@ ALL = {name: CgroupFolder(Path("/nowhere"), 2) for name in ("cpuacct", "memory",
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A machine that has everything."""
-    monkeypatch.setattr(protections, "filter_of_calls", lambda: (b"x", ""))
-    monkeypatch.setattr(protections, "filters_calls", lambda: True)
-    monkeypatch.setattr(protections, "own_cgroups", lambda: Cgroups(ALL))
+    monkeypatch.setattr(jail, "filter_of_calls", lambda: (b"x", ""))
+    monkeypatch.setattr(jail, "filters_calls", lambda: True)
+    monkeypatch.setattr(jail, "own_cgroups", lambda: Cgroups(ALL))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return monkeypatch
 
 
 def told(name: str) -> tuple[str, str]:
-    in_force, missing = protections.protections_of(ISOLATIONS[name])
+    in_force, missing = jail.protections_of(ISOLATIONS[name])
     return "; ".join(in_force), "; ".join(missing)
 
 
@@ -43,20 +42,20 @@ def test_no_isolation(machine: pytest.MonkeyPatch) -> None:
 
 
 def test_no_library(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(protections, "filter_of_calls", lambda: (b"", "no seccomp: x; install libseccomp2"))
+    machine.setattr(jail, "filter_of_calls", lambda: (b"", "no seccomp: x; install libseccomp2"))
     in_force, missing = told("bubblewrap")
     assert "filtered" not in in_force
     assert missing == "system calls are not filtered: no seccomp: x; install libseccomp2"
 
 
 def test_an_old_setpriv_matters_only_to_who_uses_it(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(protections, "filters_calls", lambda: False)
+    machine.setattr(jail, "filters_calls", lambda: False)
     assert "install util-linux 2.41" in told("unshare")[1]
     assert told("bubblewrap")[1] == ""
 
 
 def test_no_groups(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(protections, "own_cgroups", lambda: Cgroups({}))
+    machine.setattr(jail, "own_cgroups", lambda: Cgroups({}))
     in_force, missing = told("bubblewrap")
     assert "control groups" not in in_force
     assert missing.startswith("no control groups for CPU time, memory and processes: run as root, or in a group of")
@@ -64,7 +63,7 @@ def test_no_groups(machine: pytest.MonkeyPatch) -> None:
 
 def test_groups_of_both_versions(machine: pytest.MonkeyPatch) -> None:
     mixed = {"cpuacct": CgroupFolder(Path("/a"), 2), "memory": CgroupFolder(Path("/b"), 1)}
-    machine.setattr(protections, "own_cgroups", lambda: Cgroups(mixed))
+    machine.setattr(jail, "own_cgroups", lambda: Cgroups(mixed))
     in_force, missing = told("bubblewrap")
     assert "control groups (version 1) for memory; control groups (version 2) for CPU time" in in_force
     assert missing.startswith("no control groups for processes:")

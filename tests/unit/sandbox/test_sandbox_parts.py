@@ -16,11 +16,11 @@ from balancer.language import Language
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import check_name
 from balancer.sandbox.languages.table import LANGUAGES
-from balancer.sandbox.local import choice
+from balancer.sandbox.local import jail
 from balancer.sandbox.local.isolation import ISOLATIONS
-from balancer.sandbox.local.isolation.namespaces import _escaped
+from balancer.sandbox.local.isolation.kinds import _escaped
 from balancer.sandbox.local.isolation.script import run_file
-from balancer.sandbox.local.isolation.view import BOX, SandboxLayout, Tmpfs, view_of
+from balancer.sandbox.local.isolation.view import BOX, SandboxLayout, SandboxSpec, Tmpfs, view_of
 from balancer.sandbox.local.limits import prlimit_arguments, rlimits_of
 from balancer.sandbox.local.pipes import BoundedPipe
 from balancer.sandbox.local.proctree import ProcessTreeCpu, children_of
@@ -202,14 +202,14 @@ input()
 
 class TestView:
     def test_everything_writable_has_a_size(self, tmp_path: Path) -> None:
-        entries = list(view_of(SandboxLayout(tmp_path, tmp_path / "stage", tmp_path / "sh", output=tmp_path)))
+        entries = list(view_of(SandboxLayout(tmp_path, tmp_path / "sh", SandboxSpec(output=tmp_path))))
         assert {e.target for e in entries if isinstance(e, Tmpfs)} == {BOX, "/tmp", "/dev/shm"}
         writable = [e for e in entries if getattr(e, "writable", False)]
         assert [e.target for e in writable] == ["/output"]
 
     @pytest.mark.parametrize("name", ["bubblewrap", "unshare", "rlimits"])
     def test_the_command_of_an_isolation_knows_only_the_stage(self, name: str, tmp_path: Path) -> None:
-        layout = SandboxLayout(tmp_path, tmp_path / "stage", tmp_path / "sh")
+        layout = SandboxLayout(tmp_path, tmp_path / "sh")
         argv = ISOLATIONS[name].argv(layout, None)
         assert argv[-1] == (str(layout.stage) if name == "rlimits" else "/stage")
 
@@ -240,16 +240,16 @@ class TestView:
 class TestChoice:
     def test_unknown_name(self) -> None:
         with pytest.raises(ConfigError, match="isolation is 'docker'; allowed are 'auto', 'bubblewrap'"):
-            choice.choose_isolation("docker")
+            jail.choose_isolation("docker")
 
     def test_auto_takes_the_first_that_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(choice, "probe", {"bubblewrap": "no bwrap", "unshare": ""}.__getitem__)
-        assert choice.choose_isolation("auto").name == "unshare"
+        monkeypatch.setattr(jail, "probe", {"bubblewrap": "no bwrap", "unshare": ""}.__getitem__)
+        assert jail.choose_isolation("auto").name == "unshare"
 
     def test_auto_never_gives_up_isolation(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(choice, "probe", {"bubblewrap": "no bwrap", "unshare": "denied", "rlimits": ""}.__getitem__)
+        monkeypatch.setattr(jail, "probe", {"bubblewrap": "no bwrap", "unshare": "denied", "rlimits": ""}.__getitem__)
         with pytest.raises(ConfigError) as caught:
-            choice.choose_isolation("auto")
+            jail.choose_isolation("auto")
         (line,) = caught.value.problems
         for word in ("bubblewrap: no bwrap", "unshare: denied", "install bubblewrap", "'rlimits'", "read your files"):
             assert word in line

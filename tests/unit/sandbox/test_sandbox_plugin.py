@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 from balancer.errors import ConfigError, MissingExtra
 from balancer.hookspecs import PROJECT, HookSpecs
 from balancer.program import ExecutorOptions
-from balancer.sandbox.fusion import plugin as fusion
-from balancer.sandbox.local import plugin as local
+from balancer.sandbox import fusion, local
 from balancer.sandbox.server import command as commands
 from balancer.sandbox.server.settings import ServerSettings
 

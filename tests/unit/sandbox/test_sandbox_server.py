@@ -15,8 +15,8 @@ import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
-from balancer.sandbox.fusion.answer import execution_of_answer
-from balancer.sandbox.fusion.wire import RunCodeRequest
+from balancer.sandbox.fusion.wire import RunCodeRequest, execution_of_answer
+from balancer.sandbox.http.answers import AnswerContext
 from balancer.sandbox.server.answer import answer_to
 from balancer.sandbox.server.app import build_app
 from balancer.sandbox.server.settings import ServerSettings
@@ -88,7 +88,7 @@ TOLD = [(e, lang) for e in EXECUTIONS for lang in ("python", "cpp") if (e.status
 @pytest.mark.parametrize(("execution", "language"), TOLD, ids=lambda value: getattr(value, "message", value))
 def test_the_client_reads_what_the_server_meant(execution: Execution, language: str) -> None:
     answer = answer_to(RunCodeRequest(code="x", language=language), Pretend(execution))
-    read = execution_of_answer(answer, language=language, limits=Limits(), endpoint="e")
+    read = execution_of_answer(answer, AnswerContext(language, Limits(), "e"))
     assert read == execution
 
 
@@ -103,7 +103,7 @@ def test_the_client_reads_what_the_server_meant(execution: Execution, language: 
 def test_a_compile_error_survives_as_well(execution: Execution) -> None:
     answer = answer_to(RunCodeRequest(code="x", language="cpp"), Pretend(execution))
     assert answer.run_result is None
-    assert execution_of_answer(answer, language="cpp", limits=Limits(), endpoint="e") == execution
+    assert execution_of_answer(answer, AnswerContext("cpp", Limits(), "e")) == execution
 
 
 def test_an_answer_has_sandboxfusions_fields() -> None:

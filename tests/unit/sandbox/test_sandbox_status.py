@@ -16,12 +16,12 @@ BAD_ALLOC = b"terminate called after throwing an instance of 'std::bad_alloc'\n 
 
 
 def ended(
-    exit_code: int | None = 0, cut: StopReason | None = None, *, cpu_s: float | None = 0.1, stderr: bytes = b""
+    exit_code: int | None = 0, stopped_by: StopReason | None = None, *, cpu_s: float | None = 0.1, stderr: bytes = b""
 ) -> ProcessResult:
     return ProcessResult(
         ready=True,
-        exit_code=None if cut else exit_code,
-        cut=cut,
+        exit_code=None if stopped_by else exit_code,
+        stopped_by=stopped_by,
         lost=False,
         stdout=b"out",
         stderr=stderr,
@@ -42,10 +42,16 @@ def ended(
         (ended(0, cpu_s=0.5), "python", Status.TIME_LIMIT, None, "CPU time: 0.500 s of 0.5 s"),
         (ended(-9, cpu_s=0.6), "cpp", Status.TIME_LIMIT, None, "CPU time: 0.600 s of 0.5 s"),
         (ended(-signal.SIGXCPU, cpu_s=0.4), "cpp", Status.TIME_LIMIT, None, "CPU time: 0.400 s of 0.5 s"),
-        (ended(cut=StopReason.CPU, cpu_s=0.51), "cpp", Status.TIME_LIMIT, None, "CPU time: 0.510 s of 0.5 s"),
-        (ended(cut=StopReason.CPU, cpu_s=None), "cpp", Status.TIME_LIMIT, None, "CPU time: 0.5 s"),
-        (ended(cut=StopReason.WALL), "cpp", Status.TIME_LIMIT, None, "wall time: 2 s"),
-        (ended(cut=StopReason.OUTPUT, cpu_s=0.7), "cpp", Status.OUTPUT_LIMIT, None, "output: more than 100 bytes"),
+        (ended(stopped_by=StopReason.CPU, cpu_s=0.51), "cpp", Status.TIME_LIMIT, None, "CPU time: 0.510 s of 0.5 s"),
+        (ended(stopped_by=StopReason.CPU, cpu_s=None), "cpp", Status.TIME_LIMIT, None, "CPU time: 0.5 s"),
+        (ended(stopped_by=StopReason.WALL), "cpp", Status.TIME_LIMIT, None, "wall time: 2 s"),
+        (
+            ended(stopped_by=StopReason.OUTPUT, cpu_s=0.7),
+            "cpp",
+            Status.OUTPUT_LIMIT,
+            None,
+            "output: more than 100 bytes",
+        ),
         (ended(1, stderr=MEMORY_ERROR), "python", Status.MEMORY_LIMIT, 1, "memory: 536870912 bytes were not enough"),
         (ended(1, stderr=LOST), "python", Status.MEMORY_LIMIT, 1, "memory: 536870912 bytes were not enough"),
         (ended(-6, stderr=BAD_ALLOC), "cpp", Status.MEMORY_LIMIT, -6, "memory: 536870912 bytes were not enough"),
@@ -60,7 +66,7 @@ def test_the_table(end: ProcessResult, language: str, status: Status, exit_code:
 
 
 def test_unmeasured_time_is_said_to_be_wall_time() -> None:
-    execution = execution_of(ended(cut=StopReason.WALL, cpu_s=None), "cpp", LIMITS)
+    execution = execution_of(ended(stopped_by=StopReason.WALL, cpu_s=None), "cpp", LIMITS)
     assert (execution.time_s, execution.cpu_measured) == (LIMITS.wall_s, False)
 
 
@@ -80,7 +86,7 @@ def test_what_is_no_memory_limit(language: str, exit_code: int, stderr: bytes) -
 
 
 def test_a_group_that_used_up_its_memory_is_told_before_the_clock_and_after_the_cpu() -> None:
-    starved = replace(ended(cut=StopReason.WALL), starved=True)
+    starved = replace(ended(stopped_by=StopReason.WALL), starved=True)
     assert execution_of(starved, "cpp", LIMITS).status is Status.MEMORY_LIMIT
     assert execution_of(replace(ended(-9), starved=True), "cpp", LIMITS).status is Status.MEMORY_LIMIT
     spent = replace(ended(-9, cpu_s=0.6), starved=True)

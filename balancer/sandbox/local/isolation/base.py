@@ -7,10 +7,10 @@ it is `process.Sandbox`'s business. It must not know languages, endpoints or ver
 import functools
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
 
-from balancer.sandbox.local.isolation.view import SandboxLayout
+from balancer.sandbox.local.isolation.view import OUTPUT, PROGRAM, SandboxLayout
 from balancer.sandbox.local.toolchain import SEARCH_PATH
 
 __all__ = ["Isolation", "JailPaths", "drop_user", "filtered", "filters_calls", "tool"]
@@ -24,40 +24,33 @@ class JailPaths:
     program begins.
     """
 
-    program: str
-    output: str
-    cwd: str
+    program: str = PROGRAM
+    output: str = OUTPUT
+    cwd: str = "/"
 
 
-class Isolation(Protocol):
+@dataclass(frozen=True, slots=True)
+class Isolation:
     """A way to keep programs apart from the machine.
 
     Attributes:
         name: as in `ExecutorOptions.isolation`.
+        advice: what to do when it does not work.
+        argv: returns the command that waits in isolation to be told what to run, for a layout, in whose `root` it may
+            make folders, and the filter of system calls, open for it to read, or None.
+        paths: returns where a program finds its things.
         nested: whether programs run in a pid namespace of their own.
         processes: how many processes of its own the kernel counts with the program's.
         reads_calls: whether it takes the filter of system calls from a descriptor, rather than from a file.
-        tools: the commands it needs.
-        advice: what to do when it does not work.
     """
 
-    name: ClassVar[str]
-    nested: ClassVar[bool]
-    processes: ClassVar[int]
-    reads_calls: ClassVar[bool]
-    tools: ClassVar[tuple[str, ...]]
-    advice: ClassVar[str]
-
-    def paths(self, layout: SandboxLayout) -> JailPaths:
-        """Return where a program finds its things."""
-        ...
-
-    def argv(self, layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
-        """Return the command that waits in isolation to be told what to run; may make folders in `layout.root`.
-
-        `calls_fd` is the filter of system calls, open for it to read, or None.
-        """
-        ...
+    name: str
+    advice: str
+    argv: Callable[[SandboxLayout, int | None], tuple[str, ...]]
+    paths: Callable[[SandboxLayout], JailPaths] = lambda layout: JailPaths()
+    nested: bool = True
+    processes: int = 0
+    reads_calls: bool = False
 
 
 @functools.cache

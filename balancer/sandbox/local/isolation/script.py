@@ -22,6 +22,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from balancer.sandbox.local.isolation.view import SHELL, STAGE
+
 __all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file"]
 
 _LONGEST = 2**17  # bytes of one argument, see execve(2)
@@ -111,9 +113,9 @@ def guarded_shell(folder: Path) -> Path:
     return shell
 
 
-def init_arguments(shell: str, stage: str) -> list[str]:
-    """Return the command that waits as the first process of a namespace, with the folder `stage` in sight."""
-    return [shell, "-c", _INIT, "sandbox", stage]
+def init_arguments() -> list[str]:
+    """Return the command that waits as the first process of a namespace."""
+    return [SHELL, "-c", _INIT, "sandbox", STAGE]
 
 
 def bare_arguments(stage: str) -> list[str]:

@@ -8,7 +8,7 @@ import functools
 import glob
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.sandbox.local.limits import FILE_BYTES
@@ -24,13 +24,14 @@ __all__ = [
     "Entry",
     "Proc",
     "SandboxLayout",
+    "SandboxSpec",
     "Symlink",
     "Tmpfs",
     "view_of",
 ]
 
 BOX = "/box"  # the working directory
-STAGE = "/stage"  # what this run is given, see `stage`
+STAGE = "/stage"  # what this run is given, see `prepared`
 SHELL = "/init"  # the first process, see `isolation.script`
 CALLS = "/calls"  # the filter of system calls, where it is loaded inside
 PROGRAM = f"{STAGE}/program"  # a compiled program
@@ -52,28 +53,42 @@ _SHARED_MEMORY_BYTES = 16 * 2**20  # for semaphores and small buffers of POSIX s
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """What has to be known of a command when its sandbox is made.
+
+    Args:
+        trees: folders outside /usr to show.
+        space_bytes: what the working directory may hold, and /tmp.
+        output: a folder to show at `{output}` for writing, or None.
+    """
+
+    trees: tuple[str, ...] = ()
+    space_bytes: int = FILE_BYTES
+    output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxLayout:
     """What was laid out on the machine for one sandbox, before it is known what will run there.
 
     Args:
         root: a private folder of it; isolations may make folders in it.
-        stage: a folder in `root` with what the run is given, shown read-only.
         shell: the first process, see `isolation.script`.
-        output: a folder where a compiler may write, or None.
-        trees: folders outside /usr to show read-only.
+        spec: what is known of the command.
         uid: the user to run as, or None for our own.
-        space_bytes: the size of the working directory, and of /tmp.
         calls: a file with the filter of system calls, or None if there is none.
     """
 
     root: Path
-    stage: Path
     shell: Path
-    output: Path | None = None
-    trees: tuple[str, ...] = ()
+    spec: SandboxSpec = field(default_factory=SandboxSpec)
     uid: int | None = None
-    space_bytes: int = FILE_BYTES
     calls: Path | None = None
+
+    @property
+    def stage(self) -> Path:
+        """The folder with what the run is given, shown read-only."""
+        return self.root / "stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +135,16 @@ Entry = Bind | Symlink | Tmpfs | Proc
 def view_of(layout: SandboxLayout) -> Iterator[Entry]:
     """Yield what the program of `layout` sees, in the order in which it has to be set up."""
     yield from _machine()
-    for tree in layout.trees:
+    for tree in layout.spec.trees:
         yield Bind(tree, tree)
     yield Proc()
-    yield Tmpfs("/tmp", layout.space_bytes)
+    yield Tmpfs("/tmp", layout.spec.space_bytes)
     yield Tmpfs("/dev/shm", _SHARED_MEMORY_BYTES)
-    yield Tmpfs(BOX, layout.space_bytes)
+    yield Tmpfs(BOX, layout.spec.space_bytes)
     yield Bind(str(layout.shell), SHELL)
     yield Bind(str(layout.stage), STAGE)
-    if layout.output:
-        yield Bind(str(layout.output), OUTPUT, writable=True)
+    if layout.spec.output:
+        yield Bind(str(layout.spec.output), OUTPUT, writable=True)
 
 
 @functools.cache

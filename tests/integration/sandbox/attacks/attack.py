@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.languages.layout import lay_out
+from balancer.sandbox.local.compile import CompileJob
 from balancer.sandbox.local.executor import LocalExecutor
 from tests.patience import stretched
 
@@ -86,7 +87,7 @@ def run(executor: LocalExecutor, attack: Attack, marker: str, stdin: bytes = b""
     limits = attack.limits
     if attack.language == "cpp":  # that takes its own time
         cpp = executor._toolchain.languages["cpp"]
-        executor._compiler.compile(cpp, lay_out(cpp, program), limits)
+        executor._compiler.compile(CompileJob(cpp, lay_out(cpp, program), limits))
     for _ in range(6):
         started_s = time.monotonic()
         try:

@@ -1,6 +1,6 @@
 """What is lost, and for how long, when a holder or the server of a house is killed or stopped while processes work.
 
-    python -m tests.benchmarks.show_house [--rounds N]
+    python -m tests.benchmarks.show_cluster [--rounds N]
 
 Eight processes with two threads each lease and work for 10 ms, on four slots; each checks that nobody else uses the
 slot that it leased (`tests.cluster.worker`). A process is killed by signal 9 or stopped; the server is killed and
@@ -197,7 +197,7 @@ def stop_one(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Comma
 
 def main() -> None:
     """Do it all and print what came of it."""
-    parser = argparse.ArgumentParser(prog="show_house", description=__doc__)
+    parser = argparse.ArgumentParser(prog="show_cluster", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     back = Table(title=f"A holder of all slots dies; TTL {TTL_S:g} s, the worst of {rounds}")

@@ -1,6 +1,6 @@
 """What a lease costs that a server grants: 4 and 32 processes on 64 slots, beside Valkey, Ray and a local pool.
 
-    python -m tests.benchmarks.bench_house [--short]
+    python -m tests.benchmarks.bench_cluster [--short]
 
 The contenders take turns. Each process leases and gives back, and does nothing in between, with one thread or with 16
 tasks; the leases a second are those of all processes together, the quantiles those of all acquires of all turns.
@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer import Pool
-from tests.benchmarks.house_clients import (
+from tests.benchmarks.cluster_clients import (
     BLOCKS,
     CAPACITY,
     ENDPOINTS,
@@ -119,7 +119,7 @@ class Clients:
 
     def __init__(self, count: int, servers: Servers) -> None:
         context = multiprocessing.get_context("forkserver")  # each would need a third of a second to import
-        context.set_forkserver_preload(["tests.benchmarks.house_clients"])
+        context.set_forkserver_preload(["tests.benchmarks.cluster_clients"])
         self._pipes: list[Connection] = []
         self._processes = []
         for _ in range(count):
@@ -192,9 +192,9 @@ def measured(turns: int, for_s: float) -> dict[tuple[str, int, int], Found]:
 def of_ray(turns: int, for_s: float) -> tuple[dict[tuple[str, int, int], tuple[float, float, float]], str]:
     """Return the same figures of Ray, and why there are none."""
     try:
-        bench: Any = import_module("tests.benchmarks.house_ray")
+        bench: Any = import_module("tests.benchmarks.cluster_ray")
     except ImportError:
-        return {}, "tests.benchmarks.house_ray is not here"
+        return {}, "tests.benchmarks.cluster_ray is not here"
     if why := bench.available():
         return {}, why
     found = {}
@@ -206,7 +206,7 @@ def of_ray(turns: int, for_s: float) -> tuple[dict[tuple[str, int, int], tuple[f
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="bench_house", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench_cluster", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works; without Ray")
     asked = parser.parse_args()
     turns, for_s = (1, 0.3) if asked.short else (5, 1.0)

@@ -1,9 +1,9 @@
-"""What a lease costs that a pool of Ray grants, for `bench_house`: beside a semaphore actor that is called for each.
+"""What a lease costs that a pool of Ray grants, for `bench_cluster`: beside a semaphore actor that is called for each.
 
-    python -m tests.benchmarks.house_ray [--short]
+    python -m tests.benchmarks.cluster_ray [--short]
 
 Each process is an actor of Ray. The semaphore actor is what people write: it counts slots, and each acquire and each
-release is a call; it has no owner, no TTL and no strategy. `measured` has the shape of `bench_house.measured`.
+release is a call; it has no owner, no TTL and no strategy. `measured` has the shape of `bench_cluster.measured`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer.settings.config import Config
-from tests.benchmarks.bench_house import CAPACITY, CREWS, ENDPOINTS, PROCESSES, in_a_thread, in_tasks
+from tests.benchmarks.bench_cluster import CAPACITY, CREWS, ENDPOINTS, PROCESSES, in_a_thread, in_tasks
 from tests.ray.machine import cluster
 
 __all__ = ["BLOCKS", "SEMAPHORE", "SINGLY", "available", "measured"]
@@ -123,7 +123,7 @@ def measured(
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="house_ray", description=__doc__)
+    parser = argparse.ArgumentParser(prog="cluster_ray", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works")
     parser.add_argument("--processes", type=int, default=PROCESSES)
     asked = parser.parse_args()

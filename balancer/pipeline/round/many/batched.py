@@ -1,16 +1,43 @@
-"""Records of batched inputs: what goes into a program that takes many, and what comes out; see `wrap`."""
+"""Batched inputs: many small inputs in one run of a program, by a part that is put before its source.
+
+Decides for which languages there is such a front, and what becomes of a program's text. The front reads what
+`records` writes, forks for each record, lets the copy go on into the program with the record as its standard input, and
+writes down how that ended. It runs where the program runs, in the sandbox, and a program may spoil it: what comes of it
+is a hint, never a verdict.
+"""
 
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.resources import files
 
-from balancer.program import Execution, Status
+from balancer.program import Execution, Program, Status
 
-__all__ = ["BatchedInput", "outcomes", "records"]
+__all__ = ["BatchedInput", "outcomes", "records", "taking_many"]
 
+_FRONTS = {"python": "front.python.txt", "cpp": "front.c.txt", "c": "front.c.txt"}
 MOST_BYTES = 2**16  # kept of what is printed for one input
 _STOPS = 3  # inputs on which time may run out, before the rest is left
 _TIME_SIGNALS = (signal.SIGPROF, signal.SIGALRM)
+
+
+def taking_many(program: Program) -> Program | None:
+    """Return the program that takes many inputs; None if its language has no front."""
+    front = _FRONTS.get(program.language)
+    if front is None:
+        return None
+    if program.language == "python":
+        text = program.source.encode("utf-8", "surrogateescape")
+        source = _text(front).replace("SOURCE", repr(text))
+    else:
+        source = f"{_text(front)}\n#line 1\n{program.source}"
+    return replace(program, source=source)
+
+
+@lru_cache
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A process that leases as fast as it can, one contender at a time: what `bench_house` measures.
+"""A process that leases as fast as it can, one contender at a time: what `bench_cluster` measures.
 
 It is told over a pipe: `("open", contender)`, `("go", crew, seconds)`, `("close",)`; to a "go" it answers how long each
 acquire took, in us. Beside a pool of one's own and a house there is what people write who have a Valkey (or a Redis): a

@@ -1,0 +1,184 @@
+"""Reading a server's answer: what came of the program, and when the end says nothing about it.
+
+Decides when the end of a run may be the server's own doing (a limit of its own, a compiler that is not fit), so that it
+never becomes a verdict. Pure. It must not know how an API writes an answer. A program may forge the words that are
+looked for, to its own cost only: it is not judged.
+"""
+
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from balancer.errors import CannotTell, EndpointError
+from balancer.program import Execution, Limits, Status
+from balancer.sandbox.local.status import died_of_memory_limit
+
+__all__ = ["AnswerContext", "RunReport", "execution_of_report"]
+
+_REASON_CHARS = 200
+_COMPILER_BYTES = 2**14  # of a compiler's messages
+_TAIL_BYTES = 2**14
+_UNFIT = re.compile(
+    rb"unrecognized command[- ]line option"  # a compiler too old for our flags
+    rb"|Killed signal terminated program"  # by whom, the compiler does not know
+    rb"|virtual memory exhausted|[Oo]ut of memory|[Cc]annot allocate memory|No space left on device"
+    rb"|^\S*(?:run|compile)(?:\.sh)?: line \d+: .*(?:command not found|No such file or directory|cannot execute)",
+    re.MULTILINE,
+)
+_SHELL_SIGNAL = 128
+_MOST_SIGNAL = 31  # the last one that means something
+_FULL = 0.95  # of its memory, and a program that the kernel killed was killed for it
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerContext:
+    """What has to be known of a run to read the answer.
+
+    Attributes:
+        language: the program's language.
+        limits: what was asked for.
+        endpoint: named in errors.
+        redact: takes out of a text what must not be shown; for all but the standard output.
+    """
+
+    language: str
+    limits: Limits
+    endpoint: str
+    redact: Callable[[str], str] = str
+
+    def failed(self, reason: str) -> EndpointError:
+        """Return the error of a server that failed; `reason` is shown as it is."""
+        return EndpointError(reason, endpoint=self.endpoint)
+
+    def cannot_tell(self, reason: str) -> CannotTell:
+        """Return the error of an answer that does not say how the program ended."""
+        return CannotTell(self.redact(reason), endpoint=self.endpoint)
+
+    def one_line(self, text: str) -> str:
+        """Return the server's reason as one line that may be shown."""
+        return " ".join(self.redact(text).split())[:_REASON_CHARS] or "no reason given"
+
+    def stderr(self, text: str) -> bytes:
+        """Return the standard error as it may be shown."""
+        return self.redact(text).encode()[: self.limits.output_bytes]
+
+    def compiler_messages(self, text: str) -> bytes:
+        """Return what a compiler said, as it may be shown."""
+        return self.redact(text).encode()[:_COMPILER_BYTES]
+
+    def compile_error(self, messages: bytes) -> Execution:
+        """Return the end of a program that the compiler refuses with `messages`. Raises CannotTell if it is not fit."""
+        if doubt := unfit_compiler(messages):
+            raise self.cannot_tell(f"cannot compile: {doubt}")
+        return Execution(Status.COMPILE_ERROR, stderr=messages)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What isolate says of a program that a shell script started, as Judge0 and Piston hand it on.
+
+    A script answers for its program: one that a signal killed ends with 128 and the number of the signal, and so does
+    one that ends with that code by itself. Both are run-time errors.
+
+    Attributes:
+        stdout, stderr: what it printed.
+        exit_code: the script's; None if it has none.
+        signal: what killed the script, if something did.
+        timed_out: whether isolate stopped it for CPU or wall time.
+        truncated: whether the server cut what it printed.
+        cpu_s: CPU time; None if the server does not say.
+        wall_s: wall time; None if the server does not say.
+        memory_bytes: peak memory; None if the server does not say.
+        message: the server's words.
+    """
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int | None
+    signal: int | None = None
+    timed_out: bool = False
+    truncated: bool = False
+    cpu_s: float | None = None
+    wall_s: float | None = None
+    memory_bytes: int | None = None
+    message: str = ""
+
+
+def execution_of_report(report: RunReport, context: AnswerContext, given: Limits) -> Execution:
+    """Return what came of the run, of which `given` is what the server let it use at most.
+
+    Raises:
+        CannotTell: the end may be the server's doing.
+    """
+    code = _exit_code(report)
+    status = _status(report, code, context, given.memory_bytes)
+    execution = Execution(
+        status=status,
+        stdout=report.stdout[: context.limits.output_bytes],
+        stderr=context.stderr(report.stderr.decode("utf-8", "replace")),
+        exit_code=code if status in (Status.FINISHED, Status.MEMORY_LIMIT) else None,
+        time_s=(report.wall_s or 0.0) if report.cpu_s is None else report.cpu_s,
+        cpu_measured=report.cpu_s is not None,
+        memory_bytes=report.memory_bytes,
+        message=context.redact(report.message),
+    )
+    if doubt := _doubt_of_limits(execution, context.limits, given) or _doubt_of_death(report, execution):
+        raise context.cannot_tell(f"cannot tell how the program ended: {doubt}")
+    return execution
+
+
+def _exit_code(report: RunReport) -> int | None:
+    if report.signal:
+        return -report.signal
+    code = report.exit_code
+    if code is not None and _SHELL_SIGNAL < code <= _SHELL_SIGNAL + _MOST_SIGNAL:
+        return _SHELL_SIGNAL - code
+    return code
+
+
+def _status(report: RunReport, code: int | None, context: AnswerContext, memory_bytes: int) -> Status:
+    limits = context.limits
+    if report.truncated or max(len(report.stdout), len(report.stderr)) > limits.output_bytes:
+        return Status.OUTPUT_LIMIT
+    if report.timed_out or code == -signal.SIGXCPU or (report.cpu_s or 0.0) >= limits.cpu_s:
+        return Status.TIME_LIMIT
+    full = report.memory_bytes is not None and report.memory_bytes >= _FULL * memory_bytes
+    if full and code == -signal.SIGKILL:
+        return Status.MEMORY_LIMIT
+    if code and died_of_memory_limit(context.language, code, report.stderr):
+        return Status.MEMORY_LIMIT
+    return Status.FINISHED
+
+
+def unfit_compiler(messages: bytes) -> str:
+    """Return why the compiler, or the script that starts a program, could not do its part; "" if nothing says so."""
+    found = _UNFIT.search(messages[-_TAIL_BYTES:])
+    return found[0].decode("utf-8", "replace").strip() if found else ""
+
+
+def _doubt_of_limits(execution: Execution, asked: Limits, given: Limits) -> str:
+    """Return why the end says nothing, as the server `given` less than was `asked` for; "" if it says something."""
+    if execution.status is Status.TIME_LIMIT:
+        if execution.cpu_measured and execution.time_s >= asked.cpu_s:
+            return ""
+        if given.cpu_s < asked.cpu_s:
+            return f"it stops programs after {given.cpu_s:g} s of CPU time, and {asked.cpu_s:g} s were asked for"
+        if given.wall_s < asked.wall_s:
+            return f"it stops programs after {given.wall_s:g} s of wall time, and {asked.wall_s:g} s were asked for"
+    if execution.status is Status.MEMORY_LIMIT and given.memory_bytes < asked.memory_bytes:
+        return f"it gives programs {given.memory_bytes} bytes of memory, and {asked.memory_bytes} were asked for"
+    if execution.status is Status.OUTPUT_LIMIT and given.output_bytes < asked.output_bytes:
+        return f"it keeps {given.output_bytes} bytes of output, and {asked.output_bytes} were asked for"
+    return ""
+
+
+def _doubt_of_death(report: RunReport, execution: Execution) -> str:
+    """Return why the program may have died of something else than its own doing; "" if nothing says so."""
+    if execution.status is not Status.FINISHED or execution.exit_code == 0:
+        return ""
+    if execution.exit_code is None:
+        return "it has neither an exit code nor a signal"
+    if execution.exit_code == -signal.SIGKILL:
+        return "it was killed, and not for its time or memory; is the machine out of memory?"
+    return unfit_compiler(report.stderr) if execution.exit_code in (126, 127) else ""

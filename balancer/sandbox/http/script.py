@@ -1,0 +1,303 @@
+"""Run a program on a server by a shell script, which compiles, runs and measures it, and reports in words.
+
+Decides what the script does, and how far its words are believed. Pure. It must not know how scripts are sent.
+
+Why a script, where the server could run the program by itself: SandboxFusion compiles C++ without -O2, measures the
+wall clock only, and reads no more than about 128 KiB of output, as text. A script has our flags, has the program's
+output fetched as a file of any bytes, and has CPU time from the shell.
+
+The script's words go to its own standard output, which the program is not given. A program of the same user can find it
+all the same, and may lie there about its CPU time and its exit code; but never take back what was said before it began,
+which is how long compiling took. See docs/decisions/sandbox.md. So these are believed where they
+are to the program's own cost: CPU time beyond the limit is a time limit. A program whose wall time is beyond the limit
+is never taken for one that was fast enough on its own word: that is a late time limit, which does not count until
+another look says more (`balancer.judging.suspicion`). The wall time is what the server measured, less what compiling
+took.
+"""
+
+import math
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from balancer.language import Language
+from balancer.program import Execution, Limits, Status
+from balancer.sandbox.http.answers import AnswerContext
+from balancer.sandbox.languages.layout import ProgramLayout, filled
+from balancer.sandbox.local.status import died_of_memory_limit
+
+__all__ = [
+    "INPUT",
+    "OUTPUT",
+    "RESERVED",
+    "WORDS",
+    "ScriptEnd",
+    "ScriptOptions",
+    "ScriptResult",
+    "script_for",
+    "script_result_of",
+]
+
+INPUT, OUTPUT, WORDS = ".stdin", ".stdout", ".words"
+_PROGRAM = ".program"
+RESERVED = frozenset({INPUT, OUTPUT, WORDS, _PROGRAM, ".stderr", ".took", ".used"})
+
+_SCRATCH = "@@SCRATCH@@"  # neither quoted by shlex nor in any command
+_CACHE = "/tmp/.balancer"
+_MOST_BINARY_BYTES = 256 * 2**20
+_WORDS_BYTES = 2**15  # of the beginning of the standard error, and of its end
+
+_HEAD = """\
+exec 5>&1 2>/dev/null
+TIMEFORMAT='%R %U %S'
+say() { echo "balancer $*" >&5; }
+"""
+
+# A stored binary is used only if it is, byte for byte, the one whose hash the script was sent with.
+_FIND = """\
+found() {{
+  [ -f {stored} ] && [ ! -L {stored} ] && head -c {most} {stored} >{program} || return
+  [ "$(sha256sum <{program})" = "{sha}  -" ] && chmod +x {program} && say compiled 0 0 0 0 {sha}
+}}
+found || build
+"""
+_STORE = """\
+store() {{
+  mkdir -p {cache} && find {cache} -maxdepth 1 -type f -mmin +720 -delete
+  [ -e {stored} ] || {{ cp {program} {stored}.$$ && mv {stored}.$$ {stored}; }}
+}}
+"""
+_BUILD = """\
+try() {{ (ulimit -t {cpu_s}; exec "$@" </dev/null >{words} 2>&1 5>&-); }}
+tries() {{ {tries}; }}
+build() {{
+  {{ time tries; }} 2>.took
+  code=$?
+  [ $code != 0 ] || [ -f {program} ] || code=1
+  if [ $code != 0 ]; then
+    head -c {most} {words} >.used
+    mv .used {words}
+    say compiled $code $(tail -n1 .took)
+    exit 0
+  fi
+  say compiled 0 $(tail -n1 .took) $(sha256sum <{program} | head -c 64)
+  store
+}}
+"""
+_RUN = """\
+rm -f .took {words}
+{{ time timeout -s KILL {wall_s} sh -c {limited} run {command} <{input} >{output} 2>.stderr 5>&-; }} 2>.used
+code=$?
+for name in {output} .stderr; do [ -f $name ] && [ ! -L $name ] || {{ rm -rf $name; : >$name; }}; done
+rm -rf {words}
+{{ head -c {some} .stderr; [ $(stat -c %s .stderr) -le {some} ] || {{ echo; tail -c {some} .stderr; }}; }} >{words}
+say ran $code $(tail -n1 .used) $(stat -c %s {output} .stderr)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptOptions:
+    """What a script is made of, beyond the program.
+
+    Args:
+        python: the interpreter for Python.
+        stored: under which name the binary is kept on the server; "": it is not kept.
+        sha256: what is known of that binary; "": nothing.
+    """
+
+    python: str = "python3"
+    stored: str = ""
+    sha256: str = ""
+
+
+def script_for(
+    language: Language, layout: ProgramLayout, args: Iterable[str], limits: Limits, options: ScriptOptions
+) -> str:
+    """Return the script; arguments and names are quoted, all else is fixed."""
+    memory = limits.memory_bytes
+    places = {
+        "{program}": f"./{_PROGRAM}",
+        "{output}": _PROGRAM,
+        "{python}": options.python,
+        "{memory}": f"{max(1, memory // 2**20)}",
+        "{scratch}": _SCRATCH,
+    }
+    parts = [_HEAD]
+    if layout.compile:
+        commands = [
+            _joined(command, layout.further, places) for command in (layout.compile, layout.pragmatic) if command
+        ]
+        # After a signal there is no second try: it was out of time, or of memory.
+        tries = " || { code=$?; [ $code -lt 128 ] || return $code; ".join(f"try {command}" for command in commands)
+        tries += "; }" * (len(commands) - 1)
+        stored = shlex.quote(f"{_CACHE}/{options.stored}")
+        build = _BUILD.format(
+            cpu_s=math.ceil(limits.compile_s) + 1, words=WORDS, tries=tries, program=_PROGRAM, most=_WORDS_BYTES
+        )
+        store = _STORE.format(cache=_CACHE, stored=stored, program=_PROGRAM) if options.stored else "store() { :; }\n"
+        find = (
+            _FIND.format(stored=stored, program=_PROGRAM, sha=options.sha256, most=_MOST_BINARY_BYTES)
+            if options.stored and options.sha256
+            else "build\n"
+        )
+        parts += [store, build, find]
+    limited = (
+        f"ulimit -c 0; ulimit -s unlimited; ulimit -t {math.ceil(limits.cpu_s) + 1}; "
+        f"ulimit -v {(memory + language.runtime_bytes) // 1024}; "
+        f'ulimit -f {limits.output_bytes // 512 + 2}; exec "$@"'  # in units of 512 bytes, in `sh`
+    )
+    parts.append(
+        _RUN.format(
+            words=WORDS,
+            wall_s=f"{limits.wall_s:g}",
+            limited=shlex.quote(limited),
+            command=_joined(layout.run, args, places),
+            input=INPUT,
+            output=OUTPUT,
+            some=_WORDS_BYTES,
+        )
+    )
+    return "".join(parts)
+
+
+def _joined(template: tuple[str, ...], args: Iterable[str], places: dict[str, str]) -> str:
+    """Return a command for a shell: `template` with its places filled in, and `args` as they are."""
+    parts = (shlex.quote(part).replace(_SCRATCH, '"$PWD"') for part in filled(template, places))
+    return " ".join([*parts, *map(shlex.quote, args)])
+
+
+# -- what a script reports -------------------------------------------------------------------------
+
+_HONEST, _START_S = 1.1, 0.1  # an honest run takes so many times the limit at most, and so many seconds to start
+_KILLED = 137
+_SIGNALS = range(129, 193)  # 128 + n is how shells report signal n (1 to 64)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptEnd:
+    """How a script ended, as the server says.
+
+    Attributes:
+        said: its standard output.
+        exit_code: its own; None if it was stopped.
+        late: whether the server stopped it for its time.
+        total_s: how long it took; None if the server does not say.
+        output, words: the files `OUTPUT` and `WORDS`.
+    """
+
+    said: str
+    exit_code: int | None
+    late: bool
+    total_s: float | None
+    output: bytes
+    words: bytes
+
+    @property
+    def reports(self) -> list[list[str]]:
+        """The words of each line that it said; a script that came to its end has said some."""
+        return [line.split()[1:] for line in self.said.splitlines() if line.startswith("balancer ")]
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptResult:
+    """What a script has reported.
+
+    Attributes:
+        execution: what came of the run.
+        sha256: hash of the binary that was made, or found; "" if there is none.
+    """
+
+    execution: Execution
+    sha256: str = ""
+
+
+def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) -> ScriptResult:
+    """Return what came of a run by a script that had to compile the program, or not.
+
+    Raises:
+        EndpointError: the server did not run the script.
+    """
+    limits = context.limits
+    reports = end.reports
+    words = context.redact(end.words.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    compiled, *reports = reports if compiles and reports else [[], *reports]
+    if compiles:
+        refused = _refused(compiled, words, end, limits)
+        if refused is not None:
+            return ScriptResult(refused)
+    elif not reports and not end.late and not _went_or_was_killed(end.exit_code):
+        raise context.failed(f"the script did not run: exit code {end.exit_code}")
+    compile_s = _number(compiled, 2)
+    wall_s = max(0.0, (end.total_s or 0.0) - compile_s)
+    # A script that was killed has said nothing, whatever stands there.
+    whole = end.exit_code == 0 and len(reports) == 1 and reports[0][:1] == ["ran"] and len(reports[0]) == 7
+    ran = reports[0] if whole else []
+    status, exit_code, message = _end(ran, words, context, wall_s=wall_s, late=end.late)
+    used_s = _number(ran, 3) + _number(ran, 4)
+    measured = bool(ran) and not (status is Status.TIME_LIMIT and used_s < limits.cpu_s and _number(ran, 1) != _KILLED)
+    execution = Execution(
+        status=status,
+        stdout=end.output[: limits.output_bytes],
+        stderr=words[: limits.output_bytes],
+        exit_code=exit_code,
+        time_s=used_s if measured else wall_s,
+        cpu_measured=measured,
+        message=message,
+        compile_s=compile_s,
+        doubtful=not ran and not end.late,  # somebody killed the script: the program, or a machine without memory
+        server_s=end.total_s,
+    )
+    return ScriptResult(execution, compiled[5] if len(compiled) == 6 else "")
+
+
+def _refused(compiled: list[str], words: bytes, end: ScriptEnd, limits: Limits) -> Execution | None:
+    """Return the end of a program that was not compiled; None if it was."""
+    if compiled[:2] == ["compiled", "0"]:
+        return None
+    total_s = end.total_s or 0.0
+    used_s = _number(compiled, 3) + _number(compiled, 4)
+    took_s = _number(compiled, 2) or total_s
+    message, doubtful = "", False
+    if used_s >= limits.compile_s:
+        message = f"the compiler took too long: {used_s:.1f} s of CPU time, and {limits.compile_s:g} s are allowed"
+    elif end.late:
+        message, doubtful = f"the compiler was stopped after {total_s:.1f} s", True
+    elif not compiled or _number(compiled, 1) == _KILLED:
+        message, doubtful = "the compiler was killed, as for memory", True
+    return Execution(Status.COMPILE_ERROR, stderr=words, message=message, compile_s=took_s, doubtful=doubtful)
+
+
+def _end(
+    ran: list[str], words: bytes, context: AnswerContext, *, wall_s: float, late: bool
+) -> tuple[Status, int | None, str]:
+    """Return status, exit code and message of a program that was started."""
+    if not ran:
+        return (Status.TIME_LIMIT, None, f"wall time: {wall_s:.1f} s") if late else (Status.FINISHED, -9, "killed")
+    limits = context.limits
+    code, used_s = int(_number(ran, 1)), _number(ran, 3) + _number(ran, 4)
+    if max(_number(ran, 5), _number(ran, 6)) > limits.output_bytes:
+        return Status.OUTPUT_LIMIT, None, f"output: more than {limits.output_bytes} bytes"
+    if used_s >= limits.cpu_s:
+        return Status.TIME_LIMIT, None, f"CPU time: {used_s:.3f} s of {limits.cpu_s:g} s"
+    if code == _KILLED and wall_s >= limits.wall_s:
+        return Status.TIME_LIMIT, None, f"wall time: {limits.wall_s:g} s"
+    if wall_s > _HONEST * limits.cpu_s + _START_S:
+        return Status.TIME_LIMIT, None, f"wall time: {wall_s:.2f} s, of which it says that {used_s:.2f} s were its own"
+    exit_code = 128 - code if code in _SIGNALS else code
+    if exit_code and died_of_memory_limit(context.language, exit_code, words):
+        return Status.MEMORY_LIMIT, exit_code, f"memory: {limits.memory_bytes} bytes were not enough"
+    return Status.FINISHED, exit_code, ""
+
+
+def _went_or_was_killed(code: int | None) -> bool:
+    """Return whether a script that said nothing may have been silenced by its program, by whatever signal."""
+    return not code or code < 0 or code in _SIGNALS
+
+
+def _number(report: list[str], index: int) -> float:
+    """Return a number of a report; 0 if there is none, and never one below 0."""
+    try:
+        number = float(report[index].replace(",", "."))  # some locales have a comma
+    except (IndexError, ValueError):
+        return 0.0
+    return number if 0 <= number < 1e12 else 0.0

@@ -1,0 +1,199 @@
+"""Measurements over the time of a run: how busy servers are, how many requests wait and are under way.
+
+Looks at the servers now and then, and decides what "all slots" are when endpoints join, leave or change: one that is
+drained or removed has none, one that has crashed has all of its own. It must not know why anything happens.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from simpy import Environment
+
+from balancer_simulator.run.counts import RequestCounts
+from balancer_simulator.run.record import EndpointRecord, ServerRecord, Timeline
+from balancer_simulator.scenario.distributions import Floats
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.world.calendar import after
+from balancer_simulator.world.fleet import Fleet
+from balancer_simulator.world.sources import TaskSource
+
+__all__ = ["Measurement", "Steps", "slot_seconds", "slots_of"]
+
+_BINS: Final = 120  # of a timeline
+
+Steps = Sequence[tuple[float, int]]
+"""From which instant (s) an endpoint has how many slots, in order."""
+
+
+class Measurement:
+    """What is seen of a run.
+
+    Args:
+        env: virtual time.
+        scenario: what is run.
+        fleet: the servers.
+        counts: the requests.
+        source: has the workers, if any.
+
+    Attributes:
+        halfway: see `Record`.
+        under_way: how many requests were under way, whenever that was looked at.
+    """
+
+    def __init__(
+        self, env: Environment, scenario: Scenario, fleet: Fleet, counts: RequestCounts, source: TaskSource
+    ) -> None:
+        self._env = env
+        self._scenario = scenario
+        self._servers = fleet.servers
+        self._hosts = fleet.hosts
+        self._counts = counts
+        self._source = source
+        hosts = {url: server.model.endpoint(url).host or "" for url, server in fleet.servers.items() if fleet.hosts}
+        self._host_of = {url: host for url, host in hosts.items() if host in fleet.hosts}
+        self.halfway = (0, 0)
+        self.under_way: list[int] = []
+        self._waiting: list[float] = []  # how many waited, whenever that was looked at in the second half
+        self._before: dict[str, tuple[int, int, float]] = {}
+        self._worked_before: dict[str, float] = {}
+        self._looks: list[tuple[float, list[float]]] = []
+        self._slots = slots_of(scenario)
+        self._bin_s = scenario.horizon_s / _BINS
+
+    def begin(self, *, bound_s: float | None, populations: int) -> None:
+        """Begin to look.
+
+        Args:
+            bound_s: before that no run is over; it makes the bins of the timeline finer. None: that is not known.
+            populations: how often to look how many requests are under way, evenly spaced; 0: never.
+        """
+        horizon_s, from_s = self._scenario.horizon_s, self._counts.from_s
+        self._bin_s = min(horizon_s, bound_s or math.inf) / _BINS
+        self._look()
+        if from_s:
+            after(self._env, from_s, Measurement._end_warmup, self)
+        after(self._env, (from_s + horizon_s) / 2, Measurement._look_halfway, self)
+        if populations:
+            self._look_at_population(horizon_s / populations)
+
+    @property
+    def waiting(self) -> float:
+        """How many requests waited in the second half of the time that counts, on average."""
+        return sum(self._waiting) / max(1, len(self._waiting))
+
+    def endpoints(self, end_s: float) -> tuple[EndpointRecord, ...]:
+        """Return what each endpoint did."""
+        return tuple(self._endpoint(url, end_s) for url in self._servers)
+
+    def servers(self, end_s: float) -> tuple[ServerRecord, ...]:
+        """Return what each host or server did."""
+        ends = np.array([self._counts.from_s, end_s])
+        found = []
+        for name, worked_s in self._worked(end_s):
+            if name in self._hosts:
+                lines_s = self._scenario.hosts[name].cores * float(ends[1] - ends[0])
+            else:
+                most = self._servers[name].model.parallel
+                steps = [(at_s, min(slots, most or slots)) for at_s, slots in self._slots[name]]
+                lines_s = float(np.diff(slot_seconds(steps, ends))[0])
+            found.append(ServerRecord(name, lines_s, max(0.0, worked_s - self._worked_before.get(name, 0.0))))
+        return tuple(found)
+
+    def crews(self) -> tuple[tuple[int, ...], ...]:
+        """Return how many calls each worker made, for each group that worked together."""
+        crews: dict[str, list[int]] = {}
+        for worker in self._source.workers:
+            crews.setdefault(worker.part, []).append(worker.calls)
+        return tuple(map(tuple, crews.values()))
+
+    def timeline(self) -> Timeline:
+        """Return how busy the endpoints were over time."""
+        edges_s = np.array([at_s for at_s, _ in self._looks])
+        busy = np.array([row for _, row in self._looks])
+        slots = np.array([slot_seconds(self._slots[url], edges_s) for url in self._servers])
+        utilisation = np.diff(busy.T) / np.maximum(np.diff(slots), 1e-12)
+        return Timeline(edges_s, np.clip(utilisation, 0.0, 1.0), tuple(self._servers))
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _end_warmup(self) -> None:
+        now = self._env.now
+        self._before = {url: (s.calls, s.failures, s.busy_until(now)) for url, s in self._servers.items()}
+        self._worked_before = dict(self._worked(now))
+        for worker in self._source.workers:
+            worker.calls = 0
+
+    def _look_halfway(self) -> None:
+        self.halfway = (self._counts.arrived, len(self._counts.under_way))
+
+    def _look_at_population(self, every_s: float) -> None:
+        self.under_way.append(len(self._counts.under_way))
+        after(self._env, every_s, self._look_at_population, every_s)
+
+    def _look(self) -> None:
+        """See how busy everybody has been so far, and look again after a while; nobody knows when a batch ends."""
+        now = self._env.now
+        self._looks.append((now, [server.busy_until(now) for server in self._servers.values()]))
+        if len(self._looks) > 2 * _BINS:
+            self._looks = self._looks[::2]
+            self._bin_s *= 2
+        if now >= (self._counts.from_s + self._scenario.horizon_s) / 2:
+            self._waiting.append(self._waiting_now())
+        after(self._env, self._bin_s, Measurement._look, self)
+
+    def _waiting_now(self) -> float:
+        """Return how many requests wait: for a lease, in a line inside their server, or for a part of their host."""
+        waiting = float(sum(task.asks for task in self._counts.under_way))
+        on_host = dict.fromkeys(self._hosts, 0)
+        for url, server in self._servers.items():
+            at_work = min(server.in_flight, server.model.parallel or server.in_flight)
+            waiting += server.in_flight - at_work
+            if url in self._host_of:
+                on_host[self._host_of[url]] += at_work
+        return waiting + sum(max(0.0, calls - self._scenario.hosts[host].cores) for host, calls in on_host.items())
+
+    def _endpoint(self, url: str, end_s: float) -> EndpointRecord:
+        server = self._servers[url]
+        calls, failures, busy_s = self._before.get(url, (0, 0, 0.0))
+        return EndpointRecord(
+            url=url,
+            capacity=server.model.capacity,
+            slots_s=float(np.diff(slot_seconds(self._slots[url], np.array([self._counts.from_s, end_s])))[0]),
+            weight=server.model.weight,
+            calls=server.calls - calls,
+            failures=server.failures - failures,
+            busy_s=max(0.0, server.busy_until(end_s) - busy_s),
+        )
+
+    def _worked(self, now: float) -> Iterator[tuple[str, float]]:
+        """Yield who does work, hosts first, and how much each has done."""
+        for name, host in self._hosts.items():
+            yield name, host.worked_until(now)
+        for url, server in self._servers.items():
+            if url not in self._host_of:
+                yield url, server.worked_until(now)
+
+
+def slots_of(scenario: Scenario) -> dict[str, Steps]:
+    """Return how many slots every endpoint has over time, by URL."""
+    return {url: _steps(scenario, url, model.capacity, model.from_s) for url, model in scenario.by_url.items()}
+
+
+def _steps(scenario: Scenario, url: str, capacity: int, from_s: float) -> Steps:
+    steps, there = [(from_s, capacity)], True
+    for change in sorted((c for c in scenario.changes if c.url == url), key=lambda c: c.at_s):
+        capacity = change.capacity or capacity
+        there = change.do == "add" or (there and change.do == "update")
+        steps.append((change.at_s, capacity if there else 0))
+    return steps
+
+
+def slot_seconds(steps: Steps, at_s: Floats) -> Floats:
+    """Return slots x seconds up to each of some instants."""
+    found = np.zeros(len(at_s))
+    for (since_s, slots), (until_s, _) in pairwise([*steps, (math.inf, 0)]):
+        found += slots * np.clip(at_s - since_s, 0.0, until_s - since_s)
+    return found
