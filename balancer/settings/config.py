@@ -77,6 +77,11 @@ class Config(Settings):
         """Where it was read from."""
         return self._file
 
+    @property
+    def redaction(self) -> Redaction:
+        """What takes the place of each value that came from the environment."""
+        return self._redaction
+
     def located(self, key: str, error: ConfigError) -> ConfigError:
         """Return `error`, redacted, with the file and the key that each of its lines is about."""
         return ConfigError(f"{self._file}: {self.redact(f'{key}: {line}')}" for line in error.problems)

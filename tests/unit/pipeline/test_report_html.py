@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from balancer.pipeline.report import page
 from balancer.pipeline.report.charts import draw_charts
-from balancer.pipeline.report.page import page
 from balancer.pipeline.results.run_result import CaseState, Disagreement, ProblemResult, RunResult
 from balancer.problem import Origin, Verdict
 from balancer.reporting.document import Chart
