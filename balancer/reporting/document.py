@@ -7,7 +7,14 @@ Markdown (`markdown`) and as plain data (`data`). Pure: it must not know how a b
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import ClassVar, Final
+
+__all__ = [
+    "Block", "Bullets", "Cell", "Chart", "Column", "ColumnKind", "Details", "Document", "Figures", "Heading", "Legend",
+    "Panes", "Paragraph", "Preformatted", "Row", "RowGroup", "Section", "Table", "Tile", "Tiles", "Tone", "WordStyle",
+    "Words", "Written", "cell_of", "code", "emphasis", "identifier", "plain", "soft", "spans", "strong", "table",
+]  # fmt: skip
 
 # -- words ---------------------------------------------------------------------------------------------
 
@@ -43,29 +50,11 @@ class Written:
 Words = str | Written | tuple[str | Written, ...]
 
 
-def code(text: str) -> Written:
-    """Return a name of something, as it is written in files."""
-    return Written(text, WordStyle.CODE)
-
-
-def identifier(text: str) -> Written:
-    """Return a name that may be broken after each "_"."""
-    return Written(text, WordStyle.IDENTIFIER)
-
-
-def strong(text: str) -> Written:
-    """Return words that must be seen."""
-    return Written(text, WordStyle.STRONG)
-
-
-def emphasis(text: str) -> Written:
-    """Return a term that is explained here."""
-    return Written(text, WordStyle.EMPHASIS)
-
-
-def soft(text: str) -> Written:
-    """Return words that may be passed over."""
-    return Written(text, WordStyle.SOFT)
+code = partial(Written, style=WordStyle.CODE)  # a name, as it is written in files
+identifier = partial(Written, style=WordStyle.IDENTIFIER)  # one that may be broken after each "_"
+strong = partial(Written, style=WordStyle.STRONG)  # what must be seen
+emphasis = partial(Written, style=WordStyle.EMPHASIS)  # a term that is explained here
+soft = partial(Written, style=WordStyle.SOFT)  # what may be passed over
 
 
 def spans(words: Words) -> tuple[Written, ...]:
