@@ -165,14 +165,14 @@ async def _serve(
     )
     live = LiveConfig(server, pool, config, registry, options.say)
     pool._hide(live.redact)
-    seen = (
-        None if options.page is None else _page_of(pool, server, live, *options.page)
-    )  # what cannot be is told before any lease
+    # What cannot be is told before any lease.
+    seen = None if options.page is None else _page_of(pool, server, live, *options.page)
     if options.again is not None:
         live.mind(signal.SIGHUP, options.again)
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
-    grace = f"; grants after {times.grace_s:g} s, or once all known holders have told" if server.owner.grace else ""
+    told_all = f"; grants after {times.grace_s:g} s, or once all known holders have told"
+    grace = told_all if server.coordinator.grace else ""
     options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
     if not is_loopback(options.host) and options.tls is None:
         options.say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")

@@ -18,8 +18,8 @@ from balancer.pipeline.running.problem_source import ProblemSource, SourcedProbl
 from balancer.problem import Problem
 
 __all__ = [
-    "JudgeTurns",
     "ProblemJudge",
+    "ProblemTurns",
     "Spending",
     "Turn",
     "WorkersLost",
@@ -62,7 +62,7 @@ class ProblemJudge(Protocol):
         ...
 
 
-class JudgeTurns:
+class ProblemTurns:
     """The turns of all problems of a run in this session.
 
     Args:
