@@ -87,7 +87,7 @@ def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[s
     key = hashlib.sha256(written).hexdigest()[:16]
     verdicts: list[CaseVerdict] = []
     for number, case in enumerate(cases):
-        run = _named(number, case.laid, program)
+        run = _named(number, case.run_of, program)
         check = OutputCheck(rules.checker, run.compare)
         wanted = ProgramRun(
             run.program,
