@@ -48,7 +48,7 @@ class LiveConfig:
         self._core: Core = pool.engine.core
         self._random: Random = pool.rng
         self._config = config
-        self._redactions = {config._redaction: None}  # what has left the config may be out, and be shown, for long
+        self._redactions = {config.redaction: None}  # what has left the config may be out, and be shown, for long
         self._registry = registry
         self._say = say
         self._loop = asyncio.get_running_loop()
@@ -87,7 +87,7 @@ class LiveConfig:
             self._loop.call_soon_threadsafe(self._server.act, step)
 
     def _pinged(self, name: str, ok: bool, conclusive: bool) -> None:
-        self._server.owner.pinged(name, ok, clock(), conclusive=conclusive)
+        self._server.coordinator.pinged(name, ok, clock(), conclusive=conclusive)
 
     async def _stay(self) -> None:
         while True:
@@ -110,10 +110,10 @@ class LiveConfig:
         except ConfigError as error:
             raise fresh.located("pool", error) from None
         pinging = await asyncio.to_thread(EndpointPings, found.running, self._registry, self)
-        self._redactions[fresh._redaction] = None  # before anybody hears of what is in it
+        self._redactions[fresh.redaction] = None  # before anybody hears of what is in it
         acts = [*self._acts(found, strategy)]
         if acts:
-            self._server.act(lambda: self._server.owner.change(acts, clock()))
+            self._server.act(lambda: self._server.coordinator.change(acts, clock()))
         self._config = found.running
         before, self._pinging = self._pinging, pinging
         await asyncio.to_thread(before.stop)

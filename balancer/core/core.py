@@ -42,9 +42,9 @@ from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
 from balancer.load import Load
-from balancer.settings.numbers import checked, whole
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
+from balancer.values.numbers import checked, whole
 
 __all__ = ["Core"]
 

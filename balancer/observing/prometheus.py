@@ -13,7 +13,7 @@ from balancer.core.readings import Snapshot
 from balancer.core.states import Health, MembershipState
 from balancer.core.timing import BOUNDS_S, Buckets
 from balancer.plugins.extras import require
-from balancer.settings.redaction import ShownNames
+from balancer.values.redaction import ShownNames
 
 require("prometheus", "balancer.observing.prometheus")
 

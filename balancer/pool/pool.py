@@ -25,7 +25,6 @@ from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import ConfigError, LeaseError, PoolClosed, PoolForked
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.numbers import checked
 from balancer.settings.rules import (
     DEFAULT_STRATEGY,
     LONG_TTL_S,
@@ -40,6 +39,7 @@ from balancer.shells.engine import CallerDefaults, Engine
 from balancer.shells.lease_request import LeaseArguments, LeaseRequest, checked_timeout, shows_arguments
 from balancer.shells.logs import Log
 from balancer.strategy import ANY, Strategy
+from balancer.values.numbers import checked
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -33,7 +33,7 @@ _log = logging.getLogger("balancer.ray")
 SECTIONS: Final = ("pool", "endpoints", "health", "limits", "host_caps", "quotas", "retries")
 """The parts of a config that a pool is made of."""
 
-_LOOKS = 4.0  # in the time for which an owner is sure
+_LOOKS = 4.0  # in the time for which a coordinator is sure
 _BEGIN_S = 30.0
 
 
@@ -132,11 +132,11 @@ class PoolActor:
         known = tuple(each.name for each in self._pool.endpoints())
         if endpoint not in known:
             return known
-        core, owner = self._pool.engine.core, self._server.owner
+        core, coordinator = self._pool.engine.core, self._server.coordinator
 
         def step() -> None:
             now = clock()
-            owner.change([lambda: core.drain(endpoint, now)], now)
+            coordinator.change([lambda: core.drain(endpoint, now)], now)
 
         self._loop.call_soon_threadsafe(self._server.act, step)
         return None

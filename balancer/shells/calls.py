@@ -15,13 +15,13 @@ from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import CallPolicy, Hedge, Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
-from balancer.settings.numbers import checked, seconds, whole
 from balancer.shells.coroutines import at_once
 from balancer.shells.driver import CallDriver, ThreadDriver
 from balancer.shells.engine import Engine
 from balancer.shells.hedging import hedged
 from balancer.shells.lease_request import LeaseArguments, LeaseRequest, shows_arguments
 from balancer.shells.shared_budget import SharedBudget
+from balancer.values.numbers import checked, seconds, whole
 
 __all__ = ["CallArguments", "CallRequest", "HedgeControl", "call"]
 

@@ -25,7 +25,6 @@ from balancer.core.retry_polls import RetryPolls
 from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, LeaseError, PoolForked
-from balancer.settings.numbers import checked, seconds
 from balancer.settings.rules import RetrySettings
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.shells.alarm import Alarm
@@ -36,6 +35,7 @@ from balancer.shells.logs import log_broken
 from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.waiting import Waits, nothing
 from balancer.strategy import ANY, Request
+from balancer.values.numbers import checked, seconds
 
 __all__ = ["CallerDefaults", "Engine"]
 

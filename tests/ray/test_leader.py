@@ -1,4 +1,4 @@
-"""Which owner of a pool counts: whatever the order in which two of them read and write, no record is overlooked."""
+"""Which coordinator of a pool counts: in whatever order two of them read and write, no record is overlooked."""
 
 from collections.abc import Callable
 
