@@ -38,7 +38,7 @@ from balancer.pipeline.running.setting_up import (
     open_runner,
     settings_of,
 )
-from balancer.pipeline.running.turns import ProblemJudge, Turns
+from balancer.pipeline.running.turns import ProblemJudge, ProblemTurns
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Problem
@@ -166,7 +166,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         stack.enter_context(pool.trace(store.trace))
     began_s = time.monotonic()
     record = SessionRecord(store, session, parts.services.say, began_s)
-    runner = open_runner(pool, parts.executors, parts.config, record)
+    runner = open_runner(pool, parts.executors, settings, parts.config.verify, record)
     _send_pings(parts, stack)
     generators = [
         stack.enter_context(each.open(parts.services)) if isinstance(each, OpenedGenerator) else each
@@ -188,7 +188,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         else RemoteJudge(workers, store, session, progress, runner, settings.sample_level_workers)
     )
     with _stop_on_signal(runner, progress) as told:
-        complete = Turns(source, judge, store, progress, runner, settings.budget_s).take_all()
+        complete = ProblemTurns(source, judge, store, progress, runner, settings.budget_s).take_all()
     if complete and forecaster is not None:
         forecaster.over()
     stats = pool.stats().to_dict() if workers is None else workers.stats()
