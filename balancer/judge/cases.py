@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from balancer.judge.calls import as_json, calling, fed, shortened
+from balancer.judge.values import judge_value
 from balancer.judging.judgements import Compare
-from balancer.judging.values import judge_value
 from balancer.judging.verdict import judge_output
 from balancer.program import Program
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from balancer.judging.pending import ProgramRun
-from balancer.judging.spans import Span
+from balancer.judging.pending import ProgramRun, Span
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.program import Program
 from balancer.settings.pipeline import VerifySettings

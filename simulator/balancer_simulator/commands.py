@@ -5,6 +5,7 @@ command runs, because numpy and matplotlib take their time.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -59,7 +60,38 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write report.html, results.json and CSV files here.")
 ]
 
+ScenariosArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SCENARIO...",
+        autocompletion=toml_files,
+        help="A scenario, as TOML; of several, a table says how far each strategy is from the best in each.",
+        show_default=False,
+    ),
+]
+FigureOption = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="FIGURE",
+        help="Rank by this figure, its better end first: the least sojourn_p99_s, the most throughput_per_s. "
+        "A wrong one, or one without a better end like calls, is refused with a list of those that rank.",
+    ),
+]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Of several scenarios: print the table in Markdown.")]
+
 _NOTHING = "nothing was written"
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What is run of a scenario; None: as it says."""
+
+    strategies: list[str] | None
+    replications: int | None
+    within: float | None
+    seed: int | None
+    jobs: int | None
 
 
 @hookimpl
@@ -97,48 +129,36 @@ def simulate(
     with saying(_NOTHING):
         from balancer_simulator.report.table import print_study
 
-        study = _study(scenario, strategy, replications, within, seed, jobs)
+        study = _study(scenario, _Options(strategy, replications, within, seed, jobs))
         if not as_json:
             print_study(study, Console())
     _end(study, out, None, as_json=as_json)
 
 
 def compare(
-    scenarios: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="SCENARIO...",
-            autocompletion=toml_files,
-            help="A scenario, as TOML; of several, a table says how far each strategy is from the best in each.",
-            show_default=False,
-        ),
-    ],
+    scenarios: ScenariosArgument,
     strategy: PolicyOption = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            metavar="FIGURE",
-            help="Rank by this figure, its better end first: the least sojourn_p99_s, the most throughput_per_s. "
-            "A wrong one, or one without a better end like calls, is refused with a list of those that rank.",
-        ),
-    ] = None,
+    by: FigureOption = None,
     replications: ReplicationsOption = None,
     within: WithinOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
     out: OutOption = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Of several scenarios: print the table in Markdown.")
-    ] = False,
+    markdown: MarkdownOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Rank the strategies on SCENARIO, with intervals, on the same requests and faults."""
     if markdown and as_json:
         raise ConfigError("--markdown: it is no JSON; leave it out, or --json")
     require("simulator", '"balancer compare"')
+    options = _Options(strategy, replications, within, seed, jobs)
     if len(scenarios) > 1:
-        _compare_several(scenarios, strategy, by, replications, within, seed, jobs, out, markdown, as_json)
+        if by or out:
+            option = "--by" if by else "--out"
+            raise ConfigError(
+                f"{option}: it takes one scenario, and there are {len(scenarios)}; give one, or leave it out"
+            )
+        _compare_several(scenarios, options, markdown=markdown, as_json=as_json)
         return
     (scenario,) = scenarios
     if markdown:
@@ -149,27 +169,13 @@ def compare(
         from balancer_simulator.studies.figures import ranking_figure
 
         by = ranking_figure(by).key if by else None
-        study = _study(scenario, strategy, replications, within, seed, jobs)
+        study = _study(scenario, options)
         if not as_json:
             print_ranking(study, Console(), by=by)
     _end(study, out, by, as_json=as_json)
 
 
-def _compare_several(
-    paths: list[Path],
-    strategies: list[str] | None,
-    by: str | None,
-    replications: int | None,
-    within: float | None,
-    seed: int | None,
-    jobs: int | None,
-    out: Path | None,
-    markdown: bool,
-    as_json: bool,
-) -> None:
-    if by or out:
-        option = "--by" if by else "--out"
-        raise ConfigError(f"{option}: it takes one scenario, and there are {len(paths)}; give one, or leave it out")
+def _compare_several(paths: list[Path], options: _Options, *, markdown: bool, as_json: bool) -> None:
     if repeated := [path for path in paths if paths.count(path) > 1]:
         raise ConfigError(f"SCENARIO: {repeated[0]} is there twice; give each once")
     with saying(_NOTHING):
@@ -178,11 +184,11 @@ def _compare_several(
         from balancer_simulator.report.table import print_matrix
 
         # Curves over loads have no place in a table of one figure each.
-        scenarios = {path: _scenario(path, strategies, replications, within, seed).changed(loads=[]) for path in paths}
+        scenarios = {path: _scenario(path, options).changed(loads=[]) for path in paths}
         names = [path.name for path in paths]
         called = {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}
         studies = {
-            called[path]: _run(path, scenario, strategies, jobs, f"scenario {number}/{len(paths)}")
+            called[path]: _run(path, scenario, options, f"scenario {number}/{len(paths)}")
             for number, (path, scenario) in enumerate(scenarios.items(), start=1)
         }
         if as_json:
@@ -194,40 +200,31 @@ def _compare_several(
             print_matrix(studies, Console())
 
 
-def _study(
-    path: Path,
-    strategies: list[str] | None,
-    replications: int | None,
-    within: float | None,
-    seed: int | None,
-    jobs: int | None,
-) -> "Study":
-    return _run(path, _scenario(path, strategies, replications, within, seed), strategies, jobs)
+def _study(path: Path, options: _Options) -> "Study":
+    return _run(path, _scenario(path, options), options)
 
 
-def _scenario(
-    path: Path, strategies: list[str] | None, replications: int | None, within: float | None, seed: int | None
-) -> "Scenario":
+def _scenario(path: Path, options: _Options) -> "Scenario":
     """Return the scenario at `path`, of which nothing is wrong, nor with the strategies."""
     from balancer_simulator.scenario.scenario import load_scenario
     from balancer_simulator.studies.study import chosen_policies
 
     scenario = load_scenario(path)
-    given = {"replications": replications, "within": within, "seed": seed}
+    given = {"replications": options.replications, "within": options.within, "seed": options.seed}
     try:
-        chosen_policies(scenario, strategies)
+        chosen_policies(scenario, options.strategies)
         return scenario.changed(**{name: value for name, value in given.items() if value is not None})
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 
 
-def _run(path: Path, scenario: "Scenario", strategies: list[str] | None, jobs: int | None, title: str = "") -> "Study":
+def _run(path: Path, scenario: "Scenario", options: _Options, title: str = "") -> "Study":
     from balancer_simulator.studies.progress import StudyProgress
     from balancer_simulator.studies.study import run_study
 
     try:
         with StudyProgress(title=title, rounds=scenario.replications) as progress:
-            return run_study(scenario, strategies, jobs=jobs, progress=progress)
+            return run_study(scenario, options.strategies, jobs=options.jobs, progress=progress)
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 

@@ -4,9 +4,10 @@ Decides what is said on the terminal. What is fitted and predicted is imported o
 `commands`.
 """
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from balancer_simulator.predicting.recommend import SettingForecast
     from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["backtest", "fit", "recommend"]
+__all__ = ["backtest", "fit", "recommend", "seconds_until"]
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
+_CLOCK: Final = re.compile(r"(?:(?P<day>[a-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
 
 TraceArgument = Annotated[
     Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.", show_default=False)
@@ -31,6 +37,31 @@ DrawsOption = Annotated[
     int, typer.Option("--draws", metavar="N", min=5, help="Fits to the calls drawn again, with one run each.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all random numbers.")]
+SourceArgument = Annotated[
+    Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.", show_default=False)
+]
+DeadlineOption = Annotated[
+    str | None,
+    typer.Option("--deadline", metavar="WHEN", help='When it must be over: "90m", "18:00", "Friday 18:00".'),
+]
+TasksOption = Annotated[
+    int | None, typer.Option("--tasks", metavar="N", min=1, help="How many calls; default: as many as there were.")
+]
+BudgetOption = Annotated[
+    float | None, typer.Option("--budget", metavar="HOURS", min=0.0, help="Endpoint-hours that it may take.")
+]
+CertaintyOption = Annotated[
+    float, typer.Option("--certainty", metavar="PART", help="With which it must be over by then.")
+]
+StrategyOption = Annotated[
+    list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one; several. Default: three.")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the pool to run with here, as TOML.")
+]
+RecommendationOption = Annotated[
+    Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a picture.")
+]
 JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes. Changes no result.")]
 
 
@@ -102,34 +133,17 @@ def backtest(
 
 
 def recommend(
-    source: Annotated[
-        Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.", show_default=False)
-    ],
-    deadline: Annotated[
-        str | None,
-        typer.Option("--deadline", metavar="WHEN", help='When it must be over: "90m", "18:00", "Friday 18:00".'),
-    ] = None,
-    tasks: Annotated[
-        int | None, typer.Option("--tasks", metavar="N", min=1, help="How many calls; default: as many as there were.")
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option("--budget", metavar="HOURS", min=0.0, help="Endpoint-hours that it may take.")
-    ] = None,
-    certainty: Annotated[
-        float, typer.Option("--certainty", metavar="PART", help="With which it must be over by then.")
-    ] = 0.95,
-    strategy: Annotated[
-        list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one; several. Default: three.")
-    ] = None,
+    source: SourceArgument,
+    deadline: DeadlineOption = None,
+    tasks: TasksOption = None,
+    budget: BudgetOption = None,
+    certainty: CertaintyOption = 0.95,
+    strategy: StrategyOption = None,
     draws: DrawsOption = 20,
     seed: SeedOption = 1,
     jobs: JobsOption = 1,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the pool to run with here, as TOML.")
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a picture.")
-    ] = None,
+    out: ConfigOption = None,
+    report: RecommendationOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the cheapest setting that is in time: strategy, endpoints, capacities and workers."""
@@ -137,9 +151,8 @@ def recommend(
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
     with saying("nothing was written"):
-        from balancer_simulator.predicting.deadlines import is_span, seconds_until
-        from balancer_simulator.predicting.recommend import STRATEGIES
         from balancer_simulator.predicting.recommend import recommend as search
+        from balancer_simulator.predicting.settings import STRATEGIES
         from balancer_simulator.report.recommendation import (
             recommendation_data,
             recommendation_lines,
@@ -149,7 +162,7 @@ def recommend(
 
         now = datetime.now().astimezone()
         deadline_s = None if deadline is None else seconds_until(deadline, now)
-        named = now if deadline is not None and not is_span(deadline) else None
+        named = now if deadline is not None and not _is_span(deadline) else None
         found = search(
             _source(source), deadline_s=deadline_s, tasks=tasks, budget_h=budget, certainty=certainty,
             strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs,
@@ -179,7 +192,7 @@ def _source(path: Path) -> "Fit | Scenario":
 
 
 def _write_config(outlook: "SettingForecast", words: str, out: Path) -> Path:
-    from balancer_simulator.fitting.writing import as_toml
+    from balancer_simulator.fitting.description import as_toml
     from balancer_simulator.predicting.recommend import setting_config
     from balancer_simulator.report.recommendation import made_up_lines
 
@@ -190,11 +203,7 @@ def _write_config(outlook: "SettingForecast", words: str, out: Path) -> Path:
         "a trace has the names of endpoints: where they are no addresses, put those in",
         *(["put the address of a server in for each that is made up"] if made_up else []),
     ]
-    try:
-        out.write_text(as_toml(setting_config(outlook), remarks), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
-    return out
+    return _written(out, as_toml(setting_config(outlook), remarks))
 
 
 def _unwritable_report(folder: Path | None, error: OSError) -> ConfigError:
@@ -224,12 +233,15 @@ def _held_data(held: "GoodnessOfFit") -> dict[str, object]:
 
 
 def _write_scenario(fit: "Fit", trace: Path, out: Path) -> Path:
-    from balancer_simulator.fitting.description import fit_lines
-    from balancer_simulator.fitting.writing import as_toml
+    from balancer_simulator.fitting.description import as_toml, fit_lines
 
     remarks = [f"Fitted to {trace.name}.", *fit_lines(fit), "", f"balancer simulate {out.name}"]
+    return _written(out, as_toml(fit.data(name=f"fitted to {trace.name}"), remarks))
+
+
+def _written(out: Path, text: str) -> Path:
     try:
-        out.write_text(as_toml(fit.data(name=f"fitted to {trace.name}"), remarks), encoding="utf-8")
+        out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
     return out
@@ -242,3 +254,44 @@ def _write_report(fit: "Fit", held: "list[GoodnessOfFit]", folder: Path) -> Path
         return write_fit_report(fit, held, folder)
     except OSError as error:
         raise _unwritable_report(folder, error) from None
+
+
+def _is_span(deadline: str) -> bool:
+    """Return whether the deadline is so long from now, rather than an hour of the clock."""
+    return _SPAN.fullmatch(deadline.strip().lower()) is not None
+
+
+def seconds_until(deadline: str, now: datetime) -> float:
+    """Return the seconds from `now` until a deadline as people write it; an hour of the clock is the next one.
+
+    Raises:
+        ConfigError: it is of no such form, or over.
+    """
+    text = deadline.strip().lower()
+    if _is_span(deadline):
+        found = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text))
+    else:
+        found = (_instant(text, deadline, now) - now).total_seconds()
+    if found <= 0:
+        raise ConfigError(f"--deadline: found {deadline!r}, which is over; give a later one")
+    return found
+
+
+def _instant(text: str, deadline: str, now: datetime) -> datetime:
+    clock = _CLOCK.fullmatch(text)
+    day = clock["day"] if clock else None
+    ahead = [number for number, name in enumerate(_DAYS) if day and len(day) >= 3 and name.startswith(day)]
+    try:
+        if clock is None:
+            found = datetime.fromisoformat(deadline.strip())
+            return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
+        if day and not ahead:
+            raise ValueError("no day of the week")
+        at = now.replace(hour=int(clock["hour"]), minute=int(clock["minute"]), second=0, microsecond=0)
+    except ValueError:
+        raise ConfigError(
+            f'--deadline: found {deadline!r}; write it like "90m", "2h 30m", "18:00", "Friday 18:00" or '
+            '"2026-11-27 18:00"'
+        ) from None
+    at += timedelta(days=(ahead[0] - now.weekday()) % 7 if ahead else 0)
+    return at if at > now else at + timedelta(days=7 if ahead else 1)

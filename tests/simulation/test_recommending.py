@@ -20,14 +20,14 @@ from balancer_simulator import (
     Tasks,
     simulate_once,
 )
-from balancer_simulator.fitting.description import fit_lines
+from balancer_simulator.fitting.description import as_toml, fit_lines
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.fitting.writing import as_toml
-from balancer_simulator.predicting.deadlines import seconds_until
 from balancer_simulator.predicting.predict import predict
-from balancer_simulator.predicting.recommend import _set, recommend, setting_config
+from balancer_simulator.predicting.recommend import recommend, setting_config
+from balancer_simulator.predicting.settings import with_setting
 from balancer_simulator.report.recommendation import recommendation_lines, verdict
 from balancer_simulator.scenario.scenario import load_scenario
+from balancer_simulator.trace_commands import seconds_until
 
 from balancer.commands import app as cli
 from balancer.errors import ConfigError
@@ -83,7 +83,7 @@ def test_endpoints_are_added_until_it_is_in_time_and_what_cannot_be_is_said() ->
     assert found.chosen is not None
     setting = found.chosen.setting
     assert (len(setting.endpoints), setting.workers) == (4, 8)  # one more would be idle if nobody more asked
-    truth = _set(_SLOW, setting)
+    truth = with_setting(_SLOW, setting)
     assert (simulate_once(truth, Policy(strategy="fifo"), 0).makespan_s or 99.0) < 1.4
     never = recommend(_SLOW, deadline_s=0.05, **_FEW)
     assert never.chosen is None

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from balancer.core.metrics import PoolStats
-from balancer.judging.spans import LeaseTotals, RunStage, Span, lease_totals_of
+from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.results.generator_yield import GeneratorYield
+from balancer.pipeline.results.lease_totals import LeaseTotals, lease_totals_of
 from balancer.pipeline.results.predictions import EndPrediction
 from balancer.pipeline.results.problem_result import (
     CaseResult,

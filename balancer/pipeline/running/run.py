@@ -19,7 +19,7 @@ from rich.console import Console
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner
-from balancer.observing.page.serving import open_page, token_of_environment
+from balancer.observing.page.serving import PageContents, open_page, token_of_environment
 from balancer.pipeline.progress.progress import Progress
 from balancer.pipeline.proposing.toolbox import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
@@ -208,7 +208,9 @@ def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -
     """Serve a page that shows the run, until `stack` is closed."""
     progress.watched = True
     token, redact = token_of_environment(), parts.config.redact
-    page = stack.enter_context(open_page(parts.pool, port=port, token=token, redact=redact, extra=progress.tables))
+    page = stack.enter_context(
+        open_page(parts.pool, port=port, token=token, redact=redact, contents=PageContents(extra=progress.tables))
+    )
     progress.say(f"page at {page.url}")
 
 

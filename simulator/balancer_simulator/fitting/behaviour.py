@@ -16,8 +16,8 @@ from balancer_simulator.fitting.survival import LEAST_S
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
-    "AHEAD", "FREE", "Behaviour", "BehaviourComparison", "candidates", "counts_below", "most_at_once", "most_of",
-    "score_of", "shared", "tried",
+    "AHEAD", "CLEARLY", "FREE", "Behaviour", "BehaviourComparison", "candidates", "counts_below", "most_at_once",
+    "most_of", "score_of", "shared", "tried",
 ]  # fmt: skip
 
 _FOLDS: Final = 5
@@ -25,7 +25,6 @@ _BLOCK: Final = 10  # calls that follow each other are in one fold: what they sh
 _STRANGE: Final = 0.01  # part of a density that allows for anything up to ten times the longest call
 _MOST: Final = 1500  # calls, the last ones, that the likelihood is told from: pairs are compared
 _NARROW: Final = 0.02  # no density is narrower than this, by ratio: clocks and threads are not exact
-_CLEARLY: Final = 2.0  # standard errors
 _COUNTS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128)
 
 
@@ -45,6 +44,9 @@ class Behaviour:
 
 
 FREE: Final = Behaviour("free")
+
+CLEARLY: Final = 2.0
+"""Standard errors by which one behaviour must be more likely than another."""
 
 AHEAD: Final = 3.0
 """By how much the log-likelihood of the best of some twenty behaviours must be larger than that of `FREE`."""
@@ -77,7 +79,7 @@ class BehaviourComparison:
         found = []
         for place in range(len(self.behaviours)):
             ahead, error = _ahead(self.score[self.chosen], self.score[place])
-            if place == self.chosen or ahead <= _CLEARLY * error:
+            if place == self.chosen or ahead <= CLEARLY * error:
                 found.append(place)
         return tuple(found)
 
@@ -126,7 +128,7 @@ def _believed(score: Floats) -> int:
     """Return the place of the most likely one, or of the first, the simplest, unless it is clearly less likely."""
     best = int(score.sum(axis=1).argmax())
     ahead, error = _ahead(score[best], score[0])
-    return best if ahead > max(_CLEARLY * error, AHEAD) else 0
+    return best if ahead > max(CLEARLY * error, AHEAD) else 0
 
 
 def _ahead(score: Floats, other: Floats) -> tuple[float, float]:

@@ -3,8 +3,9 @@
 Decides what a person must be told before a fit is believed.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.survival import beyond
 
-__all__ = ["fit_data", "fit_lines", "runs_line", "unknown"]
+__all__ = ["as_toml", "fit_data", "fit_lines", "runs_line", "unknown"]
 
 _TOO_FEW: Final = "what it does with several at once cannot be told: taken to work on each as if it were alone"
 _NAMED: Final = 3  # of the behaviours that are as likely
@@ -200,3 +201,44 @@ def _endpoint(fit: Fit, member: Member) -> str:
     if failing := troubles.quick_part + troubles.slow_part:
         parts.append(f"{failing:.1%} of its calls fail")
     return "; ".join(parts)
+
+
+def as_toml(data: Mapping[str, Any], remarks: Iterable[str] = ()) -> str:
+    """Return `data` as TOML, below a comment line for each remark. None and empty tables are left out."""
+    lines = [f"# {line}".rstrip() for remark in remarks for line in remark.splitlines()]
+    return "\n".join([*lines, *([""] if lines else []), *_table(data, ())]) + "\n"
+
+
+def _table(data: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    later = []
+    for key, value in data.items():
+        if value is None or value == {}:
+            continue
+        if isinstance(value, Mapping) and path in ((), ("hosts",)):
+            later.append((key, [value], False))
+        elif path == () and isinstance(value, list) and value and isinstance(value[0], Mapping):
+            later.append((key, value, True))
+        else:
+            yield f"{_key(key)} = {_value(value)}"
+    for key, tables, many in later:
+        name = ".".join(map(_key, (*path, key)))
+        for table in tables:
+            nested = all(isinstance(each, Mapping) for each in table.values())
+            if not (nested and not many):
+                yield from ("", f"[[{name}]]" if many else f"[{name}]")
+            yield from _table(table, (*path, key))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return (
+            "{ " + ", ".join(f"{_key(key)} = {_value(each)}" for key, each in value.items() if each is not None) + " }"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    plain = name.replace("-", "").replace("_", "")
+    return name if plain.isalnum() and plain.isascii() else json.dumps(name, ensure_ascii=False)

@@ -1,20 +1,34 @@
-"""Endpoint fit: how it works on several calls at once, and the work of each call.
+"""Endpoint fit: how it works on several calls at once, and the work of each call; cores that a host's endpoints share.
 
-Decides which calls tell something of that: those that were at work, outside of spells in which all failed.
+Decides which calls tell something of that: those that were at work, outside of outages.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer_simulator.fitting.behaviour import AHEAD, FREE, Behaviour, BehaviourComparison, most_at_once, tried
+from balancer_simulator.fitting.behaviour import (
+    AHEAD,
+    CLEARLY,
+    FREE,
+    Behaviour,
+    BehaviourComparison,
+    counts_below,
+    most_at_once,
+    most_of,
+    score_of,
+    shared,
+    tried,
+)
 from balancer_simulator.fitting.calls import Bools, Calls
+from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.outages import ObservedFaults, observed_faults_of
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["EndpointFit", "WorkSample", "as_told", "fit_endpoint"]
+__all__ = ["EndpointFit", "WorkSample", "fit_endpoint", "host_cores"]
 
 _MOSTLY: Final = 0.8  # of the calls: as many must have what the server says
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
@@ -116,12 +130,6 @@ def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
     return EndpointFit(calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles)
 
 
-def as_told(found: EndpointFit, behaviour: Behaviour, work_s: Floats) -> EndpointFit:
-    """Return the same with a behaviour that was found out elsewhere, e.g. for all endpoints of a host together."""
-    one = BehaviourComparison((behaviour,), (work_s,), np.zeros((1, int((~found.sound.open).sum()))), 0)
-    return replace(found, tried=one)
-
-
 def _apart(sound: Calls) -> tuple[Calls, Floats]:
     """Return the calls as they were in the server, and how long each was on its way, if servers say how long they took.
 
@@ -133,3 +141,53 @@ def _apart(sound: Calls) -> tuple[Calls, Floats]:
     away_s = np.clip(sound.held_s - sound.server_s, 0.0, sound.held_s)
     away_s = np.minimum(np.where(told, away_s, np.median(away_s[told])), sound.held_s)
     return replace(sound, begun_s=sound.begun_s + away_s), away_s
+
+
+def host_cores(
+    members: Sequence[Member], found: Mapping[str, EndpointFit]
+) -> tuple[dict[str, int], dict[str, EndpointFit]]:
+    """Return the cores of hosts whose endpoints share them, and all endpoints, with the work that is in their calls.
+
+    By held-out likelihood as for one server, with the calls of all endpoints of the host in flight together.
+    """
+    cores: dict[str, int] = {}
+    result = dict(found)
+    by_host: dict[str, list[str]] = {}
+    for member in members:
+        if member.host is not None and (~found[member.name].sound.open).any():
+            by_host.setdefault(member.host, []).append(member.name)
+    for host, names in by_host.items():
+        if len(names) > 1 and (best := _together([found[name] for name in names])) is not None:
+            cores[host], works = best
+            result.update({name: _as_found(found[name], FREE, w) for name, w in zip(names, works, strict=True)})
+    return cores, result
+
+
+def _as_found(found: EndpointFit, behaviour: Behaviour, work_s: Floats) -> EndpointFit:
+    """Return the same with a behaviour that was found out for all endpoints of a host together."""
+    one = BehaviourComparison((behaviour,), (work_s,), np.zeros((1, int((~found.sound.open).sum()))), 0)
+    return replace(found, tried=one)
+
+
+def _together(found: Sequence[EndpointFit]) -> tuple[int, list[Floats]] | None:
+    """Return with how many cores the calls make more sense than with each endpoint by itself, and the work in them."""
+    begun_s, ended_s = (
+        np.concatenate([getattr(each.sound, name) for each in found]) for name in ("begun_s", "ended_s")
+    )
+    edges = np.cumsum([len(each.sound) for each in found])[:-1]
+    apart = np.concatenate([each.tried.score[each.tried.chosen] for each in found])
+    best: tuple[float, int, list[Floats]] | None = None
+    for count in counts_below(most_of(begun_s, ended_s)):
+        work_s, rate = shared(count, begun_s, ended_s)
+        works = np.split(work_s, edges)
+        score = np.concatenate(
+            [
+                score_of(each.sound, mine, its)
+                for each, mine, its in zip(found, works, np.split(rate, edges), strict=True)
+            ]
+        )
+        ahead = score - apart
+        total, error = float(ahead.sum()), float(np.sqrt(len(ahead)) * ahead.std())
+        if total > max(CLEARLY * error, AHEAD) and (best is None or total > best[0]):
+            best = total, count, works
+    return None if best is None else best[1:]

@@ -4,9 +4,10 @@ The door of this room. A fit may be drawn again, from its calls resampled in blo
 what is known of the truth does.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 
@@ -14,21 +15,22 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
 from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
-from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint
-from balancer_simulator.fitting.hosts import host_cores
+from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores
 from balancer_simulator.fitting.members import Member, members_of
 from balancer_simulator.fitting.outages import rate_of
 from balancer_simulator.fitting.size_regression import SizeRegression, fit_sizes
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.fitting.times import FittedTimes, times_of
+from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["Fit", "PlannedOutage", "fit_trace"]
+__all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "fit_trace"]
 
 _VALUES: Final = 200  # times that stand for all, of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # horizon of workloads with an end: times as long as the trace, at least
 _SHORT: Final = 1e-3  # of a call: a pause that is as short is none
 _AGAIN: Final = 3  # outages: an endpoint that had as many is one that has them
+_DEFAULT: Final = "least_in_flight"  # of a trace that does not say what chose
 _ATTEMPTS: Final = 3  # as `Pool.call` makes unless told otherwise
 
 
@@ -39,6 +41,30 @@ class PlannedOutage:
     endpoint: str
     from_s: float
     to_s: float
+
+
+class ScenarioOptions(TypedDict, total=False):
+    """What a scenario that is made of a fit is to be, where it is not as the trace was.
+
+    Attributes:
+        workload: instead of who asked in the trace.
+        draw: of a fit to the calls resampled in blocks.
+        horizon_s: how long it runs.
+        outages: that are to happen besides.
+        ongoing: it is to go on from where the trace ends: an outage that was not over is not, and endpoints that
+            had one or two have no other, as nobody knows; else they come again as often as they came.
+        strategy: instead of that of the trace.
+        replications, name: of the scenario; 20 and "fitted" by default.
+    """
+
+    workload: Mapping[str, Any]
+    draw: np.random.Generator
+    horizon_s: float
+    outages: Sequence[PlannedOutage]
+    ongoing: bool
+    strategy: str
+    replications: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,57 +89,22 @@ class Fit:
     times: FittedTimes
     sizes: SizeRegression | None
 
-    def scenario(
-        self,
-        *,
-        workload: Mapping[str, Any] | None = None,
-        draw: np.random.Generator | None = None,
-        horizon_s: float | None = None,
-        outages: Sequence[PlannedOutage] = (),
-        ongoing: bool = False,
-        strategy: str | None = None,
-        replications: int = 20,
-        name: str = "fitted",
-    ) -> Scenario:
-        """Return what was fitted as a scenario.
+    def scenario(self, **options: Unpack[ScenarioOptions]) -> Scenario:
+        """Return what was fitted as a scenario."""
+        return Scenario.model_validate(self.data(**options))
 
-        Args:
-            workload: instead of who asked in the trace.
-            draw: of a fit to the calls resampled in blocks.
-            outages: that are to happen besides.
-            ongoing: it is to go on from where the trace ends: an outage that was not over is not, and endpoints that
-                had one or two have no other, as nobody knows; else they come again as often as they came.
-            strategy: instead of that of the trace.
-        """
-        return Scenario.model_validate(
-            self.data(
-                workload=workload, draw=draw, horizon_s=horizon_s, outages=outages, ongoing=ongoing, strategy=strategy,
-                replications=replications, name=name,
-            )
-        )  # fmt: skip
-
-    def data(
-        self,
-        *,
-        workload: Mapping[str, Any] | None = None,
-        draw: np.random.Generator | None = None,
-        horizon_s: float | None = None,
-        outages: Sequence[PlannedOutage] = (),
-        ongoing: bool = False,
-        strategy: str | None = None,
-        replications: int = 20,
-        name: str = "fitted",
-    ) -> dict[str, Any]:
+    def data(self, **options: Unpack[ScenarioOptions]) -> dict[str, Any]:
         """Return the same as the keys and values of a scenario."""
+        draw, strategy = options.get("draw"), options.get("strategy", self.strategy)
         samples = {each: found.resampled(draw) if draw else found.sample for each, found in self.endpoints.items()}
         kinds = range(len(self.prepared.kinds))
         times = times_of(samples, kinds, _VALUES) if draw else self.times
         sizes = fit_sizes(samples, kinds, _VALUES, surely=True) if draw and self.sizes else self.sizes
-        down = {each.endpoint: each for each in outages}
+        down = {each.endpoint: each for each in options.get("outages", ())}
         requests: dict[str, Any] = {"attempts": self.attempts, "kinds": self._kinds(sizes)}
         if self.prepared.timeout_s is not None:
             requests["call_timeout_s"] = self.prepared.timeout_s
-        asked = dict(workload) if workload is not None else self.workload(draw)
+        asked = dict(options["workload"]) if "workload" in options else self.workload(draw)
         endpoints, cores = [], dict(self.cores)
         for member in self.members:
             sample, mine = samples[member.name], times.of[member.name]
@@ -134,14 +125,13 @@ class Fit:
             if sample.away_s.any():
                 away_s = quantile_means(sample.away_s, np.zeros(len(sample.away_s), dtype=np.bool_), _VALUES)
                 data["network"] = {"kind": "empirical", "values_s": _rounded(away_s.tolist())}
-            if faults := self._faults(member.name, draw, down.get(member.name), ongoing):
+            if faults := self._faults(member.name, draw, down.get(member.name), options.get("ongoing", False)):
                 data["faults"] = faults
             endpoints.append(data)
-        strategy = strategy or self.strategy
         return {
-            "name": name,
-            "horizon_s": horizon_s or self._horizon_s(asked),
-            "replications": replications,
+            "name": options.get("name", "fitted"),
+            "horizon_s": options.get("horizon_s") or self._horizon_s(asked),
+            "replications": options.get("replications", 20),
             **({"policies": [strategy]} if strategy else {}),
             "workload": asked,
             "requests": requests,
@@ -159,6 +149,18 @@ class Fit:
         if len(pauses_s) and pauses_s.mean() > _SHORT * self.typical_s:
             found["think"] = {"kind": "empirical", "values_s": _rounded(pauses_s.tolist())}
         return found
+
+    def equivalent_callers(self, at_once: int) -> tuple[int, float]:
+        """Return how many callers each of `at_once` problems has, and seconds that each pauses between two calls.
+
+        It is for names that have several calls at once, as the problems of a pipeline have. By Little's law: as many
+        calls are under way on average as were.
+        """
+        lasts_s = max(self.prepared.lasts_s, 1e-9)
+        under_way = sum(each.ended_s - each.asked_s for each in self.prepared.attempts) / lasts_s
+        callers = max(1, math.ceil(under_way / at_once))
+        pause_s = max(0.0, callers * at_once - under_way) * lasts_s / self.asked
+        return callers, pause_s if pause_s > _SHORT * self.typical_s else 0.0
 
     @property
     def asked(self) -> int:
@@ -187,6 +189,11 @@ class Fit:
         changed = [each.name for each in self.prepared.trace.events if each.event == "strategy" and each.name]
         told = [str(run["strategy"]) for run in self.prepared.trace.runs if run.get("strategy")]
         return (changed or told)[-1] if changed or told else None
+
+    @property
+    def policy(self) -> Policy:
+        """What chooses in a run of the fitted scenario: the strategy of the trace, if it is known."""
+        return Policy(strategy=self.strategy or _DEFAULT)
 
     def _kinds(self, sizes: SizeRegression | None) -> list[dict[str, Any]]:
         offered = {label for member in self.members for label in member.labels}

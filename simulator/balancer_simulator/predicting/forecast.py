@@ -18,12 +18,11 @@ from balancer.hookspecs import Forecast, WorkLeft
 from balancer.observing.traces import Trace, read_trace
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.predicting.backtest import FEWEST
-from balancer_simulator.predicting.crew import crew_of
 from balancer_simulator.predicting.predict import prediction_of
-from balancer_simulator.predicting.recommend import STRATEGIES
+from balancer_simulator.predicting.settings import STRATEGIES
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.parallel import run_each
 
 __all__ = ["forecast", "forecast_trace"]
 
@@ -90,7 +89,7 @@ def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> tuple
 
 
 def _scenario(fit: Fit, calls: list[float], at_once: int, rng: np.random.Generator) -> Scenario:
-    callers, pause_s = crew_of(fit, at_once)
+    callers, pause_s = fit.equivalent_callers(at_once)
     stage: dict[str, Any] = {"name": "rest", "tasks": 1, "workers": callers}
     if pause_s:
         stage["think"] = {"kind": "exponential", "mean_s": pause_s}
@@ -111,9 +110,7 @@ def _stretch(fit: Fit, at_once: int, rng: np.random.Generator) -> float:
 
 
 def _ends_s(scenarios: list[Scenario], strategy: str | None) -> Any:
-    policy = Policy(strategy=strategy or STRATEGIES[0])
-    orders = [Order(scenario, policy, number) for number, scenario in enumerate(scenarios)]
-    records = run_orders(orders, jobs=1, registry=None, advance=lambda: None)
+    records = run_each(scenarios, Policy(strategy=strategy or STRATEGIES[0]))
     return np.array([np.nan if each.makespan_s is None else each.makespan_s for each in records])
 
 

@@ -13,13 +13,11 @@ from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.scenario.distributions import Floats
-from balancer_simulator.scenario.policy import Policy
 
 __all__ = ["GoodnessOfFit", "goodness_of_fit"]
 
 _POINTS: Final = 100
 _SPANS: Final = 100_000
-_DEFAULT: Final = "least_in_flight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,7 @@ class GoodnessOfFit:
 
 def goodness_of_fit(fit: Fit, seed: int = 1) -> list[GoodnessOfFit]:
     """Run the fitted scenario once, and return what calls took at each endpoint that has enough of them in both."""
-    policy = Policy(strategy=fit.strategy or _DEFAULT)
-    record = simulate_once(fit.scenario(replications=1).changed(seed=seed), policy, spans=_SPANS)
+    record = simulate_once(fit.scenario(replications=1).changed(seed=seed), fit.policy, spans=_SPANS)
     url_of = {member.name: member.url for member in fit.members}
     found = []
     for name, each in fit.endpoints.items():

@@ -17,9 +17,7 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
 from balancer_simulator.run.record import Record
-from balancer_simulator.scenario.policy import Policy
-from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.parallel import Order, run_each, run_orders
 
 __all__ = ["FIGURES", "Predicted", "RunPrediction", "predict", "predict_rest", "prediction_of", "rest_of"]
 
@@ -28,8 +26,6 @@ FIGURES: Final = ("makespan_s", "throughput_per_s", "wait_mean_s", "wait_p99_s")
 
 DRAWS: Final = 40
 """Fits that are drawn again, unless told otherwise."""
-
-_DEFAULT: Final = "least_in_flight"  # of a trace that does not say what chose
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +122,7 @@ def predict_rest(
         )
         for _ in range(draws)
     ]  # fmt: skip
-    records = _run(fit, scenarios, jobs)
+    records = run_each(scenarios, fit.policy, jobs=jobs)
     figures = {}
     for name in FIGURES:
         values = [value for record in records if (value := _figure(record, name, at_s)) is not None]
@@ -179,16 +175,6 @@ def _horizon_s(fit: Fit, remaining: int, at_s: float, lasts_s: float) -> float:
     return max(1.0, 50 * at_s * max(1.0, remaining / max(1, fit.asked)))
 
 
-def _run(fit: Fit, scenarios: Sequence[Scenario], jobs: int) -> list[Record]:
-    policy = Policy(strategy=fit.strategy or _DEFAULT)
-    orders = [Order(scenario, policy, number) for number, scenario in enumerate(scenarios)]
-    return run_orders(orders, jobs=jobs, registry=None, advance=_nothing)
-
-
-def _nothing() -> None:
-    pass
-
-
 def _figure(record: Record, name: str, at_s: float) -> float | None:
     if name == "makespan_s":
         return None if record.makespan_s is None else at_s + record.makespan_s
@@ -219,10 +205,8 @@ def _outages(
         *((PlannedOutage(name, left_s / 4, left_s / 4 + outage_s),) for name in spared),
     ]
     scenarios = [fit.scenario(workload=workload, outages=case, horizon_s=horizon_s) for case in cases]
-    policy = Policy(strategy=fit.strategy or _DEFAULT)
     runs = range(3)  # with the same requests each
-    orders = [Order(scenario, policy, number) for scenario in scenarios for number in runs]
-    records = run_orders(orders, jobs=jobs, registry=None, advance=_nothing)
+    records = run_orders([Order(scenario, fit.policy, number) for scenario in scenarios for number in runs], jobs=jobs)
     ends = np.array([record.makespan_s if record.makespan_s is not None else np.nan for record in records])
     means = ends.reshape(len(cases), len(runs)).mean(axis=1)
     return outage_s, {name: float(mean - means[0]) for name, mean in zip(spared, means[1:], strict=True)}

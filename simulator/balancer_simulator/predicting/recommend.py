@@ -2,94 +2,29 @@
 
 Decides what is tried, in which order, and what is the cheapest that is sure enough: the fewest endpoints; of as many,
 the one that is over first. All settings meet the same fits and the same requests, so that they differ by themselves.
-What a trace cannot tell is not proposed: more calls at once at an endpoint than it ever had. A scenario that was fitted
-says how many that were.
 """
 
-import math
-import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
-from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
 from balancer_simulator.fitting.description import runs_line
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.predicting.crew import crew_of
-from balancer_simulator.predicting.predict import Predicted, prediction_of
+from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch
 from balancer_simulator.scenario.distributions import Deterministic
-from balancer_simulator.scenario.endpoints import EndpointModel, Host
-from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
-from balancer_simulator.studies.parallel import Order, run_orders
 
 __all__ = ["STRATEGIES", "Recommendation", "Setting", "SettingForecast", "recommend", "setting_config"]
 
-STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
-"""Tried beside the one there is, unless told otherwise."""
 
-_BETTER: Final = 0.02  # part of the time: a setting is left as it is unless another one saves as much
-_HORIZON: Final = 20.0  # times what the endpoints would take if they were never idle
-_HOUR_S: Final = 3600.0
 _TIMES: Final = 4  # the endpoints there are: more are not tried
 _MOST: Final = 24  # endpoints, or twice as many as there are if that is more: each more takes as long to try
 _HELPS: Final = 0.1  # part of what one more would save if all were as busy: with less it does not help
-
-Room = Literal["as it is", "as much as it works on", "twice"]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A way to run.
-
-    Attributes:
-        endpoints: places of the endpoints; one that is there twice has a twin.
-        room: the capacity of each.
-        workers: how many callers.
-        strategy: what chooses.
-    """
-
-    endpoints: tuple[int, ...]
-    room: Room
-    workers: int
-    strategy: str
-
-
-@dataclass(frozen=True, slots=True)
-class SettingForecast:
-    """What is predicted of a setting.
-
-    Attributes:
-        setting: it.
-        scenario: what is run, as it is fitted without drawing again.
-        ends_s: when it is over, with an interval of 95%; None if not all runs came to an end.
-        sure_s: by when it is over with the certainty that was asked for.
-    """
-
-    setting: Setting
-    scenario: Scenario
-    ends_s: Predicted | None
-    sure_s: float
-
-    @property
-    def cost_h(self) -> float:
-        """Endpoint-hours: endpoints x the time that they are needed for, by the likeliest end."""
-        return math.inf if self.ends_s is None else len(self.setting.endpoints) * self.ends_s.value / _HOUR_S
-
-    @property
-    def made_up(self) -> dict[str, str]:
-        """By the made-up URL of each endpoint that there is not yet: that of the one it is like."""
-        first: dict[int, str] = {}
-        found = {}
-        for place, model in zip(self.setting.endpoints, self.scenario.endpoints, strict=True):
-            if first.setdefault(place, model.url) != model.url:
-                found[model.url] = first[place]
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +89,7 @@ def recommend(
     Raises:
         ConfigError: there is no end to wait for, as callers come whatever happens.
     """
-    search = _Search(_bases(source, tasks, draws, seed), certainty, jobs)
+    search = SettingSearch(_bases(source, tasks, draws, seed), certainty, jobs)
     present = search.outlook(search.present)
     best = search.improved(present, strategies)
     goal = Recommendation(present, None, best, (), (), deadline_s, budget_h, certainty)
@@ -239,7 +174,7 @@ def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) 
     """Return who asks; where names are those of problems, as many callers as make as many calls be under way."""
     if not _of_problems(fit):
         return fit.workload(rng, calls=tasks)
-    workers, pause_s = crew_of(fit, 1)
+    workers, pause_s = fit.equivalent_callers(1)
     think = {"think": {"kind": "exponential", "mean_s": pause_s}} if pause_s else {}
     return {"kind": "closed", "workers": workers, "calls": tasks or fit.asked, **think}
 
@@ -251,7 +186,7 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
     if line := runs_line(source):
         yield line if tasks else f"{line}; the tasks are those of all, {source.asked}, unless --tasks says how many"
     if shown := _of_problems(source):
-        workers, pause_s = crew_of(source, 1)
+        workers, pause_s = source.equivalent_callers(1)
         pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
         yield (
             f"names {shown}, as those of a pipeline's problems and stages do: taken for {workers} "
@@ -282,142 +217,3 @@ def _apart(scenario: Scenario) -> Scenario:
     """Return the scenario with an entry for each endpoint."""
     apart = [model.model_copy(update={"url": url}) for model in scenario.endpoints for url in model.urls]
     return scenario.changed(endpoints=apart)
-
-
-class _Search:
-    """Tries settings, each once."""
-
-    def __init__(self, bases: Sequence[Scenario], certainty: float, jobs: int) -> None:
-        self._bases = bases
-        self._certainty = certainty
-        self._jobs = jobs
-        self._known: dict[Setting, SettingForecast] = {}
-        base = bases[0]
-        workload = base.workload
-        assert isinstance(workload, Closed | Tasks), "the others are refused"
-        strategy = base.policies[0].strategy if base.policies else STRATEGIES[0]
-        self.present = Setting(tuple(range(len(base.endpoints))), "as it is", workload.workers, strategy)
-
-    @property
-    def tried(self) -> list[SettingForecast]:
-        """All that was tried, in order."""
-        return list(self._known.values())
-
-    def outlook(self, setting: Setting) -> SettingForecast:
-        """Return what is predicted of a setting."""
-        if setting not in self._known:
-            self._known[setting] = self._outlook(setting)
-        return self._known[setting]
-
-    def improved(self, present: SettingForecast, strategies: Iterable[str]) -> SettingForecast:
-        """Return the best of other workers, then of other capacities, then of other strategies, one after the other."""
-        best = present
-        for workers in self._crews(best.setting):
-            best = self._better(best, self.outlook(replace(best.setting, workers=workers)))
-        for room in self._rooms():
-            best = self._better(best, self.outlook(replace(best.setting, room=room)))
-            crew = self._slots(best.setting.endpoints, room)
-            if crew > best.setting.workers:  # or nobody would fill them
-                best = self._better(best, self.outlook(replace(best.setting, room=room, workers=crew)))
-        for strategy in strategies:
-            best = self._better(best, self.outlook(replace(best.setting, strategy=strategy)))
-        return best
-
-    def without_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the endpoints without the one that does least."""
-        least = min(endpoints, key=lambda place: self._rate(self._bases[0].endpoints[place]))
-        rest = list(endpoints)
-        rest.remove(least)
-        return tuple(rest)
-
-    def with_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the endpoints with one more, like the one in the middle by what they do."""
-        places = sorted(range(len(self._bases[0].endpoints)), key=lambda n: self._rate(self._bases[0].endpoints[n]))
-        return (*endpoints, places[len(places) // 2])
-
-    def manned(self, setting: Setting, endpoints: tuple[int, ...]) -> Setting:
-        """Return the setting with these endpoints, and a caller for each slot that they have more."""
-        more = self._slots(endpoints, setting.room) - self._slots(setting.endpoints, setting.room)
-        return replace(setting, endpoints=endpoints, workers=setting.workers + more)
-
-    def _slots(self, endpoints: tuple[int, ...], room: Room = "as it is") -> int:
-        return sum(_capacity(self._bases[0].endpoints[place], room) for place in endpoints)
-
-    def _better(self, best: SettingForecast, other: SettingForecast) -> SettingForecast:
-        return other if other.sure_s < best.sure_s * (1 - _BETTER) else best
-
-    def _crews(self, setting: Setting) -> list[int]:
-        slots = self._slots(setting.endpoints)
-        return [workers for workers in (slots, 2 * slots) if workers != setting.workers]
-
-    def _rooms(self) -> Iterator[Room]:
-        models = self._bases[0].endpoints
-        if any(model.parallel and model.parallel < model.capacity for model in models):
-            yield "as much as it works on"
-        if any(_capacity(model, "twice") > model.capacity for model in models):
-            yield "twice"
-
-    def _rate(self, model: EndpointModel) -> float:
-        mean_s = (model.service or next(iter(model.services.values()), None) or self._bases[0].work).mean_s
-        return min(model.capacity, model.parallel or model.capacity) * model.speed / max(mean_s, 1e-9)
-
-    def _outlook(self, setting: Setting) -> SettingForecast:
-        base, *drawn = (_set(scenario, setting) for scenario in self._bases)
-        policy = Policy(strategy=setting.strategy)
-        orders = [Order(scenario, policy, number) for number, scenario in enumerate(drawn)]
-        records = run_orders(orders, jobs=self._jobs, registry=None, advance=lambda: None)
-        ends_s = [record.makespan_s for record in records if record.makespan_s is not None]
-        if len(ends_s) < len(records):
-            return SettingForecast(setting, base, None, math.inf)
-        logs = np.log(np.maximum(ends_s, 1e-9))
-        count = len(logs)
-        reach = float(stdtrit(count - 1, self._certainty)) * logs.std(ddof=1) * math.sqrt(1 + 1 / count)
-        return SettingForecast(setting, base, prediction_of(ends_s), float(np.exp(logs.mean() + reach)))
-
-
-def _capacity(model: EndpointModel, room: Room) -> int:
-    """Return the capacity of an endpoint; twice of it is no more than was seen, where that is known."""
-    if room == "as much as it works on":
-        return min(model.capacity, model.parallel or model.capacity)
-    if room == "twice":
-        return max(model.capacity, min(2 * model.capacity, model.seen_at_once or 2 * model.capacity))
-    return model.capacity
-
-
-def _name_of_twin(url: str, taken: Container[str]) -> str:
-    """Return a name by which a reader sees that there is no such endpoint yet, and which one it is like."""
-    like = re.sub(r"[^A-Za-z0-9]+", "-", url.split("://")[-1]).strip("-")
-    names = (f"one-more-like-{like}", *(f"{number}-more-like-{like}" for number in range(2, 1_000)))
-    return next(name for name in names if f"http://{name}/" not in taken)
-
-
-def _set(scenario: Scenario, setting: Setting) -> Scenario:
-    """Return the scenario with a setting."""
-    models, hosts, seen, taken = [], dict(scenario.hosts), set[int](), set[str]()
-    for place in setting.endpoints:
-        model = scenario.endpoints[place]
-        model = model.model_copy(update={"capacity": _capacity(model, setting.room)})
-        if place in seen:  # a twin has a machine of its own
-            name = _name_of_twin(model.url, taken)
-            host = model.endpoint(model.url).host or ""
-            if host in hosts:
-                hosts[name] = Host(cores=hosts[host].cores)
-            model = model.model_copy(update={"url": f"http://{name}/", "host": name})
-        taken.add(model.url)
-        seen.add(place)
-        models.append(model)
-    there = {model.endpoint(model.url).host for model in models}
-    workload = scenario.workload.model_copy(update={"workers": setting.workers})
-    lean = scenario.model_copy(update={"endpoints": models})
-    assert isinstance(workload, Closed | Tasks), "the others are refused"
-    calls = workload.count if isinstance(workload, Tasks) else workload.calls or 1
-    pause_s = workload.think.mean_s if workload.think else 0.0
-    slowest_s = max((model.service or scenario.work).mean_s for model in models)
-    horizon_s = _HORIZON * (calls / lean.rate + calls * (pause_s + slowest_s) / setting.workers) + 1.0
-    return scenario.changed(
-        endpoints=models,
-        hosts={name: host for name, host in hosts.items() if name in there},
-        workload=workload,
-        policies=[Policy(strategy=setting.strategy)],
-        horizon_s=horizon_s,
-    )

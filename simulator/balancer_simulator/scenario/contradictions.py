@@ -3,19 +3,22 @@
 Each contradiction is one line. The engine never sees a scenario that has one.
 """
 
+from collections.abc import Iterator
 from math import inf
 from typing import Final
 
 from balancer.settings.urls import identity_of
 from balancer_simulator.scenario.endpoints import EndpointModel
-from balancer_simulator.scenario.event_counts import faults_of, too_much
 from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, TimedFault
 from balancer_simulator.scenario.fields import ScenarioFields, twice
-from balancer_simulator.scenario.workload import Arrivals, Kind, Tasks
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Tasks
 
 __all__ = ["problems_in"]
 
 _LEAST_S: Final = 1e-6  # a worker that does not think would ask again more often than that, and a run not end
+# Of requests, bursts or crashes in a run: several minutes of computing, and more than any figure needs to be exact.
+_MOST_EVENTS: Final = 100_000_000
+_ROUND_S: Final = 0.001  # a worker that does not think, and whose request is over at once, pauses so long
 
 
 def problems_in(scenario: ScenarioFields) -> list[str]:
@@ -24,7 +27,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in twice(urls)]
     found += _impossible(scenario)
     found += _too_late(scenario)
-    found += too_much(scenario)
+    found += _too_much(scenario)
     found += _too_short(scenario)
     labels = [policy.label for policy in scenario.policies]
     found += [f"policies: {label!r} is there twice; give one a label" for label in twice(labels)]
@@ -198,7 +201,7 @@ def _too_late(scenario: ScenarioFields) -> list[str]:
         *(f"{place}: found {at_s:g}, and {end}; it must be less" for place, at_s in late if at_s >= horizon_s),
         *(
             f"{place}: {line}"
-            for place, model, fault in faults_of(scenario)
+            for place, model, fault in _faults_of(scenario)
             if isinstance(fault, TimedFault) and (line := fault.missed(model.from_s, horizon_s))
         ),
     ]
@@ -207,7 +210,7 @@ def _too_late(scenario: ScenarioFields) -> list[str]:
 def _too_short(scenario: ScenarioFields) -> list[str]:
     """Return the times so short that a run goes on for ever, as callers ask again at once when they are over."""
     requests = scenario.requests
-    quick = [(f"{place}.{name}", time_s) for place, _, fault in faults_of(scenario) for name, time_s in _quick(fault)]
+    quick = [(f"{place}.{name}", time_s) for place, _, fault in _faults_of(scenario) for name, time_s in _quick(fault)]
     limits = [("requests.call_timeout_s", requests.call_timeout_s), ("requests.hedge_after_s", requests.hedge_after_s)]
     limits += [
         (f"requests.kinds[{number}].acquire_timeout_s", kind.acquire_timeout_s)
@@ -226,3 +229,45 @@ def _quick(fault: Fault) -> list[tuple[str, float]]:
     if isinstance(fault, FastFail):
         return [("after_s", fault.after_s)]
     return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
+
+
+def _too_much(scenario: ScenarioFields) -> list[str]:
+    """Return a line for each key that makes more happen in a run than `_MOST_EVENTS`."""
+    return [
+        f"{place}: makes about {number:.3g} {what} in a run, and at most {_MOST_EVENTS:,} are allowed; change it or "
+        f"lower horizon_s, which is {scenario.horizon_s:g}"
+        for place, what, number in (*_requests(scenario), *_troubles(scenario))
+        if number > _MOST_EVENTS
+    ]
+
+
+def _faults_of(scenario: ScenarioFields) -> Iterator[tuple[str, EndpointModel, Fault]]:
+    """Yield each fault, the place where it stands and the endpoints that have it."""
+    for number, model in enumerate(scenario.endpoints):
+        for which, fault in enumerate(model.faults):
+            yield f"endpoints[{number}].faults[{which}]", model, fault
+
+
+def _requests(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
+    """Yield each key that brings requests, and how many; those that are recorded are as many as there are."""
+    horizon_s = scenario.horizon_s
+    match scenario.workload:
+        case Poisson(rate_per_s=rate):
+            yield "workload.rate_per_s", "requests", rate * horizon_s
+        case OnOff() as bursty:
+            on = bursty.on_s / (bursty.on_s + bursty.off_s)
+            yield "workload.on_rate_per_s", "requests", bursty.on_rate_per_s * on * horizon_s
+            yield "workload.off_rate_per_s", "requests", bursty.off_rate_per_s * (1 - on) * horizon_s
+        case Closed(workers=workers, think=think):
+            round_s = max(think.mean_s + scenario.quickest_call_s, _ROUND_S)
+            yield "workload.workers", "requests", horizon_s * min(scenario.rate, workers / round_s)
+        case Batch(samples=samples, stages=stages):
+            yield "workload.samples", "requests", float(samples * sum(stage.tasks for stage in stages))
+
+
+def _troubles(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
+    if isinstance(scenario.workload, OnOff):
+        yield "workload.on_s", "bursts", scenario.horizon_s / (scenario.workload.on_s + scenario.workload.off_s)
+    for place, model, fault in _faults_of(scenario):
+        if isinstance(fault, CrashRepair):
+            yield f"{place}.mtbf_s", "crashes", len(model.urls) * scenario.horizon_s / (fault.mtbf_s + fault.mttr_s)

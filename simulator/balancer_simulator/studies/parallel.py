@@ -17,7 +17,7 @@ from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.processes import map_in_processes
 
-__all__ = ["Order", "run_orders"]
+__all__ = ["Order", "run_each", "run_orders"]
 
 _MOST_A_CORE: Final = 4  # processes; more would only take memory
 
@@ -34,7 +34,11 @@ class Order:
 
 
 def run_orders(
-    orders: Sequence[Order], *, jobs: int, registry: Registry | None, advance: Callable[[], None]
+    orders: Sequence[Order],
+    *,
+    jobs: int = 1,
+    registry: Registry | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> list[Record]:
     """Return the record of each order, in order.
 
@@ -67,6 +71,11 @@ def run_orders(
             found[number] = _run(orders[number], registry)
             advance()
     return [found[number] for number in range(len(orders))]
+
+
+def run_each(scenarios: Sequence[Scenario], policy: Policy, *, jobs: int = 1) -> list[Record]:
+    """Return the record of one run of each scenario; the n-th is the n-th replication, so that chance differs."""
+    return run_orders([Order(scenario, policy, number) for number, scenario in enumerate(scenarios)], jobs=jobs)
 
 
 def _run(order: Order, registry: Registry | None = None) -> Record:
