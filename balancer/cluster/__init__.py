@@ -1,1 +1,1 @@
-"""One pool for many processes (a cluster): its protocol, that protocol over TCP, and over Ray."""
+"""One pool for many processes (a cluster): its protocol, and that protocol over TCP."""

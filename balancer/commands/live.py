@@ -87,7 +87,7 @@ class LiveConfig:
             self._loop.call_soon_threadsafe(self._server.act, step)
 
     def _pinged(self, name: str, ok: bool, conclusive: bool) -> None:
-        self._server.owner.pinged(name, ok, clock(), conclusive=conclusive)
+        self._server.coordinator.pinged(name, ok, clock(), conclusive=conclusive)
 
     async def _stay(self) -> None:
         while True:
@@ -113,7 +113,7 @@ class LiveConfig:
         self._redactions[fresh._redaction] = None  # before anybody hears of what is in it
         acts = [*self._acts(found, strategy)]
         if acts:
-            self._server.act(lambda: self._server.owner.change(acts, clock()))
+            self._server.act(lambda: self._server.coordinator.change(acts, clock()))
         self._config = found.running
         before, self._pinging = self._pinging, pinging
         await asyncio.to_thread(before.stop)

@@ -173,7 +173,9 @@ async def _serve(
         raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
     address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
-    grace = f"; grants after {times.grace_s:g} s, or once all known holders have told" if server.owner.grace else ""
+    grace = (
+        f"; grants after {times.grace_s:g} s, or once all known holders have told" if server.coordinator.grace else ""
+    )
     say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
     if not is_loopback(host) and tls is None:
         say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")

@@ -14,7 +14,7 @@ from balancer.core import Waiter
 from balancer.core.account import MembershipState
 from balancer.errors import DuplicateEndpoint
 from balancer.observing.page.pool_tables import MemberLeases
-from balancer.observing.page.serving import Page, open_page
+from balancer.observing.page.serving import Page, PageContents, open_page
 from balancer.pool.pool import Pool
 
 __all__ = ["page_of"]
@@ -36,11 +36,11 @@ def page_of(
     loop = asyncio.get_running_loop()
     core = pool._core
 
-    def holders() -> list[MemberLeases]:
-        return [MemberLeases(who.name, leases, waiting) for who, leases, waiting in server.owner.sessions()]
+    def members() -> list[MemberLeases]:
+        return [MemberLeases(who.name, leases, waiting) for who, leases, waiting in server.coordinator.sessions()]
 
     async def step(act: Act) -> None:
-        server.act(lambda: server.owner.change([partial(act, clock())], clock()))
+        server.act(lambda: server.coordinator.change([partial(act, clock())], clock()))
 
     def change(act: Act) -> None:
         asyncio.run_coroutine_threadsafe(step(act), loop).result(_PATIENCE_S)
@@ -58,6 +58,7 @@ def page_of(
         change(act)
 
     buttons = {"drain": drain, "restore": restore}
-    page = open_page(pool, host=host, port=port, token=token, redact=redact, holders=holders, buttons=buttons)
+    contents = PageContents(members=members, buttons=buttons)
+    page = open_page(pool, host=host, port=port, token=token, redact=redact, contents=contents)
     pool._pages = (page,)
     return page

@@ -2,7 +2,8 @@
 
 - `judge`: `Judge`, for threads and tasks; `batches`: many jobs at once; `resources`: what is closed in the end.
 - `procedure`: how a program is judged on its cases; `judged`: what comes of it.
-- `cases`, `calls`: what is run for a test; `datasets`: the forms in which data sets have them.
+- `cases`, `calls`, `values`: what is run for a test, and how a returned value is compared.
+- `datasets`: the forms in which data sets have tests.
 - `extract`: the program in a completion; `fences`, `tags`: blocks and their languages; `unfenced`: code without one.
 - `trainers`: the signatures that verl, TRL and open-r1 call.
 

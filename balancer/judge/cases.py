@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from balancer.judge.calls import as_json, calling, fed, shortened
+from balancer.judge.values import judge_value
 from balancer.judging.judgements import Compare
-from balancer.judging.values import judge_value
 from balancer.judging.verdict import judge_output
 from balancer.program import Program
 
@@ -68,7 +68,7 @@ class StdinCase:
         if isinstance(self.args, str) or not all(isinstance(each, str) for each in self.args):
             raise TypeError(f"args is {_shown(self.args)}; it takes texts, e.g. ('-n', '3')")
 
-    def laid(self, program: Program) -> CaseRun:
+    def run_of(self, program: Program) -> CaseRun:
         """Return what is run for it. Raises ValueError for a text that cannot be written in UTF-8."""
         if self.args:
             program = replace(program, args=tuple(self.args))
@@ -102,7 +102,7 @@ class CallCase:
         if not isinstance(self.kwargs, Mapping) or not all(isinstance(name, str) for name in self.kwargs):
             raise TypeError(f"kwargs is {_shown(self.kwargs)}; it takes arguments by their name, e.g. {{'key': 1}}")
 
-    def laid(self, program: Program) -> CaseRun:
+    def run_of(self, program: Program) -> CaseRun:
         """Return what is run for it. Raises ValueError if the program's language has no calls, or for other values."""
         answers = as_json("expected", [self.expected, *self.or_else])
         return CaseRun(_calling(program, self.function), fed(self.args, self.kwargs), {}, answers, None, judge_value)

@@ -9,7 +9,7 @@ Decides which part of a completion is the program. Pure, and linear in its lengt
 4. Without one, it is the last block without a tag that looks like a program; or what stands before the first fence, if
    one is open (the prompt may have opened a block); or the last block without a tag; or the last one with a tag that is
    no language, if it looks like a program.
-5. Without any, it is what looks like a program in the text; see `bare`.
+5. Without any, it is what looks like a program in the text; see `unfenced`.
 
 So the last attempt counts, as a reader would take it, and a block in another language never does. What is a block is
 decided in `fences`. One that was never closed, because the completion was cut off, counts like any other.

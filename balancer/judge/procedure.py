@@ -12,9 +12,8 @@ from typing import Final, TypeVar
 from balancer.judge.cases import case_of
 from balancer.judge.judged import NO_CODE, CaseVerdict, Job, Judged
 from balancer.judging.judgements import OutputCheck, judgement_of, limits_of
-from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun, Stopped
+from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun, RunStage, Stopped
 from balancer.judging.reruns import Reruns
-from balancer.judging.spans import RunStage
 from balancer.judging.verdict import Judgement
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Limits, Program, Status
@@ -87,7 +86,7 @@ def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[s
     key = hashlib.sha256(written).hexdigest()[:16]
     verdicts: list[CaseVerdict] = []
     for number, case in enumerate(cases):
-        run = _named(number, case.laid, program)
+        run = _named(number, case.run_of, program)
         check = OutputCheck(rules.checker, run.compare)
         wanted = ProgramRun(
             run.program,

@@ -33,20 +33,13 @@ class JudgeResources:
     """What a judge runs programs with.
 
     Args:
-        source: a pool; or a config, or the path of one, of which a pool is made.
+        source, executors, registry, cache_dir: as for `Judge`, which raises what is raised here.
         options: how runs are made; which are verified, and the clock, are as config and pool say.
-        executors: what runs programs, by the name of the endpoint; None: what the schemes of the URLs say.
-        registry: the plugins; None: everything installed.
-        cache_dir: where programs are kept that were compiled on this machine; None: a folder until it is closed.
 
     Attributes:
         pool: whose endpoints are used.
         runner, tasks: carry out runs, for threads and for tasks.
         threads: make the runs that tasks wait for.
-
-    Raises:
-        ConfigError: the config cannot be used, or nothing runs programs on an endpoint.
-        MissingExtra: what runs them is not installed.
     """
 
     def __init__(

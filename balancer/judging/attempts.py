@@ -15,8 +15,7 @@ from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
 from balancer.errors import BalancerError, CannotTell, EndpointError, LeaseError, NoEndpoint, PoolClosed
 from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.outage import SharedOutage
-from balancer.judging.pending import NOTHING, PendingRun, ProgramResult, ProgramRun, Stopped
-from balancer.judging.spans import Span
+from balancer.judging.pending import NOTHING, PendingRun, ProgramResult, ProgramRun, Span, Stopped
 from balancer.judging.suspicion import shows_overload
 from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from balancer.judging.pending import ProgramRun
-from balancer.judging.spans import Span
+from balancer.judging.pending import ProgramRun, Span
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.program import Program
 from balancer.settings.pipeline import VerifySettings
@@ -21,7 +20,7 @@ class RunnerOptions:
 
     Attributes:
         attempts: tries before a program run is given up.
-        quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
+        quiet_label: endpoints with this label are preferred to run a program again that met a suspect time limit.
         outage_s: while nothing in the run succeeds, program runs are tried beyond their attempts for so many seconds.
         compile_s: CPU seconds for compiling, for all runs; None: as each run says.
         verify: which runs are made again on another endpoint; None: none.

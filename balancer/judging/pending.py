@@ -1,4 +1,4 @@
-"""Pending program runs and their results. Data.
+"""Pending program runs, their results, and the spans that are recorded of them. Data.
 
 Who decides which runs are made knows no thread and no task: it yields a `PendingRun` for each, and is sent what came
 of it. A runner carries them out, by waiting in a thread or in a task.
@@ -6,12 +6,12 @@ of it. A runner carries them out, by waiting in a thread or in a task.
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TypeAlias, TypeVar
 
-from balancer.judging.spans import RunStage
 from balancer.program import Execution, Limits, Program
 
-__all__ = ["NOTHING", "PendingRun", "PendingRuns", "ProgramResult", "ProgramRun", "Stopped"]
+__all__ = ["NOTHING", "PendingRun", "PendingRuns", "ProgramResult", "ProgramRun", "RunStage", "Span", "Stopped"]
 
 NOTHING = frozenset[str]()
 
@@ -20,6 +20,38 @@ T = TypeVar("T")
 
 class Stopped(Exception):
     """The run was asked to stop; what was under way is done again by the next session."""
+
+
+class RunStage(Enum):
+    """Which part of the pipeline a program run belongs to, in the order a case goes through them."""
+
+    GENERATE = "generate"  # a generator's own programs
+    VALIDATE_INPUT = "validate_input"
+    REFERENCE = "reference"
+    AGREE = "agree"  # the other accepted submissions
+    VALIDATE_SOLUTION = "validate_solution"  # the wrong ones
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One lease: which program ran where and when.
+
+    Attributes:
+        endpoint: its name.
+        problem, stage, subject: what ran; `subject` is a submission or validator.
+        case: the case's id in its problem.
+        started_s, ended_s: seconds since the session began.
+        outcome: value of the lease's `Outcome`.
+    """
+
+    endpoint: str
+    problem: str
+    stage: RunStage
+    subject: str
+    case: int
+    started_s: float
+    ended_s: float
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True)

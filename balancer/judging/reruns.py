@@ -16,7 +16,7 @@ from balancer.sandbox.trial import runs
 
 __all__ = ["Reruns"]
 
-_LAST_LOOKS = 3  # with an endpoint to itself, which others than we may keep busy
+_LAST_RECHECKS = 3  # with an endpoint to itself, which others than we may keep busy
 
 
 class Reruns:
@@ -41,7 +41,7 @@ class Reruns:
 
         An end that an overloaded endpoint may have caused does not count until another run finds the same: on a quiet
         endpoint if there is one, else on another one, else on the same. If that one was busy as well, further
-        looks take all slots of an endpoint, so that nothing of ours disturbs them.
+        runs take all slots of an endpoint, so that nothing of ours disturbs them.
         """
         wanted = self._compiled(wanted)
         ran = yield PendingRun(wanted, shuns=shuns)
@@ -80,7 +80,7 @@ class Reruns:
         return replace(wanted, limits=replace(wanted.limits, compile_s=self._compile_s))
 
     def _believed(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
-        """Return `ran`, or what further looks say in its place."""
+        """Return `ran`, or what further runs say in its place."""
         first = ran.execution
         why = suspicion_of(first, wanted.limits, wanted.expected) if first is not None else None
         if first is None or why is None:
@@ -89,7 +89,7 @@ class Reruns:
         again = yield PendingRun(longer, prefers=frozenset({self._quiet_label}), shuns=frozenset({ran.at}))
         alone = self._capacity(again.at) == 1
         found = settled(first, again.execution, wanted.limits, longer.limits, alone=alone, last=False)
-        for left in reversed(range(_LAST_LOOKS)):
+        for left in reversed(range(_LAST_RECHECKS)):
             if found is not None:
                 break
             again = yield PendingRun(longer, slots=self._all_slots(wanted.program.language))

@@ -91,7 +91,7 @@ def second_limits(suspicion: Suspicion, execution: Execution, limits: Limits, ex
 def settled(
     first: Execution, second: Execution | None, limits: Limits, asked: Limits, *, alone: bool, last: bool
 ) -> tuple[Execution | None, Recheck] | None:
-    """Return what counts after both runs, and what the second one said; None: look once more.
+    """Return what counts after both runs, and what the second one said; None: run it once more.
 
     A second run that was given more time and needed it has found the same: the program is too slow.
 
@@ -102,7 +102,7 @@ def settled(
         asked: of the second one, which may have been given more.
         alone: whether the endpoint of the second one had nothing else of ours to do: then starving counts, and a time
             limit by the wall clock.
-        last: whether there will be no further look.
+        last: whether there will be no further run.
     """
     if second is None:
         return None, Recheck.UNJUDGED

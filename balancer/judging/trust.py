@@ -156,7 +156,7 @@ class Trust:
         self._unsteady: set[Hashable] = set()
         self.ejected: frozenset[str] = frozenset()
 
-    def looks(self, endpoint: str, drawn: float) -> bool:
+    def verifies(self, endpoint: str, drawn: float) -> bool:
         """Return whether a run of `endpoint` is made again.
 
         Args:

@@ -83,11 +83,11 @@ class Verifier:
             return ran
         word = said(ran.execution)
         with self._lock:
-            looks = word is not None and self._trust.looks(ran.at, self._rng.random())
+            verifies = word is not None and self._trust.verifies(ran.at, self._rng.random())
             stuck = self._trust.is_stuck(ran.at, ran.execution.status)
         if stuck:
             yield from self._accusations.ask_whether_stuck(ran.at, wanted)
-        return (yield from (self._verified(wanted, ran) if looks else self._believed(wanted, ran)))
+        return (yield from (self._verified(wanted, ran) if verifies else self._believed(wanted, ran)))
 
     def surprised(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
         """Return `ran`, or what others say against it: it is made again, whatever the share."""

@@ -181,7 +181,7 @@ class ConnectedPool(Pool):
     @property
     def served(self) -> ServerIdentity:
         """Who serves it, as far as it is known: the epoch is 0 while there is no contact."""
-        return ServerIdentity(self._url, self._seat.visit[0], self._seat.ttl_s)
+        return ServerIdentity(self._url, self._seat.session[0], self._seat.ttl_s)
 
     def close(self) -> None:
         """Fail every waiter and every later acquire; leases out may still be returned, and then the server is told."""
@@ -263,7 +263,7 @@ class _Seat(ClusterMember):
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return what `PoolStats.of` needs, of this process."""
-        rows = self.tally.rows(self.endpoints, self.out.values(), self._out_of_service, now)
+        rows = self.tally.rows(self.endpoints, self.out.values(), self.out_of_service(), now)
         return rows, self.tally.totals(self.waiting), self.tally.waits.copy()
 
     def time_leases(self) -> None:

@@ -3,6 +3,6 @@
 Ray finds the actor, starts it again when it dies, and tells its token; leases go over a connection of their own.
 """
 
-from balancer.cluster.ray.shared import SharedPool, stop
+from balancer.ray.shared import SharedPool, stop
 
 __all__ = ["SharedPool", "stop"]

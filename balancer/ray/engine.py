@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
-from balancer.cluster.ray.shared import SharedPool, last_line
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.progress.progress import WorkerProgress
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
@@ -18,6 +17,7 @@ from balancer.plugins.extras import require
 from balancer.plugins.registry import default_registry
 from balancer.pool.pool import Pool
 from balancer.program import Executor
+from balancer.ray.shared import SharedPool, last_line
 from balancer.sandbox.executors import make_executors
 from balancer.scratch import Scratch
 from balancer.settings.config import Config

@@ -5,7 +5,6 @@ and when it is tried again is decided as for the transports.
 """
 
 from collections.abc import Iterator, Mapping
-from time import sleep
 from typing import Any, Unpack
 
 from balancer.core.attempt_plan import AttemptPlan
@@ -15,14 +14,13 @@ from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaite
 from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
-from balancer.shells.driver import ThreadDriver
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted
 from balancer.transports.exchange import reads_more
 from balancer.transports.forwarding import headers_of, joined
 from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
-from balancer.transports.sync import beginning
+from balancer.transports.sync import answered, beginning
 
 require("requests", "BalancedAdapter")
 
@@ -75,23 +73,18 @@ class BalancedAdapter(HTTPAdapter):
         asked = self._options.asked(request, counted=pool.has_quotas)
         plan = AttemptPlan(self._options.terms(pool, None), budget=pool.budget, rng=pool.jitter)
 
-        def make(run: Run, hand: list[Lease]) -> Response:
-            lease = hand[0]
-            lease.entered = True  # nobody means to give it back by its id
+        def attempt(lease: Lease, run: Run) -> Response:
             try:
-                answer = self._attempt(request, lease, args, kwargs)
+                return self._attempt(request, lease, args, kwargs)
             except BaseException as error:
                 end_lease(lease, error)
                 if isinstance(error, Exception) and not _may_be_sent(request):
                     error.add_note(f"it was not tried again: {HALF_SENT}")
                     raise FinalFailure(error) from None
                 raise
-            hand.clear()  # the body has it from now on
-            return answer
 
-        drive: ThreadDriver[Response] = ThreadDriver(pool, plan, pool.budget, make, asked, sleep=sleep)
         try:
-            return drive.run()
+            return answered(pool, plan, asked, attempt)
         except Exception as error:
             ended = error.error if isinstance(error, FinalFailure) else error
         return _came_to(ended, request)

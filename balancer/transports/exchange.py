@@ -1,6 +1,6 @@
 """One request and its answer, and what the transports for threads and for tasks have in common.
 
-Decides what an attempt came to: an answer that is handed on with its lease, or an error after which the course goes on
+Decides what an attempt came to: an answer that is handed on with its lease, or an error after which the plan goes on
 or ends. It neither waits nor reads: the transports do, each in its own way.
 """
 
@@ -158,7 +158,7 @@ class RequestExchange:
         return FinalFailure(shown)
 
     def came_to(self, error: Exception) -> Any:
-        """Return the last answer, if the course ended with one; else raise its error, as the client knows errors."""
+        """Return the last answer, if the plan ended with one; else raise its error, as the client knows errors."""
         last = error.error if isinstance(error, FinalFailure) else error
         answer = last_answer(last)
         retried = self.plan.tries > 1 and not isinstance(error, FinalFailure)

@@ -10,33 +10,19 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
 from balancer.core.decisions import CallPolicy
 from balancer.settings.numbers import checked, seconds, whole
-from balancer.settings.rules import RetrySettings
 from balancer.shells.driver import LeaseRequest
+from balancer.shells.leasing import RetryContext
 
-__all__ = ["CallDefaults", "RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
+__all__ = ["RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
 
 _NOBODY = frozenset[str]()
 _CHARACTERS = 4  # of a token, roughly, in English
 _MOST_ANSWER = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _count = partial(whole, least=0)
-
-
-class CallDefaults(Protocol):
-    """What a pool says of all its calls."""
-
-    @property
-    def retries(self) -> RetrySettings:
-        """How retries are limited and paced."""
-        ...
-
-    @property
-    def acquire_timeout_s(self) -> float:
-        """How long an acquire waits unless it says otherwise, in seconds."""
-        ...
 
 
 class RequestKeywords(TypedDict, total=False):
@@ -118,7 +104,7 @@ class RequestOptions:
             tokens=_of(self.tokens, request) if counted else None,
         )
 
-    def terms(self, pool: CallDefaults, wait_s: float | None) -> CallPolicy:
+    def terms(self, pool: RetryContext, wait_s: float | None) -> CallPolicy:
         """Return how far a request may go. `wait_s`: as long as its client waits for a connection; None: not said.
 
         Of what the client and the pool say the less counts: clients have a limit that nobody asked for, that of OpenAI

@@ -1,18 +1,21 @@
 """HTTP transport for threads: `httpx2.Client(transport=BalancedTransport(pool))`, and the same for httpx.
 
-Decides how an answer is read up to its first byte. The course decides where a request goes and when it is tried again,
-through the same drive as `Pool.call`; only the lease of an answer that is handed on stays out, until its body ends.
+Decides how an answer is read up to its first byte. The attempt plan decides where a request goes and when it is tried
+again, through the same driver as `Pool.call`; only the lease of an answer that is handed on stays out, until its body
+ends.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, outcome_of
-from balancer.shells.driver import ThreadDriver
+from balancer.pool.pool import Pool
+from balancer.shells.driver import LeaseRequest, ThreadDriver
 from balancer.transports.errors import MOST_BYTES
 from balancer.transports.exchange import RequestExchange, TransportBase, reads_more
 
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 else:
     _Both = object  # neither is needed to be one: both ask for the methods only
 
-__all__ = ["BalancedTransport", "beginning"]
+__all__ = ["BalancedTransport", "answered", "beginning"]
+
+
+T = TypeVar("T")
 
 
 class BalancedTransport(TransportBase, _Both):
@@ -50,18 +56,11 @@ class BalancedTransport(TransportBase, _Both):
         exchange = self._exchange(request)
         inner = self._inner(exchange.http)
 
-        def make(run: Run, hand: list[Lease]) -> Any:
-            lease = hand[0]
-            lease.entered = True  # nobody means to give it back by its id
-            answer = _attempt(exchange, inner, lease, run)
-            hand.clear()  # the body has it from now on
-            return answer
+        def attempt(lease: Lease, run: Run) -> Any:
+            return _attempt(exchange, inner, lease, run)
 
-        drive: ThreadDriver[Any] = ThreadDriver(
-            self._pool, exchange.plan, self._pool.budget, make, exchange.asked, sleep=time.sleep
-        )
         try:
-            return drive.run()
+            return answered(self._pool, exchange.plan, exchange.asked, attempt)
         except Exception as error:
             ended = error
         return exchange.came_to(ended)
@@ -105,6 +104,27 @@ def _attempt(exchange: RequestExchange, inner: Any, lease: Lease, run: Run) -> A
         if failed is error:
             raise
         raise failed from None
+
+
+def answered(pool: Pool, plan: AttemptPlan, asked: LeaseRequest, attempt: Callable[[Lease, Run], T]) -> T:
+    """Return the answer that an attempt along `plan` came to; its body keeps the lease. Raises what the plan ends with.
+
+    Args:
+        pool: leases the endpoints.
+        plan: fresh.
+        asked: what its leases are asked for.
+        attempt: makes one; if it raises, its lease has ended.
+    """
+
+    def make(run: Run, hand: list[Lease]) -> T:
+        lease = hand[0]
+        lease.entered = True  # nobody means to give it back by its id
+        answer = attempt(lease, run)
+        hand.clear()  # the body has it from now on
+        return answer
+
+    driver: ThreadDriver[T] = ThreadDriver(pool, plan, pool.budget, make, asked, sleep=time.sleep)
+    return driver.run()
 
 
 def beginning(pieces: Iterator[bytes]) -> bytes:

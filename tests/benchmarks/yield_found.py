@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from balancer.judging.spans import RunStage, Span
+from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.results.problem_result import CaseResult, CaseState, ProblemResult, SubmissionResult
 from balancer.problem import Verdict
 

@@ -21,8 +21,10 @@ _WHICH = st.integers(0, 50)
 _STEPS = st.one_of(
     st.tuples(st.sampled_from(["ask", "ask", "release", "release", "cancel", "deliver", "copy", "lose"]), _WHICH),
     st.tuples(st.sampled_from(["deliver"]), _WHICH),
-    st.tuples(st.sampled_from(["talk", "talk", "kill holder", "start holder"]), _WHICH),
-    st.tuples(st.sampled_from(["restart owner", "owner forgets", "kill owner", "cut", "mend"]), _WHICH),
+    st.tuples(st.sampled_from(["talk", "talk", "kill member", "start member"]), _WHICH),
+    st.tuples(
+        st.sampled_from(["restart coordinator", "coordinator forgets", "kill coordinator", "cut", "mend"]), _WHICH
+    ),
     st.tuples(st.sampled_from(["add", "remove", "resize", "strategy"]), _WHICH),
     st.tuples(st.just("wait"), st.sampled_from([1, 5, 19, 20, 39, 41, 45])),  # quarters of a second
 )
@@ -50,15 +52,15 @@ def step(world: World, name: str, which: int) -> None:
         world.talk()
     elif name == "wait":
         world.pass_time(which / 4)
-    elif name == "start holder":
+    elif name == "start member":
         if len(processes) < 4:
-            world.start_holder()
-    elif name == "restart owner":
-        world.restart_owner()
-    elif name == "owner forgets":
-        world.restart_owner(forgets=True)
-    elif name == "kill owner":
-        world.kill_owner()
+            world.start_member()
+    elif name == "restart coordinator":
+        world.restart_coordinator()
+    elif name == "coordinator forgets":
+        world.restart_coordinator(forgets=True)
+    elif name == "kill coordinator":
+        world.kill_coordinator()
     elif name == "add":
         world.change(f"http://{which % 3}/", 1 + which % 2)
     elif name == "remove":
@@ -81,8 +83,8 @@ def step(world: World, name: str, which: int) -> None:
     elif name == "cancel":
         if process.waiting:
             world.cancel(process, list(process.waiting)[which % len(process.waiting)])
-    elif name == "kill holder":
-        world.kill_holder(process)
+    elif name == "kill member":
+        world.kill_member(process)
     world.check()
 
 
@@ -92,8 +94,8 @@ def test_never_more_out_than_slots_nothing_lost_and_every_wait_ends_once(
     seed: int, block: int, plan: list[tuple[str, int]]
 ) -> None:
     world = World(random.Random(seed), block=block)
-    world.start_holder()
-    world.start_holder()
+    world.start_member()
+    world.start_member()
     world.talk()
     for name, which in plan:
         step(world, name, which)
@@ -102,11 +104,11 @@ def test_never_more_out_than_slots_nothing_lost_and_every_wait_ends_once(
 
 _WEIGHTS = {
     "ask": 20, "release": 16, "cancel": 1, "deliver": 40, "copy": 3, "lose": 1, "talk": 12, "wait": 8,
-    "start holder": 0.5, "kill holder": 0.3, "restart owner": 0.3, "owner forgets": 0.05, "kill owner": 0.1,
-    "cut": 0.15, "mend": 0.8, "add": 0.6, "remove": 0.4, "resize": 0.5, "strategy": 0.3,
+    "start member": 0.5, "kill member": 0.3, "restart coordinator": 0.3, "coordinator forgets": 0.05,
+    "kill coordinator": 0.1, "cut": 0.15, "mend": 0.8, "add": 0.6, "remove": 0.4, "resize": 0.5, "strategy": 0.3,
 }  # fmt: skip
 _WAITS = [1, 1, 1, 1, 1, 1, 2, 2, 4, 8, 20, 41]  # quarters of a second; a TTL is 40
-_FIRST = [0, 0, 0, 0, 0, 0, 1, 2, 3, 20]  # which letter comes next: mostly the oldest
+_FIRST = [0, 0, 0, 0, 0, 0, 1, 2, 3, 20]  # which frame comes next: mostly the oldest
 
 
 def life(seed: int, steps: int, *, strategy: str = "least_in_flight", block: int = 1) -> World:
@@ -114,13 +116,13 @@ def life(seed: int, steps: int, *, strategy: str = "least_in_flight", block: int
     rng = random.Random(seed)
     world = World(rng, (1, 2, 3), strategy=strategy, block=block)
     for _ in range(3):
-        world.start_holder()
+        world.start_member()
     names = list(_WEIGHTS)
     for name in rng.choices(names, list(_WEIGHTS.values()), k=steps):
         which = {"wait": _WAITS, "deliver": _FIRST, "copy": _FIRST}.get(name, range(50))
         step(world, name, rng.choice(which))
-        if world.owner is None and rng.random() < 0.1:
-            world.restart_owner()
+        if world.coordinator is None and rng.random() < 0.1:
+            world.restart_coordinator()
     world.settle()
     return world
 

@@ -56,7 +56,7 @@ def test_who_waits_to_be_told_where_the_server_is_stops_in_time() -> None:
         lease = pool.acquire(PATIENCE_S)
         serving.stop()
         _until(lambda: lease.ended)
-        with pytest.raises(LeaseError, match="no contact with the owner"):
+        with pytest.raises(LeaseError, match="no contact with the coordinator"):
             lease.release()
         answer.set()
         pool.close()

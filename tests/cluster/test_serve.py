@@ -180,8 +180,8 @@ def test_close_frees_the_server_at_once(served: Serving) -> None:
     with pytest.raises(PoolClosed):
         pool.acquire()
     lease.release()
-    _until(lambda: "has said bye" in repr(pool))
-    _until(lambda: not any(who.incarnation in repr(pool) for who in served.server.owner._guests))
+    _until(lambda: "has left" in repr(pool))
+    _until(lambda: not any(who.incarnation in repr(pool) for who in served.server.coordinator._sessions))
 
 
 def test_a_lease_ends_by_its_own_time(served: Serving, pool: Pool) -> None:
@@ -218,7 +218,7 @@ def test_a_server_that_stays_away_ends_what_it_granted() -> None:
         lease = pool.acquire()
         serving.stop()
         _until(lambda: lease.ended)
-        with pytest.raises(LeaseError, match="no contact with the owner"):
+        with pytest.raises(LeaseError, match="no contact with the coordinator"):
             lease.release()
         pool.close()
 
@@ -290,7 +290,7 @@ def test_a_stranger_is_left(served: Serving, said: bytes) -> None:
         answer = b""
         while data := stranger.recv(4096):
             answer += data
-    assert not answer or b"no message of a holder" in answer
+    assert not answer or b"no message of a member" in answer
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_tls(tmp_path: Path) -> None:
 def test_messages_come_back_as_they_were() -> None:
     who = m.MemberId("host:1", "0" * 32)
     token = m.LeaseToken(1, 2)
-    terms = m.Terms("mine", leak_after_s=3.0)
+    terms = m.LeaseTerms("mine", leak_after_s=3.0)
     request = Request(frozenset({"a"}), frozenset({"http://x/"}), 2, "key", terms, 5)
     words = (
         m.LeaseRequested(1, request, -2, float("inf"), 0.5, 4),
@@ -372,8 +372,8 @@ def test_messages_come_back_as_they_were() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(word: object) -> None:
-    letter = m.MemberFrame(m.MemberId("a", "b"), 1, 1, 0.0, 1, 0, (word,))
-    (body,) = MessageSplitter().feed(encoded(letter))
+    frame = m.MemberFrame(m.MemberId("a", "b"), 1, 1, 0.0, 1, 0, (word,))
+    (body,) = MessageSplitter().feed(encoded(frame))
     with pytest.raises(WireError):
         read_from_member(body)
 

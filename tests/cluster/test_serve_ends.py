@@ -104,7 +104,7 @@ def test_no_files_left_is_one_line_and_other_faults_are_told_as_ever(caplog: pyt
         (b"\x16\x03\x01\x02\x00\x01", "TLS"),
         (b"GET / HTTP/1.1\r\n", "HTTP"),
         (b"POST /run_code", "HTTP"),
-        (encoded(Opening(VERSION, "", MemberId("a", "1"), None)), "house"),
+        (encoded(Opening(VERSION, "", MemberId("a", "1"), None)), "cluster"),
         (b"\xff\x00", None),
         (b"", None),
     ],

@@ -1,4 +1,4 @@
-"""A process that works on a house, and sees whether a slot that it leases is used by somebody else.
+"""A process that works on a cluster, and sees whether a slot that it leases is used by somebody else.
 
     python -m tests.cluster.worker URL FOLDER [SECONDS]
 

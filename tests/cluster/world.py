@@ -1,8 +1,8 @@
 """A coordinator, members and an unreliable network between them, in one thread and virtual time.
 
 True time is `World.t`. Each party has a clock of its own, that begins anywhere and runs at a rate of its own. Nothing
-here looks into the parties to see whether a lease may be used: a lease may be used if its holder lives and the lease
-has not ended, when its holder has done what its own clock says is due.
+here looks into the parties to see whether a lease may be used: a lease may be used if its member lives and the lease
+has not ended, when its member has done what its own clock says is due.
 """
 
 import random
@@ -40,9 +40,9 @@ class _Clock:
 
 @dataclass
 class Process:
-    """One life of a holder, and what its callers have."""
+    """One life of a member, and what its callers have."""
 
-    holder: ClusterMember
+    member: ClusterMember
     clock: _Clock
     number: int
     leases: list[Lease] = field(default_factory=list)
@@ -55,13 +55,13 @@ class Process:
 
 
 class World:
-    """Slots, an owner, and holders.
+    """Slots, a coordinator, and members.
 
     Args:
         rng: whatever is not said is drawn from it.
         capacities: of the endpoints.
         strategy: by name.
-        block: of every holder.
+        block: of every member.
     """
 
     def __init__(
@@ -80,49 +80,50 @@ class World:
         self.allowed = {each.name: each.capacity for each in self.endpoints}  # in use at most, by name
         self.times = ClusterTimes(TTL_S)
         self.disk: CoordinatorRecord | None = None
-        self.owner: Coordinator | None = None
+        self.coordinator: Coordinator | None = None
         self.core: Core
-        self.owner_clock: _Clock
+        self.coordinator_clock: _Clock
         self.epoch = 0
         self.processes: dict[MemberId, Process] = {}
         self.dead: dict[MemberId, float] = {}  # and when it was heard last, by true time
-        self.mail: list[tuple[MemberId, FromCoordinator | FromMember, bool]] = []  # True: to the owner
+        self.mail: list[tuple[MemberId, FromCoordinator | FromMember, bool]] = []  # True: to the coordinator
         self.ended: Counter[Waiter] = Counter()
         self.lives = 0
         self.asked = self.granted = self.steps = 0
         self.broken = False  # the network: what is sent is lost
-        self.start_owner(CoordinatorRecord(0, TTL_S, frozenset()))
+        self.start_coordinator(CoordinatorRecord(0, TTL_S, frozenset()))
 
     # -- lives -------------------------------------------------------------------------------------
 
-    def start_owner(self, last: CoordinatorRecord | None) -> None:
-        """Begin an owner with empty books."""
-        self.owner_clock = _Clock(self.rng.uniform(-1e4, 1e4), self.rng.choice(_RATES))
+    def start_coordinator(self, last: CoordinatorRecord | None) -> None:
+        """Begin a coordinator with empty books."""
+        self.coordinator_clock = _Clock(self.rng.uniform(-1e4, 1e4), self.rng.choice(_RATES))
         self.epoch += 1
-        now = self.owner_clock.at(self.t)
+        now = self.coordinator_clock.at(self.t)
         strategy = MAKERS[self.strategy](random.Random(1))
         self.core = Core(self.endpoints, strategy, lender=self, now=now)  # type: ignore[arg-type]  # nobody asks it
-        self.owner = Coordinator(self.core, epoch=self.epoch, times=self.times, last=last, now=now)
+        self.coordinator = Coordinator(self.core, epoch=self.epoch, times=self.times, last=last, now=now)
         self.flush()
 
-    def kill_owner(self) -> None:
-        self.owner = None
+    def kill_coordinator(self) -> None:
+        self.coordinator = None
 
-    def restart_owner(self, *, forgets: bool = False) -> None:
-        self.kill_owner()
-        self.start_owner(None if forgets else self.disk)
+    def restart_coordinator(self, *, forgets: bool = False) -> None:
+        self.kill_coordinator()
+        self.start_coordinator(None if forgets else self.disk)
 
-    def start_holder(self) -> Process:
+    def start_member(self) -> Process:
         self.lives += 1
-        who = MemberId("holder", str(self.lives))
+        who = MemberId("member", str(self.lives))
         clock = _Clock(self.rng.uniform(-1e4, 1e4), self.rng.choice(_RATES))
         process = Process(None, clock, self.lives)  # type: ignore[arg-type]  # set in the next line
-        process.holder = ClusterMember(who, lender=process, block=self.block, times=self.times, now=clock.at(self.t))  # type: ignore[arg-type]
+        now = clock.at(self.t)
+        process.member = ClusterMember(who, lender=process, block=self.block, times=self.times, now=now)  # type: ignore[arg-type]
         self.processes[who] = process
         self.flush()
         return process
 
-    def kill_holder(self, process: Process) -> None:
+    def kill_member(self, process: Process) -> None:
         who = next(who for who, other in self.processes.items() if other is process)
         del self.processes[who]
         self.dead[who] = self.t
@@ -130,7 +131,7 @@ class World:
     # -- changes -----------------------------------------------------------------------------------
 
     def change(self, name: str, capacity: int, *, drain: bool = False) -> None:
-        """Let there be an endpoint of this name and capacity from now on; 0: none. An owner that lives is told."""
+        """Let there be an endpoint of this name and capacity from now on; 0: none. A coordinator that lives is told."""
         fresh = Endpoint(name, capacity=capacity) if capacity else None
         before = next((each for each in self.endpoints if each.name == name), None)
         others = [each for each in self.endpoints if each.name != name]
@@ -141,8 +142,8 @@ class World:
         else:
             self.endpoints = [*others, fresh]
             self.allowed[name] = max(self.allowed.get(name, 0), capacity)
-        if self.owner is not None:
-            now = self.owner_clock.at(self.t)
+        if self.coordinator is not None:
+            now = self.coordinator_clock.at(self.t)
             if fresh is None:
                 acts: list[Any] = [lambda: self.core.drain(name, now)] if drain else []
                 acts.append(lambda: self.core.remove(name, now))
@@ -150,16 +151,16 @@ class World:
                 acts = [lambda: self.core.add(fresh, now)]
             else:
                 acts = [lambda: self.core.update(fresh, now)]
-            self.owner.change(acts, now)
+            self.coordinator.change(acts, now)
         self.flush()
 
     def use(self, strategy: str) -> None:
         """Let this strategy choose from now on."""
         self.strategy = strategy
-        if self.owner is not None:
-            now = self.owner_clock.at(self.t)
+        if self.coordinator is not None:
+            now = self.coordinator_clock.at(self.t)
             chosen = MAKERS[strategy](random.Random(1))
-            self.owner.change([lambda: self.core.set_strategy(chosen, now)], now)
+            self.coordinator.change([lambda: self.core.set_strategy(chosen, now)], now)
         self.flush()
 
     # -- callers -----------------------------------------------------------------------------------
@@ -167,13 +168,13 @@ class World:
     def ask(self, process: Process, timeout_s: float = 30.0, request: Request | None = None, priority: int = 0) -> None:
         self.asked += 1
         now = process.clock.at(self.t)
-        lease = process.holder.acquire(request or Request(), now)
+        lease = process.member.acquire(request or Request(), now)
         if lease is not None:
             self.granted += 1
             process.leases.append(lease)
             return
         deadline_s = now + timeout_s
-        waiter = process.holder.wait(request or Request(), now, deadline_s, priority, lambda: None)
+        waiter = process.member.wait(request or Request(), now, deadline_s, priority, lambda: None)
         process.waiting[waiter] = deadline_s
         self.flush()
 
@@ -181,13 +182,13 @@ class World:
         process.leases.remove(lease)
         if not lease.ended:
             try:
-                self.hear(process, process.holder.release(lease, outcome, process.clock.at(self.t)))
+                self.hear(process, process.member.release(lease, outcome, process.clock.at(self.t)))
             except BalancerError:
                 assert lease.ended, "only what is over is refused"
         self.flush()
 
     def cancel(self, process: Process, waiter: Waiter, *, timed_out: bool = False) -> None:
-        self.hear(process, process.holder.cancel(waiter, process.clock.at(self.t), timed_out=timed_out))
+        self.hear(process, process.member.cancel(waiter, process.clock.at(self.t), timed_out=timed_out))
         del process.waiting[waiter]
         self.ended[waiter] += 1
         assert waiter.error is not None
@@ -207,14 +208,14 @@ class World:
     # -- the network -------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Let everybody send what they have to; the owner's record is kept before that."""
-        if self.owner is not None:
-            sent = self.owner.take_out(self.owner_clock.at(self.t))
-            self.disk = self.owner.record
+        """Let everybody send what they have to; the coordinator's record is kept before that."""
+        if self.coordinator is not None:
+            sent = self.coordinator.take_out(self.coordinator_clock.at(self.t))
+            self.disk = self.coordinator.record
             if not self.broken:
                 self.mail += [(who, message, False) for who, message in sent]
         for who, process in self.processes.items():
-            out = process.holder.take_out(process.clock.at(self.t))
+            out = process.member.take_out(process.clock.at(self.t))
             if not self.broken:
                 self.mail += [(who, message, True) for message in out]
 
@@ -223,16 +224,16 @@ class World:
         if not self.mail:
             return
         index %= len(self.mail)
-        who, message, to_owner = self.mail[index] if keep else self.mail.pop(index)
+        who, message, to_coordinator = self.mail[index] if keep else self.mail.pop(index)
         self.steps += 1
-        if to_owner:
-            if self.owner is not None:
-                self.owner.receive(message, self.owner_clock.at(self.t))  # type: ignore[arg-type]
+        if to_coordinator:
+            if self.coordinator is not None:
+                self.coordinator.receive(message, self.coordinator_clock.at(self.t))  # type: ignore[arg-type]
                 if who in self.dead:
                     self.dead[who] = self.t
         elif who in self.processes:
             process = self.processes[who]
-            self.hear(process, process.holder.receive(message, process.clock.at(self.t)))  # type: ignore[arg-type]
+            self.hear(process, process.member.receive(message, process.clock.at(self.t)))  # type: ignore[arg-type]
         self.flush()
 
     def lose(self, index: int) -> None:
@@ -255,7 +256,7 @@ class World:
         if quick:
             self.talk()
         for _ in range(10_000):
-            due = min([self._owner_due(), *(self._due(process) for process in self.processes.values())])
+            due = min([self._coordinator_due(), *(self._due(process) for process in self.processes.values())])
             if due >= end:
                 break
             self.t = max(self.t, due) + 1e-6
@@ -271,19 +272,19 @@ class World:
             self.talk()
         self.check()
 
-    def _owner_due(self) -> float:
-        return inf if self.owner is None else self.owner_clock.true(self.owner.due_s)
+    def _coordinator_due(self) -> float:
+        return inf if self.coordinator is None else self.coordinator_clock.true(self.coordinator.due_s)
 
     def _due(self, process: Process) -> float:
-        own = [process.holder.due_s, *process.waiting.values()]
+        own = [process.member.due_s, *process.waiting.values()]
         return process.clock.true(min(own))
 
     def _tick(self) -> None:
-        if self.owner is not None and self._owner_due() <= self.t:
-            self.owner.tick(self.owner_clock.at(self.t))
+        if self.coordinator is not None and self._coordinator_due() <= self.t:
+            self.coordinator.tick(self.coordinator_clock.at(self.t))
         for process in list(self.processes.values()):
             now = process.clock.at(self.t)
-            self.hear(process, process.holder.tick(now))
+            self.hear(process, process.member.tick(now))
             for waiter, deadline_s in list(process.waiting.items()):
                 if deadline_s <= now:
                     self.cancel(process, waiter, timed_out=True)
@@ -295,33 +296,34 @@ class World:
         """Return the slots that are in use, by endpoint, of leases that may be used now."""
         used: Counter[str] = Counter()
         for process in self.processes.values():
-            process.holder.tick(process.clock.at(self.t))  # what its own clock says
+            process.member.tick(process.clock.at(self.t))  # what its own clock says
             for lease in process.leases:
                 if not lease.ended:
                     used[lease.endpoint.name] += lease.slots
         return used
 
     def check(self) -> None:
-        """Never more in use than there are, and what a dead holder had is free after a TTL."""
+        """Never more in use than there are, and what a dead member had is free after a TTL."""
         used = self.usable()
         for name in self.allowed:
             assert used[name] <= self.allowed[name], f"{name}: {used[name]} in use"
-        if self.owner is not None and not self.owner.grace:  # what is above a capacity that was made less only ends
+        # What is above a capacity that was made less only ends.
+        if self.coordinator is not None and not self.coordinator.grace:
             out = {account.endpoint.name: account.in_flight for account in self.core.ledger.accounts()}
             now = {each.name: each.capacity for each in self.endpoints}
             for name in self.allowed:
                 self.allowed[name] = max(now.get(name, 0), min(self.allowed[name], out.get(name, 0)))
         assert all(times == 1 for times in self.ended.values()), "a wait ends once"
-        if self.owner is not None:
+        if self.coordinator is not None:
             for who, heard in self.dead.items():
-                if who in self.owner._guests:
-                    longest = TTL_S / self.owner_clock.rate + 1e-3
+                if who in self.coordinator._sessions:
+                    longest = TTL_S / self.coordinator_clock.rate + 1e-3
                     assert self.t - heard <= longest, f"{who} died, and has leases {self.t - heard:.3f} s later"
 
     def settle(self) -> None:
         """Let the network be good from now on: within grace and TTL all that is lost is back, and all waits end."""
-        if self.owner is None:
-            self.restart_owner()
+        if self.coordinator is None:
+            self.restart_coordinator()
         self.broken = False
         longest = max(1 / rate for rate in _RATES)
         self.pass_time(2 * TTL_S * longest + 1, quick=True)
@@ -335,8 +337,8 @@ class World:
             name = account.endpoint.name
             assert account.in_flight == held[name], f"{name}: {account.in_flight} counted, {held[name]} held"
         for process in self.processes.values():
-            assert set(process.holder.endpoints) == set(self.endpoints), "all know what there is to lease"
-            assert process.holder.strategy == self.strategy
+            assert set(process.member.endpoints) == set(self.endpoints), "all know what there is to lease"
+            assert process.member.strategy == self.strategy
             for lease in list(process.leases):
                 self.release(process, lease)
         for _ in range(1000):

@@ -77,7 +77,7 @@ class _Client:
     def __init__(self, port: int) -> None:
         self.port = port
         self.who = ["a client", f"{time.time_ns():032x}"]
-        self.visit: tuple[int, int] | None = None
+        self.session: tuple[int, int] | None = None
         self.inside = False
         self.ttl_s = _TTL_S
         self.leases: dict[tuple[int, int], dict[str, Any]] = {}
@@ -85,7 +85,7 @@ class _Client:
         self.refused = ""
         self.asks: dict[int, dict[str, Any]] = {}
         self.heard_s = time.monotonic()
-        self.asked = self.visits = 0
+        self.asked = self.sessions = 0
         self.connect()
         self.knock()
 
@@ -93,7 +93,7 @@ class _Client:
         self.socket = socket.create_connection(("127.0.0.1", self.port))
         self.unread = b""
         self.heartbeat_s = 0.0  # it speaks at once, so that the server knows where it is
-        self.frame(0, {"version": 1, "token": "", "who": self.who, "local": None})
+        self.frame(0, {"version": 2, "token": "", "who": self.who, "local": None})
 
     def frame(self, kind: int, message: Any) -> None:
         body = _pack([kind, message])
@@ -119,9 +119,9 @@ class _Client:
         del self.leases[token]
         self.word(3, {"token": list(token), "outcome": "success", "used_s": 0.1})
 
-    def letter(self, number: int, words: list[Any]) -> None:
-        assert self.visit is not None
-        self.frame(3, [self.who, *self.visit, time.monotonic(), number, self.got, words])
+    def numbered(self, number: int, words: list[Any]) -> None:
+        assert self.session is not None
+        self.frame(3, [self.who, *self.session, time.monotonic(), number, self.got, words])
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Go on until `holds`."""
@@ -133,10 +133,10 @@ class _Client:
                 for number, words in self.unheard.items():
                     if now >= self.said_s[number] + self.ttl_s / 20:
                         self.said_s[number] = now
-                        self.letter(number, words)
+                        self.numbered(number, words)
                 if now >= self.heartbeat_s:
                     self.heartbeat_s = now + self.ttl_s / 5
-                    self.letter(0, [])
+                    self.numbered(0, [])
             if select.select([self.socket], [], [], 0.01)[0]:
                 try:
                     data = self.socket.recv(65536)
@@ -157,15 +157,15 @@ class _Client:
 
     def hear(self, kind: int, said: Any) -> None:
         if kind == 11:
-            visit = said["epoch"], said["visit"]
-            if self.visit is not None and visit <= self.visit:
+            session = said["epoch"], said["session"]
+            if self.session is not None and session <= self.session:
                 return
-            self.visit, self.inside = visit, False
+            self.session, self.inside = session, False
             self.number = self.got = 0
             self.unheard: dict[int, list[Any]] = {}
             self.said_s: dict[int, float] = {}
             self.listed: dict[int, Any] = {}
-            self.visits += 1
+            self.sessions += 1
             held = [
                 {
                     "token": list(token),
@@ -178,15 +178,15 @@ class _Client:
                 for token, each in self.leases.items()
             ]
             now = time.monotonic()
-            self.frame(2, {"who": self.who, "epoch": visit[0], "visit": visit[1], "sent_s": now, "held": held})
-        elif kind == 12 and (said["epoch"], said["visit"]) == self.visit and not self.inside:
+            self.frame(2, {"who": self.who, "epoch": session[0], "session": session[1], "sent_s": now, "held": held})
+        elif kind == 12 and (said["epoch"], said["session"]) == self.session and not self.inside:
             kept = {tuple(token) for token in said["kept"]}
             self.lost += [token for token in self.leases if token not in kept]
             self.leases = {token: each for token, each in self.leases.items() if token in kept}
             self.ttl_s, self.inside = said["ttl_s"], True
             for ask in self.asks.values():
                 self.word(0, ask)
-        elif kind == 13 and tuple(said[:2]) == self.visit:
+        elif kind == 13 and tuple(said[:2]) == self.session:
             _, _, self.heard_s, number, got, words = said
             self.unheard = {each: words for each, words in self.unheard.items() if each > got}
             if number == self.got + 1:
@@ -225,11 +225,11 @@ def test_a_client_of_that_page_leases_keeps_and_gives_back_whatever_happens_to_i
         later_s = time.monotonic() + 1.5 * _TTL_S
         client.until(lambda: time.monotonic() > later_s)
         assert len(first.pool.leases()) == 1
-        assert client.visits == 1, "a connection is no visit"
+        assert client.sessions == 1, "a connection is no session"
         first.stop()
 
     with Serving("http://a/", ttl_s=_TTL_S, last=first.records[-1], port=first.port) as second:
-        client.until(lambda: client.visits == 2 and client.inside)
+        client.until(lambda: client.sessions == 2 and client.inside)
         assert (list(client.leases), client.lost) == ([token], [])
         assert len(second.pool.leases()) == 1
         client.end(token)
@@ -240,7 +240,7 @@ def test_a_client_of_that_page_leases_keeps_and_gives_back_whatever_happens_to_i
         client.end(other)
         client.until(lambda: not client.unheard)
         client.word(9, {})
-        client.until(lambda: not second.server.owner._guests)
+        client.until(lambda: not second.server.coordinator._sessions)
         assert second.pool.leases() == ()
         assert second.pool.stats().calls == 2
         client.socket.close()

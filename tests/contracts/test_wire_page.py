@@ -45,7 +45,7 @@ def test_the_frames_are_messages() -> None:
         found.append((read_from_member if side == ">" else read_from_coordinator)(body))
     who = m.MemberId("go client", "1f")
     assert found == [
-        Opening(1, "", who, None),
+        Opening(2, "", who, None),
         m.JoinRequest(who, 12.5),
         m.SessionOffer(1764150000000, 7),
         m.SessionStart(who, 1764150000000, 7, 12.75, ()),
@@ -58,7 +58,7 @@ def test_the_client_takes_a_lease_and_gives_it_back(capsys: pytest.CaptureFixtur
         exec(compile(code.replace("7465", str(serving.port)), "wire.md", "exec"), {"__name__": "page"})
         assert capsys.readouterr().out == "call http://a/\n"
         until_s = time.monotonic() + PATIENCE_S
-        while serving.pool.stats().calls != 1 or serving.server.owner._guests:
+        while serving.pool.stats().calls != 1 or serving.server.coordinator._sessions:
             assert time.monotonic() < until_s
             time.sleep(0.01)
         assert serving.pool.leases() == ()

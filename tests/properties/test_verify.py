@@ -110,19 +110,19 @@ def _trust(**settings: float) -> Trust:
 def test_the_first_runs_are_looked_at_then_a_share() -> None:
     trust = _trust(first=3, share=0.25)
     for _ in range(3):
-        assert trust.looks("a", 0.99)
+        assert trust.verifies("a", 0.99)
         trust.agreed("a")
-    assert not trust.looks("a", 0.25)
-    assert trust.looks("a", 0.24)
+    assert not trust.verifies("a", 0.25)
+    assert trust.verifies("a", 0.24)
 
 
 def test_one_that_was_outvoted_is_looked_at_for_long() -> None:
     trust = _trust(first=3, share=0)
     trust.outvoted("a", None)
     for number in range(LONG_ROW):
-        assert trust.looks("a", 0.5)
+        assert trust.verifies("a", 0.5)
         assert trust.agreed("a") is (number == LONG_ROW - 1)
-    assert not trust.looks("a", 0.5)
+    assert not trust.verifies("a", 0.5)
 
 
 def test_two_programs_eject_and_one_alone_does_not_however_often() -> None:

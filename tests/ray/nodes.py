@@ -1,9 +1,9 @@
 """A Ray cluster of two machines, as two network namespaces: one is the head, the other one dies or is cut off.
 
-    python -m tests.ray.nodes [--ttl S] [--cut S] [--workers N] [--calls S] [--soon] dies|owner-dies|is-cut
+    python -m tests.ray.nodes [--ttl S] [--cut S] [--workers N] [--calls S] [--soon] dies|coordinator-dies|is-cut
 
 Eight actors of Ray work as in `tests.cluster.worker`, and say what came of it in a line of JSON: see `Came`. `dies`:
-half of them are on the machine that dies. `owner-dies`: on it is the actor that hosts the pool, and nothing else.
+half of them are on the machine that dies. `coordinator-dies`: on it is the actor that hosts the pool, and nothing else.
 `is-cut`: on it are that actor and half of the eight, and nothing comes through for so many seconds. With `--calls`
 those of the first of the eight last so long, or until their leases have ended. Ray has its own settings, or with
 `--soon` finds out within two seconds or so that a node is dead. Linux, iproute2.
@@ -35,7 +35,7 @@ from tests.cluster.worker import CAPACITY, _work
 
 __all__ = ["WHATS", "Came", "measured"]
 
-WHATS: Final = ("dies", "owner-dies", "is-cut")
+WHATS: Final = ("dies", "coordinator-dies", "is-cut")
 _CALL_S: Final = 0.01
 _SLOTS: Final = 2 * CAPACITY
 _HERE, _THERE = "10.99.0.1", "10.99.0.2"
@@ -243,14 +243,14 @@ def _at_work(nodes: _Nodes, asked: argparse.Namespace, folder: Path) -> Came:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     what, ttl_s, cut_s = asked.what, asked.ttl, asked.cut
-    owner = nodes.here if what == "dies" else nodes.there
-    pool = _pool_on(owner, ttl_s)
-    on_there = 0 if what == "owner-dies" else asked.workers // 2
+    coordinator = nodes.here if what == "dies" else nodes.there
+    pool = _pool_on(coordinator, ttl_s)
+    on_there = 0 if what == "coordinator-dies" else asked.workers // 2
     ids = [nodes.there] * on_there + [nodes.here] * (asked.workers - on_there)
     actor = ray.remote(_Worker)
     workers = [
         actor.options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-            pool.called, node != owner
+            pool.called, node != coordinator
         )
         for node in ids
     ]

@@ -1,4 +1,4 @@
-"""Which owner of a pool counts: whatever the order in which two of them read and write, no record is overlooked."""
+"""Which coordinator of a pool counts: in whatever order two of them read and write, no record is overlooked."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import pytest
 
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.messages import MemberId
-from balancer.cluster.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
+from balancer.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
 
 _TIMES = leader_times(10.0)
 _RECORD = CoordinatorRecord(7, 10.0, frozenset({MemberId("a", "1"), MemberId("b", "2")}))

@@ -19,7 +19,7 @@ def test_the_death_of_the_node_that_hosts_the_pool_issues_nothing_twice_and_lose
         pytest.skip("not run: two machines in network namespaces take half a minute; BALANCER_STRESS=1 make ray")
     options = ["--soon", "--ttl", "60", "--workers", "3", "--calls", "600", "--watch", "8"]
     try:
-        came = measured("owner-dies", *options)
+        came = measured("coordinator-dies", *options)
     except CannotCut as why:
         pytest.skip(f"not run: no network namespaces: {why}")
     assert came.here == 2, "two are at work again, and the leases of the third, which stays in its calls, go on"

@@ -1,4 +1,4 @@
-"""A pool that an actor hosts, real: its face, who shares it, and what is lost when a holder or the actor is killed."""
+"""A pool that an actor hosts, real: its face, who shares it, and what is lost when a member or the actor is killed."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool, UnknownEndpoint
-from balancer.cluster.ray.store import ControlStore
 from balancer.cluster.tcp.record_file import parse_record
+from balancer.ray.store import ControlStore
 from balancer.settings.config import Config
 from tests.cluster.worker import CAPACITY, _work
 from tests.patience import PATIENCE_S
@@ -197,10 +197,10 @@ def _goes_on(folder: Path, pid: int) -> None:
 
 
 def _holders(pool: SharedPool) -> int:
-    """Return how many holders the next actor would know of."""
+    """Return how many members the next actor would know of."""
     store, name = ControlStore(), f"balancer/{pool.called}"
-    owner = store.get(f"{name}/owner")
-    record = parse_record(store.get(f"{name}/record/{owner}") or "")
+    coordinator = store.get(f"{name}/coordinator")
+    record = parse_record(store.get(f"{name}/record/{coordinator}") or "")
     return len(record.holders or ()) if record is not None else -1
 
 

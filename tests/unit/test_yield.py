@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from balancer.judging.spans import RunStage, Span
+from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.results.problem_result import (
     CaseResult,
     CaseState,

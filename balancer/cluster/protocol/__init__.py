@@ -5,8 +5,8 @@ go out. docs/decisions/cluster.md has the reasons, docs/many-machines.md what di
 """
 
 from balancer.cluster.protocol.coordinator import Coordinator
+from balancer.cluster.protocol.grace import CoordinatorRecord
 from balancer.cluster.protocol.member import ClusterMember
-from balancer.cluster.protocol.record import CoordinatorRecord
 from balancer.cluster.protocol.times import ClusterTimes
 
 __all__ = ["ClusterMember", "ClusterTimes", "Coordinator", "CoordinatorRecord"]

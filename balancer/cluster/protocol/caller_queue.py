@@ -15,7 +15,7 @@ __all__ = ["CallerQueue"]
 
 
 class CallerQueue:
-    """The callers who wait, by number. A number is used once, and kept from visit to visit."""
+    """The callers who wait, by number. A number is used once, and kept from session to session."""
 
     def __init__(self) -> None:
         self._waiters = WaitQueue()
@@ -27,7 +27,7 @@ class CallerQueue:
         return self._waiters.size
 
     def __iter__(self) -> Iterator[int]:
-        """Go through the numbers of those that the owner is to answer."""
+        """Go through the numbers of those that the coordinator is to answer."""
         return iter(self._by_number)
 
     def push(
@@ -72,8 +72,8 @@ class CallerQueue:
         """Go through those that are next, one of each kind, as `WaitQueue.candidates` does."""
         return iter(self._waiters.candidates())
 
-    def said(self, number: int, block: int, now: float) -> LeaseRequested:
-        """Return what the owner is asked by this number, for a block of so many where that can be."""
+    def request(self, number: int, block: int, now: float) -> LeaseRequested:
+        """Return what the coordinator is asked by this number, for a block of so many where that can be."""
         waiter, priority = self._by_number[number]
         request = waiter.request
         left_s, waited_s = max(0.0, waiter.deadline_s - now), now - waiter.since_s

@@ -1,6 +1,6 @@
 """Counters of a member's own leases, for `Pool.stats`.
 
-Decides nothing. What all processes do together, the owner's core counts.
+Decides nothing. What all processes do together, the coordinator's core counts.
 """
 
 from bisect import bisect_left

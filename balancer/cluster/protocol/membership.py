@@ -1,8 +1,8 @@
 """A member's contact with its coordinator: joining, heartbeats, resends, and the expiry of its leases.
 
-Decides when it knocks, says hello, says again what was not heard, and says that it is there; and from when on it may
-use nothing. Contact counts from when it said the last thing that the owner has certainly heard, however late the answer
-came. It must not know what its words mean, nor what it has.
+Decides when it asks to join, begins a session, says again what was not heard, and says that it is there; and from when
+on it may use nothing. Contact counts from when it said the last thing that the coordinator has certainly heard, however
+late the answer came. It must not know what its words mean, nor what it has.
 """
 
 from enum import Enum
@@ -23,116 +23,116 @@ from balancer.cluster.protocol.times import EXPIRY_SHARE, ClusterTimes
 
 __all__ = ["ContactState", "CoordinatorContact"]
 
-# Letters of the owner, which has 64 on their way at most; else an answer waits for the next letter.
+# Frames of the coordinator, which has 64 on their way at most; else an answer waits for the next frame.
 _MOST_UNANSWERED = 16
 
 
 class ContactState(Enum):
     """Where it stands; the values are words for people."""
 
-    OUTSIDE = "knocks"
-    GREETED = "has said hello"
-    INSIDE = "is in a visit"
-    GONE = "has said bye"
+    OUTSIDE = "asks to join"
+    BEGINNING = "begins a session"
+    INSIDE = "is in a session"
+    GONE = "has left"
 
 
 class CoordinatorContact:
-    """One holder's side of all its visits.
+    """One member's side of all its sessions.
 
     Args:
-        who: the holder.
-        times: those of the owner, as far as they are known.
+        who: the member.
+        times: those of the coordinator, as far as they are known.
         now: the time.
 
     Attributes:
-        state, visit: where it stands; epoch and number of the visit, of which greater ones are later.
+        state, session: where it stands; epoch and number of the session, of which greater ones are later.
         times: likewise.
-        hello: what it has said that it has.
+        claimed: what it has said that it has.
         contact_s: when it said the last thing that was certainly heard.
     """
 
     def __init__(self, who: MemberId, times: ClusterTimes, now: float) -> None:
         self.state = ContactState.OUTSIDE
-        self.visit = (0, 0)
+        self.session = (0, 0)
         self.times = times
-        self.hello: tuple[ClaimedLease, ...] = ()
+        self.claimed: tuple[ClaimedLease, ...] = ()
         self.contact_s = -inf
         self._who = who
-        self._link = Channel(times.again_s)
-        self._again_s = now  # when to knock, or say hello, again
-        self._greeted_s = now
-        self._beat_due_s = inf
-        self._unanswered = 0  # letters of the owner
+        self._channel = Channel(times.again_s)
+        self._again_s = now  # when to ask again to be let in
+        self._begun_s = now
+        self._heartbeat_due_s = inf
+        self._unanswered = 0  # frames of the coordinator
         self._leaving = False
 
     # -- what happens ------------------------------------------------------------------------------
 
-    def begin(self, visit: tuple[int, int], hello: tuple[ClaimedLease, ...], now: float) -> None:
-        """Say hello in a new visit."""
-        self.visit = visit
-        self.state = ContactState.GREETED
-        self.hello = hello
-        self._greeted_s = self._again_s = now
-        self._link = Channel(self.times.again_s)
+    def begin(self, session: tuple[int, int], claimed: tuple[ClaimedLease, ...], now: float) -> None:
+        """Begin a new session."""
+        self.session = session
+        self.state = ContactState.BEGINNING
+        self.claimed = claimed
+        self._begun_s = self._again_s = now
+        self._channel = Channel(self.times.again_s)
 
-    def welcomed(self, welcome: SessionAccepted) -> None:
-        """Learn that the hello was heard, and the owner's times."""
-        self.times = ClusterTimes(welcome.ttl_s, idle_s=self.times.idle_s)
-        self._link.again_s = self.times.again_s
-        self.contact_s = max(self.contact_s, welcome.heard_s)
+    def accepted(self, accepted: SessionAccepted) -> None:
+        """Learn that the beginning was heard, and the coordinator's times."""
+        self.times = ClusterTimes(accepted.ttl_s, idle_s=self.times.idle_s)
+        self._channel.again_s = self.times.again_s
+        self.contact_s = max(self.contact_s, accepted.heard_s)
 
     def enter(self, now: float) -> None:
-        """Be in the visit."""
+        """Be in the session."""
         self.state = ContactState.INSIDE
-        self._beat_due_s = now  # the owner waits for a word
+        self._heartbeat_due_s = now  # the coordinator waits for a word
 
     def note_contact(self, reply: CoordinatorFrame) -> None:
-        """Learn up to when the owner has heard."""
+        """Learn up to when the coordinator has heard."""
         self.contact_s = max(self.contact_s, reply.heard_s)
 
     def hear(self, reply: CoordinatorFrame, now: float) -> tuple[object, ...]:
         """Return the words of `reply` that are new."""
         self._unanswered += bool(reply.number)
-        return self._link.hear(reply.number, reply.got, reply.words, now)
+        return self._channel.hear(reply.number, reply.got, reply.words, now)
 
     def leave(self, now: float) -> None:
-        """Go outside, to begin again with whatever owner there is, even of a smaller epoch: a clock was put back."""
+        """Go outside, to begin again with any coordinator, even of a smaller epoch: a clock was put back."""
         self.state = ContactState.OUTSIDE
-        self.visit = (0, 0)
+        self.session = (0, 0)
         self._again_s = now
 
     def part(self, last: object) -> bool:
         """Go for good: say `last` if there is somebody to hear it, and return whether it is said."""
         if self.state is ContactState.INSIDE:
             self._leaving = True
-            self._link.say(last)
+            self._channel.say(last)
             return True
         self.state = ContactState.GONE
         return False
 
     def say(self, word: object) -> bool:
-        """Say `word` in the next letter, if there is somebody to hear it, and return whether there is."""
-        heard = self.state in (ContactState.GREETED, ContactState.INSIDE)
+        """Say `word` in the next frame, if there is somebody to hear it, and return whether there is."""
+        heard = self.state in (ContactState.BEGINNING, ContactState.INSIDE)
         if heard:
-            self._link.say(word)
+            self._channel.say(word)
         return heard
 
     # -- what follows ------------------------------------------------------------------------------
 
     @property
     def has_words(self) -> bool:
-        """True if there are words for a new letter."""
-        return self._link.has_words
+        """True if there are words for a new frame."""
+        return self._channel.has_words
 
     def expiry_s(self, *, has: bool) -> float:
-        """Return from when on nothing is used, unless the owner is heard; `inf`: it neither `has` nor waits for any."""
+        """Return from when on nothing is used without contact; `inf`: it neither `has` any lease nor waits for one."""
         if not has and self.state is not ContactState.INSIDE:
             return inf
         return self.contact_s + EXPIRY_SHARE * self.times.ttl_s
 
     def is_unanswered(self, now: float) -> bool:
-        """Return whether nobody knows any more the visit that it has said hello in."""
-        return self.state is ContactState.GREETED and now >= self._greeted_s + self.times.ttl_s
+        """Return whether nobody knows any more the session that it has begun."""
+        return self.state is ContactState.BEGINNING and now >= self._begun_s + self.times.ttl_s
 
     def take_out(self, now: float, *, again: bool) -> list[FromMember]:
         """Return what is to be sent now; with `again`, when a connection is new, what may have been lost too."""
@@ -144,16 +144,16 @@ class CoordinatorContact:
             self._again_s = now + self.times.again_s
             if self.state is ContactState.OUTSIDE:
                 return [JoinRequest(self._who, now)]
-            return [SessionStart(self._who, *self.visit, now, self.hello)]
-        letters = self._link.letters(now, again=again)
-        if not (letters or again) and self._unanswered < _MOST_UNANSWERED and now < self._beat_due_s:
-            return []  # but on a new connection it speaks at once: the owner may be a new one, that waits to be told
+            return [SessionStart(self._who, *self.session, now, self.claimed)]
+        frames = self._channel.frames(now, again=again)
+        if not (frames or again) and self._unanswered < _MOST_UNANSWERED and now < self._heartbeat_due_s:
+            return []  # but on a new connection it speaks at once: a new coordinator waits to be told
         if self._leaving:
             self.state = ContactState.GONE
         self._unanswered = 0
-        self._beat_due_s = now + self.times.heartbeat_s
-        got = self._link.got
-        return [MemberFrame(self._who, *self.visit, now, number, got, words) for number, words in letters or [(0, ())]]
+        self._heartbeat_due_s = now + self.times.heartbeat_s
+        got = self._channel.got
+        return [MemberFrame(self._who, *self.session, now, number, got, words) for number, words in frames or [(0, ())]]
 
     @property
     def due_s(self) -> float:
@@ -162,6 +162,6 @@ class CoordinatorContact:
             return inf
         if self.state is not ContactState.INSIDE:
             return self._again_s
-        if self._link.has_words or self._unanswered >= _MOST_UNANSWERED:
+        if self._channel.has_words or self._unanswered >= _MOST_UNANSWERED:
             return -inf
-        return min(self._link.due_s, self._beat_due_s)
+        return min(self._channel.due_s, self._heartbeat_due_s)

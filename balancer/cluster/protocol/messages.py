@@ -1,13 +1,13 @@
 """Messages between a coordinator and its members.
 
-Decides nothing: these are the words. Outside a visit: `JoinRequest` and `SessionOffer`, `SessionStart` and
+Decides nothing: these are the words. Outside a session: `JoinRequest` and `SessionOffer`, `SessionStart` and
 `SessionAccepted`. Within one, each side's words come in a `MemberFrame`, numbered, so that each is heard once and in
-order, whatever the network does to letters; see `balancer.cluster.protocol.channel`. A letter without words is the
+order, whatever the network does to frames; see `balancer.cluster.protocol.channel`. A frame without words is the
 heartbeat, and the answer to one.
 
-A visit is (epoch, number). The owner gives the numbers and gives none twice in its epoch, so whatever was said in
-another visit is known by that, however late it comes. `sent_s` is the holder's own clock: the owner repeats the
-greatest that it has heard, as `heard_s`, so a holder knows when it said the last thing that has certainly arrived.
+A session is (epoch, number). The coordinator gives the numbers and gives none twice in its epoch, so whatever was said
+in another session is known by that, however late it comes. `sent_s` is the member's own clock: the coordinator repeats
+the greatest that it has heard, as `heard_s`, so a member knows when it said the last thing that has certainly arrived.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ __all__ = [
 
 
 class MemberId(NamedTuple):
-    """A holder: its name, and what tells this life of it from all others of that name."""
+    """A member: its name, and what tells this life of it from all others of that name."""
 
     name: str
     incarnation: str
@@ -65,7 +65,7 @@ class LeaseToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedLease:
-    """A lease that a holder says it has: of the endpoint of this name, for `held_s` seconds so far.
+    """A lease that a member says it has: of the endpoint of this name, for `held_s` seconds so far.
 
     `tokens` is what its request reserved of a quota.
     """
@@ -78,12 +78,12 @@ class ClaimedLease:
     held_s: float
 
 
-# -- outside a visit -------------------------------------------------------------------------------
+# -- outside a session -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """A holder asks to be let in."""
+    """A member asks to be let in."""
 
     who: MemberId
     sent_s: float
@@ -91,33 +91,33 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionOffer:
-    """The owner offers a visit."""
+    """The coordinator offers a session."""
 
     epoch: int
-    visit: int
+    session: int
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """A holder begins the visit that it was offered, and says all that it holds. What it does not name is free."""
+    """A member begins the session that it was offered, and says all that it holds. What it does not name is free."""
 
     who: MemberId
     epoch: int
-    visit: int
+    session: int
     sent_s: float
     held: tuple[ClaimedLease, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionAccepted:
-    """The visit has begun. Of what the holder said it has, `kept` is still its own.
+    """The session has begun. Of what the member said it has, `kept` is still its own.
 
-    `ttl_s` is the owner's; `block` is how many leases at most may be granted at once; the rest says what there is to
-    lease, and how it is chosen.
+    `ttl_s` is the coordinator's; `block` is how many leases at most may be granted at once; the rest says what there is
+    to lease, and how it is chosen.
     """
 
     epoch: int
-    visit: int
+    session: int
     heard_s: float
     kept: tuple[LeaseToken, ...]
     ttl_s: float
@@ -131,11 +131,11 @@ class SessionAccepted:
 
 @dataclass(frozen=True, slots=True)
 class MemberFrame:
-    """Words of a holder. `number` counts letters that have words; 0: it has none. `got`: of the last one it heard."""
+    """Words of a member. `number` counts frames that have words; 0: it has none. `got`: of the last one it heard."""
 
     who: MemberId
     epoch: int
-    visit: int
+    session: int
     sent_s: float
     number: int
     got: int
@@ -144,30 +144,30 @@ class MemberFrame:
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorFrame:
-    """Words of the owner; as `MemberFrame`."""
+    """Words of the coordinator; as `MemberFrame`."""
 
     epoch: int
-    visit: int
+    session: int
     heard_s: float
     number: int
     got: int
     words: tuple[Any, ...]
 
 
-# -- words of a holder -----------------------------------------------------------------------------
+# -- words of a member -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequested:
-    """A caller wants what `request` says; `number` is the holder's own.
+    """A caller wants what `request` says; `number` is the member's own.
 
     Args:
-        number: grows with every ask of a holder, and is kept when an ask is made again in another visit.
-        request: what is asked for, with terms, key and tokens. Its terms have no `ttl_s`: that is the holder's to keep.
+        number: grows with every ask of a member, and is kept when an ask is made again in another session.
+        request: what is asked for, with terms, key and tokens. Its terms have no `ttl_s`: that is the member's to keep.
         priority: as in `Pool.acquire`.
         timeout_s: how long it waits from now on; `inf`: for ever.
         waited_s: how long it has waited already.
-        block: how many leases the holder would take at once: the first for this caller, the others for the next ones.
+        block: how many leases the member would take at once: the first for this caller, the others for the next ones.
     """
 
     number: int
@@ -245,10 +245,10 @@ class CallHedged:
 
 @dataclass(frozen=True, slots=True)
 class MemberLeft:
-    """The holder goes, and has nothing any more."""
+    """The member goes, and has nothing any more."""
 
 
-# -- words of the owner ----------------------------------------------------------------------------
+# -- words of the coordinator ----------------------------------------------------------------------------
 
 
 class GrantedLease(NamedTuple):
@@ -261,7 +261,7 @@ class GrantedLease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EndpointListed:
-    """What the endpoint of this number is like, until the end of the visit."""
+    """What the endpoint of this number is like, until the end of the session."""
 
     number: int
     endpoint: Endpoint

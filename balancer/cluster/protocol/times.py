@@ -1,6 +1,6 @@
 """Times of a cluster: the TTL, its grace, heartbeats, resends, and when a member's leases expire.
 
-Decides by how much a holder stops before its owner gives it up. It must not know what is promised.
+Decides by how much a member stops before its coordinator gives it up. It must not know what is promised.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from balancer.settings.numbers import checked, positive
 __all__ = ["EXPIRY_SHARE", "ClusterTimes"]
 
 EXPIRY_SHARE = 0.8
-"""A holder stops after this part of the TTL without contact. So their clocks may differ in rate by 1 / 0.8 = 1.25."""
+"""A member stops after this part of the TTL without contact. So their clocks may differ in rate by 1 / 0.8 = 1.25."""
 
-# Five heartbeats in a TTL, four of them before the fence: three may be lost.
+# Five heartbeats in a TTL, four of them before the expiry: three may be lost.
 _BEATS = 5.0
 # What was not answered is said again this often in a TTL.
 _TRIES = 20.0
@@ -20,13 +20,13 @@ _TRIES = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ClusterTimes:
-    """The times of a house, in seconds.
+    """The times of a cluster, in seconds.
 
     Args:
-        ttl_s: a holder of whom the owner has not heard for so long has lost its leases (> 0).
-        grace_s: after a restart the owner grants nothing for so long, or until all known holders have told what they
-            hold; at least `ttl_s`, and by default that.
-        idle_s: how long a holder keeps a lease of a block that nobody uses.
+        ttl_s: a member of whom the coordinator has not heard for so long has lost its leases (> 0).
+        grace_s: after a restart the coordinator grants nothing for so long, or until all known members have told what
+            they hold; at least `ttl_s`, and by default that.
+        idle_s: how long a member keeps a lease of a block that nobody uses.
 
     Raises:
         ValueError: a number is out of range.
@@ -46,12 +46,12 @@ class ClusterTimes:
 
     @property
     def expiry_s(self) -> float:
-        """A holder that has had no contact for so long stops using its leases."""
+        """A member that has had no contact for so long stops using its leases."""
         return EXPIRY_SHARE * self.ttl_s
 
     @property
     def heartbeat_s(self) -> float:
-        """How often a holder says something, if only that it is there."""
+        """How often a member says something, if only that it is there."""
         return self.ttl_s / _BEATS
 
     @property

@@ -1,8 +1,8 @@
 """Codec of cluster messages: MessagePack with types that are checked as they are read (msgspec).
 
-Decides what a frame is: four bytes that say how long it is, then [kind, message]. Words within a letter are [kind,
-word] each. Both sides have the kinds of the other only, so a holder cannot grant. What comes in is checked to be what
-it claims to be, and to be sensible, before an owner or a holder sees it. It must not know sockets.
+Decides how a message is written: four bytes that say how long it is, then [kind, message]. Words within a frame are
+[kind, word] each. Both sides have the kinds of the other only, so a member cannot grant. What comes in is checked to be
+what it claims to be, and to be sensible, before a coordinator or a member sees it. It must not know sockets.
 """
 
 import math
@@ -28,8 +28,8 @@ __all__ = [
     "read_from_member",
 ]
 
-VERSION: Final = 1
-LONGEST: Final = 16 * 2**20  # bytes of a frame: some 100 000 leases in one hello
+VERSION: Final = 2
+LONGEST: Final = 16 * 2**20  # bytes of a message: some 100 000 leases at the start of a session
 _LENGTH = struct.Struct(">I")
 
 
@@ -49,7 +49,7 @@ class ProcessIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The first frame of a connection, of the holder's side."""
+    """The first message of a connection, of the member's side."""
 
     version: int
     token: str
@@ -59,7 +59,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The last frame of a connection that the server will not have: why, in a line."""
+    """The last message of a connection that the server will not have: why, in a line."""
 
     why: str
 
@@ -91,14 +91,14 @@ _WORD_NUMBER = {kind: number for number, kind in _WORDS.items()}
 
 
 def encoded(message: object) -> bytes:
-    """Return the frame of `message`."""
+    """Return `message` as bytes, with its length."""
     number = _HEAD_NUMBER[type(message)]
     if isinstance(message, m.MemberFrame):
         words = [(_WORD_NUMBER[type(word)], word) for word in message.words]
-        said: Any = (message.who, message.epoch, message.visit, message.sent_s, message.number, message.got, words)
+        said: Any = (message.who, message.epoch, message.session, message.sent_s, message.number, message.got, words)
     elif isinstance(message, m.CoordinatorFrame):
         words = [(_WORD_NUMBER[type(word)], word) for word in message.words]
-        said = (message.epoch, message.visit, message.heard_s, message.number, message.got, words)
+        said = (message.epoch, message.session, message.heard_s, message.number, message.got, words)
     else:
         said = message
     body = _encode((number, said))
@@ -120,16 +120,16 @@ class _Reader:
         self._words: dict[int, Any] = {number: msgspec.msgpack.Decoder(_WORDS[number]) for number in words}
 
     def __call__(self, body: bytes | memoryview) -> Any:
-        """Return the message of a frame. Raises WireError."""
+        """Return the message of these bytes. Raises WireError."""
         try:
             number, raw = self._outer.decode(body)
             said: Any = self._heads[number].decode(raw)
             if number == 3:
-                who, epoch, visit, sent_s, count, got, words = said
-                message: Any = m.MemberFrame(who, epoch, visit, sent_s, count, got, self._said(words))
+                who, epoch, session, sent_s, count, got, words = said
+                message: Any = m.MemberFrame(who, epoch, session, sent_s, count, got, self._said(words))
             elif number == 13:
-                epoch, visit, heard_s, count, got, words = said
-                message = m.CoordinatorFrame(epoch, visit, heard_s, count, got, self._said(words))
+                epoch, session, heard_s, count, got, words = said
+                message = m.CoordinatorFrame(epoch, session, heard_s, count, got, self._said(words))
             else:
                 message = said
             _check(message)
@@ -142,17 +142,17 @@ class _Reader:
 
 
 read_from_member: Callable[[bytes | memoryview], Any] = _Reader((0, 1, 2, 3), range(10))
-"""Read what a holder has sent. Raises WireError."""
+"""Read what a member has sent. Raises WireError."""
 
 read_from_coordinator: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), range(20, 26))
 """Read what a server has sent. Raises WireError."""
 
 
 class MessageSplitter:
-    """Bytes as they arrive, cut into frames.
+    """Bytes as they arrive, cut into messages.
 
     Attributes:
-        longest: bytes of a frame, at most.
+        longest: bytes of a message, at most.
     """
 
     def __init__(self, longest: int = LONGEST) -> None:
@@ -160,14 +160,14 @@ class MessageSplitter:
         self.longest = longest
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the bodies of the frames that are whole now. Raises WireError for one that is too long."""
+        """Yield the bodies of the messages that are whole now. Raises WireError for one that is too long."""
         held = self._bytes
         held += data
         at = 0
         while len(held) - at >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(held, at)
             if length > self.longest:
-                raise WireError(f"a frame of {length} bytes; at most {self.longest} are allowed")
+                raise WireError(f"a message of {length} bytes; at most {self.longest} are allowed")
             if len(held) - at < _LENGTH.size + length:
                 break
             at += _LENGTH.size

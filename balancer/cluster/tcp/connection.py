@@ -1,7 +1,7 @@
 """A member's connection to its server: one thread with an event loop, which reconnects when it is lost.
 
-Decides when it connects again, and that what is due is done though nobody is connected: a holder must stop in time then
-above all. A shell: it has the clock and the socket. It must not know what a holder does with what it hears.
+Decides when it connects again, and that what is due is done though nobody is connected: a member must stop in time then
+above all. A shell: it has the clock and the socket. It must not know what a member does with what it hears.
 """
 
 import asyncio
@@ -40,10 +40,10 @@ _NO_WORD: Final = (
 
 
 class ConnectionCallbacks(Protocol):
-    """Whose connection it is: a holder, behind its lock. Each is called by the thread of the line only."""
+    """Whose connection it is: a member, behind its lock. Each is called by the thread of the line only."""
 
     def heard(self, messages: Sequence[FromCoordinator]) -> None:
-        """Hear what the owner says."""
+        """Hear what the coordinator says."""
         ...
 
     def due(self) -> None:
@@ -72,13 +72,13 @@ class MemberConnection:
         address: of the server.
         tls: how it is spoken with; None: without TLS.
         token: that the server wants.
-        who: the holder.
+        who: the member.
         party: likewise.
         seek: says where the server is by now, and its token, when the connection is lost; it may take its time, and
             raises BalancerError. None: where it was.
 
     Attributes:
-        refused: why the server will not have this holder; "": it has not said so.
+        refused: why the server will not have this member; "": it has not said so.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class MemberConnection:
                 await self._pause(_LAST_PAUSE_S if self.refused else _FIRST_PAUSE_S)
 
     async def _find(self, seek: Callable[[], tuple[Address, str]]) -> None:
-        """Ask where the server is, in a thread of its own: a holder must stop in time, whoever does not answer."""
+        """Ask where the server is, in a thread of its own: a member must stop in time, whoever does not answer."""
         if self._sought is None:
             self._sought = self._loop.create_future()
             threading.Thread(target=self._ask, args=(seek, self._sought), name="balancer-seek", daemon=True).start()
@@ -290,7 +290,7 @@ class _Talk(asyncio.Protocol):
 
     def __init__(self, line: MemberConnection) -> None:
         self._line = line
-        self._frames = MessageSplitter()
+        self._splitter = MessageSplitter()
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -300,7 +300,7 @@ class _Talk(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._line.heard([read_from_coordinator(body) for body in self._frames.feed(data)])
+            self._line.heard([read_from_coordinator(body) for body in self._splitter.feed(data)])
         except WireError:
             self._transport.abort()
 

@@ -17,13 +17,13 @@ __all__ = ["RecordFile", "dump_record", "parse_record"]
 
 
 class RecordFile:
-    """A file with the record of an owner, locked while this is open.
+    """A file with the record of a coordinator, locked while this is open.
 
     Args:
         path: of the file; it need not be there.
 
     Attributes:
-        last: what the owner before left; None: nothing that can be read.
+        last: what the coordinator before left; None: nothing that can be read.
 
     Raises:
         ConfigError: another process has it, or it cannot be written.
@@ -62,16 +62,16 @@ class RecordFile:
 
 def dump_record(record: CoordinatorRecord) -> str:
     """Return a record as text."""
-    holders = None if record.holders is None else sorted(record.holders)
-    return json.dumps({"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": holders})
+    members = None if record.holders is None else sorted(record.holders)
+    return json.dumps({"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": members})
 
 
 def parse_record(text: str) -> CoordinatorRecord | None:
     """Return the record that `dump_record` wrote; None: it is none."""
     try:
         data: Any = json.loads(text)
-        holders = data["holders"]
-        told = None if holders is None else frozenset(MemberId(str(name), str(life)) for name, life in holders)
+        members = data["holders"]
+        told = None if members is None else frozenset(MemberId(str(name), str(life)) for name, life in members)
         return CoordinatorRecord(int(data["epoch"]), float(data["ttl_s"]), told)
     except (ValueError, TypeError, KeyError):
         return None

@@ -1,7 +1,7 @@
 """The server of a cluster: one event loop around a coordinator, one connection for each member.
 
-Decides when the owner hears, ticks and is sent for, and that its record is kept before anything is sent. A shell: it
-has the clock and the sockets. It must not know how the owner decides, nor where its core is from.
+Decides when the coordinator hears, ticks and is sent for, and that its record is kept before anything is sent. A shell:
+it has the clock and the sockets. It must not know how the coordinator decides, nor where its core is from.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _log = logging.getLogger("balancer.serve")
 
 _OPENING_S: Final = 10.0  # for the first frame of a connection
 _LONGEST_OPENING: Final = 16_384  # bytes of it: a stranger costs no more
-_MOST_UNSENT: Final = 32 * 2**20  # bytes; a holder that does not read is left
+_MOST_UNSENT: Final = 32 * 2**20  # bytes; a member that does not read is left
 _SILENT_S: Final = 0.05  # until it is asked again whether it may speak
 _SELDOM_S: Final = 60.0  # between two lines in the log about one peer
 _ADVICE: Final = {
@@ -48,18 +48,18 @@ _LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection 
 
 
 class PoolServer:
-    """An owner behind a port.
+    """A coordinator behind a port.
 
     Args:
-        core: the owner's; used by nobody else but under `guard`.
-        times: of the house.
-        last: what the owner before left.
+        core: the coordinator's; used by nobody else but under `guard`.
+        times: of the cluster.
+        last: what the coordinator before left.
         keep: writes the record down; raises OSError.
-        token: what holders must know; "": nothing.
+        token: what members must know; "": nothing.
         guard: runs each step; it is given what to do, and may lock what others look at.
         told: called after each step, when nothing is locked.
-        may: says whether this owner may hear and speak now: it must not if another one may have taken its place. What
-            is said to it meanwhile is said again.
+        may: says whether this coordinator may hear and speak now: it must not if another one may have taken its place.
+            What is said to it meanwhile is said again.
         most: how many connections there may be; those beyond it are told so, and closed.
     """
 
@@ -93,7 +93,7 @@ class PoolServer:
         now = clock()
         # An epoch is greater than all before even if the record is lost, as long as the machine's clock is about right.
         epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
-        self.owner = Coordinator(core, epoch=epoch, times=times, last=last, now=now)
+        self.coordinator = Coordinator(core, epoch=epoch, times=times, last=last, now=now)
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
         """Return a server that listens, whose port may be asked for. Raises OSError."""
@@ -104,7 +104,7 @@ class PoolServer:
         return listening
 
     async def end(self) -> None:
-        """Hear and say nothing any more: holders keep what they have, and tell the next server. May be called twice."""
+        """Hear and say nothing any more: members keep what they have, and tell the next server. May be called twice."""
         self._over = True
         self._wind()
         for listening in self._listening:
@@ -143,7 +143,7 @@ class PoolServer:
         return None
 
     def lost(self, line: "_Line") -> None:
-        """Learn that a connection is over. What its holder has it still has, unless it is dead for certain."""
+        """Learn that a connection is over. What its member has it still has, unless it is dead for certain."""
         self._open.discard(line)
         if line.who is None or self._lines.get(line.who) is not line:
             return
@@ -158,7 +158,7 @@ class PoolServer:
     async def _look_whether_dead(self, who: MemberId, local: ProcessIdentity) -> None:
         for _ in range(_LOOKS):
             if has_died(local):
-                self.act(lambda: self.owner.vanished(who, clock()))
+                self.act(lambda: self.coordinator.vanished(who, clock()))
                 return
             if who in self._lines:
                 return
@@ -167,7 +167,7 @@ class PoolServer:
     # -- steps -------------------------------------------------------------------------------------
 
     def act(self, step: Callable[[], None]) -> None:
-        """Do something to the owner, keep its record if that is new, and send what it says."""
+        """Do something to the coordinator, keep its record if that is new, and send what it says."""
         try:
             self._act(step)
         finally:  # e.g. the disk is full: what was not sent is said again, when time has come
@@ -181,12 +181,12 @@ class PoolServer:
         def locked() -> None:
             step()
             now = clock()
-            if now >= self.owner.due_s:
-                self.owner.tick(now)
-            sent.extend(self.owner.take_out(now))
+            if now >= self.coordinator.due_s:
+                self.coordinator.tick(now)
+            sent.extend(self.coordinator.take_out(now))
 
         self._guard(locked)
-        record = self.owner.record
+        record = self.coordinator.record
         if record is not self._kept:
             self._keep(record)
             self._kept = record
@@ -203,7 +203,7 @@ class PoolServer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due_s = self.owner.due_s
+        due_s = self.coordinator.due_s
         if due_s < inf and not self._over:
             loop = asyncio.get_running_loop()
             least_s = 0.0 if self._may() else _SILENT_S
@@ -215,7 +215,7 @@ class _Line(asyncio.Protocol):
 
     def __init__(self, server: PoolServer) -> None:
         self._server = server
-        self._frames = MessageSplitter(_LONGEST_OPENING)
+        self._splitter = MessageSplitter(_LONGEST_OPENING)
         self._transport: asyncio.Transport
         self._late: asyncio.TimerHandle | None = None
         self._heard_any = False
@@ -243,7 +243,7 @@ class _Line(asyncio.Protocol):
                 return
         try:
             messages = []
-            for body in self._frames.feed(data):
+            for body in self._splitter.feed(data):
                 message = read_from_member(body)
                 if self.who is not None:
                     messages.append(message)
@@ -252,10 +252,10 @@ class _Line(asyncio.Protocol):
             if messages:
                 self._hear(messages)
         except WireError as error:
-            self._close(f"this is no message of a holder: {error}")
+            self._close(f"this is no message of a member: {error}")
 
     def _open(self, opening: Any) -> bool:
-        """Let a holder in by its first message; return whether it is."""
+        """Let a member in by its first message; return whether it is."""
         if not isinstance(opening, Opening):
             raise WireError(f"{type(opening).__name__} before the opening")
         why = self._server.opened(self, opening)
@@ -263,7 +263,7 @@ class _Line(asyncio.Protocol):
             self._close(why)
             return False
         self.who, self.local = opening.who, opening.local
-        self._frames.longest = LONGEST
+        self._splitter.longest = LONGEST
         if self._late is not None:
             self._late.cancel()
         return True
@@ -271,12 +271,12 @@ class _Line(asyncio.Protocol):
     def _hear(self, messages: list[Any]) -> None:
         for message in messages:
             if isinstance(message, Opening) or message.who != self.who:
-                raise WireError("it speaks for another holder")
-        owner = self._server.owner
+                raise WireError("it speaks for another member")
+        coordinator = self._server.coordinator
 
         def step() -> None:
             for message in messages:
-                owner.receive(message, clock())
+                coordinator.receive(message, clock())
 
         self._server.act(step)
 

@@ -8,17 +8,17 @@ from typing import Final
 __all__ = ["LogLimiter", "sniff_protocol"]
 
 _TLS: Final = b"\x16\x03"  # a handshake record, and the greater part of its version (RFC 8446, 5.1)
-_FRAME: Final = b"\x00\x00"  # the first bytes of a frame of at most 64 KiB, as an opening is: see `codec`
+_FRAME: Final = b"\x00\x00"  # the first bytes of a message of at most 64 KiB, as an opening is: see `codec`
 _METHODS: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
 _MOST: Final = 1024
 
 
 def sniff_protocol(first: bytes) -> str | None:
-    """Return what the first bytes of a connection are of: "TLS", "HTTP", "house" (`codec`); None: none of these."""
+    """Return what the first bytes of a connection are of: "TLS", "HTTP", "cluster" (`codec`); None: none of these."""
     if first.startswith(_TLS):
         return "TLS"
     if first.startswith(_FRAME):
-        return "house"
+        return "cluster"
     return "HTTP" if first.startswith(_METHODS) else None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from balancer.judge.judge import Judge
-from balancer.judge.judged import Job
 from balancer.judge.trainers.scoring import Scoring, Unjudged, completion_text
 
 __all__ = ["open_r1_binary_code_reward", "open_r1_code_reward"]
@@ -44,16 +43,9 @@ def _reward(name: str, judge: Judge, scoring: Scoring) -> Callable[..., list[flo
         if enforce_same_language and len(languages) > 1:
             raise ValueError(f"verification_info is in {sorted(languages)}; all of it must be in one language")
         jobs = [
-            Job.of(
-                completion_text(each),
-                info["test_cases"],
-                language=info["language"],
-                stop_at_first=scoring.stop_at_first,
-            )
+            scoring.job(completion_text(each), info["test_cases"], info["language"])
             for each, info in zip(completions, infos, strict=True)
         ]
         return scoring.rewards(judge.run_many(jobs))[0]
 
-    reward.__name__ = reward.__qualname__ = name
-    reward.counts = scoring.counts  # type: ignore[attr-defined]
-    return reward
+    return scoring.published(reward, name)

@@ -6,16 +6,18 @@ Decides what an unjudged sample scores: what its user said, and nothing else. It
 import logging
 import math
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from balancer.errors import BalancerError
-from balancer.judge.judged import Judged
+from balancer.judge.judged import Job, Judged
 
 __all__ = ["RAISE", "Counts", "Scoring", "Unjudged", "Unscored", "completion_text"]
 
 RAISE: Literal["raise"] = "raise"
 Unjudged: TypeAlias = float | Literal["raise"] | None  # what a sample scores that could not be judged
+
+R = TypeVar("R", bound=Callable[..., Any])
 
 _LOGGER = logging.getLogger("balancer")
 
@@ -70,10 +72,16 @@ class Scoring:
         self.partial = partial
         self.counts = Counts()
 
-    @property
-    def stop_at_first(self) -> bool:
-        """Whether the cases after one that is not accepted do not matter."""
-        return not self.partial
+    def job(self, text: str, tests: Any, language: str, function: str | None = None) -> Job:
+        """Return the job of judging `text`, as `Job.of` does; where a part counts for nothing it stops at the first."""
+        return Job.of(text, tests, language=language, function=function, stop_at_first=not self.partial)
+
+    def published(self, reward: R, name: str = "") -> R:
+        """Return `reward` with the attribute `counts`; called `name`, where a trainer logs it by that."""
+        reward.counts = self.counts  # type: ignore[attr-defined]
+        if name:
+            reward.__name__ = reward.__qualname__ = name
+        return reward
 
     def reward(self, judged: Judged) -> float | None:
         """Return the reward of one sample.

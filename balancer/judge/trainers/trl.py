@@ -40,11 +40,10 @@ def trl_reward(
     scoring = Scoring(unjudged, partial=partial, none_allowed=True)
 
     def reward(completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        jobs = _jobs(completions, columns, tests, function, language, scoring)
+        jobs = _jobs(scoring, completions, columns, tests, function, language)
         return _told(scoring, scoring.rewards(judge.run_many(jobs)), columns)
 
-    _name(reward, name, scoring)
-    return reward
+    return scoring.published(reward, name)
 
 
 def async_trl_reward(
@@ -61,23 +60,22 @@ def async_trl_reward(
     scoring = Scoring(unjudged, partial=partial, none_allowed=True)
 
     async def reward(completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        jobs = _jobs(completions, columns, tests, function, language, scoring)
+        jobs = _jobs(scoring, completions, columns, tests, function, language)
         judged = [each async for each in judge.arun_many(jobs)]
         return _told(scoring, scoring.rewards(judged), columns)
 
-    _name(reward, name, scoring)
-    return reward
+    return scoring.published(reward, name)
 
 
 def _jobs(
-    completions: Sequence[Any], columns: dict[str, Any], tests: str, function: str, language: str, scoring: Scoring
+    scoring: Scoring, completions: Sequence[Any], columns: dict[str, Any], tests: str, function: str, language: str
 ) -> list[Job]:
     if tests not in columns:
         known = sorted(name for name, column in columns.items() if isinstance(column, list))
         raise ValueError(f"the data set has no column {tests!r} with the tests; it has {known}: give tests=COLUMN")
     names = columns.get(function) or [None] * len(completions)
     return [
-        Job.of(completion_text(each), of, language=language, function=called, stop_at_first=scoring.stop_at_first)
+        scoring.job(completion_text(each), of, language, called)
         for each, of, called in zip(completions, columns[tests], names, strict=True)
     ]
 
@@ -88,8 +86,3 @@ def _told(scoring: Scoring, found: tuple[list[float | None], int], columns: dict
     if callable(log):
         log(_METRIC, float(missing))
     return rewards
-
-
-def _name(reward: Any, name: str, scoring: Scoring) -> None:
-    reward.__name__ = reward.__qualname__ = name
-    reward.counts = scoring.counts

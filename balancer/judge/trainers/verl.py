@@ -47,11 +47,9 @@ def verl_score(
     def compute_score(
         data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, **more: Any
     ) -> Score:
-        job = Job.of(solution_str, ground_truth, language=language, stop_at_first=scoring.stop_at_first)
-        return _scores(scoring, [judge.run_job(job)])[0]
+        return _scores(scoring, [judge.run_job(scoring.job(solution_str, ground_truth, language))])[0]
 
-    compute_score.counts = scoring.counts  # type: ignore[attr-defined]
-    return compute_score
+    return scoring.published(compute_score)
 
 
 def async_verl_score(
@@ -63,11 +61,9 @@ def async_verl_score(
     async def compute_score(
         data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, **more: Any
     ) -> Score:
-        job = Job.of(solution_str, ground_truth, language=language, stop_at_first=scoring.stop_at_first)
-        return _scores(scoring, [await judge.arun_job(job)])[0]
+        return _scores(scoring, [await judge.arun_job(scoring.job(solution_str, ground_truth, language))])[0]
 
-    compute_score.counts = scoring.counts  # type: ignore[attr-defined]
-    return compute_score
+    return scoring.published(compute_score)
 
 
 def verl_batch_score(
@@ -83,14 +79,10 @@ def verl_batch_score(
         extra_infos: Sequence[Any] | None = None,
         **more: Any,
     ) -> list[Score]:
-        jobs = [
-            Job.of(solution, truth, language=language, stop_at_first=scoring.stop_at_first)
-            for solution, truth in zip(solution_strs, ground_truths, strict=True)
-        ]
+        jobs = [scoring.job(*each, language) for each in zip(solution_strs, ground_truths, strict=True)]
         return _scores(scoring, list(judge.run_many(jobs)))
 
-    compute_score.counts = scoring.counts  # type: ignore[attr-defined]
-    return compute_score
+    return scoring.published(compute_score)
 
 
 def _scores(scoring: Scoring, judged: list[Judged]) -> list[Score]:
@@ -132,8 +124,7 @@ def verl_sandbox_fusion(
         score = _scores(scoring, [judged])[0]["score"]
         return score, [_metadata(index, case) for index, case in enumerate(judged.cases)] or [{"error": judged.note}]
 
-    compute_score.counts = scoring.counts  # type: ignore[attr-defined]
-    return compute_score
+    return scoring.published(compute_score)
 
 
 def _metadata(index: int, case: CaseVerdict) -> dict[str, Any]:

@@ -35,28 +35,58 @@ Scrape = Callable[[], tuple[bytes, str]]
 
 
 def build_app(
-    scene: PoolTables, feed: Feed, *, buttons: Buttons, token: str, hosts: frozenset[str], scrape: Scrape | None
+    tables: PoolTables, feed: Feed, *, buttons: Buttons, token: str, hosts: frozenset[str], scrape: Scrape | None
 ) -> Starlette:
     """Return the ASGI application.
 
     Args:
-        scene: what there is to see.
+        tables: what there is to see.
         feed: what readers are sent.
         buttons: what may be done; only by those who show `token`, and by nobody if that is "".
         hosts: names by which it may be asked for; none: any.
         scrape: the figures for Prometheus; None: their client is not installed.
     """
     html, policy = _page()
+    answers = _Answers(html, tables, feed, token, scrape)
+    return Starlette(
+        routes=[
+            Route("/", answers.page),
+            Route("/state", answers.state),
+            Route("/events", answers.events),
+            Route("/metrics", answers.metrics),
+            *(Route(f"/{button}", partial(answers.press, act), methods=["POST"]) for button, act in buttons.items()),
+        ],
+        middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],
+    )
 
-    async def page(_: Request) -> Response:
-        return HTMLResponse(html)
 
-    async def state(_: Request) -> Response:
-        at_s, tables = await asyncio.to_thread(scene.look, still=True)
+class _Answers:
+    """What answers which path.
+
+    Args:
+        html: the page itself.
+        tables: what there is to see.
+        feed: what readers are sent.
+        token: what a button takes; "": there are none.
+        scrape: the figures for Prometheus; None: their client is not installed.
+    """
+
+    def __init__(self, html: str, tables: PoolTables, feed: Feed, token: str, scrape: Scrape | None) -> None:
+        self._html = html
+        self._tables = tables
+        self._feed = feed
+        self._token = token
+        self._scrape = scrape
+
+    async def page(self, _: Request) -> Response:
+        return HTMLResponse(self._html)
+
+    async def state(self, _: Request) -> Response:
+        at_s, tables = await asyncio.to_thread(self._tables.look, still=True)
         return JSONResponse({"at_s": at_s, **rows_as_lists(tables)})
 
-    async def events(_: Request) -> Response:
-        events = feed.follow()
+    async def events(self, _: Request) -> Response:
+        events = self._feed.follow()
         try:
             first = await anext(events)
         except TooManyReaders:
@@ -69,21 +99,21 @@ def build_app(
 
         return StreamingResponse(all_of_them(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
-    async def metrics(_: Request) -> Response:
-        if scrape is None:
+    async def metrics(self, _: Request) -> Response:
+        if self._scrape is None:
             return JSONResponse({"error": "install the extra 'prometheus' where this page is served"}, 501)
-        body, kind = await asyncio.to_thread(scrape)
+        body, kind = await asyncio.to_thread(self._scrape)
         return Response(body, headers={"Content-Type": kind})
 
-    async def press(act: Callable[[str], object], request: Request) -> Response:
-        if not token:
+    async def press(self, act: Callable[[str], object], request: Request) -> Response:
+        if not self._token:
             return _refused(403, "this page has no buttons; serve it with a token")
-        if not shows_token(token, request.headers):
+        if not shows_token(self._token, request.headers):
             return _refused(401, "the token is wrong, or there is none", {"WWW-Authenticate": "Bearer"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refused(415, 'send {"endpoint": ID} as application/json')
         row = await _row_in(request)
-        name = scene.endpoint(row) if row is not None else None
+        name = self._tables.endpoint(row) if row is not None else None
         if name is None:
             return _refused(404, "there is no such endpoint")
         try:
@@ -91,17 +121,6 @@ def build_app(
         except BalancerError:  # its words quote names as they are
             return _refused(409, "the endpoint is not in a state for that")
         return JSONResponse({})
-
-    return Starlette(
-        routes=[
-            Route("/", page),
-            Route("/state", state),
-            Route("/events", events),
-            Route("/metrics", metrics),
-            *(Route(f"/{button}", partial(press, act), methods=["POST"]) for button, act in buttons.items()),
-        ],
-        middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],
-    )
 
 
 async def _row_in(request: Request) -> str | None:

@@ -4,16 +4,14 @@ Decides how the server starts and stops. A shell: it has the thread and the sock
 """
 
 import asyncio
-import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
 from balancer.core.events import Event
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint
@@ -25,18 +23,9 @@ from balancer.plugins.extras import has, require
 from balancer.settings.redaction import ShownNames
 from balancer.settings.wording import why_not_listening
 
-__all__ = ["Page", "PageSource", "open_page", "token_of_environment"]
-
-_log = logging.getLogger("balancer.page")
+__all__ = ["Page", "PageContents", "PageSource", "open_page", "token_of_environment"]
 
 _PATIENCE_S = 5.0
-_MOST_CONNECTIONS = 256  # files that they may take from whoever has the pool
-_SELDOM_S = 60.0
-_STRANGE = {
-    "TLS": "TLS was spoken to the page, which has none; ask for http://, or put what does TLS before it",
-    "house": "a process that wants to lease (balancer://) came to the page's port; give it the port of the pool",
-}
-_SILENT_S = 10.0  # a connection on which nobody asks for anything is closed
 
 
 class PageSource(Protocol):
@@ -117,6 +106,21 @@ class Page:
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class PageContents:
+    """What a page shows and does beyond what any pool has.
+
+    Args:
+        members: returns who has leased what; called under the pool's lock. None: it is told by the `holder` of leases.
+        extra: returns further tables.
+        buttons: what "drain" and "restore" do to the endpoint of a name; None: what the pool does.
+    """
+
+    members: ListMembers | None = None
+    extra: Callable[[], Tables] | None = None
+    buttons: Mapping[str, Callable[[str], object]] | None = None
+
+
 def open_page(
     pool: PageSource,
     *,
@@ -124,9 +128,7 @@ def open_page(
     port: int = 0,
     token: str | None = None,
     redact: Callable[[str], str] | None = None,
-    holders: ListMembers | None = None,
-    extra: Callable[[], Tables] | None = None,
-    buttons: Mapping[str, Callable[[str], object]] | None = None,
+    contents: PageContents = PageContents(),
 ) -> Page:
     """Serve the page of `pool`.
 
@@ -135,9 +137,7 @@ def open_page(
         host, port: where to listen; port 0 picks a free one.
         token: what must be shown to drain and restore endpoints; None: nobody may.
         redact: takes further secrets out of the names of endpoints.
-        holders: returns who holds what; called under the pool's lock. None: it is told by the `holder` of the leases.
-        extra: returns further tables.
-        buttons: what "drain" and "restore" do to the endpoint of a name; None: what the pool does.
+        contents: what is shown and done beyond that.
 
     Raises:
         ConfigError: it cannot listen there; or the token is too short.
@@ -146,82 +146,28 @@ def open_page(
     require("page", "the page of a pool")
     checked = checked_token(token)
     names = ShownNames(redact)
-    news = RecentEvents(names)
-    acts = buttons or {"drain": pool.drain, "restore": lambda name: _restore(pool, name)}
+    events = RecentEvents(names)
+    buttons = contents.buttons or {"drain": pool.drain, "restore": lambda name: _restore(pool, name)}
 
     def further() -> Tables:
-        return {"page": {"": {"buttons": bool(checked)}}, **(extra() if extra is not None else {})}
+        own = {"page": {"": {"buttons": bool(checked)}}}
+        return own if contents.extra is None else {**own, **contents.extra()}
 
-    scene = PoolTables(pool, names, news, holders=holders, extra=further)
+    tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
     scrape = _Scrape(pool, redact) if has("prometheus") else None
     listener = _listener(host, port)
 
     async def run(page: Page) -> None:
-        import uvicorn
-        from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
         from balancer.observing.page.app import build_app
         from balancer.observing.page.feed import Feed
         from balancer.observing.page.guard import allowed_hosts
+        from balancer.observing.page.http_server import serve_until
 
-        class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-            """One that costs no file for long unless it is asked for something."""
+        feed = Feed(tables.look)
+        app = build_app(tables, feed, buttons=buttons, token=checked, hosts=allowed_hosts(host), scrape=scrape)
+        await serve_until(app, listener, page.began, feed.close)
 
-            _begun = False
-
-            def connection_made(self, transport: Any) -> None:
-                super().connection_made(transport)
-                self.logger = words
-                if len(self.connections) > _MOST_CONNECTIONS:
-                    transport.abort()
-                else:
-                    self.loop.call_later(_SILENT_S, self._look)
-
-            def data_received(self, data: bytes) -> None:
-                spoken = None if self._begun else sniff_protocol(data)
-                self._begun = True
-                if spoken in _STRANGE:
-                    peer = self.transport.get_extra_info("peername")
-                    strangers.tell(peer[0] if peer else "somewhere", _STRANGE[spoken])
-                    self.transport.close()
-                else:
-                    super().data_received(data)
-
-            def _look(self) -> None:
-                if self.cycle is None:
-                    self.transport.abort()
-
-        strangers = _Strangers()
-        words = _Words(logging.getLogger("uvicorn.error"), strangers)
-        feed = Feed(scene.look)
-        app = build_app(scene, feed, buttons=acts, token=checked, hosts=allowed_hosts(host), scrape=scrape)
-        config = uvicorn.Config(
-            app,
-            http=Connection,
-            log_config=None,  # logging is set up by whoever has the pool, who may use uvicorn as well
-            lifespan="off",
-            ws="none",
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=1,
-        )
-        config.access_log = False  # as an argument it would take the handlers from the logger of all servers
-        server = uvicorn.Server(config)
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            feed.close()
-            server.should_exit = True
-
-        def stop_from_elsewhere() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(stop)
-
-        page.began(stop_from_elsewhere)
-        await server.serve(sockets=[listener])
-
-    observation = pool.observe(news)
+    observation = pool.observe(events)
     return Page(listener, run, observation.end)
 
 
@@ -238,33 +184,6 @@ def _restore(pool: PageSource, name: str) -> None:
             pool.add(endpoint)
             return
     raise UnknownEndpoint(name, ())
-
-
-class _Strangers:
-    """Says who is left because he speaks no HTTP, in one line a minute for each peer."""
-
-    def __init__(self) -> None:
-        self._seldom = LogLimiter(_SELDOM_S)
-
-    def may(self, peer: str) -> bool:
-        return self._seldom.may(peer, time.monotonic())
-
-    def tell(self, peer: str, why: str) -> None:
-        if self.may(peer):
-            _log.warning("the page left a connection from %s: %s", peer, why)
-
-
-class _Words(logging.LoggerAdapter[logging.Logger]):
-    """What uvicorn says of a connection, its warnings at most once a minute: whoever sends no HTTP brings one each."""
-
-    def __init__(self, logger: logging.Logger, strangers: _Strangers) -> None:
-        super().__init__(logger)
-        self.level = logger.getEffectiveLevel()
-        self._strangers = strangers
-
-    def warning(self, msg: object, *args: object, **terms: Any) -> None:
-        if self._strangers.may(str(msg)):
-            super().warning(msg, *args, **terms)
 
 
 class _Scrape:

@@ -14,10 +14,8 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.generators.draw.fill import Fill, TooLarge
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
-    Size,
     Style,
     large_styles,
     small_styles,
@@ -25,14 +23,11 @@ from balancer.pipeline.generators.draw.styles import (
     style_of,
     telling_styles,
 )
-from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
-from balancer.pipeline.generators.write.build import build
-from balancer.pipeline.generators.write.changes import Change, changes
+from balancer.pipeline.generators.write.build import build_changed, build_styled
+from balancer.pipeline.generators.write.changes import changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
-from balancer.pipeline.generators.write.marked import is_marked, marked_changes
-from balancer.pipeline.generators.write.probes import probes
 from balancer.pipeline.generators.write.text import text_changes
 from balancer.pipeline.proposing.feedback import Feedback, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
@@ -43,8 +38,8 @@ __all__ = ["MutateGenerator", "balancer_generators"]
 # kill most of the others.
 _ROUND = ("telling", "large", "small", "change", "large", "telling", "small", "small", "large", "change")
 _LATER_ROUND = ("change", "large", "small", "change", "telling", "large")
-_SOME_FORMATS = ("commands", "marked", "commands")  # streams that few formats have, after each round
-_SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "probe": 2, "marked": 2, "commands": 3}  # asked again
+_SOME_FORMATS = ("commands", "commands")  # a stream that few formats have, after each round
+_SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "commands": 3}  # asked again
 _REPEATS = 300  # inputs in a row that were proposed already, after which there is nothing new to be had
 
 _Made = tuple[str, bytes]
@@ -117,7 +112,7 @@ def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random, tur
     """Yield inputs, stream by stream in turn, until all streams are dry."""
     found = knowledge_of(problem)
     if found is None:
-        yield from _unread(known, rng)
+        yield from text_changes(known, rng)
         return
     streams = _streams(found, known, rng, frozenset())
     while streams:
@@ -133,15 +128,13 @@ def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random, tur
 def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random) -> Iterator[_Made]:
     found = knowledge_of(problem)
     if found is None:
-        yield from _unread([*(each.data for each in problem.data), *(each.data for each in heard.valid)], rng)
+        yield from text_changes([*(each.data for each in problem.data), *(each.data for each in heard.valid)], rng)
         return
     good = Counter(style_of(each.origin.detail) for each in heard.valid)
     bad = Counter(style_of(each.origin.detail) for each in heard.refused)
-    refusals = [Refusal(each.data, style_of(each.origin.detail), each.why) for each in heard.refused]
+    refusals = [Refusal(each.data, style_of(each.origin.detail)) for each in heard.refused]
     found = learn_from_refusals(problem, found, [each.data for each in heard.valid], refusals, good)
     streams = _streams(found, [each.data for each in problem.data], rng, frozenset(good))
-    asked = {*good, *bad}
-    streams["probe"] = _changed(found, (probe for probe in probes(found, rng) if probe[0] not in asked), rng)
     weights = {name: _SHARES[name] * _yield(name, good, bad) for name in streams}
     while streams:
         names = list(streams)
@@ -160,33 +153,19 @@ def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:
     return (right + 1) / (right + wrong + 2)
 
 
-def _unread(known: Sequence[bytes], rng: random.Random) -> Iterator[_Made]:
-    """Yield changes of inputs that share no template."""
-    streams = [text_changes(known, rng), marked_changes(known, rng)]
-    while streams:
-        for stream in list(streams):
-            made = next(stream, None)
-            if made is None:
-                streams.remove(stream)
-            else:
-                yield made
-
-
 def _streams(
     found: Knowledge, known: Sequence[bytes], rng: random.Random, done: frozenset[str]
 ) -> dict[str, Iterator[_Made]]:
     """Return the streams; named styles that are `done`, or that are always refused, are left out."""
     left_out = (done & ONE_TIME) | found.shunned
     streams = {
-        "telling": _styled(found, _without(left_out, telling_styles()), rng),
-        "small": _styled(found, _without(left_out, small_styles(rng)), rng),
-        "change": _changed(found, changes(found, rng), rng),
-        "large": _styled(found, _without(left_out, large_styles(rng)), rng),
+        "telling": build_styled(found, _without(left_out, telling_styles()), rng),
+        "small": build_styled(found, _without(left_out, small_styles(rng)), rng),
+        "change": build_changed(found, changes(found, rng), rng),
+        "large": build_styled(found, _without(left_out, large_styles(rng)), rng),
     }
     if has_commands(found):
-        streams["commands"] = _changed(found, command_changes(found, rng), rng)
-    if is_marked(known):
-        streams["marked"] = marked_changes(known, rng, sure=True)
+        streams["commands"] = build_changed(found, command_changes(found, rng), rng)
     return streams
 
 
@@ -199,25 +178,3 @@ def _without(left_out: frozenset[str], styles: Iterable[Style]) -> Iterator[Styl
             return
         if not skipped:
             yield style
-
-
-def _styled(found: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[_Made]:
-    for style in styles:
-        fill = Fill(found, style, rng)
-        try:
-            data = build(found, {}, fill)
-        except TooLarge:
-            continue
-        sizes = "".join(f" {found.names[number]}={value}" for number, value in sorted(fill.sizes.items()))
-        yield style.name + sizes, data
-
-
-_AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))
-
-
-def _changed(found: Knowledge, made: Iterable[Change], rng: random.Random) -> Iterator[_Made]:
-    for detail, given in made:
-        try:
-            yield detail, build(found, given, Fill(found, _AS_SEEN, rng))
-        except TooLarge:
-            continue

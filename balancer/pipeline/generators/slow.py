@@ -15,8 +15,8 @@ from typing import ClassVar
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
+from balancer.pipeline.generators.search.differences import SearchBudget
 from balancer.pipeline.generators.search.hill_climb import HillClimb
-from balancer.pipeline.generators.search.sources import SearchBudget
 from balancer.pipeline.proposing.feedback import Feedback
 from balancer.pipeline.proposing.toolbox import Toolbox
 from balancer.problem import Origin, Problem, Proposal

@@ -1,15 +1,14 @@
 """The generators `exhaustive` and `stress`: small inputs on which a survivor differs from a right solution.
 
 They propose nothing in the first round: they aim at what survives it. Thousands of inputs are tried, and thrown away
-unless they tell somebody apart. `stress` grows what does: larger inputs like it are tried as well, and a few large ones
-are proposed as they are. With the same seed and submissions both try the same inputs in the same order; how far they
-come depends on the time they are given.
+unless they tell somebody apart. With the same seed and submissions both try the same inputs in the same order; how far
+they come depends on the time they are given.
 """
 
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
@@ -17,20 +16,14 @@ from typing import ClassVar
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
-from balancer.pipeline.generators.search.differences import Find, finds
-from balancer.pipeline.generators.search.enlarge import larger_relatives
+from balancer.pipeline.generators.search.differences import InputSource, SearchBudget, finds
 from balancer.pipeline.generators.search.every_input import EveryInput
 from balancer.pipeline.generators.search.small_inputs import SmallInputs
-from balancer.pipeline.generators.search.sources import InputSource, MadeInput, SearchBudget
 from balancer.pipeline.proposing.feedback import Feedback
 from balancer.pipeline.proposing.toolbox import Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
-
-
-_GROWN, _EACH = 3, 2  # finds that get large relatives, and how many each
-_TRIED, _LARGE = 30, 2**19  # relatives of which these are the largest, and bytes of one
 
 
 class ExhaustivePlugin:
@@ -61,8 +54,6 @@ class _Searching(ABC):
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._source: InputSource | None = None
-        self._known: Knowledge | None = None
-        self._recalled: set[bytes] = set()
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield nothing: it is not known yet what survives."""
@@ -81,29 +72,11 @@ class _Searching(ABC):
             found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
             if found is not None and problem.input_validators:
                 found = widen_ranges(found, comparer.valid)
-            self._known, self._source = found, self._source_of(found, feedback, rng)
+            self._source = self._source_of(found, feedback, rng)
         if self._source is None:
             return
-        self._recall(self._source, feedback)
-        told: list[Find] = []
         for find in islice(finds(comparer, self._source, feedback.survivors, allowance), max(budget, 0)):
-            self._source.found(find.made.data)
-            told.append(find)
             yield Proposal(find.made.data, Origin(self.name, f"{find.made.detail}: {_told(find.names)}"))
-        left = {each.name for each in feedback.survivors} - {name for find in told for name in find.names}
-        for made in islice(self._large(told, rng) if left else (), max(budget - len(told), 0)):
-            yield Proposal(made.data, Origin(self.name, made.detail))
-
-    def _recall(self, source: InputSource, feedback: Feedback) -> None:
-        """Tell a source of the inputs that rejected somebody, each of them once."""
-        for case in feedback.cases:
-            if case.rejected and case.data not in self._recalled:
-                self._recalled.add(case.data)
-                source.found(case.data)
-
-    def _large(self, told: Sequence[Find], rng: random.Random) -> Iterable[MadeInput]:
-        """Yield valid inputs that are to be judged as they are, for those that survive all that was found."""
-        return ()
 
     @abstractmethod
     def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
@@ -124,18 +97,6 @@ class _Stress(_Searching):
         known = [case.data for case in feedback.cases]
         near = [case.data for case in feedback.cases if case.rejected]
         return SmallInputs(found, known, near, rng)
-
-    def _large(self, told: Sequence[Find], rng: random.Random) -> Iterator[MadeInput]:
-        """Yield large relatives of the latest finds: what is slow on such inputs shows when it is judged."""
-        for find in told[-_GROWN:] if self._known is not None else ():
-            assert self._known is not None
-            made = islice(larger_relatives(self._known, find.made.data, rng, _LARGE), _TRIED)
-            longest = sorted(dict(made).items(), key=lambda each: -len(each[1]))[: 4 * _EACH]
-            says = self._toolbox.comparer.valid([data for _, data in longest])
-            valid = [
-                MadeInput("grown", detail, data) for (detail, data), right in zip(longest, says, strict=True) if right
-            ]
-            yield from (each for each in valid[:_EACH] if len(each.data) > len(find.made.data))
 
 
 def _told(names: Sequence[str]) -> str:

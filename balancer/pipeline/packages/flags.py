@@ -51,10 +51,8 @@ def flags_of_input(folder: Folder, stem: str, above: CaseFlags) -> CaseFlags:
 
 
 def _told_by(folder: Folder, path: str, above: CaseFlags) -> CaseFlags:
-    if not folder.has(path):
-        return above
     with folder.findings.leaving_out(path):
-        return flags_in_mapping(folder, path, folder.mapping(path), above)
+        return flags_in_mapping(folder, path, folder.optional_mapping(path), above)
     return above
 
 
@@ -66,10 +64,7 @@ def flags_in_mapping(folder: Folder, path: str, said: Mapping[str, Any], above: 
 
 
 def _input_flags(
-    folder: Folder,
-    path: str,
-    said: Mapping[str, Any],
-    above: Mapping[str, tuple[str, ...]],
+    folder: Folder, path: str, said: Mapping[str, Any], above: Mapping[str, tuple[str, ...]]
 ) -> Mapping[str, tuple[str, ...]]:
     for key in _INPUT_KEYS:
         found = said.get(key)
@@ -83,11 +78,7 @@ def _input_flags(
 
 
 def _flags(
-    folder: Folder,
-    path: str,
-    said: Mapping[Any, Any],
-    keys: tuple[str, ...],
-    above: tuple[str, ...],
+    folder: Folder, path: str, said: Mapping[Any, Any], keys: tuple[str, ...], above: tuple[str, ...]
 ) -> tuple[str, ...]:
     for key in keys:
         found = said.get(key)

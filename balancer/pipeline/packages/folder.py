@@ -179,6 +179,13 @@ class Folder:
             raise self.error(path, f"holds {describe(found)}; a mapping 'key: value' is allowed, write one")
         return found
 
+    def optional_mapping(self, path: str) -> Mapping[str, Any]:
+        """Return the mapping at `path` likewise; an empty one if there is no file, or none but what is left out."""
+        if self.has(path):
+            with self.findings.leaving_out(path):
+                return self.mapping(path)
+        return {}
+
     def _yaml_error(self, path: str, error: yaml.MarkedYAMLError) -> PackageError:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         reason = error.problem or "unknown syntax"

@@ -51,12 +51,8 @@ def _without_recipes(folder: Folder) -> list[TestcaseRule]:
 
 def _parts(folder: Folder) -> Mapping[Any, Any]:
     """Return which files make a generator, by its name, where generators.yaml says so."""
-    if not folder.has(_FILE):
-        return {}
-    with folder.findings.leaving_out(_FILE):
-        found = folder.mapping(_FILE).get("generators")
-        return found if isinstance(found, dict) else {}
-    return {}
+    found = folder.optional_mapping(_FILE).get("generators")
+    return found if isinstance(found, dict) else {}
 
 
 def _program(folder: Folder, name: str, parts: Mapping[Any, Any]) -> Program | None:

@@ -20,7 +20,6 @@ _DOMJUDGE_FILE = "domjudge-problem.ini"
 _MIB = 2**20
 _SECONDS = "a number of seconds above 0 is allowed, e.g. 2.0"
 _VERSIONS = ("legacy", "legacy-icpc", "2023-07-draft", "2023-07", "2025-09-draft", "2025-09", "draft")
-_LEGACY = ("legacy", "legacy-icpc")
 
 # What needs more than one run a case, another kind of verdict, or no program; as `type` or `validation` spell it.
 _KINDS = {
@@ -42,7 +41,6 @@ class ProblemSettings:
 
     Args:
         name: for people; the folder's name if there is none.
-        legacy: whether the package is of the format before 2023-07.
         time_limit_s: seconds for one run, or None.
         memory_bytes: memory for one run, or None.
         validation: "default", "custom", or None if the package does not say.
@@ -51,7 +49,6 @@ class ProblemSettings:
     """
 
     name: str
-    legacy: bool
     time_limit_s: float | None
     memory_bytes: int | None
     validation: str | None
@@ -81,7 +78,6 @@ def read_settings(folder: Folder) -> ProblemSettings:
         folder.findings.notes.append(f"its problem_format_version is {describe(version)}, which is read as {newest}")
     return ProblemSettings(
         name=read(_name, folder.shown.name),
-        legacy=version in _LEGACY,
         time_limit_s=read(_time_limit, None),
         memory_bytes=read(_memory, None),
         validation=read(_validation, None),

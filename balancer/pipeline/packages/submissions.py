@@ -25,7 +25,7 @@ _SPOKEN = {"python3": "python", "python3numpy": "python", "cppgmp": "cpp", "cgmp
 
 def read_submissions(folder: Folder) -> tuple[Submission, ...]:
     """Read submissions/: those that can be used, accepted ones first, then by folder and name."""
-    rules = _rules(folder)
+    rules = {key: said for name in _RULES for key, said in folder.optional_mapping(f"{_PLACE}/{name}").items()}
     entries = _entries(folder)
     included = _included(folder)
     found: list[Submission] = []
@@ -56,16 +56,6 @@ def _paths(folder: Folder) -> list[str]:
             with folder.findings.leaving_out(entry, entry.removeprefix(f"{_PLACE}/")):
                 paths += folder.entries(entry)
     return paths
-
-
-def _rules(folder: Folder) -> Mapping[str, Any]:
-    rules: dict[str, Any] = {}
-    for name in _RULES:
-        path = f"{_PLACE}/{name}"
-        if folder.has(path):
-            with folder.findings.leaving_out(path):
-                rules.update(folder.mapping(path))
-    return rules
 
 
 def _entries(folder: Folder) -> Mapping[str, Any]:

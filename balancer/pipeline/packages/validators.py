@@ -54,7 +54,7 @@ def read_input_validators(folder: Folder) -> InputValidators:
                 if extension_of(path) in _GRAMMARS:
                     text = grammars[path] = folder.filled(folder.text(path))
                     if extension_of(path) == ".viva":
-                        folder.findings.left_out[path] = "nothing here runs viva; its text is read for bounds"
+                        folder.findings.left_out[path] = "nothing here runs viva"
                     else:
                         programs[path] = checktestdata_program(path, text.encode())
                 else:

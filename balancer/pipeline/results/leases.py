@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from balancer.errors import BalancerError
-from balancer.judging.spans import ANSWERS, EndpointTotals, LeaseTotals, RunStage, Span
+from balancer.judging.pending import RunStage, Span
 from balancer.observing.traces.tables import SCHEMA as TRACE_SCHEMA
 from balancer.observing.traces.tables import insert_rows
 from balancer.pipeline.results.database import Database
+from balancer.pipeline.results.lease_totals import ANSWERS, EndpointTotals, LeaseTotals
 
 __all__ = ["SCHEMA", "Leases", "TraceTables"]
 

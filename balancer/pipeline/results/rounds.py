@@ -5,14 +5,15 @@ inputs come from.
 """
 
 import json
+import sqlite3
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from balancer.pipeline.results.database import Database
 from balancer.pipeline.results.run_result import CaseState
 from balancer.problem import Proposal
 
-__all__ = ["SCHEMA", "GeneratorBatch", "Rounds", "Shrunk", "replaced_by"]
+__all__ = ["SCHEMA", "GeneratorBatch", "ProposalBatch", "Rounds", "Shrunk", "replaced_by"]
 
 _SHRINK = "shrink"  # the generator that a case is said to come from that was made smaller
 
@@ -43,6 +44,23 @@ class GeneratorBatch:
     dry: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ProposalBatch:
+    """Inputs that come together: all of them are stored, or none.
+
+    Attributes:
+        proposals: the inputs.
+        notes: what people should know.
+        asked: what asking each generator came to, by name.
+        at_s: seconds for which the problem was at work.
+    """
+
+    proposals: Iterable[Proposal] = ()
+    notes: Iterable[str] = ()
+    asked: Mapping[str, GeneratorBatch] = field(default_factory=dict)
+    at_s: float = 0.0
+
+
 class Rounds:
     """The rounds of all problems of one run. Thread-safe."""
 
@@ -53,58 +71,30 @@ class Rounds:
         """Return whether round `number` has its inputs, from this session or an earlier one."""
         return self._db.row("SELECT 1 FROM rounds WHERE problem = ? AND number = ?", problem, number) is not None
 
-    def begin(
-        self,
-        problem: str,
-        number: int,
-        proposals: Iterable[Proposal],
-        notes: Iterable[str],
-        replaced: Collection[int] = (),
-        *,
-        asked: Mapping[str, GeneratorBatch] | None = None,
-        at_s: float = 0.0,
-    ) -> None:
+    def begin(self, problem: str, number: int, batch: ProposalBatch, replaced: Collection[int] = ()) -> None:
         """Store the first inputs of a round behind those that are there, and take the cases out that they replace.
 
         Args:
             problem, number: the round.
-            proposals: its inputs.
-            notes: what people should know.
+            batch: its inputs.
             replaced: ids of cases.
-            asked: what asking each generator came to, by name.
-            at_s: seconds for which the problem was at work.
         """
         with self._db.transaction() as db:
-            self._add(problem, number, proposals, 0, at_s)
-            db.execute("INSERT INTO rounds VALUES (?, ?, ?)", (problem, number, json.dumps(list(notes))))
-            db.execute("INSERT INTO batches VALUES (?, ?, 0, ?)", (problem, number, _text(asked or {})))
+            self._add(problem, number, batch, 0)
+            db.execute("INSERT INTO rounds VALUES (?, ?, ?)", (problem, number, json.dumps(list(batch.notes))))
             db.execute("DELETE FROM put_off WHERE problem = ?", (problem,))
             db.executemany(
                 "UPDATE cases SET state = ?, note = ? WHERE problem = ? AND id = ?",
                 [(CaseState.REPLACED.value, replaced_by(number), problem, case) for case in replaced],
             )
 
-    def go_on(
-        self,
-        problem: str,
-        number: int,
-        proposals: Iterable[Proposal],
-        notes: Iterable[str],
-        *,
-        asked: Mapping[str, GeneratorBatch],
-        at_s: float = 0.0,
-    ) -> None:
-        """Store a further batch of inputs of a round that has begun. Arguments are as in `begin`."""
+    def go_on(self, problem: str, number: int, batch: ProposalBatch) -> None:
+        """Store a further batch of inputs of a round that has begun."""
         with self._db.transaction() as db:
-            batch = db.execute(
-                "SELECT COUNT(*) FROM batches WHERE problem = ? AND round = ?", (problem, number)
-            ).fetchone()[0]
-            self._add(problem, number, proposals, batch, at_s)
-            told = [*self.notes(problem, number), *notes]
-            db.execute(
-                "UPDATE rounds SET notes = ? WHERE problem = ? AND number = ?", (json.dumps(told), problem, number)
-            )
-            db.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (problem, number, batch, _text(asked)))
+            place = len(self.batches(problem, number))
+            self._add(problem, number, batch, place)
+            notes = json.dumps([*self.notes(problem, number), *batch.notes])
+            db.execute("UPDATE rounds SET notes = ? WHERE problem = ? AND number = ?", (notes, problem, number))
 
     def batches(self, problem: str, number: int) -> list[dict[str, GeneratorBatch]]:
         """Return the batches of a round: what asking each generator came to, by name."""
@@ -117,7 +107,7 @@ class Rounds:
         """Store a problem's own data, before its first round; once is enough."""
         with self._db.transaction() as db:
             if db.execute("SELECT 1 FROM cases WHERE problem = ?", (problem,)).fetchone() is None:
-                self._add(problem, 0, proposals, 0, 0.0)
+                self._add_cases(db, problem, 0, ProposalBatch(proposals), 0)
 
     def count_made_up(self, problem: str, number: int, *states: CaseState) -> int:
         """Return how many inputs that were made up for round `number` are in one of `states`."""
@@ -164,16 +154,23 @@ class Rounds:
         row = self._db.row("SELECT COUNT(*) FROM rounds WHERE problem = ?", problem)
         return row[0] if row else 0
 
-    def _add(self, problem: str, number: int, proposals: Iterable[Proposal], batch: int, at_s: float) -> None:
-        first = (self._db.row("SELECT MAX(id) FROM cases WHERE problem = ?", problem) or (None,))[0] or 0
+    def _add(self, problem: str, number: int, batch: ProposalBatch, place: int) -> None:
+        """Store the inputs of a batch, and what asking for them came to."""
+        asked = json.dumps({name: asdict(each) for name, each in batch.asked.items()})
+        with self._db.using() as db:
+            self._add_cases(db, problem, number, batch, place)
+            db.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (problem, number, place, asked))
+
+    def _add_cases(self, db: sqlite3.Connection, problem: str, number: int, batch: ProposalBatch, place: int) -> None:
+        first = db.execute("SELECT COALESCE(MAX(id), 0) FROM cases WHERE problem = ?", (problem,)).fetchone()[0]
         rows = [
             (problem, i, p.data, p.answer, p.origin.generator, p.origin.detail, p.sample, CaseState.PROPOSED.value, "",
              number)
-            for i, p in enumerate(proposals, start=first + 1)
+            for i, p in enumerate(batch.proposals, start=first + 1)
         ]  # fmt: skip
-        with self._db.using() as db:
-            db.executemany("INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            db.executemany("INSERT INTO moments VALUES (?, ?, ?, ?)", [(problem, row[1], batch, at_s) for row in rows])
+        db.executemany("INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        moments = [(problem, row[1], place, batch.at_s) for row in rows]
+        db.executemany("INSERT INTO moments VALUES (?, ?, ?, ?)", moments)
 
 
 class Shrunk:
@@ -214,7 +211,3 @@ class Shrunk:
 def replaced_by(number: int) -> str:
     """Return the note of a case that made room for round `number`."""
     return f"made room for round {number}"
-
-
-def _text(asked: Mapping[str, GeneratorBatch]) -> str:
-    return json.dumps({name: asdict(each) for name, each in asked.items()})

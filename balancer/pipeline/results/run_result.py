@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from balancer.core.metrics import PoolStats
-from balancer.judging.spans import LeaseTotals, RunStage, Span, lease_totals_of
+from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.results.generator_yield import GeneratorYield
+from balancer.pipeline.results.lease_totals import LeaseTotals, lease_totals_of
 from balancer.pipeline.results.predictions import EndPrediction
 from balancer.pipeline.results.problem_result import (
     CaseResult,
@@ -45,6 +46,10 @@ __all__ = [
 ]
 
 _MOST_KILLS = 10_000  # in the summary; the figures count all
+_COUNTED = (
+    "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed", "wrong_killed_before",
+    "survivors", "not_judged", "cases_kept", "contested",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +194,7 @@ class RunResult:
             "complete": self.complete,
             "sessions": self.sessions,
             "counts": {
-                "accepted": totals.accepted,
-                "accepted_judged": totals.accepted_judged,
-                "accepted_kept": totals.accepted_kept,
-                "wrong": totals.wrong,
-                "wrong_judged": totals.wrong_judged,
-                "wrong_killed": totals.wrong_killed,
-                "wrong_killed_before": totals.wrong_killed_before,
-                "survivors": totals.survivors,
-                "not_judged": totals.not_judged,
-                "cases_kept": totals.cases_kept,
-                "contested": totals.contested,
+                **{name: getattr(totals, name) for name in _COUNTED},
                 "invalid_inputs": totals.invalid,
                 "unchecked_inputs": totals.unchecked,
             },

@@ -16,6 +16,10 @@ _MOST_REASONS = 50  # that are told apart; others count as one
 _MOST_IDLE = 10
 _MOST_TROUBLES = 10
 _OTHERS = "other reasons"
+_RATED = (
+    "cases", "cases_kept", "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed",
+    "wrong_killed_before",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +102,7 @@ class ProblemTally:
         """Return what `summary.json` says of the problem."""
         return {
             "problem": self.id,
-            "cases": self.cases,
-            "cases_kept": self.cases_kept,
-            "accepted": self.accepted,
-            "accepted_judged": self.accepted_judged,
-            "accepted_kept": self.accepted_kept,
-            "wrong": self.wrong,
-            "wrong_judged": self.wrong_judged,
-            "wrong_killed": self.wrong_killed,
-            "wrong_killed_before": self.wrong_killed_before,
-            "unjudged": self.unjudged,
+            **{name: getattr(self, name) for name in (*_RATED, "unjudged")},
             "survivors": list(self.survivors),
             "not_judged": list(self.not_judged),
             "contested": self.contested,
@@ -188,11 +183,7 @@ class Totals:
             self.reasons[reason if known else _OTHERS] += times
 
 
-_SUMS = (
-    "cases", "cases_kept", "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed",
-    "wrong_killed_before", "judged", "unjudged", "rejected", "contested", "invalid", "unchecked",
-    "disagreements",
-)  # fmt: skip
+_SUMS = tuple(each.name for each in fields(ProblemTally) if each.type is int)
 
 
 def totals_of(tallies: Iterable[ProblemTally]) -> Totals:

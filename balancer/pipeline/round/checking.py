@@ -20,7 +20,7 @@ from balancer.pipeline.results.store import Store, StoredCase
 from balancer.problem import CaseOptions, Problem
 from balancer.program import Execution, Program, Status
 
-__all__ = ["Validators", "compile_words"]
+__all__ = ["Validators", "compile_words", "exit_code"]
 
 _PROBES = 5  # known inputs that a validator is tried on
 _NONSENSE = (b"no input of this problem \x01\n", b"")
@@ -203,8 +203,8 @@ def _wrong(known: list[Execution], nonsense: list[Execution]) -> str:
         return compile_words(nonsense[0])
     if not known or any(_Codes().says(execution) is not None for execution in known):
         return ""
-    if all(_code(execution) == _OLD_ACCEPT for execution in known):
-        tells = any(_code(execution) != _OLD_ACCEPT for execution in nonsense)
+    if all(exit_code(execution) == _OLD_ACCEPT for execution in known):
+        tells = any(exit_code(execution) != _OLD_ACCEPT for execution in nonsense)
         return "" if tells else "it ends with exit code 0 on all known inputs, and on nonsense as well"
     return f"it says nothing of any known input that it was tried on ({len(known)}): {ended(known[0])}"
 
@@ -216,19 +216,20 @@ def compile_words(execution: Execution) -> str:
 
 
 def _accepting(known: list[Execution]) -> int:
-    old = bool(known) and all(_code(execution) == _OLD_ACCEPT for execution in known)
+    old = bool(known) and all(exit_code(execution) == _OLD_ACCEPT for execution in known)
     return _OLD_ACCEPT if old else ACCEPT
 
 
 def _refusing(nonsense: list[Execution]) -> frozenset[int]:
     """Return the codes of its own with which it turned down nonsense; one that knows 43 has no other."""
-    codes = {_code(execution) for execution in nonsense}
+    codes = {exit_code(execution) for execution in nonsense}
     if REJECT in codes:
         return frozenset()
     return frozenset(code for code in codes if code is not None and (code >= 0 or code == _ABORTED))
 
 
-def _code(execution: Execution) -> int | None:
+def exit_code(execution: Execution) -> int | None:
+    """Return the exit code of a program that ended by itself."""
     return execution.exit_code if execution.status is Status.FINISHED else None
 
 

@@ -20,10 +20,11 @@ from balancer.judging.verdict import (
     judge_output,
 )
 from balancer.pipeline.results.run_result import RunStage
+from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.many.batched import BatchedInput, outcomes, records, taking_many
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Submission
-from balancer.program import Execution, Limits, Program, Status
+from balancer.program import Execution, Limits, Program
 
 __all__ = ["SampleComparer"]
 
@@ -94,7 +95,7 @@ class SampleComparer:
         fed = [BatchedInput(outputs[index][1].stdout, outputs[index][0], outputs[index][2]) for index in open_]
         ended = self._each(program, fed, VALIDATOR_LIMITS, VALIDATOR_LIMITS.cpu_s, checker_files(b"", b""))
         for index, each in zip(open_, ended, strict=True):
-            says = None if each is None else {ACCEPT: True, REJECT: False}.get(_exit_code(each) or 0)
+            says = None if each is None else {ACCEPT: True, REJECT: False}.get(exit_code(each) or 0)
             found[index] = says
         return found
 
@@ -163,7 +164,3 @@ def _parts(inputs: Sequence[BatchedInput]) -> list[range]:
             start, size = index, 0
         size += length
     return [*parts, range(start, len(inputs))] if inputs else []
-
-
-def _exit_code(execution: Execution) -> int | None:
-    return execution.exit_code if execution.status is Status.FINISHED else None

@@ -8,6 +8,7 @@ the infrastructure has prevented is no failure. It must not know rounds or gener
 
 from enum import Enum
 
+from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.round.sample import Sample
@@ -48,7 +49,7 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
     if not any(submission.program.language in sample.runner.languages for submission in problem.accepted):
         why = "no endpoint can run any of its accepted submissions"
     if not store.rounds.has_begun(problem.id, 0):
-        store.rounds.begin(problem.id, 0, (), [*problem.notes, why])
+        store.rounds.begin(problem.id, 0, ProposalBatch(notes=(*problem.notes, why)))
     return OwnDataVerdict.NONE
 
 

@@ -18,7 +18,7 @@ from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing.feedback import Feedback, UnusedInput, ValidatorFeedback
 from balancer.pipeline.proposing.toolbox import AskableAgain, EquippedGenerator, PutOff
-from balancer.pipeline.results.rounds import GeneratorBatch
+from balancer.pipeline.results.rounds import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.toolbox import SampleToolbox
@@ -46,6 +46,7 @@ class _Source:
     whole: bool  # it is asked once a round, for all that it has
     pulled: int = 0
     made_up: int = 0
+    seconds: float = 0.0
     dry: bool = False
     stream: Iterator[Proposal] | None = None
 
@@ -93,13 +94,11 @@ class ProposalBatches:
             Stopped: the run was told to stop; nothing is stored.
         """
         self._enter(number, feedback)
-        proposals, notes, asked = self._ask(wanted)
-        problem = self._sample.problem.id
-        self._sample.store.rounds.begin(
-            problem, number, proposals, notes, replaced() if number and proposals else (),
-            asked=asked, at_s=self._sample.clock.elapsed_s,
-        )  # fmt: skip
-        return bool(proposals)
+        batch = self._ask(wanted)
+        some = bool(batch.proposals)
+        replaces = replaced() if number and some else ()
+        self._sample.store.rounds.begin(self._sample.problem.id, number, batch, replaces)
+        return some
 
     def go_on(self, number: int, wanted: int, feedback: Callable[[], Feedback | None]) -> bool:
         """Store a further batch of round `number`, which has begun; return False if there is nothing more to be had."""
@@ -109,15 +108,12 @@ class ProposalBatches:
             if self._over() or all(source.dry for source in self._sources):
                 return False
             try:
-                proposals, notes, asked = self._ask(wanted)
+                batch = self._ask(wanted)
             except PutOff as error:
                 self._sample.store.rounds.put_off(self._sample.problem.id, f"{error}; run again to go on")
                 return False
-            at_s = self._sample.clock.elapsed_s
-            self._sample.store.rounds.go_on(
-                self._sample.problem.id, number, proposals, notes, asked=asked, at_s=at_s
-            )  # fmt: skip
-            if proposals:
+            self._sample.store.rounds.go_on(self._sample.problem.id, number, batch)
+            if batch.proposals:
                 return True
         return False
 
@@ -144,11 +140,28 @@ class ProposalBatches:
                 source.made_up += asked.made_up
                 source.dry = source.dry or asked.dry
 
-    def _ask(self, wanted: int) -> tuple[list[Proposal], list[str], dict[str, GeneratorBatch]]:
-        """Ask everybody for a share of a batch: the problem's own data first, then one of each in turn, none twice."""
+    def _ask(self, wanted: int) -> ProposalBatch:
+        """Ask everybody for a share of a batch; return what is to be stored of it, none of it known before."""
         notes: list[str] = [] if self._batch or self._round else list(self._sample.problem.notes)
-        since = {id(source): replace(source) for source in self._sources}
-        seconds = dict.fromkeys(since, 0.0)
+        before = [replace(source) for source in self._sources]
+        given = self._asked_in_turn(wanted, notes)
+        self._batch += 1
+        notes += self._toolbox.taken_notes()
+        new, large = self._new(given)
+        if large:
+            notes.append(f"{large} proposed inputs of more than {_MOST_INPUT // 2**20} MiB were not used")
+        usable = self._usable(new, notes)
+        asked = {
+            then.generator.name: GeneratorBatch(
+                now.pulled - then.pulled, now.made_up - then.made_up, now.seconds - then.seconds, now.dry
+            )
+            for then, now in zip(before, self._sources, strict=True)
+            if not then.dry
+        }
+        return ProposalBatch(usable, notes, asked, self._sample.clock.elapsed_s)
+
+    def _asked_in_turn(self, wanted: int, notes: list[str]) -> list[list[Proposal]]:
+        """Ask for the problem's own data first, then each generator for its share; return what each has given."""
         given: list[list[Proposal]] = []
 
         def take(source: _Source, share: int) -> None:
@@ -164,9 +177,9 @@ class ProposalBatches:
             except Exception as error:  # a generator is a plugin: the others, and the other problems, go on
                 notes.append(f"generator {source.generator.name!r} failed: {type(error).__name__}: {error}")
                 source.dry = True
-            seconds[id(source)] += time.monotonic() - began
+            source.seconds += time.monotonic() - began
 
-        if not self._batch and not self._round:  # first the problem's own data: who has nothing else gets no share
+        if not self._batch and not self._round:  # who has nothing but the problem's own data gets no share
             for source in self._sources:
                 if not source.whole or (wanted <= 0 and self._sample.problem.recipes):
                     take(source, 0)
@@ -174,34 +187,23 @@ class ProposalBatches:
             if share and not source.dry:
                 take(source, share)
                 source.dry = source.dry or source.made_up >= self._sample.settings.max_proposals
-        asked = {
-            source.generator.name: GeneratorBatch(
-                source.pulled - since[id(source)].pulled,
-                source.made_up - since[id(source)].made_up,
-                seconds[id(source)],
-                source.dry,
-            )
-            for source in self._sources
-            if not since[id(source)].dry
-        }
-        self._batch += 1
-        notes += self._toolbox.taken_notes()
-        new, large = self._new(given)
-        if large:
-            notes.append(f"{large} proposed inputs of more than {_MOST_INPUT // 2**20} MiB were not used")
+        return given
+
+    def _usable(self, new: list[Proposal], notes: list[str]) -> list[Proposal]:
+        """Return those of which it can be told whether they are valid; if none that are made up can, all are dry."""
+        problem = self._sample.problem
         if self.tellable():
-            problem = self._sample.problem
             if problem.packaged and not problem.input_validators and self._batch == 1 and not self._round:
                 right = len(self._sample.usable(accepted=True))
                 notes.append(f"it has no input validator: made-up inputs count by agreement, of all {right} accepted")
-            return new, notes, asked
+            return new
         own = [proposal for proposal in new if proposal.sample]
         if len(own) < len(new):
-            has = "no input validator works" if self._sample.problem.input_validators else "it has no input validator"
+            has = "no input validator works" if problem.input_validators else "it has no input validator"
             notes.append(f"{has}, so no made-up input is used")
         for source in self._sources:
             source.dry = True
-        return own, notes, {name: replace(each, dry=True) for name, each in asked.items()}
+        return own
 
     def _new(self, given: Sequence[Sequence[Proposal]]) -> tuple[list[Proposal], int]:
         """Return those that were never proposed before, the problem's own first, and how many were too large."""

@@ -11,6 +11,7 @@ from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_program
 from balancer.pipeline.proposing.toolbox import ProgramRole, ended
 from balancer.pipeline.results.store import StoredCase
+from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Checker, Submission
 from balancer.program import Execution, Limits, Program, Status
@@ -57,7 +58,7 @@ class Trial:
             execution, why = self.run(self.program, b"", {}, VALIDATOR_LIMITS)
             if execution is None:
                 yield NOT_TRIED + why
-            elif _exit_code(execution) == ACCEPT:
+            elif exit_code(execution) == ACCEPT:
                 yield "it accepts an empty input"
 
     # -- a checker -----------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ class Trial:
             execution, why = self._judge(case, other.answer)
             if execution is None:
                 return NOT_TRIED + why
-            if _exit_code(execution) != ACCEPT:
+            if exit_code(execution) != ACCEPT:
                 return _unless(REJECT, execution, why, f"on the answer to another input than {case.origin.detail!r}")
         return "it accepts, for every known input, the answers to all others" if len(pairs) > 1 else ""
 
@@ -113,14 +114,10 @@ def _first(complaints: Iterable[str]) -> str:
     return next(filter(None, complaints), "")
 
 
-def _exit_code(execution: Execution) -> int | None:
-    return execution.exit_code if execution.status is Status.FINISHED else None
-
-
 def _unless(wanted: int, execution: Execution | None, why: str, where: str) -> str:
     if execution is None:
         return NOT_TRIED + why
-    if _exit_code(execution) == wanted:
+    if exit_code(execution) == wanted:
         return ""
     how, _, words = ended(execution).partition(": ")
     return f"it ends with {how} instead of exit code {wanted} {where}{': ' + words if words else ''}"

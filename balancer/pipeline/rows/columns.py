@@ -1,23 +1,22 @@
 """Row schemas: from a row to a problem, by CodeContests' columns, or a plain schema of ours.
 
-Decides what each column means and what a row must have. It must not know files, nor which solutions are used in the
-end.
+Decides how a row's schema is known, what each column means and what a row must have. It must not know files, nor which
+solutions are used in the end.
 
 CodeContests: https://github.com/google-deepmind/code_contests (its `contest_problem.proto` names the columns).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from balancer.errors import PackageError
 
-__all__ = ["LANGUAGES", "RowProblem", "RowTest", "Solution", "problem_of"]
+__all__ = ["LANGUAGES", "RowProblem", "RowSchema", "RowTest", "Solution", "problem_of"]
 
-LANGUAGES = {1: "python2", 2: "cpp", 3: "python", 4: "java"}  # CodeContests; 0 is unknown
+_CODE_CONTESTS = {1: "python2", 2: "cpp", 3: "python", 4: "java"}  # its languages; 0 is unknown
 _KINDS = ("public", "private", "generated")
-_PLAIN = "id, statement, tests: [{input, output}], right: [{language, source}], wrong: [{language, source}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +60,47 @@ class RowProblem:
     repeated: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RowSchema:
+    """A way in which data sets write a problem; another one is another entry of `SCHEMAS`.
+
+    Attributes:
+        mark: the column by which its rows are known.
+        words: its columns, for people.
+        read: returns what a row says; raises PackageError.
+        languages: those that its solutions may be in, by how it calls them; empty: as the row calls them.
+    """
+
+    mark: str
+    words: str
+    read: Callable[[Mapping[str, Any]], RowProblem]
+    languages: Mapping[Any, str] = field(default_factory=dict)
+
+
 def problem_of(row: Mapping[str, Any]) -> RowProblem:
     """Return what `row` says.
 
     Raises:
         PackageError: it lacks something, or has something else in its place; one line.
     """
-    if "solutions" in row:
-        return _code_contests(row)
-    if "right" in row:
-        return _plain(row)
-    raise PackageError(
-        f"it has the columns {', '.join(sorted(map(str, row)))[:160]}; known are CodeContests' (name, description, "
-        f"solutions, ...) and {_PLAIN}"
-    )
+    for schema in SCHEMAS:
+        if schema.mark in row:
+            return schema.read(row)
+    known = " and ".join(schema.words for schema in SCHEMAS)
+    raise PackageError(f"it has the columns {', '.join(sorted(map(str, row)))[:160]}; known are {known}")
 
 
 def _code_contests(row: Mapping[str, Any]) -> RowProblem:
-    right, again = _without_repetition(_solutions(row, "solutions"))
-    wrong, again_wrong = _without_repetition(_solutions(row, "incorrect_solutions"))
-    return RowProblem(
-        id=_text(row, "name"),
-        statement=_text(row, "description", needed=False),
-        time_limit_s=_time_limit_s(row.get("time_limit")),
-        memory_bytes=_whole(row, "memory_limit_bytes") or None,
-        tests=tuple(test for kind in _KINDS for test in _tests(row, kind)),
-        right=right,
-        wrong=wrong,
-        repeated=again + again_wrong,
+    return _without_repetition(
+        RowProblem(
+            id=_text(row, "name"),
+            statement=_text(row, "description", needed=False),
+            time_limit_s=_time_limit_s(row.get("time_limit")),
+            memory_bytes=_whole(row, "memory_limit_bytes") or None,
+            tests=tuple(test for kind in _KINDS for test in _tests(row, kind)),
+            right=tuple(_solutions(row, "solutions")),
+            wrong=tuple(_solutions(row, "incorrect_solutions")),
+        )
     )
 
 
@@ -97,37 +109,61 @@ def _plain(row: Mapping[str, Any]) -> RowProblem:
         RowTest(_text(test, "input"), _text(test, "output"), str(test.get("kind") or "public"))
         for test in _list(row, "tests")
     ]
-    right, again = _without_repetition(_listed(row, "right"))
-    wrong, again_wrong = _without_repetition(_listed(row, "wrong"))
     limit_s = row.get("time_limit_s")
-    return RowProblem(
-        id=_text(row, "id"),
-        statement=_text(row, "statement", needed=False),
-        time_limit_s=float(limit_s) if isinstance(limit_s, int | float) and limit_s > 0 else None,
-        memory_bytes=_whole(row, "memory_bytes") or None,
-        tests=tuple(sorted(tests, key=lambda test: _KINDS.index(test.kind) if test.kind in _KINDS else len(_KINDS))),
-        right=right,
-        wrong=wrong,
-        repeated=again + again_wrong,
+    return _without_repetition(
+        RowProblem(
+            id=_text(row, "id"),
+            statement=_text(row, "statement", needed=False),
+            time_limit_s=float(limit_s) if isinstance(limit_s, int | float) and limit_s > 0 else None,
+            memory_bytes=_whole(row, "memory_bytes") or None,
+            tests=tuple(
+                sorted(tests, key=lambda test: _KINDS.index(test.kind) if test.kind in _KINDS else len(_KINDS))
+            ),
+            right=tuple(_listed(row, "right")),
+            wrong=tuple(_listed(row, "wrong")),
+        )
     )
 
 
+SCHEMAS = (
+    RowSchema("solutions", "CodeContests' (name, description, solutions, ...)", _code_contests, _CODE_CONTESTS),
+    RowSchema(
+        "right",
+        "id, statement, tests: [{input, output}], right: [{language, source}], wrong: [{language, source}]",
+        _plain,
+    ),
+)
+
+LANGUAGES = frozenset(language for schema in SCHEMAS for language in schema.languages.values())
+"""Those that the solutions of rows may be in, as far as a schema tells."""
+
+
 def _solutions(row: Mapping[str, Any], column: str) -> Iterator[Solution]:
-    """Yield programs from a struct of lists, as `datasets` keeps a sequence, or from a list of structs."""
-    found = row.get(column)
-    if found is None:
-        return
-    if isinstance(found, Mapping):
-        languages, sources = _list(found, "language"), _list(found, "solution")
-        if len(languages) != len(sources):
-            raise PackageError(f"{column}: {len(languages)} languages, {len(sources)} programs; they must go together")
-        pairs = list(zip(languages, sources, strict=True))
-    else:
-        pairs = [(entry.get("language"), entry.get("solution")) for entry in _list(row, column)]
-    for number, (language, source) in enumerate(pairs):
+    for number, (language, source) in enumerate(_pairs(row, column, "language", "solution", "languages, {} programs")):
         if not isinstance(source, str):
             raise PackageError(f"{column}[{number}]: found {type(source).__name__}; it must be a text, the program")
-        yield Solution(number, LANGUAGES.get(language, f"language {language}"), source)
+        yield Solution(number, _CODE_CONTESTS.get(language, f"language {language}"), source)
+
+
+def _tests(row: Mapping[str, Any], kind: str) -> Iterator[RowTest]:
+    column = f"{kind}_tests"
+    for given, wanted in _pairs(row, column, "input", "output", "inputs for {} outputs"):
+        if not (isinstance(given, str) and isinstance(wanted, str)):
+            raise PackageError(f"{column}: a test that is no text; inputs and outputs must be texts")
+        yield RowTest(given, wanted, kind)
+
+
+def _pairs(row: Mapping[str, Any], column: str, first: str, second: str, words: str) -> list[tuple[Any, Any]]:
+    """Return pairs from a struct of two lists, as `datasets` keeps a sequence, or from a list of structs."""
+    found = row.get(column)
+    if found is None:
+        return []
+    if not isinstance(found, Mapping):
+        return [(entry.get(first), entry.get(second)) for entry in _list(row, column)]
+    ones, others = _list(found, first), _list(found, second)
+    if len(ones) != len(others):
+        raise PackageError(f"{column}: {len(ones)} {words.format(len(others))}; they must go together")
+    return list(zip(ones, others, strict=True))
 
 
 def _listed(row: Mapping[str, Any], column: str) -> Iterator[Solution]:
@@ -135,33 +171,19 @@ def _listed(row: Mapping[str, Any], column: str) -> Iterator[Solution]:
         yield Solution(number, _text(entry, "language").lower(), _text(entry, "source"))
 
 
-def _without_repetition(found: Iterable[Solution]) -> tuple[tuple[Solution, ...], int]:
-    """Return the programs that differ in more than white space at the end of lines, and how many others there were."""
+def _without_repetition(row: RowProblem) -> RowProblem:
+    """Leave out the programs that differ in no more than white space at the end of lines, and count them."""
+    kept = [_first_ones(row.right), _first_ones(row.wrong)]
+    repeated = len(row.right) + len(row.wrong) - sum(map(len, kept))
+    return replace(row, right=kept[0], wrong=kept[1], repeated=repeated)
+
+
+def _first_ones(found: Iterable[Solution]) -> tuple[Solution, ...]:
     first: dict[tuple[str, str], Solution] = {}
-    count = 0
     for solution in found:
-        count += 1
         text = re.sub(r"[ \t\r]+$", "", solution.source, flags=re.MULTILINE).strip()
         first.setdefault((solution.language, text), solution)
-    return tuple(first.values()), count - len(first)
-
-
-def _tests(row: Mapping[str, Any], kind: str) -> Iterator[RowTest]:
-    column = f"{kind}_tests"
-    found = row.get(column)
-    if found is None:
-        return
-    if isinstance(found, Mapping):
-        inputs, outputs = _list(found, "input"), _list(found, "output")
-        if len(inputs) != len(outputs):
-            raise PackageError(f"{column}: {len(inputs)} inputs for {len(outputs)} outputs; they must go together")
-        pairs = list(zip(inputs, outputs, strict=True))
-    else:
-        pairs = [(entry.get("input"), entry.get("output")) for entry in _list(row, column)]
-    for given, wanted in pairs:
-        if not (isinstance(given, str) and isinstance(wanted, str)):
-            raise PackageError(f"{column}: a test that is no text; inputs and outputs must be texts")
-        yield RowTest(given, wanted, kind)
+    return tuple(first.values())
 
 
 def _time_limit_s(found: object) -> float | None:

@@ -27,7 +27,7 @@ def languages_in(problems: Iterable[Problem], python: str) -> frozenset[str]:
             *(recipe.program for recipe in problem.recipes if recipe.program),
         )
     }
-    return frozenset(used or {*LANGUAGES.values(), python})
+    return frozenset(used or {*LANGUAGES, python})
 
 
 def with_python(problem: Problem, python: str) -> Problem:

@@ -147,11 +147,12 @@ def run_remote_task(
         if tell(progress.take(problem)):  # it was to stop before it began
             return RemoteResult(part_of(store, problem, spans=True), False, True)
         record = SessionRecord(store, store.begin_session(config.pool.strategy, 0), progress.say, began_s)
-        runner = open_runner(pool, executors, config, record)
+        settings = settings_of(config)
+        runner = open_runner(pool, executors, settings, config.verify, record)
         hungry = stopped = False
         try:
             with _telling(lambda: tell(progress.take(problem)), runner):
-                judge = LocalJudge(find_generators(config, registry), settings_of(config), runner, store, progress)
+                judge = LocalJudge(find_generators(config, registry), settings, runner, store, progress)
                 hungry = judge.judge(sent.problem, sent.allowed_s)
         except Stopped:
             stopped = True

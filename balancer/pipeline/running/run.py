@@ -19,7 +19,7 @@ from rich.console import Console
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner
-from balancer.observing.page.serving import open_page, token_of_environment
+from balancer.observing.page.serving import PageContents, open_page, token_of_environment
 from balancer.pipeline.progress.progress import Progress
 from balancer.pipeline.proposing.toolbox import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
@@ -38,7 +38,7 @@ from balancer.pipeline.running.setting_up import (
     open_runner,
     settings_of,
 )
-from balancer.pipeline.running.turns import ProblemJudge, Turns
+from balancer.pipeline.running.turns import ProblemJudge, ProblemTurns
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Problem
@@ -166,7 +166,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         stack.enter_context(pool.trace(store.trace))
     began_s = time.monotonic()
     record = SessionRecord(store, session, parts.services.say, began_s)
-    runner = open_runner(pool, parts.executors, parts.config, record)
+    runner = open_runner(pool, parts.executors, settings, parts.config.verify, record)
     _send_pings(parts, stack)
     generators = [
         stack.enter_context(each.open(parts.services)) if isinstance(each, OpenedGenerator) else each
@@ -188,7 +188,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         else RemoteJudge(workers, store, session, progress, runner, settings.sample_level_workers)
     )
     with _stop_on_signal(runner, progress) as told:
-        complete = Turns(source, judge, store, progress, runner, settings.budget_s).take_all()
+        complete = ProblemTurns(source, judge, store, progress, runner, settings.budget_s).take_all()
     if complete and forecaster is not None:
         forecaster.over()
     stats = pool.stats().to_dict() if workers is None else workers.stats()
@@ -208,7 +208,9 @@ def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -
     """Serve a page that shows the run, until `stack` is closed."""
     progress.watched = True
     token, redact = token_of_environment(), parts.config.redact
-    page = stack.enter_context(open_page(parts.pool, port=port, token=token, redact=redact, extra=progress.tables))
+    page = stack.enter_context(
+        open_page(parts.pool, port=port, token=token, redact=redact, contents=PageContents(extra=progress.tables))
+    )
     progress.say(f"page at {page.url}")
 
 

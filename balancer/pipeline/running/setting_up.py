@@ -22,7 +22,7 @@ from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor, Program
 from balancer.settings.config import Config, on_one_machine
-from balancer.settings.pipeline import PipelineSettings
+from balancer.settings.pipeline import PipelineSettings, VerifySettings
 
 __all__ = ["LocalJudge", "SessionRecord", "find_generators", "open_runner", "settings_of"]
 
@@ -78,15 +78,20 @@ class SessionRecord:
         self.say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
 
 
-def open_runner(pool: Pool, executors: Mapping[str, Executor], config: Config, record: SessionRecord) -> Runner:
+def open_runner(
+    pool: Pool,
+    executors: Mapping[str, Executor],
+    settings: PipelineSettings,
+    verify: VerifySettings,
+    record: SessionRecord,
+) -> Runner:
     """Return what makes the program runs of a session, and records them."""
-    settings = settings_of(config)
     options = RunnerOptions(
         attempts=settings.attempts,
         quiet_label=settings.quiet_label,
         outage_s=settings.outage_s,
         compile_s=settings.compile_s,
-        verify=None if on_one_machine(pool.endpoints()) else config.verify,
+        verify=None if on_one_machine(pool.endpoints()) else verify,
     )
     hooks = RunnerHooks(
         on_span=record.add_span,

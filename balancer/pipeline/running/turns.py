@@ -19,9 +19,9 @@ from balancer.problem import Problem
 
 __all__ = [
     "ProblemJudge",
+    "ProblemTurns",
     "Spending",
     "Turn",
-    "Turns",
     "WorkersLost",
     "further_turns",
     "next_allowances",
@@ -62,7 +62,7 @@ class ProblemJudge(Protocol):
         ...
 
 
-class Turns:
+class ProblemTurns:
     """The turns of all problems of a run in this session.
 
     Args:

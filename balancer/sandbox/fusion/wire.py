@@ -35,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from balancer.language import Language
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.http.answers import AnswerContext
+from balancer.sandbox.http.builds import utf8_text
 from balancer.sandbox.http.script import INPUT, OUTPUT, RESERVED, WORDS, ScriptEnd, ScriptOptions, script_for
 from balancer.sandbox.languages.layout import ProgramLayout, check_name
 from balancer.sandbox.local.status import died_of_memory_limit
@@ -119,7 +120,7 @@ def ours(run: FusionRun, *, compiles: bool) -> FusionRequest:
     program, limits = run.program, run.limits
     for name in (*run.files, *(name for name, _ in program.extras)):
         check_name(name)
-    text = _text(run.stdin)
+    text = utf8_text(run.stdin)
     sendable = _sendable(program.source)
     body = RunCodeRequest(
         code=program.source if sendable else "",
@@ -148,7 +149,7 @@ def native(run: FusionRun, language: str, *, compiles: bool) -> FusionRequest:
     program, limits = run.program, run.limits
     for each in run.files:
         check_name(each)
-    text = _text(run.stdin)
+    text = utf8_text(run.stdin)
     if program.args or program.extras or text is None or not _sendable(program.source):
         raise ValueError(
             f"a program in {program.language!r} can be sent to this server without arguments and further files only, "
@@ -197,13 +198,6 @@ def scripted(run: FusionRun, language: Language, layout: ProgramLayout, options:
 
 def _encoded(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
-
-
-def _text(data: bytes) -> str | None:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def _sendable(source: str) -> bool:

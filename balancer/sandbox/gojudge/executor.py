@@ -16,6 +16,7 @@ from balancer.program import Execution
 from balancer.sandbox.gojudge.wire import (
     PRINTED_BYTES,
     Cached,
+    Content,
     File,
     FileId,
     GoJudgeStatus,
@@ -28,10 +29,9 @@ from balancer.sandbox.gojudge.wire import (
     probe_request,
     refusal_of_result,
     run_request,
-    text_file,
 )
 from balancer.sandbox.http.adapter import PING_BYTES, PING_S, ServerExecutor, ServerRun, json_bytes
-from balancer.sandbox.http.builds import PROGRAM, tools_of
+from balancer.sandbox.http.builds import PROGRAM, tools_of, utf8_text
 from balancer.sandbox.http.client import Body, UnexpectedStatus
 
 __all__ = ["CachedBinaries", "GoJudgeExecutor"]
@@ -199,9 +199,9 @@ class GoJudgeExecutor(ServerExecutor):
 
     def _file(self, data: bytes, lent: contextlib.ExitStack, until_s: float) -> File:
         """Return `data` as a file of a request; bytes that are no text are handed to the server before, and lent."""
-        text = text_file(data)
+        text = utf8_text(data)
         if text is not None:
-            return text
+            return Content(content=text)
         boundary = secrets.token_hex(16).encode()
         head = b'--%b\r\nContent-Disposition: form-data; name="file"; filename="data"\r\n' % boundary
         body = b"%bContent-Type: application/octet-stream\r\n\r\n%b\r\n--%b--\r\n" % (head, data, boundary)

@@ -29,6 +29,7 @@ from balancer.sandbox.local.status import died_of_memory_limit
 __all__ = [
     "PRINTED_BYTES",
     "Cached",
+    "Content",
     "File",
     "FileId",
     "GoJudgeStatus",
@@ -41,7 +42,6 @@ __all__ = [
     "probe_request",
     "refusal_of_result",
     "run_request",
-    "text_file",
 ]
 
 PRINTED_BYTES = 4 * 2**20  # what a compiler may print
@@ -112,14 +112,6 @@ class RunRequest(BaseModel):
     """Body of `POST /run`."""
 
     cmd: list[Cmd] = Field(min_length=1, max_length=1)
-
-
-def text_file(data: bytes) -> Content | None:
-    """Return `data` as a file of a request; None if it is no text: then the server must be given it before."""
-    try:
-        return Content(content=data.decode("utf-8"))
-    except UnicodeDecodeError:
-        return None
 
 
 def compile_request(

@@ -15,7 +15,7 @@ from balancer.language import Language
 from balancer.program import Limits, Program
 from balancer.sandbox.languages.layout import ProgramLayout, check_name, filled, lay_out
 
-__all__ = ["PROGRAM", "Build", "build_of", "newest", "tools_of", "versions_in"]
+__all__ = ["PROGRAM", "Build", "build_of", "newest", "tools_of", "utf8_text", "versions_in"]
 
 PROGRAM = ".program"  # the file that a compiler makes
 _MEBIBYTE = 2**20
@@ -99,6 +99,14 @@ def build_of(program: Program, languages: Mapping[str, Language], limits: Limits
         run=(*filled(layout.run, places), *program.args),
         args=program.args,
     )
+
+
+def utf8_text(data: bytes) -> str | None:
+    """Return `data` as text, which is all that JSON has; None if it is none."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def versions_in(url: str, known: frozenset[str]) -> dict[str, str]:

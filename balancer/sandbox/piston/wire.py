@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from balancer.program import Execution, Limits, Status
 from balancer.sandbox.http.answers import AnswerContext, RunReport, execution_of_report
-from balancer.sandbox.http.builds import Build
+from balancer.sandbox.http.builds import Build, utf8_text
 
 __all__ = [
     "NAMES",
@@ -156,13 +156,7 @@ def request_for(
 
 def _is_sendable(stdin: bytes) -> bool:
     """Tell whether Piston hands `stdin` on as it is."""
-    if len(stdin) > _SAFE_BYTES or not stdin.endswith(b"\n"):
-        return False
-    try:
-        stdin.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    return len(stdin) <= _SAFE_BYTES and stdin.endswith(b"\n") and utf8_text(stdin) is not None
 
 
 def _code_of(build: Build, *, by_file: bool) -> list[JobFile]:
@@ -177,12 +171,10 @@ def _code_of(build: Build, *, by_file: bool) -> list[JobFile]:
         raise ValueError(
             f"Piston cannot give a program in {name!r} an input that is long, no text, or without a last line break"
         )
-    try:
-        code.append(JobFile(name=main, content=source.decode("utf-8")))
-    except UnicodeDecodeError:
-        if not code:  # some file must be text, and it is what is started
-            raise ValueError("Piston takes no source that is not UTF-8") from None
-        code.append(_encoded(main, source))
+    text = utf8_text(source)
+    if text is None and not code:  # some file must be text, and it is what is started
+        raise ValueError("Piston takes no source that is not UTF-8")
+    code.append(_encoded(main, source) if text is None else JobFile(name=main, content=text))
     return code
 
 

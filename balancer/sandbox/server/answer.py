@@ -14,6 +14,7 @@ from typing import Protocol
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.wire import CommandResult, CommandStatus, RunCodeAnswer, RunCodeRequest, RunStatus
+from balancer.sandbox.http.builds import utf8_text
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
 
@@ -164,16 +165,8 @@ def _run_result(execution: Execution) -> CommandResult:
         cpu_time=execution.time_s if execution.cpu_measured else None,
         peak_memory=execution.memory_bytes,
         output_cut=cut,
-        stdout_base64=base64.b64encode(execution.stdout).decode() if _lossy(execution.stdout) else None,
+        stdout_base64=base64.b64encode(execution.stdout).decode() if utf8_text(execution.stdout) is None else None,
     )
-
-
-def _lossy(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return True
-    return False
 
 
 def _text(data: bytes, *, cut: bool = False) -> str:

@@ -54,7 +54,7 @@ def build_app(executor: FetchingExecutor, settings: ServerSettings, load: Server
         load: is told of everything; by default nobody's but its own.
     """
     load = load or ServerLoad(settings.workers, settings.queue)
-    desk = RunCodeHandler(executor, settings, load)
+    handler = RunCodeHandler(executor, settings, load)
 
     async def ping(_: Request) -> Response:
         return JSONResponse("pong")
@@ -74,7 +74,7 @@ def build_app(executor: FetchingExecutor, settings: ServerSettings, load: Server
             Route("/v1/about", about),
             Route("/v1/languages", languages),
             Route("/metrics", metrics),
-            Route("/run_code", desk.run_code, methods=["POST"]),
+            Route("/run_code", handler.run_code, methods=["POST"]),
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts or None, www_redirect=False),

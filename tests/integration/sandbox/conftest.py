@@ -83,7 +83,7 @@ def unprepared(
 
 
 @pytest.fixture(scope="session", params=[*ISOLATED, "rlimits"])
-def cell(request: pytest.FixtureRequest, compiled: Path) -> Iterator[LocalExecutor]:
+def sandbox(request: pytest.FixtureRequest, compiled: Path) -> Iterator[LocalExecutor]:
     """An executor of any kind, which compiles what no other one has."""
     yield from _executor(request.param, compiled)
 

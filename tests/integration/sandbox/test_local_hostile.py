@@ -22,20 +22,20 @@ from tests.patience import stretched
 
 
 @pytest.mark.parametrize(
-    ("cell", "attack"),
+    ("sandbox", "attack"),
     [
         pytest.param(isolation, attack, id=f"{isolation}-{attack.name}")
         for isolation in ("bubblewrap", "unshare", "rlimits")
         for attack in ATTACKS
         if isolation in attack.on  # rlimits does not promise all of them
     ],
-    indirect=["cell"],
+    indirect=["sandbox"],
 )
-def test_attack(cell: LocalExecutor, attack: Attack, marker: str) -> None:
+def test_attack(sandbox: LocalExecutor, attack: Attack, marker: str) -> None:
     """None is unjudged: `run` would raise. What else each gets, the tables say."""
-    if missing := attack.needs - in_force(cell):
+    if missing := attack.needs - in_force(sandbox):
         pytest.skip(f"this machine has no {', '.join(sorted(missing))}")
-    assert not faults_of(attack, run(cell, attack, marker))
+    assert not faults_of(attack, run(sandbox, attack, marker))
 
 
 @pytest.mark.more

@@ -16,10 +16,10 @@ from tests.patience import PATIENCE_S
 
 def _run(source: str, case: CallCase, folder: Path) -> tuple[Verdict, str]:
     """Return the verdict on what it prints, and what it says on standard error."""
-    laid = case.laid(Program("python", source))
+    run = case.run_of(Program("python", source))
     ended = subprocess.run(
-        [sys.executable, "-c", laid.program.source],
-        input=laid.stdin,
+        [sys.executable, "-c", run.program.source],
+        input=run.stdin,
         capture_output=True,
         cwd=folder,
         timeout=PATIENCE_S,
@@ -27,7 +27,7 @@ def _run(source: str, case: CallCase, folder: Path) -> tuple[Verdict, str]:
     words = ended.stderr.decode()
     if ended.returncode:
         return Verdict.RUN_TIME_ERROR, words
-    return laid.compare(Checker(), ended.stdout, laid.answer).verdict, words
+    return run.compare(Checker(), ended.stdout, run.answer).verdict, words
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_wrong(source: str, tmp_path: Path) -> None:
 
 def test_the_right_value_is_not_there_to_be_found() -> None:
     case = CallCase("f", [], "a value that nobody guesses", or_else=("another one",))
-    laid = case.laid(Program("python", "def f(): pass"))
-    assert "nobody guesses" not in laid.program.source + laid.stdin.decode()
-    assert "another" not in laid.program.source + laid.stdin.decode()
-    assert json.loads(laid.answer) == ["a value that nobody guesses", "another one"]
+    run = case.run_of(Program("python", "def f(): pass"))
+    assert "nobody guesses" not in run.program.source + run.stdin.decode()
+    assert "another" not in run.program.source + run.stdin.decode()
+    assert json.loads(run.answer) == ["a value that nobody guesses", "another one"]
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_the_right_value_is_not_there_to_be_found() -> None:
 )
 def test_mistakes_of_the_caller(case: CallCase, language: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        case.laid(Program(language, ""))
+        case.run_of(Program(language, ""))
 
 
 def test_cases() -> None:
     assert case_of(("1", b"2")) == StdinCase("1", b"2")
-    laid = StdinCase("é", b"\xff", {"a": b"1"}, ("x",)).laid(Program("python", ""))
-    assert (laid.stdin, laid.answer, laid.program.args) == ("é".encode(), b"\xff", ("x",))
+    run = StdinCase("é", b"\xff", {"a": b"1"}, ("x",)).run_of(Program("python", ""))
+    assert (run.stdin, run.answer, run.program.args) == ("é".encode(), b"\xff", ("x",))
     wrong: Any
     for wrong in (("1",), ["1", "2"], "12", None):
         with pytest.raises(TypeError, match="a case is"):

@@ -9,7 +9,7 @@ import pytest
 
 from balancer.judge import CallCase, Job, Judged, Program
 from balancer.judge.calls import fed
-from balancer.judging.values import judge_value
+from balancer.judge.values import judge_value
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution
 from tests.unit.judge.judges import CASES, DOUBLE, doubling, judge_over
@@ -43,8 +43,8 @@ def test_cases_may_come_from_a_generator() -> None:
 
 
 def _is(expected: Any, output: bytes) -> bool:
-    laid = CallCase("f", [], expected).laid(Program("python", ""))
-    return judge_value(Checker(), output, laid.answer).verdict is Verdict.ACCEPTED
+    run = CallCase("f", [], expected).run_of(Program("python", ""))
+    return judge_value(Checker(), output, run.answer).verdict is Verdict.ACCEPTED
 
 
 def test_values_of_numpy_are_what_they_hold() -> None:
@@ -84,7 +84,7 @@ def test_what_is_nested(depth: int) -> None:
     circle: list[Any] = []
     circle.append(circle)
     with pytest.raises(ValueError, match="it must be values of JSON: Circular reference"):
-        CallCase("f", circle, 1).laid(Program("python", ""))
+        CallCase("f", circle, 1).run_of(Program("python", ""))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("of the data set"), KeyboardInterrupt()])

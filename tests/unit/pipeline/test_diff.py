@@ -10,6 +10,7 @@ from balancer.commands.results import differ, difference_lines, write_again
 from balancer.errors import ConfigError
 from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.store import Store, StoredVerdict
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from tests.unit.pipeline.bench import make_problem
@@ -26,7 +27,7 @@ def stored(folder: Path, runs: Mapping[str, Mapping[bytes, str]], programs: Iter
         for number, (name, inputs) in enumerate(runs.items()):
             problem: Problem = replace(make_problem(name, accepted=("double",), wrong=tuple(programs)), id=name)
             store.meet(problem, number, "print")
-            store.rounds.begin(name, 0, [Proposal(data, Origin("g", "d")) for data in inputs], [])
+            store.rounds.begin(name, 0, ProposalBatch([Proposal(data, Origin("g", "d")) for data in inputs], []))
             for case, said in enumerate(inputs.values(), 1):
                 store.set_case(name, case, CaseState.READY, answer=b"1")
                 for program, letter in zip(("double", *programs), f"A{said}", strict=True):

@@ -1,7 +1,6 @@
 """Numbers with decimals, and sums and products next to what 32 and 64 bits hold: drawn within limits, and early."""
 
 import random
-import re
 from decimal import Decimal
 from functools import cache
 from math import prod
@@ -11,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_generators_mutate import problem
 
-from balancer.pipeline.generators.draw.decimals import draw_decimals
-from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_numbers
+from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_decimals, draw_numbers
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.proposing.feedback import UnusedInput, ValidatorFeedback
 
 seeds = st.integers(0, 10**6).map(random.Random)
 
@@ -61,24 +58,6 @@ def test_halves_neighbours_and_bounds_come_early(seed: int) -> None:
     assert any(value % 1 == Decimal("0.5") for values in lists for value in values)
     assert any(value in (unit, 1 - unit, 1 + unit, 10000 - unit) for values in lists for value in values)
     assert any(10000 in values for values in lists)
-
-
-@pytest.mark.parametrize("most", [2, 9])
-def test_a_validator_is_asked_for_more_digits(most: int) -> None:
-    rng, mutate = random.Random(1), MutateGenerator()
-    made = list(mutate.propose(HEIGHTS, rng, 20))
-    valid: list[UnusedInput] = []
-    refused: list[UnusedInput] = []
-    for _ in range(4):
-        for each in made:
-            digits = max((len(token.partition(b".")[2]) for token in each.data.split()), default=0)
-            (valid if digits <= most else refused).append(UnusedInput(each.origin, each.data, ""))
-        made = list(mutate.ask_again(HEIGHTS, ValidatorFeedback(tuple(valid), tuple(refused)), rng, 30))
-    long = [each for each in valid if re.search(rb"\.\d{3}", each.data)]
-    probed = [each for each in (*valid, *refused) if "with 9 decimals" in each.origin.detail]
-    assert len(probed) == 1  # of the one field, once
-    assert len(long) > 10 if most == 9 else not long
-    assert len(refused) == (most == 2)
 
 
 def test_values_whose_sum_or_product_is_next_to_what_bits_hold() -> None:

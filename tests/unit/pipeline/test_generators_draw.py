@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
 from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_number, draw_numbers, draw_words
-from balancer.pipeline.generators.learn.connected import is_connected
-from balancer.pipeline.generators.learn.relations import Tie
+from balancer.pipeline.generators.learn.edges import is_connected
+from balancer.pipeline.generators.learn.facts import Tie
 
 bounds = st.tuples(st.integers(-(10**19), 10**19), st.integers(0, 10**19)).map(lambda pair: (pair[0], sum(pair)))
 seeds = st.integers(0, 10**6).map(random.Random)

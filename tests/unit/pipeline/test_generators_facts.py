@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.generators.learn.facts import ListOrder, TokenKind
+from balancer.pipeline.generators.learn.facts import ListOrder, Relation, Tie, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
-from balancer.pipeline.generators.learn.relations import Relation, Tie
 from balancer.pipeline.generators.learn.template import Count
 from balancer.problem import Checker, Origin, Problem, Proposal
 

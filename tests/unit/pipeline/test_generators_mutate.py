@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from balancer.hookspecs import PROJECT, HookSpecs
 from balancer.pipeline.generators import data, mutate
 from balancer.pipeline.generators.data import DataGenerator
-from balancer.pipeline.generators.learn.connected import is_connected
+from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes

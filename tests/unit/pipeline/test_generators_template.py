@@ -95,12 +95,6 @@ def test_the_template_of(inputs: list[str], template: tuple[Node, ...]) -> None:
     assert infer([lines(text) for text in inputs]) == template
 
 
-def test_a_mark_at_the_end_is_no_part_of_the_template() -> None:
-    found = knowledge_of(problem(b"1 2\n3 4\n0 0\n", b"5 6\n0 0\n"))
-    assert found is not None
-    assert (found.nodes, found.ending) == ((Repeat(None, (LineNode((0, 1)),)),), "0 0")
-
-
 @pytest.mark.parametrize("odd", [b"odd one\n\nout of all\n7 7\n", b"odd one out\n" * 1000])
 def test_inputs_that_do_not_fit_are_left_aside(odd: bytes) -> None:
     """The smallest inputs decide; one that has another shape spoils nothing, be it small or large."""

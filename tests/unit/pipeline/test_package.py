@@ -172,7 +172,7 @@ def test_validators_of_all_kinds(make: Make) -> None:
         "input_validators/input.viva": "{ x(x > 0) }",
     }
     assert problem.left_out == {
-        "input_validators/input.viva": "nothing here runs viva; its text is read for bounds",
+        "input_validators/input.viva": "nothing here runs viva",
         "input_validators/odd.xyz": "no known language has the extension '.xyz'",
     }
 

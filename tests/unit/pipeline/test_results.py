@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.judging.spans import longest_chain_s
+from balancer.pipeline.results.lease_totals import longest_chain_s
 from balancer.pipeline.results.run_result import (
     CaseResult,
     CaseState,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.problems import SeenBefore
+from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import CaseState, RunStage, Span
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.problem import Origin, Proposal, Verdict
@@ -47,8 +48,8 @@ def test_an_empty_store_knows_nothing(store: Store) -> None:
 
 
 def test_proposals_become_cases_in_their_order(store: Store) -> None:
-    store.rounds.begin("p", 0, [OWN, MADE_UP], ["no validator"])
-    store.rounds.begin("q", 0, [], [])
+    store.rounds.begin("p", 0, ProposalBatch([OWN, MADE_UP], ["no validator"]))
+    store.rounds.begin("q", 0, ProposalBatch([], []))
     assert store.rounds.has_begun("p", 0)
     assert store.rounds.has_begun("q", 0)
     assert store.rounds.notes("p") == ["no validator"]
@@ -65,16 +66,16 @@ def test_proposals_are_stored_all_or_none(store: Store) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.rounds.begin("p", 0, failing(), [])
+        store.rounds.begin("p", 0, ProposalBatch(failing(), []))
     with pytest.raises(BalancerError):
-        store.rounds.begin("p", 0, [OWN, Proposal(None, OWN.origin)], [])  # type: ignore[arg-type]
+        store.rounds.begin("p", 0, ProposalBatch([OWN, Proposal(None, OWN.origin)], []))  # type: ignore[arg-type]
     assert not store.rounds.has_begun("p", 0)
     assert store.cases("p") == []
-    store.rounds.begin("p", 0, [OWN], [])
+    store.rounds.begin("p", 0, ProposalBatch([OWN], []))
 
 
 def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
-    store.rounds.begin("p", 0, [OWN, MADE_UP], [])
+    store.rounds.begin("p", 0, ProposalBatch([OWN, MADE_UP], []))
     store.set_case("p", 1, CaseState.VALID)
     store.set_case("p", 2, CaseState.VALID, answer=b"")
     store.set_case("p", 2, CaseState.CONTESTED, note="why")
@@ -127,7 +128,9 @@ def test_reopen_tries_again_what_was_lost(
 ) -> None:
     with Store(tmp_path_factory.mktemp("results")) as store:
         for problem, given_states in (("p", states), ("q", other)):
-            store.rounds.begin(problem, 0, [Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)], [])
+            store.rounds.begin(
+                problem, 0, ProposalBatch([Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)], [])
+            )
             for number, state in enumerate(given_states, start=1):
                 store.set_case(problem, number, state)
         store.reopen("p")
@@ -147,7 +150,7 @@ def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.claim({"seed": "1"})
         store.leases.add(store.begin_session("fifo", 1), SPAN)
-        store.rounds.begin("p", 0, [OWN, MADE_UP], ["note"])
+        store.rounds.begin("p", 0, ProposalBatch([OWN, MADE_UP], ["note"]))
         store.leave_out("p", "a", "why")
         before = all_of(store)
     with Store(tmp_path) as store:
@@ -161,9 +164,10 @@ def test_nothing_is_lost_when_the_process_dies(tmp_path: Path) -> None:
 import os, signal
 from balancer.problem import Origin, Proposal, Verdict
 from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.store import Store, StoredVerdict
 store = Store(__import__('pathlib').Path({str(tmp_path)!r}))
-store.rounds.begin('p', 0, [Proposal(b'1', Origin('g', 'd'))], ['note'])
+store.rounds.begin('p', 0, ProposalBatch([Proposal(b'1', Origin('g', 'd'))], ['note']))
 store.set_case('p', 1, CaseState.READY, answer=b'2')
 store.set_verdict('p', StoredVerdict('a', 1, Verdict.ACCEPTED, 0.5, ''))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -178,7 +182,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_threads_share_it(store: Store) -> None:
     session = store.begin_session("fifo", 1)
-    store.rounds.begin("p", 0, [Proposal(b"%d" % n, OWN.origin) for n in range(40)], [])
+    store.rounds.begin("p", 0, ProposalBatch([Proposal(b"%d" % n, OWN.origin) for n in range(40)], []))
 
     def work(first: int) -> None:
         for number in range(first, 41, 4):
@@ -327,30 +331,30 @@ def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path: Path)
     with pytest.raises(ConfigError):
         Store(folder)
     with Store(folder, fresh=True) as store:
-        store.rounds.begin("p", 0, [OWN], [])
+        store.rounds.begin("p", 0, ProposalBatch([OWN], []))
 
 
 def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
     """As a disk that is full, which is played here by a limit on the pages."""
     with Store(tmp_path) as store:
-        store.rounds.begin("p", 0, [OWN], [])
+        store.rounds.begin("p", 0, ProposalBatch([OWN], []))
         (pages,) = store._db.row("PRAGMA page_count") or (0,)
         store._db.row(f"PRAGMA max_page_count = {pages}")
         big = Proposal(bytes(200_000), OWN.origin)
         with pytest.raises(BalancerError, match=r"run\.sqlite: database or disk is full; make sure that the disk"):
-            store.rounds.begin("q", 0, [big], [])
+            store.rounds.begin("q", 0, ProposalBatch([big], []))
         with pytest.raises(BalancerError, match="disk is full"):
             store.leave_out("p", "a", "x" * 200_000)
         store._db.row("PRAGMA max_page_count = 1000000")
         assert not store.rounds.has_begun("q", 0)
-        store.rounds.begin("q", 0, [big], [])
+        store.rounds.begin("q", 0, ProposalBatch([big], []))
     with Store(tmp_path) as store:
         assert store.cases("p")[0].data == OWN.data
 
 
 def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.rounds.begin("p", 0, [Proposal(bytes(5000), OWN.origin)] * 20, [])
+        store.rounds.begin("p", 0, ProposalBatch([Proposal(bytes(5000), OWN.origin)] * 20, []))
     file = tmp_path / "run.sqlite"
     content = bytearray(file.read_bytes())
     content[4096:] = b"\xa5" * (len(content) - 4096)
@@ -384,7 +388,7 @@ def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:
 def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
     doubling = make_problem(wrong=["square"])
     assert store.meet(doubling, 3, "one") is SeenBefore.NEW
-    store.rounds.begin(doubling.id, 0, [OWN], ["note"])
+    store.rounds.begin(doubling.id, 0, ProposalBatch([OWN], ["note"]))
     store.set_verdict(doubling.id, StoredVerdict("square", 1, Verdict.ACCEPTED, 0.5, ""))
     store.leave_out(doubling.id, "square", "why")
     store.judges.keep(doubling.id, "validator", Program("python", "v", "v.py"), 0)
@@ -401,7 +405,7 @@ def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
 def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
     doubling = make_problem(accepted=["double"], wrong=["square"])
     store.meet(doubling, 0, "print")
-    store.rounds.begin(doubling.id, 0, [OWN], [])
+    store.rounds.begin(doubling.id, 0, ProposalBatch([OWN], []))
     store.set_case(doubling.id, 1, CaseState.READY, answer=b"2")
     for verdict, met in ((Verdict.UNJUDGED, SeenBefore.KNOWN), (Verdict.WRONG_ANSWER, SeenBefore.DONE)):
         store.set_verdict(doubling.id, StoredVerdict("double", 1, Verdict.ACCEPTED, 0.1, ""))

@@ -12,7 +12,7 @@ from balancer.sandbox.local.proctree import ProcessTreeCpu
 from balancer.sandbox.local.result import process_result_of
 
 
-def told(
+def result_of(
     said: bytes, *, status: int = 0, nested: bool = True, fetches: int = 0, cut: StopReason | None = None
 ) -> ProcessResult:
     """What is made of `said`, where the sandbox itself ended with the wait status `status`."""
@@ -33,7 +33,7 @@ def told(
     ],
 )
 def test_what_the_shell_says_is_believed(said: bytes, code: int) -> None:
-    ended = told(said)
+    ended = result_of(said)
     assert (ended.ready, ended.exit_code, ended.tampered, ended.lost) == (True, code, False, False)
 
 
@@ -57,29 +57,29 @@ def test_what_the_shell_says_is_believed(said: bytes, code: int) -> None:
 )
 @pytest.mark.parametrize("status", [0, 3 << 8])
 def test_anything_else_is_the_programs_doing_and_no_good_end(said: bytes, status: int) -> None:
-    ended = told(said, status=status)
+    ended = result_of(said, status=status)
     assert ended.tampered
     assert not ended.lost
     assert ended.exit_code not in (0, None)
 
 
 def test_a_set_up_that_failed_is_not_the_programs_doing() -> None:
-    ended = told(b"", status=1 << 8)
+    ended = result_of(b"", status=1 << 8)
     assert (ended.ready, ended.tampered) == (False, False)
 
 
 def test_a_sandbox_killed_from_outside_is_lost() -> None:
-    ended = told(b"ready\n", status=signal.SIGKILL)
+    ended = result_of(b"ready\n", status=signal.SIGKILL)
     assert (ended.lost, ended.tampered) == (True, False)
 
 
 def test_without_a_namespace_nothing_that_is_said_counts() -> None:
-    ended = told(b"ready\ndone 0\n", status=3 << 8, nested=False)
+    ended = result_of(b"ready\ndone 0\n", status=3 << 8, nested=False)
     assert (ended.exit_code, ended.tampered) == (3, False)
 
 
 def test_what_was_cut_has_no_code() -> None:
-    ended = told(b"ready\ndone 0\n", cut=StopReason.CPU)
+    ended = result_of(b"ready\ndone 0\n", cut=StopReason.CPU)
     assert (ended.exit_code, ended.tampered) == (None, False)
 
 
@@ -93,4 +93,4 @@ def test_what_was_cut_has_no_code() -> None:
     ],
 )
 def test_fetched_files_are_as_many_as_were_asked_for(said: bytes, fetched: tuple[bytes | None, ...]) -> None:
-    assert told(said, fetches=2).fetched == fetched
+    assert result_of(said, fetches=2).fetched == fetched

@@ -22,14 +22,14 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def told(name: str) -> tuple[str, str]:
+def protections(name: str) -> tuple[str, str]:
     in_force, missing = jail.protections_of(ISOLATIONS[name])
     return "; ".join(in_force), "; ".join(missing)
 
 
 @pytest.mark.parametrize("name", ["bubblewrap", "unshare"])
 def test_everything(machine: pytest.MonkeyPatch, name: str) -> None:
-    in_force, missing = told(name)
+    in_force, missing = protections(name)
     assert in_force == (
         "what reports their end is out of their reach; system calls are filtered; "
         "control groups (version 2) for CPU time, memory and processes; each run has a user of its own"
@@ -38,25 +38,25 @@ def test_everything(machine: pytest.MonkeyPatch, name: str) -> None:
 
 
 def test_no_isolation(machine: pytest.MonkeyPatch) -> None:
-    assert told("rlimits")[1] == "no isolation: use another one"
+    assert protections("rlimits")[1] == "no isolation: use another one"
 
 
 def test_no_library(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(jail, "filter_of_calls", lambda: (b"", "no seccomp: x; install libseccomp2"))
-    in_force, missing = told("bubblewrap")
+    in_force, missing = protections("bubblewrap")
     assert "filtered" not in in_force
     assert missing == "system calls are not filtered: no seccomp: x; install libseccomp2"
 
 
 def test_an_old_setpriv_matters_only_to_who_uses_it(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(jail, "filters_calls", lambda: False)
-    assert "install util-linux 2.41" in told("unshare")[1]
-    assert told("bubblewrap")[1] == ""
+    assert "install util-linux 2.41" in protections("unshare")[1]
+    assert protections("bubblewrap")[1] == ""
 
 
 def test_no_groups(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(jail, "own_cgroups", lambda: Cgroups({}))
-    in_force, missing = told("bubblewrap")
+    in_force, missing = protections("bubblewrap")
     assert "control groups" not in in_force
     assert missing.startswith("no control groups for CPU time, memory and processes: run as root, or in a group of")
 
@@ -64,11 +64,11 @@ def test_no_groups(machine: pytest.MonkeyPatch) -> None:
 def test_groups_of_both_versions(machine: pytest.MonkeyPatch) -> None:
     mixed = {"cpuacct": CgroupFolder(Path("/a"), 2), "memory": CgroupFolder(Path("/b"), 1)}
     machine.setattr(jail, "own_cgroups", lambda: Cgroups(mixed))
-    in_force, missing = told("bubblewrap")
+    in_force, missing = protections("bubblewrap")
     assert "control groups (version 1) for memory; control groups (version 2) for CPU time" in in_force
     assert missing.startswith("no control groups for processes:")
 
 
 def test_not_root(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(os, "geteuid", lambda: 1000)
-    assert told("bubblewrap")[1] == "all runs share this user: run as root for one each"
+    assert protections("bubblewrap")[1] == "all runs share this user: run as root for one each"

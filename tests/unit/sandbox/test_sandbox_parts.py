@@ -1,4 +1,4 @@
-"""The small parts: user ids, resource limits, file names, pipes, the gate, the process tree, mount tables."""
+"""The small parts: user ids, resource limits, file names, pipes, the shutdown, the process tree, mount tables."""
 
 import os
 import resource
@@ -140,25 +140,25 @@ class TestPipe:
 
 class TestGate:
     def test_shutting_waits_and_signals(self) -> None:
-        gate = GracefulShutdown()
+        shutdown = GracefulShutdown()
         seen: list[object] = []
         inside = threading.Event()
 
         def work() -> None:
-            with gate.enter() as admitted:
+            with shutdown.enter() as admitted:
                 inside.set()
-                seen.append((admitted, os.read(gate.signal, 1)))  # blocks until the gate is shut
+                seen.append((admitted, os.read(shutdown.signal, 1)))  # blocks until it is shut
 
         thread = threading.Thread(target=work)
         thread.start()
         inside.wait()
-        assert gate.shut()
+        assert shutdown.shut()
         assert seen == [(True, b"")]
         thread.join()
-        with gate.enter() as admitted:
+        with shutdown.enter() as admitted:
             assert not admitted
-        assert not gate.shut()
-        gate.close()
+        assert not shutdown.shut()
+        shutdown.close()
 
 
 class TestProcessTree:

@@ -6,10 +6,9 @@ It must not know in which order an input is written: `build` asks for values as 
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-from balancer.pipeline.generators.draw import repair as mend
-from balancer.pipeline.generators.draw.decimals import draw_decimals
-from balancer.pipeline.generators.draw.keep_rules import KeptRules, RulesConflict
-from balancer.pipeline.generators.draw.layout import ColumnLayout, Columns
+from balancer.pipeline.generators.draw import repair
+from balancer.pipeline.generators.draw.layout import Columns, GraphLayout
+from balancer.pipeline.generators.draw.settle import KeptRules, RulesConflict
 from balancer.pipeline.generators.draw.sizes import (
     MOST_TOKENS,
     ROOM_BYTES,
@@ -19,7 +18,15 @@ from balancer.pipeline.generators.draw.sizes import (
     plan_field,
 )
 from balancer.pipeline.generators.draw.styles import Style
-from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, decimal, draw_numbers, draw_words
+from balancer.pipeline.generators.draw.values import (
+    DrawLimits,
+    How,
+    Where,
+    decimal,
+    draw_decimals,
+    draw_numbers,
+    draw_words,
+)
 from balancer.pipeline.generators.learn.facts import Fact, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
@@ -47,13 +54,13 @@ class Fill:
         self._knowledge = knowledge
         self._style = style
         self._rng = rng
-        self._moods = {number: plan_field(knowledge, number, style, rng) for number in knowledge.ranges}
+        self._plans = {number: plan_field(knowledge, number, style, rng) for number in knowledge.ranges}
         self._ties = decide_ties(knowledge, rng)
         connected = (edges for edges in knowledge.edges if decide_graph(knowledge, RuleKind.CONNECTED, edges, rng))
         self._connected = frozenset(connected)
-        self._obeyed = KeptRules(knowledge, style.shape, rng)
-        self._sizes = Sizes(knowledge, style, self._moods, self._connected, self._obeyed, rng)
-        self._layout = ColumnLayout(knowledge, style, self._moods, self._connected, self._limits, rng)
+        self._kept_rules = KeptRules(knowledge, style.shape, rng)
+        self._sizes = Sizes(knowledge, style, self._plans, self._connected, rng)
+        self._layout = GraphLayout(knowledge, style, self._connected, rng)
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -79,17 +86,15 @@ class Fill:
                 self._learn(number, columns[number][0], known)
         try:
             self._layout.graphs(columns, count, known, fresh=all(tokens is None for tokens in given))
-            if all(tokens is None for tokens in given):
-                self._layout.points(columns, count, known)
             self._tie(columns, known)
-            self._obeyed.settle(columns, known, lambda number: self._fresh(number, 1, known)[0])
+            self._kept_rules.settle(columns, known)
         except RulesConflict as error:
             raise TooLarge from error
         return [self._placed(number, columns[number]) for number in fields]
 
     def patches(self) -> Iterator[tuple[int, int]]:
         """Yield earlier single fields that have to change after all, with their values, once each."""
-        return self._obeyed.take_patches()
+        return self._kept_rules.take_patches()
 
     def _learn(self, number: int, token: str, known: dict[int, int]) -> None:
         value = whole_number(token)
@@ -112,18 +117,18 @@ class Fill:
 
     def _limits(self, number: int, known: Mapping[int, int]) -> DrawLimits:
         fact = self._knowledge.facts.fields[number]
-        low, high = self._moods[number].low, self._sizes.bound(number, known, self._moods[number].high)
+        low, high = self._plans[number].low, self._sizes.bound(number, known, self._plans[number].high)
         return DrawLimits(low, max(high, low), fact.low, fact.high)
 
     def _numbers(self, number: int, count: int, known: Mapping[int, int]) -> list[int]:
-        fact, mood, limits = self._knowledge.facts.fields[number], self._moods[number], self._limits(number, known)
-        if mood.distinct and limits.high - limits.low + 1 >= count:
+        fact, plan, limits = self._knowledge.facts.fields[number], self._plans[number], self._limits(number, known)
+        if plan.distinct and limits.high - limits.low + 1 >= count:
             drawn = self._rng.sample(range(limits.low, limits.low + self._span(limits, count, fact)), count)
-            if mood.how in (How.SORTED, How.REVERSED):
-                drawn.sort(reverse=mood.how is How.REVERSED)
+            if plan.how in (How.SORTED, How.REVERSED):
+                drawn.sort(reverse=plan.how is How.REVERSED)
         else:
-            drawn = draw_numbers(count, limits, mood.where, mood.how, self._rng)
-        return sorted(drawn) if mood.ordered else drawn
+            drawn = draw_numbers(count, limits, plan.where, plan.how, self._rng)
+        return sorted(drawn) if plan.ordered else drawn
 
     def _span(self, limits: DrawLimits, count: int, fact: Fact) -> int:
         """Return from how many values distinct ones are drawn: just enough for a permutation, else up to all."""
@@ -133,26 +138,25 @@ class Fill:
         return width if self._rng.random() < 0.5 else min(width, 2 * count + 2)
 
     def _floats(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
-        fact, mood, limits = self._knowledge.facts.fields[number], self._moods[number], self._limits(number, known)
-        decimals = self._rng.choice((fact.decimals, fact.finer)) if fact.finer else fact.decimals
-        drawn = draw_decimals(count, limits, decimals, mood.where, mood.how, self._rng)
-        return [decimal(value, decimals) for value in drawn]
+        fact, plan, limits = self._knowledge.facts.fields[number], self._plans[number], self._limits(number, known)
+        drawn = draw_decimals(count, limits, fact.decimals, plan.where, plan.how, self._rng)
+        return [decimal(value, fact.decimals) for value in drawn]
 
     def _words(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
-        fact, found, mood = self._knowledge.facts.fields[number], self._knowledge.ranges[number], self._moods[number]
+        fact, found, plan = self._knowledge.facts.fields[number], self._knowledge.ranges[number], self._plans[number]
         if fact.words:
             return self._rng.choices(fact.words, self._keyword_weights(len(fact.words), count), k=count)
-        letters = fact.letters if mood.where is Where.SEEN else found.letters
-        if count == 1 and mood.where in (Where.LOW, Where.HIGH):
-            letters = letters[0] if mood.where is Where.LOW else letters[-1]
+        letters = fact.letters if plan.where is Where.SEEN else found.letters
+        if count == 1 and plan.where in (Where.LOW, Where.HIGH):
+            letters = letters[0] if plan.where is Where.LOW else letters[-1]
         limits = self._word_limits(number, count, known)
-        words = draw_words(count, letters, limits, mood.where, mood.how, self._rng)
-        return mend.distinct_words(words, letters, limits.high) if mood.distinct else words
+        words = draw_words(count, letters, limits, plan.where, plan.how, self._rng)
+        return repair.distinct_words(words, letters, limits.high) if plan.distinct else words
 
     def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> DrawLimits:
         """Return how long words may be: as told by an earlier field or, for a word alone, by the style."""
         fact, low = self._knowledge.facts.fields[number], self._knowledge.ranges[number].low
-        most = max(min(self._moods[number].high, ROOM_BYTES // count - 1), low)
+        most = max(min(self._plans[number].high, ROOM_BYTES // count - 1), low)
         if fact.length is not None and fact.length.field in known:
             exact = self._word_length(fact.length, known)
         elif count == 1:
@@ -181,32 +185,32 @@ class Fill:
                 low = self._knowledge.ranges[left].low
                 high = self._sizes.bound(right, known, max(self._knowledge.ranges[right].highs))
                 pairs = zip(columns[left], columns[right], strict=True)
-                mended = [mend.tie(int(one), int(other), relation.tie, high) for one, other in pairs]
+                mended = [repair.tie(int(one), int(other), relation.tie, high) for one, other in pairs]
                 if any(one < low or other > high for one, other in mended) and low >= high:
                     raise TooLarge  # a single value cannot differ from itself
                 highest = max(self._knowledge.ranges[left].highs)
-                mended = [mend.within(pair, relation.tie, low, highest, high) for pair in mended]
+                mended = [repair.within(pair, relation.tie, low, highest, high) for pair in mended]
                 columns[left] = [str(one) for one, _ in mended]
                 columns[right] = [str(other) for _, other in mended]
 
     def _placed(self, number: int, tokens: list[str]) -> list[str]:
         fact = self._knowledge.facts.fields[number]
-        return mend.place_once(tokens, fact.once, fact.letters, self._rng) if fact.once else tokens
+        return repair.place_once(tokens, fact.once, fact.letters, self._rng) if fact.once else tokens
 
     def _refitted(self, number: int, tokens: list[str], known: Mapping[int, int]) -> list[str]:
         """Make given tokens fit sizes that may have changed."""
-        fact, mood = self._knowledge.facts.fields[number], self._moods[number]
+        fact, plan = self._knowledge.facts.fields[number], self._plans[number]
         if tokens and fact.length is not None and fact.length.field in known:
             length = self._word_length(fact.length, known)
-            return [mend.resize_word(token, length) for token in tokens]
+            return [repair.resize_word(token, length) for token in tokens]
         if fact.kind is not TokenKind.INT or number in self._knowledge.sizes:
             return tokens
         values = [int(token) for token in tokens]
-        if fact.permutation and mood.distinct:
-            return [str(value) for value in mend.ranks(values, fact.low)]
+        if fact.permutation and plan.distinct:
+            return [str(value) for value in repair.ranks(values, fact.low)]
         limit = self._sizes.bound(number, known, max(values, default=0))
-        values = mend.fold(values, min(fact.low, 1), limit)
-        if mood.distinct:
+        values = repair.fold(values, min(fact.low, 1), limit)
+        if plan.distinct:
             low, high = self._knowledge.ranges[number].low, max(self._knowledge.ranges[number].highs)
-            values = mend.distinct_numbers(values, low, self._sizes.bound(number, known, high), self._rng)
-        return [str(value) for value in (sorted(values) if mood.ordered else values)]
+            values = repair.distinct_numbers(values, low, self._sizes.bound(number, known, high), self._rng)
+        return [str(value) for value in (sorted(values) if plan.ordered else values)]

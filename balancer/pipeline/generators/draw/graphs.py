@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import islice
 from math import isqrt
 
-__all__ = ["TREES", "Shape", "draw_edges", "edges_wanted", "shape_of", "without_cycles"]
+__all__ = ["TREES", "Shape", "draw_edges", "edges_wanted", "without_cycles"]
 
 _Edge = tuple[int, int]
 _MOST_NODES = 10**6  # with more, any shape is lost in the crowd
@@ -37,8 +37,6 @@ class Shape(Enum):
     COMB = "comb"  # a path with a long path at each node
     FEW_MORE = "tree with a few edges more"
     SIDES = "random graph with two sides"
-    FAN = "fan"  # a path, and a node beside all of it
-    HUB = "hub"  # many ways to one node, and many on from there
 
 
 TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.CATERPILLAR, Shape.BROOM, Shape.BINARY, Shape.DEEP, Shape.COMB)
@@ -54,8 +52,6 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
         Shape.FEW_MORE: min(nodes + _MORE, nodes * (nodes - 1) // 2),
         Shape.BIPARTITE: _across(nodes),
         Shape.SIDES: min(2 * nodes, _across(nodes)),
-        Shape.FAN: max(2 * nodes - 3, 0),
-        Shape.HUB: max(nodes - 2 + max((nodes - 2) // 2, 1), 0),
         Shape.PIECES: 2 * (nodes // 3),
         Shape.GRID: sum(1 for _ in _grid(nodes)),
         Shape.LADDER: max(2 * nodes - 3, 0),
@@ -68,11 +64,6 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
 def _across(nodes: int) -> int:
     """Return how many edges there are between two halves."""
     return (nodes // 2) * (nodes - nodes // 2)
-
-
-def shape_of(shape: Shape, nodes: int) -> Iterator[_Edge]:
-    """Return the edges of a shape that nothing is left to chance in; raises KeyError for others."""
-    return _LISTED[shape](nodes)
 
 
 def draw_edges(
@@ -170,24 +161,6 @@ def _ladder(nodes: int) -> Iterator[_Edge]:
             yield node, node + 2
 
 
-def _fan(nodes: int) -> Iterator[_Edge]:
-    for node in range(1, nodes):
-        yield 0, node
-        if node + 1 < nodes:
-            yield node, node + 1
-
-
-def _hub(nodes: int) -> Iterator[_Edge]:
-    """Yield the edges from node 0 to some, from these to the hub after them, and from there to the rest."""
-    hub = max((nodes - 2) // 2, 0) + 1
-    if hub == 1 and nodes > 1:
-        yield 0, 1
-    for node in range(1, hub):
-        yield 0, node
-        yield node, hub
-    yield from ((hub, node) for node in range(hub + 1, nodes))
-
-
 def _two_sides(nodes: int, count: int, rng: random.Random) -> list[_Edge]:
     """Return a tree with a random edge more here and there, all between even and odd nodes."""
     edges = [(node, 2 * int((node + 1) // 2 * rng.random()) + 1 - node % 2) for node in range(1, min(nodes, count + 1))]
@@ -208,8 +181,6 @@ _LISTED: dict[Shape, Callable[[int], Iterator[_Edge]]] = {
     Shape.PIECES: _pieces,
     Shape.GRID: _grid,
     Shape.LADDER: _ladder,
-    Shape.FAN: _fan,
-    Shape.HUB: _hub,
 }
 
 

@@ -5,8 +5,11 @@ Pure: numbers and letters in, a list or a word out. They must not know where a s
 
 import random
 from collections.abc import Sequence
+from typing import TypeVar
 
 __all__ = ["hashed", "ordered", "self_similar", "word"]
+
+Value = TypeVar("Value")
 
 # Numbers of buckets that hash tables of common C++ libraries have once some 10**5 values are in them.
 _BUCKETS = (107897, 126271, 85229, 172933, 62233, 20753)
@@ -24,13 +27,13 @@ def hashed(count: int, low: int, high: int, rng: random.Random) -> list[int]:
     return [first + step * (index % most) for index in range(count)]
 
 
-def ordered(how: str, values: Sequence[int], rng: random.Random) -> list[int]:
+def ordered(how: str, values: Sequence[Value], rng: random.Random) -> list[Value]:
     """Arrange sorted values: "ORGAN_PIPE" up and down, "ZIGZAG" small and large in turn, "PIVOTS" against quicksort."""
     count = len(values)
     if how == "ORGAN_PIPE":
         return [*values[::2], *values[1::2][::-1]]
     if how == "ZIGZAG":
-        found: list[int] = []
+        found: list[Value] = []
         for low, high in zip(values[: (count + 1) // 2], reversed(values[(count + 1) // 2 :]), strict=False):
             found += (low, high)
         return found if len(found) == count else [*found, values[(count - 1) // 2]]

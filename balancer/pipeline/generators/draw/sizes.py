@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from balancer.pipeline.generators.draw.graphs import edges_wanted
-from balancer.pipeline.generators.draw.keep_rules import KeptRules
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.beliefs import bound_rule, distinct_rule, graph_rule, order_rule, tie_rule
 from balancer.pipeline.generators.learn.edges import EdgeTable
-from balancer.pipeline.generators.learn.facts import ListOrder, TokenKind
+from balancer.pipeline.generators.learn.facts import ListOrder, Relation, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.loads import CountedFields
-from balancer.pipeline.generators.learn.relations import Relation
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = [
@@ -98,16 +96,14 @@ class Sizes:
         self,
         knowledge: Knowledge,
         style: Style,
-        moods: Mapping[int, FieldPlan],
+        plans: Mapping[int, FieldPlan],
         connected: frozenset[EdgeTable],
-        obeyed: KeptRules,
         rng: random.Random,
     ) -> None:
         self._knowledge = knowledge
         self._style = style
-        self._moods = moods
+        self._plans = plans
         self._connected = connected
-        self._obeyed = obeyed
         self._rng = rng
         self._free_tokens = _FREE_TOKENS
         # What is counted by different fields shares the room.
@@ -117,9 +113,8 @@ class Sizes:
         """Choose the value of a field that tells how many, given the earlier ones."""
         found = self._knowledge.ranges[number]
         size = self._style.blocks if number in self._knowledge.blocks else self._style.size
-        most = self._moods[number].high if size.high == MOST else max(found.highs)
+        most = self._plans[number].high if size.high == MOST else max(found.highs)
         most = min(most, self._room(number, known), self.bound(number, known, MOST))
-        most = self._obeyed.room(number, known, most)
         wanted = self._rng.randint(size.low, size.high)
         for edges in self._knowledge.edges:
             if edges.rows is not None and edges.rows.field == number and edges.bound.field in known:
@@ -150,23 +145,23 @@ class Sizes:
         if capped is not None:
             default = min(default, capped)
         bound = self._knowledge.ranges[number].bound
-        if bound is None or not self._moods[number].bounded or bound.field not in known:
+        if bound is None or not self._plans[number].bounded or bound.field not in known:
             return default
         return min(max(bound.of(known), 0), default) if capped is not None else max(bound.of(known), 0)
 
     def width(self, number: int) -> int:
         """Return about how many bytes a token takes, with the space after it."""
-        fact, mood = self._knowledge.facts.fields[number], self._moods[number]
+        fact, plan = self._knowledge.facts.fields[number], self._plans[number]
         if fact.length is not None:
             return 2
-        small = mood.where in (Where.TINY, Where.LOW, Where.SEEN)
-        high = fact.high if small else mood.high
+        small = plan.where in (Where.TINY, Where.LOW, Where.SEEN)
+        high = fact.high if small else plan.high
         return high + 1 if fact.kind is TokenKind.WORD else len(str(high)) + fact.decimals + 1
 
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:
         nodes = edges.bound.of(known) - edges.low + 1
         plus = 0 if edges.rows is None else edges.rows.plus
-        shape = self._style.shape_of(edges)
+        shape = self._style.shape
         exact = None if shape is None else edges_wanted(shape, nodes)
         if exact is not None:
             wanted = exact - plus

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.draw.points import PointPattern
 from balancer.pipeline.generators.draw.values import How, Where
-from balancer.pipeline.generators.learn.edges import EdgeTable
 
 __all__ = [
+    "AS_SEEN",
     "MOST",
     "ONE_TIME",
     "Size",
@@ -46,8 +45,6 @@ class Style:
         where, how: each field takes one of each.
         shape: of graphs.
         blocks: how many test cases, if there are such.
-        weighted: the shape of graphs with weights that need not be trees, if that is another one.
-        figure: how points lie to each other.
     """
 
     name: str
@@ -56,15 +53,9 @@ class Style:
     how: tuple[How, ...] = (How.RANDOM,)
     shape: Shape | None = None
     blocks: Size = Size(1, 6)
-    weighted: Shape | None = None
-    figure: PointPattern | None = None
-
-    def shape_of(self, edges: EdgeTable) -> Shape | None:
-        """Return the shape that a graph gets; None if any will do."""
-        tree = edges.rows is not None and edges.rows.plus == -1 and edges.rows.field == edges.bound.field
-        return self.weighted if self.weighted is not None and edges.weight is not None and not tree else self.shape
 
 
+AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))  # of what a change of a known input needs beyond what is given
 _ONE, _TWO, _FEW, _SMALL = Size(1, 1), Size(2, 2), Size(2, 6), Size(5, 12)
 _ALL = Size(MOST, MOST)
 _ONE_BLOCK = Size(1, 1)
@@ -89,7 +80,7 @@ _ANYHOW = (
 
 _LARGE = (
     Style("most, anywhere", _ALL, (Where.FULL,), shape=Shape.PATH, blocks=_ONE_BLOCK),
-    Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK, figure=PointPattern.CORNERS),
+    Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK),
     Style(
         "most, few values",
         _ALL,
@@ -97,7 +88,6 @@ _LARGE = (
         (How.RANDOM, How.EQUAL),
         Shape.STAR,
         _ONE_BLOCK,
-        figure=PointPattern.GRID,
     ),
     Style(
         "most, sorted",
@@ -106,7 +96,6 @@ _LARGE = (
         (How.SORTED, How.RAMP),
         Shape.COMPLETE,
         _ONE_BLOCK,
-        figure=PointPattern.LINE,
     ),
     Style(
         "most, all equal",
@@ -115,7 +104,6 @@ _LARGE = (
         (How.EQUAL,),
         Shape.CATERPILLAR,
         _ONE_BLOCK,
-        figure=PointPattern.AXIS,
     ),
     Style(
         "most, reversed",
@@ -124,8 +112,6 @@ _LARGE = (
         (How.REVERSED,),
         Shape.GRID,
         _ONE_BLOCK,
-        weighted=Shape.FAN,
-        figure=PointPattern.CONVEX,
     ),
     Style("most cases", _FEW, (Where.FULL, Where.TINY), blocks=_ALL),
     Style("most, least values", _ALL, (Where.LOW,), (How.EQUAL,), Shape.TREE, _ONE_BLOCK),
@@ -136,8 +122,6 @@ _LARGE = (
         (How.HASHED,),
         Shape.BROOM,
         _ONE_BLOCK,
-        weighted=Shape.HUB,
-        figure=PointPattern.NO_THREE,
     ),
     Style("most, up and down", _ALL, (Where.FULL,), (How.ORGAN_PIPE, How.ZIGZAG), Shape.BINARY, _ONE_BLOCK),
     Style("most, bad pivots", _ALL, (Where.FULL,), (How.PIVOTS,), Shape.CYCLE, _ONE_BLOCK),
@@ -145,7 +129,7 @@ _LARGE = (
     Style("most, all but one", _ALL, (Where.EDGE, Where.TINY), (How.ODD_ONE,), Shape.DEEP, _ONE_BLOCK),
     Style("most, sums that overflow", _ALL, (Where.OVERFLOW,), (How.RANDOM,), Shape.BIPARTITE, _ONE_BLOCK),
     Style("a hundred", Size(100, 100), _ANYWHERE, blocks=_ONE_BLOCK),
-    Style("a thousand", Size(1000, 1000), _ANYWHERE, shape=Shape.PIECES, blocks=_ONE_BLOCK, figure=PointPattern.CIRCLE),
+    Style("a thousand", Size(1000, 1000), _ANYWHERE, shape=Shape.PIECES, blocks=_ONE_BLOCK),
 )
 _LARGE_NAMES = frozenset({"large", *(style.name for style in _LARGE)})
 
@@ -153,24 +137,22 @@ _LARGE_NAMES = frozenset({"large", *(style.name for style in _LARGE)})
 def telling_styles() -> Iterator[Style]:
     """Yield small inputs at the corners of what is valid."""
     yield Style("least", _ONE, (Where.LOW,))
-    yield Style("greatest values", _FEW, (Where.HIGH,), figure=PointPattern.CORNERS)
-    yield Style("where programs break", Size(8, 40), (Where.EDGE,), figure=PointPattern.LINE)
+    yield Style("greatest values", _FEW, (Where.HIGH,))
+    yield Style("where programs break", Size(8, 40), (Where.EDGE,))
     yield Style("one, anywhere", _ONE, (Where.FULL, Where.EDGE))
     yield Style("all equal", _FEW, (Where.SEEN, Where.TINY), (How.EQUAL,))
-    yield Style("extremes in turn", _SMALL, (Where.FULL,), (How.ALTERNATING,), figure=PointPattern.NEAR_LINE)
-    yield Style("reversed", _SMALL, (Where.FULL, Where.SEEN), (How.REVERSED,), figure=PointPattern.CONVEX)
+    yield Style("extremes in turn", _SMALL, (Where.FULL,), (How.ALTERNATING,))
+    yield Style("reversed", _SMALL, (Where.FULL, Where.SEEN), (How.REVERSED,))
     yield Style("sums and products that overflow", _SMALL, (Where.OVERFLOW,))
-    yield Style("least values", _SMALL, (Where.LOW,), figure=PointPattern.AXIS)
+    yield Style("least values", _SMALL, (Where.LOW,))
     yield Style("none", Size(0, 0), (Where.LOW, Where.SEEN))
     yield Style("one, greatest", _ONE, (Where.HIGH,))
-    yield Style("consecutive", Size(5, 50), (Where.SEEN,), (How.RAMP,), figure=PointPattern.GRID)
-    yield Style(
-        "greatest values but few", _TWO, (Where.HIGH, Where.LOW), (How.RANDOM, How.EQUAL), figure=PointPattern.CORNERS
-    )
-    yield Style("sorted", _SMALL, (Where.FULL,), (How.SORTED,), figure=PointPattern.LINE)
+    yield Style("consecutive", Size(5, 50), (Where.SEEN,), (How.RAMP,))
+    yield Style("greatest values but few", _TWO, (Where.HIGH, Where.LOW), (How.RANDOM, How.EQUAL))
+    yield Style("sorted", _SMALL, (Where.FULL,), (How.SORTED,))
     yield Style("two parts", _SMALL, (Where.TINY,), shape=Shape.PARTS)
-    yield Style("cycle", _SMALL, (Where.TINY,), shape=Shape.CYCLE, figure=PointPattern.CIRCLE)
-    yield Style("complete graph", Size(4, 7), (Where.TINY,), shape=Shape.COMPLETE, figure=PointPattern.NO_THREE)
+    yield Style("cycle", _SMALL, (Where.TINY,), shape=Shape.CYCLE)
+    yield Style("complete graph", Size(4, 7), (Where.TINY,), shape=Shape.COMPLETE)
     yield Style("many small cases", _FEW, (Where.TINY,), _ANYHOW, blocks=Size(20, 100))
 
 
@@ -183,8 +165,7 @@ def large_styles(rng: random.Random) -> Iterator[Style]:
     sizes = (_ALL, _ALL, _ALL, Size(10**4, 10**4), Size(10**5, 10**5), Size(10**3, 10**3))
     while True:
         shape = rng.choice(list(Shape))
-        figure = rng.choice((None, *PointPattern))
-        yield Style("large", rng.choice(sizes), _ANYWHERE, _ANYHOW, shape, _ONE_BLOCK, figure=figure)
+        yield Style("large", rng.choice(sizes), _ANYWHERE, _ANYHOW, shape, _ONE_BLOCK)
 
 
 def small_styles(rng: random.Random) -> Iterator[Style]:
@@ -196,7 +177,6 @@ def small_styles(rng: random.Random) -> Iterator[Style]:
             Size(3, 8),
             (Where.TINY, Where.SEEN),
             shape=rng.choice([None, *Shape]),
-            figure=rng.choice((None, *PointPattern)),
         )
         yield Style("random", Size(2, 6), (Where.FULL, Where.LOG, Where.EDGE))
         yield Style(
@@ -205,7 +185,6 @@ def small_styles(rng: random.Random) -> Iterator[Style]:
             _ANYWHERE,
             _ANYHOW,
             rng.choice(list(Shape)),
-            figure=rng.choice((None, None, *PointPattern)),
         )
         yield Style("random few values", Size(4, 20), (Where.TINY,), _ANYHOW, blocks=Size(10, 50))
         yield Style("random medium", Size(10, 60), (Where.SEEN, Where.TINY, Where.LOG), _ANYHOW)
@@ -220,11 +199,9 @@ def style_of(detail: str) -> str:
 
 
 def stream_of(style: str) -> str:
-    """Return the stream that a style is in: telling, large, small, probe, marked, commands or change."""
-    if style.startswith("probe: "):
-        return "probe"
-    if style.startswith(("marked ", "commands ")):
-        return style.split(" ")[0]
+    """Return the stream that a style is in: telling, large, small, commands or change."""
+    if style.startswith("commands "):
+        return "commands"
     if style.startswith("random"):
         return "small"
     if style in _LARGE_NAMES:

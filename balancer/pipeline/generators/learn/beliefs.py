@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.pipeline.generators.learn.bounds import Range, trust
 from balancer.pipeline.generators.learn.edges import EdgeTable
-from balancer.pipeline.generators.learn.facts import Facts, ListOrder
+from balancer.pipeline.generators.learn.facts import Facts, ListOrder, Relation, Tie
 from balancer.pipeline.generators.learn.hints import Hints
-from balancer.pipeline.generators.learn.relations import Relation, Tie
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = ["bound_rule", "distinct_rule", "graph_rule", "order_rule", "prior_beliefs", "tie_rule"]

@@ -69,10 +69,8 @@ class Ranges:
     named: Mapping[str, int]
 
 
-def find_ranges(
-    facts: Facts, hints: Hints, told: Sequence[Bounds] = (), exact: Mapping[int, Bounds] | None = None
-) -> Ranges:
-    """Return the range of every field; `told` are the bounds that the statement tells, `exact` those of a grammar."""
+def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Ranges:
+    """Return the range of every field; `told` are the bounds that the statement tells."""
     numbers = [(number, fact) for number, fact in facts.fields.items() if fact.kind is not TokenKind.WORD]
     words = [(number, fact) for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and not fact.words]
     keywords = [number for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and fact.words]
@@ -80,9 +78,6 @@ def find_ranges(
     lengths = _align(words, [pair for pair in hints.pairs if pair.of_words])
     said = _align(numbers, [pair for pair in told if not pair.of_words])
     said |= _align(words, [pair for pair in told if pair.of_words])
-    for number, told_exactly in (exact or {}).items():
-        if number in facts.fields and _score(facts.fields[number], told_exactly) > 0:
-            read[number] = said[number] = told_exactly
     named = {pair.name.strip("|"): number for number, pair in said.items()}
     named |= {pair.name: number for number, pair in said.items()}
     ranges = {}

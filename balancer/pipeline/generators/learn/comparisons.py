@@ -1,7 +1,7 @@
 """Find the constants that a validator compares what it reads with, as pairs where they come in pairs.
 
-Decides which constants bound something, in the order in which the names that they bound first appear, and which of them
-bound sums and products. It must not know the problem's inputs.
+Decides which constants bound something, in the order in which the names that they bound first appear. It must not know
+the problem's inputs.
 """
 
 import re
@@ -13,7 +13,7 @@ from keyword import iskeyword
 from balancer.pipeline.generators.learn.hints import Bounds
 from balancer.pipeline.generators.learn.source_tokens import SourceToken
 
-__all__ = ["find_pairs", "find_products"]
+__all__ = ["find_pairs"]
 
 _COMPARISONS = frozenset({"<", "<=", ">", ">="})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**", "<<", ">>"})
@@ -21,26 +21,12 @@ _ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**", "<<", ">>"})
 _DEAF = frozenset({"exit", "_exit", "quit", "range", "split", "substr", "resize", "reserve", "assign", "setprecision"})
 _ENDS = frozenset({"\n", ";", ":", "{"})  # of statements
 _PAIR_DISTANCE = 14  # tokens between "1 <=" and "<= 100", as in "1 <= int(a[0]) and int(a[0]) <= 100"
-_PRODUCTS = re.compile(r"(?:^|_)prod", re.IGNORECASE)
-_SUMS = re.compile(r"(?:^|_)(?:sum|total|tot)|(?:sum|total|tot)(?:$|_)|^(?:sum|tot)", re.IGNORECASE)
+_AGGREGATES = re.compile(r"(?:^|_)prod|(?:^|_)(?:sum|total|tot)|(?:sum|total|tot)(?:$|_)|^(?:sum|tot)", re.IGNORECASE)
 _WORDS = re.compile(r"string|word|line|token|str$", re.IGNORECASE)
 
 
-def find_products(tokens: Sequence[SourceToken]) -> Iterator[int]:
-    """Yield what a product of two names is compared with, as in n * m <= 500000."""
-    for index in range(3, len(tokens) - 1):
-        one, star, other = (tokens[at].text for at in (index - 3, index - 2, index - 1))
-        value = tokens[index + 1].value
-        named = star == "*" and one.isidentifier() and other.isidentifier()
-        if named and tokens[index].text in _COMPARISONS and value is not None and value > 1:
-            yield value - (tokens[index].text in (">=", "<"))
-
-
-def find_pairs(tokens: Sequence[SourceToken], totals: list[int], multiples: list[int]) -> list[Bounds]:
-    """Return the pairs, ordered by where the name that they bound first appears.
-
-    Bounds of sums go to `totals`, those of products of lists to `multiples`.
-    """
+def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
+    """Return the pairs, ordered by where the name that they bound first appears; none of sums or products."""
     first_seen: dict[str, int] = {}
     for index, token in enumerate(tokens):
         first_seen.setdefault(token.text, index)
@@ -56,9 +42,7 @@ def find_pairs(tokens: Sequence[SourceToken], totals: list[int], multiples: list
         else:
             last, pair = index, _lone(tokens, index)
         position += 1 if last == index else 2
-        aggregate = None if pair is None or pair.high is None else _aggregate(tokens, index, last)
-        if pair is not None and pair.high is not None and aggregate is not None:
-            (totals if aggregate is _SUMS else multiples).append(pair.high)
+        if pair is not None and pair.high is not None and _is_aggregate(tokens, index, last):
             continue
         if pair is not None and _WORDS.search(tokens[index].call):
             pair = replace(pair, of_words=True)
@@ -78,13 +62,12 @@ def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:
     return before in _COMPARISONS or after in _COMPARISONS or "," in (before, after)
 
 
-def _aggregate(tokens: Sequence[SourceToken], one: int, last: int) -> re.Pattern[str] | None:
-    """Return whether a sum or a product is bounded, as in "total <= 10**6" or "sum(sizes) > 10**6"; None if neither."""
+def _is_aggregate(tokens: Sequence[SourceToken], one: int, last: int) -> bool:
+    """Say whether a sum or a product is bounded, as in "total <= 10**6" or "sum(sizes) > 10**6"."""
     if not {_text(tokens, one - 1), _text(tokens, one + 1)} & _COMPARISONS:
-        return None
+        return False
     nearby = [*tokens[one + 1 : last], *_statement(list(reversed(tokens[max(one - 24, 0) : one])))]
-    found = (pattern for pattern in (_SUMS, _PRODUCTS) if any(pattern.search(token.text) for token in nearby))
-    return next(found, None)
+    return any(_AGGREGATES.search(token.text) for token in nearby)
 
 
 def _is_pair(tokens: Sequence[SourceToken], one: int, other: int) -> bool:

@@ -1,4 +1,4 @@
-"""What the sources of validators hint at: bounds, alphabets, words, limits of sums.
+"""What the sources of validators hint at: bounds, alphabets, words.
 
 Decides what there is to find; `mine` finds it. Pure.
 """
@@ -52,9 +52,6 @@ class Hints:
         alphabets: in the order of the text.
         mentions: "order", "distinct" or "connected" if there is any talk of it, in code, texts or comments.
         known: whether there was a validator at all.
-        totals: what sums are compared with.
-        products: what products of two names are compared with.
-        multiples: what products of whole lists are compared with.
         vocabularies: words of which one is expected, as far as they are listed.
     """
 
@@ -63,7 +60,4 @@ class Hints:
     alphabets: tuple[Alphabet, ...] = ()
     mentions: frozenset[str] = frozenset()
     known: bool = False
-    totals: tuple[int, ...] = ()
-    products: tuple[int, ...] = ()
-    multiples: tuple[int, ...] = ()
     vocabularies: tuple[tuple[str, ...], ...] = ()

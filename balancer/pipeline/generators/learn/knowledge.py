@@ -4,45 +4,39 @@ It puts together what `infer`, `facts`, `hints` and `bounds` find out. It must n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate, starmap
+from itertools import accumulate
 
 from balancer.pipeline.generators.learn.beliefs import prior_beliefs
 from balancer.pipeline.generators.learn.bounds import Range, find_ranges
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
 from balancer.pipeline.generators.learn.facts import Facts, with_words
 from balancer.pipeline.generators.learn.find_rules import find_rules
-from balancer.pipeline.generators.learn.grammar import Grammar, read_grammar
 from balancer.pipeline.generators.learn.hints import Hints
 from balancer.pipeline.generators.learn.infer import infer
-from balancer.pipeline.generators.learn.limits import find_limits, told_bounds
 from balancer.pipeline.generators.learn.loads import CountedFields, blocks_of, loads_of, names_of, word_loads_of
 from balancer.pipeline.generators.learn.observe import observe
-from balancer.pipeline.generators.learn.points import PointTable, find_points, talks_of_points
 from balancer.pipeline.generators.learn.rules import Rule
-from balancer.pipeline.generators.learn.statement import read_statement
+from balancer.pipeline.generators.learn.statement import read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
     Instance,
     Mismatch,
     Node,
-    Repeat,
     fields_of,
     read,
     tokenize,
     whole_number,
 )
-from balancer.pipeline.generators.learn.validator_text import alphabets_of, read_validators, vocabularies_of
-from balancer.pipeline.generators.learn.viva import read_viva
+from balancer.pipeline.generators.learn.validator_text import read_validators
 from balancer.problem import Problem
 
-__all__ = ["END_MARKS", "EdgeTable", "Knowledge", "gathered", "knowledge_of", "ranges_apart"]
+__all__ = ["EdgeTable", "Knowledge", "gathered", "knowledge_of", "ranges_apart"]
 
 # The template is searched for in the smallest inputs: so many at most, and so many bytes in all, as they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
 _OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
-END_MARKS = frozenset({"0", "-1", "#", "*", ".", "$", "end", "END", "quit", "exit"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +50,8 @@ class Knowledge:
         blocks: those of them that tell how often several lines are repeated: test cases.
         loads: for each of `sizes`, what it makes longer.
         names: for people.
-        ending: the line that ends every input, such as "0 0", if there is one; the template does not have it.
         beliefs: rules that all known inputs keep, and how likely each is to be required.
         shunned: styles of which every input was refused.
-        points: columns that are coordinates.
     """
 
     nodes: tuple[Node, ...]
@@ -72,38 +64,33 @@ class Knowledge:
     loads: dict[int, tuple[CountedFields, ...]]
     edges: tuple[EdgeTable, ...]
     names: dict[int, str]
-    ending: str | None
     beliefs: Mapping[Rule, float] = field(default_factory=dict)
     shunned: frozenset[str] = frozenset()
-    points: tuple[PointTable, ...] = ()
+
+    def read(self, data: bytes) -> Instance | None:
+        """Read an input with the template; None if it does not have it."""
+        lines = tokenize(data)
+        if lines is None:
+            return None
+        try:
+            return read(self.nodes, lines).slots
+        except Mismatch:
+            return None
 
 
 def knowledge_of(problem: Problem) -> Knowledge | None:
     """Gather what a problem's known inputs tell; None if they share no template."""
     texts = tuple(sorted((known.data for known in problem.data), key=len))
-    found = _shape(texts, tuple(problem.grammars.items()))
+    found = _shape(texts)
     return None if found is None else gathered(problem, *found)
 
 
 @lru_cache(maxsize=16)  # asked again and again within a round
-def _shape(
-    texts: tuple[bytes, ...], grammars: tuple[tuple[str, str], ...]
-) -> tuple[tuple[Node, ...], tuple[Instance, ...], str | None] | None:
-    """Return the template of inputs, the inputs read with it, and the line that ends them all."""
+def _shape(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], tuple[Instance, ...]] | None:
+    """Return the template of inputs, and the inputs read with it."""
     inputs = [lines for lines in map(tokenize, texts) if lines is not None]
-    for grammar in starmap(_grammar, grammars):
-        if grammar.nodes is not None and inputs:
-            instances = tuple(_read_all(grammar.nodes, inputs[:_SEARCHED_INPUTS]))
-            if len(instances) == len(inputs[:_SEARCHED_INPUTS]):
-                return grammar.nodes, tuple(_read_all(grammar.nodes, inputs)), None
-    ending = _ending(inputs)
-    if ending is not None:
-        ended = [lines[:-1] for lines in inputs]
-        nodes = _template(ended)
-        if nodes is not None and any(isinstance(node, Repeat) and node.count is None for node in nodes):
-            return nodes, tuple(_read_all(nodes, ended)), ending
     nodes = _template(inputs)
-    return None if nodes is None else (nodes, tuple(_read_all(nodes, inputs)), None)
+    return None if nodes is None else (nodes, tuple(_read_all(nodes, inputs)))
 
 
 def ranges_apart(tokens: Sequence[str]) -> tuple[int, int]:
@@ -113,32 +100,19 @@ def ranges_apart(tokens: Sequence[str]) -> tuple[int, int]:
     return (min(values), max(values)) if values else (0, 0)
 
 
-def _ending(inputs: Sequence[Sequence[list[str]]]) -> str | None:
-    """Return the last line of all inputs if it is the same one, and looks like a mark of the end."""
-    lasts = {" ".join(lines[-1]) for lines in inputs if lines}
-    last = lasts.pop() if len(lasts) == 1 and len(inputs) > 1 else ""
-    return last if last and all(token in END_MARKS for token in last.split()) else None
-
-
-def gathered(
-    problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instance, ...], ending: str | None
-) -> Knowledge:
+def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instance, ...]) -> Knowledge:
     """Gather what `instances` tell that were read with the template `nodes`, with the validators and the statement."""
-    grammars = list(starmap(_grammar, problem.grammars.items()))
-    hints = _with_grammars(_hints(problem.input_validators), grammars)
-    exact = next((grammar.bounds for grammar in grammars if grammar.nodes == nodes), {})
+    hints = _hints(problem.input_validators)
     facts = with_words(observe(nodes, instances), hints.vocabularies)
     told = _told(problem.statement)
-    ranges = find_ranges(facts, hints, told_bounds(told), exact)
+    ranges = find_ranges(facts, hints, told_bounds(told))
     loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
     bounds = {fact.bound.field for fact in facts.fields.values() if fact.bound and fact.bound.field is not None}
     edges = tuple(find_edges(nodes, facts, instances))
-    rules = {
-        **find_rules(nodes, instances, facts, frozenset(end for table in edges for end in (table.left, table.right))),
-        **find_limits(nodes, instances, facts, hints, told, ranges),
-    }
+    graphs = frozenset(end for table in edges for end in (table.left, table.right))
+    rules = find_rules(nodes, instances, facts, graphs)
     return Knowledge(
         nodes=nodes,
         instances=instances,
@@ -150,39 +124,8 @@ def gathered(
         loads={number: tuple(found) for number, found in loads.items()},
         edges=edges,
         names=names_of(nodes, frozenset(loads)),
-        ending=ending,
         beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules),
-        points=tuple(find_points(nodes, facts, edges, told=_told_points(problem))),
     )
-
-
-def _told_points(problem: Problem) -> bool:
-    """Say whether the statement or a validator talks of points."""
-    return talks_of_points("\n".join([problem.statement, *(each.source for each in problem.input_validators)]))
-
-
-def _with_grammars(hints: Hints, grammars: Sequence[Grammar]) -> Hints:
-    """Add what grammars say, in their order, to what programs say."""
-    for grammar in grammars:
-        more = tuple(grammar.bounds.values()) if grammar.nodes is None else ()
-        texts = tuple((text,) for text in grammar.texts.values())
-        alphabets = tuple(found for regex in grammar.regexes for found in alphabets_of(regex))
-        listed = tuple(found for regex in grammar.regexes for found in vocabularies_of("", [regex]))
-        distinct = frozenset({"distinct"}) if grammar.distinct else frozenset()
-        hints = replace(
-            hints,
-            pairs=(*more, *hints.pairs),
-            alphabets=(*alphabets, *hints.alphabets),
-            vocabularies=(*listed, *texts, *hints.vocabularies),
-            mentions=hints.mentions | distinct,
-            known=True,
-        )
-    return hints
-
-
-@lru_cache(maxsize=16)
-def _grammar(path: str, text: str) -> Grammar:
-    return read_viva(text) if path.endswith(".viva") else read_grammar(text)
 
 
 _hints = lru_cache(maxsize=16)(read_validators)

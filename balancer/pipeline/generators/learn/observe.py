@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind
-from balancer.pipeline.generators.learn.relations import find_relations, tables_of
+from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind, find_relations, tables_of
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, fields_of
 
 __all__ = ["observe"]

@@ -1,43 +1,27 @@
-"""What may hold between the values of an input: a sum, a maximum, a permutation, names that were declared before.
+"""What may hold between the values of an input: a sum, an order, balanced brackets, a graph in one piece.
 
 Decides which kinds of rules there are, and how the values that they speak of are read. `suggest` finds those that known
 inputs keep, `holds` says whether one holds. Pure.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from math import prod
 
-__all__ = ["AGGREGATES", "BRACKETS", "MOST_TOKENS", "Rule", "RuleKind", "balanced", "numbers_of", "scaled"]
+__all__ = ["BRACKETS", "MOST_TOKENS", "Rule", "RuleKind", "balanced", "numbers_of", "scaled"]
 
 MOST_TOKENS = 20_000  # of a list that is looked at
 BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 
 
 class RuleKind(Enum):
-    """What a rule says of its fields; `single` stands alone, `list` and `other` are lists or columns."""
+    """What a rule says of its fields; `single` stands alone, `list` is a list or a column."""
 
     SUM = "the sum"  # single is the sum of list
-    MAX = "the maximum"
-    MIN = "the minimum"
-    PRODUCT = "the product"
-    DIFFERENT = "the number of different ones"
-    PERMUTED = "the same values in another order"  # of list and other
-    MEMBER = "one of those told before"  # every value of other is one of list
-    SUM_LIMIT = "a sum that is limited"  # of all values of list in the input, by `value`
-    PRODUCT_LIMIT = "a product that is limited"  # of singles, by `value`
-    ROWS_DIFFER = "no two lines alike"  # of the columns
     PARENTS = "a number less than its place"  # list[i] < i + value, for i from 0 on
     BALANCED = "balanced brackets"
-    STARTS = "how a list starts"  # with `value`
-    ENDS = "how a list ends"
-    MULTIPLE = "multiples of a number"  # of `value`
     SYMMETRIC = "a symmetric matrix"  # the rows are lists; `value` is what its diagonal has, if that is told
-    SAME_LENGTH = "words of one length"
-    KNOWN_WORDS = "words that are known"
     SUM_IS = "always the same sum"  # of list: `value`, in units of the last decimal
-    PRODUCT_MOST = "a list's product that is limited"  # by `value`
     ORDER = "sorted"
     DISTINCT = "no value twice"
     TIE = "how two fields are related"
@@ -49,20 +33,11 @@ class RuleKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule about fields: (single, list), (list, other), (list,) or the columns of a table; see RuleKind."""
+    """A rule about fields: (single, list), (list,) or the columns of a table; see RuleKind."""
 
     kind: RuleKind
     fields: tuple[int, ...]
     value: int | None = None
-
-
-AGGREGATES: dict[RuleKind, Callable[[Sequence[int]], int]] = {
-    RuleKind.SUM: sum,
-    RuleKind.MAX: max,
-    RuleKind.MIN: min,
-    RuleKind.PRODUCT: lambda values: prod(values[:64]),
-    RuleKind.DIFFERENT: lambda values: len(set(values)),
-}
 
 
 def numbers_of(tokens: Sequence[str]) -> list[int] | None:

@@ -1,15 +1,17 @@
-"""Read a problem's statement for bounds: "1 <= n <= 10^5", "between 1 and 1000", "the sum of all n is at most 10^6".
+"""Read a problem's statement for bounds: "1 <= n <= 10^5", "between 1 and 1000".
 
 Decides which names a statement bounds, and in which order the input has them: that of their first mention in the
 section on the input. What it says is a claim, not a fact: the validators have the last word. Pure.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from balancer.pipeline.generators.learn.formula import Chain, Formula, chains, names_in, number_at_start, plain
+from balancer.pipeline.generators.learn.hints import Bounds
 
-__all__ = ["NamedBound", "Statement", "read_statement"]
+__all__ = ["NamedBound", "read_statement", "told_bounds"]
 
 _MATH = re.compile(r"\$+([^$]+)\$+|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`|(?<!\*)\*([A-Za-z])\*(?!\*)", re.DOTALL)
 _MACRO = re.compile(r"\\(?:re)?newcommand\*?\s*\{?\\([A-Za-z]+)\}?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
@@ -34,10 +36,6 @@ _MOST_WORDS = (
     r"|inférieure? ou égale? à|d'au plus|au plus|ne dépasse(?:nt)? pas|<=|≤)"
 )
 _AT_MOST = re.compile(rf"{_NAME}{_NEAR}{_MOST_WORDS}\s+{_NUMBER}")
-_SUM = re.compile(
-    rf"\b(?:sum|total|somme)\b\s+(?:of|over|des|de|number of|length of)?[^.;\n]{{0,30}}?{_NAME}[^.;]{{0,90}}?"
-    rf"{_MOST_WORDS}\s+{_NUMBER}"
-)
 _POSITIVE = re.compile(rf"\b(?:positive|positif|strictement positif)\b[^.;\n]{{0,30}}?{_NAME}")
 _ITEM = re.compile(r"\n\s*[-*+\u2022]\s|\n\s*\n|\bitem\b")
 _INDEXES = frozenset("ij")
@@ -62,33 +60,16 @@ class NamedBound:
     open_high: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What was found.
-
-    Args:
-        bounds: a bound for each name of the input, in the order of the input; with no numbers, if none are told.
-        sums: names and what all their values together are at most.
-        products: sorted names and what their product is at most.
-    """
-
-    bounds: tuple[NamedBound, ...] = ()
-    sums: tuple[tuple[str, int], ...] = ()
-    products: tuple[tuple[tuple[str, ...], int], ...] = ()
-
-
-def read_statement(text: str) -> Statement:
-    """Find what a statement says of numbers."""
+def read_statement(text: str) -> tuple[NamedBound, ...]:
+    """Return a bound for each name of the input, in the order of the input; with no numbers, if none are told."""
     text = _expanded(_COMMENT.sub("", text))
     section = _input_section(text)
     prose = plain(text)
     found: dict[str, NamedBound] = {}
-    products: dict[tuple[str, ...], int] = {}
     for part in _ITEM.split(prose):
         for chain in chains(part):
-            _note(chain, found, products)
+            _note(chain, found)
     _note_words(prose, found)
-    sums = {match[1]: value for match in _SUM.finditer(prose) if (value := number_at_start(match[2])) is not None}
     order = list(dict.fromkeys([*_mentioned(section), *found]))
     folded = {name.lower(): bound for name, bound in found.items() if name not in _mentioned(section)}
     bounds = []
@@ -98,7 +79,24 @@ def read_statement(text: str) -> Statement:
             bound = replace(folded[name.lower()], name=name)
         if bound is not None or (name not in _INDEXES and len(name) == 1):
             bounds.append(bound or NamedBound(name))
-    return Statement(tuple(bounds), tuple(sorted(sums.items())), tuple(sorted(products.items())))
+    return tuple(bounds)
+
+
+def told_bounds(told: Sequence[NamedBound]) -> tuple[Bounds, ...]:
+    """Return what a statement says of each name, as bounds."""
+    return tuple(
+        Bounds(
+            each.low,
+            each.high,
+            0.9,
+            each.name,
+            each.high_by,
+            of_words=each.name.startswith("|"),
+            open_low=each.open_low,
+            open_high=each.open_high,
+        )
+        for each in told
+    )
 
 
 def _expanded(text: str) -> str:
@@ -126,7 +124,7 @@ def _mentioned(section: str) -> list[str]:
     return [name for name in re.findall(_NAME, plain(section)) if name not in ("a", "A", "I")]
 
 
-def _note(chain: Chain, found: dict[str, NamedBound], products: dict[tuple[str, ...], int]) -> None:
+def _note(chain: Chain, found: dict[str, NamedBound]) -> None:
     for left in chain.left:
         for right in chain.right:
             if len(right.product) == 1:
@@ -145,8 +143,6 @@ def _note(chain: Chain, found: dict[str, NamedBound], products: dict[tuple[str, 
                     found[name] = replace(bound, high_by=high)
                 elif bound.high is None or high.constant > bound.high:  # subtasks have smaller ones
                     found[name] = replace(bound, high=high.constant, open_high=chain.apart > 0)
-            elif len(left.product) > 1 and right.constant is not None:
-                products[left.product] = right.constant - chain.apart
 
 
 def _note_words(prose: str, found: dict[str, NamedBound]) -> None:

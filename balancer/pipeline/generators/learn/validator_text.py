@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from balancer.pipeline.generators.learn.comparisons import find_pairs, find_products
+from balancer.pipeline.generators.learn.comparisons import find_pairs
 from balancer.pipeline.generators.learn.hints import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.source_tokens import lex
 from balancer.program import Program
@@ -38,15 +38,11 @@ def read_validators(validators: Sequence[Program]) -> Hints:
     constants: set[int] = set()
     alphabets: list[Alphabet] = []
     mentions: set[str] = set()
-    totals: list[int] = []
-    products: list[int] = []
-    multiples: list[int] = []
     vocabularies: list[tuple[str, ...]] = []
     for program in validators:
         tokens, texts = lex(program.source, python=program.language == "python")
         pairs += [pair for text in texts for pair in _digit_pairs(text)]
-        pairs += find_pairs(tokens, totals, multiples)
-        products += find_products(tokens)
+        pairs += find_pairs(tokens)
         vocabularies += vocabularies_of(program.source, texts)
         constants.update(token.value for token in tokens if token.value is not None)
         alphabets += [alphabet for text in texts for alphabet in alphabets_of(text)]
@@ -60,9 +56,6 @@ def read_validators(validators: Sequence[Program]) -> Hints:
         tuple(alphabets),
         frozenset(mentions),
         bool(validators),
-        tuple(dict.fromkeys(totals)),
-        tuple(dict.fromkeys(products)),
-        tuple(dict.fromkeys(multiples)),
         tuple(vocabularies),
     )
 

@@ -7,14 +7,13 @@ is known of the field, and never narrows it: a value that they refuse may be ref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance
-from balancer.pipeline.generators.write.build import Given, build
+from balancer.pipeline.generators.write.build import build_given
 
-__all__ = ["AsGiven", "widen_ranges"]
+__all__ = ["widen_ranges"]
 
 _POWERS = {base * 10**power for power in range(1, 18) for base in (1, 2, 5)}
 _HIGHS = sorted(_POWERS | {10**18, 2**31 - 1})
@@ -52,36 +51,9 @@ def _questions(found: Knowledge, instance: Instance) -> Iterator[tuple[int, int,
         for value in (*highs, *(low for low in _LOWS if low < known.low)):
             for at in {0, len(tokens) - 1}:
                 given = {**instance, slot: [*tokens[:at], str(value), *tokens[at + 1 :]]}
-                data = _written(found, given)
+                data = build_given(found, given)
                 if data is not None and len(data) <= _SMALL + len(tokens) * 20:
                     yield number, value, data
-
-
-def _written(found: Knowledge, given: Given) -> bytes | None:
-    try:
-        return build(found, given, AsGiven())
-    except TooLarge:
-        return None
-
-
-class AsGiven:
-    """Takes what is given as it is. Raises TooLarge where that does not fit the counts."""
-
-    def length(self, number: int, values: object) -> int:
-        """Return none: what is not there is not made up."""
-        return 0
-
-    def columns(
-        self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: object
-    ) -> list[list[str]]:
-        """Return what is given."""
-        if any(tokens is None or len(tokens) != count for tokens in given):
-            raise TooLarge
-        return [list(tokens or ()) for tokens in given]
-
-    def patches(self) -> tuple[tuple[int, int], ...]:
-        """Return none."""
-        return ()
 
 
 def _with(known: Range, value: int) -> Range:

@@ -5,16 +5,65 @@ other right ones agree with it, and a survivor, run again by itself, does not. A
 difference. It must not know how inputs are made up.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from balancer.judging.verdict import judge_end
-from balancer.pipeline.generators.search.sources import InputSource, MadeInput, SearchBudget
 from balancer.pipeline.proposing.toolbox import Comparer
 from balancer.problem import Submission
 from balancer.program import Execution
 
-__all__ = ["Find", "confirmed", "finds"]
+__all__ = ["Find", "InputSource", "MadeInput", "SearchBudget", "confirmed", "finds"]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeInput:
+    """An input that was made up.
+
+    Attributes:
+        kind: the way in which it was made, for the source.
+        detail: what it is, for people.
+        data: the input.
+    """
+
+    kind: str
+    detail: str
+    data: bytes
+
+
+class InputSource(Protocol):
+    """Where the inputs of a search come from."""
+
+    def batch(self) -> list[MadeInput]:
+        """Return the next inputs, none of them twice; an empty list once there are no more."""
+        ...
+
+    def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
+        """Hear which inputs of a batch are valid; None: not known."""
+        ...
+
+
+class SearchBudget:
+    """How much a search may still spend.
+
+    Args:
+        comparer: counts the inputs that programs are run on.
+        seconds, runs: so long, and so many of them, from now on.
+        clock: seconds.
+    """
+
+    def __init__(self, comparer: Comparer, seconds: float, runs: int, clock: Callable[[], float]) -> None:
+        self._comparer = comparer
+        self._clock = clock
+        self._until_s = clock() + seconds
+        self._runs = comparer.runs + runs
+
+    @property
+    def left(self) -> bool:
+        """Whether there is time left, and a run."""
+        return self._clock() < self._until_s and self._comparer.runs < self._runs
+
 
 _MOST_CONFIRMED = 8  # inputs of a batch that are looked at more closely
 _MOST_RIGHT = 6  # right solutions that must agree

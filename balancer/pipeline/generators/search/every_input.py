@@ -11,15 +11,41 @@ from itertools import islice
 
 from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.learn.bounds import trust
-from balancer.pipeline.generators.learn.connected import is_connected
+from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.learn.facts import Fact, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import whole_number
-from balancer.pipeline.generators.search.odometer import Odometer
-from balancer.pipeline.generators.search.sources import MadeInput
+from balancer.pipeline.generators.search.differences import MadeInput
 from balancer.pipeline.generators.write.build import build
 
-__all__ = ["EveryInput", "Extent"]
+__all__ = ["EveryInput", "Extent", "Odometer"]
+
+
+class Odometer:
+    """The last wheel turns first; the wheels behind one that turned are taken off, as others may be needed there."""
+
+    def __init__(self) -> None:
+        self._wheels: list[list[int]] = []  # where each stands, and how many places it has
+        self._at = 0
+
+    def pick(self, count: int) -> int:
+        """Return a number from 0 to `count` - 1: the next choice of this sequence."""
+        if self._at == len(self._wheels):
+            self._wheels.append([0, count])
+        self._at += 1
+        return self._wheels[self._at - 1][0]
+
+    def advance(self) -> bool:
+        """Go on to the next sequence; False if there is none."""
+        del self._wheels[self._at :]
+        self._at = 0
+        while self._wheels:
+            self._wheels[-1][0] += 1
+            if self._wheels[-1][0] < self._wheels[-1][1]:
+                return True
+            self._wheels.pop()
+        return False
+
 
 _MOST = 20_000  # inputs of one extent; one with more is left out
 _TRIED = 3 * _MOST  # that are made for it: many come twice
@@ -79,9 +105,6 @@ class EveryInput:
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
         """End it once batch after batch holds nothing that is valid: then a relation is not known."""
         self._barren = _BARREN if any(valid) else self._barren - 1
-
-    def found(self, data: bytes) -> None:
-        """Go on in order: a larger one is not nearer to the next difference."""
 
 
 def _all(found: Knowledge, extents: Iterable[Extent]) -> Iterator[MadeInput]:

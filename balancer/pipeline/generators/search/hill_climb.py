@@ -15,8 +15,7 @@ from balancer.judging.verdict import judge_end
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
 from balancer.pipeline.generators.draw.styles import large_styles
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.search.differences import Find, confirmed
-from balancer.pipeline.generators.search.sources import MadeInput, SearchBudget
+from balancer.pipeline.generators.search.differences import Find, MadeInput, SearchBudget, confirmed
 from balancer.pipeline.generators.search.steps import Step, Steps
 from balancer.pipeline.generators.write.build import build
 from balancer.pipeline.proposing.toolbox import Comparer

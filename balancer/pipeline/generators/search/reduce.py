@@ -1,24 +1,121 @@
 """Test-case reduction: smaller inputs than a given one, by what is known of the format.
 
 Decides which are tried, and in which order: of each thing that a number counts large parts first, then less; nodes with
-their edges, and the others numbered anew; then values. Where a number is the sum, the most, or the like of others in
+their edges, and the others numbered anew; then values. Where a number is the sum of others in
 all known inputs, it is put right first, and then left as it was. Whether a smaller input still does what the larger one
 did is for the caller to find out. Pure.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from balancer.pipeline.generators.draw.fill import TooLarge
-from balancer.pipeline.generators.learn.facts import TokenKind
+from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.rules import AGGREGATES, Rule
-from balancer.pipeline.generators.learn.template import Instance, Slot, whole_number
-from balancer.pipeline.generators.search.ask_ranges import AsGiven
-from balancer.pipeline.generators.search.parts import Part, PartPlace, counted_together, parts_of, places_of
-from balancer.pipeline.generators.search.steps import read_with
-from balancer.pipeline.generators.write.build import build
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind
+from balancer.pipeline.generators.learn.template import (
+    Choice,
+    Count,
+    Instance,
+    LineNode,
+    Node,
+    Repeat,
+    Slot,
+    fields_of,
+    whole_number,
+)
+from balancer.pipeline.generators.write.build import build_given
 
-__all__ = ["smaller_inputs"]
+__all__ = ["Part", "PartPlace", "counted_together", "parts_of", "places_of", "smaller_inputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that an input has several of.
+
+    Args:
+        fields: the fields of it.
+        depth: how many blocks there are around it.
+        count: what counts it; None if nothing does.
+        letters: it is the letters of words.
+    """
+
+    fields: tuple[int, ...]
+    depth: int
+    count: Count | None
+    letters: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlace:
+    """One place at which an input has a part: the passes of the blocks around it, and its slots."""
+
+    part: Part
+    where: tuple[int, ...]
+    slots: tuple[Slot, ...]
+
+    def length(self, instance: Instance) -> int:
+        """Return how many there are."""
+        if self.part.letters:
+            return max((len(token) for slot in self.slots for token in instance[slot]), default=0)
+        depth = self.part.depth
+        flat = [len(instance[slot]) for slot in self.slots if len(slot[1]) == depth]
+        return max([*flat, *(slot[1][depth] + 1 for slot in self.slots if len(slot[1]) > depth)], default=0)
+
+    def passes(self) -> dict[int, list[Slot]]:
+        """Return the slots of each pass, where it is a block that comes several times."""
+        found: dict[int, list[Slot]] = {}
+        for slot in self.slots:
+            if len(slot[1]) > self.part.depth:
+                found.setdefault(slot[1][self.part.depth], []).append(slot)
+        return found
+
+
+def parts_of(found: Knowledge) -> list[Part]:
+    """Return every part, in the order of the text."""
+    return list(_parts(found.nodes, found.facts, 0))
+
+
+def counted_together(parts: Sequence[Part]) -> list[list[Part]]:
+    """Put those parts together that one number counts; what nothing counts stands alone."""
+    counted: dict[int, list[Part]] = {}
+    alone: list[list[Part]] = []
+    for part in parts:
+        if part.count is None or part.count.field is None:
+            alone.append([part])
+        else:
+            counted.setdefault(part.count.field, []).append(part)
+    return [*counted.values(), *alone]
+
+
+def places_of(part: Part, instance: Instance) -> list[PartPlace]:
+    """Return each place at which an input has a part."""
+    found: dict[tuple[int, ...], list[Slot]] = {}
+    for slot in instance:
+        if slot[0] in part.fields:
+            found.setdefault(slot[1][: part.depth], []).append(slot)
+    return [PartPlace(part, where, tuple(slots)) for where, slots in sorted(found.items())]
+
+
+def _parts(nodes: Sequence[Node], facts: Facts, depth: int) -> Iterator[Part]:
+    for node in nodes:
+        if isinstance(node, Repeat) and (node.count is None or node.count.field is not None):
+            if not isinstance(node.table, Choice):
+                yield Part(tuple(fields_of(node.body)), depth, node.count)
+        elif (
+            isinstance(node, LineNode)
+            and node.tail is not None
+            and (node.count is None or node.count.field is not None)
+        ):
+            yield Part((node.tail,), depth, node.count)
+        if isinstance(node, Repeat) and node.table is None:
+            yield from _parts(node.body, facts, depth + 1)
+        else:
+            yield from (
+                Part((number,), depth, facts.fields[number].length, letters=True)
+                for number in fields_of((node,))
+                if facts.fields[number].kind is TokenKind.WORD and not facts.fields[number].words
+            )
+
 
 Given = dict[Slot, Sequence[str]]
 
@@ -29,14 +126,14 @@ _VALUES = 60  # of an input that are made less one by one
 
 def smaller_inputs(found: Knowledge, data: bytes) -> Iterator[bytes]:
     """Yield inputs that are shorter than `data`, or as long with lesser values; none that was there before."""
-    instance = read_with(found, data)
+    instance = found.read(data)
     if instance is None:
         return
-    told = [rule for rule, share in found.beliefs.items() if rule.kind in AGGREGATES and share >= _BELIEVED]
+    told = [rule for rule, share in found.beliefs.items() if rule.kind is RuleKind.SUM and share >= _BELIEVED]
     seen = {data}
     for rules in (told, []) if told else ([],):
         for given in _all(found, instance):
-            made = _written(found, _settled(rules, given))
+            made = build_given(found, _settled(rules, given))
             if made is not None and made not in seen and _size(made) < _size(data):
                 seen.add(made)
                 yield made
@@ -47,7 +144,7 @@ def _size(data: bytes) -> tuple[int, int, bytes]:
 
 
 def _settled(told: Sequence[Rule], given: Given) -> Given:
-    """Return what is given, with numbers that are the sum, the greatest, or the like of others put right."""
+    """Return what is given, with numbers that are the sum of others put right."""
     made = dict(given)
     for rule in told:
         single, several = rule.fields[0], rule.fields[-1]
@@ -56,15 +153,8 @@ def _settled(told: Sequence[Rule], given: Given) -> Given:
             values = [whole_number(token) for tokens in lists for token in tokens]
             numbers = [value for value in values if value is not None]
             if numbers and len(numbers) == len(values):
-                made[single, where] = [str(AGGREGATES[rule.kind](numbers))]
+                made[single, where] = [str(sum(numbers))]
     return made
-
-
-def _written(found: Knowledge, given: Given) -> bytes | None:
-    try:
-        return build(found, given, AsGiven())
-    except TooLarge:
-        return None
 
 
 def _all(found: Knowledge, instance: Instance) -> Iterator[Given]:

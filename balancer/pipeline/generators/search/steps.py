@@ -6,19 +6,18 @@ Decides what a step is. Pure: it knows neither programs nor times.
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.draw.points import PointPattern
+from balancer.pipeline.generators.draw.series import ordered
 from balancer.pipeline.generators.draw.styles import MOST, Size, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.template import Instance, Mismatch, Slot, read, tokenize
-from balancer.pipeline.generators.search.list_changes import list_changes
+from balancer.pipeline.generators.learn.template import Instance, Slot
 from balancer.pipeline.generators.write.build import build
 
-__all__ = ["Step", "Steps", "read_with"]
+__all__ = ["Step", "Steps"]
 
 Drawn = tuple[str, bytes]  # what it is, for people, and the input
 
@@ -32,19 +31,6 @@ class Step:
     kind: str
     detail: str
     data: bytes
-
-
-def read_with(found: Knowledge, data: bytes) -> Instance | None:
-    """Return what is known of an input by the template; None if it does not have it."""
-    lines = tokenize(data)
-    if lines is None:
-        return None
-    if found.ending is not None and lines[-1:] == [found.ending.split()]:
-        lines = lines[:-1]
-    try:
-        return read(found.nodes, lines).slots
-    except Mismatch:
-        return None
 
 
 class Steps:
@@ -62,7 +48,7 @@ class Steps:
 
     def take(self, data: bytes, others: Sequence[bytes], count: int) -> list[Step]:
         """Return up to `count` inputs that are a step away from `data`; `others` may lend it a part."""
-        instance = read_with(self._found, data)
+        instance = self._found.read(data)
         made: list[Step] = []
         for _ in range(3 * count if instance else 0):
             assert instance is not None
@@ -124,7 +110,7 @@ def _resized(found: Knowledge, instance: Instance, others: Sequence[bytes], rng:
 
 def _lent(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
     """Take a field from another input."""
-    other = read_with(found, rng.choice(others)) if others else None
+    other = found.read(rng.choice(others)) if others else None
     if other is None:
         return None
     number = rng.choice(sorted({slot[0] for slot in other}))
@@ -143,22 +129,10 @@ def _reshaped(found: Knowledge, instance: Instance, others: Sequence[bytes], rng
     return _built(found, given, style.shape.value, style, rng)
 
 
-def _keeping(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Change a list and keep its sum or product."""
-    made = next(list_changes(found, instance, rng), None)
-    return None if made is None else _built(found, dict(made[1]), made[0], _style("", rng), rng)
-
-
-def _doubled(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Halve all elements of a list: twice as many, with the same sum."""
-    made = next((each for each in islice(list_changes(found, instance, rng, "longer, the same sum"), 3)), None)
-    return None if made is None else _built(found, dict(made[1]), made[0], _style("", rng), rng)
-
-
 def _style(name: str, rng: random.Random) -> Style:
     how, where = rng.choice(list(How)), rng.choice(_WHERE)
-    shape, figure = rng.choice(list(Shape)), rng.choice((None, *PointPattern))
-    return Style(name, Size(MOST, MOST), (where,), (how,), shape, Size(1, 1), figure=figure)
+    shape = rng.choice(list(Shape))
+    return Style(name, Size(MOST, MOST), (where,), (how,), shape, Size(1, 1))
 
 
 def _built(
@@ -186,33 +160,12 @@ _STEPS = {
     "resized": _resized,
     "lent": _lent,
     "reshaped": _reshaped,
-    "keeping": _keeping,
-    "two halves": _doubled,
 }
 
 
 # -- orders: of a sorted list --------------------------------------------------------------------------
 
 _Order = Callable[[list[str], random.Random], list[str]]
-
-
-def _organ_pipe(tokens: list[str], rng: random.Random) -> list[str]:
-    return tokens[::2] + tokens[1::2][::-1]
-
-
-def _zigzag(tokens: list[str], rng: random.Random) -> list[str]:
-    """Return the least, the greatest, the second least, and so on."""
-    pairs = zip(tokens, reversed(tokens), strict=True)
-    return [token for pair in pairs for token in pair][: len(tokens)]
-
-
-def _median_killer(tokens: list[str], rng: random.Random) -> list[str]:
-    """Return an order in which the middle of three makes a bad pivot (Musser, 1997)."""
-    half = len(tokens) // 2
-    made: list[str] = []
-    for index in range(half):
-        made.append(tokens[index] if index % 2 == 0 else tokens[min(half + index, len(tokens) - 1)])
-    return (made + tokens[half::])[: len(tokens)]
 
 
 def _nearly(tokens: list[str], rng: random.Random) -> list[str]:
@@ -232,9 +185,9 @@ _ORDERS: dict[str, _Order] = {
     "sorted": lambda tokens, rng: tokens,
     "sorted down": lambda tokens, rng: tokens[::-1],
     "shuffled": lambda tokens, rng: rng.sample(tokens, len(tokens)),
-    "as organ pipes": _organ_pipe,
-    "in zigzag": _zigzag,
-    "against the middle of three": _median_killer,
+    "as organ pipes": partial(ordered, "ORGAN_PIPE"),
+    "in zigzag": partial(ordered, "ZIGZAG"),
+    "against quicksort": partial(ordered, "PIVOTS"),
     "nearly sorted": _nearly,
     "in runs": _blocks,
     "rotated": lambda tokens, rng: tokens[len(tokens) // 2 :] + tokens[: len(tokens) // 2],

@@ -4,10 +4,14 @@ Counts come before what they count, so an input written from top to bottom is al
 as many tokens as its count says, cut or filled up as need be.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Protocol
 
-from balancer.pipeline.generators.draw.fill import TooLarge
+from balancer.pipeline.generators.draw.fill import Fill, TooLarge
+from balancer.pipeline.generators.draw.styles import AS_SEEN, Style
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import (
     Choice,
@@ -20,9 +24,10 @@ from balancer.pipeline.generators.learn.template import (
     whole_number,
 )
 
-__all__ = ["Filling", "build"]
+__all__ = ["Filling", "build", "build_changed", "build_given", "build_styled"]
 
 _MOST_BLOCKS = 100_000
+_NAMED_SIZES = 6  # in what is said of an input
 _MOST_BYTES = 12_000_000  # when every part of an input took all the room it may
 
 Given = Mapping[Slot, Sequence[str]]
@@ -50,8 +55,54 @@ def build(knowledge: Knowledge, given: Given, fill: Filling) -> bytes:
     """Return an input of the problem that is known. Raises TooLarge."""
     writer = _Writer(given, fill)
     writer.nodes(knowledge.nodes, ())
-    ending = [] if knowledge.ending is None else [knowledge.ending]
-    return ("\n".join(writer.lines + ending) + "\n").encode()
+    return ("\n".join(writer.lines) + "\n").encode()
+
+
+def build_given(knowledge: Knowledge, given: Given) -> bytes | None:
+    """Return an input with nothing made up; None if what is given does not fit its own counts."""
+    try:
+        return build(knowledge, given, _AsGiven())
+    except TooLarge:
+        return None
+
+
+def build_styled(knowledge: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    """Yield an input made up in each style, named by the style and its sizes; none where it cannot be made."""
+    for style in styles:
+        fill = Fill(knowledge, style, rng)
+        with suppress(TooLarge):
+            data = build(knowledge, {}, fill)
+            sizes = islice(sorted(fill.sizes.items()), _NAMED_SIZES)
+            yield style.name + "".join(f" {knowledge.names[number]}={value}" for number, value in sizes), data
+
+
+def build_changed(
+    knowledge: Knowledge, changes: Iterable[tuple[str, Given]], rng: random.Random
+) -> Iterator[tuple[str, bytes]]:
+    """Yield an input for each change, what it needs beyond that drawn as in the known ones."""
+    for detail, given in changes:
+        with suppress(TooLarge):
+            yield detail, build(knowledge, given, Fill(knowledge, AS_SEEN, rng))
+
+
+class _AsGiven:
+    """Takes what is given as it is. Raises TooLarge where that does not fit the counts."""
+
+    def length(self, number: int, values: object) -> int:
+        """Return none: what is not there is not made up."""
+        return 0
+
+    def columns(
+        self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: object
+    ) -> list[list[str]]:
+        """Return what is given."""
+        if any(tokens is None or len(tokens) != count for tokens in given):
+            raise TooLarge
+        return [list(tokens or ()) for tokens in given]
+
+    def patches(self) -> tuple[tuple[int, int], ...]:
+        """Return none."""
+        return ()
 
 
 class _Writer:

@@ -1,4 +1,4 @@
-"""Lease spans of a session: each of them, and what they add up to.
+"""Lease totals of a session: what its leases add up to, and the longest chain of runs among them.
 
 Decides what a chain of runs is. Pure: a lease here knows no pool, and no file.
 """
@@ -6,43 +6,12 @@ Decides what a chain of runs is. Pure: a lease here knows no pool, and no file.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
-__all__ = ["ANSWERS", "EndpointTotals", "LeaseTotals", "RunStage", "Span", "lease_totals_of", "longest_chain_s"]
+from balancer.judging.pending import RunStage, Span
+
+__all__ = ["ANSWERS", "EndpointTotals", "LeaseTotals", "lease_totals_of", "longest_chain_s"]
 
 ANSWERS = ("success", "overload")  # outcomes of a call that an endpoint answered
-
-
-class RunStage(Enum):
-    """Which part of the pipeline a program run belongs to, in the order a case goes through them."""
-
-    GENERATE = "generate"  # a generator's own programs
-    VALIDATE_INPUT = "validate_input"
-    REFERENCE = "reference"
-    AGREE = "agree"  # the other accepted submissions
-    VALIDATE_SOLUTION = "validate_solution"  # the wrong ones
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One lease: which program ran where and when.
-
-    Attributes:
-        endpoint: its name.
-        problem, stage, subject: what ran; `subject` is a submission or validator.
-        case: the case's id in its problem.
-        started_s, ended_s: seconds since the session began.
-        outcome: value of the lease's `Outcome`.
-    """
-
-    endpoint: str
-    problem: str
-    stage: RunStage
-    subject: str
-    case: int
-    started_s: float
-    ended_s: float
-    outcome: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from balancer.cluster.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
 from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.pool.pool import Pool
+from balancer.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
 from balancer.settings.config import Config
 from balancer.settings.rules import RetrySettings
 
@@ -33,7 +33,7 @@ _log = logging.getLogger("balancer.ray")
 SECTIONS: Final = ("pool", "endpoints", "health", "limits", "host_caps", "quotas", "retries")
 """The parts of a config that a pool is made of."""
 
-_LOOKS = 4.0  # in the time for which an owner is sure
+_LOOKS = 4.0  # in the time for which a coordinator is sure
 _BEGIN_S = 30.0
 
 
@@ -87,7 +87,7 @@ class PoolActor:
     """
 
     def __init__(self, given: PoolSource) -> None:
-        from balancer.cluster.ray.store import ControlStore
+        from balancer.ray.store import ControlStore
 
         times = leader_times(given.ttl_s)
         self._given = given
@@ -132,11 +132,11 @@ class PoolActor:
         known = tuple(each.name for each in self._pool.endpoints())
         if endpoint not in known:
             return known
-        core, owner = self._pool._core, self._server.owner
+        core, coordinator = self._pool._core, self._server.coordinator
 
         def step() -> None:
             now = clock()
-            owner.change([lambda: core.drain(endpoint, now)], now)
+            coordinator.change([lambda: core.drain(endpoint, now)], now)
 
         self._loop.call_soon_threadsafe(self._server.act, step)
         return None

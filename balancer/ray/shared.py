@@ -209,8 +209,8 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     """Return the actor of this name, and make it if there is none."""
     import ray
 
-    from balancer.cluster.ray.actor import PoolActor, PoolSource
-    from balancer.cluster.ray.leader import leader_times
+    from balancer.ray.actor import PoolActor, PoolSource
+    from balancer.ray.leader import leader_times
 
     ttl_s = _TTL_S if ttl_s is None else float(ttl_s)
     try:
@@ -259,7 +259,7 @@ def last_line(error: BaseException) -> str:
 
 def _compare(name: str, sections: dict[str, str], config: Config | None, ttl_s: float | None) -> None:
     """Raise ConfigError if the pool that is there was made from something else."""
-    from balancer.cluster.ray.actor import section_digests
+    from balancer.ray.actor import section_digests
 
     wanted = {} if config is None else section_digests(config)
     differs = [f"[{part}]" for part, digest in wanted.items() if sections.get(part) != digest]

@@ -1,0 +1,312 @@
+"""Granting: the acquires of all members, and the leases that they were granted, over a core that decides who is next.
+
+Decides how a wait is answered, how many leases a block has, and what a word about a lease does. It must not know
+sessions that begin or end, nor how messages travel.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+
+from balancer.cluster.protocol.errors import facts_of
+from balancer.cluster.protocol.messages import (
+    ClaimedLease,
+    GrantedLease,
+    IdleRecalled,
+    LeaseEnded,
+    LeaseRequested,
+    LeasesGranted,
+    LeaseToken,
+    LoadReported,
+    RequestAmended,
+    RequestCancelled,
+    RequestRefused,
+    TokensUsed,
+)
+from balancer.cluster.protocol.session import MemberSession, QueuedAcquire
+from balancer.core import Core, Waiter
+from balancer.endpoint import Lease, Outcome
+from balancer.errors import AcquireTimeout, BalancerError, LeaseError, StrategyError
+
+__all__ = ["GrantQueue", "GrantedLeases"]
+
+_IGNORED = Outcome.IGNORED
+
+
+class GrantQueue:
+    """The acquires of all members.
+
+    Args:
+        core: grants.
+        epoch: of the coordinator.
+        sessions: returns those that are open.
+
+    Attributes:
+        is_open: False: what is asked for waits, and nothing is granted yet.
+    """
+
+    def __init__(self, core: Core, epoch: int, sessions: Collection[MemberSession]) -> None:
+        self._core = core
+        self._epoch = epoch
+        self._sessions = sessions
+        self._parked: list[QueuedAcquire] = []
+        self._deadlines: list[tuple[float, QueuedAcquire]] = []
+        self._orders = count()
+        self._with_idle: dict[MemberSession, None] = {}  # they may have leases that nobody uses
+        self.is_open = False
+
+    # -- what members ask --------------------------------------------------------------------------
+
+    def request(self, session: MemberSession, word: LeaseRequested, now: float) -> None:
+        """Let a caller of a member wait, or grant it a lease."""
+        queued = QueuedAcquire(session, word, now, next(self._orders))
+        session.acquires[word.number] = queued
+        if self.is_open:
+            self._submit(queued, now)
+        else:
+            self._parked.append(queued)
+            self._mind(queued)
+
+    def open(self, now: float) -> None:
+        """Begin to grant: to those first who have waited longest."""
+        self.is_open = True
+        parked, self._parked = self._parked, []
+        for queued in sorted(parked, key=lambda each: (each.since_s, each.order)):
+            if queued.stands:
+                self._submit(queued, now)
+
+    def cancel(self, session: MemberSession, word: RequestCancelled, now: float) -> None:
+        """Let a caller give up."""
+        queued = session.acquires.pop(word.number, None)
+        if queued is not None:
+            self._withdraw(queued, now)
+
+    def amend(self, session: MemberSession, word: RequestAmended, now: float) -> None:
+        """Let a caller ask for something else, at its place."""
+        queued = session.acquires.get(word.number)
+        if queued is None:
+            return
+        queued.ask = replace(queued.ask, request=word.request)
+        waiter = queued.waiter
+        if waiter is not None:
+            with suppress(BalancerError):  # nobody could serve it: it waits on as before
+                self.settle(lambda: self._core.amend(waiter, word.request, now), now)
+
+    def withdraw_all(self, session: MemberSession, now: float) -> None:
+        """Let all callers of a member give up."""
+        acquires = list(session.acquires.values())
+        session.acquires.clear()
+        for queued in acquires:
+            self._withdraw(queued, now)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def expire(self, now: float) -> None:
+        """Answer those whose time is up."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            queued = heappop(self._deadlines)[1]
+            if queued.stands:
+                self._time_out(queued, now)
+
+    @property
+    def due_s(self) -> float:
+        """When the time of the first one is up; `inf`: nobody's."""
+        while self._deadlines and not self._deadlines[0][1].stands:
+            heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else inf
+
+    # -- blocks ------------------------------------------------------------------------------------
+
+    @property
+    def block(self) -> int:
+        """How many leases one grant may have: a member's part of all slots."""
+        return max(1, self._core.ledger.slots // max(1, len(self._sessions)))
+
+    def note_idle(self, session: MemberSession) -> None:
+        """Remember that a member may have leases that nobody uses."""
+        self._with_idle[session] = None
+
+    def forget(self, session: MemberSession) -> None:
+        """Forget a session that is over."""
+        self._with_idle.pop(session, None)
+
+    def recall_idle(self) -> None:
+        """Ask for what nobody uses."""
+        for session in self._with_idle:
+            session.say(IdleRecalled())
+        self._with_idle.clear()
+
+    def recall_if_short(self) -> None:
+        """Ask for what nobody uses if somebody waits."""
+        if self._core.waiting and self._with_idle:
+            self.recall_idle()
+
+    # -- the core ----------------------------------------------------------------------------------
+
+    def settle(self, act: Callable[[], Sequence[Waiter]], now: float) -> None:
+        """Do something to the core, and answer those whose wait has ended by it."""
+        try:
+            served: Iterable[Waiter] = act()
+        except BalancerError:
+            raise
+        except Exception:  # of a strategy: whoever was to be served is served all the same
+            self._recover(now)
+            return
+        for waiter in served:
+            self._answer_waiter(waiter, now)
+
+    def _submit(self, queued: QueuedAcquire, now: float) -> None:
+        """Ask the core."""
+        request = queued.ask.request
+        try:
+            lease = self._core.acquire(request, now)
+            if lease is None:
+                queued.waiter = self._core.wait(request, now, queued.deadline_s, queued.ask.priority, queued)
+                if queued.waiter.ended:
+                    self._answer(queued, now)
+                elif queued.deadline_s <= now:
+                    self._time_out(queued, now)
+                else:
+                    self._mind(queued)
+                return
+        except BalancerError as error:
+            _refuse(queued, error)
+        except Exception as error:  # of a strategy
+            _refuse(queued, StrategyError(self._core.ledger.strategy.name, f"raised {error!r}"))
+            self._recover(now)
+        else:
+            self._grant(queued, lease, now)
+
+    def _mind(self, queued: QueuedAcquire) -> None:
+        if queued.deadline_s < inf:
+            heappush(self._deadlines, (queued.deadline_s, queued))
+
+    def _grant(self, queued: QueuedAcquire, lease: Lease, now: float) -> None:
+        """Tell of a lease; and of further ones, where a block was asked for and nobody is kept waiting by that."""
+        session, ask = queued.session, queued.ask
+        session.acquires.pop(ask.number, None)
+        granted = [self._share(session, lease)]
+        most = min(ask.block, self.block) if ask.block > 1 else 1
+        while len(granted) < most and not self._core.waiting:
+            try:
+                further = self._core.acquire(ask.request, now)
+            except Exception:
+                self._recover(now)
+                break
+            if further is None:
+                break
+            granted.append(self._share(session, further))
+            self.note_idle(session)
+        session.say(LeasesGranted(ask.number, tuple(granted)))
+
+    def _share(self, session: MemberSession, lease: Lease) -> GrantedLease:
+        token = LeaseToken(self._epoch, lease.id)
+        session.leases[token] = lease
+        return GrantedLease(token, session.number_of(lease.endpoint), lease.slots)
+
+    def _time_out(self, queued: QueuedAcquire, now: float) -> None:
+        waiter = queued.waiter
+        if waiter is None:
+            _refuse(queued, AcquireTimeout(now - queued.since_s, queued.deadline_s - queued.since_s))
+            return
+        self.settle(lambda: self._core.cancel(waiter, now, timed_out=True), now)
+        self._answer(queued, now)
+
+    def _withdraw(self, queued: QueuedAcquire, now: float) -> None:
+        """Let an acquire give up that nobody wants answered any more."""
+        waiter = queued.waiter
+        if waiter is not None:
+            self.settle(lambda: self._core.cancel(waiter, now, timed_out=False), now)
+
+    def _answer(self, queued: QueuedAcquire, now: float) -> None:
+        """Tell how a wait has ended."""
+        waiter = queued.waiter
+        assert waiter is not None, "it was in the queue"
+        if waiter.lease is not None:
+            if queued.stands:
+                self._grant(queued, waiter.lease, now)
+            else:
+                lease = waiter.lease
+                self.settle(lambda: self._core.release(lease, _IGNORED, now), now)
+        elif queued.stands and waiter.error is not None:
+            _refuse(queued, waiter.error)
+
+    def _answer_waiter(self, waiter: Waiter, now: float) -> None:
+        queued = waiter.wake
+        assert isinstance(queued, QueuedAcquire), "a waiter of this core is of an acquire"
+        self._answer(queued, now)
+
+    def _recover(self, now: float) -> None:
+        waiting = {each.waiter for session in self._sessions for each in session.acquires.values() if each.waiter}
+        with suppress(Exception):
+            self._core.recover(now, waiting)
+        for waiter in waiting:
+            if waiter.ended:
+                self._answer_waiter(waiter, now)
+
+
+class GrantedLeases:
+    """The leases that members have, and what their words about these do.
+
+    Args:
+        core: where they are on the books.
+        queue: answers those whom a lease that ends serves.
+        epoch: of the coordinator.
+    """
+
+    def __init__(self, core: Core, queue: GrantQueue, epoch: int) -> None:
+        self._core = core
+        self._queue = queue
+        self._epoch = epoch
+        self._adopted: set[LeaseToken] = set()
+
+    def end(self, session: MemberSession, word: LeaseEnded, now: float) -> None:
+        """End a lease as its member says."""
+        lease = session.leases.get(word.token)
+        if lease is None:
+            return
+        lease.granted_s = max(lease.granted_s, now - word.used_s)  # how long the call took, not the messages
+        lease.hint = word.hint
+        if word.raised:
+            lease.raised = word.raised
+        self._release(session, word.token, word.outcome, now)
+
+    def use_tokens(self, session: MemberSession, word: TokensUsed, now: float) -> None:
+        """Learn how many tokens a call has used."""
+        if (lease := session.leases.get(word.token)) is not None:
+            with suppress(LeaseError):
+                self._queue.settle(lambda: self._core.used(lease, word.tokens, now), now)
+
+    def report_load(self, session: MemberSession, word: LoadReported, now: float) -> None:
+        """Learn what an endpoint has said of its load."""
+        if (lease := session.leases.get(word.token)) is not None:
+            with suppress(LeaseError):
+                self._queue.settle(lambda: self._core.told(lease, word.load, now), now)
+
+    def end_all(self, session: MemberSession, now: float) -> None:
+        """End all that a member has."""
+        for token in list(session.leases):
+            self._release(session, token, _IGNORED, now)
+
+    def adopt(self, claimed: ClaimedLease, now: float) -> Lease | None:
+        """Put a lease of an epoch before on the books, once, and only while it could be nobody else's."""
+        if self._queue.is_open or claimed.token.epoch >= self._epoch or claimed.token in self._adopted:
+            return None
+        lease = self._core.adopt(claimed.endpoint, claimed.slots, claimed.terms, claimed.tokens, now)
+        if lease is not None:
+            lease.granted_s = now - claimed.held_s
+            self._adopted.add(claimed.token)
+        return lease
+
+    def _release(self, session: MemberSession, token: LeaseToken, outcome: Outcome, now: float) -> None:
+        lease = session.leases.pop(token)
+        with suppress(LeaseError):  # somebody ended it by its id
+            self._queue.settle(lambda: self._core.release(lease, outcome, now), now)
+
+
+def _refuse(queued: QueuedAcquire, error: BalancerError) -> None:
+    queued.session.acquires.pop(queued.ask.number, None)
+    queued.session.say(RequestRefused(queued.ask.number, *facts_of(error)))

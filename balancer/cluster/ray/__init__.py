@@ -1,1 +1,0 @@
-"""A shared pool on Ray: its server is hosted by an actor of the cluster."""

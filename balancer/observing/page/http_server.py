@@ -1,0 +1,122 @@
+"""HTTP server of the page: uvicorn, with few connections, no silent ones, and one log line a minute for each peer.
+
+Decides which connections are left, and what the log says of it. It must not know what is served.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
+
+__all__ = ["serve_until"]
+
+_log = logging.getLogger("balancer.page")
+
+_MOST_CONNECTIONS: Final = 256  # files that they may take from whoever has the pool
+_SILENT_S: Final = 10.0  # a connection on which nobody asks for anything is closed
+_SELDOM_S: Final = 60.0
+_STRANGE: Final = {
+    "TLS": "TLS was spoken to the page, which has none; ask for http://, or put what does TLS before it",
+    "cluster": "a process that wants to lease (balancer://) came to the page's port; give it the port of the pool",
+}
+
+
+async def serve_until(
+    app: Starlette, listener: socket.socket, began: Callable[[Callable[[], None]], object], ending: Callable[[], None]
+) -> None:
+    """Serve `app` on `listener` until it is told to stop.
+
+    Args:
+        app: what is served.
+        listener: where.
+        began: is given what stops the server, which may be called by any thread.
+        ending: is called just before it stops.
+    """
+    words = _ConnectionLog(logging.getLogger("uvicorn.error"))
+    config = uvicorn.Config(
+        app,
+        http=partial(_Connection, words),  # type: ignore[arg-type]  # called like the class
+        log_config=None,  # logging is set up by whoever has the pool, who may use uvicorn as well
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=1,
+    )
+    config.access_log = False  # as an argument it would take the handlers from the logger of all servers
+    server = uvicorn.Server(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        ending()
+        server.should_exit = True
+
+    def stop_from_elsewhere() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop)
+
+    began(stop_from_elsewhere)
+    await server.serve(sockets=[listener])
+
+
+class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
+    """What is said of connections, each peer's and each warning's at most once a minute.
+
+    Whoever sends no HTTP would else bring a line each time.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__(logger)
+        self.level = logger.getEffectiveLevel()
+        self._limiter = LogLimiter(_SELDOM_S)
+
+    def left(self, peer: str, why: str) -> None:
+        """Say that a connection was left."""
+        if self._limiter.may(peer, time.monotonic()):
+            _log.warning("the page left a connection from %s: %s", peer, why)
+
+    def warning(self, msg: object, *args: object, **terms: Any) -> None:
+        """Say what uvicorn warns of."""
+        if self._limiter.may(str(msg), time.monotonic()):
+            super().warning(msg, *args, **terms)
+
+
+class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """A connection that costs no file for long unless it is asked for something."""
+
+    def __init__(self, words: _ConnectionLog, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._words = words
+        self._begun = False
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.logger = self._words
+        if len(self.connections) > _MOST_CONNECTIONS:
+            transport.abort()
+        else:
+            self.loop.call_later(_SILENT_S, self._close_if_silent)
+
+    def data_received(self, data: bytes) -> None:
+        spoken = None if self._begun else sniff_protocol(data)
+        self._begun = True
+        if spoken in _STRANGE:
+            peer = self.transport.get_extra_info("peername")
+            self._words.left(peer[0] if peer else "somewhere", _STRANGE[spoken])
+            self.transport.close()
+        else:
+            super().data_received(data)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()

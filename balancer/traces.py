@@ -1,0 +1,16 @@
+"""Deprecated name of `balancer.observing.traces`: what a pool did, call by call, in a file."""
+
+import sys
+import warnings
+
+from balancer.observing.traces import Attempt, Happening, Sink, Trace, importers, read_trace, write_trace
+
+__all__ = ["Attempt", "Happening", "Sink", "Trace", "read_trace", "write_trace"]
+
+sys.modules[f"{__name__}.importers"] = importers  # it was a package, and this its other public module
+
+warnings.warn(
+    "balancer.traces is balancer.observing.traces now; this name goes with the next version",
+    DeprecationWarning,
+    stacklevel=2,
+)
