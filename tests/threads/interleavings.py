@@ -27,6 +27,8 @@ from typing import Any
 import frontrun
 
 from balancer import BalancerError, Endpoint, LeaseError, Pool, PoolClosed
+from balancer.core import Waiter
+from balancer.core.retry_polls import RetryPolls
 from balancer.shells import waiting
 
 __all__ = ["GROUPS", "MOVES", "explore"]
@@ -48,6 +50,9 @@ class _Tried(Pool):
     def __init__(self, *endpoints: Endpoint, held_for_s: float, observed: bool) -> None:
         # The clock is looked up at each call: frontrun replaces time.monotonic while it explores.
         super().__init__(endpoints, clock=lambda: time.monotonic(), seed=1)
+        self.engine.start = lambda timer: None  # type: ignore[method-assign]  # the move `tick` is the timer
+        self._slept = self.engine.waits._sleep
+        self.engine.waits._sleep = self._gone_or_asleep  # type: ignore[method-assign]
         self.heard: list[object] = []
         if observed:  # a release goes another way then
             self.observe(self.heard.append)
@@ -56,13 +61,10 @@ class _Tried(Pool):
         self.stuck = False
         self.held = self.acquire(timeout=0, ttl_s=held_for_s)
 
-    def _wait(self, *arguments: Any) -> None:
+    def _gone_or_asleep(self, waiter: Waiter, gate: threading.Lock, polls: RetryPolls | None) -> None:
         if threading.get_ident() in self.gone:
             raise _Gone
-        super()._wait(*arguments)
-
-    def _start(self, timer: threading.Timer) -> None:
-        pass  # the move `tick` is the timer
+        self._slept(waiter, gate, polls)
 
 
 def acquire(pool: _Tried) -> None:
