@@ -30,8 +30,8 @@ from balancer.errors import (
     WaitInCoroutine,
 )
 from balancer.pool.pool import Pool
-from balancer.settings.ranges import expand_range
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.values.ranges import expand_range
 
 if TYPE_CHECKING:
     from balancer.pool.async_pool import AsyncPool

@@ -48,7 +48,7 @@ class LiveConfig:
         self._core: Core = pool._core
         self._random: Random = pool._random
         self._config = config
-        self._redactions = {config._redaction: None}  # what has left the config may be out, and be shown, for long
+        self._redactions = {config.redaction: None}  # what has left the config may be out, and be shown, for long
         self._registry = registry
         self._say = say
         self._loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class LiveConfig:
         except ConfigError as error:
             raise fresh.located("pool", error) from None
         pinging = await asyncio.to_thread(EndpointPings, found.running, self._registry, self)
-        self._redactions[fresh._redaction] = None  # before anybody hears of what is in it
+        self._redactions[fresh.redaction] = None  # before anybody hears of what is in it
         acts = [*self._acts(found, strategy)]
         if acts:
             self._server.act(lambda: self._server.coordinator.change(acts, clock()))

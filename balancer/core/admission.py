@@ -16,9 +16,9 @@ from balancer.core.ledger import Ledger
 from balancer.core.metrics import QuotaStats
 from balancer.core.quotas import Meter
 from balancer.endpoint import Endpoint, Lease
-from balancer.settings.numbers import checked, seconds
 from balancer.settings.rules import QuotaSettings
 from balancer.strategy import ANY, Request
+from balancer.values.numbers import checked, seconds
 
 __all__ = ["AdmissionFilters"]
 

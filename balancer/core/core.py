@@ -26,9 +26,9 @@ from balancer.core.timing import CountedWaits, LeaseTimes
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import PoolClosed
-from balancer.settings.numbers import checked, whole
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
+from balancer.values.numbers import checked, whole
 
 __all__ = ["Core"]
 

@@ -16,8 +16,8 @@ from balancer.core.rules import Rules
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
 from balancer.load import Load
-from balancer.settings.urls import identity_of
 from balancer.strategy import Request, Strategy
+from balancer.values.urls import identity_of
 
 __all__ = ["LeaseSink", "Ledger"]
 

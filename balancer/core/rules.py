@@ -16,8 +16,8 @@ from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, HealthRecord
 from balancer.endpoint import Lease, Outcome
-from balancer.settings.numbers import checked, whole
 from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer.values.numbers import checked, whole
 
 __all__ = ["Rules"]
 

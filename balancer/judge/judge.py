@@ -27,11 +27,11 @@ from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
 from balancer.settings.config import Config
-from balancer.settings.headers import secrets_of
-from balancer.settings.numbers import checked, whole
-from balancer.settings.redaction import Redaction
 from balancer.shells.driver import LeaseRequest
 from balancer.shells.tasks.face import TaskPool
+from balancer.values.headers import secrets_of
+from balancer.values.numbers import checked, whole
+from balancer.values.redaction import Redaction
 
 __all__ = ["Judge"]
 

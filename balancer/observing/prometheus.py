@@ -14,7 +14,7 @@ from balancer.core.readings import Snapshot
 from balancer.core.states import Health
 from balancer.core.timing import BOUNDS_S, Buckets
 from balancer.plugins.extras import require
-from balancer.settings.redaction import ShownNames
+from balancer.values.redaction import ShownNames
 
 require("prometheus", "balancer.observing.prometheus")
 

@@ -28,7 +28,6 @@ from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
-from balancer.settings.numbers import checked, seconds, whole
 from balancer.settings.rules import RetrySettings
 from balancer.shells.abandoned import AbandonedLeaseScan
 from balancer.shells.alarm import Alarm
@@ -39,6 +38,7 @@ from balancer.shells.leasing import SharedBudget
 from balancer.shells.logs import Log
 from balancer.shells.waiting import ParkedTask
 from balancer.strategy import ANY, Request
+from balancer.values.numbers import checked, seconds, whole
 
 if TYPE_CHECKING:
     import ssl

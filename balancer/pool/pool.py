@@ -25,7 +25,6 @@ from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, ConfigError, LeaseError, PoolForked
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.numbers import checked, seconds
 from balancer.settings.rules import (
     DEFAULT_STRATEGY,
     LONG_TTL_S,
@@ -53,6 +52,7 @@ from balancer.shells.leasing import SharedBudget
 from balancer.shells.logs import Log
 from balancer.shells.waiting import ParkedTask, Waiting
 from balancer.strategy import ANY, Request, Strategy
+from balancer.values.numbers import checked, seconds
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -13,8 +13,8 @@ from typing import Any, TypedDict, TypeVar, cast
 
 from balancer.core.decisions import Ask
 from balancer.endpoint import Endpoint, LeaseTerms
-from balancer.settings.numbers import checked, seconds, whole
 from balancer.strategy import Request
+from balancer.values.numbers import checked, seconds, whole
 
 __all__ = [
     "Wanted",

@@ -14,11 +14,11 @@ from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import CallPolicy, Hedge, Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
-from balancer.settings.numbers import checked, seconds, whole
 from balancer.shells.coroutines import at_once
 from balancer.shells.driver import LeaseRequest, ThreadDriver
 from balancer.shells.hedging import hedged
 from balancer.shells.leasing import Leasing, RetryContext, SharedBudget
+from balancer.values.numbers import checked, seconds, whole
 
 __all__ = ["Agreed", "SecondRuns", "agreed", "call"]
 

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, TypedDict
 
 from balancer.core.decisions import CallPolicy
-from balancer.settings.numbers import checked, seconds, whole
 from balancer.shells.driver import LeaseRequest
 from balancer.shells.leasing import RetryContext
+from balancer.values.numbers import checked, seconds, whole
 
 __all__ = ["RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
 

@@ -16,9 +16,9 @@ from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outco
 from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.core.timing import BOUNDS_S
 from balancer.observing.prometheus import Collector
-from balancer.settings.redaction import ShownNames
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 from balancer.testing.clock import ManualClock
+from balancer.values.redaction import ShownNames
 from tests.contracts.documents import ROOT, rows
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -20,8 +20,8 @@ from balancer.observing.page.deltas import Tables
 from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents
 from balancer.observing.page.tokens import checked_token, token_of_environment
 from balancer.plugins.extras import has, require
-from balancer.settings.redaction import ShownNames
-from balancer.settings.wording import why_not_listening
+from balancer.values.redaction import ShownNames
+from balancer.values.wording import why_not_listening
 
 __all__ = ["Page", "PageContents", "PageSource", "open_page", "token_of_environment"]
 

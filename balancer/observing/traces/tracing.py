@@ -42,7 +42,7 @@ from balancer.core.recording import Collected, Grant, Recording
 from balancer.endpoint import Endpoint, Lease
 from balancer.observing.traces.rows import VERSION, Happening, amount_of, data_of, text_of
 from balancer.observing.traces.sinks import Sink, Unwritten
-from balancer.settings.redaction import plain_name
+from balancer.values.redaction import plain_name
 
 __all__ = ["MOST", "TraceWriter"]
 

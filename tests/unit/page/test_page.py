@@ -24,7 +24,7 @@ from balancer.core.events import Ejected
 from balancer.observing.page.deltas import Tables, apply
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents
 from balancer.observing.page.serving import Page
-from balancer.settings.redaction import ShownNames
+from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.unit.test_prometheus import at, figures_in

@@ -1,4 +1,4 @@
-"""Rules for numbers: whole, positive, seconds; in Python, in a config, in a scenario.
+"""What a number may be, wherever one is given: in Python, in a config, in a scenario.
 
 A rule returns its value or raises ValueError with what is allowed; where the value stands is for the caller to say, by
 `checked` where no file is read. It must not know what a number is for.

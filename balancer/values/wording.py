@@ -1,4 +1,4 @@
-"""Error messages: the nearest name that exists, and a pydantic error as a line a person can act on.
+"""How errors are worded: the nearest name that exists, and a pydantic error as a line a person can act on.
 
 Must not know files or settings; it turns facts into words.
 """

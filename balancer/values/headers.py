@@ -1,4 +1,4 @@
-"""HTTP headers of an endpoint: a mapping whose values are never shown.
+"""The headers of an endpoint: read like any mapping by the caller who sends them, and shown to nobody else.
 
 Decides which headers can be sent, and that no text made of them has a value in it: any may be a secret. So an error
 names a header and never quotes its value. It must not know HTTP beyond that.

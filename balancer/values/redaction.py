@@ -1,4 +1,4 @@
-"""Redaction: secrets out of texts, and what stands there instead.
+"""Secrets out of texts: what must not be shown, and what stands there instead.
 
 Decides where a secret is recognised. It must not know where secrets come from nor who reads the texts.
 """

@@ -1,4 +1,4 @@
-"""Endpoint URLs: which are valid, and when two of them are one endpoint.
+"""What the URL of an endpoint may look like, and when two URLs are one endpoint.
 
 Decides both for Python, for configs and for scenarios alike. A plain name such as "gpu-1" is as good as a URL, and
 any scheme will do. It must not know endpoints, nor files: it says what is wrong, and the reader of it says where.
