@@ -45,8 +45,8 @@ class LiveConfig:
         self, server: PoolServer, pool: Pool, config: Config, registry: Registry, say: Callable[[str], None]
     ) -> None:
         self._server = server
-        self._core: Core = pool._core
-        self._random: Random = pool._random
+        self._core: Core = pool.engine.core
+        self._random: Random = pool.rng
         self._config = config
         self._redactions = {config.redaction: None}  # what has left the config may be out, and be shown, for long
         self._registry = registry

@@ -131,7 +131,7 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     keeper = RecordFile(options.state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
-            pool._clock = clock  # the one that its core is driven by
+            pool.engine.clock = clock  # the one that its core is driven by
             number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
@@ -146,15 +146,15 @@ async def _serve(
     no_files_left(asyncio.get_running_loop())
 
     def guard(step: Callable[[], None]) -> None:
-        with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
+        with pool.engine.lock:  # whoever looks at the pool meanwhile sees a whole one
             step()
 
     def told() -> None:
-        if pool._happened:
-            pool._delivery.deliver()
+        if pool.engine.happened:
+            pool.engine.delivery.deliver()
 
     server = PoolServer(
-        pool._core,
+        pool.engine.core,
         times=times,
         last=keeper.last,
         keep=keeper.keep,
@@ -164,7 +164,7 @@ async def _serve(
         most=_most_connections(),
     )
     live = LiveConfig(server, pool, config, registry, options.say)
-    pool._hide(live.redact)
+    pool.hide(live.redact)
     # What cannot be is told before any lease.
     seen = None if options.page is None else _page_of(pool, server, live, *options.page)
     if options.again is not None:

@@ -133,6 +133,10 @@ class AdmissionFilters:
                 return lease
         return None
 
+    def is_late(self, now: float) -> bool:
+        """Return whether time alone would let somebody in by now, and nobody has looked yet."""
+        return now >= self.due_s
+
     def observe(self, now: float) -> None:
         """See who is full; to be called when a change is over."""
         if self._groups.several:

@@ -61,7 +61,7 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def run() -> None:
         with Pool(["http://a/"]) as pool:
-            core: Core = pool._core
+            core: Core = pool.engine.core
             server = PoolServer(
                 core, times=ClusterTimes(3.0), last=CoordinatorRecord(0, 3.0, frozenset()), keep=lambda record: None
             )

@@ -99,7 +99,7 @@ def test_a_face_for_tasks_loads_asyncio_and_nothing_that_is_not_the_standard_lib
     loaded = _loaded(
         _POOL + "import asyncio\nasync def main():\n    async with pool.aio.lease(): pass\nasyncio.run(main())"
     )
-    assert "balancer.shells.tasks.face" in loaded
+    assert "balancer.shells.tasks.leasing" in loaded
     assert not loaded & {"trio", "anyio", "sniffio", "balancer.shells.tasks.on_trio"}
 
 

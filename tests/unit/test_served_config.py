@@ -101,7 +101,7 @@ def test_a_pool_by_a_config_is_the_servers(tmp_path: Path) -> None:
         text = f'[pool]\nconnect = "{serving.url}"\ntoken_file = "{secret}"\nacquire_timeout_s = 2.0\n'
         with Pool.from_config(_config(tmp_path, text)) as pool, pool.lease() as lease:
             assert lease.endpoint.url == "http://a/"
-            assert pool.acquire_timeout_s == 2.0
+            assert pool.engine.acquire_timeout_s == 2.0
             with pytest.raises(BalancerError, match=r"put \[trace\] into its config"):
                 pool.trace(tmp_path / "trace")
     with pytest.raises(ConfigError, match=r"c\.toml: pool: token file .*none"):

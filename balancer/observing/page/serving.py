@@ -80,6 +80,9 @@ class Page:
         self._stop = stop
         self._begun.set()
 
+    def hide(self, redact: Callable[[str], str]) -> None:
+        """Do nothing: what a page hides is said when it begins."""
+
     def close(self) -> None:
         """Serve no more. May be called twice."""
         if self._process != os.getpid():

@@ -121,7 +121,7 @@ def test_under_64_threads_the_page_is_one_instant_and_equal_to_stats() -> None:
         with pool.serve_page() as page:
             for number in range(20):
                 if number % 2:  # nobody but this thread can change anything between the two
-                    with pool._lock:
+                    with pool.engine.lock:
                         (_, tables), stats = scene.look(), pool.stats()
                     seen, shown = tables["pool"][""], list(tables["endpoints"].values())
                     assert (seen["acquired"], seen["waiting"]) == (stats.acquired, stats.waiting)

@@ -1,26 +1,74 @@
-"""`AsyncPool`: a pool for programs that have tasks only.
+"""`pool.aio` and `AsyncPool`: the pool for tasks of asyncio and trio. Only the waiting is different.
 
-Decides nothing: its leases are those of `TaskPool`, and everything else is the pool's own, which waits for nothing.
+Decides nothing: leases are taken as `balancer.shells.tasks.leasing` says, and everything else is the pool's own, which
+waits for nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import update_wrapper
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
+from balancer.endpoint import Lease
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
-from balancer.shells.tasks.face import TaskPool
+from balancer.shells.calls import CallArguments, CallRequest
+from balancer.shells.lease_request import LeaseArguments, shows_arguments
+from balancer.shells.tasks.calls import call
+from balancer.shells.tasks.leasing import TaskLeaseContext, acquire, asking
 from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
     from balancer.settings.config import Config
 
-__all__ = ["AsyncPool"]
+__all__ = ["AsyncPool", "TaskPool"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class TaskPool:
+    """A pool, leased by tasks of asyncio or trio, beside threads and the tasks of other loops.
+
+    Args:
+        pool: whose slots these are.
+
+    Attributes:
+        pool: likewise.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    @shows_arguments()
+    def lease(self, timeout: float | None = None, **asked: Unpack[LeaseArguments]) -> TaskLeaseContext:
+        """Return a block, `async with pool.aio.lease() as lease:`, that takes an endpoint and gives it back.
+
+        Args and errors are those of `Pool.acquire`, when the block begins.
+        """
+        return TaskLeaseContext(self.pool.engine, timeout, asked)
+
+    @shows_arguments()
+    async def acquire(self, timeout: float | None = None, **asked: Unpack[LeaseArguments]) -> Lease:
+        """Take an endpoint; the lease must be released once, for which there is no need to wait: `lease.release()`.
+
+        Args and errors are those of `Pool.acquire`. Cancelled while it waits, it takes none: one that was granted at
+        that very moment goes to the next.
+        """
+        return await acquire(*asking(self.pool.engine, timeout, asked))
+
+    @shows_arguments(CallRequest)
+    async def call(self, fn: Callable[[Lease], Awaitable[T]], **asked: Unpack[CallArguments]) -> T:
+        """Return `await fn(lease)`; if an endpoint fails, try again, as `Pool.call` does.
+
+        Args and errors are those of `Pool.call`, but that `fn` is a coroutine function, or returns what can be awaited.
+        Of a hedged call the loser is cancelled, and has ended when this returns. An attempt that still runs when
+        `deadline_s` has passed is cancelled likewise, and the call ends with a TimeoutError: a failure of the endpoint,
+        if the attempt had half of that time. Cancelled itself, it gives back what it has, as neither success nor
+        failure of the endpoint.
+        """
+        return await call(self.pool.engine, fn, **asked)
 
 
 def _of_the_pool(method: Callable[Concatenate[Pool, P], T]) -> Callable[Concatenate["AsyncPool", P], T]:
