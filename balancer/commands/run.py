@@ -27,7 +27,7 @@ from balancer.settings.config import Config, load_config
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.run_result import RunResult
-    from balancer.pipeline.running.remote import Engine
+    from balancer.pipeline.running.remote import RemoteEngine
 
 __all__ = ["run", "tell_of_run"]
 
@@ -88,7 +88,7 @@ def run(
     raise typer.Exit(_exit_code(found))
 
 
-def _engine(name: str, config: Config) -> "Engine":
+def _engine(name: str, config: Config) -> "RemoteEngine":
     """Return what judges the problems of a run in other processes. Raises ConfigError, MissingExtra."""
     if name != "ray":
         raise ConfigError(f"--engine: found {name!r}; there is one, ray; leave it out for the threads of this process")
