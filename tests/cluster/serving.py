@@ -1,4 +1,4 @@
-"""Servers of a house for tests: in a thread of this process, or as the command in one of its own."""
+"""Servers of a cluster for tests: in a thread of this process, or as the command in one of its own."""
 
 import asyncio
 import os
@@ -75,7 +75,7 @@ class Serving:
 
         def step() -> None:
             now = clock()
-            self.server.act(lambda: self.server.owner.change([lambda: act(self.pool.engine.core, now)], now))
+            self.server.act(lambda: self.server.coordinator.change([lambda: act(self.pool.engine.core, now)], now))
             done.set()
 
         self._loop.call_soon_threadsafe(step)

@@ -51,7 +51,7 @@ class _Stranger:
 
 
 def test_who_is_let_in_is_written_down_before_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An owner that died between the two would not wait for that holder in its grace."""
+    """A coordinator that died between the two would not wait for that member in its grace."""
     told: list[tuple[bytes, CoordinatorRecord]] = []
     with Serving("http://a/") as serving:
         send = _Line.send
@@ -94,15 +94,15 @@ def test_a_holder_speaks_for_itself_alone() -> None:
     with Serving("http://a/", ttl_s=_FOR_EVER_S) as serving, Pool.connect(serving.url) as pool:
         lease = pool.acquire(PATIENCE_S)
         (who,) = serving.server._lines
-        guest = serving.server.owner._guests[who]
+        session = serving.server.coordinator._sessions[who]
         stranger = _Stranger(serving)
-        bye = m.MemberFrame(who, guest.epoch, guest.visit, 1e9, 3, 0, (m.MemberLeft(),))
+        bye = m.MemberFrame(who, session.epoch, session.number, 1e9, 3, 0, (m.MemberLeft(),))
         own = m.MemberId("another", "1")
         stranger.say(Opening(VERSION, "", own, None), bye)
         stranger.say(m.JoinRequest(own, 1.0))
         assert isinstance(next(stranger.hear()), Closing)
         stranger.close()
-        assert serving.server.owner._guests[who] is guest
+        assert serving.server.coordinator._sessions[who] is session
         assert len(serving.pool.leases()) == 1
         lease.release()
 
@@ -126,7 +126,7 @@ def test_an_epoch_is_greater_than_the_last_though_the_clock_was_put_back() -> No
     last = CoordinatorRecord(int(time.time() * 1000) + 10**9, 3.0, frozenset())
     with Pool(["http://a/"]) as pool:
         server = PoolServer(pool.engine.core, times=ClusterTimes(3.0), last=last, keep=lambda record: None)
-    assert server.owner.record.epoch == last.epoch + 1
+    assert server.coordinator.record.epoch == last.epoch + 1
 
 
 def test_the_time_in_which_the_machine_sleeps_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ class _Watched:
         self._answers = answers
 
     def refuse(self, task: Task, error: BalancerError) -> None:
-        if task.course is None:  # else its decisions tell
+        if task.plan is None:  # else its decisions tell
             self._answers.append(Refused(task.number, type(error), str(error), self._env.now))
         self._client.refuse(task, error)
 

@@ -22,9 +22,9 @@ from balancer.errors import AcquireTimeout, StrategyError
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.conformance import check_strategy, maker_of
+from balancer.testing.doubles import StrategyFactory
 from balancer.testing.draws import rules_of
 from balancer.testing.model_health import RulesInForce
-from balancer.testing.recording import StrategyFactory
 from balancer.testing.walk import Walk, random_walk
 from tests.registered import MAKERS, NAMES, few_first
 from tests.unit.ruled import Scan

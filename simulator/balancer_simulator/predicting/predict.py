@@ -19,7 +19,7 @@ from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
 from balancer_simulator.run.record import Record
 from balancer_simulator.studies.parallel import Order, run_each, run_orders
 
-__all__ = ["FIGURES", "Predicted", "RunPrediction", "predict", "predict_rest", "prediction_of", "rest_of"]
+__all__ = ["DRAWS", "FIGURES", "Draws", "Predicted", "RunPrediction", "predict", "predict_rest", "prediction_of"]
 
 FIGURES: Final = ("makespan_s", "throughput_per_s", "wait_mean_s", "wait_p99_s")
 """What is predicted: of the whole run when it is over, of the rest what it does."""
@@ -60,6 +60,15 @@ class RunPrediction:
     outage_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How many fits are drawn again, by which random numbers, and run by how many processes."""
+
+    count: int = DRAWS
+    seed: int = 1
+    jobs: int = 1
+
+
 def predict(
     rows_so_far: Trace,
     remaining: int,
@@ -84,9 +93,7 @@ def predict(
     if remaining < 0:
         raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
     fit = fit_trace(rows_so_far)
-    found = predict_rest(
-        fit, remaining, at_s=fit.prepared.lasts_s if at_s is None else at_s, draws=draws, seed=seed, jobs=jobs
-    )
+    found = predict_rest(fit, remaining, Draws(draws, seed, jobs), at_s=fit.prepared.lasts_s if at_s is None else at_s)
     if "makespan_s" not in found.figures:
         raise ConfigError("predict: more is asked for than the endpoints can do, so no end can be predicted")
     return found.figures["makespan_s"]
@@ -95,12 +102,10 @@ def predict(
 def predict_rest(
     fit: Fit,
     remaining: int,
+    draws: Draws,
     *,
     at_s: float,
     lasts_s: float | None = None,
-    draws: int = DRAWS,
-    seed: int = 1,
-    jobs: int = 1,
     outages: bool = False,
 ) -> RunPrediction:
     """Return what is predicted of the rest of the run that `fit` was made of.
@@ -112,23 +117,23 @@ def predict_rest(
             remain have come.
         outages: also what an outage of each endpoint would do that has had none.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(draws.seed)
     if lasts_s is None:
         lasts_s = at_s * remaining / max(1, fit.asked)
     scenarios = [
         fit.scenario(
-            workload=rest_of(fit, remaining, lasts_s, rng), draw=rng, ongoing=True, replications=1,
+            workload=_rest_of(fit, remaining, lasts_s, rng), draw=rng, ongoing=True, replications=1,
             horizon_s=_horizon_s(fit, remaining, at_s, lasts_s),
         )
-        for _ in range(draws)
+        for _ in range(draws.count)
     ]  # fmt: skip
-    records = run_each(scenarios, fit.policy, jobs=jobs)
+    records = run_each(scenarios, fit.policy, jobs=draws.jobs)
     figures = {}
     for name in FIGURES:
         values = [value for record in records if (value := _figure(record, name, at_s)) is not None]
-        if len(values) > draws // 2:
+        if len(values) > draws.count // 2:
             figures[name] = prediction_of(values, least=at_s if name == "makespan_s" else 0.0)
-    outage_s, longer = _outages(fit, remaining, at_s, lasts_s, seed, jobs) if outages else (0.0, {})
+    outage_s, longer = _outages(fit, remaining, at_s, lasts_s, draws) if outages else (0.0, {})
     return RunPrediction(at_s, remaining, figures, longer, outage_s)
 
 
@@ -152,7 +157,7 @@ def prediction_of(values: Sequence[float], *, least: float = 0.0, certainty: flo
     return Predicted(float(value), float(low), float(high))
 
 
-def rest_of(fit: Fit, remaining: int, lasts_s: float, rng: np.random.Generator) -> dict[str, Any]:
+def _rest_of(fit: Fit, remaining: int, lasts_s: float, rng: np.random.Generator) -> dict[str, Any]:
     """Return who asks for what remains: the callers there are, or others that come as those before did."""
     if fit.caller_pattern.callers is not None:
         return fit.workload(rng, calls=max(1, remaining))
@@ -184,15 +189,13 @@ def _figure(record: Record, name: str, at_s: float) -> float | None:
     return record.metrics.get(name)
 
 
-def _outages(
-    fit: Fit, remaining: int, at_s: float, lasts_s: float, seed: int, jobs: int
-) -> tuple[float, dict[str, float]]:
+def _outages(fit: Fit, remaining: int, at_s: float, lasts_s: float, draws: Draws) -> tuple[float, dict[str, float]]:
     """Return how long an outage is taken to be, and by how much it would delay the end, by endpoint.
 
     As long as those that were seen; else a tenth of what is left.
     """
-    rng = np.random.default_rng(seed)
-    workload = rest_of(fit, remaining, lasts_s, rng)
+    rng = np.random.default_rng(draws.seed)
+    workload = _rest_of(fit, remaining, lasts_s, rng)
     seen = [each.troubles.mttr_s for each in fit.endpoints.values() if each.troubles.mttr_s is not None]
     left_s = lasts_s * (
         1 if fit.caller_pattern.callers is None else remaining / max(1.0, lasts_s * fit.asked / max(at_s, 1e-9))
@@ -206,7 +209,9 @@ def _outages(
     ]
     scenarios = [fit.scenario(workload=workload, outages=case, horizon_s=horizon_s) for case in cases]
     runs = range(3)  # with the same requests each
-    records = run_orders([Order(scenario, fit.policy, number) for scenario in scenarios for number in runs], jobs=jobs)
+    records = run_orders(
+        [Order(scenario, fit.policy, number) for scenario in scenarios for number in runs], jobs=draws.jobs
+    )
     ends = np.array([record.makespan_s if record.makespan_s is not None else np.nan for record in records])
     means = ends.reshape(len(cases), len(runs)).mean(axis=1)
     return outage_s, {name: float(mean - means[0]) for name, mean in zip(spared, means[1:], strict=True)}

@@ -1,28 +1,25 @@
 """Retries and hedges in virtual time, by the attempt plan of the core.
 
 A shell, like that for threads: it decides nothing about where and when a call is tried again, but asks, pauses and
-hedges in virtual time as the course says. A request whose first call succeeds has no course at all: it is made when it
+hedges in virtual time as the plan says. A request whose first call succeeds has no plan at all: it is made when it
 is needed first. It must not know how long calls take.
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from simpy import Environment
 
-from balancer.core import Core
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.budget import RetryBudget
 from balancer.core.decisions import Ask, CallPolicy, Hedge, Over, Pause, Why
 from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError, NoEndpoint
-from balancer.settings.rules import RetrySettings
 from balancer.strategy import Request
-from balancer_simulator.scenario.workload import Requests
+from balancer_simulator.run.disciplines import LeasePerCall
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Demand, Task
 
@@ -45,112 +42,100 @@ class AttemptListener(Protocol):
 
 
 class AttemptRunner:
-    """The courses of a run.
+    """The attempt plans of a run.
 
     Args:
         env: that of the run.
-        core_of: the core that a task leases from, or what stands for it.
-        ask: has a task ask for an endpoint, as the discipline does.
-        requests: how often a request is tried, and when it is hedged.
-        retries: pauses; None: each lasts `requests.retry_pause_s`.
+        discipline: has a task ask for an endpoint, and knows the core that it leases from.
+        policy: how often a request is tried, with which pauses, and when it is hedged.
         budget: bounds the retries of all requests together; None: there is no bound.
         rng: for the jitter of pauses.
-        avoids: False: a retry goes anywhere.
         caller: told of requests that are lost, and of second calls.
     """
 
     def __init__(
         self,
         env: Environment,
-        core_of: Callable[[Task], Core],
-        ask: Callable[[Task], None],
-        requests: Requests,
+        discipline: LeasePerCall,
+        policy: CallPolicy,
         *,
-        retries: RetrySettings | None,
         budget: RetryBudget | None,
         rng: random.Random,
-        avoids: bool,
         caller: AttemptListener,
     ) -> None:
         self._env = env
-        self._core_of = core_of
-        self._ask = ask
-        self._terms = CallPolicy(
-            attempts=requests.attempts,
-            retries=retries,
-            pause_s=requests.retry_pause_s,
-            hedge_after_s=requests.hedge_after_s,
-            avoids=avoids,
-        )
+        self._core_of = discipline.core_of
+        self._ask = discipline.ask
+        self._policy = policy
         self._of_demand: dict[Demand, CallPolicy] = {}
         self._budget = budget
         self._rng = rng
         self._caller = caller
 
-    def granted(self, task: Task, course: AttemptPlan, now: float) -> None:
+    def granted(self, task: Task, plan: AttemptPlan, now: float) -> None:
         """Hear that a retry has its lease."""
         self._core_of(task).retried(task.failed_at, now)
-        course.granted(task.lease.endpoint.name, now)
+        plan.granted(task.lease.endpoint.name, now)
 
     def failed(self, task: Task, lease: Lease, now: float) -> None:
         """Hear that the call of `task` has failed, and so has its second one if there was one; `lease` was the last."""
         hint = lease.hint
         asked_s = hint.retry_after_s if hint is not None else None
         task.failed_at = lease.endpoint.name
-        self._follow(task, self._course(task).failed(now, asked_s or 0.0))
+        self._follow(task, self._plan(task).failed(now, asked_s or 0.0))
 
     def refused(self, task: Task, error: BalancerError) -> None:
         """Hear that there is no endpoint for `task`."""
-        if task.course is None:
+        if task.plan is None:
             self._caller.lose(task, timed_out=True)
             return
         now = self._env.now
         if isinstance(error, NoEndpoint):
-            self._follow(task, task.course.no_endpoint(now, self._core_of(task).out_of_service()))
+            self._follow(task, task.plan.no_endpoint(now, self._core_of(task).out_of_service()))
         else:
-            self._follow(task, task.course.no_lease(now))
+            self._follow(task, task.plan.no_lease(now))
 
     def slow(self, call: tuple[Task, Lease]) -> None:
-        """Make a call that is still under way a second time, if its course wants that and a slot is free."""
+        """Make a call that is still under way a second time, if its plan wants that and a slot is free."""
         task, lease = call
         if lease.ended:
             return
         now = self._env.now
-        course = self._course(task)
-        decision = course.slow(now)
+        plan = self._plan(task)
+        decision = plan.slow(now)
         if not isinstance(decision, Hedge):
             return
         core = self._core_of(task)
         second = core.acquire(self._request(task, Ask(decision.avoid, frozenset(), 0.0, 0.0)), now)
         if second is not None:
-            paid = course.hedged(second.endpoint.name, now)
+            paid = plan.hedged(second.endpoint.name, now)
             assert paid, "the budget had a retry left at this instant"
             core.hedged(second.endpoint.name, now)
             self._caller.begin_second_call(task, second, now)
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _course(self, task: Task) -> AttemptPlan:
-        """Return the course of `task`; the first time, one whose first call is under way."""
-        if task.course is None:
-            task.course = AttemptPlan(self._terms_of(task.demand), budget=self._budget, rng=self._rng)
-            task.course.begin(task.arrived_s)
-            task.course.granted(task.lease.endpoint.name, task.lease.granted_s)
-        return task.course
+    def _plan(self, task: Task) -> AttemptPlan:
+        """Return the plan of `task`; the first time, one whose first call is under way."""
+        if task.plan is None:
+            task.plan = AttemptPlan(self._policy_of(task.demand), budget=self._budget, rng=self._rng)
+            task.plan.begin(task.arrived_s)
+            task.plan.granted(task.lease.endpoint.name, task.lease.granted_s)
+        return task.plan
 
-    def _terms_of(self, demand: Demand) -> CallPolicy:
-        terms = self._of_demand.get(demand)
-        if terms is None:
-            terms = self._of_demand[demand] = replace(self._terms, wait_s=demand.timeout_s)
-        return terms
+    def _policy_of(self, demand: Demand) -> CallPolicy:
+        policy = self._of_demand.get(demand)
+        if policy is None:
+            policy = self._of_demand[demand] = replace(self._policy, wait_s=demand.timeout_s)
+        return policy
 
     def _follow(self, task: Task, decision: Ask | Pause | Over) -> None:
-        """Do what the course of `task` says."""
+        """Do what the plan of `task` says."""
         task.asks = isinstance(decision, Ask)
         if isinstance(decision, Ask):
             now = task.asked_s = self._env.now
             task.request, task.within_s = self._request(task, decision), decision.within_s
-            task.looks = RetryPolls(self._course(task), partial(self._request, task), now, decision)
+            task.polls = RetryPolls(self._plan(task), partial(self._request, task), now, decision)
             self._ask(task)
         elif isinstance(decision, Pause):
             after(self._env, decision.for_s, self._resume, task)
@@ -158,7 +143,7 @@ class AttemptRunner:
             self._caller.lose(task, timed_out=decision.why not in _LOST)
 
     def _resume(self, task: Task) -> None:
-        self._follow(task, self._course(task).resume(self._env.now, self._core_of(task).out_of_service()))
+        self._follow(task, self._plan(task).resume(self._env.now, self._core_of(task).out_of_service()))
 
     def _request(self, task: Task, ask: Ask) -> Request:
         request = task.demand.request

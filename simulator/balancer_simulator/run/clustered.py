@@ -167,7 +167,7 @@ class ClusteredLeasePerCall(LeasePerCall):
             self._from_stock += task.arrived_s >= self._counts_from_s
             self._start(task, lease, now)
             return
-        timeout_s = task.demand.timeout_s if task.course is None else task.within_s
+        timeout_s = task.demand.timeout_s if task.plan is None else task.within_s
         waiter = process.member.wait(
             task.request, now, now + timeout_s, task.demand.priority, partial(self._woken, task)
         )

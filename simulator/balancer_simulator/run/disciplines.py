@@ -119,7 +119,7 @@ class LeasePerCall:
         return None
 
     def _wait(self, task: Task, now: float) -> None:
-        timeout_s = task.demand.timeout_s if task.course is None else task.within_s
+        timeout_s = task.demand.timeout_s if task.plan is None else task.within_s
         try:
             wake = partial(self._woken, task)
             waiter = self._core.wait(task.request, now, now + timeout_s, task.demand.priority, wake)
@@ -138,8 +138,8 @@ class LeasePerCall:
         """See to it that a wait ends in time, and that a retry polls meanwhile."""
         if timeout_s < inf:
             after(self._env, timeout_s, self._expire, (task, waiter))
-        if task.looks is not None:
-            self._poll_later((task, task.looks, waiter))
+        if task.polls is not None:
+            self._poll_later((task, task.polls, waiter))
 
     def _poll_later(self, retry: tuple[Task, RetryPolls, Waiter]) -> None:
         _, polls, waiter = retry

@@ -14,6 +14,7 @@ from simpy import Environment
 
 from balancer.core import Core, Waiter
 from balancer.core.budget import RetryBudget
+from balancer.core.decisions import CallPolicy
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, StrategyError
 from balancer.load import Load
@@ -193,15 +194,20 @@ class Simulation:
         retries = None if is_baseline else scenario.retries
         self._budget = RetryBudget(retries) if retries else None
         self._hedge_after_s = None if is_baseline else scenario.requests.hedge_after_s
+        requests = scenario.requests
+        policy = CallPolicy(
+            attempts=requests.attempts,
+            retries=retries,
+            pause_s=requests.retry_pause_s,
+            hedge_after_s=requests.hedge_after_s,
+            avoids=requests.exclude_failed and not is_baseline,
+        )
         self._attempts = AttemptRunner(
             self._env,
-            self._discipline.core_of,
-            self._ask,
-            scenario.requests,
-            retries=retries,
+            self._discipline,
+            policy,
             budget=self._budget,
             rng=self._streams.choices(Purpose.RETRIES),
-            avoids=scenario.requests.exclude_failed and not is_baseline,
             caller=self,
         )
 
@@ -237,7 +243,7 @@ class Simulation:
         task.asks = False
         task.lease = lease
         task.server = server = self._servers[lease.endpoint.name]
-        if self._notes_more or task.course is not None or task.worker is not None:
+        if self._notes_more or task.plan is not None or task.worker is not None:
             self._note_start(task, lease, now)
         task.asked_s = now
         server.begin(task, now)
@@ -248,8 +254,8 @@ class Simulation:
         """Do what has to be done before a call begins, in few runs or for few calls."""
         if self._kinds and task.arrived_s >= self._counts_from_s:
             self._kinds[task.demand.name].wait.add(now - task.asked_s)
-        if task.course is not None:
-            self._attempts.granted(task, task.course, now)
+        if task.plan is not None:
+            self._attempts.granted(task, task.plan, now)
         elif self._budget is not None:
             self._budget.attempted(now)
         if task.worker is not None:

@@ -52,7 +52,7 @@ class EndpointRecord:
 
     Attributes:
         url, capacity, weight: as it was when it came.
-        slots_s: slot-seconds that it had, see `balancer_simulator.scenario.slots`.
+        slots_s: slot-seconds that it had, see `balancer_simulator.run.measurement`.
         calls, failures: begun; ended in failure.
         busy_s: slot-seconds that were in use.
     """

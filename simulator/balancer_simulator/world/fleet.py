@@ -15,7 +15,7 @@ from balancer_simulator.scenario.faults import CrashRepair
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.fault_effects import FaultEffects
-from balancer_simulator.world.server import CallEnded, FaultyServer, SimulatedServer
+from balancer_simulator.world.server import CallEnded, FaultyServer, ServerParts, SimulatedServer
 from balancer_simulator.world.sources import durations
 from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams
@@ -53,11 +53,7 @@ class Fleet:
             return SimulatedServer(self._env, url, model, served)
         effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
         station: ServiceStation = host or Timer(self._env)
-        server = FaultyServer(
-            self._env,
-            url,
-            model,
-            served,
+        parts = ServerParts(
             station=QueueingStation(queue, station) if queue else station,
             effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
@@ -65,6 +61,7 @@ class Fleet:
             network=self._durations(model.network, Purpose.NETWORK, number),
             call_timeout_s=timeout_s,
         )
+        server = FaultyServer(self._env, url, model, served, parts)
         for which, crash in enumerate(effects.crashes, start=1):
             _Flapping(self._env, server, effects, crash, self._streams.choices(Purpose.FAULTS, number, which)).begin(
                 model.from_s

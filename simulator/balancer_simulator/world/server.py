@@ -5,6 +5,7 @@ told when a call begins and says when it ends.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from simpy import Environment
@@ -17,7 +18,7 @@ from balancer_simulator.world.fault_effects import FaultEffects
 from balancer_simulator.world.stations import ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
-__all__ = ["CallEnded", "FaultyServer", "SimulatedServer"]
+__all__ = ["CallEnded", "FaultyServer", "ServerParts", "SimulatedServer"]
 
 _REFUSAL_S: Final = 0.005
 """What it takes to be told that an endpoint is too busy."""
@@ -132,10 +133,11 @@ class _Call(StationJob):
         self.server.end(self, Outcome.FAILURE if self.fails else Outcome.SUCCESS)
 
 
-class FaultyServer(SimulatedServer):
-    """An endpoint with faults, a way to go, a queue, or a host that it shares.
+@dataclass(frozen=True, slots=True)
+class ServerParts:
+    """What a server has that is not sound and by itself.
 
-    Args:
+    Attributes:
         station: where its work is done.
         effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
@@ -144,30 +146,28 @@ class FaultyServer(SimulatedServer):
         call_timeout_s: after which a caller gives up; None: never.
     """
 
+    station: ServiceStation
+    effects: FaultEffects
+    service: Iterator[float] | None
+    services: Mapping[str, Iterator[float]]
+    network: Iterator[float] | None
+    call_timeout_s: float | None
+
+
+class FaultyServer(SimulatedServer):
+    """An endpoint with faults, a way to go, a queue, or a host that it shares."""
+
     __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_services", "_station")
 
-    def __init__(
-        self,
-        env: Environment,
-        url: str,
-        model: EndpointModel,
-        served: CallEnded,
-        *,
-        station: ServiceStation,
-        effects: FaultEffects,
-        service: Iterator[float] | None,
-        services: Mapping[str, Iterator[float]],
-        network: Iterator[float] | None,
-        call_timeout_s: float | None,
-    ) -> None:
+    def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded, parts: ServerParts) -> None:
         super().__init__(env, url, model, served)
         self._env = env
-        self._station = station
-        self._effects = effects
-        self._service = service
-        self._services = services
-        self._network = network
-        self._call_timeout_s = call_timeout_s
+        self._station = parts.station
+        self._effects = parts.effects
+        self._service = parts.service
+        self._services = parts.services
+        self._network = parts.network
+        self._call_timeout_s = parts.call_timeout_s
         self._calls: dict[_Call, None] = {}  # under way, oldest first
 
     def begin(self, task: Task, now: float) -> None:

@@ -85,10 +85,10 @@ class Task(Entry):
         number: in the order in which tasks were made.
         work_s: seconds of work at speed 1.
         demand, request: what it asks for, and what the present attempt asks for: a retry goes elsewhere.
-        course: of its call, once something has failed or is slow; see `balancer.core.attempt_plan`.
+        plan: of its call, once something has failed or is slow; see `balancer.core.attempt_plan`.
         failed_at: where it failed last.
         within_s: how long a retry waits for an endpoint.
-        looks: those of a retry, while it waits.
+        polls: those of a retry, while it waits.
         worker: who does it; None: nobody in particular.
         arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint; once it has one, when its
             call began.
@@ -105,10 +105,10 @@ class Task(Entry):
     server: ServesCalls
     attempt = 0
     asks = True
-    course: AttemptPlan | None = None
+    plan: AttemptPlan | None = None
     failed_at = ""
     within_s = inf
-    looks: RetryPolls | None = None
+    polls: RetryPolls | None = None
     rival: "Task | None" = None
     leader: "Task | None" = None
     beaten = False
