@@ -19,7 +19,16 @@ from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
 from balancer_simulator.run.record import Record
 from balancer_simulator.studies.parallel import Order, run_each, run_orders
 
-__all__ = ["DRAWS", "FIGURES", "Draws", "Predicted", "RunPrediction", "predict", "predict_rest", "prediction_of"]
+__all__ = [
+    "DRAWS",
+    "FIGURES",
+    "ForecastDraws",
+    "Predicted",
+    "RunPrediction",
+    "predict",
+    "predict_rest",
+    "prediction_of",
+]
 
 FIGURES: Final = ("makespan_s", "throughput_per_s", "wait_mean_s", "wait_p99_s")
 """What is predicted: of the whole run when it is over, of the rest what it does."""
@@ -61,7 +70,7 @@ class RunPrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class ForecastDraws:
     """How many fits are drawn again, by which random numbers, and run by how many processes."""
 
     count: int = DRAWS
@@ -93,7 +102,9 @@ def predict(
     if remaining < 0:
         raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
     fit = fit_trace(rows_so_far)
-    found = predict_rest(fit, remaining, Draws(draws, seed, jobs), at_s=fit.prepared.lasts_s if at_s is None else at_s)
+    found = predict_rest(
+        fit, remaining, ForecastDraws(draws, seed, jobs), at_s=fit.prepared.lasts_s if at_s is None else at_s
+    )
     if "makespan_s" not in found.figures:
         raise ConfigError("predict: more is asked for than the endpoints can do, so no end can be predicted")
     return found.figures["makespan_s"]
@@ -102,7 +113,7 @@ def predict(
 def predict_rest(
     fit: Fit,
     remaining: int,
-    draws: Draws,
+    draws: ForecastDraws,
     *,
     at_s: float,
     lasts_s: float | None = None,
@@ -189,7 +200,9 @@ def _figure(record: Record, name: str, at_s: float) -> float | None:
     return record.metrics.get(name)
 
 
-def _outages(fit: Fit, remaining: int, at_s: float, lasts_s: float, draws: Draws) -> tuple[float, dict[str, float]]:
+def _outages(
+    fit: Fit, remaining: int, at_s: float, lasts_s: float, draws: ForecastDraws
+) -> tuple[float, dict[str, float]]:
     """Return how long an outage is taken to be, and by how much it would delay the end, by endpoint.
 
     As long as those that were seen; else a tenth of what is left.
